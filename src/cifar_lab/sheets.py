@@ -1,0 +1,73 @@
+"""What `configs/lab.yaml` (a sheet of questions) and a sweep file may say: frozen, typed. No torch, no files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cifar_lab.config import Section, Seed
+
+FileName = Annotated[str, Field(min_length=1, max_length=255)]
+Axis = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
+
+
+class Question(Section):
+    """One question of a lab: arms that are compared with the control, or a sweep."""
+
+    title: str = Field(min_length=1, max_length=300)
+    """The question, as a person asks it."""
+    arms: Annotated[tuple[FileName, ...], Field(strict=False)] = ()
+    """Settings files, relative to the sheet; the control is not repeated here."""
+    sweep: FileName | None = None
+    """A sweep file instead of arms; the chart shows its winners."""
+    control: FileName | None = None
+    """Settings file of this question's control; null is the sheet's."""
+    chart: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$")
+    """File name of the chart in the results folder."""
+    note: str = Field("", max_length=2000)
+    """A sentence printed below the chart."""
+
+
+class LabSheet(Section):
+    """A sheet of questions that share a control."""
+
+    title: str = Field(min_length=1, max_length=300)
+    """Heading of the report."""
+    control: FileName
+    """Settings file of the arm that all others are compared with, relative to the sheet."""
+    questions: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")], Question] = Field(min_length=1)
+    """Short names (q1, q2, …) and their questions, in the order of the report."""
+
+
+class Search(Section):
+    """How the points of a sweep are tried and how its winners are confirmed."""
+
+    method: Literal["grid"] = "grid"
+    """`grid`: every point."""
+    top: int = Field(5, ge=1, le=100)
+    """Winners by mean validation accuracy that are trained again and tested."""
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (0,)
+    """Seeds of each point in the search; they repeat a point, they are never an axis."""
+    confirm_seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (100, 101, 102)
+    """Fresh seeds with which the winners and the base are trained before they are tested."""
+    val_size: int = Field(5_000, ge=1)
+    """Images of the validation split during the search, where the base has none."""
+
+
+class SweepSheet(Section):
+    """Many arms from one file: space × paired, less exclude, and arms."""
+
+    base: FileName
+    """Settings file that every point starts from, relative to the sweep file."""
+    label: str = Field("", max_length=200)
+    """Name of the sweep; empty is the file's name."""
+    search: Search = Search()
+    space: dict[str, Axis] = Field(default_factory=dict)
+    """Dotted keys and their values; the points are the product."""
+    paired: Annotated[tuple[dict[str, Axis], ...], Field(strict=False)] = ()
+    """Groups of keys that change together: equal-long lists; each group is one axis of the product."""
+    exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
+    """Partial points; a point that agrees with one of them is left out."""
+    arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Named points beside the product: name → dotted keys and values."""
