@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_lab.errors import DataError
 
@@ -99,7 +99,9 @@ class Environment(Plain):
 class Record(Plain):
     """The outcome of one run."""
 
-    schema_version: int = SCHEMA
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, serialize_by_alias=True)
+
+    schema_: int = Field(SCHEMA, alias="schema")
     run_id: str
     recipe: dict[str, Any]
     """The settings that can change the numbers, without the data set and the seed, defaults left out."""

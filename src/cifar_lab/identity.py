@@ -1,0 +1,87 @@
+"""A run is named by what it does: a hash of the settings that can change its numbers, the data and the seed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from cifar_lab.config import CustomModel, Settings
+from cifar_lab.errors import SettingsError, WeightsError
+
+NUMERICS = 1
+"""Raised when the same settings come to mean other numbers; every id changes with it."""
+
+DATA_SOURCE_KEYS = frozenset({"dataset", "root", "train_size", "test_size", "difficulty", "data_seed"})
+"""Settings that say where images come from; the data fingerprint stands for them."""
+
+
+def recipe(settings: Settings) -> dict[str, Any]:
+    """Everything that can change the numbers but the data set and the seed; values at their default are left out.
+
+    Files are named by their content: pretrained weights and the source of a model of one's own by SHA-256.
+
+    Raises:
+        WeightsError: a weights file that cannot be read.
+        SettingsError: a model of one's own whose source is not found.
+    """
+    data = settings.data.model_dump(exclude_defaults=True, exclude=set(DATA_SOURCE_KEYS))
+    parts: dict[str, Any] = {
+        "data": data,
+        "model": {"name": settings.model.name, **settings.model.model_dump(exclude_defaults=True)},
+        "optimizer": {"name": settings.optimizer.name, **settings.optimizer.model_dump(exclude_defaults=True)},
+        "scheduler": {"name": settings.scheduler.name, **settings.scheduler.model_dump(exclude_defaults=True)},
+        "loss": {"name": settings.loss.name, **settings.loss.model_dump(exclude_defaults=True)},
+        "epochs": settings.epochs,
+        "precision": settings.runtime.precision,
+    }
+    if isinstance(settings.model, CustomModel):
+        parts["model"]["name"] = settings.model.name.rpartition("/")[2]
+        parts["model"]["source"] = _sha256(source_file(settings.model.name))
+    elif settings.model.weights is not None:
+        parts["model"]["weights"] = _sha256(Path(settings.model.weights))
+    plain: dict[str, Any] = json.loads(json.dumps(parts))
+    return plain
+
+
+def run_id(recipe: dict[str, Any], data_fingerprint: str, seed: int) -> str:
+    """16 hex digits: the name of the run's folder."""
+    text = json.dumps([NUMERICS, recipe, data_fingerprint, seed], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_file(model_name: str) -> Path:
+    """The Python file behind `package.module:Class` or `file.py:Class`, found without running it.
+
+    Raises:
+        SettingsError: there is no such file or module.
+    """
+    where = model_name.rpartition(":")[0]
+    if where.endswith(".py"):
+        path = Path(where)
+        if path.is_file():
+            return path
+        raise SettingsError(f"model.name: no file {where}; give the path relative to the settings file")
+    top, *rest = where.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is not None and not rest and spec.origin:
+        return Path(spec.origin)
+    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+        base = Path(folder).joinpath(*rest)
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path.is_file():
+                return path
+    raise SettingsError(f"model.name: no module {where!r}; install its package or give path/to/file.py:Class")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the path in the settings") from error
