@@ -13,14 +13,20 @@ Status is derived: a valid record is done; a held lock is running; a folder with
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
-from collections.abc import Iterator
+import os
+import platform
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cifar_lab.errors import DataError
+from cifar_lab.durable import disk_errors, write_text
+from cifar_lab.errors import DataError, EnvironmentFault
+from cifar_lab.machine import utc_now
 
 SCHEMA = 1
 """Version of record.json. A record of a newer schema is refused by name, never guessed at."""
@@ -128,5 +134,119 @@ class Record(Plain):
     finished: str
     data: DataIdentity
     environment: Environment
+    files: dict[str, str] = {}
+    """SHA-256 of the files beside the record, by name."""
     notes: tuple[str, ...] = ()
     """What went otherwise than planned: resumed at an epoch, a damaged checkpoint set aside."""
+
+
+class RunFolder:
+    """The folder of one run: where its files lie and how they are read and written."""
+
+    def __init__(self, results: Path, run_id: str) -> None:
+        self.path = runs_folder(results) / run_id
+        self.settings = self.path / "settings.yaml"
+        self.record = self.path / "record.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.predictions = self.path / "predictions.npz"
+        self.weights = self.path / "weights.safetensors"
+        self.checkpoint = self.path / "checkpoint.bin"
+        self.lock_file = self.path / "lock"
+
+    def read_record(self) -> Record | None:
+        """The run's record; None where the run is not done.
+
+        Raises:
+            DataError: the record is damaged, or of a newer version of cifar-lab.
+        """
+        return read_record(self.record) if self.record.is_file() else None
+
+    def read_metrics(self) -> list[EpochMetrics]:
+        """A line an epoch, oldest first; empty before the first epoch has ended."""
+        if not self.metrics.is_file():
+            return []
+        lines = self.metrics.read_text(encoding="utf-8").splitlines()
+        try:
+            return [EpochMetrics.model_validate_json(line) for line in lines]
+        except ValidationError as error:
+            raise DataError(f"{self.metrics}: is damaged; make the run again with --force") from error
+
+    def write_metrics(self, history: Sequence[EpochMetrics]) -> None:
+        """Replace metrics.jsonl by the whole history, so that a resumed run never repeats a line."""
+        write_text(self.metrics, "".join(line.model_dump_json() + "\n" for line in history))
+
+    def write_record(self, record: Record) -> None:
+        """The last write of a run: from now on it is done."""
+        write_text(self.record, record.model_dump_json(indent=1) + "\n")
+
+    def discard(self) -> None:
+        """Forget what the run left, its record first: it will be made again from nothing."""
+        with disk_errors(self.path):
+            for path in (self.record, self.checkpoint, self.metrics, self.predictions, self.weights):
+                for old in (path, path.with_name(path.name + ".previous")):
+                    old.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run against other processes; free at once when this process ends, however it ends.
+
+        Raises:
+            EnvironmentFault: another process holds it; names the process, or the folder cannot be written.
+        """
+        with disk_errors(self.path):
+            file = self.lock_file.open("a+", encoding="utf-8")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read(200).strip() or "another process"
+                raise EnvironmentFault(
+                    f"{self.path}: held by {holder}; wait for it, or end it, then give the same command again"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()} since {utc_now()}")
+            file.flush()
+            yield
+            self.lock_file.unlink(missing_ok=True)
+
+
+def runs_folder(results: Path) -> Path:
+    """Where the run folders lie."""
+    return results / "runs"
+
+
+def read_record(path: Path) -> Record:
+    """The record in `path`.
+
+    Raises:
+        DataError: it is damaged, or of a newer version of cifar-lab; names the file and the way on.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+        if isinstance(values, dict) and isinstance(values.get("schema"), int) and values["schema"] > SCHEMA:
+            raise DataError(
+                f"{path}: is of schema {values['schema']}, this cifar-lab reads up to {SCHEMA}; install a newer cifar-lab"
+            )
+        return Record.model_validate(values)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
+        ) from error
+
+
+def read_records(results: Path) -> list[Record]:
+    """Every finished run in the folder, sorted by label, seed and id; empty where there is none.
+
+    Raises:
+        DataError: a record is damaged.
+    """
+    paths = runs_folder(results).glob("*/record.json")
+    return sorted(map(read_record, paths), key=lambda record: (record.label, record.seed, record.run_id))
+
+
+def read_metrics(results: Path, run_id: str) -> list[EpochMetrics]:
+    """The epochs of one run, oldest first."""
+    return RunFolder(results, run_id).read_metrics()

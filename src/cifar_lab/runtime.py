@@ -1,0 +1,97 @@
+"""Device, precision, threads, determinism and random streams of a run. The one place that spells "cuda" to torch."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from cifar_lab.config import Runtime
+from cifar_lab.errors import SettingsError
+from cifar_lab.machine import processor_name
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how a run executes, as decided on this machine."""
+
+    device: torch.device
+    bf16: bool
+    threads: int
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Forward passes in bfloat16 where `precision: bf16` asks for it."""
+        if not self.bf16:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+
+def choose_device(requested: str) -> torch.device:
+    """The device that `runtime.device` means on this machine.
+
+    Raises:
+        SettingsError: a GPU is insisted on and torch sees none.
+    """
+    if requested == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if requested == "cuda":
+        built = torch.version.cuda
+        why = (
+            f"torch {torch.__version__} finds no GPU"
+            if built
+            else f"torch {torch.__version__} is a CPU-only build"
+        )
+        raise SettingsError(
+            f"runtime.device: cuda is not available here ({why}); use --set runtime.device=auto"
+        )
+    return torch.device("cpu")
+
+
+def prepare_execution(runtime: Runtime, threads: int) -> Execution:
+    """Set torch's global switches for one run.
+
+    Raises:
+        SettingsError: the device is not there.
+    """
+    device = choose_device(runtime.device)
+    torch.set_num_threads(threads)
+    # cuBLAS is deterministic only with a fixed workspace (its documentation, "Results reproducibility").
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(runtime.deterministic)
+    torch.backends.cudnn.benchmark = not runtime.deterministic
+    # tf32 keeps 10 bits of mantissa: `fp32` means fp32.
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    return Execution(device, runtime.precision == "bf16", threads)
+
+
+def stream_seed(name: str, seed: int, epoch: int = 0) -> int:
+    """63 bits for one random stream, unrelated to those of any other (name, seed, epoch)."""
+    digest = hashlib.sha256(f"{name}/{seed}/{epoch}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def stream(name: str, seed: int, epoch: int = 0) -> torch.Generator:
+    """A CPU generator for one random stream: the same numbers on every machine, so resume needs no saved state."""
+    return torch.Generator().manual_seed(stream_seed(name, seed, epoch))
+
+
+@contextlib.contextmanager
+def seeded_init(seed: int) -> Iterator[None]:
+    """Initial weights drawn inside come from the run's own stream; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed("init", seed))
+        yield
+
+
+def device_name(device: torch.device) -> str:
+    """The processor's or GPU's own name."""
+    if device.type != "cpu":
+        return torch.cuda.get_device_name(device)
+    return processor_name()
