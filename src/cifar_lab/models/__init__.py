@@ -1,0 +1,52 @@
+"""Models by name, with random or pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from cifar_lab import config
+from cifar_lab.errors import SettingsError
+from cifar_lab.models.custom import build_custom
+from cifar_lab.models.nets import Net, Net1, Net2, Net3
+from cifar_lab.models.resnet import imagenet_weights_file, resnet18
+from cifar_lab.models.weights import load_weights
+
+MODELS: dict[str, Callable[[int], nn.Module]] = {
+    "Net": Net,
+    "Net1": Net1,
+    "Net2": Net2,
+    "Net3": Net3,
+    "ResNet18": resnet18,
+}
+"""Built-in models by `model.name`, each called with the number of classes."""
+
+LAST_LAYER = {"Net": "fc3", "Net1": "fc3", "Net2": "fc3", "Net3": "fc3", "ResNet18": "fc"}
+"""The layer that pretrained weights never fill: its outputs are another data set's classes."""
+
+
+def build(model: config.Model, num_classes: int) -> nn.Module:
+    """The model of these settings, on the CPU, in training mode; random values come from torch's global generator.
+
+    Raises:
+        SettingsError: a model of one's own that cannot be made; `pretrained` beside `weights`.
+        WeightsError: pretrained weights that are missing, damaged or of another model.
+    """
+    if isinstance(model, config.CustomModel):
+        return build_custom(model, num_classes)
+    network = MODELS[model.name](num_classes)
+    path = None if model.weights is None else Path(model.weights)
+    if isinstance(model, config.ResNet18) and model.pretrained:
+        if path is not None:
+            raise SettingsError("model: `pretrained: true` and `weights` contradict each other; keep one of them")
+        path = imagenet_weights_file()
+    if path is not None:
+        load_weights(network, path, new_layer=LAST_LAYER[model.name])
+    return network
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -1,0 +1,106 @@
+"""A user's own model, named `package.module:Class` or `file.py:Class`: found, made, and tried on two images."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from cifar_lab.config import CustomModel
+from cifar_lab.errors import SettingsError
+from cifar_lab.identity import source_file
+
+
+def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:
+    """`Class(num_classes=num_classes, **options)`, checked to give (2, num_classes) for a (2, 3, 32, 32) batch.
+
+    The module's code is run in this process, like any import.
+
+    Raises:
+        SettingsError: no such file, module or class; not a `torch.nn.Module`; it cannot be made with these options;
+            it has nothing to train; its output has another shape.
+    """
+    name = settings.name
+    path = source_file(name)
+    model_class = _find_class(name, path)
+    try:
+        model = model_class(num_classes=num_classes, **settings.options)
+        trainable = any(parameter.requires_grad for parameter in model.parameters())
+    except TypeError as error:
+        given = ", ".join(["num_classes", *settings.options])
+        raise SettingsError(
+            f"model.options: {name} was called with {given}: {error}; it takes {_parameters(model_class)}"
+        ) from error
+    except Exception as error:
+        raise SettingsError(
+            f"model.name: {name} could not be made: {_describe(error, path)}; correct the class"
+        ) from error
+    if not trainable:
+        raise SettingsError(f"model.name: {name} has no trainable parameters; make its layers in __init__")
+    _try_out(model, name, path, num_classes)
+    return model
+
+
+def _find_class(name: str, path: Path) -> type[nn.Module]:
+    where, _, class_name = name.rpartition(":")
+    try:
+        module = _run_file(path) if where.endswith(".py") else importlib.import_module(where)
+    except (Exception, SystemExit) as error:
+        raise SettingsError(f"model.name: {where} cannot be imported: {_describe(error, path)}; correct it") from error
+    found = getattr(module, class_name, None)
+    if isinstance(found, type) and issubclass(found, nn.Module):
+        return found
+    models = [
+        key
+        for key, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, nn.Module) and value.__module__ == module.__name__
+    ]
+    fault = f"has no class {class_name}" if found is None else f"{class_name} is not a torch.nn.Module class"
+    raise SettingsError(f"model.name: {where}: {fault}; its models are: {', '.join(models) or 'none'}")
+
+
+def _run_file(path: Path) -> ModuleType:
+    """The file as a module, run afresh from its text: a cached copy could differ from what the run's id hashes."""
+    module = ModuleType(f"cifar_lab_custom_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and pickling look their module up by name
+    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    return module
+
+
+def _try_out(model: nn.Module, name: str, path: Path, num_classes: int) -> None:
+    """One forward pass of zeros in evaluation mode; leaves training mode and random streams as they were."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            output = model.eval()(torch.zeros(2, 3, 32, 32))
+    except Exception as error:
+        raise SettingsError(
+            f"model.name: {name} fails on a (2, 3, 32, 32) batch: {_describe(error, path)}; correct its forward"
+        ) from error
+    finally:
+        model.train()
+    shape = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+    if shape != (2, num_classes):
+        raise SettingsError(
+            f"model.name: {name} gives {shape} for a (2, 3, 32, 32) batch instead of (2, {num_classes}); "
+            "its forward must return one logit a class"
+        )
+
+
+def _parameters(model_class: type[nn.Module]) -> str:
+    parameters = list(inspect.signature(model_class.__init__).parameters.values())[1:]
+    return ", ".join(map(str, parameters)) or "no arguments"
+
+
+def _describe(error: BaseException, path: Path) -> str:
+    """Type and first line of an error, and the innermost line of the user's file on its way."""
+    line = (str(error).splitlines() or [""])[0]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    place = f" ({path}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{line and ': '}{line}{place}"

@@ -1,0 +1,70 @@
+"""The two-convolution, three-linear network of the PyTorch tutorial, and its three variants. 3 × 32 × 32 images."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Net(nn.Module):
+    """Conv, pool, conv, pool, three linear layers, ReLU between them; torch's default initialisation.
+
+    Args:
+        num_classes: number of logits.
+        widths: channels of conv1 and conv2, features of fc1 and fc2.
+    """
+
+    def __init__(self, num_classes: int = 10, widths: tuple[int, int, int, int] = (6, 16, 120, 84)) -> None:
+        super().__init__()
+        conv1, conv2, fc1, fc2 = widths
+        self.conv1 = nn.Conv2d(3, conv1, kernel_size=5)
+        self.conv2 = nn.Conv2d(conv1, conv2, kernel_size=5)
+        self.fc1 = nn.Linear(conv2 * 5 * 5, fc1)
+        self.fc2 = nn.Linear(fc1, fc2)
+        self.fc3 = nn.Linear(fc2, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, num_classes) of normalised images (B, 3, 32, 32)."""
+        # ReLU and max-pooling commute, and after the pool ReLU has a quarter of the values to pass.
+        x = F.relu(F.max_pool2d(self.conv1(images), 2))  # (B, 6, 14, 14)
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))  # (B, 16, 5, 5)
+        x = F.relu(self.fc1(x.flatten(1)))  # (B, 400) -> (B, 120)
+        x = F.relu(self.fc2(x))  # (B, 84)
+        logits: Tensor = self.fc3(x)
+        return logits
+
+
+class Net1(Net):
+    """Net with BatchNorm (arXiv:1502.03167) after conv1, conv2 and fc1, before their ReLU."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__(num_classes)
+        self.bn1 = nn.BatchNorm2d(self.conv1.out_channels)
+        self.bn2 = nn.BatchNorm2d(self.conv2.out_channels)
+        self.bn3 = nn.BatchNorm1d(self.fc1.out_features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, num_classes) of normalised images (B, 3, 32, 32); in training mode B is at least 2."""
+        x = F.relu(F.max_pool2d(self.bn1(self.conv1(images)), 2))  # (B, 6, 14, 14)
+        x = F.relu(F.max_pool2d(self.bn2(self.conv2(x)), 2))  # (B, 16, 5, 5)
+        x = F.relu(self.bn3(self.fc1(x.flatten(1))))  # (B, 400) -> (B, 120)
+        x = F.relu(self.fc2(x))  # (B, 84)
+        logits: Tensor = self.fc3(x)
+        return logits
+
+
+class Net2(Net):
+    """Net whose convolution and linear weights start Kaiming-normal, fan-in (arXiv:1502.01852); biases as in Net."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__(num_classes)
+        for layer in self.children():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+
+
+class Net3(Net):
+    """Net with twice the width: 12, 32, 240, 168."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__(num_classes, widths=(12, 32, 240, 168))

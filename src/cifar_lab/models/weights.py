@@ -1,0 +1,104 @@
+"""Pretrained weights from a file: read without running anything that is in it, and checked key by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from cifar_lab.errors import WeightsError
+
+WRAPPER_PREFIXES = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put before every key."""
+
+SHOWN_KEYS = 5
+
+
+def load_weights(model: nn.Module, path: Path, new_layer: str) -> None:
+    """Copy the weights in `path` into `model`, all but the layer `new_layer`, which stays as it was made.
+
+    Args:
+        path: a state dict, .safetensors or torch's format (.pt, .pth).
+        new_layer: name of the layer that is left alone, whatever the file holds for it.
+
+    Raises:
+        WeightsError: the file cannot be read, is not a state dict, or its keys or shapes are not the model's.
+    """
+    layer = new_layer + "."
+    found = {key: value for key, value in read_state_dict(path).items() if not key.startswith(layer)}
+    expected = {key: value for key, value in model.state_dict().items() if not key.startswith(layer)}
+    # Files written before torch 0.4.1 lack this counter, and nothing reads it where BatchNorm has a momentum.
+    missing = [key for key in expected if key not in found and not key.endswith(".num_batches_tracked")]
+    unexpected = [key for key in found if key not in expected]
+    misshaped = [
+        f"{key} {tuple(found[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in found and found[key].shape != value.shape
+    ]
+    faults = [
+        f"{len(keys)} {kind}: {_first(keys)}"
+        for kind, keys in (("missing", missing), ("unexpected", unexpected), ("misshaped", misshaped))
+        if keys
+    ]
+    if faults:
+        raise WeightsError(
+            f"{path}: does not fit {type(model).__name__}: {'; '.join(faults)}; "
+            "give the weights of this model or choose the model of these weights"
+        )
+    model.load_state_dict(found, strict=False)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict by key, on the CPU, without the prefixes of wrappers.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds anything but tensors by name.
+    """
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "no such file"
+        raise WeightsError(f"{path}: {what}; correct `model.weights`")
+    try:
+        if path.suffix == ".safetensors":
+            state: object = safetensors.torch.load_file(path, device="cpu")
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
+    except Exception as error:  # damaged bytes raise nearly anything, and the reader names no set of exceptions
+        raise WeightsError(
+            f"{path}: not a file of weights ({_short(error)}); it is damaged or holds more than tensors: "
+            "save `model.state_dict()` again"
+        ) from error
+    return _strip_wrappers(_tensors_by_name(state, path))
+
+
+def _tensors_by_name(state: object, path: Path) -> dict[str, Tensor]:
+    if not isinstance(state, Mapping):
+        raise WeightsError(f"{path}: holds a {type(state).__name__}, not a state dict; save `model.state_dict()`")
+    strangers = [str(key) for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if strangers or not state:
+        holds = f"holds {_first(strangers)} beside tensors" if strangers else "is empty"
+        raise WeightsError(f"{path}: not a state dict: it {holds}; save `model.state_dict()` alone")
+    return dict(state)
+
+
+def _strip_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take off a prefix that every key has, so that no two keys can become one."""
+    for prefix in WRAPPER_PREFIXES * 2:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _first(keys: Iterable[str]) -> str:
+    keys = list(keys)
+    return ", ".join(keys[:SHOWN_KEYS]) + (", …" if len(keys) > SHOWN_KEYS else "")
+
+
+def _short(error: Exception) -> str:
+    """The first sentence of an error that may be a page long."""
+    line = (str(error).splitlines() or [""])[0].split(". ")[0]
+    return f"{type(error).__name__}: {line[:160]}" if line else type(error).__name__
