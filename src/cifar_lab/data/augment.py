@@ -1,0 +1,217 @@
+"""Augmentation of whole batches on their device; all chance is passed in or drawn from a given generator.
+
+The three policies are torchvision's: the same operations, chances and magnitudes, applied by its own functions. Only
+the drawing differs: for a whole batch at once, from one generator on the CPU.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import defaultdict
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Operation = tuple[str, float]
+"""Name and signed magnitude of one change of an image."""
+
+IDENTITY: Operation = ("Identity", 0.0)
+
+UNSIGNED = ("Posterize", "Solarize", "AutoContrast", "Equalize", "Invert", "Identity")
+"""Operations whose magnitude has no opposite; all others draw a sign."""
+
+SPACE = (
+    "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
+    "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize",
+)  # fmt: skip
+"""Operations that RandAugment and TrivialAugment draw from, each as likely (arXiv:1909.13719, arXiv:2103.10158)."""
+
+WIDE_TRANSLATE_PIXELS = 32.0
+"""TrivialAugment's widest shift, whatever the size of the image (arXiv:2103.10158)."""
+
+TRANSLATE_SHARE = 150 / 331
+"""The other policies' widest shift, as a share of the image: 150 pixels of 331 (arXiv:1805.09501)."""
+
+
+def flip(images: Tensor, which: Tensor) -> Tensor:
+    """Mirror left to right the images (B, C, H, W) for which `which` (B,) is true."""
+    batch = len(images)
+    both = torch.cat([images, images.flip(-1)])  # (2B, C, H, W)
+    # Whole images are picked: three times as quick on a CPU as torch.where, which picks pixel by pixel.
+    return both.index_select(0, torch.arange(batch, device=images.device) + batch * which)
+
+
+def crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
+    """Pad each side of the images (B, C, H, W) with zeros and cut H × W windows.
+
+    Args:
+        offsets: (B, 2) integers from 0 to 2 · padding: row and column where each image's window begins.
+        padding: pixels a side.
+    """
+    batch, _, height, width = images.shape
+    padded = F.pad(images, (padding,) * 4)
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (B, C, 2P + 1, 2P + 1, H, W), a view
+    return windows[torch.arange(batch, device=images.device), :, offsets[:, 0], offsets[:, 1]]
+
+
+def add_noise(images: Tensor, std: float, generator: torch.Generator) -> Tensor:
+    """Add Gaussian noise to float images; values may leave [0, 1]. Drawn on the generator's device."""
+    noise = torch.randn(images.shape, generator=generator, device=generator.device, dtype=images.dtype)
+    return torch.add(images, noise.to(images.device), alpha=std)
+
+
+def apply_policy(images: Tensor, policy: str, generator: torch.Generator) -> Tensor:
+    """Change each image by operations drawn for it.
+
+    Args:
+        images: uint8 (B, 3, H, W).
+        policy: "autoaugment" (its CIFAR-10 policy), "randaugment" or "trivialaugment" (wide).
+        generator: on the CPU; draws depend on it and on B, H, W alone.
+
+    Returns:
+        New images of the same shape, type and device.
+    """
+    images = images.clone()
+    height, width = images.shape[-2:]
+    for operations in draw_operations(policy, len(images), height, width, generator):
+        groups: dict[Operation, list[int]] = defaultdict(list)
+        for position, operation in enumerate(operations):
+            groups[operation].append(position)
+        groups.pop(IDENTITY, None)
+        for (name, magnitude), members in groups.items():
+            index = torch.tensor(members, device=images.device)
+            images[index] = _apply(images[index], name, magnitude)
+    return images
+
+
+def draw_operations(
+    policy: str, batch: int, height: int, width: int, generator: torch.Generator
+) -> list[list[Operation]]:
+    """The operation of each image in each round of a policy (2, or 1 for TrivialAugment); Identity changes nothing."""
+    if policy == "autoaugment":
+        return _draw_autoaugment(batch, height, width, generator)
+    if policy == "randaugment":
+        return [_draw_randaugment(batch, height, width, generator) for _ in range(2)]
+    if policy == "trivialaugment":
+        return [_draw_trivialaugment(batch, generator)]
+    raise ValueError(f"unknown policy {policy!r}: autoaugment, randaugment or trivialaugment")
+
+
+def _draw_autoaugment(batch: int, height: int, width: int, generator: torch.Generator) -> list[list[Operation]]:
+    """One of the 25 pairs an image; each of its two operations acts with its own chance (arXiv:1805.09501, table 7)."""
+    pairs = _autoaugment_pairs()
+    tables = _magnitudes(10, 0.3, width * TRANSLATE_SHARE, height * TRANSLATE_SHARE, 30.0, 0.9, 4)
+    chosen = torch.randint(len(pairs), (batch,), generator=generator).tolist()
+    chances = torch.rand(2, batch, generator=generator).tolist()
+    signs = torch.randint(2, (2, batch), generator=generator).tolist()
+    rounds = []
+    for turn in range(2):
+        operations = []
+        for pair, chance, sign in zip(chosen, chances[turn], signs[turn], strict=True):
+            name, probability, level = pairs[pair][turn]
+            acts = chance < probability
+            operations.append(_signed(name, tables[name][level or 0], sign) if acts else IDENTITY)
+        rounds.append(operations)
+    return rounds
+
+
+def _draw_randaugment(batch: int, height: int, width: int, generator: torch.Generator) -> list[Operation]:
+    """One of the operations at magnitude 9 of 0 to 30 (arXiv:1909.13719)."""
+    tables = _magnitudes(31, 0.3, width * TRANSLATE_SHARE, height * TRANSLATE_SHARE, 30.0, 0.9, 4)
+    names = torch.randint(len(SPACE), (batch,), generator=generator).tolist()
+    signs = torch.randint(2, (batch,), generator=generator).tolist()
+    return [_signed(SPACE[n], tables[SPACE[n]][9], sign) for n, sign in zip(names, signs, strict=True)]
+
+
+def _draw_trivialaugment(batch: int, generator: torch.Generator) -> list[Operation]:
+    """One of the operations at any of 31 magnitudes of a wide range (arXiv:2103.10158)."""
+    tables = _magnitudes(31, 0.99, WIDE_TRANSLATE_PIXELS, WIDE_TRANSLATE_PIXELS, 135.0, 0.99, 6)
+    names = torch.randint(len(SPACE), (batch,), generator=generator).tolist()
+    levels = torch.randint(31, (batch,), generator=generator).tolist()
+    signs = torch.randint(2, (batch,), generator=generator).tolist()
+    draws = zip(names, levels, signs, strict=True)
+    return [_signed(SPACE[n], tables[SPACE[n]][level], sign) for n, level, sign in draws]
+
+
+def _signed(name: str, magnitude: float, sign: int) -> Operation:
+    return name, -magnitude if sign and name not in UNSIGNED else magnitude
+
+
+@functools.cache
+def _autoaugment_pairs() -> list[tuple[tuple[str, float, int | None], tuple[str, float, int | None]]]:
+    from torchvision.transforms import AutoAugment, AutoAugmentPolicy
+
+    pairs: list[tuple[tuple[str, float, int | None], tuple[str, float, int | None]]]
+    pairs = AutoAugment(AutoAugmentPolicy.CIFAR10).policies
+    return pairs
+
+
+@functools.cache
+def _magnitudes(
+    levels: int, shear: float, translate_x: float, translate_y: float, degrees: float, enhance: float, bits: int
+) -> dict[str, list[float]]:
+    """The magnitude of each level, from weakest to strongest; the arguments are the strongest.
+
+    Shear is a slope, translation whole pixels, enhance the change of a factor of 1, `bits` the bits that Posterize
+    drops, and Solarize a threshold in pixel values.
+    """
+
+    def rising(strongest: float) -> list[float]:
+        values: list[float] = torch.linspace(0.0, strongest, levels).tolist()
+        return values
+
+    return {
+        "ShearX": rising(shear),
+        "ShearY": rising(shear),
+        "TranslateX": [float(int(pixels)) for pixels in rising(translate_x)],
+        "TranslateY": [float(int(pixels)) for pixels in rising(translate_y)],
+        "Rotate": rising(degrees),
+        **dict.fromkeys(("Brightness", "Color", "Contrast", "Sharpness"), rising(enhance)),
+        "Posterize": [8.0 - round(level * bits / (levels - 1)) for level in range(levels)],
+        "Solarize": torch.linspace(255.0, 0.0, levels).tolist(),
+        **dict.fromkeys(("AutoContrast", "Equalize", "Invert", "Identity"), [0.0] * levels),
+    }
+
+
+def _apply(images: Tensor, name: str, magnitude: float) -> Tensor:
+    """One operation on images uint8 (B, 3, H, W); nearest-neighbour sampling, black where nothing was."""
+    from torchvision.transforms.v2 import functional as V
+
+    shift: dict[str, Any] = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}
+    slope = math.degrees(math.atan(magnitude))
+    match name:
+        case "ShearX":
+            changed = V.affine(images, **shift | {"shear": [slope, 0.0], "center": [0, 0]})
+        case "ShearY":
+            changed = V.affine(images, **shift | {"shear": [0.0, slope], "center": [0, 0]})
+        case "TranslateX":
+            changed = V.affine(images, **shift | {"translate": [int(magnitude), 0]})
+        case "TranslateY":
+            changed = V.affine(images, **shift | {"translate": [0, int(magnitude)]})
+        case "Rotate":
+            changed = V.rotate(images, magnitude)
+        case "Brightness":
+            changed = V.adjust_brightness(images, 1.0 + magnitude)
+        case "Color":
+            changed = V.adjust_saturation(images, 1.0 + magnitude)
+        case "Contrast":
+            changed = V.adjust_contrast(images, 1.0 + magnitude)
+        case "Sharpness":
+            changed = V.adjust_sharpness(images, 1.0 + magnitude)
+        case "Posterize":
+            changed = V.posterize(images, int(magnitude))
+        case "Solarize":
+            changed = V.solarize(images, magnitude)
+        case "AutoContrast":
+            changed = V.autocontrast(images)
+        case "Equalize":
+            changed = V.equalize(images)
+        case "Invert":
+            changed = V.invert(images)
+        case _:
+            raise ValueError(f"unknown operation {name!r}")
+    result: Tensor = changed
+    return result
