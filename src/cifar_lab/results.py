@@ -140,6 +140,10 @@ class Record(Plain):
     """What went otherwise than planned: resumed at an epoch, a damaged checkpoint set aside."""
 
 
+class DamagedRecordError(DataError):
+    """A record that is not what was written: it is set aside and the run made again, never used."""
+
+
 class RunFolder:
     """The folder of one run: where its files lie and how they are read and written."""
 
@@ -178,6 +182,16 @@ class RunFolder:
     def write_record(self, record: Record) -> None:
         """The last write of a run: from now on it is done."""
         write_text(self.record, record.model_dump_json(indent=1) + "\n")
+
+    def set_aside_damaged_record(self) -> str | None:
+        """Rename a record that cannot be read to `record.json.damaged`; a note on it, or None if nothing was wrong."""
+        try:
+            self.read_record()
+        except DamagedRecordError:
+            with disk_errors(self.record):
+                self.record.replace(self.record.with_name("record.json.damaged"))
+            return "the record was damaged; set aside as record.json.damaged, and the run made again"
+        return None
 
     def discard(self) -> None:
         """Forget what the run left, its record first: it will be made again from nothing."""
@@ -226,13 +240,14 @@ def read_record(path: Path) -> Record:
         values = json.loads(path.read_bytes())
         if isinstance(values, dict) and isinstance(values.get("schema"), int) and values["schema"] > SCHEMA:
             raise DataError(
-                f"{path}: is of schema {values['schema']}, this cifar-lab reads up to {SCHEMA}; install a newer cifar-lab"
+                f"{path}: is of schema {values['schema']}, this cifar-lab reads up to {SCHEMA}; "
+                "install a newer cifar-lab"
             )
         return Record.model_validate(values)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(
+        raise DamagedRecordError(
             f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
         ) from error
 

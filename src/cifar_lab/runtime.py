@@ -42,14 +42,8 @@ def choose_device(requested: str) -> torch.device:
         return torch.device("cuda")
     if requested == "cuda":
         built = torch.version.cuda
-        why = (
-            f"torch {torch.__version__} finds no GPU"
-            if built
-            else f"torch {torch.__version__} is a CPU-only build"
-        )
-        raise SettingsError(
-            f"runtime.device: cuda is not available here ({why}); use --set runtime.device=auto"
-        )
+        why = f"torch {torch.__version__} finds no GPU" if built else f"torch {torch.__version__} is a CPU-only build"
+        raise SettingsError(f"runtime.device: cuda is not available here ({why}); use --set runtime.device=auto")
     return torch.device("cpu")
 
 

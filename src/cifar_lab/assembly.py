@@ -1,0 +1,67 @@
+"""From settings to the objects that train: resident images, networks, optimizer, schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from cifar_lab import data, models
+from cifar_lab.config import Data, Settings
+from cifar_lab.data.batches import Images, Normalizer
+from cifar_lab.optim import flatten_parameters, make_optimizer, make_schedule
+from cifar_lab.results import DataIdentity
+from cifar_lab.runtime import Execution, seeded_init
+from cifar_lab.train import Cohort
+
+
+def load_training_data(settings: Settings, execution: Execution) -> tuple[Images, Images | None, DataIdentity]:
+    """(training split, validation split or None, what they are) on the run's device; the test split is not touched."""
+    options, info = settings.data, data.prepare(settings.data)
+    split = _training_split(options)
+    normalizer = make_normalizer(settings, info, execution)
+    chosen, held_out = data.validation_split(split.labels, options.val_size, options.split_seed)
+    identity = DataIdentity(
+        name=info.name,
+        fingerprint=info.fingerprint,
+        split_hash=data.split_hash(held_out) if options.val_size else None,
+        classes=info.classes,
+        train_size=len(chosen),
+        val_size=len(held_out),
+        test_size=info.test_size,
+    )
+    if not options.val_size:
+        return Images(split.images, split.labels, normalizer), None, identity
+    training = Images(split.images[chosen], split.labels[chosen], normalizer)
+    return training, Images(split.images[held_out], split.labels[held_out], normalizer), identity
+
+
+def make_normalizer(settings: Settings, info: data.DataInfo, execution: Execution) -> Normalizer:
+    """The normalisation of the run, from the training images' statistics where it needs them."""
+    return Normalizer.make(settings.data.normalize, info.channel_mean, info.channel_std, execution.device)
+
+
+@lru_cache(maxsize=1)
+def _training_split(options: Data) -> data.Split:
+    """Kept between the runs of one process, which mostly share it."""
+    return data.load_train(options)
+
+
+def build_cohort(
+    settings: Sequence[Settings], seeds: Sequence[int], num_classes: int, steps_per_epoch: int, execution: Execution
+) -> Cohort:
+    """Fresh networks, one a member, each from the streams of its own seed, with their optimizer and schedule."""
+    networks = []
+    for member, seed in zip(settings, seeds, strict=True):
+        with seeded_init(seed):
+            networks.append(models.build(member.model, num_classes).to(execution.device))
+    parameters = flatten_parameters(networks)
+    schedule = make_schedule(
+        [member.scheduler for member in settings],
+        [member.optimizer for member in settings],
+        settings[0].epochs,
+        steps_per_epoch,
+    )
+    if settings[0].runtime.compile:
+        for network in networks:
+            network.compile()
+    return Cohort(networks, parameters, make_optimizer([member.optimizer for member in settings], parameters), schedule)

@@ -1,0 +1,137 @@
+"""Settings that are fine one by one but cannot hold together. No torch, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+from cifar_lab.config import (
+    Adam,
+    Cifar10,
+    Cifar100,
+    Cosine,
+    OneCycle,
+    Plateau,
+    ResNet18,
+    Settings,
+    SGD,
+    Synthetic,
+    WarmUp,
+)
+
+CIFAR_TRAIN_SIZE = 50_000
+"""Training images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
+
+Rule = Callable[[Settings], Iterator[str]]
+
+
+def contradictions(settings: Settings, ignore: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Dotted keys and what is wrong with each, in the order of the rules; empty where all is well.
+
+    Args:
+        ignore: keys or sections whose values are not to be trusted; a rule that reads one of them is left out.
+    """
+    found = []
+    for keys, rule in RULES:
+        if not any(key == bad or key.startswith(bad + ".") for key in keys for bad in ignore):
+            found += [(keys[0], sentence) for sentence in rule(settings)]
+    return found
+
+
+def train_size(settings: Settings) -> int | None:
+    """Images of the training split before the validation split is cut; None where only the files can tell."""
+    if isinstance(settings.data, Cifar10 | Cifar100):
+        return CIFAR_TRAIN_SIZE
+    return settings.data.train_size if isinstance(settings.data, Synthetic) else None
+
+
+def _nesterov(settings: Settings) -> Iterator[str]:
+    optimizer = settings.optimizer
+    if isinstance(optimizer, SGD) and optimizer.nesterov and optimizer.momentum == 0:
+        yield "nesterov needs momentum above 0; set optimizer.momentum (0.9, say) or nesterov: false"
+
+
+def _betas(settings: Settings) -> Iterator[str]:
+    optimizer = settings.optimizer
+    if isinstance(optimizer, Adam) and optimizer.betas[0] ** 2 > optimizer.betas[1] ** 0.5:
+        # The condition under which Adam was analysed (arXiv:1412.6980, section 4).
+        first, second = optimizer.betas
+        yield f"with [{first:g}, {second:g}] the square of the first is above the root of the second; are they swapped?"
+
+
+def _monitor(settings: Settings) -> Iterator[str]:
+    scheduler = settings.scheduler
+    if isinstance(scheduler, Plateau) and scheduler.monitor.startswith("val_") and settings.data.val_size == 0:
+        yield f"{scheduler.monitor} needs a validation split; set data.val_size (5000, say) or monitor train_loss"
+
+
+def _warmup(settings: Settings) -> Iterator[str]:
+    scheduler = settings.scheduler
+    if isinstance(scheduler, WarmUp) and scheduler.warmup_epochs >= settings.epochs:
+        yield f"{scheduler.warmup_epochs:g} is not below epochs, which is {settings.epochs}"
+
+
+def _min_lr(settings: Settings) -> Iterator[str]:
+    scheduler = settings.scheduler
+    if isinstance(scheduler, Plateau | Cosine) and scheduler.min_lr > settings.optimizer.lr:
+        yield f"{scheduler.min_lr:g} is above optimizer.lr, which is {settings.optimizer.lr:g}"
+
+
+def _cycle_bounds(settings: Settings) -> Iterator[str]:
+    scheduler = settings.scheduler
+    if isinstance(scheduler, OneCycle) and scheduler.base_momentum > scheduler.max_momentum:
+        yield f"{scheduler.base_momentum:g} is above max_momentum, which is {scheduler.max_momentum:g}"
+
+
+def _cycle_momentum(settings: Settings) -> Iterator[str]:
+    scheduler, optimizer = settings.scheduler, settings.optimizer
+    if (
+        isinstance(scheduler, OneCycle)
+        and scheduler.cycle_momentum
+        and isinstance(optimizer, SGD)
+        and optimizer.momentum == 0
+    ):
+        yield "there is no momentum to move, optimizer.momentum is 0; set one of them (cycle_momentum: false)"
+
+
+def _pretrained(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if isinstance(model, ResNet18) and model.pretrained and model.weights is not None:
+        yield "pretrained and weights both say where to start; keep one of them"
+
+
+def _seeds(settings: Settings) -> Iterator[str]:
+    seen: set[int] = set()
+    for seed in settings.seeds:
+        if seed in seen:
+            yield f"seed {seed} is stated twice; a run counts once"
+            return
+        seen.add(seed)
+
+
+def _val_size(settings: Settings) -> Iterator[str]:
+    size = train_size(settings)
+    if size is not None and settings.data.val_size >= size:
+        yield f"{settings.data.val_size:,} leaves nothing of the {size:,} training images"
+
+
+def _batch_size(settings: Settings) -> Iterator[str]:
+    size = train_size(settings)
+    left = None if size is None else size - settings.data.val_size
+    if left is not None and 0 < left < settings.data.batch_size:
+        yield f"{settings.data.batch_size:,} is above the {left:,} training images"
+
+
+RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
+    (("optimizer.nesterov", "optimizer.momentum", "optimizer.name"), _nesterov),
+    (("optimizer.betas", "optimizer.name"), _betas),
+    (("scheduler.monitor", "scheduler.name", "data.val_size"), _monitor),
+    (("scheduler.warmup_epochs", "scheduler.name", "epochs"), _warmup),
+    (("scheduler.min_lr", "scheduler.name", "optimizer.lr"), _min_lr),
+    (("scheduler.base_momentum", "scheduler.max_momentum", "scheduler.name"), _cycle_bounds),
+    (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
+    (("model.pretrained", "model.weights", "model.name"), _pretrained),
+    (("seeds",), _seeds),
+    (("data.val_size", "data.dataset", "data.train_size"), _val_size),
+    (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),
+)
+"""Each rule with the keys that it reads; a contradiction is shown at the first."""

@@ -1,0 +1,77 @@
+"""The test split, read once, after training, by this path alone."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import nn
+
+from cifar_lab import data, models
+from cifar_lab.assembly import make_normalizer
+from cifar_lab.config import Settings
+from cifar_lab.data.batches import Images
+from cifar_lab.durable import write_bytes
+from cifar_lab.errors import DataError
+from cifar_lab.evaluate import predict, score
+from cifar_lab.plan import Job
+from cifar_lab.results import Record, RunFolder, SplitScore
+from cifar_lab.runtime import Execution, prepare_execution
+
+
+def read_test_split(
+    folder: RunFolder, network: nn.Module, settings: Settings, execution: Execution
+) -> tuple[SplitScore | None, Mapping[str, str]]:
+    """(score, SHA-256 by file name): judge the trained network on the test split and save every prediction.
+
+    predictions.npz holds `labels` uint8 or int64 (N,) and `logits` fp32 (N, classes) in data-set order.
+    """
+    info, split = data.prepare(settings.data), data.load_test(settings.data)
+    images = Images(split.images, split.labels, make_normalizer(settings, info, execution))
+    logits = predict(network, images, execution)
+    buffer = io.BytesIO()
+    np.savez(buffer, labels=split.labels, logits=logits.numpy())
+    hashes = _write(folder, folder.predictions.name, buffer.getvalue())
+    return score(logits, torch.from_numpy(split.labels), len(info.classes)), hashes
+
+
+def save_weights(folder: RunFolder, network: nn.Module) -> Mapping[str, str]:
+    """Write the trained weights; SHA-256 by file name."""
+    state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
+    return _write(folder, folder.weights.name, to_safetensors(state))
+
+
+def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
+    """Complete the record of a run that a search left untested, from its saved weights.
+
+    Raises:
+        DataError: the weights are not those that the record names.
+    """
+    execution = prepare_execution(job.settings.runtime, job.threads)
+    try:
+        content = folder.weights.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{folder.weights}: cannot be read ({error.strerror}); make the run again with --force"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != record.files.get(folder.weights.name):
+        raise DataError(
+            f"{folder.weights}: is damaged (its SHA-256 is not the record's); make the run again with --force"
+        )
+    model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
+    network = models.build(model, len(record.data.classes))
+    network.load_state_dict(from_safetensors(content))
+    test, predictions = read_test_split(folder, network.to(execution.device), job.settings, execution)
+    tested = record.model_copy(update={"test": test, "test_reason": None, "files": {**record.files, **predictions}})
+    folder.write_record(tested)
+    return tested
+
+
+def _write(folder: RunFolder, name: str, content: bytes) -> Mapping[str, str]:
+    write_bytes(folder.path / name, content)
+    return {name: hashlib.sha256(content).hexdigest()}

@@ -1,0 +1,119 @@
+"""From settings to the runs that should exist, and which of them are there already. No torch, nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from cifar_lab import data
+from cifar_lab.config import Settings
+from cifar_lab.errors import SettingsError
+from cifar_lab.identity import recipe, run_id
+from cifar_lab.machine import available_cores
+from cifar_lab.results import DamagedRecordError, Record, RunFolder
+
+SMALL_MODELS = frozenset({"Net", "Net1", "Net2", "Net3"})
+"""Networks so small that a second thread costs more than it brings."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to make exist; everything that a worker needs to know."""
+
+    settings: Settings
+    seed: int
+    run_id: str
+    recipe: dict[str, Any]
+    results: Path
+    read_test: bool
+    """Whether the test split is read after training; a search leaves it alone."""
+    force: bool = False
+    """Whether what is there is discarded first."""
+    threads: int = 1
+
+    @property
+    def name(self) -> str:
+        """What a person calls the run."""
+        return f"{self.settings.label} · seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A job and what of it is there already."""
+
+    job: Job
+    state: Literal["done", "untested", "interrupted", "missing"]
+    record: Record | None
+
+
+def plan_runs(
+    arms: Iterable[Settings], results: Path, *, read_test: bool = True, force: bool = False
+) -> list[PlannedRun]:
+    """One planned run for each arm and seed, in order; a run that two arms share stands once.
+
+    The data of every arm must have been prepared.
+
+    Raises:
+        SettingsError: an arm does not fit its data; all of them in one message.
+        DataError: a record is of a newer version of cifar-lab.
+    """
+    planned: dict[str, PlannedRun] = {}
+    for settings in arms:
+        info = data.prepare(settings.data)
+        check_fits(settings, info)
+        parts = recipe(settings)
+        for seed in settings.seeds:
+            name = run_id(parts, info.fingerprint, seed)
+            if name not in planned:
+                job = Job(settings, seed, name, parts, results, read_test, force)
+                planned[name] = _look(job)
+    return share_threads(list(planned.values()))
+
+
+def share_threads(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Give each run its CPU threads: what its settings say, or by the size of its model and the runs side by side."""
+    cores = available_cores()
+    side_by_side = min(cores, max(1, sum(run.state != "done" for run in runs)))
+    shared = []
+    for run in runs:
+        asked = run.job.settings.runtime.threads
+        small = run.job.settings.model.name in SMALL_MODELS
+        threads = asked if asked != "auto" else 1 if small else cores // side_by_side
+        shared.append(replace(run, job=replace(run.job, threads=threads)))
+    return shared
+
+
+def check_fits(settings: Settings, info: data.DataInfo) -> None:
+    """Refuse what only the data can tell: a split or a batch larger than the training images.
+
+    Raises:
+        SettingsError: with the numbers.
+    """
+    left = info.train_size - settings.data.val_size
+    if left < len(info.classes):
+        raise SettingsError(
+            f"{settings.label}: data.val_size: {settings.data.val_size} of {info.train_size} training images leaves "
+            f"{max(left, 0)} to train on; choose a smaller one"
+        )
+    if settings.data.batch_size > left:
+        raise SettingsError(
+            f"{settings.label}: data.batch_size: {settings.data.batch_size} is more than the {left} images to train on"
+        )
+
+
+def _look(job: Job) -> PlannedRun:
+    """What of the run is on disk."""
+    folder = RunFolder(job.results, job.run_id)
+    if job.force:
+        return PlannedRun(job, "missing", None)
+    try:
+        record = folder.read_record()
+    except DamagedRecordError:
+        return PlannedRun(job, "missing", None)
+    if record is None:
+        return PlannedRun(job, "interrupted" if folder.checkpoint.is_file() else "missing", None)
+    if job.read_test and record.test_reason == "search":
+        return PlannedRun(job, "untested", record)
+    return PlannedRun(job, "done", record)
