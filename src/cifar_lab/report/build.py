@@ -1,0 +1,99 @@
+"""The report command: read the records, answer the sheet, write charts, report.md and summary.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifar_lab.durable import make_folder, write_bytes, write_text
+from cifar_lab.errors import DataError
+from cifar_lab.report.charts import draw_accuracy, png
+from cifar_lab.report.datachoice import choose_data, data_sets
+from cifar_lab.report.escape import plain
+from cifar_lab.report.page import csv_page, markdown_page
+from cifar_lab.report.questions import Answer, answer_sheet
+from cifar_lab.report.summary import recipe_key
+from cifar_lab.report.winners import read_winners, winner_rows, winners_path
+from cifar_lab.results import read_records
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What a report wrote, and what it could not show."""
+
+    charts: tuple[Path, ...]
+    """A chart a question, in the sheet's order."""
+    page: Path
+    table: Path
+    data: str | None
+    """Name of the data set; None without runs."""
+    missing: tuple[str, ...]
+    """`question: arm` of each arm without runs."""
+    lines: tuple[str, ...]
+    """What to print: a line a question, then what is missing and how to make it."""
+
+
+def build_report(
+    sheet_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None
+) -> ReportFiles:
+    """Draw every chart of the sheet and write report.md and summary.csv into `results`.
+
+    Raises:
+        SettingsError: the sheet or a settings file is wrong, or there are no runs on the data set asked for.
+        DataError: a record or a sweep's winners are damaged.
+        EnvironmentFault: the results folder cannot be written.
+    """
+    lab = answer_sheet(sheet_path, results, overrides, data_name)
+    make_folder(results)
+    charts = []
+    for answer in lab.answers:
+        message = answer.notes[0] if answer.question.sweep and answer.sweep is None else ""
+        chart = results / answer.question.chart
+        write_bytes(chart, png(draw_accuracy(answer.question.title, answer.rows, lab.data, message)))
+        charts.append(chart)
+    page, table = results / "report.md", results / "summary.csv"
+    write_text(page, markdown_page(lab))
+    write_text(table, csv_page(lab))
+    missing = tuple(
+        plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing
+    )
+    commands = dict.fromkeys(row.command for answer in lab.answers for row in answer.rows if row.command)
+    lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
+    lines += [_line(answer) for answer in lab.answers]
+    lines += [f"to run: {plain(command)}" for command in commands]
+    lines += [f"wrote {page}, {table} and {len(charts)} charts"]
+    return ReportFiles(tuple(charts), page, table, lab.data.name if lab.data else None, missing, tuple(lines))
+
+
+def draw_sweep(results: Path, name: str) -> Path:
+    """Draw the winners of the sweep called `name` as `results/<name>.png`; returns the path.
+
+    Raises:
+        DataError: the sweep has no winners yet, or its file is damaged.
+        EnvironmentFault: the results folder cannot be written.
+    """
+    found = read_winners(results, name)
+    if found is None:
+        raise DataError(f"{winners_path(results, name)}: not there; run the sweep to its end first")
+    keys = set(map(recipe_key, found.recipes))
+    records = [record for record in read_records(results) if recipe_key(record.recipe) in keys]
+    data = choose_data(data_sets(records), None)
+    records = [record for record in records if data and record.data.fingerprint == data.fingerprint]
+    rows = winner_rows(found, records)
+    title = f"{name}: the best {len(rows) - 1} of {found.points:,} points, and the control"
+    path = results / f"{name}.png"
+    write_bytes(path, png(draw_accuracy(title, rows, data)))
+    return path
+
+
+def _line(answer: Answer) -> str:
+    """One question in one line, for a terminal."""
+    arms = [
+        f"{row.label} no runs yet" if row.is_missing
+        else f"{row.label} diverged" if row.mean is None
+        else f"{row.label} {100 * row.mean:.1f} % (n = {row.n})"
+        for row in answer.rows
+    ]  # fmt: skip
+    arms += ["not swept yet"] if answer.question.sweep and answer.sweep is None else []
+    return plain(f"{answer.name} ({answer.question.chart}): " + " · ".join(arms))

@@ -1,0 +1,160 @@
+"""A sheet of questions and the records: for each question its rows, control first, on one data set."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from cifar_lab.config import Settings
+from cifar_lab.config_io import load_settings, load_sheet
+from cifar_lab.errors import LabError, Problem, SettingsError
+from cifar_lab.identity import recipe
+from cifar_lab.report.datachoice import DataSet, choose_data, data_sets
+from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
+from cifar_lab.report.winners import Winners, read_winners, winner_rows
+from cifar_lab.results import Record, read_records
+from cifar_lab.sheets import LabSheet, Question
+
+DEFAULT_RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A settings file of the sheet, resolved."""
+
+    label: str
+    settings: Settings
+    key: str
+    """Its recipe; empty where a file that the recipe is made of is gone."""
+    command: str
+    """What to type to train it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question with what is known about it."""
+
+    name: str
+    question: Question
+    rows: tuple[Row, ...]
+    """Control first, then the arms in the sheet's order or the winners by rank."""
+    notes: tuple[str, ...] = ()
+    """Sentences that a reader needs beside the numbers."""
+    sweep: Winners | None = None
+
+    @property
+    def control(self) -> Row:
+        """The row that the others are compared with."""
+        return self.rows[0]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """All questions of a sheet, on one data set."""
+
+    title: str
+    data: DataSet | None
+    """None where no arm has a run."""
+    other_data: tuple[DataSet, ...]
+    """Data sets that have runs of these arms too, left out."""
+    answers: tuple[Answer, ...]
+
+
+def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None) -> Lab:
+    """Match the sheet's arms to the records by what they do; a new label changes nothing.
+
+    Raises:
+        SettingsError: the sheet or a settings file is wrong (all problems at once), or `data_name` has no runs.
+        DataError: a record or a sweep's winners are damaged.
+    """
+    sheet = load_sheet(sheet_path, LabSheet)
+    arms = _load_arms(sheet_path, sheet, results, overrides)
+    sweeps = {q.sweep: read_winners(results, Path(q.sweep).stem) for q in sheet.questions.values() if q.sweep}
+    keys = {arm.key for arm in arms.values()}
+    keys.update(recipe_key(each) for found in sweeps.values() if found for each in found.recipes)
+
+    records = [record for record in read_records(results) if recipe_key(record.recipe) in keys]
+    found = data_sets(records)
+    data = choose_data(found, data_name, arms[sheet.control].settings.data.dataset)
+    records = [record for record in records if data and record.data.fingerprint == data.fingerprint]
+
+    again = partial(_command, folder=sheet_path.parent, results=results, overrides=overrides)
+    answers = []
+    for name, question in sheet.questions.items():
+        control = arms[question.control or sheet.control]
+        if question.sweep is None:
+            answers.append(_compare(name, question, control, [arms[file] for file in question.arms], records))
+        else:
+            command = again("sweep", question.sweep)
+            answers.append(_winners(name, question, control, sweeps[question.sweep], command, records))
+    return Lab(sheet.title, data, tuple(each for each in found if each != data), tuple(answers))
+
+
+def _load_arms(sheet_path: Path, sheet: LabSheet, results: Path, overrides: Sequence[str]) -> dict[str, Arm]:
+    """Every settings file that the sheet names, each read once."""
+    files = dict.fromkeys([sheet.control])
+    for question in sheet.questions.values():
+        files |= dict.fromkeys([*([question.control] if question.control else []), *question.arms])
+    arms: dict[str, Arm] = {}
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            settings = load_settings(sheet_path.parent / file, overrides)
+        except SettingsError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+            continue
+        try:
+            key = recipe_key(recipe(settings))
+        except LabError:
+            key = ""
+        command = _command("run", file, folder=sheet_path.parent, results=results, overrides=overrides)
+        arms[file] = Arm(settings.label or Path(file).stem, settings, key, command)
+    if problems:
+        raise SettingsError(problems)
+    return arms
+
+
+def _command(verb: str, file: str, *, folder: Path, results: Path, overrides: Sequence[str]) -> str:
+    """The command line that makes the runs of a file of the sheet."""
+    words = ["cifar-lab", verb, (folder / file).as_posix()]
+    words += [word for override in overrides for word in ("--set", override)]
+    words += ["--results", results.as_posix()] if results != DEFAULT_RESULTS else []
+    return shlex.join(words)
+
+
+def _row(arm: Arm, groups: dict[str, list[Record]], *, is_control: bool = False) -> Row:
+    runs = [record for record in groups.get(arm.key, []) if record.test_reason != "search"]
+    return arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command, is_control=is_control)
+
+
+def _compare(name: str, question: Question, control: Arm, arms: Sequence[Arm], records: Sequence[Record]) -> Answer:
+    groups = by_recipe(records)
+    rows = [_row(control, groups, is_control=True), *(_row(arm, groups) for arm in arms)]
+    notes = [
+        f"{arm.label} has the same settings as the control: the two rows are the same runs."
+        for arm in arms
+        if arm.key == control.key and arm.key
+    ]
+    notes += [
+        f"{arm.label}: a file that its settings name (weights or source) cannot be read, so its runs are not found."
+        for arm in [control, *arms]
+        if not arm.key
+    ]
+    return Answer(name, question, tuple(rows), tuple(notes))
+
+
+def _winners(
+    name: str, question: Question, control: Arm, found: Winners | None, command: str, records: Sequence[Record]
+) -> Answer:
+    if found is None:
+        row = _row(control, by_recipe(records), is_control=True)
+        return Answer(name, question, (row,), (f"not swept yet: {command}",))
+    rows = winner_rows(found, records, command)
+    note = (
+        f"{found.points} points were searched, judged by validation accuracy; the control and the best "
+        f"{len(rows) - 1} were then trained again with fresh seeds and tested once."
+    )
+    return Answer(name, question, tuple(rows), (note,), found)
