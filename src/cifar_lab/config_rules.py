@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from cifar_lab.config import (
+    SGD,
     Adam,
     Cifar10,
     Cifar100,
@@ -13,7 +14,6 @@ from cifar_lab.config import (
     Plateau,
     ResNet18,
     Settings,
-    SGD,
     Synthetic,
     WarmUp,
 )

@@ -1,0 +1,83 @@
+"""Files, mappings and overrides to Settings: the functions that the rest of the program calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cifar_lab.config import Settings
+from cifar_lab.config_io.check import to_settings
+from cifar_lab.config_io.layers import absolute, dict_layers, file_layers, merge, nest, override_layer
+from cifar_lab.config_io.tree import Layer, Node, Spot, from_python
+
+
+def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
+    """The settings that a YAML file states, with all that it extends.
+
+    The label is the file's own: it is not inherited, and where it is not stated it is the file's stem.
+
+    Args:
+        path: the file; problems name it as it is written here.
+        overrides: `key=value` texts such as `optimizer.lr=0.01`, one last layer above the file.
+
+    Raises:
+        SettingsError: with every problem found, in the order of files and lines.
+    """
+    layers = file_layers(Path(path))
+    for layer in layers[:-1]:
+        if isinstance(layer.root.value, dict):
+            layer.root.value.pop("label", None)
+    settings = to_settings(merge([*layers, override_layer(overrides)]))
+    if settings.label:
+        return settings
+    stem = os.fsencode(Path(path).stem).decode("utf-8", "replace")[:200]
+    return settings.model_copy(update={"label": stem})
+
+
+def settings_from(
+    values: Mapping[str, Any],
+    *,
+    where: str = "",
+    base: Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Settings:
+    """The settings that a mapping of sections states, checked as a file is.
+
+    Args:
+        where: shown before each problem.
+        base: folder of relative paths and of `extends`; None is the current one.
+        overrides: as in `load_settings`.
+
+    Raises:
+        SettingsError: with every problem found.
+    """
+    layers = dict_layers(values, where, base)
+    return to_settings(merge([*layers, override_layer(overrides)]), where)
+
+
+def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) -> Settings:
+    """Settings changed by dotted keys, by the rules of `--set`: one layer above what was stated before.
+
+    What `settings` only has by default follows a new choice's own defaults.
+
+    Args:
+        values: such as `{"optimizer.name": "adam", "optimizer.lr": 0.01}`.
+        where: shown before each problem.
+
+    Raises:
+        SettingsError: with every problem found.
+    """
+    stated, _ = from_python(settings.model_dump(mode="json", exclude_unset=True), Spot(source=where))
+    spot = Spot(1, source=where)
+    pairs: list[tuple[str, Node]] = []
+    findings = []
+    for key, value in values.items():
+        node, below = from_python(value, spot, key)
+        findings += below
+        pairs.append((key, Node(node.value, spot, spot, broken=node.broken)))
+    layer = nest(pairs)
+    layer.findings += findings
+    layer.root = absolute(layer.root, Path.cwd(), layer.findings)
+    return to_settings(merge([Layer(stated), layer]), where)
