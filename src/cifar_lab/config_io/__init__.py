@@ -2,5 +2,16 @@
 
 from cifar_lab.config_io.dump import dump_settings
 from cifar_lab.config_io.load import load_settings, settings_from, with_values
+from cifar_lab.config_io.schema import json_schema, sheet_schema
+from cifar_lab.config_io.sheet_files import load_sheet, sheet_file
 
-__all__ = ["dump_settings", "load_settings", "settings_from", "with_values"]
+__all__ = [
+    "dump_settings",
+    "json_schema",
+    "load_settings",
+    "load_sheet",
+    "settings_from",
+    "sheet_file",
+    "sheet_schema",
+    "with_values",
+]

@@ -161,8 +161,7 @@ def _complete(check: Check, section: str, cls: type[Section], node: Node, values
         check.bad.add(section)
         if name not in node.value:
             choice = node.value.get(catalogue.choice_key(section), node)
-            wanted = describe(info.annotation, tuple(info.metadata))
-            check.report(choice, f"{section}.{name}", f"missing; {show(choice)} needs it, expected {wanted}")
+            check.report(choice, f"{section}.{name}", missing(f"{show(choice)} needs it, ", info))
     return complete
 
 
@@ -199,6 +198,12 @@ def _unknown_in_section(section: str, cls: type[Section] | None, name: str, *, s
 def unknown(name: str, known: Collection[str]) -> str:
     """The sentence for a key that does not exist."""
     return f"no such setting{did_you_mean(name, known) or '; the settings are ' + ', '.join(known)}"
+
+
+def missing(reason: str, info: FieldInfo) -> str:
+    """The sentence for a required key that is not stated."""
+    wanted = "a section" if isinstance(info.annotation, type) and issubclass(info.annotation, Section) else ""
+    return f"missing; {reason}expected {wanted or describe(info.annotation, tuple(info.metadata))}"
 
 
 def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node) -> bool:

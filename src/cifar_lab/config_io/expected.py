@@ -122,6 +122,11 @@ def _meant(node: Node, annotation: Any) -> str:
     return ""
 
 
+def limits_of(annotation: Any) -> dict[str, Any]:
+    """The bounds that an annotation states: ge, gt, lt, le, min_length, max_length, pattern."""
+    return _limits(unwrap(annotation, ())[1])
+
+
 def _limits(metadata: tuple[Any, ...]) -> dict[str, Any]:
     limits: dict[str, Any] = {}
     for item in metadata:

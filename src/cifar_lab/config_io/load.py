@@ -11,6 +11,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config_io.check import to_settings
 from cifar_lab.config_io.layers import absolute, dict_layers, file_layers, merge, nest, override_layer
 from cifar_lab.config_io.tree import Layer, Node, Spot, from_python
+from cifar_lab.errors import Problem, SettingsError
 
 
 def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
@@ -26,6 +27,7 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
         SettingsError: with every problem found, in the order of files and lines.
     """
     layers = file_layers(Path(path))
+    _is_settings(path, layers[-1].root)
     for layer in layers[:-1]:
         if isinstance(layer.root.value, dict):
             layer.root.value.pop("label", None)
@@ -81,3 +83,12 @@ def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) ->
     layer.findings += findings
     layer.root = absolute(layer.root, Path.cwd(), layer.findings)
     return to_settings(merge([Layer(stated), layer]), where)
+
+
+def _is_settings(path: Path, root: Node) -> None:
+    keys = set(root.value) if isinstance(root.value, dict) else set()
+    if "base" in keys and keys & {"space", "paired", "arms"}:
+        raise SettingsError([Problem(str(path), "", f"this is a sweep file; run it with cifar-lab sweep {path}")])
+    if "questions" in keys and "control" in keys:
+        message = "this is a sheet of questions; cifar-lab report reads it, cifar-lab run takes one of its arms"
+        raise SettingsError([Problem(str(path), "", message)])

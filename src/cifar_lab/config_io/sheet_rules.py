@@ -1,0 +1,203 @@
+"""What must hold inside a sheet of questions or a sweep file beyond the types of its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from cifar_lab.config import Settings
+from cifar_lab.config_io import catalogue
+from cifar_lab.config_io.check import Check, value_fits
+from cifar_lab.config_io.expected import found, show
+from cifar_lab.config_io.layers import absolute_value
+from cifar_lab.config_io.suggest import did_you_mean, nearest
+from cifar_lab.config_io.tree import Node, dotted, plain
+
+NOT_IN_POINTS = {
+    "label": "points and arms have names of their own; remove it",
+    "seeds": "seeds repeat a point, they are no part of it; state search.seeds",
+    "extends": "a sweep has one base; state base",
+}
+
+
+def sweep_points(root: Node, check: Check, folder: Path) -> Node:
+    """Check every value of every point of a sweep file; the tree with the paths among them made absolute.
+
+    A value is fine when some choice of its section takes it; whether a whole point holds together shows when it is
+    made.
+    """
+    if not isinstance(root.value, dict):
+        return root
+    tree = dict(root.value)
+    if "space" in tree:
+        tree["space"] = _point(check, tree["space"], "space", folder, axes=True)
+    for key in ("paired", "exclude"):
+        if key in tree and isinstance(tree[key].value, list):
+            points = [
+                _point(check, item, f"{key}[{i}]", folder, axes=key == "paired")
+                for i, item in enumerate(tree[key].value)
+            ]
+            tree[key] = replace(tree[key], value=points)
+    if "arms" in tree and isinstance(tree["arms"].value, dict):
+        arms = tree["arms"].value.items()
+        named = {name: _point(check, node, dotted("arms", name), folder) for name, node in arms}
+        tree["arms"] = replace(tree["arms"], value=named)
+    return replace(root, value=tree)
+
+
+def _point(check: Check, node: Node, prefix: str, folder: Path, *, axes: bool = False) -> Node:
+    """A mapping of dotted settings to values (axes: to lists of values), checked."""
+    if not isinstance(node.value, dict):
+        return node
+    values = {}
+    for setting, child in node.value.items():
+        key = f"{prefix}.{setting}" if _known(setting) else dotted(prefix, setting)
+        problem = _no_setting(setting)
+        if problem:
+            check.report(child, key, problem)
+        elif axes and isinstance(child.value, list):
+            items = [_setting_value(check, f"{key}[{i}]", setting, item, folder) for i, item in enumerate(child.value)]
+            child = replace(child, value=items)
+        elif not axes:
+            child = _setting_value(check, key, setting, child, folder)
+        values[setting] = child
+    return replace(node, value=values)
+
+
+def _known(setting: str) -> bool:
+    return setting in catalogue.dotted_keys() or any(setting.startswith(f"{free}.") for free in catalogue.FREE_KEYS)
+
+
+def _no_setting(setting: str) -> str:
+    """Why a dotted key cannot be in a point; empty where it can."""
+    if setting in NOT_IN_POINTS:
+        return NOT_IN_POINTS[setting]
+    if setting in catalogue.sections():
+        example = catalogue.choice_key(setting) or catalogue.section_keys(setting)[0]
+        return f"a whole section; name one of its settings, such as {setting}.{example}"
+    if _known(setting):
+        return ""
+    inside = [key for key in catalogue.dotted_keys() if "." in key and key.partition(".")[2] == setting]
+    if inside:
+        return f"no such setting — did you mean {' or '.join(inside)}?"
+    section, _, name = setting.partition(".")
+    near = nearest(name, catalogue.section_keys(section)) if section in catalogue.sections() else ""
+    if near:
+        return f"no such setting — did you mean {section}.{near}?"
+    return f"no such setting{did_you_mean(setting, catalogue.dotted_keys()) or '; write section.key'}"
+
+
+def _setting_value(check: Check, key: str, setting: str, node: Node, folder: Path) -> Node:
+    """One value of a setting, its path made absolute; reports it where no choice of the section takes it."""
+    section, _, name = setting.partition(".")
+    if node.broken or setting not in catalogue.dotted_keys():
+        return node
+    if not name:
+        value_fits(check, Settings, setting, key, node)
+        return node
+    classes = [cls for cls in catalogue.sections()[section] if name in cls.model_fields]
+    if name == catalogue.choice_key(section):
+        cls = catalogue.chosen(section, node.value)
+        if cls is None:
+            known = catalogue.known_choices(section)
+            near = did_you_mean(node.value, known) if isinstance(node.value, str) else ""
+            wrong = f"{show(node)} is" if isinstance(node.value, str) else f"{found(node)}, which is"
+            check.report(node, key, f"{wrong} none of {', '.join(known)}{near}")
+            return node
+        classes = [cls]
+    trials = [Check() for _ in classes]
+    fits = [value_fits(trial, cls, name, key, node) for trial, cls in zip(trials, classes, strict=True)]
+    if not any(fits):
+        check.findings += trials[0].findings
+    return absolute_value(setting, node, folder, check.findings) if setting in catalogue.PATH_KEYS else node
+
+
+def sweep_rules(check: Check, root: Node) -> None:
+    """Report what contradicts itself in a sweep file."""
+    tree = root.value
+    if not any(name in tree and (tree[name].broken or tree[name].value) for name in ("space", "paired", "arms")):
+        check.report(root, "", "nothing to sweep; state space, paired or arms")
+    first: dict[str, Node] = {}
+    for key, setting, node in _axes(root):
+        if setting in first:
+            line = first[setting].spot.line
+            check.report(node, key, f"{setting} is an axis already, on line {line}; keep one of them")
+        first.setdefault(setting, node)
+    for index, group in enumerate(_items(root, "paired")):
+        if not isinstance(group.value, dict):
+            continue
+        lengths = {setting: len(node.value) for setting, node in group.value.items() if isinstance(node.value, list)}
+        if len(set(lengths.values())) > 1:
+            counts = ", ".join(f"{setting} has {count}" for setting, count in lengths.items())
+            check.report(
+                group, f"paired[{index}]", f"values change together, so their lists are equally long; {counts}"
+            )
+    search = tree["search"].value if "search" in tree and isinstance(tree["search"].value, dict) else {}
+    seeds = plain(search["seeds"]) if "seeds" in search else [0]
+    fresh = plain(search["confirm_seeds"]) if "confirm_seeds" in search else [100, 101, 102]
+    if isinstance(seeds, list) and isinstance(fresh, list):
+        shared = [seed for seed in fresh if seed in seeds]
+        if shared:
+            stated: Node = search["confirm_seeds"] if "confirm_seeds" in search else search["seeds"]
+            message = f"seed {shared[0]} is a seed of the search; winners are confirmed with fresh seeds"
+            check.report(stated, "search.confirm_seeds", message)
+
+
+def _items(root: Node, key: str) -> list[Node]:
+    node = root.value.get(key)
+    return node.value if node is not None and isinstance(node.value, list) else []
+
+
+def _axes(root: Node) -> Iterator[tuple[str, str, Node]]:
+    """Key, dotted setting and node of each axis, in the order of the file."""
+    groups = [(f"paired[{i}]", group) for i, group in enumerate(_items(root, "paired"))]
+    if "space" in root.value:
+        groups.insert(0, ("space", root.value["space"]))
+    for prefix, group in groups:
+        if isinstance(group.value, dict):
+            for setting, node in group.value.items():
+                yield f"{prefix}.{setting}", setting, node
+
+
+def lab_rules(check: Check, root: Node) -> None:
+    """Report what contradicts itself in a sheet of questions."""
+    questions = root.value.get("questions")
+    if questions is None or not isinstance(questions.value, dict):
+        return
+    charts: dict[str, str] = {}
+    for name, question in questions.value.items():
+        if not isinstance(question.value, dict):
+            continue
+        here = dotted("questions", name)
+        _arms_rules(check, here, question, root)
+        chart = question.value.get("chart")
+        if chart is None or not isinstance(chart.value, str):
+            continue
+        if chart.value.lower() in charts:
+            message = f"{show(chart)} is the chart of {charts[chart.value.lower()]} already; name another file"
+            check.report(chart, f"{here}.chart", message)
+        charts.setdefault(chart.value.lower(), name)
+
+
+def _arms_rules(check: Check, here: str, question: Node, root: Node) -> None:
+    stated = question.value
+    arms = stated["arms"].value if "arms" in stated else []
+    sweep = "sweep" in stated and stated["sweep"].value is not None
+    if not isinstance(arms, list):
+        return
+    if sweep and arms:
+        check.report(stated["sweep"], f"{here}.sweep", "a question has arms or a sweep, not both")
+    if not sweep and not arms:
+        check.report(stated.get("arms", question), here, "no arms and no sweep; name what the control is compared with")
+    control = stated.get("control", root.value.get("control"))
+    seen: set[str] = set()
+    for index, arm in enumerate(arms):
+        key = f"{here}.arms[{index}]"
+        if not isinstance(arm.value, str):
+            continue
+        if control is not None and arm.value == control.value:
+            check.report(arm, key, f"{show(arm)} is the control; it is not repeated among the arms")
+        elif arm.value in seen:
+            check.report(arm, key, f"{show(arm)} is stated twice; keep one of them")
+        seen.add(arm.value)
