@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -57,16 +58,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is missing, damaged, or holds anything but tensors by name.
     """
-    if not path.is_file():
-        what = "is not a file" if path.exists() else "no such file"
-        raise WeightsError(f"{path}: {what}; correct `model.weights`")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}); correct `model.weights`") from error
     try:
         if path.suffix == ".safetensors":
-            state: object = safetensors.torch.load_file(path, device="cpu")
+            state: object = safetensors.torch.load(content)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes raise nearly anything, and the reader names no set of exceptions
         raise WeightsError(
             f"{path}: not a file of weights ({_short(error)}); it is damaged or holds more than tensors: "

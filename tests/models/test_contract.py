@@ -1,0 +1,118 @@
+"""What every model keeps to, the built-in ones and a user's own."""
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import nn
+
+from cifar_lab import config
+from cifar_lab.models import LAST_LAYER, MODELS, build, count_parameters
+
+CUSTOM = """
+from torch import nn
+
+class Tiny(nn.Sequential):
+    def __init__(self, num_classes, width=4):
+        super().__init__(
+            nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Dropout(0.5), nn.Linear(width, num_classes),
+        )
+"""
+
+
+@pytest.fixture(params=[*config.BUILT_IN_MODELS, "custom"])
+def settings(request, tmp_path):
+    name = request.param
+    if name == "custom":
+        (tmp_path / "tiny.py").write_text(CUSTOM)
+        name = f"{tmp_path}/tiny.py:Tiny"
+    return TypeAdapter(config.Model).validate_python({"name": name})
+
+
+def seeded(settings, seed: int, classes: int = 7) -> nn.Module:
+    torch.manual_seed(seed)
+    return build(settings, classes)
+
+
+def test_every_name_in_the_settings_has_a_model_and_a_last_layer():
+    assert list(MODELS) == list(config.BUILT_IN_MODELS) == list(LAST_LAYER)
+
+
+def test_one_image_in_evaluation_mode(settings):
+    logits = seeded(settings, 0).eval()(torch.zeros(1, 3, 32, 32))
+    assert logits.shape == (1, 7)
+    assert logits.dtype == torch.float32
+
+
+def test_is_built_in_training_mode_on_the_cpu(settings):
+    model = seeded(settings, 0)
+    assert all(module.training for module in model.modules())
+    assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_last_layer_gives_the_classes(name):
+    assert MODELS[name](7).get_submodule(LAST_LAYER[name]).out_features == 7
+
+
+def test_gradients_reach_every_parameter(settings):
+    model = seeded(settings, 0)
+    images = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    nn.functional.cross_entropy(model(images), torch.arange(6)).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        if parameter.ndim > 1:  # a bias before BatchNorm has no effect, so its gradient is 0
+            assert parameter.grad.abs().sum() > 0, name
+
+
+def test_evaluation_of_an_image_does_not_depend_on_its_batch(settings):
+    model = seeded(settings, 0)
+    images = torch.randn(5, 3, 32, 32)
+    model(images)  # moves the running statistics of BatchNorm off their start
+    model.eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with torch.no_grad():
+        together, alone = model(images), torch.cat([model(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_batch_norm_learns_its_statistics_in_training_mode(settings):
+    model = seeded(settings, 0)
+    norms = [module for module in model.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    assert bool(norms) == (settings.name not in ("Net", "Net2", "Net3"))
+    before = [norm.running_mean.clone() for norm in norms]
+    model(torch.randn(5, 3, 32, 32))
+    assert not any(torch.equal(norm.running_mean, mean) for norm, mean in zip(norms, before, strict=True))
+
+
+def test_state_dict_round_trip(settings):
+    source, target = seeded(settings, 1).eval(), seeded(settings, 2).eval()
+    images = torch.randn(3, 3, 32, 32)
+    assert not torch.equal(source(images), target(images))
+    target.load_state_dict(source.state_dict())
+    assert torch.equal(source(images), target(images))
+
+
+def test_same_seed_same_weights(settings):
+    first, again, other = seeded(settings, 4), seeded(settings, 4), seeded(settings, 5)
+    state, same, different = first.state_dict(), again.state_dict(), other.state_dict()
+    assert all(torch.equal(state[key], same[key]) for key in state)
+    assert not all(torch.equal(state[key], different[key]) for key in state)
+
+
+def test_two_of_a_kind_share_nothing(settings):
+    first, second = seeded(settings, 0), seeded(settings, 0)
+    addresses = [{value.data_ptr() for value in model.state_dict().values()} for model in (first, second)]
+    assert addresses[0].isdisjoint(addresses[1])
+    assert {id(module) for module in first.modules()}.isdisjoint({id(module) for module in second.modules()})
+
+
+def test_count_parameters_is_what_an_optimizer_would_change(settings):
+    model = seeded(settings, 0)
+    total = count_parameters(model)
+    assert total == sum(parameter.numel() for parameter in model.parameters())
+    frozen = next(model.parameters())
+    frozen.requires_grad_(False)
+    assert count_parameters(model) == total - frozen.numel()

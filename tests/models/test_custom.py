@@ -1,0 +1,186 @@
+"""A user's own model, by file and by module, and every way in which it can be wrong."""
+
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from cifar_lab.config import CustomModel
+from cifar_lab.errors import SettingsError
+from cifar_lab.models import build, count_parameters
+
+GOOD = """
+    from __future__ import annotations
+    from dataclasses import dataclass
+    import torch
+    from torch import nn
+
+    @dataclass
+    class Size:
+        width: int
+
+    class Mine(nn.Module):
+        def __init__(self, num_classes: int, width: int = 8):
+            super().__init__()
+            self.size = Size(width)
+            self.body = nn.Linear(3 * 32 * 32, width)
+            self.head = nn.Linear(width, num_classes)
+
+        def forward(self, images):
+            return self.head(torch.relu(self.body(images.flatten(1))))
+    """
+
+
+def write(path, source: str = GOOD):
+    path.write_text(textwrap.dedent(source))
+    return path
+
+
+def refusal(name: str, **options) -> str:
+    with pytest.raises(SettingsError) as caught:
+        build(CustomModel(name=name, options=options), 10)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package `my_lab_nets` with the module `small`, on the path."""
+    folder = tmp_path / "my_lab_nets"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    write(folder / "small.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("my_lab_nets")]:
+        del sys.modules[name]
+
+
+def test_a_class_in_a_file(tmp_path):
+    path = write(tmp_path / "mine.py")
+    torch.manual_seed(1)
+    model = build(CustomModel(name=f"{path}:Mine", options={"width": 5}), 7)
+    assert type(model).__name__ == "Mine"
+    assert model.head.weight.shape == (7, 5)
+    assert count_parameters(model) == 3072 * 5 + 5 + 5 * 7 + 7
+    torch.manual_seed(1)
+    assert torch.equal(model.body.weight, torch.nn.Linear(3072, 5).weight)
+
+
+def test_a_class_in_a_package(package):
+    model = build(CustomModel(name="my_lab_nets.small:Mine"), 10)
+    assert type(model).__module__ == "my_lab_nets.small"
+    assert model.head.weight.shape == (10, 8)
+
+
+def test_an_edited_file_is_read_again(tmp_path):
+    path = write(tmp_path / "mine.py")
+    assert build(CustomModel(name=f"{path}:Mine"), 10).head.in_features == 8
+    write(path, GOOD.replace("= 8", "= 9"))  # as long as before and within the same second
+    assert build(CustomModel(name=f"{path}:Mine"), 10).head.in_features == 9
+
+
+def test_the_trial_leaves_mode_and_random_stream_alone(tmp_path):
+    source = GOOD.replace("return self.head(", "torch.rand(5); return self.head(")
+    path = write(tmp_path / "mine.py", source)
+    torch.manual_seed(1)
+    model = build(CustomModel(name=f"{path}:Mine"), 10)
+    after = torch.rand(3)
+    assert model.training
+    assert model.body.training
+    torch.manual_seed(1)
+    torch.nn.Linear(3072, 8)
+    torch.nn.Linear(8, 10)
+    assert torch.equal(after, torch.rand(3))
+
+
+def test_no_such_file_or_module(tmp_path):
+    where = f"{tmp_path}/none.py"
+    assert refusal(f"{where}:Mine") == f"model.name: no file {where}; give the path relative to the settings file"
+    assert refusal("no_such_lab.nets:Mine") == (
+        "model.name: no module 'no_such_lab.nets'; install its package or give path/to/file.py:Class"
+    )
+
+
+def test_no_such_class(tmp_path, package):
+    path = write(tmp_path / "mine.py")
+    assert refusal(f"{path}:Mein") == f"model.name: {path}: has no class Mein; its models are: Mine"
+    assert refusal("my_lab_nets:Mine") == "model.name: my_lab_nets: has no class Mine; its models are: none"
+
+
+def test_not_a_module_class(tmp_path):
+    path = write(tmp_path / "mine.py", GOOD + "\n    def make(num_classes):\n        return Mine(num_classes)\n")
+    for name in ("Size", "make", "nn"):
+        assert refusal(f"{path}:{name}") == (
+            f"model.name: {path}: {name} is not a torch.nn.Module class; its models are: Mine"
+        )
+
+
+def test_a_file_that_cannot_be_imported(tmp_path):
+    path = tmp_path / "bad.py"
+    for source, message in {
+        "x = 1\nraise RuntimeError('no\\nluck')": f"RuntimeError: no ({path}:2)",
+        "import no_such_lab": f"ModuleNotFoundError: No module named 'no_such_lab' ({path}:1)",
+        "import sys\n\nsys.exit(3)": f"SystemExit: 3 ({path}:3)",
+        "class Mine(:": "SyntaxError: invalid syntax (bad.py, line 1)",
+    }.items():
+        write(path, source)
+        assert refusal(f"{path}:Mine") == f"model.name: {path} cannot be imported: {message}; correct it"
+
+
+def test_options_that_the_class_does_not_take(tmp_path):
+    path = write(tmp_path / "mine.py")
+    assert refusal(f"{path}:Mine", depth=3, width=4) == (
+        f"model.options: {path}:Mine was called with num_classes, depth, width: "
+        "Mine.__init__() got an unexpected keyword argument 'depth'; "
+        "it takes num_classes: 'int', width: 'int' = 8"
+    )
+
+
+def test_a_class_that_does_not_take_num_classes(tmp_path):
+    path = write(tmp_path / "mine.py", GOOD.replace("num_classes: int, ", "").replace(", num_classes)", ", 10)"))
+    assert "got an unexpected keyword argument 'num_classes'; it takes width: 'int' = 8" in refusal(f"{path}:Mine")
+
+
+def test_a_constructor_that_fails(tmp_path):
+    source = GOOD.replace("self.size = Size(width)", "raise ValueError('width is odd')")
+    path = write(tmp_path / "mine.py", source)
+    assert refusal(f"{path}:Mine") == (
+        f"model.name: {path}:Mine could not be made: ValueError: width is odd ({path}:14); correct the class"
+    )
+
+
+def test_a_model_with_nothing_to_train(tmp_path):
+    source = "import torch\nclass Mine(torch.nn.Flatten):\n    def __init__(self, num_classes):\n"
+    path = write(tmp_path / "mine.py", source + "        super().__init__()\n")
+    assert refusal(f"{path}:Mine") == (
+        f"model.name: {path}:Mine has no trainable parameters; make its layers in __init__"
+    )
+    write(path, source + "        pass\n")
+    assert "could not be made: AttributeError: " in refusal(f"{path}:Mine")
+
+
+def test_a_forward_that_fails(tmp_path):
+    path = write(tmp_path / "mine.py", GOOD.replace("images.flatten(1)", "images.flatten(2)"))
+    message = refusal(f"{path}:Mine")
+    assert message.startswith(f"model.name: {path}:Mine fails on a (2, 3, 32, 32) batch: RuntimeError: ")
+    assert "6x1024 and 3072x8" in message
+    assert message.endswith(f" ({path}:19); correct its forward")
+
+
+@pytest.mark.parametrize(
+    ("change", "given"),
+    [
+        (("(width, num_classes)", "(width, 3)"), "(2, 3)"),
+        (("self.body(images.flatten(1))", "self.body(images.flatten(1))[:1]"), "(1, 10)"),
+        (("return self.head(", "return [0, 1] or self.head("), "a list"),
+    ],
+)
+def test_an_output_of_another_shape(change, given, tmp_path):
+    path = write(tmp_path / "mine.py", GOOD.replace(*change))
+    assert refusal(f"{path}:Mine") == (
+        f"model.name: {path}:Mine gives {given} for a (2, 3, 32, 32) batch instead of (2, 10); "
+        "its forward must return one logit a class"
+    )
