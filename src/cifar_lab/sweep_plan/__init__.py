@@ -1,0 +1,18 @@
+"""From a sweep file to its points, and from validation accuracies to the winners. Nothing runs here; no torch."""
+
+from cifar_lab.sweep_plan.points import Expansion, Point, expand, same_numbers
+from cifar_lab.sweep_plan.rules import MAX_POINTS
+from cifar_lab.sweep_plan.winners import Ranked, confirm_settings, pick_winners, search_settings, winners_document
+
+__all__ = [
+    "MAX_POINTS",
+    "Expansion",
+    "Point",
+    "Ranked",
+    "confirm_settings",
+    "expand",
+    "pick_winners",
+    "same_numbers",
+    "search_settings",
+    "winners_document",
+]

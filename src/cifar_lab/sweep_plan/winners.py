@@ -1,0 +1,114 @@
+"""What a search trains, which of its points win, and how the winners are written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+from cifar_lab.config import Settings
+from cifar_lab.config_io import with_values
+from cifar_lab.identity import recipe
+from cifar_lab.sheets import Search
+from cifar_lab.sweep_plan.points import Point
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A point and how it did in the search."""
+
+    rank: int
+    """1 is best."""
+    point: Point
+    val_accuracy: float | None
+    """Mean over the seeds that did not diverge, 0 to 1; None where all did."""
+    seeds_searched: int
+    """Seeds tried, those that diverged among them."""
+
+
+def search_settings(point_settings: Settings, search: Search) -> Settings:
+    """What the search trains: a validation split where there is none, and the search's seeds.
+
+    Raises:
+        SettingsError: the validation split does not fit.
+    """
+    val_size = point_settings.data.val_size or search.val_size
+    values = {"data.val_size": val_size, "seeds": list(search.seeds)}
+    return with_values(point_settings, values, where=f"search of {point_settings.label}")
+
+
+def confirm_settings(point_settings: Settings, search: Search) -> Settings:
+    """What is trained again and tested: the point with its own validation split, if any, and fresh seeds.
+
+    Raises:
+        SettingsError: the seeds are not valid.
+    """
+    return with_values(
+        point_settings, {"seeds": list(search.confirm_seeds)}, where=f"confirming {point_settings.label}"
+    )
+
+
+def pick_winners(
+    points: Sequence[Point], val_accuracies: Mapping[str, Sequence[float | None]], top: int
+) -> tuple[Ranked, ...]:
+    """The `top` best points, by mean validation accuracy.
+
+    Points of which no seed diverged come first, then those of which some did, then those of which all did. Equal
+    points keep their order. Points without a result are left out.
+
+    Args:
+        points: in the order of the sweep.
+        val_accuracies: name of the point → one number a seed, 0 to 1; None where the run diverged.
+        top: how many.
+    """
+    tried = []
+    for order, point in enumerate(points):
+        numbers = val_accuracies.get(point.name, ())
+        finite = [number for number in numbers if number is not None]
+        if numbers:
+            mean = fmean(finite) if finite else None
+            key = (not finite, len(finite) < len(numbers), -(mean or 0.0), order)
+            tried.append((key, Ranked(0, point, mean, len(numbers))))
+    tried.sort(key=lambda pair: pair[0])
+    return tuple(replace(ranked, rank=rank) for rank, (_, ranked) in enumerate(tried[:top], start=1))
+
+
+def winners_document(
+    sweep: str,
+    points: int,
+    base: Settings,
+    base_val_accuracy: float | None,
+    winners: Sequence[Ranked],
+    search: Search,
+) -> dict[str, Any]:
+    """The content of `results/sweeps/<name>/winners.json`.
+
+    Args:
+        sweep: name of the sweep.
+        points: number of points that were tried.
+        base: settings of the control; with the confirming seeds it is trained beside the winners.
+        base_val_accuracy: mean validation accuracy of the base in the search, if it was tried.
+        winners: best first.
+        search: how the sweep searched.
+    """
+    return {
+        "sweep": sweep,
+        "points": points,
+        "control": {
+            "label": base.label,
+            "recipe": recipe(confirm_settings(base, search)),
+            "val_accuracy": base_val_accuracy,
+        },
+        "winners": [
+            {
+                "rank": winner.rank,
+                "label": winner.point.name,
+                "recipe": recipe(confirm_settings(winner.point.settings, search)),
+                "values": dict(winner.point.values),
+                "val_accuracy": winner.val_accuracy,
+                "seeds_searched": winner.seeds_searched,
+            }
+            for winner in winners
+        ],
+    }
