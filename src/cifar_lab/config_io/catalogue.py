@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from cifar_lab.config import SECTION_CHOICES, CustomModel, Section, Settings
+from cifar_lab.config_io.suggest import nearest
 
 PATH_KEYS = ("data.root", "model.weights", "model.name")
 """Settings that name a file (`model.name` only as `file.py:Class`); relative to the file that states them."""
@@ -72,3 +73,13 @@ def dotted_keys() -> tuple[str, ...]:
     for name in Settings.model_fields:
         keys += [f"{name}.{key}" for key in section_keys(name)] if name in sections() else [name]
     return tuple(keys)
+
+
+def dotted_keys_of(name: str) -> tuple[str, ...]:
+    """The settings inside sections that a person may have meant by a name without its section."""
+    by_name: dict[str, list[str]] = {}
+    for key in dotted_keys():
+        section, _, last = key.partition(".")
+        if last:
+            by_name.setdefault(last, []).append(f"{section}.{last}")
+    return tuple(by_name.get(name if name in by_name else nearest(name, by_name), []))

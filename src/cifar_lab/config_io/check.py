@@ -91,7 +91,7 @@ def _unknown_top(key: str) -> str:
     close = nearest(key, Settings.model_fields)
     if close:
         return f"no such setting — did you mean {close}?"
-    inside = [dotted_key for dotted_key in catalogue.dotted_keys() if dotted_key.partition(".")[2] == key]
+    inside = catalogue.dotted_keys_of(key)
     if inside:
         return f"no such setting at the top — did you mean {' or '.join(inside)}?"
     return f"no such setting; the settings are {', '.join(Settings.model_fields)}"
@@ -161,7 +161,9 @@ def _complete(check: Check, section: str, cls: type[Section], node: Node, values
         check.bad.add(section)
         if name not in node.value:
             choice = node.value.get(catalogue.choice_key(section), node)
-            check.report(choice, f"{section}.{name}", missing(f"{show(choice)} needs it, ", info))
+            here = f"{section}.{name}"
+            wanted = "expected a path" if here in catalogue.PATH_KEYS else expected_of(info)
+            check.report(choice, here, f"missing; {show(choice)} needs it, {wanted}")
     return complete
 
 
@@ -200,10 +202,9 @@ def unknown(name: str, known: Collection[str]) -> str:
     return f"no such setting{did_you_mean(name, known) or '; the settings are ' + ', '.join(known)}"
 
 
-def missing(reason: str, info: FieldInfo) -> str:
-    """The sentence for a required key that is not stated."""
-    wanted = "a section" if isinstance(info.annotation, type) and issubclass(info.annotation, Section) else ""
-    return f"missing; {reason}expected {wanted or describe(info.annotation, tuple(info.metadata))}"
+def expected_of(info: FieldInfo) -> str:
+    """`expected …`, for a field as a whole."""
+    return f"expected {describe(info.annotation, tuple(info.metadata))}"
 
 
 def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node) -> bool:
@@ -214,6 +215,9 @@ def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node
         parts = [tuple(item["loc"][1:]) for item in error.errors(include_url=False) if item["loc"][0] == name]
         types = [item["type"] for item in error.errors(include_url=False) if item["loc"][0] == name]
         info = cls.model_fields[name]
+        if any(parts):
+            # pydantic counts only the good items of a list; the bad ones are reported by themselves.
+            types, parts = [t for t, p in zip(types, parts, strict=True) if p], [p for p in parts if p]
         reported: set[str] = set()
         for location, kind in zip(parts, types, strict=True):
             here, path, annotation, metadata = _descend(node, location, info)

@@ -27,7 +27,7 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     limits = _limits(metadata)
     if origin in (Union, UnionType):
-        return " or ".join(describe(argument) for argument in arguments)
+        return " or ".join(describe(argument, () if argument is type(None) else metadata) for argument in arguments)
     if origin is Literal:
         words = [str(argument) for argument in arguments]
         return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
@@ -108,7 +108,8 @@ def _meant(node: Node, annotation: Any) -> str:
         items = value.replace(",", " ").split() if isinstance(value, str) else [show(node)]
         wanted = unwrap(arguments[0], ())[0]
         fits = all(type(resolve(item)) in ((int, float) if wanted is float else (int,)) for item in items)
-        return f"[{', '.join(items)}]" if items and wanted in (int, float) and fits else ""
+        count = len(items) if arguments[-1] is Ellipsis else len(arguments)
+        return f"[{', '.join(items)}]" if len(items) == count and wanted in (int, float) and fits else ""
     if annotation is bool and isinstance(value, str):
         return _TRUTHS.get(value.lower(), nearest(value, ("true", "false")))
     if annotation is float and isinstance(value, str):

@@ -15,7 +15,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+
 _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 MAX_DIGITS = 400
-"""Digits of an integer that are converted at all; Python refuses to convert 4,300."""
+"""Digits of an integer that are looked at: what has more is refused as too large, and Python converts 4,300 at most."""
 
 
 def resolve(text: str) -> bool | int | float | str | None:
@@ -30,8 +30,8 @@ def resolve(text: str) -> bool | int | float | str | None:
         return True
     if text in _FALSE:
         return False
-    if _INTEGER.fullmatch(text) and len(text) <= MAX_DIGITS:
-        return int(text)
+    if _INTEGER.fullmatch(text):
+        return int(text[:MAX_DIGITS])
     if _FLOAT.fullmatch(text):
         return float(text)
     if _INFINITE.fullmatch(text):

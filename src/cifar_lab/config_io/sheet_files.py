@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 from cifar_lab.config import Section, Settings
-from cifar_lab.config_io.check import Check, missing, unknown, value_fits
+from cifar_lab.config_io.check import Check, expected_of, unknown, value_fits
 from cifar_lab.config_io.expected import PATTERN_WORDS, found, limits_of
 from cifar_lab.config_io.layers import read_file, unreadable
 from cifar_lab.config_io.sheet_rules import lab_rules, sweep_points, sweep_rules
@@ -97,7 +97,7 @@ def _fields(check: Check, cls: type[Section], node: Node, prefix: str) -> dict[s
             values[name] = _value(check, cls, name, key, child)
     for name, info in cls.model_fields.items():
         if info.is_required() and name not in node.value:
-            check.report(node, dotted(prefix, name), missing("", info))
+            check.report(node, dotted(prefix, name), f"missing; {expected_of(info)}")
     return values
 
 

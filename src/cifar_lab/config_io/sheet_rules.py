@@ -78,9 +78,9 @@ def _no_setting(setting: str) -> str:
         return f"a whole section; name one of its settings, such as {setting}.{example}"
     if _known(setting):
         return ""
-    inside = [key for key in catalogue.dotted_keys() if "." in key and key.partition(".")[2] == setting]
+    inside = "" if "." in setting else " or ".join(catalogue.dotted_keys_of(setting))
     if inside:
-        return f"no such setting — did you mean {' or '.join(inside)}?"
+        return f"no such setting — did you mean {inside}?"
     section, _, name = setting.partition(".")
     near = nearest(name, catalogue.section_keys(section)) if section in catalogue.sections() else ""
     if near:

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
+SYNONYMS = {
+    "gpu": "cuda",
+    "bfloat16": "bf16",
+    "float32": "fp32",
+    "learning_rate": "lr",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+}
+"""Words that other tools use for ours."""
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word nearest to `word`, ignoring case; empty where none is near.
 
     Near is a third of the letters at most (but always one): a wrong suggestion costs more than none.
     """
+    known = tuple(known)
     word = word[:100].lower().replace("-", "_")
+    if SYNONYMS.get(word) in known:
+        return SYNONYMS[word]
     scored = []
     for candidate in known:
         lower = candidate.lower()

@@ -30,10 +30,15 @@ def explain(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
         return here, "a colon where no value can begin; check the indentation, or put the text in quotes"
     if "could not find expected ':'" in problem:
         return opened, "this line is not 'key: value'; a space must follow the colon"
+    misplaced = re.search(r"but found '(.+)'$", problem)
+    if "expected the node content" in problem and misplaced:
+        return here, f"{misplaced[1].strip('<>')} where a value belongs; remove it, or put the text in quotes"
+    if "block mapping" in context and misplaced and misplaced[1] == ":":
+        return here, "no key before the colon"
     if "block mapping" in context or "block collection" in context or "block sequence" in context:
         return here, "this line does not line up with the ones above; check the indentation"
     if "directive" in context or "directive" in problem or "document start" in problem:
-        return here, "%-directives and several documents are not used here; remove the line"
+        return here, "one document a file and no directives; remove the lines that begin with %, --- or ..."
     if "alias" in context or "anchor" in context:
         return here, "a value cannot begin with * or &; put it in quotes"
     if "tag" in context or "tag" in problem:
