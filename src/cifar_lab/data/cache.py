@@ -1,0 +1,278 @@
+"""Data sets decoded once: a folder of checked arrays for each instance. The only file that knows its file names.
+
+    $CIFAR_LAB_CACHE or ~/.cache/cifar-lab
+        downloads/                          archives fetched for cifar10 and cifar100
+        <name>-<key>/  meta.json            what the folder holds, its source, size and SHA-256 of each file
+                       train_images.npy     uint8 (N, 3, 32, 32)
+                       train_labels.npy     int64 (N,)
+                       test_images.npy, test_labels.npy
+        <name>-<key>.lock                   held while the folder is being made
+
+A folder appears whole, by one rename. Whatever is read is hashed and compared before it is used.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cifar_lab.data.source import Progress, Source
+from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Split
+from cifar_lab.errors import DataError, EnvironmentFault
+
+FORMAT = 1
+"""Version of the folder's layout; part of its name, so that two versions live side by side."""
+
+SplitName: TypeAlias = Literal["train", "test"]
+
+
+class Damaged(Exception):
+    """A cache folder that does not hold what it should; the message names the file. Never leaves `data`."""
+
+
+class FileMark(BaseModel):
+    """How a file of the folder is recognised."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    bytes: int
+    sha256: str
+
+
+class Meta(BaseModel):
+    """meta.json: what the folder holds and where it came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    info: DataInfo
+    key: dict[str, Any]
+    """What names the folder."""
+    state: dict[str, Any] | None
+    """State of the source when it was read."""
+    files: dict[str, FileMark]
+
+
+def home() -> Path:
+    """`$CIFAR_LAB_CACHE`, else `cifar-lab` in `$XDG_CACHE_HOME` or in `~/.cache`; absolute, perhaps not there yet.
+
+    Raises:
+        EnvironmentFault: no variable is set and this user has no home folder.
+    """
+    chosen = os.environ.get("CIFAR_LAB_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(xdg).is_absolute():  # the XDG specification: a relative path is to be ignored
+        return Path(xdg) / "cifar-lab"
+    try:
+        return Path.home() / ".cache" / "cifar-lab"
+    except RuntimeError as error:
+        raise EnvironmentFault("no home folder for the cache; set CIFAR_LAB_CACHE to a folder") from error
+
+
+def folder_of(source: Source) -> Path:
+    """The folder of one instance of a data set."""
+    key = json.dumps([FORMAT, source.name, source.key()], sort_keys=True)
+    return home() / f"{source.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+def read_meta(folder: Path) -> Meta | None:
+    """What the folder says it holds, with the sizes of its files checked; None where there is no folder.
+
+    Raises:
+        Damaged: meta.json is not what was written, or a file is missing or of another size.
+        EnvironmentFault: the folder may not be read.
+    """
+    path = folder / "meta.json"
+    try:
+        document = json.loads(path.read_bytes())
+        if hashlib.sha256(_canonical(document["meta"])).hexdigest() != document["sha256"]:
+            raise Damaged(f"{path}: its checksum does not hold")
+        meta = Meta.model_validate(document["meta"])
+        for name, mark in meta.files.items():
+            found = (folder / name).stat().st_size
+            if found != mark.bytes:
+                raise Damaged(f"{folder / name}: {found:,} bytes, expected {mark.bytes:,}")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if folder.is_dir():
+            raise Damaged(f"{error.filename}: missing") from error
+        return None
+    except OSError as error:
+        raise _fault(path, error) from error
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise Damaged(f"{path}: not the JSON that was written") from error
+    return meta
+
+
+def read_split(folder: Path, meta: Meta, split: SplitName) -> Split:
+    """One split; no file of the other is opened.
+
+    Raises:
+        Damaged: a file does not have the size or the SHA-256 of meta.json, or holds another kind of array.
+        EnvironmentFault: a file may not be read.
+    """
+    images = _read_array(folder / f"{split}_images.npy", meta)
+    labels = _read_array(folder / f"{split}_labels.npy", meta)
+    size = meta.info.train_size if split == "train" else meta.info.test_size
+    if images.dtype != np.uint8 or images.shape != (size, *IMAGE_SHAPE):
+        raise Damaged(
+            f"{folder / split}_images.npy: {images.dtype} {images.shape}, expected uint8 {(size, *IMAGE_SHAPE)}"
+        )
+    if labels.dtype != np.int64 or labels.shape != (size,):
+        raise Damaged(f"{folder / split}_labels.npy: {labels.dtype} {labels.shape}, expected int64 {(size,)}")
+    return Split(images, labels)
+
+
+def store(folder: Path, key: Mapping[str, Any], state: dict[str, Any] | None, images: Images, info: DataInfo) -> Meta:
+    """Write a folder beside its place and put it there by a rename. To be called with the lock held.
+
+    Raises:
+        DataError: the source gave arrays of another kind, or labels that name no class.
+        EnvironmentFault: the cache cannot be written.
+    """
+    for split in (images.train, images.test):
+        _check(info.name, split, len(images.classes))
+    temporary = folder.with_name(f".{folder.name}.new")
+    old = folder.with_name(f".{folder.name}.old")
+    arrays: dict[str, NDArray[Any]] = {
+        "train_images.npy": images.train.images,
+        "train_labels.npy": images.train.labels,
+        "test_images.npy": images.test.images,
+        "test_labels.npy": images.test.labels,
+    }
+    try:
+        for leftover in (temporary, old):
+            _remove(leftover)
+        temporary.mkdir()
+        files = {name: _write_array(temporary / name, array) for name, array in arrays.items()}
+        meta = Meta(info=info, key=dict(key), state=state, files=files)
+        plain = meta.model_dump(mode="json")
+        text = json.dumps({"meta": plain, "sha256": hashlib.sha256(_canonical(plain)).hexdigest()}, indent=1)
+        with (temporary / "meta.json").open("wb") as file:
+            file.write(text.encode())
+            _to_disk(file)
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+        descriptor = os.open(folder.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise _fault(folder, error) from error
+    shutil.rmtree(old, ignore_errors=True)
+    return meta
+
+
+@contextmanager
+def locked(folder: Path, progress: Progress) -> Iterator[None]:
+    """Hold the lock of one folder: of the processes that make it, one works and the others wait.
+
+    The lock is the kernel's (flock), so it is free at once when its holder dies.
+
+    Raises:
+        EnvironmentFault: the lock file cannot be made.
+    """
+    path = folder.with_name(f"{folder.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise _fault(path.parent, error) from error
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                progress("waiting for another process that prepares the same images", 0, 0)
+                time.sleep(0.05)
+            except OSError as error:
+                raise _fault(path, error) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check(name: str, split: Split, classes: int) -> None:
+    """Refuse what would be trained on wrongly."""
+    size = len(split.labels)
+    if split.images.dtype != np.uint8 or split.images.shape != (size, *IMAGE_SHAPE) or size == 0:
+        raise DataError(f"{name}: images are {split.images.dtype} {split.images.shape}, expected uint8 (N, 3, 32, 32)")
+    if split.labels.dtype != np.int64 or split.labels.min() < 0 or split.labels.max() >= classes:
+        raise DataError(f"{name}: labels are not int64 from 0 to {classes - 1}")
+
+
+def _canonical(plain: Any) -> bytes:
+    return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _write_array(path: Path, array: NDArray[Any]) -> FileMark:
+    """Write an array in numpy's format, to the disk."""
+    header = io.BytesIO()
+    array = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    digest = hashlib.sha256(header.getvalue())
+    digest.update(array.data)
+    with path.open("wb") as file:
+        file.write(header.getvalue())
+        file.write(array.data)
+        _to_disk(file)
+    return FileMark(bytes=header.tell() + array.nbytes, sha256=digest.hexdigest())
+
+
+def _read_array(path: Path, meta: Meta) -> NDArray[Any]:
+    """The array of a file: its bytes are read once, hashed, and then used in place."""
+    mark = meta.files.get(path.name)
+    if mark is None:
+        raise Damaged(f"{path}: not listed in meta.json")
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            raw = np.empty(size, np.uint8)
+            if size != mark.bytes or file.readinto(raw.data) != size:
+                raise Damaged(f"{path}: {size:,} bytes, expected {mark.bytes:,}")
+    except FileNotFoundError as error:
+        raise Damaged(f"{path}: missing") from error
+    except OSError as error:
+        raise _fault(path, error) from error
+    found = hashlib.sha256(raw.data).hexdigest()
+    if found != mark.sha256:
+        raise Damaged(f"{path}: SHA-256 is {found}, expected {mark.sha256}")
+    header = io.BytesIO(raw[:1024].tobytes())
+    np.lib.format.read_magic(header)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(header)
+    return raw[header.tell() :].view(dtype).reshape(shape)
+
+
+def _remove(folder: Path) -> None:
+    """What a killed process left behind."""
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _to_disk(file: io.BufferedWriter) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _fault(path: Path, error: OSError) -> EnvironmentFault:
+    reason = error.strerror or str(error)
+    way = "free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it readable and writable"
+    return EnvironmentFault(f"{path}: {reason}; {way}, or set CIFAR_LAB_CACHE to another folder for prepared images")
