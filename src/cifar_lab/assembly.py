@@ -7,14 +7,16 @@ from functools import lru_cache
 
 from cifar_lab import data, models
 from cifar_lab.config import Data, Settings
-from cifar_lab.data.batches import Images, Normalizer
+from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.optim import flatten_parameters, make_optimizer, make_schedule
 from cifar_lab.results import DataIdentity
 from cifar_lab.runtime import Execution, seeded_init
 from cifar_lab.train import Cohort
 
 
-def load_training_data(settings: Settings, execution: Execution) -> tuple[Images, Images | None, DataIdentity]:
+def load_training_data(
+    settings: Settings, execution: Execution
+) -> tuple[ResidentSplit, ResidentSplit | None, DataIdentity]:
     """(training split, validation split or None, what they are) on the run's device; the test split is not touched."""
     options, info = settings.data, data.prepare(settings.data)
     split = _training_split(options)
@@ -30,9 +32,9 @@ def load_training_data(settings: Settings, execution: Execution) -> tuple[Images
         test_size=info.test_size,
     )
     if not options.val_size:
-        return Images(split.images, split.labels, normalizer), None, identity
-    training = Images(split.images[chosen], split.labels[chosen], normalizer)
-    return training, Images(split.images[held_out], split.labels[held_out], normalizer), identity
+        return ResidentSplit(split.images, split.labels, normalizer), None, identity
+    training = ResidentSplit(split.images[chosen], split.labels[chosen], normalizer)
+    return training, ResidentSplit(split.images[held_out], split.labels[held_out], normalizer), identity
 
 
 def make_normalizer(settings: Settings, info: data.DataInfo, execution: Execution) -> Normalizer:

@@ -96,7 +96,7 @@ class ModelOptions(Section):
     """What every built-in model shares."""
 
     weights: str | None = None
-    """A file of pretrained weights (state dict, .safetensors or .pt); the last layer is made new. Null: from scratch."""
+    """Pretrained weights (a state dict, .safetensors or .pt); the last layer is made new. Null: from scratch."""
 
 
 class Net(ModelOptions):

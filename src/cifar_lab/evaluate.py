@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cifar_lab.data.batches import Images
+from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.results import SplitScore
 from cifar_lab.runtime import Execution
 
@@ -14,7 +14,7 @@ EVALUATION_BATCH_SIZE = 500
 
 
 @torch.no_grad()
-def predict(network: nn.Module, split: Images, execution: Execution) -> Tensor:
+def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> Tensor:
     """Logits (N, classes) in fp32 on the CPU, in data-set order.
 
     The network is put into evaluation mode (BatchNorm uses its running statistics) and back into the mode it was in.

@@ -82,7 +82,7 @@ def _train_and_record(
     )
 
     val = test = None
-    files = {}
+    files: dict[str, str] = {}
     if member.diverged is None:
         val = validate()
         files.update(save_weights(folder, network))

@@ -15,7 +15,7 @@ from torch import nn
 from cifar_lab import data, models
 from cifar_lab.assembly import make_normalizer
 from cifar_lab.config import Settings
-from cifar_lab.data.batches import Images
+from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.durable import write_bytes
 from cifar_lab.errors import DataError
 from cifar_lab.evaluate import predict, score
@@ -32,7 +32,7 @@ def read_test_split(
     predictions.npz holds `labels` uint8 or int64 (N,) and `logits` fp32 (N, classes) in data-set order.
     """
     info, split = data.prepare(settings.data), data.load_test(settings.data)
-    images = Images(split.images, split.labels, make_normalizer(settings, info, execution))
+    images = ResidentSplit(split.images, split.labels, make_normalizer(settings, info, execution))
     logits = predict(network, images, execution)
     buffer = io.BytesIO()
     np.savez(buffer, labels=split.labels, logits=logits.numpy())

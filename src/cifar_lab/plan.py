@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cifar_lab import data
 from cifar_lab.config import Settings
-from cifar_lab.errors import SettingsError
+from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.identity import recipe, run_id
 from cifar_lab.machine import available_cores
 from cifar_lab.results import DamagedRecordError, Record, RunFolder
@@ -60,16 +60,29 @@ def plan_runs(
         DataError: a record is of a newer version of cifar-lab.
     """
     planned: dict[str, PlannedRun] = {}
+    problems: list[Problem] = []
     for settings in arms:
         info = data.prepare(settings.data)
-        check_fits(settings, info)
+        try:
+            check_fits(settings, info)
+        except SettingsError as error:
+            problems += error.problems
+            continue
         parts = recipe(settings)
         for seed in settings.seeds:
             name = run_id(parts, info.fingerprint, seed)
             if name not in planned:
                 job = Job(settings, seed, name, parts, results, read_test, force)
                 planned[name] = _look(job)
+    if problems:
+        raise SettingsError(problems)
     return share_threads(list(planned.values()))
+
+
+def run_ids_of(settings: Settings) -> list[str]:
+    """The id of each seed's run of an arm whose data has been prepared, in the order of its seeds."""
+    parts, fingerprint = recipe(settings), data.prepare(settings.data).fingerprint
+    return [run_id(parts, fingerprint, seed) for seed in settings.seeds]
 
 
 def share_threads(runs: Sequence[PlannedRun]) -> list[PlannedRun]:

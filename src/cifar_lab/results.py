@@ -7,6 +7,7 @@
         predictions.npz       labels and logits of the test split, in data-set order
         weights.safetensors   the trained weights
         checkpoint.bin        while the run is under way: the last good epoch, and the one before
+    results/sweeps/<name>/    plan.json, winners.json
 
 Status is derived: a valid record is done; a held lock is running; a folder with neither is interrupted.
 """
@@ -200,6 +201,17 @@ class RunFolder:
                 for old in (path, path.with_name(path.name + ".previous")):
                     old.unlink(missing_ok=True)
 
+    def unfinished_state(self) -> Literal["running", "interrupted"]:
+        """Of a folder without a record: whether a process holds it."""
+        try:
+            with self.lock_file.open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return "running"
+        except FileNotFoundError:
+            pass
+        return "interrupted"
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run against other processes; free at once when this process ends, however it ends.
@@ -225,9 +237,24 @@ class RunFolder:
             self.lock_file.unlink(missing_ok=True)
 
 
+class SweepFolder:
+    """The folder of one sweep: the expanded plan and the winners, both made anew from the runs."""
+
+    def __init__(self, results: Path, name: str) -> None:
+        self.path = results / "sweeps" / name
+        self.plan = self.path / "plan.json"
+        self.winners = self.path / "winners.json"
+
+
 def runs_folder(results: Path) -> Path:
     """Where the run folders lie."""
     return results / "runs"
+
+
+def run_ids(results: Path) -> list[str]:
+    """Every run that has a folder, done or not."""
+    folder = runs_folder(results)
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
 def read_record(path: Path) -> Record:

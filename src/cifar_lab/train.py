@@ -111,7 +111,8 @@ class EpochTotals:
     @classmethod
     def zeros(cls, members: int, device: torch.device) -> EpochTotals:
         """An epoch that has not begun."""
-        return cls(*(torch.zeros(members, device=device, dtype=torch.float64) for _ in range(4)))
+        loss, right, finite_steps, last = (torch.zeros(members, device=device, dtype=torch.float64) for _ in range(4))
+        return cls(loss, right, finite_steps, last)
 
     def add(self, loss: Tensor, right: Tensor, batch_size: int) -> None:
         """Count one step, without waiting for the device."""

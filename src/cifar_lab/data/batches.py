@@ -44,7 +44,7 @@ class Normalizer:
         return images.sub_(self.mean).div_(self.std)
 
 
-class Images:
+class ResidentSplit:
     """One split on the device: `pixels` uint8 (N, 3, 32, 32), `labels` int64 (N,)."""
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray, normalizer: Normalizer) -> None:
@@ -68,7 +68,7 @@ class CohortBatches:
     in a batch: arms that share a seed see the same ones whatever their batch size (common random numbers).
     """
 
-    def __init__(self, split: Images, options: DataOptions, seeds: Sequence[int]) -> None:
+    def __init__(self, split: ResidentSplit, options: DataOptions, seeds: Sequence[int]) -> None:
         self.split = split
         self.options = options
         self.seeds = tuple(seeds)

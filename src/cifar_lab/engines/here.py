@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -13,9 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
-from cifar_lab.engines.protocol import STOP, encode_job
+from cifar_lab.config import Settings
+from cifar_lab.engines.protocol import STOP, encode_check, encode_job
 from cifar_lab.engines.signals import StopRequests
-from cifar_lab.errors import Interrupted
+from cifar_lab.errors import EnvironmentFault, Interrupted, LabError, SettingsError, WeightsError
 from cifar_lab.plan import Job
 
 MAX_ATTEMPTS = 2
@@ -57,8 +59,17 @@ def execute(jobs: Sequence[Job], slots: int, on_event: OnEvent) -> list[Outcome]
 
     with StopRequests() as requests:
         slot_objects = [_Slot(jobs, waiting, outcomes, tell, requests) for _ in range(min(slots, len(jobs)))]
-        requests.on_stop(lambda: [slot.stop() for slot in slot_objects])
-        requests.on_kill(lambda: [slot.kill() for slot in slot_objects])
+
+        def stop_all() -> None:
+            for slot in slot_objects:
+                slot.stop()
+
+        def kill_all() -> None:
+            for slot in slot_objects:
+                slot.kill()
+
+        requests.on_stop(stop_all)
+        requests.on_kill(kill_all)
         threads = [threading.Thread(target=slot.work, daemon=True) for slot in slot_objects]
         try:
             for thread in threads:
@@ -68,16 +79,40 @@ def execute(jobs: Sequence[Job], slots: int, on_event: OnEvent) -> list[Outcome]
                     thread.join(timeout=0.1)
                     requests.enforce_deadline()
         finally:
-            for slot in slot_objects:
-                slot.kill()
-        if requests.signum is not None and len([o for o in outcomes.values() if o.status != "interrupted"]) < len(jobs):
-            raise Interrupted(f"stopped; {_progress(outcomes, len(jobs))}", requests.signum)
+            kill_all()
+        ended = sum(outcome.status != "interrupted" for outcome in outcomes.values())
+        if requests.signum is not None and ended < len(jobs):
+            raise Interrupted(
+                f"stopped; {ended} of {len(jobs)} runs have ended, the others keep their last epoch; "
+                "give the same command again to go on",
+                requests.signum,
+            )
     return [outcomes[number] for number in range(len(jobs))]
 
 
-def _progress(outcomes: dict[int, Outcome], total: int) -> str:
-    ended = sum(outcome.status != "interrupted" for outcome in outcomes.values())
-    return f"{ended} of {total} runs are there, the others keep their last epoch; give the same command to go on"
+def check_models(arms: Sequence[tuple[Settings, int]]) -> None:
+    """Build the model of each (settings, number of classes) in a worker.
+
+    Raises:
+        LabError: with the exit code and the words of the first that does not build.
+    """
+    worker = _Worker(threads=1)
+    try:
+        for settings, num_classes in arms:
+            event = worker.ask(encode_check(settings, num_classes))
+            if event is None:
+                raise LabError(f"model.name: {settings.model.name} cannot be built: {worker.cause_of_death()}")
+            if event["event"] == "failed":
+                raise _error_of(event)
+    finally:
+        worker.close()
+
+
+def _error_of(event: dict[str, Any]) -> LabError:
+    """The exception that a worker told of."""
+    kinds: tuple[type[LabError], ...] = (SettingsError, WeightsError, EnvironmentFault)
+    kind = next((kind for kind in kinds if kind.exit_code == event["exit_code"]), LabError)
+    return kind(event["reason"])
 
 
 class _Slot:
@@ -158,21 +193,24 @@ class _Worker:
         """Send one line; a worker that is gone hears nothing."""
         stdin: IO[str] | None = self.process.stdin
         assert stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError, ValueError):
             stdin.write(line + "\n")
             stdin.flush()
-        except (BrokenPipeError, ValueError):
-            pass
 
     def make(self, job: Job, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
         """Hand over a job and pass its events on; the event that ended it, or None if the process died."""
-        self.say(encode_job(job))
+        return self.ask(encode_job(job), on_event)
+
+    def ask(self, line: str, on_event: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any] | None:
+        """Send a line and wait for the event that ends its work; None if the process died."""
+        self.say(line)
         assert self.process.stdout is not None
         for line in self.process.stdout:
             event: dict[str, Any] = json.loads(line)
             if event["event"] in ("finished", "interrupted", "failed"):
                 return event
-            on_event(event)
+            if on_event is not None:
+                on_event(event)
         return None
 
     def cause_of_death(self) -> str:
@@ -185,8 +223,10 @@ class _Worker:
 
     def close(self) -> None:
         """No more jobs: the worker ends by itself."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
         self.errors.close()

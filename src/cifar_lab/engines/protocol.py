@@ -29,6 +29,17 @@ def encode_job(job: Job) -> str:
     )
 
 
+def encode_check(settings: Settings, num_classes: int) -> str:
+    """The line that asks a worker whether the model of `settings` builds."""
+    return json.dumps({"check": settings.model_dump(mode="json"), "num_classes": num_classes})
+
+
+def decode_check(line: str) -> tuple[Settings, int] | None:
+    """(settings, number of classes) of a line of `encode_check`; None for any other line."""
+    values = json.loads(line)
+    return (Settings.model_validate(values["check"]), values["num_classes"]) if "check" in values else None
+
+
 def decode_job(line: str) -> Job:
     """The job in a line of `encode_job`."""
     values: dict[str, Any] = json.loads(line)

@@ -15,7 +15,8 @@ import threading
 import traceback
 from typing import Any
 
-from cifar_lab.engines.protocol import STOP, decode_job
+from cifar_lab.config import Settings
+from cifar_lab.engines.protocol import STOP, decode_check, decode_job
 from cifar_lab.errors import Interrupted, LabError
 
 
@@ -40,9 +41,11 @@ def main() -> None:
 
 def _make(line: str, tell: Any, stopping: threading.Event) -> dict[str, Any]:
     """Make one run; the event that ends it."""
-    from cifar_lab.experiment import make_run
-
     try:
+        if (check := decode_check(line)) is not None:
+            return _check_model(*check)
+        from cifar_lab.experiment import make_run
+
         record = make_run(decode_job(line), tell, stopping.is_set)
     except Interrupted as error:
         return {"event": "interrupted", "reason": str(error)}
@@ -54,6 +57,14 @@ def _make(line: str, tell: Any, stopping: threading.Event) -> dict[str, Any]:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())} ({where})"
         return {"event": "failed", "reason": reason, "exit_code": 1, "traceback": traceback.format_exc()}
     return {"event": "finished", "status": record.status, "reason": record.reason}
+
+
+def _check_model(settings: Settings, num_classes: int) -> dict[str, Any]:
+    """Build the model once, so that a wrong one is told before anything is written."""
+    from cifar_lab.models import build
+
+    build(settings.model, num_classes)
+    return {"event": "finished", "status": "done", "reason": None}
 
 
 def _listen(jobs: queue.SimpleQueue[str | None], stopping: threading.Event) -> None:

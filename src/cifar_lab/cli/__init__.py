@@ -1,0 +1,92 @@
+"""The command line. Heavy imports stand inside each command, so that `--help` is there at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+import cifar_lab
+from cifar_lab.cli import look, report, run, settings, sweep
+from cifar_lab.errors import EnvironmentFault, Interrupted, LabError
+from cifar_lab.safe_text import plain
+
+app = typer.Typer(
+    name="cifar-lab",
+    help="Controlled training experiments on small images: name the arms in YAML, get an answer you can defend.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("sweep")(sweep.sweep)
+app.command("report")(report.report)
+app.command("list")(look.list_runs)
+app.command("show")(look.show)
+app.command("check")(settings.check)
+app.command("schema")(settings.schema)
+app.command("quickstart")(run.quickstart)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"cifar-lab {cifar_lab.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere in the command.")
+    ] = False,
+) -> None: ...
+
+
+def main() -> None:
+    """Run a command; every error is a line on standard error and an exit code of `errors.py`."""
+    debug = "--debug" in sys.argv
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _interrupt)
+    try:
+        app()
+    except BrokenPipeError:
+        # The reader of a pipe went away; nothing is left to say to it, at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            print("\n".join(f"cifar-lab: {line}" for line in _lines(error)), file=sys.stderr)
+        sys.exit(
+            error.exit_code if isinstance(error, LabError) else EnvironmentFault.exit_code if _of_disk(error) else 1
+        )
+
+
+def _lines(error: Exception) -> list[str]:
+    """What a person reads: the words of a foreseen error, or where an unforeseen one arose."""
+    if isinstance(error, LabError):
+        return [plain(line) for line in str(error).splitlines()]
+    if _of_disk(error):
+        return [plain(f"{error}; see to the file or folder and give the same command again")]
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return [
+        plain(f"unforeseen {type(error).__name__}: {error} ({where.filename}:{where.lineno})"),
+        "this is a fault of cifar-lab: the same command with --debug shows where; please report it",
+    ]
+
+
+def _of_disk(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno is not None
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise Interrupted("stopped; give the same command again to go on", signum)

@@ -1,0 +1,130 @@
+"""What `list` and `show` print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cifar_lab.cli.tables import console, safe
+from cifar_lab.errors import SettingsError
+from cifar_lab.results import EpochMetrics, Record, RunFolder, SplitScore, read_records, run_ids
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def print_list(results: Path) -> None:
+    """A line a run: the finished ones by label and seed, then those that are under way or were interrupted."""
+    records = read_records(results)
+    unfinished = sorted(set(run_ids(results)) - {record.run_id for record in records})
+    out = console()
+    if not records and not unfinished:
+        out.print(f"no runs in {safe(str(results))} yet; try: cifar-lab quickstart")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("run", "arm", "seed", "status", "test", "validation", "epochs", "seconds", "data", "finished"):
+        table.add_column(
+            name, justify="right" if name in ("seed", "test", "validation", "epochs", "seconds") else "left"
+        )
+    for record in records:
+        table.add_row(
+            record.run_id, safe(record.label), str(record.seed), record.status, _accuracy(record.test),
+            _accuracy(record.val), str(record.epochs_trained), f"{record.train_seconds:.1f}", safe(record.data.name),
+            record.finished,
+        )  # fmt: skip
+    for run_id in unfinished:
+        folder = RunFolder(results, run_id)
+        history = folder.read_metrics()
+        table.add_row(run_id, "", "", folder.unfinished_state(), "", "", str(len(history)), "", "", "")
+    out.print(table)
+
+
+def print_run(results: Path, wanted: str) -> None:
+    """Everything that the record of one run says.
+
+    Raises:
+        SettingsError: no finished run has an id that begins like this, or several have.
+    """
+    found = [record for record in read_records(results) if record.run_id.startswith(wanted)]
+    if len(found) != 1:
+        why = "no finished run" if not found else f"{len(found)} runs"
+        raise SettingsError(f"{wanted}: {why} in {results} begins like this; `cifar-lab list` shows their ids")
+    (record,) = found
+    folder = RunFolder(results, record.run_id)
+    out = console()
+    out.print(f"{safe(record.label)} · seed {record.seed} · {record.status} · {folder.path}")
+    if record.reason:
+        out.print(f"why: {safe(record.reason)}")
+    environment = record.environment
+    out.print(
+        f"{safe(record.data.name)} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
+        f"{record.data.test_size:,} test images) · {record.parameters:,} parameters · {record.train_seconds:.1f} s on "
+        f"{safe(environment.device_name)}, {environment.threads} threads · torch {environment.torch}"
+    )
+    for note in record.notes:
+        out.print(f"note: {safe(note)}")
+    out.print()
+    out.print(folder.settings.read_text(encoding="utf-8").rstrip(), markup=False)
+    out.print()
+    _print_curve(out, folder.read_metrics())
+    score, split = (record.test, "test") if record.test else (record.val, "validation")
+    if score is not None:
+        out.print(f"\n{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}")
+        out.print(_class_table(score, record))
+
+
+def _print_curve(out: Console, history: Sequence[EpochMetrics]) -> None:
+    """A table an epoch, with a sparkline of each column."""
+    table = Table(box=None, pad_edge=False)
+    columns: dict[str, list[float | None]] = {
+        "epoch": [line.epoch for line in history],
+        "lr": [line.lr for line in history],
+        "train loss": [line.train_loss for line in history],
+        "train accuracy": [line.train_accuracy for line in history],
+        "val loss": [line.val_loss for line in history],
+        "val accuracy": [line.val_accuracy for line in history],
+        "seconds": [line.seconds for line in history],
+    }
+    shown = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    for name in shown:
+        table.add_column(name, justify="right")
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*(_number(name, value) for name, value in zip(shown, row, strict=True)))
+    table.add_row(*(spark(values) if name not in ("epoch", "seconds") else "" for name, values in shown.items()))
+    out.print(table)
+
+
+def spark(values: Sequence[float | None]) -> str:
+    """A row of blocks as high as the values, of at most 20 of them; a gap for None."""
+    step = max(1, -(-len(values) // 20))
+    kept = list(values[::step])
+    known = [value for value in kept if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    width = (high - low) or 1.0
+    return "".join(" " if value is None else BLOCKS[int((value - low) / width * (len(BLOCKS) - 1))] for value in kept)
+
+
+def _class_table(score: SplitScore, record: Record) -> Table:
+    """Accuracy of each class, and which classes its images were taken for (row: true, column: predicted)."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class")
+    table.add_column("accuracy", justify="right")
+    few = len(record.data.classes) <= 20
+    for number, name in enumerate(record.data.classes):
+        if few:
+            table.add_column(safe(name)[:6] or str(number), justify="right")
+    for name, accuracy, row in zip(record.data.classes, score.per_class, score.confusion, strict=True):
+        table.add_row(safe(name), f"{accuracy:.3f}", *(map(str, row) if few else ()))
+    return table
+
+
+def _accuracy(score: SplitScore | None) -> str:
+    return "" if score is None else f"{score.accuracy:.4f}"
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if name == "epoch" else f"{value:.3g}" if name == "lr" else f"{value:.4f}"

@@ -1,0 +1,94 @@
+"""Options that several commands share, and the settings that a command's files and options come to."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cifar_lab.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cifar_lab.config import Settings
+    from cifar_lab.progress import Display
+
+Overrides = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. optimizer.lr=0.01. Repeatable.")
+]
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", metavar="LIST", help="Seeds instead of the files' own: 0,1,2 or 0-4.")
+]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="The results folder.", show_default=True)]
+Force = Annotated[bool, typer.Option("--force", help="Train again what is there already.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is there; do nothing.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Runs side by side. Default: one a core; a few on a GPU.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="End with 1 when a run diverged.")]
+
+DEFAULT_RESULTS = Path("results")
+
+
+def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: str | None) -> list[Settings]:
+    """The settings of each file, changed as the options say; the problems of all files in one error.
+
+    Raises:
+        SettingsError: one line a problem.
+    """
+    from cifar_lab.config_io import load_settings
+
+    changes = [*overrides, *seeds_override(seeds)]
+    arms, problems = [], []
+    for path in files:
+        try:
+            arms.append(load_settings(path, changes))
+        except SettingsError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise SettingsError(problems)
+    return arms
+
+
+def seeds_override(text: str | None) -> list[str]:
+    """`--seeds 0,1,5-7` as an override of `seeds`; nothing without the option.
+
+    Raises:
+        SettingsError: not a list of whole numbers.
+    """
+    return [] if text is None else [f"seeds={parse_seeds(text)}"]
+
+
+def parse_seeds(text: str) -> list[int]:
+    """0,1,5-7 as a list.
+
+    Raises:
+        SettingsError: not a list of whole numbers, or a seed twice.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise SettingsError(f"--seeds: {text!r} is no list of seeds; write 0,1,2 or 0-4")
+        if dash and int(last) - int(first) >= 10_000:
+            raise SettingsError(f"--seeds: {part.strip()} is more than 10,000 seeds")
+        seeds += range(int(first), int(last or first) + 1) if dash else [int(first)]
+    if len(set(seeds)) < len(seeds):
+        raise SettingsError(f"--seeds: {text!r} names a seed twice")
+    return seeds
+
+
+def display_here() -> Display:
+    """Live bars on a terminal, plain lines elsewhere."""
+    from cifar_lab.progress import PlainLines
+
+    if not sys.stdout.isatty():
+        return PlainLines()
+    from rich.console import Console
+
+    from cifar_lab.live_bars import LiveBars
+
+    return LiveBars(Console())

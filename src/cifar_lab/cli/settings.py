@@ -1,0 +1,59 @@
+"""`cifar-lab check` and `cifar-lab schema`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cifar_lab.cli.options import Overrides, Seeds
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Settings files, lab sheets, sweep files.")],
+    overrides: Overrides = [],  # noqa: B006
+    seeds: Seeds = None,
+) -> None:
+    """Check settings files and print what they come to; the problems of all of them in one pass."""
+    from cifar_lab.cli.checking import describe
+    from cifar_lab.errors import SettingsError
+    from cifar_lab.progress import say
+
+    texts, problems = [], []
+    for path in files:
+        try:
+            texts.append(describe(path, overrides, seeds))
+        except SettingsError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise SettingsError(problems)
+    say("\n---\n".join(text.rstrip() for text in texts))
+
+
+def schema(
+    kind: Annotated[str, typer.Argument(metavar="[settings|lab|sweep]", help="Of which kind of file.")] = "settings",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.")] = None,
+) -> None:
+    """Write the JSON Schema from which editors complete and check settings files."""
+    from cifar_lab.config_io import json_schema, sheet_schema
+    from cifar_lab.durable import write_text
+    from cifar_lab.errors import SettingsError
+    from cifar_lab.progress import say
+    from cifar_lab.sheets import LabSheet, SweepSheet
+
+    makers: dict[str, Callable[[], dict[str, Any]]] = {
+        "settings": json_schema,
+        "lab": lambda: sheet_schema(LabSheet),
+        "sweep": lambda: sheet_schema(SweepSheet),
+    }
+    if kind not in makers:
+        raise SettingsError(f"schema: {kind!r} is none of {', '.join(makers)}")
+    text = json.dumps(makers[kind](), indent=2, ensure_ascii=False)
+    if output is None:
+        say(text)
+    else:
+        write_text(output, text + "\n")
+        say(f"wrote {output}")

@@ -1,0 +1,76 @@
+"""Tables for the terminal: what a command found, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cifar_lab.config import Settings
+from cifar_lab.laboratory import Made
+from cifar_lab.plan import PlannedRun
+from cifar_lab.progress import plan_line
+from cifar_lab.report.summary import summarize
+from cifar_lab.safe_text import plain
+
+STATE_WORDS = {
+    "done": "there already",
+    "untested": "trained; to test",
+    "interrupted": "to go on with",
+    "missing": "to train",
+}
+
+
+def console() -> Console:
+    """Standard output; a table in a pipe or file is as wide as it needs to be."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=160)
+
+
+def safe(text: str) -> str:
+    """Text of a person's, which must neither move the cursor nor be taken for markup."""
+    return escape(plain(text))
+
+
+def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None) -> None:
+    """What a dry run tells: each run and whether it is there."""
+    out = console()
+    if planned is None:
+        runs = sum(len(settings.seeds) for settings in arms)
+        out.print(f"{runs} runs of {len(arms)} arms to train; the data has not been prepared yet, so none can be there")
+        return
+    table = Table("run", "arm", "seed", "state", "epochs", box=None, pad_edge=False)
+    for run in planned:
+        job = run.job
+        table.add_row(
+            job.run_id, safe(job.settings.label), str(job.seed), STATE_WORDS[run.state], str(job.settings.epochs)
+        )
+    out.print(table)
+    out.print(plan_line(planned))
+
+
+def print_arms(made: Made) -> None:
+    """The arms of `run`, one a line, and what failed."""
+    out = console()
+    if made.records:
+        table = Table(box=None, pad_edge=False)
+        for name in ("arm", "n", "test accuracy", "std", "each seed", "seconds a run", "data"):
+            table.add_column(name, justify="left" if name in ("arm", "each seed", "data") else "right")
+        for row in summarize(made.records):
+            each = " ".join(f"{accuracy:.4f}" for _, accuracy in row.values)
+            diverged = f"{len(row.diverged)} diverged" if row.diverged else ""
+            table.add_row(
+                safe(row.label),
+                str(row.n),
+                "" if row.mean is None else f"{row.mean:.4f}",
+                "one run" if row.n == 1 else "" if row.std is None else f"{row.std:.4f}",
+                "  ".join(part for part in (each, diverged) if part),
+                "" if row.seconds is None else f"{row.seconds:.1f}",
+                "synthetic (made up)" if row.data == "synthetic" else safe(row.data),
+            )
+        out.print(table)
+    for outcome in made.outcomes:
+        if outcome.status == "failed":
+            out.print(f"[red]failed[/] {safe(outcome.job.name)}: {safe(outcome.reason or '')}")

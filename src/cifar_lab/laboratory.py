@@ -1,0 +1,134 @@
+"""Make these runs exist: data, plan, workers, records. What `run` and `sweep` do, and what a notebook calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifar_lab import data
+from cifar_lab.config import CustomModel, ResNet18, Settings
+from cifar_lab.durable import make_folder
+from cifar_lab.engines import here
+from cifar_lab.engines.here import Outcome
+from cifar_lab.errors import EnvironmentFault
+from cifar_lab.machine import available_cores, has_gpu
+from cifar_lab.plan import PlannedRun, plan_runs
+from cifar_lab.progress import Display, Silent
+from cifar_lab.results import Record, RunFolder
+
+GPU_SLOTS = 4
+"""Processes side by side on one GPU: each holds its own context of about half a GiB of its memory."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What `make_runs` found and did, in the order of the plan."""
+
+    planned: Sequence[PlannedRun]
+    outcomes: Sequence[Outcome]
+    """Of the runs that were not there already."""
+    records: Sequence[Record]
+    """Of every planned run that is done or diverged."""
+
+    @property
+    def exit_code(self) -> int:
+        """0: all there; 4: the machine refused; 1: some failed; a failure that all share: its own code."""
+        codes = [outcome.exit_code for outcome in self.outcomes if outcome.status == "failed"]
+        if not codes:
+            return 0
+        if EnvironmentFault.exit_code in codes:
+            return EnvironmentFault.exit_code
+        return codes[0] if len(set(codes)) == 1 and len(codes) == len(self.planned) else 1
+
+
+def make_runs(
+    arms: Sequence[Settings],
+    results: Path = Path("results"),
+    *,
+    read_test: bool = True,
+    force: bool = False,
+    workers: int | None = None,
+    display: Display | None = None,
+) -> Made:
+    """Train every arm over its seeds, as far as the runs are not there already, and read their records.
+
+    Args:
+        arms: resolved settings; a run that two of them share is made once.
+        results: the results folder; made if it is missing.
+        read_test: whether the test split is read after training. A search says no.
+        force: discard what is there and train again.
+        workers: processes side by side; None takes a process a core, or a few where there is a GPU.
+        display: who is told how it goes; None is nobody.
+
+    Raises:
+        SettingsError, DataError, EnvironmentFault: before anything is trained.
+        Interrupted: a signal ended it; what was done is kept.
+    """
+    display = display or Silent()
+    check_devices(arms)
+    for settings in arms:
+        if data.known(settings.data) is None:
+            data.prepare(settings.data, display.preparing)
+    planned = plan_runs(arms, results, read_test=read_test, force=force)
+    to_do = [run.job for run in planned if run.state != "done"]
+    display.begin(planned)
+    outcomes: list[Outcome] = []
+    if to_do:
+        _preflight([job.settings for job in to_do])
+        make_folder(results)
+        try:
+            outcomes = here.execute(to_do, workers or default_workers(arms), display.event)
+        finally:
+            display.end()
+    return Made(planned, outcomes, read_planned(planned))
+
+
+def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:
+    """The records of the planned runs that are there now."""
+    found = (RunFolder(run.job.results, run.job.run_id).read_record() for run in planned)
+    return [record for record in found if record is not None]
+
+
+def preview_runs(
+    arms: Sequence[Settings], results: Path, *, read_test: bool = True, force: bool = False
+) -> list[PlannedRun] | None:
+    """The plan without making anything; None where data has not been prepared yet, so that ids are not known."""
+    if any(data.known(settings.data) is None for settings in arms):
+        return None
+    return plan_runs(arms, results, read_test=read_test, force=force)
+
+
+def default_workers(arms: Sequence[Settings]) -> int:
+    """Processes side by side: one a core on the CPU, at most `GPU_SLOTS` where runs may take a GPU."""
+    on_gpu = has_gpu() and any(settings.runtime.device != "cpu" for settings in arms)
+    return min(available_cores(), GPU_SLOTS) if on_gpu else available_cores()
+
+
+def check_devices(arms: Sequence[Settings]) -> None:
+    """Refuse a GPU that is insisted on and is not there, before anything starts.
+
+    Raises:
+        SettingsError: torch sees no GPU.
+    """
+    if any(settings.runtime.device == "cuda" for settings in arms):
+        from cifar_lab.runtime import choose_device
+
+        choose_device("cuda")
+
+
+def _preflight(arms: Sequence[Settings]) -> None:
+    """Build, in a worker, each model that can fail to build: a model or weights of one's own, downloaded weights.
+
+    Raises:
+        SettingsError, WeightsError: it does not build, or its weights do not fit.
+    """
+    doubtful = {
+        settings.model.model_dump_json(): (settings, len(data.prepare(settings.data).classes))
+        for settings in arms
+        if isinstance(settings.model, CustomModel)
+        or settings.model.weights
+        or (isinstance(settings.model, ResNet18) and settings.model.pretrained)
+    }
+    if doubtful:
+        here.check_models(list(doubtful.values()))

@@ -1,0 +1,129 @@
+"""A sweep from its file to its winners: search by validation, confirm with fresh seeds, test only then."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from cifar_lab.config import Settings
+from cifar_lab.config_io import load_settings, load_sheet, sheet_file
+from cifar_lab.durable import make_folder, write_text
+from cifar_lab.laboratory import Made, make_runs
+from cifar_lab.plan import run_ids_of
+from cifar_lab.progress import Display
+from cifar_lab.results import SweepFolder
+from cifar_lab.sheets import Search, SweepSheet
+from cifar_lab.sweep_plan import (
+    Expansion,
+    Ranked,
+    confirm_settings,
+    expand,
+    pick_winners,
+    same_numbers,
+    search_settings,
+    winners_document,
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file, read and expanded."""
+
+    name: str
+    base: Settings
+    search: Search
+    expansion: Expansion
+
+    def search_arms(self) -> list[Settings]:
+        """What the search trains, in the order of the points."""
+        return [search_settings(point.settings, self.search) for point in self.expansion.points]
+
+    def confirm_arms(self, winners: Sequence[Ranked]) -> list[Settings]:
+        """The base and the winners with fresh seeds; a point that only diverged is no winner."""
+        chosen = [winner.point.settings for winner in winners if winner.val_accuracy is not None]
+        return [confirm_settings(settings, self.search) for settings in (self.base, *chosen)]
+
+
+@dataclass(frozen=True)
+class SweepOutcome:
+    """What a sweep found."""
+
+    searched: Made
+    winners: Sequence[Ranked]
+    confirmed: Made
+
+
+def load_sweep(
+    path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None = None, *, allow_large: bool = False
+) -> Sweep:
+    """Read and expand a sweep file; `overrides` change its base, `seeds` those of the search.
+
+    Raises:
+        SettingsError: every problem of the file, its base and its points.
+    """
+    sheet = load_sheet(path, SweepSheet)
+    base = load_settings(sheet_file(path, sheet.base), overrides)
+    expansion = expand(sheet, base, str(path), allow_large=allow_large)
+    search = sheet.search
+    if seeds is not None:
+        search = search.model_copy(update={"seeds": tuple(seeds)})
+    return Sweep(folder_name(path.stem), base, search, expansion)
+
+
+def make_sweep(
+    sweep: Sweep, results: Path, *, force: bool = False, workers: int | None = None, display: Display | None = None
+) -> SweepOutcome:
+    """Make every run of the search, pick the winners by validation accuracy, then train and test them afresh.
+
+    What is there already is not made again, so the same call goes on where an earlier one was ended.
+
+    Raises:
+        LabError: as `make_runs` does.
+    """
+    arms = sweep.search_arms()
+    searched = make_runs(arms, results, read_test=False, force=force, workers=workers, display=display)
+    folder = SweepFolder(results, sweep.name)
+    make_folder(folder.path)
+    run_ids = {point.name: run_ids_of(arm) for point, arm in zip(sweep.expansion.points, arms, strict=True)}
+    points = [
+        {"name": point.name, "values": dict(point.values), "runs": run_ids[point.name]}
+        for point in sweep.expansion.points
+    ]
+    write_text(folder.plan, _json({"sweep": sweep.name, "points": points}))
+    accuracies = _val_accuracies(searched, run_ids)
+    winners = pick_winners(sweep.expansion.points, accuracies, sweep.search.top)
+    confirmed = make_runs(sweep.confirm_arms(winners), results, force=force, workers=workers, display=display)
+    base = next((point.name for point in sweep.expansion.points if same_numbers(point.settings, sweep.base)), None)
+    finite = [value for value in accuracies.get(base or "", ()) if value is not None]
+    document = winners_document(
+        sweep.name, len(sweep.expansion.points), sweep.base, fmean(finite) if finite else None, winners, sweep.search
+    )
+    write_text(folder.winners, _json(document))
+    return SweepOutcome(searched, winners, confirmed)
+
+
+def folder_name(stem: str) -> str:
+    """The sweep's folder: the file's stem where it is a safe name, else a part of it and a hash."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", stem):
+        return stem
+    kept = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:40]
+    return f"{kept or 'sweep'}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
+
+
+def _val_accuracies(searched: Made, run_ids: Mapping[str, Sequence[str]]) -> dict[str, list[float | None]]:
+    """Name of each point → validation accuracy of each of its runs; None where it diverged."""
+    records = {record.run_id: record for record in searched.records}
+    return {
+        name: [record.val.accuracy if record.val else None for i in ids if (record := records.get(i)) is not None]
+        for name, ids in run_ids.items()
+    }
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
