@@ -147,7 +147,7 @@ def _cover(bits: np.random.PCG64, labels: NDArray[np.int64], small: float, large
 
 
 def _clipped(values: Floats) -> Floats:
-    return np.minimum(np.maximum(values, np.float32(0)), np.float32(1), dtype=np.float32)
+    return np.asarray(np.clip(values, np.float32(0), np.float32(1)), np.float32)
 
 
 def _over(picture: Floats, cover: Floats, colour: Floats) -> Floats:
@@ -161,7 +161,7 @@ def _colours(bits: np.random.PCG64) -> Floats:
 
 
 def _class_hues(bits: np.random.PCG64, labels: NDArray[np.int64], difficulty: np.float32) -> Floats:
-    """(B, 3): a hue of the class's own, blurred the more the harder; a hint that no class can be told by alone."""
+    """(B, 3): the class's own tenth of the colour circle when easy, the whole circle at difficulty 1."""
     step = (labels * _TURN) // len(SHAPES)
     blur = _uniform(bits, -0.5, 0.5, 1)[:, 0] * (np.float32(0.1) + np.float32(0.9) * difficulty * difficulty)
     angle = step + (blur * np.float32(_TURN)).astype(np.int64)
@@ -186,4 +186,4 @@ def _noise(bits: np.random.PCG64, shape: tuple[int, ...]) -> Floats:
     parts = bits.random_raw(size // 2).astype("<u8").view(np.uint8).reshape(4, size).astype(np.int16)
     total = parts[0] + parts[1] + parts[2] + parts[3] - np.int16(510)
     deviation = np.float32(math.sqrt(4 * (256**2 - 1) / 12))
-    return np.divide(total.reshape(shape), deviation, dtype=np.float32)
+    return np.asarray(total.reshape(shape).astype(np.float32) / deviation, np.float32)
