@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 
 from cifar_lab.report.datachoice import DataSet
-from cifar_lab.report.escape import plain
 from cifar_lab.report.summary import Row, difference
+from cifar_lab.safe_text import plain
 
 WIDTH_INCHES = 8.0
 DPI = 200
@@ -44,7 +44,7 @@ def draw_accuracy(title: str, rows: Sequence[Row], data: DataSet | None, message
     `message` stands below the rows, in the place of arms that are not known yet. A row without runs says so.
     """
     with _style():
-        figure = Figure(figsize=(WIDTH_INCHES, 4), layout="none")
+        figure = Figure(figsize=(WIDTH_INCHES, 4))
         canvas = FigureCanvasAgg(figure)
         figure.set_canvas(canvas)
         measure = _Measure(figure)
@@ -113,7 +113,7 @@ class _Measure:
 
     def __init__(self, figure: Figure) -> None:
         self._dpi = figure.dpi
-        self._renderer = FigureCanvasAgg(figure).get_renderer()
+        self._renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
 
     def inches(self, text: str, size: float, bold: bool = False) -> float:
         """Width of the widest line."""

@@ -45,6 +45,11 @@ class DataSet:
         return self.name == "synthetic"
 
 
+def count_runs(count: int) -> str:
+    """`1 run`, `2 runs`."""
+    return "1 run" if count == 1 else f"{count:,} runs"
+
+
 def data_sets(records: Sequence[Record]) -> list[DataSet]:
     """The data sets of the records, most runs first."""
     counts = Counter(record.data.fingerprint for record in records)
@@ -75,6 +80,6 @@ def choose_data(found: Sequence[DataSet], wanted: str | None, named_by_control: 
         for each in found:
             if each.name == wanted or (len(wanted) >= SHORT and each.fingerprint.startswith(wanted)):
                 return each
-        there = ", ".join(f"{each.name} ({each.fingerprint[:SHORT]}, {each.runs} runs)" for each in found)
+        there = ", ".join(f"{each.name} ({each.fingerprint[:SHORT]}, {count_runs(each.runs)})" for each in found)
         raise SettingsError(f"--data {wanted}: no runs of these arms on it; there are: {there or 'no runs at all'}")
     return next((each for each in found if each.name == named_by_control), found[0] if found else None)

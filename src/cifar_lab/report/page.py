@@ -6,10 +6,10 @@ import csv
 import io
 from collections.abc import Iterator
 
-from cifar_lab.report.datachoice import SHORT, DataSet
-from cifar_lab.report.escape import code_span, csv_cell, markdown
+from cifar_lab.report.datachoice import SHORT, DataSet, count_runs
 from cifar_lab.report.questions import Answer, Lab
 from cifar_lab.report.summary import FEW_RUNS, Row, difference
+from cifar_lab.safe_text import code_span, csv_cell, markdown
 
 _HOW_TO_READ = """\
 Each question compares arms with one control, the first row of its table. A run is one training with one seed; *n* is
@@ -68,7 +68,7 @@ def _data(lab: Lab) -> Iterator[str]:
         yield "These images are **made up, to try the tool**. Nothing here says anything about real images."
     if lab.other_data:
         others = ", ".join(
-            f"{markdown(each.title)} ({_runs(each.runs)}: {_choice(each, lab)})" for each in lab.other_data
+            f"{markdown(each.title)} ({count_runs(each.runs)}: {_choice(each, lab)})" for each in lab.other_data
         )
         yield f"Left out, since numbers of several data sets are never mixed: {others}."
 
@@ -134,12 +134,8 @@ def _caution(answer: Answer) -> str:
     few = [row for row in answer.rows if 0 < row.n < FEW_RUNS]
     if not few:
         return ""
-    named = ", ".join(f"{markdown(row.label)} ({_runs(row.n)})" for row in few)
+    named = ", ".join(f"{markdown(row.label)} ({count_runs(row.n)})" for row in few)
     return f"**Caution:** too few runs to tell a difference from chance: {named}."
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count:,} runs"
 
 
 def _number(value: float | None, digits: int) -> str:

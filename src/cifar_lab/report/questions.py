@@ -102,7 +102,7 @@ def _load_arms(sheet_path: Path, sheet: LabSheet, results: Path, overrides: Sequ
     problems: list[Problem] = []
     for file in files:
         try:
-            settings = load_settings(sheet_path.parent / file, overrides)
+            settings = load_settings(sheet_path.parent / Path(file).expanduser(), overrides)
         except SettingsError as error:
             problems += [problem for problem in error.problems if problem not in problems]
             continue
@@ -119,7 +119,7 @@ def _load_arms(sheet_path: Path, sheet: LabSheet, results: Path, overrides: Sequ
 
 def _command(verb: str, file: str, *, folder: Path, results: Path, overrides: Sequence[str]) -> str:
     """The command line that makes the runs of a file of the sheet."""
-    words = ["cifar-lab", verb, (folder / file).as_posix()]
+    words = ["cifar-lab", verb, (folder / Path(file).expanduser()).as_posix()]
     words += [word for override in overrides for word in ("--set", override)]
     words += ["--results", results.as_posix()] if results != DEFAULT_RESULTS else []
     return shlex.join(words)

@@ -80,7 +80,7 @@ def read_winners(results: Path, name: str) -> Winners | None:
     path = winners_path(results, name)
     try:
         return Winners.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValidationError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
@@ -97,9 +97,12 @@ def winner_rows(found: Winners, records: Sequence[Record], command: str = "") ->
         return replace(made, val_mean=val_accuracy)
 
     control = found.control
+    labels = [point_label(winner.values) or winner.label for winner in found.top]
+    if len(set(labels)) < len(labels):
+        labels = [winner.label for winner in found.top]
     return [
         row(control.label, control.recipe, control.val_accuracy, True),
-        *(row(point_label(w.values) or w.label, w.recipe, w.val_accuracy, False) for w in found.top),
+        *(row(label, w.recipe, w.val_accuracy, False) for label, w in zip(labels, found.top, strict=True)),
     ]
 
 

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cifar_lab.config import Adam, Settings
+from cifar_lab.config_io import load_settings
+from cifar_lab.errors import DataError, EnvironmentFault
+from cifar_lab.identity import recipe
+from cifar_lab.report.build import build_report, draw_sweep
+from cifar_lab.report.winners import winners_path
+from cifar_lab.results import Record
+
+MakeRecord = Callable[..., Record]
+SaveRecords = Callable[..., None]
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs"
+CHARTS = [
+    "q1_batch_size.png", "q2_flip.png", "q3_optimizer.png", "q4_scheduler.png", "q5_batch_norm.png",
+    "q6_initialisation.png", "q7_channels.png", "q8_top_combinations.png", "q9_resnet18.png",
+]  # fmt: skip
+ADAM = Settings(optimizer=Adam(name="adam"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_the_shipped_lab_draws_nine_charts(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
+    save_records(tmp_path, make_record(0.50, 0), make_record(0.62, 0, load_settings(CONFIGS / "q3_adam.yaml")))
+    report = build_report(CONFIGS / "lab.yaml", tmp_path)
+    assert [chart.name for chart in report.charts] == CHARTS
+    assert sorted(contents(tmp_path)) == sorted([*CHARTS, "report.md", "summary.csv"])
+    assert all(chart.read_bytes().startswith(b"\x89PNG\r\n") for chart in report.charts)
+    assert report.data == "cifar10"
+    assert "q3: AdamW" in report.missing
+    assert not {"q3: Adam", "q1: baseline"} & set(report.missing)
+    assert report.lines[0] == "data set: CIFAR-10"
+    assert "q3 (q3_optimizer.png): baseline 50.0 % (n = 1) · Adam 62.0 % (n = 1) · AdamW no runs yet" in report.lines
+    assert f"to run: cifar-lab run {CONFIGS}/q3_adamw.yaml --results {tmp_path}" in report.lines
+    assert report.lines.count(f"to run: cifar-lab run {CONFIGS}/baseline.yaml --results {tmp_path}") == 1
+    text = report.page.read_text(encoding="utf-8")
+    assert f"not swept yet: cifar-lab sweep {CONFIGS}/q8\\_grid.yaml" in text
+    assert all(f"]({chart})" in text for chart in CHARTS)
+
+
+def test_the_quickstart_sheet_is_answered(tmp_path: Path) -> None:
+    report = build_report(ROOT / "src" / "cifar_lab" / "quickstart" / "lab.yaml", tmp_path)
+    assert [chart.name for chart in report.charts] == ["quickstart.png"]
+    assert report.missing == ("quickstart: SGD", "quickstart: Adam", "quickstart: Net1 (BatchNorm)")
+
+
+def test_same_records_same_bytes(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
+    records = [make_record(0.5 + seed / 50, seed) for seed in range(3)] + [make_record(None, 0, ADAM)]
+    save_records(tmp_path, *records)
+    build_report(CONFIGS / "lab.yaml", tmp_path)
+    first = contents(tmp_path)
+    build_report(CONFIGS / "lab.yaml", tmp_path)
+    assert contents(tmp_path) == first
+
+
+def test_report_needs_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom cifar_lab.report.build import build_report\n"
+        f"build_report(Path({str(CONFIGS / 'lab.yaml')!r}), Path({str(tmp_path)!r}))\n"
+        "sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+def test_a_summary_needs_no_matplotlib() -> None:
+    code = "import sys, cifar_lab.report.summary\nsys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_a_thousand_records_in_seconds(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
+    arms = [load_settings(path) for path in CONFIGS.glob("q[1-7]_*.yaml")]
+    save_records(tmp_path, *(make_record(0.4 + seed / 1000, seed, arm) for arm in arms for seed in range(85)))
+    start = time.process_time()
+    report = build_report(CONFIGS / "lab.yaml", tmp_path)
+    assert time.process_time() - start < 5
+    assert 85 * len(arms) >= 1_000
+    assert any("Adam 44.2 % (n = 85)" in line for line in report.lines)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.write_text("a file")
+    with pytest.raises(EnvironmentFault, match=r"results"):
+        build_report(CONFIGS / "lab.yaml", results)
+
+
+def test_a_damaged_record_is_named(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
+    record = make_record(0.5, 0)
+    save_records(tmp_path, record)
+    path = tmp_path / "runs" / record.run_id / "record.json"
+    path.write_text(path.read_text()[:-40])
+    with pytest.raises(DataError, match=record.run_id):
+        build_report(CONFIGS / "lab.yaml", tmp_path)
+
+
+def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
+    with pytest.raises(DataError, match="run the sweep to its end first"):
+        draw_sweep(tmp_path, "q8_grid")
+    winner = {
+        "rank": 1, "label": "w", "recipe": recipe(ADAM), "values": {"optimizer.name": "adam"}, "val_accuracy": 0.6,
+        "seeds_searched": 1,
+    }  # fmt: skip
+    control = {"label": "baseline", "recipe": recipe(Settings()), "val_accuracy": None}
+    path = winners_path(tmp_path, "q8_grid")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"sweep": "q8_grid", "points": 320, "control": control, "winners": [winner]}))
+    save_records(tmp_path, make_record(0.5, 100), make_record(0.62, 100, ADAM))
+    chart = draw_sweep(tmp_path, "q8_grid")
+    assert chart == tmp_path / "q8_grid.png"
+    assert chart.read_bytes().startswith(b"\x89PNG\r\n")
+    report = build_report(CONFIGS / "lab.yaml", tmp_path)
+    assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 1) · Adam 62.0 % (n = 1)" in report.lines
+    assert "320 points were searched" in report.page.read_text(encoding="utf-8")

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cifar_lab.config import SGD, Adam, Cifar10, Settings, Synthetic
+from cifar_lab.errors import SettingsError
+from cifar_lab.report.questions import answer_sheet
+from cifar_lab.results import Record
+
+MakeRecord = Callable[..., Record]
+SaveRecords = Callable[..., None]
+
+ADAM = Settings(optimizer=Adam(name="adam"))
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    """One question about Adam, its control a plain baseline with seeds 0, 1, 2."""
+    (tmp_path / "baseline.yaml").write_text("label: baseline\n")
+    (tmp_path / "adam.yaml").write_text("extends: baseline.yaml\nlabel: Adam\noptimizer: {name: adam}\nseeds: [0, 1]\n")
+    path = tmp_path / "lab.yaml"
+    path.write_text(
+        "title: A lab\ncontrol: baseline.yaml\nquestions:\n"
+        "  q3: {title: 'Adam?', arms: [adam.yaml], chart: q3.png, note: Same rate.}\n"
+    )
+    return path
+
+
+def test_arms_find_their_runs_by_recipe_whatever_the_label(
+    sheet: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    results = sheet.parent / "results"
+    save_records(
+        results,
+        make_record(0.50, 0, label="an older name"),
+        make_record(0.62, 0, ADAM, label="renamed"),
+        make_record(0.64, 1, ADAM),
+        make_record(0.99, 0, Settings(optimizer=SGD(lr=0.3)), label="Adam"),
+    )
+    (answer,) = answer_sheet(sheet, results).answers
+    control, adam = answer.rows
+    assert (control.label, control.values, control.missing_seeds) == ("baseline", ((0, 0.50),), (1, 2))
+    assert (adam.label, adam.values, adam.missing_seeds) == ("Adam", ((0, 0.62), (1, 0.64)), ())
+    assert control.is_control
+    assert adam.command == ""
+
+
+def test_the_command_makes_what_is_missing(sheet: Path) -> None:
+    results = sheet.parent / "my results"
+    lab = answer_sheet(sheet, results, ["data.batch_size=128"])
+    assert lab.data is None
+    command = lab.answers[0].rows[1].command
+    folder = sheet.parent
+    assert command == f"cifar-lab run {folder}/adam.yaml --set data.batch_size=128 --results '{folder}/my results'"
+
+
+def test_the_default_results_folder_is_not_repeated(sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sheet.parent)
+    lab = answer_sheet(Path("lab.yaml"), Path("results"))
+    assert [row.command for row in lab.answers[0].rows] == ["cifar-lab run baseline.yaml", "cifar-lab run adam.yaml"]
+
+
+def test_data_sets_are_never_mixed(sheet: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
+    results = sheet.parent / "results"
+    made_up = Settings(data=Synthetic(dataset="synthetic"))
+    save_records(
+        results,
+        make_record(0.50, 0),
+        *(make_record(0.9, seed, made_up, data="synthetic") for seed in range(3)),
+        make_record(0.8, 0, ADAM, data="synthetic"),
+    )
+    lab = answer_sheet(sheet, results)
+    assert lab.data is not None
+    assert lab.data.name == "cifar10"  # the control's, though there are more runs on the other
+    assert [row.values for row in lab.answers[0].rows] == [((0, 0.50),), ()]
+    assert [(each.name, each.runs) for each in lab.other_data] == [("synthetic", 4)]
+
+    other = answer_sheet(sheet, results, data_name="synthetic")
+    assert other.data == lab.other_data[0]
+    assert [row.mean for row in other.answers[0].rows] == pytest.approx([0.9, 0.8])
+
+
+def test_overrides_choose_the_runs(sheet: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
+    results = sheet.parent / "results"
+    save_records(results, make_record(0.5, 0), make_record(0.4, 0, Settings(data=Cifar10(batch_size=128))))
+    assert answer_sheet(sheet, results, ["data.batch_size=128"]).answers[0].control.values == ((0, 0.4),)
+
+
+def test_an_arm_that_equals_the_control_is_named(sheet: Path) -> None:
+    lab = answer_sheet(sheet, sheet.parent / "results", ["optimizer.name=adam"])
+    assert lab.answers[0].notes == ("Adam has the same settings as the control: the two rows are the same runs.",)
+
+
+def test_a_weights_file_that_is_gone_does_not_end_the_report(sheet: Path) -> None:
+    weights = sheet.parent / "w.pt"
+    weights.write_bytes(b"x")
+    (sheet.parent / "adam.yaml").write_text("extends: baseline.yaml\nlabel: tuned\nmodel: {weights: w.pt}\n")
+    assert answer_sheet(sheet, sheet.parent / "results").answers[0].notes == ()
+    weights.unlink()
+    answer = answer_sheet(sheet, sheet.parent / "results").answers[0]
+    assert answer.rows[1].is_missing
+    assert answer.notes == (
+        "tuned: a file that its settings name (weights or source) cannot be read, so its runs are not found.",
+    )
+
+
+def test_every_wrong_file_is_told_at_once(sheet: Path) -> None:
+    (sheet.parent / "adam.yaml").write_text("extends: baseline.yaml\nepohcs: 3\n")
+    (sheet.parent / "baseline.yaml").write_text("label: baseline\n")
+    (sheet.parent / "other.yaml").write_text("seeds: []\n")
+    sheet.write_text(sheet.read_text().replace("[adam.yaml]", "[adam.yaml, other.yaml]"))
+    with pytest.raises(SettingsError) as refused:
+        answer_sheet(sheet, sheet.parent / "results")
+    assert [problem.key for problem in refused.value.problems] == ["epohcs", "seeds"]
+
+
+def test_a_sweep_without_winners_says_how_to_get_them(sheet: Path) -> None:
+    (sheet.parent / "grid.yaml").write_text("base: baseline.yaml\nspace: {optimizer.lr: [0.1, 0.2]}\n")
+    sheet.write_text(
+        "title: A lab\ncontrol: baseline.yaml\nquestions:\n  q8: {title: 'Best?', sweep: grid.yaml, chart: q8.png}\n"
+    )
+    (answer,) = answer_sheet(sheet, Path("results")).answers
+    assert answer.notes == (f"not swept yet: cifar-lab sweep {sheet.parent}/grid.yaml",)
+    assert [row.label for row in answer.rows] == ["baseline"]

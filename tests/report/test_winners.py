@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifar_lab.config import SGD, Settings
+from cifar_lab.errors import DataError
+from cifar_lab.identity import recipe
+from cifar_lab.report.winners import point_label, read_winners, winner_rows, winners_path
+from cifar_lab.results import Record
+
+MakeRecord = Callable[..., Record]
+
+
+def write_winners(results: Path, name: str, settings: list[Settings], control: Settings) -> None:
+    """The file a sweep leaves, with `settings` in the order of their ranks but written last first."""
+    content: dict[str, Any] = {
+        "sweep": name,
+        "points": 320,
+        "control": {"label": "baseline", "recipe": recipe(control), "val_accuracy": 0.48},
+        "winners": [
+            {
+                "rank": rank,
+                "label": f"point {rank}",
+                "recipe": recipe(each),
+                "values": {"optimizer.lr": each.optimizer.lr, "data.flip": rank == 1},
+                "val_accuracy": 0.7 - rank / 100,
+                "seeds_searched": [0],
+            }
+            for rank, each in reversed(list(enumerate(settings, 1)))
+        ],
+    }
+    path = winners_path(results, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("values", "label"),
+    [
+        (
+            {"data.batch_size": 64, "data.flip": True, "optimizer.name": "adam", "optimizer.lr": 0.001},
+            "Adam · lr 0.001 · batch 64 · flip",
+        ),
+        (
+            {"scheduler.name": "plateau", "optimizer.name": "sgd", "data.flip": False, "optimizer.lr": 5e-4},
+            "SGD · lr 0.0005 · plateau",
+        ),
+        ({"scheduler.name": "none", "epochs": 20, "optimizer.momentum": 0.5}, "20 epochs · momentum 0.5"),
+        (
+            {"optimizer.nesterov": False, "model.name": "Net1", "scheduler.name": "one_cycle"},
+            "Net1 · one-cycle · no nesterov",
+        ),
+        ({}, ""),
+    ],
+)
+def test_label_says_what_the_point_sets(values: dict[str, Any], label: str) -> None:
+    assert point_label(values) == label
+
+
+def test_rows_are_the_control_and_the_top_five_by_rank(tmp_path: Path, make_record: MakeRecord) -> None:
+    points = [Settings(optimizer=SGD(lr=lr)) for lr in (0.05, 0.02, 0.01, 0.005, 0.002, 0.0005)]
+    write_winners(tmp_path, "grid", points, Settings())
+    records = [
+        make_record(0.50, 100),
+        make_record(0.65, 100, points[0]),
+        make_record(0.63, 101, points[0]),
+        make_record(0.99, 0, points[1], test=None, test_reason="search"),
+        make_record(0.99, 100, points[5]),
+    ]
+    found = read_winners(tmp_path, "grid")
+    assert found is not None
+    rows = winner_rows(found, records, "cifar-lab sweep grid.yaml")
+    assert [row.label for row in rows] == [
+        "baseline", "lr 0.05 · flip", "lr 0.02", "lr 0.01", "lr 0.005", "lr 0.002",
+    ]  # fmt: skip
+    assert rows[0].is_control
+    assert rows[0].values == ((100, 0.50),)
+    assert rows[0].val_mean == 0.48
+    assert rows[1].mean == pytest.approx(0.64)
+    assert rows[1].val_mean == pytest.approx(0.69)
+    assert [row.command for row in rows] == ["", "", *["cifar-lab sweep grid.yaml"] * 4]
+    assert all(row.is_missing for row in rows[2:])
+
+
+def test_no_file_is_no_winners(tmp_path: Path) -> None:
+    assert read_winners(tmp_path, "grid") is None
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = winners_path(tmp_path, "grid")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"sweep": "grid"')
+    with pytest.raises(DataError) as refused:
+        read_winners(tmp_path, "grid")
+    message = str(refused.value)
+    assert message.startswith(f"{path}: not a sweep's winners (Invalid JSON")
+    assert message.endswith("run the sweep again to rebuild it")
+    assert "\n" not in message
