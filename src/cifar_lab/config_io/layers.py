@@ -11,7 +11,7 @@ from typing import Any
 from cifar_lab.config_io.catalogue import PATH_KEYS, choice_key, chosen, default_choice, sections
 from cifar_lab.config_io.strict_yaml import parse, read_layer
 from cifar_lab.config_io.suggest import did_you_mean
-from cifar_lab.config_io.tree import Finding, Layer, Node, Spot, dotted, from_python
+from cifar_lab.config_io.tree import Finding, Layer, Node, Spot, dotted, from_python, one_line, shorten
 from cifar_lab.errors import Problem, SettingsError
 
 OVERRIDES = 1_000_000
@@ -24,7 +24,7 @@ def file_layers(path: Path) -> list[Layer]:
     Raises:
         SettingsError: a file that is missing, unreadable or no YAML mapping; a chain that comes back to itself.
     """
-    return _ancestry(read_file(path), path, str(path))
+    return _ancestry(read_file(path), path, one_line(str(path)))
 
 
 def dict_layers(values: Mapping[str, Any], where: str, base: Path | None) -> list[Layer]:
@@ -44,10 +44,10 @@ def _ancestry(layer: Layer, path: Path, shown: str) -> list[Layer]:
             return layers
         path = _parent_path(extends, path)
         if os.path.realpath(path) in [real for real, _ in chain]:
-            names = " -> ".join([name for _, name in chain] + [str(path)])
+            names = " -> ".join([name for _, name in chain] + [one_line(str(path))])
             message = f"these files extend each other: {names}; remove one of the links"
             raise SettingsError([Problem(str(extends.spot), "extends", message)])
-        chain.append((os.path.realpath(path), str(path)))
+        chain.append((os.path.realpath(path), one_line(str(path))))
         layer = read_file(path, extends.spot, len(chain) - 1)
 
 
@@ -65,19 +65,20 @@ def read_file(path: Path, named_at: Spot | None = None, rank: int = 0) -> Layer:
         named_at: where another settings file names this one.
     """
     try:
-        return read_layer(path, str(path), rank)
+        return read_layer(path, one_line(str(path)), rank)
     except (OSError, ValueError) as error:
         raise SettingsError([unreadable(path, error, str(named_at or ""), "extends" if named_at else "")]) from None
 
 
 def unreadable(path: Path, error: OSError | ValueError, where: str = "", key: str = "") -> Problem:
     """The problem of a file that cannot be opened, with the nearest name beside it."""
+    shown = one_line(str(path))
     if isinstance(error, FileNotFoundError):
-        return Problem(where, key, f"no file {path}{did_you_mean(path.name, _neighbours(path))}")
+        return Problem(where, key, f"no file {shown}{did_you_mean(path.name, _neighbours(path))}")
     if isinstance(error, IsADirectoryError):
-        return Problem(where, key, f"{path} is a folder; name a settings file in it")
+        return Problem(where, key, f"{shown} is a folder; name a settings file in it")
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return Problem(where, key, f"{str(path)!r} cannot be read ({reason})")
+    return Problem(where, key, f"{shown} cannot be read ({reason})")
 
 
 def _neighbours(path: Path) -> list[str]:
@@ -89,14 +90,12 @@ def _neighbours(path: Path) -> list[str]:
 
 def override_layer(overrides: Sequence[str]) -> Layer:
     """`key=value` texts as one layer; values are strict YAML, paths are relative to the current folder.
-
-    Raises:
-        SettingsError: a text without key or value, or a value whose syntax is wrong.
+    What is wrong with a text is a finding of the layer.
     """
     pairs: list[tuple[str, Node]] = []
     findings: list[Finding] = []
     for number, override in enumerate(overrides):
-        spot = Spot(OVERRIDES + number, source=f"--set {_one_line(override)}")
+        spot = Spot(OVERRIDES + number, source=f"--set {shorten(one_line(override), 100)}")
         key, equals, text = override.partition("=")
         key = key.strip()
         if not equals or not all(key.split(".")):
@@ -105,17 +104,20 @@ def override_layer(overrides: Sequence[str]) -> Layer:
         if key == "extends":
             findings.append(Finding(spot, key, "only a file can extend another; name that file instead"))
             continue
-        layer = parse(text, spot.source, spot.rank, lines=False)
-        findings += [replace(found, spot=spot, key=found.key or key) for found in layer.findings]
+        try:
+            layer = parse(text, spot.source, spot.rank, lines=False)
+        except SettingsError as error:
+            findings += [Finding(spot, key, problem.message) for problem in error.problems]
+            continue
+        findings += [replace(found, spot=spot, key=_below(key, found.key)) for found in layer.findings]
         pairs.append((key, _relocate(layer.root, spot)))
     layer = nest(pairs)
     layer.findings += findings
     return Layer(absolute(layer.root, Path.cwd(), layer.findings), layer.findings)
 
 
-def _one_line(text: str) -> str:
-    shown = text if text.isprintable() else repr(text)
-    return shown if len(shown) <= 100 else shown[:99] + "…"
+def _below(key: str, inner: str) -> str:
+    return f"{key}{inner}" if not inner or inner.startswith("[") else f"{key}.{inner}"
 
 
 def _relocate(node: Node, spot: Spot) -> Node:

@@ -32,6 +32,8 @@ def explain(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
         return opened, "this line is not 'key: value'; a space must follow the colon"
     misplaced = re.search(r"but found '(.+)'$", problem)
     if "expected the node content" in problem and misplaced:
+        if misplaced[1] == "<stream end>":
+            return here, "the text ends where a value belongs; close the bracket"
         return here, f"{misplaced[1].strip('<>')} where a value belongs; remove it, or put the text in quotes"
     if "block mapping" in context and misplaced and misplaced[1] == ":":
         return here, "no key before the colon"

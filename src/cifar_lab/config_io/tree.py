@@ -103,6 +103,11 @@ def dotted(prefix: str, key: str) -> str:
     return f"{prefix}.{shown}" if prefix else shown
 
 
+def one_line(text: str) -> str:
+    """The text itself, or as a Python string where it holds a line break or what cannot be printed."""
+    return text if text.isprintable() else repr(text)
+
+
 def shorten(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
