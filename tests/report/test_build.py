@@ -43,7 +43,7 @@ def test_the_shipped_lab_draws_nine_charts(tmp_path: Path, make_record: MakeReco
     assert "q3: AdamW" in report.missing
     assert not {"q3: Adam", "q1: baseline"} & set(report.missing)
     assert report.lines[0] == "data set: CIFAR-10"
-    assert "q3 (q3_optimizer.png): baseline 50.0 % (n = 1) · Adam 62.0 % (n = 1) · AdamW no runs yet" in report.lines
+    assert "q3 (q3_optimizer.png): baseline 50.0 % (n = 1); Adam 62.0 % (n = 1); AdamW no runs yet" in report.lines
     assert f"to run: cifar-lab run {CONFIGS}/q3_adamw.yaml --results {tmp_path}" in report.lines
     assert report.lines.count(f"to run: cifar-lab run {CONFIGS}/baseline.yaml --results {tmp_path}") == 1
     text = report.page.read_text(encoding="utf-8")
@@ -54,6 +54,8 @@ def test_the_shipped_lab_draws_nine_charts(tmp_path: Path, make_record: MakeReco
 def test_the_quickstart_sheet_is_answered(tmp_path: Path) -> None:
     report = build_report(ROOT / "src" / "cifar_lab" / "quickstart" / "lab.yaml", tmp_path)
     assert [chart.name for chart in report.charts] == ["quickstart.png"]
+    assert report.lines[0] == "no runs yet"
+    assert report.lines[-1] == f"wrote {tmp_path}/report.md, {tmp_path}/summary.csv and 1 chart"
     assert report.missing == ("quickstart: SGD", "quickstart: Adam", "quickstart: Net1 (BatchNorm)")
 
 
@@ -124,5 +126,5 @@ def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord
     assert chart == tmp_path / "q8_grid.png"
     assert chart.read_bytes().startswith(b"\x89PNG\r\n")
     report = build_report(CONFIGS / "lab.yaml", tmp_path)
-    assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 1) · Adam 62.0 % (n = 1)" in report.lines
+    assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 1); Adam 62.0 % (n = 1)" in report.lines
     assert "320 points were searched" in report.page.read_text(encoding="utf-8")

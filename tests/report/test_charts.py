@@ -97,6 +97,7 @@ def test_axis_starts_at_zero_and_chance_is_dashed(rows: list[Row]) -> None:
     assert chance.get_xdata() == [0.1, 0.1]
     assert chance.is_dashed()
     assert "chance 10 %" in texts(figure)
+    assert axes.get_xlim()[1] < 0.85  # ends soon after the longest bar, 0.65 with its whisker, and its value
 
 
 def test_words_on_the_chart(rows: list[Row]) -> None:

@@ -55,11 +55,15 @@ def test_the_command_makes_what_is_missing(sheet: Path) -> None:
     command = lab.answers[0].rows[1].command
     folder = sheet.parent
     assert command == f"cifar-lab run {folder}/adam.yaml --set data.batch_size=128 --results '{folder}/my results'"
+    assert lab.command == (
+        f"cifar-lab report --lab {folder}/lab.yaml --set data.batch_size=128 --results '{folder}/my results'"
+    )
 
 
 def test_the_default_results_folder_is_not_repeated(sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(sheet.parent)
     lab = answer_sheet(Path("lab.yaml"), Path("results"))
+    assert lab.command == "cifar-lab report --lab lab.yaml"
     assert [row.command for row in lab.answers[0].rows] == ["cifar-lab run baseline.yaml", "cifar-lab run adam.yaml"]
 
 

@@ -62,7 +62,7 @@ def build_report(
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [_line(answer) for answer in lab.answers]
     lines += [f"to run: {plain(command)}" for command in commands]
-    lines += [f"wrote {page}, {table} and {len(charts)} charts"]
+    lines += [f"wrote {page}, {table} and {len(charts)} {'chart' if len(charts) == 1 else 'charts'}"]
     return ReportFiles(tuple(charts), page, table, lab.data.name if lab.data else None, missing, tuple(lines))
 
 
@@ -96,4 +96,4 @@ def _line(answer: Answer) -> str:
         for row in answer.rows
     ]  # fmt: skip
     arms += ["not swept yet"] if answer.question.sweep and answer.sweep is None else []
-    return plain(f"{answer.name} ({answer.question.chart}): " + " · ".join(arms))
+    return plain(f"{answer.name} ({answer.question.chart}): " + "; ".join(arms))

@@ -190,7 +190,7 @@ def _beside(axes: Axes, x: float, place: int, text: str, **look: Any) -> None:
 
 def _upper(rows: Sequence[Row], data: DataSet | None, width_inches: float) -> float:
     """End of the axis: leaves room for the longest bar's value."""
-    ends = [value + (row.std or 0) for row in rows for value in (*(v for _, v in row.values), row.mean or 0)]
+    ends = [end for row in rows for end in (*(v for _, v in row.values), (row.mean or 0) + (row.std or 0))]
     longest = max([0.2, data.chance if data else 0.0, *ends])
     return max(0.3, ceil(20 * longest * width_inches / (width_inches - 0.95)) / 20)
 

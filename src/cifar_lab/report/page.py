@@ -77,7 +77,7 @@ def _choice(data: DataSet, lab: Lab) -> str:
     """The command that shows another data set: by name where the name says which."""
     every = [each.name for each in (lab.data, *lab.other_data) if each is not None]
     name = data.name if every.count(data.name) == 1 else data.fingerprint[:SHORT]
-    return code_span(f"cifar-lab report --data {name}")
+    return code_span(f"{lab.command} --data {name}")
 
 
 def _section(answer: Answer) -> Iterator[str]:

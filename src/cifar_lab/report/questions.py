@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from cifar_lab.config import Settings
@@ -19,6 +18,7 @@ from cifar_lab.results import Record, read_records
 from cifar_lab.sheets import LabSheet, Question
 
 DEFAULT_RESULTS = Path("results")
+DEFAULT_SHEET = Path("configs/lab.yaml")
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Lab:
     other_data: tuple[DataSet, ...]
     """Data sets that have runs of these arms too, left out."""
     answers: tuple[Answer, ...]
+    command: str = "cifar-lab report"
+    """What to type to make this report again."""
 
 
 def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None) -> Lab:
@@ -81,16 +83,18 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
     data = choose_data(found, data_name, arms[sheet.control].settings.data.dataset)
     records = [record for record in records if data and record.data.fingerprint == data.fingerprint]
 
-    again = partial(_command, folder=sheet_path.parent, results=results, overrides=overrides)
+    tail = _tail(results, overrides)
     answers = []
     for name, question in sheet.questions.items():
         control = arms[question.control or sheet.control]
         if question.sweep is None:
             answers.append(_compare(name, question, control, [arms[file] for file in question.arms], records))
         else:
-            command = again("sweep", question.sweep)
+            command = shlex.join(["cifar-lab", "sweep", _beside(sheet_path, question.sweep).as_posix(), *tail])
             answers.append(_winners(name, question, control, sweeps[question.sweep], command, records))
-    return Lab(sheet.title, data, tuple(each for each in found if each != data), tuple(answers))
+    others = tuple(each for each in found if each != data)
+    lab = ["--lab", sheet_path.as_posix()] if sheet_path != DEFAULT_SHEET else []
+    return Lab(sheet.title, data, others, tuple(answers), shlex.join(["cifar-lab", "report", *lab, *tail]))
 
 
 def _load_arms(sheet_path: Path, sheet: LabSheet, results: Path, overrides: Sequence[str]) -> dict[str, Arm]:
@@ -102,7 +106,7 @@ def _load_arms(sheet_path: Path, sheet: LabSheet, results: Path, overrides: Sequ
     problems: list[Problem] = []
     for file in files:
         try:
-            settings = load_settings(sheet_path.parent / Path(file).expanduser(), overrides)
+            settings = load_settings(_beside(sheet_path, file), overrides)
         except SettingsError as error:
             problems += [problem for problem in error.problems if problem not in problems]
             continue
@@ -110,19 +114,22 @@ def _load_arms(sheet_path: Path, sheet: LabSheet, results: Path, overrides: Sequ
             key = recipe_key(recipe(settings))
         except LabError:
             key = ""
-        command = _command("run", file, folder=sheet_path.parent, results=results, overrides=overrides)
+        command = shlex.join(["cifar-lab", "run", _beside(sheet_path, file).as_posix(), *_tail(results, overrides)])
         arms[file] = Arm(settings.label or Path(file).stem, settings, key, command)
     if problems:
         raise SettingsError(problems)
     return arms
 
 
-def _command(verb: str, file: str, *, folder: Path, results: Path, overrides: Sequence[str]) -> str:
-    """The command line that makes the runs of a file of the sheet."""
-    words = ["cifar-lab", verb, (folder / Path(file).expanduser()).as_posix()]
-    words += [word for override in overrides for word in ("--set", override)]
-    words += ["--results", results.as_posix()] if results != DEFAULT_RESULTS else []
-    return shlex.join(words)
+def _beside(sheet_path: Path, file: str) -> Path:
+    """A file that the sheet names, as a person at the same place would write it."""
+    return sheet_path.parent / Path(file).expanduser()
+
+
+def _tail(results: Path, overrides: Sequence[str]) -> list[str]:
+    """The options that a command needs to make the runs of this report and no others."""
+    words = [word for override in overrides for word in ("--set", override)]
+    return words + (["--results", results.as_posix()] if results != DEFAULT_RESULTS else [])
 
 
 def _row(arm: Arm, groups: dict[str, list[Record]], *, is_control: bool = False) -> Row:
@@ -153,8 +160,13 @@ def _winners(
         row = _row(control, by_recipe(records), is_control=True)
         return Answer(name, question, (row,), (f"not swept yet: {command}",))
     rows = winner_rows(found, records, command)
-    note = (
+    notes = [
         f"{found.points} points were searched, judged by validation accuracy; the control and the best "
         f"{len(rows) - 1} were then trained again with fresh seeds and tested once."
-    )
-    return Answer(name, question, tuple(rows), (note,), found)
+    ]
+    notes += [
+        f"{row.label} has the same settings as the control: the two rows are the same runs."
+        for row, winner in zip(rows[1:], found.top, strict=True)
+        if winner.recipe == found.control.recipe
+    ]
+    return Answer(name, question, tuple(rows), tuple(notes), found)
