@@ -6,6 +6,8 @@ import re
 
 import yaml
 
+OR_QUOTES = "a comma is missing, or a text with one of , ? [ ] { } in it has no quotes"
+
 
 def explain(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
     """Where to look (the opening quote or bracket, where one is not closed) and what to do."""
@@ -23,9 +25,9 @@ def explain(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
     if "double-quoted scalar" in context:
         return here, "this backslash sequence is not known; write \\\\ for a backslash, or use single quotes"
     if "flow sequence" in context:
-        return opened, "this [ is never closed, or a comma is missing after it"
+        return opened, f"this [ is never closed, {OR_QUOTES}"
     if "flow mapping" in context:
-        return opened, "this { is never closed, or a comma is missing after it"
+        return opened, f"this {{ is never closed, {OR_QUOTES}"
     if "mapping values are not allowed here" in problem:
         return here, "a colon where no value can begin; check the indentation, or put the text in quotes"
     if "could not find expected ':'" in problem:
