@@ -21,7 +21,7 @@ import os
 import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -219,22 +219,35 @@ class RunFolder:
         Raises:
             EnvironmentFault: another process holds it; names the process, or the folder cannot be written.
         """
-        with disk_errors(self.path):
-            file = self.lock_file.open("a+", encoding="utf-8")
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read(200).strip() or "another process"
-                raise EnvironmentFault(
-                    f"{self.path}: held by {holder}; wait for it, or end it, then give the same command again"
-                ) from None
+        with self._locked_file() as file:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {platform.node()} since {utc_now()}")
             file.flush()
             yield
             self.lock_file.unlink(missing_ok=True)
+
+    def _locked_file(self) -> IO[str]:
+        """The lock file, opened and locked.
+
+        The holder before may have unlinked it between our opening and our locking: then another process can lock a
+        new file of that name, and ours holds nothing.
+        """
+        while True:
+            with disk_errors(self.path):
+                file = self.lock_file.open("a+", encoding="utf-8")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with file:
+                    file.seek(0)
+                    holder = file.read(200).strip() or "another process"
+                raise EnvironmentFault(
+                    f"{self.path}: held by {holder}; wait for it, or end it, then give the same command again"
+                ) from None
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), self.lock_file.stat()):
+                    return file
+            file.close()
 
 
 class SweepFolder:
