@@ -192,41 +192,9 @@ def test_round_trip_of_other_values(tmp_path: Path) -> None:
 
 
 LOOKS_ODD = ["1e-3", "1E5", "0123", "1:30", "1_000", "yes", "null", "~", "true", "True", ".inf", ".nan", "0x1F", "+3"]
-LOOKS_ODD += [
-    "=",
-    "<<",
-    "- x",
-    "a: b",
-    "a #b",
-    "'",
-    '"',
-    "\\",
-    "x ",
-    " x",
-    "[1]",
-    "{a: 1}",
-    "&a",
-    "*a",
-    "!x",
-    "%x",
-    "@x",
-]
-LOOKS_ODD += [
-    "`x`",
-    "?",
-    "|",
-    ">",
-    "---",
-    "...",
-    "two\nlines",
-    "a\n\n b\n",
-    "tab\tx",
-    "\x85",
-    "\u2028",
-    "\xa0",
-    "\ufeff",
-]
-LOOKS_ODD += ["2024-01-05", "x" * 200, "word " * 40, "a\r\nb"]
+LOOKS_ODD += ["=", "<<", "- x", "a: b", "a #b", "'", '"', "\\", "x ", " x", "[1]", "{a: 1}", "&a", "*a", "!x", "%x"]
+LOOKS_ODD += ["@x", "`x`", "?", "|", ">", "---", "...", "two\nlines", "a\n\n b\n", "tab\tx", "a\r\nb", "\x85"]
+LOOKS_ODD += ["\u2028", "\xa0", "\ufeff", "2024-01-05", "x" * 200, "word " * 40]
 
 
 @pytest.mark.parametrize("label", LOOKS_ODD)

@@ -11,7 +11,7 @@ from typing import Any
 from cifar_lab.config_io.catalogue import PATH_KEYS, choice_key, chosen, default_choice, sections
 from cifar_lab.config_io.strict_yaml import parse, read_layer
 from cifar_lab.config_io.suggest import did_you_mean
-from cifar_lab.config_io.tree import Finding, Layer, Node, Spot, dotted, from_python, one_line, shorten
+from cifar_lab.config_io.tree import MAX_DEPTH, Finding, Layer, Node, Spot, dotted, from_python, one_line, shorten
 from cifar_lab.errors import Problem, SettingsError
 
 OVERRIDES = 1_000_000
@@ -98,7 +98,7 @@ def override_layer(overrides: Sequence[str]) -> Layer:
         spot = Spot(OVERRIDES + number, source=f"--set {shorten(one_line(override), 100)}")
         key, equals, text = override.partition("=")
         key = key.strip()
-        if not equals or not all(key.split(".")):
+        if not equals or not all(key.split(".")) or key.count(".") >= MAX_DEPTH:
             findings.append(Finding(spot, "", "expected key=value, such as optimizer.lr=0.01"))
             continue
         if key == "extends":
@@ -134,6 +134,9 @@ def nest(pairs: Sequence[tuple[str, Node]]) -> Layer:
     root: dict[str, Node] = {}
     findings: list[Finding] = []
     for key, node in pairs:
+        if key.count(".") >= MAX_DEPTH:
+            findings.append(Finding(node.spot, dotted("", key), f"nested deeper than {MAX_DEPTH} levels"))
+            continue
         *folders, last = key.split(".")
         inner = node
         for name in reversed([*folders[1:], last] if folders else []):

@@ -24,6 +24,11 @@ from cifar_lab.errors import Problem, SettingsError
 MAX_BYTES = 1_000_000
 """Largest file in bytes. Settings are written by people; the shipped files have less than a thousandth of it."""
 
+MAX_VALUES = 50_000
+"""Most keys and values in a file: 10,000 seeds and room to spare."""
+MAX_KEYS = 1_000
+"""Most keys in one mapping; an error names the nearest known key for each that is not known."""
+
 
 def read_layer(path: Path, source: str, rank: int = 0) -> Layer:
     """The mapping that a file holds.
@@ -128,6 +133,7 @@ class _Builder:
     root: Node | None = None
     findings: list[Finding] = field(default_factory=list)
     documents: int = 0
+    values: int = 0
     stack: list[_Open] = field(default_factory=list)
 
     def spot(self, mark: Any) -> Spot:
@@ -153,6 +159,9 @@ class _Builder:
 
     def node(self, event: Any) -> None:
         at = self.spot(event.start_mark)
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise self.error(event.start_mark, f"more than {MAX_VALUES:,} values; is this a settings file?")
         as_key = bool(self.stack) and isinstance(self.stack[-1].entries, dict) and self.stack[-1].key is None
         refusal = self.refusal(event)
         if refusal:
@@ -196,6 +205,8 @@ class _Builder:
     def key(self, event: Any, at: Spot, refused: bool) -> None:
         top = self.stack[-1]
         assert isinstance(top.entries, dict)
+        if len(top.entries) >= MAX_KEYS:
+            raise self.error(event.start_mark, f"more than {MAX_KEYS:,} keys in one mapping; is this a settings file?")
         top.key, top.key_at, top.skip = getattr(event, "value", ""), at, refused
         if refused:
             return

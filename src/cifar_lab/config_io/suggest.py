@@ -28,8 +28,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     scored = []
     for candidate in known:
         lower = candidate.lower()
+        near = max(1, max(len(word), len(lower)) // 3)
+        if abs(len(word) - len(lower)) > near:
+            continue
         distance = edits(word, lower)
-        if distance <= max(1, max(len(word), len(lower)) // 3):
+        if distance <= near:
             scored.append((distance, -SequenceMatcher(None, word, lower).ratio(), candidate))
     return min(scored, key=lambda item: item[:2])[2] if scored else ""
 
