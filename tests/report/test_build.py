@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -33,9 +34,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def test_the_shipped_lab_draws_nine_charts(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
+def test_the_shipped_lab_draws_nine_charts(
+    tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
     save_records(tmp_path, make_record(0.50, 0), make_record(0.62, 0, load_settings(CONFIGS / "q3_adam.yaml")))
-    report = build_report(CONFIGS / "lab.yaml", tmp_path)
+    report = build_report(Path("configs/lab.yaml"), tmp_path)
+    results = shlex.quote(str(tmp_path))
     assert [chart.name for chart in report.charts] == CHARTS
     assert sorted(contents(tmp_path)) == sorted([*CHARTS, "report.md", "summary.csv"])
     assert all(chart.read_bytes().startswith(b"\x89PNG\r\n") for chart in report.charts)
@@ -44,10 +49,12 @@ def test_the_shipped_lab_draws_nine_charts(tmp_path: Path, make_record: MakeReco
     assert not {"q3: Adam", "q1: baseline"} & set(report.missing)
     assert report.lines[0] == "data set: CIFAR-10"
     assert "q3 (q3_optimizer.png): baseline 50.0 % (n = 1); Adam 62.0 % (n = 1); AdamW no runs yet" in report.lines
-    assert f"to run: cifar-lab run {CONFIGS}/q3_adamw.yaml --results {tmp_path}" in report.lines
-    assert report.lines.count(f"to run: cifar-lab run {CONFIGS}/baseline.yaml --results {tmp_path}") == 1
+    assert f"to run: cifar-lab run configs/q3_adamw.yaml --results {results}" in report.lines
+    assert report.lines.count(f"to run: cifar-lab run configs/baseline.yaml --results {results}") == 1
     text = report.page.read_text(encoding="utf-8")
-    assert f"not swept yet: cifar-lab sweep {CONFIGS}/q8\\_grid.yaml" in text
+    assert "Not swept yet.\n\nRuns still to make:\n\n- `cifar-lab run configs/baseline.yaml" in text
+    assert f"- `cifar-lab sweep configs/q8_grid.yaml --results {results}`" in text
+    assert f"to run: cifar-lab sweep configs/q8_grid.yaml --results {results}" in report.lines
     assert all(f"]({chart})" in text for chart in CHARTS)
 
 

@@ -127,5 +127,6 @@ def test_a_sweep_without_winners_says_how_to_get_them(sheet: Path) -> None:
         "title: A lab\ncontrol: baseline.yaml\nquestions:\n  q8: {title: 'Best?', sweep: grid.yaml, chart: q8.png}\n"
     )
     (answer,) = answer_sheet(sheet, Path("results")).answers
-    assert answer.notes == (f"not swept yet: cifar-lab sweep {sheet.parent}/grid.yaml",)
+    assert answer.to_sweep == f"cifar-lab sweep {sheet.parent}/grid.yaml"
+    assert answer.commands == (f"cifar-lab run {sheet.parent}/baseline.yaml", answer.to_sweep)
     assert [row.label for row in answer.rows] == ["baseline"]

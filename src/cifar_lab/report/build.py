@@ -48,7 +48,7 @@ def build_report(
     make_folder(results)
     charts = []
     for answer in lab.answers:
-        message = answer.notes[0] if answer.question.sweep and answer.sweep is None else ""
+        message = f"not swept yet: {answer.to_sweep}" if answer.to_sweep else ""
         chart = results / answer.question.chart
         write_bytes(chart, png(draw_accuracy(answer.question.title, answer.rows, lab.data, message)))
         charts.append(chart)
@@ -58,7 +58,7 @@ def build_report(
     missing = tuple(
         plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing
     )
-    commands = dict.fromkeys(row.command for answer in lab.answers for row in answer.rows if row.command)
+    commands = dict.fromkeys(command for answer in lab.answers for command in answer.commands)
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [_line(answer) for answer in lab.answers]
     lines += [f"to run: {plain(command)}" for command in commands]
@@ -95,5 +95,5 @@ def _line(answer: Answer) -> str:
         else f"{row.label} {100 * row.mean:.1f} % (n = {row.n})"
         for row in answer.rows
     ]  # fmt: skip
-    arms += ["not swept yet"] if answer.question.sweep and answer.sweep is None else []
+    arms += ["not swept yet"] if answer.to_sweep else []
     return plain(f"{answer.name} ({answer.question.chart}): " + "; ".join(arms))

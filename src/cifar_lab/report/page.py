@@ -94,10 +94,11 @@ def _section(answer: Answer) -> Iterator[str]:
         yield "\n".join(
             f"- {markdown(row.label)}, seed {seed}, diverged: {markdown(why)}" for row, seed, why in diverged
         )
-    commands = dict.fromkeys(row.command for row in answer.rows if row.command)
-    if commands:
+    if answer.to_sweep:
+        yield "Not swept yet."
+    if answer.commands:
         yield "Runs still to make:"
-        yield "\n".join(f"- {code_span(command)}" for command in commands)
+        yield "\n".join(f"- {code_span(command)}" for command in answer.commands)
 
 
 def _table(answer: Answer) -> str:

@@ -44,11 +44,19 @@ class Answer:
     notes: tuple[str, ...] = ()
     """Sentences that a reader needs beside the numbers."""
     sweep: Winners | None = None
+    to_sweep: str = ""
+    """What to type where the question asks for a sweep that has no winners yet."""
 
     @property
     def control(self) -> Row:
         """The row that the others are compared with."""
         return self.rows[0]
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What to type to make all that is missing, each once."""
+        wanted = [*(row.command for row in self.rows), self.to_sweep]
+        return tuple(dict.fromkeys(command for command in wanted if command))
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ def _winners(
 ) -> Answer:
     if found is None:
         row = _row(control, by_recipe(records), is_control=True)
-        return Answer(name, question, (row,), (f"not swept yet: {command}",))
+        return Answer(name, question, (row,), to_sweep=command)
     rows = winner_rows(found, records, command)
     notes = [
         f"{found.points} points were searched, judged by validation accuracy; the control and the best "
