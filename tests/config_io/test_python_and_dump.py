@@ -76,6 +76,7 @@ ENDLESS["data"] = ENDLESS
         ({"epochs": 2**63}, "epochs: this integer is too large; the largest is 2^63 − 1"),
         ({"label": "a\0b"}, "label: holds a control character; remove it"),
         ({"label": "\ud800"}, "label: holds a control character; remove it"),
+        ({"seeds": list(range(10_001))}, "each from 0 to 4,294,967,295, at most 10,000 of them"),
         ({3: 4}, "the key 3 is not a string"),
         ({"data": {None: 4}}, "data: the key None is not a string"),
         ({"seeds": {1, 2}}, "seeds: a builtins.set is not a setting; give a plain number, string or list"),
@@ -88,7 +89,7 @@ ENDLESS["data"] = ENDLESS
         ({"optimizer.lr": 1}, "optimizer.lr: no such setting at the top — did you mean lr below optimizer?"),
         (ENDLESS, "nested deeper than 20 levels"),
     ],
-    ids=repr,
+    ids=lambda case: repr(case)[:60],
 )
 def test_what_no_file_could_say(values: Any, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

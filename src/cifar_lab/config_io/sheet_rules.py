@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cifar_lab.config import Settings
 from cifar_lab.config_io import catalogue
-from cifar_lab.config_io.check import Check, value_fits
 from cifar_lab.config_io.expected import found, show
 from cifar_lab.config_io.layers import absolute_value
 from cifar_lab.config_io.suggest import did_you_mean, nearest
 from cifar_lab.config_io.tree import Node, dotted, plain
+from cifar_lab.config_io.values import Check, value_fits
 
 NOT_IN_POINTS = {
     "label": "points and arms have names of their own; remove it",
