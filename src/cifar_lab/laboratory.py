@@ -67,20 +67,20 @@ def make_runs(
     """
     display = display or Silent()
     check_devices(arms)
-    for settings in arms:
-        if data.known(settings.data) is None:
-            data.prepare(settings.data, display.preparing)
-    planned = plan_runs(arms, results, read_test=read_test, force=force)
-    to_do = [run.job for run in planned if run.state != "done"]
-    display.begin(planned)
     outcomes: list[Outcome] = []
-    if to_do:
-        _preflight([job.settings for job in to_do])
-        make_folder(results)
-        try:
+    try:
+        for settings in arms:
+            if data.known(settings.data) is None:
+                data.prepare(settings.data, display.preparing)
+        planned = plan_runs(arms, results, read_test=read_test, force=force)
+        to_do = [run.job for run in planned if run.state != "done"]
+        display.begin(planned)
+        if to_do:
+            _preflight([job.settings for job in to_do])
+            make_folder(results)
             outcomes = here.execute(to_do, workers or default_workers(arms), display.event)
-        finally:
-            display.end()
+    finally:
+        display.end()
     return Made(planned, outcomes, read_planned(planned))
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from cifar_lab.plan import Job, PlannedRun
-from cifar_lab.progress import numbers, outcome_line, plan_line
+from cifar_lab.progress import count, device_line, numbers, outcome_line, plan_line
 from cifar_lab.safe_text import plain
 
 COLORS = {"done": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
@@ -33,20 +33,20 @@ class LiveBars:
         self._epochs_done: dict[str, float] = {}
         self._all: TaskID | None = None
         self._runs = self._ended = 0
+        self._devices: set[str] = set()
 
     def preparing(self, what: str, done: int, total: int) -> None:
         self._progress.start()
-        task = self._tasks.get(what)
-        if task is None:
-            task = self._tasks[what] = self._progress.add_task(escape(plain(what)), total=total, state="")
-        self._progress.update(task, completed=done, total=total)
-        if done >= total:
-            self._progress.remove_task(self._tasks.pop(what))
+        if what not in self._tasks:
+            self._clear()
+            self._tasks[what] = self._progress.add_task(escape(plain(what)), total=total or None, state="")
+        self._progress.update(self._tasks[what], completed=done, total=total or None)
 
     def begin(self, planned: Sequence[PlannedRun]) -> None:
+        self._clear()
         self._console.print(plan_line(planned), highlight=False)
         to_do = [run.job for run in planned if run.state != "done"]
-        self._runs = len(to_do)
+        self._runs, self._ended, self._epochs_done = len(to_do), 0, {}
         if to_do:
             self._progress.start()
             epochs = sum(job.settings.epochs for job in to_do)
@@ -57,6 +57,10 @@ class LiveBars:
         if kind == "started" and job.run_id not in self._tasks:
             name = escape(plain(job.name))
             self._tasks[job.run_id] = self._progress.add_task(name, total=job.settings.epochs, state="starting")
+        elif kind == "device":
+            if (line := device_line(event)) not in self._devices:
+                self._devices.add(line)
+                self._progress.console.print(line, highlight=False)
         elif kind == "resumed":
             self._move(job, event["epoch"], f"goes on after epoch {event['epoch']}{of}")
         elif kind == "step":
@@ -69,7 +73,14 @@ class LiveBars:
             self._end_run(job, event)
 
     def end(self) -> None:
+        self._clear()
         self._progress.stop()
+
+    def _clear(self) -> None:
+        """Take every bar away: what they told of is over."""
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._tasks, self._all = {}, None
 
     def _move(self, job: Job, epochs_done: float, state: str) -> None:
         self._progress.update(self._tasks[job.run_id], completed=epochs_done, state=state)
@@ -90,4 +101,4 @@ class LiveBars:
             self._progress.update(self._all, completed=sum(self._epochs_done.values()), state=self._count())
 
     def _count(self) -> str:
-        return f"{self._ended}/{self._runs} runs"
+        return f"{self._ended}/{count(self._runs, 'run')}"

@@ -8,8 +8,12 @@ import time
 from collections.abc import Sequence
 from typing import IO, Any, Protocol
 
+from cifar_lab.pipes import ignore_output
 from cifar_lab.plan import Job, PlannedRun
 from cifar_lab.safe_text import plain
+
+PREPARING_SECONDS = 5.0
+"""Between two plain lines on the same part of preparing data."""
 
 MANY_RUNS = 20
 """From here on plain output gives a line a run and not a line an epoch."""
@@ -19,7 +23,7 @@ class Display(Protocol):
     """Who is told how making runs goes."""
 
     def preparing(self, what: str, done: int, total: int) -> None:
-        """Data is being prepared."""
+        """Data is being prepared; `total` is 0 where it is not known."""
 
     def begin(self, planned: Sequence[PlannedRun]) -> None:
         """This is the plan."""
@@ -46,15 +50,9 @@ class Silent:
 def plan_line(planned: Sequence[PlannedRun]) -> str:
     """How many runs there are to make and how many are there already, in words."""
     states = [run.state for run in planned]
-    count = {state: states.count(state) for state in ("done", "untested", "interrupted", "missing")}
-    parts = [
-        f"{count['done']} there already" if count["done"] else "",
-        f"{count['missing']} to train" if count["missing"] else "",
-        f"{count['interrupted']} to go on with" if count["interrupted"] else "",
-        f"{count['untested']} to test" if count["untested"] else "",
-    ]
-    runs = "1 run" if len(planned) == 1 else f"{len(planned)} runs"
-    return f"{runs}: {', '.join(part for part in parts if part)}"
+    words = {"done": "there already", "missing": "to train", "interrupted": "to go on with", "untested": "to test"}
+    parts = [f"{states.count(state):,} {word}" for state, word in words.items() if state in states]
+    return f"{count(len(planned), 'run')}: {', '.join(parts)}"
 
 
 def outcome_line(event: dict[str, Any]) -> str:
@@ -69,16 +67,19 @@ class PlainLines:
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stdout
         self._total = self._ended = 0
-        self._last_prepared = 0.0
+        self._prepared = ("", 0.0)
+        self._devices: set[str] = set()
 
     def preparing(self, what: str, done: int, total: int) -> None:
+        before, when = self._prepared
         now = time.monotonic()
-        if done >= total or now - self._last_prepared > 5:
-            self._last_prepared = now
-            self._say(f"{what}: {100 * done // max(total, 1)} %")
+        if what != before or (total and done >= total) or now - when > PREPARING_SECONDS:
+            self._prepared = (what, now)
+            self._say(f"{plain(what)}: {100 * done // total} %" if total else plain(what))
 
     def begin(self, planned: Sequence[PlannedRun]) -> None:
         self._total = sum(run.state != "done" for run in planned)
+        self._ended = 0
         self._say(plan_line(planned))
 
     def event(self, job: Job, event: dict[str, Any]) -> None:
@@ -86,6 +87,11 @@ class PlainLines:
         if kind == "outcome":
             self._ended += 1
             self._say(f"[{self._ended}/{self._total}] {name}: {outcome_line(event)}")
+        elif kind == "device":
+            line = device_line(event)
+            if line not in self._devices:
+                self._devices.add(line)
+                self._say(line)
         elif kind == "resumed":
             self._say(f"{name}: goes on after epoch {event['epoch']}")
         elif kind == "epoch" and self._total <= MANY_RUNS:
@@ -95,13 +101,29 @@ class PlainLines:
     def end(self) -> None: ...
 
     def _say(self, line: str) -> None:
-        say(line, self._stream)
+        # A log that is full costs lines, not runs.
+        with contextlib.suppress(OSError):
+            say(line, self._stream)
 
 
 def say(line: str, stream: IO[str] | None = None) -> None:
     """Print a line; a reader that went away (`| head`) does not end the work."""
-    with contextlib.suppress(BrokenPipeError, ValueError):
+    try:
         print(line, file=stream or sys.stdout, flush=True)
+    except BrokenPipeError:
+        ignore_output()
+    except ValueError:  # the stream is closed
+        return
+
+
+def device_line(event: dict[str, Any]) -> str:
+    """What `device: auto` and `threads: auto` came to."""
+    return f"device: {event['device']}, {count(event['threads'], 'CPU thread')} a run"
+
+
+def count(number: int, what: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def numbers(event: dict[str, Any]) -> str:
