@@ -11,9 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from cifar_lab.config import Settings
+from cifar_lab.config import MAX_SEED, Settings
 from cifar_lab.config_io import load_settings, load_sheet, sheet_file
 from cifar_lab.durable import make_folder, write_text
+from cifar_lab.errors import SettingsError
 from cifar_lab.laboratory import Made, make_runs
 from cifar_lab.plan import run_ids_of
 from cifar_lab.progress import Display
@@ -70,9 +71,7 @@ def load_sweep(
     sheet = load_sheet(path, SweepSheet)
     base = load_settings(sheet_file(path, sheet.base), overrides)
     expansion = expand(sheet, base, str(path), allow_large=allow_large)
-    search = sheet.search
-    if seeds is not None:
-        search = search.model_copy(update={"seeds": tuple(seeds)})
+    search = sheet.search if seeds is None else _with_seeds(sheet.search, seeds)
     return Sweep(folder_name(path.stem), base, search, expansion)
 
 
@@ -106,6 +105,22 @@ def make_sweep(
     )
     write_text(folder.winners, _json(document))
     return SweepOutcome(searched, winners, confirmed)
+
+
+def _with_seeds(search: Search, seeds: Sequence[int]) -> Search:
+    """The search with other seeds, which obey the same rules as those of the file.
+
+    Raises:
+        SettingsError: a seed too large, or one of the fresh ones.
+    """
+    shared = sorted(set(seeds) & set(search.confirm_seeds))
+    if shared:
+        raise SettingsError(
+            f"--seeds: {shared[0]} is in search.confirm_seeds; winners are confirmed with fresh seeds, choose another"
+        )
+    if max(seeds) > MAX_SEED:
+        raise SettingsError(f"--seeds: {max(seeds)} is above {MAX_SEED}, the largest seed; choose a smaller one")
+    return search.model_copy(update={"seeds": tuple(seeds)})
 
 
 def folder_name(stem: str) -> str:
