@@ -13,6 +13,7 @@ import typer
 import cifar_lab
 from cifar_lab.cli import look, report, run, settings, sweep
 from cifar_lab.errors import EnvironmentFault, Interrupted, LabError
+from cifar_lab.pipes import ignore_output
 from cifar_lab.safe_text import plain
 
 app = typer.Typer(
@@ -51,6 +52,8 @@ def _common(
 
 def main() -> None:
     """Run a command; every error is a line on standard error and an exit code of `errors.py`."""
+    if sys.stdout is None:  # `>&-`: descriptor 1 is closed, and the next file opened would take its place
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     debug = "--debug" in sys.argv
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
     for signum in (signal.SIGINT, signal.SIGTERM):
@@ -58,8 +61,7 @@ def main() -> None:
     try:
         app()
     except BrokenPipeError:
-        # The reader of a pipe went away; nothing is left to say to it, at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        ignore_output()
         sys.exit(0)
     except Exception as error:
         if debug:
@@ -75,8 +77,9 @@ def _lines(error: Exception) -> list[str]:
     """What a person reads: the words of a foreseen error, or where an unforeseen one arose."""
     if isinstance(error, LabError):
         return [plain(line) for line in str(error).splitlines()]
-    if _of_disk(error):
-        return [plain(f"{error}; see to the file or folder and give the same command again")]
+    if isinstance(error, OSError) and error.errno is not None:
+        where = error.filename or "a file or the standard output"
+        return [plain(f"{where}: {error.strerror}; see to it, then give the same command again")]
     where = traceback.extract_tb(error.__traceback__)[-1]
     return [
         plain(f"unforeseen {type(error).__name__}: {error} ({where.filename}:{where.lineno})"),

@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from cifar_lab.cli.options import seeds_override
+from cifar_lab.cli.options import collect, seeds_override
 
 
 def describe(path: Path, overrides: Sequence[str], seeds: str | None) -> str:
     """The file's meaning as text, after all its checks.
 
     Raises:
-        SettingsError: every problem of the file.
+        SettingsError: every problem of the file and of those that it names.
     """
-    from cifar_lab.config_io import dump_settings, load_settings, load_sheet, sheet_file
+    from cifar_lab.config_io import dump_settings, load_settings
     from cifar_lab.identity import recipe
-    from cifar_lab.sheets import LabSheet, SweepSheet
 
     kind = _kind(path)
     if kind == "lab":
-        sheet = load_sheet(path, LabSheet)
-        arms = sum(len(question.arms) for question in sheet.questions.values())
-        for name in [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]:
-            load_settings(sheet_file(path, name), overrides)
-        return f"# {path}: a lab sheet of {len(sheet.questions)} questions and {arms} arms, all good"
+        return _describe_lab(path, overrides)
     if kind == "sweep":
-        from cifar_lab.sweep_plan import expand
-
-        sweep = load_sheet(path, SweepSheet)
-        expansion = expand(sweep, load_settings(sheet_file(path, sweep.base), overrides), str(path), allow_large=True)
-        return f"# {path}: a sweep of {len(expansion.points)} points, all good"
+        return _describe_sweep(path, overrides)
     settings = load_settings(path, [*overrides, *seeds_override(seeds)])
     recipe(settings)
     return f"# {path}: good; resolved:\n{dump_settings(settings)}"
+
+
+def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
+    from cifar_lab.config_io import load_settings, load_sheet, sheet_file
+    from cifar_lab.sheets import LabSheet
+
+    sheet = load_sheet(path, LabSheet)
+    questions = sheet.questions.values()
+    arms = [arm for question in questions for arm in question.arms]
+    controls = [question.control for question in questions if question.control]
+    sweeps = [question.sweep for question in questions if question.sweep]
+
+    checks: list[Callable[[], object]] = [
+        partial(load_settings, sheet_file(path, name), overrides)
+        for name in dict.fromkeys([sheet.control, *controls, *arms])
+    ]
+    checks += [partial(_describe_sweep, sheet_file(path, name), overrides) for name in sweeps]
+    collect(checks)
+    return f"# {path}: a lab sheet of {len(questions)} questions and {len(arms)} arms, all good"
+
+
+def _describe_sweep(path: Path, overrides: Sequence[str]) -> str:
+    from cifar_lab.sweep import load_sweep
+
+    sweep = load_sweep(path, overrides, allow_large=True)
+    return f"# {path}: a sweep of {len(sweep.expansion.points):,} points, all good"
 
 
 def _kind(path: Path) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cifar_lab.cli.tables import console, safe
 from cifar_lab.errors import SettingsError
+from cifar_lab.progress import count
 from cifar_lab.results import EpochMetrics, Record, RunFolder, SplitScore, read_records, run_ids
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -49,19 +50,20 @@ def print_run(results: Path, wanted: str) -> None:
     """
     found = [record for record in read_records(results) if record.run_id.startswith(wanted)]
     if len(found) != 1:
-        why = "no finished run" if not found else f"{len(found)} runs"
-        raise SettingsError(f"{wanted}: {why} in {results} begins like this; `cifar-lab list` shows their ids")
+        why = f"{len(found)} runs in {results} begin" if found else f"no finished run in {results} begins"
+        raise SettingsError(f"{wanted!r}: {why} like this; `cifar-lab list --results {results}` shows their ids")
     (record,) = found
     folder = RunFolder(results, record.run_id)
     out = console()
-    out.print(f"{safe(record.label)} · seed {record.seed} · {record.status} · {folder.path}")
+    out.print(f"{safe(record.label)} · seed {record.seed} · {record.status} · {safe(str(folder.path))}")
     if record.reason:
         out.print(f"why: {safe(record.reason)}")
     environment = record.environment
     out.print(
         f"{safe(record.data.name)} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
         f"{record.data.test_size:,} test images) · {record.parameters:,} parameters · {record.train_seconds:.1f} s on "
-        f"{safe(environment.device_name)}, {environment.threads} threads · torch {environment.torch}"
+        f"{safe(environment.device_name)}, {count(environment.threads, 'thread')} · "
+        f"torch {environment.torch}"
     )
     for note in record.notes:
         out.print(f"note: {safe(note)}")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from cifar_lab.errors import SettingsError
+from cifar_lab.errors import Problem, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cifar_lab.config import Settings
     from cifar_lab.progress import Display
+
+T = TypeVar("T")
 
 Overrides = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. optimizer.lr=0.01. Repeatable.")
@@ -42,15 +45,25 @@ def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: str | None
     from cifar_lab.config_io import load_settings
 
     changes = [*overrides, *seeds_override(seeds)]
-    arms, problems = [], []
-    for path in files:
+    return collect([partial(load_settings, path, changes) for path in files])
+
+
+def collect(actions: Sequence[Callable[[], T]]) -> list[T]:
+    """What each action gives.
+
+    Raises:
+        SettingsError: the problems of all of them, each once.
+    """
+    found: list[T] = []
+    problems: list[Problem] = []
+    for action in actions:
         try:
-            arms.append(load_settings(path, changes))
+            found.append(action())
         except SettingsError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:
         raise SettingsError(problems)
-    return arms
+    return found
 
 
 def seeds_override(text: str | None) -> list[str]:

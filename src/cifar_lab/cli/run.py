@@ -22,7 +22,7 @@ from cifar_lab.cli.options import (
 
 
 def run(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Settings files, one an arm.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, one an arm.")],
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = None,
     results: Results = DEFAULT_RESULTS,

@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cifar_lab.cli.options import Overrides, Seeds
+from cifar_lab.cli.options import Overrides, Seeds, collect
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Settings files, lab sheets, sweep files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, lab sheets, sweep files.")],
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = None,
 ) -> None:
     """Check settings files and print what they come to; the problems of all of them in one pass."""
     from cifar_lab.cli.checking import describe
-    from cifar_lab.errors import SettingsError
     from cifar_lab.progress import say
 
-    texts, problems = [], []
-    for path in files:
-        try:
-            texts.append(describe(path, overrides, seeds))
-        except SettingsError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-    if problems:
-        raise SettingsError(problems)
+    texts = collect([partial(describe, path, overrides, seeds) for path in files])
     say("\n---\n".join(text.rstrip() for text in texts))
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(metavar="[settings|lab|sweep]", help="Of which kind of file.")] = "settings",
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="Of which kind of file: settings, lab or sweep.")
+    ] = "settings",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.")] = None,
 ) -> None:
     """Write the JSON Schema from which editors complete and check settings files."""

@@ -10,8 +10,9 @@ from rich.table import Table
 
 from cifar_lab.config import Settings
 from cifar_lab.laboratory import Made
+from cifar_lab.pipes import ignore_output
 from cifar_lab.plan import PlannedRun
-from cifar_lab.progress import plan_line
+from cifar_lab.progress import count, plan_line
 from cifar_lab.report.summary import summarize
 from cifar_lab.safe_text import plain
 
@@ -23,10 +24,16 @@ STATE_WORDS = {
 }
 
 
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on: what the command has done, and its exit code, do not hang on who reads."""
+        ignore_output()
+
+
 def console() -> Console:
     """Standard output; a table in a pipe or file is as wide as it needs to be."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=160)
+    found = _Output(highlight=False)
+    return found if found.is_terminal else _Output(highlight=False, width=160)
 
 
 def safe(text: str) -> str:
@@ -39,7 +46,10 @@ def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None) -
     out = console()
     if planned is None:
         runs = sum(len(settings.seeds) for settings in arms)
-        out.print(f"{runs} runs of {len(arms)} arms to train; the data has not been prepared yet, so none can be there")
+        out.print(
+            f"{count(runs, 'run')} of {count(len(arms), 'arm')} to train; "
+            "the data has not been prepared yet, so none can be there"
+        )
         return
     table = Table("run", "arm", "seed", "state", "epochs", box=None, pad_edge=False)
     for run in planned:
