@@ -39,7 +39,13 @@ def load_training_data(
 
 def make_normalizer(settings: Settings, info: data.DataInfo, execution: Execution) -> Normalizer:
     """The normalisation of the run, from the training images' statistics where it needs them."""
-    return Normalizer.make(settings.data.normalize, info.channel_mean, info.channel_std, execution.device)
+    return Normalizer.make(
+        settings.data.normalize,
+        info.channel_mean,
+        info.channel_std,
+        execution.device,
+        models.memory_format(settings.model),
+    )
 
 
 @lru_cache(maxsize=1)
@@ -55,7 +61,8 @@ def build_cohort(
     networks = []
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
-            networks.append(models.build(member.model, num_classes).to(execution.device))
+            network = models.build(member.model, num_classes)
+        networks.append(network.to(execution.device).to(memory_format=models.memory_format(member.model)))
     parameters = flatten_parameters(networks)
     schedule = make_schedule(
         [member.scheduler for member in settings],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,18 +15,27 @@ from cifar_lab.data.augment import add_noise, apply_policy, crop, flip
 from cifar_lab.runtime import stream
 
 MAX_PIXEL = 255.0
+IMAGE_SHAPE = (3, 32, 32)
 
 
 @dataclass(frozen=True)
 class Normalizer:
-    """(pixel − mean) / std a channel, for pixels that run from 0 to 1; `mean` and `std` (3, 1, 1) in fp32."""
+    """(pixel − mean) / std a channel, for pixels that run from 0 to 1; `mean` and `std` (1, 3, 32, 32) in fp32.
+
+    They are written out for each pixel: in channels_last memory a vector of 3 channels is too short to be fast.
+    """
 
     mean: Tensor
     std: Tensor
 
     @classmethod
     def make(
-        cls, how: str, channel_mean: Sequence[float], channel_std: Sequence[float], device: torch.device
+        cls,
+        how: str,
+        channel_mean: Sequence[float],
+        channel_std: Sequence[float],
+        device: torch.device,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Normalizer:
         """The normalisation that `data.normalize` names; the channel statistics are those of the training images."""
         mean, std = {
@@ -33,11 +43,17 @@ class Normalizer:
             "channel": (list(channel_mean), list(channel_std)),
             "none": ([0.0] * 3, [1.0] * 3),
         }[how]
-        return cls(*(torch.tensor(values, device=device).view(3, 1, 1) for values in (mean, std)))
+        full = (torch.tensor(values).view(1, 3, 1, 1).expand(1, *IMAGE_SHAPE) for values in (mean, std))
+        return cls(*(values.to(device).contiguous(memory_format=memory_format) for values in full))
+
+    @cached_property
+    def _scale_shift(self) -> tuple[Tensor, Tensor]:
+        return 1 / (MAX_PIXEL * self.std), self.mean / self.std
 
     def from_bytes(self, images: Tensor) -> Tensor:
-        """uint8 (B, 3, 32, 32) → normalised fp32, as one multiplication and one addition in place."""
-        return images.float().mul_(1 / (MAX_PIXEL * self.std)).sub_(self.mean / self.std)
+        """uint8 (B, 3, 32, 32) → normalised fp32, as one multiplication and one subtraction in place."""
+        scale, shift = self._scale_shift
+        return images.float().mul_(scale).sub_(shift)
 
     def from_unit(self, images: Tensor) -> Tensor:
         """fp32 pixels from 0 to 1 → normalised fp32."""
@@ -45,20 +61,31 @@ class Normalizer:
 
 
 class ResidentSplit:
-    """One split on the device: `pixels` uint8 (N, 3, 32, 32), `labels` int64 (N,)."""
+    """One split on the device, in the memory format of its normalizer."""
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray, normalizer: Normalizer) -> None:
+        """`pixels` uint8 (N, 3, 32, 32), `labels` int64 (N,)."""
         device = normalizer.mean.device
-        self.pixels = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
+        self._channels_last = normalizer.mean.is_contiguous(memory_format=torch.channels_last)
+        self.memory_format = torch.channels_last if self._channels_last else torch.contiguous_format
+        stored = pixels.transpose(0, 2, 3, 1) if self._channels_last else pixels
+        self._pixels = torch.from_numpy(np.ascontiguousarray(stored)).to(device)
         self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
         self.normalizer = normalizer
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, index: Tensor) -> Tensor:
+        """uint8 images (B, 3, 32, 32) at `index` (B,)."""
+        return self._in_shape(self._pixels.index_select(0, index))
+
     def normalized(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """(images (B, 3, 32, 32) fp32, labels (B,)) of a slice, without augmentation."""
-        return self.normalizer.from_bytes(self.pixels[start:stop]), self.labels[start:stop]
+        return self.normalizer.from_bytes(self._in_shape(self._pixels[start:stop])), self.labels[start:stop]
+
+    def _in_shape(self, stored: Tensor) -> Tensor:
+        return stored.permute(0, 3, 1, 2) if self._channels_last else stored
 
 
 class CohortBatches:
@@ -98,7 +125,7 @@ class CohortBatches:
         for start in range(0, len(self.split), size):
             chosen = order[:, start : start + size]  # (K, B)
             index = chosen.reshape(-1)  # (K · B,)
-            images = self.split.pixels.index_select(0, index)
+            images = self.split.take(index)
             if offsets is not None:
                 images = crop(images, offsets[member, chosen].reshape(-1, 2), self.options.crop_padding)
             if flips is not None:
@@ -106,6 +133,7 @@ class CohortBatches:
             if self.options.policy != "none":
                 parts = zip(images.chunk(members), policies, strict=True)
                 images = torch.cat([apply_policy(part, self.options.policy, generator) for part, generator in parts])
+            images = images.contiguous(memory_format=self.split.memory_format)
             if self.options.noise_std:
                 parts = zip((images.float() / MAX_PIXEL).chunk(members), noises, strict=True)
                 noisy = [add_noise(part, self.options.noise_std, generator) for part, generator in parts]
