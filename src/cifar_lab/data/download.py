@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,36 +48,47 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress) -> None:
             stands still for `STALL_SECONDS`, or bytes of another SHA-256.
         EnvironmentFault: the folder cannot be written.
     """
-    response = _open(url)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with _open(url) as response:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path)
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+            try:
+                _transfer(response, temporary, sha256, lambda *done: progress(f"downloading {path.name}", *done))
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise EnvironmentFault(
+                f"{path.parent}: {error.strerror or error}; make room and permission there, or set data.root to a "
+                "folder that can be written"
+            ) from error
+
+
+def _transfer(
+    response: http.client.HTTPResponse, path: Path, sha256: str, progress: Callable[[int, int], None]
+) -> None:
     digest = hashlib.sha256()
     done, total = 0, int(response.headers.get("Content-Length") or 0)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for other in path.parent.glob(f".{path.name}.*.part"):
-            if time.time() - other.stat().st_mtime > ABANDONED_SECONDS:
-                other.unlink(missing_ok=True)
-        with response, temporary.open("wb") as file:
-            while block := _read(response, done, total):
-                file.write(block)
-                digest.update(block)
-                done += len(block)
-                progress(f"downloading {path.name}", done, total)
-            file.flush()
-            os.fsync(file.fileno())
-        if done < total:
-            raise NotFetched(f"the transfer ended after {done:,} of {total:,} bytes")
-        if digest.hexdigest() != sha256:
-            raise NotFetched(f"what came has SHA-256 {digest.hexdigest()}, expected {sha256}")
-        temporary.replace(path)
-    except OSError as error:
-        raise EnvironmentFault(
-            f"{path.parent}: {error.strerror or error}; make room and permission there, or set data.root to a folder "
-            "that can be written"
-        ) from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
+    with path.open("wb") as file:
+        while block := _read(response, done, total):
+            file.write(block)
+            digest.update(block)
+            done += len(block)
+            progress(done, total)
+        file.flush()
+        os.fsync(file.fileno())
+    if done < total:
+        raise NotFetched(f"the transfer ended after {done:,} of {total:,} bytes")
+    if digest.hexdigest() != sha256:
+        raise NotFetched(f"what came has SHA-256 {digest.hexdigest()}, expected {sha256}")
+
+
+def _sweep(path: Path) -> None:
+    """Remove the parts that killed processes left."""
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
+            part.unlink(missing_ok=True)
 
 
 def _open(url: str) -> http.client.HTTPResponse:
@@ -85,13 +97,17 @@ def _open(url: str) -> http.client.HTTPResponse:
     In a thread of its own, because a name look-up obeys no socket timeout and may take half a minute.
     """
     outcome: list[http.client.HTTPResponse | Exception] = []
+    too_late = threading.Event()
 
     def ask() -> None:
         try:
             opener = urllib.request.build_opener(_OnlyAllowedSchemes)
             request = urllib.request.Request(url, headers={"User-Agent": "cifar-lab"})
             _require_scheme(url)
-            outcome.append(opener.open(request, timeout=min(CONNECT_SECONDS, STALL_SECONDS)))
+            answer = opener.open(request, timeout=min(CONNECT_SECONDS, STALL_SECONDS))
+            outcome.append(answer)
+            if too_late.is_set():
+                answer.close()
         except Exception as error:
             outcome.append(error)
 
@@ -99,6 +115,7 @@ def _open(url: str) -> http.client.HTTPResponse:
     thread.start()
     thread.join(CONNECT_SECONDS)
     if not outcome:
+        too_late.set()
         raise NotFetched(f"no answer within {CONNECT_SECONDS:g} s")
     answer = outcome[0]
     if isinstance(answer, NotFetched):
@@ -129,7 +146,11 @@ class _OnlyAllowedSchemes(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but not from https to something that anybody on the way can change."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        _require_scheme(newurl)
+        try:
+            _require_scheme(newurl)
+        except NotFetched:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
