@@ -1,5 +1,52 @@
-"""cifar-lab: controlled training experiments on small images. Importing it does not import torch."""
+"""cifar-lab: controlled training experiments on small images. Importing it does not import torch.
+
+import cifar_lab as lab
+
+adam = lab.load_settings("configs/q3_adam.yaml", ["epochs=5"])
+made = lab.make_runs([adam], results="results")
+for record in made.records:
+    print(record.label, record.seed, record.test.accuracy)
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cifar_lab.config_io import load_settings, settings_from
+    from cifar_lab.laboratory import make_runs
+    from cifar_lab.report.summary import summarize
+    from cifar_lab.results import read_metrics, read_records
+    from cifar_lab.sweep import load_sweep, make_sweep
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "load_settings",
+    "load_sweep",
+    "make_runs",
+    "make_sweep",
+    "read_metrics",
+    "read_records",
+    "settings_from",
+    "summarize",
+]
+
+_HOMES = {
+    "load_settings": "config_io",
+    "settings_from": "config_io",
+    "make_runs": "laboratory",
+    "summarize": "report.summary",
+    "read_metrics": "results",
+    "read_records": "results",
+    "load_sweep": "sweep",
+    "make_sweep": "sweep",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cifar_lab' has no attribute {name!r}")
+    return getattr(import_module(f"cifar_lab.{_HOMES[name]}"), name)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from cifar_lab import data, models
-from cifar_lab.config import Data, Settings
+from cifar_lab.config import Data, ImageFolder, Settings
 from cifar_lab.data.batches import Normalizer, ResidentSplit
+from cifar_lab.identity import DATA_SOURCE_KEYS
 from cifar_lab.optim import flatten_parameters, make_optimizer, make_schedule
 from cifar_lab.results import DataIdentity
 from cifar_lab.runtime import Execution, seeded_init
@@ -19,11 +21,13 @@ def load_training_data(
 ) -> tuple[ResidentSplit, ResidentSplit | None, DataIdentity]:
     """(training split, validation split or None, what they are) on the run's device; the test split is not touched."""
     options, info = settings.data, data.prepare(settings.data)
-    split = _training_split(options)
+    source = type(options).model_validate(options.model_dump(include=set(DATA_SOURCE_KEYS)))
+    split = _training_split(source, info.fingerprint)
     normalizer = make_normalizer(settings, info, execution)
     chosen, held_out = data.validation_split(split.labels, options.val_size, options.split_seed)
     identity = DataIdentity(
         name=info.name,
+        folder=Path(options.root).stem if isinstance(options, ImageFolder) else "",
         fingerprint=info.fingerprint,
         split_hash=data.split_hash(held_out) if options.val_size else None,
         classes=info.classes,
@@ -49,9 +53,9 @@ def make_normalizer(settings: Settings, info: data.DataInfo, execution: Executio
 
 
 @lru_cache(maxsize=1)
-def _training_split(options: Data) -> data.Split:
+def _training_split(source: Data, fingerprint: str) -> data.Split:
     """Kept between the runs of one process, which mostly share it."""
-    return data.load_train(options)
+    return data.load_train(source, fingerprint)
 
 
 def build_cohort(

@@ -87,7 +87,7 @@ def _train_and_record(
         val = validate()
         files.update(save_weights(folder, network))
         if job.read_test:
-            test, predictions = read_test_split(folder, network, settings, execution)
+            test, predictions = read_test_split(folder, network, settings, identity.fingerprint, execution)
             files.update(predictions)
     record = Record(
         run_id=job.run_id,

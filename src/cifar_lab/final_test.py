@@ -25,13 +25,17 @@ from cifar_lab.runtime import Execution, prepare_execution
 
 
 def read_test_split(
-    folder: RunFolder, network: nn.Module, settings: Settings, execution: Execution
+    folder: RunFolder, network: nn.Module, settings: Settings, fingerprint: str, execution: Execution
 ) -> tuple[SplitScore | None, Mapping[str, str]]:
     """(score, SHA-256 by file name): judge the trained network on the test split and save every prediction.
 
-    predictions.npz holds `labels` uint8 or int64 (N,) and `logits` fp32 (N, classes) in data-set order.
+    predictions.npz holds `labels` int64 (N,) and `logits` fp32 (N, classes) in data-set order.
+
+    Raises:
+        DataError: the images are not those of `fingerprint`, which the network was trained on.
     """
-    info, split = data.prepare(settings.data), data.load_test(settings.data)
+    info = data.prepare(settings.data)
+    split = data.load_test(settings.data, fingerprint)
     images = ResidentSplit(split.images, split.labels, make_normalizer(settings, info, execution))
     logits = predict(network, images, execution)
     buffer = io.BytesIO()
@@ -66,7 +70,9 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
     network = models.build(model, len(record.data.classes))
     network.load_state_dict(from_safetensors(content))
-    test, predictions = read_test_split(folder, network.to(execution.device), job.settings, execution)
+    test, predictions = read_test_split(
+        folder, network.to(execution.device), job.settings, record.data.fingerprint, execution
+    )
     tested = record.model_copy(update={"test": test, "test_reason": None, "files": {**record.files, **predictions}})
     folder.write_record(tested)
     return tested

@@ -74,6 +74,8 @@ class DataIdentity(Plain):
 
     name: str
     """Name of the data set (`data.dataset`)."""
+    folder: str = ""
+    """Name of an image folder or its zip file, without the suffix; empty for the other data sets."""
     fingerprint: str
     """SHA-256 over images, labels and class names of both splits, as 64 hex digits."""
     split_hash: str | None

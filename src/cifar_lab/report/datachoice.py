@@ -28,10 +28,14 @@ class DataSet:
     classes: int
     runs: int
     """Records on it."""
+    folder: str = ""
+    """Name of an image folder; empty for the other data sets."""
 
     @property
     def title(self) -> str:
-        """Name for a person; image folders all have the same name, so theirs ends in the fingerprint."""
+        """Name for a person; an image folder's is its own and begins its fingerprint."""
+        if self.folder:
+            return f"{self.folder} ({self.fingerprint[:SHORT]})"
         return _TITLES.get(self.name, f"{self.name} {self.fingerprint[:SHORT]}")
 
     @property
@@ -62,6 +66,7 @@ def data_sets(records: Sequence[Record]) -> list[DataSet]:
             test_size=data.test_size,
             classes=len(data.classes),
             runs=counts[fingerprint],
+            folder=data.folder,
         )
         for fingerprint, data in first.items()
     ]

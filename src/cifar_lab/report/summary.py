@@ -37,7 +37,7 @@ class Row:
     parameters: int | None = None
     """Trainable parameters."""
     data: str = ""
-    """Name of the data set; empty without runs."""
+    """Name of the data set, an image folder's own name; empty without runs."""
     fingerprint: str = ""
     missing_seeds: tuple[int, ...] = ()
     """Seeds that the settings ask for and no record has."""
@@ -109,7 +109,7 @@ def arm_row(
         seconds=fmean(record.train_seconds for record in counted) if counted else None,
         epochs=max((record.epochs_trained for record in counted), default=None),
         parameters=records[0].parameters if records else None,
-        data=records[0].data.name if records else "",
+        data=(records[0].data.folder or records[0].data.name) if records else "",
         fingerprint=records[0].data.fingerprint if records else "",
         missing_seeds=missing,
         command=command if missing or not records else "",
