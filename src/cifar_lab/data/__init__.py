@@ -11,6 +11,7 @@ import logging
 
 from cifar_lab.config import Data
 from cifar_lab.data import cache
+from cifar_lab.data.arrays import Damaged
 from cifar_lab.data.cifar import Cifar10Source, Cifar100Source
 from cifar_lab.data.imagefolder import ImageFolderSource
 from cifar_lab.data.source import Progress, Source, silent
@@ -47,7 +48,7 @@ def known(data: Data) -> DataInfo | None:
     source = _source(data)
     try:
         meta = cache.read_meta(cache.folder_of(source))
-    except cache.Damaged:
+    except Damaged:
         return None
     if meta is None or source.state() not in (None, meta.state):
         return None
@@ -96,13 +97,13 @@ def _source(data: Data) -> Source:
     return source
 
 
-def _make(source: Source, progress: Progress, damage: cache.Damaged | None = None) -> DataInfo:
+def _make(source: Source, progress: Progress, damage: Damaged | None = None) -> DataInfo:
     """Read the source and fill the cache. With the lock held."""
     folder = cache.folder_of(source)
     if damage is None:
         try:
             cache.read_meta(folder)
-        except cache.Damaged as found:
+        except Damaged as found:
             damage = found
     if damage is not None:
         LOG.warning("%s; the images are prepared again", damage)
@@ -127,16 +128,16 @@ def _load(data: Data, split: cache.SplitName, fingerprint: str | None) -> Split:
     wanted = fingerprint or prepare(data).fingerprint
     try:
         return _read(source, split, wanted)
-    except cache.Damaged:
+    except Damaged:
         pass
     with cache.locked(folder, silent):
         try:
             return _read(source, split, wanted)  # another process has mended it
-        except cache.Damaged as damage:
+        except Damaged as damage:
             _make(source, silent, damage)
         try:
             return _read(source, split, wanted)
-        except cache.Damaged as damage:
+        except Damaged as damage:
             raise EnvironmentFault(
                 f"{damage}, although it was just written; check the disk, or set CIFAR_LAB_CACHE to another folder"
             ) from damage
@@ -146,7 +147,7 @@ def _read(source: Source, split: cache.SplitName, wanted: str) -> Split:
     folder = cache.folder_of(source)
     meta = cache.read_meta(folder)
     if meta is None:
-        raise cache.Damaged(f"{folder}: missing")
+        raise Damaged(f"{folder}: missing")
     if meta.info.fingerprint != wanted:
         raise DataError(
             f"{source.name}: the images changed (fingerprint {meta.info.fingerprint[:16]}, expected {wanted[:16]}); "

@@ -13,10 +13,8 @@ A folder appears whole, by one rename. Whatever is read is hashed and compared b
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -30,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cifar_lab.data.arrays import Damaged, FileMark, fault, read_array, to_disk, write_array
 from cifar_lab.data.source import Progress, Source
 from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Split
 from cifar_lab.errors import DataError, EnvironmentFault
@@ -38,19 +37,6 @@ FORMAT = 1
 """Version of the folder's layout; part of its name, so that two versions live side by side."""
 
 SplitName: TypeAlias = Literal["train", "test"]
-
-
-class Damaged(Exception):
-    """A cache folder that does not hold what it should; the message names the file. Never leaves `data`."""
-
-
-class FileMark(BaseModel):
-    """How a file of the folder is recognised."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    bytes: int
-    sha256: str
 
 
 class Meta(BaseModel):
@@ -112,7 +98,7 @@ def read_meta(folder: Path) -> Meta | None:
             raise Damaged(f"{error.filename}: missing") from error
         return None
     except OSError as error:
-        raise _fault(path, error) from error
+        raise fault(path, error) from error
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise Damaged(f"{path}: not the JSON that was written") from error
     return meta
@@ -125,8 +111,8 @@ def read_split(folder: Path, meta: Meta, split: SplitName) -> Split:
         Damaged: a file does not have the size or the SHA-256 of meta.json, or holds another kind of array.
         EnvironmentFault: a file may not be read.
     """
-    images = _read_array(folder / f"{split}_images.npy", meta)
-    labels = _read_array(folder / f"{split}_labels.npy", meta)
+    images = read_array(folder / f"{split}_images.npy", meta.files.get(f"{split}_images.npy"))
+    labels = read_array(folder / f"{split}_labels.npy", meta.files.get(f"{split}_labels.npy"))
     size = meta.info.train_size if split == "train" else meta.info.test_size
     if images.dtype != np.uint8 or images.shape != (size, *IMAGE_SHAPE):
         raise Damaged(
@@ -158,13 +144,13 @@ def store(folder: Path, key: Mapping[str, Any], state: dict[str, Any] | None, im
         for leftover in (temporary, old):
             _remove(leftover)
         temporary.mkdir()
-        files = {name: _write_array(temporary / name, array) for name, array in arrays.items()}
+        files = {name: write_array(temporary / name, array) for name, array in arrays.items()}
         meta = Meta(info=info, key=dict(key), state=state, files=files)
         plain = meta.model_dump(mode="json")
         text = json.dumps({"meta": plain, "sha256": hashlib.sha256(_canonical(plain)).hexdigest()}, indent=1)
         with (temporary / "meta.json").open("wb") as file:
             file.write(text.encode())
-            _to_disk(file)
+            to_disk(file)
         if folder.exists():
             folder.rename(old)
         temporary.rename(folder)
@@ -175,7 +161,7 @@ def store(folder: Path, key: Mapping[str, Any], state: dict[str, Any] | None, im
             os.close(descriptor)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise _fault(folder, error) from error
+        raise fault(folder, error) from error
     shutil.rmtree(old, ignore_errors=True)
     return meta
 
@@ -194,7 +180,7 @@ def locked(folder: Path, progress: Progress) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise _fault(path.parent, error) from error
+        raise fault(path.parent, error) from error
     try:
         while True:
             try:
@@ -204,7 +190,7 @@ def locked(folder: Path, progress: Progress) -> Iterator[None]:
                 progress("waiting for another process that prepares the same images", 0, 0)
                 time.sleep(0.05)
             except OSError as error:
-                raise _fault(path, error) from error
+                raise fault(path, error) from error
         yield
     finally:
         os.close(descriptor)
@@ -223,56 +209,7 @@ def _canonical(plain: Any) -> bytes:
     return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _write_array(path: Path, array: NDArray[Any]) -> FileMark:
-    """Write an array in numpy's format, to the disk."""
-    header = io.BytesIO()
-    array = np.ascontiguousarray(array)
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-    digest = hashlib.sha256(header.getvalue())
-    digest.update(array.data)
-    with path.open("wb") as file:
-        file.write(header.getvalue())
-        file.write(array.data)
-        _to_disk(file)
-    return FileMark(bytes=header.tell() + array.nbytes, sha256=digest.hexdigest())
-
-
-def _read_array(path: Path, meta: Meta) -> NDArray[Any]:
-    """The array of a file: its bytes are read once, hashed, and then used in place."""
-    mark = meta.files.get(path.name)
-    if mark is None:
-        raise Damaged(f"{path}: not listed in meta.json")
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            raw = np.empty(size, np.uint8)
-            if size != mark.bytes or file.readinto(raw.data) != size:
-                raise Damaged(f"{path}: {size:,} bytes, expected {mark.bytes:,}")
-    except FileNotFoundError as error:
-        raise Damaged(f"{path}: missing") from error
-    except OSError as error:
-        raise _fault(path, error) from error
-    found = hashlib.sha256(raw.data).hexdigest()
-    if found != mark.sha256:
-        raise Damaged(f"{path}: SHA-256 is {found}, expected {mark.sha256}")
-    header = io.BytesIO(raw[:1024].tobytes())
-    np.lib.format.read_magic(header)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(header)
-    return raw[header.tell() :].view(dtype).reshape(shape)
-
-
 def _remove(folder: Path) -> None:
     """What a killed process left behind."""
     if folder.exists():
         shutil.rmtree(folder)
-
-
-def _to_disk(file: io.BufferedWriter) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _fault(path: Path, error: OSError) -> EnvironmentFault:
-    reason = error.strerror or str(error)
-    way = "free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it readable and writable"
-    return EnvironmentFault(f"{path}: {reason}; {way}, or set CIFAR_LAB_CACHE to another folder for prepared images")

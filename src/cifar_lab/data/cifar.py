@@ -83,8 +83,11 @@ class CifarSource:
             progress(f"reading {self.archive.folder}", 0, 0)
             try:
                 return self._through_torchvision(self.root)
-            except (RuntimeError, OSError) as error:
-                LOG.warning("%s: not usable (%s)", self.root / self.archive.folder, _one_line(error))
+            except (RuntimeError, OSError):
+                LOG.warning(
+                    "%s: a file is missing or its MD5 does not hold; going on with the archive",
+                    self.root / self.archive.folder,
+                )
         path = self.root / self.archive.file_name
         broken = self._fault_of(path)
         if broken is not None:
@@ -152,7 +155,7 @@ class CifarSource:
         kind = CIFAR10 if self.name == "cifar10" else CIFAR100
         splits = []
         with warnings.catch_warnings():
-            # The pickles are of numpy 1: numpy 2.4 deprecates the integer `align` of the dtypes inside them.
+            # The published pickles hold dtype('u1', 0, 1), for which numpy 2.4.0 to 2.4.4 warn (numpy#31177).
             warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
             for train in (True, False):
                 data = kind(root=str(root), train=train, download=False)

@@ -1,0 +1,88 @@
+"""One array a file, in numpy's format, recognised by size and SHA-256."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from cifar_lab.errors import EnvironmentFault
+
+
+class Damaged(Exception):
+    """A cache folder that does not hold what it should; the message names the file. Never leaves `data`."""
+
+
+class FileMark(BaseModel):
+    """How a file of the folder is recognised."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    bytes: int
+    sha256: str
+
+
+def write_array(path: Path, array: NDArray[Any]) -> FileMark:
+    """Write an array, through to the disk.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    header = io.BytesIO()
+    array = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    digest = hashlib.sha256(header.getvalue())
+    digest.update(array.data)
+    with path.open("wb") as file:
+        file.write(header.getvalue())
+        file.write(array.data)
+        to_disk(file)
+    return FileMark(bytes=header.tell() + array.nbytes, sha256=digest.hexdigest())
+
+
+def read_array(path: Path, mark: FileMark | None) -> NDArray[Any]:
+    """The array of a file: its bytes are read once, hashed, and then used in place.
+
+    Raises:
+        Damaged: the file is missing, or is not the one that was marked.
+        EnvironmentFault: it may not be read.
+    """
+    if mark is None:
+        raise Damaged(f"{path}: not listed in meta.json")
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            raw = np.empty(size, np.uint8)
+            if size != mark.bytes or file.readinto(raw.data) != size:
+                raise Damaged(f"{path}: {size:,} bytes, expected {mark.bytes:,}")
+    except FileNotFoundError as error:
+        raise Damaged(f"{path}: missing") from error
+    except OSError as error:
+        raise fault(path, error) from error
+    found = hashlib.sha256(raw.data).hexdigest()
+    if found != mark.sha256:
+        raise Damaged(f"{path}: SHA-256 is {found}, expected {mark.sha256}")
+    header = io.BytesIO(raw[:1024].tobytes())
+    np.lib.format.read_magic(header)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(header)
+    return raw[header.tell() :].view(dtype).reshape(shape)
+
+
+def to_disk(file: io.BufferedWriter) -> None:
+    """Return when the bytes would outlive a power cut."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def fault(path: Path, error: OSError) -> EnvironmentFault:
+    """What the machine refused about a path of the cache, in words."""
+    reason = error.strerror or str(error)
+    way = "free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it readable and writable"
+    return EnvironmentFault(f"{path}: {reason}; {way}, or set CIFAR_LAB_CACHE to another folder for prepared images")
