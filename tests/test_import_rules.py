@@ -1,0 +1,188 @@
+"""Who may import whom, read from the source: imports run one way, and what is no training never imports torch."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cifar_lab
+
+PACKAGE = Path(cifar_lab.__file__).parent
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("config", "machine", "pipes", "safe_text"),
+    ("config_rules", "sheets", "durable", "identity", "optim", "runtime"),
+    ("config_io", "results", "data", "models", "checkpoint"),
+    ("plan", "evaluate", "train", "environment", "sweep_plan", "report"),
+    ("assembly", "progress", "run_watcher"),
+    ("final_test", "live_bars"),
+    ("experiment",),
+    ("engines",),
+    ("laboratory",),
+    ("sweep",),
+    ("cli",),
+    ("__main__",),
+)
+"""The rooms of the house, lowest first. A room imports from rooms in lower rows, and from itself."""
+
+RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
+
+TORCH_FREE = (
+    "cli", "config", "config_io", "config_rules", "durable", "engines.here", "engines.protocol", "engines.signals",
+    "errors", "identity", "laboratory", "live_bars", "machine", "pipes", "plan", "progress", "report", "results",
+    "safe_text", "sheets", "sweep", "sweep_plan",
+)  # fmt: skip
+"""Rooms and modules that a command needs before, after or without training."""
+
+HEAVY = {"torch", "torchvision"}
+
+
+def modules() -> dict[str, ast.Module]:
+    """Dotted name below the package → its source, parsed; a package stands under its own name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+MODULES = modules()
+
+
+def runs_at_import(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Statements outside functions and outside `if TYPE_CHECKING`, those of classes and branches included."""
+    waiting: list[ast.stmt] = list(tree.body)
+    while waiting:
+        statement = waiting.pop()
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+            continue
+        yield statement
+        waiting += [child for child in ast.iter_child_nodes(statement) if isinstance(child, ast.stmt)]
+
+
+def imported(statements: Iterator[ast.AST]) -> set[str]:
+    """Dotted names of the modules that the statements import; our own without `cifar_lab.`, the root as ``."""
+    names = set()
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            names |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, "imports are absolute"
+            module = statement.module or ""
+            for alias in statement.names:
+                whole = f"{module}.{alias.name}"
+                names.add(whole if whole.removeprefix("cifar_lab.") in MODULES else module)
+    return {
+        name.removeprefix("cifar_lab").removeprefix(".") if name.startswith("cifar_lab") else name for name in names
+    }
+
+
+ALWAYS = {name: imported(runs_at_import(tree)) for name, tree in MODULES.items()}
+"""Module → what importing it imports."""
+
+ANYWHERE = {name: imported(ast.walk(tree)) for name, tree in MODULES.items()}
+"""Module → what it imports at any time, in a function too."""
+
+
+def room(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def test_every_room_has_a_row() -> None:
+    assert {room(name) for name in MODULES if name} == set(RANK)
+
+
+def test_imports_are_seen() -> None:
+    assert {"torch", "results", "runtime", "data.batches"} <= ALWAYS["train"]
+    assert "experiment" in ANYWHERE["engines.worker"] - ALWAYS["engines.worker"]
+    assert "config_io" in ANYWHERE[""] - ALWAYS[""]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name])
+def test_imports_run_one_way(name: str) -> None:
+    wrong = {
+        other
+        for other in ANYWHERE[name]
+        if other in MODULES and other and room(other) != room(name) and RANK[room(other)] >= RANK[room(name)]
+    }
+    assert wrong == set(), f"{name} imports from its own row or above"
+
+
+def test_the_package_itself_imports_nothing_of_its_own() -> None:
+    assert ALWAYS[""] & set(MODULES) == set()
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        if name not in done:
+            for other in sorted(ANYWHERE[name] & set(MODULES) - {""}):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in MODULES:
+        if name:
+            visit(name, ())
+
+
+def is_torch_free(name: str) -> bool:
+    return any(name == free or name.startswith(free + ".") for free in TORCH_FREE)
+
+
+def test_what_is_no_training_imports_no_torch_through_anything() -> None:
+    def visit(name: str, path: tuple[str, ...], seen: set[str]) -> None:
+        heavy = {other for other in ALWAYS[name] if other.partition(".")[0] in HEAVY}
+        assert not heavy, " -> ".join((*path, name, *heavy))
+        parents = {name[:dot] for dot in range(len(name)) if name[dot] == "."}
+        for other in (ALWAYS[name] | parents) & set(MODULES) - seen:
+            seen.add(other)
+            visit(other, (*path, name), seen)
+
+    for name in filter(is_torch_free, MODULES):
+        visit(name, (), set())
+
+
+def test_importing_what_is_no_training_imports_no_torch() -> None:
+    names = [f"cifar_lab.{name}" for name in MODULES if is_torch_free(name)]
+    code = (
+        f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\n"
+        f"print(sorted({{name.partition('.')[0] for name in sys.modules}} & {HEAVY}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_importing_the_package_imports_almost_nothing() -> None:
+    code = "import sys; before = set(sys.modules); import cifar_lab; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    ours = [name for name in ast.literal_eval(done.stdout) if name.startswith("cifar_lab")]
+    assert ours == ["cifar_lab"]
+    assert not HEAVY & set(ast.literal_eval(done.stdout))
+
+
+def test_the_command_line_imports_the_settings_only_inside_commands() -> None:
+    code = "import sys, cifar_lab.cli; print(sorted({'numpy', 'pydantic', 'yaml', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_nothing_is_unpickled_without_a_checked_format() -> None:
+    """A checkpoint or a weights file may come from anywhere; `weights_only` is the one safe way to read it."""
+    for name, tree in MODULES.items():
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            if ast.unparse(call.func) == "torch.load":
+                given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+                assert given.get("weights_only") == "True", name
+        assert not {"pickle", "dill", "cloudpickle", "joblib"} & ANYWHERE[name] or name.startswith("data."), name

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from cifar_lab.config import Settings
+from cifar_lab.plan import Job, PlannedRun
+from cifar_lab.progress import MANY_RUNS, PlainLines, count, plan_line, say
+
+State = Literal["done", "untested", "interrupted", "missing"]
+
+
+def planned(*states: State) -> list[PlannedRun]:
+    settings = Settings(label="Adam\x1b[31m", epochs=2)
+    return [
+        PlannedRun(Job(settings, seed, str(seed), {}, Path("results"), True), state, None)
+        for seed, state in enumerate(states)
+    ]
+
+
+def epoch(number: int, val_accuracy: float | None = None) -> dict[str, Any]:
+    return {
+        "event": "epoch", "epoch": number, "train_loss": 1.23456, "train_accuracy": 0.5, "val_accuracy": val_accuracy,
+        "seconds": 0.25,
+    }  # fmt: skip
+
+
+def outcome(status: str, reason: str | None = None) -> dict[str, Any]:
+    return {"event": "outcome", "status": status, "reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("states", "line"),
+    [
+        (["missing"], "1 run: 1 to train"),
+        (["done", "done"], "2 runs: 2 there already"),
+        (["missing", "untested", "done", "interrupted", "missing"],
+         "5 runs: 1 there already, 2 to train, 1 to go on with, 1 to test"),
+    ],
+)  # fmt: skip
+def test_the_plan_in_words(states: list[State], line: str) -> None:
+    assert plan_line(planned(*states)) == line
+
+
+def test_a_command_from_its_plan_to_its_end() -> None:
+    stream = io.StringIO()
+    lines = PlainLines(stream)
+    runs = planned("missing", "interrupted", "missing", "missing", "done")
+    first, second, third, fourth, _ = (run.job for run in runs)
+    lines.begin(runs)
+    device = {"event": "device", "device": "cpu", "threads": 1}
+    events: list[tuple[Job, dict[str, Any]]] = [
+        (first, {"event": "started"}), (second, {"event": "started"}), (first, device), (second, device),
+        (second, {"event": "resumed", "epoch": 1}),
+        (first, {"event": "step", "epoch": 1, "step": 50, "steps": 99, "loss": 1.0, "accuracy": 0.5}),
+        (first, epoch(1)), (second, epoch(2, val_accuracy=0.4321)), (second, outcome("done")),
+        (first, outcome("interrupted", "stopped after epoch 1, which is kept")),
+        (third, outcome("diverged", "the loss was not finite in epoch 1 at step 3")),
+        (fourth, outcome("failed", "ValueError: two\nlines \x1b[0m")),
+    ]  # fmt: skip
+    for job, event in events:
+        lines.event(job, event)
+    lines.end()
+    assert stream.getvalue().splitlines() == [
+        "5 runs: 1 there already, 3 to train, 1 to go on with",
+        "device: cpu, 1 CPU thread a run",
+        "Adam[31m · seed 1: goes on after epoch 1",
+        "Adam[31m · seed 0: epoch 1/2, loss 1.235, accuracy 0.500, 0.2 s",
+        "Adam[31m · seed 1: epoch 2/2, loss 1.235, accuracy 0.500, validation 0.432, 0.2 s",
+        "[1/4] Adam[31m · seed 1: done",
+        "[2/4] Adam[31m · seed 0: stopped: stopped after epoch 1, which is kept",
+        "[3/4] Adam[31m · seed 2: diverged: the loss was not finite in epoch 1 at step 3",
+        "[4/4] Adam[31m · seed 3: failed: ValueError: two lines [0m",
+    ]
+
+
+def test_each_plan_counts_from_one() -> None:
+    stream = io.StringIO()
+    lines = PlainLines(stream)
+    for _ in range(2):
+        runs = planned("missing")
+        lines.begin(runs)
+        lines.event(runs[0].job, outcome("done"))
+    assert stream.getvalue().splitlines().count("[1/1] Adam[31m · seed 0: done") == 2
+
+
+def test_many_runs_are_a_line_a_run() -> None:
+    stream = io.StringIO()
+    lines = PlainLines(stream)
+    runs = planned(*["missing"] * (MANY_RUNS + 1))  # type: ignore[list-item]
+    lines.begin(runs)
+    lines.event(runs[0].job, epoch(1))
+    lines.event(runs[0].job, outcome("done"))
+    assert stream.getvalue().splitlines() == ["21 runs: 21 to train", "[1/21] Adam[31m · seed 0: done"]
+
+
+def test_preparing_data_is_told_now_and_then() -> None:
+    stream = io.StringIO()
+    lines = PlainLines(stream)
+    for done in range(0, 1001, 10):
+        lines.preparing("drawing images", done, 1000)
+    for _ in range(100):
+        lines.preparing("waiting for another process", 0, 0)
+    for done in range(0, 1000, 10):
+        lines.preparing("downloading", done, 0)
+    assert stream.getvalue().splitlines() == [
+        "drawing images: 0 %", "drawing images: 100 %", "waiting for another process", "downloading",
+    ]  # fmt: skip
+
+
+def test_a_full_log_costs_lines_and_no_work() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    runs = planned("missing")
+    stream = open("/dev/full", "w")  # noqa: PTH123, SIM115
+    lines = PlainLines(stream)
+    lines.begin(runs)
+    lines.event(runs[0].job, outcome("done"))
+    with pytest.raises(OSError, match="No space left on device"):
+        say("a result", stream)
+    with pytest.raises(OSError, match="No space left on device"):
+        stream.close()
+
+
+def test_count() -> None:
+    assert [count(number, "run") for number in (0, 1, 2, 1234)] == ["0 runs", "1 run", "2 runs", "1,234 runs"]
