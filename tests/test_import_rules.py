@@ -82,9 +82,7 @@ def imported(statements: Iterator[ast.AST]) -> set[str]:
             for alias in statement.names:
                 whole = f"{module}.{alias.name}"
                 names.add(whole if whole.removeprefix("cifar_lab.") in MODULES else module)
-    return {
-        name.removeprefix("cifar_lab").removeprefix(".") if name.startswith("cifar_lab") else name for name in names
-    }
+    return {re.sub(r"^cifar_lab(\.|$)", "", name) for name in names}
 
 
 ALWAYS = {name: imported(runs_at_import(tree)) for name, tree in MODULES.items()}
