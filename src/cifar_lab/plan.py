@@ -17,6 +17,8 @@ from cifar_lab.results import DamagedRecordError, Record, RunFolder
 SMALL_MODELS = frozenset({"Net", "Net1", "Net2", "Net3"})
 """Networks so small that a second thread costs more than it brings."""
 
+BATCH_NORM_MODELS = frozenset({"Net1", "ResNet18"})
+
 
 @dataclass(frozen=True)
 class Job:
@@ -114,6 +116,17 @@ def check_fits(settings: Settings, info: data.DataInfo) -> None:
         raise SettingsError(
             f"{settings.label}: data.batch_size: {settings.data.batch_size} is more than the {left} images to train on"
         )
+    if _has_lone_image(settings, left):
+        raise SettingsError(
+            f"{settings.label}: data.batch_size: {settings.data.batch_size} leaves one of {left} images for the last "
+            f"batch, which BatchNorm in {settings.model.name} cannot train on; choose another size"
+        )
+
+
+def _has_lone_image(settings: Settings, train_size: int) -> bool:
+    """Whether the last batch of an epoch is one image, of which BatchNorm cannot take a variance."""
+    size = settings.data.batch_size
+    return settings.model.name in BATCH_NORM_MODELS and (size == 1 or train_size % size == 1)
 
 
 def _look(job: Job) -> PlannedRun:
