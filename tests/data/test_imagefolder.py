@@ -230,6 +230,13 @@ def test_a_broken_image_is_named(root, tmp_path, content, reason):
         images.prepare(settings(zip_folder(root, tmp_path / "x.zip")))
 
 
+def test_other_decoders_of_pil_stay_shut(root):
+    gradient(32, 32).save(root / "pics/train/bee/01.png", format="SGI")
+    assert refusal(root) == (
+        f"{root}: pics/train/bee/01.png is broken (not an image of a known format); mend it or take it out"
+    )
+
+
 def test_a_flipped_bit_in_a_zip_names_the_member(root, tmp_path):
     path = zip_folder(root, tmp_path / "x.zip")
     with zipfile.ZipFile(path) as archive:

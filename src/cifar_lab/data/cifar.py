@@ -161,7 +161,9 @@ class CifarSource:
                 data = kind(root=str(root), train=train, download=False)
                 images = np.ascontiguousarray(data.data.transpose(0, 3, 1, 2))  # (N, 32, 32, 3) → (N, 3, 32, 32)
                 splits.append(Split(images, np.asarray(data.targets, np.int64)))
-        return Images(tuple(data.classes), splits[0], splits[1])
+                classes = tuple(data.classes)
+                del data  # 150 MB, before the next split is read
+        return Images(classes, splits[0], splits[1])
 
 
 class Cifar10Source(CifarSource):
