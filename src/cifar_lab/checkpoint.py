@@ -41,14 +41,20 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        DamagedCheckpointError: its checksum does not hold; nothing of it was interpreted.
+        DamagedCheckpointError: its checksum does not hold, and nothing of it was interpreted; or it holds more than
+            `save` writes, and nothing of it was run.
     """
     content = path.read_bytes()
     start = len(MAGIC) + _DIGEST_SIZE
     payload = content[start:]
     if not content.startswith(MAGIC) or hashlib.sha256(payload).digest() != content[len(MAGIC) : start]:
         raise DamagedCheckpointError(f"{path.name} is damaged")
-    state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader names no set of exceptions
+        raise DamagedCheckpointError(
+            f"{path.name} is no checkpoint of this version ({type(error).__name__})"
+        ) from error
     return state
 
 
@@ -61,8 +67,10 @@ def load_newest(path: Path) -> tuple[dict[str, Any] | None, list[str]]:
         except FileNotFoundError:
             continue
         except DamagedCheckpointError as error:
-            candidate.replace(candidate.with_name(candidate.name + ".damaged"))
-            notes.append(f"{error}; set aside, and went on from the one before it")
+            aside = candidate.with_name(candidate.name + ".damaged")
+            with disk_errors(candidate):
+                candidate.replace(aside)
+            notes.append(f"{error}; set aside as {aside.name}")
     return None, notes
 
 
