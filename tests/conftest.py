@@ -1,0 +1,159 @@
+"""A laboratory for tests: small runs on synthetic images in a folder of their own, made here or by the real command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifar_lab import data
+from cifar_lab.config import Settings
+from cifar_lab.config_io import dump_settings, settings_from
+from cifar_lab.plan import Job, plan_runs
+from cifar_lab.results import Record, RunFolder, read_records
+
+PATIENCE_SECONDS = 60
+"""A command that takes longer is killed, and its test fails."""
+
+SMALL = ("data.dataset=synthetic", "data.train_size=230", "data.test_size=110", "data.batch_size=32", "epochs=3")
+"""230 leaves a last batch of 6, and 110 is one evaluation batch."""
+
+
+@pytest.fixture(scope="session")
+def session_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(autouse=True)
+def images_of_tests(session_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the cache of the person who runs it."""
+    monkeypatch.setenv("CIFAR_LAB_CACHE", str(session_images))
+
+
+@dataclass
+class Command:
+    """A `python -m cifar_lab` under way, in a session of its own."""
+
+    process: subprocess.Popen[str]
+    errors: Any
+    heard: list[str] = field(default_factory=list)
+
+    def wait_for(self, text: str) -> str:
+        """The next line of its output that holds `text`."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.heard.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} was not said: {''.join(self.heard)}{self.said_on_stderr()}")
+
+    def end(self) -> int:
+        """Its exit code, once it has ended."""
+        assert self.process.stdout is not None
+        self.heard += self.process.stdout.readlines()
+        return self.process.wait(PATIENCE_SECONDS)
+
+    @property
+    def output(self) -> str:
+        return "".join(self.heard)
+
+    def said_on_stderr(self) -> str:
+        self.errors.seek(0)
+        return str(self.errors.read().decode())
+
+    def workers(self) -> list[int]:
+        """Process ids of its children."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@dataclass
+class Laboratory:
+    """A folder with settings files and results."""
+
+    folder: Path
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    def settings(self, *overrides: str) -> Settings:
+        """Small settings, changed as `--set` would."""
+        return settings_from({}, overrides=[*SMALL, *overrides])
+
+    def file(self, name: str, *overrides: str) -> Path:
+        """Those settings as a file."""
+        path = self.folder / f"{name}.yaml"
+        path.write_text(dump_settings(self.settings("seeds=[0]", f"label={name}", *overrides)), encoding="utf-8")
+        return path
+
+    def job(self, settings: Settings, *, seed: int = 0, results: str = "results", read_test: bool = True) -> Job:
+        """The job of one run of `settings`, on one thread."""
+        data.prepare(settings.data)
+        arm = settings.model_copy(update={"seeds": (seed,)})
+        (planned,) = plan_runs([arm], self.folder / results, read_test=read_test)
+        return replace(planned.job, threads=1)
+
+    def make(
+        self,
+        job: Job,
+        tell: Callable[[dict[str, Any]], None] = lambda event: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Record:
+        """Make the run in this process."""
+        from cifar_lab.experiment import make_run
+
+        return make_run(job, tell, should_stop)
+
+    def run_folder(self, job: Job) -> RunFolder:
+        return RunFolder(job.results, job.run_id)
+
+    def records(self) -> list[Record]:
+        return read_records(self.results)
+
+    @contextlib.contextmanager
+    def start(self, *arguments: str | Path) -> Iterator[Command]:
+        """`cifar-lab ARGUMENTS` in the folder; killed with all its children when the block is left."""
+        with tempfile.TemporaryFile() as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cifar_lab", *map(str, arguments)],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+            command = Command(process, errors)
+            patience = threading.Timer(PATIENCE_SECONDS, process.kill)
+            patience.start()
+            try:
+                yield command
+            finally:
+                patience.cancel()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(PATIENCE_SECONDS)
+                assert process.stdout is not None
+                process.stdout.close()
+
+    def command(self, *arguments: str | Path) -> tuple[int, str, str]:
+        """(exit code, standard output, standard error) of `cifar-lab ARGUMENTS`."""
+        with self.start(*arguments) as command:
+            code = command.end()
+            return code, command.output, command.said_on_stderr()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Laboratory:
+    return Laboratory(tmp_path)
