@@ -24,7 +24,9 @@ def load_training_data(
     source = type(options).model_validate(options.model_dump(include=set(DATA_SOURCE_KEYS)))
     split = _training_split(source, info.fingerprint)
     normalizer = make_normalizer(settings, info, execution)
-    chosen, held_out = data.validation_split(split.labels, options.val_size, options.split_seed)
+    images = split.images if options.val_size else None
+    # Exact copies of an image stay on one side of the split, so that validation never sees what was trained on.
+    chosen, held_out = data.validation_split(split.labels, options.val_size, options.split_seed, images)
     identity = DataIdentity(
         name=info.name,
         folder=Path(options.root).stem if isinstance(options, ImageFolder) else "",
@@ -48,7 +50,7 @@ def make_normalizer(settings: Settings, info: data.DataInfo, execution: Executio
         info.channel_mean,
         info.channel_std,
         execution.device,
-        models.memory_format(settings.model),
+        models.memory_format(settings.model, execution.device.type),
     )
 
 
@@ -66,7 +68,8 @@ def build_cohort(
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
             network = models.build(member.model, num_classes)
-        networks.append(network.to(execution.device).to(memory_format=models.memory_format(member.model)))
+        memory_format = models.memory_format(member.model, execution.device.type)
+        networks.append(network.to(execution.device).to(memory_format=memory_format))
     parameters = flatten_parameters(networks)
     schedule = make_schedule(
         [member.scheduler for member in settings],

@@ -48,12 +48,16 @@ def build(model: config.Model, num_classes: int) -> nn.Module:
     return network
 
 
-def memory_format(model: config.Model) -> torch.memory_format:
-    """How images lie in memory for this model: channels_last is faster for every built-in one.
+def memory_format(model: config.Model, device_type: str) -> torch.memory_format:
+    """How images lie in memory for this model on `cpu` or a GPU.
 
-    A model of one's own keeps the plain format: its `view` of activations may count on it.
+    channels_last is faster for the Net family (a step of 64 images on one CPU thread: 5.3 ms against 6.6 ms), the
+    plain format for ResNet18 on a CPU (207 ms against 221 ms). A model of one's own keeps the plain format: its `view`
+    of activations may count on it.
     """
-    return torch.contiguous_format if isinstance(model, config.CustomModel) else torch.channels_last
+    if isinstance(model, config.CustomModel) or (isinstance(model, config.ResNet18) and device_type == "cpu"):
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def count_parameters(module: nn.Module) -> int:
