@@ -56,7 +56,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     Raises:
         DataError: the weights are not those that the record names.
     """
-    execution = prepare_execution(job.settings.runtime, job.threads)
+    execution = prepare_execution(job.settings.runtime, record.environment.threads)
     try:
         content = folder.weights.read_bytes()
     except OSError as error:
@@ -70,12 +70,18 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
     network = models.build(model, len(record.data.classes))
     network.load_state_dict(from_safetensors(content))
-    test, predictions = read_test_split(
-        folder, network.to(execution.device), job.settings, record.data.fingerprint, execution
-    )
-    tested = record.model_copy(update={"test": test, "test_reason": None, "files": {**record.files, **predictions}})
+    # Rounding depends on the memory format: the numbers are to be those of a run that is tested at once.
+    network = network.to(execution.device).to(memory_format=models.memory_format(model, execution.device.type))
+    test, predictions = read_test_split(folder, network, job.settings, record.data.fingerprint, execution)
+    update = {"test": test, "test_reason": missing_reason(test), "files": {**record.files, **predictions}}
+    tested = record.model_copy(update=update)
     folder.write_record(tested)
     return tested
+
+
+def missing_reason(test: SplitScore | None) -> str | None:
+    """Why a test split that was read has no score; None where it has one."""
+    return "a logit was not finite" if test is None else None
 
 
 def _write(folder: RunFolder, name: str, content: bytes) -> Mapping[str, str]:
