@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import IO, Any, Literal
 
 from cifar_lab.config import Settings
@@ -19,6 +19,9 @@ from cifar_lab.engines.protocol import STOP, encode_check, encode_job
 from cifar_lab.engines.signals import StopRequests
 from cifar_lab.errors import EnvironmentFault, Interrupted, LabError, SettingsError, WeightsError
 from cifar_lab.plan import Job
+
+ENDINGS = ("finished", "interrupted", "failed")
+"""Events of a worker that end what it was asked for."""
 
 MAX_ATTEMPTS = 2
 """A run whose process died is tried once more, in a fresh process, from its last epoch."""
@@ -61,6 +64,7 @@ def execute(jobs: Sequence[Job], slots: int, on_event: OnEvent) -> list[Outcome]
         slot_objects = [_Slot(jobs, waiting, outcomes, tell, requests) for _ in range(min(slots, len(jobs)))]
 
         def stop_all() -> None:
+            print("stopping after this epoch; Ctrl-C again stops at once", file=sys.stderr, flush=True)
             for slot in slot_objects:
                 slot.stop()
 
@@ -80,6 +84,9 @@ def execute(jobs: Sequence[Job], slots: int, on_event: OnEvent) -> list[Outcome]
                     requests.enforce_deadline()
         finally:
             kill_all()
+        for slot in slot_objects:
+            if slot.fault is not None:
+                raise slot.fault
         ended = sum(outcome.status != "interrupted" for outcome in outcomes.values())
         if requests.signum is not None and ended < len(jobs):
             raise Interrupted(
@@ -99,7 +106,8 @@ def check_models(arms: Sequence[tuple[Settings, int]]) -> None:
     worker = _Worker(threads=1)
     try:
         for settings, num_classes in arms:
-            event = worker.ask(encode_check(settings, num_classes))
+            worker.say(encode_check(settings, num_classes))
+            event = next(worker.events(), None)
             if event is None:
                 raise LabError(f"model.name: {settings.model.name} cannot be built: {worker.cause_of_death()}")
             if event["event"] == "failed":
@@ -128,9 +136,16 @@ class _Slot:
     ) -> None:
         self.jobs, self.waiting, self.outcomes, self.tell, self.requests = jobs, waiting, outcomes, tell, requests
         self.worker: _Worker | None = None
+        self.fault: Exception | None = None
 
     def work(self) -> None:
-        """Make runs until the queue is empty or a stop is asked for."""
+        """Make runs until the queue is empty or a stop is asked for; what goes wrong here is for `execute` to raise."""
+        try:
+            self._work()
+        except Exception as error:
+            self.fault = error
+
+    def _work(self) -> None:
         while not self.requests.stopping:
             try:
                 number = self.waiting.get_nowait()
@@ -142,14 +157,26 @@ class _Slot:
             self.worker.close()
 
     def _make(self, job: Job) -> Outcome:
+        todo = job
         for _ in range(MAX_ATTEMPTS):
             if self.worker is None:
-                self.worker = _Worker(job.threads)
+                try:
+                    self.worker = _Worker(job.threads)
+                except OSError as error:
+                    reason = f"its process cannot be started ({error.strerror or error}); close other programs"
+                    return Outcome(job, "failed", reason, EnvironmentFault.exit_code)
             self.tell(job, {"event": "started"})
-            last = self.worker.make(job, lambda event: self.tell(job, event))
-            if last is not None:
-                return _outcome(job, last)
-            reason = self.worker.cause_of_death()
+            worker = self.worker
+            worker.say(encode_job(todo))
+            if self.requests.stopping:  # the wish came before there was a worker to hear it
+                worker.say(STOP)
+            for event in worker.events():
+                if event["event"] in ENDINGS:
+                    return _outcome(job, event)
+                # What was there has been discarded: a second attempt goes on from what the first one saved.
+                todo = replace(job, force=False)
+                self.tell(job, event)
+            reason = worker.cause_of_death()
             self.worker = None
             if self.requests.stopping:
                 return Outcome(job, "interrupted", reason)
@@ -197,21 +224,12 @@ class _Worker:
             stdin.write(line + "\n")
             stdin.flush()
 
-    def make(self, job: Job, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
-        """Hand over a job and pass its events on; the event that ended it, or None if the process died."""
-        return self.ask(encode_job(job), on_event)
-
-    def ask(self, line: str, on_event: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any] | None:
-        """Send a line and wait for the event that ends its work; None if the process died."""
-        self.say(line)
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What it tells, until it has no more to say; a line that its death cut short is nothing."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            event: dict[str, Any] = json.loads(line)
-            if event["event"] in ("finished", "interrupted", "failed"):
-                return event
-            if on_event is not None:
-                on_event(event)
-        return None
+            with contextlib.suppress(json.JSONDecodeError):
+                yield json.loads(line)
 
     def cause_of_death(self) -> str:
         """Why the process ended, in words."""

@@ -22,7 +22,9 @@ from cifar_lab.errors import Interrupted, LabError
 
 def main() -> None:
     """Take jobs until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A signal to every process of a service or a terminal is for the parent to act on.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
