@@ -11,7 +11,7 @@ from cifar_lab.data.batches import CohortBatches
 from cifar_lab.durable import make_folder, write_text
 from cifar_lab.environment import environment
 from cifar_lab.evaluate import predict, score
-from cifar_lab.final_test import add_test, read_test_split, save_weights
+from cifar_lab.final_test import add_test, missing_reason, read_test_split, save_weights
 from cifar_lab.machine import utc_now
 from cifar_lab.plan import Job
 from cifar_lab.results import EpochMetrics, Record, RunFolder, SplitScore
@@ -101,7 +101,7 @@ def _train_and_record(
         parameters=models.count_parameters(network),
         val=val,
         test=test,
-        test_reason="diverged" if member.diverged else None if job.read_test else "search",
+        test_reason="diverged" if member.diverged else missing_reason(test) if job.read_test else "search",
         train_seconds=sum(line.seconds for line in member.history),
         started=watcher.started,
         finished=utc_now(),

@@ -129,7 +129,7 @@ class Record(Plain):
     test: SplitScore | None
     """The test split, read once after training; null with the reason below."""
     test_reason: str | None = None
-    """Why there is no test score: `search` (chosen by validation only) or `diverged`."""
+    """Why there is no test score: `search` (chosen by validation only), `diverged`, or that a logit was not finite."""
     train_seconds: float
     """Wall time of the training epochs, over all attempts."""
     started: str
