@@ -49,8 +49,10 @@ def test_the_shipped_lab_draws_nine_charts(
     assert not {"q3: Adam", "q1: baseline"} & set(report.missing)
     assert report.lines[0] == "data set: CIFAR-10"
     assert "q3 (q3_optimizer.png): baseline 50.0 % (n = 1); Adam 62.0 % (n = 1); AdamW no runs yet" in report.lines
-    assert f"to run: cifar-lab run configs/q3_adamw.yaml --results {results}" in report.lines
-    assert report.lines.count(f"to run: cifar-lab run configs/baseline.yaml --results {results}") == 1
+    to_run = [line for line in report.lines if line.startswith("to run: cifar-lab run ")]
+    assert len(to_run) == 1
+    assert to_run[0].startswith("to run: cifar-lab run configs/baseline.yaml configs/q1_batch_128.yaml ")
+    assert to_run[0].endswith(f" configs/q9_resnet18_imagenet.yaml --results {results}")
     text = report.page.read_text(encoding="utf-8")
     assert "Not swept yet.\n\nRuns still to make:\n\n- `cifar-lab run configs/baseline.yaml" in text
     assert f"- `cifar-lab sweep configs/q8_grid.yaml --results {results}`" in text
@@ -135,3 +137,15 @@ def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord
     report = build_report(CONFIGS / "lab.yaml", tmp_path)
     assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 1); Adam 62.0 % (n = 1)" in report.lines
     assert "320 points were searched" in report.page.read_text(encoding="utf-8")
+
+
+def test_commands_lead_to_the_images_that_the_runs_were_made_on(
+    tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    images = ["data.dataset=imagefolder", f"data.root={ROOT}/images of mine.zip"]
+    save_records(tmp_path, make_record(0.50, 0, load_settings(CONFIGS / "baseline.yaml", images)))
+    (run, sweep) = (line for line in build_report(Path("configs/lab.yaml"), tmp_path).lines if "to run" in line)
+    words = "--set data.dataset=imagefolder --set 'data.root=images of mine.zip'"
+    assert words in run
+    assert words in sweep

@@ -58,10 +58,9 @@ def build_report(
     missing = tuple(
         plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing
     )
-    commands = dict.fromkeys(command for answer in lab.answers for command in answer.commands)
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [_line(answer) for answer in lab.answers]
-    lines += [f"to run: {plain(command)}" for command in commands]
+    lines += [f"to run: {plain(command)}" for command in lab.to_run]
     lines += [f"wrote {page}, {table} and {len(charts)} {'chart' if len(charts) == 1 else 'charts'}"]
     return ReportFiles(tuple(charts), page, table, lab.data.name if lab.data else None, missing, tuple(lines))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cifar_lab.config import Settings
 from cifar_lab.config_io import load_settings, load_sheet
 from cifar_lab.errors import LabError, Problem, SettingsError
-from cifar_lab.identity import recipe
+from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
 from cifar_lab.report.datachoice import DataSet, choose_data, data_sets
 from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.report.winners import Winners, read_winners, winner_rows
@@ -29,7 +31,9 @@ class Arm:
     settings: Settings
     key: str
     """Its recipe; empty where a file that the recipe is made of is gone."""
-    command: str
+    path: Path
+    """Its file, as a person at the same place would write it."""
+    command: str = ""
     """What to type to train it."""
 
 
@@ -71,6 +75,8 @@ class Lab:
     answers: tuple[Answer, ...]
     command: str = "cifar-lab report"
     """What to type to make this report again."""
+    to_run: tuple[str, ...] = ()
+    """What to type to make all that is missing."""
 
 
 def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None) -> Lab:
@@ -81,7 +87,7 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
         DataError: a record or a sweep's winners are damaged.
     """
     sheet = load_sheet(sheet_path, LabSheet)
-    arms = _load_arms(sheet_path, sheet, results, overrides)
+    arms = _load_arms(sheet_path, sheet, overrides)
     sweeps = {q.sweep: read_winners(results, Path(q.sweep).stem) for q in sheet.questions.values() if q.sweep}
     keys = {arm.key for arm in arms.values()}
     keys.update(recipe_key(each) for found in sweeps.values() if found for each in found.recipes)
@@ -91,7 +97,12 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
     data = choose_data(found, data_name, arms[sheet.control].settings.data.dataset)
     records = [record for record in records if data and record.data.fingerprint == data.fingerprint]
 
-    tail = _tail(results, overrides)
+    source = _data_words(records[0], arms[sheet.control].settings) if records else []
+    tail = _tail(results, [*overrides, *source])
+    arms = {
+        file: replace(arm, command=shlex.join(["cifar-lab", "run", arm.path.as_posix(), *tail]))
+        for file, arm in arms.items()
+    }
     answers = []
     for name, question in sheet.questions.items():
         control = arms[question.control or sheet.control]
@@ -102,10 +113,31 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
             answers.append(_winners(name, question, control, sweeps[question.sweep], command, records))
     others = tuple(each for each in found if each != data)
     lab = ["--lab", sheet_path.as_posix()] if sheet_path != DEFAULT_SHEET else []
-    return Lab(sheet.title, data, others, tuple(answers), shlex.join(["cifar-lab", "report", *lab, *tail]))
+    remake = shlex.join(["cifar-lab", "report", *lab, *_tail(results, overrides)])
+    return Lab(sheet.title, data, others, tuple(answers), remake, _to_run(answers, arms.values(), tail))
 
 
-def _load_arms(sheet_path: Path, sheet: LabSheet, results: Path, overrides: Sequence[str]) -> dict[str, Arm]:
+def _to_run(answers: Sequence[Answer], arms: Iterable[Arm], tail: Sequence[str]) -> tuple[str, ...]:
+    """One command for all arms that miss runs, and one for each sweep that is still to make."""
+    wanted = dict.fromkeys(command for answer in answers for command in answer.commands)
+    files = [arm.path.as_posix() for arm in arms if arm.command in wanted]
+    sweeps = [command for command in wanted if command not in {arm.command for arm in arms}]
+    return (*([shlex.join(["cifar-lab", "run", *files, *tail])] if files else []), *sweeps)
+
+
+def _data_words(record: Record, control: Settings) -> list[str]:
+    """Overrides that lead from the sheet's data set to the one that the records were made on."""
+    used: dict[str, Any] = record.settings["data"]
+    named = control.data.model_dump(mode="json")
+    words = []
+    for key in sorted(DATA_SOURCE_KEYS & used.keys()):
+        if used[key] != named.get(key):
+            value = os.path.relpath(used[key]) if key == "root" and used[key] else used[key]
+            words.append(f"data.{key}={value}")
+    return words
+
+
+def _load_arms(sheet_path: Path, sheet: LabSheet, overrides: Sequence[str]) -> dict[str, Arm]:
     """Every settings file that the sheet names, each read once."""
     files = dict.fromkeys([sheet.control])
     for question in sheet.questions.values():
@@ -122,8 +154,7 @@ def _load_arms(sheet_path: Path, sheet: LabSheet, results: Path, overrides: Sequ
             key = recipe_key(recipe(settings))
         except LabError:
             key = ""
-        command = shlex.join(["cifar-lab", "run", _beside(sheet_path, file).as_posix(), *_tail(results, overrides)])
-        arms[file] = Arm(settings.label or Path(file).stem, settings, key, command)
+        arms[file] = Arm(settings.label or Path(file).stem, settings, key, _beside(sheet_path, file))
     if problems:
         raise SettingsError(problems)
     return arms
