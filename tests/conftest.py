@@ -20,13 +20,19 @@ from cifar_lab import data
 from cifar_lab.config import Settings
 from cifar_lab.config_io import dump_settings, settings_from
 from cifar_lab.plan import Job, plan_runs
-from cifar_lab.results import Record, RunFolder, read_records
+from cifar_lab.records import Record
+from cifar_lab.results import RunFolder, read_records
 
 PATIENCE_SECONDS = 60
 """A command that takes longer is killed, and its test fails."""
 
-SMALL = ("data.dataset=synthetic", "data.train_size=230", "data.test_size=110", "data.batch_size=32", "epochs=3")
-"""230 leaves a last batch of 6, and 110 is one evaluation batch."""
+SMALL = {
+    "data": {"dataset": "synthetic", "train_size": 230, "test_size": 110, "batch_size": 32},
+    "epochs": 3,
+    "seeds": [0],
+    "runtime": {"device": "cpu"},
+}
+"""230 images leave a last batch of 6."""
 
 
 @pytest.fixture(scope="session")
@@ -89,12 +95,12 @@ class Laboratory:
 
     def settings(self, *overrides: str) -> Settings:
         """Small settings, changed as `--set` would."""
-        return settings_from({}, overrides=[*SMALL, *overrides])
+        return settings_from(SMALL, overrides=overrides)
 
     def file(self, name: str, *overrides: str) -> Path:
         """Those settings as a file."""
         path = self.folder / f"{name}.yaml"
-        path.write_text(dump_settings(self.settings("seeds=[0]", f"label={name}", *overrides)), encoding="utf-8")
+        path.write_text(dump_settings(self.settings(f"label={name}", *overrides)), encoding="utf-8")
         return path
 
     def job(self, settings: Settings, *, seed: int = 0, results: str = "results", read_test: bool = True) -> Job:

@@ -9,7 +9,8 @@ from cifar_lab import data, machine
 from cifar_lab.config import SGD, Net, ResNet18, Runtime, Settings, Synthetic
 from cifar_lab.errors import DataError, SettingsError
 from cifar_lab.plan import PlannedRun, plan_runs, run_ids_of
-from cifar_lab.results import DataIdentity, Environment, Record, RunFolder
+from cifar_lab.records import DataIdentity, Environment, Record
+from cifar_lab.results import RunFolder
 
 IMAGES = Synthetic(dataset="synthetic", train_size=40, test_size=20, batch_size=8)
 

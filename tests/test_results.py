@@ -12,20 +12,8 @@ import pytest
 
 from cifar_lab.config import Settings
 from cifar_lab.errors import DataError, EnvironmentFault
-from cifar_lab.results import (
-    SCHEMA,
-    DamagedRecordError,
-    DataIdentity,
-    Environment,
-    EpochMetrics,
-    Record,
-    RunFolder,
-    SplitScore,
-    read_metrics,
-    read_record,
-    read_records,
-    run_ids,
-)
+from cifar_lab.records import SCHEMA, DataIdentity, Environment, EpochMetrics, Record, SplitScore
+from cifar_lab.results import DamagedRecordError, RunFolder, read_metrics, read_record, read_records, run_ids
 
 RUN = "0123456789abcdef"
 

@@ -11,7 +11,7 @@ from cifar_lab.config import Data, ImageFolder, Settings
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.identity import DATA_SOURCE_KEYS
 from cifar_lab.optim import flatten_parameters, make_optimizer, make_schedule
-from cifar_lab.results import DataIdentity
+from cifar_lab.records import DataIdentity
 from cifar_lab.runtime import Execution, seeded_init
 from cifar_lab.train import Cohort
 

@@ -11,7 +11,7 @@ import torch
 
 import cifar_lab
 from cifar_lab.machine import git_state
-from cifar_lab.results import Environment
+from cifar_lab.records import Environment
 from cifar_lab.runtime import Execution, device_name
 
 

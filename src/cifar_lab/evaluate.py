@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cifar_lab.data.batches import ResidentSplit
-from cifar_lab.results import SplitScore
+from cifar_lab.records import SplitScore
 from cifar_lab.runtime import Execution
 
 EVALUATION_BATCH_SIZE = 500

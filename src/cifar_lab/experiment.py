@@ -14,7 +14,8 @@ from cifar_lab.evaluate import predict, score
 from cifar_lab.final_test import add_test, missing_reason, read_test_split, save_weights
 from cifar_lab.machine import utc_now
 from cifar_lab.plan import Job
-from cifar_lab.results import EpochMetrics, Record, RunFolder, SplitScore
+from cifar_lab.records import EpochMetrics, Record, SplitScore
+from cifar_lab.results import RunFolder
 from cifar_lab.run_watcher import RunWatcher, Tell
 from cifar_lab.runtime import prepare_execution
 from cifar_lab.train import Member, train

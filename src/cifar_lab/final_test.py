@@ -20,7 +20,8 @@ from cifar_lab.durable import write_bytes
 from cifar_lab.errors import DataError
 from cifar_lab.evaluate import predict, score
 from cifar_lab.plan import Job
-from cifar_lab.results import Record, RunFolder, SplitScore
+from cifar_lab.records import Record, SplitScore
+from cifar_lab.results import RunFolder
 from cifar_lab.runtime import Execution, prepare_execution
 
 

@@ -15,7 +15,8 @@ from cifar_lab.errors import EnvironmentFault
 from cifar_lab.machine import available_cores, has_gpu
 from cifar_lab.plan import PlannedRun, plan_runs
 from cifar_lab.progress import Display, Silent
-from cifar_lab.results import Record, RunFolder
+from cifar_lab.records import Record
+from cifar_lab.results import RunFolder
 
 GPU_SLOTS = 4
 """Processes side by side on one GPU: each holds its own context of about half a GiB of its memory."""

@@ -12,7 +12,8 @@ from cifar_lab.config import Settings
 from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.identity import recipe, run_id
 from cifar_lab.machine import available_cores
-from cifar_lab.results import DamagedRecordError, Record, RunFolder
+from cifar_lab.records import Record
+from cifar_lab.results import DamagedRecordError, RunFolder
 
 SMALL_MODELS = frozenset({"Net", "Net1", "Net2", "Net3"})
 """Networks so small that a second thread costs more than it brings."""

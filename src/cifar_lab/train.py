@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.optim import CohortOptimizer, CohortSchedule, FlatParameters
-from cifar_lab.results import EpochMetrics, SplitScore
+from cifar_lab.records import EpochMetrics, SplitScore
 from cifar_lab.runtime import Execution
 
 CHECK_STEPS = 50

@@ -11,7 +11,8 @@ import pytest
 
 from cifar_lab.config import Settings
 from cifar_lab.identity import recipe, run_id
-from cifar_lab.results import DataIdentity, Environment, Record, RunFolder, SplitScore
+from cifar_lab.records import DataIdentity, Environment, Record, SplitScore
+from cifar_lab.results import RunFolder
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]

@@ -14,9 +14,9 @@ from cifar_lab.config import Adam, Settings
 from cifar_lab.config_io import load_settings
 from cifar_lab.errors import DataError, EnvironmentFault
 from cifar_lab.identity import recipe
+from cifar_lab.records import Record
 from cifar_lab.report.build import build_report, draw_sweep
 from cifar_lab.report.winners import winners_path
-from cifar_lab.results import Record
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from cifar_lab.errors import SettingsError
+from cifar_lab.records import Record
 from cifar_lab.report.datachoice import choose_data, data_sets
-from cifar_lab.results import Record
 
 MakeRecord = Callable[..., Record]
 

@@ -7,8 +7,8 @@ import pytest
 
 from cifar_lab.config import SGD, Adam, Cifar10, Settings, Synthetic
 from cifar_lab.errors import SettingsError
+from cifar_lab.records import Record
 from cifar_lab.report.questions import answer_sheet
-from cifar_lab.results import Record
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from cifar_lab.config import Adam, Settings
+from cifar_lab.records import Record
 from cifar_lab.report.summary import Row, arm_row, difference, summarize
-from cifar_lab.results import Record
 
 MakeRecord = Callable[..., Record]
 

@@ -10,8 +10,8 @@ import pytest
 from cifar_lab.config import SGD, Settings
 from cifar_lab.errors import DataError
 from cifar_lab.identity import recipe
+from cifar_lab.records import Record
 from cifar_lab.report.winners import point_label, read_winners, winner_rows, winners_path
-from cifar_lab.results import Record
 
 MakeRecord = Callable[..., Record]
 

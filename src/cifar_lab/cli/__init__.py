@@ -12,7 +12,7 @@ import typer
 
 import cifar_lab
 from cifar_lab.cli import look, report, run, settings, sweep
-from cifar_lab.errors import EnvironmentFault, Interrupted, LabError
+from cifar_lab.errors import EnvironmentFault, Interrupted, LabError, SettingsError
 from cifar_lab.pipes import ignore_output
 from cifar_lab.safe_text import plain
 
@@ -76,7 +76,8 @@ def main() -> None:
 def _lines(error: Exception) -> list[str]:
     """What a person reads: the words of a foreseen error, or where an unforeseen one arose."""
     if isinstance(error, LabError):
-        return [plain(line) for line in str(error).splitlines()]
+        each = error.problems if isinstance(error, SettingsError) else [error]
+        return [plain(str(one)) for one in each]
     if isinstance(error, OSError) and error.errno is not None:
         where = error.filename or "a file or the standard output"
         return [plain(f"{where}: {error.strerror}; see to it, then give the same command again")]

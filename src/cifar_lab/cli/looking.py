@@ -11,7 +11,8 @@ from rich.table import Table
 from cifar_lab.cli.tables import console, safe
 from cifar_lab.errors import SettingsError
 from cifar_lab.progress import count
-from cifar_lab.results import EpochMetrics, Record, RunFolder, SplitScore, read_records, run_ids
+from cifar_lab.records import EpochMetrics, Record, SplitScore
+from cifar_lab.results import RunFolder, read_records, run_ids
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 

@@ -79,8 +79,10 @@ def parse_seeds(text: str) -> list[int]:
     """0,1,5-7 as a list.
 
     Raises:
-        SettingsError: not a list of whole numbers, or a seed twice.
+        SettingsError: not a list of whole numbers, a seed twice, or one that is too large.
     """
+    from cifar_lab.config import MAX_SEED
+
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -91,6 +93,8 @@ def parse_seeds(text: str) -> list[int]:
         seeds += range(int(first), int(last or first) + 1) if dash else [int(first)]
     if len(set(seeds)) < len(seeds):
         raise SettingsError(f"--seeds: {text!r} names a seed twice")
+    if max(seeds) > MAX_SEED:
+        raise SettingsError(f"--seeds: {max(seeds)} is above {MAX_SEED}, the largest seed; choose a smaller one")
     return seeds
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cifar_lab.errors import SettingsError
-from cifar_lab.results import Record
+from cifar_lab.records import Record
 
 SHORT = 8
 """Digits of a fingerprint that are shown, and the least that choose a data set."""

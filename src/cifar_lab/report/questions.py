@@ -13,10 +13,11 @@ from cifar_lab.config import Settings
 from cifar_lab.config_io import load_settings, load_sheet
 from cifar_lab.errors import LabError, Problem, SettingsError
 from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
+from cifar_lab.records import Record
 from cifar_lab.report.datachoice import DataSet, choose_data, data_sets
 from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.report.winners import Winners, read_winners, winner_rows
-from cifar_lab.results import Record, read_records
+from cifar_lab.results import read_records
 from cifar_lab.sheets import LabSheet, Question
 
 DEFAULT_RESULTS = Path("results")

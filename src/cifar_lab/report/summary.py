@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from cifar_lab.results import Record
+from cifar_lab.records import Record
 
 FEW_RUNS = 3
 """Below this many runs a mean says little: with two, the 95 % t interval is 9 standard deviations to each side."""

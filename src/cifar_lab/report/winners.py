@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_lab.errors import DataError
+from cifar_lab.records import Record
 from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
-from cifar_lab.results import Record
 
 SHOWN = 5
 """Winners on the chart, by their rank in the search."""
