@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,14 @@ def source_file(model_name: str) -> Path:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        seen = path.stat()
+        return _sha256_of(path, seen.st_size, seen.st_mtime_ns)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the path in the settings") from error
+
+
+@lru_cache(maxsize=256)
+def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
+    """Hashed once while it stays as it is: every point of a sweep may name the same large file."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,7 @@ from cifar_lab.durable import make_folder
 from cifar_lab.engines import here
 from cifar_lab.engines.here import Outcome
 from cifar_lab.errors import EnvironmentFault
+from cifar_lab.identity import recipe
 from cifar_lab.machine import available_cores, has_gpu
 from cifar_lab.plan import PlannedRun, plan_runs
 from cifar_lab.progress import Display, Silent
@@ -68,6 +69,8 @@ def make_runs(
     """
     display = display or Silent()
     check_devices(arms)
+    for settings in arms:
+        recipe(settings)  # finds a file of weights or source that is not there, before anything is downloaded
     outcomes: list[Outcome] = []
     try:
         for settings in arms:
