@@ -14,10 +14,10 @@ from typing import Any
 from cifar_lab.config import MAX_SEED, Settings
 from cifar_lab.config_io import load_settings, load_sheet, sheet_file
 from cifar_lab.durable import make_folder, write_text
-from cifar_lab.errors import SettingsError
+from cifar_lab.errors import EnvironmentFault, LabError, SettingsError
 from cifar_lab.laboratory import Made, make_runs
 from cifar_lab.plan import run_ids_of
-from cifar_lab.progress import Display
+from cifar_lab.progress import Display, count
 from cifar_lab.results import SweepFolder
 from cifar_lab.sheets import Search, SweepSheet
 from cifar_lab.sweep_plan import (
@@ -83,10 +83,12 @@ def make_sweep(
     What is there already is not made again, so the same call goes on where an earlier one was ended.
 
     Raises:
-        LabError: as `make_runs` does.
+        LabError: as `make_runs` does, or when the search has no result to pick winners from.
+        EnvironmentFault: also when the machine cut the search short.
     """
     arms = sweep.search_arms()
     searched = make_runs(arms, results, read_test=False, force=force, workers=workers, display=display)
+    _refuse_half_a_search(searched)
     folder = SweepFolder(results, sweep.name)
     make_folder(folder.path)
     run_ids = {point.name: run_ids_of(arm) for point, arm in zip(sweep.expansion.points, arms, strict=True)}
@@ -129,6 +131,23 @@ def folder_name(stem: str) -> str:
         return stem
     kept = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:40]
     return f"{kept or 'sweep'}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
+
+
+def _refuse_half_a_search(searched: Made) -> None:
+    """Winners of the runs that happened to fit on a disk are no winners: stop before anything is tested.
+
+    Raises:
+        EnvironmentFault: the machine failed some runs.
+        LabError: all failed.
+    """
+    failed = [outcome for outcome in searched.outcomes if outcome.status == "failed"]
+    by_machine = [outcome for outcome in failed if outcome.exit_code == EnvironmentFault.exit_code]
+    if by_machine or len(failed) == len(searched.planned):
+        kind = EnvironmentFault if by_machine else LabError
+        raise kind(
+            f"{len(failed)} of {count(len(searched.planned), 'run')} of the search failed, so no winner is picked: "
+            f"{(by_machine or failed)[0].reason}"
+        )
 
 
 def _val_accuracies(searched: Made, run_ids: Mapping[str, Sequence[str]]) -> dict[str, list[float | None]]:

@@ -48,5 +48,9 @@ def print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     diverged = sum(record.status == "diverged" for record in outcome.searched.records)
     if diverged:
         out.print(f"{diverged} of {len(outcome.searched.planned)} runs of the search diverged")
+    failed = [each for each in outcome.searched.outcomes if each.status == "failed"]
+    if failed:
+        reason = safe(failed[0].reason or "")
+        out.print(f"{len(failed)} of {len(outcome.searched.planned)} runs of the search failed, the first: {reason}")
     out.print("\ntrained again with fresh seeds, then tested:")
     print_arms(outcome.confirmed)
