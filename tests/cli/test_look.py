@@ -1,0 +1,94 @@
+"""`cifar-lab list` and `show`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from cifar_lab.cli.looking import spark
+
+
+def record(lab: Any, seed: int) -> dict[str, Any]:
+    found = [json.loads(path.read_text()) for path in lab.results.glob("runs/*/record.json")]
+    return next(each for each in found if each["seed"] == seed)
+
+
+def test_list_without_runs_says_how_to_make_some(lab: Any) -> None:
+    done = lab("list")
+    assert (done.code, done.out) == (0, "no runs in results yet; try: cifar-lab quickstart\n")
+    assert not lab.results.exists()
+
+
+def test_list_is_a_line_a_run(trained: Any) -> None:
+    done = trained.lab("list")
+    assert (done.code, done.err) == (0, "")
+    first = record(trained.lab, 0)
+    assert done.lines[0].split() == [
+        "run", "arm", "seed", "status", "test", "validation", "epochs", "seconds", "data", "finished",
+    ]  # fmt: skip
+    assert done.lines[1].split() == [
+        first["run_id"], "tiny", "0", "done", f"{first['test']['accuracy']:.4f}", "1", f"{first['train_seconds']:.1f}",
+        "synthetic", first["finished"],
+    ]  # fmt: skip
+    assert len(done.lines) == 3
+
+
+def test_list_tells_running_from_interrupted(trained_copy: Any) -> None:
+    ids = [record(trained_copy, seed)["run_id"] for seed in (0, 1)]
+    for run in ids:
+        (trained_copy.results / "runs" / run / "record.json").unlink()
+    hold = (
+        "import sys; from pathlib import Path; from cifar_lab.results import RunFolder\n"
+        "with RunFolder(Path('results'), sys.argv[1]).lock(): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, ids[0]], cwd=trained_copy.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        states = {line.split()[0]: line.split()[1:] for line in trained_copy("list").lines[1:]}
+        refused = trained_copy("run", "tiny.yaml", "--seeds", "0")
+        holder.communicate()
+    assert states == {ids[0]: ["running", "1"], ids[1]: ["interrupted", "1"]}
+    assert refused.code == 4
+    assert f"held by process {holder.pid} on " in refused.out
+
+
+def test_show_tells_everything_of_a_run(trained: Any) -> None:
+    found = record(trained.lab, 1)
+    whole = trained.lab("show", found["run_id"])
+    assert (whole.code, whole.err) == (0, "")
+    assert whole.lines[0] == f"tiny · seed 1 · done · results/runs/{found['run_id']}"
+    assert whole.lines[1].startswith("synthetic (200 training, 0 validation, 100 test images) · 62,006 parameters · ")
+    assert ", 1 thread · torch " in whole.out
+    for line in ("label: tiny", "  dataset: synthetic", "  lr: 0.02", "seeds: [0, 1]"):
+        assert line in whole.lines
+    assert f"test accuracy {found['test']['accuracy']:.4f}, loss {found['test']['loss']:.4f}" in whole.lines
+    rows = [line.split() for line in whole.lines[-10:]]
+    assert [row[0] for row in rows] == found["data"]["classes"]
+    assert [[int(cell) for cell in row[2:]] for row in rows] == found["test"]["confusion"]
+    assert [row[1] for row in rows] == [f"{share:.3f}" for share in found["test"]["per_class"]]
+    assert trained.lab("show", found["run_id"][:8]).out == whole.out
+
+
+def test_show_of_no_run_or_several(trained: Any) -> None:
+    none = trained.lab("show", "zzz")
+    assert (none.code, none.out, none.err) == (
+        2,
+        "",
+        "cifar-lab: 'zzz': no finished run in results begins like this; `cifar-lab list --results results` shows "
+        "their ids\n",
+    )
+    several = trained.lab("show", "")
+    assert several.code == 2
+    assert several.err.startswith("cifar-lab: '': 2 runs in results begin like this; ")
+
+
+def test_spark() -> None:
+    assert spark([0.0, 0.5, 1.0]) == "▁▄█"
+    assert spark([2.0, 2.0]) == "▁▁"
+    assert spark([1.0, None, 0.0]) == "█ ▁"
+    assert spark([]) == ""
+    assert len(spark([float(number) for number in range(1000)])) == 20

@@ -1,0 +1,222 @@
+"""`cifar-lab sweep` and `report`, end to end on made-up images: one sweep is made, and read by every test."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SWEEP = """\
+base: tiny.yaml
+search: {top: 1, seeds: [0], confirm_seeds: [100, 101], val_size: 50}
+space:
+  optimizer.lr: [0.02, 0.1]
+exclude:
+  - {optimizer.lr: 0.1, data.flip: true}
+paired:
+  - data.flip: [false, true]
+    data.batch_size: [20, 25]
+"""
+
+SHEET = """\
+title: A lab
+control: tiny.yaml
+questions:
+  q1: {title: 'Do larger steps help?', arms: [large.yaml], chart: q1.png}
+  q2: {title: 'What is best?', sweep: grid.yaml, chart: q2.png}
+"""
+
+
+def write_files(lab: Any) -> None:
+    lab.write("large.yaml", "extends: tiny.yaml\nlabel: '<b>large</b> [red]'\noptimizer: {lr: 0.03}\n")
+    lab.write("grid.yaml", SWEEP)
+    lab.write("sheet.yaml", SHEET)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, trained: Any) -> tuple[Any, Any]:
+    """(a lab whose sweep was made once, what the command said). To be read, never changed."""
+    made = trained.lab.copy(tmp_path_factory.mktemp("swept") / "lab")
+    write_files(made)
+    return made, made("sweep", "grid.yaml", "--workers", "1")
+
+
+def records(lab: Any) -> dict[str, dict[str, Any]]:
+    return {path.parent.name: json.loads(path.read_text()) for path in lab.results.glob("runs/*/record.json")}
+
+
+def test_a_dry_run_says_what_a_sweep_comes_to(lab: Any) -> None:
+    write_files(lab)
+    before = lab.listing()
+    done = lab("sweep", "grid.yaml", "--dry-run", CIFAR_LAB_CACHE=str(lab.folder / "none"))
+    assert (done.code, done.err) == (0, "")
+    assert done.lines == [
+        "grid: 3 points, 1 excluded",
+        "search: 3 runs to train; the data has not been prepared yet, so none can be there",
+        "then: the base and the best 1 again with 2 fresh seeds, tested: at most 4 runs",
+    ]
+    assert lab.listing() == before
+
+
+def test_the_search_never_reads_the_test_split(swept: tuple[Any, Any]) -> None:
+    lab, _ = swept
+    plan = json.loads((lab.results / "sweeps" / "grid" / "plan.json").read_text())
+    assert plan["sweep"] == "grid"
+    assert len(plan["points"]) == 3
+    found = records(lab)
+    for point in plan["points"]:
+        (run,) = point["runs"]
+        record = found[run]
+        assert (record["test"], record["test_reason"], record["seed"]) == (None, "search", 0)
+        assert (record["data"]["train_size"], record["data"]["val_size"]) == (150, 50)
+        assert record["val"] is not None
+        assert not (lab.results / "runs" / run / "predictions.npz").exists()
+
+
+def test_the_winner_is_the_best_by_validation_and_is_tested_with_fresh_seeds(swept: tuple[Any, Any]) -> None:
+    lab, done = swept
+    assert (done.code, done.err) == (0, "")
+    found = records(lab)
+    plan = json.loads((lab.results / "sweeps" / "grid" / "plan.json").read_text())
+    winners = json.loads((lab.results / "sweeps" / "grid" / "winners.json").read_text())
+    validation = {point["name"]: found[point["runs"][0]]["val"]["accuracy"] for point in plan["points"]}
+    best = max(validation, key=lambda name: validation[name])
+    (winner,) = winners["winners"]
+    assert (winner["rank"], winner["label"], winner["val_accuracy"]) == (1, best, validation[best])
+    assert winners["points"] == 3
+    confirmed = [record for record in found.values() if record["recipe"] == winner["recipe"] and record["seed"] >= 100]
+    assert sorted(record["seed"] for record in confirmed) == [100, 101]
+    for record in confirmed:
+        assert record["test"] is not None
+        assert record["data"]["val_size"] == 0
+    control = [record["seed"] for record in found.values() if record["recipe"] == winners["control"]["recipe"]]
+    assert {100, 101} <= set(control)
+    assert done.lines[0] == "3 runs: 3 to train"
+    assert f"   1  {best}" in done.out
+    assert f"{validation[best]:.4f}" in done.out
+    assert done.lines[-1] == "chart: results/grid.png"
+    assert (lab.results / "grid.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_sweep_again_trains_nothing(swept: tuple[Any, Any]) -> None:
+    lab, first = swept
+    before = {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")}
+    dry = lab("sweep", "grid.yaml", "--dry-run")
+    assert dry.lines[1] == "search, by validation accuracy on 50 images: 3 runs: 3 there already"
+    done = lab("sweep", "grid.yaml")
+    assert (done.code, done.err) == (0, "")
+    assert done.lines[0] == "3 runs: 3 there already"
+    assert done.lines[1].endswith(" there already")
+    results = first.lines[first.lines.index("best by validation accuracy:") :]
+    assert done.lines[done.lines.index("best by validation accuracy:") :] == results
+    assert {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ("100", "--seeds: 100 is in search.confirm_seeds; winners are confirmed with fresh seeds, choose another"),
+        ("4294967296", "--seeds: 4294967296 is above 4294967295, the largest seed; choose a smaller one"),
+        ("1,1", "--seeds: '1,1' names a seed twice"),
+    ],
+)
+def test_seeds_of_a_search_obey_the_rules_of_the_file(lab: Any, seeds: str, message: str) -> None:
+    write_files(lab)
+    done = lab("sweep", "grid.yaml", "--dry-run", "--seeds", seeds)
+    assert (done.code, done.out, done.err) == (2, "", f"cifar-lab: {message}\n")
+
+
+def test_a_sweep_file_is_no_settings_file_and_the_other_way_round(lab: Any) -> None:
+    write_files(lab)
+    done = lab("run", "grid.yaml")
+    assert (done.code, done.err) == (
+        2,
+        "cifar-lab: grid.yaml: this is a sweep file; run it with cifar-lab sweep grid.yaml\n",
+    )
+    turned = lab("sweep", "tiny.yaml")
+    assert turned.code == 2
+    assert "this is a settings file, not a sweep file; train it with cifar-lab run tiny.yaml" in turned.err
+
+
+def test_a_search_that_the_machine_cut_short_picks_no_winner(swept: tuple[Any, Any], tmp_path: Path) -> None:
+    lab = swept[0].copy(tmp_path / "cut")
+    plan = json.loads((lab.results / "sweeps" / "grid" / "plan.json").read_text())
+    held = lab.results / "runs" / plan["points"][1]["runs"][0]
+    (held / "record.json").unlink()
+    (lab.results / "sweeps" / "grid" / "winners.json").unlink()
+    with (held / "lock").open("w") as lock:
+        lock.write("process 1 elsewhere")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = lab("sweep", "grid.yaml")
+    assert (done.code, done.err) == (
+        4,
+        "cifar-lab: 1 of 3 runs of the search failed, so no winner is picked: "
+        f"results/runs/{held.name}: held by process 1 elsewhere; wait for it, or end it, then give the same command "
+        "again\n",
+    )
+    assert not (lab.results / "sweeps" / "grid" / "winners.json").exists()
+
+
+# --- report ---
+
+
+def table(results: Path) -> list[dict[str, str]]:
+    with (results / "summary.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_report_answers_every_question_from_the_records(swept: tuple[Any, Any]) -> None:
+    lab, _ = swept
+    before = {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")}
+    done = lab("report", "--lab", "sheet.yaml", PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
+    assert done.code == 0
+    assert "matplotlib" in imported
+    assert not imported & {"torch", "torchvision"}
+    assert done.lines[0] == "data set: synthetic data"
+    assert done.lines[1].startswith("q1 (q1.png): tiny ")
+    assert done.lines[1].endswith("; <b>large</b> [red] no runs yet")
+    assert done.lines[2].startswith("q2 (q2.png): tiny ")
+    assert any(line.startswith("to run: cifar-lab run ") and "large.yaml" in line for line in done.lines)
+    assert done.lines[-1] == "wrote results/report.md, results/summary.csv and 2 charts"
+    page = (lab.results / "report.md").read_text(encoding="utf-8")
+    assert "<b>large" not in page
+    for chart in ("q1.png", "q2.png"):
+        assert chart in page
+        assert (lab.results / chart).stat().st_size > 5_000
+    tested = [record for record in records(lab).values() if record["test"] is not None]
+    counts = {row["arm"]: row["n"] for row in table(lab.results) if row["question"] == "q1"}
+    control = [record for record in tested if record["label"] == "tiny"]
+    assert counts == {"tiny": str(len(control)), "<b>large</b> [red]": "0"}
+    assert {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")} == before
+
+
+def test_a_report_without_runs_shows_every_arm_as_missing(lab: Any) -> None:
+    write_files(lab)
+    done = lab("report", "--lab", "sheet.yaml")
+    assert (done.code, done.err) == (0, "")
+    assert done.lines[:3] == [
+        "no runs yet",
+        "q1 (q1.png): tiny no runs yet; <b>large</b> [red] no runs yet",
+        "q2 (q2.png): tiny no runs yet; not swept yet",
+    ]
+    assert (lab.results / "q1.png").is_file()
+
+
+def test_a_report_without_a_sheet_names_it(lab: Any) -> None:
+    done = lab("report")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("cifar-lab: no file configs/lab.yaml")
+    assert not lab.results.exists()
+
+
+def test_a_report_on_a_data_set_without_runs_names_those_that_there_are(swept: tuple[Any, Any]) -> None:
+    lab, _ = swept
+    done = lab("report", "--lab", "sheet.yaml", "--data", "cifar10")
+    assert done.code == 2
+    assert done.err.startswith("cifar-lab: --data cifar10: no runs of these arms on it; there are: synthetic (")
