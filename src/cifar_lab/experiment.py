@@ -46,7 +46,7 @@ def _train_and_record(
     job: Job, folder: RunFolder, notes: list[str], tell: Tell, should_stop: Callable[[], bool]
 ) -> Record:
     settings = job.settings
-    write_text(folder.settings, dump_settings(settings))
+    write_text(folder.settings, dump_settings(settings.model_copy(update={"seeds": (job.seed,)})))
     saved, damage = checkpoint.load_newest(folder.checkpoint)
     notes += damage
     execution = prepare_execution(settings.runtime, saved["threads"] if saved else job.threads)

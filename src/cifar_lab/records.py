@@ -63,6 +63,11 @@ class DataIdentity(Plain):
     val_size: int
     test_size: int
 
+    @property
+    def title(self) -> str:
+        """An image folder's own name, the data set's otherwise."""
+        return self.folder or self.name
+
 
 class Environment(Plain):
     """What the run was executed with."""

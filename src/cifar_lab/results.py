@@ -1,7 +1,7 @@
 """The folder of a run, its files and their names, which only this file knows. No torch.
 
     results/runs/<run id>/
-        settings.yaml         the resolved settings, for people
+        settings.yaml         the resolved settings with this run's seed; `cifar-lab run` takes it
         record.json           what `records.py` describes; present and valid means that the run is done
         metrics.jsonl         a line an epoch
         predictions.npz       labels and logits of the test split, in data-set order

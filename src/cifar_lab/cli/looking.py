@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cifar_lab.cli.tables import console, safe
+from cifar_lab.config_io import load_settings
 from cifar_lab.errors import SettingsError
 from cifar_lab.progress import count
 from cifar_lab.records import EpochMetrics, Record, SplitScore
@@ -33,14 +34,24 @@ def print_list(results: Path) -> None:
     for record in records:
         table.add_row(
             record.run_id, safe(record.label), str(record.seed), record.status, _accuracy(record.test),
-            _accuracy(record.val), str(record.epochs_trained), f"{record.train_seconds:.1f}", safe(record.data.name),
+            _accuracy(record.val), str(record.epochs_trained), f"{record.train_seconds:.1f}", safe(record.data.title),
             record.finished,
         )  # fmt: skip
     for run_id in unfinished:
         folder = RunFolder(results, run_id)
         history = folder.read_metrics()
-        table.add_row(run_id, "", "", folder.unfinished_state(), "", "", str(len(history)), "", "", "")
+        label, seed = _named(folder)
+        table.add_row(run_id, label, seed, folder.unfinished_state(), "", "", str(len(history)), "", "", "")
     out.print(table)
+
+
+def _named(folder: RunFolder) -> tuple[str, str]:
+    """(arm, seed) of a run without a record, as its settings say; empty where they cannot be read."""
+    try:
+        settings = load_settings(folder.settings)
+    except SettingsError:
+        return "", ""
+    return safe(settings.label), " ".join(map(str, settings.seeds))
 
 
 def print_run(results: Path, wanted: str) -> None:
@@ -61,7 +72,7 @@ def print_run(results: Path, wanted: str) -> None:
         out.print(f"why: {safe(record.reason)}")
     environment = record.environment
     out.print(
-        f"{safe(record.data.name)} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
+        f"{safe(record.data.title)} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
         f"{record.data.test_size:,} test images) · {record.parameters:,} parameters · {record.train_seconds:.1f} s on "
         f"{safe(environment.device_name)}, {count(environment.threads, 'thread')} · "
         f"torch {environment.torch}"

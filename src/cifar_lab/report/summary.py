@@ -109,7 +109,7 @@ def arm_row(
         seconds=fmean(record.train_seconds for record in counted) if counted else None,
         epochs=max((record.epochs_trained for record in counted), default=None),
         parameters=records[0].parameters if records else None,
-        data=(records[0].data.folder or records[0].data.name) if records else "",
+        data=records[0].data.title if records else "",
         fingerprint=records[0].data.fingerprint if records else "",
         missing_seeds=missing,
         command=command if missing or not records else "",
