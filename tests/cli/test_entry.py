@@ -107,10 +107,9 @@ def shell(lab: Any, line: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", ["list", "schema", "show {}", "check tiny.yaml", "run tiny.yaml"])
-@pytest.mark.parametrize("reader", ["head -n 1", "true"])
-def test_a_reader_that_goes_away_is_no_error(trained: Any, command: str, reader: str) -> None:
+def test_a_reader_that_goes_away_is_no_error(trained: Any, command: str) -> None:
     run = next(path.name for path in (trained.lab.results / "runs").iterdir())
-    done = shell(trained.lab, f"lab {command.format(run)} | {reader}; exit ${{PIPESTATUS[0]}}")
+    done = shell(trained.lab, f"lab {command.format(run)} | true; exit ${{PIPESTATUS[0]}}")
     assert (done.returncode, done.stderr) == (0, "")
 
 
