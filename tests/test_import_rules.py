@@ -17,7 +17,7 @@ PACKAGE = Path(cifar_lab.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("config", "machine", "pipes", "safe_text"),
+    ("config", "machine", "pipes", "records", "safe_text"),
     ("config_rules", "sheets", "durable", "identity", "optim", "runtime"),
     ("config_io", "results", "data", "models", "checkpoint"),
     ("plan", "evaluate", "train", "environment", "sweep_plan", "report"),
@@ -36,8 +36,8 @@ RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
     "cli", "config", "config_io", "config_rules", "durable", "engines.here", "engines.protocol", "engines.signals",
-    "errors", "identity", "laboratory", "live_bars", "machine", "pipes", "plan", "progress", "report", "results",
-    "safe_text", "sheets", "sweep", "sweep_plan",
+    "errors", "identity", "laboratory", "live_bars", "machine", "pipes", "plan", "progress", "records", "report",
+    "results", "safe_text", "sheets", "sweep", "sweep_plan",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 
@@ -101,7 +101,7 @@ def test_every_room_has_a_row() -> None:
 
 
 def test_imports_are_seen() -> None:
-    assert {"torch", "results", "runtime", "data.batches"} <= ALWAYS["train"]
+    assert {"torch", "records", "runtime", "data.batches"} <= ALWAYS["train"]
     assert "experiment" in ANYWHERE["engines.worker"] - ALWAYS["engines.worker"]
     assert "config_io" in ANYWHERE[""] - ALWAYS[""]
 
