@@ -51,7 +51,7 @@ def test_list_tells_running_from_interrupted(trained_copy: Any) -> None:
         states = {line.split()[0]: line.split()[1:] for line in trained_copy("list").lines[1:]}
         refused = trained_copy("run", "tiny.yaml", "--seeds", "0")
         holder.communicate()
-    assert states == {ids[0]: ["running", "1"], ids[1]: ["interrupted", "1"]}
+    assert states == {ids[0]: ["tiny", "0", "running", "1"], ids[1]: ["tiny", "1", "interrupted", "1"]}
     assert refused.code == 4
     assert f"held by process {holder.pid} on " in refused.out
 
@@ -63,7 +63,7 @@ def test_show_tells_everything_of_a_run(trained: Any) -> None:
     assert whole.lines[0] == f"tiny · seed 1 · done · results/runs/{found['run_id']}"
     assert whole.lines[1].startswith("synthetic (200 training, 0 validation, 100 test images) · 62,006 parameters · ")
     assert ", 1 thread · torch " in whole.out
-    for line in ("label: tiny", "  dataset: synthetic", "  lr: 0.02", "seeds: [0, 1]"):
+    for line in ("label: tiny", "  dataset: synthetic", "  lr: 0.02", "seeds: [1]"):
         assert line in whole.lines
     assert f"test accuracy {found['test']['accuracy']:.4f}, loss {found['test']['loss']:.4f}" in whole.lines
     rows = [line.split() for line in whole.lines[-10:]]
