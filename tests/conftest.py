@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import cifar_lab
 from cifar_lab import data
 from cifar_lab.config import Settings
 from cifar_lab.config_io import dump_settings, settings_from
@@ -25,6 +26,8 @@ from cifar_lab.results import RunFolder, read_records
 
 PATIENCE_SECONDS = 60
 """A command that takes longer is killed, and its test fails."""
+
+SOURCE = Path(cifar_lab.__file__).parents[1]
 
 SMALL = {
     "data": {"dataset": "synthetic", "train_size": 230, "test_size": 110, "batch_size": 32},
@@ -139,6 +142,7 @@ class Laboratory:
                 stderr=errors,
                 text=True,
                 start_new_session=True,
+                env={**os.environ, "PYTHONPATH": f"{SOURCE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
             )
             command = Command(process, errors)
             patience = threading.Timer(PATIENCE_SECONDS, process.kill)
