@@ -144,6 +144,9 @@ class _Slot:
             self._work()
         except Exception as error:
             self.fault = error
+        finally:
+            if self.worker is not None:
+                self.worker.close()
 
     def _work(self) -> None:
         while not self.requests.stopping:
@@ -153,8 +156,6 @@ class _Slot:
                 break
             self.outcomes[number] = outcome = self._make(self.jobs[number])
             self.tell(outcome.job, {"event": "outcome", "status": outcome.status, "reason": outcome.reason})
-        if self.worker is not None:
-            self.worker.close()
 
     def _make(self, job: Job) -> Outcome:
         todo = job
@@ -236,6 +237,7 @@ class _Worker:
         code = self.process.wait()
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        self.close()
         said = f"; it last said: {lines[-1][:300]}" if lines else ""
         return f"its process was killed by signal {-code}{said}" if code < 0 else f"its process ended with {code}{said}"
 
