@@ -82,8 +82,8 @@ class Command:
 
     def workers(self) -> list[int]:
         """Process ids of its children."""
-        pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 @dataclass

@@ -123,7 +123,9 @@ def at(kind: str, epoch: int) -> Callable[[dict[str, Any]], bool]:
 def test_killed_at_every_epoch_and_amid_every_epoch_it_ends_as_if_undisturbed(
     arm: str, lab: Any, runner: Runner
 ) -> None:
-    settings = lab.settings(*ARMS[arm], *AUGMENTED, "data.batch_size=3")  # 67 steps an epoch, told of at step 50
+    settings = lab.settings(
+        *ARMS[arm], *AUGMENTED, "data.train_size=190", "data.batch_size=3"
+    )  # 54 steps; told of at 50
     undisturbed = lab.job(settings, seed=3, results="undisturbed")
     assert runner.make(undisturbed) is None
     job = lab.job(settings, seed=3)
@@ -152,21 +154,20 @@ def test_killed_before_its_first_epoch_it_begins_anew(lab: Any, runner: Runner) 
 
 
 def test_a_command_that_is_killed_goes_on_where_it_was(lab: Any) -> None:
-    path = lab.file("augmented", *AUGMENTED, "data.batch_size=3")
-    for epoch in (1, 2):
-        with lab.start("run", path) as command:
-            command.wait_for(f"epoch {epoch}/3")
-            command.process.kill()
-            command.process.wait()
+    settings = (*AUGMENTED, "data.batch_size=3")
+    path = lab.file("augmented", *settings)
+    with lab.start("run", path) as command:
+        command.wait_for("epoch 1/3")
+        command.process.kill()
+        command.process.wait()
     code, output, _ = lab.command("run", path)
     assert code == 0
-    assert "augmented · seed 0: goes on after epoch 2" in output
-    assert lab.command("run", path, "--results", "undisturbed")[0] == 0
+    assert "augmented · seed 0: goes on after epoch 1" in output
     (record,) = lab.records()
-    assert result_of(RunFolder(lab.results, record.run_id)) == result_of(
-        RunFolder(lab.folder / "undisturbed", record.run_id)
-    )
-    assert record.notes == ("resumed after epoch 2",)
+    assert record.notes == ("resumed after epoch 1",)
+    undisturbed = lab.job(lab.settings(*settings, "label=augmented"), results="undisturbed")
+    lab.make(undisturbed)
+    assert result_of(RunFolder(lab.results, record.run_id)) == result_of(lab.run_folder(undisturbed))
 
 
 def test_a_damaged_checkpoint_costs_an_epoch_and_a_note(lab: Any) -> None:
@@ -250,7 +251,8 @@ def resumed(lab: Any, job: Job, state: dict[str, Any]) -> tuple[Any, ...] | None
 @every_arm
 def test_every_part_of_a_checkpoint_is_needed(arm: str, lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each leaf, put back to its first value, changes what the run comes to: so resume would fail were it not saved."""
-    job = lab.job(lab.settings(*ARMS[arm], *AUGMENTED, "data.train_size=100", "data.test_size=20", "epochs=5"))
+    job = lab.job(lab.settings(*ARMS[arm], *AUGMENTED, "data.train_size=100", "data.test_size=20", "epochs=4"))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a third of the time, and no crash to survive here
     fresh: list[dict[str, Any]] = []
     build = experiment.build_cohort
 
