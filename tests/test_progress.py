@@ -16,7 +16,7 @@ State = Literal["done", "untested", "interrupted", "missing"]
 def planned(*states: State) -> list[PlannedRun]:
     settings = Settings(label="Adam\x1b[31m", epochs=2)
     return [
-        PlannedRun(Job(settings, seed, str(seed), {}, Path("results"), True), state, None)
+        PlannedRun(Job(settings, seed, str(seed), {}, "", Path("results"), True), state, None)
         for seed, state in enumerate(states)
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -246,6 +247,27 @@ def test_a_member_of_a_cohort_is_the_run_alone_bit_for_bit(optimizer: str, model
 
 
 # --- divergence -----------------------------------------------------------------------------------------------------
+
+
+DROPOUT = """
+from torch import nn
+
+
+class Dropping(nn.Sequential):
+    def __init__(self, num_classes):
+        super().__init__(nn.Flatten(), nn.Linear(3072, 16), nn.Dropout(0.5), nn.Linear(16, num_classes))
+"""
+
+
+def test_chance_inside_a_model_is_the_runs_own(tmp_path: Path, execution: Execution) -> None:
+    (tmp_path / "dropping.py").write_text(DROPOUT)
+    arm = settings(f"model.name={tmp_path}/dropping.py:Dropping", "epochs=2")
+    together = trained([arm, arm], [3, 4], execution)
+    for member, seed in zip(together.members, (3, 4), strict=True):
+        torch.rand(seed)  # what ran before in the process must not matter
+        (alone,) = trained([arm], [seed], execution).members
+        assert numbers(member) == numbers(alone)
+    assert numbers(together.members[0]) != numbers(together.members[1])
 
 
 def test_a_member_that_diverges_says_where_and_harms_nobody(execution: Execution) -> None:

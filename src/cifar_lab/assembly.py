@@ -17,12 +17,16 @@ from cifar_lab.train import Cohort
 
 
 def load_training_data(
-    settings: Settings, execution: Execution
+    settings: Settings, fingerprint: str, execution: Execution
 ) -> tuple[ResidentSplit, ResidentSplit | None, DataIdentity]:
-    """(training split, validation split or None, what they are) on the run's device; the test split is not touched."""
+    """(training split, validation split or None, what they are) on the run's device; the test split is not touched.
+
+    Raises:
+        DataError: the images are not those of `fingerprint`, after which the run is named.
+    """
     options, info = settings.data, data.prepare(settings.data)
     source = type(options).model_validate(options.model_dump(include=set(DATA_SOURCE_KEYS)))
-    split = _training_split(source, info.fingerprint)
+    split = _training_split(source, fingerprint)
     normalizer = make_normalizer(settings, info, execution)
     images = split.images if options.val_size else None
     # Exact copies of an image stay on one side of the split, so that validation never sees what was trained on.
@@ -30,7 +34,7 @@ def load_training_data(
     identity = DataIdentity(
         name=info.name,
         folder=Path(options.root).stem if isinstance(options, ImageFolder) else "",
-        fingerprint=info.fingerprint,
+        fingerprint=fingerprint,
         split_hash=data.split_hash(held_out) if options.val_size else None,
         classes=info.classes,
         train_size=len(chosen),

@@ -10,8 +10,10 @@ from cifar_lab.config_io import dump_settings
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.durable import make_folder, write_text
 from cifar_lab.environment import environment
+from cifar_lab.errors import SettingsError
 from cifar_lab.evaluate import predict, score
 from cifar_lab.final_test import add_test, missing_reason, read_test_split, save_weights
+from cifar_lab.identity import recipe
 from cifar_lab.machine import utc_now
 from cifar_lab.plan import Job
 from cifar_lab.records import EpochMetrics, Record, SplitScore
@@ -28,6 +30,11 @@ def make_run(job: Job, tell: Tell, should_stop: Callable[[], bool]) -> Record:
         Interrupted: `should_stop()` held at the end of an epoch, which is kept.
         LabError: settings, data, weights or the machine do not allow it.
     """
+    if recipe(job.settings) != job.recipe:
+        raise SettingsError(
+            f"model.name: the source or weights of {job.settings.model.name} changed since this command began; "
+            "give it again to run what is there now"
+        )
     folder = RunFolder(job.results, job.run_id)
     make_folder(folder.path)
     with folder.lock():
@@ -52,7 +59,7 @@ def _train_and_record(
     execution = prepare_execution(settings.runtime, saved["threads"] if saved else job.threads)
     tell({"event": "device", "device": execution.device.type, "threads": execution.threads})
 
-    training, validation, identity = load_training_data(settings, execution)
+    training, validation, identity = load_training_data(settings, job.fingerprint, execution)
     batches = CohortBatches(training, settings.data, [job.seed])
     cohort = build_cohort([settings], [job.seed], len(identity.classes), batches.steps_per_epoch, execution)
     member = Member()
@@ -88,7 +95,7 @@ def _train_and_record(
         val = validate()
         files.update(save_weights(folder, network))
         if job.read_test:
-            test, predictions = read_test_split(folder, network, settings, identity.fingerprint, execution)
+            test, predictions = read_test_split(folder, network, settings, job.fingerprint, execution)
             files.update(predictions)
     record = Record(
         run_id=job.run_id,

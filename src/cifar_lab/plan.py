@@ -29,6 +29,8 @@ class Job:
     seed: int
     run_id: str
     recipe: dict[str, Any]
+    fingerprint: str
+    """Of the images that the id names; a run on others is refused."""
     results: Path
     read_test: bool
     """Whether the test split is read after training; a search leaves it alone."""
@@ -75,7 +77,7 @@ def plan_runs(
         for seed in settings.seeds:
             name = run_id(parts, info.fingerprint, seed)
             if name not in planned:
-                job = Job(settings, seed, name, parts, results, read_test, force)
+                job = Job(settings, seed, name, parts, info.fingerprint, results, read_test, force)
                 planned[name] = _look(job)
     if problems:
         raise SettingsError(problems)

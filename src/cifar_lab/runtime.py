@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -86,6 +86,37 @@ def seeded_init(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed("init", seed))
         yield
+
+
+class ModelStreams:
+    """Chance inside the networks (dropout), which draw from torch's global generators: a stream a member and epoch."""
+
+    def __init__(self, seeds: Sequence[int], epoch: int) -> None:
+        """`epoch` counts from 0; the first member's stream is in force."""
+        self._states: list[list[torch.Tensor]] = []
+        for seed in reversed(seeds):
+            torch.manual_seed(stream_seed("model", seed, epoch))
+            self._states.insert(0, self._get())
+
+    @contextlib.contextmanager
+    def member(self, number: int) -> Iterator[None]:
+        """Draws inside come from the member's stream; a single member's is always in force."""
+        if len(self._states) == 1:
+            yield
+            return
+        self._set(self._states[number])
+        yield
+        self._states[number] = self._get()
+
+    @staticmethod
+    def _get() -> list[torch.Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
+
+    @staticmethod
+    def _set(states: list[torch.Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        if len(states) > 1:
+            torch.cuda.set_rng_state_all(states[1:])
 
 
 def device_name(device: torch.device) -> str:

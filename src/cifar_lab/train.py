@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.optim import CohortOptimizer, CohortSchedule, FlatParameters
 from cifar_lab.records import EpochMetrics, SplitScore
-from cifar_lab.runtime import Execution
+from cifar_lab.runtime import Execution, ModelStreams
 
 CHECK_STEPS = 50
 """Steps between looks at the loss: each look makes a GPU wait."""
@@ -77,7 +77,7 @@ Validate = Callable[[], Sequence[SplitScore | None]]
 
 def train_step(
     cohort: Cohort, images: Tensor, labels: Tensor, lr: Tensor, momentum: Tensor | None, label_smoothing: float,
-    execution: Execution,
+    execution: Execution, streams: ModelStreams,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One update of every member; (loss (K,), number of images right (K,)) as they were before it.
 
@@ -85,8 +85,8 @@ def train_step(
     """
     cohort.parameters.zero_gradients()
     losses, right = [], []
-    for network, member_images, member_labels in zip(cohort.networks, images, labels, strict=True):
-        with execution.autocast():
+    for member, (network, member_images, member_labels) in enumerate(zip(cohort.networks, images, labels, strict=True)):
+        with streams.member(member), execution.autocast():
             logits = network(member_images)  # (B, classes)
         loss = F.cross_entropy(logits.float(), member_labels, label_smoothing=label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -141,9 +141,10 @@ def train_epoch(
     for network in cohort.networks:
         network.train()
     totals = EpochTotals.zeros(len(cohort.networks), device)
+    streams = ModelStreams(batches.seeds, epoch)
     for step, (images, labels) in enumerate(batches.epoch(epoch)):
         momentum = None if momentum_table is None else momentum_table[step]
-        loss, right = train_step(cohort, images, labels, lr_table[step], momentum, label_smoothing, execution)
+        loss, right = train_step(cohort, images, labels, lr_table[step], momentum, label_smoothing, execution, streams)
         totals.add(loss, right, labels.shape[1])
         if totals.steps % CHECK_STEPS == 0:
             if totals.all_diverged():

@@ -21,6 +21,7 @@ def encode_job(job: Job) -> str:
             "seed": job.seed,
             "run_id": job.run_id,
             "recipe": job.recipe,
+            "fingerprint": job.fingerprint,
             "results": str(job.results),
             "read_test": job.read_test,
             "force": job.force,

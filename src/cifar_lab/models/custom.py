@@ -50,7 +50,9 @@ def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:
 def _find_class(name: str, path: Path) -> type[nn.Module]:
     where, _, class_name = name.rpartition(":")
     try:
-        module = _run_file(path) if where.endswith(".py") else importlib.import_module(where)
+        # Code that draws or seeds while it is imported must not move the run's own stream.
+        with torch.random.fork_rng(devices=[]):
+            module = _run_file(path) if where.endswith(".py") else importlib.import_module(where)
     except (Exception, SystemExit) as error:
         raise SettingsError(f"model.name: {where} cannot be imported: {_describe(error, path)}; correct it") from error
     found = getattr(module, class_name, None)
