@@ -1,0 +1,125 @@
+"""Every settings file that is shipped loads, and trains two steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torchvision.models import resnet18
+
+import cifar_lab
+from cifar_lab import experiment
+from cifar_lab.config import Settings
+from cifar_lab.config_io import load_settings, load_sheet, settings_from, sheet_file
+from cifar_lab.errors import SettingsError
+from cifar_lab.sheets import LabSheet
+from cifar_lab.sweep import load_sweep
+
+ROOT = Path(__file__).parents[1]
+CONFIGS, QUICKSTART = ROOT / "configs", Path(cifar_lab.__file__).parent / "quickstart"
+FILES = [path for folder in (CONFIGS, QUICKSTART) for path in sorted(folder.glob("*.yaml"))]
+SHEETS = [path for path in FILES if path.name == "lab.yaml"]
+SWEEPS = [path for path in FILES if path.name == "q8_grid.yaml"]
+SETTINGS = [path for path in FILES if path not in [*SHEETS, *SWEEPS]]
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def test_the_nine_questions_and_the_quickstart_are_shipped() -> None:
+    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (2, 1, 18)
+    sheet = load_sheet(CONFIGS / "lab.yaml", LabSheet)
+    assert list(sheet.questions) == [f"q{number}" for number in range(1, 10)]
+
+
+@pytest.mark.parametrize("path", SHEETS, ids=name_of)
+def test_each_file_beside_a_sheet_is_one_of_its_arms(path: Path) -> None:
+    sheet = load_sheet(path, LabSheet)
+    named = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
+    assert sorted(sheet_file(path, arm) for arm in named) == sorted(p for p in SETTINGS if p.parent == path.parent)
+    charts = [question.chart for question in sheet.questions.values()]
+    assert len(set(charts)) == len(charts)
+
+
+@pytest.mark.parametrize("path", SETTINGS, ids=name_of)
+def test_each_arm_opens_with_its_question_and_its_command(path: Path) -> None:
+    head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    assert head[0].startswith("# Asks:    ")
+    command = "cifar-lab quickstart" if path.parent == QUICKSTART else f"cifar-lab run configs/{path.name}"
+    assert f"# Command: {command}" in head
+
+
+def test_arms_differ_from_their_control_in_what_their_question_asks() -> None:
+    """One factor at a time: everything else is the baseline's."""
+    control = load_settings(CONFIGS / "baseline.yaml").model_dump(exclude={"label"})
+    factor = {"q1": "data", "q2": "data", "q3": "optimizer", "q4": "scheduler"}
+    for path in SETTINGS:
+        if path.parent == CONFIGS and path.name != "baseline.yaml":
+            arm = load_settings(path).model_dump(exclude={"label"})
+            assert [key for key in arm if arm[key] != control[key]] == [factor.get(path.name[:2], "model")], path.name
+
+
+def test_the_grid_has_320_points() -> None:
+    (path,) = SWEEPS
+    sweep = load_sweep(path)
+    assert len(sweep.expansion.points) == 320
+    assert len({point.settings.model_dump_json(exclude={"label"}) for point in sweep.expansion.points}) == 320
+    assert all(point.settings.model == sweep.base.model for point in sweep.expansion.points)
+    assert set(sweep.search.seeds).isdisjoint(sweep.search.confirm_seeds)
+
+
+def test_a_sweep_and_a_sheet_are_not_run_as_settings() -> None:
+    with pytest.raises(SettingsError, match="cifar-lab sweep"):
+        load_settings(SWEEPS[0])
+    with pytest.raises(SettingsError, match="cifar-lab report"):
+        load_settings(SHEETS[0])
+
+
+@pytest.fixture(scope="session")
+def imagenet_shaped_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state dict of the keys and shapes of torchvision's ImageNet weights."""
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pt"
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        torch.save(resnet18(num_classes=1000).state_dict(), path)
+    return path
+
+
+def on_made_up_images(settings: Settings, weights: Path) -> Settings:
+    """The same arm with two steps of synthetic images, and weights from a file instead of a download."""
+    values: dict[str, Any] = settings.model_dump(mode="json", exclude_unset=True)
+    size = min(settings.data.batch_size, 64)
+    kept = {key: value for key, value in values["data"].items() if key not in {"dataset", "root"}}
+    values["data"] = kept | {
+        "dataset": "synthetic", "train_size": 2 * size, "test_size": 20, "batch_size": size
+    }  # fmt: skip
+    if values["model"].pop("pretrained", False):
+        values["model"]["weights"] = str(weights)
+    return settings_from(values | {"epochs": 1, "runtime": {"device": "cpu"}})
+
+
+@pytest.mark.parametrize("path", SETTINGS, ids=name_of)
+def test_each_arm_trains_two_steps(
+    path: Path, lab: Any, imagenet_shaped_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = load_settings(path)
+    settings = on_made_up_images(shipped, imagenet_shaped_weights)
+    started: list[torch.Tensor] = []
+    build = experiment.build_cohort
+
+    def remember(*given: Any) -> Any:
+        cohort = build(*given)
+        started.append(cohort.parameters.values.clone())
+        started.append(cohort.parameters.values)
+        return cohort
+
+    monkeypatch.setattr(experiment, "build_cohort", remember)
+    record = lab.make(lab.job(settings))
+    assert (record.status, record.label, record.epochs_trained) == ("done", shipped.label, 1)
+    assert not torch.equal(started[0], started[1])
+    (line,) = lab.run_folder(lab.job(settings)).read_metrics()
+    assert line.train_loss is not None
+    assert record.data.train_size == 2 * settings.data.batch_size
