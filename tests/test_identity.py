@@ -24,6 +24,9 @@ OUTSIDE = {"label", "seeds", "runtime.device", "runtime.compile", "runtime.deter
 IN_FINGERPRINT = {"data.root", "data.train_size", "data.test_size", "data.difficulty", "data.data_seed"}
 """Settings that the data fingerprint stands for."""
 
+NEEDS: dict[str, dict[str, Any]] = {"data.split_seed": {"val_size": 10}}
+"""What a setting needs beside it to have an effect."""
+
 OTHER: dict[str, Any] = {
     "betas": (0.8, 0.95), "momentum": 0.5, "max_lr": 0.3, "root": "elsewhere", "options": {"width": 3},
     "seeds": (5, 6), "threads": 2, "label": "another", "factor": 0.3, "pct_start": 0.4,
@@ -88,13 +91,27 @@ def test_every_setting_is_in_the_id_or_stands_on_a_short_list(
 ) -> None:
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"weights")
-    before = settings_from({section: values} if section else {})
+    key = f"{section}.{name}" if section else name
+    before = settings_from({section: {**values, **NEEDS.get(key, {})}} if section else {})
     chosen = section_of(before, section)
     changed = type(chosen).model_validate({**dict(chosen), name: another(type(chosen), name, weights)})
     assert changed != chosen
     after = before.model_copy(update={section: changed}) if section else changed
-    key = f"{section}.{name}" if section else name
     assert (id_of(after) == id_of(before)) is (key in OUTSIDE | IN_FINGERPRINT)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "idle"),
+    [
+        ("data", {}, {"split_seed": 3}),
+        ("scheduler", {"name": "one_cycle", "cycle_momentum": False}, {"base_momentum": 0.5}),
+        ("scheduler", {"name": "one_cycle", "cycle_momentum": False}, {"max_momentum": 0.99}),
+    ],
+)
+def test_a_setting_without_effect_names_no_other_run(
+    section: str, values: dict[str, Any], idle: dict[str, Any]
+) -> None:
+    assert id_of(settings_from({section: {**values, **idle}})) == id_of(settings_from({section: values}))
 
 
 def test_every_choice_of_a_section_is_another_run() -> None:

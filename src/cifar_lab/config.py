@@ -41,8 +41,8 @@ class DataOptions(Section):
     noise_std: float = Field(0.0, ge=0, le=1)
     """Standard deviation of Gaussian noise added to training pixels, which run from 0 to 1; 0 is no noise."""
     normalize: Literal["half", "channel", "none"] = "half"
-    """`half`: (pixel − 0.5) / 0.5; `channel`: mean and standard deviation of the training images, a channel;
-    `none`: pixels from 0 to 1."""
+    """`half`: (pixel − 0.5) / 0.5; `channel`: mean and standard deviation of each channel over all training images,
+    those of a validation split too; `none`: pixels from 0 to 1."""
     val_size: int = Field(0, ge=0)
     """Images cut from the training split, the same share of each class, to choose by; 0 is no validation split."""
     split_seed: Seed = 0

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config import CustomModel, Settings
+from cifar_lab.config import CustomModel, OneCycle, Settings
 from cifar_lab.errors import SettingsError, WeightsError
 
 NUMERICS = 1
@@ -20,7 +20,8 @@ DATA_SOURCE_KEYS = frozenset({"dataset", "root", "train_size", "test_size", "dif
 
 
 def recipe(settings: Settings) -> dict[str, Any]:
-    """Everything that can change the numbers but the data set and the seed; values at their default are left out.
+    """Everything that can change the numbers but the data set and the seed; values at their default, or without effect
+    beside the others, are left out.
 
     Files are named by their content: pretrained weights and the source of a model of one's own by SHA-256.
 
@@ -28,12 +29,16 @@ def recipe(settings: Settings) -> dict[str, Any]:
         WeightsError: a weights file that cannot be read.
         SettingsError: a model of one's own whose source is not found.
     """
-    data = settings.data.model_dump(exclude_defaults=True, exclude=set(DATA_SOURCE_KEYS))
     parts: dict[str, Any] = {
-        "data": data,
+        "data": settings.data.model_dump(
+            exclude_defaults=True, exclude={*DATA_SOURCE_KEYS, *_idle_data_keys(settings)}
+        ),
         "model": {"name": settings.model.name, **settings.model.model_dump(exclude_defaults=True)},
         "optimizer": {"name": settings.optimizer.name, **settings.optimizer.model_dump(exclude_defaults=True)},
-        "scheduler": {"name": settings.scheduler.name, **settings.scheduler.model_dump(exclude_defaults=True)},
+        "scheduler": {
+            "name": settings.scheduler.name,
+            **settings.scheduler.model_dump(exclude_defaults=True, exclude=_idle_scheduler_keys(settings)),
+        },
         "loss": {"name": settings.loss.name, **settings.loss.model_dump(exclude_defaults=True)},
         "epochs": settings.epochs,
         "precision": settings.runtime.precision,
@@ -45,6 +50,18 @@ def recipe(settings: Settings) -> dict[str, Any]:
         parts["model"]["weights"] = _sha256(Path(settings.model.weights))
     plain: dict[str, Any] = json.loads(json.dumps(parts))
     return plain
+
+
+def _idle_data_keys(settings: Settings) -> set[str]:
+    """The split's seed decides nothing where no split is cut."""
+    return set() if settings.data.val_size else {"split_seed"}
+
+
+def _idle_scheduler_keys(settings: Settings) -> set[str]:
+    """Bounds of a momentum that is not moved."""
+    scheduler = settings.scheduler
+    still = isinstance(scheduler, OneCycle) and not scheduler.cycle_momentum
+    return {"base_momentum", "max_momentum"} if still else set()
 
 
 def run_id(recipe: dict[str, Any], data_fingerprint: str, seed: int) -> str:
