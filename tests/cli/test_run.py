@@ -89,6 +89,12 @@ def test_seeds(lab: Any, trained: Any, text: str, seeds: list[int]) -> None:
     assert [int(line.split()[2]) for line in done.lines[1:-1]] == seeds
 
 
+def test_seeds_given_twice_are_refused_and_not_the_last_taken(lab: Any) -> None:
+    done = lab("run", "tiny.yaml", "--seeds", "0", "--seeds", "1-2")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "cifar-lab: --seeds: given 2 times; give one list, such as --seeds 0,1-2\n"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

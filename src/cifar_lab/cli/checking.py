@@ -9,7 +9,7 @@ from pathlib import Path
 from cifar_lab.cli.options import collect, seeds_override
 
 
-def describe(path: Path, overrides: Sequence[str], seeds: str | None) -> str:
+def describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str:
     """The file's meaning as text, after all its checks.
 
     Raises:

@@ -23,7 +23,7 @@ Overrides = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. optimizer.lr=0.01. Repeatable.")
 ]
 Seeds = Annotated[
-    str | None, typer.Option("--seeds", metavar="LIST", help="Seeds instead of the files' own: 0,1,2 or 0-4.")
+    list[str], typer.Option("--seeds", metavar="LIST", help="Seeds instead of the files' own, once: 0,1,2 or 0-4.")
 ]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="The results folder.", show_default=True)]
 Force = Annotated[bool, typer.Option("--force", help="Train again what is there already.")]
@@ -36,7 +36,7 @@ Strict = Annotated[bool, typer.Option("--strict", help="End with 1 when a run di
 DEFAULT_RESULTS = Path("results")
 
 
-def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: str | None) -> list[Settings]:
+def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[str]) -> list[Settings]:
     """The settings of each file, changed as the options say; the problems of all files in one error.
 
     Raises:
@@ -66,23 +66,26 @@ def collect(actions: Sequence[Callable[[], T]]) -> list[T]:
     return found
 
 
-def seeds_override(text: str | None) -> list[str]:
+def seeds_override(given: Sequence[str]) -> list[str]:
     """`--seeds 0,1,5-7` as an override of `seeds`; nothing without the option.
 
     Raises:
-        SettingsError: not a list of whole numbers.
+        SettingsError: as `parse_seeds`.
     """
-    return [] if text is None else [f"seeds={parse_seeds(text)}"]
+    return [f"seeds={parse_seeds(given)}"] if given else []
 
 
-def parse_seeds(text: str) -> list[int]:
-    """0,1,5-7 as a list.
+def parse_seeds(given: Sequence[str]) -> list[int]:
+    """0,1,5-7, given once, as a list.
 
     Raises:
-        SettingsError: not a list of whole numbers, a seed twice, or one that is too large.
+        SettingsError: given more than once, not a list of whole numbers, a seed twice, or one that is too large.
     """
     from cifar_lab.config import MAX_SEED
 
+    if len(given) > 1:
+        raise SettingsError(f"--seeds: given {len(given)} times; give one list, such as --seeds {','.join(given)}")
+    (text,) = given
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")

@@ -24,7 +24,7 @@ from cifar_lab.cli.options import (
 def run(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, one an arm.")],
     overrides: Overrides = [],  # noqa: B006
-    seeds: Seeds = None,
+    seeds: Seeds = [],  # noqa: B006
     results: Results = DEFAULT_RESULTS,
     force: Force = False,
     dry_run: DryRun = False,
@@ -64,7 +64,7 @@ def quickstart(
         path = folder / "lab.yaml"
         sheet = load_sheet(path, LabSheet)
         arms = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
-        made = make_runs(load_arms([sheet_file(path, arm) for arm in arms], [], None), results, display=display_here())
+        made = make_runs(load_arms([sheet_file(path, arm) for arm in arms], [], []), results, display=display_here())
         print_arms(made)
         if made.exit_code:
             raise typer.Exit(made.exit_code)

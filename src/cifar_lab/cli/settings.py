@@ -16,7 +16,7 @@ from cifar_lab.cli.options import Overrides, Seeds, collect
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, lab sheets, sweep files.")],
     overrides: Overrides = [],  # noqa: B006
-    seeds: Seeds = None,
+    seeds: Seeds = [],  # noqa: B006
 ) -> None:
     """Check settings files and print what they come to; the problems of all of them in one pass."""
     from cifar_lab.cli.checking import describe

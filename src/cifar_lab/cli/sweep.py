@@ -24,7 +24,7 @@ from cifar_lab.cli.options import (
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The sweep file.")],
     overrides: Overrides = [],  # noqa: B006
-    seeds: Seeds = None,
+    seeds: Seeds = [],  # noqa: B006
     results: Results = DEFAULT_RESULTS,
     force: Force = False,
     dry_run: DryRun = False,
@@ -42,7 +42,7 @@ def sweep(
     from cifar_lab.report.build import draw_sweep
     from cifar_lab.sweep import load_sweep, make_sweep
 
-    loaded = load_sweep(file, overrides, None if seeds is None else parse_seeds(seeds), allow_large=yes)
+    loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if dry_run:
         print_sweep_plan(loaded, results, force)
         return
