@@ -13,8 +13,10 @@ from typing import Any
 
 from cifar_lab.config import MAX_SEED, Settings
 from cifar_lab.config_io import load_settings, load_sheet, sheet_file
+from cifar_lab.config_io.layers import override_layer
+from cifar_lab.config_io.tree import walk
 from cifar_lab.durable import make_folder, write_text
-from cifar_lab.errors import EnvironmentFault, LabError, SettingsError
+from cifar_lab.errors import EnvironmentFault, LabError, Problem, SettingsError
 from cifar_lab.laboratory import Made, make_runs
 from cifar_lab.plan import run_ids_of
 from cifar_lab.progress import Display, count
@@ -23,6 +25,7 @@ from cifar_lab.sheets import Search, SweepSheet
 from cifar_lab.sweep_plan import (
     Expansion,
     Ranked,
+    axis_keys,
     confirm_settings,
     expand,
     pick_winners,
@@ -66,10 +69,11 @@ def load_sweep(
     """Read and expand a sweep file; `overrides` change its base, `seeds` those of the search.
 
     Raises:
-        SettingsError: every problem of the file, its base and its points.
+        SettingsError: every problem of the file, its base and its points; an override of an axis or of seeds.
     """
     sheet = load_sheet(path, SweepSheet)
     base = load_settings(sheet_file(path, sheet.base), overrides)
+    _refuse_idle_overrides(sheet, overrides)
     expansion = expand(sheet, base, str(path), allow_large=allow_large)
     search = sheet.search if seeds is None else _with_seeds(sheet.search, seeds)
     return Sweep(folder_name(path.stem), base, search, expansion)
@@ -107,6 +111,23 @@ def make_sweep(
     )
     write_text(folder.winners, _json(document))
     return SweepOutcome(searched, winners, confirmed)
+
+
+def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
+    """An override of what every point sets would change the control alone, and nobody would see it.
+
+    Raises:
+        SettingsError: an override of an axis, or of seeds.
+    """
+    axes = {key: place for place, key in axis_keys(sheet)}
+    problems = []
+    for key, node in walk(override_layer(overrides).root):
+        if key == "seeds":
+            problems.append(Problem(str(node.at), key, "a sweep has two kinds; give --seeds, or edit search"))
+        elif key in axes:
+            problems.append(Problem(str(node.at), "", f"{key} is an axis of this sweep; edit {axes[key]}"))
+    if problems:
+        raise SettingsError(problems)
 
 
 def _with_seeds(search: Search, seeds: Sequence[int]) -> Search:

@@ -130,6 +130,31 @@ def test_seeds_of_a_search_obey_the_rules_of_the_file(lab: Any, seeds: str, mess
     assert (done.code, done.out, done.err) == (2, "", f"cifar-lab: {message}\n")
 
 
+@pytest.mark.parametrize("command", ["sweep", "check"])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.lr=0.3", "optimizer.lr is an axis of this sweep; edit space"),
+        ("optimizer={lr: 0.3}", "optimizer.lr is an axis of this sweep; edit space"),
+        ("data.flip=true", "data.flip is an axis of this sweep; edit paired[0]"),
+        ("seeds=[3]", "seeds: a sweep has two kinds; give --seeds, or edit search"),
+    ],
+)
+def test_what_every_point_sets_is_not_overridden_in_the_control_alone(
+    lab: Any, command: str, override: str, message: str
+) -> None:
+    write_files(lab)
+    done = lab(command, "grid.yaml", "--set", override)
+    assert (done.code, done.out, done.err) == (2, "", f"cifar-lab: --set {override}: {message}\n")
+
+
+def test_a_check_of_a_sweep_checks_the_seeds_too(lab: Any) -> None:
+    write_files(lab)
+    done = lab("check", "grid.yaml", "--seeds", "101")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("cifar-lab: --seeds: 101 is in search.confirm_seeds;")
+
+
 def test_a_sweep_file_is_no_settings_file_and_the_other_way_round(lab: Any) -> None:
     write_files(lab)
     done = lab("run", "grid.yaml")

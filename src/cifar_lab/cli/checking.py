@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from cifar_lab.cli.options import collect, seeds_override
+from cifar_lab.cli.options import collect, parse_seeds, seeds_override
 
 
 def describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str:
@@ -22,7 +22,7 @@ def describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str:
     if kind == "lab":
         return _describe_lab(path, overrides)
     if kind == "sweep":
-        return _describe_sweep(path, overrides)
+        return _describe_sweep(path, overrides, seeds)
     settings = load_settings(path, [*overrides, *seeds_override(seeds)])
     recipe(settings)
     return f"# {path}: good; resolved:\n{dump_settings(settings)}"
@@ -47,10 +47,10 @@ def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
     return f"# {path}: a lab sheet of {len(questions)} questions and {len(arms)} arms, all good"
 
 
-def _describe_sweep(path: Path, overrides: Sequence[str]) -> str:
+def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] = ()) -> str:
     from cifar_lab.sweep import load_sweep
 
-    sweep = load_sweep(path, overrides, allow_large=True)
+    sweep = load_sweep(path, overrides, parse_seeds(seeds) if seeds else None, allow_large=True)
     return f"# {path}: a sweep of {len(sweep.expansion.points):,} points, all good"
 
 

@@ -1,7 +1,7 @@
 """From a sweep file to its points, and from validation accuracies to the winners. Nothing runs here; no torch."""
 
 from cifar_lab.sweep_plan.points import Expansion, Point, expand, same_numbers
-from cifar_lab.sweep_plan.rules import MAX_POINTS
+from cifar_lab.sweep_plan.rules import MAX_POINTS, axis_keys
 from cifar_lab.sweep_plan.winners import Ranked, confirm_settings, pick_winners, search_settings, winners_document
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Expansion",
     "Point",
     "Ranked",
+    "axis_keys",
     "confirm_settings",
     "expand",
     "pick_winners",

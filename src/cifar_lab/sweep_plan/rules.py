@@ -32,7 +32,7 @@ def sheet_problems(sheet: SweepSheet, *, allow_large: bool) -> list[KeyProblem]:
     ]
 
 
-def _axis_keys(sheet: SweepSheet) -> list[tuple[str, str]]:
+def axis_keys(sheet: SweepSheet) -> list[tuple[str, str]]:
     """Place and dotted key of everything that varies."""
     keys = [("space", key) for key in sheet.space]
     return keys + [(f"paired[{i}]", key) for i, group in enumerate(sheet.paired) for key in group]
@@ -50,7 +50,7 @@ def _unequal_lists(sheet: SweepSheet) -> Iterator[KeyProblem]:
 
 def _repeated_keys(sheet: SweepSheet) -> Iterator[KeyProblem]:
     first: dict[str, str] = {}
-    for place, key in _axis_keys(sheet):
+    for place, key in axis_keys(sheet):
         if key in first:
             yield f"{place}.{key}", f"is in {first[key]} already; state each key once"
         first.setdefault(key, place)
@@ -58,13 +58,13 @@ def _repeated_keys(sheet: SweepSheet) -> Iterator[KeyProblem]:
 
 def _no_axes(sheet: SweepSheet) -> Iterator[KeyProblem]:
     in_arms = [(f"arms.{name}", key) for name, values in sheet.arms.items() for key in values]
-    for place, key in _axis_keys(sheet) + in_arms:
+    for place, key in axis_keys(sheet) + in_arms:
         if key in NO_AXIS:
             yield f"{place}.{key}", NO_AXIS[key]
 
 
 def _unknown_exclusions(sheet: SweepSheet) -> Iterator[KeyProblem]:
-    known = [key for _, key in _axis_keys(sheet)]
+    known = [key for _, key in axis_keys(sheet)]
     for i, partial in enumerate(sheet.exclude):
         if not partial:
             yield f"exclude[{i}]", "an empty entry would take out every point; remove it"
