@@ -25,6 +25,7 @@ from cifar_lab.sweep_plan import (
     search_settings,
     winners_document,
 )
+from cifar_lab.sweep_plan.labels import point_label
 
 BASE = settings_from(
     {
@@ -82,16 +83,16 @@ def test_the_shipped_q8_is_that_space() -> None:
 
 def test_names_say_what_sets_a_point_apart() -> None:
     found = points(space=Q8_SPACE)
-    assert names(found)[0] == "batch 8 · no flip · sgd · no scheduler · lr 0.05"
-    assert names(found)[-1] == "batch 1024 · flip · adam · plateau · lr 0.0005"
+    assert names(found)[0] == "batch 8 · no flip · SGD · no scheduler · lr 0.05"
+    assert names(found)[-1] == "batch 1024 · flip · Adam · plateau · lr 0.0005"
     assert [point.settings.label for point in found.points] == names(found)
 
 
 def test_names_of_other_values() -> None:
     space = {"data.policy": ["none", "randaugment"], "optimizer.name": ["adam"], "optimizer.betas": [[0.8, 0.99]]}
     assert names(points(space=space)) == [
-        "no policy · adam · betas [0.8, 0.99]",
-        "policy randaugment · adam · betas [0.8, 0.99]",
+        "no policy · Adam · betas [0.8, 0.99]",
+        "policy randaugment · Adam · betas [0.8, 0.99]",
     ]
     assert names(points(space={"epochs": [3], "data.noise_std": [1e-05]})) == ["epochs 3 · noise_std 1e-05"]
 
@@ -211,10 +212,27 @@ def test_points_do_not_depend_on_seeds_label_or_runtime_of_the_base() -> None:
 def test_a_base_that_is_itself_a_point_is_found_again() -> None:
     found = points(space=Q8_SPACE)
     same = [point.name for point in found.points if same_numbers(point.settings, BASE)]
-    assert same == ["batch 64 · no flip · sgd · no scheduler · lr 0.001"]
+    assert same == ["batch 64 · no flip · SGD · no scheduler · lr 0.001"]
     search = Search()
     (point,) = [point for point in found.points if point.name == same[0]]
     assert recipe(confirm_settings(point.settings, search)) == recipe(confirm_settings(BASE, search))
+
+
+@pytest.mark.parametrize(
+    ("values", "label"),
+    [
+        (
+            {"optimizer.name": "adam", "optimizer.lr": 5e-4, "data.batch_size": 64, "data.flip": True},
+            "Adam · lr 0.0005 · batch 64 · flip",
+        ),
+        ({"data.flip": False, "scheduler.name": "none", "optimizer.name": "sgd"}, "no flip · no scheduler · SGD"),
+        ({"model.name": "Net1", "scheduler.name": "one_cycle", "epochs": 20}, "Net1 · one-cycle · epochs 20"),
+        ({"data.dataset": "cifar100", "optimizer.nesterov": False}, "cifar100 · no nesterov"),
+        ({}, ""),
+    ],
+)
+def test_a_label_says_what_a_point_sets(values: dict[str, Any], label: str) -> None:
+    assert point_label(values) == label
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------

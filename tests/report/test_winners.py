@@ -11,7 +11,7 @@ from cifar_lab.config import SGD, Settings
 from cifar_lab.errors import DataError
 from cifar_lab.identity import recipe
 from cifar_lab.records import Record
-from cifar_lab.report.winners import point_label, read_winners, winner_rows, winners_path
+from cifar_lab.report.winners import read_winners, winner_rows, winners_path
 
 MakeRecord = Callable[..., Record]
 
@@ -39,29 +39,6 @@ def write_winners(results: Path, name: str, settings: list[Settings], control: S
     path.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize(
-    ("values", "label"),
-    [
-        (
-            {"data.batch_size": 64, "data.flip": True, "optimizer.name": "adam", "optimizer.lr": 0.001},
-            "Adam · lr 0.001 · batch 64 · flip",
-        ),
-        (
-            {"scheduler.name": "plateau", "optimizer.name": "sgd", "data.flip": False, "optimizer.lr": 5e-4},
-            "SGD · lr 0.0005 · plateau",
-        ),
-        ({"scheduler.name": "none", "epochs": 20, "optimizer.momentum": 0.5}, "20 epochs · momentum 0.5"),
-        (
-            {"optimizer.nesterov": False, "model.name": "Net1", "scheduler.name": "one_cycle"},
-            "Net1 · one-cycle · no nesterov",
-        ),
-        ({}, ""),
-    ],
-)
-def test_label_says_what_the_point_sets(values: dict[str, Any], label: str) -> None:
-    assert point_label(values) == label
-
-
 def test_rows_are_the_control_and_the_top_five_by_rank(tmp_path: Path, make_record: MakeRecord) -> None:
     points = [Settings(optimizer=SGD(lr=lr)) for lr in (0.05, 0.02, 0.01, 0.005, 0.002, 0.0005)]
     write_winners(tmp_path, "grid", points, Settings())
@@ -76,7 +53,7 @@ def test_rows_are_the_control_and_the_top_five_by_rank(tmp_path: Path, make_reco
     assert found is not None
     rows = winner_rows(found, records, "cifar-lab sweep grid.yaml")
     assert [row.label for row in rows] == [
-        "baseline", "lr 0.05 · flip", "lr 0.02", "lr 0.01", "lr 0.005", "lr 0.002",
+        "baseline", "point 1", "point 2", "point 3", "point 4", "point 5",
     ]  # fmt: skip
     assert rows[0].is_control
     assert rows[0].values == ((100, 0.50),)

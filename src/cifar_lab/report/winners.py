@@ -1,8 +1,8 @@
-"""What a sweep found: winners.json to rows, control first, with labels made of what was chosen."""
+"""What a sweep found: winners.json to rows, control first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,6 @@ from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
 
 SHOWN = 5
 """Winners on the chart, by their rank in the search."""
-
-_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "one_cycle": "one-cycle"}
-_ORDER = (
-    "model.name", "optimizer.name", "optimizer.lr", "data.batch_size", "data.flip", "scheduler.name",
-)  # fmt: skip
 
 
 class _File(BaseModel):
@@ -39,6 +34,7 @@ class Winner(_File):
 
     rank: int
     label: str
+    """The point's name in the sweep."""
     recipe: dict[str, Any]
     """Recipe of the confirming runs."""
     values: dict[str, Any] = Field(default_factory=dict)
@@ -97,28 +93,7 @@ def winner_rows(found: Winners, records: Sequence[Record], command: str = "") ->
         return replace(made, val_mean=val_accuracy)
 
     control = found.control
-    labels = [point_label(winner.values) or winner.label for winner in found.top]
-    if len(set(labels)) < len(labels):
-        labels = [winner.label for winner in found.top]
     return [
         row(control.label, control.recipe, control.val_accuracy, True),
-        *(row(label, w.recipe, w.val_accuracy, False) for label, w in zip(labels, found.top, strict=True)),
+        *(row(winner.label, winner.recipe, winner.val_accuracy, False) for winner in found.top),
     ]
-
-
-def point_label(values: Mapping[str, Any]) -> str:
-    """What a point sets, in few words: `Adam · lr 0.001 · batch 64 · flip`. Empty where it sets nothing."""
-    keys = [key for key in _ORDER if key in values] + sorted(key for key in values if key not in _ORDER)
-    return " · ".join(words for key in keys if (words := _words(key, values[key])))
-
-
-def _words(key: str, value: Any) -> str:
-    if key.endswith(".name"):
-        return "" if value == "none" else _NAMES.get(str(value), str(value))
-    last = key.rpartition(".")[2]
-    if isinstance(value, bool):
-        return last if value else ("" if key == "data.flip" else f"no {last}")
-    number = f"{value:g}" if isinstance(value, float) else str(value)
-    if key == "epochs":
-        return f"{number} epochs"
-    return f"{ {'batch_size': 'batch'}.get(last, last) } {number}"

@@ -14,6 +14,7 @@ from cifar_lab.config_io import with_values
 from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
 from cifar_lab.sheets import SweepSheet
+from cifar_lab.sweep_plan.labels import dotted, point_label
 from cifar_lab.sweep_plan.rules import KeyProblem, sheet_problems
 
 SHOWN_PROBLEMS = 10
@@ -99,7 +100,7 @@ def _after_exclusions(
     hits = [[_agrees(values, partial) for partial in exclude] for values in combinations]
     idle = [i for i in range(len(exclude)) if not any(row[i] for row in hits)]
     message = "agrees with no point; check its values against space and paired"
-    _raise_any(where, [(f"exclude[{i}]", f"{_dotted(exclude[i])} {message}") for i in idle])
+    _raise_any(where, [(f"exclude[{i}]", f"{dotted(exclude[i])} {message}") for i in idle])
     return [values for values, row in zip(combinations, hits, strict=True) if not any(row)]
 
 
@@ -122,7 +123,7 @@ def _build(candidates: Sequence[tuple[str, dict[str, Any]]], base: Settings, whe
     points = []
     found: dict[tuple[str, str], list[str]] = {}
     for given, values in candidates:
-        name = given or " · ".join(_words(key, value) for key, value in values.items())
+        name = given or point_label(values)
         try:
             points.append(Point(name, values, with_values(base, values, where=where)))
         except SettingsError as error:
@@ -161,31 +162,10 @@ def _with_unique_names(points: Sequence[Point]) -> tuple[Point, ...]:
     count = Counter(point.name for point in points)
     named = []
     for point in points:
-        name = point.name if count[point.name] == 1 else _dotted(point.values)
+        name = point.name if count[point.name] == 1 else dotted(point.values)
         label = name if len(name) <= MAX_LABEL else name[: MAX_LABEL - 1] + "…"
         named.append(Point(name, point.values, point.settings.model_copy(update={"label": label})))
     return tuple(named)
-
-
-def _words(key: str, value: Any) -> str:
-    """`optimizer.name: adam` → adam, `data.flip: false` → no flip, `data.batch_size: 64` → batch 64."""
-    section, _, last = key.rpartition(".")
-    what = {"batch_size": "batch", "name": section, "dataset": section}.get(last, last)
-    if value is False or value == "none":
-        return f"no {what}"
-    if value is True:
-        return what
-    if last in ("name", "dataset"):
-        return str(value)
-    return f"{what} {_text(value)}"
-
-
-def _dotted(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {_text(value)}" for key, value in values.items())
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _raise_any(where: str, problems: Sequence[KeyProblem]) -> None:
