@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_lab import data
 from cifar_lab.config import CustomModel, ResNet18, Settings
+from cifar_lab.data import Prepared
 from cifar_lab.durable import make_folder
 from cifar_lab.engines import here
 from cifar_lab.engines.here import Outcome
@@ -52,6 +52,8 @@ def make_runs(
     force: bool = False,
     workers: int | None = None,
     display: Display | None = None,
+    images: Prepared | None = None,
+    on_plan: Callable[[], object] | None = None,
 ) -> Made:
     """Train every arm over its seeds, as far as the runs are not there already, and read their records.
 
@@ -62,25 +64,28 @@ def make_runs(
         force: discard what is there and train again.
         workers: processes side by side; None takes a process a core, or a few where there is a GPU.
         display: who is told how it goes; None is nobody.
+        images: what the command has found of its images so far; more is added.
+        on_plan: called when all arms have been accepted and their images are there, before anything is trained.
 
     Raises:
         SettingsError, DataError, EnvironmentFault: before anything is trained.
         Interrupted: a signal ended it; what was done is kept.
     """
-    display = display or Silent()
+    display, images = display or Silent(), images or Prepared()
     check_devices(arms)
     for settings in arms:
         recipe(settings)  # finds a file of weights or source that is not there, before anything is downloaded
     outcomes: list[Outcome] = []
     try:
         for settings in arms:
-            if data.known(settings.data) is None:
-                data.prepare(settings.data, display.preparing)
-        planned = plan_runs(arms, results, read_test=read_test, force=force)
+            images.prepare(settings.data, display.preparing)
+        planned = plan_runs(arms, results, images, read_test=read_test, force=force)
         to_do = [run.job for run in planned if run.state != "done"]
+        if on_plan is not None:
+            on_plan()
         display.begin(planned)
         if to_do:
-            _preflight([job.settings for job in to_do])
+            _preflight([job.settings for job in to_do], images)
             make_folder(results)
             outcomes = here.execute(to_do, workers or default_workers(arms), display.event)
     finally:
@@ -98,9 +103,10 @@ def preview_runs(
     arms: Sequence[Settings], results: Path, *, read_test: bool = True, force: bool = False
 ) -> list[PlannedRun] | None:
     """The plan without making anything; None where data has not been prepared yet, so that ids are not known."""
-    if any(data.known(settings.data) is None for settings in arms):
+    images = Prepared()
+    if any(images.known(settings.data) is None for settings in arms):
         return None
-    return plan_runs(arms, results, read_test=read_test, force=force)
+    return plan_runs(arms, results, images, read_test=read_test, force=force)
 
 
 def default_workers(arms: Sequence[Settings]) -> int:
@@ -121,14 +127,14 @@ def check_devices(arms: Sequence[Settings]) -> None:
         choose_device("cuda")
 
 
-def _preflight(arms: Sequence[Settings]) -> None:
+def _preflight(arms: Sequence[Settings], images: Prepared) -> None:
     """Build, in a worker, each model that can fail to build: a model or weights of one's own, downloaded weights.
 
     Raises:
         SettingsError, WeightsError: it does not build, or its weights do not fit.
     """
     doubtful = {
-        settings.model.model_dump_json(): (settings, len(data.prepare(settings.data).classes))
+        settings.model.model_dump_json(): (settings, len(images.prepare(settings.data).classes))
         for settings in arms
         if isinstance(settings.model, CustomModel)
         or settings.model.weights

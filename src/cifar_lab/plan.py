@@ -54,20 +54,27 @@ class PlannedRun:
 
 
 def plan_runs(
-    arms: Iterable[Settings], results: Path, *, read_test: bool = True, force: bool = False
+    arms: Iterable[Settings],
+    results: Path,
+    images: data.Prepared | None = None,
+    *,
+    read_test: bool = True,
+    force: bool = False,
 ) -> list[PlannedRun]:
     """One planned run for each arm and seed, in order; a run that two arms share stands once.
 
-    The data of every arm must have been prepared.
+    Args:
+        images: what the command has found of its images; None looks at each source anew.
 
     Raises:
         SettingsError: an arm does not fit its data; all of them in one message.
         DataError: a record is of a newer version of cifar-lab.
     """
+    images = images or data.Prepared()
     planned: dict[str, PlannedRun] = {}
     problems: list[Problem] = []
     for settings in arms:
-        info = data.prepare(settings.data)
+        info = images.prepare(settings.data)
         try:
             check_fits(settings, info)
         except SettingsError as error:
@@ -84,9 +91,9 @@ def plan_runs(
     return share_threads(list(planned.values()))
 
 
-def run_ids_of(settings: Settings) -> list[str]:
-    """The id of each seed's run of an arm whose data has been prepared, in the order of its seeds."""
-    parts, fingerprint = recipe(settings), data.prepare(settings.data).fingerprint
+def run_ids_of(settings: Settings, images: data.Prepared | None = None) -> list[str]:
+    """The id of each seed's run of an arm, in the order of its seeds; `images` as in `plan_runs`."""
+    parts, fingerprint = recipe(settings), (images or data.Prepared()).prepare(settings.data).fingerprint
     return [run_id(parts, fingerprint, seed) for seed in settings.seeds]
 
 
