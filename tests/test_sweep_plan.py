@@ -18,6 +18,7 @@ from cifar_lab.sheets import Search, SweepSheet
 from cifar_lab.sweep_plan import (
     Expansion,
     Point,
+    SearchRuns,
     confirm_settings,
     expand,
     pick_winners,
@@ -354,7 +355,7 @@ def some_points(count: int) -> tuple[Point, ...]:
 
 def ranking(
     accuracies: Mapping[str, list[float | None]], top: int = 10, count: int = 5
-) -> list[tuple[int, str, float | None, int]]:
+) -> list[tuple[int, str, float, int]]:
     ranked = pick_winners(some_points(count), accuracies, top)
     return [(r.rank, r.point.name, r.val_accuracy, r.seeds_searched) for r in ranked]
 
@@ -380,7 +381,7 @@ def test_ties_keep_the_order_of_the_sweep() -> None:
         assert [name for _, name, _, _ in found] == ["epochs 2", "epochs 3", "epochs 4", "epochs 1"]
 
 
-def test_diverged_runs_come_last_and_are_in_no_mean() -> None:
+def test_diverged_runs_come_last_and_a_point_without_a_finite_result_is_no_winner() -> None:
     found = ranking({
         "epochs 1": [None, None], "epochs 2": [0.9, None], "epochs 3": [0.2, 0.2], "epochs 4": [0.0, 0.0],
         "epochs 5": [None, 0.95],
@@ -390,8 +391,8 @@ def test_diverged_runs_come_last_and_are_in_no_mean() -> None:
         (2, "epochs 4", 0.0, 2),
         (3, "epochs 5", 0.95, 2),
         (4, "epochs 2", 0.9, 2),
-        (5, "epochs 1", None, 2),
     ]
+    assert ranking({"epochs 1": [None], "epochs 2": [None, None]}) == []
 
 
 def test_a_point_that_was_not_tried_is_not_ranked() -> None:
@@ -403,10 +404,11 @@ def test_the_document_is_what_the_report_reads() -> None:
     found = points(space={"data.batch_size": [32, 64, 128]})
     accuracies: dict[str, list[float | None]] = {"batch 32": [0.6], "batch 64": [0.5], "batch 128": [None]}
     ranked = pick_winners(found.points, accuracies, search.top)
-    document = winners_document("q8_grid", len(found.points), BASE, 0.5, ranked, search)
+    document = winners_document("q8_grid", 3, SearchRuns(3, 0, 1), BASE, 0.5, ranked, search)
     assert document == {
         "sweep": "q8_grid",
         "points": 3,
+        "runs": {"searched": 3, "failed": 0, "diverged": 1},
         "control": {"label": "Baseline", "recipe": recipe(BASE), "val_accuracy": 0.5},
         "winners": [
             {

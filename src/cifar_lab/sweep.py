@@ -25,6 +25,7 @@ from cifar_lab.sheets import Search, SweepSheet
 from cifar_lab.sweep_plan import (
     Expansion,
     Ranked,
+    SearchRuns,
     axis_keys,
     confirm_settings,
     expand,
@@ -49,8 +50,8 @@ class Sweep:
         return [search_settings(point.settings, self.search) for point in self.expansion.points]
 
     def confirm_arms(self, winners: Sequence[Ranked]) -> list[Settings]:
-        """The base and the winners with fresh seeds; a point that only diverged is no winner."""
-        chosen = [winner.point.settings for winner in winners if winner.val_accuracy is not None]
+        """The base and the winners with fresh seeds."""
+        chosen = [winner.point.settings for winner in winners]
         return [confirm_settings(settings, self.search) for settings in (self.base, *chosen)]
 
 
@@ -61,6 +62,11 @@ class SweepOutcome:
     searched: Made
     winners: Sequence[Ranked]
     confirmed: Made
+
+    @property
+    def runs(self) -> SearchRuns:
+        """How the runs of the search ended."""
+        return _count_runs(self.searched)
 
 
 def load_sweep(
@@ -107,7 +113,13 @@ def make_sweep(
     base = next((point.name for point in sweep.expansion.points if same_numbers(point.settings, sweep.base)), None)
     finite = [value for value in accuracies.get(base or "", ()) if value is not None]
     document = winners_document(
-        sweep.name, len(sweep.expansion.points), sweep.base, fmean(finite) if finite else None, winners, sweep.search
+        sweep.name,
+        len(sweep.expansion.points),
+        _count_runs(searched),
+        sweep.base,
+        fmean(finite) if finite else None,
+        winners,
+        sweep.search,
     )
     write_text(folder.winners, _json(document))
     return SweepOutcome(searched, winners, confirmed)
@@ -169,6 +181,14 @@ def _refuse_half_a_search(searched: Made) -> None:
             f"{len(failed)} of {count(len(searched.planned), 'run')} of the search failed, so no winner is picked: "
             f"{(by_machine or failed)[0].reason}"
         )
+
+
+def _count_runs(searched: Made) -> SearchRuns:
+    return SearchRuns(
+        searched=len(searched.planned),
+        failed=len(searched.planned) - len(searched.records),
+        diverged=sum(record.status == "diverged" for record in searched.records),
+    )
 
 
 def _val_accuracies(searched: Made, run_ids: Mapping[str, Sequence[str]]) -> dict[str, list[float | None]]:

@@ -187,6 +187,19 @@ def test_a_search_that_the_machine_cut_short_picks_no_winner(swept: tuple[Any, A
     assert not (lab.results / "sweeps" / "grid" / "winners.json").exists()
 
 
+def test_a_point_that_diverged_is_counted_and_never_a_winner(lab: Any) -> None:
+    lab.write(
+        "wild.yaml",
+        "base: tiny.yaml\nsearch: {top: 2, confirm_seeds: [100], val_size: 50}\nspace: {optimizer.lr: [1.0e+30, 0.03]}\n",
+    )
+    done = lab("sweep", "wild.yaml", "--workers", "1")
+    assert (done.code, done.err) == (0, "")
+    assert "search: 2 runs, 0 failed, 1 diverged" in done.lines
+    winners = json.loads((lab.results / "sweeps" / "wild" / "winners.json").read_text())
+    assert winners["runs"] == {"searched": 2, "failed": 0, "diverged": 1}
+    assert [winner["label"] for winner in winners["winners"]] == ["lr 0.03"]
+
+
 # --- report ---
 
 

@@ -123,20 +123,33 @@ def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord
     with pytest.raises(DataError, match="run the sweep to its end first"):
         draw_sweep(tmp_path, "q8_grid")
     winner = {
-        "rank": 1, "label": "w", "recipe": recipe(ADAM), "values": {"optimizer.name": "adam"}, "val_accuracy": 0.6,
+        "rank": 1, "label": "Adam", "recipe": recipe(ADAM), "values": {"optimizer.name": "adam"}, "val_accuracy": 0.6,
         "seeds_searched": 1,
     }  # fmt: skip
     control = {"label": "baseline", "recipe": recipe(Settings()), "val_accuracy": None}
     path = winners_path(tmp_path, "q8_grid")
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"sweep": "q8_grid", "points": 320, "control": control, "winners": [winner]}))
+    path.write_text(
+        json.dumps(
+            {
+                "sweep": "q8_grid",
+                "points": 320,
+                "runs": {"searched": 320, "failed": 1, "diverged": 12},
+                "control": control,
+                "winners": [winner],
+            }
+        )
+    )
     save_records(tmp_path, make_record(0.5, 100), make_record(0.62, 100, ADAM))
     chart = draw_sweep(tmp_path, "q8_grid")
     assert chart == tmp_path / "q8_grid.png"
     assert chart.read_bytes().startswith(b"\x89PNG\r\n")
     report = build_report(CONFIGS / "lab.yaml", tmp_path)
     assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 1); Adam 62.0 % (n = 1)" in report.lines
-    assert "320 points were searched" in report.page.read_text(encoding="utf-8")
+    assert (
+        "320 points were searched in 320 runs (1 failed, 12 diverged), judged by validation accuracy; the control and "
+        "the best 1 were then trained again with fresh seeds and tested once."
+    ) in report.page.read_text(encoding="utf-8")
 
 
 def test_commands_lead_to_the_images_that_the_runs_were_made_on(

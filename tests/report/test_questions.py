@@ -121,7 +121,8 @@ def test_every_wrong_file_is_told_at_once(sheet: Path) -> None:
     assert [problem.key for problem in refused.value.problems] == ["epohcs", "seeds"]
 
 
-def test_a_sweep_without_winners_says_how_to_get_them(sheet: Path) -> None:
+def test_a_sweep_without_winners_says_how_to_get_them(sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sheet.parent)
     (sheet.parent / "grid.yaml").write_text("base: baseline.yaml\nspace: {optimizer.lr: [0.1, 0.2]}\n")
     sheet.write_text(
         "title: A lab\ncontrol: baseline.yaml\nquestions:\n  q8: {title: 'Best?', sweep: grid.yaml, chart: q8.png}\n"

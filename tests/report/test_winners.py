@@ -21,6 +21,7 @@ def write_winners(results: Path, name: str, settings: list[Settings], control: S
     content: dict[str, Any] = {
         "sweep": name,
         "points": 320,
+        "runs": {"searched": 320, "failed": 1, "diverged": 12},
         "control": {"label": "baseline", "recipe": recipe(control), "val_accuracy": 0.48},
         "winners": [
             {

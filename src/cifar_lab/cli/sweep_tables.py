@@ -37,20 +37,20 @@ def print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     """The winners by validation accuracy, then what the test split says of them."""
     out = console()
     out.print("\nbest by validation accuracy:")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("rank", justify="right")
-    table.add_column("point")
-    table.add_column("validation", justify="right")
-    for winner in outcome.winners:
-        accuracy = "diverged" if winner.val_accuracy is None else f"{winner.val_accuracy:.4f}"
-        table.add_row(str(winner.rank), safe(winner.point.name), accuracy)
-    out.print(table)
-    diverged = sum(record.status == "diverged" for record in outcome.searched.records)
-    if diverged:
-        out.print(f"{diverged} of {len(outcome.searched.planned)} runs of the search diverged")
+    if outcome.winners:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("rank", justify="right")
+        table.add_column("point")
+        table.add_column("validation", justify="right")
+        for winner in outcome.winners:
+            table.add_row(str(winner.rank), safe(winner.point.name), f"{winner.val_accuracy:.4f}")
+        out.print(table)
+    else:
+        out.print("no point ended with finite numbers, so there is no winner")
+    runs = outcome.runs
+    out.print(f"search: {count(runs.searched, 'run')}, {runs.failed} failed, {runs.diverged} diverged")
     failed = [each for each in outcome.searched.outcomes if each.status == "failed"]
     if failed:
-        reason = safe(failed[0].reason or "")
-        out.print(f"{len(failed)} of {len(outcome.searched.planned)} runs of the search failed, the first: {reason}")
+        out.print(f"the first that failed: {safe(failed[0].job.name)}: {safe(failed[0].reason or '')}")
     out.print("\ntrained again with fresh seeds, then tested:")
     print_arms(outcome.confirmed)

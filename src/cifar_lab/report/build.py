@@ -80,7 +80,8 @@ def draw_sweep(results: Path, name: str) -> Path:
     data = choose_data(data_sets(records), None)
     records = [record for record in records if data and record.data.fingerprint == data.fingerprint]
     rows = winner_rows(found, records)
-    title = f"{name}: the best {len(rows) - 1} of {found.points:,} points, and the control"
+    best = f"the best {len(rows) - 1}" if len(rows) > 1 else "no winner"
+    title = f"{name}: {best} of {found.points:,} points, and the control"
     path = results / f"{name}.png"
     write_bytes(path, png(draw_accuracy(title, rows, data)))
     return path

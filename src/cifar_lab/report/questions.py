@@ -14,7 +14,7 @@ from cifar_lab.config_io import load_settings, load_sheet
 from cifar_lab.errors import LabError, Problem, SettingsError
 from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
 from cifar_lab.records import Record
-from cifar_lab.report.datachoice import DataSet, choose_data, data_sets
+from cifar_lab.report.datachoice import DataSet, choose_data, count_runs, data_sets
 from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.report.winners import Winners, read_winners, winner_rows
 from cifar_lab.results import read_records
@@ -200,13 +200,20 @@ def _winners(
         row = _row(control, by_recipe(records), is_control=True)
         return Answer(name, question, (row,), to_sweep=command)
     rows = winner_rows(found, records, command)
-    notes = [
-        f"{found.points} points were searched, judged by validation accuracy; the control and the best "
-        f"{len(rows) - 1} were then trained again with fresh seeds and tested once."
-    ]
+    notes = [_search_words(found, len(rows) - 1)]
     notes += [
         f"{row.label} has the same settings as the control: the two rows are the same runs."
         for row, winner in zip(rows[1:], found.top, strict=True)
         if winner.recipe == found.control.recipe
     ]
     return Answer(name, question, tuple(rows), tuple(notes), found)
+
+
+def _search_words(found: Winners, shown: int) -> str:
+    """How the search went, so that a reader can weigh the winners."""
+    runs = found.runs
+    best = f"the control and the best {shown} were" if shown else "no point ended with finite numbers; the control was"
+    return (
+        f"{found.points:,} points were searched in {count_runs(runs.searched)} ({runs.failed} failed, {runs.diverged} "
+        f"diverged), judged by validation accuracy; {best} then trained again with fresh seeds and tested once."
+    )

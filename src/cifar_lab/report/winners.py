@@ -42,12 +42,21 @@ class Winner(_File):
     val_accuracy: float | None = None
 
 
+class SearchRuns(_File):
+    """How the runs of the search ended."""
+
+    searched: int
+    failed: int
+    diverged: int
+
+
 class Winners(_File):
     """The outcome of a sweep's search."""
 
     sweep: str
     points: int
     """Points that were tried."""
+    runs: SearchRuns
     control: SweepControl
     winners: tuple[Winner, ...]
 

@@ -2,13 +2,21 @@
 
 from cifar_lab.sweep_plan.points import Expansion, Point, expand, same_numbers
 from cifar_lab.sweep_plan.rules import MAX_POINTS, axis_keys
-from cifar_lab.sweep_plan.winners import Ranked, confirm_settings, pick_winners, search_settings, winners_document
+from cifar_lab.sweep_plan.winners import (
+    Ranked,
+    SearchRuns,
+    confirm_settings,
+    pick_winners,
+    search_settings,
+    winners_document,
+)
 
 __all__ = [
     "MAX_POINTS",
     "Expansion",
     "Point",
     "Ranked",
+    "SearchRuns",
     "axis_keys",
     "confirm_settings",
     "expand",

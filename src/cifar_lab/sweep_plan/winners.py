@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -15,14 +15,26 @@ from cifar_lab.sweep_plan.points import Point
 
 
 @dataclass(frozen=True)
+class SearchRuns:
+    """How the runs of a search ended."""
+
+    searched: int
+    """Runs that the search asks for."""
+    failed: int
+    """Runs without a record."""
+    diverged: int
+    """Runs whose loss stopped to be finite."""
+
+
+@dataclass(frozen=True)
 class Ranked:
     """A point and how it did in the search."""
 
     rank: int
     """1 is best."""
     point: Point
-    val_accuracy: float | None
-    """Mean over the seeds that did not diverge, 0 to 1; None where all did."""
+    val_accuracy: float
+    """Mean over the seeds that did not diverge, 0 to 1."""
     seeds_searched: int
     """Seeds tried, those that diverged among them."""
 
@@ -54,8 +66,8 @@ def pick_winners(
 ) -> tuple[Ranked, ...]:
     """The `top` best points, by mean validation accuracy.
 
-    Points of which no seed diverged come first, then those of which some did, then those of which all did. Equal
-    points keep their order. Points without a result are left out.
+    Points of which no seed diverged come first, then those of which some did. Equal points keep their order. Points
+    without a finite result are left out.
 
     Args:
         points: in the order of the sweep.
@@ -66,9 +78,9 @@ def pick_winners(
     for order, point in enumerate(points):
         numbers = val_accuracies.get(point.name, ())
         finite = [number for number in numbers if number is not None]
-        if numbers:
-            mean = fmean(finite) if finite else None
-            key = (not finite, len(finite) < len(numbers), -(mean or 0.0), order)
+        if finite:
+            mean = fmean(finite)
+            key = (len(finite) < len(numbers), -mean, order)
             tried.append((key, Ranked(0, point, mean, len(numbers))))
     tried.sort(key=lambda pair: pair[0])
     return tuple(replace(ranked, rank=rank) for rank, (_, ranked) in enumerate(tried[:top], start=1))
@@ -77,6 +89,7 @@ def pick_winners(
 def winners_document(
     sweep: str,
     points: int,
+    runs: SearchRuns,
     base: Settings,
     base_val_accuracy: float | None,
     winners: Sequence[Ranked],
@@ -87,6 +100,7 @@ def winners_document(
     Args:
         sweep: name of the sweep.
         points: number of points that were tried.
+        runs: how the runs of the search ended.
         base: settings of the control; with the confirming seeds it is trained beside the winners.
         base_val_accuracy: mean validation accuracy of the base in the search, if it was tried.
         winners: best first.
@@ -95,6 +109,7 @@ def winners_document(
     return {
         "sweep": sweep,
         "points": points,
+        "runs": asdict(runs),
         "control": {
             "label": base.label,
             "recipe": recipe(confirm_settings(base, search)),
