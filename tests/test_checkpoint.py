@@ -156,7 +156,17 @@ def test_a_pickle_bomb_does_not_run_even_with_a_right_checksum(path: Path, tmp_p
 
 def seal(path: Path, payload: bytes) -> None:
     """Write `payload` with the head that makes its checksum hold."""
-    path.write_bytes(checkpoint.MAGIC + hashlib.sha256(payload).digest() + payload)
+    digest = hashlib.sha256(path.parent.name.encode() + payload).digest()
+    path.write_bytes(checkpoint.MAGIC + digest + payload)
+
+
+def test_the_checkpoint_of_another_run_is_not_loaded(path: Path, tmp_path: Path) -> None:
+    checkpoint.save(path, STATE)
+    other = tmp_path / "another run" / path.name
+    other.parent.mkdir()
+    other.write_bytes(path.read_bytes())
+    with pytest.raises(DamagedCheckpointError, match=r"^checkpoint\.bin is damaged$"):
+        checkpoint.load(other)
 
 
 def test_damage_is_set_aside_with_a_note_and_the_one_before_is_taken(path: Path) -> None:

@@ -66,7 +66,7 @@ def test_images_that_changed_after_the_plan_are_refused(tmp_path: Path) -> None:
 def test_a_source_that_changed_after_the_plan_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "flat.py"
     source.write_text(MODEL)
-    values = {"dataset": "synthetic", "train_size": 40, "test_size": 20}
+    values = {"dataset": "synthetic", "train_size": 40, "test_size": 20, "batch_size": 8}
     model = {"name": f"{source}:Flat"}
     settings = settings_from({"data": values, "model": model, "epochs": 1, "seeds": [0], "runtime": {"device": "cpu"}})
     job = planned(settings, tmp_path / "results")

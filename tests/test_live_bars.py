@@ -43,7 +43,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 def planned(count: int, label: str = "Adam") -> list[PlannedRun]:
     settings = Settings(label=label, epochs=2)
     return [
-        PlannedRun(Job(settings, seed, str(seed), {}, "", Path("results"), True), "missing", None) for seed in range(count)
+        PlannedRun(Job(settings, seed, str(seed), {}, "", Path("results"), True), "missing", None)
+        for seed in range(count)
     ]
 
 

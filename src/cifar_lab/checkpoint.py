@@ -33,7 +33,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
     if path.exists():
         with disk_errors(path):
             path.replace(previous(path))
-    write_bytes(path, MAGIC + hashlib.sha256(payload).digest() + payload)
+    write_bytes(path, MAGIC + _digest(path, payload) + payload)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def load(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     start = len(MAGIC) + _DIGEST_SIZE
     payload = content[start:]
-    if not content.startswith(MAGIC) or hashlib.sha256(payload).digest() != content[len(MAGIC) : start]:
+    if not content.startswith(MAGIC) or _digest(path, payload) != content[len(MAGIC) : start]:
         raise DamagedCheckpointError(f"{path.name} is damaged")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
@@ -83,3 +83,8 @@ def remove(path: Path) -> None:
 def previous(path: Path) -> Path:
     """Where the checkpoint before the last one lies."""
     return path.with_name(path.name + ".previous")
+
+
+def _digest(path: Path, payload: bytes) -> bytes:
+    """SHA-256 over the run's id, which names the folder, and the payload: another run's checkpoint is damage too."""
+    return hashlib.sha256(path.parent.name.encode() + payload).digest()

@@ -31,3 +31,12 @@ def environment(execution: Execution) -> Environment:
         git_commit=commit,
         git_dirty=dirty,
     )
+
+
+def changes(before: Environment, now: Environment, epochs: int) -> list[str]:
+    """A note on what a resumed run's first epochs were executed with, where that could show in its numbers."""
+    names = ("cifar_lab", "torch", "numpy", "device", "device_name", "platform", "git_commit", "git_dirty")
+    differing = [name for name in names if getattr(before, name) != getattr(now, name)]
+    if not differing:
+        return []
+    return [f"epochs 1 to {epochs} ran with {', '.join(f'{name} {getattr(before, name)}' for name in differing)}"]

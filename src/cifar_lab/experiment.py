@@ -9,14 +9,14 @@ from cifar_lab.assembly import build_cohort, load_training_data
 from cifar_lab.config_io import dump_settings
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.durable import make_folder, write_text
-from cifar_lab.environment import environment
+from cifar_lab.environment import changes, environment
 from cifar_lab.errors import SettingsError
 from cifar_lab.evaluate import predict, score
 from cifar_lab.final_test import add_test, missing_reason, read_test_split, save_weights
 from cifar_lab.identity import recipe
 from cifar_lab.machine import utc_now
 from cifar_lab.plan import Job
-from cifar_lab.records import EpochMetrics, Record, SplitScore
+from cifar_lab.records import Environment, EpochMetrics, Record, SplitScore
 from cifar_lab.results import RunFolder
 from cifar_lab.run_watcher import RunWatcher, Tell
 from cifar_lab.runtime import prepare_execution
@@ -38,8 +38,6 @@ def make_run(job: Job, tell: Tell, should_stop: Callable[[], bool]) -> Record:
     folder = RunFolder(job.results, job.run_id)
     make_folder(folder.path)
     with folder.lock():
-        if job.force:
-            folder.discard()
         damage = folder.set_aside_damaged_record()
         record = folder.read_record()
         if record is None:
@@ -56,19 +54,21 @@ def _train_and_record(
     write_text(folder.settings, dump_settings(settings.model_copy(update={"seeds": (job.seed,)})))
     saved, damage = checkpoint.load_newest(folder.checkpoint)
     notes += damage
-    execution = prepare_execution(settings.runtime, saved["threads"] if saved else job.threads)
+    execution = prepare_execution(settings.runtime, saved["environment"]["threads"] if saved else job.threads)
     tell({"event": "device", "device": execution.device.type, "threads": execution.threads})
 
     training, validation, identity = load_training_data(settings, job.fingerprint, execution)
     batches = CohortBatches(training, settings.data, [job.seed])
     cohort = build_cohort([settings], [job.seed], len(identity.classes), batches.steps_per_epoch, execution)
     member = Member()
-    watcher = RunWatcher(folder, cohort, execution, settings.epochs, tell, should_stop)
+    here = environment(execution)
+    watcher = RunWatcher(folder, cohort, here, settings.epochs, tell, should_stop)
     if saved:
         cohort.load_state(saved["cohort"])
         member.history.extend(EpochMetrics.model_validate(line) for line in saved["history"])
         watcher.started = saved["started"]
         notes.append(f"resumed after epoch {len(member.history)}")
+        notes += changes(Environment.model_validate(saved["environment"]), here, len(member.history))
         tell({"event": "resumed", "epoch": len(member.history)})
     (network,) = cohort.networks
 
@@ -114,7 +114,7 @@ def _train_and_record(
         started=watcher.started,
         finished=utc_now(),
         data=identity,
-        environment=environment(execution),
+        environment=here,
         files=files,
         notes=tuple(notes),
     )

@@ -11,16 +11,19 @@ from cifar_lab.data import Prepared
 from cifar_lab.durable import make_folder
 from cifar_lab.engines import here
 from cifar_lab.engines.here import Outcome
-from cifar_lab.errors import EnvironmentFault
+from cifar_lab.errors import DataError, EnvironmentFault, LabError, SettingsError
 from cifar_lab.identity import recipe
 from cifar_lab.machine import available_cores, has_gpu
-from cifar_lab.plan import PlannedRun, plan_runs
-from cifar_lab.progress import Display, Silent
+from cifar_lab.plan import Job, PlannedRun, plan_runs
+from cifar_lab.progress import Display, Silent, count
 from cifar_lab.records import Record
 from cifar_lab.results import RunFolder
 
 GPU_SLOTS = 4
 """Processes side by side on one GPU: each holds its own context of about half a GiB of its memory."""
+
+SHOWN_REASONS = 3
+"""Failed runs that an exception names."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,22 @@ class Made:
         if EnvironmentFault.exit_code in codes:
             return EnvironmentFault.exit_code
         return codes[0] if len(set(codes)) == 1 and len(codes) == len(self.planned) else 1
+
+    def fault(self, message: str) -> LabError:
+        """An exception of the kind of `exit_code`."""
+        kinds: tuple[type[LabError], ...] = (SettingsError, DataError, EnvironmentFault)
+        return next((kind for kind in kinds if kind.exit_code == self.exit_code), LabError)(message)
+
+    def raise_failed(self) -> None:
+        """Do nothing where every run has a record.
+
+        Raises:
+            LabError: some failed; names the first few, each with its reason.
+        """
+        failed = [f"{each.job.name}: {each.reason}" for each in self.outcomes if each.status == "failed"]
+        if failed:
+            told = failed[:SHOWN_REASONS] + ["…"] * (len(failed) > SHOWN_REASONS)
+            raise self.fault(f"{len(failed)} of {count(len(self.planned), 'run')} failed: {'; '.join(told)}")
 
 
 def make_runs(
@@ -87,10 +106,21 @@ def make_runs(
         if to_do:
             _preflight([job.settings for job in to_do], images)
             make_folder(results)
+            if force:
+                _discard(to_do)
             outcomes = here.execute(to_do, workers or default_workers(arms), display.event)
     finally:
         display.end()
     return Made(planned, outcomes, read_planned(planned))
+
+
+def _discard(jobs: Sequence[Job]) -> None:
+    """Forget all runs of a forced command before the first is made again: after an interruption none is an old one."""
+    for job in jobs:
+        folder = RunFolder(job.results, job.run_id)
+        if folder.path.is_dir():
+            with folder.lock():
+                folder.discard()
 
 
 def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:

@@ -34,8 +34,6 @@ class Job:
     results: Path
     read_test: bool
     """Whether the test split is read after training; a search leaves it alone."""
-    force: bool = False
-    """Whether what is there is discarded first."""
     threads: int = 1
 
     @property
@@ -84,8 +82,8 @@ def plan_runs(
         for seed in settings.seeds:
             name = run_id(parts, info.fingerprint, seed)
             if name not in planned:
-                job = Job(settings, seed, name, parts, info.fingerprint, results, read_test, force)
-                planned[name] = _look(job)
+                job = Job(settings, seed, name, parts, info.fingerprint, results, read_test)
+                planned[name] = PlannedRun(job, "missing", None) if force else _look(job)
     if problems:
         raise SettingsError(problems)
     return share_threads(list(planned.values()))
@@ -116,21 +114,24 @@ def check_fits(settings: Settings, info: data.DataInfo) -> None:
     Raises:
         SettingsError: with the numbers.
     """
-    left = info.train_size - settings.data.val_size
+    size, left = settings.data.batch_size, info.train_size - settings.data.val_size
+    fault = None
     if left < len(info.classes):
-        raise SettingsError(
-            f"{settings.label}: data.val_size: {settings.data.val_size} of {info.train_size} training images leaves "
-            f"{max(left, 0)} to train on; choose a smaller one"
+        fault = (
+            "data.val_size",
+            f"{settings.data.val_size} of {info.train_size} training images leaves {max(left, 0)} to train on; "
+            "choose a smaller one",
         )
-    if settings.data.batch_size > left:
-        raise SettingsError(
-            f"{settings.label}: data.batch_size: {settings.data.batch_size} is more than the {left} images to train on"
+    elif size > left:
+        fault = ("data.batch_size", f"{size} is more than the {left} images to train on")
+    elif _has_lone_image(settings, left):
+        fault = (
+            "data.batch_size",
+            f"{size} leaves one of {left} images for the last batch, which BatchNorm in {settings.model.name} cannot "
+            "train on; choose another size",
         )
-    if _has_lone_image(settings, left):
-        raise SettingsError(
-            f"{settings.label}: data.batch_size: {settings.data.batch_size} leaves one of {left} images for the last "
-            f"batch, which BatchNorm in {settings.model.name} cannot train on; choose another size"
-        )
+    if fault is not None:
+        raise SettingsError([Problem(settings.label, *fault)])
 
 
 def _has_lone_image(settings: Settings, train_size: int) -> bool:
@@ -142,8 +143,6 @@ def _has_lone_image(settings: Settings, train_size: int) -> bool:
 def _look(job: Job) -> PlannedRun:
     """What of the run is on disk."""
     folder = RunFolder(job.results, job.run_id)
-    if job.force:
-        return PlannedRun(job, "missing", None)
     try:
         record = folder.read_record()
     except DamagedRecordError:

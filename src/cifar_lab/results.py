@@ -19,6 +19,7 @@ import fcntl
 import json
 import os
 import platform
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Literal
@@ -29,6 +30,8 @@ from cifar_lab.durable import disk_errors, write_text
 from cifar_lab.errors import DataError, EnvironmentFault
 from cifar_lab.machine import utc_now
 from cifar_lab.records import SCHEMA, EpochMetrics, Record
+
+LOCK_PATIENCE_SECONDS = 0.5
 
 
 class DamagedRecordError(DataError):
@@ -113,6 +116,8 @@ class RunFolder:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {platform.node()} since {utc_now()}")
             file.flush()
+            for left in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
+                left.unlink(missing_ok=True)
             yield
             self.lock_file.unlink(missing_ok=True)
 
@@ -120,8 +125,10 @@ class RunFolder:
         """The lock file, opened and locked.
 
         The holder before may have unlinked it between our opening and our locking: then another process can lock a
-        new file of that name, and ours holds nothing.
+        new file of that name, and ours holds nothing. Who only looks holds it for an instant, so a refusal is tried
+        again for a while.
         """
+        give_up = time.monotonic() + LOCK_PATIENCE_SECONDS
         while True:
             with disk_errors(self.path):
                 file = self.lock_file.open("a+", encoding="utf-8")
@@ -129,6 +136,9 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 with file:
+                    if time.monotonic() < give_up:
+                        time.sleep(0.05)
+                        continue
                     file.seek(0)
                     holder = file.read(200).strip() or "another process"
                 raise EnvironmentFault(

@@ -8,8 +8,8 @@ from typing import Any
 from cifar_lab import checkpoint
 from cifar_lab.errors import Interrupted
 from cifar_lab.machine import utc_now
+from cifar_lab.records import Environment
 from cifar_lab.results import RunFolder
-from cifar_lab.runtime import Execution
 from cifar_lab.train import Cohort, Member
 
 Tell = Callable[[dict[str, Any]], None]
@@ -22,14 +22,14 @@ class RunWatcher:
         self,
         folder: RunFolder,
         cohort: Cohort,
-        execution: Execution,
+        environment: Environment,
         epochs: int,
         tell: Tell,
         should_stop: Callable[[], bool],
     ) -> None:
         self.folder = folder
         self.cohort = cohort
-        self.execution = execution
+        self.environment = environment
         self.epochs = epochs
         self.tell = tell
         self.should_stop = should_stop
@@ -53,7 +53,7 @@ class RunWatcher:
             {
                 "cohort": self.cohort.state(),
                 "history": [line.model_dump() for line in member.history],
-                "threads": self.execution.threads,
+                "environment": self.environment.model_dump(),
                 "started": self.started,
             },
         )

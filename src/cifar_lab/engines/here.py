@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import IO, Any, Literal
 
 from cifar_lab.config import Settings
@@ -64,7 +64,8 @@ def execute(jobs: Sequence[Job], slots: int, on_event: OnEvent) -> list[Outcome]
         slot_objects = [_Slot(jobs, waiting, outcomes, tell, requests) for _ in range(min(slots, len(jobs)))]
 
         def stop_all() -> None:
-            print("stopping after this epoch; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
+                print("stopping after this epoch; Ctrl-C again stops at once", file=sys.stderr, flush=True)
             for slot in slot_objects:
                 slot.stop()
 
@@ -91,7 +92,7 @@ def execute(jobs: Sequence[Job], slots: int, on_event: OnEvent) -> list[Outcome]
         if requests.signum is not None and ended < len(jobs):
             raise Interrupted(
                 f"stopped; {ended} of {len(jobs)} runs have ended, the others keep their last epoch; "
-                "give the same command again to go on",
+                "give the same command again (without --force) to go on",
                 requests.signum,
             )
     return [outcomes[number] for number in range(len(jobs))]
@@ -158,7 +159,6 @@ class _Slot:
             self.tell(outcome.job, {"event": "outcome", "status": outcome.status, "reason": outcome.reason})
 
     def _make(self, job: Job) -> Outcome:
-        todo = job
         for _ in range(MAX_ATTEMPTS):
             if self.worker is None:
                 try:
@@ -168,14 +168,15 @@ class _Slot:
                     return Outcome(job, "failed", reason, EnvironmentFault.exit_code)
             self.tell(job, {"event": "started"})
             worker = self.worker
-            worker.say(encode_job(todo))
+            worker.say(encode_job(job))
             if self.requests.stopping:  # the wish came before there was a worker to hear it
                 worker.say(STOP)
             for event in worker.events():
                 if event["event"] in ENDINGS:
+                    if event["event"] == "failed":  # what it left behind in its process is not known
+                        worker.close()
+                        self.worker = None
                     return _outcome(job, event)
-                # What was there has been discarded: a second attempt goes on from what the first one saved.
-                todo = replace(job, force=False)
                 self.tell(job, event)
             reason = worker.cause_of_death()
             self.worker = None
@@ -208,7 +209,8 @@ class _Worker:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115
         # Its own session: Ctrl-C reaches the parent alone, which then decides.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cifar_lab.engines.worker"],
+            # -P: a file of the user's called queue.py must not be taken for Python's own.
+            [sys.executable, "-P", "-m", "cifar_lab.engines.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

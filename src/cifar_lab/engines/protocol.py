@@ -24,7 +24,6 @@ def encode_job(job: Job) -> str:
             "fingerprint": job.fingerprint,
             "results": str(job.results),
             "read_test": job.read_test,
-            "force": job.force,
             "threads": job.threads,
         }
     )
