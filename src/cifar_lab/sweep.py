@@ -15,8 +15,9 @@ from cifar_lab.config import MAX_SEED, Settings
 from cifar_lab.config_io import load_settings, load_sheet, sheet_file
 from cifar_lab.config_io.layers import override_layer
 from cifar_lab.config_io.tree import walk
+from cifar_lab.data import Prepared
 from cifar_lab.durable import make_folder, write_text
-from cifar_lab.errors import EnvironmentFault, LabError, Problem, SettingsError
+from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.laboratory import Made, make_runs
 from cifar_lab.plan import run_ids_of
 from cifar_lab.progress import Display, count
@@ -86,30 +87,48 @@ def load_sweep(
 
 
 def make_sweep(
-    sweep: Sweep, results: Path, *, force: bool = False, workers: int | None = None, display: Display | None = None
+    sweep: Sweep,
+    results: Path,
+    *,
+    force: bool = False,
+    workers: int | None = None,
+    display: Display | None = None,
+    allow_failed: bool = False,
 ) -> SweepOutcome:
     """Make every run of the search, pick the winners by validation accuracy, then train and test them afresh.
 
     What is there already is not made again, so the same call goes on where an earlier one was ended.
 
+    Args:
+        results, force, workers, display: as in `make_runs`.
+        allow_failed: pick winners also where some runs of the search failed, among the points that have results.
+
     Raises:
-        LabError: as `make_runs` does, or when the search has no result to pick winners from.
-        EnvironmentFault: also when the machine cut the search short.
+        LabError: as `make_runs` does, or when runs of the search failed; nothing has been tested then.
     """
-    arms = sweep.search_arms()
-    searched = make_runs(arms, results, read_test=False, force=force, workers=workers, display=display)
-    _refuse_half_a_search(searched)
-    folder = SweepFolder(results, sweep.name)
-    make_folder(folder.path)
-    run_ids = {point.name: run_ids_of(arm) for point, arm in zip(sweep.expansion.points, arms, strict=True)}
-    points = [
-        {"name": point.name, "values": dict(point.values), "runs": run_ids[point.name]}
-        for point in sweep.expansion.points
-    ]
-    write_text(folder.plan, _json({"sweep": sweep.name, "points": points}))
+    images, folder = Prepared(), SweepFolder(results, sweep.name)
+
+    def write_plan() -> None:
+        make_folder(folder.path)
+        write_text(folder.plan, _plan_text(sweep, _run_ids(sweep, images)))
+
+    searched = make_runs(
+        sweep.search_arms(),
+        results,
+        read_test=False,
+        force=force,
+        workers=workers,
+        display=display,
+        images=images,
+        on_plan=write_plan,
+    )
+    _refuse_half_a_search(searched, allow_failed)
+    run_ids = _run_ids(sweep, images)
     accuracies = _val_accuracies(searched, run_ids)
     winners = pick_winners(sweep.expansion.points, accuracies, sweep.search.top)
-    confirmed = make_runs(sweep.confirm_arms(winners), results, force=force, workers=workers, display=display)
+    confirmed = make_runs(
+        sweep.confirm_arms(winners), results, force=force, workers=workers, display=display, images=images
+    )
     base = next((point.name for point in sweep.expansion.points if same_numbers(point.settings, sweep.base)), None)
     finite = [value for value in accuracies.get(base or "", ()) if value is not None]
     document = winners_document(
@@ -166,20 +185,20 @@ def folder_name(stem: str) -> str:
     return f"{kept or 'sweep'}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
 
 
-def _refuse_half_a_search(searched: Made) -> None:
-    """Winners of the runs that happened to fit on a disk are no winners: stop before anything is tested.
+def _refuse_half_a_search(searched: Made, allow_failed: bool) -> None:
+    """Winners of the runs that happened to fit into memory or on a disk are no winners: stop before any is tested.
 
     Raises:
-        EnvironmentFault: the machine failed some runs.
-        LabError: all failed.
+        LabError: some runs failed and that is not allowed, or all failed; of the kind of `Made.exit_code`.
     """
     failed = [outcome for outcome in searched.outcomes if outcome.status == "failed"]
-    by_machine = [outcome for outcome in failed if outcome.exit_code == EnvironmentFault.exit_code]
-    if by_machine or len(failed) == len(searched.planned):
-        kind = EnvironmentFault if by_machine else LabError
-        raise kind(
-            f"{len(failed)} of {count(len(searched.planned), 'run')} of the search failed, so no winner is picked: "
-            f"{(by_machine or failed)[0].reason}"
+    none_left = len(failed) == len(searched.planned)
+    if failed and (none_left or not allow_failed):
+        first = next((each for each in failed if each.exit_code == searched.exit_code), failed[0])
+        go_on = "" if none_left else ", or add --allow-failed to pick among the others"
+        raise searched.fault(
+            f"{len(failed)} of {count(len(searched.planned), 'run')} of the search failed, so no winner is picked; "
+            f"give the same command again to try them again{go_on}; the first: {first.job.name}: {first.reason}"
         )
 
 
@@ -189,6 +208,21 @@ def _count_runs(searched: Made) -> SearchRuns:
         failed=len(searched.planned) - len(searched.records),
         diverged=sum(record.status == "diverged" for record in searched.records),
     )
+
+
+def _run_ids(sweep: Sweep, images: Prepared) -> dict[str, list[str]]:
+    """Name of each point → ids of its runs in the search."""
+    arms = zip(sweep.expansion.points, sweep.search_arms(), strict=True)
+    return {point.name: run_ids_of(arm, images) for point, arm in arms}
+
+
+def _plan_text(sweep: Sweep, run_ids: Mapping[str, Sequence[str]]) -> str:
+    """The content of plan.json: what was searched, and the runs of each point."""
+    points = [
+        {"name": point.name, "values": dict(point.values), "runs": run_ids[point.name]}
+        for point in sweep.expansion.points
+    ]
+    return _json({"sweep": sweep.name, "search": sweep.search.model_dump(mode="json"), "points": points})
 
 
 def _val_accuracies(searched: Made, run_ids: Mapping[str, Sequence[str]]) -> dict[str, list[float | None]]:

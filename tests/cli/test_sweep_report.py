@@ -180,7 +180,8 @@ def test_a_search_that_the_machine_cut_short_picks_no_winner(swept: tuple[Any, A
         done = lab("sweep", "grid.yaml")
     assert (done.code, done.err) == (
         4,
-        "cifar-lab: 1 of 3 runs of the search failed, so no winner is picked: "
+        "cifar-lab: 1 of 3 runs of the search failed, so no winner is picked; give the same command again to try them "
+        f"again, or add --allow-failed to pick among the others; the first: {plan['points'][1]['name']} · seed 0: "
         f"results/runs/{held.name}: held by process 1 elsewhere; wait for it, or end it, then give the same command "
         "again\n",
     )
@@ -198,6 +199,47 @@ def test_a_point_that_diverged_is_counted_and_never_a_winner(lab: Any) -> None:
     winners = json.loads((lab.results / "sweeps" / "wild" / "winners.json").read_text())
     assert winners["runs"] == {"searched": 2, "failed": 0, "diverged": 1}
     assert [winner["label"] for winner in winners["winners"]] == ["lr 0.03"]
+
+
+FRAGILE = """\
+from torch import nn
+
+class Fragile(nn.Module):
+    def __init__(self, num_classes, breaks):
+        super().__init__()
+        self.layer, self.breaks = nn.Linear(3 * 32 * 32, num_classes), breaks
+
+    def forward(self, images):
+        if self.training and self.breaks:
+            raise RuntimeError("out of patience")
+        return self.layer(images.flatten(1))
+"""
+
+
+def test_a_search_with_failed_runs_tests_nothing_unless_that_is_allowed(lab: Any) -> None:
+    lab.write("fragile.py", FRAGILE)
+    lab.write("base.yaml", "extends: tiny.yaml\nmodel: {name: 'fragile.py:Fragile', options: {breaks: false}}\n")
+    lab.write(
+        "few.yaml",
+        "base: base.yaml\nsearch: {top: 1, confirm_seeds: [100], val_size: 50}\n"
+        "space: {model.options.breaks: [false, true]}\n",
+    )
+    sweep = lab.results / "sweeps" / "few"
+    stopped = lab("sweep", "few.yaml", "--workers", "1")
+    assert stopped.code == 1
+    assert stopped.err.startswith(
+        "cifar-lab: 1 of 2 runs of the search failed, so no winner is picked; give the same command again to try them "
+        "again, or add --allow-failed to pick among the others; the first: breaks · seed 0: "
+    )
+    assert "out of patience" in stopped.err
+    assert len(json.loads((sweep / "plan.json").read_text())["points"]) == 2
+    assert [record["test"] for record in records(lab).values()] == [None]
+    assert not (sweep / "winners.json").exists()
+    allowed = lab("sweep", "few.yaml", "--workers", "1", "--allow-failed")
+    assert (allowed.code, allowed.err) == (1, "")
+    (winner,) = json.loads((sweep / "winners.json").read_text())["winners"]
+    assert winner["label"] == "no breaks"
+    assert sum(record["test"] is not None for record in records(lab).values()) == 1
 
 
 # --- report ---

@@ -30,12 +30,15 @@ def sweep(
     dry_run: DryRun = False,
     workers: Workers = None,
     strict: Strict = False,
+    allow_failed: Annotated[
+        bool, typer.Option("--allow-failed", help="Pick winners also where runs of the search failed.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Accept more than 10,000 points.")] = False,
 ) -> None:
     """Search many arms by validation accuracy, then train the winners with fresh seeds and test only them.
 
     Give the same command again after an interruption: what is there is not made twice. --set changes the base,
-    --seeds the seeds of the search.
+    --seeds the seeds of the search. Where a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
     from cifar_lab.progress import say
@@ -46,7 +49,9 @@ def sweep(
     if dry_run:
         print_sweep_plan(loaded, results, force)
         return
-    outcome = make_sweep(loaded, results, force=force, workers=workers, display=display_here())
+    outcome = make_sweep(
+        loaded, results, force=force, workers=workers, display=display_here(), allow_failed=allow_failed
+    )
     print_outcome(loaded, outcome)
     if outcome.confirmed.records:
         say(f"chart: {draw_sweep(results, loaded.name)}")
