@@ -404,9 +404,16 @@ def test_the_document_is_what_the_report_reads() -> None:
     found = points(space={"data.batch_size": [32, 64, 128]})
     accuracies: dict[str, list[float | None]] = {"batch 32": [0.6], "batch 64": [0.5], "batch 128": [None]}
     ranked = pick_winners(found.points, accuracies, search.top)
-    document = winners_document("q8_grid", 3, SearchRuns(3, 0, 1), BASE, 0.5, ranked, search)
+    document = winners_document(
+        "q8_grid", BASE, search, ranked, points=3, runs=SearchRuns(3, 0, 1), base_val_accuracy=0.5,
+        fingerprint="f" * 64, plan_sha256="a" * 64,
+    )  # fmt: skip
     assert document == {
         "sweep": "q8_grid",
+        "plan_sha256": "a" * 64,
+        "fingerprint": "f" * 64,
+        "search": {"method": "grid", "seeds": [0], "val_size": 5_000},
+        "confirm_seeds": [100, 101],
         "points": 3,
         "runs": {"searched": 3, "failed": 0, "diverged": 1},
         "control": {"label": "Baseline", "recipe": recipe(BASE), "val_accuracy": 0.5},

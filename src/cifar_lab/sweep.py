@@ -133,12 +133,14 @@ def make_sweep(
     finite = [value for value in accuracies.get(base or "", ()) if value is not None]
     document = winners_document(
         sweep.name,
-        len(sweep.expansion.points),
-        _count_runs(searched),
         sweep.base,
-        fmean(finite) if finite else None,
-        winners,
         sweep.search,
+        winners,
+        points=len(sweep.expansion.points),
+        runs=_count_runs(searched),
+        base_val_accuracy=fmean(finite) if finite else None,
+        fingerprint=images.prepare(sweep.base.data).fingerprint,
+        plan_sha256=hashlib.sha256(folder.plan.read_bytes()).hexdigest(),
     )
     write_text(folder.winners, _json(document))
     return SweepOutcome(searched, winners, confirmed)

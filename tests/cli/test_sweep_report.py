@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,10 @@ def test_the_winner_is_the_best_by_validation_and_is_tested_with_fresh_seeds(swe
     (winner,) = winners["winners"]
     assert (winner["rank"], winner["label"], winner["val_accuracy"]) == (1, best, validation[best])
     assert winners["points"] == 3
+    assert winners["confirm_seeds"] == [100, 101]
+    assert winners["search"] == {"method": "grid", "seeds": [0], "val_size": 50}
+    assert winners["plan_sha256"] == sha256((lab.results / "sweeps" / "grid" / "plan.json").read_bytes()).hexdigest()
+    assert {winners["fingerprint"]} == {record["data"]["fingerprint"] for record in found.values()}
     confirmed = [record for record in found.values() if record["recipe"] == winner["recipe"] and record["seed"] >= 100]
     assert sorted(record["seed"] for record in confirmed) == [100, 101]
     for record in confirmed:
@@ -191,7 +196,8 @@ def test_a_search_that_the_machine_cut_short_picks_no_winner(swept: tuple[Any, A
 def test_a_point_that_diverged_is_counted_and_never_a_winner(lab: Any) -> None:
     lab.write(
         "wild.yaml",
-        "base: tiny.yaml\nsearch: {top: 2, confirm_seeds: [100], val_size: 50}\nspace: {optimizer.lr: [1.0e+30, 0.03]}\n",
+        "base: tiny.yaml\nsearch: {top: 2, confirm_seeds: [100], val_size: 50}\n"
+        "space: {optimizer.lr: [1.0e+30, 0.03]}\n",
     )
     done = lab("sweep", "wild.yaml", "--workers", "1")
     assert (done.code, done.err) == (0, "")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +17,15 @@ from cifar_lab.config_io import load_settings
 from cifar_lab.errors import DataError, EnvironmentFault
 from cifar_lab.identity import recipe
 from cifar_lab.records import Record
+from cifar_lab.report import build
 from cifar_lab.report.build import build_report, draw_sweep
+from cifar_lab.report.charts import draw_accuracy
 from cifar_lab.report.winners import winners_path
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]
+IMAGES = hashlib.sha256(b"cifar10 a").hexdigest()
+"""The fingerprint that `make_record` gives."""
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
@@ -32,6 +38,32 @@ ADAM = Settings(optimizer=Adam(name="adam"))
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def write_winners(results: Path, fingerprint: str) -> None:
+    """What a sweep called q8_grid on these images leaves: Adam is its one winner."""
+    winner = {
+        "rank": 1, "label": "Adam", "recipe": recipe(ADAM), "values": {"optimizer.name": "adam"}, "val_accuracy": 0.6,
+        "seeds_searched": 1,
+    }  # fmt: skip
+    control = {"label": "baseline", "recipe": recipe(Settings()), "val_accuracy": None}
+    path = winners_path(results, "q8_grid")
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        json.dumps(
+            {
+                "sweep": "q8_grid",
+                "plan_sha256": "0" * 64,
+                "fingerprint": fingerprint,
+                "search": {"method": "grid", "seeds": [0], "val_size": 5_000},
+                "confirm_seeds": [100, 101, 102],
+                "points": 320,
+                "runs": {"searched": 320, "failed": 1, "diverged": 12},
+                "control": control,
+                "winners": [winner],
+            }
+        )
+    )
 
 
 def test_the_shipped_lab_draws_nine_charts(
@@ -122,24 +154,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, make_record: MakeRecord, save
 def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
     with pytest.raises(DataError, match="run the sweep to its end first"):
         draw_sweep(tmp_path, "q8_grid")
-    winner = {
-        "rank": 1, "label": "Adam", "recipe": recipe(ADAM), "values": {"optimizer.name": "adam"}, "val_accuracy": 0.6,
-        "seeds_searched": 1,
-    }  # fmt: skip
-    control = {"label": "baseline", "recipe": recipe(Settings()), "val_accuracy": None}
-    path = winners_path(tmp_path, "q8_grid")
-    path.parent.mkdir(parents=True)
-    path.write_text(
-        json.dumps(
-            {
-                "sweep": "q8_grid",
-                "points": 320,
-                "runs": {"searched": 320, "failed": 1, "diverged": 12},
-                "control": control,
-                "winners": [winner],
-            }
-        )
-    )
+    write_winners(tmp_path, IMAGES)
     save_records(tmp_path, make_record(0.5, 100), make_record(0.62, 100, ADAM))
     chart = draw_sweep(tmp_path, "q8_grid")
     assert chart == tmp_path / "q8_grid.png"
@@ -147,9 +162,44 @@ def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord
     report = build_report(CONFIGS / "lab.yaml", tmp_path)
     assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 1); Adam 62.0 % (n = 1)" in report.lines
     assert (
-        "320 points were searched in 320 runs (1 failed, 12 diverged), judged by validation accuracy; the control and "
-        "the best 1 were then trained again with fresh seeds and tested once."
+        "320 points were searched (grid) in 320 runs, of which 1 failed and 12 diverged, judged by 5,000 validation "
+        "images; the control and the best 1 were then trained again with the fresh seeds 100, 101, 102 and tested once."
     ) in report.page.read_text(encoding="utf-8")
+
+
+def test_a_sweep_of_other_images_is_no_answer_on_these(
+    tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    write_winners(tmp_path, hashlib.sha256(b"synthetic a").hexdigest())
+    save_records(
+        tmp_path,
+        *(make_record(0.5, seed) for seed in (0, 100)),
+        *(make_record(0.9, seed, arm, data="synthetic") for seed in (0, 100) for arm in (Settings(), ADAM)),
+    )
+    report = build_report(CONFIGS / "lab.yaml", tmp_path)
+    assert report.lines[0] == "data set: CIFAR-10"
+    assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 2); not swept yet on these images" in report.lines
+    assert any(line.startswith("to run: cifar-lab sweep ") for line in report.lines)
+    assert "Not swept yet on these images.\n" in report.page.read_text(encoding="utf-8")
+    other = build_report(CONFIGS / "lab.yaml", tmp_path, data_name="synthetic")
+    assert "q8 (q8_top_combinations.png): baseline 90.0 % (n = 1); Adam 90.0 % (n = 1)" in other.lines
+
+
+def test_a_sweep_is_drawn_on_the_images_that_it_searched(
+    tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_winners(tmp_path, hashlib.sha256(b"synthetic a").hexdigest())
+    save_records(
+        tmp_path,
+        *(make_record(0.5, seed) for seed in (0, 1, 100, 101, 102)),
+        make_record(0.9, 100, data="synthetic"),
+    )
+    drawn: list[Any] = []
+    monkeypatch.setattr(build, "draw_accuracy", lambda *given: drawn.append(given) or draw_accuracy(*given))
+    draw_sweep(tmp_path, "q8_grid")
+    ((_, rows, data),) = drawn
+    assert data.name == "synthetic"
+    assert [row.values for row in rows] == [((100, 0.9),), ()]
 
 
 def test_commands_lead_to_the_images_that_the_runs_were_made_on(

@@ -10,7 +10,7 @@ from cifar_lab.report.datachoice import DataSet
 from cifar_lab.report.page import CSV_COLUMNS, csv_page, markdown_page
 from cifar_lab.report.questions import Answer, Lab
 from cifar_lab.report.summary import Row
-from cifar_lab.report.winners import SearchRuns, SweepControl, Winners
+from cifar_lab.report.winners import SearchRuns, SearchWords, SweepControl, Winners
 from cifar_lab.sheets import Question
 
 CIFAR10 = DataSet("cifar10", "0123456789abcdef" * 4, 50_000, 10_000, 10, 3)
@@ -78,7 +78,11 @@ def test_made_up_images_are_called_so() -> None:
 
 def test_a_search_shows_its_validation_accuracy_beside_the_test() -> None:
     runs = SearchRuns(searched=8, failed=0, diverged=0)
-    found = Winners(sweep="g", points=8, runs=runs, control=SweepControl(label="c", recipe={}), winners=())
+    search = SearchWords(method="grid", seeds=(0,), val_size=50)
+    found = Winners(
+        sweep="g", plan_sha256="", fingerprint="", search=search, confirm_seeds=(100,), points=8, runs=runs,
+        control=SweepControl(label="c", recipe={}), winners=(),
+    )  # fmt: skip
     row = Row("Adam", values=((100, 0.62),), mean=0.62, val_mean=0.655)
     page = markdown_page(lab(row, sweep=found))
     assert "| vs control | search % | each seed |" in page

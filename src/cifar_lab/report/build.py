@@ -12,7 +12,6 @@ from cifar_lab.report.charts import draw_accuracy, png
 from cifar_lab.report.datachoice import choose_data, data_sets
 from cifar_lab.report.page import csv_page, markdown_page
 from cifar_lab.report.questions import Answer, answer_sheet
-from cifar_lab.report.summary import recipe_key
 from cifar_lab.report.winners import read_winners, winner_rows, winners_path
 from cifar_lab.results import read_records
 from cifar_lab.safe_text import plain
@@ -48,7 +47,7 @@ def build_report(
     make_folder(results)
     charts = []
     for answer in lab.answers:
-        message = f"not swept yet: {answer.to_sweep}" if answer.to_sweep else ""
+        message = f"{answer.unswept}: {answer.to_sweep}" if answer.to_sweep else ""
         chart = results / answer.question.chart
         write_bytes(chart, png(draw_accuracy(answer.question.title, answer.rows, lab.data, message)))
         charts.append(chart)
@@ -66,7 +65,7 @@ def build_report(
 
 
 def draw_sweep(results: Path, name: str) -> Path:
-    """Draw the winners of the sweep called `name` as `results/<name>.png`; returns the path.
+    """Draw the winners of the sweep called `name` as `results/<name>.png`, on the images that it searched.
 
     Raises:
         DataError: the sweep has no winners yet, or its file is damaged.
@@ -75,10 +74,8 @@ def draw_sweep(results: Path, name: str) -> Path:
     found = read_winners(results, name)
     if found is None:
         raise DataError(f"{winners_path(results, name)}: not there; run the sweep to its end first")
-    keys = set(map(recipe_key, found.recipes))
-    records = [record for record in read_records(results) if recipe_key(record.recipe) in keys]
+    records = [record for record in read_records(results) if found.confirms(record)]
     data = choose_data(data_sets(records), None)
-    records = [record for record in records if data and record.data.fingerprint == data.fingerprint]
     rows = winner_rows(found, records)
     best = f"the best {len(rows) - 1}" if len(rows) > 1 else "no winner"
     title = f"{name}: {best} of {found.points:,} points, and the control"
@@ -95,5 +92,5 @@ def _line(answer: Answer) -> str:
         else f"{row.label} {100 * row.mean:.1f} % (n = {row.n})"
         for row in answer.rows
     ]  # fmt: skip
-    arms += ["not swept yet"] if answer.to_sweep else []
+    arms += [answer.unswept] if answer.to_sweep else []
     return plain(f"{answer.name} ({answer.question.chart}): " + "; ".join(arms))

@@ -95,7 +95,7 @@ def _section(answer: Answer) -> Iterator[str]:
             f"- {markdown(row.label)}, seed {seed}, diverged: {markdown(why)}" for row, seed, why in diverged
         )
     if answer.to_sweep:
-        yield "Not swept yet."
+        yield f"{answer.unswept.capitalize()}."
     if answer.commands:
         yield "Runs still to make:"
         yield "\n".join(f"- {code_span(command)}" for command in answer.commands)

@@ -16,7 +16,7 @@ from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
 from cifar_lab.records import Record
 from cifar_lab.report.datachoice import DataSet, choose_data, count_runs, data_sets
 from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
-from cifar_lab.report.winners import Winners, read_winners, winner_rows
+from cifar_lab.report.winners import Winners, plan_changed, read_winners, winner_rows
 from cifar_lab.results import read_records
 from cifar_lab.sheets import LabSheet, Question
 
@@ -50,7 +50,9 @@ class Answer:
     """Sentences that a reader needs beside the numbers."""
     sweep: Winners | None = None
     to_sweep: str = ""
-    """What to type where the question asks for a sweep that has no winners yet."""
+    """What to type where the question asks for a sweep that has no winners on these images yet."""
+    unswept: str = "not swept yet"
+    """Said where `to_sweep` is."""
 
     @property
     def control(self) -> Row:
@@ -91,9 +93,12 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
     arms = _load_arms(sheet_path, sheet, overrides)
     sweeps = {q.sweep: read_winners(results, Path(q.sweep).stem) for q in sheet.questions.values() if q.sweep}
     keys = {arm.key for arm in arms.values()}
-    keys.update(recipe_key(each) for found in sweeps.values() if found for each in found.recipes)
+    swept = [found for found in sweeps.values() if found]
 
-    records = [record for record in read_records(results) if recipe_key(record.recipe) in keys]
+    def concerns(record: Record) -> bool:
+        return recipe_key(record.recipe) in keys or any(found.confirms(record) for found in swept)
+
+    records = list(filter(concerns, read_records(results)))
     found = data_sets(records)
     data = choose_data(found, data_name, arms[sheet.control].settings.data.dataset)
     records = [record for record in records if data and record.data.fingerprint == data.fingerprint]
@@ -111,7 +116,7 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
             answers.append(_compare(name, question, control, [arms[file] for file in question.arms], records))
         else:
             command = shlex.join(["cifar-lab", "sweep", _beside(sheet_path, question.sweep).as_posix(), *tail])
-            answers.append(_winners(name, question, control, sweeps[question.sweep], command, records))
+            answers.append(_winners(name, question, control, sweeps[question.sweep], command, records, results))
     others = tuple(each for each in found if each != data)
     lab = ["--lab", sheet_path.as_posix()] if sheet_path != DEFAULT_SHEET else []
     remake = shlex.join(["cifar-lab", "report", *lab, *_tail(results, overrides)])
@@ -194,13 +199,22 @@ def _compare(name: str, question: Question, control: Arm, arms: Sequence[Arm], r
 
 
 def _winners(
-    name: str, question: Question, control: Arm, found: Winners | None, command: str, records: Sequence[Record]
+    name: str,
+    question: Question,
+    control: Arm,
+    found: Winners | None,
+    command: str,
+    records: Sequence[Record],
+    results: Path,
 ) -> Answer:
-    if found is None:
+    if found is None or (records and records[0].data.fingerprint != found.fingerprint):
         row = _row(control, by_recipe(records), is_control=True)
-        return Answer(name, question, (row,), to_sweep=command)
+        unswept = "not swept yet" if found is None else "not swept yet on these images"
+        return Answer(name, question, (row,), to_sweep=command, unswept=unswept)
     rows = winner_rows(found, records, command)
     notes = [_search_words(found, len(rows) - 1)]
+    if plan_changed(results, found):
+        notes.append("The sweep has another plan by now than the one these winners are of; give its command again.")
     notes += [
         f"{row.label} has the same settings as the control: the two rows are the same runs."
         for row, winner in zip(rows[1:], found.top, strict=True)
@@ -211,9 +225,10 @@ def _winners(
 
 def _search_words(found: Winners, shown: int) -> str:
     """How the search went, so that a reader can weigh the winners."""
-    runs = found.runs
+    runs, search = found.runs, found.search
     best = f"the control and the best {shown} were" if shown else "no point ended with finite numbers; the control was"
     return (
-        f"{found.points:,} points were searched in {count_runs(runs.searched)} ({runs.failed} failed, {runs.diverged} "
-        f"diverged), judged by validation accuracy; {best} then trained again with fresh seeds and tested once."
+        f"{found.points:,} points were searched ({search.method}) in {count_runs(runs.searched)}, of which "
+        f"{runs.failed} failed and {runs.diverged} diverged, judged by {search.val_size:,} validation images; {best} "
+        f"then trained again with the fresh seeds {', '.join(map(str, found.confirm_seeds))} and tested once."
     )

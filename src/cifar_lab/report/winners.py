@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cifar_lab.errors import DataError
 from cifar_lab.records import Record
 from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
+from cifar_lab.results import SweepFolder
 
 SHOWN = 5
 """Winners on the chart, by their rank in the search."""
@@ -50,15 +53,35 @@ class SearchRuns(_File):
     diverged: int
 
 
+class SearchWords(_File):
+    """How the points were tried."""
+
+    method: str
+    seeds: tuple[int, ...]
+    val_size: int
+    """Images of the validation split."""
+
+
 class Winners(_File):
     """The outcome of a sweep's search."""
 
     sweep: str
+    plan_sha256: str
+    """Of the bytes of plan.json that the winners were picked from."""
+    fingerprint: str
+    """Of the images that were searched and confirmed on."""
+    search: SearchWords
+    confirm_seeds: tuple[int, ...]
+    """Fresh seeds of the control and the winners; no other run of their recipes is an answer."""
     points: int
     """Points that were tried."""
     runs: SearchRuns
     control: SweepControl
     winners: tuple[Winner, ...]
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        return frozenset(map(recipe_key, self.recipes))
 
     @property
     def recipes(self) -> list[dict[str, Any]]:
@@ -70,10 +93,19 @@ class Winners(_File):
         """The winners that are shown, best first."""
         return sorted(self.winners, key=lambda winner: winner.rank)[:SHOWN]
 
+    def confirms(self, record: Record) -> bool:
+        """Whether the record is one of the runs with which the sweep ended."""
+        return (
+            record.data.fingerprint == self.fingerprint
+            and record.seed in self.confirm_seeds
+            and record.test_reason != "search"
+            and recipe_key(record.recipe) in self._keys
+        )
+
 
 def winners_path(results: Path, name: str) -> Path:
     """Where the sweep called `name` leaves its winners."""
-    return results / "sweeps" / name / "winners.json"
+    return SweepFolder(results, name).winners
 
 
 def read_winners(results: Path, name: str) -> Winners | None:
@@ -92,13 +124,22 @@ def read_winners(results: Path, name: str) -> Winners | None:
         raise DataError(f"{path}: not a sweep's winners ({reason}); run the sweep again to rebuild it") from error
 
 
+def plan_changed(results: Path, found: Winners) -> bool:
+    """Whether the sweep has another plan by now than the one that these winners were picked from."""
+    try:
+        plan = SweepFolder(results, found.sweep).plan.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(plan).hexdigest() != found.plan_sha256
+
+
 def winner_rows(found: Winners, records: Sequence[Record], command: str = "") -> list[Row]:
-    """The control, then the top five by rank; `records` are of one data set, `command` repeats the sweep."""
-    groups = by_recipe(records)
+    """The control, then the top five by rank, of the confirming runs among `records`; `command` repeats the sweep."""
+    groups = by_recipe(filter(found.confirms, records))
 
     def row(label: str, recipe: dict[str, Any], val_accuracy: float | None, is_control: bool) -> Row:
         runs = groups.get(recipe_key(recipe), [])
-        made = arm_row(label, [r for r in runs if r.test_reason != "search"], command=command, is_control=is_control)
+        made = arm_row(label, runs, seeds=found.confirm_seeds, command=command, is_control=is_control)
         return replace(made, val_mean=val_accuracy)
 
     control = found.control

@@ -88,26 +88,39 @@ def pick_winners(
 
 def winners_document(
     sweep: str,
+    base: Settings,
+    search: Search,
+    winners: Sequence[Ranked],
+    *,
     points: int,
     runs: SearchRuns,
-    base: Settings,
     base_val_accuracy: float | None,
-    winners: Sequence[Ranked],
-    search: Search,
+    fingerprint: str,
+    plan_sha256: str,
 ) -> dict[str, Any]:
     """The content of `results/sweeps/<name>/winners.json`.
 
     Args:
         sweep: name of the sweep.
+        base: settings of the control; with the confirming seeds it is trained beside the winners.
+        search: how the sweep searched.
+        winners: best first.
         points: number of points that were tried.
         runs: how the runs of the search ended.
-        base: settings of the control; with the confirming seeds it is trained beside the winners.
         base_val_accuracy: mean validation accuracy of the base in the search, if it was tried.
-        winners: best first.
-        search: how the sweep searched.
+        fingerprint: of the images that the base was trained on, 64 hex digits.
+        plan_sha256: of the bytes of plan.json, which holds the points and the search, 64 hex digits.
     """
     return {
         "sweep": sweep,
+        "plan_sha256": plan_sha256,
+        "fingerprint": fingerprint,
+        "search": {
+            "method": search.method,
+            "seeds": list(search.seeds),
+            "val_size": base.data.val_size or search.val_size,
+        },
+        "confirm_seeds": list(search.confirm_seeds),
         "points": points,
         "runs": asdict(runs),
         "control": {
