@@ -13,7 +13,8 @@ from cifar_lab import data
 from cifar_lab.config import SECTION_CHOICES, Cosine, CustomModel, ImageFolder, Loss, Net, Runtime, Settings, Synthetic
 from cifar_lab.config_io import settings_from
 from cifar_lab.errors import SettingsError, WeightsError
-from cifar_lab.identity import recipe, run_id, source_file
+from cifar_lab.identity import recipe, run_id
+from cifar_lab.model_source import source_file, source_files
 from cifar_lab.plan import run_ids_of
 
 FINGERPRINT = "f" * 64
@@ -276,3 +277,21 @@ def test_a_source_that_is_not_there_is_named(name: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         source_file(name)
     assert str(caught.value) == message
+
+
+def test_files_that_a_model_imports_from_beside_it_are_part_of_it(tmp_path: Path) -> None:
+    model, helper, deep = tmp_path / "mine.py", tmp_path / "layers.py", tmp_path / "blocks" / "one.py"
+    deep.parent.mkdir()
+    model.write_text("import torch\nfrom layers import Layer\n")
+    helper.write_text("import blocks.one\nimport mine\n")
+    deep.write_text("A = 1\n")
+    (tmp_path / "unrelated.py").write_text("A = 1\n")
+    assert source_files(f"{model}:M") == [model, deep, helper]
+    settings = settings_from({"model": {"name": f"{model}:M"}})
+    before = recipe(settings)["model"]["source"]
+    deep.write_text("A = 2 \n")
+    assert recipe(settings)["model"]["source"] != before
+    helper.write_text("")
+    alone = recipe(settings)["model"]["source"]
+    deep.write_text("A = 3  \n")
+    assert recipe(settings)["model"]["source"] == alone

@@ -135,7 +135,8 @@ class CustomModel(Section):
     """A `torch.nn.Module` of your own, called as `Class(num_classes=…, **options)`."""
 
     name: str = Field(pattern=r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$")
-    """`package.module:Class`, or `path/to/file.py:Class` with the path relative to the settings file."""
+    """`package.module:Class`, or `path/to/file.py:Class` with the path relative to the settings file. The id of a run
+    names the file and the files beside it that it imports; of a package only the module itself."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the class: numbers, strings, booleans, lists and mappings of them."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cifar_lab.config import CustomModel, OneCycle, Settings
-from cifar_lab.errors import SettingsError, WeightsError
+from cifar_lab.errors import WeightsError
+from cifar_lab.model_source import source_files
 
 NUMERICS = 1
 """Raised when the same settings come to mean other numbers; every id changes with it."""
@@ -45,7 +46,7 @@ def recipe(settings: Settings) -> dict[str, Any]:
     }
     if isinstance(settings.model, CustomModel):
         parts["model"]["name"] = settings.model.name.rpartition("/")[2]
-        parts["model"]["source"] = _sha256(source_file(settings.model.name))
+        parts["model"]["source"] = _sha256_of_all(source_files(settings.model.name))
     elif settings.model.weights is not None:
         parts["model"]["weights"] = _sha256(Path(settings.model.weights))
     plain: dict[str, Any] = json.loads(json.dumps(parts))
@@ -70,31 +71,12 @@ def run_id(recipe: dict[str, Any], data_fingerprint: str, seed: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def source_file(model_name: str) -> Path:
-    """The Python file behind `package.module:Class` or `file.py:Class`, found without running it.
-
-    Raises:
-        SettingsError: there is no such file or module.
-    """
-    where = model_name.rpartition(":")[0]
-    if where.endswith(".py"):
-        path = Path(where)
-        if path.is_file():
-            return path
-        raise SettingsError(f"model.name: no file {where}; give the path relative to the settings file")
-    top, *rest = where.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is not None and not rest and spec.origin:
-        return Path(spec.origin)
-    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
-        base = Path(folder).joinpath(*rest)
-        for path in (base.with_suffix(".py"), base / "__init__.py"):
-            if path.is_file():
-                return path
-    raise SettingsError(f"model.name: no module {where!r}; install its package or give path/to/file.py:Class")
+def _sha256_of_all(paths: Sequence[Path]) -> str:
+    """A single file's own hash, or one over the names and hashes of several."""
+    if len(paths) == 1:
+        return _sha256(paths[0])
+    lines = "".join(f"{path.name} {_sha256(path)}\n" for path in paths)
+    return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -184,3 +184,17 @@ def test_an_output_of_another_shape(change, given, tmp_path):
         f"model.name: {path}:Mine gives {given} for a (2, 3, 32, 32) batch instead of (2, 10); "
         "its forward must return one logit a class"
     )
+
+
+def test_a_model_imports_files_beside_it_and_each_its_own(tmp_path):
+    for folder, width in (("one", 5), ("two", 7)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "sizes.py").write_text(f"WIDTH = {width}\n")
+        (tmp_path / folder / "mine.py").write_text(
+            "from torch import nn\nfrom sizes import WIDTH\n\n\nclass Mine(nn.Sequential):\n"
+            "    def __init__(self, num_classes):\n"
+            "        super().__init__(nn.Flatten(), nn.Linear(3072, WIDTH), nn.Linear(WIDTH, num_classes))\n"
+        )
+    for folder, width in (("one", 5), ("two", 7), ("one", 5)):
+        model = build(CustomModel(name=f"{tmp_path}/{folder}/mine.py:Mine"), 10)
+        assert model.get_parameter("1.weight").shape == (width, 3072)

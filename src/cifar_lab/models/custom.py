@@ -14,7 +14,7 @@ from torch import nn
 
 from cifar_lab.config import CustomModel
 from cifar_lab.errors import SettingsError
-from cifar_lab.identity import source_file
+from cifar_lab.model_source import files_beside, source_file
 
 
 def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:
@@ -68,11 +68,24 @@ def _find_class(name: str, path: Path) -> type[nn.Module]:
 
 
 def _run_file(path: Path) -> ModuleType:
-    """The file as a module, run afresh from its text: a cached copy could differ from what the run's id hashes."""
+    """The file as a module, run afresh from its text: a cached copy could differ from what the run's id hashes.
+
+    It may import files beside it; they are forgotten again, so that another model's of the same name are not taken for
+    them.
+    """
     module = ModuleType(f"cifar_lab_custom_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and pickling look their module up by name
-    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    folder, before = str(path.resolve().parent), set(sys.modules)
+    beside = {other.relative_to(path.parent).parts[0].removesuffix(".py") for other in files_beside(path)}
+    sys.path.insert(0, folder)
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    finally:
+        sys.path.remove(folder)
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] in beside:
+                del sys.modules[name]
     return module
 
 
