@@ -13,7 +13,15 @@ import pytest
 from cifar_lab.config import Settings
 from cifar_lab.errors import DataError, EnvironmentFault
 from cifar_lab.records import SCHEMA, DataIdentity, Environment, EpochMetrics, Record, SplitScore
-from cifar_lab.results import DamagedRecordError, RunFolder, read_metrics, read_record, read_records, run_ids
+from cifar_lab.results import (
+    DamagedRecordError,
+    RunFolder,
+    find_records,
+    read_metrics,
+    read_record,
+    read_records,
+    run_ids,
+)
 
 RUN = "0123456789abcdef"
 
@@ -166,6 +174,26 @@ def test_records_are_sorted_by_label_and_seed(tmp_path: Path) -> None:
     (tmp_path / "runs" / "stray file").write_text("")
     assert [record.run_id for record in read_records(tmp_path)] == ["d", "b", "c", "a"]
     assert run_ids(tmp_path) == ["a", "b", "c", "d"]
+
+
+def test_what_cannot_be_used_is_apart_from_the_good_records(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "b", "a-backup", "c"):
+        RunFolder(tmp_path, name).path.mkdir(parents=True)
+    for name, run_id in [("a", "a"), ("b", "b"), ("a-backup", "a")]:
+        RunFolder(tmp_path, name).write_record(make_record(run_id=run_id))
+    damaged = RunFolder(tmp_path, "b").record
+    damaged.write_text("{")
+    found = find_records(tmp_path)
+    assert [record.run_id for record in found.records] == ["a"]
+    assert [(each.folder.path.name, each.copy_of) for each in found.unusable] == [("a-backup", "a"), ("b", "")]
+    copy = RunFolder(tmp_path, "a-backup")
+    messages = [
+        f"{copy.record}: is a copy of run a and is not counted; move {copy.path} elsewhere",
+        f"{damaged}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again",
+    ]
+    assert [str(each.fault) for each in found.unusable] == messages
+    assert read_records(tmp_path) == found.records
+    assert caplog.messages == messages
 
 
 def test_an_empty_results_folder_has_no_runs(tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
@@ -31,11 +33,44 @@ from cifar_lab.errors import DataError, EnvironmentFault
 from cifar_lab.machine import utc_now
 from cifar_lab.records import SCHEMA, EpochMetrics, Record
 
+LOG = logging.getLogger(__name__)
+
 LOCK_PATIENCE_SECONDS = 0.5
 
 
 class DamagedRecordError(DataError):
     """A record that is not what was written: it is set aside and the run made again, never used."""
+
+
+class CopiedRecordError(DamagedRecordError):
+    """A record in a folder of another name: a run that was copied, which must not count twice."""
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        super().__init__(f"{path}: is a copy of run {run_id} and is not counted; move {path.parent} elsewhere")
+        self.run_id = run_id
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A run folder whose record cannot be used."""
+
+    folder: RunFolder
+    fault: DataError
+
+    @property
+    def copy_of(self) -> str:
+        """Id of the run that the folder is a copy of; empty for a record that is damaged."""
+        return self.fault.run_id if isinstance(self.fault, CopiedRecordError) else ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a results folder holds."""
+
+    records: list[Record]
+    """Of every finished run, sorted by label, seed and id."""
+    unusable: list[Unusable]
+    """By the name of the folder."""
 
 
 class RunFolder:
@@ -174,7 +209,8 @@ def read_record(path: Path) -> Record:
     """The record in `path`.
 
     Raises:
-        DataError: it is damaged, or of a newer version of cifar-lab; names the file and the way on.
+        DataError: it is damaged, a copy of another run's, or of a newer version of cifar-lab; names the file and the
+            way on.
     """
     try:
         values = json.loads(path.read_bytes())
@@ -183,23 +219,43 @@ def read_record(path: Path) -> Record:
                 f"{path}: is of schema {values['schema']}, this cifar-lab reads up to {SCHEMA}; "
                 "install a newer cifar-lab"
             )
-        return Record.model_validate(values)
+        record = Record.model_validate(values)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise DamagedRecordError(
             f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
         ) from error
+    if record.run_id != path.parent.name:
+        raise CopiedRecordError(path, record.run_id)
+    return record
+
+
+def find_records(results: Path) -> Found:
+    """Every finished run in the folder, and the folders whose record cannot be used; both empty where there is none."""
+    found = Found([], [])
+    for run_id in run_ids(results):
+        folder = RunFolder(results, run_id)
+        try:
+            record = folder.read_record()
+        except DataError as fault:
+            found.unusable.append(Unusable(folder, fault))
+            continue
+        if record is not None:
+            found.records.append(record)
+    found.records.sort(key=lambda record: (record.label, record.seed, record.run_id))
+    return found
 
 
 def read_records(results: Path) -> list[Record]:
     """Every finished run in the folder, sorted by label, seed and id; empty where there is none.
 
-    Raises:
-        DataError: a record is damaged.
+    Records that cannot be used are left out and logged, one warning each; `find_records` gives them.
     """
-    paths = runs_folder(results).glob("*/record.json")
-    return sorted(map(read_record, paths), key=lambda record: (record.label, record.seed, record.run_id))
+    found = find_records(results)
+    for each in found.unusable:
+        LOG.warning("%s", each.fault)
+    return found.records
 
 
 def read_metrics(results: Path, run_id: str) -> list[EpochMetrics]:

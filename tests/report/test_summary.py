@@ -64,6 +64,11 @@ def test_a_row_refuses_several_data_sets(make_record: MakeRecord) -> None:
         arm_row("a", [make_record(0.5, 0), make_record(0.5, 1, data="synthetic")])
 
 
+def test_a_row_refuses_a_seed_twice(make_record: MakeRecord) -> None:
+    with pytest.raises(ValueError, match=r"^a: two records of seed 1; a run counts once$"):
+        arm_row("a", [make_record(0.5, 0), make_record(0.5, 1), make_record(0.6, 1)])
+
+
 def test_summarize_groups_by_recipe_and_data(make_record: MakeRecord) -> None:
     adam = Settings(optimizer=Adam(name="adam"))
     rows = summarize(

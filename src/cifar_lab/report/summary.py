@@ -87,10 +87,14 @@ def arm_row(
     `seeds` are those asked for; `command` makes what is missing of them.
 
     Raises:
-        ValueError: records of several data sets, which no mean may join.
+        ValueError: records of several data sets, which no mean may join, or two of one seed.
     """
     if len({record.data.fingerprint for record in records}) > 1:
         raise ValueError(f"{label}: runs on several data sets cannot share a row")
+    seen = [record.seed for record in records]
+    if len(set(seen)) < len(seen):
+        twice = next(seed for seed in seen if seen.count(seed) > 1)
+        raise ValueError(f"{label}: two records of seed {twice}; a run counts once")
     finished = [record for record in records if record.status == "done"]
     tested = [record for record in finished if record.test is not None]
     values = tuple(sorted((record.seed, record.test.accuracy) for record in tested if record.test is not None))
