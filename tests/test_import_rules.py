@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engines",),
     ("laboratory",),
     ("sweep",),
-    ("cli",),
+    ("cli", "notebook"),
     ("__main__",),
 )
 """The rooms of the house, lowest first. A room imports from rooms in lower rows, and from itself."""
@@ -37,8 +37,8 @@ RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
     "cli", "config", "config_io", "config_rules", "durable", "engines.here", "engines.protocol", "engines.signals",
-    "errors", "identity", "laboratory", "live_bars", "machine", "model_source", "pipes", "plan", "progress",
-    "records", "report", "results", "safe_text", "sheets", "sweep", "sweep_plan",
+    "errors", "identity", "laboratory", "live_bars", "machine", "model_source", "notebook", "pipes", "plan",
+    "progress", "records", "report", "results", "safe_text", "sheets", "sweep", "sweep_plan",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

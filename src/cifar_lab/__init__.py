@@ -3,7 +3,7 @@
 import cifar_lab as lab
 
 adam = lab.load_settings("configs/q3_adam.yaml", ["epochs=5"])
-made = lab.make_runs([adam], results="results")
+made = lab.make_runs(adam, results="results")  # display=lab.Silent() prints nothing
 for record in made.records:
     print(record.label, record.seed, record.test.accuracy)
 """
@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cifar_lab.config_io import load_settings, settings_from
-    from cifar_lab.laboratory import make_runs
+    from cifar_lab.notebook import make_runs, make_sweep, read_metrics, read_records
+    from cifar_lab.progress import Silent
     from cifar_lab.report.summary import summarize
-    from cifar_lab.results import read_metrics, read_records
-    from cifar_lab.sweep import load_sweep, make_sweep
+    from cifar_lab.sweep import load_sweep
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Silent",
     "load_settings",
     "load_sweep",
     "make_runs",
@@ -36,12 +37,13 @@ __all__ = [
 _HOMES = {
     "load_settings": "config_io",
     "settings_from": "config_io",
-    "make_runs": "laboratory",
+    "make_runs": "notebook",
+    "make_sweep": "notebook",
+    "read_metrics": "notebook",
+    "read_records": "notebook",
+    "Silent": "progress",
     "summarize": "report.summary",
-    "read_metrics": "results",
-    "read_records": "results",
     "load_sweep": "sweep",
-    "make_sweep": "sweep",
 }
 
 

@@ -71,13 +71,14 @@ class SweepOutcome:
 
 
 def load_sweep(
-    path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None = None, *, allow_large: bool = False
+    path: str | Path, overrides: Sequence[str] = (), seeds: Sequence[int] | None = None, *, allow_large: bool = False
 ) -> Sweep:
     """Read and expand a sweep file; `overrides` change its base, `seeds` those of the search.
 
     Raises:
         SettingsError: every problem of the file, its base and its points; an override of an axis or of seeds.
     """
+    path = Path(path)
     sheet = load_sheet(path, SweepSheet)
     base = load_settings(sheet_file(path, sheet.base), overrides)
     _refuse_idle_overrides(sheet, overrides)

@@ -14,7 +14,7 @@ from cifar_lab.config_io.tree import Layer, Node, Spot, from_python
 from cifar_lab.errors import Problem, SettingsError
 
 
-def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
+def load_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
     """The settings that a YAML file states, with all that it extends.
 
     The label is the file's own: it is not inherited, and where it is not stated it is the file's stem.
@@ -26,7 +26,8 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     Raises:
         SettingsError: with every problem found, in the order of files and lines.
     """
-    layers = file_layers(Path(path))
+    path = Path(path)
+    layers = file_layers(path)
     _is_settings(path, layers[-1].root)
     for layer in layers[:-1]:
         if isinstance(layer.root.value, dict):
@@ -34,7 +35,7 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     settings = to_settings(merge([*layers, override_layer(overrides)]))
     if settings.label:
         return settings
-    stem = os.fsencode(Path(path).stem).decode("utf-8", "replace")[:200]
+    stem = os.fsencode(path.stem).decode("utf-8", "replace")[:200]
     return settings.model_copy(update={"label": stem})
 
 

@@ -1,0 +1,92 @@
+"""The package as a script or a notebook uses it, in a working folder of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import cifar_lab
+from cifar_lab.errors import LabError
+
+README = Path(__file__).parents[1] / "README.md"
+
+TINY = """\
+data: {dataset: synthetic, train_size: 200, test_size: 100, batch_size: 50, difficulty: 0.1}
+epochs: 1
+seeds: [0]
+runtime: {device: cpu}
+"""
+
+FRAGILE = """\
+from torch import nn
+
+class Fragile(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.layer = nn.Linear(3 * 32 * 32, num_classes)
+
+    def forward(self, images):
+        if self.training:
+            raise RuntimeError("out of patience")
+        return self.layer(images.flatten(1))
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a tiny `configs/q3_adam.yaml`."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "q3_adam.yaml").write_text(f"label: Adam\noptimizer: {{name: adam}}\n{TINY}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_code_of_the_readme_and_of_the_package_run_as_they_stand(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (readme,) = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    package = cifar_lab.__doc__ or ""
+    exec(compile(readme, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    (record,) = cifar_lab.read_records("results")
+    assert record.test is not None
+    assert lines[-1] == f"Adam 0 {record.test.accuracy}"
+    assert any(line.startswith("Adam · seed 0: epoch 5/5, loss ") for line in lines)
+    assert [line.epoch for line in cifar_lab.read_metrics("results", record.run_id)] == [1, 2, 3, 4, 5]
+    exec(compile(package[package.index("import cifar_lab") :], "cifar_lab", "exec"), {})
+    assert capsys.readouterr().out.splitlines() == ["1 run: 1 there already", lines[-1]]
+
+
+def test_one_arm_or_several_and_silence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arm = cifar_lab.load_settings(Path("configs/q3_adam.yaml"))
+    alone = cifar_lab.make_runs(arm, "results", display=cifar_lab.Silent())
+    together = cifar_lab.make_runs((arm, arm), Path("results"), display=cifar_lab.Silent())
+    assert alone.records == together.records == cifar_lab.read_records(Path("results"))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_failed_run_raises(here: Path) -> None:
+    Path("fragile.py").write_text(FRAGILE)
+    Path("fragile.yaml").write_text(f"model: {{name: 'fragile.py:Fragile'}}\n{TINY}")
+    arm = cifar_lab.load_settings("fragile.yaml")
+    with pytest.raises(LabError, match=r"^1 of 1 run failed: fragile · seed 0: .*out of patience") as caught:
+        cifar_lab.make_runs(arm, display=cifar_lab.Silent())
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_sweep_from_python(here: Path) -> None:
+    Path("grid.yaml").write_text(
+        "base: configs/q3_adam.yaml\nsearch: {top: 1, confirm_seeds: [7], val_size: 50}\n"
+        "arms: {slow: {optimizer.lr: 0.001}}\n"
+    )
+    outcome = cifar_lab.make_sweep(cifar_lab.load_sweep("grid.yaml"), "results", display=cifar_lab.Silent())
+    assert [winner.point.name for winner in outcome.winners] == ["slow"]
+    assert [(record.seed, record.test is not None) for record in outcome.confirmed.records] == [(7, True)]
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(callable(getattr(cifar_lab, name)) for name in cifar_lab.__all__)
+    with pytest.raises(AttributeError, match="module 'cifar_lab' has no attribute 'nothing'"):
+        cifar_lab.nothing  # noqa: B018
