@@ -17,7 +17,7 @@ PACKAGE = Path(cifar_lab.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("config", "machine", "pipes", "records", "safe_text"),
+    ("config", "machine", "model_facts", "pipes", "records", "safe_text"),
     ("config_rules", "sheets", "durable", "model_source", "optim", "runtime"),
     ("identity",),
     ("config_io", "results", "data", "models", "checkpoint"),
@@ -37,8 +37,8 @@ RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
     "cli", "config", "config_io", "config_rules", "durable", "engines.here", "engines.protocol", "engines.signals",
-    "errors", "identity", "laboratory", "live_bars", "machine", "model_source", "notebook", "pipes", "plan",
-    "progress", "records", "report", "results", "safe_text", "sheets", "sweep", "sweep_plan",
+    "errors", "identity", "laboratory", "live_bars", "machine", "model_facts", "model_source", "notebook",
+    "pipes", "plan", "progress", "records", "report", "results", "safe_text", "sheets", "sweep", "sweep_plan",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

@@ -12,13 +12,9 @@ from cifar_lab.config import Settings
 from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.identity import recipe, run_id
 from cifar_lab.machine import available_cores
+from cifar_lab.model_facts import MODEL_FACTS
 from cifar_lab.records import Record
 from cifar_lab.results import DamagedRecordError, RunFolder
-
-SMALL_MODELS = frozenset({"Net", "Net1", "Net2", "Net3"})
-"""Networks so small that a second thread costs more than it brings."""
-
-BATCH_NORM_MODELS = frozenset({"Net1", "ResNet18"})
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,8 @@ def share_threads(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     shared = []
     for run in runs:
         asked = run.job.settings.runtime.threads
-        small = run.job.settings.model.name in SMALL_MODELS
+        facts = MODEL_FACTS.get(run.job.settings.model.name)
+        small = facts is not None and facts.small
         threads = asked if asked != "auto" else 1 if small else cores // side_by_side
         shared.append(replace(run, job=replace(run.job, threads=threads)))
     return shared
@@ -136,8 +133,8 @@ def check_fits(settings: Settings, info: data.DataInfo) -> None:
 
 def _has_lone_image(settings: Settings, train_size: int) -> bool:
     """Whether the last batch of an epoch is one image, of which BatchNorm cannot take a variance."""
-    size = settings.data.batch_size
-    return settings.model.name in BATCH_NORM_MODELS and (size == 1 or train_size % size == 1)
+    size, facts = settings.data.batch_size, MODEL_FACTS.get(settings.model.name)
+    return facts is not None and facts.batch_norm and (size == 1 or train_size % size == 1)
 
 
 def _look(job: Job) -> PlannedRun:
@@ -148,7 +145,7 @@ def _look(job: Job) -> PlannedRun:
     except DamagedRecordError:
         return PlannedRun(job, "missing", None)
     if record is None:
-        return PlannedRun(job, "interrupted" if folder.checkpoint.is_file() else "missing", None)
+        return PlannedRun(job, "interrupted" if folder.has_checkpoint() else "missing", None)
     if job.read_test and record.test_reason == "search":
         return PlannedRun(job, "untested", record)
     return PlannedRun(job, "done", record)

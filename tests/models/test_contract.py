@@ -6,7 +6,8 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from cifar_lab import config
-from cifar_lab.models import LAST_LAYER, MODELS, build, count_parameters
+from cifar_lab.model_facts import MODEL_FACTS
+from cifar_lab.models import LAST_LAYER, MODELS, build, count_parameters, memory_format
 
 CUSTOM = """
 from torch import nn
@@ -34,8 +35,25 @@ def seeded(settings, seed: int, classes: int = 7) -> nn.Module:
     return build(settings, classes)
 
 
-def test_every_name_in_the_settings_has_a_model_and_a_last_layer():
-    assert list(MODELS) == list(config.BUILT_IN_MODELS) == list(LAST_LAYER)
+def test_every_name_in_the_settings_has_a_model_a_last_layer_and_facts():
+    assert list(MODELS) == list(config.BUILT_IN_MODELS) == list(LAST_LAYER) == list(MODEL_FACTS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_facts_are_those_of_the_network(name):
+    network, facts = MODELS[name](10), MODEL_FACTS[name]
+    norms = [module for module in network.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    assert facts.batch_norm == bool(norms)
+    assert facts.small == (count_parameters(network) < 1_000_000)
+
+
+def test_memory_format_is_channels_last_where_it_is_faster():
+    formats = {name: memory_format(cls(name=name), "cpu") for name, cls in config.BUILT_IN_MODELS.items()}
+    assert formats == {
+        **dict.fromkeys(("Net", "Net1", "Net2", "Net3"), torch.channels_last), "ResNet18": torch.contiguous_format,
+    }  # fmt: skip
+    assert memory_format(config.ResNet18(name="ResNet18"), "cuda") == torch.channels_last
+    assert memory_format(config.CustomModel(name="a.py:A"), "cuda") == torch.contiguous_format
 
 
 def test_one_image_in_evaluation_mode(settings):
@@ -81,7 +99,7 @@ def test_evaluation_of_an_image_does_not_depend_on_its_batch(settings):
 def test_batch_norm_learns_its_statistics_in_training_mode(settings):
     model = seeded(settings, 0)
     norms = [module for module in model.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
-    assert bool(norms) == (settings.name not in ("Net", "Net2", "Net3"))
+    assert bool(norms) == (settings.name not in MODEL_FACTS or MODEL_FACTS[settings.name].batch_norm)
     before = [norm.running_mean.clone() for norm in norms]
     model(torch.randn(5, 3, 32, 32))
     assert not any(torch.equal(norm.running_mean, mean) for norm, mean in zip(norms, before, strict=True))
