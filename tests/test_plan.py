@@ -75,6 +75,10 @@ def test_what_is_there_is_seen(results: Path) -> None:
     folders[2].write_record(record_of(planned[2]))
     folders[3].write_record(record_of(planned[3], test_reason="search"))
     folders[4].record.write_text("{")
+    folders[0].path.mkdir()
+    folders[0].checkpoint.with_name("checkpoint.bin.previous").write_bytes(b"the one before")
+    assert states([arm(seeds=(0,))], results) == ["interrupted"]
+    folders[0].discard()
     assert states([arm(seeds=(0, 1, 2, 3, 4))], results) == ["missing", "interrupted", "done", "untested", "missing"]
     assert states([arm(seeds=(3,))], results, read_test=False) == ["done"]
     assert states([arm(seeds=(2, 3))], results, force=True) == ["missing", "missing"]

@@ -129,6 +129,10 @@ class RunFolder:
                 for old in (path, path.with_name(path.name + ".previous")):
                     old.unlink(missing_ok=True)
 
+    def has_checkpoint(self) -> bool:
+        """Whether there is an epoch to go on from; between the two renames of a save only the one before has its name."""
+        return any(path.is_file() for path in (self.checkpoint, self.checkpoint.with_name("checkpoint.bin.previous")))
+
     def unfinished_state(self) -> Literal["running", "interrupted"]:
         """Of a folder without a record: whether a process holds it."""
         try:
