@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from cifar_lab.report import build
 from cifar_lab.report.build import build_report, draw_sweep
 from cifar_lab.report.charts import draw_accuracy
 from cifar_lab.report.winners import winners_path
+from cifar_lab.results import RunFolder
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]
@@ -142,13 +144,41 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         build_report(CONFIGS / "lab.yaml", results)
 
 
-def test_a_damaged_record_is_named(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
+def test_damaged_files_are_named_and_the_rest_is_reported(
+    tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    record = make_record(0.5, 0)
+    save_records(tmp_path, record, make_record(0.6, 1))
+    folder = RunFolder(tmp_path, record.run_id)
+    folder.record.write_text(folder.record.read_text()[:-40])
+    folder.settings.write_text("seeds: [0]\n")
+    winners = winners_path(tmp_path, "q8_grid")
+    winners.parent.mkdir(parents=True)
+    winners.write_text("{}")
+    report = build_report(CONFIGS / "lab.yaml", tmp_path)
+    winners_fault, record_fault = report.faults
+    assert winners_fault.startswith(f"{winners}: not a sweep's winners (")
+    assert record_fault == (
+        f"{folder.record}: is damaged and left out; to make the run again: "
+        f"{shlex.join(['cifar-lab', 'run', str(folder.settings), '--results', str(tmp_path)])}"
+    )
+    assert any("baseline 60.0 % (n = 1)" in line for line in report.lines)
+    assert "not swept yet" in "\n".join(report.lines)
+    assert "is damaged and left out" in report.page.read_text(encoding="utf-8")
+
+
+def test_a_copied_run_is_named_and_counts_once(
+    tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
     record = make_record(0.5, 0)
     save_records(tmp_path, record)
-    path = tmp_path / "runs" / record.run_id / "record.json"
-    path.write_text(path.read_text()[:-40])
-    with pytest.raises(DataError, match=record.run_id):
-        build_report(CONFIGS / "lab.yaml", tmp_path)
+    folder = RunFolder(tmp_path, record.run_id).path
+    shutil.copytree(folder, folder.with_name("backup"))
+    report = build_report(CONFIGS / "lab.yaml", tmp_path)
+    note = f"{tmp_path}/runs/backup/record.json: is a copy of run {record.run_id} and is not counted"
+    assert any(line.startswith(f"note: {note}") for line in report.lines)
+    assert any("baseline 50.0 % (n = 1)" in line for line in report.lines)
+    assert report.faults == ()
 
 
 def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:

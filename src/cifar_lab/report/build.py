@@ -13,7 +13,7 @@ from cifar_lab.report.datachoice import choose_data, data_sets
 from cifar_lab.report.page import csv_page, markdown_page
 from cifar_lab.report.questions import Answer, answer_sheet
 from cifar_lab.report.winners import read_winners, winner_rows, winners_path
-from cifar_lab.results import read_records
+from cifar_lab.results import find_records
 from cifar_lab.safe_text import plain
 
 
@@ -31,6 +31,8 @@ class ReportFiles:
     """`question: arm` of each arm without runs."""
     lines: tuple[str, ...]
     """What to print: a line a question, then what is missing and how to make it."""
+    faults: tuple[str, ...] = ()
+    """Damaged files that were left out, each with the way to make it again."""
 
 
 def build_report(
@@ -40,7 +42,6 @@ def build_report(
 
     Raises:
         SettingsError: the sheet or a settings file is wrong, or there are no runs on the data set asked for.
-        DataError: a record or a sweep's winners are damaged.
         EnvironmentFault: the results folder cannot be written.
     """
     lab = answer_sheet(sheet_path, results, overrides, data_name)
@@ -59,9 +60,12 @@ def build_report(
     )
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [_line(answer) for answer in lab.answers]
+    lines += [f"note: {plain(note)}" for note in lab.notes]
     lines += [f"to run: {plain(command)}" for command in lab.to_run]
     lines += [f"wrote {page}, {table} and {len(charts)} {'chart' if len(charts) == 1 else 'charts'}"]
-    return ReportFiles(tuple(charts), page, table, lab.data.name if lab.data else None, missing, tuple(lines))
+    return ReportFiles(
+        tuple(charts), page, table, lab.data.name if lab.data else None, missing, tuple(lines), lab.faults
+    )
 
 
 def draw_sweep(results: Path, name: str) -> Path:
@@ -74,7 +78,7 @@ def draw_sweep(results: Path, name: str) -> Path:
     found = read_winners(results, name)
     if found is None:
         raise DataError(f"{winners_path(results, name)}: not there; run the sweep to its end first")
-    records = [record for record in read_records(results) if found.confirms(record)]
+    records = [record for record in find_records(results).records if found.confirms(record)]
     data = choose_data(data_sets(records), None)
     rows = winner_rows(found, records)
     best = f"the best {len(rows) - 1}" if len(rows) > 1 else "no winner"

@@ -56,6 +56,13 @@ def _csv_cells(answer: Answer, row: Row) -> list[str | float | int | None]:
 
 
 def _data(lab: Lab) -> Iterator[str]:
+    yield from _images(lab)
+    if lab.faults or lab.notes:
+        yield "Left out, since a record or a sweep's winners cannot be used:"
+        yield "\n".join(f"- {markdown(each)}" for each in (*lab.faults, *lab.notes))
+
+
+def _images(lab: Lab) -> Iterator[str]:
     if lab.data is None:
         yield "No runs yet: give the commands below."
         return

@@ -11,13 +11,13 @@ from typing import Any
 
 from cifar_lab.config import Settings
 from cifar_lab.config_io import load_settings, load_sheet
-from cifar_lab.errors import LabError, Problem, SettingsError
+from cifar_lab.errors import DataError, LabError, Problem, SettingsError
 from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
 from cifar_lab.records import Record
 from cifar_lab.report.datachoice import DataSet, choose_data, count_runs, data_sets
 from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.report.winners import Winners, plan_changed, read_winners, winner_rows
-from cifar_lab.results import read_records
+from cifar_lab.results import DamagedRecordError, Unusable, find_records
 from cifar_lab.sheets import LabSheet, Question
 
 DEFAULT_RESULTS = Path("results")
@@ -80,6 +80,10 @@ class Lab:
     """What to type to make this report again."""
     to_run: tuple[str, ...] = ()
     """What to type to make all that is missing."""
+    notes: tuple[str, ...] = ()
+    """Run folders that are not counted, and why; they do no harm."""
+    faults: tuple[str, ...] = ()
+    """Records and winners that are damaged, each with the way to make it again."""
 
 
 def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None) -> Lab:
@@ -87,18 +91,18 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
 
     Raises:
         SettingsError: the sheet or a settings file is wrong (all problems at once), or `data_name` has no runs.
-        DataError: a record or a sweep's winners are damaged.
     """
     sheet = load_sheet(sheet_path, LabSheet)
     arms = _load_arms(sheet_path, sheet, overrides)
-    sweeps = {q.sweep: read_winners(results, Path(q.sweep).stem) for q in sheet.questions.values() if q.sweep}
+    sweeps, faults = _read_sweeps(sheet, results)
     keys = {arm.key for arm in arms.values()}
     swept = [found for found in sweeps.values() if found]
 
     def concerns(record: Record) -> bool:
         return recipe_key(record.recipe) in keys or any(found.confirms(record) for found in swept)
 
-    records = list(filter(concerns, read_records(results)))
+    there = find_records(results)
+    records = list(filter(concerns, there.records))
     found = data_sets(records)
     data = choose_data(found, data_name, arms[sheet.control].settings.data.dataset)
     records = [record for record in records if data and record.data.fingerprint == data.fingerprint]
@@ -120,7 +124,39 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
     others = tuple(each for each in found if each != data)
     lab = ["--lab", sheet_path.as_posix()] if sheet_path != DEFAULT_SHEET else []
     remake = shlex.join(["cifar-lab", "report", *lab, *_tail(results, overrides)])
-    return Lab(sheet.title, data, others, tuple(answers), remake, _to_run(answers, arms.values(), tail))
+    return Lab(
+        sheet.title,
+        data,
+        others,
+        tuple(answers),
+        remake,
+        _to_run(answers, arms.values(), tail),
+        notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
+        faults=(*faults, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
+    )
+
+
+def _read_sweeps(sheet: LabSheet, results: Path) -> tuple[dict[str, Winners | None], list[str]]:
+    """(sweep file → its winners, None where there are none that can be read; what is damaged)."""
+    sweeps: dict[str, Winners | None] = {}
+    faults = []
+    for question in sheet.questions.values():
+        if question.sweep:
+            try:
+                sweeps[question.sweep] = read_winners(results, Path(question.sweep).stem)
+            except DataError as fault:
+                sweeps[question.sweep] = None
+                faults.append(str(fault))
+    return sweeps, faults
+
+
+def _remedy(unusable: Unusable, results: Path) -> str:
+    """What is wrong with a record, and the command that makes the run again."""
+    folder = unusable.folder
+    if not isinstance(unusable.fault, DamagedRecordError) or not folder.settings.is_file():
+        return str(unusable.fault)
+    command = shlex.join(["cifar-lab", "run", folder.settings.as_posix(), *_tail(results, [])])
+    return f"{folder.record}: is damaged and left out; to make the run again: {command}"
 
 
 def _to_run(answers: Sequence[Answer], arms: Iterable[Arm], tail: Sequence[str]) -> tuple[str, ...]:
