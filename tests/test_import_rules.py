@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config", "machine", "model_facts", "pipes", "records", "safe_text"),
     ("config_rules", "sheets", "durable", "model_source", "optim", "runtime"),
     ("identity",),
+    ("download",),
     ("config_io", "results", "data", "models", "checkpoint"),
     ("plan", "evaluate", "train", "environment", "sweep_plan", "report"),
     ("assembly", "progress", "run_watcher"),

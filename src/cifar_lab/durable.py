@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from cifar_lab.errors import EnvironmentFault
 
@@ -23,8 +24,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         try:
             with temporary.open("wb") as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -47,10 +47,14 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+def sync_file(file: BinaryIO) -> None:
+    """Return when the bytes written to `file` would outlive a power cut."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` durable; a no-op where folders cannot be opened (Windows)."""
-    if os.name == "nt":
-        return
+    """Return when the renames in `folder` would outlive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

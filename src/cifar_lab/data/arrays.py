@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from cifar_lab.durable import sync_file
 from cifar_lab.errors import EnvironmentFault
 
 
@@ -43,7 +44,7 @@ def write_array(path: Path, array: NDArray[Any]) -> FileMark:
     with path.open("wb") as file:
         file.write(header.getvalue())
         file.write(array.data)
-        to_disk(file)
+        sync_file(file)
     return FileMark(bytes=header.tell() + array.nbytes, sha256=digest.hexdigest())
 
 
@@ -73,12 +74,6 @@ def read_array(path: Path, mark: FileMark | None) -> NDArray[Any]:
     np.lib.format.read_magic(header)
     shape, _, dtype = np.lib.format.read_array_header_1_0(header)
     return raw[header.tell() :].view(dtype).reshape(shape)
-
-
-def to_disk(file: io.BufferedWriter) -> None:
-    """Return when the bytes would outlive a power cut."""
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def fault(path: Path, error: OSError) -> EnvironmentFault:

@@ -28,9 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cifar_lab.data.arrays import Damaged, FileMark, fault, read_array, to_disk, write_array
+from cifar_lab.data.arrays import Damaged, FileMark, fault, read_array, write_array
 from cifar_lab.data.source import Progress, Source
 from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Split
+from cifar_lab.durable import sync_file, sync_folder
 from cifar_lab.errors import DataError, EnvironmentFault
 
 FORMAT = 1
@@ -150,15 +151,11 @@ def store(folder: Path, key: Mapping[str, Any], state: dict[str, Any] | None, im
         text = json.dumps({"meta": plain, "sha256": hashlib.sha256(_canonical(plain)).hexdigest()}, indent=1)
         with (temporary / "meta.json").open("wb") as file:
             file.write(text.encode())
-            to_disk(file)
+            sync_file(file)
         if folder.exists():
             folder.rename(old)
         temporary.rename(folder)
-        descriptor = os.open(folder.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(folder.parent)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise fault(folder, error) from error

@@ -20,9 +20,9 @@ import numpy as np
 
 from cifar_lab.config import Cifar10, Cifar100
 from cifar_lab.data import cache
-from cifar_lab.data.download import NotFetched, fetch, sha256_of
 from cifar_lab.data.source import Progress
 from cifar_lab.data.splits import Images, Split
+from cifar_lab.download import NotFetched, fetch, sha256_of
 from cifar_lab.errors import DataError, EnvironmentFault
 
 LOG = logging.getLogger(__name__)
@@ -109,7 +109,9 @@ class CifarSource:
 
     def _fetch(self, path: Path, broken: str, progress: Progress) -> None:
         try:
-            fetch(self.archive.url, path, self.archive.sha256, progress)
+            fetch(
+                self.archive.url, path, self.archive.sha256, progress, "set data.root to a folder that can be written"
+            )
         except NotFetched as error:
             raise DataError(
                 f"{path}: {broken}, and {self.archive.url} could not be fetched: {error}. "

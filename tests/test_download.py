@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from cifar_lab.data import download
-from cifar_lab.data.download import NotFetched, fetch
+from cifar_lab import download
+from cifar_lab.download import NotFetched, fetch
 from cifar_lab.errors import EnvironmentFault
 
 CONTENT = bytes(range(256)) * 4_000  # 1 MB

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from cifar_lab.data.source import Progress
+from cifar_lab.durable import sync_file, sync_folder
 from cifar_lab.errors import EnvironmentFault
 
 CONNECT_SECONDS = 8.0
@@ -40,8 +40,18 @@ def sha256_of(file: IO[bytes]) -> str:
     return found
 
 
-def fetch(url: str, path: Path, sha256: str, progress: Progress) -> None:
+def fetch(
+    url: str,
+    path: Path,
+    sha256: str,
+    progress: Callable[[str, int, int], object],
+    way_out: str = "choose another folder",
+) -> None:
     """Put the file of that SHA-256 at `path`, which holds either it or what was there before, never a part.
+
+    Args:
+        progress: called with what is being done, the bytes so far and those in all (0: not known).
+        way_out: what a person does about a folder that cannot be written.
 
     Raises:
         NotFetched: no connection in `CONNECT_SECONDS`, an answer other than the file, a transfer that stops or
@@ -56,17 +66,17 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress) -> None:
             try:
                 _transfer(response, temporary, sha256, lambda *done: progress(f"downloading {path.name}", *done))
                 temporary.replace(path)
+                sync_folder(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
             raise EnvironmentFault(
-                f"{path.parent}: {error.strerror or error}; make room and permission there, or set data.root to a "
-                "folder that can be written"
+                f"{path.parent}: {error.strerror or error}; make room and permission there, or {way_out}"
             ) from error
 
 
 def _transfer(
-    response: http.client.HTTPResponse, path: Path, sha256: str, progress: Callable[[int, int], None]
+    response: http.client.HTTPResponse, path: Path, sha256: str, progress: Callable[[int, int], object]
 ) -> None:
     digest = hashlib.sha256()
     done, total = 0, int(response.headers.get("Content-Length") or 0)
@@ -76,8 +86,7 @@ def _transfer(
             digest.update(block)
             done += len(block)
             progress(done, total)
-        file.flush()
-        os.fsync(file.fileno())
+        sync_file(file)
     if done < total:
         raise NotFetched(f"the transfer ended after {done:,} of {total:,} bytes")
     if digest.hexdigest() != sha256:
