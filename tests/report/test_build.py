@@ -208,7 +208,7 @@ def test_a_sweep_of_other_images_is_no_answer_on_these(
     )
     report = build_report(CONFIGS / "lab.yaml", tmp_path)
     assert report.lines[0] == "data set: CIFAR-10"
-    assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 2); not swept yet on these images" in report.lines
+    assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 1); not swept yet on these images" in report.lines
     assert any(line.startswith("to run: cifar-lab sweep ") for line in report.lines)
     assert "Not swept yet on these images.\n" in report.page.read_text(encoding="utf-8")
     other = build_report(CONFIGS / "lab.yaml", tmp_path, data_name="synthetic")

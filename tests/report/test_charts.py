@@ -104,7 +104,7 @@ def test_words_on_the_chart(rows: list[Row]) -> None:
     shown = texts(draw_accuracy("Which optimizer?", rows, CIFAR10))
     for text in (
         "Which optimizer?", "Test accuracy after 10 epochs · CIFAR-10", "SGD", "n = 3", "50.0 %", "Adam", "n = 2",
-        "62.0 %", "+12.0 pp", "AdamW", "n = 1",
+        "62.0 %", "+11.0 pp", "2 shared seeds", "AdamW", "n = 1", "+12.0 pp", "1 shared seed",
     ):  # fmt: skip
         assert text in shown
     caption = " ".join(shown).replace("\n", " ")

@@ -44,7 +44,8 @@ def test_a_section_by_hand() -> None:
         "| arm | n | mean % | std | vs control | each seed | s a run | epochs | parameters |\n"
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: |\n"
         "| baseline (control) | 3 | 50.00 | 2.00 |  | 0: 50.00, 1: 52.00, 2: 48.00 | 61.3 | 10 | 62,006 |\n"
-        "| Adam | 2 | 63.00 | 1.41 | +13.00 pp | 0: 62.00, 1: 64.00, 2: diverged | 70.0 | 10 | 62,006 |\n"
+        "| Adam | 2 | 63.00 | 1.41 | +12.00 pp (2 shared seeds) | 0: 62.00, 1: 64.00, 2: diverged | 70.0 | 10 "
+        "| 62,006 |\n"
         "| AdamW | 0 | no runs yet |  |  | 0: to run, 1: to run |  |  |  |\n\n"
         "**Caution:** too few runs to tell a difference from chance: Adam (2 runs).\n\n"
         "Note: Same rate.\n\n"
@@ -86,7 +87,7 @@ def test_a_search_shows_its_validation_accuracy_beside_the_test() -> None:
     row = Row("Adam", values=((100, 0.62),), mean=0.62, val_mean=0.655)
     page = markdown_page(lab(row, sweep=found))
     assert "| vs control | search % | each seed |" in page
-    assert "| Adam | 1 | 62.00 |  | +12.00 pp | 65.50 | 100: 62.00 |" in page
+    assert "| Adam | 1 | 62.00 |  | +12.00 pp (no shared seed) | 65.50 | 100: 62.00 |" in page
     assert csv_rows(csv_page(lab(row, sweep=found)))[1]["search_val_accuracy"] == "0.655"
 
 
@@ -112,7 +113,7 @@ def test_csv_has_a_line_an_arm_with_numbers_as_numbers() -> None:
     assert (float(control["mean_accuracy"]), float(control["std_accuracy"]), control["n"]) == (0.5, 0.02, "3")
     assert (control["seeds"], control["accuracies"], control["difference_pp"]) == ("0 1 2", "0.5 0.52 0.48", "")
     assert arm["arm"] == "'=cmd()"
-    assert arm["difference_pp"] == "-25.0"
+    assert (arm["difference_pp"], arm["difference_pairs"]) == ("-25.0", "1")
     assert (arm["diverged_seeds"], arm["missing_seeds"], arm["std_accuracy"]) == ("4", "1 2", "")
 
 

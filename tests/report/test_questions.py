@@ -9,6 +9,7 @@ from cifar_lab.config import SGD, Adam, Cifar10, Settings, Synthetic
 from cifar_lab.errors import SettingsError
 from cifar_lab.records import Record
 from cifar_lab.report.questions import answer_sheet
+from cifar_lab.report.summary import difference
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]
@@ -46,6 +47,34 @@ def test_arms_find_their_runs_by_recipe_whatever_the_label(
     assert (adam.label, adam.values, adam.missing_seeds) == ("Adam", ((0, 0.62), (1, 0.64)), ())
     assert control.is_control
     assert adam.command == ""
+
+
+def test_seeds_of_the_control_that_no_arm_has_are_left_out_unless_asked_for(
+    sheet: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    results = sheet.parent / "results"
+    save_records(
+        results,
+        *(make_record(0.50, seed) for seed in (0, 1, 2)),
+        *(make_record(0.40, seed) for seed in (7, 100, 101)),
+        *(make_record(0.60, seed, ADAM) for seed in (0, 1, 7)),
+    )
+    (answer,) = answer_sheet(sheet, results).answers
+    assert [[seed for seed, _ in row.values] for row in answer.rows] == [[0, 1, 2, 7], [0, 1, 7]]
+    assert answer.notes == (
+        "Left out of baseline: seeds 100, 101, which its settings do not ask for and no arm here has.",
+    )
+    gap = difference(answer.rows[1], answer.control)
+    assert gap is not None
+    assert (gap.points, gap.words) == (pytest.approx(40 / 3), "3 shared seeds")
+
+
+def test_a_control_with_other_seeds_only_is_shown_all_the_same(
+    sheet: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    results = sheet.parent / "results"
+    save_records(results, make_record(0.5, 9))
+    assert answer_sheet(sheet, results).answers[0].control.values == ((9, 0.5),)
 
 
 def test_the_command_makes_what_is_missing(sheet: Path) -> None:

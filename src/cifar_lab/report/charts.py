@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 
 from cifar_lab.report.datachoice import DataSet
-from cifar_lab.report.summary import Row, difference
+from cifar_lab.report.summary import Difference, Row, difference
 from cifar_lab.safe_text import plain
 
 WIDTH_INCHES = 8.0
@@ -57,7 +57,8 @@ def draw_accuracy(title: str, rows: Sequence[Row], data: DataSet | None, message
             *(measure.inches(name, LABEL) for name in names),
             *(measure.inches(_count(row), SMALL) for row in rows),
         )
-        right = 0.85 if any(each is not None for each in differences) else 0.3
+        said = [measure.inches(each.words, SMALL) for each in differences if each is not None and each.words]
+        right = max(0.85, *(width + 0.3 for width in said), 0.0) if any(differences) else 0.3
         slots = len(rows) + bool(message)
         slot = 0.42 + 0.17 * max([1, *(name.count("\n") + 1 for name in names)])
         top = 0.78 + 0.27 * (head.count("\n") + 1)
@@ -70,7 +71,7 @@ def draw_accuracy(title: str, rows: Sequence[Row], data: DataSet | None, message
         axes = figure.add_axes((left / WIDTH_INCHES, bottom / height, width / WIDTH_INCHES, slots * slot / height))
         _frame(axes, slots, _upper(rows, data, width), data)
         for place, (row, name, gap) in enumerate(zip(rows, names, differences, strict=True)):
-            _row(axes, place, row, name, gap, BAR_INCHES / slot)
+            _row(axes, place, row, name, gap, BAR_INCHES / slot, right * 72 - 16)
         if message:
             wrapped = measure.wrap(message, width - 0.2, LABEL - 1, lines=3)
             _beside(axes, 0, len(rows), wrapped, color=FAINT, fontstyle="italic", fontsize=LABEL - 1)
@@ -149,10 +150,11 @@ def _frame(axes: Axes, slots: int, upper: float, data: DataSet | None) -> None:
                       textcoords="offset points", ha="center", va="bottom", fontsize=SMALL, color=FAINT)  # fmt: skip
 
 
-def _row(axes: Axes, place: int, row: Row, name: str, gap: float | None, thick: float) -> None:
+def _row(axes: Axes, place: int, row: Row, name: str, gap: Difference | None, thick: float, right: float) -> None:
     """One arm: its name and count on the left, bar, whisker and dots, its value, its difference on the right.
 
     `thick` is the bar's share of the row; the whisker lies in its upper third, the dots below, so that both are seen.
+    `right` is where the difference ends, points from the end of the axis.
     """
     lines = name.count("\n") + 1
     edge = 12 / 2 - 14 * lines / 2  # points below the middle at which the name ends and the count begins
@@ -178,8 +180,11 @@ def _row(axes: Axes, place: int, row: Row, name: str, gap: float | None, thick: 
                  zorder=5, gid="seeds")  # fmt: skip
     _beside(axes, end, place, _percent(row.mean), fontweight="bold", fontsize=LABEL + 0.5)
     if gap is not None:
-        axes.annotate(f"{gap:+.1f} pp".replace("-", "−"), (1, place), (46, 0), va="center", fontsize=LABEL,
-                      **at)  # fmt: skip
+        text = f"{gap.points:+.1f} pp".replace("-", "−")
+        above = 6 if gap.words else 0  # points
+        axes.annotate(text, (1, place), (right, above), va="center", fontsize=LABEL, **at)
+        if gap.words:
+            axes.annotate(gap.words, (1, place), (right, above - 13), va="center", fontsize=SMALL, color=FAINT, **at)
 
 
 def _beside(axes: Axes, x: float, place: int, text: str, **look: Any) -> None:

@@ -8,20 +8,21 @@ from collections.abc import Iterator
 
 from cifar_lab.report.datachoice import SHORT, DataSet, count_runs
 from cifar_lab.report.questions import Answer, Lab
-from cifar_lab.report.summary import FEW_RUNS, Row, difference
+from cifar_lab.report.summary import FEW_RUNS, Difference, Row, difference
 from cifar_lab.safe_text import code_span, csv_cell, markdown
 
 _HOW_TO_READ = """\
 Each question compares arms with one control, the first row of its table. A run is one training with one seed; *n* is
 the number of runs. Accuracies are those of the test split, in percent; *mean* and *std* are the mean and the sample
-standard deviation over runs. *vs control* is the difference of the means in percentage points (pp). The same seed
-means the same initial weights, data order and augmentation in every arm where that is possible. With fewer than
-three runs an arm's mean says little."""
+standard deviation over runs. The same seed means the same initial weights, data order and augmentation in every arm
+where that is possible, so *vs control* is the mean over the shared seeds of arm minus control, in percentage points
+(pp); where those are not all runs of both, their number is said. With fewer than three runs an arm's mean says
+little."""
 
 CSV_COLUMNS = (
     "question", "title", "arm", "is_control", "data_set", "data_fingerprint", "n", "mean_accuracy", "std_accuracy",
-    "difference_pp", "seeds", "accuracies", "diverged_seeds", "missing_seeds", "search_val_accuracy",
-    "train_seconds_mean", "epochs", "parameters",
+    "difference_pp", "difference_pairs", "seeds", "accuracies", "diverged_seeds", "missing_seeds",
+    "search_val_accuracy", "train_seconds_mean", "epochs", "parameters",
 )  # fmt: skip
 """Columns of summary.csv. Accuracies are shares from 0 to 1; lists are separated by spaces."""
 
@@ -46,9 +47,10 @@ def csv_page(lab: Lab) -> str:
 
 
 def _csv_cells(answer: Answer, row: Row) -> list[str | float | int | None]:
+    gap = difference(row, answer.control)
     return [
         answer.name, answer.question.title, row.label, "yes" if row.is_control else "no", row.data, row.fingerprint,
-        row.n, row.mean, row.std, difference(row, answer.control),
+        row.n, row.mean, row.std, gap.points if gap else None, gap.pairs if gap else None,
         " ".join(str(seed) for seed, _ in row.values), " ".join(repr(value) for _, value in row.values),
         " ".join(str(seed) for seed, _ in row.diverged), " ".join(map(str, row.missing_seeds)),
         row.val_mean if answer.sweep else None, row.seconds, row.epochs, row.parameters,
@@ -120,7 +122,7 @@ def _table(answer: Answer) -> str:
             str(row.n),
             "no runs yet" if row.is_missing else _number(row.mean and 100 * row.mean, 2),
             _number(row.std and 100 * row.std, 2) if row.std != 0 else "0.00",
-            "" if gap is None else f"{gap:+.2f} pp",
+            _gap_words(gap),
             *([_number(row.val_mean and 100 * row.val_mean, 2)] if searched else []),
             _each_seed(row),
             _number(row.seconds, 1),
@@ -129,6 +131,12 @@ def _table(answer: Answer) -> str:
         ]
         lines.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _gap_words(gap: Difference | None) -> str:
+    if gap is None:
+        return ""
+    return f"{gap.points:+.2f} pp" + (f" ({gap.words})" if gap.words else "")
 
 
 def _each_seed(row: Row) -> str:

@@ -213,14 +213,43 @@ def _tail(results: Path, overrides: Sequence[str]) -> list[str]:
     return words + (["--results", results.as_posix()] if results != DEFAULT_RESULTS else [])
 
 
-def _row(arm: Arm, groups: dict[str, list[Record]], *, is_control: bool = False) -> Row:
-    runs = [record for record in groups.get(arm.key, []) if record.test_reason != "search"]
+def _runs(arm: Arm, groups: dict[str, list[Record]]) -> list[Record]:
+    """The arm's runs that are no part of a search."""
+    return [record for record in groups.get(arm.key, []) if record.test_reason != "search"]
+
+
+def _row(arm: Arm, runs: Sequence[Record], *, is_control: bool = False) -> Row:
     return arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command, is_control=is_control)
+
+
+def _comparable(control: Arm, arms: Sequence[Arm], groups: dict[str, list[Record]]) -> tuple[list[Record], list[int]]:
+    """(the control's runs that answer this question, seeds left out).
+
+    A seed counts where the control's settings ask for it or an arm has it: runs that a sweep or another question added
+    would shift the control and no arm. Where nothing would be left, all count.
+    """
+    runs = _runs(control, groups)
+    wanted = {
+        *control.settings.seeds,
+        *(run.seed for arm in arms if arm.key != control.key for run in _runs(arm, groups)),
+    }
+    kept = [run for run in runs if run.seed in wanted] or runs
+    return kept, sorted({run.seed for run in runs} - {run.seed for run in kept})
+
+
+def _left_out(control: Arm, seeds: Sequence[int]) -> list[str]:
+    """A sentence on the control's runs that no arm can be compared with."""
+    if not seeds:
+        return []
+    told = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return [f"Left out of {control.label}: {told}, which its settings do not ask for and no arm here has."]
 
 
 def _compare(name: str, question: Question, control: Arm, arms: Sequence[Arm], records: Sequence[Record]) -> Answer:
     groups = by_recipe(records)
-    rows = [_row(control, groups, is_control=True), *(_row(arm, groups) for arm in arms)]
+    kept, left_out = _comparable(control, arms, groups)
+    rows = [_row(control, kept, is_control=True)]
+    rows += [_row(arm, kept if arm.key == control.key else _runs(arm, groups)) for arm in arms]
     notes = [
         f"{arm.label} has the same settings as the control: the two rows are the same runs."
         for arm in arms
@@ -231,7 +260,7 @@ def _compare(name: str, question: Question, control: Arm, arms: Sequence[Arm], r
         for arm in [control, *arms]
         if not arm.key
     ]
-    return Answer(name, question, tuple(rows), tuple(notes))
+    return Answer(name, question, tuple(rows), (*notes, *_left_out(control, left_out)))
 
 
 def _winners(
@@ -244,9 +273,10 @@ def _winners(
     results: Path,
 ) -> Answer:
     if found is None or (records and records[0].data.fingerprint != found.fingerprint):
-        row = _row(control, by_recipe(records), is_control=True)
+        kept, left_out = _comparable(control, (), by_recipe(records))
+        row = _row(control, kept, is_control=True)
         unswept = "not swept yet" if found is None else "not swept yet on these images"
-        return Answer(name, question, (row,), to_sweep=command, unswept=unswept)
+        return Answer(name, question, (row,), tuple(_left_out(control, left_out)), to_sweep=command, unswept=unswept)
     rows = winner_rows(found, records, command)
     notes = [_search_words(found, len(rows) - 1)]
     if plan_changed(results, found):

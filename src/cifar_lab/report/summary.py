@@ -132,8 +132,31 @@ def summarize(records: Iterable[Record]) -> list[Row]:
     return [arm_row(max(group, key=lambda record: record.finished).label, group) for group in groups.values()]
 
 
-def difference(row: Row, control: Row | None) -> float | None:
-    """Difference of the means, row minus control, in percentage points; None where one is not there."""
+@dataclass(frozen=True)
+class Difference:
+    """How far a row is above its control."""
+
+    points: float
+    """Percentage points: the mean over the shared seeds of row minus control; without any, the difference of means."""
+    pairs: int
+    """Seeds that both have."""
+    is_whole: bool
+    """Whether these are all seeds of both."""
+
+    @property
+    def words(self) -> str:
+        """What the number rests on, where that is not every run of both; else empty."""
+        if self.is_whole:
+            return ""
+        return f"{self.pairs} shared seed{'s' if self.pairs > 1 else ''}" if self.pairs else "no shared seed"
+
+
+def difference(row: Row, control: Row | None) -> Difference | None:
+    """Row minus control, paired by seed; None where one has no tested run, and for the control itself."""
     if control is None or control.mean is None or row.mean is None or row.is_control:
         return None
-    return 100 * (row.mean - control.mean)
+    ours, theirs = dict(row.values), dict(control.values)
+    shared = sorted(ours.keys() & theirs.keys())
+    whole = len(shared) == len(ours) == len(theirs)
+    gap = fmean(ours[seed] - theirs[seed] for seed in shared) if shared else row.mean - control.mean
+    return Difference(100 * gap, len(shared), whole)
