@@ -242,20 +242,20 @@ def test_a_label_says_what_a_point_sets(values: dict[str, Any], label: str) -> N
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
-        ({}, ["grid.yaml: nothing to try; give space, paired or arms"]),
+        ({}, ["grid.yaml: nothing to sweep; state space, paired or arms"]),
         (
             {"paired": [{"epochs": [1, 2], "optimizer.lr": [0.1]}]},
             [
-                "grid.yaml: paired[0]: lists of unequal length (epochs has 2, optimizer.lr has 1); "
-                "give each key one value a point"
+                "grid.yaml: paired[0]: values change together, so their lists are equally long; "
+                "epochs has 2, optimizer.lr has 1"
             ],
         ),
         ({"paired": [{}], "arms": {"a": {"epochs": 2}}}, ["grid.yaml: paired[0]: an empty group; remove it"]),
         (
             {"space": {"epochs": [1]}, "paired": [{"epochs": [2]}, {"epochs": [3]}]},
             [
-                "grid.yaml: paired[0].epochs: is in space already; state each key once",
-                "grid.yaml: paired[1].epochs: is in space already; state each key once",
+                "grid.yaml: paired[0].epochs: epochs is an axis already, as space.epochs; keep one of them",
+                "grid.yaml: paired[1].epochs: epochs is an axis already, as space.epochs; keep one of them",
             ],
         ),
         (
@@ -276,14 +276,13 @@ def test_a_label_says_what_a_point_sets(values: dict[str, Any], label: str) -> N
         (
             {"space": {"seeds": [[0], [1]]}, "arms": {"a": {"label": "b"}}},
             [
-                "grid.yaml: space.seeds: seeds repeat a point, they are no axis; "
-                "set search.seeds and search.confirm_seeds",
-                "grid.yaml: arms.a.label: points are named by their values; remove it, or use arms to name points",
+                "grid.yaml: space.seeds: seeds repeat a point, they are no part of it; state search.seeds",
+                "grid.yaml: arms.a.label: points and arms have names of their own; remove it",
             ],
         ),
         (
             {"space": {"epochs": [1]}, "search": {"seeds": [0, 4], "confirm_seeds": [3, 4]}},
-            ["grid.yaml: search.confirm_seeds: 4 is in search.seeds too; winners are confirmed with fresh seeds"],
+            ["grid.yaml: search.confirm_seeds: seed 4 is a seed of the search; winners are confirmed with fresh seeds"],
         ),
     ],
 )

@@ -137,6 +137,16 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "base: baseline.yaml\nspace: {epochs: [1, 2]}\npaired:\n  - {}\nexclude:\n  - {}\n  - {data.flip: true}\n"
+        "  - {epoch: 1}\n",
+        [
+            "x.yaml:4: paired[0]: an empty group; remove it",
+            "x.yaml:6: exclude[0]: an empty entry would take out every point; remove it",
+            "x.yaml:7: exclude[1].data.flip: is no key of space or paired; those are epochs",
+            "x.yaml:8: exclude[2].epoch: no such setting — did you mean epochs?",
+        ],
+    ),
+    (
         "base: baseline.yaml\narms: {a: {optimizer.lr: 0}, b: 3}\nexclude: [{data.flip: yes}]\n",
         [
             "x.yaml:2: arms.a.optimizer.lr: 0 is out of range; expected a number above 0",

@@ -11,8 +11,9 @@ from typing import Any, TypeVar, get_args, get_origin
 from cifar_lab.config import Section, Settings
 from cifar_lab.config_io.check import unknown
 from cifar_lab.config_io.expected import PATTERN_WORDS, found, limits_of
+from cifar_lab.config_io.lab_rules import lab_rules
 from cifar_lab.config_io.layers import read_file, unreadable
-from cifar_lab.config_io.sheet_rules import lab_rules, sweep_points, sweep_rules
+from cifar_lab.config_io.sweep_rules import sweep_points, sweep_rules
 from cifar_lab.config_io.tree import Finding, Node, dotted, plain, refuse, walk
 from cifar_lab.config_io.values import Check, expected_of, value_fits
 from cifar_lab.errors import Problem, SettingsError

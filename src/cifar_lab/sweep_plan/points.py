@@ -11,11 +11,12 @@ from typing import Any
 
 from cifar_lab.config import Net, Settings
 from cifar_lab.config_io import with_values
+from cifar_lab.config_io.sweep_rules import sweep_problems
 from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
 from cifar_lab.sheets import SweepSheet
 from cifar_lab.sweep_plan.labels import dotted, point_label
-from cifar_lab.sweep_plan.rules import KeyProblem, sheet_problems
+from cifar_lab.sweep_plan.rules import too_many_points
 
 SHOWN_PROBLEMS = 10
 
@@ -59,7 +60,10 @@ def expand(sheet: SweepSheet, base: Settings, where: str, *, allow_large: bool =
         SettingsError: keys stated twice, lists of unequal length, an exclusion that can exclude nothing, too many
             points or none, a point that is not valid; all of them at once.
     """
-    _raise_any(where, sheet_problems(sheet, allow_large=allow_large))
+    problems = sweep_problems(sheet)
+    if not allow_large and (many := too_many_points(sheet)):
+        problems.append(("", many))
+    _raise_any(where, problems)
     combinations = list(_product(_axes(sheet)))
     kept = _after_exclusions(combinations, sheet.exclude, where)
     candidates = [("", values) for values in kept] + [(name, dict(values)) for name, values in sheet.arms.items()]
@@ -168,7 +172,7 @@ def _with_unique_names(points: Sequence[Point]) -> tuple[Point, ...]:
     return tuple(named)
 
 
-def _raise_any(where: str, problems: Sequence[KeyProblem]) -> None:
+def _raise_any(where: str, problems: Sequence[tuple[str, str]]) -> None:
     """Raise the first ten of the problems and the number of the others, if there are any."""
     if problems:
         shown = [Problem(where, key, message) for key, message in problems[:SHOWN_PROBLEMS]]

@@ -1,8 +1,8 @@
-"""What must hold inside a sheet of questions or a sweep file beyond the types of its keys."""
+"""What must hold inside a sweep file beyond the types of its keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from cifar_lab.config_io import catalogue
 from cifar_lab.config_io.expected import found, show
 from cifar_lab.config_io.layers import absolute_value
 from cifar_lab.config_io.suggest import did_you_mean, nearest
-from cifar_lab.config_io.tree import Node, dotted, plain
+from cifar_lab.config_io.tree import Node, Spot, dotted, from_python, plain
 from cifar_lab.config_io.values import Check, value_fits
+from cifar_lab.sheets import Search, SweepSheet
 
 NOT_IN_POINTS = {
     "label": "points and arms have names of their own; remove it",
@@ -113,35 +114,80 @@ def _setting_value(check: Check, key: str, setting: str, node: Node, folder: Pat
     return absolute_value(setting, node, folder, check.findings) if setting in catalogue.PATH_KEYS else node
 
 
+def sweep_problems(sheet: SweepSheet) -> list[tuple[str, str]]:
+    """Key and message of what contradicts itself in a sweep, which need not come from a file."""
+    root, _ = from_python(sheet.model_dump(exclude_unset=True), Spot())
+    check = Check()
+    for key, setting, node in [*_axes(root), *_arm_settings(root)]:
+        if setting in NOT_IN_POINTS:
+            check.report(node, key, NOT_IN_POINTS[setting])
+    sweep_rules(check, root)
+    return [(finding.key, finding.message) for finding in check.findings]
+
+
 def sweep_rules(check: Check, root: Node) -> None:
     """Report what contradicts itself in a sweep file."""
     tree = root.value
     if not any(name in tree and (tree[name].broken or tree[name].value) for name in ("space", "paired", "arms")):
         check.report(root, "", "nothing to sweep; state space, paired or arms")
-    first: dict[str, Node] = {}
+    first: dict[str, tuple[str, int]] = {}
     for key, setting, node in _axes(root):
         if setting in first:
-            line = first[setting].spot.line
-            check.report(node, key, f"{setting} is an axis already, on line {line}; keep one of them")
-        first.setdefault(setting, node)
+            place, line = first[setting]
+            where = f"on line {line}" if line else f"as {place}"
+            check.report(node, key, f"{setting} is an axis already, {where}; keep one of them")
+        first.setdefault(setting, (key, node.spot.line))
+    _group_rules(check, root)
+    _exclusion_rules(check, root, list(first))
+    _seed_rules(check, root)
+
+
+def _group_rules(check: Check, root: Node) -> None:
     for index, group in enumerate(_items(root, "paired")):
         if not isinstance(group.value, dict):
             continue
         lengths = {setting: len(node.value) for setting, node in group.value.items() if isinstance(node.value, list)}
-        if len(set(lengths.values())) > 1:
+        if not group.value:
+            check.report(group, f"paired[{index}]", "an empty group; remove it")
+        elif len(set(lengths.values())) > 1:
             counts = ", ".join(f"{setting} has {count}" for setting, count in lengths.items())
             check.report(
                 group, f"paired[{index}]", f"values change together, so their lists are equally long; {counts}"
             )
-    search = tree["search"].value if "search" in tree and isinstance(tree["search"].value, dict) else {}
-    seeds = plain(search["seeds"]) if "seeds" in search else [0]
-    fresh = plain(search["confirm_seeds"]) if "confirm_seeds" in search else [100, 101, 102]
+
+
+def _exclusion_rules(check: Check, root: Node, axes: Sequence[str]) -> None:
+    told = {finding.key for finding in check.findings}
+    for index, partial in enumerate(_items(root, "exclude")):
+        here = f"exclude[{index}]"
+        if not isinstance(partial.value, dict):
+            continue
+        if not partial.value:
+            check.report(partial, here, "an empty entry would take out every point; remove it")
+        for setting, node in partial.value.items():
+            key = f"{here}.{setting}" if _known(setting) else dotted(here, setting)
+            if setting not in axes and key not in told:
+                check.report(node, key, f"is no key of space or paired; those are {', '.join(axes) or 'none'}")
+
+
+def _seed_rules(check: Check, root: Node) -> None:
+    stated, defaults = root.value.get("search"), Search()
+    search = stated.value if stated is not None and isinstance(stated.value, dict) else {}
+    seeds = plain(search["seeds"]) if "seeds" in search else list(defaults.seeds)
+    fresh = plain(search["confirm_seeds"]) if "confirm_seeds" in search else list(defaults.confirm_seeds)
     if isinstance(seeds, list) and isinstance(fresh, list):
         shared = [seed for seed in fresh if seed in seeds]
         if shared:
-            stated: Node = search["confirm_seeds"] if "confirm_seeds" in search else search["seeds"]
+            node: Node = search["confirm_seeds"] if "confirm_seeds" in search else search["seeds"]
             message = f"seed {shared[0]} is a seed of the search; winners are confirmed with fresh seeds"
-            check.report(stated, "search.confirm_seeds", message)
+            check.report(node, "search.confirm_seeds", message)
+
+
+def _arm_settings(root: Node) -> Iterator[tuple[str, str, Node]]:
+    """Key, dotted setting and node of everything that an arm sets."""
+    for name, arm in root.value["arms"].value.items() if "arms" in root.value else ():
+        for setting, node in arm.value.items():
+            yield f"{dotted('arms', name)}.{setting}", setting, node
 
 
 def _items(root: Node, key: str) -> list[Node]:
@@ -158,46 +204,3 @@ def _axes(root: Node) -> Iterator[tuple[str, str, Node]]:
         if isinstance(group.value, dict):
             for setting, node in group.value.items():
                 yield f"{prefix}.{setting}", setting, node
-
-
-def lab_rules(check: Check, root: Node) -> None:
-    """Report what contradicts itself in a sheet of questions."""
-    questions = root.value.get("questions")
-    if questions is None or not isinstance(questions.value, dict):
-        return
-    charts: dict[str, str] = {}
-    for name, question in questions.value.items():
-        if not isinstance(question.value, dict):
-            continue
-        here = dotted("questions", name)
-        _arms_rules(check, here, question, root)
-        chart = question.value.get("chart")
-        if chart is None or not isinstance(chart.value, str):
-            continue
-        if chart.value.lower() in charts:
-            message = f"{show(chart)} is the chart of {charts[chart.value.lower()]} already; name another file"
-            check.report(chart, f"{here}.chart", message)
-        charts.setdefault(chart.value.lower(), name)
-
-
-def _arms_rules(check: Check, here: str, question: Node, root: Node) -> None:
-    stated = question.value
-    arms = stated["arms"].value if "arms" in stated else []
-    sweep = "sweep" in stated and stated["sweep"].value is not None
-    if not isinstance(arms, list):
-        return
-    if sweep and arms:
-        check.report(stated["sweep"], f"{here}.sweep", "a question has arms or a sweep, not both")
-    if not sweep and not arms:
-        check.report(stated.get("arms", question), here, "no arms and no sweep; name what the control is compared with")
-    control = stated.get("control", root.value.get("control"))
-    seen: set[str] = set()
-    for index, arm in enumerate(arms):
-        key = f"{here}.arms[{index}]"
-        if not isinstance(arm.value, str):
-            continue
-        if control is not None and arm.value == control.value:
-            check.report(arm, key, f"{show(arm)} is the control; it is not repeated among the arms")
-        elif arm.value in seen:
-            check.report(arm, key, f"{show(arm)} is stated twice; keep one of them")
-        seen.add(arm.value)
