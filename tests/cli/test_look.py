@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -73,13 +74,53 @@ def test_show_tells_everything_of_a_run(trained: Any) -> None:
     assert trained.lab("show", found["run_id"][:8]).out == whole.out
 
 
+def test_show_of_an_unfinished_run_is_its_settings_and_its_curve_so_far(trained_copy: Any) -> None:
+    first, second = (record(trained_copy, seed)["run_id"] for seed in (0, 1))
+    (trained_copy.results / "runs" / first / "record.json").unlink()
+    done = trained_copy("show", first)
+    assert (done.code, done.err) == (0, "")
+    assert done.lines[0] == f"tiny · seed 0 · interrupted · results/runs/{first}"
+    assert "  lr: 0.02" in done.lines
+    assert done.lines[-3].split()[:2] == ["epoch", "lr"]
+    assert done.lines[-2].split()[:2] == ["1", "0.02"]
+    (trained_copy.results / "runs" / second / "record.json").unlink()
+    (trained_copy.results / "runs" / second / "metrics.jsonl").unlink()
+    assert trained_copy("show", second).lines[-1] == "no epoch has ended yet"
+
+
+def test_one_damaged_record_hides_no_other_run(trained_copy: Any) -> None:
+    first, second = (record(trained_copy, seed)["run_id"] for seed in (0, 1))
+    runs = trained_copy.results / "runs"
+    shutil.copytree(runs / second, runs / "backup")
+    (runs / first / "record.json").write_text("{")
+    rows = {line.split()[0]: line.split()[1:] for line in trained_copy("list").lines[1:]}
+    assert rows[first] == ["tiny", "0", "damaged", "1"]
+    assert rows["backup"] == ["tiny", "1", "copy", "of", second, "1"]
+    assert rows[second][:3] == ["tiny", "1", "done"]
+    assert trained_copy("show", second).code == 0
+    shown = trained_copy("show", first)
+    assert (shown.code, shown.out) == (3, "")
+    assert shown.err.startswith(f"cifar-lab: results/runs/{first}/record.json: is damaged; ")
+    question = "questions:\n  q: {title: B, arms: [arm.yaml], chart: q.png}\n"
+    trained_copy.write("arm.yaml", "extends: tiny.yaml\nepochs: 2\n")
+    trained_copy.write("sheet.yaml", f"title: A\ncontrol: tiny.yaml\n{question}")
+    report = trained_copy("report", "--lab", "sheet.yaml")
+    assert report.code == 3
+    assert report.err == (
+        f"cifar-lab: results/runs/{first}/record.json: is damaged and left out; to make the run again: "
+        f"cifar-lab run results/runs/{first}/settings.yaml\n"
+    )
+    assert (trained_copy.results / "q.png").is_file()
+    assert trained_copy("run", f"results/runs/{first}/settings.yaml").code == 0
+    assert trained_copy("report", "--lab", "sheet.yaml").code == 0
+
+
 def test_show_of_no_run_or_several(trained: Any) -> None:
     none = trained.lab("show", "zzz")
     assert (none.code, none.out, none.err) == (
         2,
         "",
-        "cifar-lab: 'zzz': no finished run in results begins like this; `cifar-lab list --results results` shows "
-        "their ids\n",
+        "cifar-lab: 'zzz': no run in results begins like this; `cifar-lab list --results results` shows their ids\n",
     )
     several = trained.lab("show", "")
     assert several.code == 2

@@ -10,20 +10,21 @@ from rich.table import Table
 
 from cifar_lab.cli.tables import console, safe
 from cifar_lab.config_io import load_settings
-from cifar_lab.errors import SettingsError
+from cifar_lab.errors import DataError, SettingsError
 from cifar_lab.progress import count
 from cifar_lab.records import EpochMetrics, Record, SplitScore
-from cifar_lab.results import RunFolder, read_records, run_ids
+from cifar_lab.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def print_list(results: Path) -> None:
-    """A line a run: the finished ones by label and seed, then those that are under way or were interrupted."""
-    records = read_records(results)
-    unfinished = sorted(set(run_ids(results)) - {record.run_id for record in records})
+    """A line a run: the finished ones by label and seed, then those that are under way, interrupted or unusable."""
+    found = find_records(results)
+    records, unusable = found.records, {each.folder.path.name: each for each in found.unusable}
+    others = sorted(set(run_ids(results)) - {record.run_id for record in records})
     out = console()
-    if not records and not unfinished:
+    if not records and not others:
         out.print(f"no runs in {safe(str(results))} yet; try: cifar-lab quickstart")
         return
     table = Table(box=None, pad_edge=False)
@@ -37,12 +38,27 @@ def print_list(results: Path) -> None:
             _accuracy(record.val), str(record.epochs_trained), f"{record.train_seconds:.1f}", safe(record.data.title),
             record.finished,
         )  # fmt: skip
-    for run_id in unfinished:
-        folder = RunFolder(results, run_id)
-        history = folder.read_metrics()
+    for run_id in others:
+        folder, fault = RunFolder(results, run_id), unusable.get(run_id)
+        state = folder.unfinished_state() if fault is None else _fault_words(fault)
         label, seed = _named(folder)
-        table.add_row(run_id, label, seed, folder.unfinished_state(), "", "", str(len(history)), "", "", "")
+        table.add_row(safe(run_id), label, seed, safe(state), "", "", _epochs(folder), "", "", "")
     out.print(table)
+
+
+def _fault_words(unusable: Unusable) -> str:
+    """Why a finished run is not counted, in two or three words."""
+    if unusable.copy_of:
+        return f"copy of {unusable.copy_of}"
+    return "damaged" if isinstance(unusable.fault, DamagedRecordError) else "not readable"
+
+
+def _epochs(folder: RunFolder) -> str:
+    """Epochs that metrics.jsonl tells of; empty where it is damaged."""
+    try:
+        return str(len(folder.read_metrics()))
+    except DataError:
+        return ""
 
 
 def _named(folder: RunFolder) -> tuple[str, str]:
@@ -55,18 +71,25 @@ def _named(folder: RunFolder) -> tuple[str, str]:
 
 
 def print_run(results: Path, wanted: str) -> None:
-    """Everything that the record of one run says.
+    """Everything that is known of one run: its record where it is finished, else its settings and curve so far.
 
     Raises:
-        SettingsError: no finished run has an id that begins like this, or several have.
+        SettingsError: no run has an id that begins like this, or several have.
+        DataError: the run's record cannot be used.
     """
-    found = [record for record in read_records(results) if record.run_id.startswith(wanted)]
+    found = [run_id for run_id in run_ids(results) if run_id.startswith(wanted)]
+    found = [run_id for run_id in found if run_id == wanted] or found
     if len(found) != 1:
-        why = f"{len(found)} runs in {results} begin" if found else f"no finished run in {results} begins"
+        why = f"{len(found)} runs in {results} begin" if found else f"no run in {results} begins"
         raise SettingsError(f"{wanted!r}: {why} like this; `cifar-lab list --results {results}` shows their ids")
-    (record,) = found
-    folder = RunFolder(results, record.run_id)
+    folder = RunFolder(results, found[0])
     out = console()
+    record = folder.read_record()
+    if record is None:
+        label, seed = _named(folder)
+        out.print(f"{label} · seed {seed} · {folder.unfinished_state()} · {safe(str(folder.path))}\n")
+        _print_settings_and_curve(out, folder)
+        return
     out.print(f"{safe(record.label)} · seed {record.seed} · {record.status} · {safe(str(folder.path))}")
     if record.reason:
         out.print(f"why: {safe(record.reason)}")
@@ -80,13 +103,23 @@ def print_run(results: Path, wanted: str) -> None:
     for note in record.notes:
         out.print(f"note: {safe(note)}")
     out.print()
-    out.print(folder.settings.read_text(encoding="utf-8").rstrip(), markup=False)
-    out.print()
-    _print_curve(out, folder.read_metrics())
+    _print_settings_and_curve(out, folder)
     score, split = (record.test, "test") if record.test else (record.val, "validation")
     if score is not None:
         out.print(f"\n{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}")
         out.print(_class_table(score, record))
+
+
+def _print_settings_and_curve(out: Console, folder: RunFolder) -> None:
+    """settings.yaml as it stands, then the epochs so far."""
+    if folder.settings.is_file():
+        out.print(folder.settings.read_text(encoding="utf-8").rstrip(), markup=False)
+        out.print()
+    history = folder.read_metrics()
+    if history:
+        _print_curve(out, history)
+    else:
+        out.print("no epoch has ended yet")
 
 
 def _print_curve(out: Console, history: Sequence[EpochMetrics]) -> None:
