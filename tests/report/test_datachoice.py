@@ -6,7 +6,7 @@ import pytest
 
 from cifar_lab.errors import SettingsError
 from cifar_lab.records import Record
-from cifar_lab.report.datachoice import choose_data, data_sets
+from cifar_lab.report.datachoice import Choice, Named, choose_data, data_sets
 
 MakeRecord = Callable[..., Record]
 
@@ -32,29 +32,53 @@ def test_data_sets_are_counted_and_sized(records: list[Record]) -> None:
     assert found[0].title != found[2].title
 
 
-def test_the_control_names_the_data_set_else_the_most_runs(records: list[Record]) -> None:
+def test_the_control_means_images_not_a_name(records: list[Record]) -> None:
     found = data_sets(records)
-    assert choose_data(found, None, "cifar10") == found[1]
-    assert choose_data(found, None, "cifar100") == found[0]
-    assert choose_data(found[3:], None, "cifar10") == found[3]
-    assert choose_data([], None, "cifar10") is None
+    fewer = Named("imagefolder", frozenset({found[2].fingerprint}))
+    assert choose_data(found, None, fewer) == Choice(found[2])
+    assert choose_data(found, None, Named("cifar10", frozenset({found[1].fingerprint}))) == Choice(found[1])
+
+
+def test_without_its_images_the_control_s_name_else_the_most_runs_and_it_is_said(records: list[Record]) -> None:
+    found = data_sets(records)
+    assert choose_data(found, None, Named("cifar10")) == Choice(
+        found[1], "The control names images without runs here; these have the most of the runs on cifar10."
+    )
+    assert choose_data(found, None, Named("cifar100", frozenset({"f"}))) == Choice(
+        found[0], "The control names images without runs here; these have the most of all runs."
+    )
+    assert choose_data([], None, Named("cifar10")) == Choice(None)
+
+
+def test_images_that_an_option_names_are_never_replaced_by_others(records: list[Record]) -> None:
+    found = data_sets(records[:3])
+    cifar10, synthetic = (each.fingerprint[:8] for each in found)
+    with pytest.raises(SettingsError) as refused:
+        choose_data(found, None, Named("synthetic", frozenset({"f"}), "--set data.difficulty=0.9"))
+    assert str(refused.value) == (
+        "--set data.difficulty=0.9: no runs of these arms on it; "
+        f"there are: cifar10 ({cifar10}, 2 runs), synthetic ({synthetic}, 1 run)"
+    )
 
 
 def test_a_name_or_a_fingerprint_chooses(records: list[Record]) -> None:
     found = data_sets(records)
-    assert choose_data(found, "synthetic", "cifar10") == found[3]
-    assert choose_data(found, "imagefolder") == found[0]
-    assert choose_data(found, found[2].fingerprint[:40]) == found[2]
+    assert choose_data(found, "synthetic", Named("cifar10")) == Choice(found[3])
+    assert choose_data(found, found[2].fingerprint[:40], Named("cifar10")) == Choice(found[2])
+    mine = Named("imagefolder", frozenset({found[2].fingerprint}))
+    assert choose_data(found, "imagefolder", mine) == Choice(found[2])
+    with pytest.raises(SettingsError, match=r"^--data imagefolder: several have this name; give the digits of one: "):
+        choose_data(found, "imagefolder", Named("cifar10"))
 
 
 def test_an_unknown_name_lists_what_there_is(records: list[Record]) -> None:
     found = data_sets(records[:3])
     with pytest.raises(SettingsError) as refused:
-        choose_data(found, "svhn")
+        choose_data(found, "svhn", Named("cifar10"))
     cifar10, synthetic = (each.fingerprint[:8] for each in found)
     assert str(refused.value) == (
         "--data svhn: no runs of these arms on it; "
         f"there are: cifar10 ({cifar10}, 2 runs), synthetic ({synthetic}, 1 run)"
     )
     with pytest.raises(SettingsError, match="there are: no runs at all"):
-        choose_data([], "cifar10")
+        choose_data([], "cifar10", Named("cifar10"))

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.config import SGD, Adam, Cifar10, Settings, Synthetic
+from cifar_lab.config import SGD, Adam, Cifar10, ImageFolder, Settings, Synthetic
+from cifar_lab.data import prepare
 from cifar_lab.errors import SettingsError
 from cifar_lab.records import Record
 from cifar_lab.report.questions import answer_sheet
-from cifar_lab.report.summary import difference
+from cifar_lab.report.summary import Row, difference
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]
@@ -114,6 +115,51 @@ def test_data_sets_are_never_mixed(sheet: Path, make_record: MakeRecord, save_re
     other = answer_sheet(sheet, results, data_name="synthetic")
     assert other.data == lab.other_data[0]
     assert [row.mean for row in other.answers[0].rows] == pytest.approx([0.9, 0.8])
+
+
+def test_of_two_image_folders_the_one_that_is_named_is_taken(
+    sheet: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    results = sheet.parent / "results"
+    mine, yours = (ImageFolder(dataset="imagefolder", root=str(sheet.parent / name)) for name in ("mine", "yours"))
+    save_records(
+        results,
+        *(make_record(0.9, s, Settings(data=yours), data="imagefolder", images="yours") for s in (0, 1)),
+        make_record(0.5, 0, Settings(data=mine), data="imagefolder", images="mine"),
+    )
+
+    def control(root: str) -> Row:
+        named = ["data.dataset=imagefolder", f"data.root={sheet.parent / root}"]
+        return answer_sheet(sheet, results, named).answers[0].control
+
+    assert control("mine").values == ((0, 0.5),)
+    assert control("yours").values == ((0, 0.9), (1, 0.9))
+    with pytest.raises(SettingsError, match=r"/theirs: no runs of these arms on it; there are: imagefolder \("):
+        control("theirs")
+
+
+def test_prepared_images_are_told_by_their_fingerprint_whatever_their_settings(
+    sheet: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    results = sheet.parent / "results"
+    settings = Settings(data=Synthetic(dataset="synthetic", train_size=200, test_size=20))
+    info = prepare(settings.data)
+    made = make_record(0.3, 0, data="synthetic")
+    here = made.model_copy(update={"data": made.data.model_copy(update={"fingerprint": info.fingerprint})})
+    save_records(results, here, *(make_record(0.9, s, settings, data="synthetic", images="old") for s in (1, 2)))
+    words = ["data.dataset=synthetic", "data.train_size=200", "data.test_size=20"]
+    assert answer_sheet(sheet, results, words).answers[0].control.values == ((0, 0.3),)
+
+
+def test_without_runs_on_the_control_s_images_the_report_says_what_it_took(
+    sheet: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    results = sheet.parent / "results"
+    save_records(results, make_record(0.9, 0, Settings(data=Synthetic(dataset="synthetic")), data="synthetic"))
+    lab = answer_sheet(sheet, results)
+    assert lab.data is not None
+    assert lab.data.name == "synthetic"
+    assert lab.data_note == "The control names images without runs here; these have the most of all runs."
 
 
 def test_overrides_choose_the_runs(sheet: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cifar_lab.durable import make_folder, write_bytes, write_text
 from cifar_lab.errors import DataError
 from cifar_lab.report.charts import draw_accuracy, png
-from cifar_lab.report.datachoice import choose_data, data_sets
+from cifar_lab.report.datachoice import data_sets
 from cifar_lab.report.page import csv_page, markdown_page
 from cifar_lab.report.questions import Answer, answer_sheet
 from cifar_lab.report.winners import read_winners, winner_rows, winners_path
@@ -59,6 +59,7 @@ def build_report(
         plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing
     )
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
+    lines += [f"note: {lab.data_note}"] if lab.data_note else []
     lines += [_line(answer) for answer in lab.answers]
     lines += [f"note: {plain(note)}" for note in lab.notes]
     lines += [f"to run: {plain(command)}" for command in lab.to_run]
@@ -79,7 +80,7 @@ def draw_sweep(results: Path, name: str) -> Path:
     if found is None:
         raise DataError(f"{winners_path(results, name)}: not there; run the sweep to its end first")
     records = [record for record in find_records(results).records if found.confirms(record)]
-    data = choose_data(data_sets(records), None)
+    data = next(iter(data_sets(records)), None)
     rows = winner_rows(found, records)
     best = f"the best {len(rows) - 1}" if len(rows) > 1 else "no winner"
     title = f"{name}: {best} of {found.points:,} points, and the control"

@@ -73,18 +73,61 @@ def data_sets(records: Sequence[Record]) -> list[DataSet]:
     return sorted(sets, key=lambda each: (-each.runs, each.name, each.fingerprint))
 
 
-def choose_data(found: Sequence[DataSet], wanted: str | None, named_by_control: str = "") -> DataSet | None:
-    """The data set to report on: the one wanted, else the one the control names, else the one with most runs.
+@dataclass(frozen=True)
+class Named:
+    """The images that a sheet's control means."""
 
-    `wanted` is a name or the first digits (8 or more) of a fingerprint. None where there are no runs at all.
+    name: str
+    """Value of `data.dataset`."""
+    fingerprints: frozenset[str] = frozenset()
+    """Of these images; of several only where the source changed between runs; none where they are not known."""
+    asked: str = ""
+    """The options of the command that name them; empty where only the settings file does."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The images of a report."""
+
+    data: DataSet | None
+    """None where there are no runs at all."""
+    note: str = ""
+    """Why these, where they are not those that were named."""
+
+
+def choose_data(found: Sequence[DataSet], wanted: str | None, control: Named) -> Choice:
+    """The data set to report on.
+
+    The one wanted; else the one that the control means; else, unless an option asks for that one, another of its name;
+    else the one with most runs.
+
+    Args:
+        found: most runs first.
+        wanted: a name that only one has, or the first digits (8 or more) of a fingerprint.
+        control: what the control means.
 
     Raises:
-        SettingsError: there are no runs on the data set that is wanted; names those that there are.
+        SettingsError: there are no runs on the data set that is asked for, or several fit; names those that there are.
     """
+    there = ", ".join(f"{each.name} ({each.fingerprint[:SHORT]}, {count_runs(each.runs)})" for each in found)
+    meant = [each for each in found if each.fingerprint in control.fingerprints]
     if wanted is not None:
-        for each in found:
-            if each.name == wanted or (len(wanted) >= SHORT and each.fingerprint.startswith(wanted)):
-                return each
-        there = ", ".join(f"{each.name} ({each.fingerprint[:SHORT]}, {count_runs(each.runs)})" for each in found)
-        raise SettingsError(f"--data {wanted}: no runs of these arms on it; there are: {there or 'no runs at all'}")
-    return next((each for each in found if each.name == named_by_control), found[0] if found else None)
+        named = [each for each in found if each.name == wanted]
+        if len(named) > 1:
+            named = [each for each in named if each in meant]
+            if len(named) != 1:
+                raise SettingsError(f"--data {wanted}: several have this name; give the digits of one: {there}")
+        named += [each for each in found if len(wanted) >= SHORT and each.fingerprint.startswith(wanted)]
+        if not named:
+            raise SettingsError(f"--data {wanted}: no runs of these arms on it; there are: {there or 'no runs at all'}")
+        return Choice(named[0])
+    if meant:
+        return Choice(meant[0])
+    if control.asked:
+        raise SettingsError(f"{control.asked}: no runs of these arms on it; there are: {there or 'no runs at all'}")
+    if not found:
+        return Choice(None)
+    same_name = [each for each in found if each.name == control.name]
+    taken = (same_name or found)[0]
+    among = f"of the runs on {control.name}" if same_name else "of all runs"
+    return Choice(taken, f"The control names images without runs here; these have the most {among}.")

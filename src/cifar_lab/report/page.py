@@ -73,6 +73,8 @@ def _images(lab: Lab) -> Iterator[str]:
         f"**{markdown(data.title)}**: {data.train_size:,} training and {data.test_size:,} test images in "
         f"{data.classes} classes, so chance is {100 * data.chance:.3g} %. Fingerprint `{data.fingerprint[:SHORT]}`."
     )
+    if lab.data_note:
+        yield markdown(lab.data_note)
     if data.is_synthetic:
         yield "These images are **made up, to try the tool**. Nothing here says anything about real images."
     if lab.other_data:

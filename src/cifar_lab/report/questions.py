@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from cifar_lab import data
 from cifar_lab.config import Settings
-from cifar_lab.config_io import load_settings, load_sheet
-from cifar_lab.errors import DataError, LabError, Problem, SettingsError
-from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
+from cifar_lab.config_io import load_sheet
+from cifar_lab.errors import DataError, LabError
 from cifar_lab.records import Record
-from cifar_lab.report.datachoice import DataSet, choose_data, count_runs, data_sets
+from cifar_lab.report.arms import Arm, beside, data_words, is_source, load_arms, options, same_source
+from cifar_lab.report.datachoice import DataSet, Named, choose_data, count_runs, data_sets
 from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.report.winners import Winners, plan_changed, read_winners, winner_rows
 from cifar_lab.results import DamagedRecordError, Unusable, find_records
 from cifar_lab.sheets import LabSheet, Question
 
-DEFAULT_RESULTS = Path("results")
 DEFAULT_SHEET = Path("configs/lab.yaml")
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A settings file of the sheet, resolved."""
-
-    label: str
-    settings: Settings
-    key: str
-    """Its recipe; empty where a file that the recipe is made of is gone."""
-    path: Path
-    """Its file, as a person at the same place would write it."""
-    command: str = ""
-    """What to type to train it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +64,8 @@ class Lab:
     """What to type to make this report again."""
     to_run: tuple[str, ...] = ()
     """What to type to make all that is missing."""
+    data_note: str = ""
+    """Why these images, where the control names others."""
     notes: tuple[str, ...] = ()
     """Run folders that are not counted, and why; they do no harm."""
     faults: tuple[str, ...] = ()
@@ -93,7 +79,7 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
         SettingsError: the sheet or a settings file is wrong (all problems at once), or `data_name` has no runs.
     """
     sheet = load_sheet(sheet_path, LabSheet)
-    arms = _load_arms(sheet_path, sheet, overrides)
+    arms = load_arms(sheet_path, sheet, overrides)
     sweeps, faults = _read_sweeps(sheet, results)
     keys = {arm.key for arm in arms.values()}
     swept = [found for found in sweeps.values() if found]
@@ -104,11 +90,12 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
     there = find_records(results)
     records = list(filter(concerns, there.records))
     found = data_sets(records)
-    data = choose_data(found, data_name, arms[sheet.control].settings.data.dataset)
-    records = [record for record in records if data and record.data.fingerprint == data.fingerprint]
+    choice = choose_data(found, data_name, _named_data(arms[sheet.control].settings, there.records, overrides))
+    images = choice.data
+    records = [record for record in records if images and record.data.fingerprint == images.fingerprint]
 
-    source = _data_words(records[0], arms[sheet.control].settings) if records else []
-    tail = _tail(results, [*overrides, *source])
+    source = data_words(records[0], arms[sheet.control].settings) if records else []
+    tail = options(results, [*overrides, *source])
     arms = {
         file: replace(arm, command=shlex.join(["cifar-lab", "run", arm.path.as_posix(), *tail]))
         for file, arm in arms.items()
@@ -119,21 +106,36 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
         if question.sweep is None:
             answers.append(_compare(name, question, control, [arms[file] for file in question.arms], records))
         else:
-            command = shlex.join(["cifar-lab", "sweep", _beside(sheet_path, question.sweep).as_posix(), *tail])
+            command = shlex.join(["cifar-lab", "sweep", beside(sheet_path, question.sweep).as_posix(), *tail])
             answers.append(_winners(name, question, control, sweeps[question.sweep], command, records, results))
-    others = tuple(each for each in found if each != data)
+    others = tuple(each for each in found if each != images)
     lab = ["--lab", sheet_path.as_posix()] if sheet_path != DEFAULT_SHEET else []
-    remake = shlex.join(["cifar-lab", "report", *lab, *_tail(results, overrides)])
+    remake = shlex.join(["cifar-lab", "report", *lab, *options(results, overrides)])
     return Lab(
         sheet.title,
-        data,
+        images,
         others,
         tuple(answers),
         remake,
         _to_run(answers, arms.values(), tail),
+        data_note=choice.note,
         notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
         faults=(*faults, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
     )
+
+
+def _named_data(control: Settings, records: Sequence[Record], overrides: Sequence[str]) -> Named:
+    """The images that the control's settings mean: by their fingerprint where the cache is there, else by their source.
+
+    Runs whose settings name the same source have the fingerprint that the source had then.
+    """
+    try:
+        info = data.known(control.data)
+    except LabError:
+        info = None
+    fingerprints = {info.fingerprint} if info else {r.data.fingerprint for r in records if same_source(r, control)}
+    asked = [word for word in overrides if is_source(word)]
+    return Named(control.data.dataset, frozenset(fingerprints), " ".join(f"--set {word}" for word in asked))
 
 
 def _read_sweeps(sheet: LabSheet, results: Path) -> tuple[dict[str, Winners | None], list[str]]:
@@ -155,7 +157,7 @@ def _remedy(unusable: Unusable, results: Path) -> str:
     folder = unusable.folder
     if not isinstance(unusable.fault, DamagedRecordError) or not folder.settings.is_file():
         return str(unusable.fault)
-    command = shlex.join(["cifar-lab", "run", folder.settings.as_posix(), *_tail(results, [])])
+    command = shlex.join(["cifar-lab", "run", folder.settings.as_posix(), *options(results, [])])
     return f"{folder.record}: is damaged and left out; to make the run again: {command}"
 
 
@@ -165,52 +167,6 @@ def _to_run(answers: Sequence[Answer], arms: Iterable[Arm], tail: Sequence[str])
     files = [arm.path.as_posix() for arm in arms if arm.command in wanted]
     sweeps = [command for command in wanted if command not in {arm.command for arm in arms}]
     return (*([shlex.join(["cifar-lab", "run", *files, *tail])] if files else []), *sweeps)
-
-
-def _data_words(record: Record, control: Settings) -> list[str]:
-    """Overrides that lead from the sheet's data set to the one that the records were made on."""
-    used: dict[str, Any] = record.settings["data"]
-    named = control.data.model_dump(mode="json")
-    words = []
-    for key in sorted(DATA_SOURCE_KEYS & used.keys()):
-        if used[key] != named.get(key):
-            value = os.path.relpath(used[key]) if key == "root" and used[key] else used[key]
-            words.append(f"data.{key}={value}")
-    return words
-
-
-def _load_arms(sheet_path: Path, sheet: LabSheet, overrides: Sequence[str]) -> dict[str, Arm]:
-    """Every settings file that the sheet names, each read once."""
-    files = dict.fromkeys([sheet.control])
-    for question in sheet.questions.values():
-        files |= dict.fromkeys([*([question.control] if question.control else []), *question.arms])
-    arms: dict[str, Arm] = {}
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            settings = load_settings(_beside(sheet_path, file), overrides)
-        except SettingsError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-            continue
-        try:
-            key = recipe_key(recipe(settings))
-        except LabError:
-            key = ""
-        arms[file] = Arm(settings.label or Path(file).stem, settings, key, _beside(sheet_path, file))
-    if problems:
-        raise SettingsError(problems)
-    return arms
-
-
-def _beside(sheet_path: Path, file: str) -> Path:
-    """A file that the sheet names, as a person at the same place would write it."""
-    return sheet_path.parent / Path(file).expanduser()
-
-
-def _tail(results: Path, overrides: Sequence[str]) -> list[str]:
-    """The options that a command needs to make the runs of this report and no others."""
-    words = [word for override in overrides for word in ("--set", override)]
-    return words + (["--results", results.as_posix()] if results != DEFAULT_RESULTS else [])
 
 
 def _runs(arm: Arm, groups: dict[str, list[Record]]) -> list[Record]:
