@@ -43,7 +43,7 @@ def run(
         print_plan(arms, preview_runs(arms, results, force=force))
         return
     made = make_runs(arms, results, force=force, workers=workers, display=display_here())
-    print_arms(made)
+    print_arms(arms, made)
     raise typer.Exit(made.exit_code or int(strict and any(record.status == "diverged" for record in made.records)))
 
 
@@ -63,9 +63,10 @@ def quickstart(
     with as_file(files("cifar_lab") / "quickstart") as folder:
         path = folder / "lab.yaml"
         sheet = load_sheet(path, LabSheet)
-        arms = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
-        made = make_runs(load_arms([sheet_file(path, arm) for arm in arms], [], []), results, display=display_here())
-        print_arms(made)
+        names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
+        arms = load_arms([sheet_file(path, name) for name in names], [], [])
+        made = make_runs(arms, results, display=display_here())
+        print_arms(arms, made)
         if made.exit_code:
             raise typer.Exit(made.exit_code)
         report = build_report(path, results)

@@ -53,4 +53,4 @@ def print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     if failed:
         out.print(f"the first that failed: {safe(failed[0].job.name)}: {safe(failed[0].reason or '')}")
     out.print("\ntrained again with fresh seeds, then tested:")
-    print_arms(outcome.confirmed)
+    print_arms(sweep.confirm_arms(outcome.winners), outcome.confirmed)

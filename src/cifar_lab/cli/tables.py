@@ -9,11 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from cifar_lab.config import Settings
+from cifar_lab.data import Prepared
 from cifar_lab.laboratory import Made
 from cifar_lab.pipes import ignore_output
-from cifar_lab.plan import PlannedRun
+from cifar_lab.plan import PlannedRun, run_ids_of
 from cifar_lab.progress import count, plan_line
-from cifar_lab.report.summary import summarize
+from cifar_lab.report.summary import Row, arm_row
 from cifar_lab.safe_text import plain
 
 STATE_WORDS = {
@@ -61,14 +62,17 @@ def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None) -
     out.print(plan_line(planned))
 
 
-def print_arms(made: Made) -> None:
-    """The arms of `run`, one a line, and what failed."""
+def print_arms(arms: Sequence[Settings], made: Made) -> None:
+    """The arms of a command, one a line under the label just given, and what failed.
+
+    Arms that mean the same runs have a line each; an arm none of whose runs has a record has none.
+    """
     out = console()
     if made.records:
         table = Table(box=None, pad_edge=False)
         for name in ("arm", "n", "test accuracy", "std", "each seed", "seconds a run", "data"):
             table.add_column(name, justify="left" if name in ("arm", "each seed", "data") else "right")
-        for row in summarize(made.records):
+        for row in _rows(arms, made):
             each = " ".join(f"{accuracy:.4f}" for _, accuracy in row.values)
             diverged = f"{len(row.diverged)} diverged" if row.diverged else ""
             table.add_row(
@@ -84,3 +88,11 @@ def print_arms(made: Made) -> None:
     for outcome in made.outcomes:
         if outcome.status == "failed":
             out.print(f"[red]failed[/] {safe(outcome.job.name)}: {safe(outcome.reason or '')}")
+
+
+def _rows(arms: Sequence[Settings], made: Made) -> list[Row]:
+    """A row for each arm that has a record."""
+    images = Prepared()
+    records = {record.run_id: record for record in made.records}
+    found = dict.fromkeys((arm.label, tuple(i for i in run_ids_of(arm, images) if i in records)) for arm in arms)
+    return [arm_row(label, [records[i] for i in run_ids]) for label, run_ids in found if run_ids]
