@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,16 @@ def test_a_section_by_hand() -> None:
         "Runs still to make:\n\n"
         "- `cifar-lab run configs/q3_adamw.yaml`\n"
     )
+
+
+def test_how_often_the_test_set_was_read_and_what_a_second_means() -> None:
+    page = markdown_page(replace(lab(), test_reads=1234))
+    assert (
+        "The test set was read 1,234 times for these runs, once for each tested run on these images in this folder."
+        in page
+    )
+    assert "The test set was read once for these runs" in markdown_page(replace(lab(), test_reads=1))
+    assert "in seconds,\nwith all workers of its command side by side" in page
 
 
 def test_zero_is_a_number_not_a_gap() -> None:

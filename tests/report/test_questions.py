@@ -162,6 +162,22 @@ def test_without_runs_on_the_control_s_images_the_report_says_what_it_took(
     assert lab.data_note == "The control names images without runs here; these have the most of all runs."
 
 
+def test_reads_of_the_test_set_are_counted_over_all_runs_on_the_images(
+    sheet: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    results = sheet.parent / "results"
+    save_records(
+        results,
+        make_record(0.5, 0),
+        make_record(0.5, 0, Settings(epochs=3)),
+        make_record(None, 1),
+        make_record(0.5, 2, test=None, test_reason="search"),
+        make_record(0.5, 3, test=None, test_reason="a logit was not finite"),
+        make_record(0.5, 0, data="synthetic"),
+    )
+    assert answer_sheet(sheet, results).test_reads == 3
+
+
 def test_overrides_choose_the_runs(sheet: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
     results = sheet.parent / "results"
     save_records(results, make_record(0.5, 0), make_record(0.4, 0, Settings(data=Cifar10(batch_size=128))))

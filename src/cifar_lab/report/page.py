@@ -16,8 +16,8 @@ Each question compares arms with one control, the first row of its table. A run 
 the number of runs. Accuracies are those of the test split, in percent; *mean* and *std* are the mean and the sample
 standard deviation over runs. The same seed means the same initial weights, data order and augmentation in every arm
 where that is possible, so *vs control* is the mean over the shared seeds of arm minus control, in percentage points
-(pp); where those are not all runs of both, their number is said. With fewer than three runs an arm's mean says
-little."""
+(pp); where those are not all runs of both, their number is said. *s a run* is the training time of one run in seconds,
+with all workers of its command side by side. With fewer than three runs an arm's mean says little."""
 
 CSV_COLUMNS = (
     "question", "title", "arm", "is_control", "data_set", "data_fingerprint", "n", "mean_accuracy", "std_accuracy",
@@ -73,6 +73,8 @@ def _images(lab: Lab) -> Iterator[str]:
         f"**{markdown(data.title)}**: {data.train_size:,} training and {data.test_size:,} test images in "
         f"{data.classes} classes, so chance is {100 * data.chance:.3g} %. Fingerprint `{data.fingerprint[:SHORT]}`."
     )
+    times = "once" if lab.test_reads == 1 else f"{lab.test_reads:,} times"
+    yield f"The test set was read {times} for these runs, once for each tested run on these images in this folder."
     if lab.data_note:
         yield markdown(lab.data_note)
     if data.is_synthetic:

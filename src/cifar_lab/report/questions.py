@@ -14,7 +14,7 @@ from cifar_lab.errors import DataError, LabError
 from cifar_lab.records import Record
 from cifar_lab.report.arms import Arm, beside, data_words, is_source, load_arms, options, same_source
 from cifar_lab.report.datachoice import DataSet, Named, choose_data, count_runs, data_sets
-from cifar_lab.report.summary import Row, arm_row, by_recipe, recipe_key
+from cifar_lab.report.summary import Row, arm_row, by_recipe, reads_test, recipe_key
 from cifar_lab.report.winners import Winners, plan_changed, read_winners, winner_rows
 from cifar_lab.results import DamagedRecordError, Unusable, find_records
 from cifar_lab.sheets import LabSheet, Question
@@ -64,6 +64,8 @@ class Lab:
     """What to type to make this report again."""
     to_run: tuple[str, ...] = ()
     """What to type to make all that is missing."""
+    test_reads: int = 0
+    """Runs in the results folder that read the test split of these images, of arms that no question has too."""
     data_note: str = ""
     """Why these images, where the control names others."""
     notes: tuple[str, ...] = ()
@@ -119,6 +121,7 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
         remake,
         _to_run(answers, arms.values(), tail),
         data_note=choice.note,
+        test_reads=sum(reads_test(r) for r in there.records if images and r.data.fingerprint == images.fingerprint),
         notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
         faults=(*faults, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
     )

@@ -66,6 +66,11 @@ def recipe_key(recipe: Mapping[str, Any]) -> str:
     return json.dumps(recipe, sort_keys=True, separators=(",", ":"))
 
 
+def reads_test(record: Record) -> bool:
+    """Whether the run read the test split, whatever came of it."""
+    return record.test is not None or record.test_reason not in ("search", "diverged")
+
+
 def by_recipe(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Records of each recipe, in their order."""
     groups: dict[str, list[Record]] = {}
