@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -130,7 +132,7 @@ class RunFolder:
                     old.unlink(missing_ok=True)
 
     def has_checkpoint(self) -> bool:
-        """Whether there is an epoch to go on from; between the two renames of a save only the one before has its name."""
+        """Whether there is an epoch to go on from; amid a save only the one before has its name."""
         return any(path.is_file() for path in (self.checkpoint, self.checkpoint.with_name("checkpoint.bin.previous")))
 
     def unfinished_state(self) -> Literal["running", "interrupted"]:
@@ -193,9 +195,18 @@ class SweepFolder:
     """The folder of one sweep: the expanded plan and the winners, both made anew from the runs."""
 
     def __init__(self, results: Path, name: str) -> None:
-        self.path = results / "sweeps" / name
+        """`name` is the stem of the sweep file, which may hold anything that a file name may."""
+        self.path = results / "sweeps" / _folder_name(name)
         self.plan = self.path / "plan.json"
         self.winners = self.path / "winners.json"
+
+
+def _folder_name(stem: str) -> str:
+    """The stem where it is a safe name, else a part of it and a hash."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", stem):
+        return stem
+    kept = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:40]
+    return f"{kept or 'sweep'}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
 
 
 def runs_folder(results: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +83,7 @@ def load_sweep(
     _refuse_idle_overrides(sheet, overrides)
     expansion = expand(sheet, base, str(path), allow_large=allow_large)
     search = sheet.search if seeds is None else _with_seeds(sheet.search, seeds)
-    return Sweep(folder_name(path.stem), base, search, expansion)
+    return Sweep(path.stem, base, search, expansion)
 
 
 def make_sweep(
@@ -178,14 +177,6 @@ def _with_seeds(search: Search, seeds: Sequence[int]) -> Search:
     if max(seeds) > MAX_SEED:
         raise SettingsError(f"--seeds: {max(seeds)} is above {MAX_SEED}, the largest seed; choose a smaller one")
     return search.model_copy(update={"seeds": tuple(seeds)})
-
-
-def folder_name(stem: str) -> str:
-    """The sweep's folder: the file's stem where it is a safe name, else a part of it and a hash."""
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", stem):
-        return stem
-    kept = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:40]
-    return f"{kept or 'sweep'}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
 
 
 def _refuse_half_a_search(searched: Made, allow_failed: bool) -> None:

@@ -13,7 +13,7 @@ from cifar_lab.report.datachoice import data_sets
 from cifar_lab.report.page import csv_page, markdown_page
 from cifar_lab.report.questions import Answer, answer_sheet
 from cifar_lab.report.winners import read_winners, winner_rows, winners_path
-from cifar_lab.results import find_records
+from cifar_lab.results import SweepFolder, find_records
 from cifar_lab.safe_text import plain
 
 
@@ -70,7 +70,7 @@ def build_report(
 
 
 def draw_sweep(results: Path, name: str) -> Path:
-    """Draw the winners of the sweep called `name` as `results/<name>.png`, on the images that it searched.
+    """Draw the winners of the sweep called `name` as a PNG named like its folder, on the images that it searched.
 
     Raises:
         DataError: the sweep has no winners yet, or its file is damaged.
@@ -84,7 +84,7 @@ def draw_sweep(results: Path, name: str) -> Path:
     rows = winner_rows(found, records)
     best = f"the best {len(rows) - 1}" if len(rows) > 1 else "no winner"
     title = f"{name}: {best} of {found.points:,} points, and the control"
-    path = results / f"{name}.png"
+    path = results / f"{SweepFolder(results, name).path.name}.png"
     write_bytes(path, png(draw_accuracy(title, rows, data)))
     return path
 
