@@ -27,6 +27,8 @@ from cifar_lab.results import RunFolder, read_records
 PATIENCE_SECONDS = 60
 """A command that takes longer is killed, and its test fails."""
 
+SHARED_ZIP = Path(__file__).parents[2] / "shared" / "data" / "cifar10-jpeg.zip"
+
 SOURCE = Path(cifar_lab.__file__).parents[1]
 
 SMALL = {
@@ -162,6 +164,18 @@ class Laboratory:
         with self.start(*arguments) as command:
             code = command.end()
             return code, command.output, command.said_on_stderr()
+
+
+@pytest.fixture
+def jpeg_zip() -> Path:
+    """CIFAR-10 as a zip of JPEG files; without it a test is skipped, and in CI it fails."""
+    path = Path(os.environ.get("CIFAR_LAB_JPEG_ZIP") or SHARED_ZIP)
+    if not path.is_file():
+        missing = f"{path}: no zip of CIFAR-10 images; set CIFAR_LAB_JPEG_ZIP to one"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return path
 
 
 @pytest.fixture

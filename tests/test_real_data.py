@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ZIP = Path(os.environ.get("CIFAR_LAB_JPEG_ZIP") or ROOT.parent / "shared" / "data" / "cifar10-jpeg.zip")
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-
-@pytest.fixture
-def jpeg_zip() -> Path:
-    if not ZIP.is_file():
-        missing = f"{ZIP}: no zip of CIFAR-10 images; set CIFAR_LAB_JPEG_ZIP to one"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return ZIP
 
 
 def test_an_epoch_of_adam_on_cifar10(lab: Any, jpeg_zip: Path) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from torch import nn
+
 from cifar_lab import data, models
-from cifar_lab.config import Data, ImageFolder, Settings
+from cifar_lab.config import Data, ImageFolder, Model, Settings
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.identity import DATA_SOURCE_KEYS
 from cifar_lab.optim import flatten_parameters, make_optimizer, make_schedule
@@ -64,6 +66,11 @@ def _training_split(source: Data, fingerprint: str) -> data.Split:
     return data.load_train(source, fingerprint)
 
 
+def place(network: nn.Module, model: Model, execution: Execution) -> nn.Module:
+    """The network on the run's device, in the memory format of its model, on which its rounding depends."""
+    return network.to(execution.device).to(memory_format=models.memory_format(model, execution.device.type))
+
+
 def build_cohort(
     settings: Sequence[Settings], seeds: Sequence[int], num_classes: int, steps_per_epoch: int, execution: Execution
 ) -> Cohort:
@@ -72,8 +79,7 @@ def build_cohort(
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
             network = models.build(member.model, num_classes)
-        memory_format = models.memory_format(member.model, execution.device.type)
-        networks.append(network.to(execution.device).to(memory_format=memory_format))
+        networks.append(place(network, member.model, execution))
     parameters = flatten_parameters(networks)
     schedule = make_schedule(
         [member.scheduler for member in settings],

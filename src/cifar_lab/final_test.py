@@ -13,7 +13,7 @@ from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.assembly import make_normalizer
+from cifar_lab.assembly import make_normalizer, place
 from cifar_lab.config import Settings
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.durable import write_bytes
@@ -71,8 +71,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
     network = models.build(model, len(record.data.classes))
     network.load_state_dict(from_safetensors(content))
-    # Rounding depends on the memory format: the numbers are to be those of a run that is tested at once.
-    network = network.to(execution.device).to(memory_format=models.memory_format(model, execution.device.type))
+    network = place(network, model, execution)
     test, predictions = read_test_split(folder, network, job.settings, record.data.fingerprint, execution)
     update = {"test": test, "test_reason": missing_reason(test), "files": {**record.files, **predictions}}
     tested = record.model_copy(update=update)

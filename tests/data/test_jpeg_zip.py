@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from cifar_lab import data as images
 from cifar_lab.config import ImageFolder
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "cifar10-jpeg.zip"
-
-
-@pytest.fixture
-def jpeg_zip() -> Path:
-    path = Path(os.environ.get("CIFAR_LAB_JPEG_ZIP", SHARED))
-    if not path.is_file():
-        message = f"{path}: missing; set CIFAR_LAB_JPEG_ZIP to cifar10-jpeg.zip"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
 
 
 def test_every_image_of_the_zip_in_its_place(jpeg_zip):
