@@ -5,16 +5,26 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+LEAST_LOOK_SECONDS = 0.2
+"""Shortest interval over which `CoreUse` tells anything: Linux counts in ticks of 10 ms, one more or less a core."""
+
 
 def available_cores() -> int:
     """Cores this process may use: the affinity mask, cut by the cgroup's CPU quota (rounded down, at least 1)."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(_affinity()) or os.cpu_count() or 1
     quota = _cgroup_quota_cores()
     return max(1, min(cores, int(quota)) if quota is not None else cores)
+
+
+def _affinity() -> frozenset[int]:
+    """Numbers of the cores that this process may run on; none where the system does not tell."""
+    return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
 
 
 def _cgroup_quota_cores(root: Path = Path("/sys/fs/cgroup")) -> float | None:
@@ -29,6 +39,90 @@ def _cgroup_quota_cores(root: Path = Path("/sys/fs/cgroup")) -> float | None:
         return None if micros <= 0 else micros / int((root / "cpu/cpu.cfs_period_us").read_text())
     except (OSError, ValueError):
         return None
+
+
+@dataclass(frozen=True)
+class CoreUse:
+    """How much the cores that this process may run on had worked at one moment; two moments tell for whom.
+
+    Counted as in proc(5), /proc/stat and /proc/PID/stat. Time that the host of a virtual machine took away (steal) is
+    work for others.
+    """
+
+    seconds: float
+    """Of `time.monotonic`."""
+    cores: frozenset[int]
+    """Numbers of the cores; none where the system does not tell what they did."""
+    worked_seconds: float
+    """Core-seconds that were not idle, for whomever."""
+    counted_seconds: float
+    """Core-seconds in all; a sandbox that counts nothing leaves it where it is."""
+    own_seconds: float
+    """Core-seconds of this process, all its threads and all processes below it."""
+
+    @classmethod
+    def now(cls, root: Path = Path("/proc")) -> CoreUse:
+        """This moment, from `root`, a mounted proc file system."""
+        cores, seconds = _affinity(), time.monotonic()
+        ticks = _ticks_by_core(root)
+        if not cores <= ticks.keys():
+            return cls(seconds, frozenset(), 0.0, 0.0, 0.0)
+        a_second = os.sysconf("SC_CLK_TCK")
+        worked, counted = (sum(ticks[core][part] for core in cores) / a_second for part in (0, 1))
+        return cls(seconds, cores, worked, counted, _own_ticks(root) / a_second)
+
+    def busy_elsewhere(self, later: CoreUse) -> float | None:
+        """Cores' worth of time that went to other programs between this moment and `later`, from 0 to all cores.
+
+        None where that is not known: no /proc/stat (macOS) or one that counts nothing, other cores in the meantime, or
+        less than LEAST_LOOK_SECONDS between the two.
+        """
+        elapsed, cores = later.seconds - self.seconds, len(self.cores)
+        if not cores or later.cores != self.cores or elapsed < LEAST_LOOK_SECONDS:
+            return None
+        if later.counted_seconds - self.counted_seconds < elapsed * cores / 2:
+            return None
+        others = later.worked_seconds - self.worked_seconds - (later.own_seconds - self.own_seconds)
+        return min(max(others / elapsed, 0.0), float(cores))
+
+    def free_cores(self, later: CoreUse) -> float | None:
+        """Cores' worth of time that this process could have had between this moment and `later`; None as above."""
+        elsewhere = self.busy_elsewhere(later)
+        return None if elsewhere is None else min(float(available_cores()), len(self.cores) - elsewhere)
+
+
+def _ticks_by_core(root: Path) -> dict[int, tuple[int, int]]:
+    """Core number -> (ticks not idle, ticks in all) since the machine's start."""
+    ticks = {}
+    for line in _read(root / "stat").splitlines():
+        name, _, numbers = line.partition(" ")
+        # The ninth number on, time of guests, is in the first two already.
+        spent = [int(number) for number in numbers.split()[:8]] if name.startswith("cpu") else []
+        if name[3:].isdigit() and len(spent) == 8:
+            user, nice, system, idle, iowait, irq, softirq, steal = spent
+            worked = user + nice + system + irq + softirq + steal
+            ticks[int(name[3:])] = (worked, worked + idle + iowait)
+    return ticks
+
+
+def _own_ticks(root: Path) -> int:
+    """Ticks that this process and all below it have worked, ended children with them once they were waited for."""
+    ticks, waiting = 0, ["self"]
+    while waiting:
+        folder = root / waiting.pop()
+        after_name = _read(folder / "stat").rpartition(")")[2].split()
+        ticks += sum(map(int, after_name[11:15]))  # utime, stime, cutime, cstime
+        for children in folder.glob("task/*/children"):
+            waiting += _read(children).split()
+    return ticks
+
+
+def _read(path: Path) -> str:
+    """Empty where there is no such file or the process has just ended."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def has_gpu() -> bool:
