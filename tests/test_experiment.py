@@ -255,10 +255,10 @@ def test_every_part_of_a_checkpoint_is_needed(arm: str, lab: Any, monkeypatch: p
     fresh: list[dict[str, Any]] = []
     build = experiment.build_cohort
 
-    def remember(*given: Any) -> Any:
-        cohort = build(*given)
-        fresh.append(copy.deepcopy(cohort.state()))
-        return cohort
+    def remember(*given: Any, **named: Any) -> Any:
+        cohort, reason = build(*given, **named)
+        fresh.append(copy.deepcopy(cohort.state(0)))
+        return cohort, reason
 
     monkeypatch.setattr(experiment, "build_cohort", remember)
     interrupt_after(lab, job, 2)

@@ -18,14 +18,18 @@ PACKAGE = Path(cifar_lab.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("config", "machine", "model_facts", "pipes", "records", "safe_text"),
-    ("config_rules", "sheets", "durable", "model_source", "optim", "runtime"),
+    ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "threads"),
     ("identity",),
     ("download",),
     ("config_io", "results", "data", "models", "checkpoint"),
-    ("plan", "evaluate", "train", "environment", "sweep_plan", "report"),
-    ("assembly", "progress", "run_watcher"),
-    ("final_test", "live_bars"),
+    ("plan", "ledger", "sweep_plan", "report"),
+    ("cohorts", "train", "progress"),
+    ("evaluate", "graph_steps", "run_watcher", "live_bars"),
+    ("assembly",),
+    ("environment", "final_test"),
+    ("cohort_size", "finish"),
     ("experiment",),
+    ("lanes",),
     ("engines",),
     ("laboratory",),
     ("sweep",),
@@ -37,9 +41,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
-    "cli", "config", "config_io", "config_rules", "durable", "engines.here", "engines.protocol", "engines.signals",
-    "errors", "identity", "laboratory", "live_bars", "machine", "model_facts", "model_source", "notebook",
-    "pipes", "plan", "progress", "records", "report", "results", "safe_text", "sheets", "sweep", "sweep_plan",
+    "cli", "cohorts", "config", "config_io", "config_rules", "durable", "engines.child", "engines.here",
+    "engines.protocol", "engines.questions", "engines.signals", "engines.tasks", "errors", "identity", "laboratory",
+    "live_bars", "machine", "model_facts", "model_source", "notebook", "pipes", "plan", "progress", "records", "report",
+    "results", "safe_text", "sheets", "sweep", "sweep_plan", "threads",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 
@@ -104,7 +109,7 @@ def test_every_room_has_a_row() -> None:
 
 def test_imports_are_seen() -> None:
     assert {"torch", "records", "runtime", "data.batches"} <= ALWAYS["train"]
-    assert "experiment" in ANYWHERE["engines.worker"] - ALWAYS["engines.worker"]
+    assert "lanes" in ANYWHERE["engines.worker"] - ALWAYS["engines.worker"]
     assert "config_io" in ANYWHERE[""] - ALWAYS[""]
 
 

@@ -21,7 +21,7 @@ from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.evaluate import EVALUATION_BATCH_SIZE, predict, score
 from cifar_lab.records import SplitScore
 from cifar_lab.runtime import Execution, prepare_execution, seeded_init
-from cifar_lab.train import Cohort, Member, train, train_epoch
+from cifar_lab.train import Cohort, EagerSteps, Member, train, train_epoch
 
 EPOCHS = 20
 BATCH = 16
@@ -78,12 +78,11 @@ def trained(
     """Train a cohort of these arms and seeds side by side."""
     first = arms[0]
     batches = CohortBatches(split or images(), first.data, seeds)
-    cohort = build_cohort(arms, seeds, 10, batches.steps_per_epoch, execution)
+    cohort, _ = build_cohort(arms, seeds, 10, batches.steps_per_epoch, execution)
     prepare(cohort)
     members = [Member() for _ in arms]
     train(
-        cohort, batches, members, start_epoch=0, epochs=first.epochs,
-        label_smoothing=first.loss.label_smoothing, execution=execution,
+        EagerSteps(cohort, batches, first.loss.label_smoothing, execution), members, start_epoch=0, epochs=first.epochs,
         validate=None if validate is None else lambda: validate(cohort), watcher=Deaf(),
     )  # fmt: skip
     return Trained(cohort, members)
@@ -311,12 +310,9 @@ def test_training_ends_soon_after_the_last_member_diverged(execution: Execution)
 
     arm = settings("data.batch_size=1", "epochs=4", "optimizer.lr=1e9")
     batches = Counting(images(), arm.data, [0, 1])
-    cohort = build_cohort([arm, arm], [0, 1], 10, batches.steps_per_epoch, execution)
+    cohort, _ = build_cohort([arm, arm], [0, 1], 10, batches.steps_per_epoch, execution)
     members = [Member(), Member()]
-    train(
-        cohort, batches, members, start_epoch=0, epochs=4, label_smoothing=0.0, execution=execution,
-        validate=None, watcher=Deaf(),
-    )  # fmt: skip
+    train(EagerSteps(cohort, batches, 0.0, execution), members, start_epoch=0, epochs=4, validate=None, watcher=Deaf())
     assert all(member.diverged for member in members)
     assert steps == [0] * 50
 
@@ -516,7 +512,6 @@ def test_an_epoch_tells_how_far_it_is(execution: Execution) -> None:
 
     arm = settings("data.batch_size=1")
     batches = CohortBatches(images(120), arm.data, [0])
-    cohort = build_cohort([arm], [0], 10, batches.steps_per_epoch, execution)
-    totals = train_epoch(cohort, batches, 0, 0.0, execution, Listener())
+    cohort, _ = build_cohort([arm], [0], 10, batches.steps_per_epoch, execution)
+    assert train_epoch(EagerSteps(cohort, batches, 0.0, execution), 0, Listener()) == 120
     assert heard == [(1, 50, 120), (1, 100, 120)]
-    assert (totals.steps, totals.images) == (120, 120)

@@ -299,6 +299,9 @@ class Runtime(Section):
     """Pass the model through torch.compile: pays after minutes, needs a C++ compiler."""
     deterministic: bool = True
     """Only kernels that give the same bits each time."""
+    cohort: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    """Most runs trained together as one stacked set of parameters. `auto`: as many as fit into a GPU's memory; 1 on the
+    CPU, where processes side by side are faster."""
     threads: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
     """CPU threads of one run. `auto`: 1 for the Net family, else the cores shared among the runs side by side."""
 

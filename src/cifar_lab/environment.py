@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 import cifar_lab
+from cifar_lab.assembly import How
 from cifar_lab.machine import git_state
 from cifar_lab.records import Environment
 from cifar_lab.runtime import Execution, device_name
 
 
-def environment(execution: Execution) -> Environment:
+def environment(execution: Execution, how: How) -> Environment:
     """What the record says of the machine and the libraries."""
     commit, dirty = git_state()
     return Environment(
@@ -28,6 +29,10 @@ def environment(execution: Execution) -> Environment:
         device=execution.device.type,
         device_name=device_name(execution.device),
         threads=execution.threads,
+        cohort=how.members,
+        stacked=how.stacked,
+        captured=how.captured,
+        eager_reason=how.eager_reason,
         git_commit=commit,
         git_dirty=dirty,
     )
@@ -35,7 +40,7 @@ def environment(execution: Execution) -> Environment:
 
 def changes(before: Environment, now: Environment, epochs: int) -> list[str]:
     """A note on what a resumed run's first epochs were executed with, where that could show in its numbers."""
-    names = ("cifar_lab", "torch", "numpy", "device", "device_name", "platform", "git_commit", "git_dirty")
+    names = ("cifar_lab", "torch", "numpy", "device", "device_name", "platform", "stacked", "git_commit", "git_dirty")
     differing = [name for name in names if getattr(before, name) != getattr(now, name)]
     if not differing:
         return []

@@ -9,8 +9,12 @@ from torch.nn import functional as F
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.records import SplitScore
 from cifar_lab.runtime import Execution
+from cifar_lab.train import Stacked
 
 EVALUATION_BATCH_SIZE = 500
+
+STACKED_EVALUATION_IMAGES = 8_000
+"""Images a pass, all members together: the patches of Net's first convolution then take 1.9 GB."""
 
 
 @torch.no_grad()
@@ -28,6 +32,23 @@ def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> T
             logits.append(network(images).float().cpu())
     network.train(was_training)
     return torch.cat(logits)
+
+
+@torch.no_grad()
+def predict_together(stacked: Stacked, members: int, split: ResidentSplit, execution: Execution) -> Tensor:
+    """Logits (K, N, classes) of all members in fp32 on the CPU: each network's as `predict` gives them.
+
+    The networks are put into evaluation mode and then into training mode.
+    """
+    stacked.train(False)
+    size = min(EVALUATION_BATCH_SIZE, max(1, STACKED_EVALUATION_IMAGES // members))
+    logits = []
+    for start in range(0, len(split), size):
+        images, _ = split.normalized(start, start + size)  # (B, 3, 32, 32)
+        with execution.autocast():
+            logits.append(stacked(images.expand(members, *images.shape)).float())
+    stacked.train()
+    return torch.cat(logits, dim=1).cpu()
 
 
 def score(logits: Tensor, labels: Tensor, num_classes: int) -> SplitScore | None:

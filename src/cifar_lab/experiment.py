@@ -1,35 +1,76 @@
-"""One run from settings to record. The composition root; reads like the recipe."""
+"""Runs from settings to records, one alone or a cohort together. The composition root; reads like the recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from typing import Any
 
-from cifar_lab import checkpoint, models
-from cifar_lab.assembly import build_cohort, load_training_data
+from cifar_lab import checkpoint
+from cifar_lab.assembly import build_cohort, layout, load_training_data, make_steps
 from cifar_lab.config_io import dump_settings
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.durable import make_folder, write_text
 from cifar_lab.environment import changes, environment
 from cifar_lab.errors import SettingsError
-from cifar_lab.evaluate import predict, score
-from cifar_lab.final_test import add_test, missing_reason, read_test_split, save_weights
+from cifar_lab.evaluate import predict, predict_together, score
+from cifar_lab.final_test import add_test
+from cifar_lab.finish import finish
 from cifar_lab.identity import recipe
-from cifar_lab.machine import utc_now
 from cifar_lab.plan import Job
-from cifar_lab.records import Environment, EpochMetrics, Record, SplitScore
+from cifar_lab.records import Record, SplitScore
 from cifar_lab.results import RunFolder
-from cifar_lab.run_watcher import RunWatcher, Tell
-from cifar_lab.runtime import prepare_execution
-from cifar_lab.train import Member, train
+from cifar_lab.run_watcher import RunUnderWay, RunWatcher, Tell
+from cifar_lab.runtime import is_out_of_memory, prepare_execution
+from cifar_lab.train import train
+
+Ended = Callable[[Job, Record | Exception], None]
+"""Who hears how a run ended: with its record, or with what kept it from having one."""
 
 
-def make_run(job: Job, tell: Tell, should_stop: Callable[[], bool]) -> Record:
-    """Make the run exist: train what is not trained yet, from its last checkpoint on, and test it if the job says so.
+def make_run(job: Job, tell: Callable[[dict[str, Any]], None], should_stop: Callable[[], bool]) -> Record:
+    """Make one run exist: train what is not trained yet, from its last checkpoint on, and test it if the job says so.
 
     Raises:
         Interrupted: `should_stop()` held at the end of an epoch, which is kept.
         LabError: settings, data, weights or the machine do not allow it.
     """
+    outcomes: list[Record | Exception] = []
+    make_cohort([job], lambda _, event: tell(event), should_stop, lambda _, outcome: outcomes.append(outcome))
+    (outcome,) = outcomes
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def make_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
+    """Make runs exist that can train together (see `cohorts`); `ended` hears of each of them once.
+
+    What keeps one of them from being made does not keep the others. Those that go on from different epochs train one
+    group after the other.
+    """
+    runs: list[RunUnderWay] = []
+    try:
+        for job in jobs:
+            try:
+                found = _open(job)
+            except Exception as error:
+                ended(job, error)
+                continue
+            if isinstance(found, Record):
+                ended(job, found)
+            else:
+                runs.append(found)
+        for _, same in groupby(sorted(runs, key=RunUnderWay.epochs_done), key=RunUnderWay.epochs_done):
+            _train_or_split(list(same), tell, should_stop, ended)
+    finally:
+        for run in runs:
+            run.lock.close()
+
+
+def _open(job: Job) -> RunUnderWay | Record:
+    """The run's record where it is there, else its folder, locked, with what there is to go on from."""
     if recipe(job.settings) != job.recipe:
         raise SettingsError(
             f"model.name: the source or weights of {job.settings.model.name} changed since this command began; "
@@ -37,88 +78,87 @@ def make_run(job: Job, tell: Tell, should_stop: Callable[[], bool]) -> Record:
         )
     folder = RunFolder(job.results, job.run_id)
     make_folder(folder.path)
-    with folder.lock():
+    with ExitStack() as lock:
+        lock.enter_context(folder.lock())
         damage = folder.set_aside_damaged_record()
         record = folder.read_record()
-        if record is None:
-            return _train_and_record(job, folder, [damage] if damage else [], tell, should_stop)
-        if job.read_test and record.test_reason == "search":
+        if record is not None and job.read_test and record.test_reason == "search":
             return add_test(job, folder, record)
-        return record
+        if record is not None:
+            return record
+        write_text(folder.settings, dump_settings(job.settings.model_copy(update={"seeds": (job.seed,)})))
+        saved, notes = checkpoint.load_newest(folder.checkpoint)
+        return RunUnderWay(job, folder, [*([damage] if damage else []), *notes], saved, lock.pop_all())
 
 
-def _train_and_record(
-    job: Job, folder: RunFolder, notes: list[str], tell: Tell, should_stop: Callable[[], bool]
-) -> Record:
-    settings = job.settings
-    write_text(folder.settings, dump_settings(settings.model_copy(update={"seeds": (job.seed,)})))
-    saved, damage = checkpoint.load_newest(folder.checkpoint)
-    notes += damage
-    execution = prepare_execution(settings.runtime, saved["environment"]["threads"] if saved else job.threads)
-    tell({"event": "device", "device": execution.device.type, "threads": execution.threads})
+def _train_or_split(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
+    """Train runs together to their end, in halves where the device's memory does not hold all of them."""
+    try:
+        _train(runs, tell, should_stop, ended)
+    except Exception as error:
+        if not is_out_of_memory(error) or len(runs) == 1:
+            for run in runs:
+                if run.open:
+                    run.close()
+                    ended(run.job, error)
+            return
+    else:
+        return
+    for run in runs:
+        run.start_over()
+    middle = len(runs) // 2
+    for half in (runs[:middle], runs[middle:]):
+        _train_or_split(half, tell, should_stop, ended)
 
-    training, validation, identity = load_training_data(settings, job.fingerprint, execution)
-    batches = CohortBatches(training, settings.data, [job.seed])
-    cohort = build_cohort([settings], [job.seed], len(identity.classes), batches.steps_per_epoch, execution)
-    member = Member()
-    here = environment(execution)
-    watcher = RunWatcher(folder, cohort, here, settings.epochs, tell, should_stop)
-    if saved:
-        cohort.load_state(saved["cohort"])
-        member.history.extend(EpochMetrics.model_validate(line) for line in saved["history"])
-        watcher.started = saved["started"]
-        notes.append(f"resumed after epoch {len(member.history)}")
-        notes += changes(Environment.model_validate(saved["environment"]), here, len(member.history))
-        tell({"event": "resumed", "epoch": len(member.history)})
-    (network,) = cohort.networks
 
-    def validate() -> SplitScore | None:
-        if validation is None:
-            return None
-        return score(predict(network, validation, execution), validation.labels.cpu(), len(identity.classes))
+def _train(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
+    """Train runs that stand at one epoch, and write their records."""
+    jobs = [run.job for run in runs]
+    settings, fingerprint, done = jobs[0].settings, jobs[0].fingerprint, runs[0].epochs_done()
+    execution = prepare_execution(settings.runtime, runs[0].saved_threads() or jobs[0].threads)
+    stacked = len(runs) > 1
+    memory_format = layout(settings.model, execution, stacked=stacked)
+    training, validation, identity = load_training_data(settings, fingerprint, execution, memory_format)
+    batches = CohortBatches(
+        training, settings.data, [job.seed for job in jobs], [job.settings.data.flip for job in jobs]
+    )
+    classes = len(identity.classes)
+    cohort, reason = build_cohort(
+        [job.settings for job in jobs], batches.seeds, classes, batches.steps_per_epoch, execution, stacked=stacked
+    )
+    steps, how = make_steps(cohort, batches, settings, execution, reason)
+    here = environment(execution, how)
+    for number, run in enumerate(runs):
+        tell(run.job, {"event": "device", "device": execution.device.type, "threads": execution.threads})
+        if (before := run.resume(cohort, number)) is not None:
+            run.notes += changes(before, here, done)
+            tell(run.job, {"event": "resumed", "epoch": done})
+
+    def validate() -> list[SplitScore | None]:
+        assert validation is not None
+        labels = validation.labels.cpu()
+        if cohort.stacked is not None:
+            together = predict_together(cohort.stacked, len(runs), validation, execution)  # (K, N, classes)
+            return [score(logits, labels, classes) for logits in together]
+        separate = (predict(network, validation, execution) for network in cohort.networks)
+        return [score(logits, labels, classes) for logits in separate]
 
     train(
-        cohort,
-        batches,
-        [member],
-        start_epoch=len(member.history),
+        steps,
+        [run.member for run in runs],
+        start_epoch=done,
         epochs=settings.epochs,
-        label_smoothing=settings.loss.label_smoothing,
-        execution=execution,
-        validate=None if validation is None else lambda: [validate()],
-        watcher=watcher,
+        validate=None if validation is None else validate,
+        watcher=RunWatcher(runs, cohort, here, settings.epochs, tell, should_stop),
     )
-
-    val = test = None
-    files: dict[str, str] = {}
-    if member.diverged is None:
-        val = validate()
-        files.update(save_weights(folder, network))
-        if job.read_test:
-            test, predictions = read_test_split(folder, network, settings, job.fingerprint, execution)
-            files.update(predictions)
-    record = Record(
-        run_id=job.run_id,
-        recipe=job.recipe,
-        settings=settings.model_dump(mode="json"),
-        label=settings.label,
-        seed=job.seed,
-        status="diverged" if member.diverged else "done",
-        reason=member.diverged,
-        epochs_trained=len(member.history),
-        parameters=models.count_parameters(network),
-        val=val,
-        test=test,
-        test_reason="diverged" if member.diverged else missing_reason(test) if job.read_test else "search",
-        train_seconds=sum(line.seconds for line in member.history),
-        started=watcher.started,
-        finished=utc_now(),
-        data=identity,
-        environment=here,
-        files=files,
-        notes=tuple(notes),
-    )
-    folder.write_metrics(member.history)
-    folder.write_record(record)
-    checkpoint.remove(folder.checkpoint)
-    return record
+    if validation is not None and done == settings.epochs:  # all that was left was to write the record
+        for run, val in zip(runs, validate(), strict=True):
+            run.member.val = val
+    for run, network in zip(runs, cohort.networks, strict=True):
+        outcome: Record | Exception
+        try:
+            outcome = finish(run, network, identity, execution, here, memory_format)
+        except Exception as error:
+            outcome = error
+        run.close()
+        ended(run.job, outcome)

@@ -13,7 +13,7 @@ from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.assembly import make_normalizer, place
+from cifar_lab.assembly import layout, make_normalizer, place
 from cifar_lab.config import Settings
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.durable import write_bytes
@@ -26,18 +26,20 @@ from cifar_lab.runtime import Execution, prepare_execution
 
 
 def read_test_split(
-    folder: RunFolder, network: nn.Module, settings: Settings, fingerprint: str, execution: Execution
-) -> tuple[SplitScore | None, Mapping[str, str]]:
+    folder: RunFolder, network: nn.Module, settings: Settings, fingerprint: str, execution: Execution,
+    memory_format: torch.memory_format,
+) -> tuple[SplitScore | None, Mapping[str, str]]:  # fmt: skip
     """(score, SHA-256 by file name): judge the trained network on the test split and save every prediction.
 
-    predictions.npz holds `labels` int64 (N,) and `logits` fp32 (N, classes) in data-set order.
+    predictions.npz holds `labels` int64 (N,) and `logits` fp32 (N, classes) in data-set order. `memory_format` is the
+    network's.
 
     Raises:
         DataError: the images are not those of `fingerprint`, which the network was trained on.
     """
     info = data.prepare(settings.data)
     split = data.load_test(settings.data, fingerprint)
-    images = ResidentSplit(split.images, split.labels, make_normalizer(settings, info, execution))
+    images = ResidentSplit(split.images, split.labels, make_normalizer(settings, info, execution, memory_format))
     logits = predict(network, images, execution)
     buffer = io.BytesIO()
     np.savez(buffer, labels=split.labels, logits=logits.numpy())
@@ -71,8 +73,11 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
     network = models.build(model, len(record.data.classes))
     network.load_state_dict(from_safetensors(content))
-    network = place(network, model, execution)
-    test, predictions = read_test_split(folder, network, job.settings, record.data.fingerprint, execution)
+    memory_format = layout(model, execution, stacked=record.environment.stacked)
+    network = place(network, execution, memory_format)
+    test, predictions = read_test_split(
+        folder, network, job.settings, record.data.fingerprint, execution, memory_format
+    )
     update = {"test": test, "test_reason": missing_reason(test), "files": {**record.files, **predictions}}
     tested = record.model_copy(update=update)
     folder.write_record(tested)

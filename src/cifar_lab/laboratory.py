@@ -11,6 +11,8 @@ from cifar_lab.data import Prepared
 from cifar_lab.durable import make_folder
 from cifar_lab.engines import here
 from cifar_lab.engines.here import Outcome
+from cifar_lab.engines.questions import check_models, count_gpus
+from cifar_lab.engines.tasks import make_tasks
 from cifar_lab.errors import DataError, EnvironmentFault, LabError, SettingsError
 from cifar_lab.identity import recipe
 from cifar_lab.machine import available_cores, has_gpu
@@ -18,9 +20,6 @@ from cifar_lab.plan import Job, PlannedRun, plan_runs
 from cifar_lab.progress import Display, Silent, count
 from cifar_lab.records import Record
 from cifar_lab.results import RunFolder
-
-GPU_SLOTS = 4
-"""Processes side by side on one GPU: each holds its own context of about half a GiB of its memory."""
 
 SHOWN_REASONS = 3
 """Failed runs that an exception names."""
@@ -81,7 +80,8 @@ def make_runs(
         results: the results folder; made if it is missing.
         read_test: whether the test split is read after training. A search says no.
         force: discard what is there and train again.
-        workers: processes side by side; None takes a process a core, or a few where there is a GPU.
+        workers: processes side by side on the CPU, cohorts side by side on each GPU; None takes a process a core, or
+            a few cohorts.
         display: who is told how it goes; None is nobody.
         images: what the command has found of its images so far; more is added.
         on_plan: called when all arms have been accepted and their images are there, before anything is trained.
@@ -108,10 +108,19 @@ def make_runs(
             make_folder(results)
             if force:
                 _discard(to_do)
-            outcomes = here.execute(to_do, workers or default_workers(arms), display.event)
+            outcomes = _execute(to_do, workers, display)
     finally:
         display.end()
     return Made(planned, outcomes, read_planned(planned))
+
+
+def _execute(jobs: Sequence[Job], workers: int | None, display: Display) -> list[Outcome]:
+    """Make the jobs' runs exist, in processes on the cores or on the GPUs; outcomes in the order of `jobs`."""
+    wanted = has_gpu() and any(job.settings.runtime.device != "cpu" for job in jobs)
+    gpus = count_gpus() if wanted else 0
+    tasks = make_tasks(jobs, gpus, workers)
+    by_id = {each.job.run_id: each for each in here.execute(tasks, gpus or workers or available_cores(), display.event)}
+    return [by_id[job.run_id] for job in jobs]
 
 
 def _discard(jobs: Sequence[Job]) -> None:
@@ -137,12 +146,6 @@ def preview_runs(
     if any(images.known(settings.data) is None for settings in arms):
         return None
     return plan_runs(arms, results, images, read_test=read_test, force=force)
-
-
-def default_workers(arms: Sequence[Settings]) -> int:
-    """Processes side by side: one a core on the CPU, at most `GPU_SLOTS` where runs may take a GPU."""
-    on_gpu = has_gpu() and any(settings.runtime.device != "cpu" for settings in arms)
-    return min(available_cores(), GPU_SLOTS) if on_gpu else available_cores()
 
 
 def check_devices(arms: Sequence[Settings]) -> None:
@@ -171,4 +174,4 @@ def _preflight(arms: Sequence[Settings], images: Prepared) -> None:
         or (isinstance(settings.model, ResNet18) and settings.model.pretrained)
     }
     if doubtful:
-        here.check_models(list(doubtful.values()))
+        check_models(list(doubtful.values()))

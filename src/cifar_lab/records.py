@@ -82,6 +82,14 @@ class Environment(Plain):
     """`cpu` or `cuda`."""
     device_name: str
     threads: int
+    cohort: int = 1
+    """Runs that trained together in one process; 1 is a run alone."""
+    stacked: bool = False
+    """Whether they were one stacked set of parameters; otherwise one network after the other."""
+    captured: bool = False
+    """Whether steps were replays of a captured CUDA graph."""
+    eager_reason: str | None = None
+    """Why a GPU made its steps, or its networks, one by one; null where it did not, and on the CPU."""
     git_commit: str | None
     """Commit of the working folder, where it is a git checkout."""
     git_dirty: bool | None

@@ -1,43 +1,95 @@
-"""What happens at each epoch's end of a run: the checkpoint is saved, the parent is told, a wish to stop is heard."""
+"""What happens at each epoch's end: checkpoints are saved, the parent is told, a wish to stop is heard."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 from cifar_lab import checkpoint
 from cifar_lab.errors import Interrupted
 from cifar_lab.machine import utc_now
-from cifar_lab.records import Environment
+from cifar_lab.plan import Job
+from cifar_lab.records import Environment, EpochMetrics
 from cifar_lab.results import RunFolder
 from cifar_lab.train import Cohort, Member
 
-Tell = Callable[[dict[str, Any]], None]
+Tell = Callable[[Job, dict[str, Any]], None]
+"""Who hears of one run's events."""
+
+
+@dataclass
+class RunUnderWay:
+    """One run while it is made; its folder is held."""
+
+    job: Job
+    folder: RunFolder
+    notes: list[str]
+    """What went otherwise than planned."""
+    saved: dict[str, Any] | None
+    """The checkpoint to go on from; dropped once it is loaded."""
+    lock: ExitStack
+    """Holds the folder."""
+    member: Member = field(default_factory=Member)
+    started: str = field(default_factory=utc_now)
+    """UTC, of its first epoch."""
+    open: bool = True
+    """Whether it has not ended yet."""
+
+    def epochs_done(self) -> int:
+        """Epochs that are trained, by the checkpoint or since."""
+        return len(self.saved["history"]) if self.saved else len(self.member.history)
+
+    def saved_threads(self) -> int | None:
+        """The threads that its first epochs ran with: others would round differently."""
+        return int(self.saved["environment"]["threads"]) if self.saved else None
+
+    def start_over(self) -> None:
+        """Go back to the last checkpoint, or to nothing."""
+        self.saved, damage = checkpoint.load_newest(self.folder.checkpoint)
+        self.member, self.notes = Member(), self.notes + damage
+
+    def close(self) -> None:
+        """It has ended: the folder is free."""
+        self.open = False
+        self.lock.close()
+
+    def resume(self, cohort: Cohort, number: int) -> Environment | None:
+        """Load the checkpoint, if there is one, into member `number`; what its epochs ran with."""
+        if self.saved is None:
+            return None
+        saved, self.saved = self.saved, None
+        cohort.load_state(number, saved["cohort"])
+        self.member.history.extend(EpochMetrics.model_validate(line) for line in saved["history"])
+        self.started = saved["started"]
+        self.notes.append(f"resumed after epoch {len(self.member.history)}")
+        return Environment.model_validate(saved["environment"])
 
 
 class RunWatcher:
-    """Keeps a cohort of one resumable and reports how it goes."""
+    """Keeps the runs of a cohort resumable and reports how they go."""
 
     def __init__(
         self,
-        folder: RunFolder,
+        runs: Sequence[RunUnderWay],
         cohort: Cohort,
         environment: Environment,
         epochs: int,
         tell: Tell,
         should_stop: Callable[[], bool],
     ) -> None:
-        self.folder = folder
+        self.runs = runs
         self.cohort = cohort
         self.environment = environment
         self.epochs = epochs
         self.tell = tell
         self.should_stop = should_stop
-        self.started = utc_now()
 
     def step(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
-        """Tell the parent where in the epoch the run is."""
-        self.tell({"event": "step", "epoch": epoch, "step": step, "steps": steps, "loss": loss, "accuracy": accuracy})
+        """Tell the parent where in the epoch the cohort is."""
+        event = {"event": "step", "epoch": epoch, "step": step, "steps": steps, "loss": loss, "accuracy": accuracy}
+        self.tell(self.runs[0].job, event)
 
     def epoch(self, members: Sequence[Member]) -> None:
         """Save everything that the next epoch needs; then stop if that is wished.
@@ -45,20 +97,22 @@ class RunWatcher:
         Raises:
             Interrupted: the parent asked to stop and there is more to train.
         """
-        (member,) = members
-        if member.diverged:
-            return
+        healthy = [(number, run) for number, run in enumerate(self.runs) if run.member.diverged is None]
+        for number, run in healthy:
+            self._save(number, run)
+        last = max((run.member.history[-1].epoch for _, run in healthy), default=self.epochs)
+        if self.should_stop() and last < self.epochs:
+            raise Interrupted(f"stopped after epoch {last}, which is kept")
+
+    def _save(self, number: int, run: RunUnderWay) -> None:
         checkpoint.save(
-            self.folder.checkpoint,
+            run.folder.checkpoint,
             {
-                "cohort": self.cohort.state(),
-                "history": [line.model_dump() for line in member.history],
+                "cohort": self.cohort.state(number),
+                "history": [line.model_dump() for line in run.member.history],
                 "environment": self.environment.model_dump(),
-                "started": self.started,
+                "started": run.started,
             },
         )
-        self.folder.write_metrics(member.history)
-        last = member.history[-1]
-        self.tell({"event": "epoch", **last.model_dump()})
-        if self.should_stop() and last.epoch < self.epochs:
-            raise Interrupted(f"stopped after epoch {last.epoch}, which is kept")
+        run.folder.write_metrics(run.member.history)
+        self.tell(run.job, {"event": "epoch", **run.member.history[-1].model_dump()})

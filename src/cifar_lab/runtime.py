@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +48,11 @@ def choose_device(requested: str) -> torch.device:
     return torch.device("cpu")
 
 
+def gpu_count() -> int:
+    """GPUs that torch can use here."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def prepare_execution(runtime: Runtime, threads: int) -> Execution:
     """Set torch's global switches for one run.
 
@@ -80,19 +86,68 @@ def stream(name: str, seed: int, epoch: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(name, seed, epoch))
 
 
+_GLOBAL_GENERATOR = threading.Lock()
+"""Initial weights are drawn from torch's global generator, which the threads of a process share."""
+
+
 @contextlib.contextmanager
 def seeded_init(seed: int) -> Iterator[None]:
     """Initial weights drawn inside come from the run's own stream; torch's global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed("init", seed))
         yield
+
+
+_CAPTURING = threading.Lock()
+"""Two captures at once would see each other's allocations."""
+
+WARM_UP_STEPS = 3
+"""Before a capture: libraries choose their kernels and allocate their workspaces (torch's notes on CUDA graphs)."""
+
+
+def capture(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """`step` as a captured CUDA graph: what is returned replays it on the stream that is current then.
+
+    `step` is run a few times first, and what those runs change is for the caller to put back. On the CPU there are no
+    graphs: it is run there as often, and returned as it is.
+
+    Raises:
+        RuntimeError: `step` does something that cannot be captured.
+    """
+    if device.type == "cpu":
+        for _ in range(WARM_UP_STEPS):
+            step()
+        return step
+    with _CAPTURING:
+        current, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP_STEPS):
+                step()
+        current.wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+            step()
+        current.wait_stream(side)
+    return graph.replay
+
+
+@contextlib.contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """Work inside goes to a stream of its own, beside that of other threads; on the CPU nothing changes."""
+    if device.type == "cpu":
+        yield
+        return
+    with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
+        yield
+        torch.cuda.current_stream().synchronize()
 
 
 class ModelStreams:
     """Chance inside the networks (dropout), which draw from torch's global generators: a stream a member and epoch."""
 
     def __init__(self, seeds: Sequence[int], epoch: int) -> None:
-        """`epoch` counts from 0; the first member's stream is in force."""
+        """`epoch` counts from 0; the first member's stream is in force. No seeds: nothing is drawn inside."""
         self._states: list[list[torch.Tensor]] = []
         for seed in reversed(seeds):
             torch.manual_seed(stream_seed("model", seed, epoch))
@@ -101,7 +156,7 @@ class ModelStreams:
     @contextlib.contextmanager
     def member(self, number: int) -> Iterator[None]:
         """Draws inside come from the member's stream; a single member's is always in force."""
-        if len(self._states) == 1:
+        if len(self._states) <= 1:
             yield
             return
         self._set(self._states[number])
@@ -117,6 +172,33 @@ class ModelStreams:
         torch.set_rng_state(states[0])
         if len(states) > 1:
             torch.cuda.set_rng_state_all(states[1:])
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of a GPU that nobody holds, with what this process keeps for later."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+@contextlib.contextmanager
+def peak_bytes(device: torch.device) -> Iterator[Callable[[], int]]:
+    """What work inside adds at most to a GPU's memory, told after the block; nothing else may run meanwhile."""
+    peak = 0
+    torch.cuda.synchronize(device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    yield lambda: peak
+    torch.cuda.synchronize(device)
+    peak = torch.cuda.max_memory_allocated(device) - before
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device's memory did not suffice."""
+    return isinstance(error, torch.OutOfMemoryError)
+
+
+NO_STREAMS = ModelStreams((), 0)
+"""For models that draw nothing: torch's global generators, which threads share, are left alone."""
 
 
 def device_name(device: torch.device) -> str:

@@ -6,7 +6,7 @@ A single run is a cohort of one. The loop is handed its objects; it builds none,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,12 +15,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cifar_lab.data.batches import CohortBatches
-from cifar_lab.optim import CohortOptimizer, CohortSchedule, FlatParameters
+from cifar_lab.ledger import StepLedger
+from cifar_lab.optim import CohortOptimizer, CohortSchedule, FlatParameters, MixedOptimizer
 from cifar_lab.records import EpochMetrics, SplitScore
-from cifar_lab.runtime import Execution, ModelStreams
+from cifar_lab.runtime import NO_STREAMS, Execution, ModelStreams
 
 CHECK_STEPS = 50
 """Steps between looks at the loss: each look makes a GPU wait."""
+
+
+class Stacked(Protocol):
+    """K networks in one: see `models.stacked`."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """images (K, B, 3, 32, 32) -> logits (K, B, classes)."""
+
+    def train(self, mode: bool = True) -> object:
+        """Into training or evaluation mode."""
 
 
 @dataclass(frozen=True)
@@ -29,27 +40,37 @@ class Cohort:
 
     networks: Sequence[nn.Module]
     parameters: FlatParameters
-    optimizer: CohortOptimizer
+    optimizer: CohortOptimizer | MixedOptimizer
     schedule: CohortSchedule
+    stacked: Stacked | None = None
+    """The same networks in one pass, on the same parameters; None runs them one after the other."""
 
-    def state(self) -> dict[str, Any]:
-        """Everything that later steps depend on; streams of random numbers are derived, so they need no saving."""
+    def state(self, member: int) -> dict[str, Any]:
+        """Everything that later steps of one member depend on, as views of what trains: the same as if it had trained
+        alone. Streams of random numbers are derived, so they need no saving."""
         return {
-            "networks": [network.state_dict() for network in self.networks],
-            "optimizer": self.optimizer.state(),
-            "schedule": self.schedule.state(),
+            "networks": [self.networks[member].state_dict()],
+            "optimizer": self.optimizer.state(member),
+            "schedule": self.schedule.state(member),
         }
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state`.
+    def load_state(self, member: int, state: dict[str, Any]) -> None:
+        """Let one member go on from `state`.
 
         Raises:
             KeyError, ValueError, RuntimeError: a part is missing or does not fit.
         """
-        for network, weights in zip(self.networks, state["networks"], strict=True):
-            network.load_state_dict(weights)
-        self.optimizer.load_state(state["optimizer"])
-        self.schedule.load_state(state["schedule"])
+        (weights,) = state["networks"]
+        self.networks[member].load_state_dict(weights)
+        self.optimizer.load_state(member, state["optimizer"])
+        self.schedule.load_state(member, state["schedule"])
+
+    def train_mode(self) -> None:
+        """All networks into training mode."""
+        for network in self.networks:
+            network.train()
+        if self.stacked is not None:
+            self.stacked.train()
 
 
 @dataclass
@@ -59,6 +80,8 @@ class Member:
     history: list[EpochMetrics] = field(default_factory=list)
     diverged: str | None = None
     """Why and where its numbers stopped being finite."""
+    val: SplitScore | None = None
+    """The validation split after the last epoch of `history`; None where it was not scored in this process."""
 
 
 class Watcher(Protocol):
@@ -75,6 +98,17 @@ Validate = Callable[[], Sequence[SplitScore | None]]
 """Scores of the validation split, one a member; None for numbers that are not finite."""
 
 
+class Steps(Protocol):
+    """Who makes the steps of an epoch, and how: one by one (`EagerSteps`), or replayed (`graph_steps`)."""
+
+    cohort: Cohort
+    ledger: StepLedger
+    """Of the epoch under way."""
+
+    def epoch(self, epoch: int) -> Iterator[int]:
+        """Make the steps of an epoch (counted from 0), yielding how many are done after each."""
+
+
 def train_step(
     cohort: Cohort, images: Tensor, labels: Tensor, lr: Tensor, momentum: Tensor | None, label_smoothing: float,
     execution: Execution, streams: ModelStreams,
@@ -84,133 +118,148 @@ def train_step(
     images (K, B, 3, 32, 32), labels (K, B), lr and momentum (K, 1).
     """
     cohort.parameters.zero_gradients()
-    losses, right = [], []
+    if cohort.stacked is not None:
+        with execution.autocast():
+            logits = cohort.stacked(images)  # (K, B, classes)
+        each = F.cross_entropy(
+            logits.float().flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=label_smoothing
+        )
+        losses = each.view(labels.shape).mean(dim=1)  # (K,)
+        # No member's loss depends on another's weights, so the gradient of the sum is each member's own.
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        cohort.optimizer.step(lr, momentum)
+        return losses.detach(), (logits.detach().argmax(dim=2) == labels).sum(dim=1)
+    separate, right = [], []
     for member, (network, member_images, member_labels) in enumerate(zip(cohort.networks, images, labels, strict=True)):
         with streams.member(member), execution.autocast():
             logits = network(member_images)  # (B, classes)
         loss = F.cross_entropy(logits.float(), member_labels, label_smoothing=label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
-        losses.append(loss.detach())
+        separate.append(loss.detach())
         right.append((logits.detach().argmax(dim=1) == member_labels).sum())
     cohort.optimizer.step(lr, momentum)
-    return torch.stack(losses), torch.stack(right)
+    return torch.stack(separate), torch.stack(right)
 
 
 @dataclass
-class EpochTotals:
-    """Running sums of one epoch on the device, all (K,)."""
+class EagerSteps:
+    """Steps made one by one as Python says."""
 
-    loss: Tensor
-    right: Tensor
-    finite_steps: Tensor
-    """Steps before the first loss that was not finite."""
-    last_finite_loss: Tensor
-    images: int = 0
-    steps: int = 0
+    cohort: Cohort
+    batches: CohortBatches
+    label_smoothing: float
+    execution: Execution
+    model_draws: bool = True
+    """Whether the networks may draw chance of their own (dropout), which then comes from streams of each member."""
 
-    @classmethod
-    def zeros(cls, members: int, device: torch.device) -> EpochTotals:
-        """An epoch that has not begun."""
-        loss, right, finite_steps, last = (torch.zeros(members, device=device, dtype=torch.float64) for _ in range(4))
-        return cls(loss, right, finite_steps, last)
+    def __post_init__(self) -> None:
+        self.ledger = self.new_ledger()
 
-    def add(self, loss: Tensor, right: Tensor, batch_size: int) -> None:
-        """Count one step, without waiting for the device."""
-        self.loss += loss * batch_size
-        self.right += right
-        self.finite_steps += (self.finite_steps == self.steps) & torch.isfinite(loss)
-        self.last_finite_loss = torch.where(torch.isfinite(loss), loss.double(), self.last_finite_loss)
-        self.images += batch_size
-        self.steps += 1
+    def epoch(self, epoch: int) -> Iterator[int]:
+        """See `Steps`."""
+        self.ledger = self.new_ledger()
+        rates = self.rates(epoch)
+        streams = ModelStreams(self.batches.seeds, epoch) if self.model_draws else NO_STREAMS
+        for step, (images, labels) in enumerate(self.batches.epoch(epoch)):
+            self.make(step, images, labels, rates, streams)
+            yield step + 1
 
-    def all_diverged(self) -> bool:
-        """Whether no member is left with finite losses; waits for the device."""
-        return bool((self.finite_steps < self.steps).all())
+    def make(
+        self, step: int, images: Tensor, labels: Tensor, rates: tuple[Tensor, Tensor | None], streams: ModelStreams
+    ) -> None:
+        """One step of the epoch, into the ledger."""
+        lr, momentum = (None if table is None else table[step] for table in rates)
+        assert lr is not None
+        outcome = train_step(self.cohort, images, labels, lr, momentum, self.label_smoothing, self.execution, streams)
+        self.ledger.write(step, *outcome)
+
+    def rates(self, epoch: int) -> tuple[Tensor, Tensor | None]:
+        """Learning rate and, where a schedule moves it, momentum of each step: (steps, K, 1) on the device."""
+        device = self.cohort.parameters.values.device
+        lr, momentum = (
+            None if table is None else torch.from_numpy(table).to(device, torch.float32).unsqueeze(-1)
+            for table in self.cohort.schedule.epoch_table(epoch)
+        )
+        assert lr is not None
+        return lr, momentum
+
+    def new_ledger(self) -> StepLedger:
+        """An empty ledger of one epoch."""
+        return StepLedger(self.batches.batch_sizes, len(self.cohort.networks), self.cohort.parameters.values.device)
 
 
-def train_epoch(
-    cohort: Cohort, batches: CohortBatches, epoch: int, label_smoothing: float, execution: Execution, watcher: Watcher
-) -> EpochTotals:
-    """Train every member for one epoch (counted from 0); ends early when no member's loss is finite any more."""
-    device = cohort.parameters.values.device
-    lr_table, momentum_table = (
-        None if table is None else torch.from_numpy(table).to(device, torch.float32).unsqueeze(-1)  # (steps, K, 1)
-        for table in cohort.schedule.epoch_table(epoch)
-    )
-    assert lr_table is not None
-    for network in cohort.networks:
-        network.train()
-    totals = EpochTotals.zeros(len(cohort.networks), device)
-    streams = ModelStreams(batches.seeds, epoch)
-    for step, (images, labels) in enumerate(batches.epoch(epoch)):
-        momentum = None if momentum_table is None else momentum_table[step]
-        loss, right = train_step(cohort, images, labels, lr_table[step], momentum, label_smoothing, execution, streams)
-        totals.add(loss, right, labels.shape[1])
-        if totals.steps % CHECK_STEPS == 0:
-            if totals.all_diverged():
+def train_epoch(steps: Steps, epoch: int, watcher: Watcher) -> int:
+    """Train every member for one epoch (counted from 0); ends early when no member's loss is finite any more.
+
+    Returns:
+        The steps made; what they came to is in `steps.ledger`.
+    """
+    steps.cohort.train_mode()
+    done = 0
+    for done in steps.epoch(epoch):
+        if done % CHECK_STEPS == 0:
+            if steps.ledger.all_diverged(done):
                 break
-            mean_loss, accuracy = float(totals.loss[0]) / totals.images, float(totals.right[0]) / totals.images
-            watcher.step(epoch + 1, totals.steps, batches.steps_per_epoch, mean_loss, accuracy)
-    return totals
+            watcher.step(epoch + 1, done, len(steps.ledger.batch_sizes), *steps.ledger.first_member(done))
+    return done
 
 
 def train(
-    cohort: Cohort,
-    batches: CohortBatches,
+    steps: Steps,
     members: Sequence[Member],
     *,
     start_epoch: int,
     epochs: int,
-    label_smoothing: float,
-    execution: Execution,
     validate: Validate | None,
     watcher: Watcher,
 ) -> None:
     """Train from `start_epoch` (epochs already done) to `epochs`: step, record, validate, tell, epoch after epoch."""
     for epoch in range(start_epoch, epochs):
         began = time.monotonic()
-        totals = train_epoch(cohort, batches, epoch, label_smoothing, execution, watcher)
+        done = train_epoch(steps, epoch, watcher)
         scores = validate() if validate is not None else None
-        _record_epoch(cohort, members, epoch, totals, scores, time.monotonic() - began)
+        _record_epoch(steps, members, epoch, done, scores, time.monotonic() - began)
         watcher.epoch(members)
         if all(member.diverged for member in members):
             return
 
 
 def _record_epoch(
-    cohort: Cohort,
+    steps: Steps,
     members: Sequence[Member],
     epoch: int,
-    totals: EpochTotals,
+    done: int,
     scores: Sequence[SplitScore | None] | None,
     seconds: float,
 ) -> None:
     """Append the epoch to each member's history, mark those that diverged in it, let the schedule decide."""
-    last_lr = cohort.schedule.epoch_table(epoch)[0][totals.steps - 1]
+    cohort = steps.cohort
+    last_lr = cohort.schedule.epoch_table(epoch)[0][done - 1]
     weights_finite = torch.isfinite(cohort.parameters.values).all(dim=1).tolist()
-    metrics = []
-    for k, member in enumerate(members):
-        finite_steps, loss = int(totals.finite_steps[k]), float(totals.loss[k]) / totals.images
+    watched: list[dict[str, float | None]] = []
+    for k, (member, numbers) in enumerate(zip(members, steps.ledger.numbers(done), strict=True)):
         if member.diverged is None:
-            if finite_steps < totals.steps:
-                last = f"; the last finite loss was {float(totals.last_finite_loss[k]):.4g}" if finite_steps else ""
-                member.diverged = f"the loss was not finite in epoch {epoch + 1} at step {finite_steps + 1}{last}"
+            if numbers.finite_steps < done:
+                where = f"in epoch {epoch + 1} at step {numbers.finite_steps + 1}"
+                last = f"; the last finite loss was {numbers.last_finite_loss:.4g}" if numbers.finite_steps else ""
+                member.diverged = f"the loss was not finite {where}{last}"
             elif not weights_finite[k]:
                 member.diverged = f"a weight was not finite at the end of epoch {epoch + 1}"
             elif scores is not None and scores[k] is None:
                 member.diverged = f"the validation loss was not finite after epoch {epoch + 1}"
-        healthy = member.diverged is None
-        val = scores[k] if scores is not None and healthy else None
+        if member.diverged is not None:
+            watched.append({"train_loss": None, "val_loss": None, "val_accuracy": None})
+            continue
+        member.val = scores[k] if scores is not None else None
         line = EpochMetrics(
             epoch=epoch + 1,
             lr=float(last_lr[k]),
-            train_loss=loss if healthy else None,
-            train_accuracy=float(totals.right[k]) / totals.images if healthy else None,
-            val_loss=val.loss if val is not None else None,
-            val_accuracy=val.accuracy if val is not None else None,
+            train_loss=numbers.loss,
+            train_accuracy=numbers.accuracy,
+            val_loss=member.val.loss if member.val is not None else None,
+            val_accuracy=member.val.accuracy if member.val is not None else None,
             seconds=seconds,
         )
-        if healthy:
-            member.history.append(line)
-        metrics.append({"train_loss": line.train_loss, "val_loss": line.val_loss, "val_accuracy": line.val_accuracy})
-    cohort.schedule.end_epoch(metrics)
+        member.history.append(line)
+        watched.append({"train_loss": line.train_loss, "val_loss": line.val_loss, "val_accuracy": line.val_accuracy})
+    cohort.schedule.end_epoch(watched)

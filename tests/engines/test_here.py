@@ -13,6 +13,7 @@ import pytest
 
 from cifar_lab import checkpoint
 from cifar_lab.engines.here import Outcome, execute
+from cifar_lab.engines.tasks import make_tasks
 from cifar_lab.results import RunFolder
 
 LONG = ("data.train_size=1000", "data.batch_size=4", "epochs=500")
@@ -226,7 +227,7 @@ def test_of_two_commands_on_one_run_the_second_says_who_holds_it(lab: Any) -> No
 def test_outcomes_come_in_the_order_of_the_jobs_and_events_one_at_a_time(lab: Any) -> None:
     jobs = [lab.job(lab.settings("epochs=1", "data.train_size=40"), seed=seed) for seed in (4, 2, 9)]
     heard: list[tuple[int, str]] = []
-    outcomes = execute(jobs, 2, lambda job, event: heard.append((job.seed, event["event"])))
+    outcomes = execute(make_tasks(jobs, 0), 2, lambda job, event: heard.append((job.seed, event["event"])))
     assert outcomes == [Outcome(job, "done") for job in jobs]
     for job in jobs:
         assert [kind for seed, kind in heard if seed == job.seed] == ["started", "device", "epoch", "outcome"]
@@ -237,4 +238,4 @@ def test_what_goes_wrong_in_a_display_is_raised_and_not_swallowed(lab: Any) -> N
         raise ArithmeticError("the display is broken")
 
     with pytest.raises(ArithmeticError, match=r"^the display is broken$"):
-        execute([lab.job(lab.settings())], 1, broken)
+        execute(make_tasks([lab.job(lab.settings())], 0), 1, broken)

@@ -154,11 +154,12 @@ def test_resumes_exactly(kind: str, stacked: bool) -> None:
     whole = train(*cohort(settings, stacked, seeds), settings, moving=True)
     first = cohort(settings, stacked, seeds)
     train(*first, settings, steps=range(23), moving=True)
-    state, values = first[2].state(), first[1].values.clone()
+    states, values = [first[2].state(k) for k in seeds], first[1].values.clone()
     train(*first, settings, steps=range(23, 30), moving=True)  # the state is a copy: going on must not change it
     second = cohort(settings, stacked, seeds)
     second[1].values.copy_(values)
-    second[2].load_state(state)
+    for k in seeds:
+        second[2].load_state(k, states[k])
     assert torch.equal(train(*second, settings, steps=range(23, STEPS), moving=True), whole)
 
 
@@ -167,45 +168,69 @@ def test_each_part_of_the_state_matters(kind: str) -> None:
     settings = COHORTS[kind]
     first = cohort(settings, False, range(len(settings)))
     train(*first, settings, steps=range(5))
-    state, values = first[2].state(), first[1].values.clone()
+    members = range(len(settings))
+    states, values = [first[2].state(k) for k in members], first[1].values.clone()
     whole = train(*first, settings, steps=range(5, 8)).clone()
-    for dropped in state:
-        second = cohort(settings, False, range(len(settings)))
+    for dropped in states[0]:
+        second = cohort(settings, False, members)
         second[1].values.copy_(values)
-        second[2].load_state({**state, dropped: torch.zeros_like(state[dropped])})
+        for k in members:
+            second[2].load_state(k, {**states[k], dropped: torch.zeros_like(states[k][dropped])})
         assert not torch.equal(train(*second, settings, steps=range(5, 8)), whole), dropped
 
 
 def test_state_of_another_optimizer_is_refused() -> None:
     _, _, optimizer = cohort(ADAM_COHORT, False, range(4))
-    state = optimizer.state()
+    state = optimizer.state(2)
     cases: list[tuple[dict[str, Tensor], str]] = [
         ({}, "optimizer state has nothing, expected exp_avg, exp_avg_sq, step"),
         (
-            {"momentum_buffer": torch.zeros(4, 32)},
+            {"momentum_buffer": torch.zeros(1, 32)},
             "optimizer state has momentum_buffer, expected exp_avg, exp_avg_sq, step",
         ),
         (
-            {**state, "exp_avg": torch.zeros(3, 32)},
-            "optimizer state: exp_avg is torch.float32 (3, 32), expected torch.float32 (4, 32)",
+            {**state, "exp_avg": torch.zeros(4, 32)},
+            "optimizer state: exp_avg is torch.float32 (4, 32), expected torch.float32 (1, 32)",
         ),
         (
-            {**state, "step": torch.zeros(4, 1, dtype=torch.int64)},
-            "optimizer state: step is torch.int64 (4, 1), expected torch.float32 (4, 1)",
+            {**state, "step": torch.zeros(1, 1, dtype=torch.int64)},
+            "optimizer state: step is torch.int64 (1, 1), expected torch.float32 (1, 1)",
         ),
     ]
     for bad, message in cases:
         with pytest.raises(ValueError) as caught:  # noqa: PT011
-            optimizer.load_state(bad)
+            optimizer.load_state(2, bad)
         assert str(caught.value) == message
 
 
-def test_kinds_do_not_mix() -> None:
+MIXED = [SGD_COHORT[0], SGD_COHORT[1], ADAM_COHORT[0], SGD_COHORT[2]]
+
+
+@every_way
+def test_members_of_several_kinds_are_each_as_alone(stacked: bool) -> None:
+    together = train(*cohort(MIXED, stacked, range(4)), MIXED, moving=True)
+    for k, settings in enumerate(MIXED):
+        networks, flat, optimizer = cohort([settings], stacked, [k])
+        for step in range(STEPS):
+            flat.zero_gradients()
+            networks[0].loss().backward()
+            optimizer.step(rate(MIXED, step)[k : k + 1], override(MIXED, step)[k : k + 1])
+        assert torch.equal(together[k], flat.values[0])
+
+
+def test_members_of_several_kinds_resume_each_as_alone() -> None:
+    whole = train(*cohort(MIXED, True, range(4)), MIXED)
+    first = cohort(MIXED, True, range(4))
+    train(*first, MIXED, steps=range(7))
+    second = cohort(MIXED, True, range(4))
+    second[1].values.copy_(first[1].values)
+    for k in range(4):
+        second[2].load_state(k, first[2].state(k))
+    assert torch.equal(train(*second, MIXED, steps=range(7, STEPS)), whole)
+
+
+def test_one_optimizer_a_row() -> None:
     flat = flatten_parameters([Bowl(0), Bowl(1)])
-    with pytest.raises(
-        ValueError, match=r"^one cohort has optimizers of several kinds \(adam, sgd\); use one kind a cohort$"
-    ):
-        make_optimizer([SGD_COHORT[0], ADAM_COHORT[0]], flat)
     with pytest.raises(ValueError, match=r"^1 optimizers for a cohort of 2$"):
         make_optimizer(SGD_COHORT[:1], flat)
 
@@ -234,14 +259,15 @@ def test_a_cuda_graph_can_hold_a_step(kind: str) -> None:
     flat.gradients.fill_(0.1)
     for _ in range(3):
         optimizer.step(lr, None)
-    state, values = optimizer.state(), flat.values.clone()
+    states, values = [optimizer.state(k) for k in range(len(settings))], flat.values.clone()
     flat.gradients.fill_(0.1)
     optimizer.step(lr, None)
     expected = flat.values.clone()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         optimizer.step(lr, None)
-    optimizer.load_state(state)
+    for k, state in enumerate(states):
+        optimizer.load_state(k, state)
     flat.values.copy_(values)
     flat.gradients.fill_(0.1)
     graph.replay()

@@ -212,7 +212,8 @@ def test_resumes_exactly_through_json(cut: int) -> None:
     whole, first, second = build(), build(), build()
     expected = feed(whole, LOSSES)
     feed(first, LOSSES[:cut])
-    second.load_state(json.loads(json.dumps(first.state(), allow_nan=False)))
+    for member in range(2):
+        second.load_state(member, json.loads(json.dumps(first.state(member), allow_nan=False)))
     assert feed(second, LOSSES[cut:]) == expected[cut:]
 
 
@@ -220,17 +221,18 @@ def test_resumes_exactly_through_json(cut: int) -> None:
     "state",
     [
         {},
+        {"plateaus": []},
         {"plateaus": [None]},
-        {"plateaus": [None, None]},
-        {"plateaus": [{"lr": 0.1}, None]},
-        {"plateaus": [{"lr": 0.1, "best": 1.0, "bad_epochs": 0, "cooldown_left": 0}, None], "more": 1},
+        {"plateaus": [{"lr": 0.1, "best": 1.0, "bad_epochs": 0, "cooldown_left": 0}, None]},
+        {"plateaus": [{"lr": 0.1}]},
+        {"plateaus": [{"lr": 0.1, "best": 1.0, "bad_epochs": 0, "cooldown_left": 0}], "more": 1},
         {"plateaus": "none"},
     ],
 )
-def test_state_of_another_cohort_is_refused(state: Mapping[str, Any]) -> None:
+def test_state_of_another_member_is_refused(state: Mapping[str, Any]) -> None:
     schedule = make_schedule([config.Plateau(name="plateau"), NONE], [SGD, SGD], 9, 2)
-    with pytest.raises(ValueError, match=r"^schedule state does not fit this cohort's schedulers$"):
-        schedule.load_state(state)
+    with pytest.raises(ValueError, match=r"^schedule state does not fit this member's scheduler$"):
+        schedule.load_state(0, state)
 
 
 def test_refusals() -> None:

@@ -17,6 +17,9 @@ from cifar_lab.runtime import stream
 
 MAX_PIXEL = 255.0
 
+CUT_TOGETHER_IMAGES = 64
+"""Small batches are cut this many images at a time, so that a step of few images does not go to cutting them."""
+
 
 @dataclass(frozen=True)
 class Normalizer:
@@ -88,6 +91,18 @@ class ResidentSplit:
         return stored.permute(0, 3, 1, 2) if self._channels_last else stored
 
 
+@dataclass(frozen=True)
+class EpochChance:
+    """All that is drawn for one epoch, on the device. Member k's numbers come from the streams of its own seed."""
+
+    order: Tensor
+    """(K, N) int64: the images in the order in which they are shown."""
+    flips: Tensor | None
+    """(K, N) bool: which images are mirrored; None where no member mirrors any."""
+    offsets: Tensor | None
+    """(K, N, 2) int64: row and column of each image's crop; None without crops."""
+
+
 class CohortBatches:
     """The training batches of K runs side by side, each in the order and with the augmentation of its own seed.
 
@@ -95,53 +110,100 @@ class CohortBatches:
     in a batch: arms that share a seed see the same ones whatever their batch size (common random numbers).
     """
 
-    def __init__(self, split: ResidentSplit, options: DataOptions, seeds: Sequence[int]) -> None:
+    def __init__(
+        self, split: ResidentSplit, options: DataOptions, seeds: Sequence[int], flips: Sequence[bool] | None = None
+    ) -> None:
+        """`flips`: whether each member mirrors images; None is `options.flip` for all."""
         self.split = split
         self.options = options
         self.seeds = tuple(seeds)
+        self.flips = tuple(flips) if flips is not None else (options.flip,) * len(self.seeds)
+        self._member = torch.arange(len(self.seeds), device=split.labels.device).unsqueeze(1)  # (K, 1)
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Images of each step of an epoch; the last one takes what is left over."""
+        full, rest = divmod(len(self.split), self.options.batch_size)
+        return [self.options.batch_size] * full + [rest] * (rest > 0)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches an epoch; the last one takes what is left over."""
-        return -(-len(self.split) // self.options.batch_size)
+        """Batches an epoch."""
+        return len(self.batch_sizes)
+
+    @property
+    def chance_by_batch(self) -> bool:
+        """Whether images are changed by chance that is drawn batch after batch, and not for the epoch at its start."""
+        return self.options.policy != "none" or self.options.noise_std > 0
+
+    def chance(self, epoch: int) -> EpochChance:
+        """Draw one epoch, which counts from 0."""
+        count, padding = len(self.split), self.options.crop_padding
+        flips = offsets = None
+        order = self._draw("order", epoch, lambda generator: torch.randperm(count, generator=generator))
+        if any(self.flips):
+            flips = self._draw("flip", epoch, lambda generator: torch.rand(count, generator=generator) < 0.5)
+            flips &= torch.tensor(self.flips, device=flips.device).unsqueeze(1)
+        if padding:
+            high = 2 * padding + 1
+            offsets = self._draw("crop", epoch, lambda generator: torch.randint(high, (count, 2), generator=generator))
+        return EpochChance(order, flips, offsets)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(images (K, B, 3, 32, 32) fp32, labels (K, B)) of each step of one epoch, which counts from 0."""
-        device = self.split.labels.device
-        size, members = self.options.batch_size, len(self.seeds)
-        order = self._draw("order", epoch, lambda generator: torch.randperm(len(self.split), generator=generator))
-        flips = offsets = None
-        if self.options.flip:
-            flips = self._draw("flip", epoch, lambda generator: torch.rand(len(self.split), generator=generator) < 0.5)
-        if self.options.crop_padding:
-            shape, high = (len(self.split), 2), 2 * self.options.crop_padding + 1
-            offsets = self._draw("crop", epoch, lambda generator: torch.randint(high, shape, generator=generator))
-        policies = [stream("policy", seed, epoch) for seed in self.seeds]
-        noises = [
-            torch.Generator(device).manual_seed(stream("noise", seed, epoch).initial_seed()) for seed in self.seeds
-        ]
-        member = torch.arange(members, device=device).unsqueeze(1)  # (K, 1)
+        chance, size = self.chance(epoch), self.options.batch_size
+        if self.chance_by_batch:
+            by_batch = ChanceByBatch(self, epoch)
+            for chosen in torch.split(chance.order, size, dim=1):
+                yield by_batch.change(self.pixels(chance, chosen)), self.split.labels[chosen]
+            return
+        together = size * max(1, CUT_TOGETHER_IMAGES // (size * len(self.seeds)))
+        for chosen in torch.split(chance.order, together, dim=1):
+            images, labels = self.cut(chance, chosen)
+            yield from zip(torch.split(images, size, dim=1), torch.split(labels, size, dim=1), strict=True)
 
-        for start in range(0, len(self.split), size):
-            chosen = order[:, start : start + size]  # (K, B)
-            index = chosen.reshape(-1)  # (K · B,)
-            images = self.split.take(index)
-            if offsets is not None:
-                images = crop(images, offsets[member, chosen].reshape(-1, 2), self.options.crop_padding)
-            if flips is not None:
-                images = flip(images, flips[member, chosen].reshape(-1))
-            if self.options.policy != "none":
-                parts = zip(images.chunk(members), policies, strict=True)
-                images = torch.cat([apply_policy(part, self.options.policy, generator) for part, generator in parts])
-            images = images.contiguous(memory_format=self.split.memory_format)
-            if self.options.noise_std:
-                parts = zip((images.float() / MAX_PIXEL).chunk(members), noises, strict=True)
-                noisy = [add_noise(part, self.options.noise_std, generator) for part, generator in parts]
-                images = self.split.normalizer.from_unit(torch.cat(noisy))
-            else:
-                images = self.split.normalizer.from_bytes(images)
-            yield images.view(members, -1, *images.shape[1:]), self.split.labels[chosen]
+    def cut(self, chance: EpochChance, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """(images (K, B, 3, 32, 32) fp32, labels (K, B)) at `chosen` (K, B); never waits for the device."""
+        images = self.split.normalizer.from_bytes(self.pixels(chance, chosen))
+        return images.view(*chosen.shape, *images.shape[1:]), self.split.labels[chosen]
+
+    def pixels(self, chance: EpochChance, chosen: Tensor) -> Tensor:
+        """uint8 (K · B, 3, 32, 32) at `chosen` (K, B), member after member, cropped and flipped."""
+        images = self.split.take(chosen.reshape(-1))
+        if chance.offsets is not None:
+            offsets = chance.offsets[self._member, chosen].reshape(-1, 2)
+            images = crop(images, offsets, self.options.crop_padding)
+        if chance.flips is not None:
+            images = flip(images, chance.flips[self._member, chosen].reshape(-1))
+        return images.contiguous(memory_format=self.split.memory_format)
 
     def _draw(self, name: str, epoch: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
-        """One draw a member from its stream `name`, stacked (K, N, …) on the device."""
-        return torch.stack([draw(stream(name, seed, epoch)) for seed in self.seeds]).to(self.split.labels.device)
+        """One draw a member from its stream `name`, stacked (K, N, …) on the device; equal seeds are drawn once."""
+        drawn = {seed: draw(stream(name, seed, epoch)) for seed in dict.fromkeys(self.seeds)}
+        return torch.stack([drawn[seed] for seed in self.seeds]).to(self.split.labels.device)
+
+
+class ChanceByBatch:
+    """Policies and noise, which draw from streams that go on from batch to batch of one epoch."""
+
+    def __init__(self, batches: CohortBatches, epoch: int) -> None:
+        self._options, self._split, seeds = batches.options, batches.split, batches.seeds
+        device = batches.split.labels.device
+        self._policies = [stream("policy", seed, epoch) for seed in seeds]
+        noises = (stream("noise", seed, epoch).initial_seed() for seed in seeds)
+        self._noises = [torch.Generator(device).manual_seed(seed) for seed in noises]
+
+    def change(self, images: Tensor) -> Tensor:
+        """uint8 (K · B, 3, 32, 32), member after member → changed and normalised fp32 (K, B, 3, 32, 32)."""
+        members, policy, std = len(self._policies), self._options.policy, self._options.noise_std
+        if policy != "none":
+            parts = zip(images.chunk(members), self._policies, strict=True)
+            images = torch.cat([apply_policy(part, policy, generator) for part, generator in parts])
+            images = images.contiguous(memory_format=self._split.memory_format)
+        if std:
+            parts = zip((images.float() / MAX_PIXEL).chunk(members), self._noises, strict=True)
+            noisy = torch.cat([add_noise(part, std, generator) for part, generator in parts])
+            images = self._split.normalizer.from_unit(noisy)
+        else:
+            images = self._split.normalizer.from_bytes(images)
+        return images.view(members, -1, *images.shape[1:])

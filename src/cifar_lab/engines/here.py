@@ -1,27 +1,24 @@
-"""Runs on this machine: worker processes that each make one run after another. The parent never imports torch."""
+"""Runs on this machine: worker processes that each make one task after another. The parent never imports torch."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import queue
-import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
-from cifar_lab.config import Settings
-from cifar_lab.engines.protocol import STOP, encode_check, encode_job
+from cifar_lab.engines.child import WorkerProcess
+from cifar_lab.engines.protocol import STOP, TASK_DONE, encode_task
 from cifar_lab.engines.signals import StopRequests
-from cifar_lab.errors import EnvironmentFault, Interrupted, LabError, SettingsError, WeightsError
+from cifar_lab.engines.tasks import Task
+from cifar_lab.errors import EnvironmentFault, Interrupted
 from cifar_lab.plan import Job
 
 ENDINGS = ("finished", "interrupted", "failed")
-"""Events of a worker that end what it was asked for."""
+"""Events of a worker that end a run."""
 
 MAX_ATTEMPTS = 2
 """A run whose process died is tried once more, in a fresh process, from its last epoch."""
@@ -41,8 +38,8 @@ class Outcome:
 OnEvent = Callable[[Job, dict[str, Any]], None]
 
 
-def execute(jobs: Sequence[Job], slots: int, on_event: OnEvent) -> list[Outcome]:
-    """Make every job's run exist, `slots` at a time; outcomes in the order of `jobs`.
+def execute(tasks: Sequence[Task], slots: int, on_event: OnEvent) -> list[Outcome]:
+    """Make the runs of every task exist, `slots` tasks at a time; outcomes in the order of the tasks' runs.
 
     `on_event` hears each worker's events, one call at a time. SIGINT or SIGTERM once: no new run is begun, the runs
     under way end after their epoch; twice: they are ended at once. Both leave what is needed to go on.
@@ -50,10 +47,11 @@ def execute(jobs: Sequence[Job], slots: int, on_event: OnEvent) -> list[Outcome]
     Raises:
         Interrupted: a signal ended it; carries the exit code, and the outcomes so far are told by events.
     """
-    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in range(len(jobs)):
-        waiting.put(number)
-    outcomes: dict[int, Outcome] = {}
+    waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    for task in tasks:
+        waiting.put(task)
+    jobs = [job for task in tasks for job in task.jobs]
+    outcomes: dict[str, Outcome] = {}
     lock = threading.Lock()
 
     def tell(job: Job, event: dict[str, Any]) -> None:
@@ -61,7 +59,7 @@ def execute(jobs: Sequence[Job], slots: int, on_event: OnEvent) -> list[Outcome]
             on_event(job, event)
 
     with StopRequests() as requests:
-        slot_objects = [_Slot(jobs, waiting, outcomes, tell, requests) for _ in range(min(slots, len(jobs)))]
+        slot_objects = [_Slot(waiting, outcomes, tell, requests) for _ in range(min(slots, len(tasks)))]
 
         def stop_all() -> None:
             with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
@@ -95,48 +93,21 @@ def execute(jobs: Sequence[Job], slots: int, on_event: OnEvent) -> list[Outcome]
                 "give the same command again (without --force) to go on",
                 requests.signum,
             )
-    return [outcomes[number] for number in range(len(jobs))]
-
-
-def check_models(arms: Sequence[tuple[Settings, int]]) -> None:
-    """Build the model of each (settings, number of classes) in a worker.
-
-    Raises:
-        LabError: with the exit code and the words of the first that does not build.
-    """
-    worker = _Worker(threads=1)
-    try:
-        for settings, num_classes in arms:
-            worker.say(encode_check(settings, num_classes))
-            event = next(worker.events(), None)
-            if event is None:
-                raise LabError(f"model.name: {settings.model.name} cannot be built: {worker.cause_of_death()}")
-            if event["event"] == "failed":
-                raise _error_of(event)
-    finally:
-        worker.close()
-
-
-def _error_of(event: dict[str, Any]) -> LabError:
-    """The exception that a worker told of."""
-    kinds: tuple[type[LabError], ...] = (SettingsError, WeightsError, EnvironmentFault)
-    kind = next((kind for kind in kinds if kind.exit_code == event["exit_code"]), LabError)
-    return kind(event["reason"])
+    return [outcomes[job.run_id] for job in jobs]
 
 
 class _Slot:
-    """One place for a worker; takes jobs from the queue until there are none."""
+    """One place for a worker; takes tasks from the queue until there are none."""
 
     def __init__(
         self,
-        jobs: Sequence[Job],
-        waiting: queue.SimpleQueue[int],
-        outcomes: dict[int, Outcome],
+        waiting: queue.SimpleQueue[Task],
+        outcomes: dict[str, Outcome],
         tell: OnEvent,
         requests: StopRequests,
     ) -> None:
-        self.jobs, self.waiting, self.outcomes, self.tell, self.requests = jobs, waiting, outcomes, tell, requests
-        self.worker: _Worker | None = None
+        self.waiting, self.outcomes, self.tell, self.requests = waiting, outcomes, tell, requests
+        self.worker: WorkerProcess | None = None
         self.fault: Exception | None = None
 
     def work(self) -> None:
@@ -152,37 +123,76 @@ class _Slot:
     def _work(self) -> None:
         while not self.requests.stopping:
             try:
-                number = self.waiting.get_nowait()
+                task = self.waiting.get_nowait()
             except queue.Empty:
                 break
-            self.outcomes[number] = outcome = self._make(self.jobs[number])
-            self.tell(outcome.job, {"event": "outcome", "status": outcome.status, "reason": outcome.reason})
+            self._make(task)
 
-    def _make(self, job: Job) -> Outcome:
+    def _make(self, task: Task) -> None:
+        left = {job.run_id: job for job in task.jobs}
+        reason = ""
         for _ in range(MAX_ATTEMPTS):
-            if self.worker is None:
-                try:
-                    self.worker = _Worker(job.threads)
-                except OSError as error:
-                    reason = f"its process cannot be started ({error.strerror or error}); close other programs"
-                    return Outcome(job, "failed", reason, EnvironmentFault.exit_code)
-            self.tell(job, {"event": "started"})
-            worker = self.worker
-            worker.say(encode_job(job))
+            try:
+                worker = self._worker_for(task)
+            except OSError as error:
+                reason = f"its process cannot be started ({error.strerror or error}); close other programs"
+                self._end_all(left, "failed", reason, EnvironmentFault.exit_code)
+                return
+            for job in left.values():
+                self.tell(job, {"event": "started"})
+            worker.say(encode_task(task.only(set(left)).cohorts, task.lanes))
             if self.requests.stopping:  # the wish came before there was a worker to hear it
                 worker.say(STOP)
-            for event in worker.events():
-                if event["event"] in ENDINGS:
-                    if event["event"] == "failed":  # what it left behind in its process is not known
-                        worker.close()
-                        self.worker = None
-                    return _outcome(job, event)
-                self.tell(job, event)
+            if self._listen(worker, left):
+                return
             reason = worker.cause_of_death()
             self.worker = None
             if self.requests.stopping:
-                return Outcome(job, "interrupted", reason)
-        return Outcome(job, "failed", reason, exit_code=1)
+                self._end_all(left, "interrupted", reason)
+                return
+            if not left:
+                return
+        self._end_all(left, "failed", reason, exit_code=1)
+
+    def _worker_for(self, task: Task) -> WorkerProcess:
+        """The slot's worker; another where the task wants another number of threads or another GPU."""
+        wanted = (task.jobs[0].threads, task.gpu)
+        if self.worker is not None and (self.worker.threads, self.worker.gpu) != wanted:
+            self.worker.close()
+            self.worker = None
+        if self.worker is None:
+            self.worker = WorkerProcess(*wanted)
+        return self.worker
+
+    def _listen(self, worker: WorkerProcess, left: dict[str, Job]) -> bool:
+        """Take in what the worker tells of the runs in `left`; whether it came to the end of its task."""
+        failed = False
+        for event in worker.events():
+            if event["event"] == TASK_DONE:
+                if failed:  # what that left behind in its process is not known
+                    worker.close()
+                    self.worker = None
+                return True
+            job = left.get(event.pop("run_id"))
+            if job is None:
+                continue
+            if event["event"] in ENDINGS:
+                failed = failed or event["event"] == "failed"
+                del left[job.run_id]
+                self._end(_outcome(job, event))
+            else:
+                self.tell(job, event)
+        return False
+
+    def _end_all(
+        self, left: dict[str, Job], status: Literal["failed", "interrupted"], reason: str, exit_code: int = 0
+    ) -> None:
+        for job in left.values():
+            self._end(Outcome(job, status, reason, exit_code))
+
+    def _end(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.job.run_id] = outcome
+        self.tell(outcome.job, {"event": "outcome", "status": outcome.status, "reason": outcome.reason})
 
     def stop(self) -> None:
         """Ask the worker to end after its epoch."""
@@ -193,65 +203,6 @@ class _Slot:
         """End the worker now."""
         if (worker := self.worker) is not None:
             worker.process.kill()
-
-
-class _Worker:
-    """A child process and the pipes to it."""
-
-    def __init__(self, threads: int) -> None:
-        # Set before torch is imported: later is too late for OpenMP's pool and its waiting policy.
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": str(threads),
-            "MKL_NUM_THREADS": str(threads),
-            "OMP_WAIT_POLICY": "PASSIVE",
-        }
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115
-        # Its own session: Ctrl-C reaches the parent alone, which then decides.
-        self.process = subprocess.Popen(
-            # -P: a file of the user's called queue.py must not be taken for Python's own.
-            [sys.executable, "-P", "-m", "cifar_lab.engines.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            env=environment,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-
-    def say(self, line: str) -> None:
-        """Send one line; a worker that is gone hears nothing."""
-        stdin: IO[str] | None = self.process.stdin
-        assert stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            stdin.write(line + "\n")
-            stdin.flush()
-
-    def events(self) -> Iterator[dict[str, Any]]:
-        """What it tells, until it has no more to say; a line that its death cut short is nothing."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with contextlib.suppress(json.JSONDecodeError):
-                yield json.loads(line)
-
-    def cause_of_death(self) -> str:
-        """Why the process ended, in words."""
-        code = self.process.wait()
-        self.errors.seek(0)
-        lines = self.errors.read().decode(errors="replace").strip().splitlines()
-        self.close()
-        said = f"; it last said: {lines[-1][:300]}" if lines else ""
-        return f"its process was killed by signal {-code}{said}" if code < 0 else f"its process ended with {code}{said}"
-
-    def close(self) -> None:
-        """No more jobs: the worker ends by itself."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
-        self.errors.close()
 
 
 def _outcome(job: Job, event: dict[str, Any]) -> Outcome:

@@ -49,14 +49,14 @@ def build(model: config.Model, num_classes: int) -> nn.Module:
     return network
 
 
-def memory_format(model: config.Model, device_type: str) -> torch.memory_format:
-    """How images lie in memory for this model on `cpu` or a GPU.
+def memory_format(model: config.Model, device_type: str, bf16: bool = False) -> torch.memory_format:
+    """How images lie in memory for a network of this model on `cpu` or a GPU, in fp32 or `bf16`.
 
     channels_last on a GPU, and on the CPU where it is faster. A model of one's own keeps the plain format: its `view`
-    of activations may count on it.
+    of activations may count on it. So do stacked networks, whose channels are those of all members.
     """
     facts = MODEL_FACTS.get(model.name)
-    if facts is None or (device_type == "cpu" and not facts.channels_last_on_cpu):
+    if facts is None or (device_type == "cpu" and not (facts.channels_last_on_cpu or bf16)):
         return torch.contiguous_format
     return torch.channels_last
 

@@ -1,13 +1,15 @@
 """Optimizers and schedules for a cohort: K runs of one architecture, each with hyper-parameters of its own."""
 
 from cifar_lab.optim.flat import FlatParameters, flatten_parameters
-from cifar_lab.optim.optimizers import CohortOptimizer, make_optimizer
+from cifar_lab.optim.mixed import MixedOptimizer, make_optimizer
+from cifar_lab.optim.optimizers import CohortOptimizer
 from cifar_lab.optim.schedules import CohortSchedule, make_schedule
 
 __all__ = [
     "CohortOptimizer",
     "CohortSchedule",
     "FlatParameters",
+    "MixedOptimizer",
     "flatten_parameters",
     "make_optimizer",
     "make_schedule",

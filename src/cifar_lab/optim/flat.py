@@ -38,6 +38,10 @@ class FlatParameters:
     """(K, P) float32, laid out in the same way; `backward` adds to it."""
     slots: tuple[Slot, ...]
 
+    def rows(self, start: int, stop: int) -> FlatParameters:
+        """The same memory, of networks `start` to `stop` − 1 alone."""
+        return FlatParameters(self.values[start:stop], self.gradients[start:stop], self.slots)
+
     def zero_gradients(self) -> None:
         """Set every gradient to 0 in place."""
         self.gradients.zero_()

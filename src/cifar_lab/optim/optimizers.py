@@ -12,8 +12,7 @@ CPU, as in torch; elsewhere the buffer takes the gradient.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -33,6 +32,9 @@ class CohortOptimizer(ABC):
         self._memory: dict[str, Tensor] = {}
         """What is carried from step to step; the first dimension of each tensor is K."""
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def step(self, lr: Tensor, momentum: Tensor | None = None) -> None:
         """Update every member once.
 
@@ -47,26 +49,27 @@ class CohortOptimizer(ABC):
                 given = [None] * len(self._values) if momentum is None else momentum.flatten().tolist()
                 self._step_rows(lr.flatten().tolist(), given)
 
-    def state(self) -> dict[str, Tensor]:
-        """Copies of everything that later steps depend on beside the parameters; each has K rows."""
-        return {name: tensor.clone() for name, tensor in self._memory.items()}
+    def state(self, member: int) -> dict[str, Tensor]:
+        """Copies of everything that one member's later steps depend on beside its parameters; each has one row."""
+        return {name: tensor[member : member + 1].clone() for name, tensor in self._memory.items()}
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state`, in place.
+    def load_state(self, member: int, state: dict[str, Tensor]) -> None:
+        """Let one member go on from `state`, in place.
 
         Raises:
             ValueError: a part is missing, unknown, or of another shape or type.
         """
         if state.keys() != self._memory.keys():
             raise ValueError(f"optimizer state has {_names(state)}, expected {_names(self._memory)}")
-        for name, tensor in self._memory.items():
-            if state[name].shape != tensor.shape or state[name].dtype != tensor.dtype:
+        rows = {name: tensor[member : member + 1] for name, tensor in self._memory.items()}
+        for name, row in rows.items():
+            if state[name].shape != row.shape or state[name].dtype != row.dtype:
                 raise ValueError(
                     f"optimizer state: {name} is {state[name].dtype} {tuple(state[name].shape)}, "
-                    f"expected {tensor.dtype} {tuple(tensor.shape)}"
+                    f"expected {row.dtype} {tuple(row.shape)}"
                 )
-        for name, tensor in self._memory.items():
-            tensor.copy_(state[name])
+        for name, row in rows.items():
+            row.copy_(state[name])
 
     @abstractmethod
     def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
@@ -177,36 +180,6 @@ class CohortAdam(CohortOptimizer):
         work.div_((1 - self._beta2**steps).sqrt().float()).add_(self._eps)
         torch.div(self._mean, work, out=work)
         self._values.addcmul_(work, step_size, value=-1)
-
-
-def make_optimizer(
-    settings: Sequence[config.Optimizer], parameters: FlatParameters, *, stacked: bool | None = None
-) -> CohortOptimizer:
-    """The optimizer of a cohort; member k of `settings` updates row k of `parameters`.
-
-    Args:
-        settings: one a member, all of one kind.
-        parameters: the rows to update.
-        stacked: update all rows together (True) or one after the other (False); None is what suits the device.
-
-    Raises:
-        ValueError: the members' optimizers are of different kinds, or not one a row.
-    """
-    if len(settings) != len(parameters.values):
-        raise ValueError(f"{len(settings)} optimizers for a cohort of {len(parameters.values)}")
-    kinds = sorted({s.name for s in settings})
-    if len(kinds) > 1:
-        raise ValueError(f"one cohort has optimizers of several kinds ({', '.join(kinds)}); use one kind a cohort")
-    if stacked is None:
-        stacked = parameters.values.device.type != "cpu"
-    return MAKERS[kinds[0]](settings, parameters, stacked)
-
-
-MAKERS: dict[str, Callable[..., CohortOptimizer]] = {
-    "sgd": CohortSGD,
-    "adam": partial(CohortAdam, decoupled=False),
-    "adamw": partial(CohortAdam, decoupled=True),
-}
 
 
 def _names(state: dict[str, Tensor]) -> str:

@@ -111,25 +111,27 @@ class CohortSchedule:
                 raise ValueError(f"the plateau schedule watches {settings.monitor}, which is not among the metrics")
             plateau.end_epoch(settings, numbers[settings.monitor])
 
-    def state(self) -> dict[str, Any]:
-        """Everything that later epochs depend on, of plain numbers, lists and mappings."""
-        return {"plateaus": [None if plateau is None else asdict(plateau) for plateau in self._plateaus]}
+    def state(self, member: int) -> dict[str, Any]:
+        """Everything that one member's later epochs depend on, of plain numbers and mappings."""
+        plateau = self._plateaus[member]
+        return {"plateaus": [None if plateau is None else asdict(plateau)]}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`.
+    def load_state(self, member: int, state: Mapping[str, Any]) -> None:
+        """Let one member go on from `state`.
 
         Raises:
-            ValueError: a part is missing, unknown or of another cohort.
+            ValueError: a part is missing, unknown or of another member.
         """
         saved = state.get("plateaus")
-        expected = self.state()["plateaus"]
+        expected = self.state(member)["plateaus"]
         if (
             state.keys() != {"plateaus"}
             or not isinstance(saved, list)
-            or [_parts(member) for member in saved] != [_parts(member) for member in expected]
+            or [_parts(each) for each in saved] != [_parts(each) for each in expected]
         ):
-            raise ValueError("schedule state does not fit this cohort's schedulers")
-        self._plateaus = [None if member is None else PlateauState(**member) for member in saved]
+            raise ValueError("schedule state does not fit this member's scheduler")
+        (plateau,) = saved
+        self._plateaus[member] = None if plateau is None else PlateauState(**plateau)
 
     def _member_lr(self, k: int, epoch: int, steps: Array) -> Array:
         """Learning rates of member k at `steps` of `epoch`, (steps_per_epoch,)."""
