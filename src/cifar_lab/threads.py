@@ -140,7 +140,7 @@ class ThreadGuard:
         self._asked = asked
         self._look, self._clock, self._look_seconds = look, clock, look_seconds
         self._before = look()
-        # Cores' worth that (others used, was free) at the last look, where that was too much; the milder is the smaller.
+        # Cores' worth that (others used, was free) at the last look, where that was too much.
         self._crowded: tuple[float, float] | None = None
 
     def check(self, epoch: int) -> int | None:
