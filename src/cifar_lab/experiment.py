@@ -23,6 +23,7 @@ from cifar_lab.records import Record, SplitScore
 from cifar_lab.results import RunFolder
 from cifar_lab.run_watcher import RunUnderWay, RunWatcher, Tell
 from cifar_lab.runtime import is_out_of_memory, prepare_execution
+from cifar_lab.threads import ThreadGuard
 from cifar_lab.train import train
 
 Ended = Callable[[Job, Record | Exception], None]
@@ -143,13 +144,15 @@ def _train(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bo
         separate = (predict(network, validation, execution) for network in cohort.networks)
         return [score(logits, labels, classes) for logits in separate]
 
+    guard = ThreadGuard(execution.threads, asked=settings.runtime.threads != "auto" or execution.device.type != "cpu")
+    watcher = RunWatcher(runs, cohort, here, settings.epochs, tell, should_stop, guard)
     train(
         steps,
         [run.member for run in runs],
         start_epoch=done,
         epochs=settings.epochs,
         validate=None if validation is None else validate,
-        watcher=RunWatcher(runs, cohort, here, settings.epochs, tell, should_stop),
+        watcher=watcher,
     )
     if validation is not None and done == settings.epochs:  # all that was left was to write the record
         for run, val in zip(runs, validate(), strict=True):
@@ -157,7 +160,7 @@ def _train(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bo
     for run, network in zip(runs, cohort.networks, strict=True):
         outcome: Record | Exception
         try:
-            outcome = finish(run, network, identity, execution, here, memory_format)
+            outcome = finish(run, network, identity, execution, watcher.environment, memory_format)
         except Exception as error:
             outcome = error
         run.close()

@@ -15,8 +15,8 @@ from cifar_lab.engines.questions import check_models, count_gpus
 from cifar_lab.engines.tasks import make_tasks
 from cifar_lab.errors import DataError, EnvironmentFault, LabError, SettingsError
 from cifar_lab.identity import recipe
-from cifar_lab.machine import available_cores, has_gpu
-from cifar_lab.plan import Job, PlannedRun, plan_runs
+from cifar_lab.machine import CoreUse, available_cores, free_cores_since, has_gpu
+from cifar_lab.plan import Job, PlannedRun, plan_runs, share_threads
 from cifar_lab.progress import Display, Silent, count
 from cifar_lab.records import Record
 from cifar_lab.results import RunFolder
@@ -90,7 +90,7 @@ def make_runs(
         SettingsError, DataError, EnvironmentFault: before anything is trained.
         Interrupted: a signal ended it; what was done is kept.
     """
-    display, images = display or Silent(), images or Prepared()
+    display, images, began = display or Silent(), images or Prepared(), CoreUse.now()
     check_devices(arms)
     for settings in arms:
         recipe(settings)  # finds a file of weights or source that is not there, before anything is downloaded
@@ -99,6 +99,8 @@ def make_runs(
         for settings in arms:
             images.prepare(settings.data, display.preparing)
         planned = plan_runs(arms, results, images, read_test=read_test, force=force)
+        if len(planned) < available_cores() and any(run.state != "done" for run in planned):
+            planned = share_threads(planned, free_cores_since(began))
         to_do = [run.job for run in planned if run.state != "done"]
         if on_plan is not None:
             on_plan()

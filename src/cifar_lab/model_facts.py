@@ -10,7 +10,7 @@ class ModelFacts:
     """Facts of one model; `tests/models/test_contract.py` holds them against the network."""
 
     small: bool
-    """So small that a second CPU thread costs more than it brings."""
+    """So small that runs side by side use the cores better than threads do; `threads` has the measurements."""
     batch_norm: bool
     """Takes statistics over a batch, so it cannot train on a batch of one image."""
     channels_last_on_cpu: bool

@@ -15,6 +15,7 @@ from cifar_lab.machine import available_cores
 from cifar_lab.model_facts import MODEL_FACTS
 from cifar_lab.records import Record
 from cifar_lab.results import DamagedRecordError, RunFolder
+from cifar_lab.threads import choose_threads, thread_limit
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,25 @@ def run_ids_of(settings: Settings, images: data.Prepared | None = None) -> list[
     return [run_id(parts, fingerprint, seed) for seed in settings.seeds]
 
 
-def share_threads(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """Give each run its CPU threads: what its settings say, or by the size of its model and the runs side by side."""
-    cores = available_cores()
-    side_by_side = min(cores, max(1, sum(run.state != "done" for run in runs)))
+def share_threads(runs: Sequence[PlannedRun], free_cores: float | None = None) -> list[PlannedRun]:
+    """Give each run its CPU threads: what its settings say, or what `choose_threads` says.
+
+    Threads change how sums are rounded, so they hang on the whole plan and not on what is left of it: a command that
+    is given again rounds as the first did.
+
+    Args:
+        runs: the whole plan.
+        free_cores: cores' worth of time that other programs leave; None is not known.
+    """
+    cores, limit = available_cores(), thread_limit()
+    side_by_side = min(cores, max(1, len(runs)))
     shared = []
     for run in runs:
-        asked = run.job.settings.runtime.threads
-        facts = MODEL_FACTS.get(run.job.settings.model.name)
-        small = facts is not None and facts.small
-        threads = asked if asked != "auto" else 1 if small else cores // side_by_side
+        settings = run.job.settings
+        threads = settings.runtime.threads
+        if threads == "auto":
+            size = settings.data.batch_size
+            threads = choose_threads(settings.model.name, size, cores, side_by_side, free_cores, limit=limit)
         shared.append(replace(run, job=replace(run.job, threads=threads)))
     return shared
 

@@ -13,6 +13,8 @@ from cifar_lab.machine import utc_now
 from cifar_lab.plan import Job
 from cifar_lab.records import Environment, EpochMetrics
 from cifar_lab.results import RunFolder
+from cifar_lab.runtime import set_threads
+from cifar_lab.threads import ThreadGuard
 from cifar_lab.train import Cohort, Member
 
 Tell = Callable[[Job, dict[str, Any]], None]
@@ -78,6 +80,7 @@ class RunWatcher:
         epochs: int,
         tell: Tell,
         should_stop: Callable[[], bool],
+        guard: ThreadGuard,
     ) -> None:
         self.runs = runs
         self.cohort = cohort
@@ -85,11 +88,13 @@ class RunWatcher:
         self.epochs = epochs
         self.tell = tell
         self.should_stop = should_stop
+        self.guard = guard
 
     def step(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
         """Tell the parent where in the epoch the cohort is."""
         event = {"event": "step", "epoch": epoch, "step": step, "steps": steps, "loss": loss, "accuracy": accuracy}
         self.tell(self.runs[0].job, event)
+        self._look_at_threads(epoch)
 
     def epoch(self, members: Sequence[Member]) -> None:
         """Save everything that the next epoch needs; then stop if that is wished.
@@ -101,8 +106,20 @@ class RunWatcher:
         for number, run in healthy:
             self._save(number, run)
         last = max((run.member.history[-1].epoch for _, run in healthy), default=self.epochs)
-        if self.should_stop() and last < self.epochs:
+        if last == self.epochs:
+            return
+        self._look_at_threads(last + 1)
+        if self.should_stop():
             raise Interrupted(f"stopped after epoch {last}, which is kept")
+
+    def _look_at_threads(self, epoch: int) -> None:
+        """Go on with fewer threads where other programs have taken the cores."""
+        if (fewer := self.guard.check(epoch)) is None:
+            return
+        set_threads(fewer)
+        self.environment = self.environment.model_copy(update={"threads": fewer})
+        for run in self.runs:
+            run.notes.append(self.guard.notes[-1])
 
     def _save(self, number: int, run: RunUnderWay) -> None:
         checkpoint.save(

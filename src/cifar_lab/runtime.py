@@ -60,7 +60,7 @@ def prepare_execution(runtime: Runtime, threads: int) -> Execution:
         SettingsError: the device is not there.
     """
     device = choose_device(runtime.device)
-    torch.set_num_threads(threads)
+    set_threads(threads)
     # cuBLAS is deterministic only with a fixed workspace (its documentation, "Results reproducibility").
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if runtime.compile:
@@ -73,6 +73,11 @@ def prepare_execution(runtime: Runtime, threads: int) -> Execution:
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     return Execution(device, runtime.precision == "bf16", threads)
+
+
+def set_threads(threads: int) -> None:
+    """CPU threads of the operations from now on."""
+    torch.set_num_threads(threads)
 
 
 def stream_seed(name: str, seed: int, epoch: int = 0) -> int:

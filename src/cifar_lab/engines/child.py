@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
+from cifar_lab.threads import openmp_environment
+
 
 class WorkerProcess:
     """A child process and the pipes to it."""
@@ -18,13 +20,7 @@ class WorkerProcess:
     def __init__(self, threads: int, gpu: int | None = None) -> None:
         """`gpu`: the number of the only GPU that it sees; None leaves them as they are."""
         self.threads, self.gpu = threads, gpu
-        # Set before torch is imported: later is too late for OpenMP's pool and its waiting policy.
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": str(threads),
-            "MKL_NUM_THREADS": str(threads),
-            "OMP_WAIT_POLICY": "PASSIVE",
-        }
+        environment = openmp_environment(threads)
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = _visible(gpu)
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115
