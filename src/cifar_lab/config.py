@@ -303,7 +303,8 @@ class Runtime(Section):
     """Most runs trained together as one stacked set of parameters. `auto`: as many as fit into a GPU's memory; 1 on the
     CPU, where processes side by side are faster."""
     threads: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
-    """CPU threads of one run. `auto`: the free cores shared among the runs side by side, at most 2 for the Net family."""
+    """CPU threads of one run. `auto`: a share of the free cores, equal for all runs side by side; for the Net family at
+    most 2."""
 
 
 # --- the whole ------------------------------------------------------------------------------------------------------

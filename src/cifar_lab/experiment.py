@@ -145,15 +145,16 @@ def _train(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bo
         return [score(logits, labels, classes) for logits in separate]
 
     guard = ThreadGuard(execution.threads, asked=settings.runtime.threads != "auto" or execution.device.type != "cpu")
-    watcher = RunWatcher(runs, cohort, here, settings.epochs, tell, should_stop, guard)
-    train(
-        steps,
-        [run.member for run in runs],
-        start_epoch=done,
-        epochs=settings.epochs,
-        validate=None if validation is None else validate,
-        watcher=watcher,
-    )
+    with RunWatcher(runs, cohort, here, settings.epochs, tell, should_stop, guard) as watcher:
+        train(
+            steps,
+            [run.member for run in runs],
+            start_epoch=done,
+            epochs=settings.epochs,
+            validate=None if validation is None else validate,
+            watcher=watcher,
+        )
+        watcher.written()
     if validation is not None and done == settings.epochs:  # all that was left was to write the record
         for run, val in zip(runs, validate(), strict=True):
             run.member.val = val

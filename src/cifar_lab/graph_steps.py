@@ -5,7 +5,6 @@ Everything that changes from step to step lies in tables on the device, read at 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 
 import torch
@@ -49,7 +48,7 @@ class GraphSteps:
         self._chosen = self._by_step(self._chance.order)  # (full steps, K, B)
         self._lr, self._momentum = eager.rates(0)  # (steps, K, 1)
         self._step = torch.zeros(1, dtype=torch.int64, device=self._lr.device)
-        before = [copy.deepcopy(self.cohort.state(k)) for k in range(members)]
+        before = [self.cohort.state(k) for k in range(members)]
         self.cohort.train_mode()
         try:
             self._replay = capture(self._make, self._lr.device)

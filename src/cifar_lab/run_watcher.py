@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +70,10 @@ class RunUnderWay:
         return Environment.model_validate(saved["environment"])
 
 
+WRITERS = 8
+"""Threads that save the members of a cohort: most of their time is waiting for the disk."""
+
+
 class RunWatcher:
     """Keeps the runs of a cohort resumable and reports how they go."""
 
@@ -89,6 +94,15 @@ class RunWatcher:
         self.tell = tell
         self.should_stop = should_stop
         self.guard = guard
+        self._pool = ThreadPoolExecutor(WRITERS) if len(runs) > 1 else None
+        self._writing: list[Future[None]] = []
+
+    def __enter__(self) -> RunWatcher:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
 
     def step(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
         """Tell the parent where in the epoch the cohort is."""
@@ -99,18 +113,51 @@ class RunWatcher:
     def epoch(self, members: Sequence[Member]) -> None:
         """Save everything that the next epoch needs; then stop if that is wished.
 
+        Members of a cohort are saved side by side while the next epoch trains: many small files would cost as much
+        time as the epoch.
+
         Raises:
             Interrupted: the parent asked to stop and there is more to train.
+            EnvironmentFault: what the epoch needs, or the one before needed, cannot be written.
         """
+        self.written()
         healthy = [(number, run) for number, run in enumerate(self.runs) if run.member.diverged is None]
         for number, run in healthy:
-            self._save(number, run)
+            state, history = self.cohort.state(number), tuple(run.member.history)
+            if self._pool is None:
+                self._write(run, state, history)
+            else:
+                self._writing.append(self._pool.submit(self._write, run, state, history))
         last = max((run.member.history[-1].epoch for _, run in healthy), default=self.epochs)
         if last == self.epochs:
             return
         self._look_at_threads(last + 1)
         if self.should_stop():
+            self.written()
             raise Interrupted(f"stopped after epoch {last}, which is kept")
+
+    def written(self) -> None:
+        """Wait until all that was handed over lies on the disk.
+
+        Raises:
+            EnvironmentFault: it could not be written.
+        """
+        waiting, self._writing = self._writing, []
+        for each in wait(waiting).done:
+            each.result()
+
+    def _write(self, run: RunUnderWay, state: dict[str, Any], history: Sequence[EpochMetrics]) -> None:
+        checkpoint.save(
+            run.folder.checkpoint,
+            {
+                "cohort": state,
+                "history": [line.model_dump() for line in history],
+                "environment": self.environment.model_dump(),
+                "started": run.started,
+            },
+        )
+        run.folder.write_metrics(history)
+        self.tell(run.job, {"event": "epoch", **history[-1].model_dump()})
 
     def _look_at_threads(self, epoch: int) -> None:
         """Go on with fewer threads where other programs have taken the cores."""
@@ -120,16 +167,3 @@ class RunWatcher:
         self.environment = self.environment.model_copy(update={"threads": fewer})
         for run in self.runs:
             run.notes.append(self.guard.notes[-1])
-
-    def _save(self, number: int, run: RunUnderWay) -> None:
-        checkpoint.save(
-            run.folder.checkpoint,
-            {
-                "cohort": self.cohort.state(number),
-                "history": [line.model_dump() for line in run.member.history],
-                "environment": self.environment.model_dump(),
-                "started": run.started,
-            },
-        )
-        run.folder.write_metrics(run.member.history)
-        self.tell(run.job, {"event": "epoch", **run.member.history[-1].model_dump()})

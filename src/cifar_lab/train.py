@@ -46,11 +46,15 @@ class Cohort:
     """The same networks in one pass, on the same parameters; None runs them one after the other."""
 
     def state(self, member: int) -> dict[str, Any]:
-        """Everything that later steps of one member depend on, as views of what trains: the same as if it had trained
-        alone. Streams of random numbers are derived, so they need no saving."""
+        """Everything that later steps of one member depend on, copied to the CPU: the same as if it had trained alone.
+
+        Streams of random numbers are derived, so they need no saving.
+        """
+        weights, moments = self.networks[member].state_dict(), self.optimizer.state(member)
         return {
-            "networks": [self.networks[member].state_dict()],
-            "optimizer": self.optimizer.state(member),
+            # Copies of their own: a view would be saved with the memory of the whole cohort.
+            "networks": [{name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}],
+            "optimizer": {name: tensor.cpu() for name, tensor in moments.items()},
             "schedule": self.schedule.state(member),
         }
 
