@@ -26,18 +26,31 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.i
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 
 VARIED = [
-    ["optimizer.lr=0.02"],
-    ["optimizer.lr=0.01", "optimizer.momentum=0.5", "scheduler.name=plateau", "scheduler.patience=0"],
-    ["optimizer.name=adam", "optimizer.lr=0.002", "scheduler.name=one_cycle"],
-    ["optimizer.name=adamw", "optimizer.lr=0.001", "data.flip=true", "scheduler.name=cosine"],
+    ["optimizer.lr=0.002"],
+    ["optimizer.lr=0.001", "optimizer.momentum=0.5", "scheduler.name=plateau", "scheduler.patience=0"],
+    ["optimizer.name=adam", "optimizer.lr=0.0002", "scheduler.name=one_cycle"],
+    ["optimizer.name=adamw", "optimizer.lr=0.0001", "data.flip=true", "scheduler.name=cosine"],
 ]
-"""Settings that members of one cohort may have; sorted by optimizer they are 2, 3, 0, 1."""
+"""Settings that members of one cohort may have; sorted by optimizer they are 2, 3, 0, 1. Learning rates are so low that
+differences of rounding do not grow over the run."""
 
-SMALL_SPLIT = ["data.val_size=40", "data.batch_size=8"]
+STEADY = [
+    ["optimizer.lr=0.0002"],
+    ["optimizer.lr=0.0001", "optimizer.momentum=0.5", "scheduler.name=plateau", "scheduler.patience=0"],
+    ["optimizer.lr=0.0002", "scheduler.name=one_cycle"],
+    ["optimizer.lr=0.0001", "data.flip=true", "scheduler.name=cosine"],
+]
+"""The same for Net1, in which BatchNorm over eight images makes differences grow faster, and Adam turns the rounding in
+the gradient of a bias before BatchNorm into steps."""
+
+SMALL_SPLIT = ["data.val_size=40"]
 
 
-def jobs(lab: Any, device: str, results: str, *overrides: str, varied: Sequence[Sequence[str]] = VARIED) -> list[Job]:
-    settings = [lab.settings(f"runtime.device={device}", *SMALL_SPLIT, *overrides, *own) for own in varied]
+def jobs(
+    lab: Any, device: str, results: str, *overrides: str, varied: Sequence[Sequence[str]] = VARIED, batch_size: int = 8
+) -> list[Job]:
+    shared = [f"runtime.device={device}", f"data.batch_size={batch_size}", *SMALL_SPLIT, *overrides]
+    settings = [lab.settings(*shared, *own) for own in varied]
     found = [lab.job(each, seed=seed, results=results) for seed, each in enumerate(settings)]
     return sorted(found, key=lambda job: job.settings.optimizer.name)
 
@@ -77,10 +90,12 @@ def assert_close(lab: Any, ours: Job, expected: Job) -> None:
 
 
 @on_every_device
-@pytest.mark.parametrize("model", ["Net", "Net1"])
-def test_records_of_a_cohort_are_those_of_runs_alone(lab: Any, model: str, device: str) -> None:
-    members = jobs(lab, device, "together", f"model.name={model}")
-    alone = jobs(lab, "cpu", "alone", f"model.name={model}")
+@pytest.mark.parametrize(("model", "varied"), [("Net", VARIED), ("Net1", STEADY)], ids=["Net", "Net1"])
+def test_records_of_a_cohort_are_those_of_runs_alone(
+    lab: Any, model: str, varied: Sequence[Sequence[str]], device: str
+) -> None:
+    members = jobs(lab, device, "together", f"model.name={model}", varied=varied)
+    alone = jobs(lab, "cpu", "alone", f"model.name={model}", varied=varied)
     ends = together(members)
     for job, solo in zip(members, alone, strict=True):
         ours, expected = record_of(ends, job), lab.make(solo)
@@ -207,8 +222,8 @@ def test_memory_need_of_a_cohort() -> None:
 
 @on_every_device
 def test_cohorts_side_by_side_are_as_one_after_the_other(lab: Any, device: str) -> None:
-    cohorts = [jobs(lab, device, "side", f"data.batch_size={size}") for size in (8, 10, 12)]
-    expected = [jobs(lab, device, "turn", f"data.batch_size={size}") for size in (8, 10, 12)]
+    cohorts = [jobs(lab, device, "side", batch_size=size) for size in (8, 10, 12)]
+    expected = [jobs(lab, device, "turn", batch_size=size) for size in (8, 10, 12)]
     side, turn = Ends(), Ends()
     make_cohorts(cohorts, 3, lambda job, event: None, lambda: False, side)
     make_cohorts(expected, 1, lambda job, event: None, lambda: False, turn)

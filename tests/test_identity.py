@@ -19,7 +19,15 @@ from cifar_lab.plan import run_ids_of
 
 FINGERPRINT = "f" * 64
 
-OUTSIDE = {"label", "seeds", "runtime.device", "runtime.compile", "runtime.deterministic", "runtime.threads"}
+OUTSIDE = {
+    "label",
+    "seeds",
+    "runtime.device",
+    "runtime.compile",
+    "runtime.deterministic",
+    "runtime.cohort",
+    "runtime.threads",
+}
 """Settings that leave the id alone. A run's own seed is in it, the list of seeds is not."""
 
 IN_FINGERPRINT = {"data.root", "data.train_size", "data.test_size", "data.difficulty", "data.data_seed"}
@@ -30,7 +38,7 @@ NEEDS: dict[str, dict[str, Any]] = {"data.split_seed": {"val_size": 10}}
 
 OTHER: dict[str, Any] = {
     "betas": (0.8, 0.95), "momentum": 0.5, "max_lr": 0.3, "root": "elsewhere", "options": {"width": 3},
-    "seeds": (5, 6), "threads": 2, "label": "another", "factor": 0.3, "pct_start": 0.4,
+    "seeds": (5, 6), "threads": 2, "cohort": 7, "label": "another", "factor": 0.3, "pct_start": 0.4,
 }  # fmt: skip
 """Values of settings whose type alone does not suggest one."""
 

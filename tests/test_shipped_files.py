@@ -110,11 +110,11 @@ def test_each_arm_trains_two_steps(
     started: list[torch.Tensor] = []
     build = experiment.build_cohort
 
-    def remember(*given: Any) -> Any:
-        cohort = build(*given)
+    def remember(*given: Any, **named: Any) -> Any:
+        cohort, reason = build(*given, **named)
         started.append(cohort.parameters.values.clone())
         started.append(cohort.parameters.values)
-        return cohort
+        return cohort, reason
 
     monkeypatch.setattr(experiment, "build_cohort", remember)
     record = lab.make(lab.job(settings))

@@ -116,9 +116,7 @@ def build_cohort(
         from cifar_lab.models.stacked import NotStackable, stack
 
         try:
-            together = stack(
-                networks, parameters, batch_size=first.data.batch_size, deterministic=first.runtime.deterministic
-            )
+            together = stack(networks, parameters, deterministic=first.runtime.deterministic)
         except NotStackable as error:
             reason = f"networks one by one: {error}"
     if first.runtime.compile:

@@ -148,6 +148,12 @@ def own_stream(device: torch.device) -> Iterator[None]:
         torch.cuda.current_stream().synchronize()
 
 
+def wait_for(device: torch.device) -> None:
+    """Return when all that was handed to the device is done."""
+    if device.type != "cpu":
+        torch.cuda.synchronize(device)
+
+
 class ModelStreams:
     """Chance inside the networks (dropout), which draw from torch's global generators: a stream a member and epoch."""
 

@@ -30,6 +30,9 @@ class Stacked(Protocol):
     def __call__(self, images: Tensor) -> Tensor:
         """images (K, B, 3, 32, 32) -> logits (K, B, classes)."""
 
+    def backward(self, loss: Tensor) -> None:
+        """Replace the gradients of all networks by those of `loss`."""
+
     def train(self, mode: bool = True) -> object:
         """Into training or evaluation mode."""
 
@@ -55,6 +58,7 @@ class Cohort:
             # Copies of their own: a view would be saved with the memory of the whole cohort.
             "networks": [{name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}],
             "optimizer": {name: tensor.cpu() for name, tensor in moments.items()},
+            "strides": self.parameters.strides(),
             "schedule": self.schedule.state(member),
         }
 
@@ -66,7 +70,14 @@ class Cohort:
         """
         (weights,) = state["networks"]
         self.networks[member].load_state_dict(weights)
-        self.optimizer.load_state(member, state["optimizer"])
+        moments, strides = state["optimizer"], state.get("strides", self.parameters.strides())
+        if strides != self.parameters.strides():  # saved by networks in another memory format: stacked, or not
+            width = self.parameters.values.shape[1]
+            moments = {
+                name: self.parameters.from_layout(tensor, strides) if tensor.shape == (1, width) else tensor
+                for name, tensor in moments.items()
+            }
+        self.optimizer.load_state(member, moments)
         self.schedule.load_state(member, state["schedule"])
 
     def train_mode(self) -> None:
@@ -121,7 +132,6 @@ def train_step(
 
     images (K, B, 3, 32, 32), labels (K, B), lr and momentum (K, 1).
     """
-    cohort.parameters.zero_gradients()
     if cohort.stacked is not None:
         with execution.autocast():
             logits = cohort.stacked(images)  # (K, B, classes)
@@ -130,9 +140,10 @@ def train_step(
         )
         losses = each.view(labels.shape).mean(dim=1)  # (K,)
         # No member's loss depends on another's weights, so the gradient of the sum is each member's own.
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        cohort.stacked.backward(losses.sum())
         cohort.optimizer.step(lr, momentum)
         return losses.detach(), (logits.detach().argmax(dim=2) == labels).sum(dim=1)
+    cohort.parameters.zero_gradients()
     separate, right = [], []
     for member, (network, member_images, member_labels) in enumerate(zip(cohort.networks, images, labels, strict=True)):
         with streams.member(member), execution.autocast():

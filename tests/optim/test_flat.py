@@ -99,6 +99,33 @@ def test_memory_format_is_kept() -> None:
     assert torch.equal(network.weight, before)
 
 
+def test_a_row_of_another_memory_format_is_moved_parameter_by_parameter() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 5, (2, 4)), nn.Linear(7, 2))
+    wanted = {name: tensor.clone() for name, tensor in network.named_parameters()}
+    channels_last = flatten_parameters([network.to(memory_format=torch.channels_last)])
+    plain = flatten_parameters([nn.Sequential(nn.Conv2d(3, 5, (2, 4)), nn.Linear(7, 2))])
+    moved = plain.from_layout(channels_last.values, channels_last.strides())
+    assert not torch.equal(moved, channels_last.values)
+    for slot in plain.slots:
+        assert torch.equal(moved.as_strided(slot.shape, slot.stride, slot.offset), wanted[slot.name]), slot.name
+    with pytest.raises(ValueError, match="a row of other parameters"):
+        plain.from_layout(channels_last.values, channels_last.strides()[1:])
+
+
+def test_one_parameter_of_all_networks_is_the_memory_of_each() -> None:
+    networks = [nn.Linear(4, 3), nn.Linear(4, 3)]
+    together = flatten_parameters(networks).together()
+    assert list(together) == ["weight", "bias"]
+    weight = together["weight"]
+    assert weight.values.shape == weight.gradient.shape == (2, 3, 4)
+    weight.gradient.fill_(5)
+    with torch.no_grad():
+        weight.values.mul_(2)
+    for k, network in enumerate(networks):
+        assert torch.equal(network.weight, weight.values[k])
+        assert torch.equal(network.weight.grad, torch.full((3, 4), 5.0))
+
+
 def test_padding_is_zero() -> None:
     flat = flatten_parameters([nn.Linear(3, 5)])
     assert flat.values.shape == (1, 32)

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -144,6 +145,23 @@ def test_a_member_alone_is_the_member_in_the_cohort_bit_for_bit(kind: str, stack
     for k, own in enumerate(settings):
         alone = train(*cohort([own], stacked, [k]), [own])
         assert torch.equal(together[k], alone[0]), own
+
+
+@every_kind
+@every_way
+def test_where_the_schedule_gives_no_momentum_the_members_own_holds(kind: str, stacked: bool) -> None:
+    """Exactly: 0.9 that has been through a table of float32 is another number."""
+    settings = COHORTS[kind]
+    (networks, flat, optimizer), expected = (cohort(settings, stacked, range(len(settings))) for _ in range(2))
+    for step in range(STEPS):
+        for nets, rows, each, momentum in (
+            (networks, flat, optimizer, torch.full((len(settings), 1), math.nan)), (*expected, None)
+        ):  # fmt: skip
+            rows.zero_gradients()
+            for network in nets:
+                network.loss().backward()
+            each.step(rate(settings, step), momentum)
+    assert torch.equal(flat.values, expected[1].values)
 
 
 @every_kind

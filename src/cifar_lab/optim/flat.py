@@ -26,6 +26,16 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Together:
+    """One parameter of all networks."""
+
+    values: Tensor
+    """(K, *shape), a leaf of the graph that autograd follows."""
+    gradient: Tensor
+    """(K, *shape): where its gradient belongs."""
+
+
+@dataclass(frozen=True)
 class FlatParameters:
     """Parameters and gradients of K networks that have become views of two tensors.
 
@@ -41,6 +51,36 @@ class FlatParameters:
     def rows(self, start: int, stop: int) -> FlatParameters:
         """The same memory, of networks `start` to `stop` − 1 alone."""
         return FlatParameters(self.values[start:stop], self.gradients[start:stop], self.slots)
+
+    def together(self) -> dict[str, Together]:
+        """Each parameter of all networks as one, by its name."""
+        members, width = self.values.shape
+        found = {}
+        for slot in self.slots:
+            values, gradient = (
+                tensor.as_strided((members, *slot.shape), (width, *slot.stride), tensor.storage_offset() + slot.offset)
+                for tensor in (self.values, self.gradients)
+            )
+            found[slot.name] = Together(values.requires_grad_(), gradient)
+        return found
+
+    def strides(self) -> list[list[int]]:
+        """How each parameter lies in its row: networks in another memory format have others."""
+        return [list(slot.stride) for slot in self.slots]
+
+    def from_layout(self, row: Tensor, strides: Sequence[Sequence[int]]) -> Tensor:
+        """A row (1, P) whose parameters lie with `strides`, as a row of this layout.
+
+        Raises:
+            ValueError: strides of other parameters.
+        """
+        if [len(stride) for stride in strides] != [len(slot.stride) for slot in self.slots]:
+            raise ValueError("a row of other parameters than these networks have")
+        moved = torch.zeros_like(row)
+        for slot, stride in zip(self.slots, strides, strict=True):
+            place = moved.as_strided(slot.shape, slot.stride, slot.offset)
+            place.copy_(row.as_strided(slot.shape, tuple(stride), slot.offset))
+        return moved
 
     def zero_gradients(self) -> None:
         """Set every gradient to 0 in place."""

@@ -11,6 +11,7 @@ CPU, as in torch; elsewhere the buffer takes the gradient.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -40,14 +41,15 @@ class CohortOptimizer(ABC):
 
         Args:
             lr: (K, 1), learning rate of each member in this step, on the device of the parameters.
-            momentum: (K, 1) or None. Takes the place of SGD's momentum or of Adam's first beta in this step.
+            momentum: (K, 1) or None. Takes the place of SGD's momentum or of Adam's first beta in this step; NaN leaves
+                the member its own.
         """
         with torch.no_grad():
             if self._stacked:
                 self._step_stacked(lr, momentum)
             else:
-                given = [None] * len(self._values) if momentum is None else momentum.flatten().tolist()
-                self._step_rows(lr.flatten().tolist(), given)
+                given = [math.nan] * len(self._values) if momentum is None else momentum.flatten().tolist()
+                self._step_rows(lr.flatten().tolist(), [None if math.isnan(each) else each for each in given])
 
     def state(self, member: int) -> dict[str, Tensor]:
         """Copies of everything that one member's later steps depend on beside its parameters; each has one row."""
@@ -117,7 +119,7 @@ class CohortSGD(CohortOptimizer):
         if self._any_decay:
             update.addcmul_(self._values, self._weight_decay)
         if momentum is not None or self._any_momentum:
-            momentum = (self._momentum if momentum is None else momentum).float()
+            momentum = _given_or_own(momentum, self._momentum).float()
             self._buffer.mul_(momentum).add_(update)
             if self._any_nesterov:
                 update.addcmul_(self._buffer, momentum)
@@ -163,7 +165,7 @@ class CohortAdam(CohortOptimizer):
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
         assert self._work is not None
         gradient, work, lr = self._gradients, self._work, lr.double()
-        beta1 = self._beta1 if momentum is None else momentum.double()
+        beta1 = _given_or_own(momentum, self._beta1)
         self._steps.add_(1)
         if self._any_decay:
             if self._decoupled:
@@ -180,6 +182,11 @@ class CohortAdam(CohortOptimizer):
         work.div_((1 - self._beta2**steps).sqrt().float()).add_(self._eps)
         torch.div(self._mean, work, out=work)
         self._values.addcmul_(work, step_size, value=-1)
+
+
+def _given_or_own(given: Tensor | None, own: Tensor) -> Tensor:
+    """(K, 1) float64."""
+    return own if given is None else torch.where(given.isnan(), own, given.double())
 
 
 def _names(state: dict[str, Tensor]) -> str:

@@ -77,8 +77,9 @@ class CohortSchedule:
         """Learning rates and momenta of each step of one epoch, counted from 0.
 
         Returns:
-            lr, (steps_per_epoch, K); momentum (SGD) or first beta (Adam, AdamW), the same shape, or None where no
-            member's schedule moves it. A plateau's column holds for the epoch that comes next.
+            lr, (steps_per_epoch, K); momentum (SGD) or first beta (Adam, AdamW), the same shape, NaN in the columns of
+            members whose schedule leaves it alone, or None where all do. A plateau's column holds for the epoch that
+            comes next.
 
         Raises:
             ValueError: an epoch beyond the last.
@@ -155,13 +156,12 @@ class CohortSchedule:
 
     def _member_momentum(self, k: int, steps: Array) -> Array:
         """Momentum or first beta of member k at `steps`, (steps_per_epoch,)."""
-        settings, optimizer = self._schedulers[k], self._optimizers[k]
-        if isinstance(settings, config.OneCycle) and settings.cycle_momentum:
-            ends, peak = settings.max_momentum, settings.base_momentum
-            total = self._epochs * self._steps_per_epoch
-            return _one_cycle(steps, total, settings.pct_start, ends, peak, ends)
-        own = optimizer.momentum if isinstance(optimizer, config.SGD) else optimizer.betas[0]
-        return np.full_like(steps, own)
+        settings = self._schedulers[k]
+        if not isinstance(settings, config.OneCycle) or not settings.cycle_momentum:
+            return np.full_like(steps, math.nan)
+        ends, peak = settings.max_momentum, settings.base_momentum
+        total = self._epochs * self._steps_per_epoch
+        return _one_cycle(steps, total, settings.pct_start, ends, peak, ends)
 
 
 def make_schedule(

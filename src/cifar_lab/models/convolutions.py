@@ -1,0 +1,92 @@
+"""The convolutions of K networks at once, in two forms that give the same numbers within rounding.
+
+`by_groups` hands all members to one grouped convolution (as HFTA does, arXiv:2102.02344). `by_products` copies each
+member's patches into the columns of a matrix and multiplies K pairs of matrices.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cifar_lab.runtime import wait_for
+
+NARROW_CHANNELS = 32
+"""Input channels a member below which a GPU multiplies patches: a grouped kernel would leave most of its tile empty,
+while the patches are only a few times the activations. Not measured on a GPU yet, so `deterministic: false` measures
+there for itself. On a CPU core grouped convolutions took half the time of products for the layers of Net and a third
+for those of ResNet18 (`benchmarks/convolutions.py`)."""
+
+TRIAL_ROUNDS = 3
+"""Forward and backward passes of each form that a measurement takes, after one to warm up."""
+
+Form = Callable[[Tensor, Tensor, "Tensor | None", "Geometry"], Tensor]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a kernel moves over an image: rows and columns."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+
+def by_groups(images: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """images (K, B, C, H, W), weight (K, O, C, h, w), bias (K, O) -> (K, B, O, H', W')."""
+    members, batch = images.shape[:2]
+    side_by_side = images.transpose(0, 1).reshape(batch, -1, *images.shape[3:])  # (B, K · C, H, W)
+    out = F.conv2d(
+        side_by_side, weight.flatten(0, 1), None if bias is None else bias.flatten(), geometry.stride,
+        geometry.padding, groups=members,
+    )  # fmt: skip
+    return out.reshape(batch, members, -1, *out.shape[2:]).transpose(0, 1)
+
+
+def by_products(images: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """As `by_groups`."""
+    members, outputs, _, height, width = weight.shape
+    if torch.is_autocast_enabled(images.device.type):  # before the patches are copied, which then are half as large
+        images = images.to(torch.get_autocast_dtype(images.device.type))
+    rows, columns = geometry.padding
+    if rows or columns:
+        images = F.pad(images, (columns, columns, rows, rows))
+    patches = images.unfold(3, height, geometry.stride[0]).unfold(4, width, geometry.stride[1])
+    batch, out_height, out_width = patches.shape[1], *patches.shape[3:5]  # (K, B, C, H', W', h, w), a view
+    matrix = patches.permute(0, 2, 5, 6, 1, 3, 4).reshape(members, -1, batch * out_height * out_width)
+    kernels = weight.flatten(2)  # (K, O, C · h · w)
+    product = torch.bmm(kernels, matrix) if bias is None else torch.baddbmm(bias.unsqueeze(2), kernels, matrix)
+    return product.view(members, outputs, batch, out_height, out_width).transpose(1, 2)
+
+
+def form_for(channels: int, device: torch.device) -> Form:
+    """The form for this many input channels a member, by a rule that gives the same bits each time."""
+    return by_products if device.type != "cpu" and channels < NARROW_CHANNELS else by_groups
+
+
+def faster_form(images: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Form:
+    """The form whose forward and backward pass on these tensors takes less time here and now."""
+    return min((by_groups, by_products), key=lambda form: _seconds(form, images, weight, bias, geometry))
+
+
+def _seconds(form: Form, images: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> float:
+    """Wall time of `TRIAL_ROUNDS` passes; gradients of the arguments are left alone."""
+    wanted = [each for each in (images, weight, bias) if each is not None and each.requires_grad]
+
+    def both_ways() -> None:
+        with torch.enable_grad():
+            out = form(images, weight, bias, geometry)
+            if wanted:
+                torch.autograd.grad(out, wanted, torch.ones_like(out))
+
+    both_ways()
+    wait_for(images.device)
+    began = time.perf_counter()
+    for _ in range(TRIAL_ROUNDS):
+        both_ways()
+    wait_for(images.device)
+    return time.perf_counter() - began
