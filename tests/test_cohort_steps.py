@@ -1,8 +1,8 @@
 """The gate of training together: a stacked member against its run alone, for every model, optimizer and schedule.
 
-In lockstep, at learning rates of the lab: each step is made twice from the same state, alone and together. Running free,
-at a small share of them: there differences of rounding do not grow, while at the lab's own two runs alone whose images
-lie in memory in another order drift apart as far (`benchmarks/gate.py` measures both over 200 steps of real images).
+In lockstep, at learning rates of the lab: each step is made twice from the same state, alone and together. Running
+free, at a small share of them: there differences of rounding do not grow, while at the lab's own two runs alone whose
+images lie in memory in another order drift apart as far (`benchmarks/gate.py` measures both on real images).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def losses(steps: EagerSteps, epochs: int) -> Iterator[Tensor]:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_each_step_together_is_that_of_the_run_alone(model: str) -> None:
-    epochs = 1 if model == "ResNet18" else 5
+    epochs = 1 if model == "ResNet18" else 3
     members = arms(model, epochs)
     together = steps_of(members, range(len(members)), stacked=True)
     alone = [steps_of([member], [seed], stacked=False) for seed, member in enumerate(members)]
