@@ -77,6 +77,12 @@ def test_how_many_train_together(cohort: str, on_gpu: bool, sizes: list[int]) ->
     assert [len(found) for found in form_cohorts(jobs, on_gpu=on_gpu)] == sizes
 
 
+def test_large_networks_train_alone_unless_a_number_is_asked_for() -> None:
+    for asked, sizes in (("auto", [1] * 3), ("2", [2, 1])):
+        jobs = [job("model.name=ResNet18", f"runtime.cohort={asked}", seed=seed) for seed in range(3)]
+        assert [len(found) for found in form_cohorts(jobs, on_gpu=True)] == sizes
+
+
 def test_compiled_networks_train_alone() -> None:
     jobs = [job("runtime.compile=true", "runtime.cohort=4", seed=seed) for seed in range(3)]
     assert [len(found) for found in form_cohorts(jobs, on_gpu=True)] == [1, 1, 1]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from cifar_lab.config import Settings
+from cifar_lab.model_facts import MODEL_FACTS
 from cifar_lab.plan import Job
 
 OWN_DATA_KEYS = {"flip"}
@@ -47,10 +48,14 @@ def form_cohorts(jobs: Sequence[Job], *, on_gpu: bool) -> list[list[Job]]:
 
 
 def largest(settings: Settings, runs: int, *, on_gpu: bool) -> int:
-    """Members a cohort may have: what `runtime.cohort` says; `auto` is all `runs` on a GPU and 1 on the CPU."""
-    asked = settings.runtime.cohort
+    """Members a cohort may have: what `runtime.cohort` says.
+
+    `auto` is all `runs` of a small model on a GPU. On the CPU, and for a large model, it is 1: a large network alone
+    has channels_last kernels, which grouped ones have not, and others train beside it on streams of their own.
+    """
+    asked, facts = settings.runtime.cohort, MODEL_FACTS.get(settings.model.name)
     if settings.runtime.compile:  # compiled networks are each their own
         return 1
     if asked != "auto":
         return asked
-    return runs if on_gpu else 1
+    return runs if on_gpu and (facts is None or facts.small) else 1

@@ -300,8 +300,8 @@ class Runtime(Section):
     deterministic: bool = True
     """Only kernels that give the same bits each time."""
     cohort: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
-    """Most runs trained together as one stacked set of parameters. `auto`: as many as fit into a GPU's memory; 1 on the
-    CPU, where processes side by side are faster."""
+    """Most runs trained together as one stacked set of parameters. `auto`: of a small model as many as fit into a GPU's
+    memory; 1 of a large one, and on the CPU, where processes side by side are faster."""
     threads: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
     """CPU threads of one run. `auto`: a share of the free cores, equal for all runs side by side; for the Net family at
     most 2."""
