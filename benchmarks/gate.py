@@ -1,0 +1,190 @@
+"""How far a member of a cohort drifts from its run alone, and whether final accuracies agree. By hand, minutes.
+
+    python -m benchmarks.gate --zip cifar10-jpeg.zip                 # every model, 200 steps of 64 images
+    python -m benchmarks.gate --zip cifar10-jpeg.zip --accuracy 10   # ten seeds trained together and alone
+
+Two numbers a member: in lockstep (each step made alone and together from the state of the run alone) the largest
+relative difference of a loss; running free for all steps the same, with that of two runs alone whose images lie in
+memory as rows of pixels and as channels side by side. What the latter drift apart is the rounding of fp32 itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cifar_lab import data
+from cifar_lab.assembly import build_cohort, place
+from cifar_lab.config import Settings
+from cifar_lab.config_io import settings_from
+from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.evaluate import predict, predict_together, score
+from cifar_lab.models import MODELS
+from cifar_lab.optim import flatten_parameters, make_optimizer
+from cifar_lab.runtime import NO_STREAMS, Execution, prepare_execution
+from cifar_lab.train import Cohort, EagerSteps, train_step
+
+ARMS = {
+    "sgd, none": [],
+    "sgd momentum 0.5, plateau": ["optimizer.momentum=0.5", "scheduler.name=plateau", "scheduler.patience=0"],
+    "nesterov, step": ["optimizer.nesterov=true", "scheduler.name=step", "scheduler.step_epochs=1"],
+    "adam, one-cycle": ["optimizer.name=adam", "scheduler.name=one_cycle"],
+    "adamw, cosine, flip": ["optimizer.name=adamw", "scheduler.name=cosine", "data.flip=true"],
+}
+"""At the lab's learning rate, 0.001."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--zip", type=Path, required=True, help="JPEG images as train/<class>/ and test/<class>/")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--accuracy", type=int, metavar="SEEDS", help="instead: train so many seeds of Net with Adam")
+    parser.add_argument("--images", type=int, default=10_000, help="to train on, with --accuracy")
+    parser.add_argument("--epochs", type=int, default=3, help="with --accuracy")
+    options = parser.parse_args()
+    if options.accuracy:
+        compare_accuracies(options.zip, options.accuracy, options.images, options.epochs)
+        return
+    print(f"{options.steps} steps of {options.batch_size} images; largest relative difference of a step's loss")
+    print(f"{'model':<10}{'arm':<28}{'lockstep':>10}{'free':>10}{'two layouts alone':>20}")
+    for model in options.models:
+        arms = [settings(options.zip, model, options.batch_size, arm) for arm in ARMS.values()]
+        split = images(arms[0], options.batch_size * options.steps // arms[0].epochs)
+        locked = lockstep(arms, split)
+        free = torch.stack(list(running_free(arms, range(len(arms)), split, stacked=True)))
+        for seed, (name, arm) in enumerate(zip(ARMS, arms, strict=True)):
+            alone, other = (
+                torch.cat(list(running_free([arm], [seed], split, stacked=False, memory_format=layout)))
+                for layout in (torch.contiguous_format, torch.channels_last)
+            )
+            drifts = (largest(free[:, seed], alone), largest(other, alone))
+            print(f"{model:<10}{name:<28}{locked[seed]:>10.1e}{drifts[0]:>10.1e}{drifts[1]:>20.1e}", flush=True)
+
+
+def settings(zip_file: Path, model: str, batch_size: int, arm: Sequence[str]) -> Settings:
+    given = {
+        "data": {"dataset": "imagefolder", "root": str(zip_file), "batch_size": batch_size}, "epochs": 4,
+        "model": {"name": model}, "runtime": {"device": "cpu"},
+    }  # fmt: skip
+    return settings_from(given, overrides=arm)
+
+
+def images(arm: Settings, count: int, first: int = 0) -> ResidentSplit:
+    """`count` training images from the `first` of a fixed order on."""
+    whole = data.load_train(arm.data, data.prepare(arm.data).fingerprint)
+    order = torch.randperm(len(whole.labels), generator=torch.Generator().manual_seed(0))
+    chosen = order[first : first + count].numpy()
+    normalizer = Normalizer.make("half", (0.5,) * 3, (0.5,) * 3, torch.device("cpu"))
+    return ResidentSplit(whole.images[chosen], whole.labels[chosen], normalizer)
+
+
+def steps_of(
+    arms: Sequence[Settings], seeds: Sequence[int], split: ResidentSplit, *, stacked: bool,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> EagerSteps:  # fmt: skip
+    """Fresh networks and their batches; runs alone lie in memory as asked."""
+    execution = prepare_execution(arms[0].runtime, threads=1)
+    batches = CohortBatches(split, arms[0].data, seeds, [arm.data.flip for arm in arms])
+    cohort, reason = build_cohort(arms, seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
+    assert reason is None, reason
+    if not stacked:
+        networks = [place(network, execution, memory_format) for network in cohort.networks]
+        parameters = flatten_parameters(networks)
+        optimizer = make_optimizer([arm.optimizer for arm in arms], parameters)
+        cohort = Cohort(networks, parameters, optimizer, cohort.schedule)
+    return EagerSteps(cohort, batches, 0.0, execution, model_draws=False)
+
+
+def running_free(
+    arms: Sequence[Settings], seeds: Sequence[int], split: ResidentSplit, *, stacked: bool,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> Iterator[Tensor]:  # fmt: skip
+    """(K,) losses of each step."""
+    steps = steps_of(arms, seeds, split, stacked=stacked, memory_format=memory_format)
+    for epoch in range(arms[0].epochs):
+        steps.cohort.train_mode()
+        for done in steps.epoch(epoch):
+            yield steps.ledger.loss[done - 1].clone()
+        numbers = steps.ledger.numbers(done)
+        steps.cohort.schedule.end_epoch([{"train_loss": each.loss} for each in numbers])
+
+
+def lockstep(arms: Sequence[Settings], split: ResidentSplit) -> list[float]:
+    """The largest relative difference of each member's losses."""
+    together = steps_of(arms, range(len(arms)), split, stacked=True)
+    alone = [steps_of([arm], [seed], split, stacked=False) for seed, arm in enumerate(arms)]
+    every, worst = (together, *alone), [0.0] * len(arms)
+    for epoch in range(arms[0].epochs):
+        for steps in every:
+            steps.cohort.train_mode()
+        rates, losses = [steps.rates(epoch) for steps in every], []
+        for number, batches in enumerate(zip(*(steps.batches.epoch(epoch) for steps in every), strict=True)):
+            for k, steps in enumerate(alone):
+                together.cohort.load_state(k, steps.cohort.state(0))
+            found = []
+            for steps, (batch, labels), (lr, momentum) in zip(every, batches, rates, strict=True):
+                now = None if momentum is None else momentum[number]
+                given = (steps.cohort, batch, labels, lr[number], now, 0.0, steps.execution, NO_STREAMS)
+                found.append(train_step(*given)[0])
+            losses.append(torch.cat(found[1:]))
+            for k, loss in enumerate(losses[-1]):
+                worst[k] = max(worst[k], largest(found[0][k], loss))
+        means = torch.stack(losses).mean(dim=0).tolist()
+        for steps, mean in zip(alone, means, strict=True):
+            steps.cohort.schedule.end_epoch([{"train_loss": mean}])
+        together.cohort.schedule.end_epoch([{"train_loss": mean} for mean in means])
+    return worst
+
+
+def largest(found: Tensor, expected: Tensor) -> float:
+    """Largest relative difference."""
+    return float(((found - expected).abs() / expected.abs()).max())
+
+
+def compare_accuracies(zip_file: Path, seeds: int, count: int, epochs: int) -> None:
+    """Train the same seeds together and alone, and print their accuracies on images that were not trained on."""
+    arm = settings(zip_file, "Net", 64, ["optimizer.name=adam", f"epochs={epochs}"])
+    split, held_out = images(arm, count), images(arm, 10_000, first=count)
+    execution, labels = prepare_execution(arm.runtime, threads=1), held_out.labels
+    whole = trained([arm] * seeds, range(seeds), split, stacked=True)
+    assert whole.stacked is not None
+    logits = predict_together(whole.stacked, seeds, held_out, execution)
+    together = [accuracy(each, labels) for each in logits]
+    alone = [alone_accuracy(arm, seed, split, held_out, execution) for seed in range(seeds)]
+    for name, found in (("together", together), ("alone", alone)):
+        print(f"{name}: {statistics.fmean(found):.4f} ± {statistics.stdev(found):.4f} (mean ± std of {seeds} seeds)")
+    differences = [ours - theirs for ours, theirs in zip(together, alone, strict=True)]
+    error = statistics.stdev(differences) / seeds**0.5
+    print(f"difference: {statistics.fmean(differences):+.4f}, standard error {error:.4f}")
+
+
+def trained(arms: Sequence[Settings], seeds: Sequence[int], split: ResidentSplit, *, stacked: bool) -> Cohort:
+    steps = steps_of(arms, seeds, split, stacked=stacked)
+    for epoch in range(arms[0].epochs):
+        steps.cohort.train_mode()
+        for _ in steps.epoch(epoch):
+            pass
+    return steps.cohort
+
+
+def alone_accuracy(
+    arm: Settings, seed: int, split: ResidentSplit, held_out: ResidentSplit, execution: Execution
+) -> float:
+    (network,) = trained([arm], [seed], split, stacked=False).networks
+    return accuracy(predict(network, held_out, execution), held_out.labels)
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    found = score(logits, labels, 10)
+    return float("nan") if found is None else found.accuracy
+
+
+if __name__ == "__main__":
+    main()
