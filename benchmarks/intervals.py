@@ -46,5 +46,5 @@ def median_interval(numbers: Sequence[float]) -> MedianInterval:
 
 def _coverage(count: int, rank: int) -> float:
     """Of the interval from the `rank`-th smallest to the `rank`-th largest of `count` numbers."""
-    below = sum(math.comb(count, k) for k in range(rank)) / 2**count
-    return max(0.0, 1 - 2 * below)
+    below = sum(math.comb(count, k) for k in range(rank))
+    return max(0.0, 1 - 2 * float(below) / float(2**count))

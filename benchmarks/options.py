@@ -83,4 +83,3 @@ class Options:
             shutil.rmtree(path)
         path.mkdir(parents=True)
         return path
-

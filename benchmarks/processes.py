@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -19,6 +20,9 @@ from benchmarks.stopwatch import READY
 
 ROOT = Path(__file__).resolve().parents[1]
 """The repository: processes find the package `benchmarks` there."""
+
+ENDING_SECONDS = 10
+"""That a process has to end once nobody listens to it."""
 
 
 class MeasurementError(Exception):
@@ -138,18 +142,16 @@ def _last_words(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    process.wait()
+    """Close its pipes and wait for it; one that does not end by itself is killed."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # what it was told and did not read
+                pipe.close()
+    try:
+        process.wait(ENDING_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _end_of(errors: Any) -> str:

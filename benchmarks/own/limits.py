@@ -1,9 +1,9 @@
 """What a step of cifar-lab reaches, and what the machine can do, in the same unit and on the same threads.
 
-    python -m benchmarks.own.limits flops --set data.batch_size=64       # GFLOP/s of a step, by its counted FLOPs
-    python -m benchmarks.own.limits matmul                               # GFLOP/s of a matrix product
-    python -m benchmarks.own.limits bytes                                # GB/s of a step, by its counted bytes
-    python -m benchmarks.own.limits copy                                 # GB/s of copying memory, read and written
+python -m benchmarks.own.limits flops --set data.batch_size=64       # GFLOP/s of a step, by its counted FLOPs
+python -m benchmarks.own.limits matmul                               # GFLOP/s of a matrix product
+python -m benchmarks.own.limits bytes                                # GB/s of a step, by its counted bytes
+python -m benchmarks.own.limits copy                                 # GB/s of copying memory, read and written
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ WARM_UP = 5
 EPOCH_STEPS = 64
 
 
-class CountedBytes(TorchDispatchMode):
+class CountedBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up what every operation reads and writes: its tensors' bytes, views left out."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -105,8 +105,6 @@ def main() -> None:
     steps = endless(workload)
     spent = seconds_each(lambda: next(steps), args.seconds, wait)
     report({"value": counted[args.what] / spent / GIGA, "step_ms": 1000 * spent, "counted": counted})
-    steps.close()
-
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cifar_lab.runtime import Execution
     from cifar_lab.train import EagerSteps, Steps
 
+MANY_EPOCHS = 100_000
+"""More than anything measured here lasts."""
+
 HIGHEST_LR_SHARE = 2.0
 """Of a cohort the last member has this many times the learning rate of the first, so that no two do the same."""
 
@@ -42,7 +45,7 @@ def settings_of(overrides: Sequence[str]) -> Settings:
     """The baseline's settings, changed as `--set` does."""
     from cifar_lab.config_io import settings_from
 
-    return settings_from({"data": {"dataset": "synthetic"}}, overrides=overrides)
+    return settings_from({"data": {"dataset": "synthetic"}, "epochs": MANY_EPOCHS}, overrides=overrides)
 
 
 def prepare(
@@ -80,7 +83,9 @@ def prepare(
     cohort, reason = build_cohort(arms, batches.seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
     by_hand = EagerSteps(cohort, batches, settings.loss.label_smoothing, execution, model_draws=False)
     steps, how = (by_hand, None) if eager else make_steps(cohort, batches, settings, execution, reason)
-    told = {"stacked": how.stacked, "captured": how.captured, "eager_reason": how.eager_reason} if how else {}
+    told: dict[str, object] = {}
+    if how is not None:
+        told = {"stacked": how.stacked, "captured": how.captured, "eager_reason": how.eager_reason}
     return Workload(steps, by_hand, batches, execution, told)
 
 
@@ -160,7 +165,6 @@ def main() -> None:
     taken = images_only(workload) if args.data_only else endless(workload, asked_threads=not args.yielding)
     rate = rate_on(workload.execution.device, taken, args.rate_seconds, args.warm_up_steps)
     report({**rate, **workload.how})
-    taken.close()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """K networks trained as one, in the way of HFTA (Wang et al., MLSys 2021, arXiv:2102.02344): horizontally fused.
 
-Convolutions of all members are one grouped convolution, linear layers one `baddbmm`, the optimizer updates tensors whose
-first dimension is the member, with learning rates of shape (K,). Eager torch; images stay on the device as floats; each
-member has its own seed, order and learning rate. A member trains as `resident_loop` would train it alone.
+Convolutions of all members are one grouped convolution, linear layers one `baddbmm`, the optimizer updates tensors
+whose first dimension is the member, with learning rates of shape (K,). Eager torch; images stay on the device as
+floats; each member has its own seed, order and learning rate. A member trains as `resident_loop` would train it alone.
 
     python -m benchmarks.peers.fused_cohort --members 40 --rate-seconds 4
 """
@@ -98,12 +98,12 @@ def train(
     members, count, device = len(seeds), len(images), images.device
     for epoch in range(epochs):
         orders = [torch.randperm(count, generator=draws(seed, epoch, device), device=device) for seed in seeds]
-        for chosen in torch.stack(orders, dim=1).split(batch_size):  # (B, K)
+        for chosen in torch.split(torch.stack(orders, dim=1), batch_size):  # (B, K)
             logits = net(images[chosen])  # (K, B, 10)
             loss = F.cross_entropy(logits.flatten(0, 1), labels[chosen.T].flatten())
             optimizer.zero_grad()
             # The mean over all members is a K-th of each member's own.
-            (loss * members).backward()
+            (loss * members).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             yield chosen.numel()
 

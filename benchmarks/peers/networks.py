@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -74,7 +76,9 @@ def resnet18() -> nn.Module:
     return model
 
 
-NETWORKS = {"Net": Net, "Net1": Net1, "Net2": Net2, "Net3": Net3, "ResNet18": resnet18}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "Net": Net, "Net1": Net1, "Net2": Net2, "Net3": Net3, "ResNet18": resnet18,
+}  # fmt: skip
 
 
 def build(name: str, seed: int) -> nn.Module:

@@ -54,7 +54,10 @@ class Schedule:
     """One of torch's schedulers, told of each step and of each epoch's mean training loss."""
 
     def __init__(self, recipe: Recipe, optimizer: optim.Optimizer, epochs: int, steps_per_epoch: int) -> None:
-        steps, self._by_step, self._by_epoch, self._plateau = epochs * steps_per_epoch, None, None, None
+        steps = epochs * steps_per_epoch
+        self._by_step: lr_scheduler.LRScheduler | None = None
+        self._by_epoch: lr_scheduler.LRScheduler | None = None
+        self._plateau: lr_scheduler.ReduceLROnPlateau | None = None
         if recipe.scheduler == "cosine":
             self._by_step = lr_scheduler.CosineAnnealingLR(optimizer, steps)
         elif recipe.scheduler == "one_cycle":
@@ -77,4 +80,3 @@ class Schedule:
             self._by_epoch.step()
         if self._plateau is not None:
             self._plateau.step(loss)
-

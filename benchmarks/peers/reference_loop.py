@@ -136,7 +136,6 @@ def main() -> None:
     if args.rate_seconds is not None:
         endless = train(net, batches, recipe, 10**6, device)
         report({**rate_on(device, endless, args.rate_seconds, args.warm_up_steps), **said})
-        endless.close()
         return
     began = time.perf_counter()
     seen = sum(train(net, batches, recipe, args.epochs, device))

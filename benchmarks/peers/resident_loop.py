@@ -44,7 +44,7 @@ def train(net: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe, epochs
         generator = draws(seed, epoch, images.device)
         order = torch.randperm(len(images), generator=generator, device=images.device)
         total = torch.zeros((), device=images.device)
-        for chosen in order.split(recipe.batch_size):
+        for chosen in torch.split(order, recipe.batch_size):
             batch = images[chosen]  # (B, 3, 32, 32)
             if recipe.flip:
                 mirrored = torch.rand(len(chosen), generator=generator, device=images.device) < 0.5

@@ -13,9 +13,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from benchmarks.peers.images import decode, load, random_images
+from benchmarks.peers.images import Pixels, decode, load, random_images
 from benchmarks.peers.networks import build
 from benchmarks.peers.recipes import ARMS
 from benchmarks.peers.reference_loop import evaluate, loader, train
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def arm_seconds(
-    arm: str, splits: Sequence[tuple[object, object]], workers: int, device: torch.device, epochs: int, seeds: int
+    arm: str, splits: Sequence[tuple[Pixels, np.ndarray]], workers: int, device: torch.device, epochs: int, seeds: int
 ) -> tuple[float, float]:
     """(training, test) of an arm's first `seeds` seeds."""
     (training, test), recipe = splits, ARMS[arm]

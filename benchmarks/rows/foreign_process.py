@@ -48,9 +48,7 @@ def measure(options: Options) -> list[Comparison]:
 
 def surprised(options: Options, threads: int) -> Side:
     """A run that gives threads back when it notices that others want the cores, which takes it some seconds."""
-    longer = Options(
-        options.harness, options.folder, options.device, quick=options.quick, seconds=5 * options.seconds
-    )
+    longer = Options(options.harness, options.folder, options.device, quick=options.quick, seconds=5 * options.seconds)
     return longer.own("--yielding", threads=threads)
 
 
