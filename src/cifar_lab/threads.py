@@ -1,6 +1,6 @@
 """How many CPU threads a run gets, how they wait for each other, and when it goes on with fewer.
 
-Milliseconds a training step of Net took on an idle machine of two cores (`python -m benchmarks threads` measures again):
+Milliseconds a step of Net took on an idle machine of two cores (`python -m benchmarks threads` measures again):
 
     images a step                            8     64    512
     one thread                            0.95    4.3     34
