@@ -2,7 +2,7 @@
 
     python -m benchmarks images_per_second                       # one benchmark; pairs that are there are kept
     python -m benchmarks questions grid --zip cifar10-jpeg.zip   # those of whole commands train on real images
-    python -m benchmarks all --zip cifar10-jpeg.zip --device cuda
+    python -m benchmarks cohort --device cuda --members 40       # benchmarks/gpu.sh measures everything there
     python -m benchmarks table                                   # what has been measured, as Markdown
 
 Each benchmark writes NAME-DEVICE.json into the output folder and prints a line of Markdown for each comparison. A pair

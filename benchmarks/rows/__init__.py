@@ -7,6 +7,7 @@ from collections.abc import Callable
 from benchmarks.options import Options
 from benchmarks.outcome import Comparison
 from benchmarks.rows import (
+    captured,
     cohort,
     data_share,
     foreign_process,
@@ -26,6 +27,7 @@ ROWS: dict[str, Callable[[Options], list[Comparison]]] = {
     "questions": questions.measure,
     "grid": grid.measure,
     "cohort": cohort.measure,
+    "captured": captured.measure,
     "two_workers": two_workers.measure,
     "foreign_process": foreign_process.measure,
     "resnet18": resnet18.measure,
@@ -39,5 +41,5 @@ ROWS: dict[str, Callable[[Options], list[Comparison]]] = {
 CPU_ONLY = ("two_workers", "foreign_process", "threads")
 """That say nothing about a GPU."""
 
-GPU_BY_DEFAULT = ("cohort",)
-"""That are for a GPU and run on the CPU only where `--device cpu` asks for it: stacked, they are slower there."""
+GPU_BY_DEFAULT = ("cohort", "captured")
+"""That are for a GPU and run on the CPU only where `--device cpu` asks for it: there is nothing to gain there."""

@@ -9,7 +9,7 @@ BATCH_SIZE = 64
 
 
 def measure(options: Options) -> list[Comparison]:
-    """Stacked and captured where that is possible; then what capturing alone is worth, on a GPU."""
+    """Stacked and captured where that is possible; on a GPU also what capturing alone is worth."""
     members = 2 if options.quick else options.members
     threads = options.cores if not options.on_gpu else 1
     size = ["--set", f"data.batch_size={BATCH_SIZE}", "--members", members]

@@ -56,13 +56,14 @@ def test_flip_of_none_and_of_all():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("padding", [1, 4])
-def test_crop_is_a_window_of_each_padded_image(dtype, padding):
-    images = pictures(11).to(dtype)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_crop_is_a_window_of_each_padded_image(dtype, padding, layout):
+    images = pictures(11).to(dtype).contiguous(memory_format=layout)
     offsets = torch.randint(0, 2 * padding + 1, (11, 2), generator=generator(3))
     offsets[0], offsets[1], offsets[2] = torch.tensor([[0, 2 * padding], [2 * padding, 0], [padding, padding]])
     cropped = crop(images, offsets, padding)
     assert cropped.dtype == dtype
-    assert cropped.is_contiguous()
+    assert cropped.is_contiguous(memory_format=layout)
     for image, (row, column), after in zip(images, offsets.tolist(), cropped, strict=True):
         canvas = torch.zeros(3, 24 + 2 * padding, 40 + 2 * padding, dtype=dtype)
         canvas[:, padding : padding + 24, padding : padding + 40] = image
