@@ -36,12 +36,14 @@ def pictures(batch: int, height: int = 24, width: int = 40) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_flip_mirrors_the_chosen_images_alone(dtype):
-    images = pictures(7).to(dtype)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_flip_mirrors_the_chosen_images_alone(dtype, layout):
+    images = pictures(7).to(dtype).contiguous(memory_format=layout)
     original = images.clone()
     which = torch.tensor([True, False, False, True, True, False, True])
     flipped = flip(images, which)
     assert flipped.dtype == dtype
+    assert flipped.is_contiguous(memory_format=layout)
     for before, after, chosen in zip(images, flipped, which, strict=True):
         columns = range(39, -1, -1) if chosen else range(40)
         assert torch.equal(after, torch.stack([before[:, :, column] for column in columns], dim=2))

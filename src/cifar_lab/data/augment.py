@@ -38,10 +38,14 @@ TRANSLATE_SHARE = 150 / 331
 
 def flip(images: Tensor, which: Tensor) -> Tensor:
     """Mirror left to right the images (B, C, H, W) for which `which` (B,) is true."""
-    batch = len(images)
-    both = torch.cat([images, images.flip(-1)])  # (2B, C, H, W)
+    channels_last = _is_channels_last(images)
+    # In the order of memory, or `cat` would copy channels_last images into the other order.
+    stored, width = (images.permute(0, 2, 3, 1), 2) if channels_last else (images, 3)
+    batch = len(stored)
+    both = torch.cat([stored, stored.flip(width)])  # (2B, …)
     # Whole images are picked: three times as quick on a CPU as torch.where, which picks pixel by pixel.
-    return both.index_select(0, torch.arange(batch, device=images.device) + batch * which)
+    picked = both.index_select(0, torch.arange(batch, device=images.device) + batch * which)
+    return picked.permute(0, 3, 1, 2) if channels_last else picked
 
 
 def crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
@@ -55,7 +59,7 @@ def crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
     # An offset that is none would pick from a neighbour: this look-up refuses it.
     offsets = torch.arange(2 * padding + 1, device=images.device)[offsets]
     # Whole rows of an image are picked out of memory: three to eight times as quick on a CPU as pixels or windows.
-    channels_last = not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
+    channels_last = _is_channels_last(images)
     if channels_last:
         planes = F.pad(images.permute(0, 2, 3, 1), (0, 0, *(padding,) * 4))  # (B, H + 2P, W + 2P, C)
     else:
@@ -70,6 +74,11 @@ def crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
     if channels_last:
         return windows.view(batch, height, width, channels).permute(0, 3, 1, 2)
     return windows.view(images.shape)
+
+
+def _is_channels_last(images: Tensor) -> bool:
+    """Whether the channels of a pixel lie side by side in memory."""
+    return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
 
 
 def add_noise(images: Tensor, std: float, generator: torch.Generator) -> Tensor:
