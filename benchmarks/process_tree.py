@@ -1,58 +1,44 @@
-"""Run a command and tell its wall time and the peak memory of it and all its children, from outside. Linux only."""
+"""The peak memory of processes and all their children, watched from outside. Linux only."""
 
 from __future__ import annotations
 
-import subprocess
 import threading
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 
 POLL_SECONDS = 0.5
+"""A look costs about 3 ms a process: often enough to see the peak, too seldom to slow what is measured."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What one command took."""
+class PeakMemory:
+    """Watches while the block lasts."""
 
-    seconds: float
-    """Wall time from the start of the process to its end."""
-    peak_bytes: int
-    """Highest sum of proportional set sizes seen over the process and its children, polled each half second."""
-    output: str
+    def __init__(self, pids: Iterable[int]) -> None:
+        self.peak_bytes = 0
+        """Highest sum of proportional set sizes seen: pages that several processes share are counted once."""
+        self._pids = list(pids)
+        self._ended = threading.Event()
+        self._watcher = threading.Thread(target=self._poll, daemon=True)
 
+    def __enter__(self) -> PeakMemory:
+        self._watcher.start()
+        return self
 
-def measure(command: Sequence[str]) -> Measured:
-    """Run `command` to its end.
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._watcher.join()
 
-    Raises:
-        subprocess.CalledProcessError: it ended with another code than 0.
-    """
-    began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    peak = 0
-    ended = threading.Event()
-
-    def poll() -> None:
-        nonlocal peak
-        while not ended.wait(POLL_SECONDS):
-            peak = max(peak, _tree_bytes(process.pid))
-
-    watcher = threading.Thread(target=poll)
-    watcher.start()
-    output, _ = process.communicate()
-    seconds = time.monotonic() - began
-    ended.set()
-    watcher.join()
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, output)
-    return Measured(seconds, peak, output)
+    def _poll(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            self.peak_bytes = max(self.peak_bytes, _tree_bytes(self._pids))
 
 
-def _tree_bytes(pid: int) -> int:
-    """Memory of a process and all below it; pages that several share are counted once."""
-    total, waiting = 0, [pid]
+def _tree_bytes(pids: Iterable[int]) -> int:
+    """Memory of processes and all below them."""
+    total, waiting = 0, list(pids)
     while waiting:
         folder = Path("/proc") / str(waiting.pop())
         try:

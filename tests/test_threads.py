@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from cifar_lab.config import BUILT_IN_MODELS
 from cifar_lab.machine import CoreUse, available_cores
 from cifar_lab.model_facts import MODEL_FACTS
 from cifar_lab.threads import (
+    KEEP_FREED_MEMORY,
     LOOK_SECONDS,
     TOLERATED_CORES,
     ThreadGuard,
@@ -110,7 +112,8 @@ PERSON = {
 )
 def test_environment(threads: int, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     before = dict(PERSON)
-    assert openmp_environment(threads, PERSON) == {"HOME": "/h", **expected}
+    assert openmp_environment(threads, PERSON) == {"HOME": "/h", **KEEP_FREED_MEMORY, **expected}
+    assert openmp_environment(threads, {"MALLOC_TRIM_THRESHOLD_": "0"})["MALLOC_TRIM_THRESHOLD_"] == "0"
     assert before == PERSON
     monkeypatch.setenv("CIFAR_LAB_OF_THIS_PROCESS", "here")
     assert openmp_environment(threads)["CIFAR_LAB_OF_THIS_PROCESS"] == "here"
@@ -126,6 +129,22 @@ def test_openmp_itself_hears_it(threads: int, policy: str, spins: str) -> None:
     assert done.stdout == f"{threads}\n"
     said = {line.strip() for line in done.stderr.splitlines()}
     assert {f"OMP_WAIT_POLICY = '{policy}'", f"GOMP_SPINCOUNT = '{spins}'"} <= said
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is another")
+def test_memory_that_a_step_freed_is_there_for_the_next() -> None:
+    """A process by itself gives a freed block of 20 MB back to the system at once."""
+    code = (
+        "import os, torch\n"
+        "pages = lambda: int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
+        "before = pages(); block = torch.ones(5_000_000); del block; print(pages() - before)"
+    )
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    kept, given_back = (
+        int(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True).stdout)
+        for environment in (openmp_environment(1, plain), plain)
+    )
+    assert given_back < 5_000_000 < 15_000_000 < kept
 
 
 @dataclass

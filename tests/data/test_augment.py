@@ -36,12 +36,14 @@ def pictures(batch: int, height: int = 24, width: int = 40) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_flip_mirrors_the_chosen_images_alone(dtype):
-    images = pictures(7).to(dtype)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_flip_mirrors_the_chosen_images_alone(dtype, layout):
+    images = pictures(7).to(dtype).contiguous(memory_format=layout)
     original = images.clone()
     which = torch.tensor([True, False, False, True, True, False, True])
     flipped = flip(images, which)
     assert flipped.dtype == dtype
+    assert flipped.is_contiguous(memory_format=layout)
     for before, after, chosen in zip(images, flipped, which, strict=True):
         columns = range(39, -1, -1) if chosen else range(40)
         assert torch.equal(after, torch.stack([before[:, :, column] for column in columns], dim=2))
@@ -56,13 +58,14 @@ def test_flip_of_none_and_of_all():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("padding", [1, 4])
-def test_crop_is_a_window_of_each_padded_image(dtype, padding):
-    images = pictures(11).to(dtype)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_crop_is_a_window_of_each_padded_image(dtype, padding, layout):
+    images = pictures(11).to(dtype).contiguous(memory_format=layout)
     offsets = torch.randint(0, 2 * padding + 1, (11, 2), generator=generator(3))
     offsets[0], offsets[1], offsets[2] = torch.tensor([[0, 2 * padding], [2 * padding, 0], [padding, padding]])
     cropped = crop(images, offsets, padding)
     assert cropped.dtype == dtype
-    assert cropped.is_contiguous()
+    assert cropped.is_contiguous(memory_format=layout)
     for image, (row, column), after in zip(images, offsets.tolist(), cropped, strict=True):
         canvas = torch.zeros(3, 24 + 2 * padding, 40 + 2 * padding, dtype=dtype)
         canvas[:, padding : padding + 24, padding : padding + 40] = image

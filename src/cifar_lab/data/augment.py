@@ -38,10 +38,14 @@ TRANSLATE_SHARE = 150 / 331
 
 def flip(images: Tensor, which: Tensor) -> Tensor:
     """Mirror left to right the images (B, C, H, W) for which `which` (B,) is true."""
-    batch = len(images)
-    both = torch.cat([images, images.flip(-1)])  # (2B, C, H, W)
+    channels_last = _is_channels_last(images)
+    # In the order of memory, or `cat` would copy channels_last images into the other order.
+    stored, width = (images.permute(0, 2, 3, 1), 2) if channels_last else (images, 3)
+    batch = len(stored)
+    both = torch.cat([stored, stored.flip(width)])  # (2B, …)
     # Whole images are picked: three times as quick on a CPU as torch.where, which picks pixel by pixel.
-    return both.index_select(0, torch.arange(batch, device=images.device) + batch * which)
+    picked = both.index_select(0, torch.arange(batch, device=images.device) + batch * which)
+    return picked.permute(0, 3, 1, 2) if channels_last else picked
 
 
 def crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
@@ -51,10 +55,30 @@ def crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
         offsets: (B, 2) integers from 0 to 2 · padding: row and column where each image's window begins.
         padding: pixels a side.
     """
-    batch, _, height, width = images.shape
-    padded = F.pad(images, (padding,) * 4)
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (B, C, 2P + 1, 2P + 1, H, W), a view
-    return windows[torch.arange(batch, device=images.device), :, offsets[:, 0], offsets[:, 1]]
+    batch, channels, height, width = images.shape
+    # An offset that is none would pick from a neighbour: this look-up refuses it.
+    offsets = torch.arange(2 * padding + 1, device=images.device)[offsets]
+    # Whole rows of an image are picked out of memory: three to eight times as quick on a CPU as pixels or windows.
+    channels_last = _is_channels_last(images)
+    if channels_last:
+        planes = F.pad(images.permute(0, 2, 3, 1), (0, 0, *(padding,) * 4))  # (B, H + 2P, W + 2P, C)
+    else:
+        planes = F.pad(images, (padding,) * 4).view(batch * channels, height + 2 * padding, width + 2 * padding, 1)
+        offsets = offsets.unsqueeze(1).expand(batch, channels, 2).reshape(-1, 2)
+    count, tall, wide, depth = planes.shape
+    # (positions, W · depth): at each position in memory the row of a window that would begin there, a view.
+    rows = planes.as_strided((count * tall * wide - width + 1, width * depth), (depth, 1))
+    plane, down = (torch.arange(size, device=images.device) for size in (count, height))
+    begin = (plane.unsqueeze(1) * tall + offsets[:, :1] + down) * wide + offsets[:, 1:]  # (planes, H)
+    windows = rows.index_select(0, begin.flatten())
+    if channels_last:
+        return windows.view(batch, height, width, channels).permute(0, 3, 1, 2)
+    return windows.view(images.shape)
+
+
+def _is_channels_last(images: Tensor) -> bool:
+    """Whether the channels of a pixel lie side by side in memory."""
+    return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
 
 
 def add_noise(images: Tensor, std: float, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,62 @@
+"""How many runs a second `make_runs` makes, worker processes, checkpoints and records included.
+
+    python -m benchmarks.own.runs grid --points 24 --workers 2 --results /tmp/results --set epochs=2
+    python -m benchmarks.own.runs seeds --points 40 --results /tmp/results
+
+`grid`: points of configs/q8_grid.yaml, as many of each batch size, the others drawn by a fixed seed.
+`seeds`: one arm with so many seeds. The last line is JSON; its value is runs a second, or seconds for `seeds`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.stopwatch import report
+
+if TYPE_CHECKING:
+    from cifar_lab.config import Settings
+
+GRID = Path(__file__).resolve().parents[2] / "configs" / "q8_grid.yaml"
+
+
+def sample(arms: Sequence[Settings], points: int) -> list[Settings]:
+    """`points` of the arms, equally many of each batch size, in the order of the grid."""
+    draws, by_size = random.Random(0), {arm.data.batch_size: [] for arm in arms}  # type: ignore[var-annotated]
+    for number, arm in enumerate(arms):
+        by_size[arm.data.batch_size].append(number)
+    each = max(1, points // len(by_size))
+    chosen = {number for group in by_size.values() for number in draws.sample(group, min(each, len(group)))}
+    return [arm for number, arm in enumerate(arms) if number in chosen]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["grid", "seeds"])
+    parser.add_argument("--points", type=int, required=True)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    args = parser.parse_args()
+
+    from cifar_lab.config_io import settings_from
+    from cifar_lab.laboratory import make_runs
+    from cifar_lab.sweep import load_sweep
+
+    if args.what == "grid":
+        arms = sample(load_sweep(GRID, args.overrides).search_arms(), args.points)
+    else:
+        arms = [settings_from({}, overrides=[*args.overrides, f"seeds={list(range(args.points))}"])]
+    began = time.monotonic()
+    made = make_runs(arms, args.results, read_test=False, workers=args.workers)
+    seconds, runs = time.monotonic() - began, len(made.planned)
+    made.raise_failed()
+    report({"value": runs / seconds if args.what == "grid" else seconds, "runs": runs, "seconds": seconds})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""How fast cifar-lab trains one run or one cohort: the steps of the product, with all that it does between them.
+
+    python -m benchmarks.own.steps --set data.batch_size=8 --threads 1 --rate-seconds 4
+    python -m benchmarks.own.steps --members 40 --set runtime.device=cuda --rate-seconds 4
+
+Images are random bytes that lie in memory as those of a data set do.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.peers.images import random_images
+from benchmarks.stopwatch import report
+
+if TYPE_CHECKING:
+    from cifar_lab.config import Settings
+    from cifar_lab.data.batches import CohortBatches
+    from cifar_lab.runtime import Execution
+    from cifar_lab.train import EagerSteps, Steps
+
+MANY_EPOCHS = 100_000
+"""More than anything measured here lasts."""
+
+HIGHEST_LR_SHARE = 2.0
+"""Of a cohort the last member has this many times the learning rate of the first, so that no two do the same."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A cohort that is ready to train."""
+
+    steps: Steps
+    eager: EagerSteps
+    batches: CohortBatches
+    execution: Execution
+    how: dict[str, object]
+    """Whether its networks are stacked and its step is captured, and why not."""
+
+
+def settings_of(overrides: Sequence[str]) -> Settings:
+    """The baseline's settings, changed as `--set` does."""
+    from cifar_lab.config_io import settings_from
+
+    return settings_from({"data": {"dataset": "synthetic"}, "epochs": MANY_EPOCHS}, overrides=overrides)
+
+
+def prepare(
+    overrides: Sequence[str], threads: int, images: int, members: int = 1, *, stacked: bool | None = None,
+    eager: bool = False,
+) -> Workload:  # fmt: skip
+    """Build what trains, as `experiment` does.
+
+    Args:
+        stacked: networks in one pass; None is what a cohort does by itself.
+        eager: make each step as Python says although it could be captured.
+    """
+    import numpy as np
+
+    from cifar_lab.assembly import build_cohort, layout, make_steps
+    from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+    from cifar_lab.runtime import prepare_execution
+    from cifar_lab.train import EagerSteps
+
+    settings = settings_of(overrides)
+    execution = prepare_execution(settings.runtime, threads)
+    stacked = members > 1 if stacked is None else stacked
+    memory_format = layout(settings.model, execution, stacked=stacked)
+    normalizer = Normalizer.make(settings.data.normalize, (0.5,) * 3, (0.25,) * 3, execution.device, memory_format)
+    pixels, labels = random_images(images)
+    split = ResidentSplit(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), labels, normalizer)
+    batches = CohortBatches(split, settings.data, range(members))
+    shares = [1 + (HIGHEST_LR_SHARE - 1) * member / max(1, members - 1) for member in range(members)]
+    arms = [
+        settings.model_copy(
+            update={"optimizer": settings.optimizer.model_copy(update={"lr": settings.optimizer.lr * share})}
+        )
+        for share in shares
+    ]
+    cohort, reason = build_cohort(arms, batches.seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
+    by_hand = EagerSteps(cohort, batches, settings.loss.label_smoothing, execution, model_draws=False)
+    steps, how = (by_hand, None) if eager else make_steps(cohort, batches, settings, execution, reason)
+    told: dict[str, object] = {}
+    if how is not None:
+        told = {"stacked": how.stacked, "captured": how.captured, "eager_reason": how.eager_reason}
+    return Workload(steps, by_hand, batches, execution, told)
+
+
+def endless(workload: Workload, *, asked_threads: bool = True) -> Iterator[int]:
+    """Epoch after epoch of steps, yielding the images of each, all members together.
+
+    Between steps stands what `train.train_epoch` and `RunWatcher` do: a look at the loss and at the cores.
+
+    Args:
+        asked_threads: whether the threads stay what they are when other programs want the cores.
+    """
+    from cifar_lab.runtime import set_threads
+    from cifar_lab.threads import ThreadGuard
+    from cifar_lab.train import CHECK_STEPS
+
+    steps, members = workload.steps, len(workload.batches.seeds)
+    guard = ThreadGuard(workload.execution.threads, asked=asked_threads)
+    epoch = 0
+    while True:
+        steps.cohort.train_mode()
+        for done in steps.epoch(epoch):
+            if done % CHECK_STEPS == 0:
+                steps.ledger.all_diverged(done)
+                steps.ledger.first_member(done)
+                if (fewer := guard.check(epoch + 1)) is not None:
+                    set_threads(fewer)
+            yield members * steps.ledger.batch_sizes[done - 1]
+        epoch += 1
+
+
+def images_only(workload: Workload) -> Iterator[int]:
+    """The images of step after step, cut, changed and normalised as `endless` has them, without training on them.
+
+    Where the step is captured, so is this: launched one by one the operations would take longer than the whole step.
+    """
+    from cifar_lab.runtime import capture
+
+    batches, members = workload.batches, len(workload.batches.seeds)
+    epoch, size = 0, workload.batches.options.batch_size
+    if workload.how.get("captured"):
+        chance = batches.chance(0)
+        chosen = chance.order[:, :size].contiguous()
+
+        def cut() -> None:
+            batches.cut(chance, chosen)
+
+        replay = capture(cut, workload.execution.device)
+        while True:
+            replay()
+            yield members * size
+    while True:
+        for images, _ in batches.epoch(epoch):
+            yield members * images.shape[1]
+        epoch += 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--yielding", action="store_true", help="go on with fewer threads where others want the cores")
+    parser.add_argument("--members", type=int, default=1)
+    parser.add_argument("--one-by-one", action="store_true", help="a cohort's networks one after the other")
+    parser.add_argument("--eager", action="store_true", help="do not capture the step")
+    parser.add_argument("--data-only", action="store_true", help="the images of each step, nothing else")
+    parser.add_argument("--images", type=int, default=50_000)
+    parser.add_argument("--rate-seconds", type=float, default=4.0)
+    parser.add_argument("--warm-up-steps", type=int, default=10)
+    args = parser.parse_args()
+
+    from benchmarks.peers.device import rate_on
+
+    workload = prepare(
+        args.overrides, args.threads, args.images, args.members, stacked=False if args.one_by_one else None,
+        eager=args.eager,
+    )  # fmt: skip
+    taken = images_only(workload) if args.data_only else endless(workload, asked_threads=not args.yielding)
+    rate = rate_on(workload.execution.device, taken, args.rate_seconds, args.warm_up_steps)
+    report({**rate, **workload.how})
+
+
+if __name__ == "__main__":
+    main()
