@@ -25,6 +25,7 @@ for members in 1 2 5 10 20 40 80 160 320; do
     measure cohort --members "$members" --pairs "$([ "$members" = 40 ] && echo 7 || echo 3)"
 done
 measure runs_curve
+"$python" -m benchmarks.convolutions --device cuda --members 40
 if [ -n "$zip" ]; then
     measure questions grid whole_run --zip "$zip"
 else
