@@ -267,6 +267,8 @@ def test_every_part_of_a_checkpoint_is_needed(arm: str, lab: Any, monkeypatch: p
     assert expected is not None
     idle, untouched = [], []
     for place, value in leaves({key: part for key, part in state.items() if key != "environment"}):
+        if "strides" in place:  # the same before and after; `test_cohort_runs` needs them, where the layout changes
+            continue
         start = fresh_value(place, value, fresh[0])
         if same(start, value):
             untouched.append(".".join(map(str, place)))
