@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command_images import NoImagesError
-from benchmarks.harness import PAIRS, Book, Harness
+from benchmarks.harness import PAIRS, QUIET_CORES, Book, Harness
 from benchmarks.options import Options
 from benchmarks.outcome import TABLE_HEAD, Comparison
 from benchmarks.processes import MeasurementError
@@ -39,6 +39,9 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--seconds", type=float, default=4.0, help="of steps that count, on each side of a pair")
     parser.add_argument("--share", type=float, help="of the images, for whole commands")
+    parser.add_argument(
+        "--quiet-cores", type=float, default=QUIET_CORES, help="that others may use while a pair is measured"
+    )
     parser.add_argument("--members", type=int, default=40, help="of a cohort")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder of the JSON files")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "cifar-lab-benchmarks")
@@ -56,7 +59,7 @@ def main() -> int:
             print(f"{name}: not measured on {device}; say --device to measure it elsewhere")
             continue
         book = Book(args.out / f"{name}-{device}.json")
-        harness = Harness(args.pairs, book, quiet_cores=float("inf") if args.quick else Harness.quiet_cores)
+        harness = Harness(args.pairs, book, quiet_cores=float("inf") if args.quick else args.quiet_cores)
         options = Options(
             harness, args.scratch, device, args.zip, args.quick, args.seconds, args.members, args.share
         )  # fmt: skip

@@ -49,7 +49,7 @@ KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOL
 """What glibc is told (mallopt(3)), so that the activations of a step lie in memory that the step before has freed.
 
 By itself it gives blocks of that size back to the system, and each step then pays for new pages: on one thread a step
-of Net took 6.1 ms instead of 5.35 at 64 images (290 to 500 pages a step), 40.9 instead of 36.7 at 512 (3,600 pages),
+of Net took 6.3 ms instead of 5.4 at 64 images (290 to 500 pages a step), 40.9 instead of 37.9 at 512 (3,600 pages),
 with the same numbers to the last bit. 32 MiB is the most that every glibc takes for the first."""
 
 
