@@ -21,7 +21,7 @@ def parse_duration(text: str, option: str) -> float:
     Raises:
         SettingsError: it is none of these, is nothing, or is more than a year.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text.strip())
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
         raise SettingsError(f"{option}: {text!r} is no length of time; write 90s, 15m, 2h or 1h30m")
     seconds = sum(float(number) * UNITS[unit] for number, unit in parts)

@@ -68,13 +68,12 @@ class LiveBars:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description}", table_column=Column(ratio=2, no_wrap=True)),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[state]}", table_column=Column(ratio=3, no_wrap=True)),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=12),
+            TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True)),
             _TimeLeft(),
             console=console,
             transient=True,
-            expand=True,
         )
         self._tasks: dict[str, TaskID] = {}
         self._tally = Tally(())

@@ -50,7 +50,6 @@ def sweep(
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
     from cifar_lab.one_writer import one_writer
     from cifar_lab.progress import say
-    from cifar_lab.report.build import draw_sweep
     from cifar_lab.sweep import load_sweep, make_sweep
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
@@ -70,6 +69,8 @@ def sweep(
         )
         print_outcome(loaded, outcome)
         if outcome.confirmed.records:
+            from cifar_lab.report.build import draw_sweep  # matplotlib, which the parent of the runs need not hold
+
             say(f"chart: {draw_sweep(results, loaded.name)}")
     made = (outcome.searched, outcome.confirmed)
     diverged = any(record.status == "diverged" for part in made for record in part.records)

@@ -10,6 +10,10 @@ QUIET_SECONDS = 120.0
 """Without a word from a worker for so long, a person is told, and again each time that it has doubled."""
 
 
+START_SECONDS = 60.0
+"""Granted to a process beyond a run's own time until it is first heard of: torch is imported and images are read."""
+
+
 class TryClock:
     """Watches one task in one process. Runs of a task may wait for others of it; only those under way grow late."""
 
@@ -18,7 +22,8 @@ class TryClock:
         self._lock = threading.Lock()
         self._waiting = set(run_ids)
         self._began: dict[str, float] = {}
-        self._idle_since = self._heard = clock()
+        self._heard = clock()
+        self._idle_since = self._heard + START_SECONDS
         self._note_after = QUIET_SECONDS
 
     def heard(self, run_id: str, *, ended: bool) -> None:

@@ -110,11 +110,13 @@ class Slot:
             job = left.get(event.pop("run_id"))
             if job is None:
                 continue
+            if event["event"] == "interrupted" and not self.requests.stopping:  # it was told to end: see _bury
+                continue
             ending = event["event"] in ENDINGS
             clock.heard(job.run_id, ended=ending)
             if not ending:
                 self.course.tell(job, event)
-            elif event["event"] != "interrupted" or self.requests.stopping:  # else: it was told to end, see _bury
+            else:
                 self._take_in(outcome_of(job, event, self.course.attempts(job) + 1), left, heard)
         return heard
 
@@ -132,7 +134,7 @@ class Slot:
     def _bury(self, worker: WorkerProcess, clock: TryClock, left: dict[str, Job], heard: _Heard) -> None:
         """Say what becomes of the runs whose process died or was ended; those for another try stay in `left`."""
         late = clock.late(self.course.policy.run_seconds) if self.course.policy.run_seconds is not None else set()
-        to_blame = late if worker.ending_since is not None and late else clock.under_way()
+        to_blame = (late if worker.ending_since is not None else clock.under_way()) & left.keys() or left.keys()
         heard.death, reason = self._autopsy(worker, heard.whole)
         heard.whole = False
         for run_id, job in list(left.items()):
