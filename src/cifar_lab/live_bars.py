@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import IO, Any, cast
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -31,27 +31,30 @@ COUNT_SECONDS = 1.0
 
 def terminal_console() -> Console:
     """A console on standard output that goes on when the terminal is closed under it."""
-    return Console(file=cast(IO[str], _Output()), highlight=False)
+    return Console(file=cast(IO[str], _Output(sys.stdout)), highlight=False)
 
 
 class _Output:
-    """Standard output; a terminal that is gone costs what was to be shown, not the runs."""
+    """A terminal as a stream; one that is gone costs what was to be shown, not the runs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream  # sys.stdout is another while bars are shown
 
     def write(self, text: str) -> int:
         try:
-            return sys.stdout.write(text)
+            return self._stream.write(text)
         except OSError:
             ignore_output()
             return len(text)
 
     def flush(self) -> None:
         try:
-            sys.stdout.flush()
+            self._stream.flush()
         except OSError:
             ignore_output()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stdout, name)
+        return getattr(self._stream, name)
 
 
 class _TimeLeft(ProgressColumn):
