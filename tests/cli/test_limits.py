@@ -118,8 +118,8 @@ def test_diverged_runs_are_trained_again_only_when_all_is_said(lab: Any) -> None
          "cifar-lab: --time-limit: 'soon' is no length of time; write 90s, 15m, 2h or 1h30m\n"
          "cifar-lab: --run-timeout: '90' is no length of time; write 90s, 15m, 2h or 1h30m\n"),
         (["--run-timeout", "0s"], "--run-timeout: '0s' is out of range"),
-        (["--retries", "-1"], "greater than or equal to 0"),
-        (["--max-failures", "0"], "greater than or equal to 1"),
+        (["--retries", "-1"], "--retries"),
+        (["--max-failures", "0"], "--max-failures"),
         (["--retry", "some"], "'some' is not one of"),
     ],
 )  # fmt: skip
