@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Any, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
-from rich.table import Column
+from rich.table import Column, Table
 from rich.text import Text
 
 from cifar_lab.durations import in_words
@@ -24,6 +24,9 @@ COLORS = {"done": "green", "diverged": "yellow", "failed": "red", "interrupted":
 
 MOST_BARS = 8
 """Runs that have a bar: a cohort on a GPU may have hundreds."""
+
+BAR_WIDTH = 12
+"""Columns; the words beside a bar need the room more."""
 
 COUNT_SECONDS = 1.0
 """Between two estimates of the time left."""
@@ -58,11 +61,23 @@ class _Output:
 
 
 class _TimeLeft(ProgressColumn):
-    """Time left of a bar, by its own pace; the bar of all runs says it in words."""
+    """Time left of a bar, by its own pace."""
 
     def render(self, task: Task) -> Text:
         left = task.time_remaining
-        return Text("" if left is None or task.fields.get("whole") else f"{in_words(left)} left", style="cyan")
+        return Text("" if left is None else f"{in_words(left)} left", style="cyan")
+
+
+class _Bars(Progress):
+    """A table of the runs under way, and below it a line on all of them, which takes the room that it needs."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table([task for task in self.tasks if not task.fields.get("whole")])
+        for task in self.tasks:
+            if task.fields.get("whole"):
+                line = Table.grid(padding=(0, 1))
+                line.add_row(task.description, BarColumn(BAR_WIDTH).render(task), task.fields["state"])
+                yield line
 
 
 class LiveBars:
@@ -70,9 +85,9 @@ class LiveBars:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._progress = Progress(
+        self._progress = _Bars(
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=12),
+            BarColumn(BAR_WIDTH),
             TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True)),
             _TimeLeft(),
             console=console,
@@ -96,7 +111,7 @@ class LiveBars:
         self._clear()
         self._print(plan_line(planned))
         to_do = [run.job for run in planned if run.state != "done"]
-        self._tally, self._epochs_ended = Tally(planned), 0.0
+        self._tally, self._epochs_ended, self._counted_at = Tally(planned), 0.0, 0.0
         if to_do:
             self._progress.start()
             epochs = sum(job.settings.epochs for job in to_do)
@@ -154,7 +169,6 @@ class LiveBars:
         self._drop(job)
         if event["status"] != "interrupted":
             self._epochs_ended += job.settings.epochs
-        self._counted_at = 0.0
         self._print(f"{plain(job.name)}: {outcome_line(event)}", COLORS[event["status"]])
 
     def _count(self) -> None:
@@ -163,7 +177,8 @@ class LiveBars:
             return
         now = time.monotonic()
         done = self._epochs_ended + sum(each.epochs_done for each in self._tally.running.values())
-        if now - self._counted_at >= COUNT_SECONDS:
+        # Not at each end: between two runs of a slot it would tell of one too few.
+        if now - self._counted_at >= COUNT_SECONDS or self._tally.ended == self._tally.total:
             self._counted_at = now
             self._progress.update(self._all, completed=done, state=self._tally.words())
         else:

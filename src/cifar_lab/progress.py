@@ -132,7 +132,7 @@ class PlainLines:
         if tally.ended < tally.total and now - self._standing_told >= STANDING_SECONDS:
             self._standing_told = now
             best = f"; the best is {tally.best[2]}" if tally.best is not None else ""
-            self._say(f"{tally.words()}; {count(len(tally.running), 'run')} under way{best}")
+            self._say(f"{tally.words()}{best}")
 
     def _say(self, line: str) -> None:
         # A log that is full costs lines, not runs.

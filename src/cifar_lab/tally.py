@@ -93,10 +93,10 @@ class Tally:
         return max([(waiting + sum(running)) / self._side_by_side, *running])
 
     def words(self) -> str:
-        """`12/320 runs, 1 failed · best validation 0.5340 · 1 h 20 min left`."""
+        """`12/320 runs, 2 running, 1 failed · best validation 0.5340 · 1 h 20 min left`."""
         runs = f"{self.ended:,}/{self.total:,} run{'s' * (self.total != 1)}"
-        bad = ((self.failed, "failed"), (self.diverged, "diverged"))
-        counts = [f"{number:,} {word}" for number, word in bad if number]
+        numbers = ((len(self.running), "running"), (self.failed, "failed"), (self.diverged, "diverged"))
+        counts = [f"{number:,} {word}" for number, word in numbers if number]
         parts = [", ".join([runs, *counts])]
         if self.best is not None:
             parts.append(f"best {self.best[1]} {self.best[0]:.4f}")
