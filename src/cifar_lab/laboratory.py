@@ -13,7 +13,7 @@ from cifar_lab.durable import make_folder
 from cifar_lab.engines import here
 from cifar_lab.engines.outcomes import OnEvent, Outcome
 from cifar_lab.engines.policy import Policy
-from cifar_lab.engines.questions import check_models, count_gpus
+from cifar_lab.engines.questions import check_models, count_gpus, prepare_images
 from cifar_lab.engines.tasks import make_tasks
 from cifar_lab.errors import DataError, EnvironmentFault, LabError, SettingsError
 from cifar_lab.failures import Failure, note_event
@@ -105,6 +105,8 @@ def make_runs(
     with one_writer(results) as writer:
         try:
             for settings in arms:
+                if images.known(settings.data) is None:
+                    prepare_images(settings.data, display.preparing)
                 images.prepare(settings.data, display.preparing)
             planned = plan_runs(arms, results, images, read_test=read_test, force=force)
             if len(planned) < available_cores() and any(run.state != "done" for run in planned):

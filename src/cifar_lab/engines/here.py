@@ -60,6 +60,8 @@ def execute(
 
         requests.on_stop(stop_all)
         requests.on_kill(kill_all)
+        if (why := course.stop_reason()) is not None:  # a sweep whose search took all the time
+            requests.stop(why)
         threads = [threading.Thread(target=slot.work, daemon=True) for slot in slot_objects]
         try:
             for thread in threads:

@@ -14,17 +14,21 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
-from cifar_lab.config import Settings
+from cifar_lab.config import Data, Settings
 from cifar_lab.engines.endings import ending_event
 from cifar_lab.engines.lifeline import offer_to_the_oom_killer, tie_to_parent
-from cifar_lab.engines.protocol import STOP, TASK_DONE, decode_check, decode_task, is_gpu_question
+from cifar_lab.engines.protocol import STOP, TASK_DONE, decode_check, decode_prepare, decode_task, is_gpu_question
 from cifar_lab.plan import Job
 from cifar_lab.records import Record
 
 Say = Callable[[dict[str, Any]], None]
+
+PROGRESS_SECONDS = 0.05
+"""Between two words on the same part of preparing images."""
 
 
 def main() -> None:
@@ -53,6 +57,8 @@ def main() -> None:
     while (line := tasks.get()) is not None:
         if (check := decode_check(line)) is not None:
             say(_check_model(*check))
+        elif (data := decode_prepare(line)) is not None:
+            say(_prepare(data, say))
         elif is_gpu_question(line):
             say(_count_gpus())
         else:
@@ -86,6 +92,26 @@ def _check_model(settings: Settings, num_classes: int) -> dict[str, Any]:
         from cifar_lab.models import build
 
         build(settings.model, num_classes)
+    except Exception as error:
+        return ending_event(error)
+    return {"event": "finished", "status": "done", "reason": None}
+
+
+def _prepare(data: Data, say: Say) -> dict[str, Any]:
+    """Fill the cache with images, which takes more memory than the parent is to have."""
+    last = ("", 0.0)
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if what != last[0] or now - last[1] >= PROGRESS_SECONDS or (total and done >= total):
+            last = what, now
+            say({"event": "preparing", "what": what, "done": done, "total": total})
+
+    try:
+        from cifar_lab.data import prepare
+
+        prepare(data, progress)
     except Exception as error:
         return ending_event(error)
     return {"event": "finished", "status": "done", "reason": None}
