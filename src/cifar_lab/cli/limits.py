@@ -31,7 +31,9 @@ Retries = Annotated[
 ]  # fmt: skip
 Retry = Annotated[
     RetryChoice,
-    typer.Option("--retry", help="What earlier commands gave up: leave it, try it again, or also what diverged."),
+    typer.Option(
+        "--retry", help="Runs that failed in an earlier command: leave them, try them again, or also what diverged."
+    ),
 ]  # fmt: skip
 MaxFailures = Annotated[
     int | None, typer.Option("--max-failures", min=1, metavar="N", help="Begin no more runs once N have failed.")
