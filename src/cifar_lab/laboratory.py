@@ -106,6 +106,8 @@ def make_runs(
         try:
             for settings in arms:
                 if images.known(settings.data) is None:
+                    if results.is_dir():  # else bad data would leave it behind
+                        writer.take()
                     prepare_images(settings.data, display.preparing)
                 images.prepare(settings.data, display.preparing)
             planned = plan_runs(arms, results, images, read_test=read_test, force=force)
@@ -113,6 +115,7 @@ def make_runs(
                 planned = share_threads(planned, free_cores_since(began))
             planned = _with_diverged(planned) if policy.retry == "all" else planned
             if on_plan is not None:
+                writer.take()
                 on_plan()
             display.begin(planned)
             outcomes = _make(planned, force, workers, display, images, policy, writer)

@@ -169,7 +169,7 @@ class LiveBars:
         self._drop(job)
         if event["status"] != "interrupted":
             self._epochs_ended += job.settings.epochs
-        self._print(f"{plain(job.name)}: {outcome_line(event)}", COLORS[event["status"]])
+        self._print(f"{plain(job.name)}: {outcome_line(event, score=True)}", COLORS[event["status"]])
 
     def _count(self) -> None:
         """Bring the bar of all runs up to date."""

@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 0.3
 
 
 class WriterLock:
-    """The right to write to a results folder; `take` before the first write."""
+    """The right to write to a results folder: `look` changes nothing on disk, `take` comes before the first write."""
 
     def __init__(self, results: Path) -> None:
         self._results = results
@@ -53,15 +53,10 @@ class WriterLock:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 with file:
-                    if time.monotonic() < give_up:
-                        time.sleep(0.02)
-                        continue
-                    file.seek(0)
-                    holder = file.read(1000).strip() or "another process"
-                raise EnvironmentFault(
-                    f"{self._results}: {holder} writes there; wait for it, end it, or choose another folder with "
-                    "--results (`list`, `show` and `report` may read meanwhile)"
-                ) from None
+                    if time.monotonic() > give_up:
+                        raise self._refusal(file) from None
+                time.sleep(0.02)
+                continue
             with contextlib.suppress(FileNotFoundError):  # the holder before may have removed it under our hands
                 if os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
                     break
@@ -71,6 +66,35 @@ class WriterLock:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {platform.node()} since {utc_now()} ({_command()})")
             file.flush()
+
+    def look(self) -> None:
+        """Refuse at once where another process holds the folder.
+
+        Raises:
+            EnvironmentFault: it does; as in `take`.
+        """
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while self._file is None:
+            try:
+                with self._path.open(encoding="utf-8") as file:
+                    try:
+                        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        if time.monotonic() > give_up:
+                            raise self._refusal(file) from None
+                        time.sleep(0.02)
+                        continue
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                pass
+            return
+
+    def _refusal(self, file: IO[str]) -> EnvironmentFault:
+        file.seek(0)
+        holder = file.read(1000).strip() or "another process"
+        return EnvironmentFault(
+            f"{self._results}: {holder} writes there; wait for it, end it, or choose another folder with --results "
+            "(`list`, `show` and `report` may read meanwhile)"
+        )
 
     def release(self) -> None:
         """Let others write."""
@@ -93,20 +117,18 @@ _HELD = _Held()
 
 @contextlib.contextmanager
 def one_writer(results: Path) -> Iterator[WriterLock]:
-    """Be the only writer of a results folder inside: at once where the folder is there, else from `take` on.
-
-    Inside another block of the same thread it is that block's lock.
+    """Be the only writer of a results folder inside, from `take` on; inside another block of this thread it is that
+    block's lock.
 
     Raises:
-        EnvironmentFault: as `WriterLock.take`.
+        EnvironmentFault: another process holds it now, or when it is taken.
     """
     key = results.resolve()
     if (held := _HELD.locks.get(key)) is not None:
         yield held
         return
     lock = WriterLock(results)
-    if os.access(results, os.W_OK):  # a folder that may only be read is fine as long as all runs are there
-        lock.take()
+    lock.look()
     _HELD.locks[key] = lock
     try:
         yield lock

@@ -62,11 +62,11 @@ def plan_line(planned: Sequence[PlannedRun]) -> str:
     return f"{count(len(planned), 'run')}: {', '.join(parts)}"
 
 
-def outcome_line(event: dict[str, Any]) -> str:
-    """How a run ended, in words."""
+def outcome_line(event: dict[str, Any], *, score: bool) -> str:
+    """How a run ended, in words; with `score` also how well it did."""
     words = {"done": "done", "diverged": "diverged", "failed": "failed", "interrupted": "stopped"}[event["status"]]
     for split, key in (("test", "test_accuracy"), ("validation", "val_accuracy")):
-        if (accuracy := event.get(key)) is not None:
+        if score and (accuracy := event.get(key)) is not None:
             return f"{words}, {split} {accuracy:.4f}"
     return f"{words}: {plain(event['reason'])}" if event["reason"] else words
 
@@ -110,7 +110,8 @@ class PlainLines:
         name, kind = plain(job.name), event["event"]
         self._tally.event(job, event)
         if kind == "outcome":
-            self._say(f"[{self._tally.ended}/{self._tally.total}] {name}: {outcome_line(event)}")
+            line = outcome_line(event, score=self._tally.total > MANY_RUNS)  # else its last epoch has told
+            self._say(f"[{self._tally.ended}/{self._tally.total}] {name}: {line}")
             self._tell_standing()
         elif kind == "device":
             line = device_line(event)
