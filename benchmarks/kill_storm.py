@@ -132,7 +132,7 @@ def storm(lab: Laboratory, kills: int, chance: random.Random) -> tuple[list[Life
         lives.append(life)
         if number < kills:
             # At any moment of the start, or while it trains.
-            patience = chance.uniform(chance.choice([0.0, typical]), typical + 1.5)
+            patience = chance.uniform(chance.choice([0.0, typical]), typical + 3)
             if chance.random() < WORKER_KILLS_A_LIFE:
                 time.sleep(patience / 2)
                 for worker in children(life.process.pid)[:1]:
@@ -175,7 +175,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=320, help=f"a multiple of {POINTS_A_RATE}, up to 320")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the moments at which processes are killed")
-    parser.add_argument("--restart-seconds", type=float, default=5.0, help="median allowed up to the first step")
+    parser.add_argument(
+        "--restart-seconds", type=float, default=5.0, help="median allowed up to the first step, on an idle machine"
+    )
     options = parser.parse_args()
     rates = RATES[: options.points // POINTS_A_RATE]
     with tempfile.TemporaryDirectory() as folder:
