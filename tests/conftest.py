@@ -178,6 +178,14 @@ def jpeg_zip() -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory: pytest.TempPathFactory, session_images: Path) -> Iterator[Laboratory]:
+    """A laboratory for all tests of a module: what takes long is made there once, and read by each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIFAR_LAB_CACHE", str(session_images))
+        yield Laboratory(tmp_path_factory.mktemp("shared"))
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Laboratory:
     return Laboratory(tmp_path)

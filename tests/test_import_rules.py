@@ -21,10 +21,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "threads"),
     ("identity",),
     ("download",),
-    ("config_io", "results", "data", "models", "checkpoint"),
+    ("config_io", "results", "data", "models", "checkpoint", "durations"),
+    ("failures", "one_writer"),
     ("plan", "ledger", "sweep_plan", "report"),
-    ("cohorts", "train", "progress"),
-    ("evaluate", "graph_steps", "run_watcher", "live_bars"),
+    ("cohorts", "train", "pace"),
+    ("evaluate", "graph_steps", "run_watcher", "tally"),
+    ("progress",),
+    ("live_bars",),
     ("assembly",),
     ("environment", "final_test"),
     ("cohort_size", "finish"),
@@ -41,10 +44,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
-    "cli", "cohorts", "config", "config_io", "config_rules", "durable", "engines.child", "engines.here",
-    "engines.protocol", "engines.questions", "engines.signals", "engines.tasks", "errors", "identity", "laboratory",
-    "live_bars", "machine", "model_facts", "model_source", "notebook", "pipes", "plan", "progress", "records", "report",
-    "results", "safe_text", "sheets", "sweep", "sweep_plan", "threads",
+    "cli", "cohorts", "config", "config_io", "config_rules", "durable", "durations", "engines.child", "engines.clock",
+    "engines.course", "engines.endings", "engines.here", "engines.lifeline", "engines.oom", "engines.outcomes",
+    "engines.policy", "engines.protocol", "engines.pull_queue", "engines.questions", "engines.signals", "engines.slot",
+    "engines.tasks", "engines.worker", "errors", "failures", "identity", "laboratory", "live_bars", "machine",
+    "model_facts", "model_source", "notebook", "one_writer", "pace", "pipes", "plan", "progress", "records", "report",
+    "results", "safe_text", "sheets", "sweep", "sweep_plan", "tally", "threads",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

@@ -56,7 +56,14 @@ def whole_run(epoch_from: int = 1) -> list[dict[str, Any]]:
     for epoch in range(epoch_from, 3):
         events += [
             {"event": "step", "epoch": epoch, "step": 50, "steps": 100, "loss": 2.0, "accuracy": 0.25},
-            {"event": "epoch", "epoch": epoch, "train_loss": 1.5, "train_accuracy": 0.5, "val_accuracy": 0.4},
+            {
+                "event": "epoch",
+                "epoch": epoch,
+                "train_loss": 1.5,
+                "train_accuracy": 0.5,
+                "val_accuracy": 0.4,
+                "seconds": 9.0,
+            },
         ]
     return events
 

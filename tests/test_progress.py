@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from cifar_lab.config import Settings
+from cifar_lab.failures import Failure
 from cifar_lab.plan import Job, PlannedRun
 from cifar_lab.progress import MANY_RUNS, PlainLines, count, plan_line, say
 
@@ -93,8 +95,57 @@ def test_many_runs_are_a_line_a_run() -> None:
     runs = planned(*["missing"] * (MANY_RUNS + 1))  # type: ignore[list-item]
     lines.begin(runs)
     lines.event(runs[0].job, epoch(1))
-    lines.event(runs[0].job, outcome("done"))
-    assert stream.getvalue().splitlines() == ["21 runs: 21 to train", "[1/21] Adam[31m · seed 0: done"]
+    lines.event(runs[0].job, {**outcome("done"), "val_accuracy": 0.512345, "test_accuracy": None})
+    lines.event(runs[1].job, {**outcome("done"), "val_accuracy": 0.5, "test_accuracy": 0.625})
+    assert stream.getvalue().splitlines() == [
+        "21 runs: 21 to train",
+        "[1/21] Adam[31m · seed 0: done, validation 0.5123",
+        "[2/21] Adam[31m · seed 1: done, test 0.6250",
+    ]
+
+
+def test_a_plan_says_what_failed_before() -> None:
+    failure = Failure(
+        run_id="0", label="Adam", seed=0, kind="oom", reason="out of memory", exit_code=1, attempts=2, when="2026-01-01"
+    )
+    first, *others = planned("missing", "interrupted", "done")
+    assert plan_line([replace(first, failure=failure), *others]) == (
+        "3 runs: 1 there already, 1 to train, 1 to go on with, 1 of them failed before"
+    )
+
+
+def test_trouble_is_told_of_a_run_that_goes_on() -> None:
+    stream = io.StringIO()
+    lines = PlainLines(stream)
+    runs = planned("missing", "missing", "missing")
+    lines.begin(runs)
+    retry = {"event": "retry", "reason": "its process was killed by signal 9", "attempt": 2, "alone": False}
+    alone = {"event": "retry", "reason": "out of memory", "attempt": 3, "alone": True}
+    for event in (retry, alone, {"event": "quiet", "seconds": 240.0, "pid": 77}):
+        lines.event(runs[0].job, event)
+    name, goes = "Adam[31m · seed", "goes on from its last epoch"
+    assert stream.getvalue().splitlines()[1:] == [
+        f"{name} 0: its process was killed by signal 9; try 2 {goes}",
+        f"{name} 0: out of memory; try 3 {goes}, with nothing beside it when the others have ended",
+        f"{name} 0: nothing heard for 4 min (process 77); it may be a long step, or stuck: "
+        "--run-timeout ends such runs",
+    ]
+
+
+def test_now_and_then_it_is_told_how_the_command_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cifar_lab.progress.STANDING_SECONDS", 0.0)
+    stream = io.StringIO()
+    lines = PlainLines(stream)
+    runs = planned("missing", "missing")
+    lines.begin(runs)
+    lines.event(runs[1].job, {"event": "device", "device": "cpu", "threads": 1})
+    lines.event(runs[0].job, epoch(2))
+    lines.event(runs[0].job, {**outcome("done"), "val_accuracy": None, "test_accuracy": 0.25})
+    assert stream.getvalue().splitlines()[-1] == (
+        "1/2 runs, 1 running · best test 0.2500 · 0.5 s left; the best is Adam[31m · seed 0"
+    )
+    lines.event(runs[1].job, outcome("done"))
+    assert stream.getvalue().splitlines()[-1] == "[2/2] Adam[31m · seed 1: done"
 
 
 def test_preparing_data_is_told_now_and_then() -> None:

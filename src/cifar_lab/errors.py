@@ -6,6 +6,7 @@
     │   └── WeightsError        3   the same for a file of pretrained weights
     ├── EnvironmentFault        4   disk, permission, lock
     └── Interrupted             130 / 143
+        └── TimeLimit           124 as timeout(1) gives
 
 Every message is one line for a person: what is wrong, where, and what to do next.
 """
@@ -67,3 +68,11 @@ class Interrupted(LabError):
     def __init__(self, message: str, signum: int = signal.SIGINT) -> None:
         super().__init__(message)
         self.exit_code = 128 + signum
+
+
+class TimeLimit(Interrupted):
+    """Ended because the time that the command was given is over, in the same state."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 124

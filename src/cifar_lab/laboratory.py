@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cifar_lab.config import CustomModel, ResNet18, Settings
 from cifar_lab.data import Prepared
 from cifar_lab.durable import make_folder
 from cifar_lab.engines import here
-from cifar_lab.engines.here import Outcome
-from cifar_lab.engines.questions import check_models, count_gpus
+from cifar_lab.engines.outcomes import OnEvent, Outcome
+from cifar_lab.engines.policy import Policy
+from cifar_lab.engines.questions import check_models, count_gpus, prepare_images
 from cifar_lab.engines.tasks import make_tasks
 from cifar_lab.errors import DataError, EnvironmentFault, LabError, SettingsError
+from cifar_lab.failures import Failure, note_event
 from cifar_lab.identity import recipe
 from cifar_lab.machine import CoreUse, available_cores, free_cores_since, has_gpu
+from cifar_lab.one_writer import WriterLock, one_writer
+from cifar_lab.pace import Pace
 from cifar_lab.plan import Job, PlannedRun, plan_runs, share_threads
 from cifar_lab.progress import Display, Silent, count
 from cifar_lab.records import Record
-from cifar_lab.results import RunFolder
+from cifar_lab.results import RunFolder, runs_folder
 
 SHOWN_REASONS = 3
 """Failed runs that an exception names."""
@@ -72,6 +77,7 @@ def make_runs(
     display: Display | None = None,
     images: Prepared | None = None,
     on_plan: Callable[[], object] | None = None,
+    policy: Policy = Policy(),  # noqa: B008
 ) -> Made:
     """Train every arm over its seeds, as far as the runs are not there already, and read their records.
 
@@ -85,44 +91,96 @@ def make_runs(
         display: who is told how it goes; None is nobody.
         images: what the command has found of its images so far; more is added.
         on_plan: called when all arms have been accepted and their images are there, before anything is trained.
+        policy: how often runs are tried, how long they may take, when all stop.
 
     Raises:
-        SettingsError, DataError, EnvironmentFault: before anything is trained.
-        Interrupted: a signal ended it; what was done is kept.
+        SettingsError, DataError, EnvironmentFault: before anything is trained; also where another command holds the
+            results folder.
+        Interrupted, TimeLimit, LabError: a signal or the policy ended it; what was done is kept.
     """
     display, images, began = display or Silent(), images or Prepared(), CoreUse.now()
     check_devices(arms)
     for settings in arms:
         recipe(settings)  # finds a file of weights or source that is not there, before anything is downloaded
-    outcomes: list[Outcome] = []
-    try:
-        for settings in arms:
-            images.prepare(settings.data, display.preparing)
-        planned = plan_runs(arms, results, images, read_test=read_test, force=force)
-        if len(planned) < available_cores() and any(run.state != "done" for run in planned):
-            planned = share_threads(planned, free_cores_since(began))
-        to_do = [run.job for run in planned if run.state != "done"]
-        if on_plan is not None:
-            on_plan()
-        display.begin(planned)
-        if to_do:
-            _preflight([job.settings for job in to_do], images)
-            make_folder(results)
-            if force:
-                _discard(to_do)
-            outcomes = _execute(to_do, workers, display)
-    finally:
-        display.end()
-    return Made(planned, outcomes, read_planned(planned))
+    with one_writer(results) as writer:
+        try:
+            for settings in arms:
+                if images.known(settings.data) is None:
+                    if results.is_dir():  # else bad data would leave it behind
+                        writer.take()
+                    prepare_images(settings.data, display.preparing)
+                images.prepare(settings.data, display.preparing)
+            planned = plan_runs(arms, results, images, read_test=read_test, force=force)
+            if len(planned) < available_cores() and any(run.state != "done" for run in planned):
+                planned = share_threads(planned, free_cores_since(began))
+            planned = _with_diverged(planned) if policy.retry == "all" else planned
+            if on_plan is not None:
+                writer.take()
+                on_plan()
+            display.begin(planned)
+            outcomes = _make(planned, force, workers, display, images, policy, writer)
+        finally:
+            display.end()
+        return Made(planned, outcomes, read_planned(planned))
 
 
-def _execute(jobs: Sequence[Job], workers: int | None, display: Display) -> list[Outcome]:
-    """Make the jobs' runs exist, in processes on the cores or on the GPUs; outcomes in the order of `jobs`."""
+def _with_diverged(planned: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """The plan with the runs that diverged still to make, in spite of their records."""
+    return [
+        replace(run, state="missing") if run.record is not None and run.record.status == "diverged" else run
+        for run in planned
+    ]
+
+
+def _make(
+    planned: Sequence[PlannedRun],
+    force: bool,
+    workers: int | None,
+    display: Display,
+    images: Prepared,
+    policy: Policy,
+    writer: WriterLock,
+) -> list[Outcome]:
+    """Make what of the plan is not there; outcomes in its order, those included that are left as they failed before."""
+    to_do = [run for run in planned if run.state != "done"]
+    outcomes = {
+        run.job.run_id: _as_before(run.job, run.failure)
+        for run in to_do
+        if run.failure is not None and policy.retry == "none"
+    }
+    for outcome in outcomes.values():
+        display.event(outcome.job, outcome.event())
+    jobs = [run.job for run in to_do if run.job.run_id not in outcomes]
+    if jobs:
+        _preflight([job.settings for job in jobs], images)
+        writer.take()
+        make_folder(runs_folder(jobs[0].results))
+        _discard([run.job for run in to_do if force or (run.state == "missing" and run.record is not None)])
+
+        def on_event(job: Job, event: dict[str, Any]) -> None:
+            note_event(RunFolder(job.results, job.run_id), job.settings.label, job.seed, event)
+            display.event(job, event)
+
+        outcomes |= {each.job.run_id: each for each in _execute(jobs, planned, workers, on_event, policy)}
+    return [outcomes[run.job.run_id] for run in to_do]
+
+
+def _as_before(job: Job, failure: Failure) -> Outcome:
+    """The outcome of a run that is left as it failed before."""
+    reason = f"{failure.reason} (at {failure.when}; not tried again: --retry none)"
+    return Outcome(job, "failed", reason, failure.exit_code, kind=failure.kind, attempts=failure.attempts)
+
+
+def _execute(
+    jobs: Sequence[Job], planned: Sequence[PlannedRun], workers: int | None, on_event: OnEvent, policy: Policy
+) -> list[Outcome]:
+    """Make the jobs' runs exist, in processes on the cores or on the GPUs, those that take longest first."""
     wanted = has_gpu() and any(job.settings.runtime.device != "cpu" for job in jobs)
     gpus = count_gpus() if wanted else 0
+    pace = Pace(planned)
     tasks = make_tasks(jobs, gpus, workers)
-    by_id = {each.job.run_id: each for each in here.execute(tasks, gpus or workers or available_cores(), display.event)}
-    return [by_id[job.run_id] for job in jobs]
+    tasks.sort(key=lambda task: -sum(pace.seconds(pace.shape(job.settings)) for job in task.jobs))
+    return here.execute(tasks, gpus or workers or available_cores(), on_event, policy)
 
 
 def _discard(jobs: Sequence[Job]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from cifar_lab import data
 from cifar_lab.config import Settings
 from cifar_lab.errors import Problem, SettingsError
+from cifar_lab.failures import Failure, read_failure
 from cifar_lab.identity import recipe, run_id
 from cifar_lab.machine import available_cores
 from cifar_lab.model_facts import MODEL_FACTS
@@ -46,6 +47,8 @@ class PlannedRun:
     job: Job
     state: Literal["done", "untested", "interrupted", "missing"]
     record: Record | None
+    failure: Failure | None = None
+    """Why an earlier command gave the run up; None where none did."""
 
 
 def plan_runs(
@@ -153,9 +156,9 @@ def _look(job: Job) -> PlannedRun:
     try:
         record = folder.read_record()
     except DamagedRecordError:
-        return PlannedRun(job, "missing", None)
+        return PlannedRun(job, "missing", None, read_failure(folder))
     if record is None:
-        return PlannedRun(job, "interrupted" if folder.has_checkpoint() else "missing", None)
+        return PlannedRun(job, "interrupted" if folder.has_checkpoint() else "missing", None, read_failure(folder))
     if job.read_test and record.test_reason == "search":
-        return PlannedRun(job, "untested", record)
+        return PlannedRun(job, "untested", record, read_failure(folder))
     return PlannedRun(job, "done", record)

@@ -8,12 +8,17 @@ import time
 from collections.abc import Sequence
 from typing import IO, Any, Protocol
 
+from cifar_lab.durations import in_words
 from cifar_lab.pipes import ignore_output
 from cifar_lab.plan import Job, PlannedRun
 from cifar_lab.safe_text import plain
+from cifar_lab.tally import Tally
 
 PREPARING_SECONDS = 5.0
 """Between two plain lines on the same part of preparing data."""
+
+STANDING_SECONDS = 30.0
+"""Between two plain lines on how the whole command stands."""
 
 MANY_RUNS = 20
 """From here on plain output gives a line a run and not a line an epoch."""
@@ -52,13 +57,31 @@ def plan_line(planned: Sequence[PlannedRun]) -> str:
     states = [run.state for run in planned]
     words = {"done": "there already", "missing": "to train", "interrupted": "to go on with", "untested": "to test"}
     parts = [f"{states.count(state):,} {word}" for state, word in words.items() if state in states]
+    given_up = sum(run.failure is not None for run in planned)
+    parts += [f"{given_up:,} of them failed before"] if given_up else []
     return f"{count(len(planned), 'run')}: {', '.join(parts)}"
 
 
-def outcome_line(event: dict[str, Any]) -> str:
-    """How a run ended, in words."""
+def outcome_line(event: dict[str, Any], *, score: bool) -> str:
+    """How a run ended, in words; with `score` also how well it did."""
     words = {"done": "done", "diverged": "diverged", "failed": "failed", "interrupted": "stopped"}[event["status"]]
+    for split, key in (("test", "test_accuracy"), ("validation", "val_accuracy")):
+        if score and (accuracy := event.get(key)) is not None:
+            return f"{words}, {split} {accuracy:.4f}"
     return f"{words}: {plain(event['reason'])}" if event["reason"] else words
+
+
+def trouble_line(event: dict[str, Any]) -> str | None:
+    """What a person should know of a run that goes on all the same; None for other events."""
+    if event["event"] == "retry":
+        how = ", with nothing beside it when the others have ended" if event["alone"] else ""
+        return f"{plain(event['reason'])}; try {event['attempt']} goes on from its last epoch{how}"
+    if event["event"] == "quiet":
+        return (
+            f"nothing heard for {in_words(event['seconds'])} (process {event['pid']}); it may be a long step, "
+            "or stuck: --run-timeout ends such runs"
+        )
+    return None
 
 
 class PlainLines:
@@ -66,7 +89,8 @@ class PlainLines:
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stdout
-        self._total = self._ended = 0
+        self._tally = Tally(())
+        self._standing_told = time.monotonic()
         self._prepared = ("", 0.0)
         self._devices: set[str] = set()
 
@@ -78,15 +102,17 @@ class PlainLines:
             self._say(f"{plain(what)}: {100 * done // total} %" if total else plain(what))
 
     def begin(self, planned: Sequence[PlannedRun]) -> None:
-        self._total = sum(run.state != "done" for run in planned)
-        self._ended = 0
+        self._tally = Tally(planned)
+        self._standing_told = time.monotonic()
         self._say(plan_line(planned))
 
     def event(self, job: Job, event: dict[str, Any]) -> None:
         name, kind = plain(job.name), event["event"]
+        self._tally.event(job, event)
         if kind == "outcome":
-            self._ended += 1
-            self._say(f"[{self._ended}/{self._total}] {name}: {outcome_line(event)}")
+            line = outcome_line(event, score=self._tally.total > MANY_RUNS)  # else its last epoch has told
+            self._say(f"[{self._tally.ended}/{self._tally.total}] {name}: {line}")
+            self._tell_standing()
         elif kind == "device":
             line = device_line(event)
             if line not in self._devices:
@@ -94,11 +120,20 @@ class PlainLines:
                 self._say(line)
         elif kind == "resumed":
             self._say(f"{name}: goes on after epoch {event['epoch']}")
-        elif kind == "epoch" and self._total <= MANY_RUNS:
+        elif (trouble := trouble_line(event)) is not None:
+            self._say(f"{name}: {trouble}")
+        elif kind == "epoch" and self._tally.total <= MANY_RUNS:
             where = f"epoch {event['epoch']}/{job.settings.epochs}"
             self._say(f"{name}: {where}, {numbers(event)}, {event['seconds']:.1f} s")
 
     def end(self) -> None: ...
+
+    def _tell_standing(self) -> None:
+        now, tally = time.monotonic(), self._tally
+        if tally.ended < tally.total and now - self._standing_told >= STANDING_SECONDS:
+            self._standing_told = now
+            best = f"; the best is {tally.best[2]}" if tally.best is not None else ""
+            self._say(f"{tally.words()}{best}")
 
     def _say(self, line: str) -> None:
         # A log that is full costs lines, not runs.

@@ -7,6 +7,7 @@
         predictions.npz       labels and logits of the test split, in data-set order
         weights.safetensors   the trained weights
         checkpoint.bin        while the run is under way: the last good epoch, and the one before
+        failure.json          why the run was given up, until it is begun again
     results/sweeps/<name>/    plan.json, winners.json
 
 Status is derived: a valid record is done; a held lock is running; a folder with neither is interrupted.
@@ -86,6 +87,7 @@ class RunFolder:
         self.predictions = self.path / "predictions.npz"
         self.weights = self.path / "weights.safetensors"
         self.checkpoint = self.path / "checkpoint.bin"
+        self.failure = self.path / "failure.json"
         self.lock_file = self.path / "lock"
 
     def read_record(self) -> Record | None:
@@ -127,7 +129,7 @@ class RunFolder:
     def discard(self) -> None:
         """Forget what the run left, its record first: it will be made again from nothing."""
         with disk_errors(self.path):
-            for path in (self.record, self.checkpoint, self.metrics, self.predictions, self.weights):
+            for path in (self.record, self.checkpoint, self.metrics, self.predictions, self.weights, self.failure):
                 for old in (path, path.with_name(path.name + ".previous")):
                     old.unlink(missing_ok=True)
 

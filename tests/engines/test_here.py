@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
+import subprocess
+import sys
+import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cifar_lab import checkpoint
-from cifar_lab.engines.here import Outcome, execute
+from cifar_lab.engines.here import execute
 from cifar_lab.engines.tasks import make_tasks
 from cifar_lab.results import RunFolder
 
@@ -101,6 +107,80 @@ def test_sigterm_ends_within_10_seconds_though_the_epoch_is_longer(lab: Any) -> 
     wait_until_gone(workers)
 
 
+@dataclass
+class InTerminal:
+    """A command under way on a terminal of its own."""
+
+    process: subprocess.Popen[bytes]
+    keyboard: int
+    """Descriptor of the terminal's other end."""
+    shown: str = ""
+
+    def read_until(self, text: str | None) -> None:
+        """Read what is shown until it holds `text`; None reads to the end."""
+        while text is None or text not in self.shown:
+            try:
+                chunk = os.read(self.keyboard, 4096)
+            except OSError:  # Linux tells the end of a terminal so
+                chunk = b""
+            if not chunk:
+                assert text is None, self.shown
+                return
+            self.shown += chunk.decode(errors="replace")
+
+
+@pytest.fixture
+def in_terminal(lab: Any) -> Iterator[Callable[..., InTerminal]]:
+    started: list[InTerminal] = []
+
+    def start(*arguments: str | Path) -> InTerminal:
+        keyboard, screen = os.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cifar_lab", *map(str, arguments)],
+            cwd=lab.folder,
+            stdin=screen,
+            stdout=screen,
+            stderr=screen,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "150"},
+        )
+        os.close(screen)
+        started.append(InTerminal(process, keyboard))
+        return started[-1]
+
+    yield start
+    for each in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(each.process.pid, signal.SIGKILL)
+        each.process.wait()
+        with contextlib.suppress(OSError):
+            os.close(each.keyboard)
+
+
+def test_ctrl_c_at_a_terminal_ends_after_the_epoch_and_gives_the_cursor_back(
+    lab: Any, in_terminal: Callable[..., InTerminal]
+) -> None:
+    command = in_terminal("run", lab.file("long", *LONG))
+    command.read_until("epoch 1/500 loss")
+    os.write(command.keyboard, b"\x03")
+    command.read_until(None)
+    assert command.process.wait(10) == 130
+    assert "stopping after this epoch; Ctrl-C again stops at once" in command.shown
+    assert "0/1 run" in command.shown
+    assert command.shown.rindex("\x1b[?25h") > command.shown.rindex("\x1b[?25l")
+    assert "Traceback" not in command.shown
+    assert f"stopped after epoch {saved_epochs(lab)}, which is kept" in command.shown
+
+
+def test_a_terminal_that_is_closed_is_as_sigterm(lab: Any, in_terminal: Callable[..., InTerminal]) -> None:
+    command = in_terminal("run", lab.file("long", *LONG))
+    command.read_until("epoch 1/500 loss")
+    os.close(command.keyboard)
+    assert command.process.wait(10) == 143
+    assert saved_epochs(lab) >= 1
+
+
 # --- deaths ---------------------------------------------------------------------------------------------------------
 
 
@@ -174,16 +254,6 @@ def wait_for_second_epoch(lab: Any, command: Any) -> None:
     wait_until((lab.folder / "reached").exists, "the second epoch has not begun")
 
 
-def test_a_run_whose_process_always_dies_fails_alone(lab: Any) -> None:
-    deadly = lab.file("deadly", f"model.name={model(lab, 'os.kill(os.getpid(), signal.SIGKILL)')}")
-    with lab.start("run", deadly, lab.file("healthy")) as command:
-        assert command.end() == 1
-        output = command.output
-    assert "deadly · seed 0: failed: its process was killed by signal 9" in output
-    assert "healthy · seed 0: done" in output
-    assert [record.label for record in lab.records()] == ["healthy"]
-
-
 def test_a_model_that_raises_names_its_line_and_lets_the_others_go_on(lab: Any) -> None:
     bad = lab.file("bad", f"model.name={model(lab, 'raise ZeroDivisionError(1, 2)')}")
     with lab.start("run", bad, lab.file("healthy")) as command:
@@ -209,26 +279,30 @@ def test_a_model_that_prints_does_not_garble_the_events(lab: Any) -> None:
 # --- several ---------------------------------------------------------------------------------------------------------
 
 
-def test_of_two_commands_on_one_run_the_second_says_who_holds_it(lab: Any) -> None:
+def test_of_two_commands_on_one_folder_the_second_is_told_who_writes_and_who_reads_goes_on(lab: Any) -> None:
     path = lab.file("long", *LONG)
     with lab.start("run", path) as first:
         first.wait_for("epoch 1/500")
-        (worker,) = first.workers()
-        code, output, said = lab.command("run", path)
-        assert code == 4
-        assert f"held by process {worker} on " in output + said
-        assert "wait for it, or end it, then give the same command again" in output + said
+        code, output, said = lab.command("run", lab.file("other"), "--results", "./results")
+        assert (code, output) == (4, "")
+        assert said.startswith(f"cifar-lab: results: process {first.process.pid} on ")
+        assert f"(cifar-lab run {path}) writes there; wait for it, end it, or choose another folder with" in said
+        code, output, said = lab.command("list")
+        assert (code, said) == (0, "")
+        assert "running" in output
         first.wait_for("epoch")
         os.kill(first.process.pid, signal.SIGINT)
         assert first.end() == 130
     assert saved_epochs(lab) >= 2
+    assert [entry.name for entry in lab.results.iterdir()] == ["runs"]
 
 
 def test_outcomes_come_in_the_order_of_the_jobs_and_events_one_at_a_time(lab: Any) -> None:
     jobs = [lab.job(lab.settings("epochs=1", "data.train_size=40"), seed=seed) for seed in (4, 2, 9)]
     heard: list[tuple[int, str]] = []
     outcomes = execute(make_tasks(jobs, 0), 2, lambda job, event: heard.append((job.seed, event["event"])))
-    assert outcomes == [Outcome(job, "done") for job in jobs]
+    assert [(outcome.job, outcome.status) for outcome in outcomes] == [(job, "done") for job in jobs]
+    assert all(outcome.test_accuracy is not None and outcome.val_accuracy is None for outcome in outcomes)
     for job in jobs:
         assert [kind for seed, kind in heard if seed == job.seed] == ["started", "device", "epoch", "outcome"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -56,8 +57,9 @@ def main() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     debug = "--debug" in sys.argv
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _interrupt)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup
+            signal.signal(signum, _interrupt)
     try:
         app()
     except BrokenPipeError:
@@ -67,7 +69,8 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         else:
-            print("\n".join(f"cifar-lab: {line}" for line in _lines(error)), file=sys.stderr)
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                print("\n".join(f"cifar-lab: {line}" for line in _lines(error)), file=sys.stderr)
         sys.exit(
             error.exit_code if isinstance(error, LabError) else EnvironmentFault.exit_code if _of_disk(error) else 1
         )
@@ -93,4 +96,6 @@ def _of_disk(error: Exception) -> bool:
 
 
 def _interrupt(signum: int, frame: object) -> None:
-    raise Interrupted("stopped; give the same command again to go on", signum)
+    raise Interrupted(
+        "stopped; give the same command again to go on", signal.SIGTERM if signum == signal.SIGHUP else signum
+    )

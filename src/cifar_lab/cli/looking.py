@@ -11,6 +11,7 @@ from rich.table import Table
 from cifar_lab.cli.tables import console, safe
 from cifar_lab.config_io import load_settings
 from cifar_lab.errors import DataError, SettingsError
+from cifar_lab.failures import read_failure
 from cifar_lab.progress import count
 from cifar_lab.records import EpochMetrics, Record, SplitScore
 from cifar_lab.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
@@ -40,10 +41,16 @@ def print_list(results: Path) -> None:
         )  # fmt: skip
     for run_id in others:
         folder, fault = RunFolder(results, run_id), unusable.get(run_id)
-        state = folder.unfinished_state() if fault is None else _fault_words(fault)
+        state = _unfinished_words(folder) if fault is None else _fault_words(fault)
         label, seed = _named(folder)
         table.add_row(safe(run_id), label, seed, safe(state), "", "", _epochs(folder), "", "", "")
     out.print(table)
+
+
+def _unfinished_words(folder: RunFolder) -> str:
+    """How far a run without a record is; one that was given up says why in a word."""
+    state, failure = folder.unfinished_state(), read_failure(folder)
+    return f"failed ({failure.kind})" if state == "interrupted" and failure is not None else state
 
 
 def _fault_words(unusable: Unusable) -> str:
@@ -66,7 +73,8 @@ def _named(folder: RunFolder) -> tuple[str, str]:
     try:
         settings = load_settings(folder.settings)
     except SettingsError:
-        return "", ""
+        failure = read_failure(folder)  # it may have failed before its settings were written
+        return (safe(failure.label), str(failure.seed)) if failure is not None else ("", "")
     return safe(settings.label), " ".join(map(str, settings.seeds))
 
 
@@ -87,7 +95,10 @@ def print_run(results: Path, wanted: str) -> None:
     record = folder.read_record()
     if record is None:
         label, seed = _named(folder)
-        out.print(f"{label} · seed {seed} · {folder.unfinished_state()} · {safe(str(folder.path))}\n")
+        out.print(f"{label} · seed {seed} · {_unfinished_words(folder)} · {safe(str(folder.path))}")
+        if (failure := read_failure(folder)) is not None:
+            out.print(f"why: {safe(failure.reason)} ({failure.when})")
+        out.print()
         _print_settings_and_curve(out, folder)
         return
     out.print(f"{safe(record.label)} · seed {record.seed} · {record.status} · {safe(str(folder.path))}")

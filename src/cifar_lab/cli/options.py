@@ -107,8 +107,6 @@ def display_here() -> Display:
 
     if not sys.stdout.isatty():
         return PlainLines()
-    from rich.console import Console
+    from cifar_lab.live_bars import LiveBars, terminal_console
 
-    from cifar_lab.live_bars import LiveBars
-
-    return LiveBars(Console())
+    return LiveBars(terminal_console())

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cifar_lab.cli.limits import FailFast, MaxFailures, Retries, Retry, RetryChoice, RunTimeout, TimeLimit, policy_of
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     DryRun,
@@ -30,19 +31,27 @@ def run(
     dry_run: DryRun = False,
     workers: Workers = None,
     strict: Strict = False,
+    retries: Retries = 1,
+    retry: Retry = RetryChoice.FAILED,
+    max_failures: MaxFailures = None,
+    fail_fast: FailFast = False,
+    time_limit: TimeLimit = None,
+    run_timeout: RunTimeout = None,
 ) -> None:
     """Train each arm over its seeds: what is missing, and nothing twice.
 
-    A run that was stopped or killed goes on after its last epoch. Ctrl-C once ends after the epoch, twice at once.
+    A run that was stopped, killed or given up goes on after its last epoch. Ctrl-C once ends after the epoch, twice at
+    once.
     """
     from cifar_lab.cli.tables import print_arms, print_plan
     from cifar_lab.laboratory import make_runs, preview_runs
 
+    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     arms = load_arms(files, overrides, seeds)
     if dry_run:
         print_plan(arms, preview_runs(arms, results, force=force))
         return
-    made = make_runs(arms, results, force=force, workers=workers, display=display_here())
+    made = make_runs(arms, results, force=force, workers=workers, display=display_here(), policy=policy)
     print_arms(arms, made)
     raise typer.Exit(made.exit_code or int(strict and any(record.status == "diverged" for record in made.records)))
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cifar_lab.cli.limits import FailFast, MaxFailures, Retries, Retry, RetryChoice, RunTimeout, TimeLimit, policy_of
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     DryRun,
@@ -30,6 +31,12 @@ def sweep(
     dry_run: DryRun = False,
     workers: Workers = None,
     strict: Strict = False,
+    retries: Retries = 1,
+    retry: Retry = RetryChoice.FAILED,
+    max_failures: MaxFailures = None,
+    fail_fast: FailFast = False,
+    time_limit: TimeLimit = None,
+    run_timeout: RunTimeout = None,
     allow_failed: Annotated[
         bool, typer.Option("--allow-failed", help="Pick winners also where runs of the search failed.")
     ] = False,
@@ -41,20 +48,30 @@ def sweep(
     --seeds the seeds of the search. Where a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
+    from cifar_lab.one_writer import one_writer
     from cifar_lab.progress import say
-    from cifar_lab.report.build import draw_sweep
     from cifar_lab.sweep import load_sweep, make_sweep
 
+    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if dry_run:
         print_sweep_plan(loaded, results, force)
         return
-    outcome = make_sweep(
-        loaded, results, force=force, workers=workers, display=display_here(), allow_failed=allow_failed
-    )
-    print_outcome(loaded, outcome)
-    if outcome.confirmed.records:
-        say(f"chart: {draw_sweep(results, loaded.name)}")
+    with one_writer(results):
+        outcome = make_sweep(
+            loaded,
+            results,
+            force=force,
+            workers=workers,
+            display=display_here(),
+            allow_failed=allow_failed,
+            policy=policy,
+        )
+        print_outcome(loaded, outcome)
+        if outcome.confirmed.records:
+            from cifar_lab.report.build import draw_sweep  # matplotlib, which the parent of the runs need not hold
+
+            say(f"chart: {draw_sweep(results, loaded.name)}")
     made = (outcome.searched, outcome.confirmed)
     diverged = any(record.status == "diverged" for part in made for record in part.records)
     raise typer.Exit(max(part.exit_code for part in made) or int(strict and diverged))

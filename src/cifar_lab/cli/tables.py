@@ -55,9 +55,8 @@ def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None) -
     table = Table("run", "arm", "seed", "state", "epochs", box=None, pad_edge=False)
     for run in planned:
         job = run.job
-        table.add_row(
-            job.run_id, safe(job.settings.label), str(job.seed), STATE_WORDS[run.state], str(job.settings.epochs)
-        )
+        state = STATE_WORDS[run.state] + (f"; failed before ({run.failure.kind})" if run.failure is not None else "")
+        table.add_row(job.run_id, safe(job.settings.label), str(job.seed), state, str(job.settings.epochs))
     out.print(table)
     out.print(plan_line(planned))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config import Settings
+from cifar_lab.config import Data, Settings
 from cifar_lab.plan import Job
 
 TASK_DONE = "task done"
@@ -53,6 +53,17 @@ def decode_check(line: str) -> tuple[Settings, int] | None:
     """(settings, number of classes) of a line of `encode_check`; None for any other line."""
     values = json.loads(line)
     return (Settings.model_validate(values["check"]), values["num_classes"]) if "check" in values else None
+
+
+def encode_prepare(data: Data) -> str:
+    """The line that asks a worker to prepare the images of `data`."""
+    return json.dumps({"prepare": data.model_dump(mode="json")})
+
+
+def decode_prepare(line: str) -> Data | None:
+    """The data section in a line of `encode_prepare`; None for any other line."""
+    values = json.loads(line)
+    return Settings.model_validate({"data": values["prepare"]}).data if "prepare" in values else None
 
 
 GPU_QUESTION = json.dumps({"gpus": None})

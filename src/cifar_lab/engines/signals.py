@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while runs are under way: once is a wish to stop well, twice is now."""
+"""Ctrl-C, SIGTERM and SIGHUP while runs are under way: once is a wish to stop well, twice is now."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ TERM_SECONDS = 8.0
 
 
 class StopRequests:
-    """Counts SIGINT and SIGTERM while it is entered; outside the main thread it hears none."""
+    """Counts SIGINT, SIGTERM and SIGHUP while it is entered; outside the main thread it hears none.
+
+    A terminal that is closed (SIGHUP) is as a service manager's SIGTERM, unless it was to be ignored (nohup).
+    """
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        """The first signal; SIGTERM for SIGHUP. None where there was none."""
+        self.why: str | None = None
+        """Why the program itself stops, in a few words."""
         self._deadline = float("inf")
         self._stop: Callable[[], object] = lambda: None
         self._kill: Callable[[], object] = lambda: None
@@ -25,7 +31,7 @@ class StopRequests:
     @property
     def stopping(self) -> bool:
         """Whether a stop was asked for."""
-        return self.signum is not None
+        return self.signum is not None or self.why is not None
 
     def on_stop(self, action: Callable[[], object]) -> None:
         """What the first signal does."""
@@ -35,6 +41,12 @@ class StopRequests:
         """What the second signal, or the end of patience, does."""
         self._kill = action
 
+    def stop(self, why: str) -> None:
+        """Stop well without a signal; a signal that comes afterwards is a first one."""
+        if not self.stopping:
+            self.why = why
+            self._stop()
+
     def enforce_deadline(self) -> None:
         """Lose patience when SIGTERM's time is up; called from the waiting loop."""
         if time.monotonic() > self._deadline:
@@ -42,8 +54,9 @@ class StopRequests:
 
     def __enter__(self) -> StopRequests:
         if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                self._before[signum] = signal.signal(signum, self._hear)
+            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+                    self._before[signum] = signal.signal(signum, self._hear)
         return self
 
     def __exit__(
@@ -56,7 +69,7 @@ class StopRequests:
         if self.signum is not None:
             self._kill()
             return
-        self.signum = signum
-        if signum == signal.SIGTERM:
+        self.signum = signal.SIGTERM if signum == signal.SIGHUP else signum
+        if self.signum == signal.SIGTERM:
             self._deadline = time.monotonic() + TERM_SECONDS
         self._stop()

@@ -1,35 +1,46 @@
-"""A worker process: `python -m cifar_lab.engines.worker` makes the runs that it is handed on standard input.
+"""A worker process: `python -m cifar_lab.engines.worker PARENT` makes the runs that it is handed on standard input.
 
 Its standard output carries events and nothing else (what a model prints goes to standard error). It ends when its
-standard input does, so it never outlives its parent.
+standard input does, or with its parent's process id, so it never outlives its parent. SIGTERM is a wish to end after
+the epoch; where its main thread is then is written to standard error.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import queue
 import signal
 import sys
 import threading
-import traceback
+import time
 from collections.abc import Callable
 from typing import Any
 
-from cifar_lab.config import Settings
-from cifar_lab.engines.protocol import STOP, TASK_DONE, decode_check, decode_task, is_gpu_question
-from cifar_lab.errors import Interrupted, LabError
+from cifar_lab.config import Data, Settings
+from cifar_lab.engines.endings import ending_event
+from cifar_lab.engines.lifeline import offer_to_the_oom_killer, tie_to_parent
+from cifar_lab.engines.protocol import STOP, TASK_DONE, decode_check, decode_prepare, decode_task, is_gpu_question
 from cifar_lab.plan import Job
 from cifar_lab.records import Record
 
 Say = Callable[[dict[str, Any]], None]
 
+PROGRESS_SECONDS = 0.05
+"""Between two words on the same part of preparing images."""
+
 
 def main() -> None:
     """Take tasks until standard input ends."""
+    tie_to_parent(int(sys.argv[1]))
+    offer_to_the_oom_killer()
+    stopping = threading.Event()
     # A signal to every process of a service or a terminal is for the parent to act on.
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda signum, frame: stopping.set())
+    faulthandler.register(signal.SIGTERM, all_threads=False, chain=True)
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     speaking = threading.Lock()
@@ -42,11 +53,12 @@ def main() -> None:
             os._exit(1)
 
     tasks: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    stopping = threading.Event()
     threading.Thread(target=_listen, args=(tasks, stopping), daemon=True).start()
     while (line := tasks.get()) is not None:
         if (check := decode_check(line)) is not None:
             say(_check_model(*check))
+        elif (data := decode_prepare(line)) is not None:
+            say(_prepare(data, say))
         elif is_gpu_question(line):
             say(_count_gpus())
         else:
@@ -60,7 +72,7 @@ def _make(line: str, say: Say, stopping: threading.Event) -> None:
         say({**event, "run_id": job.run_id})
 
     def ended(job: Job, outcome: Record | Exception) -> None:
-        tell(job, _ending(outcome))
+        tell(job, ending_event(outcome, job))
 
     cohorts, lanes = decode_task(line)
     try:
@@ -74,20 +86,6 @@ def _make(line: str, say: Say, stopping: threading.Event) -> None:
     say({"event": TASK_DONE})
 
 
-def _ending(outcome: Record | Exception) -> dict[str, Any]:
-    """The event that ends a run."""
-    if isinstance(outcome, Record):
-        return {"event": "finished", "status": outcome.status, "reason": outcome.reason}
-    if isinstance(outcome, Interrupted):
-        return {"event": "interrupted", "reason": str(outcome)}
-    if isinstance(outcome, LabError):
-        return {"event": "failed", "reason": str(outcome), "exit_code": outcome.exit_code}
-    last = traceback.extract_tb(outcome.__traceback__)[-1]
-    reason = f"{type(outcome).__name__}: {' '.join(str(outcome).split())} ({last.filename}:{last.lineno})"
-    full = "".join(traceback.format_exception(outcome))
-    return {"event": "failed", "reason": reason, "exit_code": 1, "traceback": full}
-
-
 def _check_model(settings: Settings, num_classes: int) -> dict[str, Any]:
     """Build the model once, so that a wrong one is told before anything is written."""
     try:
@@ -95,7 +93,27 @@ def _check_model(settings: Settings, num_classes: int) -> dict[str, Any]:
 
         build(settings.model, num_classes)
     except Exception as error:
-        return _ending(error)
+        return ending_event(error)
+    return {"event": "finished", "status": "done", "reason": None}
+
+
+def _prepare(data: Data, say: Say) -> dict[str, Any]:
+    """Fill the cache with images, which takes more memory than the parent is to have."""
+    last = ("", 0.0)
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if what != last[0] or now - last[1] >= PROGRESS_SECONDS or (total and done >= total):
+            last = what, now
+            say({"event": "preparing", "what": what, "done": done, "total": total})
+
+    try:
+        from cifar_lab.data import prepare
+
+        prepare(data, progress)
+    except Exception as error:
+        return ending_event(error)
     return {"event": "finished", "status": "done", "reason": None}
 
 
