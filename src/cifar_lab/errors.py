@@ -5,7 +5,8 @@
     ├── DataError               3   a data set that is missing, broken or not what it says
     │   └── WeightsError        3   the same for a file of pretrained weights
     ├── EnvironmentFault        4   disk, permission, lock
-    └── Interrupted             130 / 143
+    ├── Interrupted             130 / 143
+    └── Paused                      never ends a command: a run came as far as its job asked
 
 Every message is one line for a person: what is wrong, where, and what to do next.
 """
@@ -67,3 +68,7 @@ class Interrupted(LabError):
     def __init__(self, message: str, signum: int = signal.SIGINT) -> None:
         super().__init__(message)
         self.exit_code = 128 + signum
+
+
+class Paused(LabError):
+    """A run has trained as far as its job asks, short of its end; it is kept and can go on."""

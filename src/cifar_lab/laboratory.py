@@ -71,7 +71,8 @@ def make_runs(
     workers: int | None = None,
     display: Display | None = None,
     images: Prepared | None = None,
-    on_plan: Callable[[], object] | None = None,
+    on_plan: Callable[[Sequence[PlannedRun]], object] | None = None,
+    until_epoch: int | None = None,
 ) -> Made:
     """Train every arm over its seeds, as far as the runs are not there already, and read their records.
 
@@ -84,7 +85,9 @@ def make_runs(
             a few cohorts.
         display: who is told how it goes; None is nobody.
         images: what the command has found of its images so far; more is added.
-        on_plan: called when all arms have been accepted and their images are there, before anything is trained.
+        on_plan: called with the plan when all arms have been accepted and their images are there, before anything is
+            trained.
+        until_epoch: pause each run after this epoch, short of its end; None trains all to their end.
 
     Raises:
         SettingsError, DataError, EnvironmentFault: before anything is trained.
@@ -98,12 +101,12 @@ def make_runs(
     try:
         for settings in arms:
             images.prepare(settings.data, display.preparing)
-        planned = plan_runs(arms, results, images, read_test=read_test, force=force)
+        planned = plan_runs(arms, results, images, read_test=read_test, force=force, until_epoch=until_epoch)
         if len(planned) < available_cores() and any(run.state != "done" for run in planned):
             planned = share_threads(planned, free_cores_since(began))
         to_do = [run.job for run in planned if run.state != "done"]
         if on_plan is not None:
-            on_plan()
+            on_plan(planned)
         display.begin(planned)
         if to_do:
             _preflight([job.settings for job in to_do], images)
@@ -141,13 +144,19 @@ def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:
 
 
 def preview_runs(
-    arms: Sequence[Settings], results: Path, *, read_test: bool = True, force: bool = False
+    arms: Sequence[Settings],
+    results: Path,
+    *,
+    read_test: bool = True,
+    force: bool = False,
+    images: Prepared | None = None,
+    until_epoch: int | None = None,
 ) -> list[PlannedRun] | None:
     """The plan without making anything; None where data has not been prepared yet, so that ids are not known."""
-    images = Prepared()
+    images = images or Prepared()
     if any(images.known(settings.data) is None for settings in arms):
         return None
-    return plan_runs(arms, results, images, read_test=read_test, force=force)
+    return plan_runs(arms, results, images, read_test=read_test, force=force, until_epoch=until_epoch)
 
 
 def check_devices(arms: Sequence[Settings]) -> None:

@@ -13,7 +13,7 @@ from cifar_lab.plan import Job, PlannedRun
 from cifar_lab.progress import count, device_line, numbers, outcome_line, plan_line
 from cifar_lab.safe_text import plain
 
-COLORS = {"done": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
+COLORS = {"done": "green", "paused": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
 
 
 class LiveBars:

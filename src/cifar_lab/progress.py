@@ -57,7 +57,7 @@ def plan_line(planned: Sequence[PlannedRun]) -> str:
 
 def outcome_line(event: dict[str, Any]) -> str:
     """How a run ended, in words."""
-    words = {"done": "done", "diverged": "diverged", "failed": "failed", "interrupted": "stopped"}[event["status"]]
+    words = {"interrupted": "stopped"}.get(event["status"], event["status"])
     return f"{words}: {plain(event['reason'])}" if event["reason"] else words
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from cifar_lab.config import Settings
 from cifar_lab.engines.protocol import STOP, TASK_DONE, decode_check, decode_task, is_gpu_question
-from cifar_lab.errors import Interrupted, LabError
+from cifar_lab.errors import Interrupted, LabError, Paused
 from cifar_lab.plan import Job
 from cifar_lab.records import Record
 
@@ -78,6 +78,8 @@ def _ending(outcome: Record | Exception) -> dict[str, Any]:
     """The event that ends a run."""
     if isinstance(outcome, Record):
         return {"event": "finished", "status": outcome.status, "reason": outcome.reason}
+    if isinstance(outcome, Paused):
+        return {"event": "finished", "status": "paused", "reason": str(outcome)}
     if isinstance(outcome, Interrupted):
         return {"event": "interrupted", "reason": str(outcome)}
     if isinstance(outcome, LabError):
