@@ -24,15 +24,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config_io", "results", "data", "models", "checkpoint"),
     ("plan", "ledger", "sweep_plan", "report"),
     ("cohorts", "train", "progress"),
-    ("evaluate", "graph_steps", "run_watcher", "live_bars"),
-    ("assembly",),
+    ("evaluate", "graph_steps", "run_watcher", "live_bars", "speeds"),
+    ("assembly", "estimate"),
     ("environment", "final_test"),
     ("cohort_size", "finish"),
     ("experiment",),
     ("lanes",),
     ("engines",),
     ("laboratory",),
+    ("search",),
+    ("forecast", "search_files", "search_words"),
     ("sweep",),
+    ("optuna_export",),
     ("cli", "notebook"),
     ("__main__",),
 )
@@ -42,9 +45,10 @@ RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
     "cli", "cohorts", "config", "config_io", "config_rules", "durable", "engines.child", "engines.here",
-    "engines.protocol", "engines.questions", "engines.signals", "engines.tasks", "errors", "identity", "laboratory",
-    "live_bars", "machine", "model_facts", "model_source", "notebook", "pipes", "plan", "progress", "records", "report",
-    "results", "safe_text", "sheets", "sweep", "sweep_plan", "threads",
+    "engines.protocol", "engines.questions", "engines.signals", "engines.tasks", "errors", "estimate", "forecast",
+    "identity", "laboratory", "live_bars", "machine", "model_facts", "model_source", "notebook", "optuna_export",
+    "pipes", "plan", "progress", "records", "report", "results", "safe_text", "search", "search_files",
+    "search_words", "sheets", "speeds", "sweep", "sweep_plan", "threads",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

@@ -100,7 +100,8 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
     (
         "base: baseline.yaml\nspace: {epochs: 1, data.flip: []}\n",
         [
-            "x.yaml:2: space.epochs: 1 is a whole number; expected a list of values",
+            "x.yaml:2: space.epochs: 1 is a whole number; expected a list of values, or a range such as "
+            "{min: 16, max: 128}",
             "x.yaml:2: space.data.flip: the list is empty; expected a list of values",
         ],
     ),
@@ -157,7 +158,7 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
     (
         "base: baseline.yaml\nspace: {epochs: [1]}\nsearch: {method: gird, tpo: 3, top: 0, seeds: [101]}\n",
         [
-            "x.yaml:3: search.method: 'gird' is none of grid — did you mean grid?",
+            "x.yaml:3: search.method: 'gird' is none of grid, random, tpe — did you mean grid?",
             "x.yaml:3: search.tpo: no such setting — did you mean top?",
             "x.yaml:3: search.top: 0 is out of range; expected a whole number from 1 to 100",
             "x.yaml:3: search.confirm_seeds: seed 101 is a seed of the search; winners are confirmed with fresh seeds",

@@ -14,6 +14,7 @@ from cifar_lab.errors import DataError, SettingsError
 from cifar_lab.progress import count
 from cifar_lab.records import EpochMetrics, Record, SplitScore
 from cifar_lab.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
+from cifar_lab.search_files import pruned_runs
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -23,7 +24,7 @@ def print_list(results: Path) -> None:
     found = find_records(results)
     records, unusable = found.records, {each.folder.path.name: each for each in found.unusable}
     others = sorted(set(run_ids(results)) - {record.run_id for record in records})
-    out = console()
+    out, pruned = console(), pruned_runs(results) if others else {}
     if not records and not others:
         out.print(f"no runs in {safe(str(results))} yet; try: cifar-lab quickstart")
         return
@@ -40,10 +41,16 @@ def print_list(results: Path) -> None:
         )  # fmt: skip
     for run_id in others:
         folder, fault = RunFolder(results, run_id), unusable.get(run_id)
-        state = folder.unfinished_state() if fault is None else _fault_words(fault)
+        state = _unfinished(folder, pruned.get(run_id)) if fault is None else _fault_words(fault)
         label, seed = _named(folder)
         table.add_row(safe(run_id), label, seed, safe(state), "", "", _epochs(folder), "", "", "")
     out.print(table)
+
+
+def _unfinished(folder: RunFolder, pruned_after: int | None) -> str:
+    """Of a run without a record: under way, interrupted, or left behind by a search."""
+    state = folder.unfinished_state()
+    return f"pruned after epoch {pruned_after}" if state == "interrupted" and pruned_after else state
 
 
 def _fault_words(unusable: Unusable) -> str:
