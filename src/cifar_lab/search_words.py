@@ -20,9 +20,8 @@ def estimate_lines(
     Args:
         planned: what of the step is there; None where its images have not been prepared, so that nothing can be.
     """
-    there = len(found.made.planned) if step.rung == 0 else 0
-    there += sum(run.state == "done" for run in planned or ())
-    runs = round(estimate.runs)
+    runs, before = round(estimate.runs), {run.job.run_id for part in found.parts for run in part.planned}
+    there = len(before | {run.job.run_id for run in planned or () if run.state == "done"})
     confirming = len(search.confirm_seeds) * (search.top + 1)
     at_most = "at most " if step.to_come else ""
     yield (

@@ -204,8 +204,9 @@ def _search(sweep: Sweep, room: Room, files: SearchFiles, allow_failed: bool, sa
     def before(found: Searched, step: Step, planned: Sequence[PlannedRun]) -> None:
         if not told:
             told.append(forecast(sweep.base, sweep.search, step, planned, room))
-            for line in estimate_lines(found, step, planned, told[0], sweep.search):
-                say(line)
+            if told[0].runs:
+                for line in estimate_lines(found, step, planned, told[0], sweep.search):
+                    say(line)
             told[0].check_disk(room.results)
         if not is_fixed:
             say(step_line(found, step, sweep.search))

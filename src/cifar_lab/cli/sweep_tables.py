@@ -29,9 +29,7 @@ def print_sweep_plan(sweep: Sweep, outlook: Outlook) -> None:
         table.add_row(safe(point.name), states.get(point.settings.label) or _through(found, point))
     out.print(table)
     if step is None or outlook.estimate is None:
-        out.print(
-            "the search is over; without --dry-run the winners are trained with fresh seeds where they are not yet"
-        )
+        out.print("the search is over; without --dry-run its winners are trained with fresh seeds and tested")
         return
     if outlook.planned is None:
         out.print("the data has not been prepared yet, so no run can be there")
