@@ -225,21 +225,21 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         "base: baseline.yaml\nsearch: {trials: 5, batch: 2, halving: {eta: 1, rung: 3}}\n"
         "space: {optimizer.lr: {min: 0.1, max: 1}, epochs: [1, 2]}\n",
         [
+            "x.yaml:2: search.trials: grid has no trials: a grid tries every point; remove it, or state method: random",
             "x.yaml:2: search.batch: grid has no batch: it is for tpe; remove it",
             "x.yaml:2: search.halving: points are compared after the same epochs; take epochs out of the space",
             "x.yaml:2: search.halving.eta: 1 is out of range; expected a whole number from 2 to 100",
             "x.yaml:2: search.halving.rung: no such setting — did you mean rungs?",
-            "x.yaml:2: search.trials: grid has no trials: a grid tries every point; remove it, or state method: random",
             "x.yaml:3: space.optimizer.lr: a range needs search.method random or tpe; a grid takes a list of values",
         ],
     ),
     (
         "base: baseline.yaml\nsearch: {method: tpe, halving: {}}\narms: {a: {epochs: 3}}\n",
         [
-            "x.yaml:2: search.halving: tpe has no halving: tpe learns from whole trainings; remove it, or state "
-            "method: random",
             "x.yaml:2: search.method: tpe draws from space or paired; state one of them",
             "x.yaml:2: search.trials: missing; tpe needs a number of points (50, say)",
+            "x.yaml:2: search.halving: tpe has no halving: tpe learns from whole trainings; remove it, or state "
+            "method: random",
             "x.yaml:3: arms.a.epochs: points are compared after the same epochs (search.halving); remove it",
         ],
     ),

@@ -34,7 +34,7 @@ def print_sweep_plan(sweep: Sweep, outlook: Outlook) -> None:
     if outlook.planned is None:
         out.print("the data has not been prepared yet, so no run can be there")
     for line in estimate_lines(found, step, outlook.planned, outlook.estimate, sweep.search):
-        out.print(line)
+        out.print(line, soft_wrap=True)
 
 
 def _states(outlook: Outlook) -> dict[str, str]:
