@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cifar_lab.errors import EnvironmentFault
 from cifar_lab.laboratory import make_runs
 from cifar_lab.records import Record
 from cifar_lab.results import RunFolder, SweepFolder, read_records
@@ -169,3 +170,16 @@ def test_tpe_stopped_and_begun_again_proposes_and_finds_the_same(tmp_path: Path)
         winners,
     )
     assert [each.point.name for each in again.winners] == [each.point.name for each in outcome.winners]
+
+
+def test_a_disk_that_cannot_hold_the_runs_ends_it_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage(tmp_path)._replace(free=2_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
+    bench = Bench(tmp_path)
+    with pytest.raises(EnvironmentFault) as refused:
+        bench.make("halved", HALVED)
+    assert str(refused.value).startswith(f"{tmp_path / 'results'}: the runs to make need about ")
+    assert ", 2.0 MB are free; free space or choose another folder" in str(refused.value)
+    assert not (tmp_path / "results").exists()

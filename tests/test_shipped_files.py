@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 CONFIGS, QUICKSTART = ROOT / "configs", Path(cifar_lab.__file__).parent / "quickstart"
 FILES = [path for folder in (CONFIGS, QUICKSTART) for path in sorted(folder.glob("*.yaml"))]
 SHEETS = [path for path in FILES if path.name == "lab.yaml"]
-SWEEPS = [path for path in FILES if path.name == "q8_grid.yaml"]
+SWEEPS = [path for path in FILES if path.name.startswith("q8_")]
 SETTINGS = [path for path in FILES if path not in [*SHEETS, *SWEEPS]]
 
 
