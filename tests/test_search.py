@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cifar_lab.cli.looking import print_list
 from cifar_lab.errors import EnvironmentFault
 from cifar_lab.laboratory import make_runs
 from cifar_lab.records import Record
@@ -96,7 +97,9 @@ def test_halving_prunes_and_says_so(halved: tuple[Bench, SweepOutcome, list[str]
     assert points[winner.point.name]["pruned_after_epoch"] is None
 
 
-def test_a_pruned_run_has_no_record_and_keeps_its_epochs(halved: tuple[Bench, SweepOutcome, list[str]]) -> None:
+def test_a_pruned_run_has_no_record_and_keeps_its_epochs(
+    halved: tuple[Bench, SweepOutcome, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
     bench, outcome, _ = halved
     results = bench.folder / "results"
     marks = pruned_runs(results)
@@ -106,6 +109,9 @@ def test_a_pruned_run_has_no_record_and_keeps_its_epochs(halved: tuple[Bench, Sw
         assert (folder.read_record(), len(folder.read_metrics()), folder.has_checkpoint()) == (None, epoch, True)
         assert not folder.predictions.exists()
     assert not marks.keys() & {record.run_id for record in read_records(results)}
+    print_list(results)
+    listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert all(f"pruned after epoch {epoch}" in listed[run_id] for run_id, epoch in marks.items())
     assert {name: len(values) for name, values in outcome.found.accuracies.items()} == {
         outcome.winners[0].point.name: 1,
         "lr 10000.0": 1,
