@@ -203,6 +203,8 @@ def _search(sweep: Sweep, room: Room, files: SearchFiles, allow_failed: bool, sa
 
     def before(found: Searched, step: Step, planned: Sequence[PlannedRun]) -> None:
         if not told:
+            if sweep.expansion.duplicates:
+                say(f"merged: {count(sweep.expansion.duplicates, 'point')} that mean the same as an earlier one")
             told.append(forecast(sweep.base, sweep.search, step, planned, room))
             if told[0].runs:
                 for line in estimate_lines(found, step, planned, told[0], sweep.search):
