@@ -126,7 +126,8 @@ def children(pid: int) -> list[int]:
 def storm(lab: Laboratory, kills: int, chance: random.Random) -> tuple[list[Life], int]:
     """Kill the parent so often, then let it end; its lives and how many workers were killed."""
     lives: list[Life] = []
-    typical, killed_workers, owed = 3.0, 0, {}
+    typical, killed_workers = 3.0, 0
+    owed: dict[str, int] = {}
     for number in range(kills + 1):
         life, listener = lab.start("storm")
         lives.append(life)

@@ -16,12 +16,13 @@ from cifar_lab.config_io import load_settings, load_sheet, settings_from, sheet_
 from cifar_lab.errors import SettingsError
 from cifar_lab.sheets import LabSheet
 from cifar_lab.sweep import load_sweep
+from cifar_lab.sweep_plan import rung_epochs, rung_sizes
 
 ROOT = Path(__file__).parents[1]
 CONFIGS, QUICKSTART = ROOT / "configs", Path(cifar_lab.__file__).parent / "quickstart"
 FILES = [path for folder in (CONFIGS, QUICKSTART) for path in sorted(folder.glob("*.yaml"))]
 SHEETS = [path for path in FILES if path.name == "lab.yaml"]
-SWEEPS = [path for path in FILES if path.name == "q8_grid.yaml"]
+SWEEPS = [path for path in FILES if path.name.startswith("q8_")]
 SETTINGS = [path for path in FILES if path not in [*SHEETS, *SWEEPS]]
 
 
@@ -30,7 +31,7 @@ def name_of(path: Path) -> str:
 
 
 def test_the_nine_questions_and_the_quickstart_are_shipped() -> None:
-    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (2, 1, 18)
+    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (2, 3, 18)
     sheet = load_sheet(CONFIGS / "lab.yaml", LabSheet)
     assert list(sheet.questions) == [f"q{number}" for number in range(1, 10)]
 
@@ -63,12 +64,23 @@ def test_arms_differ_from_their_control_in_what_their_question_asks() -> None:
 
 
 def test_the_grid_has_320_points() -> None:
-    (path,) = SWEEPS
-    sweep = load_sweep(path)
+    sweep = load_sweep(CONFIGS / "q8_grid.yaml")
     assert len(sweep.expansion.points) == 320
     assert len({point.settings.model_dump_json(exclude={"label"}) for point in sweep.expansion.points}) == 320
     assert all(point.settings.model == sweep.base.model for point in sweep.expansion.points)
     assert set(sweep.search.seeds).isdisjoint(sweep.search.confirm_seeds)
+
+
+def test_the_other_ways_to_search_have_the_space_of_the_grid() -> None:
+    """So that what they find, and what they take, can be held against the table."""
+    grid, halved, proposed = (load_sweep(CONFIGS / f"q8_{name}.yaml") for name in ("grid", "halving", "tpe"))
+    assert halved.expansion == grid.expansion
+    assert proposed.sheet.space.keys() == grid.sheet.space.keys()
+    halving = halved.search.halving
+    assert halving is not None
+    rungs, sizes = rung_epochs(10, halving), rung_sizes(320, halving, halved.search.top)
+    assert list(zip(sizes, rungs, strict=True)) == [(320, 1), (107, 3), (36, 10)]
+    assert 320 * 1 + 107 * 2 + 36 * 7 == 786  # epochs, as the file says; the grid has 3,200
 
 
 def test_a_sweep_and_a_sheet_are_not_run_as_settings() -> None:

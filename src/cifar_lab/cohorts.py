@@ -30,6 +30,7 @@ def cohort_key(job: Job) -> str:
         "epochs": settings.epochs,
         "runtime": settings.runtime.model_dump(mode="json", include=set(SHARED_RUNTIME)),
         "threads": job.threads,
+        "last_epoch": job.last_epoch,
     }
     return json.dumps(shared, sort_keys=True)
 

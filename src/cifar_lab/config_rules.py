@@ -21,6 +21,9 @@ from cifar_lab.config import (
 CIFAR_TRAIN_SIZE = 50_000
 """Training images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
 
+CIFAR_TEST_SIZE = 10_000
+"""Test images of both."""
+
 Rule = Callable[[Settings], Iterator[str]]
 
 

@@ -5,8 +5,9 @@
     ├── DataError               3   a data set that is missing, broken or not what it says
     │   └── WeightsError        3   the same for a file of pretrained weights
     ├── EnvironmentFault        4   disk, permission, lock
-    └── Interrupted             130 / 143
-        └── TimeLimit           124 as timeout(1) gives
+    ├── Interrupted             130 / 143
+    │   └── TimeLimit           124 as timeout(1) gives
+    └── Paused                      never ends a command: a run came as far as its job asked
 
 Every message is one line for a person: what is wrong, where, and what to do next.
 """
@@ -76,3 +77,7 @@ class TimeLimit(Interrupted):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.exit_code = 124
+
+
+class Paused(LabError):
+    """A run has trained as far as its job asks, short of its end; it is kept and can go on."""

@@ -35,6 +35,7 @@ def make_run(job: Job, tell: Callable[[dict[str, Any]], None], should_stop: Call
 
     Raises:
         Interrupted: `should_stop()` held at the end of an epoch, which is kept.
+        Paused: the job asks for no more epochs (`Job.until_epoch`).
         LabError: settings, data, weights or the machine do not allow it.
     """
     outcomes: list[Record | Exception] = []
@@ -145,12 +146,12 @@ def _train(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bo
         return [score(logits, labels, classes) for logits in separate]
 
     guard = ThreadGuard(execution.threads, asked=settings.runtime.threads != "auto" or execution.device.type != "cpu")
-    with RunWatcher(runs, cohort, here, settings.epochs, tell, should_stop, guard) as watcher:
+    with RunWatcher(runs, cohort, here, jobs[0].last_epoch, tell, should_stop, guard) as watcher:
         train(
             steps,
             [run.member for run in runs],
             start_epoch=done,
-            epochs=settings.epochs,
+            epochs=jobs[0].last_epoch,
             validate=None if validation is None else validate,
             watcher=watcher,
         )
@@ -161,7 +162,7 @@ def _train(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bo
     for run, network in zip(runs, cohort.networks, strict=True):
         outcome: Record | Exception
         try:
-            outcome = finish(run, network, identity, execution, watcher.environment, memory_format)
+            outcome = run.pause() or finish(run, network, identity, execution, watcher.environment, memory_format)
         except Exception as error:
             outcome = error
         run.close()

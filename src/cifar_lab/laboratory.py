@@ -76,7 +76,8 @@ def make_runs(
     workers: int | None = None,
     display: Display | None = None,
     images: Prepared | None = None,
-    on_plan: Callable[[], object] | None = None,
+    on_plan: Callable[[Sequence[PlannedRun]], object] | None = None,
+    until_epoch: int | None = None,
     policy: Policy = Policy(),  # noqa: B008
 ) -> Made:
     """Train every arm over its seeds, as far as the runs are not there already, and read their records.
@@ -90,7 +91,9 @@ def make_runs(
             a few cohorts.
         display: who is told how it goes; None is nobody.
         images: what the command has found of its images so far; more is added.
-        on_plan: called when all arms have been accepted and their images are there, before anything is trained.
+        on_plan: called with the plan when all arms have been accepted and their images are there, before anything is
+            trained.
+        until_epoch: pause each run after this epoch, short of its end; None trains all to their end.
         policy: how often runs are tried, how long they may take, when all stop.
 
     Raises:
@@ -110,13 +113,13 @@ def make_runs(
                         writer.take()
                     prepare_images(settings.data, display.preparing)
                 images.prepare(settings.data, display.preparing)
-            planned = plan_runs(arms, results, images, read_test=read_test, force=force)
+            planned = plan_runs(arms, results, images, read_test=read_test, force=force, until_epoch=until_epoch)
             if len(planned) < available_cores() and any(run.state != "done" for run in planned):
                 planned = share_threads(planned, free_cores_since(began))
             planned = _with_diverged(planned) if policy.retry == "all" else planned
             if on_plan is not None:
                 writer.take()
-                on_plan()
+                on_plan(planned)
             display.begin(planned)
             outcomes = _make(planned, force, workers, display, images, policy, writer)
         finally:
@@ -199,13 +202,19 @@ def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:
 
 
 def preview_runs(
-    arms: Sequence[Settings], results: Path, *, read_test: bool = True, force: bool = False
+    arms: Sequence[Settings],
+    results: Path,
+    *,
+    read_test: bool = True,
+    force: bool = False,
+    images: Prepared | None = None,
+    until_epoch: int | None = None,
 ) -> list[PlannedRun] | None:
     """The plan without making anything; None where data has not been prepared yet, so that ids are not known."""
-    images = Prepared()
+    images = images or Prepared()
     if any(images.known(settings.data) is None for settings in arms):
         return None
-    return plan_runs(arms, results, images, read_test=read_test, force=force)
+    return plan_runs(arms, results, images, read_test=read_test, force=force, until_epoch=until_epoch)
 
 
 def check_devices(arms: Sequence[Settings]) -> None:

@@ -20,7 +20,7 @@ from cifar_lab.progress import device_line, numbers, outcome_line, plan_line, tr
 from cifar_lab.safe_text import plain
 from cifar_lab.tally import Tally
 
-COLORS = {"done": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
+COLORS = {"done": "green", "paused": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
 
 MOST_BARS = 8
 """Runs that have a bar: a cohort on a GPU may have hundreds."""

@@ -147,6 +147,18 @@ def processor_name() -> str:
     return next(names, "") or platform.machine()
 
 
+def gpu_names(root: Path = Path("/proc")) -> list[str]:
+    """The names of NVIDIA's GPUs as their driver tells them, one each; torch has the same."""
+    lines = [_read(path / "information") for path in sorted(root.glob("driver/nvidia/gpus/*"))]
+    return [line.partition(":")[2].strip() for text in lines for line in text.splitlines() if line.startswith("Model:")]
+
+
+def available_memory(root: Path = Path("/proc")) -> int | None:
+    """Bytes that programs could still ask for (MemAvailable); None where the system does not tell."""
+    lines = (line.split() for line in _read(root / "meminfo").splitlines())
+    return next((int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"), None)
+
+
 def utc_now() -> str:
     """The time now as a label: UTC, ISO 8601, seconds. Durations come from `time.monotonic`."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -12,7 +12,7 @@ from cifar_lab import laboratory, sweep
 from cifar_lab import results as run_files
 from cifar_lab.config import Settings
 from cifar_lab.laboratory import Made
-from cifar_lab.progress import Display, PlainLines
+from cifar_lab.progress import Display, PlainLines, say
 from cifar_lab.records import EpochMetrics, Record
 from cifar_lab.sweep import Sweep, SweepOutcome
 
@@ -70,6 +70,7 @@ def make_sweep(
         workers=workers,
         display=display or PlainLines(),
         allow_failed=allow_failed,
+        say=say if display is None else lambda line: None,
     )
     outcome.confirmed.raise_failed()
     return outcome

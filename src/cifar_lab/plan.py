@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cifar_lab import data
 from cifar_lab.config import Settings
-from cifar_lab.errors import Problem, SettingsError
+from cifar_lab.errors import DataError, Problem, SettingsError
 from cifar_lab.failures import Failure, read_failure
 from cifar_lab.identity import recipe, run_id
 from cifar_lab.machine import available_cores
@@ -33,11 +33,18 @@ class Job:
     read_test: bool
     """Whether the test split is read after training; a search leaves it alone."""
     threads: int = 1
+    until_epoch: int | None = None
+    """Pause after this epoch, short of the run's end; None trains to the end. The schedule is the whole run's."""
 
     @property
     def name(self) -> str:
         """What a person calls the run."""
         return f"{self.settings.label} · seed {self.seed}"
+
+    @property
+    def last_epoch(self) -> int:
+        """Epochs that are asked for."""
+        return min(self.until_epoch or self.settings.epochs, self.settings.epochs)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,9 @@ class PlannedRun:
 
     job: Job
     state: Literal["done", "untested", "interrupted", "missing"]
+    """`done`: all that the job asks for is there."""
     record: Record | None
+    """None also where a job that asks for some epochs has them."""
     failure: Failure | None = None
     """Why an earlier command gave the run up; None where none did."""
 
@@ -58,11 +67,13 @@ def plan_runs(
     *,
     read_test: bool = True,
     force: bool = False,
+    until_epoch: int | None = None,
 ) -> list[PlannedRun]:
     """One planned run for each arm and seed, in order; a run that two arms share stands once.
 
     Args:
         images: what the command has found of its images; None looks at each source anew.
+        until_epoch: see `Job`.
 
     Raises:
         SettingsError: an arm does not fit its data; all of them in one message.
@@ -82,7 +93,7 @@ def plan_runs(
         for seed in settings.seeds:
             name = run_id(parts, info.fingerprint, seed)
             if name not in planned:
-                job = Job(settings, seed, name, parts, info.fingerprint, results, read_test)
+                job = Job(settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch)
                 planned[name] = PlannedRun(job, "missing", None) if force else _look(job)
     if problems:
         raise SettingsError(problems)
@@ -157,8 +168,20 @@ def _look(job: Job) -> PlannedRun:
         record = folder.read_record()
     except DamagedRecordError:
         return PlannedRun(job, "missing", None, read_failure(folder))
+    if record is None and _is_far_enough(job, folder):
+        return PlannedRun(job, "done", None)
     if record is None:
         return PlannedRun(job, "interrupted" if folder.has_checkpoint() else "missing", None, read_failure(folder))
     if job.read_test and record.test_reason == "search":
         return PlannedRun(job, "untested", record, read_failure(folder))
     return PlannedRun(job, "done", record)
+
+
+def _is_far_enough(job: Job, folder: RunFolder) -> bool:
+    """Whether a run without a record has the epochs that are asked for, if that is not all of them."""
+    if job.last_epoch == job.settings.epochs or not folder.has_checkpoint():
+        return False
+    try:
+        return len(folder.read_metrics()) >= job.last_epoch
+    except DataError:  # the worker writes it anew, from the checkpoint
+        return False

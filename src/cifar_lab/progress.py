@@ -64,7 +64,7 @@ def plan_line(planned: Sequence[PlannedRun]) -> str:
 
 def outcome_line(event: dict[str, Any], *, score: bool) -> str:
     """How a run ended, in words; with `score` also how well it did."""
-    words = {"done": "done", "diverged": "diverged", "failed": "failed", "interrupted": "stopped"}[event["status"]]
+    words = {"interrupted": "stopped"}.get(event["status"], event["status"])
     for split, key in (("test", "test_accuracy"), ("validation", "val_accuracy")):
         if score and (accuracy := event.get(key)) is not None:
             return f"{words}, {split} {accuracy:.4f}"

@@ -8,7 +8,7 @@
         weights.safetensors   the trained weights
         checkpoint.bin        while the run is under way: the last good epoch, and the one before
         failure.json          why the run was given up, until it is begun again
-    results/sweeps/<name>/    plan.json, winners.json
+    results/sweeps/<name>/    plan.json, history.json (halving, tpe), winners.json
 
 Status is derived: a valid record is done; a held lock is running; a folder with neither is interrupted.
 """
@@ -194,12 +194,13 @@ class RunFolder:
 
 
 class SweepFolder:
-    """The folder of one sweep: the expanded plan and the winners, both made anew from the runs."""
+    """The folder of one sweep: the plan, how its points did and the winners, all made anew from the runs."""
 
     def __init__(self, results: Path, name: str) -> None:
         """`name` is the stem of the sweep file, which may hold anything that a file name may."""
         self.path = results / "sweeps" / _folder_name(name)
         self.plan = self.path / "plan.json"
+        self.history = self.path / "history.json"
         self.winners = self.path / "winners.json"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cifar_lab import checkpoint
-from cifar_lab.errors import Interrupted
+from cifar_lab.errors import Interrupted, Paused
 from cifar_lab.machine import utc_now
 from cifar_lab.plan import Job
 from cifar_lab.records import Environment, EpochMetrics
@@ -52,6 +52,13 @@ class RunUnderWay:
         """Go back to the last checkpoint, or to nothing."""
         self.saved, damage = checkpoint.load_newest(self.folder.checkpoint)
         self.member, self.notes = Member(), self.notes + damage
+
+    def pause(self) -> Paused | None:
+        """What ends a run that has come as far as its job asks, short of its end; None for one that is at its end."""
+        if self.job.last_epoch == self.job.settings.epochs or self.member.diverged is not None:
+            return None
+        self.folder.write_metrics(self.member.history)
+        return Paused(f"after epoch {self.epochs_done()}")
 
     def close(self) -> None:
         """It has ended: the folder is free."""

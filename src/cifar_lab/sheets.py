@@ -40,11 +40,42 @@ class LabSheet(Section):
     """Short names (q1, q2, …) and their questions, in the order of the report."""
 
 
+class Range(Section):
+    """Numbers between two bounds, both included; whole ones for a setting that takes no others."""
+
+    min: int | float
+    """The smallest."""
+    max: int | float
+    """The largest."""
+    log: bool = False
+    """Draw evenly on a logarithmic scale: as many points between 0.001 and 0.01 as between 0.01 and 0.1."""
+
+
+class Halving(Section):
+    """Synchronous successive halving (arXiv:1502.07943): all points train a little, the best of them on and on."""
+
+    eta: int = Field(3, ge=2, le=100)
+    """Each rung keeps one point in `eta`, never fewer than search.top, and trains it `eta` times as long."""
+    rungs: int = Field(3, ge=2, le=20)
+    """Times at which points are compared, the end of the whole training among them."""
+
+
 class Search(Section):
     """How the points of a sweep are tried and how its winners are confirmed."""
 
-    method: Literal["grid"] = "grid"
-    """`grid`: every point."""
+    method: Literal["grid", "random", "tpe"] = "grid"
+    """`grid`: every point. `random`: `trials` points drawn from the space. `tpe`: `trials` points, each batch proposed
+    from what the batches before it came to (arXiv:2304.11127), by Optuna."""
+    trials: int | None = Field(None, ge=1, le=100_000)
+    """Points that `random` draws or `tpe` proposes; those that mean the same are one and cost nothing again."""
+    seed: Seed = 0
+    """Seed of what `random` draws and `tpe` proposes."""
+    batch: int = Field(8, ge=1, le=1_000)
+    """Points that `tpe` proposes at a time. They train side by side, so it should not be below the number of workers;
+    the smaller it is the more each proposal knows."""
+    halving: Halving | None = None
+    """Prune points before their last epoch, where the goal is the winner and not the table; null trains all of them to
+    their end. Not for `tpe`."""
     top: int = Field(5, ge=1, le=100)
     """Winners by mean validation accuracy that are trained again and tested."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (0,)
@@ -63,8 +94,8 @@ class SweepSheet(Section):
     label: str = Field("", max_length=200)
     """Name of the sweep; empty is the file's name."""
     search: Search = Search()
-    space: dict[str, Axis] = Field(default_factory=dict)
-    """Dotted keys and their values; the points are the product."""
+    space: dict[str, Axis | Range] = Field(default_factory=dict)
+    """Dotted keys and their values; the points are the product. `random` and `tpe` take ranges too."""
     paired: Annotated[tuple[dict[str, Axis], ...], Field(strict=False)] = ()
     """Groups of keys that change together: equal-long lists; each group is one axis of the product."""
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()

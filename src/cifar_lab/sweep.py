@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from cifar_lab.config import MAX_SEED, Settings
 from cifar_lab.config_io import load_settings, load_sheet, sheet_file
 from cifar_lab.config_io.layers import override_layer
-from cifar_lab.config_io.tree import walk
-from cifar_lab.data import Prepared
-from cifar_lab.durable import make_folder, write_text
+from cifar_lab.config_io.tree import walk as walk_tree
+from cifar_lab.durable import write_text
 from cifar_lab.engines.policy import Policy
 from cifar_lab.errors import Problem, SettingsError
+from cifar_lab.estimate import Estimate
+from cifar_lab.forecast import forecast
 from cifar_lab.laboratory import Made, make_runs
-from cifar_lab.plan import run_ids_of
+from cifar_lab.plan import PlannedRun
 from cifar_lab.progress import Display, count
 from cifar_lab.results import SweepFolder
+from cifar_lab.search import Room, Searched, Step, look, make_step, preview, walk
+from cifar_lab.search_files import SearchFiles, document_text
+from cifar_lab.search_words import estimate_lines, judged_line, step_line
 from cifar_lab.sheets import Search, SweepSheet
 from cifar_lab.sweep_plan import (
     Expansion,
+    Method,
     Ranked,
     SearchRuns,
     axis_keys,
@@ -33,8 +36,11 @@ from cifar_lab.sweep_plan import (
     pick_winners,
     same_numbers,
     search_settings,
+    start_method,
     winners_document,
 )
+
+Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,23 @@ class Sweep:
 
     name: str
     base: Settings
-    search: Search
+    sheet: SweepSheet
+    """What the file says; its search has the seeds that were asked for."""
     expansion: Expansion
+    where: str
+    """The file, for messages."""
+
+    @property
+    def search(self) -> Search:
+        """How the points are tried."""
+        return self.sheet.search
+
+    def method(self) -> Method:
+        """Who proposes the points, at the beginning."""
+        return start_method(self.sheet, self.base, self.expansion, self.where)
 
     def search_arms(self) -> list[Settings]:
-        """What the search trains, in the order of the points."""
+        """What the search trains of the points that are known before its start, in their order."""
         return [search_settings(point.settings, self.search) for point in self.expansion.points]
 
     def confirm_arms(self, winners: Sequence[Ranked]) -> list[Settings]:
@@ -60,14 +78,32 @@ class Sweep:
 class SweepOutcome:
     """What a sweep found."""
 
-    searched: Made
+    found: Searched
     winners: Sequence[Ranked]
     confirmed: Made
 
     @property
+    def searched(self) -> Made:
+        """The runs of the search."""
+        return self.found.made
+
+    @property
     def runs(self) -> SearchRuns:
-        """How the runs of the search ended."""
-        return _count_runs(self.searched)
+        """How they ended."""
+        return self.found.runs
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What of a search is there, and what comes next; nothing was made."""
+
+    found: Searched
+    step: Step | None
+    """The first that is not there; None where the search is over."""
+    planned: Sequence[PlannedRun] | None
+    """What of that step is there; None where its images have not been prepared."""
+    estimate: Estimate | None
+    """None where the search is over."""
 
 
 def load_sweep(
@@ -82,9 +118,9 @@ def load_sweep(
     sheet = load_sheet(path, SweepSheet)
     base = load_settings(sheet_file(path, sheet.base), overrides)
     _refuse_idle_overrides(sheet, overrides)
-    expansion = expand(sheet, base, str(path), allow_large=allow_large)
-    search = sheet.search if seeds is None else _with_seeds(sheet.search, seeds)
-    return Sweep(path.stem, base, search, expansion)
+    if seeds is not None:
+        sheet = sheet.model_copy(update={"search": _with_seeds(sheet.search, seeds)})
+    return Sweep(path.stem, base, sheet, expand(sheet, base, str(path), allow_large=allow_large), str(path))
 
 
 def make_sweep(
@@ -96,6 +132,7 @@ def make_sweep(
     display: Display | None = None,
     allow_failed: bool = False,
     policy: Policy = Policy(),  # noqa: B008
+    say: Say = lambda line: None,
 ) -> SweepOutcome:
     """Make every run of the search, pick the winners by validation accuracy, then train and test them afresh.
 
@@ -104,55 +141,96 @@ def make_sweep(
     Args:
         results, force, workers, display, policy: as in `make_runs`.
         allow_failed: pick winners also where some runs of the search failed, among the points that have results.
+        say: who is told, in lines, what the search will take and how it goes.
 
     Raises:
-        LabError: as `make_runs` does, or when runs of the search failed; nothing has been tested then.
+        LabError: as `make_runs` does, where the disk cannot hold the runs, or when runs of the search failed; nothing
+            has been tested then.
     """
-    images, folder = Prepared(), SweepFolder(results, sweep.name)
-
-    def write_plan() -> None:
-        make_folder(folder.path)
-        write_text(folder.plan, _plan_text(sweep, _run_ids(sweep, images)))
-
-    searched = make_runs(
-        sweep.search_arms(),
-        results,
-        read_test=False,
-        force=force,
-        workers=workers,
-        display=display,
-        images=images,
-        on_plan=write_plan,
-        policy=policy,
-    )
-    _refuse_half_a_search(searched, allow_failed)
-    run_ids = _run_ids(sweep, images)
-    accuracies = _val_accuracies(searched, run_ids)
-    winners = pick_winners(sweep.expansion.points, accuracies, sweep.search.top)
+    room = Room(results, workers=workers, display=display, force=force, policy=policy)
+    folder = SweepFolder(results, sweep.name)
+    found = _search(sweep, room, SearchFiles(folder, sweep.name, sweep.search, room.images), allow_failed, say)
+    winners = pick_winners(found.points, found.accuracies, sweep.search.top)
     confirmed = make_runs(
         sweep.confirm_arms(winners),
         results,
         force=force,
         workers=workers,
         display=display,
-        images=images,
+        images=room.images,
         policy=policy,
     )
-    base = next((point.name for point in sweep.expansion.points if same_numbers(point.settings, sweep.base)), None)
-    finite = [value for value in accuracies.get(base or "", ()) if value is not None]
+    base = next((point.name for point in found.points if same_numbers(point.settings, sweep.base)), None)
+    finite = [value for value in found.accuracies.get(base or "", ()) if value is not None]
     document = winners_document(
         sweep.name,
         sweep.base,
         sweep.search,
         winners,
-        points=len(sweep.expansion.points),
-        runs=_count_runs(searched),
+        points=len(found.points),
+        pruned=len(found.pruned),
+        runs=found.runs,
         base_val_accuracy=fmean(finite) if finite else None,
-        fingerprint=images.prepare(sweep.base.data).fingerprint,
+        fingerprint=room.images.prepare(sweep.base.data).fingerprint,
         plan_sha256=hashlib.sha256(folder.plan.read_bytes()).hexdigest(),
     )
-    write_text(folder.winners, _json(document))
-    return SweepOutcome(searched, winners, confirmed)
+    write_text(folder.winners, document_text(document))
+    return SweepOutcome(found, winners, confirmed)
+
+
+def look_at_sweep(sweep: Sweep, results: Path, *, force: bool = False, workers: int | None = None) -> Outlook:
+    """What of a sweep's search is there, read from its runs, and what the rest will take."""
+    room = Room(results, workers=workers, force=force)
+    waiting: list[Step] = []
+
+    def read(found: Searched, step: Step) -> Made | None:
+        made = None if force else look(room, step)
+        if made is None:
+            waiting.append(step)
+        return made
+
+    found = walk(sweep.method(), sweep.search, room, read)
+    if not waiting:
+        return Outlook(found, None, None, None)
+    planned = preview(room, waiting[0])
+    return Outlook(found, waiting[0], planned, forecast(sweep.base, sweep.search, waiting[0], planned, room))
+
+
+def _search(sweep: Sweep, room: Room, files: SearchFiles, allow_failed: bool, say: Say) -> Searched:
+    """Make the runs of the search, telling what they will take before the first of them."""
+    is_fixed = sweep.search.method != "tpe" and sweep.search.halving is None
+    told: list[Estimate] = []
+
+    def make(found: Searched, step: Step) -> Made:
+        # A search that goes on passes what is there without a word.
+        made = None if is_fixed or room.force else look(room, step)
+        if made is None:
+            made = make_step(room, step, lambda planned: before(found, step, planned))
+            _refuse_half_a_search(Searched(parts=[*found.parts, made]).made, allow_failed)
+        return made
+
+    def before(found: Searched, step: Step, planned: Sequence[PlannedRun]) -> None:
+        if not told:
+            if sweep.expansion.duplicates:
+                say(f"merged: {count(sweep.expansion.duplicates, 'point')} that mean the same as an earlier one")
+            told.append(forecast(sweep.base, sweep.search, step, planned, room))
+            if told[0].runs:
+                for line in estimate_lines(found, step, planned, told[0], sweep.search):
+                    say(line)
+            told[0].check_disk(room.results)
+        if not is_fixed:
+            say(step_line(found, step, sweep.search))
+        files.write_plan(found.points)
+
+    def after(found: Searched, step: Step) -> None:
+        if not is_fixed:
+            files.write_history(found)
+        if step.until_epoch is not None:
+            say(judged_line(found, step))
+
+    found = walk(sweep.method(), sweep.search, room, make, after)
+    files.write_plan(found.points)
+    return found
 
 
 def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
@@ -163,7 +241,7 @@ def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
     """
     axes = {key: place for place, key in axis_keys(sheet)}
     problems = []
-    for key, node in walk(override_layer(overrides).root):
+    for key, node in walk_tree(override_layer(overrides).root):
         if key == "seeds":
             problems.append(Problem(str(node.at), key, "a sweep has two kinds; give --seeds, or edit search"))
         elif key in axes:
@@ -203,39 +281,3 @@ def _refuse_half_a_search(searched: Made, allow_failed: bool) -> None:
             f"{len(failed)} of {count(len(searched.planned), 'run')} of the search failed, so no winner is picked; "
             f"give the same command again to try them again{go_on}; the first: {first.job.name}: {first.reason}"
         )
-
-
-def _count_runs(searched: Made) -> SearchRuns:
-    return SearchRuns(
-        searched=len(searched.planned),
-        failed=len(searched.planned) - len(searched.records),
-        diverged=sum(record.status == "diverged" for record in searched.records),
-    )
-
-
-def _run_ids(sweep: Sweep, images: Prepared) -> dict[str, list[str]]:
-    """Name of each point → ids of its runs in the search."""
-    arms = zip(sweep.expansion.points, sweep.search_arms(), strict=True)
-    return {point.name: run_ids_of(arm, images) for point, arm in arms}
-
-
-def _plan_text(sweep: Sweep, run_ids: Mapping[str, Sequence[str]]) -> str:
-    """The content of plan.json: what was searched, and the runs of each point."""
-    points = [
-        {"name": point.name, "values": dict(point.values), "runs": run_ids[point.name]}
-        for point in sweep.expansion.points
-    ]
-    return _json({"sweep": sweep.name, "search": sweep.search.model_dump(mode="json"), "points": points})
-
-
-def _val_accuracies(searched: Made, run_ids: Mapping[str, Sequence[str]]) -> dict[str, list[float | None]]:
-    """Name of each point → validation accuracy of each of its runs; None where it diverged."""
-    records = {record.run_id: record for record in searched.records}
-    return {
-        name: [record.val.accuracy if record.val else None for i in ids if (record := records.get(i)) is not None]
-        for name, ids in run_ids.items()
-    }
-
-
-def _json(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

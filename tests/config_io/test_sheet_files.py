@@ -9,7 +9,7 @@ import pytest
 
 from cifar_lab.config_io import load_sheet, sheet_file
 from cifar_lab.errors import SettingsError
-from cifar_lab.sheets import LabSheet, Search, SweepSheet
+from cifar_lab.sheets import Halving, LabSheet, Range, Search, SweepSheet
 
 Write = Callable[[str, str], Path]
 
@@ -77,6 +77,25 @@ def test_a_sweep_file(write: Write, tmp_path: Path) -> None:
     )
 
 
+def test_ranges_of_a_sweep_file(write: Write) -> None:
+    text = "base: baseline.yaml\nsearch: {method: tpe, trials: 9, seed: 3, halving: null}\nspace:\n"
+    text += (
+        "  optimizer.lr: {min: 1e-4, max: 0.1, log: true}\n  data.batch_size: {min: 8, max: 64}\n  data.flip: [true]\n"
+    )
+    sheet = load_sheet(write("x.yaml", text), SweepSheet)
+    assert sheet.search == Search(method="tpe", trials=9, seed=3)
+    assert sheet.space == {
+        "optimizer.lr": Range(min=1e-4, max=0.1, log=True),
+        "data.batch_size": Range(min=8, max=64),
+        "data.flip": (True,),
+    }
+
+
+def test_halving_of_a_sweep_file(write: Write) -> None:
+    text = "base: baseline.yaml\nsearch: {halving: {eta: 4}}\nspace: {data.flip: [true, false]}\n"
+    assert load_sheet(write("x.yaml", text), SweepSheet).search.halving == Halving(eta=4, rungs=3)
+
+
 BAD_SWEEPS: list[tuple[str, list[str]]] = [
     ("base: baseline.yaml\n", ["x.yaml:1: nothing to sweep; state space, paired or arms"]),
     ("base: baseline.yaml\nspace: {}\n", ["x.yaml:1: nothing to sweep; state space, paired or arms"]),
@@ -100,7 +119,8 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
     (
         "base: baseline.yaml\nspace: {epochs: 1, data.flip: []}\n",
         [
-            "x.yaml:2: space.epochs: 1 is a whole number; expected a list of values",
+            "x.yaml:2: space.epochs: 1 is a whole number; expected a list of values, or a range such as "
+            "{min: 16, max: 128}",
             "x.yaml:2: space.data.flip: the list is empty; expected a list of values",
         ],
     ),
@@ -157,7 +177,7 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
     (
         "base: baseline.yaml\nspace: {epochs: [1]}\nsearch: {method: gird, tpo: 3, top: 0, seeds: [101]}\n",
         [
-            "x.yaml:3: search.method: 'gird' is none of grid — did you mean grid?",
+            "x.yaml:3: search.method: 'gird' is none of grid, random, tpe — did you mean grid?",
             "x.yaml:3: search.tpo: no such setting — did you mean top?",
             "x.yaml:3: search.top: 0 is out of range; expected a whole number from 1 to 100",
             "x.yaml:3: search.confirm_seeds: seed 101 is a seed of the search; winners are confirmed with fresh seeds",
@@ -172,6 +192,55 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         [
             "x.yaml:4: space.epochs: stated twice, first on line 3; keep one of them",
             "x.yaml:5: space.data.flip[0]: aliases (*a) are not used here; write the value out, or put it in quotes",
+        ],
+    ),
+    (
+        "base: baseline.yaml\nsearch: {method: random, trials: 5}\nspace:\n"
+        "  optimizer.lr: {min: 0, max: 0.1, log: true}\n  data.batch_size: {min: 8.5, max: 64}\n"
+        "  epochs: {min: 4, max: 4}\n  data.flip: {min: 0, max: 1}\n  optimizer.momentum: {min: 0.9, mx: 1}\n"
+        "  data.noise_std: {min: a, max: 0.5}\n",
+        [
+            "x.yaml:4: space.optimizer.lr.min: 0 is out of range; expected a number above 0",
+            "x.yaml:5: space.data.batch_size.min: 8.5 is a decimal number; expected a whole number from 1 to 65,536",
+            "x.yaml:6: space.epochs.max: 4 is not above min, which is 4",
+            "x.yaml:7: space.data.flip: found a range, but data.flip takes no range of numbers; "
+            "expected a list of values",
+            "x.yaml:8: space.optimizer.momentum.max: missing; expected a list of values, or a range such as "
+            "{min: 0.001, max: 0.1, log: true}",
+            "x.yaml:8: space.optimizer.momentum.mx: no part of a range — did you mean max?",
+            "x.yaml:9: space.data.noise_std.min: 'a' is text; expected a whole number or a number",
+        ],
+    ),
+    (
+        "base: baseline.yaml\nsearch: {method: random, trials: 5}\nspace:\n"
+        "  scheduler.min_lr: {min: 0, max: 0.1, log: true}\n  data.flip: [true]\nexclude: [{scheduler.min_lr: 0.1}]\n",
+        [
+            "x.yaml:4: space.scheduler.min_lr.min: 0 is not above 0, which a logarithmic scale (log: true) cannot "
+            "reach",
+            "x.yaml:6: exclude[0].scheduler.min_lr: is a range here, of which no single value is drawn; "
+            "make the range narrower",
+        ],
+    ),
+    (
+        "base: baseline.yaml\nsearch: {trials: 5, batch: 2, halving: {eta: 1, rung: 3}}\n"
+        "space: {optimizer.lr: {min: 0.1, max: 1}, epochs: [1, 2]}\n",
+        [
+            "x.yaml:2: search.trials: grid has no trials: a grid tries every point; remove it, or state method: random",
+            "x.yaml:2: search.batch: grid has no batch: it is for tpe; remove it",
+            "x.yaml:2: search.halving: points are compared after the same epochs; take epochs out of the space",
+            "x.yaml:2: search.halving.eta: 1 is out of range; expected a whole number from 2 to 100",
+            "x.yaml:2: search.halving.rung: no such setting — did you mean rungs?",
+            "x.yaml:3: space.optimizer.lr: a range needs search.method random or tpe; a grid takes a list of values",
+        ],
+    ),
+    (
+        "base: baseline.yaml\nsearch: {method: tpe, halving: {}}\narms: {a: {epochs: 3}}\n",
+        [
+            "x.yaml:2: search.method: tpe draws from space or paired; state one of them",
+            "x.yaml:2: search.trials: missing; tpe needs a number of points (50, say)",
+            "x.yaml:2: search.halving: tpe has no halving: tpe learns from whole trainings; remove it, or state "
+            "method: random",
+            "x.yaml:3: arms.a.epochs: points are compared after the same epochs (search.halving); remove it",
         ],
     ),
     ("optimizer: {lr: 1}\n", ["x.yaml: this is a settings file, not a sweep file; train it with cifar-lab run x.yaml"]),

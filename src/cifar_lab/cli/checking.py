@@ -51,7 +51,9 @@ def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] =
     from cifar_lab.sweep import load_sweep
 
     sweep = load_sweep(path, overrides, parse_seeds(seeds) if seeds else None, allow_large=True)
-    return f"# {path}: a sweep of {len(sweep.expansion.points):,} points, all good"
+    expansion = sweep.expansion
+    proposed = f"{expansion.proposals:,} proposals of {sweep.search.method} and " if expansion.proposals else ""
+    return f"# {path}: a sweep of {proposed}{len(expansion.points):,} points, all good"
 
 
 def _kind(path: Path) -> str:

@@ -15,6 +15,7 @@ from cifar_lab.failures import read_failure
 from cifar_lab.progress import count
 from cifar_lab.records import EpochMetrics, Record, SplitScore
 from cifar_lab.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
+from cifar_lab.search_files import pruned_runs
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -24,7 +25,7 @@ def print_list(results: Path) -> None:
     found = find_records(results)
     records, unusable = found.records, {each.folder.path.name: each for each in found.unusable}
     others = sorted(set(run_ids(results)) - {record.run_id for record in records})
-    out = console()
+    out, pruned = console(), pruned_runs(results) if others else {}
     if not records and not others:
         out.print(f"no runs in {safe(str(results))} yet; try: cifar-lab quickstart")
         return
@@ -41,16 +42,18 @@ def print_list(results: Path) -> None:
         )  # fmt: skip
     for run_id in others:
         folder, fault = RunFolder(results, run_id), unusable.get(run_id)
-        state = _unfinished_words(folder) if fault is None else _fault_words(fault)
+        state = _unfinished_words(folder, pruned.get(run_id)) if fault is None else _fault_words(fault)
         label, seed = _named(folder)
         table.add_row(safe(run_id), label, seed, safe(state), "", "", _epochs(folder), "", "", "")
     out.print(table)
 
 
-def _unfinished_words(folder: RunFolder) -> str:
-    """How far a run without a record is; one that was given up says why in a word."""
+def _unfinished_words(folder: RunFolder, pruned_after: int | None) -> str:
+    """How far a run without a record is: given up, with the reason in a word; left behind by a search; or under way."""
     state, failure = folder.unfinished_state(), read_failure(folder)
-    return f"failed ({failure.kind})" if state == "interrupted" and failure is not None else state
+    if state == "interrupted" and failure is not None:
+        return f"failed ({failure.kind})"
+    return f"pruned after epoch {pruned_after}" if state == "interrupted" and pruned_after else state
 
 
 def _fault_words(unusable: Unusable) -> str:
@@ -95,7 +98,9 @@ def print_run(results: Path, wanted: str) -> None:
     record = folder.read_record()
     if record is None:
         label, seed = _named(folder)
-        out.print(f"{label} · seed {seed} · {_unfinished_words(folder)} · {safe(str(folder.path))}")
+        out.print(
+            f"{label} · seed {seed} · {_unfinished_words(folder, pruned_runs(results).get(found[0]))} · {safe(str(folder.path))}"
+        )
         if (failure := read_failure(folder)) is not None:
             out.print(f"why: {safe(failure.reason)} ({failure.when})")
         out.print()

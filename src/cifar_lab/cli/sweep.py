@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from cifar_lab.cli.options import (
     display_here,
     parse_seeds,
 )
+
+if TYPE_CHECKING:
+    from cifar_lab.sweep import Sweep
 
 
 def sweep(
@@ -41,6 +44,10 @@ def sweep(
         bool, typer.Option("--allow-failed", help="Pick winners also where runs of the search failed.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Accept more than 10,000 points.")] = False,
+    export_optuna: Annotated[
+        Path | None,
+        typer.Option("--export-optuna", metavar="FILE", help="Write what is there for Optuna's dashboard; do no more."),
+    ] = None,
 ) -> None:
     """Search many arms by validation accuracy, then train the winners with fresh seeds and test only them.
 
@@ -50,12 +57,15 @@ def sweep(
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
     from cifar_lab.one_writer import one_writer
     from cifar_lab.progress import say
-    from cifar_lab.sweep import load_sweep, make_sweep
+    from cifar_lab.sweep import load_sweep, look_at_sweep, make_sweep
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
+    if export_optuna is not None:
+        _export(loaded, results, export_optuna)
+        return
     if dry_run:
-        print_sweep_plan(loaded, results, force)
+        print_sweep_plan(loaded, look_at_sweep(loaded, results, force=force, workers=workers))
         return
     with one_writer(results):
         outcome = make_sweep(
@@ -66,6 +76,7 @@ def sweep(
             display=display_here(),
             allow_failed=allow_failed,
             policy=policy,
+            say=say,
         )
         print_outcome(loaded, outcome)
         if outcome.confirmed.records:
@@ -75,3 +86,11 @@ def sweep(
     made = (outcome.searched, outcome.confirmed)
     diverged = any(record.status == "diverged" for part in made for record in part.records)
     raise typer.Exit(max(part.exit_code for part in made) or int(strict and diverged))
+
+
+def _export(loaded: Sweep, results: Path, path: Path) -> None:
+    from cifar_lab.optuna_export import export_optuna
+    from cifar_lab.progress import count, say
+
+    trials = export_optuna(loaded, results, path)
+    say(f"wrote {path}: {count(trials, 'trial')}; to look at it: optuna-dashboard sqlite:///{path}")

@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from statistics import fmean
 
 from rich.table import Table
 
-from cifar_lab.cli.tables import console, print_arms, safe
-from cifar_lab.laboratory import preview_runs
-from cifar_lab.progress import count, plan_line
-from cifar_lab.sweep import Sweep, SweepOutcome
+from cifar_lab.cli.tables import STATE_WORDS, console, print_arms, safe
+from cifar_lab.progress import count
+from cifar_lab.search import Searched
+from cifar_lab.search_words import estimate_lines
+from cifar_lab.sweep import Outlook, Sweep, SweepOutcome
+from cifar_lab.sweep_plan import Point
 
 
-def print_sweep_plan(sweep: Sweep, results: Path, force: bool) -> None:
-    """How many runs the search takes, how many are there, and what follows it."""
-    out, expansion, search = console(), sweep.expansion, sweep.search
-    parts = [count(len(expansion.points), "point")]
+def print_sweep_plan(sweep: Sweep, outlook: Outlook) -> None:
+    """What a sweep comes to: its points and what of them is there, what follows, what the rest will take."""
+    out, expansion, found, step = console(), sweep.expansion, outlook.found, outlook.step
+    proposed = f"{count(expansion.proposals, 'proposal')} by {sweep.search.method}" if expansion.proposals else ""
+    parts = [proposed] if proposed else []
+    parts += [count(len(expansion.points), "point")] if expansion.points else []
     parts += [f"{count(expansion.duplicates, 'duplicate')} merged"] if expansion.duplicates else []
     parts += [f"{expansion.excluded} excluded"] if expansion.excluded else []
     out.print(f"{safe(sweep.name)}: {', '.join(parts)}")
-    arms = sweep.search_arms()
-    planned = preview_runs(arms, results, read_test=False, force=force)
-    if planned is None:
-        runs = sum(len(arm.seeds) for arm in arms)
-        out.print(f"search: {count(runs, 'run')} to train; the data has not been prepared yet, so none can be there")
-    else:
-        out.print(f"search, by validation accuracy on {arms[0].data.val_size:,} images: {plan_line(planned)}")
-    confirming = len(search.confirm_seeds)
-    out.print(
-        f"then: the base and the best {search.top} again with {count(confirming, 'fresh seed')}, tested: "
-        f"at most {count(confirming * (search.top + 1), 'run')}"
-    )
+    states = _states(outlook)
+    table = Table("point", "state", box=None, pad_edge=False)
+    for point in found.points:
+        table.add_row(safe(point.name), states.get(point.settings.label) or _through(found, point))
+    out.print(table)
+    if step is None or outlook.estimate is None:
+        out.print("the search is over; without --dry-run its winners are trained with fresh seeds and tested")
+        return
+    if outlook.planned is None:
+        out.print("the data has not been prepared yet, so no run can be there")
+    for line in estimate_lines(found, step, outlook.planned, outlook.estimate, sweep.search):
+        out.print(line, soft_wrap=True)
+
+
+def _states(outlook: Outlook) -> dict[str, str]:
+    """Label of each point of the step that comes next → what of it is there, of several seeds the least."""
+    if outlook.step is None:
+        return {}
+    states = {arm.label: "to train" for arm in outlook.step.arms}
+    for run in sorted(outlook.planned or (), key=lambda run: list(STATE_WORDS).index(run.state)):
+        states[run.job.settings.label] = STATE_WORDS[run.state]
+    return states
+
+
+def _through(found: Searched, point: Point) -> str:
+    if point.name in found.pruned:
+        return f"pruned after epoch {found.pruned[point.name]}"
+    accuracies = found.tried[point.name].val_accuracies
+    diverged = accuracies.count(None)
+    if diverged == len(accuracies):
+        return "diverged"
+    told = f", {diverged} of {len(accuracies)} diverged" if diverged else ""
+    return f"there already ({fmean(value for value in accuracies if value is not None):.4f}{told})"
 
 
 def print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
@@ -48,7 +73,9 @@ def print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     else:
         out.print("no point ended with finite numbers, so there is no winner")
     runs = outcome.runs
-    out.print(f"search: {count(runs.searched, 'run')}, {runs.failed} failed, {runs.diverged} diverged")
+    pruned = len(outcome.found.pruned)
+    told = f"; {count(pruned, 'point')} of {len(outcome.found.points)} pruned before the last epoch" if pruned else ""
+    out.print(f"search: {count(runs.searched, 'run')}, {runs.failed} failed, {runs.diverged} diverged{told}")
     failed = [each for each in outcome.searched.outcomes if each.status == "failed"]
     if failed:
         out.print(f"the first that failed: {safe(failed[0].job.name)}: {safe(failed[0].reason or '')}")

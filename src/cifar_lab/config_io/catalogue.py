@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from cifar_lab.config import SECTION_CHOICES, CustomModel, Section, Settings
 from cifar_lab.config_io.suggest import nearest
@@ -83,3 +84,28 @@ def dotted_keys_of(name: str) -> tuple[str, ...]:
         if last:
             by_name.setdefault(last, []).append(f"{section}.{last}")
     return tuple(by_name.get(name if name in by_name else nearest(name, by_name), []))
+
+
+def number_types(key: str) -> frozenset[type]:
+    """Of int and float, those that the setting takes; both for a key that is not ours, none for words and lists."""
+    if any(key.startswith(f"{free}.") for free in FREE_KEYS):
+        return frozenset((int, float))
+    section, _, name = key.partition(".")
+    classes = sections().get(section, ()) if name else (Settings,)
+    fields = (cls.model_fields[name or section] for cls in classes if (name or section) in cls.model_fields)
+    return frozenset(found for field in fields for found in _parts(field.annotation) if found in (int, float))
+
+
+def takes_decimals(key: str, bounds: tuple[float, float]) -> bool:
+    """Whether a range of a setting holds decimal numbers; for a key that is not ours its bounds say so."""
+    types = number_types(key)
+    return float in types and (int not in types or any(isinstance(bound, float) for bound in bounds))
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, of a single one itself."""
+    if get_origin(annotation) is Annotated:
+        return _parts(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(part for argument in get_args(annotation) for part in _parts(argument))
+    return (annotation,)

@@ -105,8 +105,9 @@ def _fields(check: Check, cls: type[Section], node: Node, prefix: str) -> dict[s
 
 def _value(check: Check, cls: type[Section], name: str, key: str, node: Node) -> Any:
     info = cls.model_fields[name]
-    if _is_section(info.annotation):
-        return _fields(check, info.annotation, node, key)  # type: ignore[arg-type]
+    section = _optional(info.annotation)
+    if _is_section(section) and (section is info.annotation or node.value is not None):
+        return _fields(check, section, node, key)
     inner = get_args(info.annotation)[-1] if get_origin(info.annotation) is dict else None
     if not _is_section(inner) or not isinstance(node.value, dict) or not node.value:
         return plain(node) if value_fits(check, cls, name, key, node) else None
@@ -119,6 +120,12 @@ def _value(check: Check, cls: type[Section], name: str, key: str, node: Node) ->
         if not child.broken:
             values[short] = _fields(check, inner, child, here)  # type: ignore[arg-type]
     return values
+
+
+def _optional(annotation: Any) -> Any:
+    """The type that may also be null; any other type itself."""
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    return parts[0] if len(parts) == 1 and type(None) in get_args(annotation) else annotation
 
 
 def _is_section(annotation: Any) -> bool:

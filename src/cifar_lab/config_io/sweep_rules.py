@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from cifar_lab.config import Settings
 from cifar_lab.config_io import catalogue
 from cifar_lab.config_io.expected import found, show
 from cifar_lab.config_io.layers import absolute_value
+from cifar_lab.config_io.range_rules import is_range, not_an_axis, range_fits, range_rules
+from cifar_lab.config_io.search_rules import method_of, search_rules
 from cifar_lab.config_io.suggest import did_you_mean, nearest
 from cifar_lab.config_io.tree import Node, Spot, dotted, from_python, plain
 from cifar_lab.config_io.values import Check, value_fits
@@ -32,7 +34,7 @@ def sweep_points(root: Node, check: Check, folder: Path) -> Node:
         return root
     tree = dict(root.value)
     if "space" in tree:
-        tree["space"] = _point(check, tree["space"], "space", folder, axes=True)
+        tree["space"] = _point(check, _space(check, tree["space"], folder), "space", folder, axes=True)
     for key in ("paired", "exclude"):
         if key in tree and isinstance(tree[key].value, list):
             points = [
@@ -45,6 +47,32 @@ def sweep_points(root: Node, check: Check, folder: Path) -> Node:
         named = {name: _point(check, node, dotted("arms", name), folder) for name, node in arms}
         tree["arms"] = replace(tree["arms"], value=named)
     return replace(root, value=tree)
+
+
+def _space(check: Check, node: Node, folder: Path) -> Node:
+    """The axes with those marked that are neither good ranges nor lists of something."""
+    if not isinstance(node.value, dict):
+        return node
+    axes = {}
+    for setting, child in node.value.items():
+        key = f"space.{setting}"
+        if not child.broken and not _no_setting(setting):
+            if problem := not_an_axis(setting, child):
+                check.report(child, key, problem)
+                child = replace(child, broken=True)
+            elif is_range(child) and not _range_fits(check, key, setting, child, folder):
+                child = replace(child, broken=True)
+        axes[setting] = child
+    return replace(node, value=axes)
+
+
+def _range_fits(check: Check, key: str, setting: str, node: Node, folder: Path) -> bool:
+    def bound_fits(here: str, bound: Node) -> bool:
+        before = len(check.findings)
+        _setting_value(check, here, setting, bound, folder)
+        return len(check.findings) == before
+
+    return range_fits(check, key, setting, node, bound_fits)
 
 
 def _point(check: Check, node: Node, prefix: str, folder: Path, *, axes: bool = False) -> Node:
@@ -118,7 +146,7 @@ def sweep_problems(sheet: SweepSheet) -> list[tuple[str, str]]:
     """Key and message of what contradicts itself in a sweep, which need not come from a file."""
     root, _ = from_python(sheet.model_dump(exclude_unset=True), Spot())
     check = Check()
-    for key, setting, node in [*_axes(root), *_arm_settings(root)]:
+    for key, setting, node in [*axis_nodes(root), *_arm_settings(root)]:
         if setting in NOT_IN_POINTS:
             check.report(node, key, NOT_IN_POINTS[setting])
     sweep_rules(check, root)
@@ -131,15 +159,18 @@ def sweep_rules(check: Check, root: Node) -> None:
     if not any(name in tree and (tree[name].broken or tree[name].value) for name in ("space", "paired", "arms")):
         check.report(root, "", "nothing to sweep; state space, paired or arms")
     first: dict[str, tuple[str, int]] = {}
-    for key, setting, node in _axes(root):
+    for key, setting, node in axis_nodes(root):
         if setting in first:
             place, line = first[setting]
             where = f"on line {line}" if line else f"as {place}"
             check.report(node, key, f"{setting} is an axis already, {where}; keep one of them")
         first.setdefault(setting, (key, node.spot.line))
     _group_rules(check, root)
-    _exclusion_rules(check, root, list(first))
+    ranges = {setting: (key, node) for key, setting, node in axis_nodes(root) if is_range(node) and not node.broken}
+    _exclusion_rules(check, root, list(first), ranges)
     _seed_rules(check, root)
+    search_rules(check, root, list(first), _arm_settings(root))
+    range_rules(check, ranges, method_of(root))
 
 
 def _group_rules(check: Check, root: Node) -> None:
@@ -156,7 +187,7 @@ def _group_rules(check: Check, root: Node) -> None:
             )
 
 
-def _exclusion_rules(check: Check, root: Node, axes: Sequence[str]) -> None:
+def _exclusion_rules(check: Check, root: Node, axes: Sequence[str], ranges: Collection[str]) -> None:
     told = {finding.key for finding in check.findings}
     for index, partial in enumerate(_items(root, "exclude")):
         here = f"exclude[{index}]"
@@ -168,6 +199,8 @@ def _exclusion_rules(check: Check, root: Node, axes: Sequence[str]) -> None:
             key = f"{here}.{setting}" if _known(setting) else dotted(here, setting)
             if setting not in axes and key not in told:
                 check.report(node, key, f"is no key of space or paired; those are {', '.join(axes) or 'none'}")
+            elif setting in ranges:
+                check.report(node, key, "is a range here, of which no single value is drawn; make the range narrower")
 
 
 def _seed_rules(check: Check, root: Node) -> None:
@@ -195,7 +228,7 @@ def _items(root: Node, key: str) -> list[Node]:
     return node.value if node is not None and isinstance(node.value, list) else []
 
 
-def _axes(root: Node) -> Iterator[tuple[str, str, Node]]:
+def axis_nodes(root: Node) -> Iterator[tuple[str, str, Node]]:
     """Key, dotted setting and node of each axis, in the order of the file."""
     groups = [(f"paired[{i}]", group) for i, group in enumerate(_items(root, "paired"))]
     if "space" in root.value:

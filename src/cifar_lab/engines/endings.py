@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from cifar_lab.errors import DataError, EnvironmentFault, Interrupted, LabError, SettingsError
+from cifar_lab.errors import DataError, EnvironmentFault, Interrupted, LabError, Paused, SettingsError
 from cifar_lab.failures import Kind
 from cifar_lab.plan import Job
 from cifar_lab.records import Record
@@ -25,6 +25,14 @@ def ending_event(outcome: Record | Exception, job: Job | None = None) -> dict[st
             "reason": outcome.reason,
             "val_accuracy": outcome.val.accuracy if outcome.val else None,
             "test_accuracy": outcome.test.accuracy if outcome.test else None,
+        }
+    if isinstance(outcome, Paused):
+        return {
+            "event": "finished",
+            "status": "paused",
+            "reason": str(outcome),
+            "val_accuracy": None,
+            "test_accuracy": None,
         }
     if isinstance(outcome, Interrupted):
         return {"event": "interrupted", "reason": str(outcome)}

@@ -21,7 +21,7 @@ class Outcome:
     """How one job ended."""
 
     job: Job
-    status: Literal["done", "diverged", "failed", "interrupted"]
+    status: Literal["done", "diverged", "paused", "failed", "interrupted"]
     reason: str | None = None
     exit_code: int = 0
     traceback: str | None = None

@@ -29,6 +29,7 @@ def encode_job(job: Job) -> str:
             "results": str(job.results),
             "read_test": job.read_test,
             "threads": job.threads,
+            "until_epoch": job.until_epoch,
         }
     )
 

@@ -252,8 +252,11 @@ def _search_words(found: Winners, shown: int) -> str:
     """How the search went, so that a reader can weigh the winners."""
     runs, search = found.runs, found.search
     best = f"the control and the best {shown} were" if shown else "no point ended with finite numbers; the control was"
+    halved = search.halving
+    method = search.method if halved is None else f"{search.method}, successive halving"
+    pruned = "" if halved is None else f"; {found.pruned:,} of the points were pruned before their last epoch"
     return (
-        f"{found.points:,} points were searched ({search.method}) in {count_runs(runs.searched)}, of which "
-        f"{runs.failed} failed and {runs.diverged} diverged, judged by {search.val_size:,} validation images; {best} "
-        f"then trained again with the fresh seeds {', '.join(map(str, found.confirm_seeds))} and tested once."
+        f"{found.points:,} points were searched ({method}) in {count_runs(runs.searched)}, of which "
+        f"{runs.failed} failed and {runs.diverged} diverged, judged by {search.val_size:,} validation images{pruned}; "
+        f"{best} then trained again with the fresh seeds {', '.join(map(str, found.confirm_seeds))} and tested once."
     )

@@ -53,6 +53,13 @@ class SearchRuns(_File):
     diverged: int
 
 
+class HalvingWords(_File):
+    """Points were pruned before their last epoch."""
+
+    eta: int
+    rungs: int
+
+
 class SearchWords(_File):
     """How the points were tried."""
 
@@ -60,6 +67,7 @@ class SearchWords(_File):
     seeds: tuple[int, ...]
     val_size: int
     """Images of the validation split."""
+    halving: HalvingWords | None = None
 
 
 class Winners(_File):
@@ -75,6 +83,8 @@ class Winners(_File):
     """Fresh seeds of the control and the winners; no other run of their recipes is an answer."""
     points: int
     """Points that were tried."""
+    pruned: int = 0
+    """Of them, those that were not trained to their end; they are in no mean."""
     runs: SearchRuns
     control: SweepControl
     winners: tuple[Winner, ...]

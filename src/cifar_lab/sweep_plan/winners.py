@@ -9,6 +9,7 @@ from typing import Any
 
 from cifar_lab.config import Settings
 from cifar_lab.config_io import with_values
+from cifar_lab.config_io.search_rules import OF_METHODS
 from cifar_lab.identity import recipe
 from cifar_lab.sheets import Search
 from cifar_lab.sweep_plan.points import Point
@@ -86,6 +87,14 @@ def pick_winners(
     return tuple(replace(ranked, rank=rank) for rank, (_, ranked) in enumerate(tried[:top], start=1))
 
 
+def search_document(search: Search) -> dict[str, Any]:
+    """What a sweep file says of its search, settings that its method has not left out: as plan.json has it."""
+    idle = {name for name, methods in OF_METHODS.items() if search.method not in methods}
+    if search.halving is None:
+        idle.add("halving")
+    return search.model_dump(mode="json", exclude=idle)
+
+
 def winners_document(
     sweep: str,
     base: Settings,
@@ -97,6 +106,7 @@ def winners_document(
     base_val_accuracy: float | None,
     fingerprint: str,
     plan_sha256: str,
+    pruned: int = 0,
 ) -> dict[str, Any]:
     """The content of `results/sweeps/<name>/winners.json`.
 
@@ -110,6 +120,7 @@ def winners_document(
         base_val_accuracy: mean validation accuracy of the base in the search, if it was tried.
         fingerprint: of the images that the base was trained on, 64 hex digits.
         plan_sha256: of the bytes of plan.json, which holds the points and the search, 64 hex digits.
+        pruned: points that were not trained to their end, because others were better until then.
     """
     return {
         "sweep": sweep,
@@ -119,9 +130,11 @@ def winners_document(
             "method": search.method,
             "seeds": list(search.seeds),
             "val_size": base.data.val_size or search.val_size,
+            **({"halving": search.halving.model_dump(mode="json")} if search.halving else {}),
         },
         "confirm_seeds": list(search.confirm_seeds),
         "points": points,
+        **({"pruned": pruned} if search.halving else {}),
         "runs": asdict(runs),
         "control": {
             "label": base.label,
