@@ -78,8 +78,8 @@ def test_a_full_disk_is_named_and_keeps_the_old_file(tmp_path: Path) -> None:
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip("this machine does not let us mount a small disk")
     assert done.stdout.splitlines() == [
-        f"{tmp_path}/weights: cannot be written (No space left on device); free space or choose another folder with "
-        "--results, then give the same command again",
+        f"{tmp_path}/weights: cannot be written (No space left on device for 1,000,000 bytes); free space or choose "
+        "another folder with --results, then give the same command again",
         "[('weights', 3000)]",
     ]
 

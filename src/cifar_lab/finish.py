@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import nn
 
@@ -28,6 +30,7 @@ def finish(
                 folder, network, job.settings, job.fingerprint, execution, memory_format
             )
             files.update(predictions)
+    files[folder.metrics.name] = hashlib.sha256(folder.write_metrics(member.history)).hexdigest()
     record = Record(
         run_id=job.run_id,
         recipe=job.recipe,
@@ -47,9 +50,9 @@ def finish(
         data=identity,
         environment=here,
         files=files,
+        sizes=folder.sizes(files),
         notes=tuple(run.notes),
     )
-    folder.write_metrics(member.history)
     folder.write_record(record)
     checkpoint.remove(folder.checkpoint)
     return record

@@ -154,7 +154,7 @@ def _look(job: Job) -> PlannedRun:
         record = folder.read_record()
     except DamagedRecordError:
         return PlannedRun(job, "missing", None)
-    if record is None:
+    if record is None or folder.incomplete_file(record) is not None:
         return PlannedRun(job, "interrupted" if folder.has_checkpoint() else "missing", None)
     if job.read_test and record.test_reason == "search":
         return PlannedRun(job, "untested", record)

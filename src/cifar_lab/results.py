@@ -2,7 +2,7 @@
 
     results/runs/<run id>/
         settings.yaml         the resolved settings with this run's seed; `cifar-lab run` takes it
-        record.json           what `records.py` describes; present and valid means that the run is done
+        record.json           what `records.py` describes; valid and with the files that it names: the run is done
         metrics.jsonl         a line an epoch
         predictions.npz       labels and logits of the test split, in data-set order
         weights.safetensors   the trained weights
@@ -23,25 +23,36 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
 from pydantic import ValidationError
 
-from cifar_lab.durable import disk_errors, write_text
+from cifar_lab.durable import disk_errors, remove, set_aside, write_bytes
 from cifar_lab.errors import DataError, EnvironmentFault
 from cifar_lab.machine import utc_now
 from cifar_lab.records import SCHEMA, EpochMetrics, Record
+from cifar_lab.seals import BrokenSealError, seal_record, unseal_record
 
 LOG = logging.getLogger(__name__)
 
 LOCK_PATIENCE_SECONDS = 0.5
 
+MAKE_AGAIN = "make the run again with --force"
+
 
 class DamagedRecordError(DataError):
     """A record that is not what was written: it is set aside and the run made again, never used."""
+
+
+class DamagedFileError(DataError):
+    """A file beside a record that is not what was written."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(f"{path}: {fault}; {MAKE_AGAIN}")
+        self.path = path
 
 
 class CopiedRecordError(DamagedRecordError):
@@ -96,44 +107,109 @@ class RunFolder:
         """
         return read_record(self.record) if self.record.is_file() else None
 
-    def read_metrics(self) -> list[EpochMetrics]:
-        """A line an epoch, oldest first; empty before the first epoch has ended."""
-        if not self.metrics.is_file():
-            return []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines()
-        try:
-            return [EpochMetrics.model_validate_json(line) for line in lines]
-        except ValidationError as error:
-            raise DataError(f"{self.metrics}: is damaged; make the run again with --force") from error
+    def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
+        """A line an epoch, oldest first; empty before the first epoch has ended.
 
-    def write_metrics(self, history: Sequence[EpochMetrics]) -> None:
-        """Replace metrics.jsonl by the whole history, so that a resumed run never repeats a line."""
-        write_text(self.metrics, "".join(line.model_dump_json() + "\n" for line in history))
+        Raises:
+            DamagedFileError: the file is not what was written, or not the one that `record` names.
+        """
+        if record is not None and self.metrics.name in record.files:
+            content = self.read_file(record, self.metrics.name)
+        elif self.metrics.is_file():
+            content = self.metrics.read_bytes()
+        else:
+            return []
+        try:
+            return [EpochMetrics.model_validate_json(line) for line in content.splitlines()]
+        except ValidationError as error:
+            raise DamagedFileError(self.metrics, "is damaged") from error
+
+    def read_file(self, record: Record, name: str) -> bytes:
+        """A file beside the record, checked against the SHA-256 that the record names.
+
+        Raises:
+            DamagedFileError: it is missing, or not the file that was written.
+        """
+        path = self.path / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DamagedFileError(path, f"cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != record.files.get(name):
+            raise DamagedFileError(path, "is damaged (its SHA-256 is not the record's)")
+        return content
+
+    def incomplete_file(self, record: Record) -> str | None:
+        """Name of a file that the record names and that is missing or cut; None where all have their sizes.
+
+        It looks and does not read: what is quick enough for every run of a plan.
+        """
+        for name in record.files:
+            try:
+                size = (self.path / name).stat().st_size
+            except OSError:
+                return name
+            if size != record.sizes.get(name, size or None):  # records of schema 1 name no sizes
+                return name
+        return None
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Bytes of files that were just written, by name."""
+        return {name: (self.path / name).stat().st_size for name in names}
+
+    def write_file(self, name: str, content: bytes) -> None:
+        """Replace a file beside the record."""
+        write_bytes(self.path / name, content)
+
+    def write_metrics(self, history: Sequence[EpochMetrics]) -> bytes:
+        """Replace metrics.jsonl by the whole history, so that a resumed run never repeats a line; its content."""
+        content = "".join(line.model_dump_json() + "\n" for line in history).encode()
+        write_bytes(self.metrics, content)
+        return content
 
     def write_record(self, record: Record) -> None:
-        """The last write of a run: from now on it is done."""
-        write_text(self.record, record.model_dump_json(indent=1) + "\n")
+        """The last write of a run, with its checksum: from now on it is done."""
+        write_bytes(self.record, seal_record(record.model_dump_json(indent=1)))
 
-    def set_aside_damaged_record(self) -> str | None:
-        """Rename a record that cannot be read to `record.json.damaged`; a note on it, or None if nothing was wrong."""
+    def set_aside_damage(self) -> str | None:
+        """Rename a record that cannot be used to `record.json.damaged`; a note on it, or None if nothing was wrong.
+
+        A record is no better than the files that it names: one that is missing or cut makes the run unfinished.
+        """
         try:
-            self.read_record()
+            record = self.read_record()
         except DamagedRecordError:
-            with disk_errors(self.record):
-                self.record.replace(self.record.with_name("record.json.damaged"))
-            return "the record was damaged; set aside as record.json.damaged, and the run made again"
-        return None
+            what = "the record was damaged"
+        else:
+            name = self.incomplete_file(record) if record is not None else None
+            if name is None:
+                return None
+            what = f"{name} was missing or cut short, so the record was wrong"
+        aside = set_aside(self.record)
+        return f"{what}; set aside as {aside.name}, and the run made again"
+
+    def set_aside(self, damaged: Path) -> Path:
+        """Rename a damaged file, and before it the record that it belongs to; the file's new name.
+
+        What is missing has nothing to rename, and a checkpoint belongs to no record.
+        """
+        if damaged not in self.checkpoints() and damaged != self.record and self.record.exists():
+            set_aside(self.record)
+        return set_aside(damaged) if damaged.exists() else damaged
 
     def discard(self) -> None:
         """Forget what the run left, its record first: it will be made again from nothing."""
-        with disk_errors(self.path):
-            for path in (self.record, self.checkpoint, self.metrics, self.predictions, self.weights):
-                for old in (path, path.with_name(path.name + ".previous")):
-                    old.unlink(missing_ok=True)
+        remove(self.record)
+        files = (self.checkpoint, self.metrics, self.predictions, self.weights)
+        remove(*(old for path in files for old in (path, path.with_name(path.name + ".previous"))))
+
+    def checkpoints(self) -> tuple[Path, Path]:
+        """Where the last epoch and the one before it lie, if there are any."""
+        return self.checkpoint, self.checkpoint.with_name(self.checkpoint.name + ".previous")
 
     def has_checkpoint(self) -> bool:
         """Whether there is an epoch to go on from; amid a save only the one before has its name."""
-        return any(path.is_file() for path in (self.checkpoint, self.checkpoint.with_name("checkpoint.bin.previous")))
+        return any(path.is_file() for path in self.checkpoints())
 
     def unfinished_state(self) -> Literal["running", "interrupted"]:
         """Of a folder without a record: whether a process holds it."""
@@ -154,11 +230,11 @@ class RunFolder:
             EnvironmentFault: another process holds it; names the process, or the folder cannot be written.
         """
         with self._locked_file() as file:
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {platform.node()} since {utc_now()}")
-            file.flush()
-            for left in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
-                left.unlink(missing_ok=True)
+            with disk_errors(self.lock_file):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {platform.node()} since {utc_now()}")
+                file.flush()
+            remove(*self.path.glob(".*.tmp"))  # of a process that was killed while it wrote
             yield
             self.lock_file.unlink(missing_ok=True)
 
@@ -228,22 +304,38 @@ def read_record(path: Path) -> Record:
             way on.
     """
     try:
-        values = json.loads(path.read_bytes())
-        if isinstance(values, dict) and isinstance(values.get("schema"), int) and values["schema"] > SCHEMA:
-            raise DataError(
-                f"{path}: is of schema {values['schema']}, this cifar-lab reads up to {SCHEMA}; "
-                "install a newer cifar-lab"
-            )
-        record = Record.model_validate(values)
+        content, is_sealed = unseal_record(path.read_bytes())
+        record = Record.model_validate_json(content)
+        if record.schema_ <= SCHEMA and is_sealed != (record.schema_ > 1):
+            raise BrokenSealError
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
+    except (ValidationError, BrokenSealError) as error:
+        _refuse_newer(path, _schema_in(path))
         raise DamagedRecordError(
             f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
         ) from error
+    _refuse_newer(path, record.schema_)
     if record.run_id != path.parent.name:
         raise CopiedRecordError(path, record.run_id)
     return record
+
+
+def _schema_in(path: Path) -> int:
+    """The schema that a record of unknown keys says it has; 0 where it says none."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return 0
+    schema = values.get("schema") if isinstance(values, dict) else None
+    return schema if isinstance(schema, int) else 0
+
+
+def _refuse_newer(path: Path, schema: int) -> None:
+    if schema > SCHEMA:
+        raise DataError(
+            f"{path}: is of schema {schema}, this cifar-lab reads up to {SCHEMA}; install a newer cifar-lab"
+        )
 
 
 def find_records(results: Path) -> Found:
