@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 from torch import nn
 
@@ -11,6 +9,7 @@ from cifar_lab import checkpoint, models
 from cifar_lab.final_test import missing_reason, read_test_split, save_weights
 from cifar_lab.machine import utc_now
 from cifar_lab.records import DataIdentity, Environment, Record
+from cifar_lab.results import metrics_digest
 from cifar_lab.run_watcher import RunUnderWay
 from cifar_lab.runtime import Execution
 
@@ -30,7 +29,6 @@ def finish(
                 folder, network, job.settings, job.fingerprint, execution, memory_format
             )
             files.update(predictions)
-    files[folder.metrics.name] = hashlib.sha256(folder.write_metrics(member.history)).hexdigest()
     record = Record(
         run_id=job.run_id,
         recipe=job.recipe,
@@ -51,8 +49,10 @@ def finish(
         environment=here,
         files=files,
         sizes=folder.sizes(files),
+        metrics_sha256=metrics_digest(member.history),
         notes=tuple(run.notes),
     )
+    folder.write_metrics(member.history)
     folder.write_record(record)
     checkpoint.remove(folder.checkpoint)
     return record

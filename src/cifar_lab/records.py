@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA = 2
 """Version of record.json. A record of a newer schema is refused by name, never guessed at.
 
-1: as below, without a checksum, `sizes` and the hash of metrics.jsonl. 2: sealed (see `seals`).
+1: as below without a checksum, `sizes` and `metrics_sha256`. 2: sealed (see `seals`).
 """
 
 
@@ -134,5 +134,8 @@ class Record(Plain):
     """SHA-256 of the files beside the record, by name."""
     sizes: dict[str, int] = {}
     """Bytes of the same files, by which a file that was cut is noticed without reading it."""
+    metrics_sha256: str | None = None
+    """SHA-256 over the lines of metrics.jsonl without their seconds, whose sum is `train_seconds`: the record of a run
+    that was interrupted is that of one that was not."""
     notes: tuple[str, ...] = ()
     """What went otherwise than planned: resumed at an epoch, a damaged checkpoint set aside."""

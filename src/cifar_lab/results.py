@@ -19,6 +19,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import math
 import os
 import platform
 import re
@@ -30,7 +31,7 @@ from typing import IO, Literal
 
 from pydantic import ValidationError
 
-from cifar_lab.durable import disk_errors, remove, set_aside, write_bytes
+from cifar_lab.durable import disk_errors, remove, set_aside, write_bytes, write_text
 from cifar_lab.errors import DataError, EnvironmentFault
 from cifar_lab.machine import utc_now
 from cifar_lab.records import SCHEMA, EpochMetrics, Record
@@ -113,16 +114,22 @@ class RunFolder:
         Raises:
             DamagedFileError: the file is not what was written, or not the one that `record` names.
         """
-        if record is not None and self.metrics.name in record.files:
-            content = self.read_file(record, self.metrics.name)
-        elif self.metrics.is_file():
-            content = self.metrics.read_bytes()
-        else:
-            return []
+        wanted = record.metrics_sha256 if record is not None else None
         try:
-            return [EpochMetrics.model_validate_json(line) for line in content.splitlines()]
+            lines = self.metrics.read_bytes().splitlines()
+            history = [EpochMetrics.model_validate_json(line) for line in lines]
+        except FileNotFoundError as error:
+            if wanted is None:
+                return []
+            raise DamagedFileError(self.metrics, "is missing") from error
         except ValidationError as error:
             raise DamagedFileError(self.metrics, "is damaged") from error
+        if record is not None and wanted is not None:
+            seconds = sum(line.seconds for line in history)
+            same_time = math.isclose(seconds, record.train_seconds, rel_tol=1e-9)  # Python versions sum differently
+            if metrics_digest(history) != wanted or not same_time:
+                raise DamagedFileError(self.metrics, "is damaged (it is not what the record was made with)")
+        return history
 
     def read_file(self, record: Record, name: str) -> bytes:
         """A file beside the record, checked against the SHA-256 that the record names.
@@ -144,12 +151,13 @@ class RunFolder:
 
         It looks and does not read: what is quick enough for every run of a plan.
         """
-        for name in record.files:
+        names = [*record.files, *([self.metrics.name] if record.metrics_sha256 else [])]
+        for name in names:
             try:
                 size = (self.path / name).stat().st_size
             except OSError:
                 return name
-            if size != record.sizes.get(name, size or None):  # records of schema 1 name no sizes
+            if size != record.sizes.get(name, size) or (size == 0 and name in record.files):
                 return name
         return None
 
@@ -161,11 +169,9 @@ class RunFolder:
         """Replace a file beside the record."""
         write_bytes(self.path / name, content)
 
-    def write_metrics(self, history: Sequence[EpochMetrics]) -> bytes:
-        """Replace metrics.jsonl by the whole history, so that a resumed run never repeats a line; its content."""
-        content = "".join(line.model_dump_json() + "\n" for line in history).encode()
-        write_bytes(self.metrics, content)
-        return content
+    def write_metrics(self, history: Sequence[EpochMetrics]) -> None:
+        """Replace metrics.jsonl by the whole history, so that a resumed run never repeats a line."""
+        write_text(self.metrics, "".join(line.model_dump_json() + "\n" for line in history))
 
     def write_record(self, record: Record) -> None:
         """The last write of a run, with its checksum: from now on it is done."""
@@ -366,5 +372,16 @@ def read_records(results: Path) -> list[Record]:
 
 
 def read_metrics(results: Path, run_id: str) -> list[EpochMetrics]:
-    """The epochs of one run, oldest first."""
-    return RunFolder(results, run_id).read_metrics()
+    """The epochs of one run, oldest first.
+
+    Raises:
+        DataError: the run's record cannot be used, or the file is not the one that it was made with.
+    """
+    folder = RunFolder(results, run_id)
+    return folder.read_metrics(folder.read_record())
+
+
+def metrics_digest(history: Sequence[EpochMetrics]) -> str:
+    """SHA-256 over the epochs without their seconds, as 64 hex digits."""
+    lines = "".join(line.model_dump_json(exclude={"seconds"}) + "\n" for line in history)
+    return hashlib.sha256(lines.encode()).hexdigest()

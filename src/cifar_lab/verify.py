@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cifar_lab.data import cache
@@ -80,7 +81,7 @@ def _look(folder: RunFolder) -> _Looked:
     looked = _Looked(0, [], [])
     try:
         if (record := folder.read_record()) is not None:
-            looked.files += 1 + len(record.files)
+            looked.files += 1 + len(record.files) + bool(record.metrics_sha256)
             looked.damaged += _damaged_files(folder, record)
     except CopiedRecordError as fault:
         looked.notes.append(str(fault))
@@ -95,9 +96,11 @@ def _look(folder: RunFolder) -> _Looked:
 
 
 def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:
-    for name in record.files:
+    reads: list[Callable[[], object]] = [partial(folder.read_file, record, name) for name in record.files]
+    reads.append(partial(folder.read_metrics, record))
+    for read in reads:
         try:
-            folder.read_file(record, name)
+            read()
         except DamagedFileError as fault:
             yield fault.path
 
