@@ -18,7 +18,7 @@ PACKAGE = Path(cifar_lab.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("config", "machine", "model_facts", "pipes", "records", "safe_text", "seals"),
-    ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "threads"),
+    ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "shared_parts", "threads"),
     ("identity",),
     ("download",),
     ("config_io", "results", "data", "models", "checkpoint"),
@@ -44,7 +44,7 @@ TORCH_FREE = (
     "cli", "cohorts", "config", "config_io", "config_rules", "durable", "engines.child", "engines.here",
     "engines.protocol", "engines.questions", "engines.signals", "engines.tasks", "errors", "identity", "laboratory",
     "live_bars", "machine", "model_facts", "model_source", "notebook", "pipes", "plan", "progress", "records", "report",
-    "results", "safe_text", "seals", "sheets", "sweep", "sweep_plan", "threads", "verify",
+    "results", "safe_text", "seals", "shared_parts", "sheets", "sweep", "sweep_plan", "threads", "verify",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

@@ -15,6 +15,7 @@ from cifar_lab.machine import available_cores
 from cifar_lab.model_facts import MODEL_FACTS
 from cifar_lab.records import Record
 from cifar_lab.results import DamagedRecordError, RunFolder
+from cifar_lab.shared_parts import SharedParts
 from cifar_lab.threads import choose_threads, thread_limit
 
 
@@ -65,7 +66,7 @@ def plan_runs(
         SettingsError: an arm does not fit its data; all of them in one message.
         DataError: a record is of a newer version of cifar-lab.
     """
-    images = images or data.Prepared()
+    images, shared = images or data.Prepared(), SharedParts()
     planned: dict[str, PlannedRun] = {}
     problems: list[Problem] = []
     for settings in arms:
@@ -75,12 +76,12 @@ def plan_runs(
         except SettingsError as error:
             problems += error.problems
             continue
-        parts = recipe(settings)
+        parts = shared.sections(recipe(settings))
         for seed in settings.seeds:
             name = run_id(parts, info.fingerprint, seed)
             if name not in planned:
                 job = Job(settings, seed, name, parts, info.fingerprint, results, read_test)
-                planned[name] = PlannedRun(job, "missing", None) if force else _look(job)
+                planned[name] = PlannedRun(job, "missing", None) if force else _look(job, shared)
     if problems:
         raise SettingsError(problems)
     return share_threads(list(planned.values()))
@@ -147,7 +148,7 @@ def _has_lone_image(settings: Settings, train_size: int) -> bool:
     return facts is not None and facts.batch_norm and (size == 1 or train_size % size == 1)
 
 
-def _look(job: Job) -> PlannedRun:
+def _look(job: Job, shared: SharedParts) -> PlannedRun:
     """What of the run is on disk."""
     folder = RunFolder(job.results, job.run_id)
     try:
@@ -156,6 +157,7 @@ def _look(job: Job) -> PlannedRun:
         return PlannedRun(job, "missing", None)
     if record is None or folder.incomplete_file(record) is not None:
         return PlannedRun(job, "interrupted" if folder.has_checkpoint() else "missing", None)
+    record = shared.of(record)
     if job.read_test and record.test_reason == "search":
         return PlannedRun(job, "untested", record)
     return PlannedRun(job, "done", record)

@@ -36,10 +36,13 @@ from cifar_lab.errors import DataError, EnvironmentFault
 from cifar_lab.machine import utc_now
 from cifar_lab.records import SCHEMA, EpochMetrics, Record
 from cifar_lab.seals import BrokenSealError, seal_record, unseal_record
+from cifar_lab.shared_parts import SharedParts
 
 LOG = logging.getLogger(__name__)
 
 LOCK_PATIENCE_SECONDS = 0.5
+
+METRICS = "metrics.jsonl"
 
 MAKE_AGAIN = "make the run again with --force"
 
@@ -87,18 +90,29 @@ class Found:
     """By the name of the folder."""
 
 
+class _Named:
+    """The path of a file of a run's folder; made when it is asked for, because a plan may look at thousands."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+        return folder.path / self.name
+
+
 class RunFolder:
     """The folder of one run: where its files lie and how they are read and written."""
 
+    settings = _Named("settings.yaml")
+    record = _Named("record.json")
+    metrics = _Named(METRICS)
+    predictions = _Named("predictions.npz")
+    weights = _Named("weights.safetensors")
+    checkpoint = _Named("checkpoint.bin")
+    lock_file = _Named("lock")
+
     def __init__(self, results: Path, run_id: str) -> None:
         self.path = runs_folder(results) / run_id
-        self.settings = self.path / "settings.yaml"
-        self.record = self.path / "record.json"
-        self.metrics = self.path / "metrics.jsonl"
-        self.predictions = self.path / "predictions.npz"
-        self.weights = self.path / "weights.safetensors"
-        self.checkpoint = self.path / "checkpoint.bin"
-        self.lock_file = self.path / "lock"
 
     def read_record(self) -> Record | None:
         """The run's record; None where the run is not done.
@@ -106,7 +120,10 @@ class RunFolder:
         Raises:
             DataError: the record is damaged, or of a newer version of cifar-lab.
         """
-        return read_record(self.record) if self.record.is_file() else None
+        try:
+            return read_record(self.record)
+        except FileNotFoundError:
+            return None
 
     def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
         """A line an epoch, oldest first; empty before the first epoch has ended.
@@ -151,15 +168,16 @@ class RunFolder:
 
         It looks and does not read: what is quick enough for every run of a plan.
         """
-        names = [*record.files, *([self.metrics.name] if record.metrics_sha256 else [])]
-        for name in names:
-            try:
-                size = (self.path / name).stat().st_size
-            except OSError:
-                return name
-            if size != record.sizes.get(name, size) or (size == 0 and name in record.files):
-                return name
-        return None
+        names = (*record.files, *([METRICS] if record.metrics_sha256 else ()))
+        return next((name for name in names if not self._has_size(name, record)), None)
+
+    def _has_size(self, name: str, record: Record) -> bool:
+        try:
+            size = os.stat(f"{self.path}/{name}").st_size  # noqa: PTH116
+        except OSError:
+            return False
+        expected = record.sizes.get(name)  # none of metrics.jsonl, and in records of schema 1
+        return size == expected if expected is not None else size > 0 or name == METRICS
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Bytes of files that were just written, by name."""
@@ -306,22 +324,26 @@ def read_record(path: Path) -> Record:
     """The record in `path`.
 
     Raises:
+        FileNotFoundError: there is none.
         DataError: it is damaged, a copy of another run's, or of a newer version of cifar-lab; names the file and the
             way on.
     """
+    damaged = f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
     try:
         content, is_sealed = unseal_record(path.read_bytes())
         record = Record.model_validate_json(content)
-        if record.schema_ <= SCHEMA and is_sealed != (record.schema_ > 1):
-            raise BrokenSealError
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValidationError, BrokenSealError) as error:
+    except BrokenSealError as error:
+        raise DamagedRecordError(damaged) from error
+    except ValidationError as error:
         _refuse_newer(path, _schema_in(path))
-        raise DamagedRecordError(
-            f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
-        ) from error
+        raise DamagedRecordError(damaged) from error
     _refuse_newer(path, record.schema_)
+    if is_sealed != (record.schema_ > 1):
+        raise DamagedRecordError(damaged)
     if record.run_id != path.parent.name:
         raise CopiedRecordError(path, record.run_id)
     return record
@@ -346,7 +368,7 @@ def _refuse_newer(path: Path, schema: int) -> None:
 
 def find_records(results: Path) -> Found:
     """Every finished run in the folder, and the folders whose record cannot be used; both empty where there is none."""
-    found = Found([], [])
+    found, shared = Found([], []), SharedParts()
     for run_id in run_ids(results):
         folder = RunFolder(results, run_id)
         try:
@@ -355,7 +377,7 @@ def find_records(results: Path) -> Found:
             found.unusable.append(Unusable(folder, fault))
             continue
         if record is not None:
-            found.records.append(record)
+            found.records.append(shared.of(record))
     found.records.sort(key=lambda record: (record.label, record.seed, record.run_id))
     return found
 

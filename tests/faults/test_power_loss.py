@@ -34,7 +34,7 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("recorded")
     root = folder / "disk"
     root.mkdir()
@@ -61,7 +61,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
         (root / "cache").mkdir()
         file = write_files(folder)
         sweep_here(file, root / "results")
-    yield Recorded(file, root, acts, acknowledged, state_of(root / "results"))
+    return Recorded(file, root, acts, acknowledged, state_of(root / "results"))
 
 
 def disks(recorded: Recorded, chance: random.Random) -> Iterator[tuple[int, Disk]]:
@@ -90,7 +90,8 @@ def test_a_run_that_was_said_to_be_done_outlives_the_power(recorded: Recorded, t
             found = find_records(results)
             assert not found.unusable
             there = {record.run_id for record in found.records}
-            assert {run for run, acts in recorded.acknowledged.items() if acts <= done} <= there, recorded.acts[done - 1]
+            said = {run for run, acts in recorded.acknowledged.items() if acts <= done}
+            assert said <= there, recorded.acts[done - 1]
             for record in found.records:
                 folder = RunFolder(results, record.run_id)
                 assert folder.incomplete_file(record) is None

@@ -42,7 +42,6 @@ def sweep(
     """
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
     from cifar_lab.progress import say
-    from cifar_lab.report.build import draw_sweep
     from cifar_lab.sweep import load_sweep, make_sweep
 
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
@@ -54,6 +53,8 @@ def sweep(
     )
     print_outcome(loaded, outcome)
     if outcome.confirmed.records:
+        from cifar_lab.report.build import draw_sweep  # matplotlib, which a sweep needs at its end only
+
         say(f"chart: {draw_sweep(results, loaded.name)}")
     made = (outcome.searched, outcome.confirmed)
     diverged = any(record.status == "diverged" for part in made for record in part.records)
