@@ -131,13 +131,19 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, inside: Path | None = None) -> None:
     """Make `path` and its parents where they are missing; they would outlive a power cut.
+
+    Args:
+        path: the folder.
+        inside: a parent that must be there: a results folder that was deleted in mid-run is not made again half empty.
 
     Raises:
         EnvironmentFault: it cannot be made.
     """
     with disk_errors(path):
+        if inside is not None and not inside.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(inside))
         missing = [each for each in (path, *path.parents) if not each.exists()]
         for each in reversed(missing):
             new_folder(each)

@@ -78,7 +78,7 @@ def _open(job: Job) -> RunUnderWay | Record:
             "give it again to run what is there now"
         )
     folder = RunFolder(job.results, job.run_id)
-    make_folder(folder.path)
+    make_folder(folder.path, inside=job.results)
     with ExitStack() as lock:
         lock.enter_context(folder.lock())
         damage = folder.set_aside_damage()

@@ -15,6 +15,7 @@ Status is derived: a valid record is done; a held lock is running; a folder with
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -43,6 +44,9 @@ LOG = logging.getLogger(__name__)
 LOCK_PATIENCE_SECONDS = 0.5
 
 METRICS = "metrics.jsonl"
+
+NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+"""Errors of the system that mean that there is no file: writing to its place is what will be refused."""
 
 MAKE_AGAIN = "make the run again with --force"
 
@@ -260,7 +264,8 @@ class RunFolder:
                 file.flush()
             remove(*self.path.glob(".*.tmp"))  # of a process that was killed while it wrote
             yield
-            self.lock_file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that is gone needs no lock
+                self.lock_file.unlink()
 
     def _locked_file(self) -> IO[str]:
         """The lock file, opened and locked.
@@ -332,9 +337,9 @@ def read_record(path: Path) -> Record:
     try:
         content, is_sealed = unseal_record(path.read_bytes())
         record = Record.model_validate_json(content)
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        if error.errno in NO_SUCH_FILE:
+            raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except BrokenSealError as error:
         raise DamagedRecordError(damaged) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -55,6 +56,8 @@ def main() -> None:
     """Run a command; every error is a line on standard error and an exit code of `errors.py`."""
     if sys.stdout is None:  # `>&-`: descriptor 1 is closed, and the next file opened would take its place
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a label that a poor locale has no letters for ends no run
+        sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
     for signum in (signal.SIGINT, signal.SIGTERM):
