@@ -39,6 +39,18 @@ space:
   optimizer.lr: [{rates}]
 """
 
+SMALL_SWEEP = """\
+base: base.yaml
+search: {top: 5, seeds: [0], confirm_seeds: [100], val_size: 100}
+space:
+  data.flip: [false, true]
+  optimizer.name: [sgd, adam]
+  data.batch_size: [8, 16, 32, 64, 128, 256, 512, 900]
+  scheduler.name: [none, plateau]
+  optimizer.lr: [0.05, 0.01, 0.005, 0.001, 0.0005]
+"""
+"""320 points, none of which has been made."""
+
 SHEET = """\
 title: Many runs
 control: base.yaml
@@ -51,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, action="append", help="runs in the folder; a multiple of 4; repeatable")
     options = parser.parse_args()
+    os.fsync = lambda descriptor: None  # what is made here need not outlive a power cut
     print(f"{'runs':>7} {'command':<22} {'seconds':>8} {'MiB':>6}")
     for runs in options.runs or [1000, 10000]:
         with tempfile.TemporaryDirectory() as name:
@@ -62,6 +75,7 @@ def main() -> None:
             os.chdir(folder)
             for words in (
                 ["sweep", "sweep.yaml", "--dry-run"],
+                ["sweep", "small.yaml", "--dry-run"],
                 ["run", "base.yaml", "--dry-run"],
                 ["list"],
                 ["report", "--lab", "sheet.yaml"],
@@ -69,7 +83,7 @@ def main() -> None:
             ):
                 measured = measure([sys.executable, "-m", "cifar_lab", *words])
                 peak = measured.peak_bytes / 2**20
-                print(f"{runs:7,} {words[0]:<22} {measured.seconds:8.2f} {peak:6.0f}", flush=True)
+                print(f"{runs:7,} {' '.join(words[:2]):<22} {measured.seconds:8.2f} {peak:6.0f}", flush=True)
 
 
 def write_files(folder: Path, runs: int) -> None:
@@ -78,12 +92,12 @@ def write_files(folder: Path, runs: int) -> None:
     (folder / "base.yaml").write_text(BASE)
     (folder / "adam.yaml").write_text("extends: base.yaml\noptimizer: {name: adam}\n")
     (folder / "sweep.yaml").write_text(SWEEP.format(rates=rates))
+    (folder / "small.yaml").write_text(SMALL_SWEEP)
     (folder / "sheet.yaml").write_text(SHEET)
 
 
 def make_results(folder: Path) -> int:
     """Write every run of the sweep's search into `results`, as if it had been trained; how many there are."""
-    os.fsync = lambda descriptor: None  # type: ignore[assignment]  # nothing here needs to outlive a power cut
     sweep = load_sweep(folder / "sweep.yaml")
     arms = sweep.search_arms()
     info = data.prepare(arms[0].data)

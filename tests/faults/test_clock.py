@@ -1,4 +1,4 @@
-"""Clocks that jump: a run's seconds come from the monotonic clock, its times are labels and nothing is ordered by them."""
+"""Clocks that jump: seconds come from the monotonic clock, times are labels and nothing is ordered by them."""
 
 from __future__ import annotations
 

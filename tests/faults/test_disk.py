@@ -63,8 +63,8 @@ lab verify
     8,
     "the disk of the results is full in mid-run",
     remains="what was written before; `list` and `verify` read it; once there is space, the same command goes on",
-    says="failed: results/runs/{run}/{file}: cannot be written ({reason} for {bytes} bytes); free space or choose another "
-    "folder with --results, then give the same command again",
+    says="failed: results/runs/{run}/{file}: cannot be written ({reason} for {bytes} bytes); free space or choose "
+    "another folder with --results, then give the same command again",
     code=4,
 )
 def test_a_full_disk_ends_the_run_with_4_and_loses_nothing(lab: Any, case: Case) -> None:
@@ -104,8 +104,8 @@ lab run arm.yaml --results /proc/results
     9,
     "the results folder is on a disk that is read-only",
     remains="nothing new",
-    says="results{below}: cannot be written (Read-only file system); free space or choose another folder with --results, "
-    "then give the same command again",
+    says="results{below}: cannot be written (Read-only file system); free space or choose another folder with "
+    "--results, then give the same command again",
     code=4,
 )
 def test_a_read_only_disk_is_named(lab: Any, case: Case) -> None:

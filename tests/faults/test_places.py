@@ -1,4 +1,4 @@
-"""Names and places that break programs: spaces, quotes, scripts, lengths, dashes, and locales that know none of them."""
+"""Names and places that break programs: spaces, quotes, lengths, dashes, and locales that know none of them."""
 
 from __future__ import annotations
 
