@@ -75,6 +75,10 @@ class Case:
         )
         return re.compile(text)
 
+    def pattern_words(self) -> str:
+        """The line as a person reads it, with … for what differs."""
+        return re.sub(r"\{\w+\}", "…", self.says)
+
     def check(self, told: str, code: int | None = None, **known: object) -> None:
         """Assert that this was told, on one line, and that the command ended as it should; no traceback."""
         assert code == self.code, told

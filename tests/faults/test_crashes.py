@@ -90,7 +90,7 @@ def test_a_sweep_that_is_refused_any_write_ends_with_4_and_goes_on(walk: list[di
     2,
     "a worker process that crashes at an act of its own",
     remains="whole files only; the next command goes on and ends with 0",
-    says="[1/1] crash · seed 0: failed: its process was killed by signal 9",
+    says="[1/1] crash · seed 0: failed: {words}killed by signal 9",
     code=1,
 )
 def test_the_variable_crashes_a_real_worker_and_the_next_command_goes_on(

@@ -39,7 +39,7 @@ def arm(lab: Any, act: str) -> str:
     5,
     "the allocator of the CPU has no memory for a run",
     remains="the other runs; the failed one keeps its last epoch",
-    says="failed: RuntimeError: {where}DefaultCPUAllocator: can't allocate memory: you tried to allocate {bytes} bytes",
+    says="failed: {where}DefaultCPUAllocator: can't allocate memory{numbers}",
     code=1,
 )
 def test_a_run_that_asks_for_too_much_memory_fails_alone(lab: Any, case: Case) -> None:
@@ -120,3 +120,20 @@ def test_of_two_that_make_one_run_the_second_is_refused(lab: Any, case: Case) ->
         refused.set()
         first.join()
     assert lab.make(job) == made[0]
+
+
+@case(
+    20,
+    "a second command on runs that another command is making",
+    remains="the runs of the first command; the second changes nothing",
+    says="process {pid} on {host} since {time}; wait for it",
+    code=4,
+)
+def test_a_second_command_is_told_who_holds_the_results(lab: Any, case: Case) -> None:
+    path = lab.file("long", "epochs=500", "data.batch_size=8")
+    with lab.start("run", path) as first:
+        first.wait_for("epoch 1/500")
+        code, told, wrong = lab.command("run", path)
+        case.check(told + wrong, code)
+        first.wait_for("epoch")
+    assert lab.records() == []
