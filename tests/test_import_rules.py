@@ -191,3 +191,30 @@ def test_nothing_is_unpickled_without_a_checked_format() -> None:
                 given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
                 assert given.get("weights_only") == "True", name
         assert not {"pickle", "dill", "cloudpickle", "joblib"} & ANYWHERE[name] or name.startswith("data."), name
+
+
+ACTS_ON_DISK = {
+    "fsync", "makedirs", "mkdir", "move", "rename", "replace", "rmdir", "rmtree", "touch", "unlink", "write_bytes",
+    "write_text",
+}  # fmt: skip
+"""Names of methods that change a disk; `replace` with one argument, as a path has it and a text has not."""
+
+NOT_DURABLE = {
+    "data.cache": {"mkdir", "rmtree"},  # the folder of the lock; a half folder after a refusal
+    "data.cifar": {"mkdir", "rmtree", "write_bytes"},  # an archive unpacked for as long as it is read
+    "download": {"mkdir", "unlink"},  # the folder of downloads; parts that nobody will read
+    "results": {"unlink"},  # the lock
+}
+"""Module → what it does by itself, because nothing is lost with it."""
+
+
+def test_every_durable_act_goes_through_one_module() -> None:
+    for name, tree in MODULES.items():
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+        found = {
+            call.func.attr
+            for call in calls
+            if isinstance(call.func, ast.Attribute) and call.func.attr in ACTS_ON_DISK
+            and (call.func.attr != "replace" or (len(call.args) == 1 and not call.keywords))
+        }  # fmt: skip
+        assert name == "durable" or found <= NOT_DURABLE.get(name, set()), name

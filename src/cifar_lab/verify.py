@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from cifar_lab.data import cache
+from cifar_lab.durable import DAMAGED_SUFFIX
 from cifar_lab.errors import DataError, EnvironmentFault
 from cifar_lab.records import Record
 from cifar_lab.results import CopiedRecordError, DamagedFileError, DamagedRecordError, RunFolder, run_ids
@@ -56,7 +57,7 @@ def _verify_run(folder: RunFolder, results: Path) -> Verified:
         try:
             with folder.lock():
                 looked = _look(folder)  # what was made again meanwhile is no damage
-                lines = [f"{path}: is damaged; set aside as {folder.set_aside(path).name}" for path in looked.damaged]
+                lines = [_set_aside(folder, path) for path in looked.damaged]
         except EnvironmentFault as fault:
             if folder.unfinished_state() != "running":
                 raise
@@ -65,6 +66,15 @@ def _verify_run(folder: RunFolder, results: Path) -> Verified:
         command = shlex.join(["cifar-lab", "run", str(folder.settings), "--results", str(results)])
         lines[-1] += f"; to make the run again: {command}"
     return Verified(1, looked.files, tuple(lines), tuple(notes))
+
+
+def _set_aside(folder: RunFolder, path: Path) -> str:
+    """Take a damaged or missing file out of use; what was done, in words."""
+    is_there = path.exists()
+    aside = folder.set_aside(path)
+    if is_there:
+        return f"{path}: is damaged; set aside as {aside.name}"
+    return f"{path}: is missing; {folder.record.name} set aside as {folder.record.name}{DAMAGED_SUFFIX}"
 
 
 @dataclass
