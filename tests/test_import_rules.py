@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("config", "machine", "model_facts", "pipes", "records", "safe_text", "seals"),
     ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "shared_parts", "threads"),
-    ("identity",),
+    ("identity", "record_file", "run_lock"),
     ("download",),
     ("config_io", "results", "data", "models", "checkpoint"),
     ("plan", "ledger", "sweep_plan", "report", "verify"),
@@ -43,8 +43,9 @@ RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 TORCH_FREE = (
     "cli", "cohorts", "config", "config_io", "config_rules", "durable", "engines.child", "engines.here",
     "engines.protocol", "engines.questions", "engines.signals", "engines.tasks", "errors", "identity", "laboratory",
-    "live_bars", "machine", "model_facts", "model_source", "notebook", "pipes", "plan", "progress", "records", "report",
-    "results", "safe_text", "seals", "shared_parts", "sheets", "sweep", "sweep_plan", "threads", "verify",
+    "live_bars", "machine", "model_facts", "model_source", "notebook", "pipes", "plan", "progress", "record_file",
+    "records", "report", "results", "run_lock", "safe_text", "seals", "shared_parts", "sheets", "sweep", "sweep_plan",
+    "threads", "verify",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 
@@ -203,7 +204,7 @@ NOT_DURABLE = {
     "data.cache": {"mkdir", "rmtree"},  # the folder of the lock; a half folder after a refusal
     "data.cifar": {"mkdir", "rmtree", "write_bytes"},  # an archive unpacked for as long as it is read
     "download": {"mkdir", "unlink"},  # the folder of downloads; parts that nobody will read
-    "results": {"unlink"},  # the lock
+    "run_lock": {"unlink"},
 }
 """Module → what it does by itself, because nothing is lost with it."""
 

@@ -15,44 +15,33 @@ Status is derived: a valid record is done; a held lock is running; a folder with
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
-import json
 import logging
 import math
 import os
-import platform
 import re
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
-from cifar_lab.durable import disk_errors, remove, set_aside, write_bytes, write_text
-from cifar_lab.errors import DataError, EnvironmentFault
-from cifar_lab.machine import utc_now
-from cifar_lab.records import SCHEMA, EpochMetrics, Record
-from cifar_lab.seals import BrokenSealError, seal_record, unseal_record
+from cifar_lab import run_lock
+from cifar_lab.durable import remove, set_aside, write_bytes, write_text
+from cifar_lab.errors import DataError
+from cifar_lab.record_file import CopiedRecordError as CopiedRecordError
+from cifar_lab.record_file import DamagedRecordError as DamagedRecordError
+from cifar_lab.record_file import read_record as read_record
+from cifar_lab.record_file import write_record
+from cifar_lab.records import EpochMetrics, Record
 from cifar_lab.shared_parts import SharedParts
 
 LOG = logging.getLogger(__name__)
 
-LOCK_PATIENCE_SECONDS = 0.5
-
 METRICS = "metrics.jsonl"
 
-NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-"""Errors of the system that mean that there is no file: writing to its place is what will be refused."""
-
 MAKE_AGAIN = "make the run again with --force"
-
-
-class DamagedRecordError(DataError):
-    """A record that is not what was written: it is set aside and the run made again, never used."""
 
 
 class DamagedFileError(DataError):
@@ -61,14 +50,6 @@ class DamagedFileError(DataError):
     def __init__(self, path: Path, fault: str) -> None:
         super().__init__(f"{path}: {fault}; {MAKE_AGAIN}")
         self.path = path
-
-
-class CopiedRecordError(DamagedRecordError):
-    """A record in a folder of another name: a run that was copied, which must not count twice."""
-
-    def __init__(self, path: Path, run_id: str) -> None:
-        super().__init__(f"{path}: is a copy of run {run_id} and is not counted; move {path.parent} elsewhere")
-        self.run_id = run_id
 
 
 @dataclass(frozen=True)
@@ -197,7 +178,7 @@ class RunFolder:
 
     def write_record(self, record: Record) -> None:
         """The last write of a run, with its checksum: from now on it is done."""
-        write_bytes(self.record, seal_record(record.model_dump_json(indent=1)))
+        write_record(self.record, record)
 
     def set_aside_damage(self) -> str | None:
         """Rename a record that cannot be used to `record.json.damaged`; a note on it, or None if nothing was wrong.
@@ -241,14 +222,7 @@ class RunFolder:
 
     def unfinished_state(self) -> Literal["running", "interrupted"]:
         """Of a folder without a record: whether a process holds it."""
-        try:
-            with self.lock_file.open("r") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return "running"
-        except FileNotFoundError:
-            pass
-        return "interrupted"
+        return "running" if run_lock.is_held(self.lock_file) else "interrupted"
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -257,43 +231,9 @@ class RunFolder:
         Raises:
             EnvironmentFault: another process holds it; names the process, or the folder cannot be written.
         """
-        with self._locked_file() as file:
-            with disk_errors(self.lock_file):
-                file.truncate(0)
-                file.write(f"process {os.getpid()} on {platform.node()} since {utc_now()}")
-                file.flush()
+        with run_lock.hold(self.lock_file):
             remove(*self.path.glob(".*.tmp"))  # of a process that was killed while it wrote
             yield
-            with contextlib.suppress(OSError):  # a folder that is gone needs no lock
-                self.lock_file.unlink()
-
-    def _locked_file(self) -> IO[str]:
-        """The lock file, opened and locked.
-
-        The holder before may have unlinked it between our opening and our locking: then another process can lock a
-        new file of that name, and ours holds nothing. Who only looks holds it for an instant, so a refusal is tried
-        again for a while.
-        """
-        give_up = time.monotonic() + LOCK_PATIENCE_SECONDS
-        while True:
-            with disk_errors(self.path):
-                file = self.lock_file.open("a+", encoding="utf-8")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                with file:
-                    if time.monotonic() < give_up:
-                        time.sleep(0.05)
-                        continue
-                    file.seek(0)
-                    holder = file.read(200).strip() or "another process"
-                raise EnvironmentFault(
-                    f"{self.path}: held by {holder}; wait for it, or end it, then give the same command again"
-                ) from None
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), self.lock_file.stat()):
-                    return file
-            file.close()
 
 
 class SweepFolder:
@@ -323,52 +263,6 @@ def run_ids(results: Path) -> list[str]:
     """Every run that has a folder, done or not."""
     folder = runs_folder(results)
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-
-
-def read_record(path: Path) -> Record:
-    """The record in `path`.
-
-    Raises:
-        FileNotFoundError: there is none.
-        DataError: it is damaged, a copy of another run's, or of a newer version of cifar-lab; names the file and the
-            way on.
-    """
-    damaged = f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
-    try:
-        content, is_sealed = unseal_record(path.read_bytes())
-        record = Record.model_validate_json(content)
-    except OSError as error:
-        if error.errno in NO_SUCH_FILE:
-            raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except BrokenSealError as error:
-        raise DamagedRecordError(damaged) from error
-    except ValidationError as error:
-        _refuse_newer(path, _schema_in(path))
-        raise DamagedRecordError(damaged) from error
-    _refuse_newer(path, record.schema_)
-    if is_sealed != (record.schema_ > 1):
-        raise DamagedRecordError(damaged)
-    if record.run_id != path.parent.name:
-        raise CopiedRecordError(path, record.run_id)
-    return record
-
-
-def _schema_in(path: Path) -> int:
-    """The schema that a record of unknown keys says it has; 0 where it says none."""
-    try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return 0
-    schema = values.get("schema") if isinstance(values, dict) else None
-    return schema if isinstance(schema, int) else 0
-
-
-def _refuse_newer(path: Path, schema: int) -> None:
-    if schema > SCHEMA:
-        raise DataError(
-            f"{path}: is of schema {schema}, this cifar-lab reads up to {SCHEMA}; install a newer cifar-lab"
-        )
 
 
 def find_records(results: Path) -> Found:
