@@ -33,7 +33,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     ]  # fmt: skip
     trials: list[dict[str, Any]] = []
     for process in processes:
-        told, wrong = process.communicate(timeout=300)
+        told, wrong = process.communicate(timeout=900)
         assert process.returncode == 0, wrong
         trials += map(json.loads, told.splitlines())
     return sorted(trials, key=lambda trial: (trial["how"], trial["number"]))
