@@ -111,6 +111,7 @@ class Laboratory:
     def job(self, settings: Settings, *, seed: int = 0, results: str = "results", read_test: bool = True) -> Job:
         """The job of one run of `settings`, on one thread."""
         data.prepare(settings.data)
+        (self.folder / results).mkdir(exist_ok=True)
         arm = settings.model_copy(update={"seeds": (seed,)})
         (planned,) = plan_runs([arm], self.folder / results, read_test=read_test)
         return replace(planned.job, threads=1)

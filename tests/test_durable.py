@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.durable import disk_errors, make_folder, write_bytes, write_text
+from cifar_lab.durable import CRASH_AT, disk_errors, make_folder, remove, set_aside, write_bytes, write_text
 from cifar_lab.errors import EnvironmentFault
 
 
@@ -78,8 +79,8 @@ def test_a_full_disk_is_named_and_keeps_the_old_file(tmp_path: Path) -> None:
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip("this machine does not let us mount a small disk")
     assert done.stdout.splitlines() == [
-        f"{tmp_path}/weights: cannot be written (No space left on device); free space or choose another folder with "
-        "--results, then give the same command again",
+        f"{tmp_path}/weights: cannot be written (No space left on device for 1,000,000 bytes); free space or choose "
+        "another folder with --results, then give the same command again",
         "[('weights', 3000)]",
     ]
 
@@ -96,3 +97,46 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
 def test_only_errors_of_the_system_are_translated(tmp_path: Path) -> None:
     with pytest.raises(KeyError), disk_errors(tmp_path):
         raise KeyError("x")
+
+
+def test_a_folder_is_made_only_inside_one_that_must_be_there(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b", inside=tmp_path)
+    assert (tmp_path / "a" / "b").is_dir()
+    with pytest.raises(EnvironmentFault, match=r"cannot be written \(No such file or directory\)"):
+        make_folder(tmp_path / "gone" / "runs", inside=tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_what_is_set_aside_or_removed_is_gone_from_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text("damaged")
+    assert set_aside(path) == tmp_path / "record.json.damaged"
+    assert [each.name for each in tmp_path.iterdir()] == ["record.json.damaged"]
+    remove(tmp_path / "record.json.damaged", tmp_path / "never there")
+    assert list(tmp_path.iterdir()) == []
+
+
+CRASH = """
+import sys
+from pathlib import Path
+from cifar_lab.durable import write_bytes
+write_bytes(Path(sys.argv[1]) / "first", b"1")
+write_bytes(Path(sys.argv[1]) / "second", b"22")
+"""
+
+
+@pytest.mark.parametrize(
+    ("crash_at", "left"),
+    [
+        ("1", {}),
+        ("4", {"first": b"1"}),
+        ("5", {"first": b"1"}),
+        ("5:torn", {"first": b"1", ".second": b"2"}),
+        ("7", {"first": b"1", ".second": b"22"}),
+        ("8", {"first": b"1", "second": b"22"}),
+    ],
+)
+def test_the_process_crashes_at_its_nth_act(tmp_path: Path, crash_at: str, left: dict[str, bytes]) -> None:
+    done = subprocess.run([sys.executable, "-c", CRASH, str(tmp_path)], env={**os.environ, CRASH_AT: crash_at})
+    assert done.returncode == -9
+    assert {re.sub(r"\.\d+\.tmp$", "", path.name): path.read_bytes() for path in tmp_path.iterdir()} == left

@@ -364,24 +364,26 @@ def test_a_search_never_reads_the_test_split_and_is_completed_later(
     assert lab.make(job) == completed, "a search that meets a tested run leaves it as it is"
 
 
-def test_weights_of_a_search_that_are_not_the_records_are_not_tested(lab: Any) -> None:
+@pytest.mark.parametrize("kind", ["altered", "missing"])
+def test_a_search_whose_weights_are_damaged_is_made_again_and_its_weights_never_tested(lab: Any, kind: str) -> None:
     job = lab.job(lab.settings(), read_test=False)
     lab.make(job)
     folder = lab.run_folder(job)
-    content = bytearray(folder.weights.read_bytes())
-    content[-1] ^= 1
-    folder.weights.write_bytes(content)
-    with pytest.raises(DataError) as caught:
-        lab.make(replace(job, read_test=True))
-    assert str(caught.value) == (
-        f"{folder.weights}: is damaged (its SHA-256 is not the record's); make the run again with --force"
-    )
+    good = folder.weights.read_bytes()
     folder.weights.unlink()
-    with pytest.raises(DataError) as caught:
-        lab.make(replace(job, read_test=True))
-    assert str(caught.value) == (
-        f"{folder.weights}: cannot be read (No such file or directory); make the run again with --force"
+    if kind == "altered":
+        folder.weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    record = lab.make(replace(job, read_test=True))
+    assert record.test is not None
+    assert folder.weights.read_bytes() == good
+    (note,) = record.notes
+    assert note == (
+        "weights.safetensors was damaged; set aside as weights.safetensors.damaged, and the run made again"
+        if kind == "altered"
+        else "weights.safetensors was missing or cut short, so the record was wrong; set aside as record.json.damaged, "
+        "and the run made again"
     )
+    assert folder.record.with_name("record.json.damaged").is_file()
 
 
 # --- records --------------------------------------------------------------------------------------------------------
@@ -400,6 +402,7 @@ def test_a_record_says_what_was_done(lab: Any) -> None:
     assert sum(map(sum, record.val.confusion)) == 30
     assert sum(map(sum, record.test.confusion)) == 110
     assert sorted(record.files) == ["predictions.npz", "weights.safetensors"]
+    assert record.sizes == {name: (lab.results / "runs" / record.run_id / name).stat().st_size for name in record.files}
     assert record.environment.threads == 1
     assert record.settings == settings.model_dump(mode="json") | {"seeds": [7]}
 

@@ -49,6 +49,7 @@ def planned(settings: Settings, results: Path) -> Job:
 
 
 def make(job: Job) -> None:
+    job.results.mkdir(exist_ok=True)
     make_run(job, lambda event: None, lambda: False)
 
 
@@ -73,7 +74,7 @@ def test_a_source_that_changed_after_the_plan_is_refused(tmp_path: Path) -> None
     source.write_text(MODEL + "\n# another\n")
     with pytest.raises(SettingsError, match="changed since this command began"):
         make(job)
-    assert not (tmp_path / "results").exists()
+    assert list((tmp_path / "results").iterdir()) == []
     source.write_text(MODEL)
     make(job)
     assert RunFolder(job.results, job.run_id).read_record() is not None

@@ -17,13 +17,13 @@ PACKAGE = Path(cifar_lab.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("config", "machine", "model_facts", "pipes", "records", "safe_text"),
-    ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "threads"),
-    ("identity",),
+    ("config", "machine", "model_facts", "pipes", "records", "safe_text", "seals"),
+    ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "shared_parts", "threads"),
+    ("identity", "record_file", "run_lock"),
     ("download",),
     ("config_io", "results", "data", "models", "checkpoint", "durations"),
     ("failures", "one_writer"),
-    ("plan", "ledger", "sweep_plan", "report"),
+    ("plan", "ledger", "sweep_plan", "report", "verify"),
     ("cohorts", "train", "pace"),
     ("evaluate", "graph_steps", "run_watcher", "tally"),
     ("progress",),
@@ -52,8 +52,9 @@ TORCH_FREE = (
     "engines.policy", "engines.protocol", "engines.pull_queue", "engines.questions", "engines.signals", "engines.slot",
     "engines.tasks", "engines.worker", "errors", "estimate", "failures", "forecast", "identity", "laboratory",
     "live_bars", "machine", "model_facts", "model_source", "notebook", "one_writer", "optuna_export", "pace", "pipes",
-    "plan", "progress", "records", "report", "results", "safe_text", "search", "search_files", "search_words", "sheets",
-    "speeds", "sweep", "sweep_plan", "tally", "threads",
+    "plan", "progress", "record_file", "records", "report", "results", "run_lock", "safe_text", "seals", "search",
+    "search_files", "search_words", "shared_parts", "sheets", "speeds", "sweep", "sweep_plan", "tally", "threads",
+    "verify",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 
@@ -200,3 +201,32 @@ def test_nothing_is_unpickled_without_a_checked_format() -> None:
                 given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
                 assert given.get("weights_only") == "True", name
         assert not {"pickle", "dill", "cloudpickle", "joblib"} & ANYWHERE[name] or name.startswith("data."), name
+
+
+ACTS_ON_DISK = {
+    "fsync", "makedirs", "mkdir", "move", "rename", "replace", "rmdir", "rmtree", "touch", "unlink", "write_bytes",
+    "write_text",
+}  # fmt: skip
+"""Names of methods that change a disk; `replace` with one argument, as a path has it and a text has not."""
+
+NOT_DURABLE = {
+    "data.cache": {"mkdir", "rmtree"},  # the folder of the lock; a half folder after a refusal
+    "data.cifar": {"mkdir", "rmtree", "write_bytes"},  # an archive unpacked for as long as it is read
+    "download": {"mkdir", "unlink"},  # the folder of downloads; parts that nobody will read
+    "engines.lifeline": {"write_text"},  # a file of /proc
+    "one_writer": {"unlink"},
+    "run_lock": {"unlink"},
+}
+"""Module → what it does by itself, because nothing is lost with it."""
+
+
+def test_every_durable_act_goes_through_one_module() -> None:
+    for name, tree in MODULES.items():
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+        found = {
+            call.func.attr
+            for call in calls
+            if isinstance(call.func, ast.Attribute) and call.func.attr in ACTS_ON_DISK
+            and (call.func.attr != "replace" or (len(call.args) == 1 and not call.keywords))
+        }  # fmt: skip
+        assert name == "durable" or found <= NOT_DURABLE.get(name, set()), name

@@ -50,7 +50,6 @@ def make_record(**changes: Any) -> Record:
             cifar_lab="0", python="3", torch="2", torchvision="0", numpy="2", platform="p", device="cpu",
             device_name="d", threads=1, git_commit=None, git_dirty=None,
         ),
-        "files": {"weights.safetensors": "0" * 64},
         "notes": ("resumed after epoch 1",),
     }  # fmt: skip
     return Record(**{**values, **changes})
@@ -73,8 +72,8 @@ def test_a_record_comes_back_as_it_was_written(folder: RunFolder) -> None:
 def test_a_record_is_json_with_a_schema_and_finite_numbers(folder: RunFolder) -> None:
     folder.write_record(make_record())
     values = json.loads(folder.record.read_text(encoding="utf-8"))
-    assert values["schema"] == SCHEMA == 1
-    assert next(iter(values)) == "schema"
+    assert values["schema"] == SCHEMA == 2
+    assert (next(iter(values)), list(values)[-1]) == ("schema", "sha256")
     assert values["test"]["loss"] == 1 / 3
     with pytest.raises(ValueError, match="finite number"):
         make_record(train_seconds=float("nan"))
@@ -83,18 +82,19 @@ def test_a_record_is_json_with_a_schema_and_finite_numbers(folder: RunFolder) ->
 def test_a_record_of_a_newer_schema_is_refused_by_name_and_kept(folder: RunFolder) -> None:
     folder.write_record(make_record())
     values = json.loads(folder.record.read_text(encoding="utf-8"))
-    folder.record.write_text(json.dumps({**values, "schema": 2, "unheard_of": True}))
+    folder.record.write_text(json.dumps({**values, "schema": 3, "unheard_of": True}))
     with pytest.raises(DataError) as caught:
         folder.read_record()
     assert str(caught.value) == (
-        f"{folder.record}: is of schema 2, this cifar-lab reads up to 1; install a newer cifar-lab"
+        f"{folder.record}: is of schema 3, this cifar-lab reads up to 2; install a newer cifar-lab"
     )
-    with pytest.raises(DataError, match="is of schema 2"):
-        folder.set_aside_damaged_record()
+    with pytest.raises(DataError, match="is of schema 3"):
+        folder.set_aside_damage()
     assert folder.record.is_file()
 
 
-GOOD = make_record().model_dump_json()
+GOOD = make_record().model_copy(update={"schema_": 1}).model_dump_json()
+"""A record as it was written before records had a checksum."""
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_damaged_record_is_never_used(folder: RunFolder, content: bytes) -> No
     assert str(caught.value) == (
         f"{folder.record}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
     )
-    assert folder.set_aside_damaged_record() == (
+    assert folder.set_aside_damage() == (
         "the record was damaged; set aside as record.json.damaged, and the run made again"
     )
     assert folder.read_record() is None
@@ -140,10 +140,21 @@ def test_every_beginning_of_a_record_is_damaged(folder: RunFolder) -> None:
             read_record(folder.record)
 
 
+def test_a_record_of_schema_1_has_no_checksum_and_is_read(folder: RunFolder) -> None:
+    folder.record.write_text(GOOD, encoding="utf-8")
+    assert folder.read_record() == make_record().model_copy(update={"schema_": 1})
+
+
+def test_a_record_whose_checksum_is_gone_is_damaged(folder: RunFolder) -> None:
+    folder.record.write_text(make_record().model_dump_json(indent=1) + "\n", encoding="utf-8")
+    with pytest.raises(DamagedRecordError):
+        folder.read_record()
+
+
 def test_nothing_is_set_aside_where_nothing_is_wrong(folder: RunFolder) -> None:
-    assert folder.set_aside_damaged_record() is None
+    assert folder.set_aside_damage() is None
     folder.write_record(make_record())
-    assert folder.set_aside_damaged_record() is None
+    assert folder.set_aside_damage() is None
     assert folder.read_record() == make_record()
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cifar_lab.durable import disk_errors, write_bytes
-
-MAGIC = b"cifar-lab checkpoint 1\n"
-_DIGEST_SIZE = hashlib.sha256().digest_size
+from cifar_lab.durable import disk_errors, rename, set_aside, write_bytes
+from cifar_lab.durable import remove as remove_files
+from cifar_lab.seals import BrokenSealError, seal_checkpoint, unseal_checkpoint
 
 
 class DamagedCheckpointError(Exception):
@@ -29,11 +27,10 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    payload = buffer.getvalue()
     if path.exists():
         with disk_errors(path):
-            path.replace(previous(path))
-    write_bytes(path, MAGIC + _digest(path, payload) + payload)
+            rename(path, previous(path), sync=False)
+    write_bytes(path, seal_checkpoint(path.parent.name, buffer.getvalue()))
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -44,11 +41,10 @@ def load(path: Path) -> dict[str, Any]:
         DamagedCheckpointError: its checksum does not hold, and nothing of it was interpreted; or it holds more than
             `save` writes, and nothing of it was run.
     """
-    content = path.read_bytes()
-    start = len(MAGIC) + _DIGEST_SIZE
-    payload = content[start:]
-    if not content.startswith(MAGIC) or _digest(path, payload) != content[len(MAGIC) : start]:
-        raise DamagedCheckpointError(f"{path.name} is damaged")
+    try:
+        payload = unseal_checkpoint(path.parent.name, path.read_bytes())
+    except BrokenSealError as error:
+        raise DamagedCheckpointError(f"{path.name} is damaged") from error
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # the reader names no set of exceptions
@@ -67,24 +63,16 @@ def load_newest(path: Path) -> tuple[dict[str, Any] | None, list[str]]:
         except FileNotFoundError:
             continue
         except DamagedCheckpointError as error:
-            aside = candidate.with_name(candidate.name + ".damaged")
-            with disk_errors(candidate):
-                candidate.replace(aside)
+            aside = set_aside(candidate)
             notes.append(f"{error}; set aside as {aside.name}")
     return None, notes
 
 
 def remove(path: Path) -> None:
     """Delete the checkpoint and the one before it."""
-    path.unlink(missing_ok=True)
-    previous(path).unlink(missing_ok=True)
+    remove_files(path, previous(path))
 
 
 def previous(path: Path) -> Path:
     """Where the checkpoint before the last one lies."""
     return path.with_name(path.name + ".previous")
-
-
-def _digest(path: Path, payload: bytes) -> bytes:
-    """SHA-256 over the run's id, which names the folder, and the payload: another run's checkpoint is damage too."""
-    return hashlib.sha256(path.parent.name.encode() + payload).digest()

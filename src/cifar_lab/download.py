@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from cifar_lab.durable import sync_file, sync_folder
+from cifar_lab.durable import new_file, rename
 from cifar_lab.errors import EnvironmentFault
 
 CONNECT_SECONDS = 8.0
@@ -65,8 +65,7 @@ def fetch(
             temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
             try:
                 _transfer(response, temporary, sha256, lambda *done: progress(f"downloading {path.name}", *done))
-                temporary.replace(path)
-                sync_folder(path.parent)
+                rename(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
@@ -80,13 +79,12 @@ def _transfer(
 ) -> None:
     digest = hashlib.sha256()
     done, total = 0, int(response.headers.get("Content-Length") or 0)
-    with path.open("wb") as file:
+    with new_file(path) as file:
         while block := _read(response, done, total):
             file.write(block)
             digest.update(block)
             done += len(block)
             progress(done, total)
-        sync_file(file)
     if done < total:
         raise NotFetched(f"the transfer ended after {done:,} of {total:,} bytes")
     if digest.hexdigest() != sha256:

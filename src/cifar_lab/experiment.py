@@ -20,7 +20,7 @@ from cifar_lab.finish import finish
 from cifar_lab.identity import recipe
 from cifar_lab.plan import Job
 from cifar_lab.records import Record, SplitScore
-from cifar_lab.results import RunFolder
+from cifar_lab.results import DamagedFileError, RunFolder
 from cifar_lab.run_watcher import RunUnderWay, RunWatcher, Tell
 from cifar_lab.runtime import is_out_of_memory, prepare_execution
 from cifar_lab.threads import ThreadGuard
@@ -79,15 +79,17 @@ def _open(job: Job) -> RunUnderWay | Record:
             "give it again to run what is there now"
         )
     folder = RunFolder(job.results, job.run_id)
-    make_folder(folder.path)
+    make_folder(folder.path, inside=job.results)
     with ExitStack() as lock:
         lock.enter_context(folder.lock())
-        damage = folder.set_aside_damaged_record()
+        damage = folder.set_aside_damage()
         record = folder.read_record()
-        if record is not None and job.read_test and record.test_reason == "search":
-            return add_test(job, folder, record)
         if record is not None:
-            return record
+            try:
+                return add_test(job, folder, record) if job.read_test and record.test_reason == "search" else record
+            except DamagedFileError as error:
+                aside = folder.set_aside(error.path)
+                damage = f"{error.path.name} was damaged; set aside as {aside.name}, and the run made again"
         write_text(folder.settings, dump_settings(job.settings.model_copy(update={"seeds": (job.seed,)})))
         saved, notes = checkpoint.load_newest(folder.checkpoint)
         return RunUnderWay(job, folder, [*([damage] if damage else []), *notes], saved, lock.pop_all())

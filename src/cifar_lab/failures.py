@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from cifar_lab.durable import disk_errors, write_text
+from cifar_lab.durable import make_folder, remove, write_text
 from cifar_lab.errors import EnvironmentFault
 from cifar_lab.machine import utc_now
 from cifar_lab.records import Plain
@@ -61,9 +61,7 @@ def note_event(folder: RunFolder, label: str, seed: int, event: dict[str, Any]) 
                 attempts=event["attempts"],
                 when=utc_now(),
             )
-            with disk_errors(folder.path):
-                folder.path.mkdir(exist_ok=True)  # a results folder that was deleted is not made again
+            make_folder(folder.path, inside=folder.path.parent)  # a results folder that was deleted is not made again
             write_text(folder.failure, failure.model_dump_json(indent=1) + "\n")
         elif kind == "started" or kind == "outcome":
-            with disk_errors(folder.failure):
-                folder.failure.unlink(missing_ok=True)
+            remove(folder.failure)

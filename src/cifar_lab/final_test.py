@@ -16,11 +16,9 @@ from cifar_lab import data, models
 from cifar_lab.assembly import layout, make_normalizer, place
 from cifar_lab.config import Settings
 from cifar_lab.data.batches import ResidentSplit
-from cifar_lab.durable import write_bytes
-from cifar_lab.errors import DataError
 from cifar_lab.evaluate import predict, score
 from cifar_lab.plan import Job
-from cifar_lab.records import Record, SplitScore
+from cifar_lab.records import SCHEMA, Record, SplitScore
 from cifar_lab.results import RunFolder
 from cifar_lab.runtime import Execution, prepare_execution
 
@@ -57,19 +55,10 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     """Complete the record of a run that a search left untested, from its saved weights.
 
     Raises:
-        DataError: the weights are not those that the record names.
+        DamagedFileError: the weights are not those that the record names.
     """
     execution = prepare_execution(job.settings.runtime, record.environment.threads)
-    try:
-        content = folder.weights.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{folder.weights}: cannot be read ({error.strerror}); make the run again with --force"
-        ) from error
-    if hashlib.sha256(content).hexdigest() != record.files.get(folder.weights.name):
-        raise DataError(
-            f"{folder.weights}: is damaged (its SHA-256 is not the record's); make the run again with --force"
-        )
+    content = folder.read_file(record, folder.weights.name)
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
     network = models.build(model, len(record.data.classes))
     network.load_state_dict(from_safetensors(content))
@@ -78,8 +67,16 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     test, predictions = read_test_split(
         folder, network, job.settings, record.data.fingerprint, execution, memory_format
     )
-    update = {"test": test, "test_reason": missing_reason(test), "files": {**record.files, **predictions}}
-    tested = record.model_copy(update=update)
+    files = {**record.files, **predictions}
+    tested = record.model_copy(
+        update={
+            "schema_": SCHEMA,
+            "test": test,
+            "test_reason": missing_reason(test),
+            "files": files,
+            "sizes": folder.sizes(files),
+        }
+    )
     folder.write_record(tested)
     return tested
 
@@ -90,5 +87,5 @@ def missing_reason(test: SplitScore | None) -> str | None:
 
 
 def _write(folder: RunFolder, name: str, content: bytes) -> Mapping[str, str]:
-    write_bytes(folder.path / name, content)
+    folder.write_file(name, content)
     return {name: hashlib.sha256(content).hexdigest()}

@@ -9,6 +9,7 @@ from cifar_lab import checkpoint, models
 from cifar_lab.final_test import missing_reason, read_test_split, save_weights
 from cifar_lab.machine import utc_now
 from cifar_lab.records import DataIdentity, Environment, Record
+from cifar_lab.results import metrics_digest
 from cifar_lab.run_watcher import RunUnderWay
 from cifar_lab.runtime import Execution
 
@@ -47,6 +48,8 @@ def finish(
         data=identity,
         environment=here,
         files=files,
+        sizes=folder.sizes(files),
+        metrics_sha256=metrics_digest(member.history),
         notes=tuple(run.notes),
     )
     folder.write_metrics(member.history)

@@ -197,7 +197,10 @@ def _discard(jobs: Sequence[Job]) -> None:
 
 def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:
     """The records of the planned runs that are there now."""
-    found = (RunFolder(run.job.results, run.job.run_id).read_record() for run in planned)
+    found = (
+        run.record if run.state == "done" else RunFolder(run.job.results, run.job.run_id).read_record()
+        for run in planned
+    )
     return [record for record in found if record is not None]
 
 

@@ -16,6 +16,7 @@ from cifar_lab.machine import available_cores
 from cifar_lab.model_facts import MODEL_FACTS
 from cifar_lab.records import Record
 from cifar_lab.results import DamagedRecordError, RunFolder
+from cifar_lab.shared_parts import SharedParts
 from cifar_lab.threads import choose_threads, thread_limit
 
 
@@ -79,7 +80,7 @@ def plan_runs(
         SettingsError: an arm does not fit its data; all of them in one message.
         DataError: a record is of a newer version of cifar-lab.
     """
-    images = images or data.Prepared()
+    images, shared = images or data.Prepared(), SharedParts()
     planned: dict[str, PlannedRun] = {}
     problems: list[Problem] = []
     for settings in arms:
@@ -89,12 +90,12 @@ def plan_runs(
         except SettingsError as error:
             problems += error.problems
             continue
-        parts = recipe(settings)
+        parts = shared.sections(recipe(settings))
         for seed in settings.seeds:
             name = run_id(parts, info.fingerprint, seed)
             if name not in planned:
                 job = Job(settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch)
-                planned[name] = PlannedRun(job, "missing", None) if force else _look(job)
+                planned[name] = PlannedRun(job, "missing", None) if force else _look(job, shared)
     if problems:
         raise SettingsError(problems)
     return share_threads(list(planned.values()))
@@ -161,7 +162,7 @@ def _has_lone_image(settings: Settings, train_size: int) -> bool:
     return facts is not None and facts.batch_norm and (size == 1 or train_size % size == 1)
 
 
-def _look(job: Job) -> PlannedRun:
+def _look(job: Job, shared: SharedParts) -> PlannedRun:
     """What of the run is on disk."""
     folder = RunFolder(job.results, job.run_id)
     try:
@@ -170,8 +171,9 @@ def _look(job: Job) -> PlannedRun:
         return PlannedRun(job, "missing", None, read_failure(folder))
     if record is None and _is_far_enough(job, folder):
         return PlannedRun(job, "done", None)
-    if record is None:
+    if record is None or folder.incomplete_file(record) is not None:
         return PlannedRun(job, "interrupted" if folder.has_checkpoint() else "missing", None, read_failure(folder))
+    record = shared.of(record)
     if job.read_test and record.test_reason == "search":
         return PlannedRun(job, "untested", record, read_failure(folder))
     return PlannedRun(job, "done", record)

@@ -6,8 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 1
-"""Version of record.json. A record of a newer schema is refused by name, never guessed at."""
+SCHEMA = 2
+"""Version of record.json. A record of a newer schema is refused by name, never guessed at.
+
+1: as below without a checksum, `sizes` and `metrics_sha256`. 2: sealed (see `seals`).
+"""
 
 
 class Plain(BaseModel):
@@ -129,5 +132,10 @@ class Record(Plain):
     environment: Environment
     files: dict[str, str] = {}
     """SHA-256 of the files beside the record, by name."""
+    sizes: dict[str, int] = {}
+    """Bytes of the same files, by which a file that was cut is noticed without reading it."""
+    metrics_sha256: str | None = None
+    """SHA-256 over the lines of metrics.jsonl without their seconds, whose sum is `train_seconds`: the record of a run
+    that was interrupted is that of one that was not."""
     notes: tuple[str, ...] = ()
     """What went otherwise than planned: resumed at an epoch, a damaged checkpoint set aside."""

@@ -2,7 +2,7 @@
 
     results/runs/<run id>/
         settings.yaml         the resolved settings with this run's seed; `cifar-lab run` takes it
-        record.json           what `records.py` describes; present and valid means that the run is done
+        record.json           what `records.py` describes; valid and with the files that it names: the run is done
         metrics.jsonl         a line an epoch
         predictions.npz       labels and logits of the test split, in data-set order
         weights.safetensors   the trained weights
@@ -16,41 +16,41 @@ Status is derived: a valid record is done; a held lock is running; a folder with
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import json
 import logging
+import math
 import os
-import platform
 import re
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
-from cifar_lab.durable import disk_errors, write_text
-from cifar_lab.errors import DataError, EnvironmentFault
-from cifar_lab.machine import utc_now
-from cifar_lab.records import SCHEMA, EpochMetrics, Record
+from cifar_lab import run_lock
+from cifar_lab.durable import remove, set_aside, write_bytes, write_text
+from cifar_lab.errors import DataError
+from cifar_lab.record_file import CopiedRecordError as CopiedRecordError
+from cifar_lab.record_file import DamagedRecordError as DamagedRecordError
+from cifar_lab.record_file import read_record as read_record
+from cifar_lab.record_file import write_record
+from cifar_lab.records import EpochMetrics, Record
+from cifar_lab.shared_parts import SharedParts
 
 LOG = logging.getLogger(__name__)
 
-LOCK_PATIENCE_SECONDS = 0.5
+METRICS = "metrics.jsonl"
+
+MAKE_AGAIN = "make the run again with --force"
 
 
-class DamagedRecordError(DataError):
-    """A record that is not what was written: it is set aside and the run made again, never used."""
+class DamagedFileError(DataError):
+    """A file beside a record that is not what was written."""
 
-
-class CopiedRecordError(DamagedRecordError):
-    """A record in a folder of another name: a run that was copied, which must not count twice."""
-
-    def __init__(self, path: Path, run_id: str) -> None:
-        super().__init__(f"{path}: is a copy of run {run_id} and is not counted; move {path.parent} elsewhere")
-        self.run_id = run_id
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(f"{path}: {fault}; {MAKE_AGAIN}")
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -76,19 +76,30 @@ class Found:
     """By the name of the folder."""
 
 
+class _Named:
+    """The path of a file of a run's folder; made when it is asked for, because a plan may look at thousands."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+        return folder.path / self.name
+
+
 class RunFolder:
     """The folder of one run: where its files lie and how they are read and written."""
 
+    settings = _Named("settings.yaml")
+    record = _Named("record.json")
+    metrics = _Named(METRICS)
+    predictions = _Named("predictions.npz")
+    weights = _Named("weights.safetensors")
+    checkpoint = _Named("checkpoint.bin")
+    failure = _Named("failure.json")
+    lock_file = _Named("lock")
+
     def __init__(self, results: Path, run_id: str) -> None:
         self.path = runs_folder(results) / run_id
-        self.settings = self.path / "settings.yaml"
-        self.record = self.path / "record.json"
-        self.metrics = self.path / "metrics.jsonl"
-        self.predictions = self.path / "predictions.npz"
-        self.weights = self.path / "weights.safetensors"
-        self.checkpoint = self.path / "checkpoint.bin"
-        self.failure = self.path / "failure.json"
-        self.lock_file = self.path / "lock"
 
     def read_record(self) -> Record | None:
         """The run's record; None where the run is not done.
@@ -96,57 +107,124 @@ class RunFolder:
         Raises:
             DataError: the record is damaged, or of a newer version of cifar-lab.
         """
-        return read_record(self.record) if self.record.is_file() else None
-
-    def read_metrics(self) -> list[EpochMetrics]:
-        """A line an epoch, oldest first; empty before the first epoch has ended."""
-        if not self.metrics.is_file():
-            return []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines()
         try:
-            return [EpochMetrics.model_validate_json(line) for line in lines]
+            return read_record(self.record)
+        except FileNotFoundError:
+            return None
+
+    def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
+        """A line an epoch, oldest first; empty before the first epoch has ended.
+
+        Raises:
+            DamagedFileError: the file is not what was written, or not the one that `record` names.
+        """
+        wanted = record.metrics_sha256 if record is not None else None
+        try:
+            lines = self.metrics.read_bytes().splitlines()
+            history = [EpochMetrics.model_validate_json(line) for line in lines]
+        except FileNotFoundError as error:
+            if wanted is None:
+                return []
+            raise DamagedFileError(self.metrics, "is missing") from error
         except ValidationError as error:
-            raise DataError(f"{self.metrics}: is damaged; make the run again with --force") from error
+            raise DamagedFileError(self.metrics, "is damaged") from error
+        if record is not None and wanted is not None:
+            seconds = sum(line.seconds for line in history)
+            same_time = math.isclose(seconds, record.train_seconds, rel_tol=1e-9)  # Python versions sum differently
+            if metrics_digest(history) != wanted or not same_time:
+                raise DamagedFileError(self.metrics, "is damaged (it is not what the record was made with)")
+        return history
+
+    def read_file(self, record: Record, name: str) -> bytes:
+        """A file beside the record, checked against the SHA-256 that the record names.
+
+        Raises:
+            DamagedFileError: it is missing, or not the file that was written.
+        """
+        path = self.path / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DamagedFileError(path, f"cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != record.files.get(name):
+            raise DamagedFileError(path, "is damaged (its SHA-256 is not the record's)")
+        return content
+
+    def incomplete_file(self, record: Record) -> str | None:
+        """Name of a file that the record names and that is missing or cut; None where all have their sizes.
+
+        It looks and does not read: what is quick enough for every run of a plan.
+        """
+        names = (*record.files, *([METRICS] if record.metrics_sha256 else ()))
+        return next((name for name in names if not self._has_size(name, record)), None)
+
+    def _has_size(self, name: str, record: Record) -> bool:
+        try:
+            size = os.stat(f"{self.path}/{name}").st_size  # noqa: PTH116
+        except OSError:
+            return False
+        expected = record.sizes.get(name)  # none of metrics.jsonl, and in records of schema 1
+        return size == expected if expected is not None else size > 0 or name == METRICS
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Bytes of files that were just written, by name."""
+        return {name: (self.path / name).stat().st_size for name in names}
+
+    def write_file(self, name: str, content: bytes) -> None:
+        """Replace a file beside the record."""
+        write_bytes(self.path / name, content)
 
     def write_metrics(self, history: Sequence[EpochMetrics]) -> None:
         """Replace metrics.jsonl by the whole history, so that a resumed run never repeats a line."""
         write_text(self.metrics, "".join(line.model_dump_json() + "\n" for line in history))
 
     def write_record(self, record: Record) -> None:
-        """The last write of a run: from now on it is done."""
-        write_text(self.record, record.model_dump_json(indent=1) + "\n")
+        """The last write of a run, with its checksum: from now on it is done."""
+        write_record(self.record, record)
 
-    def set_aside_damaged_record(self) -> str | None:
-        """Rename a record that cannot be read to `record.json.damaged`; a note on it, or None if nothing was wrong."""
+    def set_aside_damage(self) -> str | None:
+        """Rename a record that cannot be used to `record.json.damaged`; a note on it, or None if nothing was wrong.
+
+        A record is no better than the files that it names: one that is missing or cut makes the run unfinished.
+        """
         try:
-            self.read_record()
+            record = self.read_record()
         except DamagedRecordError:
-            with disk_errors(self.record):
-                self.record.replace(self.record.with_name("record.json.damaged"))
-            return "the record was damaged; set aside as record.json.damaged, and the run made again"
-        return None
+            what = "the record was damaged"
+        else:
+            name = self.incomplete_file(record) if record is not None else None
+            if name is None:
+                return None
+            what = f"{name} was missing or cut short, so the record was wrong"
+        aside = set_aside(self.record)
+        return f"{what}; set aside as {aside.name}, and the run made again"
+
+    def set_aside(self, damaged: Path) -> Path:
+        """Rename a damaged file, and before it the record that it belongs to; the file's new name.
+
+        What is missing has nothing to rename, and a checkpoint belongs to no record.
+        """
+        if damaged not in self.checkpoints() and damaged != self.record and self.record.exists():
+            set_aside(self.record)
+        return set_aside(damaged) if damaged.exists() else damaged
 
     def discard(self) -> None:
         """Forget what the run left, its record first: it will be made again from nothing."""
-        with disk_errors(self.path):
-            for path in (self.record, self.checkpoint, self.metrics, self.predictions, self.weights, self.failure):
-                for old in (path, path.with_name(path.name + ".previous")):
-                    old.unlink(missing_ok=True)
+        remove(self.record)
+        files = (self.checkpoint, self.metrics, self.predictions, self.weights, self.failure)
+        remove(*(old for path in files for old in (path, path.with_name(path.name + ".previous"))))
+
+    def checkpoints(self) -> tuple[Path, Path]:
+        """Where the last epoch and the one before it lie, if there are any."""
+        return self.checkpoint, self.checkpoint.with_name(self.checkpoint.name + ".previous")
 
     def has_checkpoint(self) -> bool:
         """Whether there is an epoch to go on from; amid a save only the one before has its name."""
-        return any(path.is_file() for path in (self.checkpoint, self.checkpoint.with_name("checkpoint.bin.previous")))
+        return any(path.is_file() for path in self.checkpoints())
 
     def unfinished_state(self) -> Literal["running", "interrupted"]:
         """Of a folder without a record: whether a process holds it."""
-        try:
-            with self.lock_file.open("r") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return "running"
-        except FileNotFoundError:
-            pass
-        return "interrupted"
+        return "running" if run_lock.is_held(self.lock_file) else "interrupted"
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -155,42 +233,9 @@ class RunFolder:
         Raises:
             EnvironmentFault: another process holds it; names the process, or the folder cannot be written.
         """
-        with self._locked_file() as file:
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {platform.node()} since {utc_now()}")
-            file.flush()
-            for left in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
-                left.unlink(missing_ok=True)
+        with run_lock.hold(self.lock_file):
+            remove(*self.path.glob(".*.tmp"))  # of a process that was killed while it wrote
             yield
-            self.lock_file.unlink(missing_ok=True)
-
-    def _locked_file(self) -> IO[str]:
-        """The lock file, opened and locked.
-
-        The holder before may have unlinked it between our opening and our locking: then another process can lock a
-        new file of that name, and ours holds nothing. Who only looks holds it for an instant, so a refusal is tried
-        again for a while.
-        """
-        give_up = time.monotonic() + LOCK_PATIENCE_SECONDS
-        while True:
-            with disk_errors(self.path):
-                file = self.lock_file.open("a+", encoding="utf-8")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                with file:
-                    if time.monotonic() < give_up:
-                        time.sleep(0.05)
-                        continue
-                    file.seek(0)
-                    holder = file.read(200).strip() or "another process"
-                raise EnvironmentFault(
-                    f"{self.path}: held by {holder}; wait for it, or end it, then give the same command again"
-                ) from None
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), self.lock_file.stat()):
-                    return file
-            file.close()
 
 
 class SweepFolder:
@@ -223,35 +268,9 @@ def run_ids(results: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-def read_record(path: Path) -> Record:
-    """The record in `path`.
-
-    Raises:
-        DataError: it is damaged, a copy of another run's, or of a newer version of cifar-lab; names the file and the
-            way on.
-    """
-    try:
-        values = json.loads(path.read_bytes())
-        if isinstance(values, dict) and isinstance(values.get("schema"), int) and values["schema"] > SCHEMA:
-            raise DataError(
-                f"{path}: is of schema {values['schema']}, this cifar-lab reads up to {SCHEMA}; "
-                "install a newer cifar-lab"
-            )
-        record = Record.model_validate(values)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise DamagedRecordError(
-            f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
-        ) from error
-    if record.run_id != path.parent.name:
-        raise CopiedRecordError(path, record.run_id)
-    return record
-
-
 def find_records(results: Path) -> Found:
     """Every finished run in the folder, and the folders whose record cannot be used; both empty where there is none."""
-    found = Found([], [])
+    found, shared = Found([], []), SharedParts()
     for run_id in run_ids(results):
         folder = RunFolder(results, run_id)
         try:
@@ -260,7 +279,7 @@ def find_records(results: Path) -> Found:
             found.unusable.append(Unusable(folder, fault))
             continue
         if record is not None:
-            found.records.append(record)
+            found.records.append(shared.of(record))
     found.records.sort(key=lambda record: (record.label, record.seed, record.run_id))
     return found
 
@@ -277,5 +296,16 @@ def read_records(results: Path) -> list[Record]:
 
 
 def read_metrics(results: Path, run_id: str) -> list[EpochMetrics]:
-    """The epochs of one run, oldest first."""
-    return RunFolder(results, run_id).read_metrics()
+    """The epochs of one run, oldest first.
+
+    Raises:
+        DataError: the run's record cannot be used, or the file is not the one that it was made with.
+    """
+    folder = RunFolder(results, run_id)
+    return folder.read_metrics(folder.read_record())
+
+
+def metrics_digest(history: Sequence[EpochMetrics]) -> str:
+    """SHA-256 over the epochs without their seconds, as 64 hex digits."""
+    lines = "".join(line.model_dump_json(exclude={"seconds"}) + "\n" for line in history)
+    return hashlib.sha256(lines.encode()).hexdigest()

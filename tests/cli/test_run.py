@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cifar_lab.seals import seal_record
+
 EPOCH = r"tiny · seed \d: epoch 1/1, loss \d\.\d{3}, accuracy \d\.\d{3}, \d+\.\d s"
 
 
@@ -332,7 +334,8 @@ def test_a_label_is_shown_and_never_obeyed(trained_copy: Any) -> None:
     path = trained_copy.results / "runs" / record["run_id"] / "record.json"
     # As a record from elsewhere could hold it: settings files refuse control characters.
     label = "[red]bold[/] [/nothing] <b> 😀 a\x1b[2Jb\x07\nc\u202e"
-    path.write_text(json.dumps({**record, "label": label}))
+    del record["sha256"]
+    path.write_bytes(seal_record(json.dumps({**record, "label": label}, indent=1)))
     for command in (["list"], ["show", record["run_id"]]):
         shown = trained_copy(*command)
         assert (shown.code, shown.err) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ app.command("sweep")(sweep.sweep)
 app.command("report")(report.report)
 app.command("list")(look.list_runs)
 app.command("show")(look.show)
+app.command("verify")(look.verify)
 app.command("check")(settings.check)
 app.command("schema")(settings.schema)
 app.command("quickstart")(run.quickstart)
@@ -55,6 +57,8 @@ def main() -> None:
     """Run a command; every error is a line on standard error and an exit code of `errors.py`."""
     if sys.stdout is None:  # `>&-`: descriptor 1 is closed, and the next file opened would take its place
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a label that a poor locale has no letters for ends no run
+        sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

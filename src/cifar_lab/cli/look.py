@@ -1,7 +1,8 @@
-"""`cifar-lab list` and `cifar-lab show`."""
+"""`cifar-lab list`, `cifar-lab show` and `cifar-lab verify`."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -24,3 +25,23 @@ def show(
     from cifar_lab.cli.looking import print_run
 
     print_run(results, run)
+
+
+def verify(results: Results = DEFAULT_RESULTS) -> None:
+    """Read every file of the results against its checksum.
+
+    What is damaged is named and set aside, so that the next `run` makes it again, and the command ends with 3.
+    """
+    from cifar_lab.errors import DataError
+    from cifar_lab.progress import count, say
+    from cifar_lab.safe_text import plain
+    from cifar_lab.verify import verify_results
+
+    found = verify_results(results)
+    for line in found.notes:
+        say(f"note: {plain(line)}")
+    for line in found.damage:
+        say(f"cifar-lab: {plain(line)}", sys.stderr)
+    say(f"{count(found.runs, 'run')}, {count(found.files, 'file')} read: {len(found.damage) or 'none'} damaged")
+    if found.damage:
+        raise typer.Exit(DataError.exit_code)

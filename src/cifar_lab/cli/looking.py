@@ -98,9 +98,8 @@ def print_run(results: Path, wanted: str) -> None:
     record = folder.read_record()
     if record is None:
         label, seed = _named(folder)
-        out.print(
-            f"{label} · seed {seed} · {_unfinished_words(folder, pruned_runs(results).get(found[0]))} · {safe(str(folder.path))}"
-        )
+        state = _unfinished_words(folder, pruned_runs(results).get(found[0]))
+        out.print(f"{label} · seed {seed} · {state} · {safe(str(folder.path))}")
         if (failure := read_failure(folder)) is not None:
             out.print(f"why: {safe(failure.reason)} ({failure.when})")
         out.print()
@@ -119,19 +118,19 @@ def print_run(results: Path, wanted: str) -> None:
     for note in record.notes:
         out.print(f"note: {safe(note)}")
     out.print()
-    _print_settings_and_curve(out, folder)
+    _print_settings_and_curve(out, folder, record)
     score, split = (record.test, "test") if record.test else (record.val, "validation")
     if score is not None:
         out.print(f"\n{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}")
         out.print(_class_table(score, record))
 
 
-def _print_settings_and_curve(out: Console, folder: RunFolder) -> None:
+def _print_settings_and_curve(out: Console, folder: RunFolder, record: Record | None = None) -> None:
     """settings.yaml as it stands, then the epochs so far."""
     if folder.settings.is_file():
         out.print(folder.settings.read_text(encoding="utf-8").rstrip(), markup=False)
         out.print()
-    history = folder.read_metrics()
+    history = folder.read_metrics(record)
     if history:
         _print_curve(out, history)
     else:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from cifar_lab.durable import sync_file
+from cifar_lab.durable import new_file
 from cifar_lab.errors import EnvironmentFault
 
 
@@ -41,10 +41,9 @@ def write_array(path: Path, array: NDArray[Any]) -> FileMark:
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
     digest = hashlib.sha256(header.getvalue())
     digest.update(array.data)
-    with path.open("wb") as file:
+    with new_file(path) as file:
         file.write(header.getvalue())
         file.write(array.data)
-        sync_file(file)
     return FileMark(bytes=header.tell() + array.nbytes, sha256=digest.hexdigest())
 
 

@@ -20,7 +20,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cifar_lab.data.arrays import Damaged, FileMark, fault, read_array, write_array
 from cifar_lab.data.source import Progress, Source
 from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Split
-from cifar_lab.durable import sync_file, sync_folder
+from cifar_lab.durable import new_file, new_folder, remove_folder, rename
 from cifar_lab.errors import DataError, EnvironmentFault
 
 FORMAT = 1
@@ -124,6 +124,21 @@ def read_split(folder: Path, meta: Meta, split: SplitName) -> Split:
     return Split(images, labels)
 
 
+def damage(folder: Path) -> str | None:
+    """What is wrong with a folder of the cache, in words; None where every file has its SHA-256.
+
+    Raises:
+        EnvironmentFault: it may not be read.
+    """
+    try:
+        if (meta := read_meta(folder)) is not None:
+            read_split(folder, meta, "train")
+            read_split(folder, meta, "test")
+    except Damaged as fault:
+        return str(fault)
+    return None
+
+
 def store(folder: Path, key: Mapping[str, Any], state: dict[str, Any] | None, images: Images, info: DataInfo) -> Meta:
     """Write a folder beside its place and put it there by a rename. To be called with the lock held.
 
@@ -142,24 +157,23 @@ def store(folder: Path, key: Mapping[str, Any], state: dict[str, Any] | None, im
         "test_labels.npy": images.test.labels,
     }
     try:
-        for leftover in (temporary, old):
-            _remove(leftover)
-        temporary.mkdir()
+        for leftover in (temporary, old):  # of a process that was killed
+            remove_folder(leftover)
+        new_folder(temporary)
         files = {name: write_array(temporary / name, array) for name, array in arrays.items()}
         meta = Meta(info=info, key=dict(key), state=state, files=files)
         plain = meta.model_dump(mode="json")
         text = json.dumps({"meta": plain, "sha256": hashlib.sha256(_canonical(plain)).hexdigest()}, indent=1)
-        with (temporary / "meta.json").open("wb") as file:
+        with new_file(temporary / "meta.json") as file:
             file.write(text.encode())
-            sync_file(file)
         if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
-        sync_folder(folder.parent)
+            rename(folder, old)
+        rename(temporary, folder)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise fault(folder, error) from error
-    shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):
+        remove_folder(old)
     return meta
 
 
@@ -204,9 +218,3 @@ def _check(name: str, split: Split, classes: int) -> None:
 
 def _canonical(plain: Any) -> bytes:
     return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _remove(folder: Path) -> None:
-    """What a killed process left behind."""
-    if folder.exists():
-        shutil.rmtree(folder)

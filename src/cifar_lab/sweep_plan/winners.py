@@ -10,6 +10,7 @@ from typing import Any
 from cifar_lab.config import Settings
 from cifar_lab.config_io import with_values
 from cifar_lab.config_io.search_rules import OF_METHODS
+from cifar_lab.config_rules import contradictions
 from cifar_lab.identity import recipe
 from cifar_lab.sheets import Search
 from cifar_lab.sweep_plan.points import Point
@@ -47,6 +48,10 @@ def search_settings(point_settings: Settings, search: Search) -> Settings:
         SettingsError: the validation split does not fit.
     """
     val_size = point_settings.data.val_size or search.val_size
+    data = point_settings.data.model_copy(update={"val_size": val_size})
+    settings = point_settings.model_copy(update={"data": data, "seeds": search.seeds})
+    if not contradictions(settings):  # each value has been checked, and a sweep may have ten thousand points
+        return settings
     values = {"data.val_size": val_size, "seeds": list(search.seeds)}
     return with_values(point_settings, values, where=f"search of {point_settings.label}")
 

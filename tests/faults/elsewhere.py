@@ -1,0 +1,233 @@
+"""Cases that tests of the rooms themselves show already."""
+
+from __future__ import annotations
+
+from .registry import elsewhere
+
+GO_ON = "give the same command again"
+
+CASES = (
+    elsewhere(
+        1, "the command is killed while a run is under way",
+        "engines/test_here.py::test_a_parent_that_is_killed_leaves_no_worker_behind",
+        remains="finished runs, and the last epoch of the others; no process is left",
+    ),
+    elsewhere(
+        1, "the same, and the command is given again",
+        "test_experiment.py::test_a_command_that_is_killed_goes_on_where_it_was",
+        remains="the run, with the numbers of an undisturbed one; nothing needs to be cleaned up",
+        says="goes on after epoch",
+    ),
+    elsewhere(
+        1, "a run is killed at any epoch, and amid any",
+        "test_experiment.py::test_killed_at_every_epoch_and_amid_every_epoch_it_ends_as_if_undisturbed",
+        remains="all but the epoch under way; afterwards the bytes of an undisturbed run",
+    ),
+    elsewhere(
+        4, "a worker is killed once",
+        "engines/test_here.py::test_a_worker_that_is_killed_once_costs_nothing_but_its_epoch",
+        remains="all but its epoch: the run goes on in a fresh process", says="goes on after epoch", code=0,
+    ),
+    elsewhere(
+        7, "`runtime.device: cuda` on a machine without CUDA",
+        "cli/test_run.py::test_cuda_without_cuda_is_2_before_anything_is_written",
+        remains="nothing new", code=2,
+        says="runtime.device: cuda is not available here ({why}); use --set runtime.device=auto",
+    ),
+    elsewhere(
+        8, "the file or pipe that the output goes to is full",
+        "cli/test_entry.py::test_an_output_that_is_full_is_4",
+        remains="as before", code=4, says="a file or the standard output: No space left on device; see to it, then "
+        "give the same command again",
+    ),
+    elsewhere(
+        11, "a checkpoint that is empty, a text, torch's own or of another run",
+        "test_checkpoint.py::test_a_foreign_file_is_not_read",
+        remains="the file, set aside; nothing of it was interpreted", says="{checkpoint} is damaged",
+    ),
+    elsewhere(
+        11, "a checkpoint that would run a program when it is unpickled",
+        "test_checkpoint.py::test_a_pickle_bomb_does_not_run_even_with_a_right_checksum",
+        remains="the file, set aside; nothing of it has run",
+        says="{checkpoint} is no checkpoint of this version ({error})",
+    ),
+    elsewhere(
+        12, "a report on results with damaged records",
+        "report/test_build.py::test_damaged_files_are_named_and_the_rest_is_reported",
+        remains="the report on all the others", code=3,
+        says="{record}: is damaged and left out; to make the run again: {command}",
+    ),
+    elsewhere(
+        12, "a run's folder was copied under another name",
+        "report/test_build.py::test_a_copied_run_is_named_and_counts_once",
+        remains="both; the copy counts nowhere",
+        says="{record}: is a copy of run {id} and is not counted; move {folder} elsewhere",
+    ),
+    elsewhere(
+        13, "half an archive of CIFAR-10",
+        "data/test_cifar.py::test_a_half_archive_is_named_and_fetched_again",
+        remains="the right archive, fetched again",
+    ),
+    elsewhere(
+        13, "an archive with other bytes, and no network",
+        "data/test_cifar.py::test_a_broken_archive_without_network_is_named_with_both_hashes",
+        remains="the archive as it is; it was never unpacked", code=3,
+    ),
+    elsewhere(
+        13, "a file of CIFAR-10 of another checksum",
+        "data/test_cifar.py::test_a_pickle_of_another_checksum_is_never_loaded",
+        remains="the file as it is; nothing of it was unpickled", code=3,
+    ),
+    elsewhere(
+        13, "a broken image in a folder",
+        "data/test_imagefolder.py::test_a_broken_image_is_named", remains="no prepared images", code=3,
+    ),
+    elsewhere(
+        13, "a class, a split or all images are missing",
+        "data/test_imagefolder.py::test_what_is_missing", remains="no prepared images", code=3,
+    ),
+    elsewhere(
+        14, "a download that stops, stalls, is an error page or other bytes",
+        "test_download.py::test_a_bad_transfer_says_why_and_keeps_what_was_there",
+        remains="what was there before; no part of a file", code=3,
+    ),
+    elsewhere(
+        14, "a redirect away from https",
+        "test_download.py::test_only_https_is_spoken", remains="nothing new", code=3,
+        says="refused to fetch {url}: only https is accepted",
+    ),
+    elsewhere(
+        14, "two processes prepare the same images",
+        "data/test_cache.py::test_of_two_processes_one_decodes_and_the_other_waits",
+        remains="one folder of images", says="waiting for another process that prepares the same images",
+    ),
+    elsewhere(
+        14, "a process is killed while it prepares images",
+        "data/test_cache.py::test_a_process_killed_while_it_prepares_holds_nobody_up",
+        remains="the next process prepares them",
+    ),
+    elsewhere(
+        15, "no network and no images",
+        "cli/test_run.py::test_missing_data_without_a_network_is_3_soon_and_names_the_ways_on",
+        remains="nothing new", code=3, says="{archive}: missing, and {reason}",
+    ),
+    elsewhere(
+        15, "no network, and images that were prepared before",
+        "cli/test_run.py::test_a_cache_that_is_good_needs_no_network",
+        remains="the results as they were", code=0, says="2 runs: 2 there already",
+    ),
+    elsewhere(
+        16, "a file of weights that is not there",
+        "cli/test_run.py::test_missing_weights_are_3_and_nothing_is_written",
+        remains="nothing new", code=3,
+        says="{weights}: cannot be read (No such file or directory); check the path in the settings",
+    ),
+    elsewhere(
+        16, "a file that holds no weights",
+        "cli/test_run.py::test_weights_that_are_none_are_3", remains="nothing new", code=3,
+    ),
+    elsewhere(
+        16, "weights of another model",
+        "models/test_weights.py::test_weights_of_another_model_are_named_key_by_key",
+        remains="nothing new", code=3,
+        says="{weights}: does not fit {model}: {keys}; give the weights of this model or choose the model of these "
+        "weights",
+    ),
+    elsewhere(
+        17, "a loss that is not finite",
+        "cli/test_run.py::test_a_diverged_run_is_a_result_with_a_reason",
+        remains="a record with the reason and no scores; it is not tried again", code=0,
+        says="the loss was not finite in epoch {epoch} at step {step}; the last finite loss was {loss}",
+    ),
+    elsewhere(
+        17, "weights or a validation loss that are not finite while the training loss is",
+        "test_train.py::test_validation_that_is_not_finite_ends_the_run_though_training_is",
+        remains="a record with the reason", says="the validation loss was not finite after epoch {epoch}",
+    ),
+    elsewhere(
+        17, "a point of a sweep that diverges",
+        "cli/test_sweep_report.py::test_a_point_that_diverged_is_counted_and_never_a_winner",
+        remains="its record; it is counted and never a winner", code=0, says="search: 2 runs, 0 failed, 1 diverged",
+    ),
+    elsewhere(
+        18, "a run that never ends its epoch, and Ctrl-C twice",
+        "engines/test_here.py::test_ctrl_c_twice_stops_at_once_and_keeps_the_last_whole_epoch",
+        remains="its last whole epoch; no process is left", code=130,
+    ),
+    elsewhere(
+        21, "Ctrl-C once",
+        "engines/test_here.py::test_ctrl_c_once_keeps_the_epoch_and_says_how_to_go_on",
+        remains="the epoch under way, to its end", code=130,
+        says="stopping after this epoch; Ctrl-C again stops at once",
+    ),
+    elsewhere(
+        21, "SIGTERM while an epoch takes longer than a service manager waits",
+        "engines/test_here.py::test_sigterm_ends_within_10_seconds_though_the_epoch_is_longer",
+        remains="the last whole epoch; no process is left", code=143,
+    ),
+    elsewhere(
+        22, "the reader of the output goes away (`| head`)",
+        "cli/test_entry.py::test_work_goes_on_when_its_reader_goes_away",
+        remains="all results: the work goes on", code=0,
+    ),
+    elsewhere(
+        22, "the output is closed",
+        "cli/test_entry.py::test_a_closed_output_is_no_error", remains="as with an output", code=0,
+    ),
+    elsewhere(
+        25, "forty kinds of broken YAML", "config_io/test_bad_files.py::test_message", remains="nothing new", code=2,
+    ),
+    elsewhere(
+        25, "any bytes at all",
+        "config_io/test_strict_yaml.py::test_any_bytes_give_settings_or_one_clear_error", remains="nothing new", code=2,
+    ),
+    elsewhere(
+        26, "one letter of any key is wrong",
+        "config_io/test_generated.py::test_one_letter_typos_of_keys", remains="nothing new", code=2,
+    ),
+    elsewhere(
+        27, "each setting with a value of each wrong type",
+        "config_io/test_generated.py::test_wrong_types_are_refused", remains="nothing new", code=2,
+    ),
+    elsewhere(
+        28, "each number just beyond its bounds", "config_io/test_generated.py::test_bounds",
+        remains="nothing new", code=2,
+    ),
+    elsewhere(
+        30, "a sweep of more than 10,000 points",
+        "test_sweep_plan.py::test_more_than_ten_thousand_points_must_be_meant", remains="nothing new", code=2,
+        says="{sweep}: {points} points, more than 10,000; make it smaller, or add --yes to go on",
+    ),
+    elsewhere(
+        30, "points that mean the same",
+        "test_sweep_plan.py::test_equal_points_are_merged_and_counted", remains="each of them once",
+    ),
+    elsewhere(
+        31, "the images change after the plan was made",
+        "test_experiment_identity.py::test_images_that_changed_after_the_plan_are_refused",
+        remains="nothing new: the run is not trained on others", code=3,
+    ),
+    elsewhere(
+        31, "the source of a model changes after the plan was made",
+        "test_experiment_identity.py::test_a_source_that_changed_after_the_plan_is_refused",
+        remains="nothing new", code=2,
+        says="model.name: the source or weights of {model} changed since this command began; give it again to run what "
+        "is there now",
+    ),
+    elsewhere(
+        36, "labels with HTML, Markdown, escape codes and right-to-left marks in the report",
+        "report/test_page.py::test_hostile_labels_stay_inside_their_cell", remains="a report that shows them as text",
+    ),
+    elsewhere(
+        36, "the same on a chart",
+        "report/test_charts.py::test_hostile_labels_are_drawn_inside_the_picture", remains="a chart of the same size",
+    ),
+    elsewhere(
+        36, "the same on a terminal",
+        "cli/test_run.py::test_a_label_is_shown_and_never_obeyed", remains="the records as they were", code=0,
+    ),
+    elsewhere(
+        36, "a table for a spreadsheet with cells that begin as formulas do",
+        "test_safe_text.py::test_csv_cell_is_never_a_formula", remains="a table of text",
+    ),
+)  # fmt: skip

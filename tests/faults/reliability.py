@@ -1,0 +1,67 @@
+"""Makes `docs/reliability.md` from the cases of the tests.
+
+python -m tests.faults.reliability          # write it
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import elsewhere
+from .registry import ROWS, Case
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PAGE = ROOT / "docs" / "reliability.md"
+
+HEAD = """\
+# What happens when something goes wrong
+
+Every line below is shown by a test, which is named; the sentences are those that the program says, with … for what
+differs from case to case. This page is made from the tests by `python -m tests.faults.reliability`.
+
+A fault ends in one line on standard error that says what, where and what to do next; `--debug` adds the traceback.
+Exit codes: 0 all well, 1 finished but some runs failed, 2 settings or usage, 3 data or damaged files, 4 the machine
+(disk, permission, lock), 130 and 143 after Ctrl-C and SIGTERM. After any fault the same command, given again, goes on;
+what was said to be done is kept and is not made twice. `cifar-lab verify` reads a whole results folder against its
+checksums."""
+
+
+def cases() -> list[Case]:
+    """Every case, in the order of the rows; the tests of this folder first."""
+    found: list[Case] = []
+    for path in sorted(HERE.glob("test_*.py")):
+        module = importlib.import_module(f"{__package__}.{path.stem}")
+        found += [value.case for value in vars(module).values() if isinstance(getattr(value, "case", None), Case)]
+    return sorted([*found, *elsewhere.CASES], key=lambda case: case.row)
+
+
+def page(found: Sequence[Case]) -> str:
+    """The page in Markdown."""
+    parts = [HEAD]
+    for row, title in ROWS.items():
+        those = [case for case in found if case.row == row]
+        if those:
+            parts.append(f"## {row}. {title}\n\n" + "\n".join(_lines(those)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _lines(found: Sequence[Case]) -> list[str]:
+    lines = [
+        "| what happens | what is on the disk afterwards | exit | what a person reads | test |",
+        "| --- " * 5 + "|",
+    ]
+    for case in found:
+        says = f"`{case.pattern_words()}`" if case.says else ""
+        code = "" if case.code is None else str(case.code)
+        file, _, name = case.test.partition("::")
+        link = f"[{name}](../{file})"
+        cells = (case.fault, case.remains, code, says, link)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return lines
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(cases()), encoding="utf-8")
