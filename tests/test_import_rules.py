@@ -17,7 +17,7 @@ PACKAGE = Path(cifar_lab.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("config", "machine", "model_facts", "pipes", "records", "safe_text"),
+    ("config", "machine", "model_facts", "pipes", "records", "safe_text", "shipped"),
     ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "threads"),
     ("identity",),
     ("download",),
@@ -45,11 +45,11 @@ RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
     "cli", "cohorts", "config", "config_io", "config_rules", "durable", "durations", "engines.child", "engines.clock",
-    "engines.course", "engines.endings", "engines.here", "engines.lifeline", "engines.oom", "engines.outcomes",
+    "engines.cluster", "engines.course", "engines.endings", "engines.engine", "engines.here", "engines.lifeline", "engines.oom", "engines.outcomes",
     "engines.policy", "engines.protocol", "engines.pull_queue", "engines.questions", "engines.signals", "engines.slot",
     "engines.tasks", "engines.worker", "errors", "failures", "identity", "laboratory", "live_bars", "machine",
     "model_facts", "model_source", "notebook", "one_writer", "pace", "pipes", "plan", "progress", "records", "report",
-    "results", "safe_text", "sheets", "sweep", "sweep_plan", "tally", "threads",
+    "results", "safe_text", "sheets", "shipped", "sweep", "sweep_plan", "tally", "threads",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 
@@ -172,6 +172,13 @@ def test_importing_what_is_no_training_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_ray_is_imported_when_a_cluster_is_connected_to_and_by_nothing_else() -> None:
+    assert {name for name in MODULES if any(room(other) == "ray" for other in ANYWHERE[name])} == {
+        "engines.cluster.connect"
+    }
+    assert not any(room(other) == "ray" for other in ALWAYS["engines.cluster.connect"])
 
 
 def test_importing_the_package_imports_almost_nothing() -> None:

@@ -16,6 +16,7 @@ from cifar_lab.config_io.layers import override_layer
 from cifar_lab.config_io.tree import walk
 from cifar_lab.data import Prepared
 from cifar_lab.durable import make_folder, write_text
+from cifar_lab.engines.engine import Engine
 from cifar_lab.engines.policy import Policy
 from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.laboratory import Made, make_runs
@@ -96,13 +97,14 @@ def make_sweep(
     display: Display | None = None,
     allow_failed: bool = False,
     policy: Policy = Policy(),  # noqa: B008
+    engine: Engine | None = None,
 ) -> SweepOutcome:
     """Make every run of the search, pick the winners by validation accuracy, then train and test them afresh.
 
     What is there already is not made again, so the same call goes on where an earlier one was ended.
 
     Args:
-        results, force, workers, display, policy: as in `make_runs`.
+        results, force, workers, display, policy, engine: as in `make_runs`.
         allow_failed: pick winners also where some runs of the search failed, among the points that have results.
 
     Raises:
@@ -124,6 +126,7 @@ def make_sweep(
         images=images,
         on_plan=write_plan,
         policy=policy,
+        engine=engine,
     )
     _refuse_half_a_search(searched, allow_failed)
     run_ids = _run_ids(sweep, images)
@@ -137,6 +140,7 @@ def make_sweep(
         display=display,
         images=images,
         policy=policy,
+        engine=engine,
     )
     base = next((point.name for point in sweep.expansion.points if same_numbers(point.settings, sweep.base)), None)
     finite = [value for value in accuracies.get(base or "", ()) if value is not None]

@@ -10,7 +10,9 @@ import typer
 from cifar_lab.cli.limits import FailFast, MaxFailures, Retries, Retry, RetryChoice, RunTimeout, TimeLimit, policy_of
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
+    Address,
     DryRun,
+    EngineChoice,
     Force,
     Overrides,
     Results,
@@ -37,6 +39,8 @@ def sweep(
     fail_fast: FailFast = False,
     time_limit: TimeLimit = None,
     run_timeout: RunTimeout = None,
+    engine: EngineChoice = "here",
+    address: Address = None,
     allow_failed: Annotated[
         bool, typer.Option("--allow-failed", help="Pick winners also where runs of the search failed.")
     ] = False,
@@ -48,6 +52,7 @@ def sweep(
     --seeds the seeds of the search. Where a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
+    from cifar_lab.engines.engine import open_engine
     from cifar_lab.one_writer import one_writer
     from cifar_lab.progress import say
     from cifar_lab.sweep import load_sweep, make_sweep
@@ -57,7 +62,7 @@ def sweep(
     if dry_run:
         print_sweep_plan(loaded, results, force)
         return
-    with one_writer(results):
+    with one_writer(results), open_engine(engine, address) as chosen:
         outcome = make_sweep(
             loaded,
             results,
@@ -66,6 +71,7 @@ def sweep(
             display=display_here(),
             allow_failed=allow_failed,
             policy=policy,
+            engine=chosen,
         )
         print_outcome(loaded, outcome)
         if outcome.confirmed.records:
