@@ -16,7 +16,7 @@ class Scratch:
         parent = parent or Path(tempfile.gettempdir())
         _sweep(parent, prefix)
         while True:
-            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            self.path = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=parent))
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             if (self.path / "lock").exists():  # nobody took it for a leftover before it was locked
