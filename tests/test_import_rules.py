@@ -45,7 +45,8 @@ RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
     "cli", "cohorts", "config", "config_io", "config_rules", "durable", "durations", "engines.child", "engines.clock",
-    "engines.cluster", "engines.course", "engines.endings", "engines.engine", "engines.here", "engines.lifeline", "engines.oom", "engines.outcomes",
+    "engines.cluster", "engines.course", "engines.endings", "engines.engine", "engines.here", "engines.lifeline",
+    "engines.oom", "engines.outcomes",
     "engines.policy", "engines.protocol", "engines.pull_queue", "engines.questions", "engines.signals", "engines.slot",
     "engines.tasks", "engines.worker", "errors", "failures", "identity", "laboratory", "live_bars", "machine",
     "model_facts", "model_source", "notebook", "one_writer", "pace", "pipes", "plan", "progress", "records", "report",

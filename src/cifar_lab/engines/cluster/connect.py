@@ -145,6 +145,11 @@ def _refusal(address: str | None, error: Exception) -> str:
     reason = " ".join(str(error).split())[:300]
     if address in (None, "local"):
         return f"--engine ray: no cluster could be started on this machine ({type(error).__name__}: {reason})"
+    if not isinstance(error, OSError) or type(error) is ConnectionError:  # Ray's own: somebody listens
+        return (
+            f"--address {address}: this Ray cannot join the cluster there ({type(error).__name__}: {reason}); "
+            "both need the same Ray, the same Python and the same token (docs/cluster.md)"
+        )
     return (
         f"--address {address}: no Ray cluster answers there ({type(error).__name__}: {reason}); "
         "start one with `ray start --head`, or leave --address out for one on this machine alone"
