@@ -102,6 +102,16 @@ def test_of_a_parcel_that_is_not_whole_nothing_is_written(lab: Any, name: str) -
     assert files(job) == {}
 
 
+@pytest.mark.parametrize("name", ["../../other/record.json", "/tmp/file", "lock", "model.py"])
+def test_files_that_no_run_has_are_refused(lab: Any, name: str) -> None:
+    job, _ = made(lab)
+    destination = Destination(job)
+    for parcel in (Parcel.of(job.run_id, {name: b""}), Parcel.of(job.run_id, {}, (f"../{name}.damaged",))):
+        with pytest.raises(DamagedParcel, match=r"^it holds files that no run has$"):
+            destination.accept(parcel)
+    destination.close()
+
+
 def test_the_record_of_another_run_is_refused(lab: Any) -> None:
     job, _ = made(lab)
     _, other = made(lab, "optimizer.lr=0.5", results="other")

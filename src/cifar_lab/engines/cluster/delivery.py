@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from contextlib import ExitStack
-
-from pydantic import ValidationError
+from pathlib import Path
 
 from cifar_lab.durable import disk_errors, make_folder, write_bytes
-from cifar_lab.engines.cluster.parcels import Parcel, previous
+from cifar_lab.engines.cluster.parcels import Parcel, inward, previous
+from cifar_lab.errors import DataError
 from cifar_lab.plan import Job
 from cifar_lab.records import Record
-from cifar_lab.results import DamagedRecordError, RunFolder
+from cifar_lab.results import CopiedRecordError, DamagedRecordError, RunFolder, read_record
 
 COMPARED = ("status", "val", "test", "files", "epochs_trained")
 """What two runs of the same settings and seed have in common where rounding is the same."""
@@ -55,6 +56,9 @@ class Destination:
         """
         if not parcel.whole():
             raise DamagedParcel("its files arrived damaged")
+        known = {path.name for path in inward(self.folder)}
+        if not known.issuperset(parcel.files) or any("/" in name for name in parcel.set_aside):
+            raise DamagedParcel("it holds files that no run has")
         record = self._record_in(parcel)
         for name in parcel.set_aside:
             self._set_aside(name)
@@ -76,12 +80,16 @@ class Destination:
         content = parcel.files.get(self.folder.record.name)
         if content is None:
             return None
-        try:
-            record = Record.model_validate_json(content)
-        except ValidationError as error:
-            raise DamagedParcel("its record cannot be read") from error
-        if record.run_id != self.job.run_id:
-            raise DamagedParcel(f"its record is that of run {record.run_id}")
+        with tempfile.TemporaryDirectory() as folder:  # read as it will be, before it is put where it counts
+            path = RunFolder(Path(folder), self.job.run_id).record
+            make_folder(path.parent)
+            write_bytes(path, content)
+            try:
+                record = read_record(path)
+            except CopiedRecordError as error:
+                raise DamagedParcel(f"its record is that of run {error.run_id}") from error
+            except DataError as error:
+                raise DamagedParcel("its record cannot be read") from error
         for name, digest in record.files.items():
             sent = parcel.files.get(name)
             if sent is not None and hashlib.sha256(sent).hexdigest() != digest:

@@ -55,6 +55,13 @@ def outward(job: Job) -> Parcel:
     return Parcel.of(job.run_id, {path.name: path.read_bytes() for path in paths if path.is_file()})
 
 
+def inward(folder: RunFolder) -> list[Path]:
+    """The files of a run that come back from a node, in the order in which they are written."""
+    return [
+        folder.settings, folder.checkpoint, folder.metrics, folder.weights, folder.predictions, folder.record,
+    ]  # fmt: skip
+
+
 def previous(path: Path) -> Path:
     """Where the checkpoint before the last one lies."""
     return path.with_name(path.name + ".previous")
@@ -66,13 +73,13 @@ class Watched:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._seen: dict[str, tuple[int, int, int]] = {
-            path.name: self._mark(path) for path in self._paths() if path.is_file()
+            path.name: self._mark(path) for path in inward(folder) if path.is_file()
         }
         self._aside: set[str] = set()
 
     def changed(self, *, ended: bool) -> Parcel | None:
         """The files that are new; the record only of a run that has `ended`, and last. None where nothing is new."""
-        paths = [path for path in self._paths() if ended or path != self._folder.record]
+        paths = [path for path in inward(self._folder) if ended or path != self._folder.record]
         files = {}
         for path in paths:
             try:
@@ -86,10 +93,6 @@ class Watched:
         aside = tuple(path.name for path in sorted(self._folder.path.glob("*.damaged")) if path.name not in self._aside)
         self._aside.update(aside)
         return Parcel.of(self._folder.path.name, files, aside) if files or aside else None
-
-    def _paths(self) -> list[Path]:
-        folder = self._folder
-        return [folder.settings, folder.checkpoint, folder.metrics, folder.weights, folder.predictions, folder.record]
 
     @staticmethod
     def _mark(path: Path) -> tuple[int, int, int]:
