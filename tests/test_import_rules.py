@@ -17,7 +17,7 @@ PACKAGE = Path(cifar_lab.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("config", "machine", "model_facts", "pipes", "records", "safe_text", "seals"),
+    ("config", "machine", "model_facts", "pipes", "records", "safe_text", "seals", "shipped"),
     ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "shared_parts", "threads"),
     ("identity", "record_file", "run_lock"),
     ("download",),
@@ -48,13 +48,14 @@ RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
     "cli", "cohorts", "config", "config_io", "config_rules", "durable", "durations", "engines.child", "engines.clock",
-    "engines.course", "engines.endings", "engines.here", "engines.lifeline", "engines.oom", "engines.outcomes",
+    "engines.cluster", "engines.course", "engines.endings", "engines.engine", "engines.here", "engines.lifeline",
+    "engines.oom", "engines.outcomes",
     "engines.policy", "engines.protocol", "engines.pull_queue", "engines.questions", "engines.signals", "engines.slot",
     "engines.tasks", "engines.worker", "errors", "estimate", "failures", "forecast", "identity", "laboratory",
     "live_bars", "machine", "model_facts", "model_source", "notebook", "one_writer", "optuna_export", "pace", "pipes",
     "plan", "progress", "record_file", "records", "report", "results", "run_lock", "safe_text", "seals", "search",
-    "search_files", "search_words", "shared_parts", "sheets", "speeds", "sweep", "sweep_plan", "tally", "threads",
-    "verify",
+    "search_files", "search_words", "shared_parts", "sheets", "shipped", "speeds", "sweep", "sweep_plan", "tally",
+    "threads", "verify",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 
@@ -179,6 +180,13 @@ def test_importing_what_is_no_training_imports_no_torch() -> None:
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
+def test_ray_is_imported_when_a_cluster_is_connected_to_and_by_nothing_else() -> None:
+    assert {name for name in MODULES if any(room(other) == "ray" for other in ANYWHERE[name])} == {
+        "engines.cluster.connect"
+    }
+    assert not any(room(other) == "ray" for other in ALWAYS["engines.cluster.connect"])
+
+
 def test_importing_the_package_imports_almost_nothing() -> None:
     code = "import sys; before = set(sys.modules); import cifar_lab; print(sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
@@ -213,6 +221,8 @@ NOT_DURABLE = {
     "data.cache": {"mkdir", "rmtree"},  # the folder of the lock; a half folder after a refusal
     "data.cifar": {"mkdir", "rmtree", "write_bytes"},  # an archive unpacked for as long as it is read
     "download": {"mkdir", "unlink"},  # the folder of downloads; parts that nobody will read
+    "data.shipping": {"unlink"},  # parts that nobody will read
+    "engines.cluster.scratch": {"rmtree"},  # a node's own copies
     "engines.lifeline": {"write_text"},  # a file of /proc
     "one_writer": {"unlink"},
     "run_lock": {"unlink"},

@@ -47,7 +47,7 @@ def load_training_data(
     Raises:
         DataError: the images are not those of `fingerprint`, after which the run is named.
     """
-    options, info = settings.data, data.prepare(settings.data)
+    options, info = settings.data, data.prepare(settings.data, fingerprint=fingerprint)
     source = type(options).model_validate(options.model_dump(include=set(DATA_SOURCE_KEYS)))
     split = _training_split(source, fingerprint)
     normalizer = make_normalizer(settings, info, execution, memory_format)

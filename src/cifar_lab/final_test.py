@@ -35,7 +35,7 @@ def read_test_split(
     Raises:
         DataError: the images are not those of `fingerprint`, which the network was trained on.
     """
-    info = data.prepare(settings.data)
+    info = data.prepare(settings.data, fingerprint=fingerprint)
     split = data.load_test(settings.data, fingerprint)
     images = ResidentSplit(split.images, split.labels, make_normalizer(settings, info, execution, memory_format))
     logits = predict(network, images, execution)

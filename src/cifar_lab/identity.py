@@ -12,6 +12,7 @@ from typing import Any
 from cifar_lab.config import CustomModel, OneCycle, Settings
 from cifar_lab.errors import WeightsError
 from cifar_lab.model_source import source_files
+from cifar_lab.shipped import located
 
 NUMERICS = 1
 """Raised when the same settings come to mean other numbers; every id changes with it."""
@@ -48,7 +49,7 @@ def recipe(settings: Settings) -> dict[str, Any]:
         parts["model"]["name"] = settings.model.name.rpartition("/")[2]
         parts["model"]["source"] = _sha256_of_all(source_files(settings.model.name))
     elif settings.model.weights is not None:
-        parts["model"]["weights"] = _sha256(Path(settings.model.weights))
+        parts["model"]["weights"] = _sha256(located(settings.model.weights))
     plain: dict[str, Any] = json.loads(json.dumps(parts))
     return plain
 

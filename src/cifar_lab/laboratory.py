@@ -10,15 +10,15 @@ from typing import Any
 from cifar_lab.config import CustomModel, ResNet18, Settings
 from cifar_lab.data import Prepared
 from cifar_lab.durable import make_folder
-from cifar_lab.engines import here
+from cifar_lab.engines.engine import Engine, Here
 from cifar_lab.engines.outcomes import OnEvent, Outcome
 from cifar_lab.engines.policy import Policy
-from cifar_lab.engines.questions import check_models, count_gpus, prepare_images
+from cifar_lab.engines.questions import check_models, prepare_images
 from cifar_lab.engines.tasks import make_tasks
 from cifar_lab.errors import DataError, EnvironmentFault, LabError, SettingsError
 from cifar_lab.failures import Failure, note_event
 from cifar_lab.identity import recipe
-from cifar_lab.machine import CoreUse, available_cores, free_cores_since, has_gpu
+from cifar_lab.machine import CoreUse, available_cores, free_cores_since
 from cifar_lab.one_writer import WriterLock, one_writer
 from cifar_lab.pace import Pace
 from cifar_lab.plan import Job, PlannedRun, plan_runs, share_threads
@@ -79,6 +79,7 @@ def make_runs(
     on_plan: Callable[[Sequence[PlannedRun]], object] | None = None,
     until_epoch: int | None = None,
     policy: Policy = Policy(),  # noqa: B008
+    engine: Engine | None = None,
 ) -> Made:
     """Train every arm over its seeds, as far as the runs are not there already, and read their records.
 
@@ -95,6 +96,7 @@ def make_runs(
             trained.
         until_epoch: pause each run after this epoch, short of its end; None trains all to their end.
         policy: how often runs are tried, how long they may take, when all stop.
+        engine: where they are made; None is here.
 
     Raises:
         SettingsError, DataError, EnvironmentFault: before anything is trained; also where another command holds the
@@ -102,7 +104,8 @@ def make_runs(
         Interrupted, TimeLimit, LabError: a signal or the policy ended it; what was done is kept.
     """
     display, images, began = display or Silent(), images or Prepared(), CoreUse.now()
-    check_devices(arms)
+    engine = engine or Here()
+    engine.check_devices(arms)
     for settings in arms:
         recipe(settings)  # finds a file of weights or source that is not there, before anything is downloaded
     with one_writer(results) as writer:
@@ -114,14 +117,15 @@ def make_runs(
                     prepare_images(settings.data, display.preparing)
                 images.prepare(settings.data, display.preparing)
             planned = plan_runs(arms, results, images, read_test=read_test, force=force, until_epoch=until_epoch)
-            if len(planned) < available_cores() and any(run.state != "done" for run in planned):
+            few = engine.on_this_machine and len(planned) < available_cores()
+            if few and any(run.state != "done" for run in planned):
                 planned = share_threads(planned, free_cores_since(began))
             planned = _with_diverged(planned) if policy.retry == "all" else planned
             if on_plan is not None:
                 writer.take()
                 on_plan(planned)
             display.begin(planned)
-            outcomes = _make(planned, force, workers, display, images, policy, writer)
+            outcomes = _make(planned, force, workers, display, images, policy, writer, engine)
         finally:
             display.end()
         return Made(planned, outcomes, read_planned(planned))
@@ -143,6 +147,7 @@ def _make(
     images: Prepared,
     policy: Policy,
     writer: WriterLock,
+    engine: Engine,
 ) -> list[Outcome]:
     """Make what of the plan is not there; outcomes in its order, those included that are left as they failed before."""
     to_do = [run for run in planned if run.state != "done"]
@@ -164,7 +169,7 @@ def _make(
             note_event(RunFolder(job.results, job.run_id), job.settings.label, job.seed, event)
             display.event(job, event)
 
-        outcomes |= {each.job.run_id: each for each in _execute(jobs, planned, workers, on_event, policy)}
+        outcomes |= {each.job.run_id: each for each in _execute(jobs, planned, workers, on_event, policy, engine)}
     return [outcomes[run.job.run_id] for run in to_do]
 
 
@@ -175,15 +180,19 @@ def _as_before(job: Job, failure: Failure) -> Outcome:
 
 
 def _execute(
-    jobs: Sequence[Job], planned: Sequence[PlannedRun], workers: int | None, on_event: OnEvent, policy: Policy
+    jobs: Sequence[Job],
+    planned: Sequence[PlannedRun],
+    workers: int | None,
+    on_event: OnEvent,
+    policy: Policy,
+    engine: Engine,
 ) -> list[Outcome]:
     """Make the jobs' runs exist, in processes on the cores or on the GPUs, those that take longest first."""
-    wanted = has_gpu() and any(job.settings.runtime.device != "cpu" for job in jobs)
-    gpus = count_gpus() if wanted else 0
+    gpus = engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
     pace = Pace(planned)
     tasks = make_tasks(jobs, gpus, workers)
     tasks.sort(key=lambda task: -sum(pace.seconds(pace.shape(job.settings)) for job in task.jobs))
-    return here.execute(tasks, gpus or workers or available_cores(), on_event, policy)
+    return engine.execute(tasks, gpus or workers, on_event, policy)
 
 
 def _discard(jobs: Sequence[Job]) -> None:
@@ -218,18 +227,6 @@ def preview_runs(
     if any(images.known(settings.data) is None for settings in arms):
         return None
     return plan_runs(arms, results, images, read_test=read_test, force=force, until_epoch=until_epoch)
-
-
-def check_devices(arms: Sequence[Settings]) -> None:
-    """Refuse a GPU that is insisted on and is not there, before anything starts.
-
-    Raises:
-        SettingsError: torch sees no GPU.
-    """
-    if any(settings.runtime.device == "cuda" for settings in arms):
-        from cifar_lab.runtime import choose_device
-
-        choose_device("cuda")
 
 
 def _preflight(arms: Sequence[Settings], images: Prepared) -> None:

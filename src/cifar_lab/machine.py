@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -164,9 +165,16 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+GIT_STATE = "CIFAR_LAB_GIT_STATE"
+"""Variable of a worker on another machine: `git_state` of the folder that the command was given in, as JSON."""
+
+
 @cache
 def git_state() -> tuple[str | None, bool | None]:
     """(commit, whether there are uncommitted changes) of the working folder; (None, None) outside a checkout."""
+    if told := os.environ.get(GIT_STATE):
+        commit, dirty = json.loads(told)
+        return commit, dirty
     try:
         command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
         lines = subprocess.run(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cifar_lab.errors import SettingsError
+from cifar_lab.shipped import located
 
 
 def source_file(model_name: str) -> Path:
@@ -18,7 +19,7 @@ def source_file(model_name: str) -> Path:
     """
     where = model_name.rpartition(":")[0]
     if where.endswith(".py"):
-        path = Path(where)
+        path = located(where)
         if path.is_file():
             return path
         raise SettingsError(f"model.name: no file {where}; give the path relative to the settings file")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cifar_lab.config import Settings
 from cifar_lab.data import Prepared
+from cifar_lab.engines.engine import Engine
 from cifar_lab.engines.policy import Policy
 from cifar_lab.errors import DataError
 from cifar_lab.laboratory import Made, make_runs, preview_runs, read_planned
@@ -100,6 +101,7 @@ class Room:
     display: Display | None = None
     force: bool = False
     policy: Policy = field(default_factory=Policy)
+    engine: Engine | None = None
 
 
 def walk(
@@ -166,6 +168,7 @@ def make_step(room: Room, step: Step, on_plan: Callable[[Sequence[PlannedRun]], 
         on_plan=on_plan,
         until_epoch=step.until_epoch,
         policy=room.policy,
+        engine=room.engine,
     )
 
 

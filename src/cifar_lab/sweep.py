@@ -13,6 +13,7 @@ from cifar_lab.config_io import load_settings, load_sheet, sheet_file
 from cifar_lab.config_io.layers import override_layer
 from cifar_lab.config_io.tree import walk as walk_tree
 from cifar_lab.durable import write_text
+from cifar_lab.engines.engine import Engine
 from cifar_lab.engines.policy import Policy
 from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.estimate import Estimate
@@ -133,13 +134,14 @@ def make_sweep(
     allow_failed: bool = False,
     policy: Policy = Policy(),  # noqa: B008
     say: Say = lambda line: None,
+    engine: Engine | None = None,
 ) -> SweepOutcome:
     """Make every run of the search, pick the winners by validation accuracy, then train and test them afresh.
 
     What is there already is not made again, so the same call goes on where an earlier one was ended.
 
     Args:
-        results, force, workers, display, policy: as in `make_runs`.
+        results, force, workers, display, policy, engine: as in `make_runs`.
         allow_failed: pick winners also where some runs of the search failed, among the points that have results.
         say: who is told, in lines, what the search will take and how it goes.
 
@@ -147,7 +149,7 @@ def make_sweep(
         LabError: as `make_runs` does, where the disk cannot hold the runs, or when runs of the search failed; nothing
             has been tested then.
     """
-    room = Room(results, workers=workers, display=display, force=force, policy=policy)
+    room = Room(results, workers=workers, display=display, force=force, policy=policy, engine=engine)
     folder = SweepFolder(results, sweep.name)
     found = _search(sweep, room, SearchFiles(folder, sweep.name, sweep.search, room.images), allow_failed, say)
     winners = pick_winners(found.points, found.accuracies, sweep.search.top)
@@ -159,6 +161,7 @@ def make_sweep(
         display=display,
         images=room.images,
         policy=policy,
+        engine=engine,
     )
     base = next((point.name for point in found.points if same_numbers(point.settings, sweep.base)), None)
     finite = [value for value in found.accuracies.get(base or "", ()) if value is not None]

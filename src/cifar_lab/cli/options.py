@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -30,6 +30,14 @@ Force = Annotated[bool, typer.Option("--force", help="Train again what is there 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is there; do nothing.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Runs side by side. Default: one a core; a few on a GPU.")
+]
+EngineChoice = Annotated[
+    Literal["here", "ray"],
+    typer.Option("--engine", help="Where runs are made: on this machine, or on a Ray cluster (docs/cluster.md)."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="HOST:PORT", help="The Ray cluster; by itself one on this machine alone."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="End with 1 when a run diverged.")]
 

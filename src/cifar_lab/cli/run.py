@@ -10,7 +10,9 @@ import typer
 from cifar_lab.cli.limits import FailFast, MaxFailures, Retries, Retry, RetryChoice, RunTimeout, TimeLimit, policy_of
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
+    Address,
     DryRun,
+    EngineChoice,
     Force,
     Overrides,
     Results,
@@ -37,6 +39,8 @@ def run(
     fail_fast: FailFast = False,
     time_limit: TimeLimit = None,
     run_timeout: RunTimeout = None,
+    engine: EngineChoice = "here",
+    address: Address = None,
 ) -> None:
     """Train each arm over its seeds: what is missing, and nothing twice.
 
@@ -44,6 +48,7 @@ def run(
     once.
     """
     from cifar_lab.cli.tables import print_arms, print_plan
+    from cifar_lab.engines.engine import open_engine
     from cifar_lab.laboratory import make_runs, preview_runs
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
@@ -51,7 +56,10 @@ def run(
     if dry_run:
         print_plan(arms, preview_runs(arms, results, force=force))
         return
-    made = make_runs(arms, results, force=force, workers=workers, display=display_here(), policy=policy)
+    with open_engine(engine, address) as chosen:
+        made = make_runs(
+            arms, results, force=force, workers=workers, display=display_here(), policy=policy, engine=chosen
+        )
     print_arms(arms, made)
     raise typer.Exit(made.exit_code or int(strict and any(record.status == "diverged" for record in made.records)))
 

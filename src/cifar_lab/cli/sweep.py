@@ -10,7 +10,9 @@ import typer
 from cifar_lab.cli.limits import FailFast, MaxFailures, Retries, Retry, RetryChoice, RunTimeout, TimeLimit, policy_of
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
+    Address,
     DryRun,
+    EngineChoice,
     Force,
     Overrides,
     Results,
@@ -40,6 +42,8 @@ def sweep(
     fail_fast: FailFast = False,
     time_limit: TimeLimit = None,
     run_timeout: RunTimeout = None,
+    engine: EngineChoice = "here",
+    address: Address = None,
     allow_failed: Annotated[
         bool, typer.Option("--allow-failed", help="Pick winners also where runs of the search failed.")
     ] = False,
@@ -55,6 +59,7 @@ def sweep(
     --seeds the seeds of the search. Where a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
+    from cifar_lab.engines.engine import open_engine
     from cifar_lab.one_writer import one_writer
     from cifar_lab.progress import say
     from cifar_lab.sweep import load_sweep, look_at_sweep, make_sweep
@@ -67,7 +72,7 @@ def sweep(
     if dry_run:
         print_sweep_plan(loaded, look_at_sweep(loaded, results, force=force, workers=workers))
         return
-    with one_writer(results):
+    with one_writer(results), open_engine(engine, address) as chosen:
         outcome = make_sweep(
             loaded,
             results,
@@ -77,6 +82,7 @@ def sweep(
             allow_failed=allow_failed,
             policy=policy,
             say=say,
+            engine=chosen,
         )
         print_outcome(loaded, outcome)
         if outcome.confirmed.records:

@@ -23,7 +23,7 @@ from cifar_lab.identity import DATA_SOURCE_KEYS
 
 __all__ = [
     "DATASETS", "DataInfo", "Images", "Prepared", "Progress", "Source", "Split",
-    "known", "load_test", "load_train", "prepare", "split_hash", "validation_split",
+    "folder_name", "known", "load_test", "load_train", "prepare", "split_hash", "validation_split",
 ]  # fmt: skip
 
 LOG = logging.getLogger(__name__)
@@ -37,11 +37,11 @@ DATASETS = {
 """`data.dataset` and the class that reads it, made from its section of the settings."""
 
 
-def known(data: Data) -> DataInfo | None:
+def known(data: Data, fingerprint: str | None = None) -> DataInfo | None:
     """The facts of a data set whose cache is there and as new as its source; None where `prepare` is needed.
 
     Neither network nor pixels are touched: meta.json, file sizes and the source's sizes and times. A source that is
-    gone does not make a good cache bad.
+    gone does not make a good cache bad. Images of a `fingerprint` are known by it, whatever became of the source.
 
     Raises:
         EnvironmentFault: the cache may not be read.
@@ -51,23 +51,26 @@ def known(data: Data) -> DataInfo | None:
         meta = cache.read_meta(cache.folder_of(source))
     except Damaged:
         return None
-    if meta is None or source.state() not in (None, meta.state):
+    if meta is None:
         return None
-    return meta.info
+    if fingerprint is not None:
+        return meta.info if meta.info.fingerprint == fingerprint else None
+    return meta.info if source.state() in (None, meta.state) else None
 
 
-def prepare(data: Data, progress: Progress | None = None) -> DataInfo:
+def prepare(data: Data, progress: Progress | None = None, *, fingerprint: str | None = None) -> DataInfo:
     """Make the cache where it is missing, damaged or older than its source. Asking twice does nothing.
 
     Args:
         data: the data section of the settings.
         progress: called with what is being done, how much is done and how much there is (0: not known).
+        fingerprint: of the images that are meant; where the cache holds them the source is not looked at.
 
     Raises:
         DataError: the images are missing, broken or not what they say.
         EnvironmentFault: the cache cannot be read or written.
     """
-    found = known(data)
+    found = known(data, fingerprint)
     if found is not None:
         return found
     source = _source(data)
@@ -97,6 +100,11 @@ class Prepared:
         if key not in self._infos:
             self._infos[key] = prepare(data, progress)
         return self._infos[key]
+
+
+def folder_name(data: Data) -> str:
+    """The name that a data set's folder has in every cache."""
+    return cache.folder_of(_source(data)).name
 
 
 def load_train(data: Data, fingerprint: str | None = None) -> Split:

@@ -53,6 +53,11 @@ class WorkerProcess:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
     def say(self, line: str) -> None:
         """Send one line; a worker that is gone hears nothing."""
         stdin: IO[str] | None = self.process.stdin

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cifar_lab.engines.course import Course
 from cifar_lab.engines.oom import OomWatch
@@ -26,6 +26,7 @@ def execute(
     on_event: OnEvent,
     policy: Policy = Policy(),  # noqa: B008
     oom_watch: OomWatch | None = None,
+    new_slot: Callable[[PullQueue, Course, StopRequests, OomWatch], Slot] = Slot,
 ) -> list[Outcome]:
     """Make the runs of every task exist, `slots` tasks at a time in their order; outcomes in the order of the runs.
 
@@ -42,7 +43,7 @@ def execute(
     """
     queue, course, watch = PullQueue(tasks), Course(tasks, policy, on_event), oom_watch or OomWatch()
     with StopRequests() as requests:
-        slot_objects = [Slot(queue, course, requests, watch) for _ in range(min(slots, len(tasks)))]
+        slot_objects = [new_slot(queue, course, requests, watch) for _ in range(min(slots, len(tasks)))]
 
         def stop_all() -> None:
             if requests.signum is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from cifar_lab.durations import in_words
 from cifar_lab.engines.child import WorkerProcess
@@ -19,6 +21,29 @@ from cifar_lab.engines.tasks import Task
 from cifar_lab.errors import EnvironmentFault
 from cifar_lab.failures import Kind
 from cifar_lab.plan import Job
+
+
+class Worker(Protocol):
+    """What a slot needs of a worker, wherever its process is; `child.WorkerProcess` says what each part means."""
+
+    threads: int
+    gpu: int | None
+    ending_since: float | None
+
+    @property
+    def pid(self) -> int: ...
+
+    def say(self, line: str) -> None: ...
+
+    def events(self) -> Iterator[dict[str, Any]]: ...
+
+    def end_slowly(self) -> None: ...
+
+    def end_group(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -40,7 +65,7 @@ class Slot:
 
     def __init__(self, queue: PullQueue, course: Course, requests: StopRequests, oom_watch: OomWatch) -> None:
         self.queue, self.course, self.requests, self.oom_watch = queue, course, requests, oom_watch
-        self.worker: WorkerProcess | None = None
+        self.worker: Worker | None = None
         self.fault: Exception | None = None
         """What went wrong in this thread and is for `execute` to raise."""
         self._clock: TryClock | None = None
@@ -99,7 +124,7 @@ class Slot:
                 part = task.only(runs)
                 self.queue.give_back(Task(part.cohorts, 1, part.gpu) if alone else part, alone=alone)
 
-    def _listen(self, worker: WorkerProcess, left: dict[str, Job]) -> _Heard:
+    def _listen(self, worker: Worker, left: dict[str, Job]) -> _Heard:
         """Take in what the worker tells of the runs in `left`, and take those out of it that have ended."""
         clock, heard = self._clock, _Heard()
         assert clock is not None
@@ -131,7 +156,7 @@ class Slot:
             del left[job.run_id]
             self.course.end(outcome)
 
-    def _bury(self, worker: WorkerProcess, clock: TryClock, left: dict[str, Job], heard: _Heard) -> None:
+    def _bury(self, worker: Worker, clock: TryClock, left: dict[str, Job], heard: _Heard) -> None:
         """Say what becomes of the runs whose process died or was ended; those for another try stay in `left`."""
         late = clock.late(self.course.policy.run_seconds) if self.course.policy.run_seconds is not None else set()
         to_blame = (late if worker.ending_since is not None else clock.under_way()) & left.keys() or left.keys()
@@ -158,8 +183,9 @@ class Slot:
         told = f"{reason} (tried {tries} times)" if tries > 1 else reason
         self.course.end(replace(failure, reason=told, attempts=tries))
 
-    def _autopsy(self, worker: WorkerProcess, whole: bool) -> tuple[Kind, str]:
+    def _autopsy(self, worker: Worker, whole: bool) -> tuple[Kind, str]:
         """(kind, reason) of a process's end; `whole`: it came to the end of its task and is still there."""
+        assert isinstance(worker, WorkerProcess)
         timed_out = worker.ending_since is not None
         if timed_out or whole:
             worker.kill()
@@ -176,14 +202,17 @@ class Slot:
             return "oom", f"out of memory: {worker.cause_of_death()}"
         return "killed", worker.cause_of_death()
 
-    def _worker_for(self, task: Task) -> WorkerProcess:
+    def _worker_for(self, task: Task) -> Worker:
         """The slot's worker; another where the task wants another number of threads or another GPU."""
         wanted = (task.jobs[0].threads, task.gpu)
         if self.worker is not None and (self.worker.threads, self.worker.gpu) != wanted:
             self._dismiss()
         if self.worker is None:
-            self.worker = WorkerProcess(*wanted)
+            self.worker = self._new_worker(*wanted)
         return self.worker
+
+    def _new_worker(self, threads: int, gpu: int | None) -> Worker:
+        return WorkerProcess(threads, gpu)
 
     def _dismiss(self) -> None:
         """No more for this worker."""
@@ -204,7 +233,7 @@ class Slot:
                 worker.end_slowly()
         if (seconds := clock.quiet_seconds()) is not None:
             for run_id in clock.under_way():
-                self.course.tell(jobs[run_id], {"event": "quiet", "seconds": seconds, "pid": worker.process.pid})
+                self.course.tell(jobs[run_id], {"event": "quiet", "seconds": seconds, "pid": worker.pid})
 
     def stop(self) -> None:
         """Ask the worker to end after its epoch."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -15,6 +14,7 @@ from cifar_lab.models.custom import build_custom
 from cifar_lab.models.nets import Net, Net1, Net2, Net3
 from cifar_lab.models.resnet import imagenet_weights_file, resnet18
 from cifar_lab.models.weights import load_weights
+from cifar_lab.shipped import located
 
 MODELS: dict[str, Callable[[int], nn.Module]] = {
     "Net": Net,
@@ -39,7 +39,7 @@ def build(model: config.Model, num_classes: int) -> nn.Module:
     if isinstance(model, config.CustomModel):
         return build_custom(model, num_classes)
     network = MODELS[model.name](num_classes)
-    path = None if model.weights is None else Path(model.weights)
+    path = None if model.weights is None else located(model.weights)
     if isinstance(model, config.ResNet18) and model.pretrained:
         if path is not None:
             raise SettingsError("model: `pretrained: true` and `weights` contradict each other; keep one of them")

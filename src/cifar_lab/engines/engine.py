@@ -1,0 +1,81 @@
+"""The choice of where runs are made: this machine, or a Ray cluster. The one place that knows every engine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+from cifar_lab.config import Settings
+from cifar_lab.engines import here
+from cifar_lab.engines.outcomes import OnEvent, Outcome
+from cifar_lab.engines.policy import Policy
+from cifar_lab.engines.questions import count_gpus
+from cifar_lab.engines.tasks import Task
+from cifar_lab.errors import SettingsError
+from cifar_lab.machine import available_cores, has_gpu
+
+EngineName = Literal["here", "ray"]
+
+
+class Engine(Protocol):
+    """Who makes runs."""
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether its runs share the cores of this machine."""
+
+    def check_devices(self, arms: Sequence[Settings]) -> None:
+        """Refuse a GPU that is insisted on and is not there, before anything starts.
+
+        Raises:
+            SettingsError: there is none.
+        """
+
+    def gpus(self) -> int:
+        """GPUs that runs can have."""
+
+    def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
+        """As `here.execute`; `slots` None is as many as there is room for."""
+
+
+class Here:
+    """Processes on this machine."""
+
+    on_this_machine = True
+
+    def check_devices(self, arms: Sequence[Settings]) -> None:
+        """As `Engine`: torch must see a GPU."""
+        if any(settings.runtime.device == "cuda" for settings in arms):
+            from cifar_lab.runtime import choose_device
+
+            choose_device("cuda")
+
+    def gpus(self) -> int:
+        """Those that torch sees."""
+        return count_gpus() if has_gpu() else 0
+
+    def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
+        """As `Engine`; a process a core where nobody says how many."""
+        return here.execute(tasks, slots or available_cores(), on_event, policy)
+
+
+@contextlib.contextmanager
+def open_engine(name: EngineName, address: str | None = None) -> Iterator[Engine]:
+    """The engine of that name; what it connects to is left at the end.
+
+    Raises:
+        SettingsError: an address for an engine that has none.
+    """
+    if name == "here":
+        if address is not None:
+            raise SettingsError("--address: is that of a Ray cluster; add --engine ray")
+        yield Here()
+        return
+    from cifar_lab.engines.cluster.engine import RayEngine
+
+    engine = RayEngine(address)
+    try:
+        yield engine
+    finally:
+        engine.close()
