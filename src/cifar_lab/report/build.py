@@ -8,10 +8,11 @@ from pathlib import Path
 
 from cifar_lab.durable import make_folder, write_bytes, write_text
 from cifar_lab.errors import DataError
+from cifar_lab.report.answers import Answer
 from cifar_lab.report.charts import draw_accuracy, png
 from cifar_lab.report.datachoice import data_sets
 from cifar_lab.report.page import csv_page, markdown_page
-from cifar_lab.report.questions import Answer, answer_sheet
+from cifar_lab.report.questions import answer_sheet
 from cifar_lab.report.winners import read_winners, winner_rows, winners_path
 from cifar_lab.results import SweepFolder, find_records
 from cifar_lab.safe_text import plain

@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Iterator
 
+from cifar_lab.report.answers import Answer
 from cifar_lab.report.datachoice import SHORT, DataSet, count_runs
-from cifar_lab.report.questions import Answer, Lab
+from cifar_lab.report.questions import Lab
 from cifar_lab.report.summary import FEW_RUNS, Difference, Row, difference
 from cifar_lab.safe_text import code_span, csv_cell, markdown
 

@@ -12,6 +12,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config_io import load_sheet
 from cifar_lab.errors import DataError, LabError
 from cifar_lab.records import Record
+from cifar_lab.report.answers import Answer
 from cifar_lab.report.arms import Arm, beside, data_words, is_source, load_arms, options, same_source
 from cifar_lab.report.datachoice import DataSet, Named, choose_data, count_runs, data_sets
 from cifar_lab.report.summary import Row, arm_row, by_recipe, reads_test, recipe_key
@@ -20,34 +21,6 @@ from cifar_lab.results import DamagedRecordError, Unusable, find_records
 from cifar_lab.sheets import LabSheet, Question
 
 DEFAULT_SHEET = Path("configs/lab.yaml")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One question with what is known about it."""
-
-    name: str
-    question: Question
-    rows: tuple[Row, ...]
-    """Control first, then the arms in the sheet's order or the winners by rank."""
-    notes: tuple[str, ...] = ()
-    """Sentences that a reader needs beside the numbers."""
-    sweep: Winners | None = None
-    to_sweep: str = ""
-    """What to type where the question asks for a sweep that has no winners on these images yet."""
-    unswept: str = "not swept yet"
-    """Said where `to_sweep` is."""
-
-    @property
-    def control(self) -> Row:
-        """The row that the others are compared with."""
-        return self.rows[0]
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        """What to type to make all that is missing, each once."""
-        wanted = [*(row.command for row in self.rows), self.to_sweep]
-        return tuple(dict.fromkeys(command for command in wanted if command))
 
 
 @dataclass(frozen=True)
@@ -64,6 +37,10 @@ class Lab:
     """What to type to make this report again."""
     to_run: tuple[str, ...] = ()
     """What to type to make all that is missing."""
+    min_effect: float = 0.3
+    """Differences smaller than this do not matter, pp of test accuracy."""
+    family: int = 0
+    """Comparisons over which Holm adjusts: all of this report that have a p value."""
     test_reads: int = 0
     """Runs in the results folder that read the test split of these images, of arms that no question has too."""
     data_note: str = ""

@@ -24,8 +24,18 @@ class Row:
     mean: float | None = None
     std: float | None = None
     """Sample standard deviation over seeds (ddof = 1); None below two runs."""
+    interval: tuple[float, float] | None = None
+    """95 % t interval of the mean; None below two runs."""
+    run_ids: tuple[str, ...] = ()
+    """Of the runs in `values`, in their order."""
     diverged: tuple[tuple[int, str], ...] = ()
     """(seed, reason) of each run whose loss stopped to be finite; they have no accuracy and are in no mean."""
+    without_score: tuple[int, ...] = ()
+    """Seeds of runs that finished and read the test split, where a logit was not finite."""
+    unfinished: tuple[int, ...] = ()
+    """Seeds whose run folder is there without a record: running, interrupted or failed."""
+    pruned: int = 0
+    """Runs that a search stopped early; they are in no mean."""
     untested: int = 0
     """Runs of a search, which are judged by validation only."""
     val_mean: float | None = None
