@@ -16,7 +16,7 @@ import cifar_lab
 PACKAGE = Path(cifar_lab.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "statistics"),
     ("config", "machine", "model_facts", "pipes", "records", "safe_text"),
     ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "threads"),
     ("identity",),
@@ -44,7 +44,7 @@ TORCH_FREE = (
     "cli", "cohorts", "config", "config_io", "config_rules", "durable", "engines.child", "engines.here",
     "engines.protocol", "engines.questions", "engines.signals", "engines.tasks", "errors", "identity", "laboratory",
     "live_bars", "machine", "model_facts", "model_source", "notebook", "pipes", "plan", "progress", "records", "report",
-    "results", "safe_text", "sheets", "sweep", "sweep_plan", "threads",
+    "results", "safe_text", "sheets", "statistics", "sweep", "sweep_plan", "threads",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

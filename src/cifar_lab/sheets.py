@@ -36,6 +36,9 @@ class LabSheet(Section):
     """Heading of the report."""
     control: FileName
     """Settings file of the arm that all others are compared with, relative to the sheet."""
+    min_effect: float = Field(0.3, gt=0, le=100)
+    """Differences smaller than this do not matter, in percentage points of test accuracy; an arm whose difference is
+    shown to be smaller is called equivalent."""
     questions: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")], Question] = Field(min_length=1)
     """Short names (q1, q2, …) and their questions, in the order of the report."""
 

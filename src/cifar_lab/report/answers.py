@@ -39,7 +39,7 @@ class Comparison:
     """Lower end of the interval of `points` at `level`; None where there is nothing to measure a spread with."""
     high: float | None
     level: float
-    """Confidence level of the interval, of this comparison alone: 0.95."""
+    """Confidence level of the interval, of this comparison alone: 0.95, higher where looks were planned."""
     method: Method
     """`paired`: t over the differences of shared seeds; `welch`: t of two groups without (enough) shared seeds; `none`:
     no spread can be measured."""
@@ -66,15 +66,20 @@ class Comparison:
     ties: int
     """Shared seeds with equal accuracy."""
     p: float | None
-    """Two-sided, of the t test that no difference is there; of the sign-flip test where every difference is the same."""
+    """Two-sided, of no difference: t test; the sign-flip test where every difference is the same."""
     p_holm: float | None
-    """`p` adjusted by Holm over all comparisons that the report shows."""
+    """`p` adjusted by Holm over all comparisons of the report; None below three runs, where there is no verdict."""
     p_sign_flip: float | None
     """Exact, paired only and up to 12 pairs: share of all sign patterns with a mean at least as far from 0."""
     p_equivalence: float | None
     """Of two one-sided t tests that the difference is beyond `min_effect`; small says equivalent."""
     p_equivalence_holm: float | None
     """The same adjusted by Holm."""
+    looks: int
+    """Looks that were planned for it (`run --until-decided`); 1 without a plan. Adjusted p values and `level` are held
+    to them."""
+    family: int
+    """Comparisons over which Holm adjusts."""
     min_effect: float
     """Differences smaller than this do not matter, pp; `min_effect` of the sheet."""
     smallest_shown: float | None

@@ -96,6 +96,8 @@ def _choice(data: DataSet, lab: Lab) -> str:
 
 def _section(answer: Answer) -> Iterator[str]:
     yield f"![{markdown(answer.question.title)}]({answer.question.chart})"
+    if answer.sentences:
+        yield "\n".join(f"- {markdown(each)}" for each in answer.sentences)
     yield _table(answer)
     if caution := _caution(answer):
         yield caution

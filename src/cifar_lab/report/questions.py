@@ -13,11 +13,14 @@ from cifar_lab.config_io import load_sheet
 from cifar_lab.errors import DataError, LabError
 from cifar_lab.records import Record
 from cifar_lab.report.answers import Answer
-from cifar_lab.report.arms import Arm, beside, data_words, is_source, load_arms, options, same_source
+from cifar_lab.report.arms import Arm, beside, data_words, is_source, load_arms, options, same_source, unfinished_seeds
 from cifar_lab.report.datachoice import DataSet, Named, choose_data, count_runs, data_sets
+from cifar_lab.report.luck import sweep_luck
+from cifar_lab.report.stopping import read_plans
 from cifar_lab.report.summary import Row, arm_row, by_recipe, reads_test, recipe_key
-from cifar_lab.report.winners import Winners, plan_changed, read_winners, winner_rows
-from cifar_lab.results import DamagedRecordError, Unusable, find_records
+from cifar_lab.report.verdicts import judge
+from cifar_lab.report.winners import SearchRuns, Winners, plan_changed, read_winners, winner_rows
+from cifar_lab.results import DamagedRecordError, Unusable, find_records, run_ids
 from cifar_lab.sheets import LabSheet, Question
 
 DEFAULT_SHEET = Path("configs/lab.yaml")
@@ -75,8 +78,13 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
 
     source = data_words(records[0], arms[sheet.control].settings) if records else []
     tail = options(results, [*overrides, *source])
+    begun = frozenset(run_ids(results)) - {record.run_id for record in there.records}
     arms = {
-        file: replace(arm, command=shlex.join(["cifar-lab", "run", arm.path.as_posix(), *tail]))
+        file: replace(
+            arm,
+            command=shlex.join(["cifar-lab", "run", arm.path.as_posix(), *tail]),
+            unfinished=unfinished_seeds(arm, images.fingerprint if images else "", begun),
+        )
         for file, arm in arms.items()
     }
     answers = []
@@ -87,6 +95,8 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
         else:
             command = shlex.join(["cifar-lab", "sweep", beside(sheet_path, question.sweep).as_posix(), *tail])
             answers.append(_winners(name, question, control, sweeps[question.sweep], command, records, results))
+    plans, spoilt = read_plans(results)
+    judged, family = judge(answers, sheet.min_effect, plans.looks_of)
     others = tuple(each for each in found if each != images)
     lab = ["--lab", sheet_path.as_posix()] if sheet_path != DEFAULT_SHEET else []
     remake = shlex.join(["cifar-lab", "report", *lab, *options(results, overrides)])
@@ -94,13 +104,15 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
         sheet.title,
         images,
         others,
-        tuple(answers),
+        tuple(judged),
         remake,
-        _to_run(answers, arms.values(), tail),
+        _to_run(judged, arms.values(), tail),
+        sheet.min_effect,
+        family,
         data_note=choice.note,
         test_reads=sum(reads_test(r) for r in there.records if images and r.data.fingerprint == images.fingerprint),
         notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
-        faults=(*faults, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
+        faults=(*faults, *spoilt, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
     )
 
 
@@ -155,7 +167,8 @@ def _runs(arm: Arm, groups: dict[str, list[Record]]) -> list[Record]:
 
 
 def _row(arm: Arm, runs: Sequence[Record], *, is_control: bool = False) -> Row:
-    return arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command, is_control=is_control)
+    row = arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command, is_control=is_control)
+    return replace(row, unfinished=arm.unfinished)
 
 
 def _comparable(control: Arm, arms: Sequence[Arm], groups: dict[str, list[Record]]) -> tuple[list[Record], list[int]]:
@@ -222,7 +235,13 @@ def _winners(
         for row, winner in zip(rows[1:], found.top, strict=True)
         if winner.recipe == found.control.recipe
     ]
-    return Answer(name, question, tuple(rows), tuple(notes), found)
+    return Answer(name, question, tuple(rows), tuple(notes), found, luck=sweep_luck(found, records))
+
+
+def _ended(runs: SearchRuns) -> str:
+    """`2 failed and 3 diverged`, with those that the search stopped early where there are any."""
+    pruned = f", {runs.pruned} were stopped early" if runs.pruned else ""
+    return f"{runs.failed} failed{pruned} and {runs.diverged} diverged"
 
 
 def _search_words(found: Winners, shown: int) -> str:
@@ -231,6 +250,6 @@ def _search_words(found: Winners, shown: int) -> str:
     best = f"the control and the best {shown} were" if shown else "no point ended with finite numbers; the control was"
     return (
         f"{found.points:,} points were searched ({search.method}) in {count_runs(runs.searched)}, of which "
-        f"{runs.failed} failed and {runs.diverged} diverged, judged by {search.val_size:,} validation images; {best} "
+        f"{_ended(runs)}, judged by {search.val_size:,} validation images; {best} "
         f"then trained again with the fresh seeds {', '.join(map(str, found.confirm_seeds))} and tested once."
     )

@@ -9,6 +9,10 @@ from statistics import fmean, stdev
 from typing import Any
 
 from cifar_lab.records import Record
+from cifar_lab.statistics.samples import t_interval
+
+PRUNED = "pruned"
+"""`test_reason` of a run that a search stopped early."""
 
 FEW_RUNS = 3
 """Below this many runs a mean says little: with two, the 95 % t interval is 9 standard deviations to each side."""
@@ -24,8 +28,6 @@ class Row:
     mean: float | None = None
     std: float | None = None
     """Sample standard deviation over seeds (ddof = 1); None below two runs."""
-    interval: tuple[float, float] | None = None
-    """95 % t interval of the mean; None below two runs."""
     run_ids: tuple[str, ...] = ()
     """Of the runs in `values`, in their order."""
     diverged: tuple[tuple[int, str], ...] = ()
@@ -36,6 +38,8 @@ class Row:
     """Seeds whose run folder is there without a record: running, interrupted or failed."""
     pruned: int = 0
     """Runs that a search stopped early; they are in no mean."""
+    key: str = ""
+    """The recipe of its runs (`recipe_key`); empty without runs."""
     untested: int = 0
     """Runs of a search, which are judged by validation only."""
     val_mean: float | None = None
@@ -61,6 +65,11 @@ class Row:
         return len(self.values)
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % t interval of the mean; None below two runs."""
+        return t_interval([accuracy for _, accuracy in self.values])
+
+    @property
     def attempts(self) -> int:
         """Runs that were tested or diverged."""
         return self.n + len(self.diverged)
@@ -78,7 +87,7 @@ def recipe_key(recipe: Mapping[str, Any]) -> str:
 
 def reads_test(record: Record) -> bool:
     """Whether the run read the test split, whatever came of it."""
-    return record.test is not None or record.test_reason not in ("search", "diverged")
+    return record.test is not None or record.test_reason not in ("search", "diverged", PRUNED)
 
 
 def by_recipe(records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -110,10 +119,11 @@ def arm_row(
     if len(set(seen)) < len(seen):
         twice = next(seed for seed in seen if seen.count(seed) > 1)
         raise ValueError(f"{label}: two records of seed {twice}; a run counts once")
-    finished = [record for record in records if record.status == "done"]
-    tested = [record for record in finished if record.test is not None]
-    values = tuple(sorted((record.seed, record.test.accuracy) for record in tested if record.test is not None))
+    finished = [record for record in records if record.status == "done" and record.test_reason != PRUNED]
+    tested = sorted((record for record in finished if record.test is not None), key=lambda record: record.seed)
+    values = tuple((record.seed, record.test.accuracy) for record in tested if record.test is not None)
     accuracies = [accuracy for _, accuracy in values]
+    lost = [record for record in finished if record.test is None and reads_test(record)]
     validated = [record.val.accuracy for record in finished if record.val is not None]
     counted = tested or finished
     missing = tuple(sorted(set(seeds) - {record.seed for record in records}))
@@ -122,7 +132,10 @@ def arm_row(
         values=values,
         mean=fmean(accuracies) if accuracies else None,
         std=stdev(accuracies) if len(accuracies) > 1 else None,
+        run_ids=tuple(record.run_id for record in tested),
         diverged=tuple(sorted((r.seed, r.reason or "no reason given") for r in records if r.status == "diverged")),
+        without_score=tuple(sorted(record.seed for record in lost)),
+        pruned=sum(record.test_reason == PRUNED for record in records),
         untested=len(finished) - len(tested),
         val_mean=fmean(validated) if validated else None,
         seconds=fmean(record.train_seconds for record in counted) if counted else None,
@@ -131,6 +144,7 @@ def arm_row(
         data=records[0].data.title if records else "",
         fingerprint=records[0].data.fingerprint if records else "",
         missing_seeds=missing,
+        key=recipe_key(records[0].recipe) if records else "",
         command=command if missing or not records else "",
         is_control=is_control,
     )

@@ -43,6 +43,8 @@ class Winner(_File):
     values: dict[str, Any] = Field(default_factory=dict)
     """What the point sets: dotted key → value."""
     val_accuracy: float | None = None
+    seeds_searched: int = Field(1, ge=1)
+    """Runs of the point in the search."""
 
 
 class SearchRuns(_File):
@@ -51,6 +53,8 @@ class SearchRuns(_File):
     searched: int
     failed: int
     diverged: int
+    pruned: int = 0
+    """Stopped early by the search."""
 
 
 class SearchWords(_File):
