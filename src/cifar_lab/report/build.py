@@ -102,4 +102,6 @@ def _lines(answer: Answer) -> list[str]:
     ]  # fmt: skip
     arms += [answer.unswept] if answer.to_sweep else []
     head = plain(f"{answer.name} ({answer.question.chart}): " + "; ".join(arms))
-    return [head, *(f"  {plain(sentence)}" for sentence in answer.sentences)]
+    said = [each.sentence for each in answer.comparisons if each.points is not None]
+    said += [answer.luck.sentence] if answer.luck else []
+    return [head, *(f"  {plain(sentence)}" for sentence in said)]

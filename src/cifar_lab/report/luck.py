@@ -32,6 +32,7 @@ def sweep_luck(found: Winners, records: Sequence[Record]) -> SweepLuck | None:
     if best is None or best.val_accuracy is None:
         return None
     searched, at_control = best.val_accuracy, found.control.val_accuracy
+    seeds = best.seeds_searched or len(found.search.seeds) or 1
     groups = by_recipe(filter(found.confirms, records))
     rows = [groups.get(recipe_key(recipe), []) for recipe in found.recipes]
     split: Literal["validation", "test"] = "validation" if _all_validated(rows) else "test"
@@ -43,7 +44,7 @@ def sweep_luck(found: Winners, records: Sequence[Record]) -> SweepLuck | None:
     luck = SweepLuck(
         winner=best.label,
         points=found.points,
-        seeds_searched=best.seeds_searched,
+        seeds_searched=seeds,
         searched=searched,
         control_searched=at_control,
         fresh=means[1],
@@ -55,7 +56,7 @@ def sweep_luck(found: Winners, records: Sequence[Record]) -> SweepLuck | None:
         luck=None if lead_searched is None or lead_fresh is None else lead_searched - lead_fresh,
         run_spread=run_spread,
         expected_maximum=maximum,
-        expected_luck=None if run_spread is None else maximum * run_spread / sqrt(best.seeds_searched),
+        expected_luck=None if run_spread is None else maximum * run_spread / sqrt(seeds),
         sentence="",
     )
     return _with_sentence(luck)
