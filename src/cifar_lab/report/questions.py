@@ -91,7 +91,7 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
     for name, question in sheet.questions.items():
         control = arms[question.control or sheet.control]
         if question.sweep is None:
-            answers.append(_compare(name, question, control, [arms[file] for file in question.arms], records))
+            answers.append(compare_arms(name, question, control, [arms[file] for file in question.arms], records))
         else:
             command = shlex.join(["cifar-lab", "sweep", beside(sheet_path, question.sweep).as_posix(), *tail])
             answers.append(_winners(name, question, control, sweeps[question.sweep], command, records, results))
@@ -194,7 +194,8 @@ def _left_out(control: Arm, seeds: Sequence[int]) -> list[str]:
     return [f"Left out of {control.label}: {told}, which its settings do not ask for and no arm here has."]
 
 
-def _compare(name: str, question: Question, control: Arm, arms: Sequence[Arm], records: Sequence[Record]) -> Answer:
+def compare_arms(name: str, question: Question, control: Arm, arms: Sequence[Arm], records: Sequence[Record]) -> Answer:
+    """A question of arms: its rows, made of the records of one data set; not judged yet."""
     groups = by_recipe(records)
     kept, left_out = _comparable(control, arms, groups)
     rows = [_row(control, kept, is_control=True)]

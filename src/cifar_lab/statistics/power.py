@@ -63,7 +63,8 @@ def smallest_difference(n: int, design: Design, alpha: float = ALPHA, power: flo
 
 def runs_to_show(difference: float, design: Design, alpha: float = ALPHA, power: float = POWER) -> int | None:
     """Fewest runs on each side, at least three, that show `difference`; None beyond 1,000."""
-    return _fewest(lambda n: power_to_show(difference, n, design, alpha), power)
+    guess = _normal_runs(abs(difference), design, alpha / 2, power)
+    return _fewest(lambda n: power_to_show(difference, n, design, alpha), power, guess)
 
 
 def runs_to_tell(
@@ -75,20 +76,30 @@ def runs_to_tell(
     Args:
         alpha: level of the test of a difference, and of that of equivalence.
     """
-    shown = _fewest(lambda n: power_to_show(difference, n, design, alpha), power)
-    if abs(difference) >= margin:
+    shown, room = runs_to_show(difference, design, alpha, power), margin - abs(difference)
+    if room <= 0:
         return shown
-    equal = _fewest(lambda n: power_of_equivalence(difference, margin, n, design, alpha), power)
+    guess = _normal_runs(room, design, alpha, power)
+    equal = _fewest(lambda n: power_of_equivalence(difference, margin, n, design, alpha), power, guess)
     return min((n for n in (shown, equal) if n is not None), default=None)
 
 
-def _fewest(chance: Callable[[int], float], power: float) -> int | None:
-    """Smallest n from 3 to 1,000 with `chance(n)` at least `power`, which rises with n."""
-    low, high = FEWEST_SEEDS - 1, FEWEST_SEEDS
+def _normal_runs(distance: float, design: Design, tail: float, power: float) -> int:
+    """Runs with which a normal test whose tail is `tail` sees a `distance`: a t test needs a few more."""
+    from scipy.special import ndtri
+
+    if not distance or (runs := ((ndtri(power) - ndtri(tail)) * design.spread / distance) ** 2) > MOST_SEEDS:
+        return MOST_SEEDS
+    return max(FEWEST_SEEDS, int(runs))
+
+
+def _fewest(chance: Callable[[int], float], power: float, guess: int) -> int | None:
+    """Smallest n from 3 to 1,000 with `chance(n)` at least `power`, which rises with n; `guess` is where to begin."""
+    low, high, step = FEWEST_SEEDS - 1, guess, 1
     while chance(high) < power:
         if high >= MOST_SEEDS:
             return None
-        low, high = high, min(2 * high, MOST_SEEDS)
+        low, high, step = high, min(high + step, MOST_SEEDS), 2 * step
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if chance(middle) >= power else (middle, high)
