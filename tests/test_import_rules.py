@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lanes",),
     ("engines",),
     ("laboratory",),
-    ("sweep",),
+    ("sweep", "design", "until_decided"),
     ("cli", "notebook"),
     ("__main__",),
 )
@@ -41,10 +41,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
-    "cli", "cohorts", "config", "config_io", "config_rules", "durable", "engines.child", "engines.here",
+    "cli", "cohorts", "config", "config_io", "config_rules", "design", "durable", "engines.child", "engines.here",
     "engines.protocol", "engines.questions", "engines.signals", "engines.tasks", "errors", "identity", "laboratory",
     "live_bars", "machine", "model_facts", "model_source", "notebook", "pipes", "plan", "progress", "records", "report",
-    "results", "safe_text", "sheets", "statistics", "sweep", "sweep_plan", "threads",
+    "results", "safe_text", "sheets", "statistics", "sweep", "sweep_plan", "threads", "until_decided",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

@@ -23,6 +23,9 @@ class Question(Section):
     """A sweep file instead of arms; the chart shows its winners."""
     control: FileName | None = None
     """Settings file of this question's control; null is the sheet's."""
+    factor: Annotated[tuple[FileName, ...], Field(strict=False)] = ()
+    """What the question varies: dotted keys, or sections such as `optimizer`. `cifar-lab plan` names every arm that
+    differs from the control in anything else. Empty: an arm may differ in one thing, whichever it is."""
     chart: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$")
     """File name of the chart in the results folder."""
     note: str = Field("", max_length=2000)

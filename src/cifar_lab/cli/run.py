@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,9 @@ from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     DryRun,
     Force,
+    Lab,
     Overrides,
+    Questions,
     Results,
     Seeds,
     Strict,
@@ -22,7 +25,7 @@ from cifar_lab.cli.options import (
 
 
 def run(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, one an arm.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, one an arm.")] = [],  # noqa: B006
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
     results: Results = DEFAULT_RESULTS,
@@ -30,6 +33,16 @@ def run(
     dry_run: DryRun = False,
     workers: Workers = None,
     strict: Strict = False,
+    question: Questions = [],  # noqa: B006
+    whole_lab: Annotated[bool, typer.Option("--all", help="All questions of the lab sheet, its sweeps too.")] = False,
+    lab: Lab = Path("configs/lab.yaml"),
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Add seeds to the questions, at planned looks, until they are answered."),
+    ] = False,
+    max_seeds: Annotated[
+        int, typer.Option("--max-seeds", min=3, max=1000, help="The last look of --until-decided, in seeds an arm.")
+    ] = 20,
 ) -> None:
     """Train each arm over its seeds: what is missing, and nothing twice.
 
@@ -38,6 +51,16 @@ def run(
     from cifar_lab.cli.tables import print_arms, print_plan
     from cifar_lab.laboratory import make_runs, preview_runs
 
+    if question or whole_lab or until_decided or not files:
+        from cifar_lab.cli.run_questions import Chosen, run_questions
+        from cifar_lab.sweep import make_sweep
+
+        chosen = Chosen(files, question, whole_lab, lab, overrides, seeds)
+        train = partial(make_runs, results=results, workers=workers, display=display_here())
+        search = partial(make_sweep, results=results, workers=workers, display=display_here())
+        most = max_seeds if until_decided else None
+        code = run_questions(chosen, results, train, search, most, force=force, dry_run=dry_run, strict=strict)
+        raise typer.Exit(code)
     arms = load_arms(files, overrides, seeds)
     if dry_run:
         print_plan(arms, preview_runs(arms, results, force=force))

@@ -80,7 +80,6 @@ def _row(row: Row) -> dict[str, Any]:
         "diverged": [{"seed": seed, "reason": reason} for seed, reason in row.diverged],
         "without_score": list(row.without_score),
         "unfinished": list(row.unfinished),
-        "pruned": row.pruned,
         "missing_seeds": list(row.missing_seeds),
         "validation_mean": row.val_mean,
         "train_seconds_mean": row.seconds,
@@ -102,6 +101,7 @@ def _sweep(sweep: Winners, luck: SweepLuck | None) -> dict[str, Any]:
         "search": sweep.search.model_dump(mode="json"),
         "confirm_seeds": list(sweep.confirm_seeds),
         "points": sweep.points,
+        "pruned": sweep.pruned,
         "runs": sweep.runs.model_dump(mode="json"),
         "winners": [
             {"rank": each.rank, "label": each.label, "values": each.values, "validation_accuracy": each.val_accuracy}

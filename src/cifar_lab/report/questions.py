@@ -19,7 +19,7 @@ from cifar_lab.report.luck import sweep_luck
 from cifar_lab.report.stopping import read_plans
 from cifar_lab.report.summary import Row, arm_row, by_recipe, reads_test, recipe_key
 from cifar_lab.report.verdicts import judge
-from cifar_lab.report.winners import SearchRuns, Winners, plan_changed, read_winners, winner_rows
+from cifar_lab.report.winners import Winners, plan_changed, read_winners, winner_rows
 from cifar_lab.results import DamagedRecordError, Unusable, find_records, run_ids
 from cifar_lab.sheets import LabSheet, Question
 
@@ -239,18 +239,12 @@ def _winners(
     return Answer(name, question, tuple(rows), tuple(notes), found, luck=sweep_luck(found, records))
 
 
-def _ended(runs: SearchRuns) -> str:
-    """`2 failed and 3 diverged`, with those that the search stopped early where there are any."""
-    pruned = f", {runs.pruned} were stopped early" if runs.pruned else ""
-    return f"{runs.failed} failed{pruned} and {runs.diverged} diverged"
-
-
 def _search_words(found: Winners, shown: int) -> str:
     """How the search went, so that a reader can weigh the winners."""
     runs, search = found.runs, found.search
     best = f"the control and the best {shown} were" if shown else "no point ended with finite numbers; the control was"
     return (
         f"{found.points:,} points were searched ({search.method}) in {count_runs(runs.searched)}, of which "
-        f"{_ended(runs)}, judged by {search.val_size:,} validation images; {best} "
+        f"{runs.failed} failed and {runs.diverged} diverged, judged by {search.val_size:,} validation images; {best} "
         f"then trained again with the fresh seeds {', '.join(map(str, found.confirm_seeds))} and tested once."
     )

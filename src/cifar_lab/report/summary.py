@@ -11,9 +11,6 @@ from typing import Any
 from cifar_lab.records import Record
 from cifar_lab.statistics.samples import t_interval
 
-PRUNED = "pruned"
-"""`test_reason` of a run that a search stopped early."""
-
 FEW_RUNS = 3
 """Below this many runs a mean says little: with two, the 95 % t interval is 9 standard deviations to each side."""
 
@@ -36,8 +33,6 @@ class Row:
     """Seeds of runs that finished and read the test split, where a logit was not finite."""
     unfinished: tuple[int, ...] = ()
     """Seeds whose run folder is there without a record: running, interrupted or failed."""
-    pruned: int = 0
-    """Runs that a search stopped early; they are in no mean."""
     key: str = ""
     """The recipe of its runs (`recipe_key`); empty without runs."""
     untested: int = 0
@@ -87,7 +82,7 @@ def recipe_key(recipe: Mapping[str, Any]) -> str:
 
 def reads_test(record: Record) -> bool:
     """Whether the run read the test split, whatever came of it."""
-    return record.test is not None or record.test_reason not in ("search", "diverged", PRUNED)
+    return record.test is not None or record.test_reason not in ("search", "diverged")
 
 
 def by_recipe(records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -119,7 +114,7 @@ def arm_row(
     if len(set(seen)) < len(seen):
         twice = next(seed for seed in seen if seen.count(seed) > 1)
         raise ValueError(f"{label}: two records of seed {twice}; a run counts once")
-    finished = [record for record in records if record.status == "done" and record.test_reason != PRUNED]
+    finished = [record for record in records if record.status == "done"]
     tested = sorted((record for record in finished if record.test is not None), key=lambda record: record.seed)
     values = tuple((record.seed, record.test.accuracy) for record in tested if record.test is not None)
     accuracies = [accuracy for _, accuracy in values]
@@ -135,7 +130,6 @@ def arm_row(
         run_ids=tuple(record.run_id for record in tested),
         diverged=tuple(sorted((r.seed, r.reason or "no reason given") for r in records if r.status == "diverged")),
         without_score=tuple(sorted(record.seed for record in lost)),
-        pruned=sum(record.test_reason == PRUNED for record in records),
         untested=len(finished) - len(tested),
         val_mean=fmean(validated) if validated else None,
         seconds=fmean(record.train_seconds for record in counted) if counted else None,

@@ -13,7 +13,7 @@ def sentence(comparison: Comparison, row: Row, control: Row, *, same_runs: bool)
     if same_runs:
         return f"{arm} and {other} have the same settings: they are the same runs."
     text = _unmeasured(row, control) or _few(comparison) or _measured(comparison)
-    return text + _lost(row) + _lost(control)
+    return text + _stuck(row, control) + _lost(row) + _lost(control)
 
 
 def points(value: float, *, sign: bool = False) -> str:
@@ -89,8 +89,8 @@ def _equivalent(comparison: Comparison) -> str:
     within = f"equivalent within {comparison.min_effect:g} pp"
     if comparison.ties == len(comparison.seeds) and comparison.method == "paired":
         return (
-            f"{arm} has the accuracy of {control} in each of {len(comparison.seeds)} shared seeds, to the last image: "
-            f"{within}, the difference is 0."
+            f"{arm} has exactly the accuracy of {control} in each of {len(comparison.seeds)} shared seeds: {within}, the "
+            "difference is 0."
         )
     shown = comparison.p_holm is not None and comparison.p_holm <= ALPHA
     which = f"; the difference is too small to matter but it is there, {'for' if gap > 0 else 'against'} {arm}"
@@ -152,6 +152,14 @@ def _caution(comparison: Comparison) -> str:
     return f" With so few seeds a difference under {points(smallest)} pp is easily missed."
 
 
+def _stuck(row: Row, control: Row) -> str:
+    """A warning where no run differs from any other."""
+    values = [accuracy for each in (row, control) for _, accuracy in each.values]
+    if min(row.n, control.n) < 2 or max(values) - min(values) > NO_SPREAD:
+        return ""
+    return " Every run of both has the same accuracy, as where nothing was learned: look at the curves."
+
+
 def _lost(row: Row) -> str:
     """Runs that the comparison leaves out because they have no accuracy."""
     parts = []
@@ -159,6 +167,6 @@ def _lost(row: Row) -> str:
         parts.append(f"{len(row.diverged)} of {row.attempts} diverged")
     if row.without_score:
         parts.append(f"{len(row.without_score)} ended without a finite answer")
-    if row.pruned:
-        parts.append(f"{row.pruned} stopped early by a search")
-    return f" Of the runs of {row.label}, {', '.join(parts)}: they are in no mean." if parts else ""
+    if row.unfinished and row.mean is not None:
+        parts.append(f"{len(row.unfinished)} {'has' if len(row.unfinished) == 1 else 'have'} no result yet")
+    return f" Of the runs of {row.label}, {' and '.join(parts)}: they are in no mean." if parts else ""

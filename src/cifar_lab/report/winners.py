@@ -53,8 +53,6 @@ class SearchRuns(_File):
     searched: int
     failed: int
     diverged: int
-    pruned: int = 0
-    """Stopped early by the search."""
 
 
 class SearchWords(_File):
@@ -79,6 +77,8 @@ class Winners(_File):
     """Fresh seeds of the control and the winners; no other run of their recipes is an answer."""
     points: int
     """Points that were tried."""
+    pruned: int = 0
+    """Of them, those that were not trained to their end; they are in no mean."""
     runs: SearchRuns
     control: SweepControl
     winners: tuple[Winner, ...]
