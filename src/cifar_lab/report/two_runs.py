@@ -35,15 +35,15 @@ def words(found: McNemar, first: str, second: str) -> str:
     differ = found.only_first + found.only_second
     if not differ:
         return f"{first} and {second} classify the same {found.images:,} images right and wrong."
-    ahead = (
-        f"{points(abs(found.points))} pp {'above' if found.points >= 0 else 'below'}" if found.points else "level with"
-    )
+    ahead = "level with"
+    if found.only_first != found.only_second:
+        ahead = f"{points(abs(found.points))} pp {'above' if found.points > 0 else 'below'}"
     verdict = "differ" if found.p <= ALPHA else "are not shown to differ"
     return (
-        f"These two trained models {verdict}: {first} is {ahead} {second}; of {differ:,} images that one alone has right, "
-        f"it has {found.only_first:,} ({p_words(found.p, 'exact McNemar p')}). This is about these two models, not about "
-        "the two recipes: two seeds of one recipe differ like this in one pair of eight. Compare arms of three seeds or "
-        "more for that."
+        f"These two trained models {verdict}: {first} is {ahead} {second}; of {differ:,} images that one alone has "
+        f"right, it has {found.only_first:,} ({p_words(found.p, 'exact McNemar p')}). This is about these two models, "
+        "not about the two recipes: two seeds of one recipe can differ as much. Compare arms of three seeds or more "
+        "for that."
     )
 
 

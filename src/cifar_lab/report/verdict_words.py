@@ -26,7 +26,7 @@ def p_words(p: float, name: str = "p") -> str:
     """`p = .031`, `p < .001`."""
     if p < 0.001:
         return f"{name} < .001"
-    return f"{name} = {p:.3f}".replace("0.", ".", 1) if p < 0.9995 else f"{name} = 1"
+    return f"{name} = {f'{p:.3f}'.removeprefix('0')}" if p < 0.9995 else f"{name} = 1"
 
 
 def _unmeasured(row: Row, control: Row) -> str:
@@ -88,10 +88,8 @@ def _equivalent(comparison: Comparison) -> str:
     assert gap is not None
     within = f"equivalent within {comparison.min_effect:g} pp"
     if comparison.ties == len(comparison.seeds) and comparison.method == "paired":
-        return (
-            f"{arm} has exactly the accuracy of {control} in each of {len(comparison.seeds)} shared seeds: {within}, the "
-            "difference is 0."
-        )
+        seeds = len(comparison.seeds)
+        return f"{arm} has exactly the accuracy of {control} in each of {seeds} shared seeds: {within}, the gap is 0."
     shown = comparison.p_holm is not None and comparison.p_holm <= ALPHA
     which = f"; the difference is too small to matter but it is there, {'for' if gap > 0 else 'against'} {arm}"
     return (
