@@ -18,7 +18,8 @@ def sentence(comparison: Comparison, row: Row, control: Row, *, same_runs: bool)
 
 def points(value: float, *, sign: bool = False) -> str:
     """`0.31`, or `+0.31` and `−0.31`: percentage points."""
-    text = f"{value:+.2f}" if sign else f"{value:.2f}"
+    shown = round(value, 2) + 0.0  # no negative zero
+    text = f"{shown:+.2f}" if sign and shown else f"{shown:.2f}"
     return text.replace("-", "−")
 
 
@@ -122,8 +123,11 @@ def _rests_on(comparison: Comparison, interval: bool = True) -> str:
     else:
         few = "too few shared seeds" if comparison.seeds else "no shared seeds"
         parts.append(f"{comparison.n} and {comparison.n_control} runs with {few}")
-    if comparison.p_holm is not None:
-        parts.append(p_words(comparison.p_holm, "Holm p" if comparison.family > 1 else "p"))
+    name = "Holm p" if comparison.family > 1 else "p"
+    if comparison.verdict == "equivalent" and comparison.p_equivalence_holm is not None:
+        parts.append(p_words(comparison.p_equivalence_holm, f"{name} of a larger one"))
+    elif comparison.p_holm is not None:
+        parts.append(p_words(comparison.p_holm, name))
     if comparison.looks > 1:
         parts.append(f"held to {comparison.looks} planned looks")
     return "; ".join(parts)
