@@ -125,9 +125,6 @@ def _schedule(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
             yield f"the mean learning rate over the run is {share:.2g} times optimizer.lr, so the steps are shorter"
     if isinstance(scheduler, OneCycle) and scheduler.cycle_momentum:
         yield (f"one-cycle moves momentum too, from {scheduler.max_momentum:g} to {scheduler.base_momentum:g} and back")
-    warmup = getattr(scheduler, "warmup_epochs", 0.0)
-    if warmup >= arm.epochs:
-        yield f"the warm-up of {warmup:g} epochs does not end in {arm.epochs}"
 
 
 def _mean_rate(arm: Settings) -> float:
