@@ -62,7 +62,8 @@ def find_side(name: str, results: Path, records: Sequence[Record], overrides: Se
             f"{results}` shows what there is"
         )
     if not found.records:
-        raise SettingsError(f"{name!r}: no finished runs in {results}; train them first: cifar-lab run {name}")
+        command = "sweep" if found.kind == "sweep" else "run"
+        raise SettingsError(f"{name!r}: no finished runs in {results}; train them first: cifar-lab {command} {name}")
     return found
 
 
