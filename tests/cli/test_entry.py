@@ -53,7 +53,7 @@ def test_version(lab: Any) -> None:
     ("arguments", "said"),
     [
         (["trian"], "No such command 'trian'"),
-        (["run"], "Missing argument 'FILE'"),
+        (["run"], "cifar-lab: run: nothing to run; name settings files, --question NAME or --all"),
         (["run", "tiny.yaml", "--worker", "2"], "No such option"),
         (["run", "tiny.yaml", "--workers", "0"], "greater than or equal to 1"),
         (["schema", "wrong"], "cifar-lab: schema: 'wrong' is none of settings, lab, sweep"),
