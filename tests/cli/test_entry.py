@@ -13,7 +13,7 @@ import pytest
 
 import cifar_lab
 
-COMMANDS = ("run", "sweep", "report", "list", "show", "check", "schema", "quickstart")
+COMMANDS = ("run", "sweep", "plan", "report", "compare", "list", "show", "check", "schema", "quickstart")
 
 
 def imports_torch(lab: Any, *arguments: str) -> bool:

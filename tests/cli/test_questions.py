@@ -159,3 +159,29 @@ def test_a_lab_file_that_names_a_missing_arm(lab: Any) -> None:
         assert done.code == 2
         assert "configs/lab.yaml:5" in done.err
         assert "adam.yaml" in done.err
+
+
+def test_the_whole_lab_trains_its_arms_and_then_its_sweeps(lab: Any) -> None:
+    write_files(lab)
+    lab.write("baseline.yaml", BASELINE.replace("[0, 1, 2]", "[0]"))
+    lab.write(
+        "grid.yaml",
+        "base: baseline.yaml\nsearch: {top: 1, confirm_seeds: [7], val_size: 20}\n"
+        "space: {optimizer.lr: [0.02, 0.01]}\n",
+    )
+    sheet = "title: T\ncontrol: baseline.yaml\nquestions:\n"
+    sheet += "  q1: {title: A, arms: [adam.yaml], chart: a.png}\n  q2: {title: B, sweep: grid.yaml, chart: b.png}\n"
+    lab.write("lab.yaml", sheet)
+    one = lab("run", "--question", "q2", "--lab", "lab.yaml")
+    assert one.code == 0
+    assert one.lines[-1].startswith("q2: is a sweep: cifar-lab sweep ")
+    done = lab("run", "--all", "--lab", "lab.yaml")
+    assert (done.code, done.err) == (0, "")
+    assert (lab.results / "sweeps" / "grid" / "winners.json").is_file()
+    report = lab("report", "--lab", "lab.yaml")
+    assert any("of the validation images right in the search" in line for line in report.lines)
+    document = json.loads((lab.results / "answers.json").read_text())
+    assert document["questions"][1]["sweep"]["luck"]["points"] == 2
+    pair = lab("compare", "grid", "Adam")
+    assert pair.code == 0
+    assert "one run" in pair.out
