@@ -16,7 +16,7 @@ import cifar_lab
 PACKAGE = Path(cifar_lab.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "statistics"),
     ("config", "machine", "model_facts", "pipes", "records", "safe_text", "seals", "shipped"),
     ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "shared_parts", "threads"),
     ("identity", "record_file", "run_lock"),
@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("laboratory",),
     ("search",),
     ("forecast", "search_files", "search_words"),
-    ("sweep",),
+    ("sweep", "design", "until_decided"),
     ("optuna_export",),
     ("cli", "notebook"),
     ("__main__",),
@@ -47,15 +47,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
-    "cli", "cohorts", "config", "config_io", "config_rules", "durable", "durations", "engines.child", "engines.clock",
-    "engines.cluster", "engines.course", "engines.endings", "engines.engine", "engines.here", "engines.lifeline",
-    "engines.oom", "engines.outcomes",
-    "engines.policy", "engines.protocol", "engines.pull_queue", "engines.questions", "engines.signals", "engines.slot",
-    "engines.tasks", "engines.worker", "errors", "estimate", "failures", "forecast", "identity", "laboratory",
-    "live_bars", "machine", "model_facts", "model_source", "notebook", "one_writer", "optuna_export", "pace", "pipes",
-    "plan", "progress", "record_file", "records", "report", "results", "run_lock", "safe_text", "seals", "search",
-    "search_files", "search_words", "shared_parts", "sheets", "shipped", "speeds", "sweep", "sweep_plan", "tally",
-    "threads", "verify",
+    "cli", "cohorts", "config", "config_io", "config_rules", "design", "durable", "durations", "engines.child",
+    "engines.clock", "engines.cluster", "engines.course", "engines.endings", "engines.engine", "engines.here",
+    "engines.lifeline", "engines.oom", "engines.outcomes", "engines.policy", "engines.protocol", "engines.pull_queue",
+    "engines.questions", "engines.signals", "engines.slot", "engines.tasks", "engines.worker", "errors", "estimate",
+    "failures", "forecast", "identity", "laboratory", "live_bars", "machine", "model_facts", "model_source", "notebook",
+    "one_writer", "optuna_export", "pace", "pipes", "plan", "progress", "record_file", "records", "report", "results",
+    "run_lock", "safe_text", "seals", "search", "search_files", "search_words", "shared_parts", "sheets", "shipped",
+    "speeds", "statistics", "sweep", "sweep_plan", "tally", "threads", "until_decided", "verify",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

@@ -9,6 +9,7 @@
         checkpoint.bin        while the run is under way: the last good epoch, and the one before
         failure.json          why the run was given up, until it is begun again
     results/sweeps/<name>/    plan.json, history.json (halving, tpe), winners.json
+    results/stopping/         <question>.json: the looks that `run --until-decided` planned
 
 Status is derived: a valid record is done; a held lock is running; a folder with neither is interrupted.
 """
@@ -247,6 +248,16 @@ class SweepFolder:
         self.plan = self.path / "plan.json"
         self.history = self.path / "history.json"
         self.winners = self.path / "winners.json"
+
+
+def stopping_file(results: Path, question: str) -> Path:
+    """Where the plan of looks of a question lies."""
+    return results / "stopping" / f"{question}.json"
+
+
+def stopping_files(results: Path) -> list[Path]:
+    """All plans of looks, by name."""
+    return sorted((results / "stopping").glob("*.json"))
 
 
 def _folder_name(stem: str) -> str:

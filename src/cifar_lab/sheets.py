@@ -23,6 +23,9 @@ class Question(Section):
     """A sweep file instead of arms; the chart shows its winners."""
     control: FileName | None = None
     """Settings file of this question's control; null is the sheet's."""
+    factor: Annotated[tuple[FileName, ...], Field(strict=False)] = ()
+    """What the question varies: dotted keys, or sections such as `optimizer`. `cifar-lab plan` names every arm that
+    differs from the control in anything else. Empty: an arm may differ in one thing, whichever it is."""
     chart: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$")
     """File name of the chart in the results folder."""
     note: str = Field("", max_length=2000)
@@ -36,6 +39,9 @@ class LabSheet(Section):
     """Heading of the report."""
     control: FileName
     """Settings file of the arm that all others are compared with, relative to the sheet."""
+    min_effect: float = Field(0.3, gt=0, le=100)
+    """Differences smaller than this do not matter, in percentage points of test accuracy; an arm whose difference is
+    shown to be smaller is called equivalent."""
     questions: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")], Question] = Field(min_length=1)
     """Short names (q1, q2, …) and their questions, in the order of the report."""
 

@@ -13,7 +13,9 @@ import pytest
 
 import cifar_lab
 
-COMMANDS = ("run", "sweep", "report", "list", "show", "verify", "check", "schema", "quickstart")
+COMMANDS = (
+    "run", "sweep", "plan", "report", "compare", "list", "show", "verify", "check", "schema", "quickstart",
+)  # fmt: skip
 
 
 def imports_torch(lab: Any, *arguments: str) -> bool:
@@ -53,7 +55,7 @@ def test_version(lab: Any) -> None:
     ("arguments", "said"),
     [
         (["trian"], "No such command 'trian'"),
-        (["run"], "Missing argument 'FILE'"),
+        (["run"], "cifar-lab: run: nothing to run; name settings files, --question NAME or --all"),
         (["run", "tiny.yaml", "--worker", "2"], "No such option"),
         (["run", "tiny.yaml", "--workers", "0"], "greater than or equal to 1"),
         (["schema", "wrong"], "cifar-lab: schema: 'wrong' is none of settings, lab, sweep"),

@@ -267,6 +267,8 @@ def test_a_sheet_of_questions(write: Write) -> None:
     assert sheet.questions["q2"].arms == ("adam.yaml", "adamw.yaml")
     assert sheet.questions["q1"].sweep == "x.yaml"
     assert sheet.control == "baseline.yaml"
+    assert sheet.min_effect == 0.3
+    assert sheet.questions["q1"].factor == ()
 
 
 HEAD = "title: T\ncontrol: baseline.yaml\nquestions:\n"
@@ -301,6 +303,11 @@ BAD_SHEETS: list[tuple[str, list[str]]] = [
      ["x.yaml:4: questions.q1: 'adam.yaml' is text; expected a section with keys such as title"]),
     ("title: T\ncontrol: baseline.yaml\nquestions: [a]\n",
      ["x.yaml:3: questions: found a list of 1; expected a mapping of keys to values"]),
+    (HEAD + "  q1: {title: A, chart: a.png, arms: [adam.yaml], factor: [optimizer, data.batchsize, momentum]}\n",
+     ["x.yaml:4: questions.q1.factor[1]: 'data.batchsize' is no setting and no section — did you mean data.batch_size?",
+      "x.yaml:4: questions.q1.factor[2]: 'momentum' is no setting and no section"]),
+    ("title: T\ncontrol: baseline.yaml\nmin_effect: 0\nquestions:\n  q1: {title: A, chart: a.png, arms: [adam.yaml]}\n",
+     ["x.yaml:3: min_effect: 0 is out of range; expected a number above 0 and at most 100"]),
     ("base: a\nspace: {}\n", ["x.yaml: this is a sweep file, not a sheet of questions"]),
 ]  # fmt: skip
 

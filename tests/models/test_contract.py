@@ -45,6 +45,7 @@ def test_facts_are_those_of_the_network(name):
     norms = [module for module in network.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
     assert facts.batch_norm == bool(norms)
     assert facts.small == (count_parameters(network) < 1_000_000)
+    assert facts.parameters == count_parameters(network)
 
 
 def test_memory_format_is_channels_last_where_it_is_faster():

@@ -76,7 +76,7 @@ def test_the_shipped_lab_draws_nine_charts(
     report = build_report(Path("configs/lab.yaml"), tmp_path)
     results = shlex.quote(str(tmp_path))
     assert [chart.name for chart in report.charts] == CHARTS
-    assert sorted(contents(tmp_path)) == sorted([*CHARTS, "report.md", "summary.csv"])
+    assert sorted(contents(tmp_path)) == sorted([*CHARTS, "answers.json", "report.md", "summary.csv"])
     assert all(chart.read_bytes().startswith(b"\x89PNG\r\n") for chart in report.charts)
     assert report.data == "cifar10"
     assert "q3: AdamW" in report.missing
@@ -98,7 +98,9 @@ def test_the_quickstart_sheet_is_answered(tmp_path: Path) -> None:
     report = build_report(ROOT / "src" / "cifar_lab" / "quickstart" / "lab.yaml", tmp_path)
     assert [chart.name for chart in report.charts] == ["quickstart.png"]
     assert report.lines[0] == "no runs yet"
-    assert report.lines[-1] == f"wrote {tmp_path}/report.md, {tmp_path}/summary.csv and 1 chart"
+    assert (
+        report.lines[-1] == f"wrote {tmp_path}/report.md, {tmp_path}/summary.csv, {tmp_path}/answers.json and 1 chart"
+    )
     assert report.missing == ("quickstart: SGD", "quickstart: Adam", "quickstart: Net1 (BatchNorm)")
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from cifar_lab.report.answers import Answer
 from cifar_lab.report.datachoice import DataSet
 from cifar_lab.report.page import CSV_COLUMNS, csv_page, markdown_page
-from cifar_lab.report.questions import Answer, Lab
+from cifar_lab.report.questions import Lab
 from cifar_lab.report.summary import Row
 from cifar_lab.report.winners import SearchRuns, SearchWords, SweepControl, Winners
 from cifar_lab.sheets import Question

@@ -38,7 +38,7 @@ def write_winners(results: Path, name: str, settings: list[Settings], control: S
                 "recipe": recipe(each),
                 "values": {"optimizer.lr": each.optimizer.lr, "data.flip": rank == 1},
                 "val_accuracy": 0.7 - rank / 100,
-                "seeds_searched": [0],
+                "seeds_searched": 1,
             }
             for rank, each in reversed(list(enumerate(settings, 1)))
         ],

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import cifar_lab
-from cifar_lab.cli import look, report, run, settings, sweep
+from cifar_lab.cli import compare, look, plan, report, run, settings, sweep
 from cifar_lab.errors import EnvironmentFault, Interrupted, LabError, SettingsError
 from cifar_lab.pipes import ignore_output
 from cifar_lab.safe_text import plain
@@ -27,7 +27,9 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("sweep")(sweep.sweep)
+app.command("plan")(plan.plan)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("list")(look.list_runs)
 app.command("show")(look.show)
 app.command("verify")(look.verify)

@@ -10,11 +10,29 @@ import typer
 from cifar_lab.cli.options import DEFAULT_RESULTS, Results
 
 
-def list_runs(results: Results = DEFAULT_RESULTS) -> None:
-    """List the runs in the results folder."""
+def list_runs(
+    results: Results = DEFAULT_RESULTS,
+    arms: Annotated[
+        bool, typer.Option("--arms", help="A line an arm: its runs, and the mean with its 95 % interval.")
+    ] = False,
+    sort: Annotated[
+        str | None, typer.Option("--sort", metavar="COLUMN", help="Order by a column; accuracies from the best down.")
+    ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    filters: Annotated[
+        list[str],
+        typer.Option(
+            "--filter",
+            metavar="KEY=VALUE",
+            help="Only what has this: label=Adam, status=done, optimizer.lr=0.01. Repeatable; a value may end in *.",
+        ),
+    ] = [],  # noqa: B006
+) -> None:
+    """List the runs in the results folder, or its arms."""
     from cifar_lab.cli.looking import print_list
+    from cifar_lab.cli.selecting import Selection
 
-    print_list(results)
+    print_list(results, Selection.of(filters, sort, reverse, arms=arms), arms=arms)
 
 
 def show(

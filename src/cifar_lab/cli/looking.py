@@ -8,20 +8,28 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from cifar_lab.cli.tables import console, safe
+from cifar_lab.cli.selecting import ARM_COLUMNS, RUN_COLUMNS, Selection
+from cifar_lab.cli.tables import console, mean_words, safe
 from cifar_lab.config_io import load_settings
 from cifar_lab.errors import DataError, SettingsError
 from cifar_lab.failures import read_failure
 from cifar_lab.progress import count
 from cifar_lab.records import EpochMetrics, Record, SplitScore
+from cifar_lab.report.summary import Row, summarize
 from cifar_lab.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
 from cifar_lab.search_files import pruned_runs
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def print_list(results: Path) -> None:
-    """A line a run: the finished ones by label and seed, then those that are under way, interrupted or unusable."""
+def print_list(results: Path, selection: Selection = Selection(), *, arms: bool = False) -> None:  # noqa: B008
+    """A line a run: the finished ones by label and seed, then those that are under way, interrupted or unusable.
+
+    A filter shows finished runs only; `arms` gives a line an arm.
+
+    Raises:
+        SettingsError: a filter names what no run has.
+    """
     found = find_records(results)
     records, unusable = found.records, {each.folder.path.name: each for each in found.unusable}
     others = sorted(set(run_ids(results)) - {record.run_id for record in records})
@@ -29,6 +37,16 @@ def print_list(results: Path) -> None:
     if not records and not others:
         out.print(f"no runs in {safe(str(results))} yet; try: cifar-lab quickstart")
         return
+    selection.check(records)
+    records = list(filter(selection.keeps, records))
+    others = [] if selection.filters else others
+    if selection.filters and not records:
+        out.print("no finished run has that")
+        return
+    if arms:
+        _print_arm_rows(out, selection.ordered(summarize(records), ARM_COLUMNS), len(others))
+        return
+    records = selection.ordered(records, RUN_COLUMNS)
     table = Table(box=None, pad_edge=False)
     for name in ("run", "arm", "seed", "status", "test", "validation", "epochs", "seconds", "data", "finished"):
         table.add_column(
@@ -54,6 +72,34 @@ def _unfinished_words(folder: RunFolder, pruned_after: int | None) -> str:
     if state == "interrupted" and failure is not None:
         return f"failed ({failure.kind})"
     return f"pruned after epoch {pruned_after}" if state == "interrupted" and pruned_after else state
+
+
+def _print_arm_rows(out: Console, rows: Sequence[Row], unfinished: int) -> None:
+    """A line an arm: mean and half its 95 % interval, and what of its runs has no accuracy."""
+    table = Table(box=None, pad_edge=False)
+    for name in (
+        "arm",
+        "n",
+        "test accuracy, 95 %",
+        "std",
+        "validation",
+        "seconds",
+        "parameters",
+        "data",
+        "not counted",
+    ):
+        table.add_column(name, justify="left" if name in ("arm", "data", "not counted") else "right")
+    for row in rows:
+        counts = {"diverged": len(row.diverged), "without test": row.untested}
+        table.add_row(
+            safe(row.label), str(row.n), mean_words(row), "" if row.std is None else f"{row.std:.4f}",
+            "" if row.val_mean is None else f"{row.val_mean:.4f}", "" if row.seconds is None else f"{row.seconds:.1f}",
+            "" if row.parameters is None else f"{row.parameters:,}", safe(row.data),
+            ", ".join(f"{number} {word}" for word, number in counts.items() if number),
+        )  # fmt: skip
+    out.print(table)
+    if unfinished:
+        out.print(f"and {count(unfinished, 'run')} without a usable record; cifar-lab list shows them")
 
 
 def _fault_words(unusable: Unusable) -> str:

@@ -41,6 +41,11 @@ Address = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="End with 1 when a run diverged.")]
 
+Lab = Annotated[Path, typer.Option("--lab", metavar="FILE", help="The sheet of questions.")]
+Questions = Annotated[
+    list[str], typer.Option("--question", metavar="NAME", help="A question of the lab sheet, such as q3. Repeatable.")
+]
+
 DEFAULT_RESULTS = Path("results")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,9 @@ from cifar_lab.cli.options import (
     DryRun,
     EngineChoice,
     Force,
+    Lab,
     Overrides,
+    Questions,
     Results,
     Seeds,
     Strict,
@@ -25,7 +28,7 @@ from cifar_lab.cli.options import (
 
 
 def run(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, one an arm.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, one an arm.")] = [],  # noqa: B006
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
     results: Results = DEFAULT_RESULTS,
@@ -41,6 +44,16 @@ def run(
     run_timeout: RunTimeout = None,
     engine: EngineChoice = "here",
     address: Address = None,
+    question: Questions = [],  # noqa: B006
+    whole_lab: Annotated[bool, typer.Option("--all", help="All questions of the lab sheet, its sweeps too.")] = False,
+    lab: Lab = Path("configs/lab.yaml"),
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Add seeds to the questions, at planned looks, until they are answered."),
+    ] = False,
+    max_seeds: Annotated[
+        int, typer.Option("--max-seeds", min=3, max=1000, help="The last look of --until-decided, in seeds an arm.")
+    ] = 20,
 ) -> None:
     """Train each arm over its seeds: what is missing, and nothing twice.
 
@@ -52,6 +65,21 @@ def run(
     from cifar_lab.laboratory import make_runs, preview_runs
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
+    if question or whole_lab or until_decided or not files:
+        from cifar_lab.cli.run_questions import Chosen, run_questions
+        from cifar_lab.sweep import make_sweep
+
+        asked = Chosen(files, question, whole_lab, lab, overrides, seeds)
+        most, display = max_seeds if until_decided else None, display_here()
+        with open_engine(engine, address) as where:
+            train = partial(
+                make_runs, results=results, workers=workers, display=display, policy=policy, engine=where
+            )  # fmt: skip
+            search = partial(
+                make_sweep, results=results, workers=workers, display=display, policy=policy, engine=where
+            )  # fmt: skip
+            code = run_questions(asked, results, train, search, most, force=force, dry_run=dry_run, strict=strict)
+        raise typer.Exit(code)
     arms = load_arms(files, overrides, seeds)
     if dry_run:
         print_plan(arms, preview_runs(arms, results, force=force))

@@ -42,6 +42,14 @@ def safe(text: str) -> str:
     return escape(plain(text))
 
 
+def mean_words(row: Row) -> str:
+    """`0.5231 ± 0.0042`: mean and half the 95 % t interval; a single run is called one."""
+    if row.mean is None:
+        return ""
+    interval = row.interval
+    return f"{row.mean:.4f} (one run)" if interval is None else f"{row.mean:.4f} ± {interval[1] - row.mean:.4f}"
+
+
 def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None) -> None:
     """What a dry run tells: each run and whether it is there."""
     out = console()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from cifar_lab.config import Settings
+from cifar_lab.config_io.catalogue import sections
 from cifar_lab.config_io.expected import show
+from cifar_lab.config_io.suggest import did_you_mean
 from cifar_lab.config_io.tree import Node, dotted
 from cifar_lab.config_io.values import Check
 
@@ -18,6 +21,7 @@ def lab_rules(check: Check, root: Node) -> None:
             continue
         here = dotted("questions", name)
         _arms_rules(check, here, question, root)
+        _factor_rules(check, here, question)
         chart = question.value.get("chart")
         if chart is None or not isinstance(chart.value, str):
             continue
@@ -25,6 +29,23 @@ def lab_rules(check: Check, root: Node) -> None:
             message = f"{show(chart)} is the chart of {charts[chart.value.lower()]} already; name another file"
             check.report(chart, f"{here}.chart", message)
         charts.setdefault(chart.value.lower(), name)
+
+
+def _factor_rules(check: Check, here: str, question: Node) -> None:
+    """What a question varies is a setting, or a section."""
+    stated = question.value.get("factor")
+    if stated is None or not isinstance(stated.value, list):
+        return
+    known = _settings_and_sections()
+    for index, factor in enumerate(stated.value):
+        if isinstance(factor.value, str) and factor.value not in known:
+            message = f"{show(factor)} is no setting and no section{did_you_mean(factor.value, known)}"
+            check.report(factor, f"{here}.factor[{index}]", message)
+
+
+def _settings_and_sections() -> list[str]:
+    keys = [f"{name}.{key}" for name, classes in sections().items() for cls in classes for key in cls.model_fields]
+    return list(dict.fromkeys([*Settings.model_fields, *keys]))
 
 
 def _arms_rules(check: Check, here: str, question: Node, root: Node) -> None:

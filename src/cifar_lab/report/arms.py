@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 from cifar_lab.config import Settings
 from cifar_lab.config_io import load_settings
 from cifar_lab.errors import LabError, Problem, SettingsError
-from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
+from cifar_lab.identity import DATA_SOURCE_KEYS, recipe, run_id
 from cifar_lab.records import Record
 from cifar_lab.report.summary import recipe_key
 from cifar_lab.sheets import LabSheet
@@ -31,6 +32,8 @@ class Arm:
     """Its file, as a person at the same place would write it."""
     command: str = ""
     """What to type to train it."""
+    unfinished: tuple[int, ...] = ()
+    """Seeds of its settings whose run has a folder and no record that counts."""
 
 
 def data_words(record: Record, control: Settings) -> list[str]:
@@ -66,6 +69,14 @@ def load_arms(sheet_path: Path, sheet: LabSheet, overrides: Sequence[str]) -> di
     if problems:
         raise SettingsError(problems)
     return arms
+
+
+def unfinished_seeds(arm: Arm, fingerprint: str, begun: frozenset[str]) -> tuple[int, ...]:
+    """Seeds of the arm's settings whose run on these images is among the `begun`: ids with a folder and no record."""
+    if not begun or not arm.key:
+        return ()
+    parts = json.loads(arm.key)
+    return tuple(seed for seed in sorted(arm.settings.seeds) if run_id(parts, fingerprint, seed) in begun)
 
 
 def beside(sheet_path: Path, file: str) -> Path:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from cifar_lab.durable import make_folder, write_bytes, write_text
 from cifar_lab.errors import DataError
+from cifar_lab.report.answers import Answer
+from cifar_lab.report.answers_json import answers_json
 from cifar_lab.report.charts import draw_accuracy, png
 from cifar_lab.report.datachoice import data_sets
 from cifar_lab.report.page import csv_page, markdown_page
-from cifar_lab.report.questions import Answer, answer_sheet
+from cifar_lab.report.questions import answer_sheet
 from cifar_lab.report.winners import read_winners, winner_rows, winners_path
 from cifar_lab.results import SweepFolder, find_records
 from cifar_lab.safe_text import plain
@@ -52,18 +54,19 @@ def build_report(
         chart = results / answer.question.chart
         write_bytes(chart, png(draw_accuracy(answer.question.title, answer.rows, lab.data, message)))
         charts.append(chart)
-    page, table = results / "report.md", results / "summary.csv"
+    page, table, answers = results / "report.md", results / "summary.csv", results / "answers.json"
     write_text(page, markdown_page(lab))
     write_text(table, csv_page(lab))
+    write_text(answers, answers_json(lab))
     missing = tuple(
         plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing
     )
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [f"note: {lab.data_note}"] if lab.data_note else []
-    lines += [_line(answer) for answer in lab.answers]
+    lines += [line for answer in lab.answers for line in _lines(answer)]
     lines += [f"note: {plain(note)}" for note in lab.notes]
     lines += [f"to run: {plain(command)}" for command in lab.to_run]
-    lines += [f"wrote {page}, {table} and {len(charts)} {'chart' if len(charts) == 1 else 'charts'}"]
+    lines += [f"wrote {page}, {table}, {answers} and {len(charts)} {'chart' if len(charts) == 1 else 'charts'}"]
     return ReportFiles(
         tuple(charts), page, table, lab.data.name if lab.data else None, missing, tuple(lines), lab.faults
     )
@@ -89,8 +92,8 @@ def draw_sweep(results: Path, name: str) -> Path:
     return path
 
 
-def _line(answer: Answer) -> str:
-    """One question in one line, for a terminal."""
+def _lines(answer: Answer) -> list[str]:
+    """One question for a terminal: its numbers in a line, then the answer in words."""
     arms = [
         f"{row.label} no runs yet" if row.is_missing
         else f"{row.label} diverged" if row.mean is None
@@ -98,4 +101,7 @@ def _line(answer: Answer) -> str:
         for row in answer.rows
     ]  # fmt: skip
     arms += [answer.unswept] if answer.to_sweep else []
-    return plain(f"{answer.name} ({answer.question.chart}): " + "; ".join(arms))
+    head = plain(f"{answer.name} ({answer.question.chart}): " + "; ".join(arms))
+    said = [each.sentence for each in answer.comparisons if each.points is not None]
+    said += [answer.luck.sentence] if answer.luck else []
+    return [head, *(f"  {plain(sentence)}" for sentence in said)]

@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Iterator
 
+from cifar_lab.report.answers import Answer
 from cifar_lab.report.datachoice import SHORT, DataSet, count_runs
-from cifar_lab.report.questions import Answer, Lab
+from cifar_lab.report.questions import Lab
 from cifar_lab.report.summary import FEW_RUNS, Difference, Row, difference
 from cifar_lab.safe_text import code_span, csv_cell, markdown
 
@@ -95,6 +96,8 @@ def _choice(data: DataSet, lab: Lab) -> str:
 
 def _section(answer: Answer) -> Iterator[str]:
     yield f"![{markdown(answer.question.title)}]({answer.question.chart})"
+    if answer.sentences:
+        yield "\n".join(f"- {markdown(each)}" for each in answer.sentences)
     yield _table(answer)
     if caution := _caution(answer):
         yield caution

@@ -12,42 +12,18 @@ from cifar_lab.config import Settings
 from cifar_lab.config_io import load_sheet
 from cifar_lab.errors import DataError, LabError
 from cifar_lab.records import Record
-from cifar_lab.report.arms import Arm, beside, data_words, is_source, load_arms, options, same_source
+from cifar_lab.report.answers import Answer
+from cifar_lab.report.arms import Arm, beside, data_words, is_source, load_arms, options, same_source, unfinished_seeds
 from cifar_lab.report.datachoice import DataSet, Named, choose_data, count_runs, data_sets
+from cifar_lab.report.luck import sweep_luck
+from cifar_lab.report.stopping import read_plans
 from cifar_lab.report.summary import Row, arm_row, by_recipe, reads_test, recipe_key
+from cifar_lab.report.verdicts import judge
 from cifar_lab.report.winners import Winners, plan_changed, read_winners, winner_rows
-from cifar_lab.results import DamagedRecordError, Unusable, find_records
+from cifar_lab.results import DamagedRecordError, Unusable, find_records, run_ids
 from cifar_lab.sheets import LabSheet, Question
 
 DEFAULT_SHEET = Path("configs/lab.yaml")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One question with what is known about it."""
-
-    name: str
-    question: Question
-    rows: tuple[Row, ...]
-    """Control first, then the arms in the sheet's order or the winners by rank."""
-    notes: tuple[str, ...] = ()
-    """Sentences that a reader needs beside the numbers."""
-    sweep: Winners | None = None
-    to_sweep: str = ""
-    """What to type where the question asks for a sweep that has no winners on these images yet."""
-    unswept: str = "not swept yet"
-    """Said where `to_sweep` is."""
-
-    @property
-    def control(self) -> Row:
-        """The row that the others are compared with."""
-        return self.rows[0]
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        """What to type to make all that is missing, each once."""
-        wanted = [*(row.command for row in self.rows), self.to_sweep]
-        return tuple(dict.fromkeys(command for command in wanted if command))
 
 
 @dataclass(frozen=True)
@@ -64,6 +40,10 @@ class Lab:
     """What to type to make this report again."""
     to_run: tuple[str, ...] = ()
     """What to type to make all that is missing."""
+    min_effect: float = 0.3
+    """Differences smaller than this do not matter, pp of test accuracy."""
+    family: int = 0
+    """Comparisons over which Holm adjusts: all of this report that have a p value."""
     test_reads: int = 0
     """Runs in the results folder that read the test split of these images, of arms that no question has too."""
     data_note: str = ""
@@ -98,18 +78,25 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
 
     source = data_words(records[0], arms[sheet.control].settings) if records else []
     tail = options(results, [*overrides, *source])
+    begun = frozenset(run_ids(results)) - {record.run_id for record in there.records}
     arms = {
-        file: replace(arm, command=shlex.join(["cifar-lab", "run", arm.path.as_posix(), *tail]))
+        file: replace(
+            arm,
+            command=shlex.join(["cifar-lab", "run", arm.path.as_posix(), *tail]),
+            unfinished=unfinished_seeds(arm, images.fingerprint if images else "", begun),
+        )
         for file, arm in arms.items()
     }
     answers = []
     for name, question in sheet.questions.items():
         control = arms[question.control or sheet.control]
         if question.sweep is None:
-            answers.append(_compare(name, question, control, [arms[file] for file in question.arms], records))
+            answers.append(compare_arms(name, question, control, [arms[file] for file in question.arms], records))
         else:
             command = shlex.join(["cifar-lab", "sweep", beside(sheet_path, question.sweep).as_posix(), *tail])
             answers.append(_winners(name, question, control, sweeps[question.sweep], command, records, results))
+    plans, spoilt = read_plans(results)
+    judged, family = judge(answers, sheet.min_effect, plans.looks_of)
     others = tuple(each for each in found if each != images)
     lab = ["--lab", sheet_path.as_posix()] if sheet_path != DEFAULT_SHEET else []
     remake = shlex.join(["cifar-lab", "report", *lab, *options(results, overrides)])
@@ -117,13 +104,15 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
         sheet.title,
         images,
         others,
-        tuple(answers),
+        tuple(judged),
         remake,
-        _to_run(answers, arms.values(), tail),
+        _to_run(judged, arms.values(), tail),
+        sheet.min_effect,
+        family,
         data_note=choice.note,
         test_reads=sum(reads_test(r) for r in there.records if images and r.data.fingerprint == images.fingerprint),
         notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
-        faults=(*faults, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
+        faults=(*faults, *spoilt, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
     )
 
 
@@ -178,7 +167,8 @@ def _runs(arm: Arm, groups: dict[str, list[Record]]) -> list[Record]:
 
 
 def _row(arm: Arm, runs: Sequence[Record], *, is_control: bool = False) -> Row:
-    return arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command, is_control=is_control)
+    row = arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command, is_control=is_control)
+    return replace(row, unfinished=arm.unfinished)
 
 
 def _comparable(control: Arm, arms: Sequence[Arm], groups: dict[str, list[Record]]) -> tuple[list[Record], list[int]]:
@@ -204,7 +194,8 @@ def _left_out(control: Arm, seeds: Sequence[int]) -> list[str]:
     return [f"Left out of {control.label}: {told}, which its settings do not ask for and no arm here has."]
 
 
-def _compare(name: str, question: Question, control: Arm, arms: Sequence[Arm], records: Sequence[Record]) -> Answer:
+def compare_arms(name: str, question: Question, control: Arm, arms: Sequence[Arm], records: Sequence[Record]) -> Answer:
+    """A question of arms: its rows, made of the records of one data set; not judged yet."""
     groups = by_recipe(records)
     kept, left_out = _comparable(control, arms, groups)
     rows = [_row(control, kept, is_control=True)]
@@ -245,7 +236,7 @@ def _winners(
         for row, winner in zip(rows[1:], found.top, strict=True)
         if winner.recipe == found.control.recipe
     ]
-    return Answer(name, question, tuple(rows), tuple(notes), found)
+    return Answer(name, question, tuple(rows), tuple(notes), found, luck=sweep_luck(found, records))
 
 
 def _search_words(found: Winners, shown: int) -> str:

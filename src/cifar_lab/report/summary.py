@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from cifar_lab.records import Record
+from cifar_lab.statistics.samples import t_interval
 
 FEW_RUNS = 3
 """Below this many runs a mean says little: with two, the 95 % t interval is 9 standard deviations to each side."""
@@ -24,8 +25,16 @@ class Row:
     mean: float | None = None
     std: float | None = None
     """Sample standard deviation over seeds (ddof = 1); None below two runs."""
+    run_ids: tuple[str, ...] = ()
+    """Of the runs in `values`, in their order."""
     diverged: tuple[tuple[int, str], ...] = ()
     """(seed, reason) of each run whose loss stopped to be finite; they have no accuracy and are in no mean."""
+    without_score: tuple[int, ...] = ()
+    """Seeds of runs that finished and read the test split, where a logit was not finite."""
+    unfinished: tuple[int, ...] = ()
+    """Seeds whose run folder is there without a record: running, interrupted or failed."""
+    key: str = ""
+    """The recipe of its runs (`recipe_key`); empty without runs."""
     untested: int = 0
     """Runs of a search, which are judged by validation only."""
     val_mean: float | None = None
@@ -49,6 +58,11 @@ class Row:
     def n(self) -> int:
         """Runs that were tested."""
         return len(self.values)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % t interval of the mean; None below two runs."""
+        return t_interval([accuracy for _, accuracy in self.values])
 
     @property
     def attempts(self) -> int:
@@ -101,9 +115,10 @@ def arm_row(
         twice = next(seed for seed in seen if seen.count(seed) > 1)
         raise ValueError(f"{label}: two records of seed {twice}; a run counts once")
     finished = [record for record in records if record.status == "done"]
-    tested = [record for record in finished if record.test is not None]
-    values = tuple(sorted((record.seed, record.test.accuracy) for record in tested if record.test is not None))
+    tested = sorted((record for record in finished if record.test is not None), key=lambda record: record.seed)
+    values = tuple((record.seed, record.test.accuracy) for record in tested if record.test is not None)
     accuracies = [accuracy for _, accuracy in values]
+    lost = [record for record in finished if record.test is None and reads_test(record)]
     validated = [record.val.accuracy for record in finished if record.val is not None]
     counted = tested or finished
     missing = tuple(sorted(set(seeds) - {record.seed for record in records}))
@@ -112,7 +127,9 @@ def arm_row(
         values=values,
         mean=fmean(accuracies) if accuracies else None,
         std=stdev(accuracies) if len(accuracies) > 1 else None,
+        run_ids=tuple(record.run_id for record in tested),
         diverged=tuple(sorted((r.seed, r.reason or "no reason given") for r in records if r.status == "diverged")),
+        without_score=tuple(sorted(record.seed for record in lost)),
         untested=len(finished) - len(tested),
         val_mean=fmean(validated) if validated else None,
         seconds=fmean(record.train_seconds for record in counted) if counted else None,
@@ -121,6 +138,7 @@ def arm_row(
         data=records[0].data.title if records else "",
         fingerprint=records[0].data.fingerprint if records else "",
         missing_seeds=missing,
+        key=recipe_key(records[0].recipe) if records else "",
         command=command if missing or not records else "",
         is_control=is_control,
     )

@@ -43,6 +43,8 @@ class Winner(_File):
     values: dict[str, Any] = Field(default_factory=dict)
     """What the point sets: dotted key → value."""
     val_accuracy: float | None = None
+    seeds_searched: int | None = None
+    """Runs of the point in the search."""
 
 
 class SearchRuns(_File):

@@ -1,0 +1,137 @@
+"""What `run` does with questions of the lab sheet instead of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifar_lab.cli.lab_questions import Asked, AskedLab, ask
+from cifar_lab.cli.tables import print_arms, print_plan
+from cifar_lab.config import Settings
+from cifar_lab.errors import SettingsError
+from cifar_lab.laboratory import Made, preview_runs
+from cifar_lab.progress import count, say
+from cifar_lab.report.answers import Answer
+from cifar_lab.report.questions import answer_sheet
+from cifar_lab.safe_text import plain
+from cifar_lab.sweep import SweepOutcome, load_sweep
+from cifar_lab.until_decided import Look, until_decided
+
+Train = Callable[..., Made]
+"""`make_runs` with the options of the command."""
+
+MakeSweep = Callable[..., SweepOutcome]
+"""`make_sweep` with the same."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the command line names."""
+
+    files: Sequence[Path]
+    question: Sequence[str]
+    whole_lab: bool
+    lab: Path
+    overrides: Sequence[str]
+    seeds: Sequence[str]
+
+    def check(self, until_decided: bool) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            SettingsError: files and questions, questions and all of them, or nothing at all.
+        """
+        if self.files and (self.question or self.whole_lab):
+            raise SettingsError("run: give files, or questions of the lab sheet (--question, --all), not both")
+        if self.question and self.whole_lab:
+            raise SettingsError("run: --all is every question; leave --question out, or --all")
+        if self.files:
+            raise SettingsError(
+                "run: --until-decided answers questions of the lab sheet; give --question NAME or --all"
+            )
+        if not (self.question or self.whole_lab):
+            raise SettingsError("run: nothing to run; name settings files, --question NAME or --all")
+        if until_decided and self.seeds:
+            raise SettingsError("run: --until-decided chooses the seeds; leave --seeds out")
+
+
+def run_questions(
+    chosen: Chosen,
+    results: Path,
+    train: Train,
+    sweep: MakeSweep,
+    most: int | None,
+    *,
+    force: bool,
+    dry_run: bool,
+    strict: bool,
+) -> int:
+    """Train the arms of questions, then their sweeps; the exit code.
+
+    Args:
+        most: seeds at the last look of `--until-decided`; None trains the seeds that the settings ask for.
+    """
+    chosen.check(most is not None)
+    asked = ask(chosen.lab, chosen.question, chosen.overrides, chosen.seeds)
+    if most is not None and force:
+        raise SettingsError("run: --until-decided goes on from what is there; leave --force out")
+    if dry_run:
+        print_plan(asked.arms, preview_runs(asked.arms, results, force=force))
+        _say_sweeps(asked, chosen)
+        return 0
+    code = 0
+    if most is None:
+        made = train(asked.arms, force=force) if asked.arms else None
+        if made is not None:
+            print_arms(asked.arms, made)
+            code = made.exit_code or _diverged(made, strict)
+    else:
+        for question in asked.questions:
+            code = max(code, _decide(question, chosen, results, train, most, strict))
+    if chosen.whole_lab and not code:
+        for path in asked.sweeps.values():
+            outcome = sweep(load_sweep(path, chosen.overrides), force=force)
+            code = max(code, outcome.searched.exit_code, outcome.confirmed.exit_code)
+    else:
+        _say_sweeps(asked, chosen)
+    return code
+
+
+def _say_sweeps(asked: AskedLab, chosen: Chosen) -> None:
+    for name, path in asked.sweeps.items():
+        when = "after its arms" if chosen.whole_lab else "is a sweep"
+        say(f"{name}: {when}: cifar-lab sweep {path}")
+
+
+def _decide(question: Asked, chosen: Chosen, results: Path, train: Train, most: int, strict: bool) -> int:
+    """One question until it is decided; the exit code."""
+
+    def look_at() -> Answer:
+        answers = answer_sheet(chosen.lab, results, chosen.overrides).answers
+        return next(answer for answer in answers if answer.name == question.name)
+
+    def make(arms: Sequence[Settings]) -> Made:
+        return train(arms)
+
+    code = 0
+    looks = until_decided(question.name, question.control, question.arms, results, most, make, look_at)
+    for look in looks:
+        _say_look(question, look)
+        code = look.made.exit_code or _diverged(look.made, strict)
+    return code
+
+
+def _say_look(question: Asked, look: Look) -> None:
+    where = f"look {look.number} of {len(look.looks)}, {count(look.seeds, 'seed')}"
+    say(f"{plain(question.name)}: {where} (planned: {', '.join(map(str, look.looks))})")
+    for comparison in look.answer.comparisons:
+        say(f"  {plain(comparison.sentence)}")
+    if not look.open:
+        say("  decided")
+    elif look.is_last:
+        say(f"  not decided with {count(look.seeds, 'seed')}: {', '.join(plain(each.arm) for each in look.open)}")
+
+
+def _diverged(made: Made, strict: bool) -> int:
+    return int(strict and any(record.status == "diverged" for record in made.records))

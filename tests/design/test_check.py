@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from cifar_lab.config import Settings
+from cifar_lab.config_io import with_values
+from cifar_lab.design.check import DesignCheck, check_design
+from cifar_lab.design.hours import cost, seconds_a_run
+from cifar_lab.machine import processor_name
+from cifar_lab.records import Record
+from cifar_lab.statistics.power import Design, runs_to_show, smallest_difference
+
+MakeRecord = Callable[..., Record]
+
+CONTROL = with_values(Settings(), {"label": "baseline", "seeds": [0, 1, 2, 3]}, where="test")
+
+
+def arm(**values: Any) -> Settings:
+    return with_values(CONTROL, {key.replace("__", "."): value for key, value in values.items()}, where="test")
+
+
+def check(arms: Sequence[Settings], records: Sequence[Record] = (), **more: Any) -> DesignCheck:
+    options = {"train_size": 50_000, "family": len(arms), "effect": 0.5, "workers": 2} | more
+    return check_design(CONTROL, arms, None, records, **options)
+
+
+def here(record: Record, seconds: float = 60.0) -> Record:
+    environment = record.environment.model_copy(update={"device_name": processor_name()})
+    return record.model_copy(update={"environment": environment, "train_seconds": seconds})
+
+
+def test_an_arm_that_differs_in_one_thing_is_fair() -> None:
+    (found,) = check([arm(data__flip=True)]).arms
+    assert (found.factors, found.faults) == (("data.flip off → on",), ())
+
+
+def test_an_arm_that_differs_in_two_things_is_no_answer() -> None:
+    (found,) = check([arm(data__flip=True, optimizer__lr=0.1)]).arms
+    assert found.faults == ("it differs in 2 things, so nothing says which of them did it: data.flip, optimizer.lr",)
+    (stated,) = check([arm(data__flip=True, optimizer__lr=0.1)], stated=["optimizer"]).arms
+    assert stated.faults == ("data.flip differs too, which is not what the question varies",)
+    (both,) = check([arm(data__flip=True, optimizer__lr=0.1)], stated=["optimizer", "data.flip"]).arms
+    assert both.faults == ()
+    (same,) = check([arm(label="again")]).arms
+    assert same.faults == ("it has the settings of the control: there is nothing to compare",)
+
+
+def test_what_the_seeds_can_show_comes_from_the_measured_spread(make_record: MakeRecord) -> None:
+    flip = arm(data__flip=True)
+    records = [make_record(0.5, seed, CONTROL) for seed in range(4)]
+    records += [make_record(0.5 + gap, seed, flip) for seed, gap in enumerate((0.00, 0.01, 0.02))]
+    found = check([flip], records, family=3)
+    assert found.spread is not None
+    assert (found.spread.points, found.spread.degrees) == (pytest.approx(1.0), 2)
+    assert found.spread.source == "3 pairs of runs of one seed"
+    assert found.seeds == 4
+    assert found.smallest == pytest.approx(smallest_difference(4, Design(1.0), 0.05 / 3))
+    assert found.seeds_needed == runs_to_show(0.5, Design(1.0), 0.05 / 3)
+
+
+def test_before_an_arm_has_run_the_control_s_own_spread_stands_in(make_record: MakeRecord) -> None:
+    records = [make_record(value, seed, CONTROL) for seed, value in enumerate((0.50, 0.51, 0.52))]
+    found = check([arm(data__flip=True)], records).spread
+    assert found is not None
+    assert found.points == pytest.approx(2**0.5)
+    assert found.source.startswith("runs over their seeds")
+
+
+def test_without_runs_nothing_is_made_up() -> None:
+    found = check([arm(data__flip=True)])
+    assert (found.spread, found.smallest, found.seeds_needed, found.cost.hours) == (None, None, None, None)
+    assert (found.runs, found.missing) == (8, 8)
+
+
+def test_an_arm_equal_to_the_last_bit_tells_nothing_of_the_spread(make_record: MakeRecord) -> None:
+    plateau = arm(scheduler__name="plateau")
+    records = [make_record(0.5 + seed / 100, seed, each) for each in (CONTROL, plateau) for seed in range(3)]
+    found = check([plateau], records).spread
+    assert found is not None
+    assert found.source.startswith("runs over their seeds")
+
+
+def test_hours_come_from_runs_of_this_machine_model_and_batch_size(make_record: MakeRecord) -> None:
+    records = [here(make_record(0.5, seed, CONTROL), seconds) for seed, seconds in enumerate((50, 60, 700))]
+    records.append(make_record(0.5, 9, CONTROL))  # of another machine
+    longer = arm(epochs=20)
+    assert seconds_a_run(longer, records) == pytest.approx(120)
+    assert seconds_a_run(arm(data__batch_size=128), records) is None
+    found = cost([(longer, 3), (CONTROL, 0)], records, workers=2)
+    assert found.hours == pytest.approx(3 * 120 / 2 / 3600)
+    assert (found.workers, found.measured, found.unknown) == (2, 3, ())
+    unknown = cost([(longer, 1), (arm(label="wide", model__name="Net3"), 1)], records, workers=2)
+    assert (unknown.hours, unknown.unknown) == (None, ("wide",))
+    nothing = cost([], records, workers=2)
+    assert nothing.hours == 0
