@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cifar_lab.records import EpochMetrics, Record
 from cifar_lab.report.answers import Answer
+from cifar_lab.report.summary import recipe_key
 
 CURVES = {
     "train_loss": "training loss",
@@ -40,6 +41,8 @@ class Arm:
     """-1 is the control; arms count from 0, in the order of the rows."""
     runs: tuple[Record, ...]
     """The tested runs, by seed."""
+    diverged: tuple[Record, ...] = ()
+    """By seed; they have no accuracy."""
 
     @property
     def is_control(self) -> bool:
@@ -48,10 +51,12 @@ class Arm:
 
 def arms_of(answer: Answer, records: Mapping[str, Record]) -> list[Arm]:
     """The rows of an answer with the records behind them, control first."""
+    lost = {(recipe_key(run.recipe), run.seed): run for run in records.values() if run.status == "diverged"}
     found = []
     for place, row in enumerate(answer.rows):
         runs = tuple(records[run_id] for run_id in row.run_ids if run_id in records)
-        found.append(Arm(row.label, -1 if row.is_control else place - 1, runs))
+        diverged = tuple(lost[row.key, seed] for seed, _ in row.diverged if (row.key, seed) in lost)
+        found.append(Arm(row.label, -1 if row.is_control else place - 1, runs, diverged))
     return found
 
 
@@ -157,7 +162,7 @@ def settings_that_differ(arms: Sequence[Arm]) -> list[tuple[str, list[str]]]:
 
     A setting that an arm does not have is a dash.
     """
-    flat = [_flat(arm.runs[0].settings) if arm.runs else None for arm in arms]
+    flat = [_flat(runs[0].settings) if (runs := (*arm.runs, *arm.diverged)) else None for arm in arms]
     keys = sorted({key for values in flat if values is not None for key in values if key not in _NOT_COMPARED})
     rows = []
     for key in keys:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,7 +20,8 @@ from markupsafe import Markup
 
 from cifar_lab.errors import DataError
 from cifar_lab.records import Record
-from cifar_lab.report.answers import VERDICT_MARKS, Answer, Comparison
+from cifar_lab.report.answers import VERDICT_MARKS, Answer
+from cifar_lab.report.cells import difference_interval, mean_interval, p_words, signed
 from cifar_lab.report.datachoice import SHORT, count_runs
 from cifar_lab.report.details import (
     CURVES,
@@ -42,9 +44,7 @@ from cifar_lab.report.page_charts import (
     cost_charts,
     curves_chart,
     difference_chart,
-    difference_words,
     short,
-    signed,
 )
 from cifar_lab.report.questions import Lab
 from cifar_lab.report.search_charts import MOST_LINES, effect_chart, effect_scale, parallel_chart
@@ -81,8 +81,8 @@ class Section:
 
     @property
     def runs(self) -> list[tuple[Arm, Record]]:
-        """Every tested run, control first."""
-        return [(arm, run) for arm in self.arms for run in arm.runs]
+        """Every run with a record, control first, the diverged after the tested of each arm."""
+        return [(arm, run) for arm in self.arms for run in (*arm.runs, *arm.diverged)]
 
 
 def html_page(lab: Lab, results: Path) -> str:
@@ -183,7 +183,7 @@ def _environment() -> Environment:
         "plain": plain,
         "percent": lambda share, digits=2: "" if share is None else f"{100 * share:.{digits}f}",
         "number": lambda value, digits=1: "" if value is None else f"{value:,.{digits}f}",
-        "sentence": lambda text: short(text, SENTENCE_LETTERS).replace("< .", "<\u00a0."),
+        "sentence": _unbroken,
         "signed": signed,
     }
     environment.globals |= {
@@ -192,22 +192,22 @@ def _environment() -> Environment:
         "SHORT": SHORT,
         "confusion_words": confusion_words,
         "count_runs": count_runs,
-        "difference_words": difference_words,
+        "mean_interval": mean_interval,
+        "difference_interval": difference_interval,
         "p_words": p_words,
         "symbol": symbol,
     }
     return environment
 
 
+def _unbroken(text: str) -> str:
+    """A sentence whose numbers stay with their units and signs at a line's end."""
+    return re.sub(r" (?=(%|pp\b|[<=] ))|(?<=[<=]) ", "\u00a0", short(text, SENTENCE_LETTERS))
+
+
 def symbol(style: int) -> str:
     """What an arm is marked with on the charts."""
     return "○" if style < 0 else SYMBOLS[style % len(SYMBOLS)]
-
-
-def p_words(comparison: Comparison) -> str:
-    """The p value after Holm; empty where there is none."""
-    p = comparison.p_holm
-    return "" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
 def _template_file(name: str) -> str:

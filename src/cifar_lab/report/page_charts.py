@@ -11,6 +11,7 @@ from math import ceil, floor
 from typing import Any
 
 from cifar_lab.report.answers import Answer, Comparison
+from cifar_lab.report.cells import interval_words, signed
 from cifar_lab.report.datachoice import DataSet
 from cifar_lab.report.details import CURVES, Arm, ClassGap, ConfusionGap
 from cifar_lab.report.summary import Row
@@ -37,11 +38,6 @@ def short(text: str, letters: int = NAME_LETTERS) -> str:
     """One line of at most so many letters."""
     line = plain(text)
     return line if len(line) <= letters else line[: letters - 1].rstrip() + "…"
-
-
-def signed(points: float, digits: int = 1) -> str:
-    """`+1.2`, with a minus as wide as the plus."""
-    return f"{points:+.{digits}f}".replace("-", "−")
 
 
 def accuracy_chart(answer: Answer, data: DataSet | None) -> Chart | None:
@@ -208,14 +204,13 @@ def _difference_row(answer: Answer, place: int, found: Comparison) -> dict[str, 
     }
 
 
-def difference_words(found: Comparison, digits: int = 1) -> str:
+def difference_words(found: Comparison) -> str:
     """`+1.2 pp (0.4 to 2.0)`; what is missing where it cannot be said."""
     if found.points is None:
         return "not comparable yet"
     if found.low is None or found.high is None:
-        return f"{signed(found.points, digits)} pp, no interval"
-    low, high = (f"{end:.{digits}f}".replace("-", "−") for end in (found.low, found.high))
-    return f"{signed(found.points, digits)} pp ({low} to {high})"
+        return f"{signed(found.points)} pp, no interval"
+    return f"{signed(found.points)} pp ({interval_words(found.low, found.high, 1)})"
 
 
 def _accuracy_words(row: Row) -> str:
