@@ -76,11 +76,12 @@ def build_report(
     charts = [results / answer.question.chart for answer in lab.answers]
     for drawing, chart in zip(drawings, charts, strict=True):
         figure = draw(drawing)
-        for kind in dict.fromkeys(("png", *figures)):
+        kinds: list[FigureFormat] = ["png", *(kind for kind in figures if kind != "png")]
+        for kind in kinds:
             write_bytes(chart.with_suffix(f".{kind}"), figure_bytes(figure, kind, drawing.texts))
     files = [results / FILE_NAMES[kind] for kind in formats]
-    for kind, path in zip(formats, files, strict=True):
-        write_text(path, report_text(kind, lab, results))
+    for made, path in zip(formats, files, strict=True):
+        write_text(path, report_text(made, lab, results))
     unseen = unseen_letters(text for drawing in drawings for text in drawing.texts)
     return ReportFiles(
         tuple(charts),
@@ -153,7 +154,9 @@ def _answer_lines(answer: Answer) -> list[str]:
     ]  # fmt: skip
     arms += [answer.unswept] if answer.to_sweep else []
     head = plain(f"{answer.name} ({answer.question.chart}): " + "; ".join(arms))
-    return [head, *(f"  {plain(sentence)}" for sentence in answer.sentences)]
+    said = [each.sentence for each in answer.comparisons if each.points is not None]
+    said += [answer.luck.sentence] if answer.luck else []
+    return [head, *(f"  {plain(sentence)}" for sentence in said)]
 
 
 def _written(files: Sequence[Path], charts: int) -> str:

@@ -1,4 +1,4 @@
-"""One look for all charts: type, colours, widths of text, files. Whatever a matplotlibrc says, and the same bytes each time.
+"""One look for all charts: type, colours, widths of text, files. Whatever a matplotlibrc says, always the same bytes.
 
 Colours are those of Okabe and Ito (2008), told apart by people with any colour vision; no chart relies on them alone.
 """

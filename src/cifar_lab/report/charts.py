@@ -1,4 +1,4 @@
-"""An answer to a figure: accuracies on the left, differences to the control on the right. Knows no files and no records.
+"""An answer to a figure: accuracies on the left, differences to the control on the right. Knows no files, no records.
 
 The accuracy scale starts at 0, since bars are compared by their length: it shows how much there is. The difference has
 a scale of its own, since it is compared by position: it shows what an arm changes. Dots are runs, or shared seeds;
@@ -18,7 +18,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cifar_lab.report.answers import VERDICT_MARKS, Comparison
-from cifar_lab.report.chart_style import ALARM, ARM, CONTROL, FAINT, GRID, INK, LABEL, SHADE, SMALL, TITLE, Measure, style
+from cifar_lab.report.chart_style import (
+    ALARM,
+    ARM,
+    CONTROL,
+    FAINT,
+    GRID,
+    INK,
+    LABEL,
+    SHADE,
+    SMALL,
+    TITLE,
+    Measure,
+    style,
+)
 from cifar_lab.report.datachoice import DataSet
 from cifar_lab.report.summary import Row
 
@@ -152,7 +165,9 @@ def _row(axes: Axes, place: int, row: Row, name: str, thick: float) -> None:
     if row.interval is not None:
         low, high = max(0.0, row.interval[0]), min(1.0, row.interval[1])
         around = ([row.mean - low], [high - row.mean])
-        axes.errorbar(row.mean, place - 0.28 * thick, xerr=around, color=INK, linewidth=1.3, capsize=3, capthick=1.3, zorder=4)
+        axes.errorbar(
+            row.mean, place - 0.28 * thick, xerr=around, color=INK, linewidth=1.3, capsize=3, capthick=1.3, zorder=4
+        )
         end = max(end, high)
     heights = [place + thick * (0.8 * (k + 1) / (row.n + 1) - 0.3) for k in range(row.n)]
     axes.scatter([value for _, value in row.values], heights, s=18, facecolor="white", edgecolor=INK, linewidth=1,
@@ -199,13 +214,26 @@ def _differences(axes: Axes, drawing: Drawing, slots: int, thick: float) -> None
     for place, found in compared.items():
         assert found.points is not None
         heights = [place + thick * (0.34 + 0.22 * (k % 3)) for k in range(len(found.differences))]
-        axes.scatter(found.differences, heights, s=11, facecolor="white", edgecolor=INK, linewidth=0.8, zorder=5, gid="pairs")
+        axes.scatter(
+            found.differences, heights, s=11, facecolor="white", edgecolor=INK, linewidth=0.8, zorder=5, gid="pairs"
+        )
         if found.low is not None and found.high is not None:
             around = ([found.points - found.low], [found.high - found.points])
             axes.errorbar(found.points, place, xerr=around, color=ARM, linewidth=2, capsize=3.5, capthick=1.6, zorder=3)
-        axes.scatter([found.points], [place], s=24, marker="D", color=ARM, edgecolor="white", linewidth=0.8, zorder=6, gid="difference")
+        axes.scatter(
+            [found.points],
+            [place],
+            s=24,
+            marker="D",
+            color=ARM,
+            edgecolor="white",
+            linewidth=0.8,
+            zorder=6,
+            gid="difference",
+        )
         mark = VERDICT_MARKS[found.verdict]
-        axes.annotate(f"{mark} {_points(found)}", (0.5, place - 0.42 * thick), (0, 3), xycoords=("axes fraction", "data"),
+        above = (0.5, place - 0.42 * thick)
+        axes.annotate(f"{mark} {_points(found)}", above, (0, 3), xycoords=("axes fraction", "data"),
                       textcoords="offset points", ha="center", va="bottom", fontsize=SMALL + 0.5, zorder=7,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})  # fmt: skip
 

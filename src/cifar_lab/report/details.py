@@ -99,7 +99,9 @@ def class_gaps(control: Arm, arms: Sequence[Arm]) -> list[ClassGap]:
         if each:
             mean = np.mean([gap for _, gap in each], axis=0)
         else:
-            mean = 100 * (np.mean([_per_class(run) for run in arm.runs], axis=0) - np.mean(list(theirs.values()), axis=0))
+            mean = 100 * (
+                np.mean([_per_class(run) for run in arm.runs], axis=0) - np.mean(list(theirs.values()), axis=0)
+            )
         gaps.append(ClassGap(arm, tuple(_rounded(mean)), tuple((seed, tuple(_rounded(gap))) for seed, gap in each)))
     return gaps
 
@@ -146,7 +148,12 @@ def confusion_gaps(control: Arm, arms: Sequence[Arm]) -> list[ConfusionGap]:
             key=lambda pair: (-abs(gap[pair]), pair),
         )
         changes = tuple(
-            Change(names[true], names[predicted], round(float(before[true, predicted]), 2), round(float(after[true, predicted]), 2))
+            Change(
+                names[true],
+                names[predicted],
+                round(float(before[true, predicted]), 2),
+                round(float(after[true, predicted]), 2),
+            )
             for true, predicted in mistakes[:LARGEST_CHANGES]
             if gap[true, predicted]
         )

@@ -1,6 +1,7 @@
 """Answers to the interactive charts of report.html: what report.js draws, and the words that say the same.
 
-A chart is a mapping with a `kind`; `report.js` has a function for each kind. Texts are shortened here, never trusted there.
+A chart is a mapping with a `kind`; `report.js` has a function for each kind. Texts are shortened here and
+never trusted there.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def short(text: str, letters: int = NAME_LETTERS) -> str:
 
 def accuracy_chart(answer: Answer, data: DataSet | None) -> Chart | None:
     """Every run, mean and interval of each arm; None without tested runs."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "label": short(row.label),
             "style": _style(answer, place),
@@ -92,7 +93,7 @@ def curves_chart(arms: Sequence[Arm], histories: Mapping[str, Mapping[str, Seque
         arms: control first.
         histories: run id → column → a number an epoch.
     """
-    drawn = []
+    drawn: list[dict[str, Any]] = []
     for arm in arms:
         runs = [histories[run.run_id] for run in arm.runs if run.run_id in histories]
         columns = {name: [_rounded(run[name]) for run in runs if name in run] for name in CURVES}
@@ -102,10 +103,10 @@ def curves_chart(arms: Sequence[Arm], histories: Mapping[str, Mapping[str, Seque
         return None
     first = next(iter(metrics))
     lasts = []
-    for arm in drawn:
-        ends = [run[-1] for run in arm.get(first, []) if run and run[-1] is not None]
+    for each in drawn:
+        ends = [run[-1] for run in each.get(first, []) if run and run[-1] is not None]
         if ends:
-            lasts.append(f"{arm['label']} ends at {sum(ends) / len(ends):.3f}")
+            lasts.append(f"{each['label']} ends at {sum(ends) / len(ends):.3f}")
     spec = {"kind": "curves", "metrics": metrics, "arms": drawn}
     return Chart(spec, f"{metrics[first].capitalize()} by epoch. {'; '.join(lasts)}.", 380)
 
@@ -125,7 +126,10 @@ def classes_chart(gaps: Sequence[ClassGap], names: Sequence[str]) -> Chart | Non
     ]
     said = []
     for gap in gaps:
-        best, worst = max(range(len(names)), key=lambda c: gap.mean[c]), min(range(len(names)), key=lambda c: gap.mean[c])
+        best, worst = (
+            max(range(len(names)), key=lambda c: gap.mean[c]),
+            min(range(len(names)), key=lambda c: gap.mean[c]),
+        )
         said.append(
             f"{short(gap.arm.label)}: from {signed(gap.mean[worst])} pp in {short(names[worst], 24)} to "
             f"{signed(gap.mean[best])} pp in {short(names[best], 24)}"
@@ -140,7 +144,8 @@ def confusion_chart(gaps: Sequence[ConfusionGap], names: Sequence[str]) -> Chart
     if not gaps:
         return None
     rows = [
-        {"label": short(gap.arm.label), "style": gap.arm.style, "cells": [list(line) for line in gap.cells]} for gap in gaps
+        {"label": short(gap.arm.label), "style": gap.arm.style, "cells": [list(line) for line in gap.cells]}
+        for gap in gaps
     ]
     said = [f"{short(gap.arm.label)}: {confusion_words(gap)}" for gap in gaps if gap.changes]
     spec = {"kind": "confusion", "names": [short(name, 14) for name in names], "rows": rows}
@@ -159,29 +164,34 @@ def confusion_words(gap: ConfusionGap) -> str:
 
 def cost_charts(answer: Answer) -> dict[str, Chart]:
     """Accuracy against seconds a run and, where they differ, against parameters."""
-    places = [place for place, row in enumerate(answer.rows) if row.mean is not None]
-    charts = {}
-    for name, title, unit, value in (
-        ("seconds", "training time of a run, seconds", "s", lambda row: row.seconds),
-        ("parameters", "trainable parameters", "parameters", lambda row: row.parameters),
-    ):
-        points = [
-            {
-                "label": short(answer.rows[place].label, 24),
-                "style": _style(answer, place),
-                "x": round(value(answer.rows[place]), 3),
-                "y": _percent(answer.rows[place].mean or 0.0),
-                "low": _low(answer.rows[place], 0),
-                "high": _low(answer.rows[place], 1),
-            }
-            for place in places
-            if value(answer.rows[place]) is not None
-        ]
-        if len({point["x"] for point in points}) > 1:
-            said = "; ".join(f"{point['label']} {point['y']:.1f} % at {point['x']:,.4g} {unit}" for point in points)
-            spec = {"kind": "cost", "title": title, "unit": unit, "points": points}
-            charts[name] = Chart(spec, f"Test accuracy against {title}. {said}.", 320)
-    return charts
+    rows = [(place, row) for place, row in enumerate(answer.rows) if row.mean is not None]
+    seconds = [(place, row, row.seconds) for place, row in rows]
+    parameters = [(place, row, row.parameters) for place, row in rows]
+    found = {
+        "seconds": _cost_chart(answer, seconds, "training time of a run, seconds", "s"),
+        "parameters": _cost_chart(answer, parameters, "trainable parameters", "parameters"),
+    }
+    return {name: chart for name, chart in found.items() if chart is not None}
+
+
+def _cost_chart(answer: Answer, costs: Sequence[tuple[int, Row, float | None]], title: str, unit: str) -> Chart | None:
+    points: list[dict[str, Any]] = [
+        {
+            "label": short(row.label, 24),
+            "style": _style(answer, place),
+            "x": round(cost, 3),
+            "y": _percent(row.mean or 0.0),
+            "low": None if row.interval is None else _percent(row.interval[0]),
+            "high": None if row.interval is None else _percent(row.interval[1]),
+        }
+        for place, row, cost in costs
+        if cost is not None
+    ]
+    if len({point["x"] for point in points}) < 2:
+        return None
+    said = "; ".join(f"{point['label']} {point['y']:.1f} % at {point['x']:,.4g} {unit}" for point in points)
+    spec = {"kind": "cost", "title": title, "unit": unit, "points": points}
+    return Chart(spec, f"Test accuracy against {title}. {said}.", 320)
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
@@ -223,10 +233,6 @@ def _accuracy_words(row: Row) -> str:
 
 def _percent(share: float) -> float:
     return round(100 * share, 4)
-
-
-def _low(row: Row, end: int) -> float | None:
-    return None if row.interval is None else _percent(row.interval[end])
 
 
 def _rounded(values: Sequence[float | None]) -> list[float | None]:

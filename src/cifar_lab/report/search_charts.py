@@ -34,7 +34,8 @@ def parallel_chart(tried: Sequence[Tried], axes: Sequence[Axis]) -> Chart | None
         "points": points,
     }
     best = shown[0]
-    alt = f"A line each of {len(shown):,} points of the search. The best, {short(best.name, 80)}, has {best.accuracy:.1f} %."
+    said = f"The best, {short(best.name, 80)}, has {best.accuracy:.1f} %."
+    alt = f"A line each of {len(shown):,} points of the search. {said}"
     return Chart(spec, alt, 460)
 
 

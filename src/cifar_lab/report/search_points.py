@@ -101,5 +101,7 @@ def axes_of(tried: Sequence[Tried]) -> list[Axis]:
         if all(isinstance(value, _NUMBER_TYPES) for value in raw.values()):
             order.sort(key=lambda words: raw[words])
         if len(order) > 1:
-            axes.append(Axis(key, tuple(AxisValue(words, fmean(groups[words]), tuple(groups[words])) for words in order)))
+            axes.append(
+                Axis(key, tuple(AxisValue(words, fmean(groups[words]), tuple(groups[words])) for words in order))
+            )
     return sorted(axes, key=lambda axis: -axis.reach)

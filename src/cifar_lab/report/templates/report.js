@@ -32,7 +32,7 @@
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, dragmode: false,
       hovermode: "closest", margin: { l: 4, r: 12, t: 8, b: 30 },
       font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: color("--ink") },
-      hoverlabel: { bgcolor: color("--ink"), bordercolor: color("--ink"), font: { color: color("--paper"), size: 13 }, align: "left", namelength: 0 },
+      hoverlabel: { bgcolor: color("--ink"), bordercolor: color("--ink"), font: { family: getComputedStyle(document.body).fontFamily, color: color("--paper"), size: 13 }, align: "left", namelength: 0 },
       xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...rest,
     };
   }
@@ -287,6 +287,11 @@
 
   // --- keyboard: arrow keys step through the marks of a chart and say them -------------------------------------------
 
+  function say(gd) {
+    const lines = [...gd.querySelectorAll(".hoverlayer text.nums")].map((words) => [...words.querySelectorAll("tspan.line")].map((line) => line.textContent).join(", ") || words.textContent);
+    said.textContent = lines.join("; ");
+  }
+
   function steps(gd) {
     gd.pointsToStep ??= gd.data.flatMap((trace, curve) => trace.hoverinfo === "skip" ? []
       : trace.type === "heatmap" ? trace.z.flatMap((line, y) => line.map((_, x) => ({ curveNumber: curve, pointNumber: [y, x] })))
@@ -304,8 +309,7 @@
       const points = steps(gd);
       at = (at + by + points.length) % points.length;
       Plotly.Fx.hover(gd, [points[at]]);
-      const shown = gd.querySelector(".hoverlayer")?.textContent;
-      if (shown) said.textContent = shown;
+      setTimeout(say, 80, gd);  // the label follows within 50 ms
     });
     gd.addEventListener("blur", () => { if (gd.data) Plotly.Fx.unhover(gd); });
   });
