@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config_io", "results", "data", "models", "checkpoint"),
     ("plan", "ledger", "sweep_plan", "report"),
     ("cohorts", "train", "progress"),
-    ("evaluate", "graph_steps", "run_watcher", "live_bars"),
+    ("evaluate", "graph_steps", "run_watcher", "live_bars", "mirrors"),
     ("assembly",),
     ("environment", "final_test"),
     ("cohort_size", "finish"),
@@ -43,8 +43,9 @@ RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 TORCH_FREE = (
     "cli", "cohorts", "config", "config_io", "config_rules", "design", "durable", "engines.child", "engines.here",
     "engines.protocol", "engines.questions", "engines.signals", "engines.tasks", "errors", "identity", "laboratory",
-    "live_bars", "machine", "model_facts", "model_source", "notebook", "pipes", "plan", "progress", "records", "report",
-    "results", "safe_text", "sheets", "statistics", "sweep", "sweep_plan", "threads", "until_decided",
+    "live_bars", "machine", "mirrors", "model_facts", "model_source", "notebook", "pipes", "plan", "progress",
+    "records", "report", "results", "safe_text", "sheets", "statistics", "sweep", "sweep_plan", "threads",
+    "until_decided",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

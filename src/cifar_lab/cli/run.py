@@ -13,6 +13,7 @@ from cifar_lab.cli.options import (
     DryRun,
     Force,
     Lab,
+    Mirrors,
     Overrides,
     Questions,
     Results,
@@ -43,6 +44,7 @@ def run(
     max_seeds: Annotated[
         int, typer.Option("--max-seeds", min=3, max=1000, help="The last look of --until-decided, in seeds an arm.")
     ] = 20,
+    mirrors: Mirrors = [],  # noqa: B006
 ) -> None:
     """Train each arm over its seeds: what is missing, and nothing twice.
 
@@ -56,8 +58,9 @@ def run(
         from cifar_lab.sweep import make_sweep
 
         chosen = Chosen(files, question, whole_lab, lab, overrides, seeds)
-        train = partial(make_runs, results=results, workers=workers, display=display_here())
-        search = partial(make_sweep, results=results, workers=workers, display=display_here())
+        display = display_here(mirrors, results)
+        train = partial(make_runs, results=results, workers=workers, display=display)
+        search = partial(make_sweep, results=results, workers=workers, display=display)
         most = max_seeds if until_decided else None
         code = run_questions(chosen, results, train, search, most, force=force, dry_run=dry_run, strict=strict)
         raise typer.Exit(code)
@@ -65,7 +68,7 @@ def run(
     if dry_run:
         print_plan(arms, preview_runs(arms, results, force=force))
         return
-    made = make_runs(arms, results, force=force, workers=workers, display=display_here())
+    made = make_runs(arms, results, force=force, workers=workers, display=display_here(mirrors, results))
     print_arms(arms, made)
     raise typer.Exit(made.exit_code or int(strict and any(record.status == "diverged" for record in made.records)))
 
@@ -95,4 +98,5 @@ def quickstart(
         report = build_report(path, results)
     for chart in report.charts:
         say(f"chart: {chart}")
+    say(f"the answer in words, tables and charts: {report.files[0]}")
     say(f"The same on real images: cifar-lab run {Path('configs/q3_adam.yaml')}, then cifar-lab report")

@@ -11,6 +11,7 @@ from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     DryRun,
     Force,
+    Mirrors,
     Overrides,
     Results,
     Seeds,
@@ -30,6 +31,7 @@ def sweep(
     dry_run: DryRun = False,
     workers: Workers = None,
     strict: Strict = False,
+    mirrors: Mirrors = [],  # noqa: B006
     allow_failed: Annotated[
         bool, typer.Option("--allow-failed", help="Pick winners also where runs of the search failed.")
     ] = False,
@@ -50,7 +52,7 @@ def sweep(
         print_sweep_plan(loaded, results, force)
         return
     outcome = make_sweep(
-        loaded, results, force=force, workers=workers, display=display_here(), allow_failed=allow_failed
+        loaded, results, force=force, workers=workers, display=display_here(mirrors, results), allow_failed=allow_failed
     )
     print_outcome(loaded, outcome)
     if outcome.confirmed.records:
