@@ -90,7 +90,9 @@ def class_accuracies(arm: Arm) -> list[float]:
 
 def class_gaps(control: Arm, arms: Sequence[Arm]) -> list[ClassGap]:
     """Each arm that has runs against the control, class by class; empty where the control has none."""
-    gaps = []
+    gaps: list[ClassGap] = []
+    if not _have_all_classes((control, *arms)):
+        return gaps
     for arm in arms:
         if not control.runs or not arm.runs:
             continue
@@ -134,7 +136,9 @@ class ConfusionGap:
 
 def confusion_gaps(control: Arm, arms: Sequence[Arm]) -> list[ConfusionGap]:
     """Each arm that has runs against the control: means over runs, of shared seeds where there are any."""
-    gaps = []
+    gaps: list[ConfusionGap] = []
+    if not _have_all_classes((control, *arms)):
+        return gaps
     for arm in arms:
         if not control.runs or not arm.runs:
             continue
@@ -204,6 +208,12 @@ def setting_words(value: Any) -> str:
 def mean_or_none(values: Sequence[float]) -> float | None:
     """Their mean; None of no values."""
     return fmean(values) if values else None
+
+
+def _have_all_classes(arms: Sequence[Arm]) -> bool:
+    """Whether every run has a number for each of its classes, as those do that cifar-lab wrote."""
+    scored = [(run.test, len(run.data.classes)) for arm in arms for run in arm.runs if run.test is not None]
+    return all(len(test.per_class) == len(test.confusion) == count for test, count in scored)
 
 
 def _per_class(run: Record) -> NDArray[np.float64]:

@@ -133,7 +133,7 @@ def _section(answer: Answer, lab: Lab, results: Path) -> Section:
         arms,
         names,
         gaps,
-        class_accuracies(control) if control.runs else (),
+        class_accuracies(control) if gaps else (),
         confusion,
         settings_that_differ(arms),
         {name: chart for name, chart in charts.items() if chart is not None},
