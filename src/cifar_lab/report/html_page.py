@@ -54,6 +54,8 @@ from cifar_lab.safe_text import plain
 
 MOST_CURVES = 200
 """Runs of an arm whose learning curves the page holds; a mean over so many is as good as one over all."""
+MOST_RECORDS = 100
+"""Records of an arm that the page lists; answers.json has all."""
 CELL_LETTERS = 300
 """Letters of a text in a cell: a name of ten thousand is no name."""
 SENTENCE_LETTERS = 1_000
@@ -81,8 +83,13 @@ class Section:
 
     @property
     def runs(self) -> list[tuple[Arm, Record]]:
-        """Every run with a record, control first, the diverged after the tested of each arm."""
-        return [(arm, run) for arm in self.arms for run in (*arm.runs, *arm.diverged)]
+        """Runs with a record, control first; of each arm at most `MOST_RECORDS`, the diverged before the tested."""
+        return [(arm, run) for arm in self.arms for run in (*arm.diverged, *arm.runs)[:MOST_RECORDS]]
+
+    @property
+    def run_count(self) -> int:
+        """Runs with a record."""
+        return sum(len(arm.runs) + len(arm.diverged) for arm in self.arms)
 
 
 def html_page(lab: Lab, results: Path) -> str:
@@ -189,6 +196,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "MARKS": VERDICT_MARKS,
         "MOST_LINES": MOST_LINES,
+        "MOST_RECORDS": MOST_RECORDS,
         "SHORT": SHORT,
         "confusion_words": confusion_words,
         "count_runs": count_runs,

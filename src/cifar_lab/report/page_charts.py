@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import ceil, floor
 from typing import Any
 
@@ -20,6 +21,10 @@ from cifar_lab.safe_text import plain
 
 NAME_LETTERS = 60
 """Letters of a name on a chart; the table beside it has the whole."""
+MOST_RUNS_DRAWN = 12
+"""Thin curves of an arm, beside its mean over all its runs."""
+MOST_MARKS = 100
+"""Small marks of an arm; its mean and interval are over all its runs."""
 FEWEST_POINTS_WIDE = 2.0
 """Least width of an accuracy scale, percentage points: noise is not blown up."""
 
@@ -48,7 +53,7 @@ def accuracy_chart(answer: Answer, data: DataSet | None) -> Chart | None:
             "label": short(row.label),
             "style": _style(answer, place),
             "words": _accuracy_words(row),
-            "values": [[seed, _percent(value)] for seed, value in row.values],
+            "values": [[seed, _percent(value)] for seed, value in row.values[:MOST_MARKS]],
             "mean": None if row.mean is None else _percent(row.mean),
             "low": None if row.interval is None else _percent(row.interval[0]),
             "high": None if row.interval is None else _percent(row.interval[1]),
@@ -96,17 +101,14 @@ def curves_chart(arms: Sequence[Arm], histories: Mapping[str, Mapping[str, Seque
     drawn: list[dict[str, Any]] = []
     for arm in arms:
         runs = [histories[run.run_id] for run in arm.runs if run.run_id in histories]
-        columns = {name: [_rounded(run[name]) for run in runs if name in run] for name in CURVES}
+        columns = {name: _curve([run[name] for run in runs if name in run]) for name in CURVES}
         drawn.append({"label": short(arm.label, 24), "style": arm.style} | {k: v for k, v in columns.items() if v})
     metrics = {name: words for name, words in CURVES.items() if any(name in arm for arm in drawn)}
     if not metrics:
         return None
     first = next(iter(metrics))
-    lasts = []
-    for each in drawn:
-        ends = [run[-1] for run in each.get(first, []) if run and run[-1] is not None]
-        if ends:
-            lasts.append(f"{each['label']} ends at {sum(ends) / len(ends):.3f}")
+    ends = [(each["label"], each[first]["mean"][-1]) for each in drawn if first in each]
+    lasts = [f"{label} ends at {end:.3f}" for label, end in ends if end is not None]
     spec = {"kind": "curves", "metrics": metrics, "arms": drawn}
     return Chart(spec, f"{metrics[first].capitalize()} by epoch. {'; '.join(lasts)}.", 380)
 
@@ -120,7 +122,7 @@ def classes_chart(gaps: Sequence[ClassGap], names: Sequence[str]) -> Chart | Non
             "label": short(gap.arm.label),
             "style": gap.arm.style,
             "mean": list(gap.mean),
-            "each": [[seed, list(values)] for seed, values in gap.each],
+            "each": [[seed, list(values)] for seed, values in gap.each[:MOST_RUNS_DRAWN]],
         }
         for gap in gaps
     ]
@@ -207,7 +209,9 @@ def _difference_row(answer: Answer, place: int, found: Comparison) -> dict[str, 
         "label": short(answer.rows[place].label),
         "style": _style(answer, place),
         "words": difference_words(found),
-        "values": [[seed, round(gap, 3)] for seed, gap in zip(found.seeds, found.differences, strict=True)],
+        "values": [
+            [seed, round(gap, 3)] for seed, gap in [*zip(found.seeds, found.differences, strict=True)][:MOST_MARKS]
+        ],
         "mean": None if found.points is None else round(found.points, 3),
         "low": None if found.low is None else round(found.low, 3),
         "high": None if found.high is None else round(found.high, 3),
@@ -233,6 +237,14 @@ def _accuracy_words(row: Row) -> str:
 
 def _percent(share: float) -> float:
     return round(100 * share, 4)
+
+
+def _curve(runs: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+    """The mean over the runs at each epoch, and the first few of several runs; empty without any."""
+    columns = [[value for value in epoch if value is not None] for epoch in zip_longest(*runs)]
+    mean = [sum(known) / len(known) if known else None for known in columns]
+    few = runs[:MOST_RUNS_DRAWN] if len(runs) > 1 else []
+    return {"mean": _rounded(mean), "runs": [_rounded(run) for run in few]} if mean else {}
 
 
 def _rounded(values: Sequence[float | None]) -> list[float | None]:

@@ -100,19 +100,11 @@
     curves(chart, gd) {
       const metric = choice(gd) || Object.keys(chart.metrics)[0];
       const traces = [], ends = [];
-      for (const arm of chart.arms) {
-        const mark = look(arm.style), runs = arm[metric] || [];
-        const longest = runs.reduce((most, run) => Math.max(most, run.length), 0);
-        if (!longest) continue;
+      for (const arm of chart.arms.filter((each) => metric in each)) {
+        const mark = look(arm.style), { mean, runs } = arm[metric], longest = mean.length;
         const epochs = Array.from({ length: longest }, (_, k) => k + 1);
-        if (runs.length > 1) {
-          runs.slice(0, 12).forEach((run) => traces.push({ type: "scatter", mode: "lines", x: epochs, y: run, hoverinfo: "skip",
-            line: { color: fade(mark.color, 0.3), width: 1 } }));
-        }
-        const mean = epochs.map((_, k) => {
-          const known = runs.map((run) => run[k]).filter((value) => value != null);
-          return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
-        });
+        runs.forEach((run) => traces.push({ type: "scatter", mode: "lines", x: epochs, y: run, hoverinfo: "skip",
+          line: { color: fade(mark.color, 0.3), width: 1 } }));
         traces.push({ type: "scatter", mode: "lines+markers", x: epochs, y: mean,
           hovertemplate: `${text(arm.label)}, epoch %{x}<br>${chart.metrics[metric]} %{y:.3f}<extra></extra>`,
           line: { color: mark.color, width: 2.2, dash: mark.dash }, marker: { symbol: mark.symbol, color: mark.color, size: longest > 30 ? 1 : 7 } });
