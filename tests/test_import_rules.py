@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cohorts", "train", "pace"),
     ("evaluate", "graph_steps", "run_watcher", "tally"),
     ("progress",),
-    ("live_bars", "speeds"),
+    ("live_bars", "mirrors", "speeds"),
     ("assembly", "estimate"),
     ("environment", "final_test"),
     ("cohort_size", "finish"),
@@ -51,10 +51,10 @@ TORCH_FREE = (
     "engines.clock", "engines.cluster", "engines.course", "engines.endings", "engines.engine", "engines.here",
     "engines.lifeline", "engines.oom", "engines.outcomes", "engines.policy", "engines.protocol", "engines.pull_queue",
     "engines.questions", "engines.signals", "engines.slot", "engines.tasks", "engines.worker", "errors", "estimate",
-    "failures", "forecast", "identity", "laboratory", "live_bars", "machine", "model_facts", "model_source", "notebook",
-    "one_writer", "optuna_export", "pace", "pipes", "plan", "progress", "record_file", "records", "report", "results",
-    "run_lock", "safe_text", "seals", "search", "search_files", "search_words", "shared_parts", "sheets", "shipped",
-    "speeds", "statistics", "sweep", "sweep_plan", "tally", "threads", "until_decided", "verify",
+    "failures", "forecast", "identity", "laboratory", "live_bars", "machine", "mirrors", "model_facts", "model_source",
+    "notebook", "one_writer", "optuna_export", "pace", "pipes", "plan", "progress", "record_file", "records", "report",
+    "results", "run_lock", "safe_text", "seals", "search", "search_files", "search_words", "shared_parts", "sheets",
+    "shipped", "speeds", "statistics", "sweep", "sweep_plan", "tally", "threads", "until_decided", "verify",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 
@@ -223,6 +223,7 @@ NOT_DURABLE = {
     "data.shipping": {"unlink"},  # parts that nobody will read
     "engines.cluster.scratch": {"rmtree"},  # a node's own copies
     "engines.lifeline": {"write_text"},  # a file of /proc
+    "mirrors.mlflow_store": {"mkdir"},  # a mirror may fail
     "one_writer": {"unlink"},
     "run_lock": {"unlink"},
 }

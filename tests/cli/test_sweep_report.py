@@ -280,7 +280,9 @@ def test_a_report_answers_every_question_from_the_records(swept: tuple[Any, Any]
     assert done.lines[1].endswith("; <b>large</b> [red] no runs yet")
     assert done.lines[2].startswith("q2 (q2.png): tiny ")
     assert any(line.startswith("to run: cifar-lab run ") and "large.yaml" in line for line in done.lines)
-    assert done.lines[-1] == "wrote results/report.md, results/summary.csv, results/answers.json and 2 charts"
+    assert done.lines[-1] == (
+        "wrote results/report.html, results/report.md, results/summary.csv, results/answers.json and 2 charts"
+    )
     page = (lab.results / "report.md").read_text(encoding="utf-8")
     assert "<b>large" not in page
     for chart in ("q1.png", "q2.png"):

@@ -72,6 +72,12 @@ def make_record() -> MakeRecord:
     return record
 
 
+@pytest.fixture(scope="module")
+def module_record() -> MakeRecord:
+    """`make_record` for fixtures that live longer than a test."""
+    return record
+
+
 @pytest.fixture
 def save_records() -> SaveRecords:
     """Write records into a results folder."""

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,8 +18,8 @@ from cifar_lab.errors import DataError, EnvironmentFault
 from cifar_lab.identity import recipe
 from cifar_lab.records import Record
 from cifar_lab.report import build
-from cifar_lab.report.build import build_report, draw_sweep
-from cifar_lab.report.charts import draw_accuracy
+from cifar_lab.report.build import DEFAULT_FORMATS, FILE_NAMES, FORMATS, build_report, draw_sweep
+from cifar_lab.report.charts import Drawing, draw
 from cifar_lab.report.winners import winners_path
 from cifar_lab.results import RunFolder
 
@@ -76,7 +75,7 @@ def test_the_shipped_lab_draws_nine_charts(
     report = build_report(Path("configs/lab.yaml"), tmp_path)
     results = shlex.quote(str(tmp_path))
     assert [chart.name for chart in report.charts] == CHARTS
-    assert sorted(contents(tmp_path)) == sorted([*CHARTS, "answers.json", "report.md", "summary.csv"])
+    assert sorted(contents(tmp_path)) == sorted([*CHARTS, *(FILE_NAMES[kind] for kind in DEFAULT_FORMATS)])
     assert all(chart.read_bytes().startswith(b"\x89PNG\r\n") for chart in report.charts)
     assert report.data == "cifar10"
     assert "q3: AdamW" in report.missing
@@ -87,7 +86,7 @@ def test_the_shipped_lab_draws_nine_charts(
     assert len(to_run) == 1
     assert to_run[0].startswith("to run: cifar-lab run configs/baseline.yaml configs/q1_batch_128.yaml ")
     assert to_run[0].endswith(f" configs/q9_resnet18_imagenet.yaml --results {results}")
-    text = report.page.read_text(encoding="utf-8")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "Not swept yet.\n\nRuns still to make:\n\n- `cifar-lab run configs/baseline.yaml" in text
     assert f"- `cifar-lab sweep configs/q8_grid.yaml --results {results}`" in text
     assert f"to run: cifar-lab sweep configs/q8_grid.yaml --results {results}" in report.lines
@@ -98,19 +97,40 @@ def test_the_quickstart_sheet_is_answered(tmp_path: Path) -> None:
     report = build_report(ROOT / "src" / "cifar_lab" / "quickstart" / "lab.yaml", tmp_path)
     assert [chart.name for chart in report.charts] == ["quickstart.png"]
     assert report.lines[0] == "no runs yet"
-    assert (
-        report.lines[-1] == f"wrote {tmp_path}/report.md, {tmp_path}/summary.csv, {tmp_path}/answers.json and 1 chart"
-    )
+    names = ", ".join(f"{tmp_path}/{FILE_NAMES[kind]}" for kind in DEFAULT_FORMATS)
+    assert report.lines[-1] == f"wrote {names} and 1 chart"
     assert report.missing == ("quickstart: SGD", "quickstart: Adam", "quickstart: Net1 (BatchNorm)")
 
 
 def test_same_records_same_bytes(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
     records = [make_record(0.5 + seed / 50, seed) for seed in range(3)] + [make_record(None, 0, ADAM)]
     save_records(tmp_path, *records)
-    build_report(CONFIGS / "lab.yaml", tmp_path)
+    build_report(CONFIGS / "lab.yaml", tmp_path, formats=FORMATS, figures=("svg", "pdf"))
     first = contents(tmp_path)
-    build_report(CONFIGS / "lab.yaml", tmp_path)
+    assert len(first) == 3 * len(CHARTS) + len(FORMATS)
+    build_report(CONFIGS / "lab.yaml", tmp_path, formats=FORMATS, figures=("svg", "pdf"))
     assert contents(tmp_path) == first
+
+
+def test_the_page_of_the_shipped_lab_is_one_small_file(
+    tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    save_records(tmp_path, *(make_record(0.5 + seed / 50, seed) for seed in range(3)))
+    build_report(CONFIGS / "lab.yaml", tmp_path)
+    assert (tmp_path / "report.html").stat().st_size < 8_000_000
+
+
+def test_letters_without_a_font_are_said(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(f"label: {name}\nepochs: {ord(name)}\n")
+    sheet = tmp_path / "lab.yaml"
+    sheet.write_text(
+        'title: t\ncontrol: a.yaml\nquestions: {q: {title: "\U000e0fff?", arms: [b.yaml], chart: q.png}}\n'
+    )
+    (line,) = [line for line in build_report(sheet, tmp_path / "results").lines if line.startswith("note: no font")]
+    assert line.startswith(
+        "note: no font of this machine has \U000e0fff, so the charts show boxes there; install a font"
+    )
 
 
 def test_report_needs_no_torch(tmp_path: Path) -> None:
@@ -166,7 +186,7 @@ def test_damaged_files_are_named_and_the_rest_is_reported(
     )
     assert any("baseline 60.0 % (n = 1)" in line for line in report.lines)
     assert "not swept yet" in "\n".join(report.lines)
-    assert "is damaged and left out" in report.page.read_text(encoding="utf-8")
+    assert "is damaged and left out" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_copied_run_is_named_and_counts_once(
@@ -196,7 +216,7 @@ def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord
     assert (
         "320 points were searched (grid) in 320 runs, of which 1 failed and 12 diverged, judged by 5,000 validation "
         "images; the control and the best 1 were then trained again with the fresh seeds 100, 101, 102 and tested once."
-    ) in report.page.read_text(encoding="utf-8")
+    ) in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_report_says_how_many_points_were_pruned(
@@ -228,7 +248,7 @@ def test_a_sweep_of_other_images_is_no_answer_on_these(
     assert report.lines[0] == "data set: CIFAR-10"
     assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 1); not swept yet on these images" in report.lines
     assert any(line.startswith("to run: cifar-lab sweep ") for line in report.lines)
-    assert "Not swept yet on these images.\n" in report.page.read_text(encoding="utf-8")
+    assert "Not swept yet on these images.\n" in (tmp_path / "report.md").read_text(encoding="utf-8")
     other = build_report(CONFIGS / "lab.yaml", tmp_path, data_name="synthetic")
     assert "q8 (q8_top_combinations.png): baseline 90.0 % (n = 1); Adam 90.0 % (n = 1)" in other.lines
 
@@ -242,12 +262,13 @@ def test_a_sweep_is_drawn_on_the_images_that_it_searched(
         *(make_record(0.5, seed) for seed in (0, 1, 100, 101, 102)),
         make_record(0.9, 100, data="synthetic"),
     )
-    drawn: list[Any] = []
-    monkeypatch.setattr(build, "draw_accuracy", lambda *given: drawn.append(given) or draw_accuracy(*given))
+    drawn: list[Drawing] = []
+    monkeypatch.setattr(build, "draw", lambda drawing: drawn.append(drawing) or draw(drawing))
     draw_sweep(tmp_path, "q8_grid")
-    ((_, rows, data),) = drawn
-    assert data.name == "synthetic"
-    assert [row.values for row in rows] == [((100, 0.9),), ()]
+    (drawing,) = drawn
+    assert drawing.data is not None
+    assert drawing.data.name == "synthetic"
+    assert [row.values for row in drawing.rows] == [((100, 0.9),), ()]
 
 
 def test_commands_lead_to_the_images_that_the_runs_were_made_on(

@@ -9,11 +9,14 @@ import pytest
 
 from cifar_lab.report.answers import Answer
 from cifar_lab.report.datachoice import DataSet
+from cifar_lab.report.latex_page import latex_page
 from cifar_lab.report.page import CSV_COLUMNS, csv_page, markdown_page
 from cifar_lab.report.questions import Lab
 from cifar_lab.report.summary import Row
 from cifar_lab.report.winners import SearchRuns, SearchWords, SweepControl, Winners
 from cifar_lab.sheets import Question
+
+from .drawn import comparison
 
 CIFAR10 = DataSet("cifar10", "0123456789abcdef" * 4, 50_000, 10_000, 10, 3)
 MADE_UP = DataSet("synthetic", "fedcba9876543210" * 4, 5_000, 1_000, 10, 2)
@@ -38,18 +41,25 @@ def test_a_section_by_hand() -> None:
         diverged=((2, "loss is nan at step 7"),),
     )  # fmt: skip
     gone = Row("AdamW", missing_seeds=(0, 1), command="cifar-lab run configs/q3_adamw.yaml")
-    page = markdown_page(lab(adam, gone))
+    found = (
+        comparison(
+            "Adam", 12.0, 12.0, low=-0.5, high=24.5, verdict="undecided", p_holm=0.0512, sentence="Not yet < now."
+        ),
+        comparison("AdamW", sentence="AdamW: no runs yet."),
+    )
+    page = markdown_page(lab(adam, gone, comparisons=found))
     section = page[page.index("## q3") :]
     assert section == (
         "## q3: Does Adam help?\n\n"
-        "![Does Adam help?](q3.png)\n\n"
-        "| arm | n | mean % | std | vs control | each seed | s a run | epochs | parameters |\n"
-        "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: |\n"
-        "| baseline (control) | 3 | 50.00 | 2.00 |  | 0: 50.00, 1: 52.00, 2: 48.00 | 61.3 | 10 | 62,006 |\n"
-        "| Adam | 2 | 63.00 | 1.41 | +12.00 pp (2 shared seeds) | 0: 62.00, 1: 64.00, 2: diverged | 70.0 | 10 "
-        "| 62,006 |\n"
-        "| AdamW | 0 | no runs yet |  |  | 0: to run, 1: to run |  |  |  |\n\n"
-        "**Caution:** too few runs to tell a difference from chance: Adam (2 runs).\n\n"
+        "- Not yet &lt; now.\n- AdamW: no runs yet.\n\n"
+        "![Not yet &lt; now. AdamW: no runs yet.](q3.png)\n\n"
+        "| arm | n | mean % | std | vs control | verdict | p | each seed | s a run | epochs | parameters |\n"
+        "| --- | ---: | ---: | ---: | ---: | --- | ---: | --- | ---: | ---: | ---: |\n"
+        "| baseline (control) | 3 | 50.00 (45.03 to 54.97; n = 3) | 2.00 |  |  |  | 0: 50.00, 1: 52.00, 2: 48.00 "
+        "| 61.3 | 10 | 62,006 |\n"
+        "| Adam | 2 | 63.00 (50.29 to 75.71; n = 2) | 1.41 | +12.00 pp (−0.50 to 24.50; 2 shared seeds) | ? undecided "
+        "| .051 | 0: 62.00, 1: 64.00, 2: diverged | 70.0 | 10 | 62,006 |\n"
+        "| AdamW | 0 | no runs yet |  | not comparable yet | – no verdict |  | 0: to run, 1: to run |  |  |  |\n\n"
         "Note: Same rate.\n\n"
         "- Adam, seed 2, diverged: loss is nan at step 7\n\n"
         "Runs still to make:\n\n"
@@ -64,12 +74,12 @@ def test_how_often_the_test_set_was_read_and_what_a_second_means() -> None:
         in page
     )
     assert "The test set was read once for these runs" in markdown_page(replace(lab(), test_reads=1))
-    assert "in seconds,\nwith all workers of its command side by side" in page
+    assert "in seconds, with\nall workers of its command side by side" in page
 
 
 def test_zero_is_a_number_not_a_gap() -> None:
     page = markdown_page(lab(Row("dead", values=((0, 0.0), (1, 0.0), (2, 0.0)), mean=0.0, std=0.0)))
-    assert "| dead | 3 | 0.00 | 0.00 | -50.00 pp | 0: 0.00, 1: 0.00, 2: 0.00 |" in page
+    assert "| dead | 3 | 0.00 (0.00 to 0.00; n = 3) | 0.00 |  |  |  | 0: 0.00, 1: 0.00, 2: 0.00 |" in page
 
 
 def test_the_data_set_is_named_and_the_others_offered() -> None:
@@ -98,8 +108,8 @@ def test_a_search_shows_its_validation_accuracy_beside_the_test() -> None:
     )  # fmt: skip
     row = Row("Adam", values=((100, 0.62),), mean=0.62, val_mean=0.655)
     page = markdown_page(lab(row, sweep=found))
-    assert "| vs control | search % | each seed |" in page
-    assert "| Adam | 1 | 62.00 |  | +12.00 pp (no shared seed) | 65.50 | 100: 62.00 |" in page
+    assert "| verdict | p | search % | each seed |" in page
+    assert "| Adam | 1 | 62.00 (one run) |  |  |  |  | 65.50 | 100: 62.00 |" in page
     assert csv_rows(csv_page(lab(row, sweep=found)))[1]["search_val_accuracy"] == "0.655"
 
 
@@ -110,7 +120,7 @@ def test_hostile_labels_stay_inside_their_cell(label: str) -> None:
     page = markdown_page(lab(Row(label, values=((0, 0.5),), mean=0.5)))
     table = [line for line in page.splitlines() if line.startswith("|")]
     assert len(table) == 4
-    assert {line.replace("\\|", "").count("|") for line in table} == {10}
+    assert {line.replace("\\|", "").count("|") for line in table} == {12}
     assert "<script" not in page
     assert "\x1b" not in page
     assert [line for line in page.splitlines() if line.startswith("## ")] == ["## Data", "## q3: Does Adam help?"]
@@ -118,16 +128,33 @@ def test_hostile_labels_stay_inside_their_cell(label: str) -> None:
 
 def test_csv_has_a_line_an_arm_with_numbers_as_numbers() -> None:
     worse = Row("=cmd()", values=((0, 0.25),), mean=0.25, diverged=((4, "loss"),), missing_seeds=(1, 2))
-    page = csv_page(lab(worse))
+    found = comparison("=cmd()", -25.0, -24.0, low=-31.0, high=-18.0, verdict="worse", p=0.01, p_holm=0.02)
+    page = csv_page(lab(worse, comparisons=(found,)))
     assert page.splitlines()[0].split(",") == list(CSV_COLUMNS)
     control, arm = csv_rows(page)
     assert (control["question"], control["arm"], control["is_control"]) == ("q3", "baseline", "yes")
     assert (float(control["mean_accuracy"]), float(control["std_accuracy"]), control["n"]) == (0.5, 0.02, "3")
     assert (control["seeds"], control["accuracies"], control["difference_pp"]) == ("0 1 2", "0.5 0.52 0.48", "")
     assert arm["arm"] == "'=cmd()"
-    assert (arm["difference_pp"], arm["difference_pairs"]) == ("-25.0", "1")
+    assert (arm["difference_pp"], arm["difference_pairs"]) == ("-24.5", "2")
+    assert (arm["difference_low_pp"], arm["difference_high_pp"], arm["method"]) == ("-31.0", "-18.0", "paired")
+    assert (arm["verdict"], arm["p"], arm["p_holm"]) == ("worse", "0.01", "0.02")
+    assert float(control["mean_low"]) == pytest.approx(0.4503, abs=1e-4)
+    assert (arm["mean_low"], control["verdict"]) == ("", "")
     assert (arm["diverged_seeds"], arm["missing_seeds"], arm["std_accuracy"]) == ("4", "1 2", "")
 
 
 def test_without_runs_the_page_says_so() -> None:
     assert "No runs yet: give the commands below." in markdown_page(lab(data=None))
+
+
+def test_latex_has_a_table_a_question_with_everything_escaped() -> None:
+    bad = Row(r"50% & $x_1$ \\ {#} ~^", values=((0, 0.5),), mean=0.5)
+    found = comparison("bad", 1.0, 2.0, low=-0.5, high=3.5, verdict="better", p_holm=0.0001, sentence="100 % < all_of.")
+    page = latex_page(lab(bad, comparisons=(found,)))
+    assert page.count(r"\begin{table}") == page.count(r"\end{table}") == 1
+    assert r"\caption{Does Adam help? 100 \% \textless{} all\_of. Images: CIFAR-10.}" in page
+    assert r"baseline (control) & 50.00 (45.03 to 54.97; n = 3) &  &  &  \\" in page
+    name = r"50\% \& \$x\_1\$ \textbackslash{}\textbackslash{} \{\#\} \textasciitilde{}\textasciicircum{}"
+    difference = r"+1.50 pp (\textminus{}0.50 to 3.50; 2 shared seeds) & better & \textless{} .001 \\"
+    assert f"    {name} & 50.00 (one run) & {difference}\n" in page

@@ -40,6 +40,10 @@ Address = Annotated[
     typer.Option("--address", metavar="HOST:PORT", help="The Ray cluster; by itself one on this machine alone."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="End with 1 when a run diverged.")]
+Mirrors = Annotated[
+    list[str],
+    typer.Option("--mirror", metavar="WHERE", help="Copy curves to tensorboard, mlflow or mlflow:FILE.db. Repeatable."),
+]
 
 Lab = Annotated[Path, typer.Option("--lab", metavar="FILE", help="The sheet of questions.")]
 Questions = Annotated[
@@ -114,8 +118,17 @@ def parse_seeds(given: Sequence[str]) -> list[int]:
     return seeds
 
 
-def display_here() -> Display:
-    """Live bars on a terminal, plain lines elsewhere."""
+def display_here(mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS) -> Display:
+    """Live bars on a terminal, plain lines elsewhere; told to `mirrors` too, where there are any.
+
+    Raises:
+        SettingsError: a mirror that there is not.
+    """
+    if mirrors:
+        from cifar_lab.mirrors.choice import mirrors_of
+        from cifar_lab.mirrors.relay import Mirrored
+
+        return Mirrored(display_here(), mirrors_of(mirrors, results))
     from cifar_lab.progress import PlainLines
 
     if not sys.stdout.isatty():

@@ -16,6 +16,7 @@ from cifar_lab.cli.options import (
     EngineChoice,
     Force,
     Lab,
+    Mirrors,
     Overrides,
     Questions,
     Results,
@@ -54,6 +55,7 @@ def run(
     max_seeds: Annotated[
         int, typer.Option("--max-seeds", min=3, max=1000, help="The last look of --until-decided, in seeds an arm.")
     ] = 20,
+    mirrors: Mirrors = [],  # noqa: B006
 ) -> None:
     """Train each arm over its seeds: what is missing, and nothing twice.
 
@@ -70,7 +72,7 @@ def run(
         from cifar_lab.sweep import make_sweep
 
         asked = Chosen(files, question, whole_lab, lab, overrides, seeds)
-        most, display = max_seeds if until_decided else None, display_here()
+        most, display = max_seeds if until_decided else None, display_here(mirrors, results)
         with open_engine(engine, address) as where:
             train = partial(
                 make_runs, results=results, workers=workers, display=display, policy=policy, engine=where
@@ -84,10 +86,9 @@ def run(
     if dry_run:
         print_plan(arms, preview_runs(arms, results, force=force))
         return
+    display = display_here(mirrors, results)
     with open_engine(engine, address) as chosen:
-        made = make_runs(
-            arms, results, force=force, workers=workers, display=display_here(), policy=policy, engine=chosen
-        )
+        made = make_runs(arms, results, force=force, workers=workers, display=display, policy=policy, engine=chosen)
     print_arms(arms, made)
     raise typer.Exit(made.exit_code or int(strict and any(record.status == "diverged" for record in made.records)))
 
@@ -117,4 +118,5 @@ def quickstart(
         report = build_report(path, results)
     for chart in report.charts:
         say(f"chart: {chart}")
+    say(f"the answer in words, tables and charts: {report.files[0]}")
     say(f"The same on real images: cifar-lab run {Path('configs/q3_adam.yaml')}, then cifar-lab report")

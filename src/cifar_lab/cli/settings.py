@@ -31,6 +31,9 @@ def schema(
         str, typer.Argument(metavar="KIND", help="Of which kind of file: settings, lab or sweep.")
     ] = "settings",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.")] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The reference of all files for people instead.")
+    ] = False,
 ) -> None:
     """Write the JSON Schema from which editors complete and check settings files."""
     from cifar_lab.config_io import json_schema, sheet_schema
@@ -46,7 +49,12 @@ def schema(
     }
     if kind not in makers:
         raise SettingsError(f"schema: {kind!r} is none of {', '.join(makers)}")
-    text = json.dumps(makers[kind](), indent=2, ensure_ascii=False)
+    if markdown:
+        from cifar_lab.config_io.reference import settings_reference
+
+        text = settings_reference().rstrip("\n")
+    else:
+        text = json.dumps(makers[kind](), indent=2, ensure_ascii=False)
     if output is None:
         say(text)
     else:

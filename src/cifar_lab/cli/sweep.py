@@ -14,6 +14,7 @@ from cifar_lab.cli.options import (
     DryRun,
     EngineChoice,
     Force,
+    Mirrors,
     Overrides,
     Results,
     Seeds,
@@ -44,6 +45,7 @@ def sweep(
     run_timeout: RunTimeout = None,
     engine: EngineChoice = "here",
     address: Address = None,
+    mirrors: Mirrors = [],  # noqa: B006
     allow_failed: Annotated[
         bool, typer.Option("--allow-failed", help="Pick winners also where runs of the search failed.")
     ] = False,
@@ -78,7 +80,7 @@ def sweep(
             results,
             force=force,
             workers=workers,
-            display=display_here(),
+            display=display_here(mirrors, results),
             allow_failed=allow_failed,
             policy=policy,
             say=say,

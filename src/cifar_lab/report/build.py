@@ -1,22 +1,35 @@
-"""The report command: read the records, answer the sheet, write charts, report.md and summary.csv."""
+"""The report command: read the records, answer the sheet, write charts, the page, tables and answers.json."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from cifar_lab.durable import make_folder, write_bytes, write_text
 from cifar_lab.errors import DataError
 from cifar_lab.report.answers import Answer
 from cifar_lab.report.answers_json import answers_json
-from cifar_lab.report.charts import draw_accuracy, png
+from cifar_lab.report.chart_style import FigureFormat, figure_bytes, unseen_letters
+from cifar_lab.report.charts import Drawing, draw
 from cifar_lab.report.datachoice import data_sets
+from cifar_lab.report.html_page import html_page
+from cifar_lab.report.latex_page import latex_page
 from cifar_lab.report.page import csv_page, markdown_page
-from cifar_lab.report.questions import answer_sheet
+from cifar_lab.report.questions import Lab, answer_sheet
 from cifar_lab.report.winners import read_winners, winner_rows, winners_path
 from cifar_lab.results import SweepFolder, find_records
 from cifar_lab.safe_text import plain
+
+Format = Literal["html", "md", "csv", "json", "latex"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+DEFAULT_FORMATS: tuple[Format, ...] = ("html", "md", "csv", "json")
+
+FILE_NAMES: dict[Format, str] = {
+    "html": "report.html", "md": "report.md", "csv": "summary.csv", "json": "answers.json", "latex": "report.tex",
+}  # fmt: skip
+"""What each format is called in the results folder."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +37,9 @@ class ReportFiles:
     """What a report wrote, and what it could not show."""
 
     charts: tuple[Path, ...]
-    """A chart a question, in the sheet's order."""
-    page: Path
-    table: Path
+    """A PNG a question, in the sheet's order."""
+    files: tuple[Path, ...]
+    """The page and the tables, a file a format."""
     data: str | None
     """Name of the data set; None without runs."""
     missing: tuple[str, ...]
@@ -38,9 +51,20 @@ class ReportFiles:
 
 
 def build_report(
-    sheet_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None
+    sheet_path: Path,
+    results: Path,
+    overrides: Sequence[str] = (),
+    data_name: str | None = None,
+    *,
+    formats: Sequence[Format] = DEFAULT_FORMATS,
+    figures: Sequence[FigureFormat] = ("png",),
 ) -> ReportFiles:
-    """Draw every chart of the sheet and write report.md and summary.csv into `results`.
+    """Draw every chart of the sheet and write its answers into `results`. The same records give the same bytes.
+
+    Args:
+        sheet_path, results, overrides, data_name: as `answer_sheet` takes them.
+        formats: of the page and tables.
+        figures: of the charts; PNG is always drawn.
 
     Raises:
         SettingsError: the sheet or a settings file is wrong, or there are no runs on the data set asked for.
@@ -48,28 +72,37 @@ def build_report(
     """
     lab = answer_sheet(sheet_path, results, overrides, data_name)
     make_folder(results)
-    charts = []
-    for answer in lab.answers:
-        message = f"{answer.unswept}: {answer.to_sweep}" if answer.to_sweep else ""
-        chart = results / answer.question.chart
-        write_bytes(chart, png(draw_accuracy(answer.question.title, answer.rows, lab.data, message)))
-        charts.append(chart)
-    page, table, answers = results / "report.md", results / "summary.csv", results / "answers.json"
-    write_text(page, markdown_page(lab))
-    write_text(table, csv_page(lab))
-    write_text(answers, answers_json(lab))
-    missing = tuple(
-        plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing
-    )
-    lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
-    lines += [f"note: {lab.data_note}"] if lab.data_note else []
-    lines += [line for answer in lab.answers for line in _lines(answer)]
-    lines += [f"note: {plain(note)}" for note in lab.notes]
-    lines += [f"to run: {plain(command)}" for command in lab.to_run]
-    lines += [f"wrote {page}, {table}, {answers} and {len(charts)} {'chart' if len(charts) == 1 else 'charts'}"]
+    drawings = [_drawing(answer, lab) for answer in lab.answers]
+    charts = [results / answer.question.chart for answer in lab.answers]
+    for drawing, chart in zip(drawings, charts, strict=True):
+        figure = draw(drawing)
+        kinds: list[FigureFormat] = ["png", *(kind for kind in figures if kind != "png")]
+        for kind in kinds:
+            write_bytes(chart.with_suffix(f".{kind}"), figure_bytes(figure, kind, drawing.texts))
+    files = [results / FILE_NAMES[kind] for kind in formats]
+    for made, path in zip(formats, files, strict=True):
+        write_text(path, report_text(made, lab, results))
+    unseen = unseen_letters(text for drawing in drawings for text in drawing.texts)
     return ReportFiles(
-        tuple(charts), page, table, lab.data.name if lab.data else None, missing, tuple(lines), lab.faults
+        tuple(charts),
+        tuple(files),
+        lab.data.name if lab.data else None,
+        tuple(plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing),
+        (*_lines(lab, unseen), _written([*files], len(charts))),
+        lab.faults,
     )
+
+
+def report_text(kind: Format, lab: Lab, results: Path) -> str:
+    """The answers in one format, for a file in the folder `results`."""
+    makers: dict[Format, Callable[[], str]] = {
+        "html": lambda: html_page(lab, results),
+        "md": lambda: markdown_page(lab),
+        "csv": lambda: csv_page(lab),
+        "json": lambda: answers_json(lab),
+        "latex": lambda: latex_page(lab),
+    }
+    return makers[kind]()
 
 
 def draw_sweep(results: Path, name: str) -> Path:
@@ -83,16 +116,35 @@ def draw_sweep(results: Path, name: str) -> Path:
     if found is None:
         raise DataError(f"{winners_path(results, name)}: not there; run the sweep to its end first")
     records = [record for record in find_records(results).records if found.confirms(record)]
-    data = next(iter(data_sets(records)), None)
     rows = winner_rows(found, records)
     best = f"the best {len(rows) - 1}" if len(rows) > 1 else "no winner"
     title = f"{name}: {best} of {found.points:,} points, and the control"
+    drawing = Drawing(title, rows, next(iter(data_sets(records)), None))
     path = results / f"{SweepFolder(results, name).path.name}.png"
-    write_bytes(path, png(draw_accuracy(title, rows, data)))
+    write_bytes(path, figure_bytes(draw(drawing), "png", drawing.texts))
     return path
 
 
-def _lines(answer: Answer) -> list[str]:
+def _drawing(answer: Answer, lab: Lab) -> Drawing:
+    message = f"{answer.unswept}: {answer.to_sweep}" if answer.to_sweep else ""
+    return Drawing(answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect, message)
+
+
+def _lines(lab: Lab, unseen: str) -> list[str]:
+    """The report for a terminal."""
+    lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
+    lines += [f"note: {lab.data_note}"] if lab.data_note else []
+    lines += [line for answer in lab.answers for line in _answer_lines(answer)]
+    lines += [f"note: {plain(note)}" for note in lab.notes]
+    if unseen:
+        lines.append(
+            f"note: no font of this machine has {unseen[:40]}, so the charts show boxes there; install a font that has "
+            "them (Noto, for instance) and give the command again; report.html shows them where the reader's has"
+        )
+    return lines + [f"to run: {plain(command)}" for command in lab.to_run]
+
+
+def _answer_lines(answer: Answer) -> list[str]:
     """One question for a terminal: its numbers in a line, then the answer in words."""
     arms = [
         f"{row.label} no runs yet" if row.is_missing
@@ -105,3 +157,8 @@ def _lines(answer: Answer) -> list[str]:
     said = [each.sentence for each in answer.comparisons if each.points is not None]
     said += [answer.luck.sentence] if answer.luck else []
     return [head, *(f"  {plain(sentence)}" for sentence in said)]
+
+
+def _written(files: Sequence[Path], charts: int) -> str:
+    drawn = f"{charts} {'chart' if charts == 1 else 'charts'}"
+    return f"wrote {', '.join(map(str, files))} and {drawn}" if files else f"wrote {drawn}"

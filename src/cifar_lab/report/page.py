@@ -6,26 +6,29 @@ import csv
 import io
 from collections.abc import Iterator
 
-from cifar_lab.report.answers import Answer
+from cifar_lab.report.answers import VERDICT_MARKS, Answer
+from cifar_lab.report.cells import difference_cell, mean_words, p_words
 from cifar_lab.report.datachoice import SHORT, DataSet, count_runs
 from cifar_lab.report.questions import Lab
-from cifar_lab.report.summary import FEW_RUNS, Difference, Row, difference
-from cifar_lab.safe_text import code_span, csv_cell, markdown
+from cifar_lab.report.summary import Row
+from cifar_lab.safe_text import code_span, csv_cell, markdown, plain
 
 _HOW_TO_READ = """\
 Each question compares arms with one control, the first row of its table. A run is one training with one seed; *n* is
-the number of runs. Accuracies are those of the test split, in percent; *mean* and *std* are the mean and the sample
-standard deviation over runs. The same seed means the same initial weights, data order and augmentation in every arm
-where that is possible, so *vs control* is the mean over the shared seeds of arm minus control, in percentage points
-(pp); where those are not all runs of both, their number is said. *s a run* is the training time of one run in seconds,
-with all workers of its command side by side. With fewer than three runs an arm's mean says little."""
+the number of tested runs. Accuracies are those of the test split, in percent; *mean* has its 95 % t interval over runs,
+*std* is the sample standard deviation. The same seed means the same initial weights, data order and augmentation in
+every arm where that is possible, so *vs control*, in percentage points (pp), is taken seed by seed where both have the
+seed (paired t), else between means (Welch); its interval is that of this comparison alone. *p* is adjusted by Holm over
+all comparisons of this report, and the verdict follows it. *s a run* is the training time of one run in seconds, with
+all workers of its command side by side. Below three runs there is no verdict."""
 
 CSV_COLUMNS = (
     "question", "title", "arm", "is_control", "data_set", "data_fingerprint", "n", "mean_accuracy", "std_accuracy",
     "difference_pp", "difference_pairs", "seeds", "accuracies", "diverged_seeds", "missing_seeds",
-    "search_val_accuracy", "train_seconds_mean", "epochs", "parameters",
+    "search_val_accuracy", "train_seconds_mean", "epochs", "parameters", "mean_low", "mean_high", "difference_low_pp",
+    "difference_high_pp", "method", "verdict", "p", "p_holm", "run_ids",
 )  # fmt: skip
-"""Columns of summary.csv. Accuracies are shares from 0 to 1; lists are separated by spaces."""
+"""Columns of summary.csv. Accuracies are shares from 0 to 1; intervals are at 95 %; lists are separated by spaces."""
 
 
 def markdown_page(lab: Lab) -> str:
@@ -48,13 +51,18 @@ def csv_page(lab: Lab) -> str:
 
 
 def _csv_cells(answer: Answer, row: Row) -> list[str | float | int | None]:
-    gap = difference(row, answer.control)
+    found = answer.comparison(row)
+    low, high = row.interval or (None, None)
+    compared: list[str | float | int | None] = [None] * 6
+    if found is not None:
+        compared = [found.low, found.high, found.method, found.verdict, found.p, found.p_holm]
     return [
         answer.name, answer.question.title, row.label, "yes" if row.is_control else "no", row.data, row.fingerprint,
-        row.n, row.mean, row.std, gap.points if gap else None, gap.pairs if gap else None,
+        row.n, row.mean, row.std, found.points if found else None, len(found.seeds) if found else None,
         " ".join(str(seed) for seed, _ in row.values), " ".join(repr(value) for _, value in row.values),
         " ".join(str(seed) for seed, _ in row.diverged), " ".join(map(str, row.missing_seeds)),
-        row.val_mean if answer.sweep else None, row.seconds, row.epochs, row.parameters,
+        row.val_mean if answer.sweep else None, row.seconds, row.epochs, row.parameters, low, high, *compared,
+        " ".join(row.run_ids),
     ]  # fmt: skip
 
 
@@ -95,12 +103,11 @@ def _choice(data: DataSet, lab: Lab) -> str:
 
 
 def _section(answer: Answer) -> Iterator[str]:
-    yield f"![{markdown(answer.question.title)}]({answer.question.chart})"
     if answer.sentences:
         yield "\n".join(f"- {markdown(each)}" for each in answer.sentences)
+    said = " ".join(plain(each) for each in answer.sentences) or answer.question.title
+    yield f"![{markdown(said)}]({answer.question.chart})"
     yield _table(answer)
-    if caution := _caution(answer):
-        yield caution
     if answer.question.note:
         yield f"Note: {markdown(answer.question.note)}"
     for note in answer.notes:
@@ -119,17 +126,19 @@ def _section(answer: Answer) -> Iterator[str]:
 
 def _table(answer: Answer) -> str:
     searched = answer.sweep is not None
-    head = ["arm", "n", "mean %", "std", "vs control", *(["search %"] if searched else []), "each seed", "s a run",
-            "epochs", "parameters"]  # fmt: skip
-    lines = [head, ["---:" if name not in ("arm", "each seed") else "---" for name in head]]
+    head = ["arm", "n", "mean %", "std", "vs control", "verdict", "p", *(["search %"] if searched else []), "each seed",
+            "s a run", "epochs", "parameters"]  # fmt: skip
+    lines = [head, ["---:" if name not in ("arm", "verdict", "each seed") else "---" for name in head]]
     for row in answer.rows:
-        gap = difference(row, answer.control)
+        found = answer.comparison(row)
         cells = [
             markdown(row.label) + (" (control)" if row.is_control else ""),
             str(row.n),
-            "no runs yet" if row.is_missing else _number(row.mean and 100 * row.mean, 2),
-            _number(row.std and 100 * row.std, 2) if row.std != 0 else "0.00",
-            _gap_words(gap),
+            mean_words(row),
+            "" if row.std is None else f"{100 * row.std:.2f}",
+            difference_cell(found),
+            "" if found is None else f"{VERDICT_MARKS[found.verdict]} {found.verdict}",
+            "" if found is None else p_words(found.p_holm),
             *([_number(row.val_mean and 100 * row.val_mean, 2)] if searched else []),
             _each_seed(row),
             _number(row.seconds, 1),
@@ -140,25 +149,12 @@ def _table(answer: Answer) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _gap_words(gap: Difference | None) -> str:
-    if gap is None:
-        return ""
-    return f"{gap.points:+.2f} pp" + (f" ({gap.words})" if gap.words else "")
-
-
 def _each_seed(row: Row) -> str:
     cells = [f"{seed}: {100 * value:.2f}" for seed, value in row.values]
     cells += [f"{seed}: diverged" for seed, _ in row.diverged]
+    cells += [f"{seed}: no score" for seed in row.without_score]
     cells += [f"{seed}: to run" for seed in row.missing_seeds]
     return ", ".join(cells)
-
-
-def _caution(answer: Answer) -> str:
-    few = [row for row in answer.rows if 0 < row.n < FEW_RUNS]
-    if not few:
-        return ""
-    named = ", ".join(f"{markdown(row.label)} ({count_runs(row.n)})" for row in few)
-    return f"**Caution:** too few runs to tell a difference from chance: {named}."
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cifar_lab import data
@@ -52,6 +52,8 @@ class Lab:
     """Run folders that are not counted, and why; they do no harm."""
     faults: tuple[str, ...] = ()
     """Records and winners that are damaged, each with the way to make it again."""
+    records: Mapping[str, Record] = field(default_factory=dict)
+    """Every record on these images by run id, those of searches too."""
 
 
 def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None) -> Lab:
@@ -113,6 +115,7 @@ def answer_sheet(sheet_path: Path, results: Path, overrides: Sequence[str] = (),
         test_reads=sum(reads_test(r) for r in there.records if images and r.data.fingerprint == images.fingerprint),
         notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
         faults=(*faults, *spoilt, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
+        records={r.run_id: r for r in there.records if images and r.data.fingerprint == images.fingerprint},
     )
 
 

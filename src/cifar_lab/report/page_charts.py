@@ -1,0 +1,259 @@
+"""Answers to the interactive charts of report.html: what report.js draws, and the words that say the same.
+
+A chart is a mapping with a `kind`; `report.js` has a function for each kind. Texts are shortened here and
+never trusted there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from math import ceil, floor
+from typing import Any
+
+from cifar_lab.report.answers import Answer, Comparison
+from cifar_lab.report.cells import interval_words, signed
+from cifar_lab.report.datachoice import DataSet
+from cifar_lab.report.details import CURVES, Arm, ClassGap, ConfusionGap
+from cifar_lab.report.summary import Row
+from cifar_lab.safe_text import plain
+
+NAME_LETTERS = 60
+"""Letters of a name on a chart; the table beside it has the whole."""
+MOST_RUNS_DRAWN = 12
+"""Thin curves of an arm, beside its mean over all its runs."""
+MOST_MARKS = 100
+"""Small marks of an arm; its mean and interval are over all its runs."""
+FEWEST_POINTS_WIDE = 2.0
+"""Least width of an accuracy scale, percentage points: noise is not blown up."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of the page."""
+
+    spec: Mapping[str, Any]
+    alt: str
+    """What it says, in words."""
+    height: int
+    """CSS pixels."""
+
+
+def short(text: str, letters: int = NAME_LETTERS) -> str:
+    """One line of at most so many letters."""
+    line = plain(text)
+    return line if len(line) <= letters else line[: letters - 1].rstrip() + "…"
+
+
+def accuracy_chart(answer: Answer, data: DataSet | None) -> Chart | None:
+    """Every run, mean and interval of each arm; None without tested runs."""
+    rows: list[dict[str, Any]] = [
+        {
+            "label": short(row.label),
+            "style": _style(answer, place),
+            "words": _accuracy_words(row),
+            "values": [[seed, _percent(value)] for seed, value in row.values[:MOST_MARKS]],
+            "mean": None if row.mean is None else _percent(row.mean),
+            "low": None if row.interval is None else _percent(row.interval[0]),
+            "high": None if row.interval is None else _percent(row.interval[1]),
+        }
+        for place, row in enumerate(answer.rows)
+    ]
+    ends = [end for row in rows for end in (row["low"], row["high"], *(value for _, value in row["values"]))]
+    known = [end for end in ends if end is not None]
+    if not known:
+        return None
+    said = "; ".join(f"{row['label']} {row['words']}" for row in rows)
+    spec = {
+        "kind": "accuracy",
+        "rows": rows,
+        "chance": None if data is None else _percent(data.chance),
+        "range": scale(known, FEWEST_POINTS_WIDE, 0, 100),
+    }
+    return Chart(spec, f"Test accuracy of each arm, a mark a run. {said}.", 70 + 58 * len(rows))
+
+
+def difference_chart(answer: Answer, min_effect: float) -> Chart | None:
+    """Each arm minus the control with its interval and a mark a pair; None where nothing can be compared."""
+    pairs = [(place, answer.comparison(row)) for place, row in enumerate(answer.rows)]
+    compared = [_difference_row(answer, place, found) for place, found in pairs if found is not None]
+    ends = [end for row in compared for end in (row["low"], row["high"], row["mean"], *(v for _, v in row["values"]))]
+    known = [end for end in ends if end is not None]
+    if not known:
+        return None
+    reference = {"label": short(answer.control.label), "style": -1, "words": "control", "values": [], "mean": None}
+    rows = [{**reference, "low": None, "high": None}, *compared]
+    inside = scale([*known, -min_effect, min_effect], FEWEST_POINTS_WIDE, -100, 100)
+    spec = {"kind": "difference", "rows": rows, "min_effect": min_effect, "range": inside}
+    said = "; ".join(f"{row['label']} {row['words']}" for row in compared)
+    alt = f"Difference of each arm to the control in percentage points with its 95 % interval. {said}."
+    return Chart(spec, alt, 70 + 58 * len(rows))
+
+
+def curves_chart(arms: Sequence[Arm], histories: Mapping[str, Mapping[str, Sequence[float | None]]]) -> Chart | None:
+    """Learning curves: the mean of each arm and each of its runs; None without any.
+
+    Args:
+        arms: control first.
+        histories: run id → column → a number an epoch.
+    """
+    drawn: list[dict[str, Any]] = []
+    for arm in arms:
+        runs = [histories[run.run_id] for run in arm.runs if run.run_id in histories]
+        columns = {name: _curve([run[name] for run in runs if name in run]) for name in CURVES}
+        drawn.append({"label": short(arm.label, 24), "style": arm.style} | {k: v for k, v in columns.items() if v})
+    metrics = {name: words for name, words in CURVES.items() if any(name in arm for arm in drawn)}
+    if not metrics:
+        return None
+    first = next(iter(metrics))
+    ends = [(each["label"], each[first]["mean"][-1]) for each in drawn if first in each]
+    lasts = [f"{label} ends at {end:.3f}" for label, end in ends if end is not None]
+    spec = {"kind": "curves", "metrics": metrics, "arms": drawn}
+    return Chart(spec, f"{metrics[first].capitalize()} by epoch. {'; '.join(lasts)}.", 380)
+
+
+def classes_chart(gaps: Sequence[ClassGap], names: Sequence[str]) -> Chart | None:
+    """Difference to the control in each class; None without one."""
+    if not gaps:
+        return None
+    rows = [
+        {
+            "label": short(gap.arm.label),
+            "style": gap.arm.style,
+            "mean": list(gap.mean),
+            "each": [[seed, list(values)] for seed, values in gap.each[:MOST_RUNS_DRAWN]],
+        }
+        for gap in gaps
+    ]
+    said = []
+    for gap in gaps:
+        best, worst = (
+            max(range(len(names)), key=lambda c: gap.mean[c]),
+            min(range(len(names)), key=lambda c: gap.mean[c]),
+        )
+        said.append(
+            f"{short(gap.arm.label)}: from {signed(gap.mean[worst])} pp in {short(names[worst], 24)} to "
+            f"{signed(gap.mean[best])} pp in {short(names[best], 24)}"
+        )
+    spec = {"kind": "classes", "names": [short(name, 18) for name in names], "rows": rows}
+    alt = f"Difference of each arm to the control in each class. {'; '.join(said)}."
+    return Chart(spec, alt, 70 + len(names) * (24 + 8 * len(rows)))
+
+
+def confusion_chart(gaps: Sequence[ConfusionGap], names: Sequence[str]) -> Chart | None:
+    """Confusion of an arm minus the control's; None without one."""
+    if not gaps:
+        return None
+    rows = [
+        {"label": short(gap.arm.label), "style": gap.arm.style, "cells": [list(line) for line in gap.cells]}
+        for gap in gaps
+    ]
+    said = [f"{short(gap.arm.label)}: {confusion_words(gap)}" for gap in gaps if gap.changes]
+    spec = {"kind": "confusion", "names": [short(name, 14) for name in names], "rows": rows}
+    alt = f"Change of the confusion matrix against the control, of 100 images of each true class. {' '.join(said)}"
+    return Chart(spec, alt, 460 if len(names) <= 20 else 640)
+
+
+def confusion_words(gap: ConfusionGap) -> str:
+    """The largest changes of mistakes in a sentence."""
+    told = [
+        f"{short(each.true, 24)} taken for {short(each.predicted, 24)} {each.before:.1f} → {each.after:.1f}"
+        for each in gap.changes
+    ]
+    return f"of 100 images, {', '.join(told)}." if told else "no mistake became more or less frequent."
+
+
+def cost_charts(answer: Answer) -> dict[str, Chart]:
+    """Accuracy against seconds a run and, where they differ, against parameters."""
+    rows = [(place, row) for place, row in enumerate(answer.rows) if row.mean is not None]
+    seconds = [(place, row, row.seconds) for place, row in rows]
+    parameters = [(place, row, row.parameters) for place, row in rows]
+    found = {
+        "seconds": _cost_chart(answer, seconds, "training time of a run, seconds", "s"),
+        "parameters": _cost_chart(answer, parameters, "trainable parameters", "parameters"),
+    }
+    return {name: chart for name, chart in found.items() if chart is not None}
+
+
+def _cost_chart(answer: Answer, costs: Sequence[tuple[int, Row, float | None]], title: str, unit: str) -> Chart | None:
+    points: list[dict[str, Any]] = [
+        {
+            "label": short(row.label, 24),
+            "style": _style(answer, place),
+            "x": round(cost, 3),
+            "y": _percent(row.mean or 0.0),
+            "low": None if row.interval is None else _percent(row.interval[0]),
+            "high": None if row.interval is None else _percent(row.interval[1]),
+        }
+        for place, row, cost in costs
+        if cost is not None
+    ]
+    if len({point["x"] for point in points}) < 2:
+        return None
+    said = "; ".join(f"{point['label']} {point['y']:.1f} % at {point['x']:,.4g} {unit}" for point in points)
+    spec = {"kind": "cost", "title": title, "unit": unit, "points": points}
+    return Chart(spec, f"Test accuracy against {title}. {said}.", 320)
+
+
+# --- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _style(answer: Answer, place: int) -> int:
+    """-1 for the control; arms count from 0 in the order of the rows."""
+    return -1 if answer.rows[place].is_control else place - 1
+
+
+def _difference_row(answer: Answer, place: int, found: Comparison) -> dict[str, Any]:
+    return {
+        "label": short(answer.rows[place].label),
+        "style": _style(answer, place),
+        "words": difference_words(found),
+        "values": [
+            [seed, round(gap, 3)] for seed, gap in [*zip(found.seeds, found.differences, strict=True)][:MOST_MARKS]
+        ],
+        "mean": None if found.points is None else round(found.points, 3),
+        "low": None if found.low is None else round(found.low, 3),
+        "high": None if found.high is None else round(found.high, 3),
+    }
+
+
+def difference_words(found: Comparison) -> str:
+    """`+1.2 pp (0.4 to 2.0)`; what is missing where it cannot be said."""
+    if found.points is None:
+        return "not comparable yet"
+    if found.low is None or found.high is None:
+        return f"{signed(found.points)} pp, no interval"
+    return f"{signed(found.points)} pp ({interval_words(found.low, found.high, 1)})"
+
+
+def _accuracy_words(row: Row) -> str:
+    if row.mean is None:
+        return "no runs yet" if row.is_missing else f"{len(row.diverged)} diverged"
+    runs = "one run" if row.n == 1 else f"n = {row.n}"
+    lost = f", {len(row.diverged)} diverged" if row.diverged else ""
+    return f"{100 * row.mean:.1f} % ({runs}{lost})"
+
+
+def _percent(share: float) -> float:
+    return round(100 * share, 4)
+
+
+def _curve(runs: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+    """The mean over the runs at each epoch, and the first few of several runs; empty without any."""
+    columns = [[value for value in epoch if value is not None] for epoch in zip_longest(*runs)]
+    mean = [sum(known) / len(known) if known else None for known in columns]
+    few = runs[:MOST_RUNS_DRAWN] if len(runs) > 1 else []
+    return {"mean": _rounded(mean), "runs": [_rounded(run) for run in few]} if mean else {}
+
+
+def _rounded(values: Sequence[float | None]) -> list[float | None]:
+    return [None if value is None else float(f"{value:.5g}") for value in values]
+
+
+def scale(known: Sequence[float], least: float, bottom: float, top: float) -> list[float]:
+    """A scale that holds all, with some room, inside its bounds."""
+    low, high = min(known), max(known)
+    room = max(0.08 * (high - low), (least - (high - low)) / 2, 0.25)
+    digits = 10 if high - low < 5 else 1
+    return [max(bottom, floor((low - room) * digits) / digits), min(top, ceil((high + room) * digits) / digits)]

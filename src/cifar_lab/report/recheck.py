@@ -1,0 +1,129 @@
+"""`report --check`: whether the report on the disk says what its records say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cifar_lab.errors import DataError, SettingsError
+from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
+from cifar_lab.report.questions import Lab, answer_sheet
+
+SHOWN = 20
+"""Differences of one file that are named."""
+
+_COMMANDS = frozenset({"command", "commands", "to_run"})
+"""Keys of answers.json that hold no number: what to type depends on where one stands."""
+
+
+def check_report(
+    sheet_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None
+) -> tuple[list[Path], list[str]]:
+    """(the files of the report that are there, a line for each thing in which they differ from the records).
+
+    The numbers and words of answers.json, summary.csv, report.md, report.tex and report.html are made again and
+    compared; nothing is written. Commands to type are left aside, and so are the page's scripts.
+
+    Raises:
+        SettingsError: as `answer_sheet`, or no file of a report is there.
+        DataError: a file of the report cannot be read.
+    """
+    lab = answer_sheet(sheet_path, results, overrides, data_name)
+    there = [(kind, results / FILE_NAMES[kind]) for kind in FORMATS if (results / FILE_NAMES[kind]).is_file()]
+    if not there:
+        raise SettingsError(f"{results}: no report to check; give `cifar-lab report` first")
+    differences: list[str] = []
+    for kind, path in there:
+        try:
+            old = path.read_bytes().decode("utf-8")
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError:
+            differences.append(f"{path.name}: is no text in UTF-8")
+            continue
+        found = list(_compare(kind, path.name, old, report_text(kind, lab, results), lab))
+        differences += found[:SHOWN]
+        if len(found) > SHOWN:
+            differences.append(f"{path.name}: and {len(found) - SHOWN} more differences")
+    return [path for _, path in there], differences
+
+
+def _compare(kind: str, name: str, old: str, new: str, lab: Lab) -> Iterator[str]:
+    if kind == "json":
+        try:
+            there = json.loads(old)
+        except ValueError:
+            yield f"{name}: is no JSON any more"
+            return
+        yield from (f"{name}: {line}" for line in _json_differences(there, json.loads(new), ""))
+    elif kind == "csv":
+        yield from _csv_differences(name, old, new)
+    else:
+        yield from _line_differences(name, _lines(kind, old), _lines(kind, new))
+
+
+def _json_differences(old: Any, new: Any, where: str) -> Iterator[str]:
+    """Where two documents differ, by name where a list's items have one."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            if key not in _COMMANDS:
+                yield from _json_differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+    elif isinstance(old, list) and isinstance(new, list):
+        if len(old) != len(new):
+            yield f"{where}: {len(old)} on disk, {len(new)} from the records"
+            return
+        for place, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from _json_differences(one, other, f"{where}[{_item_name(other, place)}]")
+    elif old != new or isinstance(old, bool) != isinstance(new, bool):
+        yield f"{where}: {_words(old)} on disk, {_words(new)} from the records"
+
+
+def _item_name(item: Any, place: int) -> str:
+    """What an item of a list is called: a question's name, an arm's label, a run's seed; else its place."""
+    for key in ("name", "label", "arm", "seed"):
+        if isinstance(item, dict) and key in item:
+            return str(item[key])[:60]
+    return str(place)
+
+
+def _csv_differences(name: str, old: str, new: str) -> Iterator[str]:
+    there, made = (list(csv.reader(io.StringIO(text))) for text in (old, new))
+    if there[:1] != made[:1] or len(there) != len(made):
+        yield f"{name}: {len(there)} rows on disk, {len(made)} from the records, or other columns"
+        return
+    for one, other in zip(there[1:], made[1:], strict=True):
+        for column, a, b in zip(made[0], one, other, strict=False):
+            if a != b:
+                yield f"{name}: {other[0]} {other[2]}, {column}: {_words(a)} on disk, {_words(b)} from the records"
+
+
+def _lines(kind: str, text: str) -> list[str]:
+    """The lines that say something of the records."""
+    if kind == "html":
+        data = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, flags=re.S)
+        text = re.sub(r"<style>.*?</style>|<script.*?</script>|<meta[^>]*>", "", text, flags=re.S)
+        text += "\n" + "\n".join(part.replace("}, ", "},\n") for part in data)
+    return [line for line in text.splitlines() if "cifar-lab " not in line]
+
+
+def _line_differences(name: str, old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    if len(old) != len(new):
+        yield f"{name}: {len(old)} lines on disk, {len(new)} from the records"
+        return
+    for one, other in zip(old, new, strict=True):
+        if one != other:
+            start = next(
+                (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+            )
+            a, b = (line[max(0, start - 30) : start + 30].strip() for line in (one, other))
+            yield f"{name}: {_words(a)} on disk, {_words(b)} from the records"
+
+
+def _words(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"“{text[:80]}…”" if len(text) > 80 else f"“{text}”" if isinstance(value, str) else text

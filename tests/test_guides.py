@@ -1,0 +1,158 @@
+"""The guides in docs/: every file they show is written, every command given, every piece of code run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import cifar_lab
+from cifar_lab import config
+from cifar_lab.config_io.reference import settings_reference
+
+DOCS = Path(__file__).parents[1] / "docs"
+SOURCE = Path(cifar_lab.__file__).parents[1]
+
+
+def blocks(guide: str) -> list[tuple[str, str]]:
+    """(language, text) of the code blocks of a guide."""
+    return re.findall(r"```(\w+)\n(.*?)```", (DOCS / guide).read_text(encoding="utf-8"), flags=re.S)
+
+
+def name_of(block: str) -> str:
+    """The file that its first line names."""
+    return block.partition("\n")[0].removeprefix("# ")
+
+
+def follow(guide: str, folder: Path, changes: Mapping[str, str]) -> list[str]:
+    """Write the files and give the commands of a guide in their order; what each command said."""
+    said = []
+    for language, text in blocks(guide):
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        if language in ("yaml", "python") and re.fullmatch(r"\w+\.(yaml|py)", name_of(text)):
+            (folder / name_of(text)).write_text(text, encoding="utf-8")
+        elif language == "sh":
+            for line in text.splitlines():
+                said.append(_give(line, folder))
+    return said
+
+
+def _give(line: str, folder: Path) -> str:
+    program, *words = shlex.split(line)
+    command = [sys.executable, *(["-m", "cifar_lab"] if program == "cifar-lab" else []), *words]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, f"{line}: {done.stderr}"
+    return done.stdout
+
+
+def test_the_tour_can_be_walked(tmp_path: Path) -> None:
+    check, plan, run, report, more, paper, recheck = follow(
+        "tour.md",
+        tmp_path,
+        {"train_size: 2000, test_size: 1000": "train_size: 200, test_size: 100", "epochs: 3": "epochs: 1"},
+    )
+    assert "all good" in check
+    assert "differs in model.name Net → Net1 and in nothing else" in plan
+    assert "6 runs: 6 to train" in run
+    assert (
+        "wrote results/report.html, results/report.md, results/summary.csv, results/answers.json and 1 chart" in report
+    )
+    assert "10 runs: 6 there already, 4 to train" in more
+    assert "results/report.tex" in paper
+    assert "as the records say" in recheck
+    assert (tmp_path / "results" / "batch_norm.pdf").is_file()
+
+
+def test_what_the_tour_shows_is_what_a_report_says() -> None:
+    (shown,) = [text for language, text in blocks("tour.md") if language == "text"]
+    assert re.search(r"is better than Net by [\d.]+ pp \(95 % [\d.]+ to [\d.]+; 3 shared seeds; p = \.\d{3}\)\.", shown)
+
+
+def test_a_model_and_images_of_ones_own(tmp_path: Path) -> None:
+    said = "".join(follow("extending.md", tmp_path, {}))
+    assert "one wide convolution" in said
+    assert "dark or light" in said
+    assert len(list((tmp_path / "results" / "runs").glob("*/record.json"))) == 2
+
+
+@pytest.fixture
+def code() -> dict[str, Any]:
+    """The names that the code blocks of extending.md define, made with those of the modules that they belong to."""
+    from cifar_lab.data import source, splits, synthetic
+    from cifar_lab.optim import optimizers
+
+    names: dict[str, Any] = {"Any": Any, "Mapping": Mapping}
+    for module in (config, source, splits, synthetic, optimizers):
+        names |= vars(module)
+    names["__name__"] = "cifar_lab.config"  # where pydantic looks for the names in annotations
+    for language, text in blocks("extending.md"):
+        if language == "python" and not name_of(text).startswith(("wide", "make_images")):
+            exec(compile(text, name_of(text), "exec", dont_inherit=True), names)
+    return names
+
+
+def test_the_data_set_of_the_guide_keeps_to_the_contract(code: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from cifar_lab import data
+
+    monkeypatch.setitem(data.DATASETS, "stripes", code["StripesSource"])
+    settings = code["Stripes"](dataset="stripes", size=30)
+    info = data.prepare(settings)
+    train, test = data.load_train(settings), data.load_test(settings)
+    assert (info.name, info.classes, info.train_size, info.test_size) == ("stripes", ("across", "down"), 30, 30)
+    assert (train.images != test.images).any()
+    across, down = train.images[0, 0], train.images[1, 0]
+    assert (across == across[:, :1]).all()
+    assert (down == down[:1]).all()
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_the_optimizer_of_the_guide_is_lion(
+    code: dict[str, Any], stacked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cifar_lab.optim import flatten_parameters, make_optimizer, mixed
+
+    monkeypatch.setitem(mixed.MAKERS, "lion", code["CohortLion"])
+    settings = [code["Lion"](name="lion", betas=(0.5, 0.75), weight_decay=0.25), code["Lion"](name="lion")]
+    torch.manual_seed(0)
+    networks = [torch.nn.Linear(3, 2) for _ in settings]
+    parameters = flatten_parameters(networks)
+    optimizer = make_optimizer(settings, parameters, stacked=stacked)
+    values, mean = parameters.values.double().clone(), torch.zeros_like(parameters.values).double()
+    rates = torch.tensor([[0.5], [0.125]])
+    for _ in range(3):
+        gradients = torch.randn_like(parameters.values)
+        parameters.gradients.copy_(gradients)
+        optimizer.step(rates)
+        for k, each in enumerate(settings):
+            b1, b2 = each.betas
+            sign = torch.sign(b1 * mean[k] + (1 - b1) * gradients[k].double())
+            values[k] -= rates[k].double() * (sign + each.weight_decay * values[k])
+            mean[k] = b2 * mean[k] + (1 - b2) * gradients[k].double()
+    torch.testing.assert_close(parameters.values.double(), values, rtol=1e-5, atol=1e-6)
+    assert optimizer.state(0).keys() == {"exp_avg"}
+
+
+def test_the_settings_reference_is_up_to_date() -> None:
+    told = "docs/settings.md is old; write it again: cifar-lab schema --markdown -o docs/settings.md"
+    assert (DOCS / "settings.md").read_text(encoding="utf-8") == settings_reference(), told
+
+
+def test_the_reference_has_every_setting_with_a_meaning() -> None:
+    from cifar_lab.config_io.catalogue import dotted_keys, section_keys
+
+    text = settings_reference()
+    choices = {"data.dataset", "model.name", "optimizer.name", "scheduler.name", "loss.name"}
+    for key in set(dotted_keys()) - choices:
+        (meaning, *_) = re.findall(rf"^\| `{re.escape(key)}` \| (.*?) \| ", text, flags=re.M)
+        assert len(meaning) > 5, key
+    assert "betas" in section_keys("optimizer")
