@@ -224,6 +224,7 @@ NOT_DURABLE = {
     "engines.cluster.scratch": {"rmtree"},  # a node's own copies
     "engines.lifeline": {"write_text"},  # a file of /proc
     "mirrors.mlflow_store": {"mkdir"},  # a mirror may fail
+    "mirrors.tensorboard_files": {"rmtree"},
     "one_writer": {"unlink"},
     "run_lock": {"unlink"},
 }
