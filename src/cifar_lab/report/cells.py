@@ -7,8 +7,8 @@ from cifar_lab.report.summary import Row
 
 
 def signed(points: float, digits: int = 1) -> str:
-    """`+1.2`, with a minus as wide as the plus."""
-    return f"{points:+.{digits}f}".replace("-", "−")
+    """`+1.2`, with a minus as wide as the plus; zero has no sign."""
+    return f"{points:+.{digits}f}".replace("-", "−") if points else f"{0:.{digits}f}"
 
 
 def interval_words(low: float, high: float, digits: int = 2) -> str:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cifar_lab.report.answers import VERDICT_MARKS, Comparison
+from cifar_lab.report.cells import signed
 from cifar_lab.report.chart_style import (
     ALARM,
     ARM,
@@ -240,7 +241,7 @@ def _differences(axes: Axes, drawing: Drawing, slots: int, thick: float) -> None
 
 def _points(found: Comparison) -> str:
     """`+1.2 (0.4 to 2.0)`, with minus signs as wide as plus signs."""
-    told = f"{found.points:+.1f}"
+    told = signed(found.points or 0.0)
     if found.low is not None and found.high is not None:
         told += f" ({found.low:.1f} to {found.high:.1f})"
     return told.replace("-", "−")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -55,11 +54,6 @@ class Axis:
         """How much the mean moves along the axis, percentage points."""
         means = [value.mean for value in self.values]
         return max(means) - min(means)
-
-    @property
-    def is_falling(self) -> bool:
-        """Whether the mean falls at every step."""
-        return all(after.mean < before.mean for before, after in pairwise(self.values))
 
 
 def read_tried(results: Path, name: str, records: Mapping[str, Record]) -> list[Tried]:

@@ -9,7 +9,7 @@
 
   // --- looks ---------------------------------------------------------------------------------------------------------
 
-  const PAPER = { "--paper": "#fff", "--ink": "#000", "--soft": "#444", "--grid": "#ddd", "--line": "#999",
+  const PAPER = { "--paper": "#ffffff", "--ink": "#000000", "--soft": "#444444", "--grid": "#dddddd", "--line": "#999999",
     "--control": "#6b737d", "--arm0": "#0068a8", "--arm1": "#b54700", "--arm2": "#00795a", "--arm3": "#9b3f83",
     "--arm4": "#7a5c00", "--arm5": "#33669b", "--low": "#b54700", "--zero": "#f6f7f9", "--high": "#0068a8" };
   const color = (name) =>
@@ -253,11 +253,19 @@
 
   const drawn = new Set();
 
+  // CSS pixels on a portrait page, whatever the window: the columns that the print style makes.
+  function onPaper(gd) {
+    const figure = gd.closest("figure");
+    if (figure.closest(".slices")) return 200;
+    if (figure.closest(".pair")?.children.length === 2) return figure.nextElementSibling ? 370 : 245;
+    return 640;
+  }
+
   function draw(gd) {
     const chart = charts[gd.dataset.chart];
     const [traces, frame] = KINDS[chart.kind](chart, gd);
     gd.pointsToStep = null;
-    Plotly.react(gd, traces, { ...frame, height: gd.clientHeight, width: printing ? 660 * gd.clientWidth / (gd.closest("main").clientWidth || 1) : gd.clientWidth },
+    Plotly.react(gd, traces, { ...frame, height: gd.clientHeight, width: printing ? onPaper(gd) : gd.clientWidth },
       { displayModeBar: false, responsive: false, doubleClick: false });
     drawn.add(gd);
     gd.dataset.drawn = "";
