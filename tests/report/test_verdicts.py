@@ -64,7 +64,7 @@ def test_undecided_says_what_would_tell_and_what_could_not_be_seen() -> None:
     assert found.smallest_shown is not None
     assert found.sentence == (
         "Undecided: flip is 0.30 pp above baseline (95 % −0.41 to 1.01; 5 shared seeds; p = .305); about "
-        f"{found.seeds_more} more seeds would tell. With so few seeds a difference under {found.smallest_shown:.2f} pp "
+        f"{found.seeds_more} more seeds would tell. With 5 seeds a difference under {found.smallest_shown:.2f} pp "
         "is easily missed."
     )
 

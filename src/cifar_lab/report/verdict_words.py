@@ -151,7 +151,8 @@ def _caution(comparison: Comparison) -> str:
         return f" Its own interval leaves 0 out, but of {count} comparisons one does so by chance too easily."
     if smallest is None:
         return ""
-    return f" With so few seeds a difference under {points(smallest)} pp is easily missed."
+    seeds = min(comparison.n, comparison.n_control)
+    return f" With {seeds} seeds a difference under {points(smallest)} pp is easily missed."
 
 
 def _stuck(row: Row, control: Row) -> str:
