@@ -53,15 +53,23 @@ def make(job: Job) -> None:
     make_run(job, lambda event: None, lambda: False)
 
 
-def test_images_that_changed_after_the_plan_are_refused(tmp_path: Path) -> None:
+def test_images_that_changed_after_the_plan_are_refused_unless_the_cache_holds_those_of_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw_images(tmp_path / "images", seed=1)
     values = {"dataset": "imagefolder", "root": str(tmp_path / "images"), "batch_size": 4}
     settings = settings_from({"data": values, "epochs": 1, "seeds": [0], "runtime": {"device": "cpu"}})
     job = planned(settings, tmp_path / "results")
     draw_images(tmp_path / "images", seed=2)
-    with pytest.raises(DataError, match=job.fingerprint[:8]):
-        make(job)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("CIFAR_LAB_CACHE", str(tmp_path / "another cache"))
+        with pytest.raises(DataError, match=job.fingerprint[:8]):
+            make(job)
     assert RunFolder(job.results, job.run_id).read_record() is None
+    make(job)
+    record = RunFolder(job.results, job.run_id).read_record()
+    assert record is not None
+    assert record.data.fingerprint == job.fingerprint
 
 
 def test_a_source_that_changed_after_the_plan_is_refused(tmp_path: Path) -> None:

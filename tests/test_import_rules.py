@@ -225,7 +225,7 @@ NOT_DURABLE = {
     "engines.lifeline": {"write_text"},  # a file of /proc
     "mirrors.mlflow_store": {"mkdir"},  # a mirror may fail
     "mirrors.tensorboard_files": {"rmtree"},
-    "one_writer": {"unlink"},
+    "one_writer": {"rmdir", "unlink"},  # the lock, and a folder in which nothing came to stand
     "run_lock": {"unlink"},
 }
 """Module → what it does by itself, because nothing is lost with it."""

@@ -53,7 +53,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """`write_bytes` of UTF-8 text."""
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8", errors="surrogateescape"))  # a name as an ASCII locale gives it
 
 
 @contextlib.contextmanager

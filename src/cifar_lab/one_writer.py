@@ -35,6 +35,8 @@ class WriterLock:
         self._results = results
         self._path = results / LOCK_NAME
         self._file: IO[str] | None = None
+        self._made = False
+        """Whether the folder was missing."""
 
     def take(self) -> None:
         """Make the folder where it is missing, and hold it from now on; holding it already is fine.
@@ -44,11 +46,12 @@ class WriterLock:
         """
         if self._file is not None:
             return
+        self._made = not self._results.exists()
         make_folder(self._results)
         give_up = time.monotonic() + PATIENCE_SECONDS
         while True:
             with disk_errors(self._results):
-                file = self._path.open("a+", encoding="utf-8")
+                file = self._path.open("a+", encoding="utf-8", errors="backslashreplace")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -76,7 +79,7 @@ class WriterLock:
         give_up = time.monotonic() + PATIENCE_SECONDS
         while self._file is None:
             try:
-                with self._path.open(encoding="utf-8") as file:
+                with self._path.open(encoding="utf-8", errors="replace") as file:
                     try:
                         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                     except BlockingIOError:
@@ -97,10 +100,12 @@ class WriterLock:
         )
 
     def release(self) -> None:
-        """Let others write."""
+        """Let others write; a folder that was made and in which nothing came to stand goes again."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
+                if self._made:
+                    self._results.rmdir()
             self._file.close()
             self._file = None
 

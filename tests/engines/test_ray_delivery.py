@@ -17,6 +17,7 @@ from cifar_lab.engines.cluster.scratch import Scratch
 from cifar_lab.errors import EnvironmentFault
 from cifar_lab.plan import Job
 from cifar_lab.results import RunFolder
+from cifar_lab.seals import seal_record
 
 
 def made(lab: Any, *overrides: str, results: str = "node") -> tuple[Job, Parcel]:
@@ -140,7 +141,7 @@ def test_two_results_that_differ_are_told_loudly_where_they_must_not(lab: Any) -
                            results=f"node{number}")  # fmt: skip
         record = lab.run_folder(replace(job, results=lab.folder / f"node{number}")).read_record()
         other = record.model_copy(update={"test": record.test.model_copy(update={"loss": 9.0})})
-        text = (other.model_dump_json(indent=1) + "\n").encode()
+        text = seal_record(other.model_dump_json(indent=1))
         destination = Destination(job)
         destination.accept(parcel)
         said = destination.accept(Parcel.of(job.run_id, {**parcel.files, "record.json": text}))

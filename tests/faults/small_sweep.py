@@ -77,6 +77,7 @@ def sweep_here(file: Path, results: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(laboratory, "_execute", make_here)
         patch.setattr(laboratory, "_preflight", lambda *_: None)  # it asks a worker whether the model builds
+        patch.setattr(laboratory, "prepare_images", lambda *_: None)  # a worker too; without it they are prepared here
         make_sweep(load_sweep(file), results).confirmed.raise_failed()
 
 

@@ -104,8 +104,8 @@ lab run arm.yaml --results /proc/results
     9,
     "the results folder is on a disk that is read-only",
     remains="nothing new",
-    says="results{below}: cannot be written (Read-only file system); free space or choose another folder with "
-    "--results, then give the same command again",
+    says="results: cannot be written (Read-only file system); free space or choose another folder with --results, "
+    "then give the same command again",
     code=4,
 )
 def test_a_read_only_disk_is_named(lab: Any, case: Case) -> None:

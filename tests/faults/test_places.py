@@ -37,7 +37,7 @@ def hard_lab(lab: Any) -> Any:
     24,
     "settings, results and labels with spaces, quotes, Japanese and an emoji, in a locale that knows ASCII only",
     remains="the run, the chart and the report, under those names",
-    says="wrote {path}report.md, {path}summary.csv and 1 chart",
+    says="wrote {path}report.html, {path}report.md, {path}summary.csv, {path}answers.json and 1 chart",
     code=0,
 )
 def test_hard_names_in_a_poor_locale(lab: Any, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,11 +228,12 @@ def test_a_report_says_how_many_points_were_pruned(
     document["search"] |= {"method": "random", "halving": {"eta": 3, "rungs": 3}}
     path.write_text(json.dumps({**document, "pruned": 284}))
     save_records(tmp_path, make_record(0.5, 100), make_record(0.62, 100, ADAM))
+    build_report(CONFIGS / "lab.yaml", tmp_path)
     assert (
         "320 points were searched (random, successive halving) in 320 runs, of which 1 failed and 12 diverged, judged "
         "by 5,000 validation images; 284 of the points were pruned before their last epoch; the control and the best "
         "1 were then trained again"
-    ) in build_report(CONFIGS / "lab.yaml", tmp_path).page.read_text(encoding="utf-8")
+    ) in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_sweep_of_other_images_is_no_answer_on_these(

@@ -46,12 +46,12 @@ class News:
 
 
 def outward(job: Job) -> Parcel:
-    """What a run that is to be made on another machine goes on from: its checkpoints; its record and weights where it
-    only lacks its test."""
+    """What a run that is to be made on another machine goes on from: its checkpoints; where it only lacks its test, its
+    record with the files that it names, without which it would count as damaged."""
     folder = RunFolder(job.results, job.run_id)
     paths = [folder.record, folder.checkpoint, previous(folder.checkpoint)]
     if folder.record.is_file():
-        paths.append(folder.weights)
+        paths += [folder.weights, folder.metrics, folder.predictions]
     return Parcel.of(job.run_id, {path.name: path.read_bytes() for path in paths if path.is_file()})
 
 
