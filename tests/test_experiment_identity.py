@@ -53,9 +53,7 @@ def make(job: Job) -> None:
     make_run(job, lambda event: None, lambda: False)
 
 
-def test_images_that_changed_after_the_plan_are_refused_unless_the_cache_holds_those_of_the_plan(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_that_changed_after_the_plan_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_images(tmp_path / "images", seed=1)
     values = {"dataset": "imagefolder", "root": str(tmp_path / "images"), "batch_size": 4}
     settings = settings_from({"data": values, "epochs": 1, "seeds": [0], "runtime": {"device": "cpu"}})

@@ -29,6 +29,21 @@ CASES = (
         remains="all but its epoch: the run goes on in a fresh process", says="goes on after epoch", code=0,
     ),
     elsewhere(
+        4, "a worker is killed again and again",
+        "engines/test_supervision.py::test_a_run_that_dies_again_has_failed",
+        remains="its last epoch, and the reason in failure.json; the other runs go on", code=1,
+    ),
+    elsewhere(
+        5, "the kernel ends a worker for memory",
+        "engines/test_supervision.py::test_the_kernel_ends_a_worker_and_not_its_parent",
+        remains="the parent and every other run; the run is tried again with nothing beside it",
+    ),
+    elsewhere(
+        5, "torch, Python or the system has no memory for a run",
+        "engines/test_supervision.py::test_a_lack_of_memory_is_told_apart_and_the_run_tried_again",
+        remains="the reason, told apart from other deaths",
+    ),
+    elsewhere(
         7, "`runtime.device: cuda` on a machine without CUDA",
         "cli/test_run.py::test_cuda_without_cuda_is_2_before_anything_is_written",
         remains="nothing new", code=2,
@@ -155,6 +170,11 @@ CASES = (
         remains="its last whole epoch; no process is left", code=130,
     ),
     elsewhere(
+        18, "a run that is stuck, ignores signals or is stopped, with --run-timeout",
+        "engines/test_supervision.py::test_a_run_that_is_stuck_is_ended_and_says_where",
+        remains="its last whole epoch, and where it was stuck", code=1,
+    ),
+    elsewhere(
         21, "Ctrl-C once",
         "engines/test_here.py::test_ctrl_c_once_keeps_the_epoch_and_says_how_to_go_on",
         remains="the epoch under way, to its end", code=130,
@@ -197,6 +217,26 @@ CASES = (
         30, "a sweep of more than 10,000 points",
         "test_sweep_plan.py::test_more_than_ten_thousand_points_must_be_meant", remains="nothing new", code=2,
         says="{sweep}: {points} points, more than 10,000; make it smaller, or add --yes to go on",
+    ),
+    elsewhere(
+        32, "a node of a Ray cluster is lost in mid-sweep",
+        "engines/test_ray.py::test_a_sweep_whose_node_is_lost_gives_the_records_of_one_machine",
+        remains="the records of one machine, bit for bit; its runs go on elsewhere", code=0,
+    ),
+    elsewhere(
+        32, "the driver of a Ray cluster is stopped, then killed",
+        "engines/test_ray.py::test_a_driver_that_is_stopped_or_killed_goes_on_where_it_was",
+        remains="the last epoch of each run; the same command goes on",
+    ),
+    elsewhere(
+        32, "no node has what a run asks for",
+        "engines/test_ray.py::test_a_run_that_fits_on_no_node_says_so_and_can_be_stopped",
+        remains="nothing new",
+    ),
+    elsewhere(
+        36, "scripts, templates, ten thousand letters and right-to-left words as labels, in a browser",
+        "report/test_browser.py::test_hostile_words_are_shown_as_they_are",
+        remains="the page, with those words on it as they are",
     ),
     elsewhere(
         30, "points that mean the same",

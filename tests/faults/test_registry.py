@@ -9,12 +9,9 @@ from . import elsewhere
 from .registry import ROWS
 from .reliability import PAGE, ROOT, cases, page
 
-NOT_YET = {32}
-"""Rows whose tests come with the Ray engine."""
-
 
 def test_every_row_has_a_case() -> None:
-    assert {case.row for case in cases()} == set(ROWS) - NOT_YET
+    assert {case.row for case in cases()} == set(ROWS)
 
 
 def test_every_test_that_is_named_is_there() -> None:
