@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+# One thread a run, whatever else the machine does meanwhile: how sums are rounded hangs on it.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import cifar_lab
 from cifar_lab import data
 from cifar_lab.config import Settings
