@@ -91,6 +91,7 @@ def test_execution_sets_the_switches_that_results_depend_on() -> None:
     assert (execution.device.type, execution.bf16, execution.threads) == ("cpu", False, 1)
     assert torch.get_num_threads() == 1
     assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     assert torch.get_float32_matmul_precision() == "highest"
     prepare_execution(Runtime(device="cpu", deterministic=False), threads=1)
     assert not torch.are_deterministic_algorithms_enabled()
