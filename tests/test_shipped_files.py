@@ -71,6 +71,14 @@ def test_the_grid_has_320_points() -> None:
     assert set(sweep.search.seeds).isdisjoint(sweep.search.confirm_seeds)
 
 
+def test_the_shorter_grid_has_the_points_of_the_grid_from_64_images_on() -> None:
+    """So that its runs count for the whole grid, should somebody go on with it."""
+    whole, shorter = (load_sweep(CONFIGS / f"q8_{name}.yaml") for name in ("grid", "grid_64_up"))
+    points = [point.settings for point in whole.expansion.points if point.settings.data.batch_size >= 64]
+    assert [point.settings for point in shorter.expansion.points] == points
+    assert len(points) == 200
+
+
 def test_the_other_ways_to_search_have_the_space_of_the_grid() -> None:
     """So that what they find, and what they take, can be held against the table."""
     grid, halved, proposed = (load_sweep(CONFIGS / f"q8_{name}.yaml") for name in ("grid", "halving", "tpe"))
