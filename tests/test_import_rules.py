@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("experiment",),
     ("lanes",),
     ("engines",),
+    ("workplace",),
     ("laboratory",),
     ("search",),
     ("forecast", "search_files", "search_words"),
@@ -55,6 +56,7 @@ TORCH_FREE = (
     "notebook", "one_writer", "optuna_export", "pace", "pipes", "plan", "progress", "record_file", "records", "report",
     "results", "run_lock", "safe_text", "seals", "search", "search_files", "search_words", "shared_parts", "sheets",
     "shipped", "speeds", "statistics", "sweep", "sweep_plan", "tally", "threads", "until_decided", "verify",
+    "workplace",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

@@ -9,13 +9,16 @@ from cifar_lab.engines.tasks import GPU_LANES
 from cifar_lab.estimate import Estimate, Part, estimate
 from cifar_lab.machine import available_cores, gpu_names
 from cifar_lab.plan import PlannedRun
-from cifar_lab.search import Room, Step
+from cifar_lab.search import Step
 from cifar_lab.sheets import Search
 from cifar_lab.speeds import takes_gpu
 from cifar_lab.sweep_plan import confirm_settings, rung_sizes
+from cifar_lab.workplace import Workplace
 
 
-def forecast(base: Settings, search: Search, step: Step, planned: Sequence[PlannedRun] | None, room: Room) -> Estimate:
+def forecast(
+    base: Settings, search: Search, step: Step, planned: Sequence[PlannedRun] | None, place: Workplace
+) -> Estimate:
     """The estimate of a search that stands at a step, to the end of its confirming runs.
 
     Args:
@@ -29,9 +32,9 @@ def forecast(base: Settings, search: Search, step: Step, planned: Sequence[Plann
     return estimate(
         searching,
         list(_confirming(base, step, search)),
-        room.results,
-        _slots(base, room.workers, to_do),
-        room.images,
+        place.results,
+        _slots(base, place.workers, to_do),
+        place.images,
         records,
         pruned=(arms - halved) * len(search.seeds) if step.rung == 0 else 0,
     )

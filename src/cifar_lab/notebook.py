@@ -15,6 +15,7 @@ from cifar_lab.laboratory import Made
 from cifar_lab.progress import Display, PlainLines, say
 from cifar_lab.records import EpochMetrics, Record
 from cifar_lab.sweep import Sweep, SweepOutcome
+from cifar_lab.workplace import Workplace
 
 
 def make_runs(
@@ -39,7 +40,8 @@ def make_runs(
         Interrupted: Ctrl-C ended it; what was done is kept, and the same call goes on.
     """
     several = [arms] if isinstance(arms, Settings) else arms
-    made = laboratory.make_runs(several, Path(results), force=force, workers=workers, display=display or PlainLines())
+    place = Workplace(Path(results), force=force, workers=workers, display=display or PlainLines())
+    made = laboratory.make_runs(several, place)
     made.raise_failed()
     return made
 
@@ -63,15 +65,9 @@ def make_sweep(
     Raises:
         LabError: as `make_runs`; runs of the search that failed raise before anything is tested.
     """
-    outcome = sweep.make_sweep(
-        found,
-        Path(results),
-        force=force,
-        workers=workers,
-        display=display or PlainLines(),
-        allow_failed=allow_failed,
-        say=say if display is None else lambda line: None,
-    )
+    place = Workplace(Path(results), force=force, workers=workers, display=display or PlainLines())
+    told = say if display is None else lambda line: None
+    outcome = sweep.make_sweep(found, place, allow_failed=allow_failed, say=told)
     outcome.confirmed.raise_failed()
     return outcome
 

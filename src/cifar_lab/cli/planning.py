@@ -13,6 +13,7 @@ from cifar_lab.machine import available_cores, has_gpu
 from cifar_lab.progress import count
 from cifar_lab.results import find_records
 from cifar_lab.safe_text import plain
+from cifar_lab.workplace import Workplace
 
 
 def looked_at(
@@ -31,7 +32,7 @@ def looked_at(
     return check_design(
         control,
         arms,
-        preview_runs([control, *arms], results),
+        preview_runs([control, *arms], Workplace(results)),
         [record for record in everything if info and record.data.fingerprint == info.fingerprint],
         train_size=info.train_size if info else None,
         stated=stated,
