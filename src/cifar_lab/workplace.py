@@ -8,6 +8,7 @@ from pathlib import Path
 from cifar_lab.data import Prepared
 from cifar_lab.engines.engine import Engine, Here
 from cifar_lab.engines.policy import Policy
+from cifar_lab.errors import SettingsError
 from cifar_lab.progress import Display, Silent
 
 
@@ -30,3 +31,12 @@ class Workplace:
     """Where they are made."""
     images: Prepared = field(default_factory=Prepared)
     """What the command has found of its images so far; more is added."""
+
+    def __post_init__(self) -> None:
+        """Refuse a number of workers that makes nothing.
+
+        Raises:
+            SettingsError: fewer than one.
+        """
+        if self.workers is not None and self.workers < 1:
+            raise SettingsError(f"workers: {self.workers} is below 1; leave it out for one a core")
