@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cifar_lab.config import Settings
-from cifar_lab.engines.tasks import GPU_LANES
 from cifar_lab.estimate import Estimate, Part, estimate
-from cifar_lab.machine import available_cores, gpu_names
 from cifar_lab.plan import PlannedRun
 from cifar_lab.search import Step
 from cifar_lab.sheets import Search
-from cifar_lab.speeds import takes_gpu
+from cifar_lab.speeds import side_by_side
 from cifar_lab.sweep_plan import confirm_settings, rung_sizes
 from cifar_lab.workplace import Workplace
 
@@ -33,7 +31,7 @@ def forecast(
         searching,
         list(_confirming(base, step, search)),
         place.results,
-        _slots(base, place.workers, to_do),
+        side_by_side(base, place.workers, to_do),
         place.images,
         records,
         pruned=(arms - halved) * len(search.seeds) if step.rung == 0 else 0,
@@ -71,10 +69,3 @@ def _confirming(base: Settings, step: Step, search: Search) -> Iterator[Part]:
     yield Part(confirm_settings(base, search), base.epochs, fresh, is_tested=True)
     share = min(search.top, arms + step.to_come) / arms
     yield from (Part(arm, arm.epochs, share * fresh, is_tested=True) for arm in step.arms)
-
-
-def _slots(base: Settings, workers: int | None, runs: float) -> int:
-    """Runs side by side."""
-    if takes_gpu(base):
-        return max(1, len(gpu_names())) * (workers or GPU_LANES)
-    return max(1, min(workers or available_cores(), round(runs)))
