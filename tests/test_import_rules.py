@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("download",),
     ("config_io", "results", "data", "models", "checkpoint", "durations"),
     ("failures", "one_writer"),
-    ("plan", "ledger", "sweep_plan", "report", "verify"),
+    ("plan", "cohort", "ledger", "sweep_plan", "report", "verify"),
     ("cohorts", "train", "pace"),
     ("evaluate", "graph_steps", "run_watcher", "tally"),
     ("progress",),
