@@ -20,6 +20,7 @@ from torch import Tensor
 
 from cifar_lab import data
 from cifar_lab.assembly import build_cohort, place
+from cifar_lab.cohort import Cohort
 from cifar_lab.config import Settings
 from cifar_lab.config_io import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
@@ -27,7 +28,7 @@ from cifar_lab.evaluate import predict, predict_together, score
 from cifar_lab.models import MODELS
 from cifar_lab.optim import flatten_parameters, make_optimizer
 from cifar_lab.runtime import NO_STREAMS, Execution, prepare_execution
-from cifar_lab.train import Cohort, EagerSteps, train_step
+from cifar_lab.train import EagerSteps, train_step
 
 ARMS = {
     "sgd, none": [],

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.cohorts import form_cohorts
+from cifar_lab.cohorts import GPU_LANES, form_cohorts
 from cifar_lab.config import Settings
 from cifar_lab.config_io import settings_from
-from cifar_lab.engines.tasks import GPU_LANES, make_tasks
+from cifar_lab.engines.tasks import make_tasks
 from cifar_lab.identity import recipe
 from cifar_lab.plan import Job
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from cifar_lab.assembly import build_cohort
+from cifar_lab.cohort import Member
 from cifar_lab.config import Settings
 from cifar_lab.config_io import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.graph_steps import GraphSteps, NotCapturedError
 from cifar_lab.runtime import Execution, prepare_execution
-from cifar_lab.train import EagerSteps, Member, train
+from cifar_lab.train import EagerSteps, train
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
 on_every_device = pytest.mark.parametrize("device", DEVICES)

@@ -20,10 +20,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config", "machine", "model_facts", "pipes", "records", "safe_text", "seals", "shipped"),
     ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "shared_parts", "threads"),
     ("identity", "record_file", "run_lock"),
-    ("download",),
+    ("download", "run_folder"),
     ("config_io", "results", "data", "models", "checkpoint", "durations"),
     ("failures", "one_writer"),
-    ("plan", "ledger", "sweep_plan", "report", "verify"),
+    ("plan", "cohort", "ledger", "sweep_plan", "report", "verify"),
     ("cohorts", "train", "pace"),
     ("evaluate", "graph_steps", "run_watcher", "tally"),
     ("progress",),
@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("experiment",),
     ("lanes",),
     ("engines",),
+    ("workplace",),
     ("laboratory",),
     ("search",),
     ("forecast", "search_files", "search_words"),
@@ -53,8 +54,9 @@ TORCH_FREE = (
     "engines.questions", "engines.signals", "engines.slot", "engines.tasks", "engines.worker", "errors", "estimate",
     "failures", "forecast", "identity", "laboratory", "live_bars", "machine", "mirrors", "model_facts", "model_source",
     "notebook", "one_writer", "optuna_export", "pace", "pipes", "plan", "progress", "record_file", "records", "report",
-    "results", "run_lock", "safe_text", "seals", "search", "search_files", "search_words", "shared_parts", "sheets",
-    "shipped", "speeds", "statistics", "sweep", "sweep_plan", "tally", "threads", "until_decided", "verify",
+    "results", "run_folder", "run_lock", "safe_text", "seals", "search", "search_files", "search_words", "shared_parts",
+    "sheets", "shipped", "speeds", "statistics", "sweep", "sweep_plan", "tally", "threads", "until_decided", "verify",
+    "workplace",
 )  # fmt: skip
 """Rooms and modules that a command needs before, after or without training."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cifar_lab.laboratory import make_runs, preview_runs
 from cifar_lab.plan import Job
 from cifar_lab.progress import Silent
 from cifar_lab.results import RunFolder
+from cifar_lab.workplace import Workplace
 
 
 def draw_images(root: Path) -> None:
@@ -40,7 +42,7 @@ def arms_on(root: Path) -> list[Settings]:
 def test_a_folder_of_images_is_listed_once_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_images(tmp_path / "images")
     arms, results = arms_on(tmp_path / "images"), tmp_path / "results"
-    first = make_runs(arms, results, workers=1)
+    first = make_runs(arms, Workplace(results, workers=1))
     listed: list[Path] = []
     really = imagefolder.in_folder
 
@@ -49,11 +51,11 @@ def test_a_folder_of_images_is_listed_once_a_command(tmp_path: Path, monkeypatch
         return really(root)
 
     monkeypatch.setattr(imagefolder, "in_folder", counted)
-    again = make_runs(arms, results)
+    again = make_runs(arms, Workplace(results))
     assert [run.state for run in again.planned] == ["done"] * 3
     assert again.records == first.records
     assert listed == [tmp_path / "images"]
-    assert preview_runs(arms, results) is not None
+    assert preview_runs(arms, Workplace(results)) is not None
     assert listed == [tmp_path / "images"] * 2
 
 
@@ -74,14 +76,13 @@ def test_what_takes_longest_is_begun_first_as_guessed_or_as_measured(lab: Any) -
         lab.settings("label=long", "epochs=2", "seeds=[0,1]"),
     ]
     listener = Listener()
-    first = make_runs(
-        [arm.model_copy(update={"seeds": (0,)}) for arm in arms], lab.results, workers=1, display=listener
-    )
+    place = Workplace(lab.results, workers=1, display=listener)
+    first = make_runs([arm.model_copy(update={"seeds": (0,)}) for arm in arms], place)
     assert listener.begun == ["long", "short"]
     for record, seconds in zip(first.records, (600.0, 1.0), strict=True):
         RunFolder(lab.results, record.run_id).write_record(record.model_copy(update={"train_seconds": seconds}))
     listener = Listener()
-    made = make_runs(arms, lab.results, workers=1, display=listener)
+    made = make_runs(arms, replace(place, display=listener))
     assert listener.begun == ["short", "long"]
     assert [(record.label, record.seed) for record in made.records] == [
         ("short", 0), ("short", 1), ("long", 0), ("long", 1),
@@ -94,7 +95,7 @@ def test_images_are_prepared_in_a_process_of_their_own(lab: Any, monkeypatch: py
     told: list[str] = []
     listener = Listener()
     monkeypatch.setattr(listener, "preparing", lambda what, done, total: told.append(what))
-    made = make_runs([lab.settings("epochs=1", "data.data_seed=77")], lab.results, display=listener)
+    made = make_runs([lab.settings("epochs=1", "data.data_seed=77")], Workplace(lab.results, display=listener))
     assert len(made.records) == 1
     assert "drawing images" in told
 
@@ -102,6 +103,6 @@ def test_images_are_prepared_in_a_process_of_their_own(lab: Any, monkeypatch: py
 def test_images_that_cannot_be_prepared_are_told_as_they_would_be_here(lab: Any) -> None:
     arm = lab.settings("data.dataset=imagefolder", f"data.root={lab.folder}/none")
     with pytest.raises(DataError, match="none: ") as told:
-        make_runs([arm], lab.results)
+        make_runs([arm], Workplace(lab.results))
     assert "\n" not in str(told.value)
     assert not lab.results.exists()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return Terminal()
 
 
-def planned(count: int, label: str = "Adam") -> list[PlannedRun]:
-    settings = Settings(label=label, epochs=2)
+def planned(count: int, label: str = "Adam", epochs: int = 2, until: int | None = None) -> list[PlannedRun]:
+    settings = Settings(label=label, epochs=epochs)
     return [
-        PlannedRun(Job(settings, seed, str(seed), {}, "", Path("results"), True), "missing", None)
+        PlannedRun(Job(settings, seed, str(seed), {}, "", Path("results"), True, until_epoch=until), "missing", None)
         for seed in range(count)
     ]
 
@@ -120,6 +121,41 @@ def test_the_bars_of_a_run_under_way(terminal: Terminal) -> None:
     assert "goes on after epoch 1/2" in terminal.words
     (whole,) = (task for task in bars._progress.tasks if task.description == "all runs")
     assert (whole.completed, whole.total) == (2, 4)
+    bars.end()
+
+
+def test_a_rung_is_counted_by_the_epochs_that_it_trains(terminal: Terminal) -> None:
+    bars = LiveBars(terminal.console)
+    first, second, tested = planned(3, epochs=12, until=6)
+    bars.begin([
+        replace(first, state="interrupted", epochs=2), replace(second, state="interrupted", epochs=2),
+        replace(tested, state="untested", epochs=6),
+    ])  # fmt: skip
+    bars.event(first.job, {"event": "started"})
+    bars.event(first.job, {"event": "resumed", "epoch": 2})
+
+    def bars_now() -> list[tuple[str, float, float | None]]:
+        return [(task.description, task.completed, task.total) for task in bars._progress.tasks]
+
+    assert bars_now() == [("all runs", 0, 8), ("Adam · seed 0", 0, 4)]
+    bars.event(first.job, {"event": "step", "epoch": 4, "step": 50, "steps": 100, "loss": 2.0, "accuracy": 0.25})
+    assert bars_now() == [("all runs", 1.5, 8), ("Adam · seed 0", 1.5, 4)]
+    bars.event(first.job, outcome("paused"))
+    bars.event(tested.job, outcome("done"))
+    assert bars_now() == [("all runs", 4, 8)]
+    bars.event(second.job, outcome("paused"))
+    assert bars_now() == [("all runs", 8, 8)]
+    bars.end()
+
+
+def test_runs_that_only_lack_their_test_have_a_bar_without_epochs(terminal: Terminal) -> None:
+    bars = LiveBars(terminal.console)
+    (tested,) = planned(1)
+    bars.begin([replace(tested, state="untested", epochs=2)])
+    bars.event(tested.job, {"event": "started"})
+    bars._progress.refresh()
+    assert "0/1 run" in terminal.words
+    bars.event(tested.job, outcome("done"))
     bars.end()
 
 

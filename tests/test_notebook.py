@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import cifar_lab
-from cifar_lab.errors import LabError
+from cifar_lab.engines.policy import Policy
+from cifar_lab.errors import EnvironmentFault, LabError, SettingsError, TimeLimit
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -55,7 +57,8 @@ def test_the_code_of_the_readme_and_of_the_package_run_as_they_stand(
     assert lines[-1] == f"Adam 0 {record.test.accuracy}"
     assert any(line.startswith("Adam · seed 0: epoch 5/5, loss ") for line in lines)
     assert [line.epoch for line in cifar_lab.read_metrics("results", record.run_id)] == [1, 2, 3, 4, 5]
-    exec(compile(package[package.index("import cifar_lab") :], "cifar_lab", "exec"), {})
+    code = package[package.index("import cifar_lab") : package.index("What the options")]
+    exec(compile(code, "cifar_lab", "exec"), {})
     assert capsys.readouterr().out.splitlines() == ["1 run: 1 there already", lines[-1]]
 
 
@@ -84,6 +87,49 @@ def test_a_sweep_from_python(here: Path) -> None:
     outcome = cifar_lab.make_sweep(cifar_lab.load_sweep("grid.yaml"), "results", display=cifar_lab.Silent())
     assert [winner.point.name for winner in outcome.winners] == ["slow"]
     assert [(record.seed, record.test is not None) for record in outcome.confirmed.records] == [(7, True)]
+
+
+def test_a_policy_says_what_the_options_of_a_command_say(here: Path) -> None:
+    Path("fragile.py").write_text(FRAGILE)
+    Path("fragile.yaml").write_text(f"model: {{name: 'fragile.py:Fragile'}}\n{TINY}")
+    fragile, quiet = cifar_lab.load_settings("fragile.yaml"), cifar_lab.Silent()
+    with pytest.raises(LabError, match="out of patience"):
+        cifar_lab.make_runs(fragile, display=quiet)
+    with pytest.raises(LabError, match="not tried again: --retry none"):
+        cifar_lab.make_runs(fragile, display=quiet, policy=cifar_lab.policy(retry="none"))
+    adam = cifar_lab.load_settings("configs/q3_adam.yaml", ["epochs=100000"])
+    with pytest.raises(TimeLimit):
+        cifar_lab.make_runs(adam, display=quiet, policy=cifar_lab.policy(time_limit="2s"))
+    assert cifar_lab.policy() == Policy()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"time_limit": "2 hours"}, "time_limit: '2 hours' is no length of time; write 90s, 15m, 2h or 1h30m"),
+        ({"retries": -1}, "retries: -1 is below 0; write 0 for a single try"),
+        ({"max_failures": 0}, "max_failures: 0 is below 1; leave it out to go on after failures"),
+        ({"retry": "some"}, "retry: 'some' is none of none, failed, all"),
+    ],
+)
+def test_a_policy_that_means_nothing_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        cifar_lab.policy(**given)
+    assert str(refused.value) == said
+
+
+def test_runs_are_made_where_the_engine_is(here: Path) -> None:
+    arm, quiet = cifar_lab.load_settings("configs/q3_adam.yaml"), cifar_lab.Silent()
+    with (
+        pytest.raises(EnvironmentFault, match=r"^--address 127\.0\.0\.1:1: no Ray cluster answers there"),
+        cifar_lab.open_engine("ray", "127.0.0.1:1") as cluster,
+    ):
+        cifar_lab.make_runs(arm, display=quiet, engine=cluster)
+    assert cifar_lab.read_records() == []
+    with cifar_lab.open_engine("here") as local:
+        assert len(cifar_lab.make_runs(arm, display=quiet, engine=local).records) == 1
+    with pytest.raises(SettingsError, match=r"^workers: 0 is below 1; leave it out for one a core$"):
+        cifar_lab.make_runs(arm, display=quiet, workers=0)
 
 
 def test_every_public_name_is_there() -> None:

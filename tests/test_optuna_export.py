@@ -11,6 +11,7 @@ from cifar_lab.errors import DataError, SettingsError
 from cifar_lab.optuna_export import export_optuna
 from cifar_lab.results import RunFolder, read_records
 from cifar_lab.sweep import Sweep, load_sweep, make_sweep
+from cifar_lab.workplace import Workplace
 
 BASE = """\
 data: {dataset: synthetic, train_size: 180, test_size: 60, batch_size: 20, difficulty: 0.2}
@@ -48,7 +49,7 @@ def test_an_export_says_what_the_records_say(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"results: no point of small sweep is through yet; run the sweep first"):
         export_optuna(sweep, results, path)
     assert not path.exists()
-    make_sweep(sweep, results, workers=1)
+    make_sweep(sweep, Workplace(results, workers=1))
 
     assert export_optuna(sweep, results, path) == 4
     by_label = {trial.user_attrs["label"]: trial for trial in opened(path)}

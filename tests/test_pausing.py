@@ -61,6 +61,8 @@ def test_a_paused_run_is_done_for_who_asks_no_more(lab: Any) -> None:
     assert states(lab, 2) == ["missing"]
     paused_at(lab, job, 2)
     assert [states(lab, until) for until in (1, 2, 3, None)] == [["done"], ["done"], ["interrupted"], ["interrupted"]]
+    (planned,) = plan_runs([lab.settings("data.val_size=40", "seeds=[0]")], lab.results)
+    assert planned.epochs == 2
     folder = lab.run_folder(job)
     whole = folder.metrics.read_bytes()
     folder.metrics.write_bytes(whole[:-9])

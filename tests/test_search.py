@@ -17,6 +17,7 @@ from cifar_lab.records import Record
 from cifar_lab.results import RunFolder, SweepFolder, read_records
 from cifar_lab.search_files import pruned_runs
 from cifar_lab.sweep import Sweep, SweepOutcome, load_sweep, look_at_sweep, make_sweep
+from cifar_lab.workplace import Workplace
 
 BASE = """\
 data: {dataset: synthetic, train_size: 180, test_size: 60, batch_size: 20, difficulty: 0.2}
@@ -57,7 +58,9 @@ class Bench:
     def make(self, name: str, text: str, workers: int = 1) -> tuple[SweepOutcome, list[str]]:
         """What it found, and what it said."""
         said: list[str] = []
-        outcome = make_sweep(self.sweep(name, text), self.folder / "results", workers=workers, say=said.append)
+        outcome = make_sweep(
+            self.sweep(name, text), Workplace(self.folder / "results", workers=workers), say=said.append
+        )
         return outcome, said
 
     def read(self, name: str, file: str) -> Any:
@@ -123,11 +126,11 @@ def test_a_full_search_goes_on_from_what_was_pruned_to_the_same_bits(
 ) -> None:
     bench, outcome, _ = halved
     full = bench.sweep("full", HALVED.replace(", halving: {eta: 2, rungs: 3}", "")).search_arms()
-    undisturbed = make_runs(full, tmp_path / "undisturbed", read_test=False, workers=1).records
+    undisturbed = make_runs(full, Workplace(tmp_path / "undisturbed", workers=1), read_test=False).records
     results = tmp_path / "results"
     shutil.copytree(bench.folder / "results", results)
     marks, done = pruned_runs(results), {record.run_id for record in read_records(results)}
-    made = make_runs(full, results, read_test=False, workers=1)
+    made = make_runs(full, Workplace(results, workers=1), read_test=False)
     assert {run.job.run_id: run.state for run in made.planned} == {
         **dict.fromkeys(marks, "interrupted"),
         **{run.job.run_id: "done" for run in outcome.searched.planned if run.job.run_id in done},
@@ -144,7 +147,7 @@ def test_a_halved_search_that_is_over_is_read_from_its_runs(
     halved: tuple[Bench, SweepOutcome, list[str]],
 ) -> None:
     bench, outcome, _ = halved
-    look = look_at_sweep(bench.sweep("halved", HALVED), bench.folder / "results")
+    look = look_at_sweep(bench.sweep("halved", HALVED), Workplace(bench.folder / "results"))
     assert (look.step, look.estimate) == (None, None)
     assert (look.found.pruned, look.found.tried) == (outcome.found.pruned, outcome.found.tried)
 
@@ -164,7 +167,7 @@ def test_tpe_stopped_and_begun_again_proposes_and_finds_the_same(tmp_path: Path)
         RunFolder(bench.folder / "results", run_id).discard()
     for path in (folder.plan, folder.history, folder.winners):
         path.unlink()
-    look = look_at_sweep(bench.sweep("proposed", PROPOSED), bench.folder / "results")
+    look = look_at_sweep(bench.sweep("proposed", PROPOSED), Workplace(bench.folder / "results"))
     assert look.planned is not None
     assert [len(look.found.tried), *(run.state for run in look.planned)] == [3, "done", "missing", "missing"]
 

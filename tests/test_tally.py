@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,20 @@ def test_the_time_left_is_what_is_left_shared_by_those_side_by_side() -> None:
     assert tally.seconds_left() == pytest.approx((4 + 20 + 20) / 2)
     tally.event(third, {"event": "step", "epoch": 10, "step": 50, "steps": 100, "loss": 1.0, "accuracy": 0.5})
     assert tally.seconds_left() == pytest.approx(max((4 + 1 + 20) / 2, 4))
+
+
+def test_the_time_left_of_a_rung_is_that_of_the_epochs_that_it_trains() -> None:
+    plan = [replace(run, job=replace(run.job, until_epoch=6), state="interrupted", epochs=2) for run in planned(2)]
+    tally = Tally(plan)
+    assert tally.epochs == 2 * 4
+    first, second = (run.job for run in plan)
+    tally.event(first, {"event": "resumed", "epoch": 2})
+    tally.event(first, epoch(3, 2.0))
+    assert tally.seconds_left() == pytest.approx((3 + 4) * 2)
+    tally.event(first, {"event": "outcome", "status": "paused"})
+    tally.event(second, {"event": "device"})
+    assert tally.seconds_left() == pytest.approx(4 * 2)
+    assert tally.all_epochs_made == 4
 
 
 def test_the_last_run_is_not_shared_by_anybody() -> None:

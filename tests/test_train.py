@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from cifar_lab import models
 from cifar_lab.assembly import build_cohort
+from cifar_lab.cohort import Cohort, Member
 from cifar_lab.config import Settings
 from cifar_lab.config_io import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.evaluate import EVALUATION_BATCH_SIZE, predict, score
 from cifar_lab.records import SplitScore
 from cifar_lab.runtime import Execution, prepare_execution, seeded_init
-from cifar_lab.train import Cohort, EagerSteps, Member, train, train_epoch
+from cifar_lab.train import EagerSteps, train, train_epoch
 
 EPOCHS = 20
 BATCH = 16

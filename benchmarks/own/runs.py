@@ -46,13 +46,14 @@ def main() -> None:
     from cifar_lab.config_io import settings_from
     from cifar_lab.laboratory import make_runs
     from cifar_lab.sweep import load_sweep
+    from cifar_lab.workplace import Workplace
 
     if args.what == "grid":
         arms = sample(load_sweep(GRID, args.overrides).search_arms(), args.points)
     else:
         arms = [settings_from({}, overrides=[*args.overrides, f"seeds={list(range(args.points))}"])]
     began = time.monotonic()
-    made = make_runs(arms, args.results, read_test=False, workers=args.workers)
+    made = make_runs(arms, Workplace(args.results, workers=args.workers), read_test=False)
     seconds, runs = time.monotonic() - began, len(made.planned)
     made.raise_failed()
     report({"value": runs / seconds if args.what == "grid" else seconds, "runs": runs, "seconds": seconds})

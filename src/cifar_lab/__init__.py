@@ -6,6 +6,9 @@ adam = lab.load_settings("configs/q3_adam.yaml", ["epochs=5"])
 made = lab.make_runs(adam, results="results")  # display=lab.Silent() prints nothing
 for record in made.records:
     print(record.label, record.seed, record.test.accuracy)
+
+What the options of `cifar-lab run` say of tries and time is `policy=lab.policy(retries=3, time_limit="2h")`; runs on a
+Ray cluster are made by `with lab.open_engine("ray", "10.0.0.1:6379") as cluster:` and `engine=cluster`.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cifar_lab.config_io import load_settings, settings_from
-    from cifar_lab.notebook import make_runs, make_sweep, read_metrics, read_records
+    from cifar_lab.engines.engine import open_engine
+    from cifar_lab.notebook import make_runs, make_sweep, policy, read_metrics, read_records
     from cifar_lab.progress import Silent
     from cifar_lab.report.summary import summarize
     from cifar_lab.sweep import load_sweep
@@ -28,6 +32,8 @@ __all__ = [
     "load_sweep",
     "make_runs",
     "make_sweep",
+    "open_engine",
+    "policy",
     "read_metrics",
     "read_records",
     "settings_from",
@@ -39,6 +45,8 @@ _HOMES = {
     "settings_from": "config_io",
     "make_runs": "notebook",
     "make_sweep": "notebook",
+    "open_engine": "engines.engine",
+    "policy": "notebook",
     "read_metrics": "notebook",
     "read_records": "notebook",
     "Silent": "progress",

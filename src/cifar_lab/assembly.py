@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from cifar_lab import data, models
+from cifar_lab.cohort import Cohort
 from cifar_lab.config import CustomModel, Data, ImageFolder, Model, Settings
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.graph_steps import GraphSteps, NotCapturedError
@@ -18,7 +19,7 @@ from cifar_lab.identity import DATA_SOURCE_KEYS
 from cifar_lab.optim import flatten_parameters, make_optimizer, make_schedule
 from cifar_lab.records import DataIdentity
 from cifar_lab.runtime import Execution, seeded_init
-from cifar_lab.train import Cohort, EagerSteps, Steps
+from cifar_lab.train import EagerSteps, Steps
 
 
 @dataclass(frozen=True)

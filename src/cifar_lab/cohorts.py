@@ -12,6 +12,9 @@ from cifar_lab.plan import Job
 OWN_DATA_KEYS = {"flip"}
 """Settings of the data that each member has for itself."""
 
+GPU_LANES = 4
+"""Cohorts side by side on one GPU where nobody says how many (`--workers`)."""
+
 SHARED_RUNTIME = ("device", "precision", "compile", "deterministic", "cohort")
 
 

@@ -24,6 +24,9 @@ from cifar_lab.speeds import Speeds, Timed, takes_gpu
 LOOKED_AT = 200
 """Records of a results folder that are read for what they took; ids are hashes, so the first are a fair sample."""
 
+NOT_PREPARED = "the images have not been prepared yet"
+"""Why the time of some runs is not known."""
+
 PROCESS_BYTES, BYTES_AN_IMAGE = 320e6, 7_000
 """Memory of a worker on the CPU that no other shares: fitted to 323 MB with 1,500 images and 731 MB at the peak with
 60,000, Net, torch 2.15. A large model or batch takes more."""
@@ -133,14 +136,14 @@ def estimate(
         search, confirm: what is to be made; what is there already is left out.
         workers: runs side by side.
         images: what the command has found of its images.
-        records: runs that have been read anyway; where there is none the results folder is looked into.
+        records: runs that have been read anyway; the results folder is looked into for more.
         pruned: runs that will keep their checkpoints.
     """
-    known = list(records) or _sample(results)
+    known = measured_runs(records, results)
     parameters = PARAMETERS | {str(record.settings["model"]["name"]): record.parameters for record in known}
     speeds = Speeds(known)
     seen = [(part, images_of(part.settings, images)) for part in (*search, *confirm)]
-    timed = [_time(speeds, part, found) for part, found in seen]
+    times = [seconds_of(parts, speeds, workers, images) for parts in (search, confirm)]
     weights = {part.settings.model.name: 4 * parameters.get(part.settings.model.name, 0) for part, _ in seen}
     new = [(part, found) for part, found in seen if part.is_new]
     folders = sum(part.runs * _folder_bytes(part, found, weights[part.settings.model.name]) for part, found in new)
@@ -148,9 +151,9 @@ def estimate(
     held = max((found.held for _, found in seen if found is not None), default=0)
     return Estimate(
         runs=sum(part.runs for part in search if part.is_new),
-        search_seconds=_total(timed[: len(search)], workers),
-        confirm_seconds=_total(timed[len(search) :], workers),
-        source=max(timed, key=lambda each: each.doubt).source if timed else "",
+        search_seconds=times[0].seconds,
+        confirm_seconds=times[1].seconds,
+        source=max(times, key=lambda each: each.doubt).source,
         workers=workers,
         worker_bytes=None if any(map(takes_gpu, (part.settings for part, _ in seen))) else
         PROCESS_BYTES + BYTES_AN_IMAGE * held,
@@ -159,6 +162,22 @@ def estimate(
         disk_bytes=folders + (under_way if new else 0),
         free_disk=shutil.disk_usage(_existing(results)).free,
     )  # fmt: skip
+
+
+def seconds_of(parts: Sequence[Part], speeds: Speeds, workers: int, images: Prepared) -> Timed:
+    """Wall time of all runs of the parts, `workers` side by side, and how the least certain part is known."""
+    timed = [_time(speeds, part, images_of(part.settings, images)) for part in parts]
+    if not timed:
+        return Timed(0.0, -1, "")
+    worst = max(timed, key=lambda each: each.doubt)
+    known = [each.seconds for each in timed if each.seconds is not None]
+    total = sum(known) / workers if len(known) == len(timed) else None
+    return Timed(total, worst.doubt, worst.source, frozenset().union(*(each.runs for each in timed)))
+
+
+def measured_runs(read: Sequence[Record], results: Path) -> list[Record]:
+    """Runs to measure by: those that have been read anyway, and some of the folder."""
+    return list({record.run_id: record for record in (*read, *_sample(results))}.values())
 
 
 def images_of(settings: Settings, images: Prepared) -> Images | None:
@@ -201,14 +220,9 @@ def _folder_bytes(part: Part, images: Images | None, weights: float) -> float:
 def _time(speeds: Speeds, part: Part, images: Images | None) -> Timed:
     """Of all runs of a part, one after the other."""
     if images is None:
-        return Timed(None, 3, "the images have not been prepared yet")
+        return Timed(None, 3, NOT_PREPARED)
     timed = speeds.training(part.settings, part.epochs * images.trained_on)
     return timed if timed.seconds is None else replace(timed, seconds=timed.seconds * part.runs)
-
-
-def _total(timed: Sequence[Timed], workers: int) -> float | None:
-    known = [each.seconds for each in timed if each.seconds is not None]
-    return sum(known) / workers if len(known) == len(timed) else None
 
 
 def _sample(results: Path) -> list[Record]:

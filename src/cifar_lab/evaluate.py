@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cifar_lab.cohort import Stacked
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.records import SplitScore
 from cifar_lab.runtime import Execution
-from cifar_lab.train import Stacked
 
 EVALUATION_BATCH_SIZE = 500
 

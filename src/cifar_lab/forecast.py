@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cifar_lab.config import Settings
-from cifar_lab.engines.tasks import GPU_LANES
 from cifar_lab.estimate import Estimate, Part, estimate
-from cifar_lab.machine import available_cores, gpu_names
 from cifar_lab.plan import PlannedRun
-from cifar_lab.search import Room, Step
+from cifar_lab.search import Step
 from cifar_lab.sheets import Search
-from cifar_lab.speeds import takes_gpu
+from cifar_lab.speeds import side_by_side
 from cifar_lab.sweep_plan import confirm_settings, rung_sizes
+from cifar_lab.workplace import Workplace
 
 
-def forecast(base: Settings, search: Search, step: Step, planned: Sequence[PlannedRun] | None, room: Room) -> Estimate:
+def forecast(
+    base: Settings, search: Search, step: Step, planned: Sequence[PlannedRun] | None, place: Workplace
+) -> Estimate:
     """The estimate of a search that stands at a step, to the end of its confirming runs.
 
     Args:
@@ -29,9 +30,9 @@ def forecast(base: Settings, search: Search, step: Step, planned: Sequence[Plann
     return estimate(
         searching,
         list(_confirming(base, step, search)),
-        room.results,
-        _slots(base, room.workers, to_do),
-        room.images,
+        place.results,
+        side_by_side(base, place.workers, to_do),
+        place.images,
         records,
         pruned=(arms - halved) * len(search.seeds) if step.rung == 0 else 0,
     )
@@ -68,10 +69,3 @@ def _confirming(base: Settings, step: Step, search: Search) -> Iterator[Part]:
     yield Part(confirm_settings(base, search), base.epochs, fresh, is_tested=True)
     share = min(search.top, arms + step.to_come) / arms
     yield from (Part(arm, arm.epochs, share * fresh, is_tested=True) for arm in step.arms)
-
-
-def _slots(base: Settings, workers: int | None, runs: float) -> int:
-    """Runs side by side."""
-    if takes_gpu(base):
-        return max(1, len(gpu_names())) * (workers or GPU_LANES)
-    return max(1, min(workers or available_cores(), round(runs)))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from cifar_lab.config import CustomModel, ResNet18, Settings
 from cifar_lab.data import Prepared
 from cifar_lab.durable import make_folder
-from cifar_lab.engines.engine import Engine, Here
 from cifar_lab.engines.outcomes import OnEvent, Outcome
-from cifar_lab.engines.policy import Policy
 from cifar_lab.engines.questions import check_models, prepare_images
 from cifar_lab.engines.tasks import make_tasks
 from cifar_lab.errors import DataError, EnvironmentFault, LabError, SettingsError
@@ -22,9 +19,10 @@ from cifar_lab.machine import CoreUse, available_cores, free_cores_since
 from cifar_lab.one_writer import WriterLock, one_writer
 from cifar_lab.pace import Pace
 from cifar_lab.plan import Job, PlannedRun, plan_runs, share_threads
-from cifar_lab.progress import Display, Silent, count
+from cifar_lab.progress import count
 from cifar_lab.records import Record
 from cifar_lab.results import RunFolder, runs_folder
+from cifar_lab.workplace import Workplace
 
 SHOWN_REASONS = 3
 """Failed runs that an exception names."""
@@ -69,66 +67,56 @@ class Made:
 
 def make_runs(
     arms: Sequence[Settings],
-    results: Path = Path("results"),
+    place: Workplace,
     *,
     read_test: bool = True,
-    force: bool = False,
-    workers: int | None = None,
-    display: Display | None = None,
-    images: Prepared | None = None,
-    on_plan: Callable[[Sequence[PlannedRun]], object] | None = None,
     until_epoch: int | None = None,
-    policy: Policy = Policy(),  # noqa: B008
-    engine: Engine | None = None,
+    on_plan: Callable[[Sequence[PlannedRun]], object] | None = None,
 ) -> Made:
     """Train every arm over its seeds, as far as the runs are not there already, and read their records.
 
     Args:
         arms: resolved settings; a run that two of them share is made once.
-        results: the results folder; made if it is missing.
+        place: where they are found and made.
         read_test: whether the test split is read after training. A search says no.
-        force: discard what is there and train again.
-        workers: processes side by side on the CPU, cohorts side by side on each GPU; None takes a process a core, or
-            a few cohorts.
-        display: who is told how it goes; None is nobody.
-        images: what the command has found of its images so far; more is added.
+        until_epoch: pause each run after this epoch, short of its end; None trains all to their end.
         on_plan: called with the plan when all arms have been accepted and their images are there, before anything is
             trained.
-        until_epoch: pause each run after this epoch, short of its end; None trains all to their end.
-        policy: how often runs are tried, how long they may take, when all stop.
-        engine: where they are made; None is here.
 
     Raises:
         SettingsError, DataError, EnvironmentFault: before anything is trained; also where another command holds the
             results folder.
         Interrupted, TimeLimit, LabError: a signal or the policy ended it; what was done is kept.
     """
-    display, images, began = display or Silent(), images or Prepared(), CoreUse.now()
-    engine = engine or Here()
-    engine.check_devices(arms)
+    images, display, began = place.images, place.display, CoreUse.now()
+    place.engine.check_devices(arms)
     for settings in arms:
         recipe(settings)  # finds a file of weights or source that is not there, before anything is downloaded
-    with one_writer(results) as writer:
+    with one_writer(place.results) as writer:
         try:
             for settings in arms:
                 if images.known(settings.data) is None:
-                    if results.is_dir():  # else bad data would leave it behind
+                    if place.results.is_dir():  # else bad data would leave it behind
                         writer.take()
                     prepare_images(settings.data, display.preparing)
                 images.prepare(settings.data, display.preparing)
-            planned = plan_runs(arms, results, images, read_test=read_test, force=force, until_epoch=until_epoch)
-            few = engine.on_this_machine and len(planned) < available_cores()
+            planned = _plan(arms, place, read_test, until_epoch)
+            few = place.engine.on_this_machine and len(planned) < available_cores()
             if few and any(run.state != "done" for run in planned):
                 planned = share_threads(planned, free_cores_since(began))
-            planned = _with_diverged(planned) if policy.retry == "all" else planned
+            planned = _with_diverged(planned) if place.policy.retry == "all" else planned
             if on_plan is not None:
                 writer.take()
                 on_plan(planned)
             display.begin(planned)
-            outcomes = _make(planned, force, workers, display, images, policy, writer, engine)
+            outcomes = _make(planned, place, writer)
         finally:
             display.end()
         return Made(planned, outcomes, read_planned(planned))
+
+
+def _plan(arms: Sequence[Settings], place: Workplace, read_test: bool, until_epoch: int | None) -> list[PlannedRun]:
+    return plan_runs(arms, place.results, place.images, read_test=read_test, force=place.force, until_epoch=until_epoch)
 
 
 def _with_diverged(planned: Sequence[PlannedRun]) -> list[PlannedRun]:
@@ -139,37 +127,28 @@ def _with_diverged(planned: Sequence[PlannedRun]) -> list[PlannedRun]:
     ]
 
 
-def _make(
-    planned: Sequence[PlannedRun],
-    force: bool,
-    workers: int | None,
-    display: Display,
-    images: Prepared,
-    policy: Policy,
-    writer: WriterLock,
-    engine: Engine,
-) -> list[Outcome]:
+def _make(planned: Sequence[PlannedRun], place: Workplace, writer: WriterLock) -> list[Outcome]:
     """Make what of the plan is not there; outcomes in its order, those included that are left as they failed before."""
     to_do = [run for run in planned if run.state != "done"]
     outcomes = {
         run.job.run_id: _as_before(run.job, run.failure)
         for run in to_do
-        if run.failure is not None and policy.retry == "none"
+        if run.failure is not None and place.policy.retry == "none"
     }
     for outcome in outcomes.values():
-        display.event(outcome.job, outcome.event())
+        place.display.event(outcome.job, outcome.event())
     jobs = [run.job for run in to_do if run.job.run_id not in outcomes]
     if jobs:
-        _preflight([job.settings for job in jobs], images)
+        _preflight([job.settings for job in jobs], place.images)
         writer.take()
         make_folder(runs_folder(jobs[0].results))
-        _discard([run.job for run in to_do if force or (run.state == "missing" and run.record is not None)])
+        _discard([run.job for run in to_do if place.force or (run.state == "missing" and run.record is not None)])
 
         def on_event(job: Job, event: dict[str, Any]) -> None:
             note_event(RunFolder(job.results, job.run_id), job.settings.label, job.seed, event)
-            display.event(job, event)
+            place.display.event(job, event)
 
-        outcomes |= {each.job.run_id: each for each in _execute(jobs, planned, workers, on_event, policy, engine)}
+        outcomes |= {each.job.run_id: each for each in _execute(jobs, planned, place, on_event)}
     return [outcomes[run.job.run_id] for run in to_do]
 
 
@@ -179,20 +158,13 @@ def _as_before(job: Job, failure: Failure) -> Outcome:
     return Outcome(job, "failed", reason, failure.exit_code, kind=failure.kind, attempts=failure.attempts)
 
 
-def _execute(
-    jobs: Sequence[Job],
-    planned: Sequence[PlannedRun],
-    workers: int | None,
-    on_event: OnEvent,
-    policy: Policy,
-    engine: Engine,
-) -> list[Outcome]:
+def _execute(jobs: Sequence[Job], planned: Sequence[PlannedRun], place: Workplace, on_event: OnEvent) -> list[Outcome]:
     """Make the jobs' runs exist, in processes on the cores or on the GPUs, those that take longest first."""
-    gpus = engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
+    gpus = place.engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
     pace = Pace(planned)
-    tasks = make_tasks(jobs, gpus, workers)
+    tasks = make_tasks(jobs, gpus, place.workers)
     tasks.sort(key=lambda task: -sum(pace.seconds(pace.shape(job.settings)) for job in task.jobs))
-    return engine.execute(tasks, gpus or workers, on_event, policy)
+    return place.engine.execute(tasks, gpus or place.workers, on_event, place.policy)
 
 
 def _discard(jobs: Sequence[Job]) -> None:
@@ -214,19 +186,12 @@ def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:
 
 
 def preview_runs(
-    arms: Sequence[Settings],
-    results: Path,
-    *,
-    read_test: bool = True,
-    force: bool = False,
-    images: Prepared | None = None,
-    until_epoch: int | None = None,
+    arms: Sequence[Settings], place: Workplace, *, read_test: bool = True, until_epoch: int | None = None
 ) -> list[PlannedRun] | None:
     """The plan without making anything; None where data has not been prepared yet, so that ids are not known."""
-    images = images or Prepared()
-    if any(images.known(settings.data) is None for settings in arms):
+    if any(place.images.known(settings.data) is None for settings in arms):
         return None
-    return plan_runs(arms, results, images, read_test=read_test, force=force, until_epoch=until_epoch)
+    return _plan(arms, place, read_test, until_epoch)
 
 
 def _preflight(arms: Sequence[Settings], images: Prepared) -> None:

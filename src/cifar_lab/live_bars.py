@@ -95,7 +95,6 @@ class LiveBars:
         )
         self._tasks: dict[str, TaskID] = {}
         self._tally = Tally(())
-        self._epochs_ended = 0.0
         self._all: TaskID | None = None
         self._counted_at = 0.0
         self._devices: set[str] = set()
@@ -110,12 +109,11 @@ class LiveBars:
     def begin(self, planned: Sequence[PlannedRun]) -> None:
         self._clear()
         self._print(plan_line(planned))
-        to_do = [run.job for run in planned if run.state != "done"]
-        self._tally, self._epochs_ended, self._counted_at = Tally(planned), 0.0, 0.0
-        if to_do:
+        self._tally, self._counted_at = Tally(planned), 0.0
+        if self._tally.total:
             self._progress.start()
-            epochs = sum(job.settings.epochs for job in to_do)
-            self._all = self._progress.add_task("all runs", total=epochs, state=self._tally.words(), whole=True)
+            words = self._tally.words()
+            self._all = self._progress.add_task("all runs", total=self._tally.epochs, state=words, whole=True)
 
     def event(self, job: Job, event: dict[str, Any]) -> None:
         kind, of = event["event"], f"/{job.settings.epochs}"
@@ -158,8 +156,9 @@ class LiveBars:
             if len(self._tasks) >= MOST_BARS:
                 return
             name = escape(plain(job.name))
-            task = self._tasks[job.run_id] = self._progress.add_task(name, total=job.settings.epochs, state=state)
-        self._progress.update(task, completed=self._tally.epochs_done(job), state=state)
+            epochs = self._tally.epochs_to_make(job)
+            task = self._tasks[job.run_id] = self._progress.add_task(name, total=epochs, state=state)
+        self._progress.update(task, completed=self._tally.epochs_made(job), state=state)
 
     def _drop(self, job: Job) -> None:
         if (task := self._tasks.pop(job.run_id, None)) is not None:
@@ -167,8 +166,6 @@ class LiveBars:
 
     def _end_run(self, job: Job, event: dict[str, Any]) -> None:
         self._drop(job)
-        if event["status"] != "interrupted":
-            self._epochs_ended += job.settings.epochs
         self._print(f"{plain(job.name)}: {outcome_line(event, score=True)}", COLORS[event["status"]])
 
     def _count(self) -> None:
@@ -176,7 +173,7 @@ class LiveBars:
         if self._all is None:
             return
         now = time.monotonic()
-        done = self._epochs_ended + sum(each.epochs_done for each in self._tally.running.values())
+        done = self._tally.all_epochs_made
         # Not at each end: between two runs of a slot it would tell of one too few.
         if now - self._counted_at >= COUNT_SECONDS or self._tally.ended == self._tally.total:
             self._counted_at = now

@@ -102,7 +102,7 @@ def free_cores_since(before: CoreUse) -> float | None:
 def _ticks_by_core(root: Path) -> dict[int, tuple[int, int]]:
     """Core number -> (ticks not idle, ticks in all) since the machine's start."""
     ticks = {}
-    for line in _read(root / "stat").splitlines():
+    for line in read_if_there(root / "stat").splitlines():
         name, _, numbers = line.partition(" ")
         # The ninth number on, time of guests, is in the first two already.
         spent = [int(number) for number in numbers.split()[:8]] if name.startswith("cpu") else []
@@ -118,14 +118,14 @@ def _own_ticks(root: Path) -> int:
     ticks, waiting = 0, ["self"]
     while waiting:
         folder = root / waiting.pop()
-        after_name = _read(folder / "stat").rpartition(")")[2].split()
+        after_name = read_if_there(folder / "stat").rpartition(")")[2].split()
         ticks += sum(map(int, after_name[11:15]))  # utime, stime, cutime, cstime
         for children in folder.glob("task/*/children"):
-            waiting += _read(children).split()
+            waiting += read_if_there(children).split()
     return ticks
 
 
-def _read(path: Path) -> str:
+def read_if_there(path: Path) -> str:
     """Empty where there is no such file or the process has just ended."""
     try:
         return path.read_text()
@@ -150,13 +150,13 @@ def processor_name() -> str:
 
 def gpu_names(root: Path = Path("/proc")) -> list[str]:
     """The names of NVIDIA's GPUs as their driver tells them, one each; torch has the same."""
-    lines = [_read(path / "information") for path in sorted(root.glob("driver/nvidia/gpus/*"))]
+    lines = [read_if_there(path / "information") for path in sorted(root.glob("driver/nvidia/gpus/*"))]
     return [line.partition(":")[2].strip() for text in lines for line in text.splitlines() if line.startswith("Model:")]
 
 
 def available_memory(root: Path = Path("/proc")) -> int | None:
     """Bytes that programs could still ask for (MemAvailable); None where the system does not tell."""
-    lines = (line.split() for line in _read(root / "meminfo").splitlines())
+    lines = (line.split() for line in read_if_there(root / "meminfo").splitlines())
     return next((int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"), None)
 
 

@@ -21,6 +21,7 @@ from cifar_lab.search import Searched
 from cifar_lab.sweep import Sweep, look_at_sweep
 from cifar_lab.sweep_plan import Point, Tried, drawn_axes, search_settings
 from cifar_lab.sweep_plan.optuna_study import distributions_of, import_optuna, params_of, quiet
+from cifar_lab.workplace import Workplace
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -42,7 +43,7 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     """
     import_optuna()
     _refuse_other_files(path)
-    found, images = look_at_sweep(sweep, results).found, Prepared()
+    found, images = look_at_sweep(sweep, Workplace(results)).found, Prepared()
     known = found.points if images.known(sweep.base.data) is not None else []
     trials = [trial for point in known if (trial := _trial(sweep, found, point, results, images)) is not None]
     if not trials:

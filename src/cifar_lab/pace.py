@@ -1,4 +1,4 @@
-"""How long runs take: measured where runs of the same shape are done, else guessed from their settings. No torch."""
+"""How long runs take while they are made: as those of the same shape that are done, else guessed. No torch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from cifar_lab.config import Settings, Synthetic
+from cifar_lab.config import Settings
+from cifar_lab.config_rules import train_size
 from cifar_lab.plan import PlannedRun
 
-STEP_SECONDS, IMAGE_SECONDS = 0.45e-3, 65e-6
-"""A training step of Net on one thread takes about 0.45 ms and 65 microseconds an image (the table in `threads`)."""
+STEP_SECONDS, IMAGE_SECONDS = 0.4e-3, 66e-6
+"""Of a training step of Net and of each of its images on one thread: fitted to the first row of the table in `threads`.
+"""
 
 TIMES_NET = {"ResNet18": 40.0}
 """How many times as long as Net a model's step takes (`model_facts` has the measurement); others count as Net."""
@@ -78,11 +80,13 @@ class _Mean:
 
 def guess_seconds(settings: Settings) -> float:
     """Seconds of the whole run on one core, from its epochs, images, batch size and model."""
-    data = settings.data
-    images = (data.train_size if isinstance(data, Synthetic) else USUAL_IMAGES) - data.val_size
-    steps = max(1, images // data.batch_size)
-    epoch = steps * STEP_SECONDS + images * IMAGE_SECONDS
-    return settings.epochs * epoch * TIMES_NET.get(settings.model.name, 1.0)
+    images = (train_size(settings) or USUAL_IMAGES) - settings.data.val_size
+    return net_seconds(settings.epochs * images, settings.data.batch_size) * TIMES_NET.get(settings.model.name, 1.0)
+
+
+def net_seconds(images: int, batch_size: int) -> float:
+    """Seconds of training Net on so many images in all, on one thread of the machine of the table."""
+    return images * (IMAGE_SECONDS + STEP_SECONDS / batch_size)
 
 
 def _shape(settings: Settings) -> Shape:

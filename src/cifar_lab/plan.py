@@ -59,6 +59,8 @@ class PlannedRun:
     """None also where a job that asks for some epochs has them."""
     failure: Failure | None = None
     """Why an earlier command gave the run up; None where none did."""
+    epochs: int = 0
+    """Epochs of a run that is not `done` that need not be trained again."""
 
 
 def plan_runs(
@@ -169,21 +171,21 @@ def _look(job: Job, shared: SharedParts) -> PlannedRun:
         record = folder.read_record()
     except DamagedRecordError:
         return PlannedRun(job, "missing", None, read_failure(folder))
-    if record is None and _is_far_enough(job, folder):
-        return PlannedRun(job, "done", None)
     if record is None or folder.incomplete_file(record) is not None:
-        return PlannedRun(job, "interrupted" if folder.has_checkpoint() else "missing", None, read_failure(folder))
+        goes_on = folder.has_checkpoint()
+        epochs = _epochs_there(folder) if goes_on else 0
+        if record is None and job.last_epoch < job.settings.epochs and epochs >= job.last_epoch:
+            return PlannedRun(job, "done", None)
+        return PlannedRun(job, "interrupted" if goes_on else "missing", None, read_failure(folder), epochs)
     record = shared.of(record)
     if job.read_test and record.test_reason == "search":
-        return PlannedRun(job, "untested", record, read_failure(folder))
+        return PlannedRun(job, "untested", record, read_failure(folder), job.last_epoch)
     return PlannedRun(job, "done", record)
 
 
-def _is_far_enough(job: Job, folder: RunFolder) -> bool:
-    """Whether a run without a record has the epochs that are asked for, if that is not all of them."""
-    if job.last_epoch == job.settings.epochs or not folder.has_checkpoint():
-        return False
+def _epochs_there(folder: RunFolder) -> int:
+    """Epochs after which a run that has a checkpoint goes on, as far as its metrics tell."""
     try:
-        return len(folder.read_metrics()) >= job.last_epoch
+        return len(folder.read_metrics())
     except DataError:  # the worker writes it anew, from the checkpoint
-        return False
+        return 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cifar_lab import checkpoint
+from cifar_lab.cohort import Cohort, Member
 from cifar_lab.errors import Interrupted, Paused
 from cifar_lab.machine import utc_now
 from cifar_lab.plan import Job
@@ -16,7 +17,6 @@ from cifar_lab.records import Environment, EpochMetrics
 from cifar_lab.results import RunFolder
 from cifar_lab.runtime import set_threads
 from cifar_lab.threads import ThreadGuard
-from cifar_lab.train import Cohort, Member
 
 Tell = Callable[[Job, dict[str, Any]], None]
 """Who hears of one run's events."""

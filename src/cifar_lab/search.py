@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 from cifar_lab.config import Settings
-from cifar_lab.data import Prepared
-from cifar_lab.engines.engine import Engine
-from cifar_lab.engines.policy import Policy
 from cifar_lab.errors import DataError
 from cifar_lab.laboratory import Made, make_runs, preview_runs, read_planned
 from cifar_lab.plan import PlannedRun, run_ids_of
-from cifar_lab.progress import Display
 from cifar_lab.results import RunFolder
 from cifar_lab.sheets import Search
 from cifar_lab.sweep_plan import (
@@ -26,6 +21,7 @@ from cifar_lab.sweep_plan import (
     rung_epochs,
     search_settings,
 )
+from cifar_lab.workplace import Workplace
 
 
 @dataclass
@@ -91,21 +87,12 @@ Make = Callable[[Searched, Step], Made | None]
 """Makes the runs of a step of what was found so far; None ends the search here."""
 
 
-@dataclass(frozen=True)
-class Room:
-    """Where a search finds and makes its runs."""
-
-    results: Path
-    images: Prepared = field(default_factory=Prepared)
-    workers: int | None = None
-    display: Display | None = None
-    force: bool = False
-    policy: Policy = field(default_factory=Policy)
-    engine: Engine | None = None
-
-
 def walk(
-    method: Method, search: Search, room: Room, make: Make, after: Callable[[Searched, Step], object] = lambda *_: None
+    method: Method,
+    search: Search,
+    place: Workplace,
+    make: Make,
+    after: Callable[[Searched, Step], object] = lambda *_: None,
 ) -> Searched:
     """Try all points that the method proposes, as far as `make` makes their runs.
 
@@ -124,55 +111,41 @@ def walk(
             if made is None:
                 return found
             found.parts.append(made)
-            going = _settle(found, going, _judge(going, step, made, room), search, step.until_epoch)
+            going = _settle(found, going, _judge(going, step, made, place), search, step.until_epoch)
             after(found, step)
             if not going:
                 break
     return found
 
 
-def look(room: Room, step: Step) -> Made | None:
+def look(place: Workplace, step: Step) -> Made | None:
     """The step's runs where all of them are there; nothing is made."""
-    planned = preview(room, step)
+    planned = preview(place, step)
     if planned is None or any(run.state != "done" for run in planned):
         return None
     return Made(planned, [], read_planned(planned))
 
 
-def preview(room: Room, step: Step) -> list[PlannedRun] | None:
+def preview(place: Workplace, step: Step) -> list[PlannedRun] | None:
     """What of the step's runs is there; None where its images have not been prepared."""
-    return preview_runs(
-        step.arms,
-        room.results,
-        read_test=False,
-        force=room.force and step.rung == 0,
-        images=room.images,
-        until_epoch=step.until_epoch,
-    )
+    return preview_runs(step.arms, _at(place, step), read_test=False, until_epoch=step.until_epoch)
 
 
-def make_step(room: Room, step: Step, on_plan: Callable[[Sequence[PlannedRun]], object]) -> Made:
+def make_step(place: Workplace, step: Step, on_plan: Callable[[Sequence[PlannedRun]], object]) -> Made:
     """The step's runs, made as far as they are not there.
 
     Raises:
         LabError, Interrupted: as `make_runs`.
     """
-    return make_runs(
-        step.arms,
-        room.results,
-        read_test=False,
-        force=room.force and step.rung == 0,
-        workers=room.workers,
-        display=room.display,
-        images=room.images,
-        on_plan=on_plan,
-        until_epoch=step.until_epoch,
-        policy=room.policy,
-        engine=room.engine,
-    )
+    return make_runs(step.arms, _at(place, step), read_test=False, until_epoch=step.until_epoch, on_plan=on_plan)
 
 
-def _judge(points: Sequence[Point], step: Step, made: Made, room: Room) -> dict[str, Tried]:
+def _at(place: Workplace, step: Step) -> Workplace:
+    """The place for one step: what is forced is trained again on the first rung, and the others go on from there."""
+    return replace(place, force=place.force and step.rung == 0)
+
+
+def _judge(points: Sequence[Point], step: Step, made: Made, place: Workplace) -> dict[str, Tried]:
     """Name of each point → how it did until the step's end, from what was written then."""
     records = {record.run_id: record for record in made.records}
 
@@ -181,17 +154,17 @@ def _judge(points: Sequence[Point], step: Step, made: Made, room: Room) -> dict[
         record = records.get(run_id)
         if step.until_epoch is None:
             return [] if record is None else [record.val.accuracy if record.val else None]
-        history = RunFolder(room.results, run_id).read_metrics()
+        history = RunFolder(place.results, run_id).read_metrics()
         if len(history) >= step.until_epoch:
             return [history[step.until_epoch - 1].val_accuracy]
         if record is not None and record.status == "done":
             raise DataError(
-                f"{RunFolder(room.results, run_id).metrics}: has not all epochs; make the run again with --force"
+                f"{RunFolder(place.results, run_id).metrics}: has not all epochs; make the run again with --force"
             )
         return [] if record is None else [None]
 
     return {
-        point.name: Tried(point, tuple(each for run_id in run_ids_of(arm, room.images) for each in accuracy(run_id)))
+        point.name: Tried(point, tuple(each for run_id in run_ids_of(arm, place.images) for each in accuracy(run_id)))
         for point, arm in zip(points, step.arms, strict=True)
     }
 

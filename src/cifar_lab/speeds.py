@@ -1,4 +1,4 @@
-"""How long a run takes on this machine: from runs that were made on it, or a guess that says what it is."""
+"""How long a run takes on this machine, before its start: by runs that were made on it, or a guess that says so."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from cifar_lab.cohorts import GPU_LANES
 from cifar_lab.config import Settings
-from cifar_lab.machine import gpu_names, has_gpu, processor_name
+from cifar_lab.machine import available_cores, gpu_names, has_gpu, processor_name
+from cifar_lab.pace import net_seconds
 from cifar_lab.progress import count
 from cifar_lab.records import Record
-
-STEP_SECONDS, IMAGE_SECONDS = 0.0004, 0.000066
-"""Of a step of Net and of each of its images on one thread: fitted to the first row of the table in `threads`."""
 
 LIKE_NET = ("Net", "Net1", "Net2")
 """Models of that size."""
@@ -28,6 +27,8 @@ class Timed:
     """0 is measured; the larger the less is known."""
     source: str
     """In words."""
+    runs: frozenset[str] = frozenset()
+    """Ids of those that they were measured on."""
 
 
 class Speeds:
@@ -36,15 +37,15 @@ class Speeds:
     def __init__(self, records: Sequence[Record]) -> None:
         """`records`: runs of any machine; those of this one count."""
         here = {"cpu": {processor_name()}, "cuda": set(gpu_names())}
-        seen: dict[tuple[str, str], dict[int, list[float]]] = {}
+        seen: dict[tuple[str, str], dict[int, list[tuple[str, float]]]] = {}
         for record in records:
             environment, images = record.environment, record.epochs_trained * record.data.train_size
             if images and environment.device_name in here.get(environment.device, ()):
                 by_batch = seen.setdefault((environment.device, record.settings["model"]["name"]), {})
                 # The members of a cohort share the seconds in which it trained.
                 each = record.train_seconds / environment.cohort / images
-                by_batch.setdefault(record.settings["data"]["batch_size"], []).append(each)
-        self._an_image = {kind: {size: median(each) for size, each in found.items()} for kind, found in seen.items()}
+                by_batch.setdefault(record.settings["data"]["batch_size"], []).append((record.run_id, each))
+        self._an_image = seen
         self._runs = sum(len(each) for found in seen.values() for each in found.values())
 
     def training(self, settings: Settings, images: int) -> Timed:
@@ -54,14 +55,26 @@ class Speeds:
         measured = self._an_image.get((device, model))
         if measured is not None:
             nearest = min(measured, key=lambda size: abs(math.log(size / batch)))
+            seconds = images * median(each for _, each in measured[nearest])
+            runs = frozenset(run_id for run_id, _ in measured[nearest])
             source = f"measured on {count(self._runs, 'run')} here"
             if nearest == batch:
-                return Timed(images * measured[nearest], 0, source)
-            return Timed(images * measured[nearest], 1, f"{source}, not all of these batch sizes")
+                return Timed(seconds, 0, source, runs)
+            return Timed(seconds, 1, f"{source}, not all of these batch sizes", runs)
         if device == "cpu" and model in LIKE_NET:
-            guess = images * (IMAGE_SECONDS + STEP_SECONDS / batch)
-            return Timed(guess, 2, "guessed from another machine, since no run of the model was made here yet")
+            return Timed(
+                net_seconds(images, batch),
+                2,
+                "guessed from another machine, since no run of the model was made here yet",
+            )
         return Timed(None, 4, f"no run of {model} was made here yet")
+
+
+def side_by_side(settings: Settings, workers: int | None, runs: float) -> int:
+    """How many of so many runs like that train at a time; `workers` as in `Workplace`."""
+    if takes_gpu(settings):
+        return max(1, len(gpu_names())) * (workers or GPU_LANES)
+    return max(1, min(workers or available_cores(), round(runs)))
 
 
 def takes_gpu(settings: Settings) -> bool:

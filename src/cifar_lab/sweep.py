@@ -13,16 +13,14 @@ from cifar_lab.config_io import load_settings, load_sheet, sheet_file
 from cifar_lab.config_io.layers import override_layer
 from cifar_lab.config_io.tree import walk as walk_tree
 from cifar_lab.durable import write_text
-from cifar_lab.engines.engine import Engine
-from cifar_lab.engines.policy import Policy
 from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.estimate import Estimate
 from cifar_lab.forecast import forecast
 from cifar_lab.laboratory import Made, make_runs
 from cifar_lab.plan import PlannedRun
-from cifar_lab.progress import Display, count
+from cifar_lab.progress import count
 from cifar_lab.results import SweepFolder
-from cifar_lab.search import Room, Searched, Step, look, make_step, preview, walk
+from cifar_lab.search import Searched, Step, look, make_step, preview, walk
 from cifar_lab.search_files import SearchFiles, document_text
 from cifar_lab.search_words import estimate_lines, judged_line, step_line
 from cifar_lab.sheets import Search, SweepSheet
@@ -40,6 +38,7 @@ from cifar_lab.sweep_plan import (
     start_method,
     winners_document,
 )
+from cifar_lab.workplace import Workplace
 
 Say = Callable[[str], object]
 
@@ -125,23 +124,14 @@ def load_sweep(
 
 
 def make_sweep(
-    sweep: Sweep,
-    results: Path,
-    *,
-    force: bool = False,
-    workers: int | None = None,
-    display: Display | None = None,
-    allow_failed: bool = False,
-    policy: Policy = Policy(),  # noqa: B008
-    say: Say = lambda line: None,
-    engine: Engine | None = None,
+    sweep: Sweep, place: Workplace, *, allow_failed: bool = False, say: Say = lambda line: None
 ) -> SweepOutcome:
     """Make every run of the search, pick the winners by validation accuracy, then train and test them afresh.
 
     What is there already is not made again, so the same call goes on where an earlier one was ended.
 
     Args:
-        results, force, workers, display, policy, engine: as in `make_runs`.
+        place: where the runs are found and made.
         allow_failed: pick winners also where some runs of the search failed, among the points that have results.
         say: who is told, in lines, what the search will take and how it goes.
 
@@ -149,20 +139,10 @@ def make_sweep(
         LabError: as `make_runs` does, where the disk cannot hold the runs, or when runs of the search failed; nothing
             has been tested then.
     """
-    room = Room(results, workers=workers, display=display, force=force, policy=policy, engine=engine)
-    folder = SweepFolder(results, sweep.name)
-    found = _search(sweep, room, SearchFiles(folder, sweep.name, sweep.search, room.images), allow_failed, say)
+    folder = SweepFolder(place.results, sweep.name)
+    found = _search(sweep, place, SearchFiles(folder, sweep.name, sweep.search, place.images), allow_failed, say)
     winners = pick_winners(found.points, found.accuracies, sweep.search.top)
-    confirmed = make_runs(
-        sweep.confirm_arms(winners),
-        results,
-        force=force,
-        workers=workers,
-        display=display,
-        images=room.images,
-        policy=policy,
-        engine=engine,
-    )
+    confirmed = make_runs(sweep.confirm_arms(winners), place)
     base = next((point.name for point in found.points if same_numbers(point.settings, sweep.base)), None)
     finite = [value for value in found.accuracies.get(base or "", ()) if value is not None]
     document = winners_document(
@@ -174,41 +154,40 @@ def make_sweep(
         pruned=len(found.pruned),
         runs=found.runs,
         base_val_accuracy=fmean(finite) if finite else None,
-        fingerprint=room.images.prepare(sweep.base.data).fingerprint,
+        fingerprint=place.images.prepare(sweep.base.data).fingerprint,
         plan_sha256=hashlib.sha256(folder.plan.read_bytes()).hexdigest(),
     )
     write_text(folder.winners, document_text(document))
     return SweepOutcome(found, winners, confirmed)
 
 
-def look_at_sweep(sweep: Sweep, results: Path, *, force: bool = False, workers: int | None = None) -> Outlook:
+def look_at_sweep(sweep: Sweep, place: Workplace) -> Outlook:
     """What of a sweep's search is there, read from its runs, and what the rest will take."""
-    room = Room(results, workers=workers, force=force)
     waiting: list[Step] = []
 
     def read(found: Searched, step: Step) -> Made | None:
-        made = None if force else look(room, step)
+        made = None if place.force else look(place, step)
         if made is None:
             waiting.append(step)
         return made
 
-    found = walk(sweep.method(), sweep.search, room, read)
+    found = walk(sweep.method(), sweep.search, place, read)
     if not waiting:
         return Outlook(found, None, None, None)
-    planned = preview(room, waiting[0])
-    return Outlook(found, waiting[0], planned, forecast(sweep.base, sweep.search, waiting[0], planned, room))
+    planned = preview(place, waiting[0])
+    return Outlook(found, waiting[0], planned, forecast(sweep.base, sweep.search, waiting[0], planned, place))
 
 
-def _search(sweep: Sweep, room: Room, files: SearchFiles, allow_failed: bool, say: Say) -> Searched:
+def _search(sweep: Sweep, place: Workplace, files: SearchFiles, allow_failed: bool, say: Say) -> Searched:
     """Make the runs of the search, telling what they will take before the first of them."""
     is_fixed = sweep.search.method != "tpe" and sweep.search.halving is None
     told: list[Estimate] = []
 
     def make(found: Searched, step: Step) -> Made:
         # A search that goes on passes what is there without a word.
-        made = None if is_fixed or room.force else look(room, step)
+        made = None if is_fixed or place.force else look(place, step)
         if made is None:
-            made = make_step(room, step, lambda planned: before(found, step, planned))
+            made = make_step(place, step, lambda planned: before(found, step, planned))
             _refuse_half_a_search(Searched(parts=[*found.parts, made]).made, allow_failed)
         return made
 
@@ -216,11 +195,11 @@ def _search(sweep: Sweep, room: Room, files: SearchFiles, allow_failed: bool, sa
         if not told:
             if sweep.expansion.duplicates:
                 say(f"merged: {count(sweep.expansion.duplicates, 'point')} that mean the same as an earlier one")
-            told.append(forecast(sweep.base, sweep.search, step, planned, room))
+            told.append(forecast(sweep.base, sweep.search, step, planned, place))
             if told[0].runs:
                 for line in estimate_lines(found, step, planned, told[0], sweep.search):
                     say(line)
-            told[0].check_disk(room.results)
+            told[0].check_disk(place.results)
         if not is_fixed:
             say(step_line(found, step, sweep.search))
         files.write_plan(found.points)
@@ -231,7 +210,7 @@ def _search(sweep: Sweep, room: Room, files: SearchFiles, allow_failed: bool, sa
         if step.until_epoch is not None:
             say(judged_line(found, step))
 
-    found = walk(sweep.method(), sweep.search, room, make, after)
+    found = walk(sweep.method(), sweep.search, place, make, after)
     files.write_plan(found.points)
     return found
 

@@ -51,6 +51,22 @@ def test_a_question_trains_its_control_and_its_arms(asked: tuple[Any, Any]) -> N
     assert whole.lines[-1] == "9 runs: 6 there already, 3 to train"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("run", "adam.yaml"), ("run", "--question", "q1"), ("run", "--all", "--until-decided"), ("sweep", "rates.yaml")],
+)
+def test_a_dry_run_needs_no_cluster(lab: Any, command: tuple[str, ...]) -> None:
+    write_files(lab)
+    lab.write("rates.yaml", "base: baseline.yaml\nsearch: {val_size: 50}\nspace: {optimizer.lr: [0.01, 0.02]}\n")
+    ray = ("--engine", "ray", "--address", "127.0.0.1:1", "--mirror", "tensorboard")
+    done = lab(*command, "--dry-run", *ray, PYTHONPROFILEIMPORTTIME="1")
+    assert done.code == 0, done.err
+    imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
+    assert "cifar_lab.workplace" in imported
+    assert not imported & {"ray", "tensorboard", "cifar_lab.engines.cluster.engine"}
+    assert not lab.results.exists()
+
+
 def test_the_report_answers_in_words_and_numbers(asked: tuple[Any, Any]) -> None:
     lab, _ = asked
     done = lab("report")

@@ -11,8 +11,9 @@ import pytest
 from cifar_lab.config import Settings
 from cifar_lab.config_io import load_settings
 from cifar_lab.config_io.scalars import as_number, resolve
-from cifar_lab.config_io.strict_yaml import MAX_BYTES, parse
+from cifar_lab.config_io.strict_yaml import parse
 from cifar_lab.config_io.tree import plain, walk
+from cifar_lab.config_io.yaml_files import MAX_BYTES
 from cifar_lab.errors import Problem, SettingsError
 
 MEANS: list[tuple[str, Any]] = [

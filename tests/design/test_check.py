@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cifar_lab.config import Settings
 from cifar_lab.config_io import with_values
+from cifar_lab.data import Prepared
 from cifar_lab.design.check import DesignCheck, check_design
-from cifar_lab.design.hours import cost, seconds_a_run
+from cifar_lab.design.hours import cost
+from cifar_lab.estimate import Part, estimate
 from cifar_lab.machine import processor_name
 from cifar_lab.records import Record
+from cifar_lab.speeds import Speeds
 from cifar_lab.statistics.power import Design, runs_to_show, smallest_difference
 
 MakeRecord = Callable[..., Record]
@@ -23,8 +27,8 @@ def arm(**values: Any) -> Settings:
 
 
 def check(arms: Sequence[Settings], records: Sequence[Record] = (), **more: Any) -> DesignCheck:
-    options = {"train_size": 50_000, "family": len(arms), "effect": 0.5, "workers": 2} | more
-    return check_design(CONTROL, arms, None, records, **options)
+    options = {"family": len(arms), "effect": 0.5, "workers": 2} | more
+    return check_design(CONTROL, arms, None, records, images=Prepared(), speeds=Speeds(records), **options)
 
 
 def here(record: Record, seconds: float = 60.0) -> Record:
@@ -71,7 +75,8 @@ def test_before_an_arm_has_run_the_control_s_own_spread_stands_in(make_record: M
 
 def test_without_runs_nothing_is_made_up() -> None:
     found = check([arm(data__flip=True)])
-    assert (found.spread, found.smallest, found.seeds_needed, found.cost.hours) == (None, None, None, None)
+    assert (found.spread, found.smallest, found.seeds_needed, found.cost.measured) == (None, None, None, 0)
+    assert found.cost.guess == "guessed from another machine, since no run of the model was made here yet"
     assert (found.runs, found.missing) == (8, 8)
 
 
@@ -86,13 +91,27 @@ def test_an_arm_equal_to_the_last_bit_tells_nothing_of_the_spread(make_record: M
 def test_hours_come_from_runs_of_this_machine_model_and_batch_size(make_record: MakeRecord) -> None:
     records = [here(make_record(0.5, seed, CONTROL), seconds) for seed, seconds in enumerate((50, 60, 700))]
     records.append(make_record(0.5, 9, CONTROL))  # of another machine
-    longer = arm(epochs=20)
-    assert seconds_a_run(longer, records) == pytest.approx(120)
-    assert seconds_a_run(arm(data__batch_size=128), records) is None
-    found = cost([(longer, 3), (CONTROL, 0)], records, workers=2)
+    speeds, images, longer = Speeds(records), Prepared(), arm(epochs=20)
+    found = cost([(longer, 3), (CONTROL, 0)], speeds, images, workers=2)
     assert found.hours == pytest.approx(3 * 120 / 2 / 3600)
-    assert (found.workers, found.measured, found.unknown) == (2, 3, ())
-    unknown = cost([(longer, 1), (arm(label="wide", model__name="Net3"), 1)], records, workers=2)
+    assert (found.workers, found.measured, found.guess, found.unknown) == (2, 3, "", ())
+    other = cost([(arm(data__batch_size=128), 1)], speeds, images, workers=2)
+    assert (other.hours, other.guess) == (
+        pytest.approx(60 / 3600), "measured on 3 runs here, not all of these batch sizes",
+    )  # fmt: skip
+    unknown = cost([(longer, 1), (arm(label="wide", model__name="Net3"), 1)], speeds, images, workers=2)
     assert (unknown.hours, unknown.unknown) == (None, ("wide",))
-    nothing = cost([], records, workers=2)
+    nothing = cost([], speeds, images, workers=2)
     assert nothing.hours == 0
+
+
+def test_a_plan_and_a_sweep_say_the_same_of_the_same_runs(make_record: MakeRecord, tmp_path: Path) -> None:
+    records = [here(make_record(0.5, seed, CONTROL), seconds) for seed, seconds in enumerate((50, 60, 700))]
+    for made in (records, []):
+        arms = [(CONTROL, 3), (arm(data__batch_size=8, epochs=3), 2)]
+        planned = cost(arms, Speeds(made), Prepared(), workers=2)
+        parts = [Part(settings, settings.epochs, count) for settings, count in arms]
+        swept = estimate(parts, [], tmp_path, planned.workers, Prepared(), made)
+        assert planned.hours is not None
+        assert swept.search_seconds == pytest.approx(3600 * planned.hours)
+        assert swept.source == planned.guess

@@ -22,6 +22,8 @@ from cifar_lab.engines.here import execute
 from cifar_lab.engines.tasks import make_tasks
 from cifar_lab.results import RunFolder
 
+from .own_model import MODEL_CLASS
+
 LONG = ("data.train_size=1000", "data.batch_size=4", "epochs=500")
 """250 steps an epoch, for minutes: it is still under way whenever a signal comes."""
 
@@ -218,23 +220,7 @@ def test_a_worker_that_is_killed_once_costs_nothing_but_its_epoch(lab: Any, forc
 
 # --- models of one's own --------------------------------------------------------------------------------------------
 
-MODEL = """
-import os, signal, time
-import torch
-from torch import nn
-
-class Model(nn.Module):
-    def __init__(self, num_classes):
-        super().__init__()
-        self.layer = nn.Linear(3 * 32 * 32, num_classes)
-        self.register_buffer("passes", torch.zeros(()))
-
-    def forward(self, images):
-        if self.training:
-            self.passes += 1
-            {act}
-        return self.layer(images.flatten(1))
-"""
+MODEL = "import os, signal, time\n" + MODEL_CLASS
 
 
 def model(lab: Any, act: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.engines.cluster import remote
+from cifar_lab.engines.cluster import place
 from cifar_lab.engines.cluster.engine import RayEngine
 from cifar_lab.engines.policy import Policy
 from cifar_lab.engines.tasks import make_tasks
@@ -235,7 +235,7 @@ def test_a_driver_that_is_stopped_or_killed_goes_on_where_it_was(lab: Any, two_n
 def test_a_run_that_fits_on_no_node_says_so_and_can_be_stopped(
     lab: Any, engine: RayEngine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(remote, "WAITING_SECONDS", 0.5)
+    monkeypatch.setattr(place, "WAITING_SECONDS", 0.5)
     (job,) = jobs_of(lab, "results", [0])
     stop = threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT))
     stop.start()
@@ -247,6 +247,6 @@ def test_a_run_that_fits_on_no_node_says_so_and_can_be_stopped(
 
 
 def test_a_node_of_other_versions_is_refused(lab: Any, engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "versions", lambda: {"torch": "1.0"})
+    monkeypatch.setattr(place, "versions", lambda: {"torch": "1.0"})
     with pytest.raises(EnvironmentFault, match=r"^node \S+ has torch \S+ instead of 1\.0; .* install the same"):
         engine.execute(make_tasks(jobs_of(lab, "results", [0]), 0), None, Heard(), Policy())

@@ -25,33 +25,22 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from forks import in_fork
 from small_sweep import state_of, sweep_here, write_files
 
 from cifar_lab import assembly, durable
-from cifar_lab.errors import LabError
 from cifar_lab.verify import verify_results
 
 
 def in_child(action: Callable[[], object], crash_at: str = "") -> tuple[int, str]:
-    """Do it in a fork that counts its acts from 1: (its exit code, or minus the signal that ended it; its error)."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            durable._acts = itertools.count(1)
-            os.environ[durable.CRASH_AT] = crash_at
-            action()
-            code = 0
-        except LabError as error:
-            os.write(writer, str(error).encode())
-            code = error.exit_code
-        finally:
-            os._exit(code)
-    os.close(writer)
-    status = os.waitpid(child, 0)[1]
-    with os.fdopen(reader) as file:
-        return os.waitstatus_to_exitcode(status), file.read()
+    """As `in_fork`, of acts on the disk that are counted from 1."""
+
+    def counted() -> None:
+        durable._acts = itertools.count(1)
+        os.environ[durable.CRASH_AT] = crash_at
+        action()
+
+    return in_fork(counted)
 
 
 def refuse(number: int) -> None:

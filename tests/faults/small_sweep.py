@@ -16,6 +16,7 @@ from cifar_lab.plan import Job
 from cifar_lab.records import Record
 from cifar_lab.results import RunFolder, find_records, run_ids
 from cifar_lab.sweep import load_sweep, make_sweep
+from cifar_lab.workplace import Workplace
 
 MODEL = """\
 from torch import nn
@@ -78,7 +79,7 @@ def sweep_here(file: Path, results: Path) -> None:
         patch.setattr(laboratory, "_execute", make_here)
         patch.setattr(laboratory, "_preflight", lambda *_: None)  # it asks a worker whether the model builds
         patch.setattr(laboratory, "prepare_images", lambda *_: None)  # a worker too; without it they are prepared here
-        make_sweep(load_sweep(file), results).confirmed.raise_failed()
+        make_sweep(load_sweep(file), Workplace(results)).confirmed.raise_failed()
 
 
 def state_of(results: Path) -> dict[str, object]:

@@ -18,6 +18,7 @@ import pytest
 from cifar_lab import data
 from cifar_lab.errors import EnvironmentFault
 
+from .forks import in_fork
 from .registry import Case, case
 
 NOBODY = 65534
@@ -141,26 +142,16 @@ def test_a_folder_of_another_user_is_named(lab: Any, case: Case) -> None:
 
 
 def as_another_user(action: Callable[[], object]) -> tuple[int, str]:
-    """Do it in a fork that is not root, whom modes do not stop: (exit code, words) of the error that it ends with."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 0
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
-            action()
-        except EnvironmentFault as error:
-            os.write(writer, str(error).encode())
-            code = error.exit_code
-        finally:
-            os._exit(code)
-    os.close(writer)
-    status = os.waitpid(child, 0)[1]
-    with os.fdopen(reader) as file:
-        return os.waitstatus_to_exitcode(status), file.read()
+    """As `in_fork`, in one that is not root, whom modes do not stop."""
+
+    def changed() -> None:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        action()
+
+    return in_fork(changed)
 
 
 @case(

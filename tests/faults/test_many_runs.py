@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab import results
+from cifar_lab import run_folder
 from cifar_lab.data import Prepared
 from cifar_lab.plan import plan_runs
 from cifar_lab.sweep import load_sweep
@@ -83,13 +83,13 @@ def test_a_report_on_a_thousand_runs_is_there_soon(many: Path, case: Case) -> No
 def test_a_plan_reads_each_record_once(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFAR_LAB_CACHE", str(many / "cache"))
     read: list[Path] = []
-    really = results.read_record
+    really = run_folder.read_record
 
     def counted(path: Path) -> Any:
         read.append(path)
         return really(path)
 
-    monkeypatch.setattr(results, "read_record", counted)
+    monkeypatch.setattr(run_folder, "read_record", counted)
     arms = load_sweep(many / "sweep.yaml").search_arms()
     planned = plan_runs(arms, many / "results", Prepared(), read_test=False)
     assert {run.state for run in planned} == {"done"}

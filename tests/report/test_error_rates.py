@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from cifar_lab.config import SGD, Adam, AdamW, Settings
 from cifar_lab.records import Record
+from cifar_lab.report.answering import compare_arms
 from cifar_lab.report.answers import Answer, Comparison
 from cifar_lab.report.arms import Arm
-from cifar_lab.report.questions import compare_arms
 from cifar_lab.report.summary import Row, recipe_key
 from cifar_lab.report.verdicts import judge
 from cifar_lab.sheets import Question

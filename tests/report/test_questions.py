@@ -10,7 +10,8 @@ from cifar_lab.data import prepare
 from cifar_lab.errors import SettingsError
 from cifar_lab.records import Record
 from cifar_lab.report.questions import answer_sheet
-from cifar_lab.report.summary import Row, difference
+from cifar_lab.report.summary import Row
+from cifar_lab.statistics.differences import compare
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]
@@ -65,9 +66,9 @@ def test_seeds_of_the_control_that_no_arm_has_are_left_out_unless_asked_for(
     assert answer.notes == (
         "Left out of baseline: seeds 100, 101, which its settings do not ask for and no arm here has.",
     )
-    gap = difference(answer.rows[1], answer.control)
+    gap = compare(dict(answer.rows[1].values), dict(answer.control.values))
     assert gap is not None
-    assert (gap.points, gap.words) == (pytest.approx(40 / 3), "3 shared seeds")
+    assert (100 * gap.mean, gap.seeds) == (pytest.approx(40 / 3), (0, 1, 7))
 
 
 def test_a_control_with_other_seeds_only_is_shown_all_the_same(

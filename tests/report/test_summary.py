@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from statistics import fmean
 
 import pytest
 
 from cifar_lab.config import Adam, Settings
 from cifar_lab.records import Record
-from cifar_lab.report.summary import Row, arm_row, difference, summarize
+from cifar_lab.report.summary import Row, arm_row, summarize
 
 MakeRecord = Callable[..., Record]
 
@@ -86,32 +85,3 @@ def test_summarize_groups_by_recipe_and_data(make_record: MakeRecord) -> None:
         ("old name", 1, "synthetic"),
     ]
     assert rows[0].mean == pytest.approx(0.51)
-
-
-def with_seeds(*values: tuple[int, float], is_control: bool = False) -> Row:
-    return Row("a", values=values, mean=fmean(value for _, value in values), is_control=is_control)
-
-
-def test_a_difference_is_the_mean_over_the_shared_seeds_in_percentage_points() -> None:
-    control = with_seeds((0, 0.50), (1, 0.40), is_control=True)
-    gap = difference(with_seeds((0, 0.625), (1, 0.5)), control)
-    assert gap is not None
-    assert (gap.points, gap.pairs, gap.words) == (pytest.approx(11.25), 2, "")
-    more = with_seeds((0, 0.50), (1, 0.40), (100, 0.9), (101, 0.9), is_control=True)
-    gap = difference(with_seeds((0, 0.625), (1, 0.5), (7, 0.1)), more)
-    assert gap is not None
-    assert (gap.points, gap.pairs, gap.words) == (pytest.approx(11.25), 2, "2 shared seeds")
-
-
-def test_without_a_shared_seed_a_difference_is_that_of_the_means_and_says_so() -> None:
-    gap = difference(with_seeds((5, 0.7), (6, 0.6)), with_seeds((0, 0.5), is_control=True))
-    assert gap is not None
-    assert (gap.points, gap.pairs, gap.words) == (pytest.approx(15.0), 0, "no shared seed")
-
-
-def test_no_difference_without_a_tested_run_or_for_the_control() -> None:
-    control = with_seeds((0, 0.5), is_control=True)
-    assert difference(Row("a"), control) is None
-    assert difference(with_seeds((0, 0.5)), Row("c")) is None
-    assert difference(control, control) is None
-    assert difference(control, None) is None

@@ -151,12 +151,13 @@ def test_runs_that_are_in_no_mean_are_counted_in_words() -> None:
 def test_seeds_that_do_not_match_are_compared_by_welch_and_said_so() -> None:
     (apart,) = compared(row("Adam", *shifted([10, 11, 12, 11]), first_seed=50))
     assert (apart.method, apart.n, apart.n_control, apart.seeds) == ("welch", 4, 5, ())
-    assert apart.verdict == "better"
+    assert (apart.verdict, apart.points) == ("better", pytest.approx(11.5))
     assert "4 and 5 runs with no shared seeds" in apart.sentence
     (few,) = compared(row("Adam", *shifted([10, 11, 12, 11]), first_seed=3))
     assert "4 and 5 runs with too few shared seeds" in few.sentence
     (most,) = compared(row("Adam", *shifted([10, 11, 12, 11, 10, 11])[1:], first_seed=1))
     assert (most.method, most.seeds, most.is_whole) == ("paired", (1, 2, 3, 4), False)
+    assert most.points == pytest.approx(11.0)
     assert "4 shared seeds, runs without a partner apart" in most.sentence
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,11 @@ import typer
 from cifar_lab.errors import Problem, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cifar_lab.config import Settings
     from cifar_lab.progress import Display
+    from cifar_lab.workplace import Workplace
 
 T = TypeVar("T")
 
@@ -51,6 +53,24 @@ Questions = Annotated[
 ]
 
 DEFAULT_RESULTS = Path("results")
+
+
+@contextlib.contextmanager
+def at_work(
+    place: Workplace, engine: Literal["here", "ray"], address: str | None, mirrors: Sequence[str]
+) -> Iterator[Workplace]:
+    """The place with the engine and the display that the options ask for, for as long as runs are made.
+
+    Raises:
+        SettingsError: an address for an engine that has none, or a mirror that there is not.
+    """
+    from dataclasses import replace
+
+    from cifar_lab.engines.engine import open_engine
+
+    display = display_here(mirrors, place.results)
+    with open_engine(engine, address) as where:
+        yield replace(place, engine=where, display=display)
 
 
 def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[str]) -> list[Settings]:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cifar_lab.config import Settings
-from cifar_lab.data import Prepared
 from cifar_lab.design.check import DesignCheck, check_design
+from cifar_lab.estimate import NOT_PREPARED, measured_runs
 from cifar_lab.laboratory import preview_runs
-from cifar_lab.machine import available_cores, has_gpu
 from cifar_lab.progress import count
 from cifar_lab.results import find_records
 from cifar_lab.safe_text import plain
+from cifar_lab.speeds import Speeds
+from cifar_lab.workplace import Workplace
 
 
 def looked_at(
@@ -26,18 +27,21 @@ def looked_at(
     workers: int | None,
 ) -> DesignCheck:
     """The check of a comparison, from its settings and what is in the results folder."""
-    info = Prepared().known(control.data)
+    place = Workplace(results)
+    info, planned = place.images.known(control.data), preview_runs([control, *arms], place)
     everything = find_records(results).records if info else []
+    there = [run.record for run in planned or () if run.record is not None]
     return check_design(
         control,
         arms,
-        preview_runs([control, *arms], results),
+        planned,
         [record for record in everything if info and record.data.fingerprint == info.fingerprint],
-        train_size=info.train_size if info else None,
+        images=place.images,
+        speeds=Speeds(measured_runs(there, results)),
         stated=stated,
         family=family,
         effect=effect,
-        workers=workers or (1 if has_gpu() else available_cores()),
+        workers=workers,
     )
 
 
@@ -61,14 +65,14 @@ def _runs(check: DesignCheck) -> str:
         return f"{count(check.runs, 'run')}, all there already"
     told = f"{count(check.runs, 'run')}, {there} there already, {check.missing} to train"
     cost = check.cost
+    if cost.hours is None and cost.guess == NOT_PREPARED:
+        return f"{told}; hours not known: {NOT_PREPARED}"
     if cost.hours is None:
         named = ", ".join(dict.fromkeys(map(plain, cost.unknown)))
         return f"{told}; hours not known: no run like those of {named} was made on this machine yet"
     size = f"{cost.hours:.1f} hours" if cost.hours >= 1 else f"{60 * cost.hours:.0f} minutes"
-    return (
-        f"{told}: about {size} on this machine, {cost.workers} side by side, by {count(cost.measured, 'run')} that "
-        "took their time here"
-    )
+    by = cost.guess or f"by {count(cost.measured, 'run')} that took their time here"
+    return f"{told}: about {size} on this machine, {cost.workers} side by side, {by}"
 
 
 def _power(check: DesignCheck) -> Iterator[str]:

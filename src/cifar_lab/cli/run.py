@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +22,7 @@ from cifar_lab.cli.options import (
     Seeds,
     Strict,
     Workers,
+    at_work,
     display_here,
     load_arms,
 )
@@ -63,32 +63,28 @@ def run(
     once.
     """
     from cifar_lab.cli.tables import print_arms, print_plan
-    from cifar_lab.engines.engine import open_engine
     from cifar_lab.laboratory import make_runs, preview_runs
+    from cifar_lab.workplace import Workplace
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
+    place = Workplace(results, force=force, workers=workers, policy=policy)
     if question or whole_lab or until_decided or not files:
-        from cifar_lab.cli.run_questions import Chosen, run_questions
-        from cifar_lab.sweep import make_sweep
+        from cifar_lab.cli.run_questions import Chosen, preview_questions, run_questions
 
-        asked = Chosen(files, question, whole_lab, lab, overrides, seeds)
-        most, display = max_seeds if until_decided else None, display_here(mirrors, results)
-        with open_engine(engine, address) as where:
-            train = partial(
-                make_runs, results=results, workers=workers, display=display, policy=policy, engine=where
-            )  # fmt: skip
-            search = partial(
-                make_sweep, results=results, workers=workers, display=display, policy=policy, engine=where
-            )  # fmt: skip
-            code = run_questions(asked, results, train, search, most, force=force, dry_run=dry_run, strict=strict)
+        chosen = Chosen(files, question, whole_lab, lab, overrides, seeds, max_seeds if until_decided else None)
+        asked = chosen.ask(force)
+        if dry_run:
+            preview_questions(chosen, asked, place)
+            return
+        with at_work(place, engine, address, mirrors) as working:
+            code = run_questions(chosen, asked, working, strict=strict)
         raise typer.Exit(code)
     arms = load_arms(files, overrides, seeds)
     if dry_run:
-        print_plan(arms, preview_runs(arms, results, force=force))
+        print_plan(arms, preview_runs(arms, place))
         return
-    display = display_here(mirrors, results)
-    with open_engine(engine, address) as chosen:
-        made = make_runs(arms, results, force=force, workers=workers, display=display, policy=policy, engine=chosen)
+    with at_work(place, engine, address, mirrors) as working:
+        made = make_runs(arms, working)
     print_arms(arms, made)
     raise typer.Exit(made.exit_code or int(strict and any(record.status == "diverged" for record in made.records)))
 
@@ -105,13 +101,14 @@ def quickstart(
     from cifar_lab.progress import say
     from cifar_lab.report.build import build_report
     from cifar_lab.sheets import LabSheet
+    from cifar_lab.workplace import Workplace
 
     with as_file(files("cifar_lab") / "quickstart") as folder:
         path = folder / "lab.yaml"
         sheet = load_sheet(path, LabSheet)
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
         arms = load_arms([sheet_file(path, name) for name in names], [], [])
-        made = make_runs(arms, results, display=display_here())
+        made = make_runs(arms, Workplace(results, display=display_here()))
         print_arms(arms, made)
         if made.exit_code:
             raise typer.Exit(made.exit_code)

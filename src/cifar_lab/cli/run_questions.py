@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cifar_lab.cli.lab_questions import Asked, AskedLab, ask
 from cifar_lab.cli.tables import print_arms, print_plan
-from cifar_lab.config import Settings
 from cifar_lab.errors import SettingsError
-from cifar_lab.laboratory import Made, preview_runs
+from cifar_lab.laboratory import Made, make_runs, preview_runs
 from cifar_lab.progress import count, say
 from cifar_lab.report.answers import Answer
 from cifar_lab.report.questions import answer_sheet
 from cifar_lab.safe_text import plain
-from cifar_lab.sweep import SweepOutcome, load_sweep
+from cifar_lab.sweep import load_sweep, make_sweep
 from cifar_lab.until_decided import Look, until_decided
-
-Train = Callable[..., Made]
-"""`make_runs` with the options of the command."""
-
-MakeSweep = Callable[..., SweepOutcome]
-"""`make_sweep` with the same."""
+from cifar_lab.workplace import Workplace
 
 
 @dataclass(frozen=True)
@@ -35,12 +30,15 @@ class Chosen:
     lab: Path
     overrides: Sequence[str]
     seeds: Sequence[str]
+    most: int | None
+    """Seeds at the last look of `--until-decided`; None trains the seeds that the settings ask for."""
 
-    def check(self, until_decided: bool) -> None:
-        """Refuse what does not go together.
+    def ask(self, force: bool) -> AskedLab:
+        """The questions.
 
         Raises:
-            SettingsError: files and questions, questions and all of them, or nothing at all.
+            SettingsError: files and questions, questions and all of them, nothing at all, or what does not go with
+                `--until-decided`; the sheet is wrong.
         """
         if self.files and (self.question or self.whole_lab):
             raise SettingsError("run: give files, or questions of the lab sheet (--question, --all), not both")
@@ -52,46 +50,33 @@ class Chosen:
             )
         if not (self.question or self.whole_lab):
             raise SettingsError("run: nothing to run; name settings files, --question NAME or --all")
-        if until_decided and self.seeds:
+        if self.most is not None and self.seeds:
             raise SettingsError("run: --until-decided chooses the seeds; leave --seeds out")
+        if self.most is not None and force:
+            raise SettingsError("run: --until-decided goes on from what is there; leave --force out")
+        return ask(self.lab, self.question, self.overrides, self.seeds)
 
 
-def run_questions(
-    chosen: Chosen,
-    results: Path,
-    train: Train,
-    sweep: MakeSweep,
-    most: int | None,
-    *,
-    force: bool,
-    dry_run: bool,
-    strict: bool,
-) -> int:
-    """Train the arms of questions, then their sweeps; the exit code.
+def preview_questions(chosen: Chosen, asked: AskedLab, place: Workplace) -> None:
+    """Say what would be trained; nothing is made and no engine is needed."""
+    print_plan(asked.arms, preview_runs(asked.arms, place))
+    _say_sweeps(asked, chosen)
 
-    Args:
-        most: seeds at the last look of `--until-decided`; None trains the seeds that the settings ask for.
-    """
-    chosen.check(most is not None)
-    asked = ask(chosen.lab, chosen.question, chosen.overrides, chosen.seeds)
-    if most is not None and force:
-        raise SettingsError("run: --until-decided goes on from what is there; leave --force out")
-    if dry_run:
-        print_plan(asked.arms, preview_runs(asked.arms, results, force=force))
-        _say_sweeps(asked, chosen)
-        return 0
+
+def run_questions(chosen: Chosen, asked: AskedLab, place: Workplace, *, strict: bool) -> int:
+    """Train the arms of questions, then their sweeps; the exit code."""
     code = 0
-    if most is None:
-        made = train(asked.arms, force=force) if asked.arms else None
+    if chosen.most is None:
+        made = make_runs(asked.arms, place) if asked.arms else None
         if made is not None:
             print_arms(asked.arms, made)
             code = made.exit_code or _diverged(made, strict)
     else:
         for question in asked.questions:
-            code = max(code, _decide(question, chosen, results, train, most, strict))
+            code = max(code, _decide(question, chosen, chosen.most, place, strict))
     if chosen.whole_lab and not code:
         for path in asked.sweeps.values():
-            outcome = sweep(load_sweep(path, chosen.overrides), force=force)
+            outcome = make_sweep(load_sweep(path, chosen.overrides), place)
             code = max(code, outcome.searched.exit_code, outcome.confirmed.exit_code)
     else:
         _say_sweeps(asked, chosen)
@@ -104,18 +89,15 @@ def _say_sweeps(asked: AskedLab, chosen: Chosen) -> None:
         say(f"{name}: {when}: cifar-lab sweep {path}")
 
 
-def _decide(question: Asked, chosen: Chosen, results: Path, train: Train, most: int, strict: bool) -> int:
+def _decide(question: Asked, chosen: Chosen, most: int, place: Workplace, strict: bool) -> int:
     """One question until it is decided; the exit code."""
 
     def look_at() -> Answer:
-        answers = answer_sheet(chosen.lab, results, chosen.overrides).answers
+        answers = answer_sheet(chosen.lab, place.results, chosen.overrides).answers
         return next(answer for answer in answers if answer.name == question.name)
 
-    def make(arms: Sequence[Settings]) -> Made:
-        return train(arms)
-
-    code = 0
-    looks = until_decided(question.name, question.control, question.arms, results, most, make, look_at)
+    code, train = 0, partial(make_runs, place=place)
+    looks = until_decided(question.name, question.control, question.arms, place.results, most, train, look_at)
     for look in looks:
         _say_look(question, look)
         code = look.made.exit_code or _diverged(look.made, strict)

@@ -20,7 +20,7 @@ from cifar_lab.cli.options import (
     Seeds,
     Strict,
     Workers,
-    display_here,
+    at_work,
     parse_seeds,
 )
 
@@ -61,31 +61,22 @@ def sweep(
     --seeds the seeds of the search. Where a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
-    from cifar_lab.engines.engine import open_engine
     from cifar_lab.one_writer import one_writer
     from cifar_lab.progress import say
     from cifar_lab.sweep import load_sweep, look_at_sweep, make_sweep
+    from cifar_lab.workplace import Workplace
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
+    place = Workplace(results, force=force, workers=workers, policy=policy)
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if export_optuna is not None:
         _export(loaded, results, export_optuna)
         return
     if dry_run:
-        print_sweep_plan(loaded, look_at_sweep(loaded, results, force=force, workers=workers))
+        print_sweep_plan(loaded, look_at_sweep(loaded, place))
         return
-    with one_writer(results), open_engine(engine, address) as chosen:
-        outcome = make_sweep(
-            loaded,
-            results,
-            force=force,
-            workers=workers,
-            display=display_here(mirrors, results),
-            allow_failed=allow_failed,
-            policy=policy,
-            say=say,
-            engine=chosen,
-        )
+    with one_writer(results), at_work(place, engine, address, mirrors) as working:
+        outcome = make_sweep(loaded, working, allow_failed=allow_failed, say=say)
         print_outcome(loaded, outcome)
         if outcome.confirmed.records:
             from cifar_lab.report.build import draw_sweep  # matplotlib, which the parent of the runs need not hold

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.config_io.catalogue import PATH_KEYS, choice_key, chosen, default_choice, sections
-from cifar_lab.config_io.strict_yaml import parse, read_layer
+from cifar_lab.config_io.strict_yaml import parse
 from cifar_lab.config_io.suggest import did_you_mean
 from cifar_lab.config_io.tree import MAX_DEPTH, Finding, Layer, Node, Spot, dotted, from_python, one_line, shorten
+from cifar_lab.config_io.yaml_files import read_layer
 from cifar_lab.errors import Problem, SettingsError
 
 OVERRIDES = 1_000_000

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from collections.abc import Iterator
 from functools import cache
-from types import ModuleType
 from typing import Any
 
-from cifar_lab import config, sheets
+from cifar_lab import sheets
 from cifar_lab.config import Section, Settings
 from cifar_lab.config_io import catalogue
 
@@ -56,15 +56,14 @@ def field_docs(cls: type[Section]) -> dict[str, str]:
     """The documentation of each field of a class, its own or inherited."""
     docs: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        for module in (config, sheets):
-            if base.__module__ == module.__name__:
-                docs |= _module_docs(module).get(base.__name__, {})
+        if issubclass(base, Section):
+            docs |= _module_docs(base.__module__).get(base.__name__, {})
     return docs
 
 
 @cache
-def _module_docs(module: ModuleType) -> dict[str, dict[str, str]]:
-    tree = ast.parse(inspect.getsource(module))
+def _module_docs(module: str) -> dict[str, dict[str, str]]:
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
     return {node.name: dict(_class_docs(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 from cifar_lab.config import Settings
+from cifar_lab.data import Prepared
 from cifar_lab.design.companions import Facts, companions
 from cifar_lab.design.factors import factors, outside, told
 from cifar_lab.design.hours import Cost, cost
@@ -15,6 +16,7 @@ from cifar_lab.identity import recipe
 from cifar_lab.plan import PlannedRun
 from cifar_lab.records import Record
 from cifar_lab.report.summary import by_recipe, recipe_key
+from cifar_lab.speeds import Speeds
 from cifar_lab.statistics.levels import ALPHA, NO_SPREAD
 from cifar_lab.statistics.power import Design, runs_to_show, smallest_difference
 from cifar_lab.statistics.samples import pooled_spread
@@ -74,24 +76,27 @@ def check_design(
     planned: Sequence[PlannedRun] | None,
     records: Sequence[Record],
     *,
-    train_size: int | None,
+    images: Prepared,
+    speeds: Speeds,
     stated: Sequence[str] = (),
     family: int,
     effect: float,
-    workers: int,
+    workers: int | None,
 ) -> DesignCheck:
     """Look at a comparison.
 
     Args:
         planned: the runs of control and arms; None where the images have not been prepared, so that none can be there.
         records: of the results folder, on these images.
-        train_size: training images; None where it is not known.
+        images: what the command has found of its images.
+        speeds: of the runs that were made here.
         stated: factors that the question says it varies.
         family: comparisons of the report that this one is part of.
         effect: the difference asked for, pp.
-        workers: runs side by side.
+        workers: as in `Workplace`.
     """
-    everyone = [control, *arms]
+    everyone, info = [control, *arms], images.known(control.data)
+    train_size = info.train_size if info else None
     groups = by_recipe(records)
     runs = [groups.get(_key(settings), []) for settings in everyone]
     spread = _spread(runs) if arms else None
@@ -104,7 +109,7 @@ def check_design(
                    for arm, found in zip(arms, runs[1:], strict=True)),
         runs=_count(everyone) if planned is None else len(planned),
         missing=_count(everyone) if planned is None else sum(run.state != "done" for run in planned),
-        cost=cost(_to_make(everyone, planned), records, workers),
+        cost=cost(_to_make(everyone, planned), speeds, images, workers),
         seeds=len(shared),
         family=family if arms else 0,
         spread=spread,

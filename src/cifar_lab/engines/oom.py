@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from cifar_lab.machine import read_if_there
+
 RECENT_SECONDS = 3.0
 """A process that died of it is seen to be dead this soon after the counter has moved."""
 
@@ -17,7 +19,7 @@ def oom_kills(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
     A cgroup's own counter stands in memory.events (version 2; Linux Documentation/admin-guide/cgroup-v2.rst) or
     memory.oom_control (version 1). 0 where there is no counter at all.
     """
-    for line in _read(proc / "self/cgroup").splitlines():
+    for line in read_if_there(proc / "self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         below = path.lstrip("/")
         if controllers == "":
@@ -34,18 +36,11 @@ def oom_kills(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
 
 def _counter(path: Path) -> int | None:
     """The number in the line `oom_kill N` of a file of counters."""
-    for line in _read(path).splitlines():
+    for line in read_if_there(path).splitlines():
         name, _, value = line.partition(" ")
         if name == "oom_kill" and value.strip().isdecimal():
             return int(value)
     return None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
 
 
 class OomWatch:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from cifar_lab.errors import SettingsError
 
 Retry = Literal["none", "failed", "all"]
 """Which runs that an earlier command ended are tried again: none, those recorded as failed, those that diverged too."""
@@ -23,3 +25,16 @@ class Policy:
     """Moment of `time.monotonic` from which on no new run is begun, and those under way end after their epoch."""
     retry: Retry = "failed"
     """What becomes of runs that ended badly before this command; decided before an engine is called."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing.
+
+        Raises:
+            SettingsError: fewer tries than one, an end after no failure at all, a word for `retry` that there is not.
+        """
+        if self.retries < 0:
+            raise SettingsError(f"retries: {self.retries} is below 0; write 0 for a single try")
+        if self.max_failures is not None and self.max_failures < 1:
+            raise SettingsError(f"max_failures: {self.max_failures} is below 1; leave it out to go on after failures")
+        if self.retry not in get_args(Retry):
+            raise SettingsError(f"retry: {self.retry!r} is none of {', '.join(get_args(Retry))}")

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cifar_lab.cohorts import form_cohorts
+from cifar_lab.cohorts import GPU_LANES, form_cohorts
 from cifar_lab.config import CustomModel
 from cifar_lab.plan import Job
-
-GPU_LANES = 4
-"""Cohorts side by side on one GPU where nobody says how many (`--workers`)."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ from cifar_lab.errors import DataError
 from cifar_lab.records import Record
 from cifar_lab.report.answers import VERDICT_MARKS, Answer
 from cifar_lab.report.cells import difference_interval, mean_interval, p_words, signed
+from cifar_lab.report.chart_parts import Chart, short
 from cifar_lab.report.datachoice import SHORT, count_runs
+from cifar_lab.report.detail_charts import classes_chart, confusion_chart, confusion_words, curves_chart
 from cifar_lab.report.details import (
     CURVES,
     Arm,
@@ -35,17 +37,7 @@ from cifar_lab.report.details import (
     curves,
     settings_that_differ,
 )
-from cifar_lab.report.page_charts import (
-    Chart,
-    accuracy_chart,
-    classes_chart,
-    confusion_chart,
-    confusion_words,
-    cost_charts,
-    curves_chart,
-    difference_chart,
-    short,
-)
+from cifar_lab.report.page_charts import accuracy_chart, cost_charts, difference_chart
 from cifar_lab.report.questions import Lab
 from cifar_lab.report.search_charts import MOST_LINES, effect_chart, effect_scale, parallel_chart
 from cifar_lab.report.search_points import Axis, Tried, axes_of, read_tried

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cifar_lab.report.chart_parts import Chart, scale, short
 from cifar_lab.report.details import setting_words
-from cifar_lab.report.page_charts import Chart, scale, short
 from cifar_lab.report.search_points import Axis, Tried
 
 MOST_LINES = 500

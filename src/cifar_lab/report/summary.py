@@ -11,9 +11,6 @@ from typing import Any
 from cifar_lab.records import Record
 from cifar_lab.statistics.samples import t_interval
 
-FEW_RUNS = 3
-"""Below this many runs a mean says little: with two, the 95 % t interval is 9 standard deviations to each side."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -153,33 +150,3 @@ def summarize(records: Iterable[Record]) -> list[Row]:
     for record in records:
         groups.setdefault((recipe_key(record.recipe), record.data.fingerprint), []).append(record)
     return [arm_row(max(group, key=lambda record: record.finished).label, group) for group in groups.values()]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far a row is above its control."""
-
-    points: float
-    """Percentage points: the mean over the shared seeds of row minus control; without any, the difference of means."""
-    pairs: int
-    """Seeds that both have."""
-    is_whole: bool
-    """Whether these are all seeds of both."""
-
-    @property
-    def words(self) -> str:
-        """What the number rests on, where that is not every run of both; else empty."""
-        if self.is_whole:
-            return ""
-        return f"{self.pairs} shared seed{'s' if self.pairs > 1 else ''}" if self.pairs else "no shared seed"
-
-
-def difference(row: Row, control: Row | None) -> Difference | None:
-    """Row minus control, paired by seed; None where one has no tested run, and for the control itself."""
-    if control is None or control.mean is None or row.mean is None or row.is_control:
-        return None
-    ours, theirs = dict(row.values), dict(control.values)
-    shared = sorted(ours.keys() & theirs.keys())
-    whole = len(shared) == len(ours) == len(theirs)
-    gap = fmean(ours[seed] - theirs[seed] for seed in shared) if shared else row.mean - control.mean
-    return Difference(100 * gap, len(shared), whole)

@@ -11,8 +11,9 @@ from cifar_lab.durable import disk_errors, make_folder, remove, rename, set_asid
 from cifar_lab.engines.cluster.parcels import Parcel, inward, previous
 from cifar_lab.errors import DataError
 from cifar_lab.plan import Job
+from cifar_lab.record_file import CopiedRecordError, DamagedRecordError, read_record
 from cifar_lab.records import Record
-from cifar_lab.results import CopiedRecordError, DamagedRecordError, RunFolder, read_record
+from cifar_lab.run_folder import RunFolder
 
 COMPARED = ("status", "val", "test", "files", "epochs_trained")
 """What two runs of the same settings and seed have in common where rounding is the same."""

@@ -6,52 +6,28 @@ What becomes of a run whose process died is for the slot to decide, as on one ma
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from cifar_lab.engines.cluster.connect import Connection
 from cifar_lab.engines.cluster.delivery import DamagedParcel, Destination
-from cifar_lab.engines.cluster.node import NodeWorker
 from cifar_lab.engines.cluster.parcels import News, outward
+from cifar_lab.engines.cluster.place import GivenUp, Lost, Place
 from cifar_lab.engines.cluster.stock import Stock
-from cifar_lab.engines.cluster.versions import differences, versions
 from cifar_lab.engines.cluster.words import say
 from cifar_lab.engines.endings import ending_event
 from cifar_lab.engines.outcomes import ENDINGS
 from cifar_lab.engines.protocol import STOP, TASK_DONE, decode_task, encode_task
 from cifar_lab.errors import EnvironmentFault, LabError
 from cifar_lab.failures import Kind
-from cifar_lab.machine import git_state
 from cifar_lab.plan import Job
 from cifar_lab.records import Record
-
-WAITING_SECONDS = 60.0
-"""Without a place for so long a person is told why, and again each time that it has doubled; Ray waits for ever."""
 
 MOST_LOSSES = 3
 """Nodes that a task may lose in a row without a new epoch; then its runs have failed."""
 
-METHODS_AT_ONCE = 4
-"""Of a node's worker: `listen` waits while `stop` or `end_slowly` is called."""
-
-CLOSE_SECONDS = 10.0
-"""For a node to end its process and clear up."""
-
-NOT_INSTALLED = ("No module named 'cifar_lab", "cannot import name", "failed to import")
-"""What Ray tells of a node whose Python does not find what is to run there."""
-
 Event = dict[str, Any]
-
-
-class Lost(Exception):
-    """The node, or Ray's process on it, is gone; the message says which and why."""
-
-
-class GivenUp(Exception):
-    """It is to end before it has a place."""
 
 
 class RemoteWorker:
@@ -63,9 +39,7 @@ class RemoteWorker:
         """Moment of `time.monotonic` of the first `end_slowly`."""
         self.cause: tuple[Kind, str, str | None] = ("killed", "it was ended", None)
         """(kind, reason, where it was when it was asked to end) of its end."""
-        self._connection, self._ray, self._stock = connection, connection.ray, stock
-        self._actor: Any = None
-        self._machine = ""
+        self._place, self._stock = Place(connection, threads, gpu), stock
         self._task: tuple[list[list[Job]], int] = ([], 1)
         self._left: dict[str, Job] = {}
         self._held: dict[str, Destination] = {}
@@ -78,8 +52,7 @@ class RemoteWorker:
             self._task = decode_task(line)
             return
         self._stopping = True
-        if (actor := self._actor) is not None:
-            actor.stop.remote()
+        self._place.tell("stop")
 
     def events(self) -> Iterator[Event]:
         """What it tells of its task, until the task is done or its process has ended.
@@ -101,7 +74,7 @@ class RemoteWorker:
                     return
                 except Lost as lost:
                     losses += 1
-                    self._leave()
+                    self._place.leave()
                     self.cause = ("killed", str(lost), None)
                     if losses == MOST_LOSSES or self._stopping or self._killed:
                         return
@@ -143,55 +116,21 @@ class RemoteWorker:
             Lost, GivenUp: it came to nothing.
             EnvironmentFault: as `events`.
         """
-        if self._actor is None:
-            self._settle()
+        if not self._place.is_settled:
+            self._place.settle(lambda: self._stopping or self._killed)
         cohorts, lanes = self._task
         left = [[job for job in cohort if job.run_id in self._left] for cohort in cohorts]
         jobs = [job for cohort in left for job in cohort]
         images = {job.fingerprint: job.settings.data for job in jobs}
-        for fingerprint in self._call("lacks", [(data, each) for each, data in images.items()]):
-            self._call("keep", self._stock.images(images[fingerprint], fingerprint))
-            self._call("lacks", [(images[fingerprint], fingerprint)])
+        for fingerprint in self._place.call("lacks", [(data, each) for each, data in images.items()]):
+            self._place.call("keep", self._stock.images(images[fingerprint], fingerprint))
+            self._place.call("lacks", [(images[fingerprint], fingerprint)])
         files = self._stock.files([job.settings for job in jobs])
         line = encode_task([cohort for cohort in left if cohort], lanes)
-        self._call("take", line, [outward(job) for job in jobs], list(files), *files.values())
+        self._place.call("take", line, [outward(job) for job in jobs], list(files), *files.values())
         if self._stopping:
-            self._actor.stop.remote()
-        return {"event": "placed", "run_id": jobs[0].run_id, "machine": self._machine}
-
-    def _settle(self) -> None:
-        """Get a place on the cluster.
-
-        Raises:
-            Lost, GivenUp, EnvironmentFault: as `_begin`.
-        """
-        options = {"num_cpus": self.threads, "num_gpus": 0 if self.gpu is None else 1}
-        actor_class = self._ray.remote(NodeWorker).options(max_concurrency=METHODS_AT_ONCE, max_restarts=0, **options)
-        actor = actor_class.remote(self.threads, json.dumps(git_state()))
-        answer, began, tell_after = actor.introduce.remote(), time.monotonic(), WAITING_SECONDS
-        while not self._ray.wait([answer], timeout=0.2)[0]:
-            if self._stopping or self._killed:
-                self._ray.kill(actor)
-                raise GivenUp
-            if time.monotonic() - began > tell_after:
-                tell_after *= 2
-                say(self._why_waiting())
-        self._machine, there = self._get(answer)
-        if differing := differences(versions(), there):
-            raise EnvironmentFault(
-                f"node {self._machine} has {differing}; its runs would not be those of this machine: "
-                "install the same on every node"
-            )
-        self._actor = actor
-
-    def _why_waiting(self) -> str:
-        nodes = self._connection.nodes()
-        cores, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
-        wanted = f"{self.threads} of its cores" + (" and a GPU" if self.gpu is not None else "")
-        return (
-            f"waiting for a node that has {wanted} free; the cluster has {len(nodes)} nodes with {cores} cores and "
-            f"{gpus} GPUs in all: start another with `ray start --address=...`, or Ctrl-C ends the wait"
-        )
+            self._place.tell("stop")
+        return {"event": "placed", "run_id": jobs[0].run_id, "machine": self._place.machine}
 
     def _news(self) -> Iterator[Event]:
         """Events of the task in hand, after what belongs to each lies in the run's folder.
@@ -201,14 +140,14 @@ class RemoteWorker:
         """
         over = False
         while not over:
-            news: News = self._call("listen")
+            news: News = self._place.call("listen")
             for parcel in news.parcels:
                 if (destination := self._held.get(parcel.run_id)) is None:
                     continue
                 try:
                     said = destination.accept(parcel)
                 except DamagedParcel as error:
-                    raise Lost(f"node {self._machine}: {error}") from error
+                    raise Lost(f"node {self._place.machine}: {error}") from error
                 except EnvironmentFault as error:
                     yield self._end(parcel.run_id, ending_event(error, destination.job))
                     continue
@@ -221,39 +160,13 @@ class RemoteWorker:
                 if (run_id := event["run_id"]) in self._left:
                     yield self._end(run_id, event) if event["event"] in ENDINGS else event
             over = news.over
-        self.cause = self._call("autopsy")
-
-    def _call(self, method: str, *arguments: Any) -> Any:
-        return self._get(getattr(self._actor, method).remote(*arguments))
-
-    def _get(self, answer: Any) -> Any:
-        """The answer of a node.
-
-        Raises:
-            Lost: it will not come.
-            EnvironmentFault: the node's disk or its installation refuses.
-        """
-        exceptions = self._ray.exceptions
-        try:
-            return self._ray.get(answer)
-        except exceptions.RayTaskError as error:
-            reason = " ".join(str(error.cause).split())
-            if isinstance(error.cause, LabError | OSError):
-                raise EnvironmentFault(f"node {self._machine}: {reason}") from error
-            raise
-        except exceptions.RayError as error:
-            if any(words in str(error) for words in NOT_INSTALLED):
-                raise EnvironmentFault(
-                    "a node of the cluster has no cifar-lab like this one; install the same on every node, for the "
-                    "Python that Ray was started with there"
-                ) from error
-            raise Lost(_words(error, self._machine)) from error
+        self.cause = self._place.call("autopsy")
 
     def end_slowly(self) -> None:
         """Ask it to end after its epoch, and end it when it takes its time; called again and again."""
-        if (actor := self._actor) is not None and self.ending_since is None:
+        if self._place.is_settled and self.ending_since is None:
             self.ending_since = time.monotonic()
-            actor.end_slowly.remote()
+            self._place.tell("end_slowly")
 
     def end_group(self) -> None:
         """The node does so by itself."""
@@ -261,26 +174,8 @@ class RemoteWorker:
     def kill(self) -> None:
         """End it now."""
         self._killed = True
-        if (actor := self._actor) is not None:
-            self._ray.kill(actor)
-
-    def _leave(self) -> None:
-        """Give the place up."""
-        actor, self._actor = self._actor, None
-        if actor is not None:
-            self._ray.kill(actor)
+        self._place.kill()
 
     def close(self) -> None:
         """No more tasks: its process ends, and its place is free."""
-        if self._actor is not None:
-            with contextlib.suppress(self._ray.exceptions.RayError):
-                self._ray.get(self._actor.close.remote(), timeout=CLOSE_SECONDS)
-            self._leave()
-
-
-def _words(error: Exception, machine: str) -> str:
-    """Why a node does not answer, in a few words."""
-    kind = type(error).__name__
-    if kind == "OutOfMemoryError":
-        return f"Ray ended its process on node {machine}, whose memory ran short"
-    return f"node {machine or 'of the cluster'}, or Ray's process on it, is gone ({kind})"
+        self._place.close()

@@ -1,0 +1,117 @@
+"""The settings of an experiment: frozen, typed, checked when they are made. No torch, no files.
+
+The text below a field is its documentation: meaning, unit, special values. `cifar-lab schema` and editors show it.
+A section with a choice (`model.name`, `optimizer.name`, …) has one class a choice, so a setting exists only where
+it means something. Defaults never change their meaning: a default left out of a file is left out of a run's id.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
+from cifar_lab.config.model import BUILT_IN_MODELS, CustomModel, Model, ModelOptions, Net, Net1, Net2, Net3, ResNet18
+from cifar_lab.config.section import MAX_SEED, Probability, Section, Seed
+from cifar_lab.config.training import (
+    SGD,
+    Adam,
+    AdamW,
+    Cosine,
+    Loss,
+    NoSchedule,
+    OneCycle,
+    Optimizer,
+    OptimizerOptions,
+    Plateau,
+    Scheduler,
+    Step,
+    WarmUp,
+)
+
+__all__ = [
+    "BUILT_IN_MODELS",
+    "MAX_SEED",
+    "SECTION_CHOICES",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Cifar10",
+    "Cifar100",
+    "Cosine",
+    "CustomModel",
+    "Data",
+    "DataOptions",
+    "ImageFolder",
+    "Loss",
+    "Model",
+    "ModelOptions",
+    "Net",
+    "Net1",
+    "Net2",
+    "Net3",
+    "NoSchedule",
+    "OneCycle",
+    "Optimizer",
+    "OptimizerOptions",
+    "Plateau",
+    "Probability",
+    "ResNet18",
+    "Runtime",
+    "Scheduler",
+    "Section",
+    "Seed",
+    "Settings",
+    "Step",
+    "Synthetic",
+    "WarmUp",
+]
+
+
+class Runtime(Section):
+    """How to execute. Only `precision` changes a run's numbers beyond rounding, so only it enters a run's id."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes the GPU where there is one; `cuda` insists."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """`bf16`: forward pass in bfloat16 by autocast, parameters and updates in fp32."""
+    compile: bool = False
+    """Pass the model through torch.compile: pays after minutes, needs a C++ compiler."""
+    deterministic: bool = True
+    """Only kernels that give the same bits each time."""
+    cohort: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    """Most runs trained together as one stacked set of parameters. `auto`: of a small model as many as fit into a GPU's
+    memory; 1 of a large one, and on the CPU, where processes side by side are faster."""
+    threads: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    """CPU threads of one run. `auto`: a share of the free cores, equal for all runs side by side; for the Net family at
+    most 2."""
+
+
+class Settings(Section):
+    """One arm of an experiment: everything that `cifar-lab run` needs to know."""
+
+    label: str = Field("", max_length=200)
+    """Name on charts and in tables; empty is the file's name. Not part of a run's id."""
+    data: Data = Cifar10()
+    model: Model = Net()
+    optimizer: Optimizer = SGD()
+    scheduler: Scheduler = NoSchedule()
+    loss: Loss = Loss()
+    epochs: int = Field(10, ge=1, le=100_000)
+    """Passes over the training split."""
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000)] = (0, 1, 2)
+    """One run a seed. A seed decides initial weights, data order and augmentation, each from a stream of its own."""
+    runtime: Runtime = Runtime()
+
+
+SECTION_CHOICES: dict[str, tuple[str, dict[str, type[Section]]]] = {
+    "data": ("dataset", {"cifar10": Cifar10, "cifar100": Cifar100, "imagefolder": ImageFolder, "synthetic": Synthetic}),
+    "model": ("name", BUILT_IN_MODELS),
+    "optimizer": ("name", {"sgd": SGD, "adam": Adam, "adamw": AdamW}),
+    "scheduler": (
+        "name",
+        {"none": NoSchedule, "plateau": Plateau, "step": Step, "cosine": Cosine, "one_cycle": OneCycle},
+    ),
+}
+"""Sections with a choice: the key that chooses, and the class of each choice. The first is the default."""

@@ -1,0 +1,133 @@
+"""How a network learns: what is minimised, how a step is made of a gradient, how the learning rate changes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cifar_lab.config.section import Probability, Section
+
+
+class Loss(Section):
+    """Cross-entropy of the logits against the class, averaged over the batch."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Probability = 0.0
+    """Share of the target spread evenly over all classes (arXiv:1512.00567)."""
+
+
+# --- optimizer --------------------------------------------------------------------------------------------------------
+
+
+class OptimizerOptions(Section):
+    """What every optimizer shares."""
+
+    lr: float = Field(0.001, gt=0)
+    """Learning rate a step, before the scheduler."""
+    weight_decay: float = Field(0.0, ge=0)
+    """SGD, Adam: factor of the L2 penalty added to the gradient. AdamW: decoupled decay, times lr a step."""
+
+
+class SGD(OptimizerOptions):
+    """Stochastic gradient descent in torch's form: buf ← momentum · buf + grad; w ← w − lr · buf."""
+
+    name: Literal["sgd"] = "sgd"
+    momentum: Probability = 0.9
+    """Share of the last update that is kept; 0 is plain SGD."""
+    nesterov: bool = False
+    """Nesterov's look-ahead; needs momentum above 0."""
+
+
+class Adam(OptimizerOptions):
+    """Adam (arXiv:1412.6980)."""
+
+    name: Literal["adam"]
+    betas: Annotated[tuple[Probability, Probability], Field(strict=False)] = (0.9, 0.999)
+    """Decay a step of the running means of the gradient and of its square."""
+    eps: float = Field(1e-8, gt=0)
+    """Added to the root of the second moment."""
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (arXiv:1711.05101)."""
+
+    name: Literal["adamw"]  # type: ignore[assignment]
+    weight_decay: float = Field(0.01, ge=0)
+
+
+Optimizer = Annotated[SGD | Adam | AdamW, Field(discriminator="name")]
+
+# --- scheduler --------------------------------------------------------------------------------------------------------
+
+
+class WarmUp(Section):
+    """What the schedulers without a warm-up of their own share."""
+
+    warmup_epochs: float = Field(0.0, ge=0)
+    """Epochs (fractions allowed) in which the learning rate rises linearly from 0 to where the schedule would be."""
+
+
+class NoSchedule(WarmUp):
+    """A constant learning rate."""
+
+    name: Literal["none"] = "none"
+
+
+class Plateau(WarmUp):
+    """torch's ReduceLROnPlateau: the learning rate is cut when a number stops to improve. Decided at epoch ends."""
+
+    name: Literal["plateau"]
+    monitor: Literal["train_loss", "val_loss", "val_accuracy"] = "train_loss"
+    """The number watched: the epoch's mean training loss, or the validation split's loss or accuracy."""
+    factor: float = Field(0.1, gt=0, lt=1)
+    """The learning rate is multiplied by this."""
+    patience: int = Field(5, ge=0)
+    """Epochs without improvement that are let pass."""
+    threshold: float = Field(1e-4, ge=0)
+    """Relative change that counts as an improvement."""
+    cooldown: int = Field(0, ge=0)
+    """Epochs after a cut in which nothing is counted."""
+    min_lr: float = Field(0.0, ge=0)
+    """The learning rate is not cut below this."""
+
+
+class Step(WarmUp):
+    """torch's StepLR: the learning rate is cut every few epochs."""
+
+    name: Literal["step"]
+    step_epochs: int = Field(3, ge=1)
+    """Epochs between cuts."""
+    gamma: float = Field(0.1, gt=0, le=1)
+    """The learning rate is multiplied by this at each cut."""
+
+
+class Cosine(WarmUp):
+    """Half a cosine from lr to min_lr over all steps (arXiv:1608.03983, without restarts). Decided at each step."""
+
+    name: Literal["cosine"]
+    min_lr: float = Field(0.0, ge=0)
+    """Learning rate at the end."""
+
+
+class OneCycle(Section):
+    """torch's OneCycleLR (arXiv:1708.07120, cosine form): up, then far down. Decided at each step."""
+
+    name: Literal["one_cycle"]
+    max_lr: float | None = Field(None, gt=0)
+    """Learning rate at the peak; null is optimizer.lr."""
+    pct_start: float = Field(0.3, gt=0, lt=1)
+    """Share of the steps spent on the way up."""
+    div_factor: float = Field(25.0, ge=1)
+    """First learning rate = max_lr / div_factor."""
+    final_div_factor: float = Field(1e4, ge=1)
+    """Last learning rate = first learning rate / final_div_factor."""
+    cycle_momentum: bool = True
+    """Move momentum (SGD) or the first beta (Adam, AdamW) against the learning rate, between base and max momentum."""
+    base_momentum: Probability = 0.85
+    """Momentum at the peak of the learning rate."""
+    max_momentum: Probability = 0.95
+    """Momentum at both ends."""
+
+
+Scheduler = Annotated[NoSchedule | Plateau | Step | Cosine | OneCycle, Field(discriminator="name")]
