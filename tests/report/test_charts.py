@@ -100,13 +100,23 @@ def test_words_on_the_chart(rows: list[Row]) -> None:
     shown = texts(draw(Drawing("Which optimizer?", rows, CIFAR10, found, min_effect=0.3)))
     for text in (
         "Which optimizer?", "Test accuracy after 10 epochs · CIFAR-10", "SGD", "n = 3", "50.0 %", "Adam", "n = 2",
-        "62.0 %", "? +11.0 (−1.7 to 23.7)", "AdamW", "n = 1", "– +12.0", "vs control, pp",
+        "62.0 %", "? +11.0 (−1.7 to 23.7)", "AdamW", "n = 1", "+12.0, no interval", "vs control, pp",
     ):  # fmt: skip
         assert text in shown
     caption = " ".join(shown).replace("\n", " ")
     assert "whiskers: 95 % t interval of the mean" in caption
     assert "Shaded: under 0.3 pp, which does not matter." in caption
     assert "Data: CIFAR-10, 50,000 training and 10,000 test images." in caption
+
+
+def test_small_differences_have_two_decimals_and_no_verdict_no_sign(rows: list[Row]) -> None:
+    found = (
+        comparison("Adam", -0.2, -0.22, low=-0.44, high=0.02, verdict="undecided"),
+        comparison("AdamW", -0.2, -0.22, low=-2.75, high=2.33),
+    )
+    shown = texts(draw(Drawing("Which optimizer?", rows, CIFAR10, found)))
+    assert "? −0.21 (−0.44 to 0.02)" in shown  # one decimal would say 0.0 of an end beyond 0
+    assert "−0.2 (−2.8 to 2.3)" in shown
 
 
 def test_differences_have_a_scale_of_their_own_with_zero_every_pair_and_the_interval(rows: list[Row]) -> None:

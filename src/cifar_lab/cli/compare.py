@@ -23,8 +23,8 @@ def compare(
         typer.Option(
             "--min-effect",
             metavar="PP",
-            help="Differences smaller than this do not matter, pp. Default: the lab sheet's min_effect where one of its "
-            "questions has both, else 0.3.",
+            help="Differences smaller than this do not matter, pp. Default: min_effect of the lab sheet where one of "
+            "its questions has both, else 0.3.",
         ),
     ] = None,
 ) -> None:

@@ -13,7 +13,7 @@ from math import ceil, floor
 from typing import Any
 
 from cifar_lab.report.answers import Answer, Comparison
-from cifar_lab.report.cells import interval_words, signed
+from cifar_lab.report.cells import digits, interval_words, signed
 from cifar_lab.report.datachoice import DataSet
 from cifar_lab.report.details import CURVES, Arm, ClassGap, ConfusionGap
 from cifar_lab.report.summary import Row
@@ -102,7 +102,7 @@ def curves_chart(arms: Sequence[Arm], histories: Mapping[str, Mapping[str, Seque
     for arm in arms:
         runs = [histories[run.run_id] for run in arm.runs if run.run_id in histories]
         columns = {name: _curve([run[name] for run in runs if name in run]) for name in CURVES}
-        drawn.append({"label": short(arm.label, 24), "style": arm.style} | {k: v for k, v in columns.items() if v})
+        drawn.append({"label": short(arm.label), "style": arm.style} | {k: v for k, v in columns.items() if v})
     metrics = {name: words for name, words in CURVES.items() if any(name in arm for arm in drawn)}
     if not metrics:
         return None
@@ -179,7 +179,7 @@ def cost_charts(answer: Answer) -> dict[str, Chart]:
 def _cost_chart(answer: Answer, costs: Sequence[tuple[int, Row, float | None]], title: str, unit: str) -> Chart | None:
     points: list[dict[str, Any]] = [
         {
-            "label": short(row.label, 24),
+            "label": short(row.label),
             "style": _style(answer, place),
             "x": round(cost, 3),
             "y": _percent(row.mean or 0.0),
@@ -223,8 +223,9 @@ def difference_words(found: Comparison) -> str:
     if found.points is None:
         return "not comparable yet"
     if found.low is None or found.high is None:
-        return f"{signed(found.points)} pp, no interval"
-    return f"{signed(found.points)} pp ({interval_words(found.low, found.high, 1)})"
+        return f"{signed(found.points, digits(found.points))} pp, no interval"
+    places = digits(found.points, found.low, found.high)
+    return f"{signed(found.points, places)} pp ({interval_words(found.low, found.high, places)})"
 
 
 def _accuracy_words(row: Row) -> str:
