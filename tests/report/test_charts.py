@@ -12,7 +12,16 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
-from cifar_lab.report.chart_style import ARM, CONTROL, DPI, FIGURE_FORMATS, FigureFormat, figure_bytes, unseen_letters
+from cifar_lab.report.chart_style import (
+    ARM,
+    CONTROL,
+    DPI,
+    FIGURE_FORMATS,
+    FigureFormat,
+    boxes_words,
+    figure_bytes,
+    unseen_letters,
+)
 from cifar_lab.report.charts import Drawing, draw
 from cifar_lab.report.datachoice import DataSet
 from cifar_lab.report.summary import Row
@@ -243,3 +252,14 @@ def test_letters_that_no_font_has_are_named_once() -> None:
     assert unseen_letters(["Adam ü Ωж →", "مرحبا שלום"]) == ""
     assert unseen_letters(["\U00012345 a \U00012345", "b"]) in ("\U00012345", "")  # cuneiform, where no font has it
     assert unseen_letters(["\U000e0fff"]) == "\U000e0fff"  # no font has it: it is no letter
+
+
+def test_letters_that_no_font_has_are_told_with_the_font_that_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert boxes_words(["Adam ü Ωж →"]) == ""
+    told = boxes_words(["".join(chr(0xE0FF0 + k) for k in range(10))])
+    assert told.startswith("no font of this machine has \U000e0ff0 (U+E0FF0), ")
+    assert "\U000e0ff7 (U+E0FF7) and 2 more, so the charts show boxes there; install a Noto font for them and" in told
+    monkeypatch.setattr("cifar_lab.report.chart_style.fonts_for", lambda letters: ())  # a machine with one font
+    assert "日 (U+65E5), so the charts show boxes there; install Noto Sans CJK (on Debian: fonts-noto-cjk)" in (
+        boxes_words(["日"])
+    )
