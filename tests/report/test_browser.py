@@ -219,6 +219,10 @@ def test_marks_tell_their_numbers_by_mouse_and_by_keyboard(visit: Callable[..., 
             seen.page.keyboard.press("ArrowRight")
             seen.wait_until(f"document.getElementById('said').textContent.includes('seed {seed}')")
             assert HOSTILE[0] in seen.page.locator("#said").inner_text()
+        seen.page.keyboard.press("ArrowUp")
+        for _ in range(9):  # four seeds and a mean, three seeds and a mean
+            seen.page.keyboard.press("ArrowRight")
+        seen.wait_until("document.getElementById('said').textContent.includes('%{x}, seed 0')")
         assert seen.said == []
 
 

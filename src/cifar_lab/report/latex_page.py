@@ -75,7 +75,10 @@ def _mean_cell(row: Row) -> str:
     lost = [f"{len(row.diverged)} diverged"] if row.diverged else []
     if row.mean is None:
         return _cell("no runs yet" if row.is_missing else "diverged", lost if row.is_missing else [])
-    interval = [interval_words(*(100 * end for end in row.interval))] if row.interval else []
+    interval = []
+    if row.interval is not None:
+        low, high = row.interval
+        interval = [interval_words(100 * low, 100 * high)]
     return _cell(f"{100 * row.mean:.2f} ({'one run' if row.n == 1 else f'n = {row.n}'})", interval + lost)
 
 

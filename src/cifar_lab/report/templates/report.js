@@ -20,8 +20,8 @@
     dash: style < 0 ? "dot" : DASHES[style % 6],
   });
   const fade = (hex, share) => hex + Math.round(255 * share).toString(16).padStart(2, "0");
-  // Plotly reads a little HTML in its texts; what people wrote is none.
-  const text = (value) => String(value).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  // Plotly reads a little HTML in its texts, and %{…} in those of marks; what people wrote is neither.
+  const text = (value) => String(value).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/%\{/g, "%&#123;");
   const signed = (value, digits) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
 
   function layout(changes) {
