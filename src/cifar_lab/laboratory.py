@@ -161,6 +161,7 @@ def _make(
     jobs = [run.job for run in to_do if run.job.run_id not in outcomes]
     if jobs:
         _preflight([job.settings for job in jobs], images)
+        engine.open()  # before --force discards what no other place could make again
         writer.take()
         make_folder(runs_folder(jobs[0].results))
         _discard([run.job for run in to_do if force or (run.state == "missing" and run.record is not None)])
