@@ -30,7 +30,7 @@ _KNOWN_MARKS = frozenset("‐‑–—‘’‚“”„†‡•…‰‹›€
 
 def latex(text: str) -> str:
     """Text that LaTeX (UTF-8 input) shows as it is, in a cell or a caption, whatever the font encoding."""
-    return re.sub("-(?=-)", "-{}", plain(text).translate(_ESCAPES))
+    return re.sub("-(?=-)", r"-\\/", plain(text).translate(_ESCAPES))
 
 
 def foreign_letters(texts: Iterable[str]) -> str:
