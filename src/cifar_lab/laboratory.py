@@ -140,6 +140,7 @@ def _make(planned: Sequence[PlannedRun], place: Workplace, writer: WriterLock) -
     jobs = [run.job for run in to_do if run.job.run_id not in outcomes]
     if jobs:
         _preflight([job.settings for job in jobs], place.images)
+        place.engine.open()  # before --force discards what no other place could make again
         writer.take()
         make_folder(runs_folder(jobs[0].results))
         _discard([run.job for run in to_do if place.force or (run.state == "missing" and run.record is not None)])

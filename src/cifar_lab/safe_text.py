@@ -1,4 +1,4 @@
-"""Text written by people, made safe for the place where it is shown: terminal, chart, Markdown, LaTeX, CSV."""
+"""Text written by people, made safe for the place where it is shown: terminal, chart, Markdown, CSV."""
 
 from __future__ import annotations
 
@@ -13,13 +13,6 @@ _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#$!])")
 _FORMULA = ("=", "+", "-", "@")
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-        ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "−": r"\textminus{}", "≈": r"$\approx$",
-    }
-    | {letter: f"\\{letter}" for letter in "&%$#_{}"}
-)  # fmt: skip
 
 
 def plain(text: str) -> str:
@@ -45,11 +38,6 @@ def code_span(text: str) -> str:
     pad = " " if longest else ""
     fence = "`" * (longest + 1)
     return f"{fence}{pad}{body}{pad}{fence}"
-
-
-def latex(text: str) -> str:
-    """Text that LaTeX (UTF-8, with textcomp) shows as it is, in a cell or a caption."""
-    return plain(text).translate(_LATEX)
 
 
 def csv_cell(value: str | float | int | None) -> str:

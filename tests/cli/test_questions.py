@@ -112,6 +112,22 @@ def test_two_arms_two_runs_and_names_that_mean_nothing(asked: tuple[Any, Any]) -
     assert empty.err == "cifar-lab: no finished runs in nowhere; train some first: cifar-lab run FILE\n"
 
 
+def test_what_does_not_matter_is_what_the_sheet_says_of_arms_of_one_of_its_questions(asked: tuple[Any, Any]) -> None:
+    lab, _ = asked
+    for first in ("Adam", "adam.yaml"):
+        told = lab("compare", first, "baseline.yaml")
+        assert told.code == 0
+        assert "Differences under 1.5 pp do not matter here (min_effect of configs/lab.yaml)." in told.lines
+        assert "p of a difference beyond 1.5 pp" in told.out
+    given = lab("compare", "Adam", "tiny", "--min-effect", "2")
+    assert "Differences under 2 pp do not matter here (--min-effect)." in given.lines
+    lab.write("strangers.yaml", SHEET.replace("[adam.yaml]", "[both.yaml]"))
+    other = lab("compare", "Adam", "tiny", "--lab", "strangers.yaml")
+    assert "Differences under 0.3 pp do not matter here (the default; --min-effect sets another)." in other.lines
+    gone = lab("compare", "Adam", "tiny", "--lab", "nowhere.yaml")
+    assert (gone.code, "nowhere.yaml" in gone.err) == (2, True)
+
+
 def test_the_list_is_sorted_and_filtered_and_sums_up_arms(asked: tuple[Any, Any]) -> None:
     lab, _ = asked
     arms = lab("list", "--arms", "--sort", "arm", "--reverse")
@@ -201,3 +217,8 @@ def test_the_whole_lab_trains_its_arms_and_then_its_sweeps(lab: Any) -> None:
     pair = lab("compare", "grid", "Adam")
     assert pair.code == 0
     assert "one run" in pair.out
+    lab.write("lab.yaml", f"min_effect: 2.5\n{sheet}")
+    winner = document["questions"][1]["sweep"]["winners"][0]["label"]
+    again = lab("compare", "grid", "baseline.yaml", "--lab", "lab.yaml")
+    assert again.code == 0
+    assert winner in again.out

@@ -51,6 +51,8 @@ def test_check_of_sheets_and_sweeps(sheets: Any) -> None:
         "---",
         "# grid.yaml: a sweep of 2 points, all good",
     ]
+    sheets.write("tpe.yaml", SWEEP.replace("{top: 1,", "{method: tpe, trials: 1, top: 1,"))
+    assert sheets("check", "tpe.yaml").lines == ["# tpe.yaml: a sweep of 1 proposal of tpe, all good"]
 
 
 def test_check_finds_the_problems_of_everything_that_a_sheet_names(sheets: Any) -> None:

@@ -311,7 +311,7 @@ def test_a_report_without_runs_shows_every_arm_as_missing(lab: Any) -> None:
 def test_a_report_without_a_sheet_names_it(lab: Any) -> None:
     done = lab("report")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("cifar-lab: no file configs/lab.yaml")
+    assert done.err == "cifar-lab: no file configs/lab.yaml; name a sheet of questions with --lab FILE\n"
     assert not lab.results.exists()
 
 

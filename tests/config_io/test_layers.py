@@ -181,7 +181,7 @@ def test_other_kinds_of_files_are_named(write: Write) -> None:
     write("lab.yaml", "title: x\ncontrol: a.yaml\nquestions: {}\n")
     assert message("sweep.yaml") == "sweep.yaml: this is a sweep file; run it with cifar-lab sweep sweep.yaml"
     assert message("lab.yaml") == (
-        "lab.yaml: this is a sheet of questions; cifar-lab report reads it, cifar-lab run takes one of its arms"
+        "lab.yaml: this is a sheet of questions; train all its arms with cifar-lab run --lab lab.yaml --all"
     )
 
 

@@ -72,6 +72,15 @@ def test_an_address_where_nobody_listens_is_told_at_once_and_nothing_is_written(
     assert lab.records() == []
 
 
+def test_a_cluster_that_does_not_answer_costs_no_run_that_is_there(lab: Any) -> None:
+    assert lab.command("run", lab.file("arm"))[0] == 0
+    before = lab.records()
+    assert before
+    command = ("run", lab.file("arm"), "--force", "--engine", "ray", "--address", "127.0.0.1:1")
+    assert lab.command(*command)[0] == 4
+    assert lab.records() == before
+
+
 def test_an_address_without_the_engine_is_a_mistake(lab: Any) -> None:
     code, output, said = lab.command("run", lab.file("arm"), "--address", "127.0.0.1:1")
     assert (code, output) == (2, "")

@@ -24,7 +24,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 HOSTILE = (
     "<script>alert(1)</script>",
     "</script><img src=x onerror=alert(1)>",
-    "{{7*7}} ${7*7} <b>&lt;",
+    "{{7*7}} ${7*7} <b>&lt; %{x}",
     "عربي \u202e gnirts \u2066",
 )
 """Labels of the arms of q1."""

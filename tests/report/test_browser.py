@@ -135,6 +135,27 @@ def test_nothing_stands_out_to_the_side(visit: Callable[..., Any]) -> None:
             assert seen.page.evaluate("document.documentElement.scrollWidth") == width
 
 
+def test_on_a_phone_no_word_of_a_chart_is_cut_and_a_table_keeps_its_names(visit: Callable[..., Any]) -> None:
+    with visit(viewport={"width": 390, "height": 800}) as seen:
+        seen.page.evaluate(DRAW_ALL)
+        cut = seen.page.evaluate(
+            """() => [...document.querySelectorAll('.plot')].flatMap(plot => {
+              const box = plot.getBoundingClientRect();
+              return [...plot.querySelectorAll('.annotation-text')].filter(words => {
+                const at = words.getBoundingClientRect();
+                return at.right > box.right + 1 || at.left < box.left - 4 || at.top < box.top - 1;
+              }).map(words => `${plot.id}: ${words.textContent}`);
+            })"""
+        )
+        assert cut == []
+        table = seen.page.locator("#q1 .scroll").first
+        name = "part => part.querySelector('tbody th').getBoundingClientRect().left"
+        before = table.evaluate(name)
+        table.evaluate("part => { part.scrollLeft = 200; }")
+        assert table.evaluate("part => part.scrollLeft") == 200
+        assert table.evaluate(name) == before
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visit: Callable[..., Any], scheme: str) -> None:
     with visit(color_scheme=scheme, bypass_csp=True) as seen:
@@ -198,6 +219,10 @@ def test_marks_tell_their_numbers_by_mouse_and_by_keyboard(visit: Callable[..., 
             seen.page.keyboard.press("ArrowRight")
             seen.wait_until(f"document.getElementById('said').textContent.includes('seed {seed}')")
             assert HOSTILE[0] in seen.page.locator("#said").inner_text()
+        seen.page.keyboard.press("ArrowUp")
+        for _ in range(9):  # four seeds and a mean, three seeds and a mean
+            seen.page.keyboard.press("ArrowRight")
+        seen.wait_until("document.getElementById('said').textContent.includes('%{x}, seed 0')")
         assert seen.said == []
 
 
@@ -210,10 +235,12 @@ def test_colours_follow_the_scheme(visit: Callable[..., Any]) -> None:
         seen.wait_until(f"{colour} !== {light!r}")
 
 
-def test_it_prints_with_everything_unfolded(visit: Callable[..., Any], tmp_path: Path) -> None:
+def test_it_prints_with_everything_unfolded_but_the_links(visit: Callable[..., Any], tmp_path: Path) -> None:
     with visit() as seen:
         seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        assert seen.page.locator("main details:not([open])").count() == 0
+        folded = seen.page.locator("main details:not([open]) summary").all_inner_texts()
+        assert folded
+        assert all(words.startswith("Records (") for words in folded)
         assert seen.page.locator(".plot:not([data-drawn])").count() == 0
         seen.page.evaluate("dispatchEvent(new Event('afterprint'))")
         assert seen.page.locator("main details:not([open])").count() > 0

@@ -129,7 +129,7 @@ def test_letters_without_a_font_are_said(tmp_path: Path, make_record: MakeRecord
     )
     (line,) = [line for line in build_report(sheet, tmp_path / "results").lines if line.startswith("note: no font")]
     assert line.startswith(
-        "note: no font of this machine has \U000e0fff, so the charts show boxes there; install a font"
+        "note: no font of this machine has \U000e0fff (U+E0FFF), so the charts show boxes there; install a Noto font"
     )
 
 
@@ -208,8 +208,8 @@ def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord
         draw_sweep(tmp_path, "q8_grid")
     write_winners(tmp_path, IMAGES)
     save_records(tmp_path, make_record(0.5, 100), make_record(0.62, 100, ADAM))
-    chart = draw_sweep(tmp_path, "q8_grid")
-    assert chart == tmp_path / "q8_grid.png"
+    chart = tmp_path / "q8_grid.png"
+    assert draw_sweep(tmp_path, "q8_grid") == [f"chart: {chart}"]
     assert chart.read_bytes().startswith(b"\x89PNG\r\n")
     report = build_report(CONFIGS / "lab.yaml", tmp_path)
     assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 1); Adam 62.0 % (n = 1)" in report.lines

@@ -12,7 +12,16 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
-from cifar_lab.report.chart_style import ARM, CONTROL, DPI, FIGURE_FORMATS, FigureFormat, figure_bytes, unseen_letters
+from cifar_lab.report.chart_style import (
+    ARM,
+    CONTROL,
+    DPI,
+    FIGURE_FORMATS,
+    FigureFormat,
+    boxes_words,
+    figure_bytes,
+    unseen_letters,
+)
 from cifar_lab.report.charts import Drawing, draw
 from cifar_lab.report.datachoice import DataSet
 from cifar_lab.report.summary import Row
@@ -100,13 +109,23 @@ def test_words_on_the_chart(rows: list[Row]) -> None:
     shown = texts(draw(Drawing("Which optimizer?", rows, CIFAR10, found, min_effect=0.3)))
     for text in (
         "Which optimizer?", "Test accuracy after 10 epochs · CIFAR-10", "SGD", "n = 3", "50.0 %", "Adam", "n = 2",
-        "62.0 %", "? +11.0 (−1.7 to 23.7)", "AdamW", "n = 1", "– +12.0", "vs control, pp",
+        "62.0 %", "? +11.0 (−1.7 to 23.7)", "AdamW", "n = 1", "+12.0, no interval", "vs control, pp",
     ):  # fmt: skip
         assert text in shown
     caption = " ".join(shown).replace("\n", " ")
     assert "whiskers: 95 % t interval of the mean" in caption
     assert "Shaded: under 0.3 pp, which does not matter." in caption
     assert "Data: CIFAR-10, 50,000 training and 10,000 test images." in caption
+
+
+def test_small_differences_have_two_decimals_and_no_verdict_no_sign(rows: list[Row]) -> None:
+    found = (
+        comparison("Adam", -0.2, -0.22, low=-0.44, high=0.02, verdict="undecided"),
+        comparison("AdamW", -0.2, -0.22, low=-2.75, high=2.33),
+    )
+    shown = texts(draw(Drawing("Which optimizer?", rows, CIFAR10, found)))
+    assert "? −0.21 (−0.44 to 0.02)" in shown  # one decimal would say 0.0 of an end beyond 0
+    assert "−0.2 (−2.8 to 2.3)" in shown
 
 
 def test_differences_have_a_scale_of_their_own_with_zero_every_pair_and_the_interval(rows: list[Row]) -> None:
@@ -233,3 +252,14 @@ def test_letters_that_no_font_has_are_named_once() -> None:
     assert unseen_letters(["Adam ü Ωж →", "مرحبا שלום"]) == ""
     assert unseen_letters(["\U00012345 a \U00012345", "b"]) in ("\U00012345", "")  # cuneiform, where no font has it
     assert unseen_letters(["\U000e0fff"]) == "\U000e0fff"  # no font has it: it is no letter
+
+
+def test_letters_that_no_font_has_are_told_with_the_font_that_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert boxes_words(["Adam ü Ωж →"]) == ""
+    told = boxes_words(["".join(chr(0xE0FF0 + k) for k in range(10))])
+    assert told.startswith("no font of this machine has \U000e0ff0 (U+E0FF0), ")
+    assert "\U000e0ff7 (U+E0FF7) and 2 more, so the charts show boxes there; install a Noto font for them and" in told
+    monkeypatch.setattr("cifar_lab.report.chart_style.fonts_for", lambda letters: ())  # a machine with one font
+    assert "日 (U+65E5), so the charts show boxes there; install Noto Sans CJK (on Debian: fonts-noto-cjk)" in (
+        boxes_words(["日"])
+    )

@@ -154,7 +154,35 @@ def test_latex_has_a_table_a_question_with_everything_escaped() -> None:
     page = latex_page(lab(bad, comparisons=(found,)))
     assert page.count(r"\begin{table}") == page.count(r"\end{table}") == 1
     assert r"\caption{Does Adam help? 100 \% \textless{} all\_of. Images: CIFAR-10.}" in page
-    assert r"baseline (control) & 50.00 (45.03 to 54.97; n = 3) &  &  &  \\" in page
+    assert r"    baseline (control) & \labcell{50.00 (n = 3)}{45.03 to 54.97} &  &  &  \\" in page
     name = r"50\% \& \$x\_1\$ \textbackslash{}\textbackslash{} \{\#\} \textasciitilde{}\textasciicircum{}"
-    difference = r"+1.50 pp (\textminus{}0.50 to 3.50; 2 shared seeds) & better & \textless{} .001 \\"
+    difference = r"\labcell{+1.50 (2 pairs)}{$-$0.50 to 3.50} & better & \textless{} .001 \\"
     assert f"    {name} & 50.00 (one run) & {difference}\n" in page
+
+
+def test_every_row_of_a_latex_table_has_its_five_cells() -> None:
+    rows = (
+        Row("lost", diverged=((0, "loss"), (1, "loss"))),
+        Row("some", values=((0, 0.5), (1, 0.52)), mean=0.51, diverged=((2, "loss"),)),
+        Row("[gone] & *", missing_seeds=(0,)),
+    )
+    found = (
+        comparison("lost"),
+        comparison("some", 1.0, 2.0, low=-0.5, high=3.5, method="welch", n=2, n_control=3),
+        comparison("[gone]"),
+    )
+    page = latex_page(lab(*rows, comparisons=found))
+    body = page[page.index(r"\midrule") : page.index(r"\bottomrule")].splitlines()[1:-1]
+    cells = [line.strip().removesuffix(r" \\").split(" & ") for line in body]
+    assert cells[1:] == [
+        ["lost", "diverged", "not comparable yet", "no verdict", ""],
+        ["some", r"\labcell{51.00 (n = 2)}{38.29 to 63.71, 1 diverged}",
+         r"\labcell{+1.50 (n = 2, 3)}{$-$0.50 to 3.50}", "no verdict", ""],
+        [r"{[}gone] \& {*}", "no runs yet", "not comparable yet", "no verdict", ""],
+    ]  # fmt: skip
+
+
+def test_latex_names_the_letters_that_pdflatex_has_not() -> None:
+    assert "pdflatex has no letters" not in latex_page(lab(Row("naïve Łódź, lr ≤ 0.1", values=((0, 0.5),), mean=0.5)))
+    page = latex_page(lab(Row("学习率 Ж", values=((0, 0.5),), mean=0.5)))
+    assert "% pdflatex has no letters for Ж习学率: compile with lualatex or xelatex and a font that has them.\n" in page

@@ -30,6 +30,7 @@ def describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str:
 
 def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
     from cifar_lab.config_io import load_settings, load_sheet, sheet_file
+    from cifar_lab.progress import count
     from cifar_lab.sheets import LabSheet
 
     sheet = load_sheet(path, LabSheet)
@@ -44,16 +45,20 @@ def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
     ]
     checks += [partial(_describe_sweep, sheet_file(path, name), overrides) for name in sweeps]
     collect(checks)
-    return f"# {path}: a lab sheet of {len(questions)} questions and {len(arms)} arms, all good"
+    return f"# {path}: a lab sheet of {count(len(questions), 'question')} and {count(len(arms), 'arm')}, all good"
 
 
 def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] = ()) -> str:
+    from cifar_lab.progress import count
     from cifar_lab.sweep import load_sweep
 
     sweep = load_sweep(path, overrides, parse_seeds(seeds) if seeds else None, allow_large=True)
     expansion = sweep.expansion
-    proposed = f"{expansion.proposals:,} proposals of {sweep.search.method} and " if expansion.proposals else ""
-    return f"# {path}: a sweep of {proposed}{len(expansion.points):,} points, all good"
+    points = count(len(expansion.points), "point")
+    if expansion.proposals:
+        proposals = f"{count(expansion.proposals, 'proposal')} of {sweep.search.method}"
+        points = f"{proposals} and {points}" if expansion.points else proposals
+    return f"# {path}: a sweep of {points}, all good"
 
 
 def _kind(path: Path) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cifar_lab.cli.options import DEFAULT_RESULTS, Overrides, Results
+from cifar_lab.cli.options import DEFAULT_RESULTS, Lab, Overrides, Results
 
 THING = "A settings file, a label, a sweep's file or name, or the beginning of a run's id."
 
@@ -16,11 +17,18 @@ def compare(
     second: Annotated[str, typer.Argument(metavar="B", help="The same: what A is compared with.")],
     results: Results = DEFAULT_RESULTS,
     overrides: Overrides = [],  # noqa: B006
+    lab: Lab = Path("configs/lab.yaml"),
     min_effect: Annotated[
-        float, typer.Option("--min-effect", metavar="PP", help="Differences smaller than this do not matter, pp.")
-    ] = 0.3,
+        float | None,
+        typer.Option(
+            "--min-effect",
+            metavar="PP",
+            help="Differences smaller than this do not matter, pp. Default: min_effect of the lab sheet where one of "
+            "its questions has both, else 0.3.",
+        ),
+    ] = None,
 ) -> None:
     """Is A better than B? Two arms or sweeps by their seeds; two single runs by their test images."""
     from cifar_lab.cli.comparing import print_comparison
 
-    print_comparison(first, second, results, overrides, min_effect)
+    print_comparison(first, second, results, overrides, lab, min_effect)

@@ -15,6 +15,7 @@ from cifar_lab.errors import DataError, SettingsError
 from cifar_lab.progress import say
 from cifar_lab.records import Record
 from cifar_lab.report.answers import Answer, Comparison
+from cifar_lab.report.effect_bound import EffectBound, effect_bound
 from cifar_lab.report.sides import Side, find_side, same_images
 from cifar_lab.report.summary import Row, arm_row
 from cifar_lab.report.two_runs import compare_predictions, words
@@ -25,14 +26,20 @@ from cifar_lab.safe_text import plain
 from cifar_lab.sheets import Question
 
 
-def print_comparison(first: str, second: str, results: Path, overrides: Sequence[str], min_effect: float) -> None:
+def print_comparison(
+    first: str, second: str, results: Path, overrides: Sequence[str], lab: Path, min_effect: float | None
+) -> None:
     """Whether the one is better than the other.
+
+    Args:
+        lab: the sheet of questions, whose `min_effect` counts where one of them has both.
+        min_effect: pp; None asks the sheet.
 
     Raises:
         SettingsError: a name means nothing or too much; both mean the same; no images in common.
         DataError: predictions of two single runs are missing or damaged.
     """
-    if not 0 < min_effect <= 100:
+    if min_effect is not None and not 0 < min_effect <= 100:
         raise SettingsError(f"--min-effect: {min_effect:g} is out of range; expected above 0 and at most 100")
     records = find_records(results).records
     if not records:
@@ -46,7 +53,8 @@ def print_comparison(first: str, second: str, results: Path, overrides: Sequence
     if all(side.kind == "run" for side in sides):
         _print_models(sides, results)
     else:
-        _print_arms(rows, min_effect)
+        given = None if min_effect is None else EffectBound(min_effect, "--min-effect")
+        _print_arms(rows, given or effect_bound(lab, sides, results, overrides))
     for side in sides:
         if side.note:
             say(plain(side.note))
@@ -76,13 +84,14 @@ def _print_models(sides: Sequence[Side], results: Path) -> None:
     say(plain(words(found, sides[0].label, sides[1].label)))
 
 
-def _print_arms(rows: Sequence[Row], min_effect: float) -> None:
+def _print_arms(rows: Sequence[Row], bound: EffectBound) -> None:
     question = Question(title="compare", chart="c.png")
-    (answer,), _ = judge([Answer("compare", question, (rows[1], rows[0]))], min_effect)
+    (answer,), _ = judge([Answer("compare", question, (rows[1], rows[0]))], bound.points)
     (comparison,) = answer.comparisons
     say(plain(comparison.sentence))
     if details := _details(comparison):
         say(details)
+        say(plain(f"Differences under {bound.points:g} pp do not matter here ({bound.source})."))
 
 
 def _details(found: Comparison) -> str:

@@ -81,7 +81,8 @@ def sweep(
         if outcome.confirmed.records:
             from cifar_lab.report.build import draw_sweep  # matplotlib, which the parent of the runs need not hold
 
-            say(f"chart: {draw_sweep(results, loaded.name)}")
+            for line in draw_sweep(results, loaded.name):
+                say(line)
     made = (outcome.searched, outcome.confirmed)
     diverged = any(record.status == "diverged" for part in made for record in part.records)
     raise typer.Exit(max(part.exit_code for part in made) or int(strict and diverged))

@@ -91,5 +91,5 @@ def _is_settings(path: Path, root: Node) -> None:
     if "base" in keys and keys & {"space", "paired", "arms"}:
         raise SettingsError([Problem(str(path), "", f"this is a sweep file; run it with cifar-lab sweep {path}")])
     if "questions" in keys and "control" in keys:
-        message = "this is a sheet of questions; cifar-lab report reads it, cifar-lab run takes one of its arms"
+        message = f"this is a sheet of questions; train all its arms with cifar-lab run --lab {path} --all"
         raise SettingsError([Problem(str(path), "", message)])

@@ -14,7 +14,7 @@ from cifar_lab.config_io.expected import PATTERN_WORDS, found, limits_of
 from cifar_lab.config_io.lab_rules import lab_rules
 from cifar_lab.config_io.layers import read_file, unreadable
 from cifar_lab.config_io.sweep_rules import sweep_points, sweep_rules
-from cifar_lab.config_io.tree import Finding, Node, dotted, plain, refuse, walk
+from cifar_lab.config_io.tree import Finding, Node, dotted, one_line, plain, refuse, walk
 from cifar_lab.config_io.values import Check, expected_of, value_fits
 from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.sheets import LabSheet, SweepSheet
@@ -35,6 +35,8 @@ def load_sheet(path: Path, sheet: type[S]) -> S:
         SettingsError: with every problem found, in the order of lines.
     """
     path = Path(path)
+    if sheet is LabSheet and not os.path.isdir(path.parent):  # noqa: PTH112  # the default, away from a checkout
+        raise SettingsError(f"no file {one_line(str(path))}; name a sheet of questions with --lab FILE")
     layer = read_file(path)
     if isinstance(layer.root.value, dict):
         _right_kind(path, layer.root, sheet)

@@ -32,6 +32,13 @@ class Engine(Protocol):
             SettingsError: there is none.
         """
 
+    def open(self) -> None:
+        """Be ready for runs, or refuse, before anything on the disk changes.
+
+        Raises:
+            EnvironmentFault: they cannot be made there.
+        """
+
     def gpus(self) -> int:
         """GPUs that runs can have."""
 
@@ -50,6 +57,9 @@ class Here:
             from cifar_lab.runtime import choose_device
 
             choose_device("cuda")
+
+    def open(self) -> None:
+        """As `Engine`: this machine is ready."""
 
     def gpus(self) -> int:
         """Those that torch sees."""

@@ -11,7 +11,7 @@ from cifar_lab.durable import make_folder, write_bytes, write_text
 from cifar_lab.errors import DataError
 from cifar_lab.report.answers import Answer
 from cifar_lab.report.answers_json import answers_json
-from cifar_lab.report.chart_style import FigureFormat, figure_bytes, unseen_letters
+from cifar_lab.report.chart_style import FigureFormat, boxes_words, figure_bytes
 from cifar_lab.report.charts import Drawing, draw
 from cifar_lab.report.datachoice import data_sets
 from cifar_lab.report.html_page import html_page
@@ -82,13 +82,13 @@ def build_report(
     files = [results / FILE_NAMES[kind] for kind in formats]
     for made, path in zip(formats, files, strict=True):
         write_text(path, report_text(made, lab, results))
-    unseen = unseen_letters(text for drawing in drawings for text in drawing.texts)
+    boxes = boxes_words(text for drawing in drawings for text in drawing.texts)
     return ReportFiles(
         tuple(charts),
         tuple(files),
         lab.data.name if lab.data else None,
         tuple(plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing),
-        (*_lines(lab, unseen), _written([*files], len(charts))),
+        (*_lines(lab, boxes), _written([*files], len(charts))),
         lab.faults,
     )
 
@@ -105,8 +105,10 @@ def report_text(kind: Format, lab: Lab, results: Path) -> str:
     return makers[kind]()
 
 
-def draw_sweep(results: Path, name: str) -> Path:
+def draw_sweep(results: Path, name: str) -> list[str]:
     """Draw the winners of the sweep called `name` as a PNG named like its folder, on the images that it searched.
+
+    Returns what to print.
 
     Raises:
         DataError: the sweep has no winners yet, or its file is damaged.
@@ -122,7 +124,8 @@ def draw_sweep(results: Path, name: str) -> Path:
     drawing = Drawing(title, rows, next(iter(data_sets(records)), None))
     path = results / f"{SweepFolder(results, name).path.name}.png"
     write_bytes(path, figure_bytes(draw(drawing), "png", drawing.texts))
-    return path
+    boxes = boxes_words(drawing.texts)
+    return [f"chart: {path}", *([f"note: {boxes}"] if boxes else [])]
 
 
 def _drawing(answer: Answer, lab: Lab) -> Drawing:
@@ -130,17 +133,13 @@ def _drawing(answer: Answer, lab: Lab) -> Drawing:
     return Drawing(answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect, message)
 
 
-def _lines(lab: Lab, unseen: str) -> list[str]:
+def _lines(lab: Lab, boxes: str) -> list[str]:
     """The report for a terminal."""
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [f"note: {lab.data_note}"] if lab.data_note else []
     lines += [line for answer in lab.answers for line in _answer_lines(answer)]
     lines += [f"note: {plain(note)}" for note in lab.notes]
-    if unseen:
-        lines.append(
-            f"note: no font of this machine has {unseen[:40]}, so the charts show boxes there; install a font that has "
-            "them (Noto, for instance) and give the command again; report.html shows them where the reader's has"
-        )
+    lines += [f"note: {boxes}"] if boxes else []
     return lines + [f"to run: {plain(command)}" for command in lab.to_run]
 
 

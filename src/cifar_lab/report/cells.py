@@ -16,6 +16,11 @@ def interval_words(low: float, high: float, digits: int = 2) -> str:
     return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
 
 
+def digits(*points: float) -> int:
+    """Decimals of a difference and its interval on a chart: two where all are under one point, else one."""
+    return 2 if all(abs(each) < 1 for each in points) else 1
+
+
 def mean_words(row: Row) -> str:
     """`62.58 (61.51 to 63.65; n = 5)`, percent; in words where there is no mean."""
     if row.mean is None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from cifar_lab.report.answers import VERDICT_MARKS, Comparison
-from cifar_lab.report.cells import signed
+from cifar_lab.report.cells import digits, interval_words, signed
 from cifar_lab.report.chart_style import ALARM, ARM, CONTROL, FAINT, GRID, INK, LABEL, SHADE, SMALL
 from cifar_lab.report.datachoice import DataSet
 from cifar_lab.report.drawing import Drawing, count_words
@@ -122,28 +122,28 @@ def draw_differences(axes: Axes, drawing: Drawing, slots: int, thick: float) -> 
         )
         if found.low is not None and found.high is not None:
             around = ([found.points - found.low], [found.high - found.points])
-            axes.errorbar(found.points, place, xerr=around, color=ARM, linewidth=2, capsize=3.5, capthick=1.6, zorder=3)
+            axes.errorbar(found.points, place, xerr=around, color=ARM, linewidth=2, capsize=5, capthick=1.6, zorder=3)
         axes.scatter(
             [found.points],
             [place],
-            s=24,
+            s=18,
             marker="D",
             color=ARM,
-            edgecolor="white",
-            linewidth=0.8,
+            linewidth=0,
             zorder=6,
             gid="difference",
         )
-        mark = VERDICT_MARKS[found.verdict]
         above = (0.5, place - 0.42 * thick)
-        axes.annotate(f"{mark} {_points(found)}", above, (0, 3), xycoords=("axes fraction", "data"),
+        axes.annotate(_points(found), above, (0, 3), xycoords=("axes fraction", "data"),
                       textcoords="offset points", ha="center", va="bottom", fontsize=SMALL + 0.5, zorder=7,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})  # fmt: skip
 
 
 def _points(found: Comparison) -> str:
-    """`+1.2 (0.4 to 2.0)`, with minus signs as wide as plus signs."""
-    told = signed(found.points or 0.0)
-    if found.low is not None and found.high is not None:
-        told += f" ({found.low:.1f} to {found.high:.1f})"
-    return told.replace("-", "−")
+    """`▲ +1.2 (0.4 to 2.0)`, with the sign of a verdict and none where there is no verdict."""
+    assert found.points is not None
+    mark = "" if found.verdict == "no verdict" else f"{VERDICT_MARKS[found.verdict]} "
+    if found.low is None or found.high is None:
+        return f"{mark}{signed(found.points, digits(found.points))}, no interval"
+    places = digits(found.points, found.low, found.high)
+    return f"{mark}{signed(found.points, places)} ({interval_words(found.low, found.high, places)})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import textwrap
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -35,6 +36,11 @@ TITLE, LABEL, SMALL = 15.0, 11.0, 9.0
 BASE_FONT = "DejaVu Sans"
 """Comes with matplotlib, so that charts are the same on every machine where it has the letters."""
 
+MOST_NAMED = 8
+"""Letters without a font that are named one by one."""
+
+_EAST_ASIAN = ("CJK ", "HIRAGANA ", "KATAKANA ", "HANGUL ", "BOPOMOFO ")
+"""How Unicode names begin that one font has all of."""
 _NO_PICTURES = frozenset({"Last Resort High-Efficiency"})
 """Fonts that have a box for every letter."""
 _NOTHING_OF_TODAY = {
@@ -72,6 +78,21 @@ def unseen_letters(texts: Iterable[str]) -> str:
     wanted = frozenset("".join(map(plain, texts)))
     known = _letters(BASE_FONT).union(*(_letters(name) for name in fonts_for(wanted)))
     return "".join(sorted(letter for letter in wanted if not letter.isspace() and ord(letter) not in known))
+
+
+def boxes_words(texts: Iterable[str]) -> str:
+    """Which letters the charts show as boxes and what helps, in a line; empty where there are none."""
+    unseen = unseen_letters(texts)
+    if not unseen:
+        return ""
+    named = ", ".join(f"{letter} (U+{ord(letter):04X})" for letter in unseen[:MOST_NAMED])
+    more = f" and {len(unseen) - MOST_NAMED} more" if len(unseen) > MOST_NAMED else ""
+    east_asian = any(unicodedata.name(letter, "").startswith(_EAST_ASIAN) for letter in unseen)
+    font = "Noto Sans CJK (on Debian: fonts-noto-cjk)" if east_asian else "a Noto font for them"
+    return (
+        f"no font of this machine has {named}{more}, so the charts show boxes there; install {font} and give the "
+        "command again; report.html shows them where the reader's machine has a font"
+    )
 
 
 @lru_cache(maxsize=64)

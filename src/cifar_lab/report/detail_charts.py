@@ -25,7 +25,7 @@ def curves_chart(arms: Sequence[Arm], histories: Mapping[str, Mapping[str, Seque
     for arm in arms:
         runs = [histories[run.run_id] for run in arm.runs if run.run_id in histories]
         columns = {name: _curve([run[name] for run in runs if name in run]) for name in CURVES}
-        drawn.append({"label": short(arm.label, 24), "style": arm.style} | {k: v for k, v in columns.items() if v})
+        drawn.append({"label": short(arm.label), "style": arm.style} | {k: v for k, v in columns.items() if v})
     metrics = {name: words for name, words in CURVES.items() if any(name in arm for arm in drawn)}
     if not metrics:
         return None

@@ -133,6 +133,11 @@ class ConfusionGap:
     changes: tuple[Change, ...]
     """The largest of the mistakes, the largest change first."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the arm takes every class for the same classes as the control does."""
+        return not any(map(any, self.cells))
+
 
 def confusion_gaps(control: Arm, arms: Sequence[Arm]) -> list[ConfusionGap]:
     """Each arm that has runs against the control: means over runs, of shared seeds where there are any."""

@@ -65,6 +65,8 @@ class Section:
     class_rows: Sequence[ClassGap]
     class_control: Sequence[float]
     confusion: Sequence[ConfusionGap]
+    """Without the arms that make the control's mistakes, which `same_mistakes` has."""
+    same_mistakes: Sequence[Arm]
     settings: Sequence[tuple[str, Sequence[str]]]
     charts: Mapping[str, Chart]
     tried: Sequence[Tried] = ()
@@ -112,7 +114,8 @@ def _section(answer: Answer, lab: Lab, results: Path) -> Section:
     control, others = arms[0], arms[1:]
     histories = _histories(arms, results)
     names = next((run.data.classes for arm in arms for run in arm.runs), ())
-    gaps, confusion = class_gaps(control, others), confusion_gaps(control, others)
+    gaps, changes = class_gaps(control, others), confusion_gaps(control, others)
+    confusion = [change for change in changes if not change.is_empty]
     tried = read_tried(results, answer.sweep.sweep, lab.records) if answer.sweep else []
     axes = axes_of(tried)
     charts: dict[str, Chart | None] = {
@@ -134,6 +137,7 @@ def _section(answer: Answer, lab: Lab, results: Path) -> Section:
         gaps,
         class_accuracies(control) if gaps else (),
         confusion,
+        [change.arm for change in changes if change.is_empty],
         settings_that_differ(arms),
         {name: chart for name, chart in charts.items() if chart is not None},
         tried,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cifar_lab.report.answers import Answer, Comparison
-from cifar_lab.report.cells import interval_words, signed
+from cifar_lab.report.cells import digits, interval_words, signed
 from cifar_lab.report.chart_parts import Chart, scale, short
 from cifar_lab.report.datachoice import DataSet
 from cifar_lab.report.summary import Row
@@ -81,7 +81,7 @@ def cost_charts(answer: Answer) -> dict[str, Chart]:
 def _cost_chart(answer: Answer, costs: Sequence[tuple[int, Row, float | None]], title: str, unit: str) -> Chart | None:
     points: list[dict[str, Any]] = [
         {
-            "label": short(row.label, 24),
+            "label": short(row.label),
             "style": _style(answer, place),
             "x": round(cost, 3),
             "y": _percent(row.mean or 0.0),
@@ -125,8 +125,9 @@ def difference_words(found: Comparison) -> str:
     if found.points is None:
         return "not comparable yet"
     if found.low is None or found.high is None:
-        return f"{signed(found.points)} pp, no interval"
-    return f"{signed(found.points)} pp ({interval_words(found.low, found.high, 1)})"
+        return f"{signed(found.points, digits(found.points))} pp, no interval"
+    places = digits(found.points, found.low, found.high)
+    return f"{signed(found.points, places)} pp ({interval_words(found.low, found.high, places)})"
 
 
 def _accuracy_words(row: Row) -> str:

@@ -44,6 +44,7 @@ def effect_chart(axis: Axis, inside: Sequence[float]) -> Chart:
     spec = {
         "kind": "effect",
         "name": short(axis.key, 28),
+        "ordered": axis.is_ordered,
         "values": [
             {
                 "label": short(value.words, 12),

@@ -48,6 +48,8 @@ class Axis:
     key: str
     values: tuple[AxisValue, ...]
     """By size where they are numbers, else in the order of the plan; without those that no finished point has."""
+    is_ordered: bool = True
+    """Whether the values are numbers: a line may join what lies between them."""
 
     @property
     def reach(self) -> float:
@@ -92,10 +94,10 @@ def axes_of(tried: Sequence[Tried]) -> list[Axis]:
                 raw.setdefault(words, point.values[key])
                 groups.setdefault(words, []).append(point.accuracy)
         order = list(groups)
-        if all(isinstance(value, _NUMBER_TYPES) for value in raw.values()):
+        is_ordered = all(type(value) in _NUMBER_TYPES for value in raw.values())
+        if is_ordered:
             order.sort(key=lambda words: raw[words])
         if len(order) > 1:
-            axes.append(
-                Axis(key, tuple(AxisValue(words, fmean(groups[words]), tuple(groups[words])) for words in order))
-            )
+            values = tuple(AxisValue(words, fmean(groups[words]), tuple(groups[words])) for words in order)
+            axes.append(Axis(key, values, is_ordered))
     return sorted(axes, key=lambda axis: -axis.reach)

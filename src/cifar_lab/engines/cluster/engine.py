@@ -48,6 +48,10 @@ class RayEngine:
                 "start one with `ray start --num-gpus=...`, or use --set runtime.device=auto"
             )
 
+    def open(self) -> None:
+        """As `Engine`: Ray is there and a cluster answers."""
+        self._connect()
+
     def gpus(self) -> int:
         """GPUs of the cluster."""
         return self._connect().gpus()

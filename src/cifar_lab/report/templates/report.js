@@ -20,8 +20,8 @@
     dash: style < 0 ? "dot" : DASHES[style % 6],
   });
   const fade = (hex, share) => hex + Math.round(255 * share).toString(16).padStart(2, "0");
-  // Plotly reads a little HTML in its texts; what people wrote is none.
-  const text = (value) => String(value).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  // Plotly reads a little HTML in its texts, and %{…} in those of marks; what people wrote is neither.
+  const text = (value) => String(value).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/%\{/g, "%&#123;");
   const signed = (value, digits) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
 
   function layout(changes) {
@@ -48,13 +48,17 @@
     return name.slice(0, head) + "…" + name.slice(name.length - Math.max(3, letters - 1 - head));
   }
 
-  // One row an arm, its words above its marks, so that long names take no width from the scale.
+  // One row an arm, its words above its marks, so that long names take no width from the scale; in two lines where
+  // a name would lose letters in one.
   function rows(chart, unit, digits, gd) {
-    const traces = [], words = [], shapes = [], letters = Math.floor((gd.clientWidth - 24) / 7.4);
+    const traces = [], words = [], shapes = [], letters = Math.floor((widthOf(gd) - 24) / 7.4);
+    const tall = chart.rows.some((row) => row.label.length + 2 + row.words.length > letters);
+    gd.dataset.height ??= parseFloat(gd.style.height);
+    gd.style.height = `${Number(gd.dataset.height) + (tall ? 20 * chart.rows.length : 0)}px`;
     chart.rows.forEach((row, place) => {
       const mark = look(row.style), y = -place;
-      words.push(label(`<b>${text(fit(row.label, letters - row.words.length - 2))}</b>  ${text(row.words)}`, 0, y + 0.36, {
-        xref: "paper", xanchor: "left", yanchor: "middle", xshift: -3, bgcolor: fade(color("--paper"), 0.85), borderpad: 1, font: { size: 13, color: row.style < 0 ? color("--soft") : color("--ink") } }));
+      words.push(label(`<b>${text(fit(row.label, letters))}</b>${tall ? "<br>" : "  "}${text(row.words)}`, 0, y + (tall ? 0.38 : 0.36), {
+        align: "left", xref: "paper", xanchor: "left", yanchor: "middle", xshift: -3, bgcolor: fade(color("--paper"), 0.85), borderpad: 1, font: { size: 13, color: row.style < 0 ? color("--soft") : color("--ink") } }));
       if (row.low !== null) {
         shapes.push({ type: "line", x0: row.low, x1: row.high, y0: y, y1: y, line: { color: mark.color, width: 7 }, opacity: 0.45, layer: "below" });
       }
@@ -109,13 +113,16 @@
           hovertemplate: `${text(arm.label)}, epoch %{x}<br>${chart.metrics[metric]} %{y:.3f}<extra></extra>`,
           line: { color: mark.color, width: 2.2, dash: mark.dash }, marker: { symbol: mark.symbol, color: mark.color, size: longest > 30 ? 1 : 7 } });
         const last = mean.findLastIndex((value) => value !== null);
-        if (last >= 0) ends.push({ y: mean[last], words: text(arm.label), color: mark.color });
+        if (last >= 0) ends.push({ y: mean[last], words: arm.label, color: mark.color });
       }
-      const wide = gd.clientWidth > 560;
+      const wide = widthOf(gd) > 560, letters = Math.floor((wide ? 0.32 : 0.9) * widthOf(gd) / 6.6);
+      ends.forEach((end) => { end.words = fit(end.words, letters); });
+      const beside = 20 + 6.6 * Math.max(14, ...ends.map((end) => end.words.length));
+      ends.forEach((end) => { end.words = text(end.words); });
       const [low, high] = extent(traces.flatMap((trace) => trace.y));
       spread(ends, (high - low) / 18);
       return [traces, layout({
-        margin: { l: 8, r: wide ? 150 : 12, t: wide ? 8 : 8 + 20 * ends.length, b: 44 },
+        margin: { l: 8, r: wide ? beside : 12, t: wide ? 8 : 8 + 20 * ends.length, b: 44 },
         annotations: wide
           ? ends.map((end) => label(end.words, 1, end.at, { xref: "paper", xanchor: "left", xshift: 8, font: { size: 12, color: end.color } }))
           : ends.sort((a, b) => b.y - a.y).map((end, k) => label(end.words, 0, 1, { xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom", yshift: 20 * (ends.length - 1 - k), font: { size: 12, color: end.color } })),
@@ -160,7 +167,7 @@
           yaxis: { tickvals: chart.names.map((_, c) => c), ticktext: chart.names.map(text), showgrid: false, autorange: "reversed", color: color("--ink") } })];
     },
 
-    cost(chart) {
+    cost(chart, gd) {
       const traces = [], words = [];
       const xs = chart.points.map((point) => point.x), [low, high] = extent(xs);
       chart.points.forEach((point) => {
@@ -170,7 +177,7 @@
           hovertemplate: `${text(point.label)}<br>%{y:.2f} % at %{x:,.4~g} ${chart.unit}<extra></extra>`,
           marker: { symbol: mark.symbol, size: 12, color: mark.color } });
         const right = point.x > (low + high) / 2;
-        words.push(label(text(point.label), point.x, point.y, { xanchor: right ? "right" : "left", xshift: right ? -10 : 10, yshift: 9, font: { size: 12, color: mark.color } }));
+        words.push(label(text(fit(point.label, Math.floor(widthOf(gd) / 16))), point.x, point.y, { xanchor: right ? "right" : "left", xshift: right ? -10 : 10, yshift: 9, font: { size: 12, color: mark.color } }));
       });
       const pad = (high - low || high || 1) * 0.12;
       return [traces, layout({ annotations: words, margin: { l: 4, r: 12, t: 12, b: 44 },
@@ -179,7 +186,7 @@
     },
 
     parallel(chart, gd) {
-      const across = gd.clientWidth > 560;
+      const across = widthOf(gd) > 560, tight = widthOf(gd) / (chart.axes.length + 1) < 140;
       const values = chart.points.map((point) => point.value), [low, high] = extent(values);
       // The points come worst first. Bins by rank: the lower half, the upper half, the best quarter, the best twentieth.
       const bins = [[], [], [], []], count = chart.points.length;
@@ -211,9 +218,9 @@
       [[low, 0], [high, 1]].forEach(([value, height]) => ticks.push(label(`${value.toFixed(1)} %`, across ? last : height, across ? height : -last, { xanchor: across ? "left" : "center", xshift: across ? 5 : 0, yshift: across ? 0 : -10, font: { size: 11, color: color("--soft") } })));
       names.forEach((name, k) => {
         shapes.push(across ? { type: "line", x0: k, x1: k, y0: 0, y1: 1, line: { color: color("--line"), width: 1 }, layer: "below" } : { type: "line", y0: -k, y1: -k, x0: 0, x1: 1, line: { color: color("--line"), width: 1 }, layer: "below" });
-        ticks.push(label(`<b>${text(name)}</b>`, across ? k : 0, across ? 1 : -k, across ? { yshift: 20, xanchor: k === last ? "right" : k ? "center" : "left" } : { xanchor: "left", yshift: 16 }));
+        ticks.push(label(`<b>${text(name)}</b>`, across ? k : 0, across ? 1 : -k, across ? { yshift: tight && k % 2 ? 35 : 20, xanchor: k === last ? "right" : k ? "center" : "left" } : { xanchor: "left", yshift: 16, bgcolor: fade(color("--paper"), 0.85), borderpad: 1 }));
       });
-      return [traces, layout({ annotations: ticks, shapes, margin: { l: 8, r: across ? 52 : 24, t: 36, b: 16 },
+      return [traces, layout({ annotations: ticks, shapes, margin: { l: 8, r: across ? 52 : 24, t: across && tight ? 51 : 36, b: 16 },
         xaxis: { visible: false, range: across ? [-0.02, last + 0.02] : [-0.04, 1.04] },
         yaxis: { visible: false, range: across ? [-0.05, 1.05] : [-last - 0.3, 0.4] } })];
     },
@@ -225,7 +232,7 @@
       return [[
         { type: "scatter", mode: "markers", x: each.map(([k], n) => k + 0.24 * (((n * 0.618) % 1) - 0.5)), y: each.map(([, accuracy]) => accuracy), hoverinfo: "skip",
           marker: { symbol: "circle-open", size: 4, color: fade(color("--control"), 0.55) } },
-        { type: "scatter", mode: "lines+markers", x: at, y: chart.values.map((value) => value.mean),
+        { type: "scatter", mode: chart.ordered ? "lines+markers" : "markers", x: at, y: chart.values.map((value) => value.mean),
           customdata: chart.values.map((value) => [text(value.label), value.n]), hovertemplate: `${text(chart.name)} = %{customdata[0]}<br>mean of %{customdata[1]} points %{y:.2f} %<extra></extra>`,
           line: { color: color("--arm0"), width: 2 }, marker: { symbol: "diamond", size: 10, color: color("--arm0") } },
       ], layout({ margin: { l: 8, r: 8, t: 8, b: 30 },
@@ -253,11 +260,13 @@
 
   const drawn = new Set();
 
+  const widthOf = (gd) => printing ? onPaper(gd) : gd.clientWidth;
+
   // CSS pixels on a portrait page, whatever the window: the columns that the print style makes.
   function onPaper(gd) {
     const figure = gd.closest("figure");
     if (figure.closest(".slices")) return 200;
-    if (figure.closest(".pair")?.children.length === 2) return figure.nextElementSibling ? 370 : 245;
+    if (figure.closest(".pair")?.children.length === 2) return 305;
     return 640;
   }
 
@@ -265,7 +274,7 @@
     const chart = charts[gd.dataset.chart];
     const [traces, frame] = KINDS[chart.kind](chart, gd);
     gd.pointsToStep = null;
-    Plotly.react(gd, traces, { ...frame, height: gd.clientHeight, width: printing ? onPaper(gd) : gd.clientWidth },
+    Plotly.react(gd, traces, { ...frame, height: gd.clientHeight, width: widthOf(gd) },
       { displayModeBar: false, responsive: false, doubleClick: false });
     drawn.add(gd);
     gd.dataset.drawn = "";
@@ -353,7 +362,7 @@
   });
   let folded = [];
   addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("details:not([open])")];
+    folded = [...document.querySelectorAll("details:not([open], .records)")];
     folded.forEach((each) => { each.open = true; });
     printing = true;
     document.querySelectorAll(".plot").forEach(draw);
