@@ -21,6 +21,7 @@ class SearchFiles:
 
     def __init__(self, folder: SweepFolder, name: str, search: Search, images: Prepared) -> None:
         self.folder, self.name, self.search, self.images = folder, name, search, images
+        self._run_ids: dict[str, list[str]] = {}
 
     def write_plan(self, points: Sequence[Point]) -> None:
         """What is searched, and the runs of each point that there is so far.
@@ -56,7 +57,9 @@ class SearchFiles:
         }
 
     def _runs(self, point: Point) -> list[str]:
-        return run_ids_of(search_settings(point.settings, self.search), self.images)
+        if point.name not in self._run_ids:  # a plan is written at the start and again at the end
+            self._run_ids[point.name] = run_ids_of(search_settings(point.settings, self.search), self.images)
+        return self._run_ids[point.name]
 
     def _write(self, path: Path, document: dict[str, Any]) -> None:
         text = document_text(document)

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from cifar_lab.config import Net, Settings
-from cifar_lab.config_io import with_values
+from cifar_lab.config_io import Variations
 from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
 from cifar_lab.sweep_plan.labels import dotted, point_label
@@ -86,12 +86,12 @@ def same_numbers(one: Settings, other: Settings) -> bool:
 
 def _build(candidates: Sequence[tuple[str, Mapping[str, Any]]], base: Settings, where: str) -> list[Point]:
     """The points of all candidates (name or empty, values); or every problem that any of them has."""
-    points = []
+    points, variations = [], Variations(base, where=where)
     found: dict[tuple[str, str], list[str]] = {}
     for given, values in candidates:
         name = given or point_label(values)
         try:
-            points.append(Point(name, values, with_values(base, values, where=where)))
+            points.append(Point(name, values, variations.settings(values)))
         except SettingsError as error:
             for problem in error.problems:
                 found.setdefault((problem.key, problem.message), []).append(name)
