@@ -57,7 +57,7 @@ def _stated(section: Section, left_out: Collection[str] = ()) -> dict[str, Any]:
     return _parsed(section.model_dump_json(exclude_defaults=True, exclude=set(left_out)))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _parsed(text: str) -> dict[str, Any]:
     """Thousands of runs have few sections between them."""
     values: dict[str, Any] = json.loads(text)
@@ -76,9 +76,13 @@ def _idle_scheduler_keys(settings: Settings) -> set[str]:
     return {"base_momentum", "max_momentum"} if still else set()
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""As `json.dumps` with these options, which makes an encoder anew each time."""
+
+
 def run_id(recipe: dict[str, Any], data_fingerprint: str, seed: int) -> str:
     """16 hex digits: the name of the run's folder."""
-    text = json.dumps([NUMERICS, recipe, data_fingerprint, seed], sort_keys=True, separators=(",", ":"))
+    text = _canonical([NUMERICS, recipe, data_fingerprint, seed])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

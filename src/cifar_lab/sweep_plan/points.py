@@ -17,6 +17,8 @@ from cifar_lab.sweep_plan.labels import dotted, point_label
 
 SHOWN_PROBLEMS = 10
 
+_ANY_MODEL = Net()
+
 MAX_LABEL = 200
 """Characters: the limit of `label`."""
 
@@ -118,9 +120,9 @@ def identity_of(settings: Settings) -> str:
 
     Files of a model count by their names here: their content is hashed once a run, not once a comparison.
     """
-    source = settings.data.model_dump(include=set(DATA_SOURCE_KEYS))
-    without_model = recipe(settings.model_copy(update={"model": Net()}))
-    return json.dumps([without_model, settings.model.model_dump(), source], sort_keys=True)
+    source = settings.data.model_dump_json(include=set(DATA_SOURCE_KEYS))
+    model = json.dumps(settings.model.model_dump(), sort_keys=True)
+    return f"{recipe(settings.model_copy(update={'model': _ANY_MODEL}))} {model} {source}"
 
 
 def _with_unique_names(points: Sequence[Point]) -> tuple[Point, ...]:
