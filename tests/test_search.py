@@ -192,3 +192,26 @@ def test_a_disk_that_cannot_hold_the_runs_ends_it_before_anything_is_trained(
     assert str(refused.value).startswith(f"{tmp_path / 'results'}: the runs to make need about ")
     assert ", 2.0 MB are free; free space or choose another folder" in str(refused.value)
     assert not (tmp_path / "results").exists()
+
+
+OWN_MODEL = """\
+from torch import nn
+
+
+class Own(nn.Sequential):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(3 * 32 * 32, num_classes))
+"""
+
+
+def test_points_that_share_a_run_are_each_judged_by_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "own.py").write_text(OWN_MODEL)
+    search = "base: base.yaml\nsearch: {top: 1, seeds: [0], confirm_seeds: [100], val_size: 60}\n"
+    outcome, _ = bench.make("shared", search + "space: {epochs: [1], model.name: [one/own.py:Own, two/own.py:Own]}\n")
+    (record,) = outcome.searched.records
+    assert record.val is not None
+    assert list(outcome.found.accuracies.values()) == [(record.val.accuracy,)] * 2
+    assert [point["runs"] for point in bench.read("shared", "plan.json")["points"]] == [[record.run_id]] * 2

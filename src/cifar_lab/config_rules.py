@@ -35,7 +35,7 @@ def contradictions(settings: Settings, ignore: Collection[str] = ()) -> list[tup
     """
     found = []
     for keys, rule in RULES:
-        if not any(key == bad or key.startswith(bad + ".") for key in keys for bad in ignore):
+        if not (ignore and any(key == bad or key.startswith(bad + ".") for key in keys for bad in ignore)):
             found += [(keys[0], sentence) for sentence in rule(settings)]
     return found
 

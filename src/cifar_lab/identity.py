@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config import CustomModel, OneCycle, Settings
+from cifar_lab.config import CustomModel, OneCycle, Section, Settings
 from cifar_lab.errors import WeightsError
 from cifar_lab.model_source import source_files
 from cifar_lab.shipped import located
@@ -31,27 +31,37 @@ def recipe(settings: Settings) -> dict[str, Any]:
         WeightsError: a weights file that cannot be read.
         SettingsError: a model of one's own whose source is not found.
     """
+    scheduler, model = settings.scheduler, settings.model
     parts: dict[str, Any] = {
-        "data": settings.data.model_dump(
-            exclude_defaults=True, exclude={*DATA_SOURCE_KEYS, *_idle_data_keys(settings)}
-        ),
-        "model": {"name": settings.model.name, **settings.model.model_dump(exclude_defaults=True)},
-        "optimizer": {"name": settings.optimizer.name, **settings.optimizer.model_dump(exclude_defaults=True)},
-        "scheduler": {
-            "name": settings.scheduler.name,
-            **settings.scheduler.model_dump(exclude_defaults=True, exclude=_idle_scheduler_keys(settings)),
-        },
-        "loss": {"name": settings.loss.name, **settings.loss.model_dump(exclude_defaults=True)},
+        "data": _stated(settings.data, {*DATA_SOURCE_KEYS, *_idle_data_keys(settings)}),
+        "model": {"name": model.name},
+        "optimizer": {"name": settings.optimizer.name, **_stated(settings.optimizer)},
+        "scheduler": {"name": scheduler.name, **_stated(scheduler, _idle_scheduler_keys(settings))},
+        "loss": {"name": settings.loss.name, **_stated(settings.loss)},
         "epochs": settings.epochs,
         "precision": settings.runtime.precision,
     }
-    if isinstance(settings.model, CustomModel):
-        parts["model"]["name"] = settings.model.name.rpartition("/")[2]
-        parts["model"]["source"] = _sha256_of_all(source_files(settings.model.name))
-    elif settings.model.weights is not None:
-        parts["model"]["weights"] = _sha256(located(settings.model.weights))
-    plain: dict[str, Any] = json.loads(json.dumps(parts))
-    return plain
+    if isinstance(model, CustomModel):
+        parts["model"] |= json.loads(json.dumps(model.model_dump(exclude_defaults=True)))
+        parts["model"]["name"] = model.name.rpartition("/")[2]
+        parts["model"]["source"] = _sha256_of_all(source_files(model.name))
+    else:
+        parts["model"] |= _stated(model, {"weights"})
+        if model.weights is not None:
+            parts["model"]["weights"] = _sha256(located(model.weights))
+    return parts
+
+
+def _stated(section: Section, left_out: Collection[str] = ()) -> dict[str, Any]:
+    """What a section has beside its defaults, as JSON has it; equal sections share it, so that nobody may change it."""
+    return _parsed(section.model_dump_json(exclude_defaults=True, exclude=set(left_out)))
+
+
+@lru_cache(maxsize=16_384)
+def _parsed(text: str) -> dict[str, Any]:
+    """Thousands of runs have few sections between them."""
+    values: dict[str, Any] = json.loads(text)
+    return values
 
 
 def _idle_data_keys(settings: Settings) -> set[str]:
@@ -66,9 +76,13 @@ def _idle_scheduler_keys(settings: Settings) -> set[str]:
     return {"base_momentum", "max_momentum"} if still else set()
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""As `json.dumps` with these options, which makes an encoder anew each time."""
+
+
 def run_id(recipe: dict[str, Any], data_fingerprint: str, seed: int) -> str:
     """16 hex digits: the name of the run's folder."""
-    text = json.dumps([NUMERICS, recipe, data_fingerprint, seed], sort_keys=True, separators=(",", ":"))
+    text = _canonical([NUMERICS, recipe, data_fingerprint, seed])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -133,6 +133,7 @@ def read_if_there(path: Path) -> str:
         return ""
 
 
+@cache
 def has_gpu() -> bool:
     """Whether an NVIDIA driver is loaded: a hint for planning, the worker asks torch itself."""
     return Path("/dev/nvidiactl").exists()

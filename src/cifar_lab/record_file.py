@@ -46,7 +46,6 @@ def read_record(path: Path) -> Record:
         DataError: it is damaged, a copy of another run's, or of a newer version of cifar-lab; names the file and the
             way on.
     """
-    damaged = f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
     try:
         content, is_sealed = unseal_record(path.read_bytes())
         record = Record.model_validate_json(content)
@@ -55,16 +54,22 @@ def read_record(path: Path) -> Record:
             raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except BrokenSealError as error:
-        raise DamagedRecordError(damaged) from error
+        raise _damaged(path) from error
     except ValidationError as error:
         _refuse_newer(path, _schema_in(path))
-        raise DamagedRecordError(damaged) from error
+        raise _damaged(path) from error
     _refuse_newer(path, record.schema_)
     if is_sealed != (record.schema_ > 1):
-        raise DamagedRecordError(damaged)
+        raise _damaged(path)
     if record.run_id != path.parent.name:
         raise CopiedRecordError(path, record.run_id)
     return record
+
+
+def _damaged(path: Path) -> DamagedRecordError:
+    return DamagedRecordError(
+        f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
+    )
 
 
 def _schema_in(path: Path) -> int:

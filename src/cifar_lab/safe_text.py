@@ -17,6 +17,8 @@ _FORMULA = ("=", "+", "-", "@")
 
 def plain(text: str) -> str:
     """One line without control characters: line breaks and tabs become spaces, the rest goes."""
+    if text.isprintable():  # nearly always, and it may be one of thousands: nothing to take out
+        return " ".join(text.split())
     kept = (
         character
         for character in text

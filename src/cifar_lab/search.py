@@ -163,8 +163,15 @@ def _judge(points: Sequence[Point], step: Step, made: Made, place: Workplace) ->
             )
         return [] if record is None else [None]
 
+    planned = {(id(run.job.settings), run.job.seed): run.job.run_id for run in made.planned}
+
+    def run_ids(arm: Settings) -> list[str]:
+        """As the plan has them; a run that another arm has too stands there under that one."""
+        ids = [planned[id(arm), seed] for seed in arm.seeds if (id(arm), seed) in planned]
+        return ids if len(ids) == len(arm.seeds) else run_ids_of(arm, place.images)
+
     return {
-        point.name: Tried(point, tuple(each for run_id in run_ids_of(arm, place.images) for each in accuracy(run_id)))
+        point.name: Tried(point, tuple(each for run_id in run_ids(arm) for each in accuracy(run_id)))
         for point, arm in zip(points, step.arms, strict=True)
     }
 

@@ -21,6 +21,10 @@ class SearchFiles:
 
     def __init__(self, folder: SweepFolder, name: str, search: Search, images: Prepared) -> None:
         self.folder, self.name, self.search, self.images = folder, name, search, images
+        self._points: list[Point] | None = None
+        self._plan = ""
+        """Of `_points`: a grid has the same at its end as at its start."""
+        self._run_ids: dict[str, list[str]] = {}
 
     def write_plan(self, points: Sequence[Point]) -> None:
         """What is searched, and the runs of each point that there is so far.
@@ -28,14 +32,19 @@ class SearchFiles:
         Raises:
             EnvironmentFault: it cannot be written.
         """
-        document = {
-            "sweep": self.name,
-            "search": search_document(self.search),
-            "points": [
-                {"name": point.name, "values": dict(point.values), "runs": self._runs(point)} for point in points
-            ],
-        }
-        self._write(self.folder.plan, document)
+        if self._points != points:
+            self._points = list(points)
+            self._plan = document_text(
+                {
+                    "sweep": self.name,
+                    "search": search_document(self.search),
+                    "points": [
+                        {"name": point.name, "values": dict(point.values), "runs": self._runs(point)}
+                        for point in points
+                    ],
+                }
+            )
+        self._write(self.folder.plan, self._plan)
 
     def write_history(self, found: Searched) -> None:
         """How each point did: those that were pruned are marked, with the epoch after which they were.
@@ -44,7 +53,7 @@ class SearchFiles:
             EnvironmentFault: it cannot be written.
         """
         document = {"sweep": self.name, "points": [self._history(point, found) for point in found.points]}
-        self._write(self.folder.history, document)
+        self._write(self.folder.history, document_text(document))
 
     def _history(self, point: Point, found: Searched) -> dict[str, Any]:
         tried, pruned = found.tried.get(point.name), found.pruned.get(point.name)
@@ -56,10 +65,11 @@ class SearchFiles:
         }
 
     def _runs(self, point: Point) -> list[str]:
-        return run_ids_of(search_settings(point.settings, self.search), self.images)
+        if point.name not in self._run_ids:
+            self._run_ids[point.name] = run_ids_of(search_settings(point.settings, self.search), self.images)
+        return self._run_ids[point.name]
 
-    def _write(self, path: Path, document: dict[str, Any]) -> None:
-        text = document_text(document)
+    def _write(self, path: Path, text: str) -> None:
         if not path.is_file() or path.read_bytes() != text.encode():
             make_folder(path.parent)
             write_text(path, text)

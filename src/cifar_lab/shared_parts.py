@@ -28,4 +28,9 @@ class SharedParts:
 
     def sections(self, values: dict[str, Any]) -> dict[str, Any]:
         """The same settings or recipe, of sections that others have too."""
-        return {key: self._sections.setdefault((key, repr(value)), value) for key, value in values.items()}
+        return {
+            key: value
+            if isinstance(value, int | float | str)  # small: to look for an equal one costs more
+            else self._sections.setdefault((key, repr(value)), value)
+            for key, value in values.items()
+        }

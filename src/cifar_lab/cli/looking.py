@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from cifar_lab.cli.columns import Columns
 from cifar_lab.cli.selecting import ARM_COLUMNS, RUN_COLUMNS, Selection
 from cifar_lab.cli.tables import console, mean_words, safe
 from cifar_lab.config_io import load_settings
@@ -47,23 +48,20 @@ def print_list(results: Path, selection: Selection = Selection(), *, arms: bool 
         _print_arm_rows(out, selection.ordered(summarize(records), ARM_COLUMNS), len(others))
         return
     records = selection.ordered(records, RUN_COLUMNS)
-    table = Table(box=None, pad_edge=False)
-    for name in ("run", "arm", "seed", "status", "test", "validation", "epochs", "seconds", "data", "finished"):
-        table.add_column(
-            name, justify="right" if name in ("seed", "test", "validation", "epochs", "seconds") else "left"
-        )
+    names = ("run", "arm", "seed", "status", "test", "validation", "epochs", "seconds", "data", "finished")
+    table = Columns(*names, right=("seed", "test", "validation", "epochs", "seconds"))
     for record in records:
-        table.add_row(
-            record.run_id, safe(record.label), str(record.seed), record.status, _accuracy(record.test),
-            _accuracy(record.val), str(record.epochs_trained), f"{record.train_seconds:.1f}", safe(record.data.title),
+        table.add(
+            record.run_id, record.label, str(record.seed), record.status, _accuracy(record.test),
+            _accuracy(record.val), str(record.epochs_trained), f"{record.train_seconds:.1f}", record.data.title,
             record.finished,
         )  # fmt: skip
     for run_id in others:
         folder, fault = RunFolder(results, run_id), unusable.get(run_id)
         state = _unfinished_words(folder, pruned.get(run_id)) if fault is None else _fault_words(fault)
         label, seed = _named(folder)
-        table.add_row(safe(run_id), label, seed, safe(state), "", "", _epochs(folder), "", "", "")
-    out.print(table)
+        table.add(run_id, label, seed, state, "", "", _epochs(folder), "", "", "")
+    table.print(out)
 
 
 def _unfinished_words(folder: RunFolder, pruned_after: int | None) -> str:
@@ -76,28 +74,17 @@ def _unfinished_words(folder: RunFolder, pruned_after: int | None) -> str:
 
 def _print_arm_rows(out: Console, rows: Sequence[Row], unfinished: int) -> None:
     """A line an arm: mean and half its 95 % interval, and what of its runs has no accuracy."""
-    table = Table(box=None, pad_edge=False)
-    for name in (
-        "arm",
-        "n",
-        "test accuracy, 95 %",
-        "std",
-        "validation",
-        "seconds",
-        "parameters",
-        "data",
-        "not counted",
-    ):
-        table.add_column(name, justify="left" if name in ("arm", "data", "not counted") else "right")
+    names = ("arm", "n", "test accuracy, 95 %", "std", "validation", "seconds", "parameters", "data", "not counted")
+    table = Columns(*names, right=names[1:7])
     for row in rows:
         counts = {"diverged": len(row.diverged), "without test": row.untested}
-        table.add_row(
-            safe(row.label), str(row.n), mean_words(row), "" if row.std is None else f"{row.std:.4f}",
+        table.add(
+            row.label, str(row.n), mean_words(row), "" if row.std is None else f"{row.std:.4f}",
             "" if row.val_mean is None else f"{row.val_mean:.4f}", "" if row.seconds is None else f"{row.seconds:.1f}",
-            "" if row.parameters is None else f"{row.parameters:,}", safe(row.data),
+            "" if row.parameters is None else f"{row.parameters:,}", row.data,
             ", ".join(f"{number} {word}" for word, number in counts.items() if number),
         )  # fmt: skip
-    out.print(table)
+    table.print(out)
     if unfinished:
         out.print(f"and {count(unfinished, 'run')} without a usable record; cifar-lab list shows them")
 
@@ -123,8 +110,8 @@ def _named(folder: RunFolder) -> tuple[str, str]:
         settings = load_settings(folder.settings)
     except SettingsError:
         failure = read_failure(folder)  # it may have failed before its settings were written
-        return (safe(failure.label), str(failure.seed)) if failure is not None else ("", "")
-    return safe(settings.label), " ".join(map(str, settings.seeds))
+        return (failure.label, str(failure.seed)) if failure is not None else ("", "")
+    return settings.label, " ".join(map(str, settings.seeds))
 
 
 def print_run(results: Path, wanted: str) -> None:
@@ -145,7 +132,7 @@ def print_run(results: Path, wanted: str) -> None:
     if record is None:
         label, seed = _named(folder)
         state = _unfinished_words(folder, pruned_runs(results).get(found[0]))
-        out.print(f"{label} · seed {seed} · {state} · {safe(str(folder.path))}")
+        out.print(f"{safe(label)} · seed {seed} · {state} · {safe(str(folder.path))}")
         if (failure := read_failure(folder)) is not None:
             out.print(f"why: {safe(failure.reason)} ({failure.when})")
         out.print()

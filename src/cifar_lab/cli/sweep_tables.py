@@ -6,6 +6,7 @@ from statistics import fmean
 
 from rich.table import Table
 
+from cifar_lab.cli.columns import Columns
 from cifar_lab.cli.tables import STATE_WORDS, console, print_arms, safe
 from cifar_lab.progress import count
 from cifar_lab.search import Searched
@@ -24,10 +25,10 @@ def print_sweep_plan(sweep: Sweep, outlook: Outlook) -> None:
     parts += [f"{expansion.excluded} excluded"] if expansion.excluded else []
     out.print(f"{safe(sweep.name)}: {', '.join(parts)}")
     states = _states(outlook)
-    table = Table("point", "state", box=None, pad_edge=False)
+    table = Columns("point", "state")
     for point in found.points:
-        table.add_row(safe(point.name), states.get(point.settings.label) or _through(found, point))
-    out.print(table)
+        table.add(point.name, states.get(point.settings.label) or _through(found, point))
+    table.print(out)
     if step is None or outlook.estimate is None:
         out.print("the search is over; without --dry-run its winners are trained with fresh seeds and tested")
         return

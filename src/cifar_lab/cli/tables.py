@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cifar_lab.cli.columns import Columns
 from cifar_lab.config import Settings
 from cifar_lab.data import Prepared
 from cifar_lab.laboratory import Made
@@ -60,12 +61,12 @@ def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None) -
             "the data has not been prepared yet, so none can be there"
         )
         return
-    table = Table("run", "arm", "seed", "state", "epochs", box=None, pad_edge=False)
+    table = Columns("run", "arm", "seed", "state", "epochs")
     for run in planned:
         job = run.job
         state = STATE_WORDS[run.state] + (f"; failed before ({run.failure.kind})" if run.failure is not None else "")
-        table.add_row(job.run_id, safe(job.settings.label), str(job.seed), state, str(job.settings.epochs))
-    out.print(table)
+        table.add(job.run_id, job.settings.label, str(job.seed), state, str(job.settings.epochs))
+    table.print(out)
     out.print(plan_line(planned))
 
 

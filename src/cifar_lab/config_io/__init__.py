@@ -4,8 +4,10 @@ from cifar_lab.config_io.dump import dump_settings
 from cifar_lab.config_io.load import load_settings, settings_from, with_values
 from cifar_lab.config_io.schema import json_schema, sheet_schema
 from cifar_lab.config_io.sheet_files import load_sheet, sheet_file
+from cifar_lab.config_io.variations import Variations
 
 __all__ = [
+    "Variations",
     "dump_settings",
     "json_schema",
     "load_settings",

@@ -34,8 +34,25 @@ def to_settings(layer: Layer, where: str = "") -> Settings:
         SettingsError: with every problem, in the order of files and lines.
     """
     check = Check(findings=list(layer.findings))
+    settings = checked_values(check, layer.root, where)
+    for key, sentence in contradictions(settings, ignore=check.bad):
+        node = _nearest_node(layer.root, key)
+        check.findings.append(Finding(node.spot, key, sentence))
+    refuse(check.findings, where)
+    return settings
+
+
+def checked_values(check: Check, root: Node, where: str = "") -> Settings:
+    """The settings of the values that are fine one by one; the others are reported and left to their defaults.
+
+    Args:
+        where: as in `to_settings`.
+
+    Raises:
+        SettingsError: a section has no default for a value that is wrong, so that there are no settings.
+    """
     values: dict[str, Any] = {}
-    for key, node in layer.root.value.items():
+    for key, node in root.value.items():
         if key not in Settings.model_fields:
             check.report(node, dotted("", key), _unknown_top(key))
         elif node.broken:
@@ -47,16 +64,11 @@ def to_settings(layer: Layer, where: str = "") -> Settings:
         elif value_fits(check, Settings, key, key, node):
             values[key] = plain(node)
     try:
-        settings = Settings.model_validate(values)
+        return Settings.model_validate(values)
     except ValidationError:
         # A required value of a section is bad: it has been reported, and the rules can say nothing about the section.
         refuse(check.findings, where)
         raise
-    for key, sentence in contradictions(settings, ignore=check.bad):
-        node = _nearest_node(layer.root, key)
-        check.findings.append(Finding(node.spot, key, sentence))
-    refuse(check.findings, where)
-    return settings
 
 
 def _nearest_node(root: Node, key: str) -> Node:

@@ -72,7 +72,16 @@ def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) ->
     Raises:
         SettingsError: with every problem found.
     """
-    stated, _ = from_python(settings.model_dump(mode="json", exclude_unset=True), Spot(source=where))
+    return to_settings(merge([stated_layer(settings, where), values_layer(values, where, Path.cwd())]), where)
+
+
+def stated_layer(settings: Settings, where: str) -> Layer:
+    """What settings state themselves, without what they have by default."""
+    return Layer(from_python(settings.model_dump(mode="json", exclude_unset=True), Spot(source=where))[0])
+
+
+def values_layer(values: Mapping[str, Any], where: str, folder: Path) -> Layer:
+    """Dotted keys and their values as one layer; paths are relative to `folder`."""
     spot = Spot(1, source=where)
     pairs: list[tuple[str, Node]] = []
     findings = []
@@ -82,8 +91,8 @@ def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) ->
         pairs.append((key, Node(node.value, spot, spot, broken=node.broken)))
     layer = nest(pairs)
     layer.findings += findings
-    layer.root = absolute(layer.root, Path.cwd(), layer.findings)
-    return to_settings(merge([Layer(stated), layer]), where)
+    layer.root = absolute(layer.root, folder, layer.findings)
+    return layer
 
 
 def _is_settings(path: Path, root: Node) -> None:

@@ -8,6 +8,7 @@ the epoch; where its main thread is then is written to standard error.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import queue
@@ -76,6 +77,7 @@ def _make(line: str, say: Say, stopping: threading.Event) -> None:
 
     cohorts, lanes = decode_task(line)
     try:
+        _import_training()
         from cifar_lab.lanes import make_cohorts
 
         make_cohorts(cohorts, lanes, tell, stopping.is_set, ended)
@@ -84,6 +86,18 @@ def _make(line: str, say: Say, stopping: threading.Event) -> None:
             for job in cohort:
                 ended(job, error)
     say({"event": TASK_DONE})
+
+
+def _import_training() -> None:
+    """Import torch and what trains with it: all of it stays, so that nothing is to be gained by looking for garbage
+    among it, then or later."""
+    if "torch" not in sys.modules:
+        gc.disable()
+        try:
+            import cifar_lab.lanes  # noqa: F401
+        finally:
+            gc.freeze()
+            gc.enable()
 
 
 def _check_model(settings: Settings, num_classes: int) -> dict[str, Any]:

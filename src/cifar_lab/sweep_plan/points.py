@@ -10,12 +10,14 @@ from statistics import fmean
 from typing import Any
 
 from cifar_lab.config import Net, Settings
-from cifar_lab.config_io import with_values
+from cifar_lab.config_io import Variations
 from cifar_lab.errors import Problem, SettingsError
 from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
 from cifar_lab.sweep_plan.labels import dotted, point_label
 
 SHOWN_PROBLEMS = 10
+
+_ANY_MODEL = Net()
 
 MAX_LABEL = 200
 """Characters: the limit of `label`."""
@@ -86,12 +88,12 @@ def same_numbers(one: Settings, other: Settings) -> bool:
 
 def _build(candidates: Sequence[tuple[str, Mapping[str, Any]]], base: Settings, where: str) -> list[Point]:
     """The points of all candidates (name or empty, values); or every problem that any of them has."""
-    points = []
+    points, variations = [], Variations(base, where=where)
     found: dict[tuple[str, str], list[str]] = {}
     for given, values in candidates:
         name = given or point_label(values)
         try:
-            points.append(Point(name, values, with_values(base, values, where=where)))
+            points.append(Point(name, values, variations.settings(values)))
         except SettingsError as error:
             for problem in error.problems:
                 found.setdefault((problem.key, problem.message), []).append(name)
@@ -118,9 +120,9 @@ def identity_of(settings: Settings) -> str:
 
     Files of a model count by their names here: their content is hashed once a run, not once a comparison.
     """
-    source = settings.data.model_dump(include=set(DATA_SOURCE_KEYS))
-    without_model = recipe(settings.model_copy(update={"model": Net()}))
-    return json.dumps([without_model, settings.model.model_dump(), source], sort_keys=True)
+    source = settings.data.model_dump_json(include=set(DATA_SOURCE_KEYS))
+    model = json.dumps(settings.model.model_dump(), sort_keys=True)
+    return f"{recipe(settings.model_copy(update={'model': _ANY_MODEL}))} {model} {source}"
 
 
 def _with_unique_names(points: Sequence[Point]) -> tuple[Point, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
-from cifar_lab.config import Settings
+from cifar_lab.config import Data, Settings
 from cifar_lab.config_io import with_values
 from cifar_lab.config_io.search_rules import OF_METHODS
 from cifar_lab.config_rules import contradictions
@@ -48,12 +49,18 @@ def search_settings(point_settings: Settings, search: Search) -> Settings:
         SettingsError: the validation split does not fit.
     """
     val_size = point_settings.data.val_size or search.val_size
-    data = point_settings.data.model_copy(update={"val_size": val_size})
+    data = _with_val_size(point_settings.data, val_size)
     settings = point_settings.model_copy(update={"data": data, "seeds": search.seeds})
     if not contradictions(settings):  # each value has been checked, and a sweep may have ten thousand points
         return settings
     values = {"data.val_size": val_size, "seeds": list(search.seeds)}
     return with_values(point_settings, values, where=f"search of {point_settings.label}")
+
+
+@lru_cache(maxsize=256)
+def _with_val_size(data: Data, val_size: int) -> Data:
+    """One object for all points that share their images."""
+    return data.model_copy(update={"val_size": val_size})
 
 
 def confirm_settings(point_settings: Settings, search: Search) -> Settings:
