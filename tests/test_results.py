@@ -12,13 +12,13 @@ import pytest
 
 from cifar_lab.config import Settings
 from cifar_lab.errors import DataError, EnvironmentFault
+from cifar_lab.record_file import read_record
 from cifar_lab.records import SCHEMA, DataIdentity, Environment, EpochMetrics, Record, SplitScore
 from cifar_lab.results import (
     DamagedRecordError,
     RunFolder,
     find_records,
     read_metrics,
-    read_record,
     read_records,
     run_ids,
 )

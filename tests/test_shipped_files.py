@@ -31,7 +31,7 @@ def name_of(path: Path) -> str:
 
 
 def test_the_nine_questions_and_the_quickstart_are_shipped() -> None:
-    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (2, 3, 18)
+    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (2, 4, 18)
     sheet = load_sheet(CONFIGS / "lab.yaml", LabSheet)
     assert list(sheet.questions) == [f"q{number}" for number in range(1, 10)]
 
@@ -94,7 +94,7 @@ def test_the_other_ways_to_search_have_the_space_of_the_grid() -> None:
 def test_a_sweep_and_a_sheet_are_not_run_as_settings() -> None:
     with pytest.raises(SettingsError, match="cifar-lab sweep"):
         load_settings(SWEEPS[0])
-    with pytest.raises(SettingsError, match="cifar-lab report"):
+    with pytest.raises(SettingsError, match=r"cifar-lab run --lab .* --all"):
         load_settings(SHEETS[0])
 
 

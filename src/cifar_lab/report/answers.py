@@ -155,8 +155,8 @@ class Answer:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The answer in words: a sentence a comparison, then what a sweep's lead is worth."""
-        return (*(each.sentence for each in self.comparisons), *([self.luck.sentence] if self.luck else []))
+        """The answer in words: what a sweep's winner is worth, then a sentence a comparison."""
+        return (*([self.luck.sentence] if self.luck else []), *(each.sentence for each in self.comparisons))
 
     @property
     def commands(self) -> tuple[str, ...]:

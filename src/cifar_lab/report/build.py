@@ -153,8 +153,8 @@ def _answer_lines(answer: Answer) -> list[str]:
     ]  # fmt: skip
     arms += [answer.unswept] if answer.to_sweep else []
     head = plain(f"{answer.name} ({answer.question.chart}): " + "; ".join(arms))
-    said = [each.sentence for each in answer.comparisons if each.points is not None]
-    said += [answer.luck.sentence] if answer.luck else []
+    said = [answer.luck.sentence] if answer.luck else []
+    said += [each.sentence for each in answer.comparisons if each.points is not None]
     return [head, *(f"  {plain(sentence)}" for sentence in said)]
 
 

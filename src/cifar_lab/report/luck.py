@@ -97,7 +97,9 @@ def _over_seeds(luck: SweepLuck) -> str:
 
 
 def _search_words(luck: SweepLuck) -> str:
-    where = f"{luck.winner} had {100 * luck.searched:.2f} % of the validation images right in the search"
+    points_words = "the only point" if luck.points == 1 else f"the best of {luck.points:,} points"
+    seen = f"{100 * luck.searched:.2f} % of the validation images right in the search"
+    where = f"{luck.winner} is {points_words}: {seen}"
     lead = "" if luck.lead_searched is None else f", {_ahead(luck.lead_searched)}"
     if luck.fresh is None:
         return f"{where}{lead}; its fresh seeds are still to run"
