@@ -9,6 +9,7 @@ names, written by the same code as real ones. Nothing is trained.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import sys
@@ -65,13 +66,12 @@ def main() -> None:
     os.fsync = lambda fd: None  # what is made here need not outlive a power cut
     print(f"{'runs':>7} {'command':<22} {'seconds':>8} {'MiB':>6}")
     for runs in options.runs or [1000, 10000]:
-        with tempfile.TemporaryDirectory() as name:
+        with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
             folder = Path(name)
             os.environ["CIFAR_LAB_CACHE"] = str(folder / "cache")
             write_files(folder, runs)
             made = make_results(folder)
             assert made == runs, f"{made} runs were made"
-            os.chdir(folder)
             for words in (
                 ["sweep", "sweep.yaml", "--dry-run"],
                 ["sweep", "small.yaml", "--dry-run"],
@@ -81,8 +81,9 @@ def main() -> None:
                 ["verify"],
             ):
                 measured = whole([sys.executable, "-m", "cifar_lab", *words])
-                peak = measured.peak_bytes / 2**20
-                print(f"{runs:7,} {' '.join(words[:2]):<22} {measured.value:8.2f} {peak:6.0f}", flush=True)
+                # A command that is over before its memory is looked at has none to tell.
+                peak = f"{measured.peak_bytes / 2**20:.0f}" if measured.peak_bytes else "–"
+                print(f"{runs:7,} {' '.join(words[:2]):<22} {measured.value:8.2f} {peak:>6}", flush=True)
 
 
 def write_files(folder: Path, runs: int) -> None:
