@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("failures", "one_writer"),
     ("plan", "cohort", "ledger", "sweep_plan", "report", "verify"),
     ("cohorts", "train", "pace"),
-    ("evaluate", "graph_steps", "run_watcher", "tally"),
+    ("evaluate", "graph_steps", "kernels", "run_watcher", "tally"),
     ("progress",),
     ("live_bars", "mirrors", "speeds"),
     ("assembly", "estimate"),

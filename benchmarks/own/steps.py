@@ -38,7 +38,7 @@ class Workload:
     batches: CohortBatches
     execution: Execution
     how: dict[str, object]
-    """Whether its networks are stacked and its step is captured, and why not."""
+    """Whether its networks are stacked and its step is captured, which kernels make it, and why not others."""
 
 
 def settings_of(overrides: Sequence[str]) -> Settings:
@@ -60,15 +60,16 @@ def prepare(
     """
     import numpy as np
 
-    from cifar_lab.assembly import build_cohort, layout, make_steps
+    from cifar_lab.assembly import build_cohort, layout, make_steps, training_layout
     from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+    from cifar_lab.kernels.choice import choose_kernels
     from cifar_lab.runtime import prepare_execution
     from cifar_lab.train import EagerSteps
 
     settings = settings_of(overrides)
-    execution = prepare_execution(settings.runtime, threads)
+    execution, why_torch = choose_kernels(settings, prepare_execution(settings.runtime, threads), members, None)
     stacked = members > 1 if stacked is None else stacked
-    memory_format = layout(settings.model, execution, stacked=stacked)
+    memory_format = training_layout(execution, layout(settings.model, execution, stacked=stacked))
     normalizer = Normalizer.make(settings.data.normalize, (0.5,) * 3, (0.25,) * 3, execution.device, memory_format)
     pixels, labels = random_images(images)
     split = ResidentSplit(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), labels, normalizer)
@@ -86,6 +87,7 @@ def prepare(
     told: dict[str, object] = {}
     if how is not None:
         told = {"stacked": how.stacked, "captured": how.captured, "eager_reason": how.eager_reason}
+        told |= {"kernels": "own" if execution.own_kernels else "torch", "kernels_reason": why_torch}
     return Workload(steps, by_hand, batches, execution, told)
 
 
@@ -121,6 +123,7 @@ def images_only(workload: Workload) -> Iterator[int]:
 
     Where the step is captured, so is this: launched one by one the operations would take longer than the whole step.
     """
+    from cifar_lab.kernels.steps import KernelSteps
     from cifar_lab.runtime import capture
 
     batches, members = workload.batches, len(workload.batches.seeds)
@@ -136,6 +139,13 @@ def images_only(workload: Workload) -> Iterator[int]:
         while True:
             replay()
             yield members * size
+    if isinstance(workload.steps, KernelSteps):
+        workload.steps.network.plan.act_count = 1  # the first act cuts the images; what frames a step stays in it
+        while True:
+            for batch in workload.steps.cut(epoch):
+                workload.steps.make(batch, 0)
+                yield batch.images
+            epoch += 1
     while True:
         for images, _ in batches.epoch(epoch):
             yield members * images.shape[1]

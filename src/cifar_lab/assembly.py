@@ -16,6 +16,7 @@ from cifar_lab.config import CustomModel, Data, ImageFolder, Model, Settings
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.graph_steps import GraphSteps, NotCapturedError
 from cifar_lab.identity import DATA_SOURCE_KEYS
+from cifar_lab.kernels.steps import KernelSteps
 from cifar_lab.optim import flatten_parameters, make_optimizer, make_schedule
 from cifar_lab.records import DataIdentity
 from cifar_lab.runtime import Execution, seeded_init
@@ -31,13 +32,20 @@ class How:
     captured: bool = False
     eager_reason: str | None = None
     """Why a GPU makes steps or networks one by one."""
+    kernels_reason: str | None = None
+    """Why the CPU makes steps of torch's kernels, where the settings leave it open."""
 
 
 def layout(model: Model, execution: Execution, *, stacked: bool) -> torch.memory_format:
-    """How images and weights lie in memory, on which rounding depends."""
+    """How images lie in memory where torch's kernels see them, on which rounding depends."""
     if stacked:
         return torch.contiguous_format
     return models.memory_format(model, execution.device.type, execution.bf16)
+
+
+def training_layout(execution: Execution, memory_format: torch.memory_format) -> torch.memory_format:
+    """The same for training images and weights, of which our own kernels know one form."""
+    return torch.contiguous_format if execution.own_kernels else memory_format
 
 
 def load_training_data(
@@ -45,13 +53,15 @@ def load_training_data(
 ) -> tuple[ResidentSplit, ResidentSplit | None, DataIdentity]:
     """(training split, validation split or None, what they are) on the run's device; the test split is not touched.
 
+    `memory_format` is that of `layout`.
+
     Raises:
         DataError: the images are not those of `fingerprint`, after which the run is named.
     """
     options, info = settings.data, data.prepare(settings.data, fingerprint=fingerprint)
     source = type(options).model_validate(options.model_dump(include=set(DATA_SOURCE_KEYS)))
     split = _training_split(source, fingerprint)
-    normalizer = make_normalizer(settings, info, execution, memory_format)
+    normalizer = make_normalizer(settings, info, execution, training_layout(execution, memory_format))
     images = split.images if options.val_size else None
     # Exact copies of an image stay on one side of the split, so that validation never sees what was trained on.
     chosen, held_out = data.validation_split(split.labels, options.val_size, options.split_seed, images)
@@ -68,6 +78,7 @@ def load_training_data(
     if not options.val_size:
         return ResidentSplit(split.images, split.labels, normalizer), None, identity
     training = ResidentSplit(split.images[chosen], split.labels[chosen], normalizer)
+    normalizer = make_normalizer(settings, info, execution, memory_format)
     return training, ResidentSplit(split.images[held_out], split.labels[held_out], normalizer), identity
 
 
@@ -103,7 +114,7 @@ def build_cohort(
     """(fresh networks, one a member, each from the streams of its own seed, with their optimizer and schedule; why
     they are not stacked although `stacked` asks for it)."""
     first = settings[0]
-    memory_format = layout(first.model, execution, stacked=stacked)
+    memory_format = training_layout(execution, layout(first.model, execution, stacked=stacked))
     networks = []
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
@@ -130,7 +141,7 @@ def build_cohort(
 def make_steps(
     cohort: Cohort, batches: CohortBatches, settings: Settings, execution: Execution, reason: str | None = None
 ) -> tuple[Steps, How]:
-    """Who makes the cohort's steps: a captured graph on a GPU where that is possible.
+    """Who makes the cohort's steps: a captured graph on a GPU where that is possible, `kernels` where `execution` says.
 
     `reason`: why the networks are not stacked, for the record.
     """
@@ -138,6 +149,8 @@ def make_steps(
         cohort, batches, settings.loss.label_smoothing, execution, model_draws=isinstance(settings.model, CustomModel)
     )
     how = How(len(cohort.networks), cohort.stacked is not None, False, reason)
+    if execution.own_kernels:
+        return KernelSteps(eager), how
     if execution.device.type == "cpu":
         return eager, how
     if settings.runtime.compile:

@@ -102,6 +102,12 @@ def _pretrained(settings: Settings) -> Iterator[str]:
         yield "pretrained and weights both say where to start; keep one of them"
 
 
+def _kernels(settings: Settings) -> Iterator[str]:
+    runtime = settings.runtime
+    if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
+        yield "the lab's own kernels work in fp32 on the CPU, uncompiled; leave it at auto"
+
+
 def _seeds(settings: Settings) -> Iterator[str]:
     seen: set[int] = set()
     for seed in settings.seeds:
@@ -133,6 +139,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.base_momentum", "scheduler.max_momentum", "scheduler.name"), _cycle_bounds),
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
+    (("runtime.kernels", "runtime.device", "runtime.precision", "runtime.compile"), _kernels),
     (("seeds",), _seeds),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),

@@ -33,6 +33,8 @@ def environment(execution: Execution, how: How) -> Environment:
         stacked=how.stacked,
         captured=how.captured,
         eager_reason=how.eager_reason,
+        kernels="own" if execution.own_kernels else "torch",
+        kernels_reason=how.kernels_reason,
         git_commit=commit,
         git_dirty=dirty,
     )
@@ -40,7 +42,10 @@ def environment(execution: Execution, how: How) -> Environment:
 
 def changes(before: Environment, now: Environment, epochs: int) -> list[str]:
     """A note on what a resumed run's first epochs were executed with, where that could show in its numbers."""
-    names = ("cifar_lab", "torch", "numpy", "device", "device_name", "platform", "stacked", "git_commit", "git_dirty")
+    names = (
+        "cifar_lab", "torch", "numpy", "device", "device_name", "platform", "stacked", "kernels", "git_commit",
+        "git_dirty",
+    )  # fmt: skip
     differing = [name for name in names if getattr(before, name) != getattr(now, name)]
     if not differing:
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -18,6 +19,7 @@ from cifar_lab.evaluate import predict, predict_together, score
 from cifar_lab.final_test import add_test
 from cifar_lab.finish import finish
 from cifar_lab.identity import recipe
+from cifar_lab.kernels.choice import choose_kernels
 from cifar_lab.plan import Job
 from cifar_lab.records import Record, SplitScore
 from cifar_lab.results import DamagedFileError, RunFolder
@@ -120,6 +122,7 @@ def _train(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bo
     jobs = [run.job for run in runs]
     settings, fingerprint, done = jobs[0].settings, jobs[0].fingerprint, runs[0].epochs_done()
     execution = prepare_execution(settings.runtime, runs[0].saved_threads() or jobs[0].threads)
+    execution, why_torch = choose_kernels(settings, execution, len(runs), runs[0].saved_kernels())
     stacked = len(runs) > 1
     memory_format = layout(settings.model, execution, stacked=stacked)
     training, validation, identity = load_training_data(settings, fingerprint, execution, memory_format)
@@ -131,7 +134,7 @@ def _train(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bo
         [job.settings for job in jobs], batches.seeds, classes, batches.steps_per_epoch, execution, stacked=stacked
     )
     steps, how = make_steps(cohort, batches, settings, execution, reason)
-    here = environment(execution, how)
+    here = environment(execution, replace(how, kernels_reason=why_torch))
     for number, run in enumerate(runs):
         tell(run.job, {"event": "device", "device": execution.device.type, "threads": execution.threads})
         if (before := run.resume(cohort, number)) is not None:

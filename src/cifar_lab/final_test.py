@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.assembly import layout, make_normalizer, place
+from cifar_lab.assembly import layout, make_normalizer, place, training_layout
 from cifar_lab.config import Settings
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.evaluate import predict, score
@@ -58,12 +59,13 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
         DamagedFileError: the weights are not those that the record names.
     """
     execution = prepare_execution(job.settings.runtime, record.environment.threads)
+    execution = replace(execution, own_kernels=record.environment.kernels == "own")
     content = folder.read_file(record, folder.weights.name)
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
     network = models.build(model, len(record.data.classes))
     network.load_state_dict(from_safetensors(content))
     memory_format = layout(model, execution, stacked=record.environment.stacked)
-    network = place(network, execution, memory_format)
+    network = place(network, execution, training_layout(execution, memory_format))
     test, predictions = read_test_split(
         folder, network, job.settings, record.data.fingerprint, execution, memory_format
     )

@@ -149,6 +149,12 @@ def processor_name() -> str:
     return next(names, "") or platform.machine()
 
 
+def processor_features(root: Path = Path("/proc")) -> str:
+    """What the processor can beyond its kind's least, as Linux lists it; empty elsewhere."""
+    lines = read_if_there(root / "cpuinfo").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(("flags", "Features"))), "")
+
+
 def gpu_names(root: Path = Path("/proc")) -> list[str]:
     """The names of NVIDIA's GPUs as their driver tells them, one each; torch has the same."""
     lines = [read_if_there(path / "information") for path in sorted(root.glob("driver/nvidia/gpus/*"))]

@@ -93,6 +93,10 @@ class Environment(Plain):
     """Whether steps were replays of a captured CUDA graph."""
     eager_reason: str | None = None
     """Why a GPU made its steps, or its networks, one by one; null where it did not, and on the CPU."""
+    kernels: Literal["own", "torch"] = "torch"
+    """What the steps were made of: kernels of this lab, or torch's."""
+    kernels_reason: str | None = None
+    """Why they were torch's on the CPU, where the settings left it open."""
     git_commit: str | None
     """Commit of the working folder, where it is a git checkout."""
     git_dirty: bool | None

@@ -48,6 +48,10 @@ class RunUnderWay:
         """The threads that its first epochs ran with: others would round differently."""
         return int(self.saved["environment"]["threads"]) if self.saved else None
 
+    def saved_kernels(self) -> str | None:
+        """What its first epochs' steps were made of, for the same reason."""
+        return str(self.saved["environment"].get("kernels", "torch")) if self.saved else None
+
     def start_over(self) -> None:
         """Go back to the last checkpoint, or to nothing."""
         self.saved, damage = checkpoint.load_newest(self.folder.checkpoint)

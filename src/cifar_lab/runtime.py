@@ -23,6 +23,8 @@ class Execution:
     device: torch.device
     bf16: bool
     threads: int
+    own_kernels: bool = False
+    """Whether steps are made by `kernels` and not by torch's."""
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Forward passes in bfloat16 where `precision: bf16` asks for it."""

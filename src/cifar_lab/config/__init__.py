@@ -78,6 +78,9 @@ class Runtime(Section):
     """`bf16`: forward pass in bfloat16 by autocast, parameters and updates in fp32."""
     compile: bool = False
     """Pass the model through torch.compile: pays after minutes, needs a C++ compiler."""
+    kernels: Literal["auto", "own", "torch"] = "auto"
+    """What a step is made of on the CPU: this lab's `own` kernels, compiled by the system's C compiler at first use, or
+    `torch`'s. `auto` takes its own for the Net family where they can be had; `own` insists."""
     deterministic: bool = True
     """Only kernels that give the same bits each time."""
     cohort: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"

@@ -50,12 +50,13 @@ class Normalizer:
         return cls(*(values.to(device).contiguous(memory_format=memory_format) for values in full))
 
     @cached_property
-    def _scale_shift(self) -> tuple[Tensor, Tensor]:
+    def scale_shift(self) -> tuple[Tensor, Tensor]:
+        """(1, 3, 32, 32) each: a byte times the first, minus the second, is normalised."""
         return 1 / (MAX_PIXEL * self.std), self.mean / self.std
 
     def from_bytes(self, images: Tensor) -> Tensor:
         """uint8 (B, 3, 32, 32) → normalised fp32, as one multiplication and one subtraction in place."""
-        scale, shift = self._scale_shift
+        scale, shift = self.scale_shift
         return images.float().mul_(scale).sub_(shift)
 
     def from_unit(self, images: Tensor) -> Tensor:
@@ -72,7 +73,8 @@ class ResidentSplit:
         self._channels_last = normalizer.mean.is_contiguous(memory_format=torch.channels_last)
         self.memory_format = torch.channels_last if self._channels_last else torch.contiguous_format
         stored = pixels.transpose(0, 2, 3, 1) if self._channels_last else pixels
-        self._pixels = torch.from_numpy(np.ascontiguousarray(stored)).to(device)
+        self.stored = torch.from_numpy(np.ascontiguousarray(stored)).to(device)
+        """uint8 (N, 3, 32, 32), or (N, 32, 32, 3) in channels_last memory."""
         self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
         self.normalizer = normalizer
 
@@ -81,11 +83,11 @@ class ResidentSplit:
 
     def take(self, index: Tensor) -> Tensor:
         """uint8 images (B, 3, 32, 32) at `index` (B,)."""
-        return self._in_shape(self._pixels.index_select(0, index))
+        return self._in_shape(self.stored.index_select(0, index))
 
     def normalized(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """(images (B, 3, 32, 32) fp32, labels (B,)) of a slice, without augmentation."""
-        return self.normalizer.from_bytes(self._in_shape(self._pixels[start:stop])), self.labels[start:stop]
+        return self.normalizer.from_bytes(self._in_shape(self.stored[start:stop])), self.labels[start:stop]
 
     def _in_shape(self, stored: Tensor) -> Tensor:
         return stored.permute(0, 3, 1, 2) if self._channels_last else stored

@@ -1,0 +1,85 @@
+/* A batch, cut from the images that are kept as bytes, for one group. */
+#include "kernels.h"
+
+#define SIDE 32 /* rows and columns of an image */
+#define PLANE (SIDE * SIDE)
+
+typedef uint8_t pixels16 __attribute__((vector_size(16), may_alias));
+typedef uint8_t loose_pixels16 __attribute__((vector_size(16), may_alias, aligned(1)));
+
+/* 16 rows of 16 bytes, each an image's, become 16 of which each is a pixel's. */
+INLINE void turn(pixels16 *rows)
+{
+    UNROLL for (int round = 0; round < 4; round++) {
+        pixels16 turned[16];
+        UNROLL for (int i = 0; i < 8; i++) {
+            pixels16 a = rows[i], b = rows[i + 8];
+            turned[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            turned[2 * i + 1] =
+                __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        }
+        UNROLL for (int i = 0; i < 16; i++) rows[i] = turned[i];
+    }
+}
+
+INLINE pixels16 mirrored(pixels16 row)
+{
+    return __builtin_shufflevector(row, row, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+}
+
+INLINE void place(pixels16 *rows, float scale, float shift, vec *out)
+{
+    turn(rows);
+    const uint8_t *pixels = (const uint8_t *)rows;
+    float *values = (float *)out;
+    for (int i = 0; i < LANES * LANES; i++) values[i] = (float)pixels[i] * scale - shift;
+}
+
+static void cut_ready(const batch *given, vec *images, const worker *at)
+{
+    float *out = (float *)images;
+    for (int i = 0; i < 3 * PLANE; i++)
+        for (int n = 0; n < LANES; n++)
+            out[i * LANES + n] =
+                n < at->count ? given->ready[(int64_t)(at->group * LANES + n) * 3 * PLANE + i] : 0.0f;
+}
+
+void cut(const batch *given, vec *images, const worker *at)
+{
+    if (given->ready) {
+        cut_ready(given, images, at);
+        return;
+    }
+    /* A row between the pixels that a crop may reach beside it. What is beyond an image is black, as torch pads. */
+    const int margin = given->padding;
+    uint8_t wide[SIDE + 2 * margin];
+    for (int x = 0; x < SIDE + 2 * margin; x++) wide[x] = 0;
+    const uint8_t black[SIDE] = {0}, *image[LANES];
+    int down[LANES], right[LANES], flipped[LANES];
+    for (int n = 0; n < LANES; n++) {
+        const int64_t number = n < at->count ? given->chosen[at->group * LANES + n] : -1;
+        image[n] = number < 0 ? NULL : given->pixels + number * 3 * PLANE;
+        down[n] = given->offsets && image[n] ? (int)given->offsets[2 * number] - margin : 0;
+        right[n] = given->offsets && image[n] ? (int)given->offsets[2 * number + 1] : margin;
+        flipped[n] = given->flips && image[n] && given->flips[number];
+        for (int i = 0; image[n] && i < 3 * PLANE; i += 64) __builtin_prefetch(image[n] + i);
+    }
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < SIDE; y++, images += SIDE) {
+            pixels16 left_half[LANES], right_half[LANES];
+            for (int n = 0; n < LANES; n++) {
+                const int source = y + down[n];
+                const uint8_t *row = black;
+                if (image[n] && source >= 0 && source < SIDE) row = image[n] + c * PLANE + source * SIDE;
+                if (right[n] != margin) {
+                    __builtin_memcpy(wide + margin, row, SIDE);
+                    row = wide + right[n];
+                }
+                pixels16 a = *(const loose_pixels16 *)row, b = *(const loose_pixels16 *)(row + LANES);
+                left_half[n] = flipped[n] ? mirrored(b) : a;
+                right_half[n] = flipped[n] ? mirrored(a) : b;
+            }
+            place(left_half, given->scale[c], given->shift[c], images);
+            place(right_half, given->scale[c], given->shift[c], images + LANES);
+        }
+}

@@ -1,0 +1,102 @@
+/* Linear layers, on the rows of 16 images, and the way from a group's planes to its rows.
+
+The rows of activations are filled up with zeros to whole vectors; those of the weights are not. What a vector takes in
+of the next row of weights is multiplied by such a zero, or is put back as it was. */
+#include "kernels.h"
+
+void flatten(const layer *l, worker *at)
+{
+    const float *planes = l->in + at->slot * l->in_size;
+    float *rows = l->out + at->slot * l->out_size;
+    for (int f = 0; f < l->outputs; f++)
+        for (int n = 0; n < LANES; n++) rows[n * l->out_width + f] = planes[f * LANES + n];
+}
+
+void flatten_back(const layer *l, worker *at)
+{
+    float *planes = l->in_gradient + at->slot * l->in_size;
+    const float *rows = l->out_gradient + at->slot * l->out_size;
+    for (int f = 0; f < l->outputs; f++)
+        for (int n = 0; n < LANES; n++) planes[f * LANES + n] = rows[n * l->out_width + f];
+}
+
+INLINE void linear_blocks(const int O, const layer *l, const float *in, float *out, int o)
+{
+    const float *weight = l->weight + (int64_t)o * l->channels;
+    for (int n = 0; n < LANES; n += 4) {
+        vec sum[4][4] = {};
+        for (int f = 0; f < l->channels; f += LANES)
+            UNROLL for (int i = 0; i < O; i++) {
+                vec w = *(const loose_vec *)(weight + i * l->channels + f);
+                UNROLL for (int j = 0; j < 4; j++) sum[i][j] += w * *(const vec *)(in + (n + j) * l->width + f);
+            }
+        UNROLL for (int i = 0; i < O; i++)
+            UNROLL for (int j = 0; j < 4; j++) out[(n + j) * l->out_width + o + i] = l->bias[o + i] + sum_of(sum[i][j]);
+    }
+}
+
+void linear(const layer *l, worker *at)
+{
+    const float *in = l->in + at->slot * l->in_size;
+    float *out = l->out + at->slot * l->out_size;
+    int o = 0;
+    for (; o + 4 <= l->outputs; o += 4) linear_blocks(4, l, in, out, o);
+    for (; o < l->outputs; o++) linear_blocks(1, l, in, out, o);
+}
+
+/* Gradient of the weights of O outputs: X vectors of features at a time. */
+INLINE void weight_blocks(const int O, const int X, const layer *l, const float *in, const float *error, float *sums,
+                          int o, int f)
+{
+    vec sum[4][4];
+    float *row = sums + (int64_t)o * l->channels + f;
+    UNROLL for (int i = 0; i < O; i++)
+        UNROLL for (int j = 0; j < X; j++) sum[i][j] = (vec){};
+    for (int n = 0; n < LANES; n++)
+        UNROLL for (int i = 0; i < O; i++) {
+            vec e = spread(error[n * l->out_width + o + i]);
+            UNROLL for (int j = 0; j < X; j++) sum[i][j] += e * *(const vec *)(in + n * l->width + f + j * LANES);
+        }
+    UNROLL for (int i = 0; i < O; i++)
+        UNROLL for (int j = 0; j < X; j++) *(loose_vec *)(row + i * l->channels + j * LANES) += sum[i][j];
+}
+
+INLINE void weight_rows(const int O, const layer *l, const float *in, const float *error, float *sums, int o)
+{
+    int f = 0;
+    for (; f + 4 * LANES <= l->width; f += 4 * LANES) weight_blocks(O, 4, l, in, error, sums, o, f);
+    for (; f < l->width; f += LANES) weight_blocks(O, 1, l, in, error, sums, o, f);
+}
+
+/* Gradient of 4 images' features: X vectors of them at a time. */
+INLINE void input_blocks(const int X, const layer *l, const float *error, float *in_gradient, int n, int f)
+{
+    vec sum[4][4] = {};
+    for (int o = 0; o < l->outputs; o++)
+        UNROLL for (int j = 0; j < X; j++) {
+            vec w = *(const loose_vec *)(l->weight + (int64_t)o * l->channels + f + j * LANES);
+            UNROLL for (int i = 0; i < 4; i++) sum[i][j] += w * error[(n + i) * l->out_width + o];
+        }
+    UNROLL for (int i = 0; i < 4; i++)
+        UNROLL for (int j = 0; j < X; j++) *(vec *)(in_gradient + (n + i) * l->width + f + j * LANES) = sum[i][j];
+}
+
+void linear_back(const layer *l, worker *at)
+{
+    const float *in = l->in + at->slot * l->in_size, *error = l->out_gradient + at->slot * l->out_size;
+    float *sums = at->gradients + l->weight_at, *bias = at->gradients + l->bias_at;
+    int o = 0;
+    for (; o + 4 <= l->outputs; o += 4) weight_rows(4, l, in, error, sums, o);
+    for (; o < l->outputs; o++) weight_rows(1, l, in, error, sums, o);
+    for (int n = 0; n < LANES; n++)
+        for (int i = 0; i < l->outputs; i++) bias[i] += error[n * l->out_width + i];
+    if (!l->in_gradient) return;
+    float *in_gradient = l->in_gradient + at->slot * l->in_size;
+    for (int n = 0; n < LANES; n += 4) {
+        int f = 0;
+        for (; f + 4 * LANES <= l->width; f += 4 * LANES) input_blocks(4, l, error, in_gradient, n, f);
+        for (; f < l->width; f += LANES) input_blocks(1, l, error, in_gradient, n, f);
+        for (int i = n; i < n + 4; i++)
+            for (f = l->channels; f < l->width; f++) in_gradient[i * l->width + f] = 0;
+    }
+}

@@ -1,0 +1,37 @@
+/* Cross-entropy of the logits, with label smoothing (arXiv:1512.00567): torch.nn.functional.cross_entropy. */
+#include "kernels.h"
+#include <math.h>
+
+void cross_entropy(const layer *l, const batch *given, float smoothing, worker *at)
+{
+    const int classes = l->channels;
+    const float *rows = l->in + at->slot * l->in_size;
+    float *gradients = l->in_gradient + at->slot * l->in_size;
+    for (int n = 0; n < LANES; n++) {
+        const float *logits = rows + n * l->width;
+        float *gradient = gradients + n * l->width;
+        if (n >= at->count) { /* no image: it changes nothing */
+            for (int c = 0; c < classes; c++) gradient[c] = 0;
+            continue;
+        }
+        const int image = at->group * LANES + n;
+        const int64_t label = given->labels[given->chosen ? given->chosen[image] : image];
+        int best = 0;
+        for (int c = 1; c < classes; c++)
+            if (logits[c] > logits[best] || (logits[c] != logits[c] && logits[best] == logits[best])) best = c;
+        float total = 0, all = 0;
+        for (int c = 0; c < classes; c++) {
+            gradient[c] = expf(logits[c] - logits[best]);
+            total += gradient[c];
+            all += logits[c] - logits[best];
+        }
+        const float log_total = logf(total), spread_out = smoothing / classes;
+        for (int c = 0; c < classes; c++) {
+            const float target = spread_out + (c == label ? 1 - smoothing : 0);
+            gradient[c] = (gradient[c] / total - target) / given->images;
+        }
+        at->loss += (1 - smoothing) * (log_total - (logits[label] - logits[best])) +
+                    spread_out * (classes * log_total - all);
+        at->right += best == label;
+    }
+}

@@ -1,0 +1,151 @@
+/* BatchNorm (arXiv:1502.03167) in training, of planes or (height 0) of rows.
+
+Each group has the mean and the summed squares of its own; they are merged in the order of groups by the formula of
+Chan, Golub and LeVeque (1979), which loses nothing where the mean is large. `moments` holds, one row of floats each:
+mean and 1 / standard deviation of the batch, mean gradient, mean of gradient times normalised value; and then the same
+four of each group, as sums. */
+#include "kernels.h"
+#include <math.h>
+
+enum { MEAN, SPREAD, GRADIENT, PRODUCT, ROWS };
+
+INLINE int stride_of(const layer *l) { return (l->channels + LANES - 1) / LANES * LANES; }
+INLINE float *row_of(const layer *l, int place, int row) { return l->moments + (place * ROWS + row) * stride_of(l); }
+INLINE int plane_of(const layer *l) { return l->height ? l->height * l->width : 1; }
+
+/* 1 where a lane has an image. */
+INLINE vec present(int count)
+{
+    vec lanes = {};
+    for (int n = 0; n < count; n++) lanes[n] = 1;
+    return lanes;
+}
+
+void norm_measure(const layer *l, worker *at)
+{
+    const float *in = l->in + at->slot * l->in_size;
+    float *mean = row_of(l, at->group + 1, MEAN), *spread_out = row_of(l, at->group + 1, SPREAD);
+    if (!l->height) {
+        for (int f = 0; f < l->channels; f++) {
+            float sum = 0, squares = 0;
+            for (int n = 0; n < at->count; n++) sum += in[n * l->width + f];
+            mean[f] = sum / at->count;
+            for (int n = 0; n < at->count; n++) squares += (in[n * l->width + f] - mean[f]) * (in[n * l->width + f] - mean[f]);
+            spread_out[f] = squares;
+        }
+        return;
+    }
+    const vec lanes = present(at->count);
+    const int plane = plane_of(l);
+    for (int c = 0; c < l->channels; c++) {
+        const vec *values = (const vec *)in + c * plane;
+        vec sum = {}, squares = {};
+        for (int i = 0; i < plane; i++) sum += values[i] * lanes;
+        mean[c] = sum_of(sum) / (plane * at->count);
+        for (int i = 0; i < plane; i++) {
+            vec away = (values[i] - mean[c]) * lanes;
+            squares += away * away;
+        }
+        spread_out[c] = sum_of(squares);
+    }
+}
+
+void norm_merge(const layer *l, int32_t images)
+{
+    const int groups = (images + LANES - 1) / LANES, plane = plane_of(l);
+    for (int c = 0; c < l->channels; c++) {
+        double count = 0, mean = 0, squares = 0;
+        for (int g = 0; g < groups; g++) {
+            const double more = (double)plane * (g + 1 < groups ? LANES : images - g * LANES);
+            const double away = row_of(l, g + 1, MEAN)[c] - mean;
+            squares += row_of(l, g + 1, SPREAD)[c] + away * away * count * more / (count + more);
+            count += more;
+            mean += away * more / count;
+        }
+        row_of(l, 0, MEAN)[c] = (float)mean;
+        row_of(l, 0, SPREAD)[c] = (float)(1 / sqrt(squares / count + l->eps));
+        l->running_mean[c] += l->momentum * ((float)mean - l->running_mean[c]);
+        l->running_variance[c] += l->momentum * ((float)(squares / (count - 1)) - l->running_variance[c]);
+    }
+    *l->batches += 1;
+}
+
+void norm(const layer *l, worker *at)
+{
+    const float *in = l->in + at->slot * l->in_size, *mean = row_of(l, 0, MEAN), *spread_out = row_of(l, 0, SPREAD);
+    float *out = l->out + at->slot * l->out_size;
+    const int plane = plane_of(l);
+    for (int c = 0; c < l->channels; c++) {
+        const float scale = spread_out[c] * l->weight[c], shift = l->bias[c] - mean[c] * scale;
+        if (!l->height)
+            for (int n = 0; n < LANES; n++) out[n * l->width + c] = in[n * l->width + c] * scale + shift;
+        else
+            for (int i = 0; i < plane; i++) ((vec *)out)[c * plane + i] = ((const vec *)in)[c * plane + i] * scale + shift;
+    }
+}
+
+void norm_back_measure(const layer *l, worker *at)
+{
+    const float *in = l->in + at->slot * l->in_size, *error = l->out_gradient + at->slot * l->out_size;
+    const float *mean = row_of(l, 0, MEAN), *spread_out = row_of(l, 0, SPREAD);
+    float *sums = row_of(l, at->group + 1, GRADIENT), *products = row_of(l, at->group + 1, PRODUCT);
+    const int plane = plane_of(l);
+    for (int c = 0; c < l->channels; c++) {
+        if (!l->height) {
+            float sum = 0, product = 0;
+            for (int n = 0; n < at->count; n++) {
+                sum += error[n * l->width + c];
+                product += error[n * l->width + c] * (in[n * l->width + c] - mean[c]);
+            }
+            sums[c] = sum;
+            products[c] = product * spread_out[c];
+            continue;
+        }
+        vec sum = {}, product = {};
+        for (int i = c * plane; i < (c + 1) * plane; i++) {
+            sum += ((const vec *)error)[i];
+            product += ((const vec *)error)[i] * (((const vec *)in)[i] - mean[c]);
+        }
+        sums[c] = sum_of(sum);
+        products[c] = sum_of(product) * spread_out[c];
+    }
+}
+
+void norm_back_merge(const layer *l, int32_t images, worker *at)
+{
+    const int groups = (images + LANES - 1) / LANES;
+    for (int c = 0; c < l->channels; c++) {
+        double sum = 0, product = 0;
+        for (int g = 0; g < groups; g++) {
+            sum += row_of(l, g + 1, GRADIENT)[c];
+            product += row_of(l, g + 1, PRODUCT)[c];
+        }
+        at->gradients[l->bias_at + c] += (float)sum;
+        at->gradients[l->weight_at + c] += (float)product;
+        row_of(l, 0, GRADIENT)[c] = (float)(sum / ((double)images * plane_of(l)));
+        row_of(l, 0, PRODUCT)[c] = (float)(product / ((double)images * plane_of(l)));
+    }
+}
+
+void norm_back(const layer *l, worker *at)
+{
+    const float *in = l->in + at->slot * l->in_size, *error = l->out_gradient + at->slot * l->out_size;
+    const float *mean = row_of(l, 0, MEAN), *spread_out = row_of(l, 0, SPREAD);
+    const float *sums = row_of(l, 0, GRADIENT), *products = row_of(l, 0, PRODUCT);
+    float *in_gradient = l->in_gradient + at->slot * l->in_size;
+    const vec lanes = present(at->count);
+    const int plane = plane_of(l);
+    for (int c = 0; c < l->channels; c++) {
+        const float scale = spread_out[c] * l->weight[c], slope = spread_out[c] * products[c];
+        if (!l->height) {
+            for (int n = 0; n < LANES; n++) {
+                const int i = n * l->width + c;
+                in_gradient[i] = n < at->count ? scale * (error[i] - sums[c] - (in[i] - mean[c]) * slope) : 0;
+            }
+            continue;
+        }
+        for (int i = c * plane; i < (c + 1) * plane; i++)
+            ((vec *)in_gradient)[i] =
+                scale * (((const vec *)error)[i] - sums[c] - (((const vec *)in)[i] - mean[c]) * slope) * lanes;
+    }
+}
