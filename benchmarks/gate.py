@@ -1,11 +1,14 @@
-"""How far a member of a cohort drifts from its run alone, and whether final accuracies agree. By hand, minutes.
+"""How far cohorts and our own kernels drift from a run alone by torch, and whether final accuracies agree.
+
+By hand, minutes:
 
     python -m benchmarks.gate --zip cifar10-jpeg.zip                 # every model, 200 steps of 64 images
-    python -m benchmarks.gate --zip cifar10-jpeg.zip --accuracy 10   # ten seeds trained together and alone
+    python -m benchmarks.gate --zip cifar10-jpeg.zip --accuracy 10   # ten seeds, in each way
 
-Two numbers a member: in lockstep (each step made alone and together from the state of the run alone) the largest
+For a member of a cohort: in lockstep (each step made alone and together from the state of the run alone) the largest
 relative difference of a loss; running free for all steps the same, with that of two runs alone whose images lie in
-memory as rows of pixels and as channels side by side. What the latter drift apart is the rounding of fp32 itself.
+memory as rows of pixels and as channels side by side. What the latter drift apart is the rounding of fp32 itself. For
+`kernels`, where they have the model, the same run free; in lockstep tests/kernels holds them.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from cifar_lab.config import Settings
 from cifar_lab.config_io import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.evaluate import predict, predict_together, score
+from cifar_lab.kernels.steps import KernelSteps
+from cifar_lab.model_facts import MODEL_FACTS
 from cifar_lab.models import MODELS
 from cifar_lab.optim import flatten_parameters, make_optimizer
 from cifar_lab.runtime import NO_STREAMS, Execution, prepare_execution
@@ -54,7 +59,7 @@ def main() -> None:
         compare_accuracies(options.zip, options.accuracy, options.images, options.epochs)
         return
     print(f"{options.steps} steps of {options.batch_size} images; largest relative difference of a step's loss")
-    print(f"{'model':<10}{'arm':<28}{'lockstep':>10}{'free':>10}{'two layouts alone':>20}")
+    print(f"{'model':<10}{'arm':<28}{'lockstep':>10}{'free':>10}{'own kernels':>14}{'two layouts alone':>20}")
     for model in options.models:
         arms = [settings(options.zip, model, options.batch_size, arm) for arm in ARMS.values()]
         split = images(arms[0], options.batch_size * options.steps // arms[0].epochs)
@@ -66,7 +71,13 @@ def main() -> None:
                 for layout in (torch.contiguous_format, torch.channels_last)
             )
             drifts = (largest(free[:, seed], alone), largest(other, alone))
-            print(f"{model:<10}{name:<28}{locked[seed]:>10.1e}{drifts[0]:>10.1e}{drifts[1]:>20.1e}", flush=True)
+            own = "–"
+            if MODEL_FACTS[model].own_kernels:
+                made = torch.cat(list(running_free([arm], [seed], split, stacked=False, kernels=True)))
+                own = f"{largest(made, alone):.1e}"
+            print(
+                f"{model:<10}{name:<28}{locked[seed]:>10.1e}{drifts[0]:>10.1e}{own:>14}{drifts[1]:>20.1e}", flush=True
+            )
 
 
 def settings(zip_file: Path, model: str, batch_size: int, arm: Sequence[str]) -> Settings:
@@ -86,7 +97,7 @@ def images(arm: Settings, count: int, first: int = 0) -> ResidentSplit:
     return ResidentSplit(whole.images[chosen], whole.labels[chosen], normalizer)
 
 
-def steps_of(
+def eager_steps(
     arms: Sequence[Settings], seeds: Sequence[int], split: ResidentSplit, *, stacked: bool,
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> EagerSteps:  # fmt: skip
@@ -105,10 +116,11 @@ def steps_of(
 
 def running_free(
     arms: Sequence[Settings], seeds: Sequence[int], split: ResidentSplit, *, stacked: bool,
-    memory_format: torch.memory_format = torch.contiguous_format,
+    memory_format: torch.memory_format = torch.contiguous_format, kernels: bool = False,
 ) -> Iterator[Tensor]:  # fmt: skip
     """(K,) losses of each step."""
-    steps = steps_of(arms, seeds, split, stacked=stacked, memory_format=memory_format)
+    eager = eager_steps(arms, seeds, split, stacked=stacked, memory_format=memory_format)
+    steps = KernelSteps(eager) if kernels else eager
     for epoch in range(arms[0].epochs):
         steps.cohort.train_mode()
         for done in steps.epoch(epoch):
@@ -119,8 +131,8 @@ def running_free(
 
 def lockstep(arms: Sequence[Settings], split: ResidentSplit) -> list[float]:
     """The largest relative difference of each member's losses."""
-    together = steps_of(arms, range(len(arms)), split, stacked=True)
-    alone = [steps_of([arm], [seed], split, stacked=False) for seed, arm in enumerate(arms)]
+    together = eager_steps(arms, range(len(arms)), split, stacked=True)
+    alone = [eager_steps([arm], [seed], split, stacked=False) for seed, arm in enumerate(arms)]
     every, worst = (together, *alone), [0.0] * len(arms)
     for epoch in range(arms[0].epochs):
         for steps in every:
@@ -158,16 +170,24 @@ def compare_accuracies(zip_file: Path, seeds: int, count: int, epochs: int) -> N
     assert whole.stacked is not None
     logits = predict_together(whole.stacked, seeds, held_out, execution)
     together = [accuracy(each, labels) for each in logits]
-    alone = [alone_accuracy(arm, seed, split, held_out, execution) for seed in range(seeds)]
-    for name, found in (("together", together), ("alone", alone)):
-        print(f"{name}: {statistics.fmean(found):.4f} ± {statistics.stdev(found):.4f} (mean ± std of {seeds} seeds)")
-    differences = [ours - theirs for ours, theirs in zip(together, alone, strict=True)]
-    error = statistics.stdev(differences) / seeds**0.5
-    print(f"difference: {statistics.fmean(differences):+.4f}, standard error {error:.4f}")
+    alone, own = (
+        [accuracy_of(arm, seed, split, held_out, execution, kernels=kernels) for seed in range(seeds)]
+        for kernels in (False, True)
+    )
+    for name, found in (("alone", alone), ("together", together), ("own kernels", own)):
+        differences = [ours - theirs for ours, theirs in zip(found, alone, strict=True)]
+        error = statistics.stdev(differences) / seeds**0.5
+        print(
+            f"{name}: {statistics.fmean(found):.4f} ± {statistics.stdev(found):.4f} (mean ± std of {seeds} seeds), "
+            f"from alone {statistics.fmean(differences):+.4f}, standard error {error:.4f}"
+        )
 
 
-def trained(arms: Sequence[Settings], seeds: Sequence[int], split: ResidentSplit, *, stacked: bool) -> Cohort:
-    steps = steps_of(arms, seeds, split, stacked=stacked)
+def trained(
+    arms: Sequence[Settings], seeds: Sequence[int], split: ResidentSplit, *, stacked: bool, kernels: bool = False
+) -> Cohort:
+    eager = eager_steps(arms, seeds, split, stacked=stacked)
+    steps = KernelSteps(eager) if kernels else eager
     for epoch in range(arms[0].epochs):
         steps.cohort.train_mode()
         for _ in steps.epoch(epoch):
@@ -175,10 +195,10 @@ def trained(arms: Sequence[Settings], seeds: Sequence[int], split: ResidentSplit
     return steps.cohort
 
 
-def alone_accuracy(
-    arm: Settings, seed: int, split: ResidentSplit, held_out: ResidentSplit, execution: Execution
+def accuracy_of(
+    arm: Settings, seed: int, split: ResidentSplit, held_out: ResidentSplit, execution: Execution, *, kernels: bool
 ) -> float:
-    (network,) = trained([arm], [seed], split, stacked=False).networks
+    (network,) = trained([arm], [seed], split, stacked=False, kernels=kernels).networks
     return accuracy(predict(network, held_out, execution), held_out.labels)
 
 

@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("evaluate", "graph_steps", "kernels", "run_watcher", "tally"),
     ("progress",),
     ("live_bars", "mirrors", "speeds"),
+    ("loading",),
     ("assembly", "estimate"),
     ("environment", "final_test"),
     ("cohort_size", "finish"),

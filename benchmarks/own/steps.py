@@ -60,9 +60,10 @@ def prepare(
     """
     import numpy as np
 
-    from cifar_lab.assembly import build_cohort, layout, make_steps, training_layout
+    from cifar_lab.assembly import build_cohort, make_steps
     from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
     from cifar_lab.kernels.choice import choose_kernels
+    from cifar_lab.loading import layout, training_layout
     from cifar_lab.runtime import prepare_execution
     from cifar_lab.train import EagerSteps
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cifar_lab.assembly import build_cohort, layout, load_training_data
+from cifar_lab.assembly import build_cohort
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.loading import layout, load_training_data
 from cifar_lab.plan import Job
 from cifar_lab.runtime import Execution, free_bytes, peak_bytes, prepare_execution
 from cifar_lab.train import EagerSteps

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from cifar_lab import checkpoint
-from cifar_lab.assembly import build_cohort, layout, load_training_data, make_steps
+from cifar_lab.assembly import build_cohort, make_steps
 from cifar_lab.config_io import dump_settings
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.durable import make_folder, write_text
@@ -20,6 +20,7 @@ from cifar_lab.final_test import add_test
 from cifar_lab.finish import finish
 from cifar_lab.identity import recipe
 from cifar_lab.kernels.choice import choose_kernels
+from cifar_lab.loading import layout, load_training_data
 from cifar_lab.plan import Job
 from cifar_lab.records import Record, SplitScore
 from cifar_lab.results import DamagedFileError, RunFolder

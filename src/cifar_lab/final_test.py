@@ -14,10 +14,11 @@ from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.assembly import layout, make_normalizer, place, training_layout
+from cifar_lab.assembly import place
 from cifar_lab.config import Settings
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.evaluate import predict, score
+from cifar_lab.loading import layout, make_normalizer, training_layout
 from cifar_lab.plan import Job
 from cifar_lab.records import SCHEMA, Record, SplitScore
 from cifar_lab.results import RunFolder

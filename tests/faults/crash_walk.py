@@ -28,7 +28,7 @@ import torch
 from forks import in_fork
 from small_sweep import state_of, sweep_here, write_files
 
-from cifar_lab import assembly, durable
+from cifar_lab import durable, loading
 from cifar_lab.verify import verify_results
 
 
@@ -84,7 +84,8 @@ def warm_up(file: Path, folder: Path) -> None:
     torch.set_num_threads(1)
     with contextlib.redirect_stderr(io.StringIO()):
         make(file, folder)
-    assembly._training_split.cache_clear()
+    loading._splits.cache_clear()
+    loading._training_split.cache_clear()
     gc.freeze()
 
 

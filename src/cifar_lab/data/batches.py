@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ CUT_TOGETHER_IMAGES = 64
 """Small batches are cut this many images at a time, so that a step of few images does not go to cutting them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Normalizer:
     """(pixel − mean) / std a channel, for pixels that run from 0 to 1; `mean` and `std` (1, 3, 32, 32) in fp32.
 
@@ -32,15 +32,19 @@ class Normalizer:
     std: Tensor
 
     @classmethod
+    @lru_cache(maxsize=16)
     def make(
         cls,
         how: str,
-        channel_mean: Sequence[float],
-        channel_std: Sequence[float],
+        channel_mean: tuple[float, ...],
+        channel_std: tuple[float, ...],
         device: torch.device,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Normalizer:
-        """The normalisation that `data.normalize` names; the channel statistics are those of the training images."""
+        """The normalisation that `data.normalize` names; the channel statistics are those of the training images.
+
+        Equal arguments give one object.
+        """
         mean, std = {
             "half": ([0.5] * 3, [0.5] * 3),
             "channel": (list(channel_mean), list(channel_std)),

@@ -15,6 +15,7 @@ from cifar_lab.data.splits import IMAGE_SHAPE
 from cifar_lab.kernels.compiler import NoKernels, library
 from cifar_lab.kernels.layers import LANES, Layers, Place
 from cifar_lab.kernels.structures import STRUCTURES, Act, ActOfLayer, Batch, Layer, Plan, Worker
+from cifar_lab.models.cropped import graph_of
 from cifar_lab.optim.flat import FlatParameters
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -79,9 +80,8 @@ class KernelNetwork:
 
 def _read(network: nn.Module, layers: Layers) -> None:
     """Tell the layers, one after the other, from the network's graph."""
-    graph = fx.symbolic_trace(network).graph
     place, last = layers.images(IMAGE_SHAPE), None
-    for node in graph.nodes:
+    for node in graph_of(network).nodes:
         if node.op not in ("placeholder", "output"):
             if node.args[0] is not last:
                 raise NoKernels("there are none for layers that are not one after the other")

@@ -9,6 +9,7 @@ from torch import nn
 
 from cifar_lab.download import NotFetched, fetch, sha256_of
 from cifar_lab.errors import WeightsError
+from cifar_lab.models.cropped import crop_convolutions
 
 IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
 """Of resnet18-f37072fd.pth, whose name holds the first eight digits."""
@@ -20,6 +21,7 @@ def resnet18(num_classes: int = 10) -> nn.Module:
 
     model: nn.Module = torchvision_resnet18()
     model.fc = nn.Linear(512, num_classes)
+    crop_convolutions(model)
     return model
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from cifar_lab.models import MODELS
+from cifar_lab.models.cropped import CroppedConv2d, graph_of
 from cifar_lab.models.stacked_layers import (
     NotStackable,
     StackedBatchNorm,
@@ -30,6 +31,7 @@ __all__ = ["NotStackable", "StackedNetwork", "stack"]
 
 LAYERS: dict[type[nn.Module], Callable[..., Any]] = {
     nn.Conv2d: StackedConvolution,
+    CroppedConv2d: StackedConvolution,
     nn.Linear: StackedLinear,
     nn.BatchNorm1d: StackedBatchNorm,
     nn.BatchNorm2d: StackedBatchNorm,
@@ -100,7 +102,7 @@ def stack(networks: Sequence[nn.Module], parameters: FlatParameters, *, determin
     first = networks[0]
     if type(first).__module__.partition(".")[0] not in ("cifar_lab", "torchvision"):
         raise NotStackable(f"{type(first).__name__} is none of {', '.join(MODELS)}")
-    graph = fx.symbolic_trace(first)
+    graph = fx.GraphModule(first, graph_of(first))
     together, layers = parameters.together(), {}
     for node in graph.graph.nodes:
         if node.op == "call_module":
