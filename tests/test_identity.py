@@ -25,6 +25,7 @@ OUTSIDE = {
     "runtime.device",
     "runtime.compile",
     "runtime.deterministic",
+    "runtime.kernels",
     "runtime.cohort",
     "runtime.threads",
 }

@@ -20,7 +20,9 @@ def test_steps_are_those_of_a_run() -> None:
     before = workload.steps.cohort.parameters.values.clone()
     assert list(islice(endless(workload), 5)) == [16, 16, 8, 16, 16]
     assert not torch.equal(before, workload.steps.cohort.parameters.values)
-    assert workload.how == {"stacked": False, "captured": False, "eager_reason": None}
+    assert workload.how == {
+        "stacked": False, "captured": False, "eager_reason": None, "kernels": "own", "kernels_reason": None,
+    }  # fmt: skip
     assert list(islice(images_only(workload), 4)) == [16, 16, 8, 16]
 
 
