@@ -26,10 +26,12 @@ def choose_kernels(
         SettingsError: the settings insist on our own, and they cannot be had.
     """
     asked = settings.runtime.kernels
-    if execution.device.type != "cpu" or asked == "torch" or (saved == "torch" and asked == "auto"):
+    if execution.device.type != "cpu" or asked == "torch":
         return execution, None
     try:
         _check(settings, execution, members)
+        if saved == "torch" and asked == "auto":
+            raise NoKernels("its first epochs were made of torch's")
     except NoKernels as error:
         if asked == "own":
             raise SettingsError(
