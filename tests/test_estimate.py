@@ -52,6 +52,15 @@ def test_seconds_are_those_of_runs_on_this_machine(done: Record) -> None:
     assert (timed.seconds, timed.doubt, timed.source) == (pytest.approx(110), 0, "measured on 3 runs here")
 
 
+def test_runs_of_our_own_kernels_count_before_those_of_torchs(done: Record) -> None:
+    """Which the settings may insist on."""
+    speeds = Speeds([as_if(done, seconds=100, kernels="torch"), as_if(done, seconds=30, kernels="own")])
+    assert speeds.training(settings(), 450_000).seconds == pytest.approx(30)
+    assert speeds.training(settings(runtime={"kernels": "torch"}), 450_000).seconds == pytest.approx(100)
+    older = Speeds([as_if(done, seconds=100, kernels="torch")])
+    assert older.training(settings(), 450_000).seconds == pytest.approx(100)
+
+
 def test_the_nearest_batch_size_stands_in_and_is_said(done: Record) -> None:
     speeds = Speeds([as_if(done, seconds=100), as_if(done, seconds=50, batch=512)])
     timed = speeds.training(settings(data={**CIFAR, "batch_size": 256}), 450_000)
@@ -66,7 +75,7 @@ def test_the_members_of_a_cohort_share_its_seconds(done: Record) -> None:
 
 def test_without_a_run_it_is_a_guess_or_not_known() -> None:
     guess = Speeds([]).training(settings(), 64_000)
-    assert guess.seconds == pytest.approx(1_000 * 0.0046, rel=0.02)  # 64 images a step take 4.3 ms: see threads.py
+    assert guess.seconds == pytest.approx(1_000 * 1.65e-3, rel=0.05)  # 64 images a step take 1.65 ms: see pace.py
     assert guess.source == "guessed from another machine, since no run of the model was made here yet"
     unknown = Speeds([]).training(settings(model={"name": "ResNet18"}), 64_000)
     assert (unknown.seconds, unknown.source) == (None, "no run of ResNet18 was made here yet")

@@ -21,8 +21,14 @@ def test_what_is_guessed_to_take_longer(longer: str, shorter: str) -> None:
 
 
 def test_a_guess_is_of_the_order_of_what_was_measured() -> None:
-    """4.3 ms a step of 64 images on one thread (`threads`): 782 steps, ten epochs."""
-    assert guess_seconds(settings()) == pytest.approx(782 * 10 * 4.3e-3, rel=0.2)
+    """1.65 ms a step of 64 images on one thread (`pace`): 782 steps, ten epochs."""
+    assert guess_seconds(settings()) == pytest.approx(782 * 10 * 1.65e-3, rel=0.1)
+
+
+def test_a_group_of_images_is_taken_whole() -> None:
+    """A step of 8 images takes as long as one of 16, so an epoch twice as long."""
+    halved = guess_seconds(settings("data.batch_size=8")) / guess_seconds(settings("data.batch_size=16"))
+    assert halved == pytest.approx(2)
 
 
 def seconds(pace: Pace, *overrides: str) -> float:

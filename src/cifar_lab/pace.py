@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import TypeAlias
@@ -10,12 +11,12 @@ from cifar_lab.config import Settings
 from cifar_lab.config_rules import train_size
 from cifar_lab.plan import PlannedRun
 
-STEP_SECONDS, IMAGE_SECONDS = 0.4e-3, 66e-6
-"""Of a training step of Net and of each of its images on one thread: fitted to the first row of the table in `threads`.
-"""
+STEP_SECONDS, GROUP_SECONDS, GROUP = 0.1e-3, 0.4e-3, 16
+"""Of a training step of Net and of each group of its images, on one thread by our own `kernels`, which take groups
+whole: fitted to 0.49, 1.65 and 13.0 ms for steps of 16, 64 and 512 images."""
 
-TIMES_NET = {"ResNet18": 40.0}
-"""How many times as long as Net a model's step takes (`model_facts` has the measurement); others count as Net."""
+TIMES_NET = {"Net1": 1.3, "Net3": 3.0, "ResNet18": 98.0}
+"""How many times as long as Net a model's step of 64 images takes; others count as Net."""
 
 USUAL_IMAGES = 50_000
 """Training images where the settings do not say how many."""
@@ -86,7 +87,7 @@ def guess_seconds(settings: Settings) -> float:
 
 def net_seconds(images: int, batch_size: int) -> float:
     """Seconds of training Net on so many images in all, on one thread of the machine of the table."""
-    return images * (IMAGE_SECONDS + STEP_SECONDS / batch_size)
+    return images / batch_size * (STEP_SECONDS + GROUP_SECONDS * math.ceil(batch_size / GROUP))
 
 
 def _shape(settings: Settings) -> Shape:

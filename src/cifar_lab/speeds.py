@@ -37,11 +37,12 @@ class Speeds:
     def __init__(self, records: Sequence[Record]) -> None:
         """`records`: runs of any machine; those of this one count."""
         here = {"cpu": {processor_name()}, "cuda": set(gpu_names())}
-        seen: dict[tuple[str, str], dict[int, list[tuple[str, float]]]] = {}
+        seen: dict[tuple[str, str, str], dict[int, list[tuple[str, float]]]] = {}
         for record in records:
             environment, images = record.environment, record.epochs_trained * record.data.train_size
             if images and environment.device_name in here.get(environment.device, ()):
-                by_batch = seen.setdefault((environment.device, record.settings["model"]["name"]), {})
+                model = record.settings["model"]["name"]
+                by_batch = seen.setdefault((environment.device, environment.kernels, model), {})
                 # The members of a cohort share the seconds in which it trained.
                 each = record.train_seconds / environment.cohort / images
                 by_batch.setdefault(record.settings["data"]["batch_size"], []).append((record.run_id, each))
@@ -52,7 +53,10 @@ class Speeds:
         """Of training on `images` in all."""
         model, batch = settings.model.name, settings.data.batch_size
         device = "cuda" if takes_gpu(settings) else "cpu"
-        measured = self._an_image.get((device, model))
+        torchs = self._an_image.get((device, "torch", model))
+        own = self._an_image.get((device, "own", model))
+        # Where our own kernels were used once they will be again, unless the settings say otherwise.
+        measured = own if own is not None and settings.runtime.kernels != "torch" else torchs
         if measured is not None:
             nearest = min(measured, key=lambda size: abs(math.log(size / batch)))
             seconds = images * median(each for _, each in measured[nearest])

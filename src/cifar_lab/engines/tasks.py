@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cifar_lab.cohorts import GPU_LANES, form_cohorts
 from cifar_lab.config import CustomModel
+from cifar_lab.pace import guess_seconds
 from cifar_lab.plan import Job
 
 
@@ -36,12 +37,12 @@ def make_tasks(jobs: Sequence[Job], gpus: int, lanes: int | None = None) -> list
     """The jobs as tasks for this machine's processors (`gpus` is 0) or for its GPUs.
 
     Args:
-        jobs: the runs to make.
+        jobs: the runs to make; on this machine's processors those that take longest go first.
         gpus: how many there are; each gets a share of the cohorts as one task, those with most steps first.
         lanes: cohorts side by side on a GPU; None is `GPU_LANES`.
     """
     if gpus == 0:
-        return [Task((tuple(cohort),)) for cohort in form_cohorts(jobs, on_gpu=False)]
+        return _longest_first(form_cohorts(jobs, on_gpu=False))
     elsewhere = [job for job in jobs if job.settings.runtime.device == "cpu"]
     cohorts = form_cohorts([job for job in jobs if job.settings.runtime.device != "cpu"], on_gpu=True)
     cohorts.sort(key=lambda cohort: cohort[0].settings.data.batch_size)
@@ -61,4 +62,10 @@ def make_tasks(jobs: Sequence[Job], gpus: int, lanes: int | None = None) -> list
         for gpu in range(min(gpus, len(group)))
     ]
     tasks += [Task((tuple(cohort),), gpu=number % gpus) for number, cohort in enumerate(alone)]
-    return tasks + [Task((tuple(cohort),)) for cohort in form_cohorts(elsewhere, on_gpu=False)]
+    return tasks + _longest_first(form_cohorts(elsewhere, on_gpu=False))
+
+
+def _longest_first(cohorts: Sequence[Sequence[Job]]) -> list[Task]:
+    """So that at the end no processor waits for another's long run (Graham 1969); otherwise in their order."""
+    longest = sorted(cohorts, key=lambda cohort: guess_seconds(cohort[0].settings), reverse=True)
+    return [Task((tuple(cohort),)) for cohort in longest]
