@@ -15,7 +15,7 @@ OWN_DATA_KEYS = {"flip"}
 GPU_LANES = 4
 """Cohorts side by side on one GPU where nobody says how many (`--workers`)."""
 
-SHARED_RUNTIME = ("device", "precision", "compile", "deterministic", "cohort")
+SHARED_RUNTIME = ("device", "precision", "compile", "kernels", "deterministic", "cohort")
 
 
 def cohort_key(job: Job) -> str:

@@ -31,10 +31,15 @@ _acts = itertools.count(1)
 """Numbers of the acts of this process."""
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Replace `path` by `content` so that a reader, or a crash at any moment, sees the old file or the new one.
 
     The folder must exist: a results folder that was deleted in mid-run is not made again half empty.
+
+    Args:
+        path: the file.
+        content: all of it.
+        mode: who may do what with it; None is what the umask leaves.
 
     Raises:
         EnvironmentFault: the folder is gone, the disk is full or the file may not be written.
@@ -43,6 +48,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     with disk_errors(path, len(content)):
         try:
             with new_file(temporary) as file:
+                if mode is not None:
+                    os.fchmod(file.fileno(), mode)
                 file.write(content)
             rename(temporary, path)
         except BaseException:

@@ -1,6 +1,7 @@
 """Checksums inside files, by which what was written is told from what was damaged since. No torch.
 
-A record carries its SHA-256 as its last key, a checkpoint in its head. Neither says who wrote the file.
+A record carries its SHA-256 as its last key, a checkpoint in its head, a compiled library behind its end, where those
+who load it do not look. None says who wrote the file.
 """
 
 from __future__ import annotations
@@ -57,6 +58,23 @@ def unseal_checkpoint(run_id: str, content: bytes) -> bytes:
     if not content.startswith(CHECKPOINT_MAGIC) or _digest(run_id, payload) != content[len(CHECKPOINT_MAGIC) : start]:
         raise BrokenSealError
     return payload
+
+
+def seal_library(content: bytes) -> bytes:
+    """A shared library with its SHA-256 behind it."""
+    return content + hashlib.sha256(content).digest()
+
+
+def is_whole_library(path: Path) -> bool:
+    """Whether a file is a library as it was sealed; one that is not there is not.
+
+    A process that loads one which was cut off is killed by the system (SIGBUS).
+    """
+    try:
+        sealed = path.read_bytes()
+    except FileNotFoundError:
+        return False
+    return len(sealed) > _DIGEST_SIZE and seal_library(sealed[:-_DIGEST_SIZE]) == sealed
 
 
 def is_damaged_checkpoint(path: Path) -> bool:

@@ -17,6 +17,7 @@ from cifar_lab.data.cache import home
 from cifar_lab.durable import make_folder, write_bytes
 from cifar_lab.errors import LabError
 from cifar_lab.machine import processor_features, processor_name
+from cifar_lab.seals import is_whole_library, seal_library
 
 SOURCES = Path(__file__).parent
 
@@ -33,19 +34,33 @@ class NoKernels(Exception):
     """The kernels cannot be had; the message says why, in words for the record."""
 
 
-@lru_cache(maxsize=1)
 def library() -> ctypes.CDLL:
     """The compiled kernels.
 
     Raises:
         NoKernels: no C compiler, or one that cannot make them; a cache that cannot be written, or that others can.
     """
+    if isinstance(outcome := _outcome(), str):
+        raise NoKernels(outcome)
+    return outcome
+
+
+@lru_cache(maxsize=1)
+def _outcome() -> ctypes.CDLL | str:
+    """The library, or why there is none: a process asks once, because a compiler may fail slowly."""
+    try:
+        return _load()
+    except NoKernels as error:
+        return str(error)
+
+
+def _load() -> ctypes.CDLL:
     path = _folder() / f"kernels-{_key()}.so"
     try:
-        if not path.exists():
+        if not is_whole_library(path):
             content = _compile()
             make_folder(path.parent)
-            write_bytes(path, content)
+            write_bytes(path, seal_library(content), mode=0o644)
         status = path.stat()
     except LabError as error:
         raise NoKernels(f"they cannot be kept: {error}") from error
@@ -57,7 +72,7 @@ def library() -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
-        raise NoKernels(f"{path} cannot be loaded ({error}); remove it") from error
+        raise NoKernels(f"{path} cannot be loaded ({error})") from error
 
 
 def _folder() -> Path:
@@ -78,10 +93,12 @@ def _key() -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-@lru_cache(maxsize=1)
 def _command() -> list[str]:
     """The C compiler that CC names, or the system's."""
-    asked = shlex.split(os.environ.get("CC", ""))
+    try:
+        asked = shlex.split(os.environ.get("CC", ""))
+    except ValueError as error:
+        raise NoKernels(f"CC is no command ({error})") from error
     for command in [asked] if asked else [["cc"], ["gcc"], ["clang"]]:
         if (found := shutil.which(command[0])) is not None:
             return [found, *command[1:]]
@@ -91,7 +108,12 @@ def _command() -> list[str]:
 
 
 def _compile() -> bytes:
-    """The library's bytes."""
+    """The library's bytes.
+
+    Raises:
+        NoKernels: the compiler fails, or takes too long.
+        OSError: there is no room for its files.
+    """
     files = [str(path) for path in _sources() if path.suffix == ".c"]
     with tempfile.TemporaryDirectory(prefix="cifar-lab-") as folder:
         made = Path(folder) / "kernels.so"
@@ -99,9 +121,13 @@ def _compile() -> bytes:
         for extra in ((THREADS_FLAG,), ()):
             command = [*_command(), *FLAGS, *extra, *files, "-o", str(made), "-lm"]
             try:
+                # In a session of its own: a Ctrl-C stops runs at the end of an epoch, and is no fault of the compiler.
                 done = subprocess.run(
-                    command, capture_output=True, timeout=COMPILE_SECONDS, stdin=subprocess.DEVNULL, check=False
-                )
+                    command, capture_output=True, timeout=COMPILE_SECONDS, stdin=subprocess.DEVNULL, check=False,
+                    start_new_session=True, env={**os.environ, "LC_ALL": "C"},
+                )  # fmt: skip
+            except OSError as error:
+                raise NoKernels(f"{command[0]} cannot be run ({error.strerror})") from error
             except subprocess.TimeoutExpired:
                 raise NoKernels(f"{command[0]} takes more than {COMPILE_SECONDS} s") from None
             if done.returncode == 0:

@@ -7,6 +7,13 @@
 typedef uint8_t pixels16 __attribute__((vector_size(16), may_alias));
 typedef uint8_t loose_pixels16 __attribute__((vector_size(16), may_alias, aligned(1)));
 
+/* GCC before its version 12 has the older name alone. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (pixels16){__VA_ARGS__})
+#endif
+
 /* 16 rows of 16 bytes, each an image's, become 16 of which each is a pixel's. */
 INLINE void turn(pixels16 *rows)
 {
@@ -14,9 +21,8 @@ INLINE void turn(pixels16 *rows)
         pixels16 turned[16];
         UNROLL for (int i = 0; i < 8; i++) {
             pixels16 a = rows[i], b = rows[i + 8];
-            turned[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            turned[2 * i + 1] =
-                __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            turned[2 * i] = SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            turned[2 * i + 1] = SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         }
         UNROLL for (int i = 0; i < 16; i++) rows[i] = turned[i];
     }
@@ -24,7 +30,7 @@ INLINE void turn(pixels16 *rows)
 
 INLINE pixels16 mirrored(pixels16 row)
 {
-    return __builtin_shufflevector(row, row, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return SHUFFLE(row, row, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
 }
 
 INLINE void place(pixels16 *rows, float scale, float shift, vec *out)

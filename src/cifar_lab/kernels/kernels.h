@@ -66,11 +66,10 @@ INLINE vec choose(ivec where, vec yes, vec no) { return (vec)((where & (ivec)yes
 
 INLINE float sum_of(vec v)
 {
-    typedef float v8 __attribute__((vector_size(32)));
-    typedef float v4 __attribute__((vector_size(16)));
-    v8 a = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
-           __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-    v4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
+    typedef float v8 __attribute__((vector_size(32), may_alias));
+    typedef float v4 __attribute__((vector_size(16), may_alias));
+    const v8 *halves = (const v8 *)&v, a = halves[0] + halves[1];
+    const v4 *quarters = (const v4 *)&a, b = quarters[0] + quarters[1];
     return (b[0] + b[2]) + (b[1] + b[3]);
 }
 

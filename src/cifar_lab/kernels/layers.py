@@ -49,7 +49,9 @@ class Layers:
         self.backward: list[tuple[Act, int]] = []
         self.lane_sums = 0
         """Vectors that the sums of all convolutions take."""
-        self._network, self._offsets = network, {slot.name: slot.offset for slot in parameters.slots}
+        self._network = network
+        self._offsets = {slot.name: slot.offset for slot in parameters.slots}
+        """Of the parameters that no layer has taken yet."""
         self._groups, self._slots = groups, slots
         self._kept: list[Tensor] = []
 
@@ -94,7 +96,7 @@ class Layers:
         channels, height, width = place.shape
         if height % 2 or width % 2:
             raise NoKernels("there are none for max-pooling of planes with an odd side")
-        if self.forward[-1][0] in (Act.CONVOLVE, Act.NORM):
+        if self.forward and self.forward[-1][0] in (Act.CONVOLVE, Act.NORM):
             # Which do not ask for what they gave, nor does pooling, which knows where the largest were: the gradients
             # take its place, and a group's numbers fit better into the cache.
             place = replace(place, gradients=place.values)
@@ -117,6 +119,8 @@ class Layers:
 
     def cross_entropy(self, place: Place) -> None:
         """The loss of logits, and their gradient."""
+        if len(place.shape) != 1:
+            raise NoKernels("there are none for logits that are planes")
         self._add(place, place, (), (Act.CROSS_ENTROPY,))
 
     def keep(self, tensor: Tensor) -> Tensor:
@@ -128,6 +132,8 @@ class Layers:
         self, place: Place, out: Place, forward: tuple[Act, ...], backward: tuple[Act, ...], path: str = ""
     ) -> Layer:
         """Add a layer between two places; `path` of the module whose weight and bias it has."""
+        if place.gradients is None and backward != (Act.CONVOLVE_BACK,):
+            raise NoKernels("there are none for networks that do not begin with a convolution")
         layer, number = Layer(lanes_at=-1), len(self.layers)
         layer.in_, layer.in_gradient, layer.in_size = _addresses(place)
         layer.out, layer.out_gradient, layer.out_size = _addresses(out)
@@ -137,8 +143,10 @@ class Layers:
             own: Any = self._network.get_parameter(f"{path}.{name}")
             if not own.is_contiguous():
                 raise NoKernels("they want weights in torch's contiguous format")
+            if (offset := self._offsets.pop(f"{path}.{name}", None)) is None:
+                raise NoKernels("there are none for weights that are used twice, or not trained")
             setattr(layer, name, own.data_ptr())
-            setattr(layer, f"{name}_at", self._offsets[f"{path}.{name}"])
+            setattr(layer, f"{name}_at", offset)
         self.layers.append(layer)
         self.forward += [(act, number) for act in forward]
         self.backward[:0] = [(act, number) for act in backward]

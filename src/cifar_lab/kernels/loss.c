@@ -30,8 +30,8 @@ void cross_entropy(const layer *l, const batch *given, float smoothing, worker *
             const float target = spread_out + (c == label ? 1 - smoothing : 0);
             gradient[c] = (gradient[c] / total - target) / given->images;
         }
-        at->loss += (1 - smoothing) * (log_total - (logits[label] - logits[best])) +
-                    spread_out * (classes * log_total - all);
+        at->loss += (1 - smoothing) * (log_total - (logits[label] - logits[best]));
+        if (smoothing > 0) at->loss += spread_out * (classes * log_total - all); /* 0 times an infinite one is not 0 */
         at->right += best == label;
     }
 }

@@ -82,10 +82,11 @@ def _read(network: nn.Module, layers: Layers) -> None:
     """Tell the layers, one after the other, from the network's graph."""
     place, last = layers.images(IMAGE_SHAPE), None
     for node in graph_of(network).nodes:
-        if node.op not in ("placeholder", "output"):
-            if node.args[0] is not last:
+        if node.op != "placeholder":
+            if node.args[:1] != (last,):
                 raise NoKernels("there are none for layers that are not one after the other")
-            place = _read_layer(node, network, layers, place)
+            if node.op != "output":
+                place = _read_layer(node, network, layers, place)
         last = node
     layers.cross_entropy(place)
 

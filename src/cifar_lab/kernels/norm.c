@@ -30,7 +30,10 @@ void norm_measure(const layer *l, worker *at)
             float sum = 0, squares = 0;
             for (int n = 0; n < at->count; n++) sum += in[n * l->width + f];
             mean[f] = sum / at->count;
-            for (int n = 0; n < at->count; n++) squares += (in[n * l->width + f] - mean[f]) * (in[n * l->width + f] - mean[f]);
+            for (int n = 0; n < at->count; n++) {
+                const float away = in[n * l->width + f] - mean[f];
+                squares += away * away;
+            }
             spread_out[f] = squares;
         }
         return;
@@ -40,11 +43,19 @@ void norm_measure(const layer *l, worker *at)
     for (int c = 0; c < l->channels; c++) {
         const vec *values = (const vec *)in + c * plane;
         vec sum = {}, squares = {};
-        for (int i = 0; i < plane; i++) sum += values[i] * lanes;
+        for (int y = 0; y < l->height; y++) {
+            vec row = {};
+            for (int x = 0; x < l->width; x++) row += values[y * l->width + x] * lanes;
+            sum += row;
+        }
         mean[c] = sum_of(sum) / (plane * at->count);
-        for (int i = 0; i < plane; i++) {
-            vec away = (values[i] - mean[c]) * lanes;
-            squares += away * away;
+        for (int y = 0; y < l->height; y++) {
+            vec row = {};
+            for (int x = 0; x < l->width; x++) {
+                vec away = (values[y * l->width + x] - mean[c]) * lanes;
+                row += away * away;
+            }
+            squares += row;
         }
         spread_out[c] = sum_of(squares);
     }
@@ -80,7 +91,8 @@ void norm(const layer *l, worker *at)
         if (!l->height)
             for (int n = 0; n < LANES; n++) out[n * l->width + c] = in[n * l->width + c] * scale + shift;
         else
-            for (int i = 0; i < plane; i++) ((vec *)out)[c * plane + i] = ((const vec *)in)[c * plane + i] * scale + shift;
+            for (int i = c * plane; i < (c + 1) * plane; i++)
+                ((vec *)out)[i] = ((const vec *)in)[i] * scale + shift;
     }
 }
 
@@ -102,9 +114,14 @@ void norm_back_measure(const layer *l, worker *at)
             continue;
         }
         vec sum = {}, product = {};
-        for (int i = c * plane; i < (c + 1) * plane; i++) {
-            sum += ((const vec *)error)[i];
-            product += ((const vec *)error)[i] * (((const vec *)in)[i] - mean[c]);
+        for (int y = c * plane; y < (c + 1) * plane; y += l->width) {
+            vec row = {}, row_product = {};
+            for (int i = y; i < y + l->width; i++) {
+                row += ((const vec *)error)[i];
+                row_product += ((const vec *)error)[i] * (((const vec *)in)[i] - mean[c]);
+            }
+            sum += row;
+            product += row_product;
         }
         sums[c] = sum_of(sum);
         products[c] = sum_of(product) * spread_out[c];

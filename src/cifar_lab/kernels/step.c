@@ -7,7 +7,7 @@ Groups go to threads by rule, and sums are taken in one order, so a number of th
 #include <omp.h>
 #endif
 
-/* network.py has the same names. Those from NORM_MERGE on are done once, when all groups have come so far. */
+/* structures.py has the same names. Those from NORM_MERGE on are done once, when all groups have come so far. */
 enum { CUT, CONVOLVE, CONVOLVE_BACK, MAX_POOL, MAX_POOL_BACK, RELU, RELU_BACK, FLATTEN, FLATTEN_BACK, LINEAR,
        LINEAR_BACK, CROSS_ENTROPY, NORM_MEASURE, NORM, NORM_BACK_MEASURE, NORM_BACK, NORM_MERGE, NORM_BACK_MERGE };
 
@@ -58,7 +58,10 @@ static void work(const plan *p, const batch *given, int thread, int threads)
     const int groups = (given->images + LANES - 1) / LANES;
     const int first = groups * thread / threads, last = groups * (thread + 1) / threads;
     worker *at = p->workers + thread;
-    *at = (worker){.gradients = thread ? p->others + (thread - 1) * p->width : p->gradients, .lanes = p->lanes + thread * p->lane_count};
+    *at = (worker){
+        .gradients = thread ? p->others + (thread - 1) * p->width : p->gradients,
+        .lanes = p->lanes + thread * p->lane_count,
+    };
     memset(at->gradients, 0, p->width * sizeof(float));
     memset(at->lanes, 0, p->lane_count * sizeof(vec));
     for (int begin = 0, end; begin < p->act_count; begin = end + 1) {
@@ -82,7 +85,7 @@ static void work(const plan *p, const batch *given, int thread, int threads)
         for (int64_t i = from; i < to; i++) p->gradients[i] += p->others[other * p->width + i];
 }
 
-/* What network.py takes them for. */
+/* What structures.py takes them for. */
 const int32_t sizes[] = {sizeof(layer), sizeof(batch), sizeof(plan), sizeof(worker)};
 
 /* Mean loss and number of images right, as they are before an update; the gradients of the mean loss. */
@@ -93,7 +96,11 @@ void step(const plan *p, const batch *given, int32_t threads, float *loss, int64
 #ifdef _OPENMP
     if (used > 1) {
 #pragma omp parallel num_threads(used)
-        work(p, given, omp_get_thread_num(), omp_get_num_threads());
+        {
+            work(p, given, omp_get_thread_num(), omp_get_num_threads());
+#pragma omp master
+            used = omp_get_num_threads(); /* fewer than asked for where OpenMP was told so (OMP_THREAD_LIMIT) */
+        }
     } else
 #endif
     {
