@@ -1,15 +1,16 @@
 """How many CPU threads a run gets, how they wait for each other, and when it goes on with fewer.
 
-Milliseconds a step of Net took on an idle machine of two cores (`python -m benchmarks threads` measures again):
+Milliseconds a step of Net took on an idle machine of two cores (`python -m benchmarks threads` measures again), by our
+own kernels and, behind the bar, by torch's:
 
-    images a step                            8     64    512
-    one thread                            0.95    4.3     34
-    two that spin a little while waiting  0.80    2.6   18.5
-    two that sleep at once (PASSIVE)       2.6    5.0
-    two that spin, beside a busy program         13-17
+    images a step                            8     64    512  |     8     64    512
+    one thread                            0.51    1.7   13.1  |  0.95    4.3     34
+    two that spin a little while waiting  0.63    1.0    6.9  |  0.80    2.6   18.5
+    two that sleep at once (PASSIVE)      0.70    1.2    6.8  |   2.6    5.0
+    two that spin, beside a busy program          2.4   13.5  |         13-17
 
-So a second thread nearly halves a step, but only if it spins and only on a core that nobody else wants: where one of
-two threads has lost its core, the other spins until it is back.
+So a second thread nearly halves a step, but only where there is a second group of 16 images for it, if it spins, and on
+a core that nobody else wants: where one of two threads has lost its core, the other spins until it is back.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from cifar_lab.model_facts import MODEL_FACTS
 MOST_FOR_SMALL = 2
 """Threads of a small model; more were not measured on so small a step."""
 
-LEAST_BATCH_FOR_TWO = 8
-"""Images a step of a small model from which a second thread was seen to pay; there it takes a sixth off the step."""
+LEAST_BATCH_FOR_TWO = 17
+"""Images a step of a small model from which a second thread pays: our own kernels take 16 at a time."""
 
 TOLERATED_CORES = 0.25
 """Cores' worth of time that others may use before a thread less is better.
 
-At 2.6 ms a step alone, 15 ms beside a busy program and 4.3 ms on one thread, two threads make as many steps as one when
+With torch's kernels, which lose more: at 2.6 ms a step alone, 15 ms beside a busy program and 4.3 ms on one thread, two threads make as many steps as one when
 the program is busy (1/2.6 - 1/4.3) / (1/2.6 - 1/15) = 48 % of the time. It has two thirds of a core then, as one of
 three on two cores: 0.32 cores. Rounded down, because a smaller step gains less."""
 
