@@ -132,7 +132,8 @@ def have_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
 
 def test_a_lone_small_run_takes_a_second_core_that_is_free(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     have_cores(monkeypatch, 2)
-    lone, pair = (plan_runs([arm(seeds=seeds)], results) for seeds in ((0,), (0, 1)))
+    images = IMAGES.model_copy(update={"batch_size": 20})
+    lone, pair = (plan_runs([arm(seeds=seeds, data=images)], results) for seeds in ((0,), (0, 1)))
     assert [run.job.threads for free in (2.0, 1.1, None) for run in share_threads(lone, free)] == [2, 1, 1]
     assert [run.job.threads for run in share_threads(pair, 2.0)] == [1, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -32,9 +32,10 @@ LEAST_BATCH_FOR_TWO = 17
 TOLERATED_CORES = 0.25
 """Cores' worth of time that others may use before a thread less is better.
 
-With torch's kernels, which lose more: at 2.6 ms a step alone, 15 ms beside a busy program and 4.3 ms on one thread, two threads make as many steps as one when
-the program is busy (1/2.6 - 1/4.3) / (1/2.6 - 1/15) = 48 % of the time. It has two thirds of a core then, as one of
-three on two cores: 0.32 cores. Rounded down, because a smaller step gains less."""
+With torch's kernels, which lose more: at 2.6 ms a step alone, 15 ms beside a busy program and 4.3 ms on one thread,
+two threads make as many steps as one when the program is busy (1/2.6 - 1/4.3) / (1/2.6 - 1/15) = 48 % of the time. It
+has two thirds of a core then, as one of three on two cores: 0.32 cores. Rounded down, because a smaller step gains
+less."""
 
 LOOK_SECONDS = 2.0
 """Least time between two looks of `ThreadGuard`: against it a tick of 10 ms is nothing."""
