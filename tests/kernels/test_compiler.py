@@ -109,7 +109,9 @@ def test_a_compiler_that_fails_is_asked_once_a_process(
     cache: Path, script: Callable[[str], Path], tmp_path: Path
 ) -> None:
     calls = tmp_path / "calls"
-    path = script(f'#!/bin/sh\necho >> "{calls}"\necho "some warning" >&2\necho "x.c:1: error: no such thing" >&2\nexit 1\n')
+    path = script(
+        f'#!/bin/sh\necho >> "{calls}"\necho "some warning" >&2\necho "x.c:1: error: no such thing" >&2\nexit 1\n'
+    )
     words = f"{path} cannot compile them: x.c:1: error: no such thing"
     assert [refusal(), refusal()] == [words, words]
     assert calls.read_text() == "\n\n", "with threads and without"
@@ -139,7 +141,7 @@ def test_a_compiler_that_makes_something_else(cache: Path, script: Callable[[str
 
 def test_a_compiler_without_openmp_makes_kernels_of_one_thread(cache: Path, script: Callable[[str], Path]) -> None:
     cc = shutil.which("cc")
-    script(f'#!/bin/sh\nfor a; do [ "$a" = -fopenmp ] && echo "error: unsupported option" && exit 1; done\nexec {cc} "$@"\n')
+    script(f'#!/bin/sh\nfor a; do [ "$a" = -fopenmp ] && echo error: no such option && exit 1; done\nexec {cc} "$@"\n')
     assert library().step
     assert b"GOMP_parallel" not in the_library(cache).read_bytes()
 

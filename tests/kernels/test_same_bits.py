@@ -101,7 +101,9 @@ def test_two_threads_give_the_same_bits_each_time_and_nearly_those_of_one() -> N
     one, two = told(1), told(2)
     assert two == told(2, time=2)
     for ours, theirs in zip(one[:3], two[:3], strict=True):
-        assert [float(word) for word in ours.split()] == pytest.approx([float(word) for word in theirs.split()], rel=1e-4)
+        assert [float(word) for word in ours.split()] == pytest.approx(
+            [float(word) for word in theirs.split()], rel=1e-4
+        )
 
 
 def test_fewer_threads_than_asked_for_make_the_whole_step() -> None:
