@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cifar_lab.assembly import build_cohort
@@ -53,23 +53,36 @@ def own_steps(arm: Settings, split: ResidentSplit, *, threads: int = 1, seed: in
     return KernelSteps(steps_of(arm, split, threads=threads, seed=seed))
 
 
-def torch_gradients(steps: EagerSteps, images: Tensor, labels: Tensor) -> tuple[float, int]:
-    """(mean loss, number right) of a batch (1, B, …), whose gradients become those of the one network."""
-    steps.cohort.parameters.zero_gradients()
-    logits = steps.cohort.networks[0](images[0])  # (B, classes)
-    loss = F.cross_entropy(logits, labels[0], label_smoothing=steps.label_smoothing)
+def torch_gradients(network: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> tuple[float, int]:
+    """(mean loss, number right) of a batch, whose gradients become those of the network."""
+    for parameter in network.parameters():
+        if parameter.grad is not None:
+            parameter.grad.zero_()
+    logits = network(images)  # (B, classes)
+    loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
     loss.backward()
-    return loss.item(), int((logits.argmax(dim=1) == labels[0]).sum())
+    return loss.item(), int((logits.argmax(dim=1) == labels).sum())
 
 
-def compare_gradients(own: KernelSteps, expected: EagerSteps, rounding: float) -> None:
-    """Each gradient is the expected one but for `rounding` of its largest number."""
-    network, reference = own.cohort.networks[0], expected.cohort.networks[0]
-    wanted = {name: parameter.grad for name, parameter in reference.named_parameters()}
-    largest = max(float(gradient.abs().max()) for gradient in wanted.values())
-    for name, parameter in network.named_parameters():
+def compare_gradients(own: nn.Module, expected: nn.Module, exact: nn.Module) -> None:
+    """Each gradient is the expected one but for 1e-5 of its largest number.
+
+    A batch of few images makes BatchNorm's gradients hang on rounding: there ours may be as far from the expected ones
+    as a few times what those are from `exact`, the same in double precision.
+    """
+    precise = {name: gradient_of(parameter) for name, parameter in exact.named_parameters()}
+    largest = max(float(gradient.abs().max()) for gradient in precise.values())
+    torchs = dict(expected.named_parameters())
+    for name, parameter in own.named_parameters():
+        found, wanted = gradient_of(parameter), gradient_of(torchs[name])
         # BatchNorm takes away what a bias before it adds, so the gradient of that is rounding alone.
-        before_norm = hasattr(network, "bn1") and name in ("conv1.bias", "conv2.bias", "fc1.bias")
-        size = largest if before_norm else float(wanted[name].abs().max())
-        away = float((parameter.grad - wanted[name]).abs().max())
-        assert away <= rounding * size, f"{name}: {away / size:.2g} of its largest away"
+        before_norm = hasattr(own, "bn1") and name in ("conv1.bias", "conv2.bias", "fc1.bias")
+        size = largest if before_norm else float(precise[name].abs().max())
+        rounding = float((wanted - precise[name]).abs().max())
+        away = float((found - wanted).abs().max())
+        assert away <= max(1e-5 * size, 6 * rounding), f"{name}: {away / size:.2g} of its largest away"
+
+
+def gradient_of(parameter: Tensor) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad

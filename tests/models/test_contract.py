@@ -6,8 +6,11 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from cifar_lab import config
+from cifar_lab.kernels.compiler import NoKernels
+from cifar_lab.kernels.network import KernelNetwork
 from cifar_lab.model_facts import MODEL_FACTS
 from cifar_lab.models import LAST_LAYER, MODELS, build, count_parameters, memory_format
+from cifar_lab.optim.flat import flatten_parameters
 
 CUSTOM = """
 from torch import nn
@@ -46,6 +49,17 @@ def test_facts_are_those_of_the_network(name):
     assert facts.batch_norm == bool(norms)
     assert facts.small == (count_parameters(network) < 1_000_000)
     assert facts.parameters == count_parameters(network)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_own_kernels_are_there_for_the_models_whose_facts_say_so(name):
+    network = MODELS[name](10)
+    taken = True
+    try:
+        KernelNetwork(network, flatten_parameters([network]), batch_size=4, threads=1, label_smoothing=0.0)
+    except NoKernels:
+        taken = False
+    assert MODEL_FACTS[name].own_kernels == taken
 
 
 def test_memory_format_is_channels_last_where_it_is_faster():

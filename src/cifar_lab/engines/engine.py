@@ -26,10 +26,10 @@ class Engine(Protocol):
         """Whether its runs share the cores of this machine."""
 
     def check_devices(self, arms: Sequence[Settings]) -> None:
-        """Refuse a GPU that is insisted on and is not there, before anything starts.
+        """Refuse a GPU, or kernels of our own, that are insisted on and are not there, before anything starts.
 
         Raises:
-            SettingsError: there is none.
+            SettingsError: there are none.
         """
 
     def open(self) -> None:
@@ -52,11 +52,18 @@ class Here:
     on_this_machine = True
 
     def check_devices(self, arms: Sequence[Settings]) -> None:
-        """As `Engine`: torch must see a GPU."""
+        """As `Engine`: torch must see a GPU, and the C compiler make kernels."""
         if any(settings.runtime.device == "cuda" for settings in arms):
             from cifar_lab.runtime import choose_device
 
             choose_device("cuda")
+        if any(settings.runtime.kernels == "own" for settings in arms):
+            from cifar_lab.kernels.compiler import NoKernels, library
+
+            try:
+                library()
+            except NoKernels as error:
+                raise error.for_who_insists() from error
 
     def open(self) -> None:
         """As `Engine`: this machine is ready."""

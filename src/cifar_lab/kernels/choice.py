@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cifar_lab.config import Settings
-from cifar_lab.errors import SettingsError
 from cifar_lab.kernels.compiler import NoKernels
 from cifar_lab.kernels.network import step_function
 from cifar_lab.model_facts import MODEL_FACTS
@@ -34,9 +33,7 @@ def choose_kernels(
             raise NoKernels("its first epochs were made of torch's")
     except NoKernels as error:
         if asked == "own":
-            raise SettingsError(
-                f"runtime.kernels: own cannot be had: {error}; use --set runtime.kernels=auto"
-            ) from error
+            raise error.for_who_insists() from error
         return execution, str(error)
     return replace(execution, own_kernels=True), None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cifar_lab.data.cache import home
 from cifar_lab.durable import make_folder, write_bytes
-from cifar_lab.errors import LabError
+from cifar_lab.errors import LabError, SettingsError
 from cifar_lab.machine import processor_features, processor_name
 from cifar_lab.seals import is_whole_library, seal_library
 
@@ -32,6 +32,10 @@ COMPILE_SECONDS = 120
 
 class NoKernels(Exception):
     """The kernels cannot be had; the message says why, in words for the record."""
+
+    def for_who_insists(self) -> SettingsError:
+        """The same, where the settings leave nothing open."""
+        return SettingsError(f"runtime.kernels: own cannot be had: {self}; use --set runtime.kernels=auto")
 
 
 def library() -> ctypes.CDLL:

@@ -1,7 +1,7 @@
 /* Linear layers, on the rows of 16 images, and the way from a group's planes to its rows.
 
 The rows of activations are filled up with zeros to whole vectors; those of the weights are not. What a vector takes in
-of the next row of weights is multiplied by such a zero, or is put back as it was. */
+of the next row is left out, or is put back with nothing added: behind the last row of weights the bias follows. */
 #include "kernels.h"
 
 void flatten(const layer *l, worker *at)
@@ -20,6 +20,14 @@ void flatten_back(const layer *l, worker *at)
         for (int n = 0; n < LANES; n++) planes[f * LANES + n] = rows[n * l->out_width + f];
 }
 
+/* 16 weights, and 0 for those that are not of the `left` in this row. */
+INLINE vec row_part(const float *weight, int left)
+{
+    const ivec number = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const vec part = *(const loose_vec *)weight;
+    return left < LANES ? choose(number < left, part, (vec){}) : part;
+}
+
 INLINE void linear_blocks(const int O, const layer *l, const float *in, float *out, int o)
 {
     const float *weight = l->weight + (int64_t)o * l->channels;
@@ -27,7 +35,7 @@ INLINE void linear_blocks(const int O, const layer *l, const float *in, float *o
         vec sum[4][4] = {};
         for (int f = 0; f < l->channels; f += LANES)
             UNROLL for (int i = 0; i < O; i++) {
-                vec w = *(const loose_vec *)(weight + i * l->channels + f);
+                vec w = row_part(weight + i * l->channels + f, l->channels - f);
                 UNROLL for (int j = 0; j < 4; j++) sum[i][j] += w * *(const vec *)(in + (n + j) * l->width + f);
             }
         UNROLL for (int i = 0; i < O; i++)

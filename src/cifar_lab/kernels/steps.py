@@ -48,7 +48,10 @@ class KernelSteps:
         )  # fmt: skip
 
     def cut(self, epoch: int) -> Iterator[Batch]:
-        """The same batches as `CohortBatches.epoch`, mostly as numbers of images, which the kernels cut themselves."""
+        """The same batches as `CohortBatches.epoch`, mostly as numbers of images, which the kernels cut themselves.
+
+        It is one object that changes: each batch is to be used before the next is asked for.
+        """
         chance, begin = self._batches.chance(epoch), 0
         by_batch = ChanceByBatch(self._batches, epoch) if self._batches.chance_by_batch else None
         batch = self._batch(chance)
@@ -56,16 +59,17 @@ class KernelSteps:
             chosen = chance.order[:, begin : begin + size]  # (1, B)
             batch.images = size
             if by_batch is None:
-                batch.chosen = chosen.data_ptr()
+                batch.chosen, batch.kept = chosen.data_ptr(), chance
             else:
                 images = by_batch.change(self._batches.pixels(chance, chosen)).contiguous()
                 labels = self._batches.split.labels[chosen]
                 batch.pixels, batch.ready, batch.labels = None, images.data_ptr(), labels.data_ptr()
+                batch.kept = images, labels
             yield batch
             begin += size
 
     def _batch(self, chance: EpochChance) -> Batch:
-        """What is the same for all batches of an epoch; the tables of `chance` must outlive it."""
+        """What is the same for all batches of an epoch."""
         split = self._batches.split
         scale, shift = (table[0, :, 0, 0].tolist() for table in split.normalizer.scale_shift)
         return Batch(

@@ -52,6 +52,8 @@ class Batch(Structure):
         ("shift", c_float * 3),
         *((name, c_int32) for name in ("padding", "images")),
     )
+    kept: object = None
+    """What its addresses lead to, which must stay while it is used."""
 
 
 class Worker(Structure):
