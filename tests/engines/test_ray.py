@@ -20,7 +20,7 @@ from cifar_lab.errors import EnvironmentFault, Interrupted
 from cifar_lab.plan import Job
 from cifar_lab.results import RunFolder, SweepFolder, find_records
 
-SLOW = ("data.batch_size=4", "epochs=5")
+SLOW = ("data.batch_size=4", "epochs=5", "runtime.kernels=torch")
 """50 steps an epoch: there is time to strike in the middle."""
 
 OF_THE_COURSE = {"started", "finished", "train_seconds", "notes", "label"}

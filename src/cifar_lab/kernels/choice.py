@@ -25,7 +25,7 @@ def choose_kernels(
         SettingsError: the settings insist on our own, and they cannot be had.
     """
     asked = settings.runtime.kernels
-    if execution.device.type != "cpu" or asked == "torch":
+    if asked == "torch" or (execution.device.type != "cpu" and asked == "auto"):
         return execution, None
     try:
         _check(settings, execution, members)
@@ -43,6 +43,8 @@ def _check(settings: Settings, execution: Execution, members: int) -> None:
     facts = MODEL_FACTS.get(settings.model.name)
     if facts is None or not facts.own_kernels:
         raise NoKernels(f"there are none for {settings.model.name.rpartition('/')[2]}")
+    if execution.device.type != "cpu":
+        raise NoKernels("there are none for a GPU")
     if execution.bf16:
         raise NoKernels("there are none for bf16")
     if settings.runtime.compile:
