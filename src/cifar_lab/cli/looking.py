@@ -146,8 +146,10 @@ def print_run(results: Path, wanted: str) -> None:
         f"{safe(record.data.title)} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
         f"{record.data.test_size:,} test images) · {record.parameters:,} parameters · {record.train_seconds:.1f} s on "
         f"{safe(environment.device_name)}, {count(environment.threads, 'thread')} · "
-        f"torch {environment.torch}"
+        f"torch {environment.torch}{', own kernels' if environment.kernels == 'own' else ''}"
     )
+    if environment.kernels_reason:
+        out.print(f"torch's kernels, not our own: {safe(environment.kernels_reason)}")
     for note in record.notes:
         out.print(f"note: {safe(note)}")
     out.print()
