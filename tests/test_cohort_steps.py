@@ -21,17 +21,10 @@ from cifar_lab.models import MODELS
 from cifar_lab.runtime import NO_STREAMS, prepare_execution
 from cifar_lab.train import EagerSteps, train_step
 
+from .step_runs import ARMS, drawn
+
 BATCH = 16
 IMAGES = 5 * BATCH + 6
-
-ARMS = {
-    "sgd, none": ["optimizer.lr=0.01", "optimizer.momentum=0.5", "optimizer.weight_decay=0.01"],
-    "nesterov, step": ["optimizer.lr=0.01", "optimizer.nesterov=true", "scheduler.name=step"],
-    "sgd, plateau": ["optimizer.lr=0.01", "scheduler.name=plateau", "scheduler.patience=0", "data.flip=true"],
-    "adam, one_cycle": ["optimizer.name=adam", "optimizer.lr=0.001", "scheduler.name=one_cycle"],
-    "adam, none": ["optimizer.name=adam", "optimizer.lr=0.001", "optimizer.betas=[0.8, 0.95]"],
-    "adamw, cosine": ["optimizer.name=adamw", "optimizer.lr=0.001", "scheduler.name=cosine"],
-}
 
 
 def arms(model: str, epochs: int, share: float = 1.0) -> list[Settings]:
@@ -44,12 +37,7 @@ def arms(model: str, epochs: int, share: float = 1.0) -> list[Settings]:
 
 
 def split() -> ResidentSplit:
-    """Ten classes that differ in colour, with noise on top."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(10, (IMAGES,), generator=generator)
-    colours = torch.randint(40, 216, (10, 3, 1, 1), generator=generator)
-    noise = torch.randint(-40, 41, (IMAGES, 3, 32, 32), generator=generator)
-    pixels = (colours[labels] + noise).clamp(0, 255).to(torch.uint8)
+    pixels, labels = drawn(IMAGES)
     normalizer = Normalizer.make("half", (0.5,) * 3, (0.25,) * 3, torch.device("cpu"))
     return ResidentSplit(pixels.numpy(), labels.numpy(), normalizer)
 

@@ -62,7 +62,7 @@ def make_normalizer(
 ) -> Normalizer:
     """The normalisation of the run, from the training images' statistics where it needs them."""
     return Normalizer.make(
-        settings.data.normalize, tuple(info.channel_mean), tuple(info.channel_std), execution.device, memory_format
+        settings.data.normalize, info.channel_mean, info.channel_std, execution.device, memory_format
     )
 
 

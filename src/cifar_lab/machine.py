@@ -141,18 +141,18 @@ def has_gpu() -> bool:
 
 def processor_name() -> str:
     """The processor's own name where Linux tells it, else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.machine()
+    return _cpuinfo("model name") or platform.machine()
 
 
-def processor_features(root: Path = Path("/proc")) -> str:
+def processor_features() -> str:
     """What the processor can beyond its kind's least, as Linux lists it; empty elsewhere."""
-    lines = read_if_there(root / "cpuinfo").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(("flags", "Features"))), "")
+    return _cpuinfo("flags", "Features")
+
+
+def _cpuinfo(*names: str) -> str:
+    """What Linux tells of the first processor under one of the names; empty where it does not."""
+    lines = read_if_there(Path("/proc/cpuinfo")).splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(names)), "")
 
 
 def gpu_names(root: Path = Path("/proc")) -> list[str]:

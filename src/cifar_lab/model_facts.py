@@ -23,6 +23,9 @@ class ModelFacts:
     """Whether `kernels` has all its layers."""
 
 
+GROUP_IMAGES = 16
+"""That our own `kernels` take at a time: LANES in kernels.h."""
+
 MODEL_FACTS = {
     "Net": ModelFacts(small=True, batch_norm=False, parameters=62_006, channels_last_on_cpu=True, own_kernels=True),
     "Net1": ModelFacts(small=True, batch_norm=True, parameters=62_290, channels_last_on_cpu=True, own_kernels=True),

@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 from cifar_lab.config import Settings
 from cifar_lab.config_rules import train_size
+from cifar_lab.model_facts import GROUP_IMAGES
 from cifar_lab.plan import PlannedRun
 
-STEP_SECONDS, GROUP_SECONDS, GROUP = 0.1e-3, 0.4e-3, 16
+STEP_SECONDS, GROUP_SECONDS = 0.1e-3, 0.4e-3
 """Of a training step of Net and of each group of its images, on one thread by our own `kernels`, which take groups
 whole: fitted to 0.49, 1.65 and 13.0 ms for steps of 16, 64 and 512 images."""
 
@@ -87,7 +88,7 @@ def guess_seconds(settings: Settings) -> float:
 
 def net_seconds(images: int, batch_size: int) -> float:
     """Seconds of training Net on so many images in all, on one thread of the machine of the table."""
-    return images / batch_size * (STEP_SECONDS + GROUP_SECONDS * math.ceil(batch_size / GROUP))
+    return images / batch_size * (STEP_SECONDS + GROUP_SECONDS * math.ceil(batch_size / GROUP_IMAGES))
 
 
 def _shape(settings: Settings) -> Shape:

@@ -50,7 +50,7 @@ class RunUnderWay:
 
     def saved_kernels(self) -> str | None:
         """What its first epochs' steps were made of, for the same reason."""
-        return str(self.saved["environment"].get("kernels", "torch")) if self.saved else None
+        return Environment.model_validate(self.saved["environment"]).kernels if self.saved else None
 
     def start_over(self) -> None:
         """Go back to the last checkpoint, or to nothing."""

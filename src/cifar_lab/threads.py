@@ -21,13 +21,13 @@ import time
 from collections.abc import Callable, Mapping
 
 from cifar_lab.machine import CoreUse
-from cifar_lab.model_facts import MODEL_FACTS
+from cifar_lab.model_facts import GROUP_IMAGES, MODEL_FACTS
 
 MOST_FOR_SMALL = 2
 """Threads of a small model; more were not measured on so small a step."""
 
-LEAST_BATCH_FOR_TWO = 17
-"""Images a step of a small model from which a second thread pays: our own kernels take 16 at a time."""
+LEAST_BATCH_FOR_TWO = GROUP_IMAGES + 1
+"""Images a step of a small model from which a second thread pays: there is a second group for it."""
 
 TOLERATED_CORES = 0.25
 """Cores' worth of time that others may use before a thread less is better.

@@ -16,6 +16,8 @@ from cifar_lab.kernels.steps import KernelSteps
 from cifar_lab.runtime import prepare_execution
 from cifar_lab.train import EagerSteps
 
+from ..step_runs import drawn
+
 NETS = ("Net", "Net1", "Net2", "Net3")
 
 
@@ -25,12 +27,7 @@ def settings(*overrides: str) -> Settings:
 
 
 def drawn_split(images: int) -> ResidentSplit:
-    """Ten classes that differ in colour, with noise on top."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(10, (images,), generator=generator)
-    colours = torch.randint(40, 216, (10, 3, 1, 1), generator=generator)
-    noise = torch.randint(-40, 41, (images, 3, 32, 32), generator=generator)
-    return split_of((colours[labels] + noise).clamp(0, 255).to(torch.uint8), labels)
+    return split_of(*drawn(images))
 
 
 def split_of(pixels: Tensor, labels: Tensor) -> ResidentSplit:

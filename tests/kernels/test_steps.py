@@ -15,6 +15,7 @@ import torch
 from cifar_lab.config import Settings
 from cifar_lab.train import Steps
 
+from ..step_runs import ARMS
 from .small_runs import NETS, compare_gradients, drawn_split, own_steps, settings, steps_of, torch_gradients
 
 LR = 0.01
@@ -70,14 +71,11 @@ def test_each_step_is_torchs_however_images_are_changed(model: str, pictures: st
     in_lockstep(settings(f"model.name={model}", *PICTURES[pictures]), 2 * 16 + 6)
 
 
-ARMS = {
-    "sgd, none": ["optimizer.lr=0.0002", "optimizer.momentum=0.5", "optimizer.weight_decay=0.01"],
-    "nesterov, step": ["optimizer.lr=0.0002", "optimizer.nesterov=true", "scheduler.name=step"],
-    "sgd, plateau": ["optimizer.lr=0.00005", "scheduler.name=plateau", "scheduler.patience=0", "data.flip=true"],
-    "adam, one_cycle": ["optimizer.name=adam", "optimizer.lr=0.00001", "scheduler.name=one_cycle"],
-    "adam, none": ["optimizer.name=adam", "optimizer.lr=0.00001", "optimizer.betas=[0.8, 0.95]"],
-    "adamw, cosine": ["optimizer.name=adamw", "optimizer.lr=0.00001", "scheduler.name=cosine"],
-}
+FREE_LR = {
+    "sgd, none": 0.0002, "nesterov, step": 0.0002, "sgd, plateau": 0.00005, "adam, one_cycle": 0.00001,
+    "adam, none": 0.00001, "adamw, cosine": 0.00001,
+}  # fmt: skip
+"""Of each arm running free."""
 
 
 def losses(steps: Steps, epochs: int) -> Iterator[float]:
@@ -98,6 +96,8 @@ FREE = [(model, arm) for arm in ARMS for model in NETS if model in ("Net", "Net1
 def test_running_free_a_run_follows_torchs(model: str, arm: str) -> None:
     epochs, images = 20, 9 * 16 + 6  # 200 steps
     chosen = settings(f"model.name={model}", f"epochs={epochs}", "data.crop_padding=2", *ARMS[arm])
+    slow = chosen.optimizer.model_copy(update={"lr": FREE_LR[arm]})
+    chosen = chosen.model_copy(update={"optimizer": slow})
     split = drawn_split(images)
     torchs, own = steps_of(chosen, split), own_steps(chosen, split)
     start = torchs.cohort.parameters.values.clone()

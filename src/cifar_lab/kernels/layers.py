@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from cifar_lab.kernels.compiler import NoKernels
 from cifar_lab.kernels.structures import Act, Layer
+from cifar_lab.model_facts import GROUP_IMAGES
 from cifar_lab.optim.flat import FlatParameters
 
-LANES = 16
+LANES = GROUP_IMAGES
 """Images of a group, and numbers of a vector: as in kernels.h."""
 
 KERNEL = (5, 5)
