@@ -22,18 +22,19 @@ import torch
 from torch import Tensor
 
 from cifar_lab import data
-from cifar_lab.assembly import build_cohort, place
-from cifar_lab.cohort import Cohort
 from cifar_lab.config import Settings
-from cifar_lab.config_io import settings_from
+from cifar_lab.config.io import settings_from
+from cifar_lab.config.model_catalog import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
-from cifar_lab.evaluate import predict, predict_together, score
-from cifar_lab.kernels.steps import KernelSteps
-from cifar_lab.model_facts import MODEL_FACTS
+from cifar_lab.data.random_streams import NO_STREAMS
 from cifar_lab.models import MODELS
-from cifar_lab.optim import flatten_parameters, make_optimizer
-from cifar_lab.runtime import NO_STREAMS, Execution, prepare_execution
-from cifar_lab.train import EagerSteps, train_step
+from cifar_lab.training.backends.kernels.steps import KernelSteps
+from cifar_lab.training.build import build_cohort, place
+from cifar_lab.training.cohort import Cohort
+from cifar_lab.training.device import Execution, prepare_execution
+from cifar_lab.training.evaluate import predict, predict_together, score
+from cifar_lab.training.loop import EagerSteps, train_step
+from cifar_lab.training.optim import flatten_parameters, make_optimizer
 
 ARMS = {
     "sgd, none": [],

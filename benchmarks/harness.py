@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.outcome import Comparison, Pair, Reading, comparison_from
-from cifar_lab.machine import CoreUse
+from cifar_lab.core.host import CoreUse
 
 PAIRS = 7
 """Six are the fewest whose interval of the median has 95 % (`intervals`); one more for a median that was measured."""

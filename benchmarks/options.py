@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.harness import Harness, Side
 from benchmarks.processes import steps
-from cifar_lab.machine import available_cores
-from cifar_lab.threads import choose_threads, openmp_environment
+from cifar_lab.core.host import available_cores
+from cifar_lab.training.threads import choose_threads, openmp_environment
 
 OWN = "benchmarks.own.steps"
 RESIDENT = "benchmarks.peers.resident_loop"

@@ -11,8 +11,8 @@ import os
 import sys
 from typing import Any
 
-from cifar_lab.engines.protocol import decode_job
-from cifar_lab.experiment import make_run
+from cifar_lab.execution.protocol import decode_job
+from cifar_lab.training.run import make_run
 
 
 def say(event: dict[str, Any]) -> None:

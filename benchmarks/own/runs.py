@@ -44,10 +44,10 @@ def main() -> None:
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()
 
-    from cifar_lab.config_io import settings_from
-    from cifar_lab.laboratory import make_runs
-    from cifar_lab.sweep import load_sweep
-    from cifar_lab.workplace import Workplace
+    from cifar_lab.config.io import settings_from
+    from cifar_lab.execution.context import Workplace
+    from cifar_lab.execution.runner import make_runs
+    from cifar_lab.studies.sweep import load_sweep
 
     if args.what == "grid":
         arms = sample(load_sweep(GRID, args.overrides).search_arms(), args.points)

@@ -1,4 +1,4 @@
-"""Milliseconds a step of a run alone by model, batch size and CPU threads: what `cifar_lab.threads` decides by.
+"""Milliseconds per step of a run alone by model, batch size and CPU threads: the data behind `training.threads`.
 
 Each number of threads is compared with one thread, on an idle machine and beside a busy program.
 """

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.harness import Book, Harness, Side
 from benchmarks.outcome import Comparison, Reading, Target, geometric_mean
 from benchmarks.table import markdown
-from cifar_lab.machine import CoreUse
+from cifar_lab.core.host import CoreUse
 
 
 def comparison(target: Target = Target()) -> Comparison:  # noqa: B008

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from cifar_lab import laboratory
-from cifar_lab.engines.here import Outcome
-from cifar_lab.errors import LabError
-from cifar_lab.experiment import make_cohort
-from cifar_lab.plan import Job
-from cifar_lab.records import Record
-from cifar_lab.results import RunFolder, find_records, run_ids
-from cifar_lab.sweep import load_sweep, make_sweep
-from cifar_lab.workplace import Workplace
+from cifar_lab.core.errors import LabError
+from cifar_lab.execution import runner as laboratory
+from cifar_lab.execution.context import Workplace
+from cifar_lab.execution.local.engine import Outcome
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder, find_records, run_ids
+from cifar_lab.studies.sweep import load_sweep, make_sweep
+from cifar_lab.training.job import Job
+from cifar_lab.training.run import make_cohort
 
 MODEL = """\
 from torch import nn

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from cifar_lab import run_folder
 from cifar_lab.data import Prepared
-from cifar_lab.plan import plan_runs
-from cifar_lab.sweep import load_sweep
+from cifar_lab.execution.plan import plan_runs
+from cifar_lab.store import run_folder
+from cifar_lab.studies.sweep import load_sweep
 
 from .registry import Case, case
 

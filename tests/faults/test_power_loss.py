@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab import durable
-from cifar_lab.results import RunFolder, find_records
+from cifar_lab.core import atomic_io as durable
+from cifar_lab.store.results import RunFolder, find_records
 
 from .power_cut import Act, Disk
 from .registry import case

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cifar_lab.analysis.power_check import DesignCheck, check_design
 from cifar_lab.config import Settings
-from cifar_lab.design.check import DesignCheck, check_design
-from cifar_lab.estimate import NOT_PREPARED, measured_runs
-from cifar_lab.laboratory import preview_runs
-from cifar_lab.progress import count
-from cifar_lab.results import find_records
-from cifar_lab.safe_text import plain
-from cifar_lab.speeds import Speeds
-from cifar_lab.workplace import Workplace
+from cifar_lab.core.text import count, plain
+from cifar_lab.execution.context import Workplace
+from cifar_lab.execution.estimate import NOT_PREPARED, measured_runs
+from cifar_lab.execution.runner import preview_runs
+from cifar_lab.execution.speeds import Speeds
+from cifar_lab.store.results import find_records
 
 
 def looked_at(

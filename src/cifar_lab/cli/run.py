@@ -63,8 +63,8 @@ def run(
     once.
     """
     from cifar_lab.cli.tables import print_arms, print_plan
-    from cifar_lab.laboratory import make_runs, preview_runs
-    from cifar_lab.workplace import Workplace
+    from cifar_lab.execution.context import Workplace
+    from cifar_lab.execution.runner import make_runs, preview_runs
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     place = Workplace(results, force=force, workers=workers, policy=policy)
@@ -96,14 +96,14 @@ def quickstart(
     from importlib.resources import as_file, files
 
     from cifar_lab.cli.tables import print_arms
-    from cifar_lab.config_io import load_sheet, sheet_file
-    from cifar_lab.laboratory import make_runs
-    from cifar_lab.progress import say
+    from cifar_lab.config.io import load_sheet, sheet_file
+    from cifar_lab.config.sheets import LabSheet
+    from cifar_lab.execution.context import Workplace
+    from cifar_lab.execution.runner import make_runs
+    from cifar_lab.progress.lines import say
     from cifar_lab.report.build import build_report
-    from cifar_lab.sheets import LabSheet
-    from cifar_lab.workplace import Workplace
 
-    with as_file(files("cifar_lab") / "quickstart") as folder:
+    with as_file(files("cifar_lab.cli") / "quickstart") as folder:
         path = folder / "lab.yaml"
         sheet = load_sheet(path, LabSheet)
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.questions import answer_sheet
 from cifar_lab.cli.lab_questions import Asked, AskedLab, ask
 from cifar_lab.cli.tables import print_arms, print_plan
-from cifar_lab.errors import SettingsError
-from cifar_lab.laboratory import Made, make_runs, preview_runs
-from cifar_lab.progress import count, say
-from cifar_lab.report.answers import Answer
-from cifar_lab.report.questions import answer_sheet
-from cifar_lab.safe_text import plain
-from cifar_lab.sweep import load_sweep, make_sweep
-from cifar_lab.until_decided import Look, until_decided
-from cifar_lab.workplace import Workplace
+from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.text import count, plain
+from cifar_lab.execution.context import Workplace
+from cifar_lab.execution.runner import Made, make_runs, preview_runs
+from cifar_lab.progress.lines import say
+from cifar_lab.studies.sequential_test import Look, until_decided
+from cifar_lab.studies.sweep import load_sweep, make_sweep
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from cifar_lab.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cifar_lab.sweep import Sweep
+    from cifar_lab.studies.sweep import Sweep
 
 
 def sweep(
@@ -61,10 +61,10 @@ def sweep(
     --seeds the seeds of the search. Where a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
-    from cifar_lab.one_writer import one_writer
-    from cifar_lab.progress import say
-    from cifar_lab.sweep import load_sweep, look_at_sweep, make_sweep
-    from cifar_lab.workplace import Workplace
+    from cifar_lab.execution.context import Workplace
+    from cifar_lab.progress.lines import say
+    from cifar_lab.store.results_lock import one_writer
+    from cifar_lab.studies.sweep import load_sweep, look_at_sweep, make_sweep
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     place = Workplace(results, force=force, workers=workers, policy=policy)
@@ -89,8 +89,9 @@ def sweep(
 
 
 def _export(loaded: Sweep, results: Path, path: Path) -> None:
-    from cifar_lab.optuna_export import export_optuna
-    from cifar_lab.progress import count, say
+    from cifar_lab.core.text import count
+    from cifar_lab.progress.lines import say
+    from cifar_lab.studies.optuna_export import export_optuna
 
     trials = export_optuna(loaded, results, path)
     say(f"wrote {path}: {count(trials, 'trial')}; to look at it: optuna-dashboard sqlite:///{path}")

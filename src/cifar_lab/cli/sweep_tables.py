@@ -8,11 +8,11 @@ from rich.table import Table
 
 from cifar_lab.cli.columns import Columns
 from cifar_lab.cli.tables import STATE_WORDS, console, print_arms, safe
-from cifar_lab.progress import count
-from cifar_lab.search import Searched
-from cifar_lab.search_words import estimate_lines
-from cifar_lab.sweep import Outlook, Sweep, SweepOutcome
-from cifar_lab.sweep_plan import Point
+from cifar_lab.core.text import count
+from cifar_lab.studies.search import Searched
+from cifar_lab.studies.search_messages import estimate_lines
+from cifar_lab.studies.space import Point
+from cifar_lab.studies.sweep import Outlook, Sweep, SweepOutcome
 
 
 def print_sweep_plan(sweep: Sweep, outlook: Outlook) -> None:

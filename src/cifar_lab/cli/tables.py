@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cifar_lab.analysis.summary import Row, arm_row
 from cifar_lab.cli.columns import Columns
 from cifar_lab.config import Settings
+from cifar_lab.core.stdout import ignore_output
+from cifar_lab.core.text import count, plain
 from cifar_lab.data import Prepared
-from cifar_lab.laboratory import Made
-from cifar_lab.pipes import ignore_output
-from cifar_lab.plan import PlannedRun, run_ids_of
-from cifar_lab.progress import count, plan_line
-from cifar_lab.report.summary import Row, arm_row
-from cifar_lab.safe_text import plain
+from cifar_lab.execution.plan import PlannedRun, run_ids_of
+from cifar_lab.execution.runner import Made
+from cifar_lab.progress.lines import plan_line
 
 STATE_WORDS = {
     "done": "there already",

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from cifar_lab.config import DataOptions
 from cifar_lab.data.augment import add_noise, apply_policy, crop, flip
+from cifar_lab.data.random_streams import stream
 from cifar_lab.data.splits import IMAGE_SHAPE
-from cifar_lab.runtime import stream
 
 MAX_PIXEL = 255.0
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from cifar_lab.models import MODELS
 from cifar_lab.models.cropped import CroppedConv2d, graph_of
+from cifar_lab.models.flat_parameters import FlatParameters, Together
 from cifar_lab.models.stacked_layers import (
     NotStackable,
     StackedBatchNorm,
@@ -25,7 +26,6 @@ from cifar_lab.models.stacked_layers import (
     max_pool,
     mean_of_planes,
 )
-from cifar_lab.optim.flat import FlatParameters, Together
 
 __all__ = ["NotStackable", "StackedNetwork", "stack"]
 
