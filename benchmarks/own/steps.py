@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cifar_lab.config import Settings
     from cifar_lab.data.batches import CohortBatches
     from cifar_lab.training.device import Execution
-    from cifar_lab.training.loop import EagerSteps, Steps
+    from cifar_lab.training.loop import EagerBackend, StepBackend
 
 MANY_EPOCHS = 100_000
 """More than anything measured here lasts."""
@@ -33,8 +33,8 @@ HIGHEST_LR_SHARE = 2.0
 class Workload:
     """A cohort that is ready to train."""
 
-    steps: Steps
-    eager: EagerSteps
+    steps: StepBackend
+    eager: EagerBackend
     batches: CohortBatches
     execution: Execution
     how: dict[str, object]
@@ -65,7 +65,7 @@ def prepare(
     from cifar_lab.training.build import build_cohort, make_steps
     from cifar_lab.training.device import prepare_execution
     from cifar_lab.training.loading import layout, training_layout
-    from cifar_lab.training.loop import EagerSteps
+    from cifar_lab.training.loop import EagerBackend
 
     settings = settings_of(overrides)
     execution, why_torch = choose_kernels(settings, prepare_execution(settings.runtime, threads), members, None)
@@ -83,7 +83,7 @@ def prepare(
         for share in shares
     ]
     cohort, reason = build_cohort(arms, batches.seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
-    by_hand = EagerSteps(cohort, batches, settings.loss.label_smoothing, execution, model_draws=False)
+    by_hand = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, model_draws=False)
     steps, how = (by_hand, None) if eager else make_steps(cohort, batches, settings, execution, reason)
     told: dict[str, object] = {}
     if how is not None:
@@ -124,7 +124,7 @@ def images_only(workload: Workload) -> Iterator[int]:
 
     Where the step is captured, so is this: launched one by one the operations would take longer than the whole step.
     """
-    from cifar_lab.training.backends.kernels.steps import KernelSteps
+    from cifar_lab.training.backends.kernels.steps import KernelBackend
     from cifar_lab.training.device import capture
 
     batches, members = workload.batches, len(workload.batches.seeds)
@@ -140,7 +140,7 @@ def images_only(workload: Workload) -> Iterator[int]:
         while True:
             replay()
             yield members * size
-    if isinstance(workload.steps, KernelSteps):
+    if isinstance(workload.steps, KernelBackend):
         workload.steps.network.plan.act_count = 1  # the first act cuts the images; what frames a step stays in it
         while True:
             for batch in workload.steps.cut(epoch):

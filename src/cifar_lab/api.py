@@ -12,11 +12,11 @@ from pathlib import Path
 from cifar_lab.config import Settings
 from cifar_lab.core.durations import parse_duration
 from cifar_lab.execution import runner as laboratory
-from cifar_lab.execution.context import Workplace
+from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.display import Display
-from cifar_lab.execution.engine import Engine, Here
+from cifar_lab.execution.engine import Engine, LocalEngine
 from cifar_lab.execution.retry_policy import Policy, Retry
-from cifar_lab.execution.runner import Made
+from cifar_lab.execution.runner import RunBatch
 from cifar_lab.progress.lines import PlainLines, say
 from cifar_lab.store import results as run_files
 from cifar_lab.store.records import EpochMetrics, Record
@@ -33,7 +33,7 @@ def make_runs(
     display: Display | None = None,
     policy: Policy | None = None,
     engine: Engine | None = None,
-) -> Made:
+) -> RunBatch:
     """Train one arm or several over their seeds, as far as the runs are not there already, and read their records.
 
     Args:
@@ -76,9 +76,9 @@ def make_sweep(
     Raises:
         LabError: as `make_runs`; runs of the search that failed raise before anything is tested.
     """
-    place = _place(results, force, workers, display, policy, engine)
+    context = _place(results, force, workers, display, policy, engine)
     told = say if display is None else lambda line: None
-    outcome = sweep.make_sweep(found, place, allow_failed=allow_failed, say=told)
+    outcome = sweep.make_sweep(found, context, allow_failed=allow_failed, say=told)
     outcome.confirmed.raise_failed()
     return outcome
 
@@ -139,7 +139,7 @@ def _place(
     display: Display | None,
     policy: Policy | None,
     engine: Engine | None,
-) -> Workplace:
-    return Workplace(
-        Path(results), force, workers, display or PlainLines(), policy or Policy(), engine or Here()
+) -> RunContext:
+    return RunContext(
+        Path(results), force, workers, display or PlainLines(), policy or Policy(), engine or LocalEngine()
     )  # fmt: skip

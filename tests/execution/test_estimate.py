@@ -13,7 +13,7 @@ from cifar_lab.config import BUILT_IN_MODELS, Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.host import available_memory, gpu_names, processor_name
-from cifar_lab.data import Prepared
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.estimate import PARAMETERS, Part, amount, duration, estimate, images_of
 from cifar_lab.execution.speeds import Speeds
 from cifar_lab.store.records import Record
@@ -88,7 +88,7 @@ def test_an_estimate_adds_up(done: Record, tmp_path: Path) -> None:
         [Part(arm, 10, 3, is_tested=True)],
         tmp_path / "not" / "there",
         2,
-        Prepared(),
+        DatasetCatalog(),
         [as_if(done, seconds=100)],
         pruned=4,
     )
@@ -110,13 +110,13 @@ def test_an_estimate_adds_up(done: Record, tmp_path: Path) -> None:
 def test_what_a_run_leaves_is_no_more_than_was_told(lab: Any) -> None:
     job = lab.job(lab.settings())
     lab.make(job)
-    told = estimate([Part(job.settings, 3, is_tested=True)], [], lab.results, 1, Prepared())
+    told = estimate([Part(job.settings, 3, is_tested=True)], [], lab.results, 1, DatasetCatalog())
     left = sum(path.stat().st_size for path in lab.run_folder(job).path.iterdir())
     assert 0.7 * told.run_bytes < left <= told.run_bytes
 
 
 def test_a_disk_that_is_too_small_is_refused(done: Record, tmp_path: Path) -> None:
-    found = estimate([Part(settings(), 10, 1e9)], [], tmp_path, 2, Prepared(), [done])
+    found = estimate([Part(settings(), 10, 1e9)], [], tmp_path, 2, DatasetCatalog(), [done])
     with pytest.raises(EnvironmentFault) as refused:
         found.check_disk(tmp_path)
     assert str(refused.value).startswith(f"{tmp_path}: the runs to make need about 260 TB, ")
@@ -128,8 +128,8 @@ def test_a_disk_that_is_too_small_is_refused(done: Record, tmp_path: Path) -> No
 def test_images_that_only_the_files_can_tell_are_not_guessed(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     arm = settings(data={"dataset": "imagefolder", "root": str(tmp_path / "images")})
-    assert images_of(arm, Prepared()) is None
-    found = estimate([Part(arm, 10)], [], tmp_path, 1, Prepared())
+    assert images_of(arm, DatasetCatalog()) is None
+    found = estimate([Part(arm, 10)], [], tmp_path, 1, DatasetCatalog())
     assert next(found.lines()) == "time: not known (the images have not been prepared yet)"
 
 

@@ -12,7 +12,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.core.errors import DataError
 from cifar_lab.data import imagefolder
-from cifar_lab.execution.context import Workplace
+from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.display import Silent
 from cifar_lab.execution.runner import make_runs, preview_runs
 from cifar_lab.store.results import RunFolder
@@ -42,7 +42,7 @@ def arms_on(root: Path) -> list[Settings]:
 def test_a_folder_of_images_is_listed_once_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_images(tmp_path / "images")
     arms, results = arms_on(tmp_path / "images"), tmp_path / "results"
-    first = make_runs(arms, Workplace(results, workers=1))
+    first = make_runs(arms, RunContext(results, workers=1))
     listed: list[Path] = []
     really = imagefolder.in_folder
 
@@ -51,11 +51,11 @@ def test_a_folder_of_images_is_listed_once_a_command(tmp_path: Path, monkeypatch
         return really(root)
 
     monkeypatch.setattr(imagefolder, "in_folder", counted)
-    again = make_runs(arms, Workplace(results))
+    again = make_runs(arms, RunContext(results))
     assert [run.state for run in again.planned] == ["done"] * 3
     assert again.records == first.records
     assert listed == [tmp_path / "images"]
-    assert preview_runs(arms, Workplace(results)) is not None
+    assert preview_runs(arms, RunContext(results)) is not None
     assert listed == [tmp_path / "images"] * 2
 
 
@@ -76,7 +76,7 @@ def test_what_takes_longest_is_begun_first_as_guessed_or_as_measured(lab: Any) -
         lab.settings("label=long", "epochs=2", "seeds=[0,1]"),
     ]
     listener = Listener()
-    place = Workplace(lab.results, workers=1, display=listener)
+    place = RunContext(lab.results, workers=1, display=listener)
     first = make_runs([arm.model_copy(update={"seeds": (0,)}) for arm in arms], place)
     assert listener.begun == ["long", "short"]
     for record, seconds in zip(first.records, (600.0, 1.0), strict=True):
@@ -95,7 +95,7 @@ def test_images_are_prepared_in_a_process_of_their_own(lab: Any, monkeypatch: py
     told: list[str] = []
     listener = Listener()
     monkeypatch.setattr(listener, "preparing", lambda what, done, total: told.append(what))
-    made = make_runs([lab.settings("epochs=1", "data.data_seed=77")], Workplace(lab.results, display=listener))
+    made = make_runs([lab.settings("epochs=1", "data.data_seed=77")], RunContext(lab.results, display=listener))
     assert len(made.records) == 1
     assert "drawing images" in told
 
@@ -103,6 +103,6 @@ def test_images_are_prepared_in_a_process_of_their_own(lab: Any, monkeypatch: py
 def test_images_that_cannot_be_prepared_are_told_as_they_would_be_here(lab: Any) -> None:
     arm = lab.settings("data.dataset=imagefolder", f"data.root={lab.folder}/none")
     with pytest.raises(DataError, match="none: ") as told:
-        make_runs([arm], Workplace(lab.results))
+        make_runs([arm], RunContext(lab.results))
     assert "\n" not in str(told.value)
     assert not lab.results.exists()

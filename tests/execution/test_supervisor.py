@@ -42,7 +42,7 @@ KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
 @dataclass(frozen=True)
-class Made:
+class RunBatch:
     """What came of runs that were made at once."""
 
     outcomes: dict[str, Outcome]
@@ -60,7 +60,7 @@ def job(lab: Any, name: str, act: str) -> Job:
     return found
 
 
-def make(lab: Any, acts: dict[str, str], policy: Policy, slots: int, watch: OomWatch | None = None) -> Made:
+def make(lab: Any, acts: dict[str, str], policy: Policy, slots: int, watch: OomWatch | None = None) -> RunBatch:
     heard: list[tuple[str, dict[str, Any]]] = []
     jobs = [job(lab, name, act) for name, act in acts.items()]
 
@@ -68,7 +68,7 @@ def make(lab: Any, acts: dict[str, str], policy: Policy, slots: int, watch: OomW
         heard.append((job.settings.label, event))
 
     outcomes = execute(make_tasks(jobs, 0), slots, listen, policy, watch)
-    return Made({outcome.job.settings.label: outcome for outcome in outcomes}, heard)
+    return RunBatch({outcome.job.settings.label: outcome for outcome in outcomes}, heard)
 
 
 # --- deaths -----------------------------------------------------------------------------------------------------------
@@ -85,11 +85,11 @@ DEATHS = {
 
 
 @pytest.fixture(scope="module")
-def deaths(shared_lab: Any) -> Made:
+def deaths(shared_lab: Any) -> RunBatch:
     return make(shared_lab, DEATHS, Policy(retries=1), slots=2)
 
 
-def test_a_death_costs_a_run_its_epoch_and_nobody_else_anything(deaths: Made) -> None:
+def test_a_death_costs_a_run_its_epoch_and_nobody_else_anything(deaths: RunBatch) -> None:
     struck, healthy = deaths.outcomes["struck"], deaths.outcomes["healthy"]
     assert (struck.status, struck.attempts, healthy.status, healthy.attempts) == ("done", 2, "done", 1)
     assert deaths.events("struck", "retry") == [
@@ -99,26 +99,26 @@ def test_a_death_costs_a_run_its_epoch_and_nobody_else_anything(deaths: Made) ->
     assert [event["epoch"] for event in deaths.events("struck", "epoch")] == [1, 2, 3]
 
 
-def test_a_run_that_dies_again_has_failed(deaths: Made) -> None:
+def test_a_run_that_dies_again_has_failed(deaths: RunBatch) -> None:
     outcome = deaths.outcomes["deadly"]
     assert (outcome.status, outcome.kind, outcome.attempts) == ("failed", "killed", 2)
     assert outcome.reason == "its process was killed by signal 9 (tried 2 times)"
     assert len(deaths.events("deadly", "started")) == 2
 
 
-def test_a_failure_that_would_come_again_is_not_tried_again(deaths: Made) -> None:
+def test_a_failure_that_would_come_again_is_not_tried_again(deaths: RunBatch) -> None:
     outcome = deaths.outcomes["wrong"]
     assert (outcome.status, outcome.kind, outcome.attempts) == ("failed", "error", 1)
     assert len(deaths.events("wrong", "started")) == 1
 
 
-def test_an_import_that_fails_is_tried_again(deaths: Made) -> None:
+def test_an_import_that_fails_is_tried_again(deaths: RunBatch) -> None:
     assert (deaths.outcomes["importing"].status, deaths.outcomes["importing"].attempts) == ("done", 2)
     (retry,) = deaths.events("importing", "retry")
     assert retry["reason"].startswith("ModuleNotFoundError: No module named 'no_such_module' (")
 
 
-def test_what_a_worker_forked_does_not_keep_its_slot(deaths: Made) -> None:
+def test_what_a_worker_forked_does_not_keep_its_slot(deaths: RunBatch) -> None:
     assert (deaths.outcomes["forking"].status, deaths.outcomes["forking"].attempts) == ("done", 2)
 
 
@@ -141,21 +141,21 @@ LACK = {
 
 
 @pytest.fixture(scope="module")
-def lack(shared_lab: Any) -> Made:
+def lack(shared_lab: Any) -> RunBatch:
     acts = {name: act for name, (act, _) in LACK.items()}
     watch = OomWatch(lambda: int((shared_lab.folder / "killed.begun").exists()))  # the kernel counts that one
     return make(shared_lab, {**acts, "other": "time.sleep(0.1)"}, Policy(retries=1), slots=2, watch=watch)
 
 
 @pytest.mark.parametrize("name", LACK)
-def test_a_lack_of_memory_is_told_apart_and_the_run_tried_again(lack: Made, name: str) -> None:
+def test_a_lack_of_memory_is_told_apart_and_the_run_tried_again(lack: RunBatch, name: str) -> None:
     assert (lack.outcomes[name].status, lack.outcomes[name].attempts) == ("done", 2)
     (retry,) = lack.events(name, "retry")
     assert retry["reason"].startswith(LACK[name][1])
     assert retry["alone"]
 
 
-def test_what_ran_out_of_memory_has_nothing_beside_it_the_second_time(lack: Made) -> None:
+def test_what_ran_out_of_memory_has_nothing_beside_it_the_second_time(lack: RunBatch) -> None:
     assert lack.outcomes["other"].attempts == 1
     under_way, failed, alone = set(), set(), 0
     for name, event in lack.heard:
@@ -218,14 +218,14 @@ STUCK = {
 
 
 @pytest.fixture(scope="module")
-def stuck(shared_lab: Any) -> Made:
+def stuck(shared_lab: Any) -> RunBatch:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(child, "GRACE_SECONDS", 0.5)
         return make(shared_lab, {**STUCK, "quick": "pass"}, Policy(retries=0, run_seconds=4), slots=2)
 
 
 @pytest.mark.parametrize("name", STUCK)
-def test_a_run_that_is_stuck_is_ended_and_says_where(shared_lab: Any, stuck: Made, name: str) -> None:
+def test_a_run_that_is_stuck_is_ended_and_says_where(shared_lab: Any, stuck: RunBatch, name: str) -> None:
     outcome = stuck.outcomes[name]
     assert (outcome.status, outcome.kind, outcome.attempts) == ("failed", "timeout", 1)
     place = "" if name == "stopped" else f"; it was at {shared_lab.folder}/{name}.py:{ACT_LINE} (forward)"
@@ -234,20 +234,20 @@ def test_a_run_that_is_stuck_is_ended_and_says_where(shared_lab: Any, stuck: Mad
 
 
 @pytest.fixture(scope="module")
-def slow(shared_lab: Any) -> Made:
+def slow(shared_lab: Any) -> RunBatch:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(here, "LOOK_SECONDS", 0.02)
         patch.setattr(clock, "QUIET_SECONDS", 0.3)
         return make(shared_lab, {"slow": "time.sleep(0.15)"}, Policy(retries=2, run_seconds=0.6), slots=1)
 
 
-def test_a_run_that_is_late_keeps_the_epoch_that_it_is_in_and_goes_on(slow: Made) -> None:
+def test_a_run_that_is_late_keeps_the_epoch_that_it_is_in_and_goes_on(slow: RunBatch) -> None:
     assert (slow.outcomes["slow"].status, slow.outcomes["slow"].attempts) == ("done", 3)
     assert [event["epoch"] for event in slow.events("slow", "resumed")] == [1, 2]
     assert [event["epoch"] for event in slow.events("slow", "epoch")] == [1, 2, 3]
 
 
-def test_silence_is_told_with_the_process(slow: Made) -> None:
+def test_silence_is_told_with_the_process(slow: RunBatch) -> None:
     told = slow.events("slow", "quiet")
     assert told
     assert told[0]["pid"] > 0

@@ -12,16 +12,16 @@ from cifar_lab.execution.outcomes import Outcome
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.tasks import Task
-from cifar_lab.execution.tracker import Course
+from cifar_lab.execution.tracker import RunTracker
 from cifar_lab.training.job import Job
 
 JOBS = [Job(Settings(label=name), 0, name, {}, "", Path("results"), True) for name in "abc"]
 GO_ON = "give the same command again (without --force) to go on"
 
 
-def course(policy: Policy, heard: list[Any] | None = None, now: float = 0.0) -> Course:
+def course(policy: Policy, heard: list[Any] | None = None, now: float = 0.0) -> RunTracker:
     sink = heard if heard is not None else []
-    return Course([Task((tuple(JOBS),))], policy, lambda job, event: sink.append((job.run_id, event)), lambda: now)
+    return RunTracker([Task((tuple(JOBS),))], policy, lambda job, event: sink.append((job.run_id, event)), lambda: now)
 
 
 def failed(job: Job, exit_code: int = 1) -> Outcome:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from cifar_lab.execution.watchdog import QUIET_SECONDS, START_SECONDS, TryClock
+from cifar_lab.execution.watchdog import QUIET_SECONDS, START_SECONDS, AttemptWatchdog
 
 
 class Time:
@@ -13,7 +13,7 @@ class Time:
 
 def test_a_run_is_late_when_it_has_been_under_way_for_too_long() -> None:
     time = Time()
-    clock = TryClock(["a", "b"], time)
+    clock = AttemptWatchdog(["a", "b"], time)
     clock.heard("a", ended=False)
     time.now += 10
     clock.heard("a", ended=False)
@@ -23,7 +23,7 @@ def test_a_run_is_late_when_it_has_been_under_way_for_too_long() -> None:
 
 def test_a_run_that_waits_for_others_of_its_task_is_not_late() -> None:
     time = Time()
-    clock = TryClock(["a", "b"], time)
+    clock = AttemptWatchdog(["a", "b"], time)
     clock.heard("a", ended=False)
     time.now += 8
     clock.heard("a", ended=True)
@@ -36,7 +36,7 @@ def test_a_run_that_waits_for_others_of_its_task_is_not_late() -> None:
 
 def test_where_none_begins_all_that_are_left_are_late() -> None:
     time = Time()
-    clock = TryClock(["a", "b", "c"], time)
+    clock = AttemptWatchdog(["a", "b", "c"], time)
     time.now += 10 + START_SECONDS
     assert clock.late(10) == set()
     time.now += 1
@@ -49,7 +49,7 @@ def test_where_none_begins_all_that_are_left_are_late() -> None:
 
 def test_silence_is_told_each_time_that_it_has_doubled() -> None:
     time = Time()
-    clock = TryClock(["a"], time)
+    clock = AttemptWatchdog(["a"], time)
     told = []
     for _ in range(10 * int(QUIET_SECONDS)):
         time.now += 1

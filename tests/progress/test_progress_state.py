@@ -7,7 +7,7 @@ import pytest
 
 from cifar_lab.config.io import settings_from
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.progress.progress_state import Tally
+from cifar_lab.progress.progress_state import ProgressState
 from cifar_lab.training.job import Job
 
 
@@ -24,7 +24,7 @@ def epoch(number: int, took: float) -> dict[str, object]:
 
 def test_the_time_left_is_what_is_left_shared_by_those_side_by_side() -> None:
     plan = planned(4)
-    tally = Tally(plan)
+    tally = ProgressState(plan)
     assert tally.seconds_left() is None
     first, second, third, _ = (run.job for run in plan)
     for job in (first, second):
@@ -45,7 +45,7 @@ def test_the_time_left_is_what_is_left_shared_by_those_side_by_side() -> None:
 
 def test_the_time_left_of_a_rung_is_that_of_the_epochs_that_it_trains() -> None:
     plan = [replace(run, job=replace(run.job, until_epoch=6), state="interrupted", epochs=2) for run in planned(2)]
-    tally = Tally(plan)
+    tally = ProgressState(plan)
     assert tally.epochs == 2 * 4
     first, second = (run.job for run in plan)
     tally.event(first, {"event": "resumed", "epoch": 2})
@@ -59,7 +59,7 @@ def test_the_time_left_of_a_rung_is_that_of_the_epochs_that_it_trains() -> None:
 
 def test_the_last_run_is_not_shared_by_anybody() -> None:
     plan = planned(2)
-    tally = Tally(plan)
+    tally = ProgressState(plan)
     for run in plan:
         tally.event(run.job, epoch(1, 3.0))
     tally.event(plan[0].job, {"event": "outcome", "status": "done"})
@@ -68,7 +68,7 @@ def test_the_last_run_is_not_shared_by_anybody() -> None:
 
 def test_a_command_in_words() -> None:
     plan = planned(5)
-    tally = Tally(plan)
+    tally = ProgressState(plan)
     assert tally.words() == "0/5 runs"
     ends = [
         {"status": "done", "val_accuracy": 0.25}, {"status": "failed"}, {"status": "diverged"},

@@ -11,7 +11,7 @@ from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.summary import Row
-from cifar_lab.analysis.winners import SearchRuns, SearchWords, SweepControl, Winners
+from cifar_lab.analysis.winners import SearchRunsEntry, SearchWords, SweepControl, Winners
 from cifar_lab.config.sheets import Question
 from cifar_lab.report.latex import latex_page
 from cifar_lab.report.markdown import CSV_COLUMNS, csv_page, markdown_page
@@ -100,7 +100,7 @@ def test_made_up_images_are_called_so() -> None:
 
 
 def test_a_search_shows_its_validation_accuracy_beside_the_test() -> None:
-    runs = SearchRuns(searched=8, failed=0, diverged=0)
+    runs = SearchRunsEntry(searched=8, failed=0, diverged=0)
     search = SearchWords(method="grid", seeds=(0,), val_size=50)
     found = Winners(
         sweep="g", plan_sha256="", fingerprint="", search=search, confirm_seeds=(100,), points=8, runs=runs,

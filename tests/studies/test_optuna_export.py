@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from cifar_lab.core.errors import DataError, SettingsError
-from cifar_lab.execution.context import Workplace
+from cifar_lab.execution.context import RunContext
 from cifar_lab.store.results import RunFolder, read_records
 from cifar_lab.studies.optuna_export import export_optuna
 from cifar_lab.studies.sweep import Sweep, load_sweep, make_sweep
@@ -49,7 +49,7 @@ def test_an_export_says_what_the_records_say(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"results: no point of small sweep is through yet; run the sweep first"):
         export_optuna(sweep, results, path)
     assert not path.exists()
-    make_sweep(sweep, Workplace(results, workers=1))
+    make_sweep(sweep, RunContext(results, workers=1))
 
     assert export_optuna(sweep, results, path) == 4
     by_label = {trial.user_attrs["label"]: trial for trial in opened(path)}

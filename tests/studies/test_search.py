@@ -12,7 +12,7 @@ import pytest
 
 from cifar_lab.cli.looking import print_list
 from cifar_lab.core.errors import EnvironmentFault
-from cifar_lab.execution.context import Workplace
+from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import make_runs
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, SweepFolder, read_records
@@ -59,7 +59,7 @@ class Bench:
         """What it found, and what it said."""
         said: list[str] = []
         outcome = make_sweep(
-            self.sweep(name, text), Workplace(self.folder / "results", workers=workers), say=said.append
+            self.sweep(name, text), RunContext(self.folder / "results", workers=workers), say=said.append
         )
         return outcome, said
 
@@ -126,11 +126,11 @@ def test_a_full_search_goes_on_from_what_was_pruned_to_the_same_bits(
 ) -> None:
     bench, outcome, _ = halved
     full = bench.sweep("full", HALVED.replace(", halving: {eta: 2, rungs: 3}", "")).search_arms()
-    undisturbed = make_runs(full, Workplace(tmp_path / "undisturbed", workers=1), read_test=False).records
+    undisturbed = make_runs(full, RunContext(tmp_path / "undisturbed", workers=1), read_test=False).records
     results = tmp_path / "results"
     shutil.copytree(bench.folder / "results", results)
     marks, done = pruned_runs(results), {record.run_id for record in read_records(results)}
-    made = make_runs(full, Workplace(results, workers=1), read_test=False)
+    made = make_runs(full, RunContext(results, workers=1), read_test=False)
     assert {run.job.run_id: run.state for run in made.planned} == {
         **dict.fromkeys(marks, "interrupted"),
         **{run.job.run_id: "done" for run in outcome.searched.planned if run.job.run_id in done},
@@ -147,7 +147,7 @@ def test_a_halved_search_that_is_over_is_read_from_its_runs(
     halved: tuple[Bench, SweepOutcome, list[str]],
 ) -> None:
     bench, outcome, _ = halved
-    look = look_at_sweep(bench.sweep("halved", HALVED), Workplace(bench.folder / "results"))
+    look = look_at_sweep(bench.sweep("halved", HALVED), RunContext(bench.folder / "results"))
     assert (look.step, look.estimate) == (None, None)
     assert (look.found.pruned, look.found.tried) == (outcome.found.pruned, outcome.found.tried)
 
@@ -167,7 +167,7 @@ def test_tpe_stopped_and_begun_again_proposes_and_finds_the_same(tmp_path: Path)
         RunFolder(bench.folder / "results", run_id).discard()
     for path in (folder.plan, folder.history, folder.winners):
         path.unlink()
-    look = look_at_sweep(bench.sweep("proposed", PROPOSED), Workplace(bench.folder / "results"))
+    look = look_at_sweep(bench.sweep("proposed", PROPOSED), RunContext(bench.folder / "results"))
     assert look.planned is not None
     assert [len(look.found.tried), *(run.state for run in look.planned)] == [3, "done", "missing", "missing"]
 

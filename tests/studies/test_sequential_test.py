@@ -15,7 +15,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io import with_values
 from cifar_lab.config.sheets import Question
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.execution.runner import Made
+from cifar_lab.execution.runner import RunBatch
 from cifar_lab.studies.sequential_test import Look, seed_list, until_decided
 
 CONTROL = with_values(
@@ -35,11 +35,11 @@ class Bench:
         self.trained: list[dict[str, tuple[int, ...]]] = []
         self.seeds: dict[str, set[int]] = {}
 
-    def train(self, arms: Sequence[Settings]) -> Made:
+    def train(self, arms: Sequence[Settings]) -> RunBatch:
         self.trained.append({arm.label: arm.seeds for arm in arms})
         for arm in arms:
             self.seeds.setdefault(arm.label, set()).update(arm.seeds)
-        return Made((), (), ())
+        return RunBatch((), (), ())
 
     def look_at(self) -> Answer:
         gaps = {"baseline": 0.0, "clear": 0.2, "close": 0.0}

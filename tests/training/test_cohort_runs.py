@@ -18,9 +18,9 @@ from cifar_lab.core.errors import Interrupted
 from cifar_lab.store.records import Record
 from cifar_lab.training import run as experiment
 from cifar_lab.training.cohort_size import MemoryNeed
-from cifar_lab.training.concurrent import make_cohorts
+from cifar_lab.training.concurrent import run_cohorts
 from cifar_lab.training.job import Job
-from cifar_lab.training.run import make_cohort
+from cifar_lab.training.run import run_cohort
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
 on_every_device = pytest.mark.parametrize("device", DEVICES)
@@ -67,7 +67,7 @@ def together(
     made: Sequence[Job], tell: Any = lambda job, event: None, should_stop: Any = lambda: False
 ) -> dict[str, Record | Exception]:
     ends = Ends()
-    make_cohort(made, tell, should_stop, ends)
+    run_cohort(made, tell, should_stop, ends)
     assert ends.keys() == {job.run_id for job in made}
     return ends
 
@@ -225,8 +225,8 @@ def test_cohorts_side_by_side_are_as_one_after_the_other(lab: Any, device: str) 
     cohorts = [jobs(lab, device, "side", batch_size=size) for size in (8, 10, 12)]
     expected = [jobs(lab, device, "turn", batch_size=size) for size in (8, 10, 12)]
     side, turn = Ends(), Ends()
-    make_cohorts(cohorts, 3, lambda job, event: None, lambda: False, side)
-    make_cohorts(expected, 1, lambda job, event: None, lambda: False, turn)
+    run_cohorts(cohorts, 3, lambda job, event: None, lambda: False, side)
+    run_cohorts(expected, 1, lambda job, event: None, lambda: False, turn)
     assert len(side) == len(turn) == 12
     for job, solo in zip(chain(*cohorts), chain(*expected), strict=True):
         if device == "cpu":

@@ -20,7 +20,7 @@ from cifar_lab.data.random_streams import NO_STREAMS
 from cifar_lab.models import MODELS
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.device import prepare_execution
-from cifar_lab.training.loop import EagerSteps, train_step
+from cifar_lab.training.loop import EagerBackend, train_step
 
 from .step_runs import ARMS, drawn
 
@@ -43,22 +43,22 @@ def split() -> ResidentSplit:
     return ResidentSplit(pixels.numpy(), labels.numpy(), normalizer)
 
 
-def steps_of(members: Sequence[Settings], seeds: Sequence[int], *, stacked: bool) -> EagerSteps:
+def steps_of(members: Sequence[Settings], seeds: Sequence[int], *, stacked: bool) -> EagerBackend:
     execution = prepare_execution(members[0].runtime, threads=1)
     batches = CohortBatches(split(), members[0].data, seeds, [member.data.flip for member in members])
     cohort, _ = build_cohort(members, seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
     assert (cohort.stacked is not None) == stacked
-    return EagerSteps(cohort, batches, members[0].loss.label_smoothing, execution, model_draws=False)
+    return EagerBackend(cohort, batches, members[0].loss.label_smoothing, execution, model_draws=False)
 
 
-def end_epoch(steps: EagerSteps, done: int) -> None:
+def end_epoch(steps: EagerBackend, done: int) -> None:
     numbers = steps.ledger.numbers(done)
     steps.cohort.schedule.end_epoch(
         [{"train_loss": each.loss, "val_loss": None, "val_accuracy": None} for each in numbers]
     )
 
 
-def losses(steps: EagerSteps, epochs: int) -> Iterator[Tensor]:
+def losses(steps: EagerBackend, epochs: int) -> Iterator[Tensor]:
     """(K,) of each step, running free."""
     for epoch in range(epochs):
         steps.cohort.train_mode()

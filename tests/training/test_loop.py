@@ -23,7 +23,7 @@ from cifar_lab.training.build import build_cohort
 from cifar_lab.training.cohort import Cohort, Member
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.evaluate import EVALUATION_BATCH_SIZE, predict, score
-from cifar_lab.training.loop import EagerSteps, train, train_epoch
+from cifar_lab.training.loop import EagerBackend, train, train_epoch
 
 EPOCHS = 20
 BATCH = 16
@@ -84,7 +84,8 @@ def trained(
     prepare(cohort)
     members = [Member() for _ in arms]
     train(
-        EagerSteps(cohort, batches, first.loss.label_smoothing, execution), members, start_epoch=0, epochs=first.epochs,
+        EagerBackend(cohort, batches, first.loss.label_smoothing, execution), members,
+        start_epoch=0, epochs=first.epochs,
         validate=None if validate is None else lambda: validate(cohort), watcher=Deaf(),
     )  # fmt: skip
     return Trained(cohort, members)
@@ -314,7 +315,9 @@ def test_training_ends_soon_after_the_last_member_diverged(execution: Execution)
     batches = Counting(images(), arm.data, [0, 1])
     cohort, _ = build_cohort([arm, arm], [0, 1], 10, batches.steps_per_epoch, execution)
     members = [Member(), Member()]
-    train(EagerSteps(cohort, batches, 0.0, execution), members, start_epoch=0, epochs=4, validate=None, watcher=Deaf())
+    train(
+        EagerBackend(cohort, batches, 0.0, execution), members, start_epoch=0, epochs=4, validate=None, watcher=Deaf()
+    )
     assert all(member.diverged for member in members)
     assert steps == [0] * 50
 
@@ -515,5 +518,5 @@ def test_an_epoch_tells_how_far_it_is(execution: Execution) -> None:
     arm = settings("data.batch_size=1")
     batches = CohortBatches(images(120), arm.data, [0])
     cohort, _ = build_cohort([arm], [0], 10, batches.steps_per_epoch, execution)
-    assert train_epoch(EagerSteps(cohort, batches, 0.0, execution), 0, Listener()) == 120
+    assert train_epoch(EagerBackend(cohort, batches, 0.0, execution), 0, Listener()) == 120
     assert heard == [(1, 50, 120), (1, 100, 120)]

@@ -13,7 +13,7 @@ from cifar_lab.execution.plan import plan_runs
 from cifar_lab.execution.protocol import decode_job, encode_job
 from cifar_lab.store.records import EpochMetrics, Record
 from cifar_lab.training.job import Job
-from cifar_lab.training.run import make_cohort
+from cifar_lab.training.run import run_cohort
 
 SCHEDULES = (
     ("scheduler.name=one_cycle",),
@@ -93,7 +93,7 @@ def test_runs_of_a_cohort_pause_together_and_go_on_alone(lab: Any) -> None:
     assert form_cohorts([*jobs, other], on_gpu=False) == [jobs, [other]]
     ends: list[Record | Exception] = []
     for job in jobs:
-        make_cohort([job], lambda *_: None, lambda: False, lambda _, outcome: ends.append(outcome))
+        run_cohort([job], lambda *_: None, lambda: False, lambda _, outcome: ends.append(outcome))
     assert [str(end) for end in ends] == ["after epoch 1"] * 2
     for job, undisturbed in zip(jobs, alone, strict=True):
         assert lab.make(replace(job, until_epoch=None)).files == undisturbed.files

@@ -7,14 +7,14 @@ import math
 import pytest
 import torch
 
-from cifar_lab.training.step_metrics import EpochNumbers, StepLedger
+from cifar_lab.training.step_metrics import EpochNumbers, StepMetrics
 
 CPU = torch.device("cpu")
 
 
-def ledger() -> StepLedger:
+def ledger() -> StepMetrics:
     """Two members, three steps of 4, 4 and 2 images; the second member diverges in its second step."""
-    found = StepLedger([4, 4, 2], 2, CPU)
+    found = StepMetrics([4, 4, 2], 2, CPU)
     found.write(0, torch.tensor([2.0, 3.0]), torch.tensor([1, 0]))
     found.write(1, torch.tensor([1.5, math.inf]), torch.tensor([2, 4]))
     found.write(2, torch.tensor([1.0, math.nan]), torch.tensor([2, 0]))
@@ -36,7 +36,7 @@ def test_steps_not_made_yet_do_not_count() -> None:
 
 
 def test_a_loss_that_was_once_not_finite_is_remembered() -> None:
-    found = StepLedger([1, 1], 1, CPU)
+    found = StepMetrics([1, 1], 1, CPU)
     found.write(0, torch.tensor([math.nan]), torch.tensor([0]))
     found.write(1, torch.tensor([1.0]), torch.tensor([1]))
     assert found.all_diverged(2)

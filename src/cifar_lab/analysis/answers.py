@@ -93,7 +93,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class SweepLuck:
+class WinnersCurse:
     """How much of the winner's lead in a search was luck. Accuracies are shares from 0 to 1."""
 
     winner: str
@@ -145,7 +145,7 @@ class Answer:
     """Said where `to_sweep` is."""
     comparisons: tuple[Comparison, ...] = ()
     """One for each row but the control, in the order of the rows."""
-    luck: SweepLuck | None = None
+    luck: WinnersCurse | None = None
     """Of a sweep that has winners."""
 
     @property

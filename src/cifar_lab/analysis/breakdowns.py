@@ -33,7 +33,7 @@ _NOT_COMPARED = ("label", "seeds", "data.root", "data.dataset", "data.train_size
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmBreakdown:
     """A row of an answer with its records."""
 
     label: str
@@ -49,14 +49,14 @@ class Arm:
         return self.style < 0
 
 
-def arms_of(answer: Answer, records: Mapping[str, Record]) -> list[Arm]:
+def arms_of(answer: Answer, records: Mapping[str, Record]) -> list[ArmBreakdown]:
     """The rows of an answer with the records behind them, control first."""
     lost = {(recipe_key(run.recipe), run.seed): run for run in records.values() if run.status == "diverged"}
     found = []
     for place, row in enumerate(answer.rows):
         runs = tuple(records[run_id] for run_id in row.run_ids if run_id in records)
         diverged = tuple(lost[row.key, seed] for seed, _ in row.diverged if (row.key, seed) in lost)
-        found.append(Arm(row.label, -1 if row.is_control else place - 1, runs, diverged))
+        found.append(ArmBreakdown(row.label, -1 if row.is_control else place - 1, runs, diverged))
     return found
 
 
@@ -76,19 +76,19 @@ def curves(history: Sequence[EpochMetrics]) -> dict[str, list[float | None]]:
 class ClassGap:
     """How far an arm is above the control in each class, pp."""
 
-    arm: Arm
+    arm: ArmBreakdown
     mean: tuple[float, ...]
     """Over the shared seeds; the difference of the means where no seed is shared."""
     each: tuple[tuple[int, tuple[float, ...]], ...]
     """(seed, difference in each class) of each shared seed."""
 
 
-def class_accuracies(arm: Arm) -> list[float]:
+def class_accuracies(arm: ArmBreakdown) -> list[float]:
     """Mean accuracy of each class over the arm's runs, percent."""
     return _rounded(100 * np.mean([_per_class(run) for run in arm.runs], axis=0))
 
 
-def class_gaps(control: Arm, arms: Sequence[Arm]) -> list[ClassGap]:
+def class_gaps(control: ArmBreakdown, arms: Sequence[ArmBreakdown]) -> list[ClassGap]:
     """Each arm that has runs against the control, class by class; empty where the control has none."""
     gaps: list[ClassGap] = []
     if not _have_all_classes((control, *arms)):
@@ -127,7 +127,7 @@ class Change:
 class ConfusionGap:
     """Confusion matrix of an arm minus that of the control, of 100 images of each true class."""
 
-    arm: Arm
+    arm: ArmBreakdown
     cells: tuple[tuple[float, ...], ...]
     """cells[true][predicted]."""
     changes: tuple[Change, ...]
@@ -139,7 +139,7 @@ class ConfusionGap:
         return not any(map(any, self.cells))
 
 
-def confusion_gaps(control: Arm, arms: Sequence[Arm]) -> list[ConfusionGap]:
+def confusion_gaps(control: ArmBreakdown, arms: Sequence[ArmBreakdown]) -> list[ConfusionGap]:
     """Each arm that has runs against the control: means over runs, of shared seeds where there are any."""
     gaps: list[ConfusionGap] = []
     if not _have_all_classes((control, *arms)):
@@ -173,7 +173,7 @@ def confusion_gaps(control: Arm, arms: Sequence[Arm]) -> list[ConfusionGap]:
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
-def settings_that_differ(arms: Sequence[Arm]) -> list[tuple[str, list[str]]]:
+def settings_that_differ(arms: Sequence[ArmBreakdown]) -> list[tuple[str, list[str]]]:
     """(dotted key, its value in each arm) of every setting that is not the same in all arms that have runs.
 
     A setting that an arm does not have is a dash.
@@ -215,7 +215,7 @@ def mean_or_none(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
 
 
-def _have_all_classes(arms: Sequence[Arm]) -> bool:
+def _have_all_classes(arms: Sequence[ArmBreakdown]) -> bool:
     """Whether every run has a number for each of its classes, as those do that cifar-lab wrote."""
     scored = [(run.test, len(run.data.classes)) for arm in arms for run in arm.runs if run.test is not None]
     return all(len(test.per_class) == len(test.confusion) == count for test, count in scored)

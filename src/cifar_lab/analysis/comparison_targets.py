@@ -21,7 +21,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparisonTarget:
     """One of the two things that are compared."""
 
     kind: Literal["run", "arm", "sweep"]
@@ -31,13 +31,13 @@ class Side:
     note: str = ""
     """A sentence beside it: what a sweep's lead is worth."""
 
-    def on(self, fingerprint: str) -> Side:
+    def on(self, fingerprint: str) -> ComparisonTarget:
         """The same with the runs on these images only."""
         kept = tuple(record for record in self.records if record.data.fingerprint == fingerprint)
-        return Side(self.kind, self.label, kept, self.note)
+        return ComparisonTarget(self.kind, self.label, kept, self.note)
 
 
-def find_side(name: str, results: Path, records: Sequence[Record], overrides: Sequence[str] = ()) -> Side:
+def find_side(name: str, results: Path, records: Sequence[Record], overrides: Sequence[str] = ()) -> ComparisonTarget:
     """The run, arm or sweep called `name`: a settings or sweep file, a label, the name of a sweep, the beginning of a
     run's id, looked for in that order.
 
@@ -49,7 +49,7 @@ def find_side(name: str, results: Path, records: Sequence[Record], overrides: Se
         SettingsError: nothing is called so, or several things are.
         DataError: the sweep's winners are damaged.
     """
-    finders: tuple[Callable[[], Side | None], ...] = (
+    finders: tuple[Callable[[], ComparisonTarget | None], ...] = (
         lambda: _file(Path(name), results, records, overrides),
         lambda: _labelled(name, records),
         lambda: _sweep(name, results, records),
@@ -67,7 +67,7 @@ def find_side(name: str, results: Path, records: Sequence[Record], overrides: Se
     return found
 
 
-def same_images(first: Side, second: Side) -> tuple[Side, Side]:
+def same_images(first: ComparisonTarget, second: ComparisonTarget) -> tuple[ComparisonTarget, ComparisonTarget]:
     """Both with their runs on the images that both have, of several those with most runs.
 
     Raises:
@@ -84,21 +84,21 @@ def same_images(first: Side, second: Side) -> tuple[Side, Side]:
     return first.on(chosen), second.on(chosen)
 
 
-def _file(path: Path, results: Path, records: Sequence[Record], overrides: Sequence[str]) -> Side | None:
+def _file(path: Path, results: Path, records: Sequence[Record], overrides: Sequence[str]) -> ComparisonTarget | None:
     if path.suffix not in (".yaml", ".yml") or not path.is_file():
         return None
     keys = {line.partition(":")[0] for line in path.read_text("utf-8", "replace").splitlines() if line[:1].isalpha()}
     if "questions" in keys:
         raise SettingsError(f"{path}: a sheet of questions is no arm; cifar-lab report compares its arms")
     if keys & {"space", "base", "paired", "arms"}:
-        return _sweep(path.stem, results, records) or Side("sweep", path.stem, ())
+        return _sweep(path.stem, results, records) or ComparisonTarget("sweep", path.stem, ())
     settings = load_settings(path, overrides)
     key = recipe_key(recipe(settings))
     kept = [record for record in records if recipe_key(record.recipe) == key and record.test_reason != "search"]
-    return Side("arm", settings.label or path.stem, tuple(kept))
+    return ComparisonTarget("arm", settings.label or path.stem, tuple(kept))
 
 
-def _labelled(name: str, records: Sequence[Record]) -> Side | None:
+def _labelled(name: str, records: Sequence[Record]) -> ComparisonTarget | None:
     named = [record for record in records if record.label == name and record.test_reason != "search"]
     keys = {recipe_key(record.recipe) for record in named}
     if len(keys) > 1:
@@ -106,10 +106,12 @@ def _labelled(name: str, records: Sequence[Record]) -> Side | None:
         raise SettingsError(f"{name!r}: {len(keys)} arms have this label; give a settings file or a run's id: {runs}")
     if not named:
         return None
-    return Side("arm", name, tuple(r for r in records if recipe_key(r.recipe) in keys and r.test_reason != "search"))
+    return ComparisonTarget(
+        "arm", name, tuple(r for r in records if recipe_key(r.recipe) in keys and r.test_reason != "search")
+    )
 
 
-def _sweep(name: str, results: Path, records: Sequence[Record]) -> Side | None:
+def _sweep(name: str, results: Path, records: Sequence[Record]) -> ComparisonTarget | None:
     found = read_winners(results, name)
     if found is None or not found.top:
         return None
@@ -117,12 +119,12 @@ def _sweep(name: str, results: Path, records: Sequence[Record]) -> Side | None:
     key = recipe_key(best.recipe)
     runs = [record for record in records if found.confirms(record) and recipe_key(record.recipe) == key]
     label = f"{name}: {best.label}"
-    return Side("sweep", label, tuple(runs), luck.sentence if luck else "")
+    return ComparisonTarget("sweep", label, tuple(runs), luck.sentence if luck else "")
 
 
-def _run(name: str, records: Sequence[Record]) -> Side | None:
+def _run(name: str, records: Sequence[Record]) -> ComparisonTarget | None:
     found = [record for record in records if name and record.run_id.startswith(name)]
     if len(found) > 1:
         some = ", ".join(record.run_id for record in found[:SHOWN])
         raise SettingsError(f"{name!r}: {len(found)} runs begin like this: {some}; give more of the id")
-    return Side("run", f"{found[0].label}, seed {found[0].seed}", tuple(found)) if found else None
+    return ComparisonTarget("run", f"{found[0].label}, seed {found[0].seed}", tuple(found)) if found else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_lab.analysis.arms import load_arms
-from cifar_lab.analysis.comparison_targets import Side
+from cifar_lab.analysis.comparison_targets import ComparisonTarget
 from cifar_lab.analysis.questions import DEFAULT_SHEET
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.analysis.winners import read_winners
@@ -29,7 +29,9 @@ class EffectBound:
     """Who says so."""
 
 
-def effect_bound(sheet_path: Path, sides: Sequence[Side], results: Path, overrides: Sequence[str]) -> EffectBound:
+def effect_bound(
+    sheet_path: Path, sides: Sequence[ComparisonTarget], results: Path, overrides: Sequence[str]
+) -> EffectBound:
     """The sheet's `min_effect` where one of its questions has every side, else the default.
 
     Args:

@@ -20,7 +20,7 @@ ABSENT = "—"
 
 
 @dataclass(frozen=True)
-class Change:
+class SettingChange:
     """A setting in which two arms differ."""
 
     key: str
@@ -31,38 +31,38 @@ class Change:
         return f"{self.key} {_text(self.control)} → {_text(self.arm)}"
 
 
-def changes(control: Settings, arm: Settings) -> list[Change]:
+def changes(control: Settings, arm: Settings) -> list[SettingChange]:
     """Every resolved setting in which the arm differs from its control, in the order of the settings."""
     ours, theirs = _flat(arm.model_dump(mode="json")), _flat(control.model_dump(mode="json"))
     idle = {"data.split_seed"} if not (control.data.val_size or arm.data.val_size) else set()
     skipped = (set(_NO_MATTER) - {"data.split_seed"}) | idle
     return [
-        Change(key, theirs.get(key, ABSENT), ours.get(key, ABSENT))
+        SettingChange(key, theirs.get(key, ABSENT), ours.get(key, ABSENT))
         for key in dict.fromkeys([*theirs, *ours])
         if key not in skipped and theirs.get(key, ABSENT) != ours.get(key, ABSENT)
     ]
 
 
-def factors(control: Settings, arm: Settings) -> dict[str, list[Change]]:
+def factors(control: Settings, arm: Settings) -> dict[str, list[SettingChange]]:
     """What was varied → the settings that make it up.
 
     A model, a schedule and an optimizer are one factor with the settings that only they have; the learning rate and
     weight decay of another optimizer are factors of their own, unless both are their class's default.
     """
-    found: dict[str, list[Change]] = {}
+    found: dict[str, list[SettingChange]] = {}
     for change in changes(control, arm):
         found.setdefault(_factor(change, control, arm), []).append(change)
     return found
 
 
-def told(changed: Sequence[Change], arm: Settings) -> str:
+def told(changed: Sequence[SettingChange], arm: Settings) -> str:
     """What a factor comes to: `optimizer.name sgd → adam`; of the settings that only the arm has, those that are not
     their default."""
     kept = [change for change in changed if ABSENT not in (change.control, change.arm) or _is_set(change, arm)]
     return ", ".join(map(str, kept))
 
 
-def _is_set(change: Change, arm: Settings) -> bool:
+def _is_set(change: SettingChange, arm: Settings) -> bool:
     """Whether the arm has a setting that its control has not, at another value than the default."""
     section, _, name = change.key.partition(".")
     fields = type(getattr(arm, section)).model_fields
@@ -74,7 +74,7 @@ def outside(found: Sequence[str], stated: Sequence[str]) -> list[str]:
     return [name for name in found if not any(name == key or name.startswith(key + ".") for key in stated)]
 
 
-def _factor(change: Change, control: Settings, arm: Settings) -> str:
+def _factor(change: SettingChange, control: Settings, arm: Settings) -> str:
     section, _, last = change.key.partition(".")
     if section in ("model", "scheduler"):
         return section

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cifar_lab.config import Settings
-from cifar_lab.data import Prepared
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.estimate import Part, seconds_of
 from cifar_lab.execution.speeds import Speeds, side_by_side
 
@@ -26,7 +26,7 @@ class Cost:
     """Labels of arms of which nothing is known."""
 
 
-def cost(to_make: Sequence[tuple[Settings, int]], speeds: Speeds, images: Prepared, workers: int | None) -> Cost:
+def cost(to_make: Sequence[tuple[Settings, int]], speeds: Speeds, images: DatasetCatalog, workers: int | None) -> Cost:
     """What runs take.
 
     Args:

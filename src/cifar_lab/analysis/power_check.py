@@ -16,7 +16,7 @@ from cifar_lab.analysis.summary import by_recipe, recipe_key
 from cifar_lab.config import Settings
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import LabError
-from cifar_lab.data import Prepared
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.execution.speeds import Speeds
 from cifar_lab.store.records import Record
@@ -76,7 +76,7 @@ def check_design(
     planned: Sequence[PlannedRun] | None,
     records: Sequence[Record],
     *,
-    images: Prepared,
+    images: DatasetCatalog,
     speeds: Speeds,
     stated: Sequence[str] = (),
     family: int,

@@ -17,7 +17,7 @@ _NUMBER_TYPES = (int, float)
 
 
 @dataclass(frozen=True)
-class Tried:
+class SearchedPoint:
     """A point of a search."""
 
     name: str
@@ -58,7 +58,7 @@ class Axis:
         return max(means) - min(means)
 
 
-def read_tried(results: Path, name: str, records: Mapping[str, Record]) -> list[Tried]:
+def read_tried(results: Path, name: str, records: Mapping[str, Record]) -> list[SearchedPoint]:
     """The points of the sweep called `name`, in the order of its plan; empty where there is no plan that can be read.
 
     Args:
@@ -74,13 +74,13 @@ def read_tried(results: Path, name: str, records: Mapping[str, Record]) -> list[
     return [_tried(label, values, [records[i] for i in ids if i in records]) for label, values, ids in points]
 
 
-def _tried(name: str, values: Mapping[str, Any], runs: Sequence[Record]) -> Tried:
+def _tried(name: str, values: Mapping[str, Any], runs: Sequence[Record]) -> SearchedPoint:
     accuracies = [100 * run.val.accuracy for run in runs if run.status == "done" and run.val is not None]
     diverged = sum(run.status == "diverged" for run in runs)
-    return Tried(name, values, fmean(accuracies) if accuracies else None, len(accuracies), diverged)
+    return SearchedPoint(name, values, fmean(accuracies) if accuracies else None, len(accuracies), diverged)
 
 
-def axes_of(tried: Sequence[Tried]) -> list[Axis]:
+def axes_of(tried: Sequence[SearchedPoint]) -> list[Axis]:
     """Every setting of which the finished points have more than one value, the one that moves the mean most first."""
     finished = [point for point in tried if point.accuracy is not None]
     keys = dict.fromkeys(key for point in finished for key in point.values)

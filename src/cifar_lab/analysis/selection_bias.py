@@ -13,7 +13,7 @@ from math import sqrt
 from statistics import fmean
 from typing import Literal
 
-from cifar_lab.analysis.answers import SweepLuck
+from cifar_lab.analysis.answers import WinnersCurse
 from cifar_lab.analysis.sentences import points
 from cifar_lab.analysis.stats.chance import expected_maximum
 from cifar_lab.analysis.stats.samples import pooled_spread
@@ -22,7 +22,7 @@ from cifar_lab.analysis.winners import Winners
 from cifar_lab.store.records import Record
 
 
-def sweep_luck(found: Winners, records: Sequence[Record]) -> SweepLuck | None:
+def sweep_luck(found: Winners, records: Sequence[Record]) -> WinnersCurse | None:
     """What the winner's lead is worth; None where the search has no winner with an accuracy.
 
     Args:
@@ -41,7 +41,7 @@ def sweep_luck(found: Winners, records: Sequence[Record]) -> SweepLuck | None:
     maximum, run_spread = expected_maximum(found.points), 100 * spread[0] if spread else None
     means = [fmean(values) if values else None for values in fresh]
     lead_searched, lead_fresh = _lead(searched, at_control), _lead(means[1], means[0])
-    luck = SweepLuck(
+    luck = WinnersCurse(
         winner=best.label,
         points=found.points,
         seeds_searched=seeds,
@@ -77,7 +77,7 @@ def _lead(winner: float | None, control: float | None) -> float | None:
     return None if winner is None or control is None else 100 * (winner - control)
 
 
-def _with_sentence(luck: SweepLuck) -> SweepLuck:
+def _with_sentence(luck: WinnersCurse) -> WinnersCurse:
     parts = [_search_words(luck)]
     if luck.luck is not None:
         kept = "of that lead did not repeat" if luck.luck > 0 else "more than in the search"
@@ -92,11 +92,11 @@ def _with_sentence(luck: SweepLuck) -> SweepLuck:
     return replace(luck, sentence=text)
 
 
-def _over_seeds(luck: SweepLuck) -> str:
+def _over_seeds(luck: WinnersCurse) -> str:
     return "" if luck.seeds_searched == 1 else f", over the root of {luck.seeds_searched} seeds a point"
 
 
-def _search_words(luck: SweepLuck) -> str:
+def _search_words(luck: WinnersCurse) -> str:
     points_words = "the only point" if luck.points == 1 else f"the best of {luck.points:,} points"
     seen = f"{100 * luck.searched:.2f} % of the validation images right in the search"
     where = f"{luck.winner} is {points_words}: {seen}"

@@ -47,7 +47,7 @@ class Winner(_File):
     """Runs of the point in the search."""
 
 
-class SearchRuns(_File):
+class SearchRunsEntry(_File):
     """How the runs of the search ended."""
 
     searched: int
@@ -87,7 +87,7 @@ class Winners(_File):
     """Points that were tried."""
     pruned: int = 0
     """Of them, those that were not trained to their end; they are in no mean."""
-    runs: SearchRuns
+    runs: SearchRunsEntry
     control: SweepControl
     winners: tuple[Winner, ...]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.comparison_targets import Side, find_side, same_images
+from cifar_lab.analysis.comparison_targets import ComparisonTarget, find_side, same_images
 from cifar_lab.analysis.effect_bound import EffectBound, effect_bound
 from cifar_lab.analysis.factors import changes
 from cifar_lab.analysis.mcnemar import compare_predictions, words
@@ -75,7 +75,7 @@ def _table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _print_models(sides: Sequence[Side], results: Path) -> None:
+def _print_models(sides: Sequence[ComparisonTarget], results: Path) -> None:
     ours, theirs = (side.records[0] for side in sides)
     for record in (ours, theirs):
         if record.test is None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from cifar_lab.config import Settings
-    from cifar_lab.execution.context import Workplace
+    from cifar_lab.execution.context import RunContext
     from cifar_lab.execution.display import Display
 
 T = TypeVar("T")
@@ -57,8 +57,8 @@ DEFAULT_RESULTS = Path("results")
 
 @contextlib.contextmanager
 def at_work(
-    place: Workplace, engine: Literal["here", "ray"], address: str | None, mirrors: Sequence[str]
-) -> Iterator[Workplace]:
+    context: RunContext, engine: Literal["here", "ray"], address: str | None, mirrors: Sequence[str]
+) -> Iterator[RunContext]:
     """The place with the engine and the display that the options ask for, for as long as runs are made.
 
     Raises:
@@ -68,9 +68,9 @@ def at_work(
 
     from cifar_lab.execution.engine import open_engine
 
-    display = display_here(mirrors, place.results)
+    display = display_here(mirrors, context.results)
     with open_engine(engine, address) as where:
-        yield replace(place, engine=where, display=display)
+        yield replace(context, engine=where, display=display)
 
 
 def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[str]) -> list[Settings]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cifar_lab.analysis.power_check import DesignCheck, check_design
 from cifar_lab.config import Settings
 from cifar_lab.core.text import count, plain
-from cifar_lab.execution.context import Workplace
+from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.estimate import NOT_PREPARED, measured_runs
 from cifar_lab.execution.runner import preview_runs
 from cifar_lab.execution.speeds import Speeds
@@ -26,8 +26,8 @@ def looked_at(
     workers: int | None,
 ) -> DesignCheck:
     """The check of a comparison, from its settings and what is in the results folder."""
-    place = Workplace(results)
-    info, planned = place.images.known(control.data), preview_runs([control, *arms], place)
+    context = RunContext(results)
+    info, planned = context.images.known(control.data), preview_runs([control, *arms], context)
     everything = find_records(results).records if info else []
     there = [run.record for run in planned or () if run.record is not None]
     return check_design(
@@ -35,7 +35,7 @@ def looked_at(
         arms,
         planned,
         [record for record in everything if info and record.data.fingerprint == info.fingerprint],
-        images=place.images,
+        images=context.images,
         speeds=Speeds(measured_runs(there, results)),
         stated=stated,
         family=family,

@@ -25,7 +25,7 @@ CRASH_AT = "CIFAR_LAB_CRASH_AT"
 DAMAGED_SUFFIX = ".damaged"
 """Ends the name of a file that was set aside."""
 
-Act = Literal["make folder", "write", "sync file", "rename", "sync folder", "remove", "remove folder"]
+KernelOp = Literal["make folder", "write", "sync file", "rename", "sync folder", "remove", "remove folder"]
 
 _acts = itertools.count(1)
 """Numbers of the acts of this process."""
@@ -194,7 +194,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _count(act: Act, path: Path, new: Path | None = None) -> int:
+def _count(act: KernelOp, path: Path, new: Path | None = None) -> int:
     """The number of the act that is about to happen; a test's crash comes here."""
     number = next(_acts)
     if os.environ.get(CRASH_AT) == str(number):

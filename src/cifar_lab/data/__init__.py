@@ -78,7 +78,7 @@ def prepare(data: Data, progress: Progress | None = None, *, fingerprint: str | 
         return known(data) or _make(source, progress or silent)
 
 
-class Prepared:
+class DatasetCatalog:
     """`known` and `prepare` for one command: a source is looked at once, however many arms share it.
 
     To look at a folder is to list it, which takes about a second for 60,000 files.

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.data import Prepared
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.display import Display, Silent
-from cifar_lab.execution.engine import Engine, Here
+from cifar_lab.execution.engine import Engine, LocalEngine
 from cifar_lab.execution.retry_policy import Policy
 
 
 @dataclass(frozen=True)
-class Workplace:
+class RunContext:
     """A results folder, and how the runs that are missing there are made."""
 
     results: Path
@@ -27,9 +27,9 @@ class Workplace:
     """Who is told how it goes."""
     policy: Policy = field(default_factory=Policy)
     """How often runs are tried, how long they may take, when all stop."""
-    engine: Engine = field(default_factory=Here)
+    engine: Engine = field(default_factory=LocalEngine)
     """Where they are made."""
-    images: Prepared = field(default_factory=Prepared)
+    images: DatasetCatalog = field(default_factory=DatasetCatalog)
     """What the command has found of its images so far; more is added."""
 
     def __post_init__(self) -> None:

@@ -46,7 +46,7 @@ class Engine(Protocol):
         """As `here.execute`; `slots` None is as many as there is room for."""
 
 
-class Here:
+class LocalEngine:
     """Processes on this machine."""
 
     on_this_machine = True
@@ -58,11 +58,11 @@ class Here:
 
             choose_device("cuda")
         if any(settings.runtime.kernels == "own" for settings in arms):
-            from cifar_lab.training.backends.kernels.compiler import NoKernels, library
+            from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable, library
 
             try:
                 library()
-            except NoKernels as error:
+            except KernelsUnavailable as error:
                 raise error.for_who_insists() from error
 
     def open(self) -> None:
@@ -87,7 +87,7 @@ def open_engine(name: EngineName, address: str | None = None) -> Iterator[Engine
     if name == "here":
         if address is not None:
             raise SettingsError("--address: is that of a Ray cluster; add --engine ray")
-        yield Here()
+        yield LocalEngine()
         return
     from cifar_lab.execution.ray.engine import RayEngine
 

@@ -16,7 +16,7 @@ from cifar_lab.config.rules import CIFAR_TEST_SIZE, train_size
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.core.host import available_memory
 from cifar_lab.core.text import count
-from cifar_lab.data import Prepared
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.speeds import Speeds, Timed, takes_gpu
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, run_ids
@@ -59,7 +59,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageSizes:
     """How many images a run handles."""
 
     trained_on: int
@@ -127,7 +127,7 @@ class Estimate:
 
 
 def estimate(
-    search: Sequence[Part], confirm: Sequence[Part], results: Path, workers: int, images: Prepared,
+    search: Sequence[Part], confirm: Sequence[Part], results: Path, workers: int, images: DatasetCatalog,
     records: Sequence[Record] = (), pruned: float = 0,
 ) -> Estimate:  # fmt: skip
     """What the parts of a search and of what follows it take.
@@ -164,7 +164,7 @@ def estimate(
     )  # fmt: skip
 
 
-def seconds_of(parts: Sequence[Part], speeds: Speeds, workers: int, images: Prepared) -> Timed:
+def seconds_of(parts: Sequence[Part], speeds: Speeds, workers: int, images: DatasetCatalog) -> Timed:
     """Wall time of all runs of the parts, `workers` side by side, and how the least certain part is known."""
     timed = [_time(speeds, part, images_of(part.settings, images)) for part in parts]
     if not timed:
@@ -180,7 +180,7 @@ def measured_runs(read: Sequence[Record], results: Path) -> list[Record]:
     return list({record.run_id: record for record in (*read, *_sample(results))}.values())
 
 
-def images_of(settings: Settings, images: Prepared) -> Images | None:
+def images_of(settings: Settings, images: DatasetCatalog) -> ImageSizes | None:
     """How many images a run of these settings handles; None where only the files can tell."""
     found, whole = images.known(settings.data), train_size(settings)
     if found is not None:
@@ -190,7 +190,7 @@ def images_of(settings: Settings, images: Prepared) -> Images | None:
         classes = 100 if settings.data.dataset == "cifar100" else 10
     else:
         return None
-    return Images(train - settings.data.val_size, test, classes, train + test)
+    return ImageSizes(train - settings.data.val_size, test, classes, train + test)
 
 
 def duration(seconds: float) -> str:
@@ -210,14 +210,14 @@ def amount(size: float) -> str:
     return f"{number:.1f} {unit}" if power and number < 10 else f"{number:.0f} {unit}"
 
 
-def _folder_bytes(part: Part, images: Images | None, weights: float) -> float:
+def _folder_bytes(part: Part, images: ImageSizes | None, weights: float) -> float:
     """Of a run's folder when it is done."""
     tested = part.is_tested and images is not None
     predictions = images.test * (PREDICTION_BYTES * images.classes + LABEL_BYTES) if tested and images else 0
     return RECORD_BYTES + weights + predictions
 
 
-def _time(speeds: Speeds, part: Part, images: Images | None) -> Timed:
+def _time(speeds: Speeds, part: Part, images: ImageSizes | None) -> Timed:
     """Of all runs of a part, one after the other."""
     if images is None:
         return Timed(None, 3, NOT_PREPARED)

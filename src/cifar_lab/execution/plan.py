@@ -39,7 +39,7 @@ class PlannedRun:
 def plan_runs(
     arms: Iterable[Settings],
     results: Path,
-    images: data.Prepared | None = None,
+    images: data.DatasetCatalog | None = None,
     *,
     read_test: bool = True,
     force: bool = False,
@@ -55,7 +55,7 @@ def plan_runs(
         SettingsError: an arm does not fit its data; all of them in one message.
         DataError: a record is of a newer version of cifar-lab.
     """
-    images, shared = images or data.Prepared(), SharedParts()
+    images, shared = images or data.DatasetCatalog(), SharedParts()
     planned: dict[str, PlannedRun] = {}
     problems: list[Problem] = []
     for settings in arms:
@@ -76,9 +76,9 @@ def plan_runs(
     return share_threads(list(planned.values()))
 
 
-def run_ids_of(settings: Settings, images: data.Prepared | None = None) -> list[str]:
+def run_ids_of(settings: Settings, images: data.DatasetCatalog | None = None) -> list[str]:
     """The id of each seed's run of an arm, in the order of its seeds; `images` as in `plan_runs`."""
-    parts, fingerprint = recipe(settings), (images or data.Prepared()).prepare(settings.data).fingerprint
+    parts, fingerprint = recipe(settings), (images or data.DatasetCatalog()).prepare(settings.data).fingerprint
     return [run_id(parts, fingerprint, seed) for seed in settings.seeds]
 
 

@@ -12,8 +12,8 @@ from cifar_lab.core.atomic_io import make_folder
 from cifar_lab.core.errors import DataError, EnvironmentFault, LabError, SettingsError
 from cifar_lab.core.host import CoreUse, available_cores, free_cores_since
 from cifar_lab.core.text import count
-from cifar_lab.data import Prepared
-from cifar_lab.execution.context import Workplace
+from cifar_lab.data import DatasetCatalog
+from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.local.worker_queries import check_models, prepare_images
 from cifar_lab.execution.outcomes import OnEvent, Outcome
 from cifar_lab.execution.pace import Pace
@@ -30,7 +30,7 @@ SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True)
-class Made:
+class RunBatch:
     """What `make_runs` found and did, in the order of the plan."""
 
     planned: Sequence[PlannedRun]
@@ -68,12 +68,12 @@ class Made:
 
 def make_runs(
     arms: Sequence[Settings],
-    place: Workplace,
+    context: RunContext,
     *,
     read_test: bool = True,
     until_epoch: int | None = None,
     on_plan: Callable[[Sequence[PlannedRun]], object] | None = None,
-) -> Made:
+) -> RunBatch:
     """Train every arm over its seeds, as far as the runs are not there already, and read their records.
 
     Args:
@@ -89,35 +89,37 @@ def make_runs(
             results folder.
         Interrupted, TimeLimit, LabError: a signal or the policy ended it; what was done is kept.
     """
-    images, display, began = place.images, place.display, CoreUse.now()
-    place.engine.check_devices(arms)
+    images, display, began = context.images, context.display, CoreUse.now()
+    context.engine.check_devices(arms)
     for settings in arms:
         recipe(settings)  # finds a file of weights or source that is not there, before anything is downloaded
-    with one_writer(place.results) as writer:
+    with one_writer(context.results) as writer:
         try:
             for settings in arms:
                 if images.known(settings.data) is None:
-                    if place.results.is_dir():  # else bad data would leave it behind
+                    if context.results.is_dir():  # else bad data would leave it behind
                         writer.take()
                     prepare_images(settings.data, display.preparing)
                 images.prepare(settings.data, display.preparing)
-            planned = _plan(arms, place, read_test, until_epoch)
-            few = place.engine.on_this_machine and len(planned) < available_cores()
+            planned = _plan(arms, context, read_test, until_epoch)
+            few = context.engine.on_this_machine and len(planned) < available_cores()
             if few and any(run.state != "done" for run in planned):
                 planned = share_threads(planned, free_cores_since(began))
-            planned = _with_diverged(planned) if place.policy.retry == "all" else planned
+            planned = _with_diverged(planned) if context.policy.retry == "all" else planned
             if on_plan is not None:
                 writer.take()
                 on_plan(planned)
             display.begin(planned)
-            outcomes = _make(planned, place, writer)
+            outcomes = _make(planned, context, writer)
         finally:
             display.end()
-        return Made(planned, outcomes, read_planned(planned))
+        return RunBatch(planned, outcomes, read_planned(planned))
 
 
-def _plan(arms: Sequence[Settings], place: Workplace, read_test: bool, until_epoch: int | None) -> list[PlannedRun]:
-    return plan_runs(arms, place.results, place.images, read_test=read_test, force=place.force, until_epoch=until_epoch)
+def _plan(arms: Sequence[Settings], context: RunContext, read_test: bool, until_epoch: int | None) -> list[PlannedRun]:
+    return plan_runs(
+        arms, context.results, context.images, read_test=read_test, force=context.force, until_epoch=until_epoch
+    )
 
 
 def _with_diverged(planned: Sequence[PlannedRun]) -> list[PlannedRun]:
@@ -128,29 +130,29 @@ def _with_diverged(planned: Sequence[PlannedRun]) -> list[PlannedRun]:
     ]
 
 
-def _make(planned: Sequence[PlannedRun], place: Workplace, writer: WriterLock) -> list[Outcome]:
+def _make(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLock) -> list[Outcome]:
     """Make what of the plan is not there; outcomes in its order, those included that are left as they failed before."""
     to_do = [run for run in planned if run.state != "done"]
     outcomes = {
         run.job.run_id: _as_before(run.job, run.failure)
         for run in to_do
-        if run.failure is not None and place.policy.retry == "none"
+        if run.failure is not None and context.policy.retry == "none"
     }
     for outcome in outcomes.values():
-        place.display.event(outcome.job, outcome.event())
+        context.display.event(outcome.job, outcome.event())
     jobs = [run.job for run in to_do if run.job.run_id not in outcomes]
     if jobs:
-        _preflight([job.settings for job in jobs], place.images)
-        place.engine.open()  # before --force discards what no other place could make again
+        _preflight([job.settings for job in jobs], context.images)
+        context.engine.open()  # before --force discards what no other place could make again
         writer.take()
         make_folder(runs_folder(jobs[0].results))
-        _discard([run.job for run in to_do if place.force or (run.state == "missing" and run.record is not None)])
+        _discard([run.job for run in to_do if context.force or (run.state == "missing" and run.record is not None)])
 
         def on_event(job: Job, event: dict[str, Any]) -> None:
             note_event(RunFolder(job.results, job.run_id), job.settings.label, job.seed, event)
-            place.display.event(job, event)
+            context.display.event(job, event)
 
-        outcomes |= {each.job.run_id: each for each in _execute(jobs, planned, place, on_event)}
+        outcomes |= {each.job.run_id: each for each in _execute(jobs, planned, context, on_event)}
     return [outcomes[run.job.run_id] for run in to_do]
 
 
@@ -160,13 +162,15 @@ def _as_before(job: Job, failure: Failure) -> Outcome:
     return Outcome(job, "failed", reason, failure.exit_code, kind=failure.kind, attempts=failure.attempts)
 
 
-def _execute(jobs: Sequence[Job], planned: Sequence[PlannedRun], place: Workplace, on_event: OnEvent) -> list[Outcome]:
+def _execute(
+    jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext, on_event: OnEvent
+) -> list[Outcome]:
     """Make the jobs' runs exist, in processes on the cores or on the GPUs, those that take longest first."""
-    gpus = place.engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
+    gpus = context.engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
     pace = Pace(planned)
-    tasks = make_tasks(jobs, gpus, place.workers)
+    tasks = make_tasks(jobs, gpus, context.workers)
     tasks.sort(key=lambda task: -sum(pace.seconds(pace.shape(job.settings)) for job in task.jobs))
-    return place.engine.execute(tasks, gpus or place.workers, on_event, place.policy)
+    return context.engine.execute(tasks, gpus or context.workers, on_event, context.policy)
 
 
 def _discard(jobs: Sequence[Job]) -> None:
@@ -188,15 +192,15 @@ def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:
 
 
 def preview_runs(
-    arms: Sequence[Settings], place: Workplace, *, read_test: bool = True, until_epoch: int | None = None
+    arms: Sequence[Settings], context: RunContext, *, read_test: bool = True, until_epoch: int | None = None
 ) -> list[PlannedRun] | None:
     """The plan without making anything; None where data has not been prepared yet, so that ids are not known."""
-    if any(place.images.known(settings.data) is None for settings in arms):
+    if any(context.images.known(settings.data) is None for settings in arms):
         return None
-    return _plan(arms, place, read_test, until_epoch)
+    return _plan(arms, context, read_test, until_epoch)
 
 
-def _preflight(arms: Sequence[Settings], images: Prepared) -> None:
+def _preflight(arms: Sequence[Settings], images: DatasetCatalog) -> None:
     """Build, in a worker, each model that can fail to build: a model or weights of one's own, downloaded weights.
 
     Raises:

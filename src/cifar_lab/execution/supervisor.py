@@ -17,13 +17,13 @@ from cifar_lab.execution.protocol import STOP, TASK_DONE, encode_task
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.task_queue import PullQueue
 from cifar_lab.execution.tasks import Task
-from cifar_lab.execution.tracker import Course
-from cifar_lab.execution.watchdog import TryClock
+from cifar_lab.execution.tracker import RunTracker
+from cifar_lab.execution.watchdog import AttemptWatchdog
 from cifar_lab.store.failures import Kind
 from cifar_lab.training.job import Job
 
 
-class Worker(Protocol):
+class WorkerHandle(Protocol):
     """What a slot needs of a worker, wherever its process is; `child.WorkerProcess` says what each part means."""
 
     threads: int
@@ -60,15 +60,15 @@ class _Heard:
     """Why the process ended before that."""
 
 
-class Slot:
+class WorkerSupervisor:
     """`work` runs in a thread of its own; `look`, `stop` and `kill` are called from others."""
 
-    def __init__(self, queue: PullQueue, course: Course, requests: StopRequests, oom_watch: OomWatch) -> None:
+    def __init__(self, queue: PullQueue, course: RunTracker, requests: StopRequests, oom_watch: OomWatch) -> None:
         self.queue, self.course, self.requests, self.oom_watch = queue, course, requests, oom_watch
-        self.worker: Worker | None = None
+        self.worker: WorkerHandle | None = None
         self.fault: Exception | None = None
         """What went wrong in this thread and is for `execute` to raise."""
-        self._clock: TryClock | None = None
+        self._clock: AttemptWatchdog | None = None
         self._jobs: dict[str, Job] = {}
         self._changing = threading.Lock()
 
@@ -106,7 +106,7 @@ class Slot:
         for job in left.values():
             self.course.tell(job, {"event": "started"})
         with self._changing:
-            self._clock, self._jobs = TryClock(left), dict(left)
+            self._clock, self._jobs = AttemptWatchdog(left), dict(left)
         worker.say(encode_task(task.cohorts, task.lanes))
         if self.requests.stopping:  # the wish came before there was a worker to hear it
             worker.say(STOP)
@@ -124,7 +124,7 @@ class Slot:
                 part = task.only(runs)
                 self.queue.give_back(Task(part.cohorts, 1, part.gpu) if alone else part, alone=alone)
 
-    def _listen(self, worker: Worker, left: dict[str, Job]) -> _Heard:
+    def _listen(self, worker: WorkerHandle, left: dict[str, Job]) -> _Heard:
         """Take in what the worker tells of the runs in `left`, and take those out of it that have ended."""
         clock, heard = self._clock, _Heard()
         assert clock is not None
@@ -156,7 +156,7 @@ class Slot:
             del left[job.run_id]
             self.course.end(outcome)
 
-    def _bury(self, worker: Worker, clock: TryClock, left: dict[str, Job], heard: _Heard) -> None:
+    def _bury(self, worker: WorkerHandle, clock: AttemptWatchdog, left: dict[str, Job], heard: _Heard) -> None:
         """Say what becomes of the runs whose process died or was ended; those for another try stay in `left`."""
         late = clock.late(self.course.policy.run_seconds) if self.course.policy.run_seconds is not None else set()
         to_blame = (late if worker.ending_since is not None else clock.under_way()) & left.keys() or left.keys()
@@ -183,7 +183,7 @@ class Slot:
         told = f"{reason} (tried {tries} times)" if tries > 1 else reason
         self.course.end(replace(failure, reason=told, attempts=tries))
 
-    def _autopsy(self, worker: Worker, whole: bool) -> tuple[Kind, str]:
+    def _autopsy(self, worker: WorkerHandle, whole: bool) -> tuple[Kind, str]:
         """(kind, reason) of a process's end; `whole`: it came to the end of its task and is still there."""
         assert isinstance(worker, WorkerProcess)
         timed_out = worker.ending_since is not None
@@ -202,7 +202,7 @@ class Slot:
             return "oom", f"out of memory: {worker.cause_of_death()}"
         return "killed", worker.cause_of_death()
 
-    def _worker_for(self, task: Task) -> Worker:
+    def _worker_for(self, task: Task) -> WorkerHandle:
         """The slot's worker; another where the task wants another number of threads or another GPU."""
         wanted = (task.jobs[0].threads, task.gpu)
         if self.worker is not None and (self.worker.threads, self.worker.gpu) != wanted:
@@ -211,7 +211,7 @@ class Slot:
             self.worker = self._new_worker(*wanted)
         return self.worker
 
-    def _new_worker(self, threads: int, gpu: int | None) -> Worker:
+    def _new_worker(self, threads: int, gpu: int | None) -> WorkerHandle:
         return WorkerProcess(threads, gpu)
 
     def _dismiss(self) -> None:

@@ -16,7 +16,7 @@ from cifar_lab.execution.tasks import Task
 from cifar_lab.training.job import Job
 
 
-class Course:
+class RunTracker:
     """What has come of the runs so far; may be told from several threads."""
 
     def __init__(

@@ -14,7 +14,7 @@ START_SECONDS = 60.0
 """Granted to a process beyond a run's own time until it is first heard of: torch is imported and images are read."""
 
 
-class TryClock:
+class AttemptWatchdog:
     """Watches one task in one process. Runs of a task may wait for others of it; only those under way grow late."""
 
     def __init__(self, run_ids: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:

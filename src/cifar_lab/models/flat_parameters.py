@@ -15,7 +15,7 @@ differently on other addresses, so without it a network's numbers would depend o
 
 
 @dataclass(frozen=True)
-class Slot:
+class ParameterSpan:
     """Where one parameter lies in each row."""
 
     name: str
@@ -26,7 +26,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Together:
+class StackedParameter:
     """One parameter of all networks."""
 
     values: Tensor
@@ -46,13 +46,13 @@ class FlatParameters:
     """(K, P) float32: a row a network. P counts padding between parameters, which stays 0."""
     gradients: Tensor
     """(K, P) float32, laid out in the same way; `backward` adds to it."""
-    slots: tuple[Slot, ...]
+    slots: tuple[ParameterSpan, ...]
 
     def rows(self, start: int, stop: int) -> FlatParameters:
         """The same memory, of networks `start` to `stop` − 1 alone."""
         return FlatParameters(self.values[start:stop], self.gradients[start:stop], self.slots)
 
-    def together(self) -> dict[str, Together]:
+    def together(self) -> dict[str, StackedParameter]:
         """Each parameter of all networks as one, by its name."""
         members, width = self.values.shape
         found = {}
@@ -61,7 +61,7 @@ class FlatParameters:
                 tensor.as_strided((members, *slot.shape), (width, *slot.stride), tensor.storage_offset() + slot.offset)
                 for tensor in (self.values, self.gradients)
             )
-            found[slot.name] = Together(values.requires_grad_(), gradient)
+            found[slot.name] = StackedParameter(values.requires_grad_(), gradient)
         return found
 
     def strides(self) -> list[list[int]]:
@@ -134,14 +134,14 @@ def flatten_parameters(modules: Sequence[nn.Module]) -> FlatParameters:
     return FlatParameters(values, gradients, slots)
 
 
-def _lay_out(module: nn.Module) -> tuple[Slot, ...]:
+def _lay_out(module: nn.Module) -> tuple[ParameterSpan, ...]:
     """The place of each trainable parameter in a row."""
     slots, offset = [], 0
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             # empty_like gives the strides of a dense copy in the parameter's own memory format.
             stride = torch.empty_like(parameter, device="meta").stride()
-            slots.append(Slot(name, offset, tuple(parameter.shape), stride))
+            slots.append(ParameterSpan(name, offset, tuple(parameter.shape), stride))
             offset = _aligned(offset + parameter.numel())
     return tuple(slots)
 

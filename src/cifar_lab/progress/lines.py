@@ -12,7 +12,7 @@ from cifar_lab.core.durations import in_words
 from cifar_lab.core.stdout import ignore_output
 from cifar_lab.core.text import count, plain
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.progress.progress_state import Tally
+from cifar_lab.progress.progress_state import ProgressState
 from cifar_lab.training.job import Job
 
 PREPARING_SECONDS = 5.0
@@ -62,7 +62,7 @@ class PlainLines:
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stdout
-        self._tally = Tally(())
+        self._tally = ProgressState(())
         self._standing_told = time.monotonic()
         self._prepared = ("", 0.0)
         self._devices: set[str] = set()
@@ -75,7 +75,7 @@ class PlainLines:
             self._say(f"{plain(what)}: {100 * done // total} %" if total else plain(what))
 
     def begin(self, planned: Sequence[PlannedRun]) -> None:
-        self._tally = Tally(planned)
+        self._tally = ProgressState(planned)
         self._standing_told = time.monotonic()
         self._say(plan_line(planned))
 

@@ -18,7 +18,7 @@ from cifar_lab.core.stdout import ignore_output
 from cifar_lab.core.text import plain
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.lines import device_line, numbers, outcome_line, plan_line, trouble_line
-from cifar_lab.progress.progress_state import Tally
+from cifar_lab.progress.progress_state import ProgressState
 from cifar_lab.training.job import Job
 
 COLORS = {"done": "green", "paused": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
@@ -35,10 +35,10 @@ COUNT_SECONDS = 1.0
 
 def terminal_console() -> Console:
     """A console on standard output that goes on when the terminal is closed under it."""
-    return Console(file=cast(IO[str], _Output(sys.stdout)), highlight=False)
+    return Console(file=cast(IO[str], _LiveOutput(sys.stdout)), highlight=False)
 
 
-class _Output:
+class _LiveOutput:
     """A terminal as a stream; one that is gone costs what was to be shown, not the runs."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -95,7 +95,7 @@ class LiveBars:
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._tally = Tally(())
+        self._tally = ProgressState(())
         self._all: TaskID | None = None
         self._counted_at = 0.0
         self._devices: set[str] = set()
@@ -110,7 +110,7 @@ class LiveBars:
     def begin(self, planned: Sequence[PlannedRun]) -> None:
         self._clear()
         self._print(plan_line(planned))
-        self._tally, self._counted_at = Tally(planned), 0.0
+        self._tally, self._counted_at = ProgressState(planned), 0.0
         if self._tally.total:
             self._progress.start()
             words = self._tally.words()

@@ -26,7 +26,7 @@ class _UnderWay:
     """That it has reached, with a part of the present one."""
 
 
-class Tally:
+class ProgressState:
     """Counts the events of one plan."""
 
     def __init__(self, planned: Sequence[PlannedRun]) -> None:

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from cifar_lab.analysis.answers import VERDICT_MARKS, Answer
 from cifar_lab.analysis.breakdowns import (
     CURVES,
-    Arm,
+    ArmBreakdown,
     ClassGap,
     ConfusionGap,
     arms_of,
@@ -33,7 +33,7 @@ from cifar_lab.analysis.breakdowns import (
 )
 from cifar_lab.analysis.data_choice import SHORT, count_runs
 from cifar_lab.analysis.questions import Lab
-from cifar_lab.analysis.search_points import Axis, Tried, axes_of, read_tried
+from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, read_tried
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.text import plain
 from cifar_lab.report.charts.details import classes_chart, confusion_chart, confusion_words, curves_chart
@@ -56,27 +56,27 @@ SYMBOLS = ("●", "■", "◆", "▲", "⬟", "⬢")
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A question of the page, ready for the template."""
 
     answer: Answer
-    arms: Sequence[Arm]
+    arms: Sequence[ArmBreakdown]
     classes: Sequence[str]
     class_rows: Sequence[ClassGap]
     class_control: Sequence[float]
     confusion: Sequence[ConfusionGap]
     """Without the arms that make the control's mistakes, which `same_mistakes` has."""
-    same_mistakes: Sequence[Arm]
+    same_mistakes: Sequence[ArmBreakdown]
     settings: Sequence[tuple[str, Sequence[str]]]
     charts: Mapping[str, Chart]
-    tried: Sequence[Tried] = ()
+    tried: Sequence[SearchedPoint] = ()
     axes: Sequence[Axis] = ()
     curve_names: Mapping[str, str] = field(default_factory=dict)
-    last_epochs: Sequence[tuple[Arm, Mapping[str, float]]] = ()
+    last_epochs: Sequence[tuple[ArmBreakdown, Mapping[str, float]]] = ()
     """Each arm with the mean of each curve's last number."""
 
     @property
-    def runs(self) -> list[tuple[Arm, Record]]:
+    def runs(self) -> list[tuple[ArmBreakdown, Record]]:
         """Runs with a record, control first; of each arm at most `MOST_RECORDS`, the diverged before the tested."""
         return [(arm, run) for arm in self.arms for run in (*arm.diverged, *arm.runs)[:MOST_RECORDS]]
 
@@ -109,7 +109,7 @@ def html_page(lab: Lab, results: Path) -> str:
     )
 
 
-def _section(answer: Answer, lab: Lab, results: Path) -> Section:
+def _section(answer: Answer, lab: Lab, results: Path) -> PageSection:
     arms = arms_of(answer, lab.records)
     control, others = arms[0], arms[1:]
     histories = _histories(arms, results)
@@ -130,7 +130,7 @@ def _section(answer: Answer, lab: Lab, results: Path) -> Section:
     inside = effect_scale(axes) if axes else ()
     charts |= {f"effect{place}": effect_chart(axis, inside) for place, axis in enumerate(axes)}
     last = [(arm, _last(arm, histories)) for arm in arms]
-    return Section(
+    return PageSection(
         answer,
         arms,
         names,
@@ -147,7 +147,7 @@ def _section(answer: Answer, lab: Lab, results: Path) -> Section:
     )
 
 
-def _histories(arms: Sequence[Arm], results: Path) -> dict[str, dict[str, list[float | None]]]:
+def _histories(arms: Sequence[ArmBreakdown], results: Path) -> dict[str, dict[str, list[float | None]]]:
     """Run id → its learning curves; without those whose file is gone or damaged."""
     found = {}
     for run in (run for arm in arms for run in arm.runs[:MOST_CURVES]):
@@ -160,7 +160,7 @@ def _histories(arms: Sequence[Arm], results: Path) -> dict[str, dict[str, list[f
     return found
 
 
-def _last(arm: Arm, histories: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, float]:
+def _last(arm: ArmBreakdown, histories: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, float]:
     """Mean over the arm's runs of each curve's last number."""
     ends: dict[str, list[float]] = {}
     for run in arm.runs:

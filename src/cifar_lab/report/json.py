@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from cifar_lab.analysis.answers import Answer, Comparison, SweepLuck
+from cifar_lab.analysis.answers import Answer, Comparison, WinnersCurse
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.summary import Row
 from cifar_lab.analysis.winners import Winners
@@ -93,7 +93,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {f"{name}_pp" if name in _IN_POINTS else name: value for name, value in asdict(comparison).items()}
 
 
-def _sweep(sweep: Winners, luck: SweepLuck | None) -> dict[str, Any]:
+def _sweep(sweep: Winners, luck: WinnersCurse | None) -> dict[str, Any]:
     in_points = ("lead_searched", "lead_fresh", "luck", "run_spread", "expected_luck")
     told = {} if luck is None else asdict(luck)
     return {

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from cifar_lab.config import Settings
 from cifar_lab.config.sheets import Search
-from cifar_lab.execution.context import Workplace
+from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.estimate import Estimate, Part, estimate
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.execution.speeds import side_by_side
-from cifar_lab.studies.search import Step
+from cifar_lab.studies.search import SearchStep
 from cifar_lab.studies.space import confirm_settings, rung_sizes
 
 
 def forecast(
-    base: Settings, search: Search, step: Step, planned: Sequence[PlannedRun] | None, place: Workplace
+    base: Settings, search: Search, step: SearchStep, planned: Sequence[PlannedRun] | None, context: RunContext
 ) -> Estimate:
     """The estimate of a search that stands at a step, to the end of its confirming runs.
 
@@ -30,15 +30,15 @@ def forecast(
     return estimate(
         searching,
         list(_confirming(base, step, search)),
-        place.results,
-        side_by_side(base, place.workers, to_do),
-        place.images,
+        context.results,
+        side_by_side(base, context.workers, to_do),
+        context.images,
         records,
         pruned=(arms - halved) * len(search.seeds) if step.rung == 0 else 0,
     )
 
 
-def _this_step(step: Step, planned: Sequence[PlannedRun] | None, search: Search) -> Iterator[Part]:
+def _this_step(step: SearchStep, planned: Sequence[PlannedRun] | None, search: Search) -> Iterator[Part]:
     if planned is None:
         for arm in step.arms:
             yield Part(arm, step.until_epoch or arm.epochs, len(search.seeds))
@@ -50,7 +50,7 @@ def _this_step(step: Step, planned: Sequence[PlannedRun] | None, search: Search)
             yield Part(run.job.settings, epochs, is_new=not goes_on)
 
 
-def _later(step: Step, search: Search) -> Iterator[Part]:
+def _later(step: SearchStep, search: Search) -> Iterator[Part]:
     """Rungs and batches that follow; which points they will have is not known, so all that there are count alike."""
     arms, seeds = len(step.arms), len(search.seeds)
     if search.halving is not None:
@@ -63,7 +63,7 @@ def _later(step: Step, search: Search) -> Iterator[Part]:
         yield from (Part(arm, arm.epochs, step.to_come / arms * seeds) for arm in step.arms)
 
 
-def _confirming(base: Settings, step: Step, search: Search) -> Iterator[Part]:
+def _confirming(base: Settings, step: SearchStep, search: Search) -> Iterator[Part]:
     """At most: winners that are trained already are not known."""
     fresh, arms = len(search.confirm_seeds), len(step.arms)
     yield Part(confirm_settings(base, search), base.epochs, fresh, is_tested=True)

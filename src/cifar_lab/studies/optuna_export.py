@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.errors import DataError, SettingsError
-from cifar_lab.data import Prepared
-from cifar_lab.execution.context import Workplace
+from cifar_lab.data import DatasetCatalog
+from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.plan import run_ids_of
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
-from cifar_lab.studies.search import Searched
-from cifar_lab.studies.space import Point, Tried, drawn_axes, search_settings
+from cifar_lab.studies.search import SearchState
+from cifar_lab.studies.space import Point, PointResult, drawn_axes, search_settings
 from cifar_lab.studies.space.optuna_study import distributions_of, import_optuna, params_of, quiet
 from cifar_lab.studies.sweep import Sweep, look_at_sweep
 
@@ -43,7 +43,7 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     """
     import_optuna()
     _refuse_other_files(path)
-    found, images = look_at_sweep(sweep, Workplace(results)).found, Prepared()
+    found, images = look_at_sweep(sweep, RunContext(results)).found, DatasetCatalog()
     known = found.points if images.known(sweep.base.data) is not None else []
     trials = [trial for point in known if (trial := _trial(sweep, found, point, results, images)) is not None]
     if not trials:
@@ -59,7 +59,7 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     return len(trials)
 
 
-def _trial(sweep: Sweep, found: Searched, point: Point, results: Path, images: Prepared) -> FrozenTrial | None:
+def _trial(sweep: Sweep, found: SearchState, point: Point, results: Path, images: DatasetCatalog) -> FrozenTrial | None:
     """The point as a trial; None where it is not through yet."""
     import optuna
 
@@ -74,7 +74,7 @@ def _trial(sweep: Sweep, found: Searched, point: Point, results: Path, images: P
     is_of_space = {key for axis in axes for key in axis.keys} == set(point.values)
     trial = optuna.trial.create_trial(
         state=optuna.trial.TrialState.COMPLETE if pruned is None else optuna.trial.TrialState.PRUNED,
-        values=[Tried(point, accuracies).value] if pruned is None else None,
+        values=[PointResult(point, accuracies).value] if pruned is None else None,
         params=params_of(point.values, axes) if is_of_space else {},
         distributions=distributions_of(axes) if is_of_space else {},
         intermediate_values=_curve(folders, pruned),

@@ -9,17 +9,17 @@ from typing import Any
 
 from cifar_lab.config.sheets import Search
 from cifar_lab.core.atomic_io import make_folder, write_text
-from cifar_lab.data import Prepared
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import run_ids_of
 from cifar_lab.store.results import SweepFolder
-from cifar_lab.studies.search import Searched
+from cifar_lab.studies.search import SearchState
 from cifar_lab.studies.space import Point, search_document, search_settings
 
 
 class SearchFiles:
     """Writes them as the search goes on; the same search writes the same bytes."""
 
-    def __init__(self, folder: SweepFolder, name: str, search: Search, images: Prepared) -> None:
+    def __init__(self, folder: SweepFolder, name: str, search: Search, images: DatasetCatalog) -> None:
         self.folder, self.name, self.search, self.images = folder, name, search, images
         self._points: list[Point] | None = None
         self._plan = ""
@@ -46,7 +46,7 @@ class SearchFiles:
             )
         self._write(self.folder.plan, self._plan)
 
-    def write_history(self, found: Searched) -> None:
+    def write_history(self, found: SearchState) -> None:
         """How each point did: those that were pruned are marked, with the epoch after which they were.
 
         Raises:
@@ -55,7 +55,7 @@ class SearchFiles:
         document = {"sweep": self.name, "points": [self._history(point, found) for point in found.points]}
         self._write(self.folder.history, document_text(document))
 
-    def _history(self, point: Point, found: Searched) -> dict[str, Any]:
+    def _history(self, point: Point, found: SearchState) -> dict[str, Any]:
         tried, pruned = found.tried.get(point.name), found.pruned.get(point.name)
         return {
             "name": point.name,

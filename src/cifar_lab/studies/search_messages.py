@@ -8,12 +8,12 @@ from cifar_lab.config.sheets import Search
 from cifar_lab.core.text import count
 from cifar_lab.execution.estimate import Estimate
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.studies.search import Searched, Step
+from cifar_lab.studies.search import SearchState, SearchStep
 from cifar_lab.studies.space import kept_points, pick_winners
 
 
 def estimate_lines(
-    found: Searched, step: Step, planned: Sequence[PlannedRun] | None, estimate: Estimate, search: Search
+    found: SearchState, step: SearchStep, planned: Sequence[PlannedRun] | None, estimate: Estimate, search: Search
 ) -> Iterator[str]:
     """Runs, time, memory and disk, before the start.
 
@@ -31,7 +31,7 @@ def estimate_lines(
     yield from estimate.lines()
 
 
-def step_line(found: Searched, step: Step, search: Search) -> str:
+def step_line(found: SearchState, step: SearchStep, search: Search) -> str:
     """Which points train now, and to which epoch."""
     points = count(len(step.arms), "point")
     if search.halving is None:
@@ -44,7 +44,7 @@ def step_line(found: Searched, step: Step, search: Search) -> str:
     return f"{rung} to epoch {step.until_epoch} of {step.rungs[-1]}; the best {going} go on"
 
 
-def judged_line(found: Searched, step: Step) -> str:
+def judged_line(found: SearchState, step: SearchStep) -> str:
     """Who goes on after a rung, who does not, and the best so far."""
     epoch = step.until_epoch
     pruned = sum(after == epoch for after in found.pruned.values())

@@ -20,12 +20,12 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io import with_values
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.data import Prepared
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import plan_runs
-from cifar_lab.execution.runner import Made
+from cifar_lab.execution.runner import RunBatch
 from cifar_lab.store.results import stopping_file
 
-Train = Callable[[Sequence[Settings]], Made]
+Train = Callable[[Sequence[Settings]], RunBatch]
 """Makes the runs of these arms exist."""
 
 LookAt = Callable[[], Answer]
@@ -40,7 +40,7 @@ class Look:
     """1 is the first."""
     looks: tuple[int, ...]
     """All that were planned: numbers of seeds."""
-    made: Made
+    made: RunBatch
     answer: Answer
     open: tuple[Comparison, ...]
     """Comparisons that are not decided yet."""
@@ -95,7 +95,7 @@ def _plan(
     name: str, control: Settings, arms: Sequence[Settings], results: Path, most: int, seeds: Sequence[int]
 ) -> StoppingPlan:
     """The question's plan: the one that is written down, or a new one, which is written before its first look."""
-    images = Prepared()
+    images = DatasetCatalog()
     fingerprint = images.prepare(control.data).fingerprint
     key = _key(control)
     short = hashlib.sha256(f"{fingerprint} {key}".encode()).hexdigest()[:8]
@@ -118,7 +118,9 @@ def _plan(
     return plan
 
 
-def _there(control: Settings, arms: Sequence[Settings], results: Path, images: Prepared, seeds: Sequence[int]) -> int:
+def _there(
+    control: Settings, arms: Sequence[Settings], results: Path, images: DatasetCatalog, seeds: Sequence[int]
+) -> int:
     """The most seeds that the control and an arm both have records of, among those that may be used."""
 
     def done(settings: Settings) -> set[int]:

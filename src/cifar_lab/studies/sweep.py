@@ -16,13 +16,13 @@ from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.core.atomic_io import write_text
 from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.core.text import count
-from cifar_lab.execution.context import Workplace
+from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.estimate import Estimate
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.execution.runner import Made, make_runs
+from cifar_lab.execution.runner import RunBatch, make_runs
 from cifar_lab.store.results import SweepFolder
 from cifar_lab.studies.forecast import forecast
-from cifar_lab.studies.search import Searched, Step, look, make_step, preview, walk
+from cifar_lab.studies.search import SearchState, SearchStep, look, make_step, preview, walk
 from cifar_lab.studies.search_files import SearchFiles, document_text
 from cifar_lab.studies.search_messages import estimate_lines, judged_line, step_line
 from cifar_lab.studies.space import (
@@ -78,12 +78,12 @@ class Sweep:
 class SweepOutcome:
     """What a sweep found."""
 
-    found: Searched
+    found: SearchState
     winners: Sequence[Ranked]
-    confirmed: Made
+    confirmed: RunBatch
 
     @property
-    def searched(self) -> Made:
+    def searched(self) -> RunBatch:
         """The runs of the search."""
         return self.found.made
 
@@ -94,11 +94,11 @@ class SweepOutcome:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class SweepStatus:
     """What of a search is there, and what comes next; nothing was made."""
 
-    found: Searched
-    step: Step | None
+    found: SearchState
+    step: SearchStep | None
     """The first that is not there; None where the search is over."""
     planned: Sequence[PlannedRun] | None
     """What of that step is there; None where its images have not been prepared."""
@@ -124,14 +124,14 @@ def load_sweep(
 
 
 def make_sweep(
-    sweep: Sweep, place: Workplace, *, allow_failed: bool = False, say: Say = lambda line: None
+    sweep: Sweep, context: RunContext, *, allow_failed: bool = False, say: Say = lambda line: None
 ) -> SweepOutcome:
     """Make every run of the search, pick the winners by validation accuracy, then train and test them afresh.
 
     What is there already is not made again, so the same call goes on where an earlier one was ended.
 
     Args:
-        place: where the runs are found and made.
+        context: results folder, engine and policy.
         allow_failed: pick winners also where some runs of the search failed, among the points that have results.
         say: who is told, in lines, what the search will take and how it goes.
 
@@ -139,10 +139,10 @@ def make_sweep(
         LabError: as `make_runs` does, where the disk cannot hold the runs, or when runs of the search failed; nothing
             has been tested then.
     """
-    folder = SweepFolder(place.results, sweep.name)
-    found = _search(sweep, place, SearchFiles(folder, sweep.name, sweep.search, place.images), allow_failed, say)
+    folder = SweepFolder(context.results, sweep.name)
+    found = _search(sweep, context, SearchFiles(folder, sweep.name, sweep.search, context.images), allow_failed, say)
     winners = pick_winners(found.points, found.accuracies, sweep.search.top)
-    confirmed = make_runs(sweep.confirm_arms(winners), place)
+    confirmed = make_runs(sweep.confirm_arms(winners), context)
     base = next((point.name for point in found.points if same_numbers(point.settings, sweep.base)), None)
     finite = [value for value in found.accuracies.get(base or "", ()) if value is not None]
     document = winners_document(
@@ -154,63 +154,63 @@ def make_sweep(
         pruned=len(found.pruned),
         runs=found.runs,
         base_val_accuracy=fmean(finite) if finite else None,
-        fingerprint=place.images.prepare(sweep.base.data).fingerprint,
+        fingerprint=context.images.prepare(sweep.base.data).fingerprint,
         plan_sha256=hashlib.sha256(folder.plan.read_bytes()).hexdigest(),
     )
     write_text(folder.winners, document_text(document))
     return SweepOutcome(found, winners, confirmed)
 
 
-def look_at_sweep(sweep: Sweep, place: Workplace) -> Outlook:
+def look_at_sweep(sweep: Sweep, context: RunContext) -> SweepStatus:
     """What of a sweep's search is there, read from its runs, and what the rest will take."""
-    waiting: list[Step] = []
+    waiting: list[SearchStep] = []
 
-    def read(found: Searched, step: Step) -> Made | None:
-        made = None if place.force else look(place, step)
+    def read(found: SearchState, step: SearchStep) -> RunBatch | None:
+        made = None if context.force else look(context, step)
         if made is None:
             waiting.append(step)
         return made
 
-    found = walk(sweep.method(), sweep.search, place, read)
+    found = walk(sweep.method(), sweep.search, context, read)
     if not waiting:
-        return Outlook(found, None, None, None)
-    planned = preview(place, waiting[0])
-    return Outlook(found, waiting[0], planned, forecast(sweep.base, sweep.search, waiting[0], planned, place))
+        return SweepStatus(found, None, None, None)
+    planned = preview(context, waiting[0])
+    return SweepStatus(found, waiting[0], planned, forecast(sweep.base, sweep.search, waiting[0], planned, context))
 
 
-def _search(sweep: Sweep, place: Workplace, files: SearchFiles, allow_failed: bool, say: Say) -> Searched:
+def _search(sweep: Sweep, context: RunContext, files: SearchFiles, allow_failed: bool, say: Say) -> SearchState:
     """Make the runs of the search, telling what they will take before the first of them."""
     is_fixed = sweep.search.method != "tpe" and sweep.search.halving is None
     told: list[Estimate] = []
 
-    def make(found: Searched, step: Step) -> Made:
+    def make(found: SearchState, step: SearchStep) -> RunBatch:
         # A search that goes on passes what is there without a word.
-        made = None if is_fixed or place.force else look(place, step)
+        made = None if is_fixed or context.force else look(context, step)
         if made is None:
-            made = make_step(place, step, lambda planned: before(found, step, planned))
-            _refuse_half_a_search(Searched(parts=[*found.parts, made]).made, allow_failed)
+            made = make_step(context, step, lambda planned: before(found, step, planned))
+            _refuse_half_a_search(SearchState(parts=[*found.parts, made]).made, allow_failed)
         return made
 
-    def before(found: Searched, step: Step, planned: Sequence[PlannedRun]) -> None:
+    def before(found: SearchState, step: SearchStep, planned: Sequence[PlannedRun]) -> None:
         if not told:
             if sweep.expansion.duplicates:
                 say(f"merged: {count(sweep.expansion.duplicates, 'point')} that mean the same as an earlier one")
-            told.append(forecast(sweep.base, sweep.search, step, planned, place))
+            told.append(forecast(sweep.base, sweep.search, step, planned, context))
             if told[0].runs:
                 for line in estimate_lines(found, step, planned, told[0], sweep.search):
                     say(line)
-            told[0].check_disk(place.results)
+            told[0].check_disk(context.results)
         if not is_fixed:
             say(step_line(found, step, sweep.search))
         files.write_plan(found.points)
 
-    def after(found: Searched, step: Step) -> None:
+    def after(found: SearchState, step: SearchStep) -> None:
         if not is_fixed:
             files.write_history(found)
         if step.until_epoch is not None:
             say(judged_line(found, step))
 
-    found = walk(sweep.method(), sweep.search, place, make, after)
+    found = walk(sweep.method(), sweep.search, context, make, after)
     files.write_plan(found.points)
     return found
 
@@ -221,7 +221,7 @@ def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
     Raises:
         SettingsError: an override of an axis, or of seeds.
     """
-    axes = {key: place for place, key in axis_keys(sheet)}
+    axes = {key: context for context, key in axis_keys(sheet)}
     problems = []
     for key, node in walk_tree(override_layer(overrides).root):
         if key == "seeds":
@@ -248,7 +248,7 @@ def _with_seeds(search: Search, seeds: Sequence[int]) -> Search:
     return search.model_copy(update={"seeds": tuple(seeds)})
 
 
-def _refuse_half_a_search(searched: Made, allow_failed: bool) -> None:
+def _refuse_half_a_search(searched: RunBatch, allow_failed: bool) -> None:
     """Winners of the runs that happened to fit into memory or on a disk are no winners: stop before any is tested.
 
     Raises:

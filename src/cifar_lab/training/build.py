@@ -12,17 +12,17 @@ from cifar_lab import models
 from cifar_lab.config import CustomModel, Settings
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.random_streams import seeded_init
-from cifar_lab.training.backends.cuda_graph import GraphSteps, NotCapturedError
-from cifar_lab.training.backends.kernels.steps import KernelSteps
+from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
+from cifar_lab.training.backends.kernels.steps import KernelBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.loading import layout, training_layout
-from cifar_lab.training.loop import EagerSteps, Steps
+from cifar_lab.training.loop import EagerBackend, StepBackend
 from cifar_lab.training.optim import flatten_parameters, make_optimizer, make_schedule
 
 
 @dataclass(frozen=True)
-class How:
+class BackendInfo:
     """In which way a cohort's steps are made."""
 
     members: int = 1
@@ -77,22 +77,22 @@ def build_cohort(
 
 def make_steps(
     cohort: Cohort, batches: CohortBatches, settings: Settings, execution: Execution, reason: str | None = None
-) -> tuple[Steps, How]:
+) -> tuple[StepBackend, BackendInfo]:
     """Who makes the cohort's steps: a captured graph on a GPU where that is possible, `kernels` where `execution` says.
 
     `reason`: why the networks are not stacked, for the record.
     """
-    eager = EagerSteps(
+    eager = EagerBackend(
         cohort, batches, settings.loss.label_smoothing, execution, model_draws=isinstance(settings.model, CustomModel)
     )
-    how = How(len(cohort.networks), cohort.stacked is not None, False, reason)
+    how = BackendInfo(len(cohort.networks), cohort.stacked is not None, False, reason)
     if execution.own_kernels:
-        return KernelSteps(eager), how
+        return KernelBackend(eager), how
     if execution.device.type == "cpu":
         return eager, how
     if settings.runtime.compile:
         return eager, replace(how, eager_reason=reason or "runtime.compile launches its own kernels")
     try:
-        return GraphSteps(eager), replace(how, captured=True)
+        return CudaGraphBackend(eager), replace(how, captured=True)
     except NotCapturedError as error:
         return eager, replace(how, eager_reason="; ".join(filter(None, (reason, str(error)))))

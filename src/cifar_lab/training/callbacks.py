@@ -23,7 +23,7 @@ Tell = Callable[[Job, dict[str, Any]], None]
 
 
 @dataclass
-class RunUnderWay:
+class ActiveRun:
     """One run while it is made; its folder is held."""
 
     job: Job
@@ -85,12 +85,12 @@ WRITERS = 8
 """Threads that save the members of a cohort: most of their time is waiting for the disk."""
 
 
-class RunWatcher:
+class CheckpointCallback:
     """Keeps the runs of a cohort resumable and reports how they go."""
 
     def __init__(
         self,
-        runs: Sequence[RunUnderWay],
+        runs: Sequence[ActiveRun],
         cohort: Cohort,
         environment: Environment,
         epochs: int,
@@ -108,7 +108,7 @@ class RunWatcher:
         self._pool = ThreadPoolExecutor(WRITERS) if len(runs) > 1 else None
         self._writing: list[Future[None]] = []
 
-    def __enter__(self) -> RunWatcher:
+    def __enter__(self) -> CheckpointCallback:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -157,7 +157,7 @@ class RunWatcher:
         for each in wait(waiting).done:
             each.result()
 
-    def _write(self, run: RunUnderWay, state: dict[str, Any], history: Sequence[EpochMetrics]) -> None:
+    def _write(self, run: ActiveRun, state: dict[str, Any], history: Sequence[EpochMetrics]) -> None:
         checkpoint.save(
             run.folder.checkpoint,
             {

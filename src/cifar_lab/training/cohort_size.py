@@ -10,7 +10,7 @@ from cifar_lab.training.build import build_cohort
 from cifar_lab.training.device import Execution, free_bytes, peak_bytes, prepare_execution
 from cifar_lab.training.job import Job
 from cifar_lab.training.loading import layout, load_training_data
-from cifar_lab.training.loop import EagerSteps
+from cifar_lab.training.loop import EagerBackend
 
 TRIAL_MEMBERS = (2, 4)
 """Cohorts that are tried: the difference of their peaks is what a member takes."""
@@ -58,6 +58,6 @@ def _peak_of(jobs: Sequence[Job], execution: Execution) -> int:
             [job.settings for job in jobs], batches.seeds, len(identity.classes), batches.steps_per_epoch, execution,
             stacked=True,
         )  # fmt: skip
-        steps = EagerSteps(cohort, batches, settings.loss.label_smoothing, execution, model_draws=False)
+        steps = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, model_draws=False)
         next(steps.epoch(0))
     return peak()

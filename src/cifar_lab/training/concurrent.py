@@ -9,10 +9,10 @@ from cifar_lab.training.callbacks import Tell
 from cifar_lab.training.cohort_size import members_that_fit
 from cifar_lab.training.device import choose_device, own_stream
 from cifar_lab.training.job import Job
-from cifar_lab.training.run import Ended, make_cohort
+from cifar_lab.training.run import Ended, run_cohort
 
 
-def make_cohorts(
+def run_cohorts(
     cohorts: Sequence[Sequence[Job]], lanes: int, tell: Tell, should_stop: Callable[[], bool], ended: Ended
 ) -> None:
     """Make the runs of every cohort exist, `lanes` cohorts at a time; `ended` hears of each run once.
@@ -25,7 +25,7 @@ def make_cohorts(
     def make(part: Sequence[Job]) -> None:
         try:
             with own_stream(choose_device(part[0].settings.runtime.device)):
-                make_cohort(part, tell, should_stop, ended)
+                run_cohort(part, tell, should_stop, ended)
         except Exception as error:
             for job in part:
                 ended(job, error)

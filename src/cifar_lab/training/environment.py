@@ -12,11 +12,11 @@ import torch
 import cifar_lab
 from cifar_lab.core.host import git_state
 from cifar_lab.store.records import Environment
-from cifar_lab.training.build import How
+from cifar_lab.training.build import BackendInfo
 from cifar_lab.training.device import Execution, device_name
 
 
-def environment(execution: Execution, how: How) -> Environment:
+def environment(execution: Execution, how: BackendInfo) -> Environment:
     """What the record says of the machine and the libraries."""
     commit, dirty = git_state()
     return Environment(

@@ -10,13 +10,13 @@ from cifar_lab.core.host import utc_now
 from cifar_lab.store.records import DataIdentity, Environment, Record
 from cifar_lab.store.results import metrics_digest
 from cifar_lab.training import checkpoint
-from cifar_lab.training.callbacks import RunUnderWay
+from cifar_lab.training.callbacks import ActiveRun
 from cifar_lab.training.device import Execution
 from cifar_lab.training.final_test import missing_reason, read_test_split, save_weights
 
 
 def finish(
-    run: RunUnderWay, network: nn.Module, identity: DataIdentity, execution: Execution, here: Environment,
+    run: ActiveRun, network: nn.Module, identity: DataIdentity, execution: Execution, here: Environment,
     memory_format: torch.memory_format,
 ) -> Record:  # fmt: skip
     """Write what a trained run leaves: weights, the test split's predictions if the job says so, its record last."""

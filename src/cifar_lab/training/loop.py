@@ -19,7 +19,7 @@ from cifar_lab.data.random_streams import NO_STREAMS, ModelStreams
 from cifar_lab.store.records import EpochMetrics, SplitScore
 from cifar_lab.training.cohort import Cohort, Member
 from cifar_lab.training.device import Execution
-from cifar_lab.training.step_metrics import StepLedger
+from cifar_lab.training.step_metrics import StepMetrics
 
 CHECK_STEPS = 50
 """Steps between looks at the loss: each look makes a GPU wait."""
@@ -39,11 +39,11 @@ Validate = Callable[[], Sequence[SplitScore | None]]
 """Scores of the validation split, one a member; None for numbers that are not finite."""
 
 
-class Steps(Protocol):
+class StepBackend(Protocol):
     """Who makes the steps of an epoch, and how: one by one (`EagerSteps`), or replayed (`graph_steps`)."""
 
     cohort: Cohort
-    ledger: StepLedger
+    ledger: StepMetrics
     """Of the epoch under way."""
 
     def epoch(self, epoch: int) -> Iterator[int]:
@@ -83,7 +83,7 @@ def train_step(
 
 
 @dataclass
-class EagerSteps:
+class EagerBackend:
     """Steps made one by one as Python says."""
 
     cohort: Cohort
@@ -124,12 +124,12 @@ class EagerSteps:
         assert lr is not None
         return lr, momentum
 
-    def new_ledger(self) -> StepLedger:
+    def new_ledger(self) -> StepMetrics:
         """An empty ledger of one epoch."""
-        return StepLedger(self.batches.batch_sizes, len(self.cohort.networks), self.cohort.parameters.values.device)
+        return StepMetrics(self.batches.batch_sizes, len(self.cohort.networks), self.cohort.parameters.values.device)
 
 
-def train_epoch(steps: Steps, epoch: int, watcher: Watcher) -> int:
+def train_epoch(steps: StepBackend, epoch: int, watcher: Watcher) -> int:
     """Train every member for one epoch (counted from 0); ends early when no member's loss is finite any more.
 
     Returns:
@@ -146,7 +146,7 @@ def train_epoch(steps: Steps, epoch: int, watcher: Watcher) -> int:
 
 
 def train(
-    steps: Steps,
+    steps: StepBackend,
     members: Sequence[Member],
     *,
     start_epoch: int,
@@ -166,7 +166,7 @@ def train(
 
 
 def _record_epoch(
-    steps: Steps,
+    steps: StepBackend,
     members: Sequence[Member],
     epoch: int,
     done: int,

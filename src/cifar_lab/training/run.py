@@ -18,7 +18,7 @@ from cifar_lab.store.results import DamagedFileError, RunFolder
 from cifar_lab.training import checkpoint
 from cifar_lab.training.backends.kernels.choice import choose_kernels
 from cifar_lab.training.build import build_cohort, make_steps
-from cifar_lab.training.callbacks import RunUnderWay, RunWatcher, Tell
+from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
 from cifar_lab.training.device import is_out_of_memory, prepare_execution
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.evaluate import predict, predict_together, score
@@ -42,20 +42,20 @@ def make_run(job: Job, tell: Callable[[dict[str, Any]], None], should_stop: Call
         LabError: settings, data, weights or the machine do not allow it.
     """
     outcomes: list[Record | Exception] = []
-    make_cohort([job], lambda _, event: tell(event), should_stop, lambda _, outcome: outcomes.append(outcome))
+    run_cohort([job], lambda _, event: tell(event), should_stop, lambda _, outcome: outcomes.append(outcome))
     (outcome,) = outcomes
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
-def make_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
+def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
     """Make runs exist that can train together (see `cohorts`); `ended` hears of each of them once.
 
     What keeps one of them from being made does not keep the others. Those that go on from different epochs train one
     group after the other.
     """
-    runs: list[RunUnderWay] = []
+    runs: list[ActiveRun] = []
     try:
         for job in jobs:
             try:
@@ -67,14 +67,14 @@ def make_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool]
                 ended(job, found)
             else:
                 runs.append(found)
-        for _, same in groupby(sorted(runs, key=RunUnderWay.epochs_done), key=RunUnderWay.epochs_done):
+        for _, same in groupby(sorted(runs, key=ActiveRun.epochs_done), key=ActiveRun.epochs_done):
             _train_or_split(list(same), tell, should_stop, ended)
     finally:
         for run in runs:
             run.lock.close()
 
 
-def _open(job: Job) -> RunUnderWay | Record:
+def _open(job: Job) -> ActiveRun | Record:
     """The run's record where it is there, else its folder, locked, with what there is to go on from."""
     if recipe(job.settings) != job.recipe:
         raise SettingsError(
@@ -95,10 +95,10 @@ def _open(job: Job) -> RunUnderWay | Record:
                 damage = f"{error.path.name} was damaged; set aside as {aside.name}, and the run made again"
         write_text(folder.settings, dump_settings(job.settings.model_copy(update={"seeds": (job.seed,)})))
         saved, notes = checkpoint.load_newest(folder.checkpoint)
-        return RunUnderWay(job, folder, [*([damage] if damage else []), *notes], saved, lock.pop_all())
+        return ActiveRun(job, folder, [*([damage] if damage else []), *notes], saved, lock.pop_all())
 
 
-def _train_or_split(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
+def _train_or_split(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
     """Train runs together to their end, in halves where the device's memory does not hold all of them."""
     try:
         _train(runs, tell, should_stop, ended)
@@ -118,7 +118,7 @@ def _train_or_split(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callab
         _train_or_split(half, tell, should_stop, ended)
 
 
-def _train(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
+def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
     """Train runs that stand at one epoch, and write their records."""
     jobs = [run.job for run in runs]
     settings, fingerprint, done = jobs[0].settings, jobs[0].fingerprint, runs[0].epochs_done()
@@ -152,7 +152,7 @@ def _train(runs: Sequence[RunUnderWay], tell: Tell, should_stop: Callable[[], bo
         return [score(logits, labels, classes) for logits in separate]
 
     guard = ThreadGuard(execution.threads, asked=settings.runtime.threads != "auto" or execution.device.type != "cpu")
-    with RunWatcher(runs, cohort, here, jobs[0].last_epoch, tell, should_stop, guard) as watcher:
+    with CheckpointCallback(runs, cohort, here, jobs[0].last_epoch, tell, should_stop, guard) as watcher:
         train(
             steps,
             [run.member for run in runs],

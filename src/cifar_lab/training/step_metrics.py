@@ -23,7 +23,7 @@ class EpochNumbers:
     """Of those steps; 0 without one."""
 
 
-class StepLedger:
+class StepMetrics:
     """Loss and number of images right of each step and member of one epoch."""
 
     def __init__(self, batch_sizes: Sequence[int], members: int, device: torch.device) -> None:

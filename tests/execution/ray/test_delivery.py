@@ -14,13 +14,13 @@ from cifar_lab.core.checksums import seal_record
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.execution.ray.delivery import DamagedParcel, Destination
 from cifar_lab.execution.ray.scratch import Scratch
-from cifar_lab.execution.ray.transfers import Parcel, Watched, outward
+from cifar_lab.execution.ray.transfers import RunFiles, Watched, outward
 from cifar_lab.store.results import RunFolder
 from cifar_lab.training import checkpoint
 from cifar_lab.training.job import Job
 
 
-def made(lab: Any, *overrides: str, results: str = "node") -> tuple[Job, Parcel]:
+def made(lab: Any, *overrides: str, results: str = "node") -> tuple[Job, RunFiles]:
     """A run's job on the driver's machine, and all that comes back of it from a node."""
     settings = lab.settings("epochs=1", *overrides)
     there = lab.job(settings, results=results)
@@ -68,7 +68,7 @@ def test_the_checkpoint_before_is_kept_and_both_go_when_the_run_is_done(lab: Any
     destination = Destination(job)
     folder = destination.folder
     for epoch in (1, 2, 3):
-        destination.accept(Parcel.of(job.run_id, {"checkpoint.bin": b"epoch %d" % epoch}))
+        destination.accept(RunFiles.of(job.run_id, {"checkpoint.bin": b"epoch %d" % epoch}))
     assert folder.checkpoint.read_bytes() == b"epoch 3"
     assert checkpoint.previous(folder.checkpoint).read_bytes() == b"epoch 2"
     assert outward(job).files == {"checkpoint.bin": b"epoch 3", "checkpoint.bin.previous": b"epoch 2"}
@@ -84,7 +84,7 @@ def test_what_a_node_found_damaged_is_set_aside_here_too(lab: Any) -> None:
     folder.checkpoint.write_bytes(b"damaged")
     folder.record.write_bytes(b"damaged")
     assert destination.first_result() is None
-    destination.accept(Parcel.of(job.run_id, {}, ("checkpoint.bin.damaged", "record.json.damaged")))
+    destination.accept(RunFiles.of(job.run_id, {}, ("checkpoint.bin.damaged", "record.json.damaged")))
     destination.close()
     assert files(job) == {"checkpoint.bin.damaged": b"damaged", "record.json.damaged": b"damaged"}
 
@@ -98,7 +98,7 @@ def test_of_a_parcel_that_is_not_whole_nothing_is_written(lab: Any, name: str) -
     with pytest.raises(DamagedParcel, match=r"^its files arrived damaged$"):
         destination.accept(replace(parcel, files={**parcel.files, name: flipped}))
     with pytest.raises(DamagedParcel, match=r"is not the one that its record names$|^its record cannot be read$"):
-        destination.accept(Parcel.of(job.run_id, {**parcel.files, name: flipped}))
+        destination.accept(RunFiles.of(job.run_id, {**parcel.files, name: flipped}))
     destination.close()
     assert files(job) == {}
 
@@ -107,7 +107,7 @@ def test_of_a_parcel_that_is_not_whole_nothing_is_written(lab: Any, name: str) -
 def test_files_that_no_run_has_are_refused(lab: Any, name: str) -> None:
     job, _ = made(lab)
     destination = Destination(job)
-    for parcel in (Parcel.of(job.run_id, {name: b""}), Parcel.of(job.run_id, {}, (f"../{name}.damaged",))):
+    for parcel in (RunFiles.of(job.run_id, {name: b""}), RunFiles.of(job.run_id, {}, (f"../{name}.damaged",))):
         with pytest.raises(DamagedParcel, match=r"^it holds files that no run has$"):
             destination.accept(parcel)
     destination.close()
@@ -144,7 +144,7 @@ def test_two_results_that_differ_are_told_loudly_where_they_must_not(lab: Any) -
         text = seal_record(other.model_dump_json(indent=1))
         destination = Destination(job)
         destination.accept(parcel)
-        said = destination.accept(Parcel.of(job.run_id, {**parcel.files, "record.json": text}))
+        said = destination.accept(RunFiles.of(job.run_id, {**parcel.files, "record.json": text}))
         destination.close()
         assert said is not None
         assert said.startswith("WARNING: ") == deterministic

@@ -13,7 +13,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.studies.space import Point, Tried, expand, start_method
+from cifar_lab.studies.space import Point, PointResult, expand, start_method
 from cifar_lab.studies.space.optuna_study import params_of, values_of
 from cifar_lab.studies.space.random_search import drawn_axes
 from cifar_lab.studies.space.tpe import Tpe
@@ -33,15 +33,15 @@ def tpe(base: Settings, trials: int = 18, batch: int = 4, **parts: Any) -> Tpe:
     return method
 
 
-def score(point: Point) -> Tried:
+def score(point: Point) -> PointResult:
     """Best at a learning rate of 0.01, with flips; large ones diverge."""
     rate = point.settings.optimizer.lr
     if rate > 0.5:
-        return Tried(point, (None,))
-    return Tried(point, (1 - 0.2 * abs(math.log10(rate) + 2) - 0.1 * (not point.settings.data.flip),))
+        return PointResult(point, (None,))
+    return PointResult(point, (1 - 0.2 * abs(math.log10(rate) + 2) - 0.1 * (not point.settings.data.flip),))
 
 
-def batches(method: Tpe, tried: dict[str, Tried] | None = None) -> list[list[str]]:
+def batches(method: Tpe, tried: dict[str, PointResult] | None = None) -> list[list[str]]:
     """The names of the points of each batch, all of them tried."""
     known, found = dict(tried or {}), []
     while new := method.propose(known):
@@ -91,13 +91,13 @@ def test_a_proposal_that_was_made_before_costs_nothing_and_counts(base: Settings
 
 def test_a_diverged_or_failed_point_is_told_as_bad_and_not_dropped(base: Settings) -> None:
     point = tpe(base).propose({})[0]
-    assert Tried(point, (0.5, None)).value == 0.25
-    assert Tried(point, (None, None)).value == Tried(point, ()).value == 0.0
+    assert PointResult(point, (0.5, None)).value == 0.25
+    assert PointResult(point, (None, None)).value == PointResult(point, ()).value == 0.0
     good, lost = tpe(base, trials=40, batch=5), tpe(base, trials=40, batch=5)
-    known: dict[str, Tried] = {}
+    known: dict[str, PointResult] = {}
     while new := lost.propose(known):
         # Everything with flips fails.
-        known |= {each.name: Tried(each, ()) if each.settings.data.flip else score(each) for each in new}
+        known |= {each.name: PointResult(each, ()) if each.settings.data.flip else score(each) for each in new}
     assert sum("no flip" in name for name in known) > 25
     assert sum("no flip" in name for batch in batches(good) for name in batch) < 15
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from cifar_lab.config import Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
-from cifar_lab.training.backends.cuda_graph import GraphSteps, NotCapturedError
+from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.cohort import Member
 from cifar_lab.training.device import Execution, prepare_execution
-from cifar_lab.training.loop import EagerSteps, train
+from cifar_lab.training.loop import EagerBackend, train
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
 on_every_device = pytest.mark.parametrize("device", DEVICES)
@@ -43,7 +43,7 @@ ARMS = [
 
 def eager(
     arms: Sequence[Settings], device: str, images: int = 165, model_draws: bool = False, stacked: bool = False
-) -> tuple[EagerSteps, Execution]:
+) -> tuple[EagerBackend, Execution]:
     """165 images are 20 batches of 8 and one of 5."""
     execution = prepare_execution(settings(f"runtime.device={device}").runtime, threads=1)
     pixels = torch.randint(0, 256, (images, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
@@ -52,10 +52,10 @@ def eager(
     split = ResidentSplit(pixels.numpy(), labels.numpy(), normalizer)
     batches = CohortBatches(split, arms[0].data, range(len(arms)), [arm.data.flip for arm in arms])
     cohort, _ = build_cohort(arms, batches.seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
-    return EagerSteps(cohort, batches, 0.1, execution, model_draws), execution
+    return EagerBackend(cohort, batches, 0.1, execution, model_draws), execution
 
 
-def state_of(steps: EagerSteps | GraphSteps) -> list[Tensor]:
+def state_of(steps: EagerBackend | CudaGraphBackend) -> list[Tensor]:
     found = [steps.cohort.parameters.values.clone()]
     for k in range(len(steps.cohort.networks)):
         state = steps.cohort.state(k)
@@ -68,7 +68,7 @@ def state_of(steps: EagerSteps | GraphSteps) -> list[Tensor]:
 def test_epochs_read_from_tables_are_those_made_one_by_one(model: str, device: str) -> None:
     arms = [arm.model_copy(update={"model": settings(f"model.name={model}").model}) for arm in ARMS]
     histories, states = [], []
-    for make in (lambda steps: steps, GraphSteps):
+    for make in (lambda steps: steps, CudaGraphBackend):
         steps = make(eager(arms, device)[0])
         members = [Member() for _ in arms]
         train(steps, members, start_epoch=0, epochs=3, validate=None, watcher=Deaf())
@@ -87,14 +87,14 @@ def test_epochs_read_from_tables_are_those_made_one_by_one(model: str, device: s
 def test_capturing_leaves_the_cohort_as_it_was(device: str) -> None:
     steps, _ = eager([arm.model_copy(update={"model": settings("model.name=Net1").model}) for arm in ARMS], device)
     before = state_of(steps)
-    captured = GraphSteps(steps)
+    captured = CudaGraphBackend(steps)
     assert all(torch.equal(*pair) for pair in zip(before, state_of(captured), strict=True))
 
 
 def test_what_cannot_be_captured_is_said() -> None:
-    def reason(steps: EagerSteps) -> str:
+    def reason(steps: EagerBackend) -> str:
         with pytest.raises(NotCapturedError) as caught:
-            GraphSteps(steps)
+            CudaGraphBackend(steps)
         return str(caught.value)
 
     assert reason(eager(ARMS, "cpu", images=159)[0]) == "19 full batches an epoch are too few to be worth it"

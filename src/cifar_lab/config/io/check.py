@@ -11,7 +11,7 @@ from cifar_lab.config import Section, Settings
 from cifar_lab.config.io import catalogue
 from cifar_lab.config.io.expected import found, show
 from cifar_lab.config.io.suggest import did_you_mean, nearest
-from cifar_lab.config.io.tree import Finding, Layer, Node, dotted, plain, refuse
+from cifar_lab.config.io.tree import Finding, Node, SettingsLayer, dotted, plain, refuse
 from cifar_lab.config.io.values import Check, expected_of, value_fits
 from cifar_lab.config.rules import contradictions
 
@@ -24,7 +24,7 @@ INSTEAD = {
 """What to write instead of a setting that another choice has."""
 
 
-def to_settings(layer: Layer, where: str = "") -> Settings:
+def to_settings(layer: SettingsLayer, where: str = "") -> Settings:
     """The settings that a merged tree states.
 
     Args:

@@ -11,7 +11,17 @@ from typing import Any
 from cifar_lab.config.io.catalogue import PATH_KEYS, choice_key, chosen, default_choice, sections
 from cifar_lab.config.io.strict_yaml import parse
 from cifar_lab.config.io.suggest import did_you_mean
-from cifar_lab.config.io.tree import MAX_DEPTH, Finding, Layer, Node, Spot, dotted, from_python, one_line, shorten
+from cifar_lab.config.io.tree import (
+    MAX_DEPTH,
+    Finding,
+    Node,
+    SettingsLayer,
+    SourceLocation,
+    dotted,
+    from_python,
+    one_line,
+    shorten,
+)
 from cifar_lab.config.io.yaml_files import read_layer
 from cifar_lab.core.errors import Problem, SettingsError
 
@@ -19,7 +29,7 @@ OVERRIDES = 1_000_000
 """Rank of overrides: shown after the problems of every file."""
 
 
-def file_layers(path: Path) -> list[Layer]:
+def file_layers(path: Path) -> list[SettingsLayer]:
     """The layers of a file and of all that it extends, the remotest ancestor first.
 
     Raises:
@@ -28,19 +38,19 @@ def file_layers(path: Path) -> list[Layer]:
     return _ancestry(read_file(path), path, one_line(str(path)))
 
 
-def dict_layers(values: Mapping[str, Any], where: str, base: Path | None) -> list[Layer]:
+def dict_layers(values: Mapping[str, Any], where: str, base: Path | None) -> list[SettingsLayer]:
     """The same for a mapping from Python; `extends` and paths are relative to `base`."""
-    root, findings = from_python(values, Spot(source=where))
-    return _ancestry(Layer(root, findings), (base or Path()) / "settings", "")
+    root, findings = from_python(values, SourceLocation(source=where))
+    return _ancestry(SettingsLayer(root, findings), (base or Path()) / "settings", "")
 
 
-def _ancestry(layer: Layer, path: Path, shown: str) -> list[Layer]:
-    layers: list[Layer] = []
+def _ancestry(layer: SettingsLayer, path: Path, shown: str) -> list[SettingsLayer]:
+    layers: list[SettingsLayer] = []
     chain = [(os.path.realpath(path), shown)]
     while True:
         root = layer.root
         extends = root.value.pop("extends", None) if isinstance(root.value, dict) else None
-        layers.insert(0, Layer(absolute(root, path.parent, layer.findings), layer.findings))
+        layers.insert(0, SettingsLayer(absolute(root, path.parent, layer.findings), layer.findings))
         if extends is None or extends.broken:
             return layers
         path = _parent_path(extends, path)
@@ -59,7 +69,7 @@ def _parent_path(extends: Node, path: Path) -> Path:
     raise SettingsError([Problem(str(extends.spot), "extends", message)])
 
 
-def read_file(path: Path, named_at: Spot | None = None, rank: int = 0) -> Layer:
+def read_file(path: Path, named_at: SourceLocation | None = None, rank: int = 0) -> SettingsLayer:
     """`read_layer`, with a sentence for a file that cannot be opened.
 
     Args:
@@ -89,14 +99,14 @@ def _neighbours(path: Path) -> list[str]:
         return []
 
 
-def override_layer(overrides: Sequence[str]) -> Layer:
+def override_layer(overrides: Sequence[str]) -> SettingsLayer:
     """`key=value` texts as one layer; values are strict YAML, paths are relative to the current folder.
     What is wrong with a text is a finding of the layer.
     """
     pairs: list[tuple[str, Node]] = []
     findings: list[Finding] = []
     for number, override in enumerate(overrides):
-        spot = Spot(OVERRIDES + number, source=f"--set {shorten(one_line(override), 100)}")
+        spot = SourceLocation(OVERRIDES + number, source=f"--set {shorten(one_line(override), 100)}")
         key, equals, text = override.partition("=")
         key = key.strip()
         if not equals or not all(key.split(".")) or key.count(".") >= MAX_DEPTH:
@@ -114,14 +124,14 @@ def override_layer(overrides: Sequence[str]) -> Layer:
         pairs.append((key, _relocate(layer.root, spot)))
     layer = nest(pairs)
     layer.findings += findings
-    return Layer(absolute(layer.root, Path.cwd(), layer.findings), layer.findings)
+    return SettingsLayer(absolute(layer.root, Path.cwd(), layer.findings), layer.findings)
 
 
 def _below(key: str, inner: str) -> str:
     return f"{key}{inner}" if not inner or inner.startswith("[") else f"{key}.{inner}"
 
 
-def _relocate(node: Node, spot: Spot) -> Node:
+def _relocate(node: Node, spot: SourceLocation) -> Node:
     value = node.value
     if isinstance(value, dict):
         value = {key: _relocate(child, spot) for key, child in value.items()}
@@ -130,7 +140,7 @@ def _relocate(node: Node, spot: Spot) -> Node:
     return replace(node, value=value, at=spot, key_at=spot)
 
 
-def nest(pairs: Sequence[tuple[str, Node]]) -> Layer:
+def nest(pairs: Sequence[tuple[str, Node]]) -> SettingsLayer:
     """Dotted keys and their values as one tree of sections."""
     root: dict[str, Node] = {}
     findings: list[Finding] = []
@@ -143,7 +153,7 @@ def nest(pairs: Sequence[tuple[str, Node]]) -> Layer:
         for name in reversed([*folders[1:], last] if folders else []):
             inner = Node({name: inner}, node.at, node.spot)
         _join(root, folders[0] if folders else last, inner, "", findings)
-    return Layer(Node(root), findings)
+    return SettingsLayer(Node(root), findings)
 
 
 def _join(into: dict[str, Node], key: str, node: Node, prefix: str, findings: list[Finding]) -> None:
@@ -159,7 +169,7 @@ def _join(into: dict[str, Node], key: str, node: Node, prefix: str, findings: li
         findings.append(Finding(node.spot, dotted(prefix, key), "stated twice; keep one of them"))
 
 
-def merge(layers: Sequence[Layer]) -> Layer:
+def merge(layers: Sequence[SettingsLayer]) -> SettingsLayer:
     """One tree: later layers win, sections merge key by key, and each value keeps its spot.
 
     A layer that changes a section's choice drops the inherited keys that only the old choice has.
@@ -173,7 +183,7 @@ def merge(layers: Sequence[Layer]) -> Layer:
                 inherited = _without_old_choice(key, merged[key], node)
                 node = replace(node, value=_deep(inherited.value, node.value))
             merged[key] = node
-    return Layer(Node(merged), [finding for layer in layers for finding in layer.findings])
+    return SettingsLayer(Node(merged), [finding for layer in layers for finding in layer.findings])
 
 
 def _deep(below: dict[str, Node], above: dict[str, Node]) -> dict[str, Node]:

@@ -10,7 +10,7 @@ from typing import Any
 from cifar_lab.config import Settings
 from cifar_lab.config.io.check import to_settings
 from cifar_lab.config.io.layers import absolute, dict_layers, file_layers, merge, nest, override_layer
-from cifar_lab.config.io.tree import Layer, Node, Spot, from_python
+from cifar_lab.config.io.tree import Node, SettingsLayer, SourceLocation, from_python
 from cifar_lab.core.errors import Problem, SettingsError
 
 
@@ -75,14 +75,16 @@ def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) ->
     return to_settings(merge([stated_layer(settings, where), values_layer(values, where, Path.cwd())]), where)
 
 
-def stated_layer(settings: Settings, where: str) -> Layer:
+def stated_layer(settings: Settings, where: str) -> SettingsLayer:
     """What settings state themselves, without what they have by default."""
-    return Layer(from_python(settings.model_dump(mode="json", exclude_unset=True), Spot(source=where))[0])
+    return SettingsLayer(
+        from_python(settings.model_dump(mode="json", exclude_unset=True), SourceLocation(source=where))[0]
+    )
 
 
-def values_layer(values: Mapping[str, Any], where: str, folder: Path) -> Layer:
+def values_layer(values: Mapping[str, Any], where: str, folder: Path) -> SettingsLayer:
     """Dotted keys and their values as one layer; paths are relative to `folder`."""
-    spot = Spot(1, source=where)
+    spot = SourceLocation(1, source=where)
     pairs: list[tuple[str, Node]] = []
     findings = []
     for key, value in values.items():

@@ -16,7 +16,16 @@ import yaml
 
 from cifar_lab.config.io.scalars import UNPRINTABLE, resolve
 from cifar_lab.config.io.syntax_words import explain
-from cifar_lab.config.io.tree import MAX_DEPTH, MAX_INTEGER, Finding, Layer, Node, Spot, dotted, shorten
+from cifar_lab.config.io.tree import (
+    MAX_DEPTH,
+    MAX_INTEGER,
+    Finding,
+    Node,
+    SettingsLayer,
+    SourceLocation,
+    dotted,
+    shorten,
+)
 from cifar_lab.core.errors import Problem, SettingsError
 
 MAX_VALUES = 50_000
@@ -25,7 +34,7 @@ MAX_KEYS = 1_000
 """Most keys in one mapping; an error names the nearest known key for each that is not known."""
 
 
-def parse(text: str, source: str, rank: int = 0, *, lines: bool = True) -> Layer:
+def parse(text: str, source: str, rank: int = 0, *, lines: bool = True) -> SettingsLayer:
     """One document of any kind; an empty one gives the value None.
 
     Args:
@@ -47,8 +56,8 @@ def parse(text: str, source: str, rank: int = 0, *, lines: bool = True) -> Layer
         raise builder.error(loader.get_mark(), "this backslash sequence is no character") from None
     finally:
         loader.dispose()
-    root = builder.root or Node(None, Spot(rank, 1 if lines else 0, 1, source))
-    return Layer(root, builder.findings)
+    root = builder.root or Node(None, SourceLocation(rank, 1 if lines else 0, 1, source))
+    return SettingsLayer(root, builder.findings)
 
 
 def _events(loader: yaml.SafeLoader) -> Iterator[yaml.Event]:
@@ -60,11 +69,11 @@ def _events(loader: yaml.SafeLoader) -> Iterator[yaml.Event]:
 class _Open:
     """A mapping or list whose end has not been seen."""
 
-    at: Spot
+    at: SourceLocation
     path: str
     entries: dict[str, Node] | list[Node]
     key: str | None = None
-    key_at: Spot | None = None
+    key_at: SourceLocation | None = None
     skip: bool = False
     """The coming value belongs to a key that was refused."""
     broken: bool = False
@@ -83,8 +92,8 @@ class _Builder:
     values: int = 0
     stack: list[_Open] = field(default_factory=list)
 
-    def spot(self, mark: Any) -> Spot:
-        return Spot(self.rank, mark.line + 1 if self.lines else 0, mark.column + 1, self.source)
+    def spot(self, mark: Any) -> SourceLocation:
+        return SourceLocation(self.rank, mark.line + 1 if self.lines else 0, mark.column + 1, self.source)
 
     def error(self, mark: Any, message: str) -> SettingsError:
         if mark is None or not self.lines:
@@ -149,7 +158,7 @@ class _Builder:
             return f"{top.path}[{len(top.entries)}]"
         return dotted(top.path, top.key) if top.key is not None else top.path
 
-    def key(self, event: Any, at: Spot, refused: bool) -> None:
+    def key(self, event: Any, at: SourceLocation, refused: bool) -> None:
         top = self.stack[-1]
         assert isinstance(top.entries, dict)
         if len(top.entries) >= MAX_KEYS:
@@ -174,7 +183,7 @@ class _Builder:
             self.findings.append(Finding(at, top.path, message))
             top.skip = True
 
-    def scalar(self, event: Any, at: Spot) -> Node:
+    def scalar(self, event: Any, at: SourceLocation) -> Node:
         text: str = event.value
         value = resolve(text) if event.style is None else text
         message = ""

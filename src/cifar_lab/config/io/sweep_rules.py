@@ -13,7 +13,7 @@ from cifar_lab.config.io.layers import absolute_value
 from cifar_lab.config.io.range_rules import is_range, not_an_axis, range_fits, range_rules
 from cifar_lab.config.io.search_rules import method_of, search_rules
 from cifar_lab.config.io.suggest import did_you_mean, nearest
-from cifar_lab.config.io.tree import Node, Spot, dotted, from_python, plain
+from cifar_lab.config.io.tree import Node, SourceLocation, dotted, from_python, plain
 from cifar_lab.config.io.values import Check, value_fits
 from cifar_lab.config.sheets import Search, SweepSheet
 
@@ -144,7 +144,7 @@ def _setting_value(check: Check, key: str, setting: str, node: Node, folder: Pat
 
 def sweep_problems(sheet: SweepSheet) -> list[tuple[str, str]]:
     """Key and message of what contradicts itself in a sweep, which need not come from a file."""
-    root, _ = from_python(sheet.model_dump(exclude_unset=True), Spot())
+    root, _ = from_python(sheet.model_dump(exclude_unset=True), SourceLocation())
     check = Check()
     for key, setting, node in [*axis_nodes(root), *_arm_settings(root)]:
         if setting in NOT_IN_POINTS:

@@ -17,7 +17,7 @@ MAX_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Spot:
+class SourceLocation:
     """A place that a person can go to. Spots sort in the order in which problems are shown."""
 
     rank: int = 0
@@ -35,7 +35,7 @@ class Spot:
 class Finding:
     """A problem and the spot by which it is sorted."""
 
-    spot: Spot
+    spot: SourceLocation
     key: str
     message: str
 
@@ -54,9 +54,9 @@ class Node:
     """A value: None, bool, int, float, str, a list of nodes or a dict of nodes by key."""
 
     value: Any
-    at: Spot = Spot()
+    at: SourceLocation = SourceLocation()
     """Where the value begins."""
-    key_at: Spot | None = None
+    key_at: SourceLocation | None = None
     """Where its key begins; None for a list item or the whole."""
     text: str = ""
     """A scalar as it was written."""
@@ -64,13 +64,13 @@ class Node:
     """Already reported: the value must not be looked at."""
 
     @property
-    def spot(self) -> Spot:
+    def spot(self) -> SourceLocation:
         """Where a person looks for this setting: its key."""
         return self.key_at or self.at
 
 
 @dataclass
-class Layer:
+class SettingsLayer:
     """What one file, or all overrides together, states; and what is wrong with it before any meaning is sought."""
 
     root: Node
@@ -112,7 +112,7 @@ def shorten(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def from_python(value: Any, at: Spot, key: str = "", depth: int = 0) -> tuple[Node, list[Finding]]:
+def from_python(value: Any, at: SourceLocation, key: str = "", depth: int = 0) -> tuple[Node, list[Finding]]:
     """A Python value as a tree; what YAML could not have said is a finding."""
     if depth > MAX_DEPTH:
         return Node(None, at, broken=True), [Finding(at, key, f"nested deeper than {MAX_DEPTH} levels")]

@@ -10,7 +10,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io.check import checked_values
 from cifar_lab.config.io.layers import merge
 from cifar_lab.config.io.load import stated_layer, values_layer, with_values
-from cifar_lab.config.io.tree import Layer, Node
+from cifar_lab.config.io.tree import Node, SettingsLayer
 from cifar_lab.config.io.values import Check
 from cifar_lab.config.rules import contradictions
 from cifar_lab.core.errors import SettingsError
@@ -50,12 +50,12 @@ class Variations:
         key = tuple((setting, repr(value)) for setting, value in values.items())
         if key not in self._sections:
             stated = self._stated.root.value
-            below = Layer(Node({name: stated[name]} if name in stated else {}))
+            below = SettingsLayer(Node({name: stated[name]} if name in stated else {}))
             settings = self._checked(merge([below, values_layer(values, self._where, self._folder)]))
             self._sections[key] = None if settings is None else getattr(settings, name)
         return self._sections[key]
 
-    def _checked(self, layer: Layer) -> Settings | None:
+    def _checked(self, layer: SettingsLayer) -> Settings | None:
         """What the layer states, each value by itself; None where one of them does not fit."""
         check = Check(findings=list(layer.findings))
         try:

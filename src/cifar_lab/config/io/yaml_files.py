@@ -7,14 +7,14 @@ from pathlib import Path
 
 from cifar_lab.config.io.scalars import UNPRINTABLE
 from cifar_lab.config.io.strict_yaml import parse
-from cifar_lab.config.io.tree import Layer, shorten
+from cifar_lab.config.io.tree import SettingsLayer, shorten
 from cifar_lab.core.errors import Problem, SettingsError
 
 MAX_BYTES = 1_000_000
 """Largest file in bytes. Settings are written by people; the shipped files have less than a thousandth of it."""
 
 
-def read_layer(path: Path, source: str, rank: int = 0) -> Layer:
+def read_layer(path: Path, source: str, rank: int = 0) -> SettingsLayer:
     """The mapping that a file holds.
 
     Raises:

@@ -11,10 +11,10 @@ from cifar_lab.execution.oom import OomWatch
 from cifar_lab.execution.outcomes import OnEvent, Outcome
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
-from cifar_lab.execution.supervisor import Slot
+from cifar_lab.execution.supervisor import WorkerSupervisor
 from cifar_lab.execution.task_queue import PullQueue
 from cifar_lab.execution.tasks import Task
-from cifar_lab.execution.tracker import Course
+from cifar_lab.execution.tracker import RunTracker
 
 LOOK_SECONDS = 0.1
 """Between two looks at signals, limits and processes."""
@@ -26,7 +26,7 @@ def execute(
     on_event: OnEvent,
     policy: Policy = Policy(),  # noqa: B008
     oom_watch: OomWatch | None = None,
-    new_slot: Callable[[PullQueue, Course, StopRequests, OomWatch], Slot] = Slot,
+    new_slot: Callable[[PullQueue, RunTracker, StopRequests, OomWatch], WorkerSupervisor] = WorkerSupervisor,
 ) -> list[Outcome]:
     """Make the runs of every task exist, `slots` tasks at a time in their order; outcomes in the order of the runs.
 
@@ -41,7 +41,7 @@ def execute(
         Interrupted, TimeLimit: a signal or the deadline ended it; the outcomes so far are told by events.
         LabError: `max_failures` did.
     """
-    queue, course, watch = PullQueue(tasks), Course(tasks, policy, on_event), oom_watch or OomWatch()
+    queue, course, watch = PullQueue(tasks), RunTracker(tasks, policy, on_event), oom_watch or OomWatch()
     with StopRequests() as requests:
         slot_objects = [new_slot(queue, course, requests, watch) for _ in range(min(slots, len(tasks)))]
 

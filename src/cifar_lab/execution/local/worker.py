@@ -78,9 +78,9 @@ def _make(line: str, say: Say, stopping: threading.Event) -> None:
     cohorts, lanes = decode_task(line)
     try:
         _import_training()
-        from cifar_lab.training.concurrent import make_cohorts
+        from cifar_lab.training.concurrent import run_cohorts
 
-        make_cohorts(cohorts, lanes, tell, stopping.is_set, ended)
+        run_cohorts(cohorts, lanes, tell, stopping.is_set, ended)
     except Exception as error:
         for cohort in cohorts:
             for job in cohort:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cifar_lab.core.atomic_io import disk_errors, make_folder, remove, rename, set_aside, write_bytes
 from cifar_lab.core.errors import DataError
-from cifar_lab.execution.ray.transfers import Parcel, inward, previous
+from cifar_lab.execution.ray.transfers import RunFiles, inward, previous
 from cifar_lab.store.record_file import CopiedRecordError, DamagedRecordError, read_record
 from cifar_lab.store.records import Record
 from cifar_lab.store.run_folder import RunFolder
@@ -43,7 +43,7 @@ class Destination:
         """The folder is free."""
         self._lock.close()
 
-    def accept(self, parcel: Parcel) -> str | None:
+    def accept(self, parcel: RunFiles) -> str | None:
         """Write the files of a parcel, the record last; the checkpoints of a run that is done go.
 
         Of two whole results the first stays.
@@ -75,7 +75,7 @@ class Destination:
             remove(*self.folder.checkpoints())
         return None
 
-    def _record_in(self, parcel: Parcel) -> Record | None:
+    def _record_in(self, parcel: RunFiles) -> Record | None:
         content = parcel.files.get(self.folder.record.name)
         if content is None:
             return None

@@ -11,14 +11,14 @@ from cifar_lab.execution.local import engine as here
 from cifar_lab.execution.oom import OomWatch
 from cifar_lab.execution.outcomes import OnEvent, Outcome
 from cifar_lab.execution.ray.connect import Connection
-from cifar_lab.execution.ray.object_store import Stock
+from cifar_lab.execution.ray.object_store import ObjectStore
 from cifar_lab.execution.ray.supervisor import RemoteSlot
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
-from cifar_lab.execution.supervisor import Slot
+from cifar_lab.execution.supervisor import WorkerSupervisor
 from cifar_lab.execution.task_queue import PullQueue
 from cifar_lab.execution.tasks import Task
-from cifar_lab.execution.tracker import Course
+from cifar_lab.execution.tracker import RunTracker
 
 
 class RayEngine:
@@ -59,9 +59,9 @@ class RayEngine:
     def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
         """As `here.execute`, on the cluster; `slots` None is as many as its nodes have places for now."""
         connection = self._connect()
-        stock = Stock(connection.ray)
+        stock = ObjectStore(connection.ray)
 
-        def new_slot(queue: PullQueue, course: Course, requests: StopRequests, watch: OomWatch) -> Slot:
+        def new_slot(queue: PullQueue, course: RunTracker, requests: StopRequests, watch: OomWatch) -> WorkerSupervisor:
             return RemoteSlot(queue, course, requests, watch, connection, stock)
 
         return here.execute(tasks, slots or places(connection, tasks), on_event, policy, new_slot=new_slot)

@@ -25,7 +25,7 @@ from cifar_lab.execution.oom import OomWatch
 from cifar_lab.execution.outcomes import ENDINGS
 from cifar_lab.execution.protocol import STOP, TASK_DONE, decode_task, encode_task
 from cifar_lab.execution.ray.scratch import Scratch
-from cifar_lab.execution.ray.transfers import News, Parcel, Watched
+from cifar_lab.execution.ray.transfers import NodeUpdate, RunFiles, Watched
 from cifar_lab.execution.ray.versions import versions
 from cifar_lab.store.failures import Kind
 from cifar_lab.store.results import RunFolder
@@ -68,7 +68,7 @@ class NodeWorker:
         """Put images into this machine's cache; the arrays may lie in memory that is shared by the node."""
         shipping.keep(cargo, self._home)
 
-    def take(self, line: str, parcels: Sequence[Parcel], paths: Sequence[str], *contents: bytes) -> None:
+    def take(self, line: str, parcels: Sequence[RunFiles], paths: Sequence[str], *contents: bytes) -> None:
         """Begin a task.
 
         Args:
@@ -113,7 +113,7 @@ class NodeWorker:
             self._over = True
             self._changed.notify_all()
 
-    def listen(self) -> News:
+    def listen(self) -> NodeUpdate:
         """What has happened since the last call; waits a while for something."""
         give_up = time.monotonic() + LISTEN_SECONDS
         with self._changed:
@@ -121,7 +121,7 @@ class NodeWorker:
                 self._changed.wait(LOOK_SECONDS)
                 self._look()
             events, self._heard, over = self._heard, [], self._over
-        return News(self._pack(events), [self._readable(event) for event in events], over)
+        return NodeUpdate(self._pack(events), [self._readable(event) for event in events], over)
 
     def _look(self) -> None:
         self._oom_watch.look()
@@ -130,7 +130,7 @@ class NodeWorker:
             if child.ending_since is not None:
                 child.end_slowly()
 
-    def _pack(self, events: Sequence[Mapping[str, Any]]) -> list[Parcel]:
+    def _pack(self, events: Sequence[Mapping[str, Any]]) -> list[RunFiles]:
         """The new files of the runs that something but a step was told of."""
         told = [event for event in events if event["event"] not in ("step", TASK_DONE)]
         ended = {event["run_id"] for event in told if event["event"] in ENDINGS}

@@ -36,7 +36,7 @@ class GivenUp(Exception):
     """It is to end before it has a place."""
 
 
-class Place:
+class NodeHandle:
     """A node's process for the tasks of one worker; there is none before `settle`, and none after `leave`."""
 
     def __init__(self, connection: Connection, threads: int, gpu: int | None) -> None:

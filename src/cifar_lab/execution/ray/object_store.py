@@ -12,7 +12,7 @@ from cifar_lab.config.model_source import source_files
 from cifar_lab.data import shipping
 
 
-class Stock:
+class ObjectStore:
     """Puts each thing there once; every node fetches it once for all workers on it."""
 
     def __init__(self, ray: Any) -> None:

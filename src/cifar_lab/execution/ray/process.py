@@ -17,9 +17,9 @@ from cifar_lab.execution.protocol import STOP, TASK_DONE, decode_task, encode_ta
 from cifar_lab.execution.ray.connect import Connection
 from cifar_lab.execution.ray.delivery import DamagedParcel, Destination
 from cifar_lab.execution.ray.messages import say
-from cifar_lab.execution.ray.node_actor import GivenUp, Lost, Place
-from cifar_lab.execution.ray.object_store import Stock
-from cifar_lab.execution.ray.transfers import News, outward
+from cifar_lab.execution.ray.node_actor import GivenUp, Lost, NodeHandle
+from cifar_lab.execution.ray.object_store import ObjectStore
+from cifar_lab.execution.ray.transfers import NodeUpdate, outward
 from cifar_lab.store.failures import Kind
 from cifar_lab.store.records import Record
 from cifar_lab.training.job import Job
@@ -33,13 +33,13 @@ Event = dict[str, Any]
 class RemoteWorker:
     """One worker of a slot; gets its place on the cluster when it has a task."""
 
-    def __init__(self, connection: Connection, stock: Stock, threads: int, gpu: int | None) -> None:
+    def __init__(self, connection: Connection, stock: ObjectStore, threads: int, gpu: int | None) -> None:
         self.threads, self.gpu = threads, gpu
         self.ending_since: float | None = None
         """Moment of `time.monotonic` of the first `end_slowly`."""
         self.cause: tuple[Kind, str, str | None] = ("killed", "it was ended", None)
         """(kind, reason, where it was when it was asked to end) of its end."""
-        self._place, self._stock = Place(connection, threads, gpu), stock
+        self._place, self._stock = NodeHandle(connection, threads, gpu), stock
         self._task: tuple[list[list[Job]], int] = ([], 1)
         self._left: dict[str, Job] = {}
         self._held: dict[str, Destination] = {}
@@ -140,7 +140,7 @@ class RemoteWorker:
         """
         over = False
         while not over:
-            news: News = self._place.call("listen")
+            news: NodeUpdate = self._place.call("listen")
             for parcel in news.parcels:
                 if (destination := self._held.get(parcel.run_id)) is None:
                     continue

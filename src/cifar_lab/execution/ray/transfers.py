@@ -13,7 +13,7 @@ from cifar_lab.training.job import Job
 
 
 @dataclass(frozen=True)
-class Parcel:
+class RunFiles:
     """Files of one run's folder."""
 
     run_id: str
@@ -24,7 +24,7 @@ class Parcel:
     """Files that were sent and found damaged."""
 
     @classmethod
-    def of(cls, run_id: str, files: Mapping[str, bytes], set_aside: tuple[str, ...] = ()) -> Parcel:
+    def of(cls, run_id: str, files: Mapping[str, bytes], set_aside: tuple[str, ...] = ()) -> RunFiles:
         """A parcel with the checksums of its files."""
         return cls(
             run_id, files, {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}, set_aside
@@ -36,23 +36,23 @@ class Parcel:
 
 
 @dataclass(frozen=True)
-class News:
+class NodeUpdate:
     """What a node has to tell at a time; the parcels are to be written before the events are told."""
 
-    parcels: list[Parcel] = field(default_factory=list)
+    parcels: list[RunFiles] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     over: bool = False
     """Whether its worker process has ended; nothing more will come."""
 
 
-def outward(job: Job) -> Parcel:
+def outward(job: Job) -> RunFiles:
     """What a run that is to be made on another machine goes on from: its checkpoints; where it only lacks its test, its
     record with the files that it names, without which it would count as damaged."""
     folder = RunFolder(job.results, job.run_id)
     paths = [folder.record, folder.checkpoint, previous(folder.checkpoint)]
     if folder.record.is_file():
         paths += [folder.weights, folder.metrics, folder.predictions]
-    return Parcel.of(job.run_id, {path.name: path.read_bytes() for path in paths if path.is_file()})
+    return RunFiles.of(job.run_id, {path.name: path.read_bytes() for path in paths if path.is_file()})
 
 
 def inward(folder: RunFolder) -> list[Path]:
@@ -77,7 +77,7 @@ class Watched:
         }
         self._aside: set[str] = set()
 
-    def changed(self, *, ended: bool) -> Parcel | None:
+    def changed(self, *, ended: bool) -> RunFiles | None:
         """The files that are new; the record only of a run that has `ended`, and last. None where nothing is new."""
         paths = [path for path in inward(self._folder) if ended or path != self._folder.record]
         files = {}
@@ -92,7 +92,7 @@ class Watched:
             self._seen[path.name] = mark
         aside = tuple(path.name for path in sorted(self._folder.path.glob("*.damaged")) if path.name not in self._aside)
         self._aside.update(aside)
-        return Parcel.of(self._folder.path.name, files, aside) if files or aside else None
+        return RunFiles.of(self._folder.path.name, files, aside) if files or aside else None
 
     @staticmethod
     def _mark(path: Path) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from cifar_lab.analysis.breakdowns import CURVES, Arm, ClassGap, ConfusionGap
+from cifar_lab.analysis.breakdowns import CURVES, ArmBreakdown, ClassGap, ConfusionGap
 from cifar_lab.report.charts.interactive import Chart, short
 from cifar_lab.report.columns import signed
 
@@ -14,7 +14,9 @@ MOST_RUNS_DRAWN = 12
 """Thin curves of an arm, beside its mean over all its runs."""
 
 
-def curves_chart(arms: Sequence[Arm], histories: Mapping[str, Mapping[str, Sequence[float | None]]]) -> Chart | None:
+def curves_chart(
+    arms: Sequence[ArmBreakdown], histories: Mapping[str, Mapping[str, Sequence[float | None]]]
+) -> Chart | None:
     """Learning curves: the mean of each arm and each of its runs; None without any.
 
     Args:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cifar_lab.analysis.breakdowns import setting_words
-from cifar_lab.analysis.search_points import Axis, Tried
+from cifar_lab.analysis.search_points import Axis, SearchedPoint
 from cifar_lab.report.charts.interactive import Chart, scale, short
 
 MOST_LINES = 500
 """Points of a search that are drawn; the best, where there are more."""
 
 
-def parallel_chart(tried: Sequence[Tried], axes: Sequence[Axis]) -> Chart | None:
+def parallel_chart(tried: Sequence[SearchedPoint], axes: Sequence[Axis]) -> Chart | None:
     """A line a point of the search through its settings to its validation accuracy; None below two points."""
     finished = sorted((p for p in tried if p.accuracy is not None), key=lambda p: -(p.accuracy or 0.0))
     shown = [point for point in finished if all(axis.key in point.values for axis in axes)][:MOST_LINES]

@@ -2,7 +2,7 @@
 
 from cifar_lab.studies.space.halving import kept_points, rung_epochs, rung_sizes
 from cifar_lab.studies.space.methods import Method, expand, start_method
-from cifar_lab.studies.space.points import Expansion, Point, Tried, same_numbers
+from cifar_lab.studies.space.points import Expansion, Point, PointResult, same_numbers
 from cifar_lab.studies.space.random_search import drawn_axes
 from cifar_lab.studies.space.rules import MAX_POINTS, axis_keys
 from cifar_lab.studies.space.winners import (
@@ -20,9 +20,9 @@ __all__ = [
     "Expansion",
     "Method",
     "Point",
+    "PointResult",
     "Ranked",
     "SearchRuns",
-    "Tried",
     "axis_keys",
     "confirm_settings",
     "drawn_axes",

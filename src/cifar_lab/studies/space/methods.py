@@ -12,7 +12,7 @@ from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.studies.space.grid import grid_combinations
 from cifar_lab.studies.space.halving import halving_problem
-from cifar_lab.studies.space.points import Expansion, Point, Tried, make_points, raise_any
+from cifar_lab.studies.space.points import Expansion, Point, PointResult, make_points, raise_any
 from cifar_lab.studies.space.random_search import draw_points
 from cifar_lab.studies.space.rules import too_many_points
 
@@ -27,7 +27,7 @@ class Method(Protocol):
     def to_come(self) -> int:
         """Proposals after those that were made."""
 
-    def propose(self, tried: Mapping[str, Tried]) -> Sequence[Point]:
+    def propose(self, tried: Mapping[str, PointResult]) -> Sequence[Point]:
         """The next points, which are tried together; none when the search is over.
 
         The same answers to the same questions in the same order: a search that is begun again finds its points.
@@ -44,7 +44,7 @@ class OneBatch:
     points: Sequence[Point]
     to_come: int = 0
 
-    def propose(self, tried: Mapping[str, Tried]) -> Sequence[Point]:
+    def propose(self, tried: Mapping[str, PointResult]) -> Sequence[Point]:
         """See `Method`."""
         return () if tried else self.points
 

@@ -49,7 +49,7 @@ class Expansion:
 
 
 @dataclass(frozen=True)
-class Tried:
+class PointResult:
     """A point and how it did in the search."""
 
     point: Point

@@ -18,7 +18,7 @@ from cifar_lab.core.errors import SettingsError
 from cifar_lab.studies.space.axes import agrees
 from cifar_lab.studies.space.labels import dotted
 from cifar_lab.studies.space.optuna_study import distributions_of, params_of, quiet, values_of
-from cifar_lab.studies.space.points import Point, Tried, identity_of, make_points
+from cifar_lab.studies.space.points import Point, PointResult, identity_of, make_points
 from cifar_lab.studies.space.random_search import drawn_axes
 
 STARTUP_TRIALS = 10
@@ -52,7 +52,7 @@ class Tpe:
         """See `methods.Method`."""
         return (self._sheet.search.trials or 0) - len(self.proposals)
 
-    def propose(self, tried: Mapping[str, Tried]) -> Sequence[Point]:
+    def propose(self, tried: Mapping[str, PointResult]) -> Sequence[Point]:
         """See `methods.Method`: the next batch that holds a point which was not tried yet."""
         new = [arm for arm in self._arms if arm.name not in tried]
         arms = len(new)
@@ -64,7 +64,7 @@ class Tpe:
                     new.append(point)
         return new
 
-    def _ask(self, tried: Mapping[str, Tried]) -> list[Proposal]:
+    def _ask(self, tried: Mapping[str, PointResult]) -> list[Proposal]:
         """The next batch of proposals."""
         search = self._sheet.search
         size = min(search.batch, self.to_come)

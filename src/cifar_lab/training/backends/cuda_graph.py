@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from cifar_lab.data.batches import EpochChance
+from cifar_lab.data.batches import EpochRandomness
 from cifar_lab.data.random_streams import NO_STREAMS
 from cifar_lab.training.device import capture
-from cifar_lab.training.loop import EagerSteps, train_step
+from cifar_lab.training.loop import EagerBackend, train_step
 
 LEAST_STEPS = 20
 """Full batches an epoch below which capturing (three warm-up steps and the capture) is not worth its time."""
@@ -23,10 +23,10 @@ class NotCapturedError(Exception):
     """The step cannot be captured; the message says why, in words for the record."""
 
 
-class GraphSteps:
+class CudaGraphBackend:
     """Full batches by replay, the smaller batch at the end of an epoch as `EagerSteps` makes it."""
 
-    def __init__(self, eager: EagerSteps) -> None:
+    def __init__(self, eager: EagerBackend) -> None:
         """Capture the step; the cohort is left as it was.
 
         Raises:
@@ -92,7 +92,7 @@ class GraphSteps:
             self.cohort, images, labels, lr, momentum, eager.label_smoothing, eager.execution, self._streams
         )
 
-    def _fill(self, chance: EpochChance, lr: Tensor, momentum: Tensor | None) -> None:
+    def _fill(self, chance: EpochRandomness, lr: Tensor, momentum: Tensor | None) -> None:
         """Put the epoch's tables where the graph reads them, and the counter to the first step."""
         tables = (
             (self._chance.order, chance.order), (self._chance.flips, chance.flips),

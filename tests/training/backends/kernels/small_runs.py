@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from cifar_lab.config import Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
-from cifar_lab.training.backends.kernels.steps import KernelSteps
+from cifar_lab.training.backends.kernels.steps import KernelBackend
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.device import prepare_execution
-from cifar_lab.training.loop import EagerSteps
+from cifar_lab.training.loop import EagerBackend
 
 from ...step_runs import drawn
 
@@ -36,18 +36,18 @@ def split_of(pixels: Tensor, labels: Tensor) -> ResidentSplit:
     return ResidentSplit(pixels.numpy(), labels.numpy(), normalizer)
 
 
-def steps_of(arm: Settings, split: ResidentSplit, *, threads: int = 1, seed: int = 3) -> EagerSteps:
+def steps_of(arm: Settings, split: ResidentSplit, *, threads: int = 1, seed: int = 3) -> EagerBackend:
     """Steps of torch's kernels, on images and weights in the memory format that our own want."""
     execution = replace(prepare_execution(arm.runtime, threads), own_kernels=True)
     batches = CohortBatches(split, arm.data, [seed])
     cohort, _ = build_cohort([arm], [seed], 10, batches.steps_per_epoch, execution)
     cohort.train_mode()
-    return EagerSteps(cohort, batches, arm.loss.label_smoothing, execution, model_draws=False)
+    return EagerBackend(cohort, batches, arm.loss.label_smoothing, execution, model_draws=False)
 
 
-def own_steps(arm: Settings, split: ResidentSplit, *, threads: int = 1, seed: int = 3) -> KernelSteps:
+def own_steps(arm: Settings, split: ResidentSplit, *, threads: int = 1, seed: int = 3) -> KernelBackend:
     """The same steps of our own kernels."""
-    return KernelSteps(steps_of(arm, split, threads=threads, seed=seed))
+    return KernelBackend(steps_of(arm, split, threads=threads, seed=seed))
 
 
 def torch_gradients(network: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> tuple[float, int]:

@@ -18,7 +18,7 @@ from cifar_lab.training.backends.kernels import compiler
 from cifar_lab.training.backends.kernels.choice import choose_kernels
 from cifar_lab.training.device import Execution
 from cifar_lab.training.job import Job
-from cifar_lab.training.run import make_cohort
+from cifar_lab.training.run import run_cohort
 
 from .small_runs import NETS, settings
 
@@ -89,7 +89,7 @@ def test_a_record_says_what_made_its_steps(lab: Any) -> None:
 def test_runs_that_train_together_are_torchs(lab: Any) -> None:
     jobs = [lab.job(lab.settings("runtime.cohort=2"), seed=seed) for seed in (0, 1)]
     ends: list[Record | Exception] = []
-    make_cohort(jobs, lambda job, event: None, lambda: False, lambda job, outcome: ends.append(outcome))
+    run_cohort(jobs, lambda job, event: None, lambda: False, lambda job, outcome: ends.append(outcome))
     why = "runs that train together are stacked by torch"
     assert [kernels(end) for end in ends if isinstance(end, Record)] == [("torch", why)] * 2
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.training.backends.kernels import compiler
-from cifar_lab.training.backends.kernels.compiler import NoKernels, library
+from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable, library
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], P
 
 
 def refusal() -> str:
-    with pytest.raises(NoKernels) as caught:
+    with pytest.raises(KernelsUnavailable) as caught:
         library()
     return str(caught.value)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cifar_lab.training.backends.kernels.compiler import library
 from cifar_lab.training.backends.kernels.layers import LANES
-from cifar_lab.training.backends.kernels.structures import Batch, Worker
+from cifar_lab.training.backends.kernels.structures import Batch, KernelWorker
 
 from .small_runs import drawn_split, own_steps, settings, split_of
 
@@ -32,7 +32,7 @@ def cut(batch: Batch) -> Tensor:
     images = torch.full((groups, 3, 32, 32, LANES), math.nan)
     for group in range(groups):
         count = min(LANES, batch.images - group * LANES)
-        library().cut(byref(batch), c_void_p(images[group].data_ptr()), byref(Worker(group=group, count=count)))
+        library().cut(byref(batch), c_void_p(images[group].data_ptr()), byref(KernelWorker(group=group, count=count)))
     return images.permute(0, 4, 1, 2, 3).flatten(0, 1)
 
 

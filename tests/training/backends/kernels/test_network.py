@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from cifar_lab.models import MODELS
 from cifar_lab.models.flat_parameters import flatten_parameters
-from cifar_lab.training.backends.kernels.compiler import NoKernels
+from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
 from cifar_lab.training.backends.kernels.network import KernelNetwork
-from cifar_lab.training.backends.kernels.structures import Act, Layer
+from cifar_lab.training.backends.kernels.structures import KernelOp, Layer
 
 
 def kernels_of(network: nn.Module) -> KernelNetwork:
@@ -97,29 +97,38 @@ def test_the_usual_network_is_taken() -> None:
 @pytest.mark.parametrize("name", ODD)
 def test_a_network_that_does_something_else_is_refused_in_words(name: str) -> None:
     network, words = ODD[name]
-    with pytest.raises(NoKernels, match=words):
+    with pytest.raises(KernelsUnavailable, match=words):
         kernels_of(network)
 
 
 def test_weights_that_are_not_trained_or_lie_otherwise_are_refused() -> None:
     frozen = Variant(usual)
     frozen.fc.weight.requires_grad_(False)
-    with pytest.raises(NoKernels, match="not trained"):
+    with pytest.raises(KernelsUnavailable, match="not trained"):
         kernels_of(frozen)
-    with pytest.raises(NoKernels, match="contiguous"):
+    with pytest.raises(KernelsUnavailable, match="contiguous"):
         kernels_of(Variant(usual).to(memory_format=torch.channels_last))
 
 
 def test_the_acts_of_net_are_those_of_its_layers_there_and_back() -> None:
     plan = kernels_of(MODELS["Net"](10)).plan
-    acts = [(Act(plan.acts[i].kind), plan.acts[i].layer) for i in range(plan.act_count)]
-    convolved = [Act.CONVOLVE, Act.MAX_POOL, Act.RELU]
-    there = [*convolved, *convolved, Act.FLATTEN, Act.LINEAR, Act.RELU, Act.LINEAR, Act.RELU, Act.LINEAR]
-    back = {act: Act(act + 1) for act in there}
-    assert acts[0] == (Act.CUT, 0)
+    acts = [(KernelOp(plan.acts[i].kind), plan.acts[i].layer) for i in range(plan.act_count)]
+    convolved = [KernelOp.CONVOLVE, KernelOp.MAX_POOL, KernelOp.RELU]
+    there = [
+        *convolved,
+        *convolved,
+        KernelOp.FLATTEN,
+        KernelOp.LINEAR,
+        KernelOp.RELU,
+        KernelOp.LINEAR,
+        KernelOp.RELU,
+        KernelOp.LINEAR,
+    ]
+    back = {act: KernelOp(act + 1) for act in there}
+    assert acts[0] == (KernelOp.LOAD_BATCH, 0)
     assert acts[1:] == [
         *((act, layer) for layer, act in enumerate(there)),
-        (Act.CROSS_ENTROPY, 12),
+        (KernelOp.CROSS_ENTROPY, 12),
         *((back[act], layer) for layer, act in reversed(list(enumerate(there)))),
     ]
     assert plan.layer_count == 13

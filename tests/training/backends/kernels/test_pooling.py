@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from cifar_lab.training.backends.kernels.compiler import library
 from cifar_lab.training.backends.kernels.layers import LANES
-from cifar_lab.training.backends.kernels.structures import Layer, Worker
+from cifar_lab.training.backends.kernels.structures import KernelWorker, Layer
 
 from .small_runs import NETS, compare_gradients, drawn_split, own_steps, settings, split_of, steps_of, torch_gradients
 
@@ -47,8 +47,8 @@ def test_the_first_largest_of_a_window_counts_and_what_is_no_number_stays_so() -
         in_=planes.data_ptr(), out=pooled.data_ptr(), in_gradient=back.data_ptr(), out_gradient=given.data_ptr(),
         channels=2, height=6, width=8, outputs=2, out_height=3, out_width=4, index=index.data_ptr(),
     )  # fmt: skip
-    library().max_pool(byref(layer), byref(Worker()))
-    library().max_pool_back(byref(layer), byref(Worker()))
+    library().max_pool(byref(layer), byref(KernelWorker()))
+    library().max_pool_back(byref(layer), byref(KernelWorker()))
     torch.testing.assert_close(of_lanes(pooled), expected.detach(), rtol=0, atol=0, equal_nan=True)
     assert images.grad is not None
     assert torch.equal(of_lanes(back), images.grad)
@@ -60,8 +60,8 @@ def test_relu_is_torchs_bit_for_bit() -> None:
     expected.backward(gradient)
     own, back = values.detach().clone(), gradient.clone()
     layer = Layer(out=own.data_ptr(), out_gradient=back.data_ptr(), out_size=64)
-    library().relu(byref(layer), byref(Worker()))
-    library().relu_back(byref(layer), byref(Worker()))
+    library().relu(byref(layer), byref(KernelWorker()))
+    library().relu_back(byref(layer), byref(KernelWorker()))
     torch.testing.assert_close(own, expected.detach(), rtol=0, atol=0, equal_nan=True)
     assert values.grad is not None
     assert torch.equal(back, values.grad)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cifar_lab.config import Settings
-from cifar_lab.training.loop import Steps
+from cifar_lab.training.loop import StepBackend
 
 from ...step_runs import ARMS
 from .small_runs import NETS, compare_gradients, drawn_split, own_steps, settings, steps_of, torch_gradients
@@ -78,7 +78,7 @@ FREE_LR = {
 """Of each arm running free."""
 
 
-def losses(steps: Steps, epochs: int) -> Iterator[float]:
+def losses(steps: StepBackend, epochs: int) -> Iterator[float]:
     """Of each step, running free."""
     for epoch in range(epochs):
         for done in steps.epoch(epoch):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cifar_lab.config import Settings
 from cifar_lab.config.model_catalog import MODEL_FACTS
-from cifar_lab.training.backends.kernels.compiler import NoKernels
+from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
 from cifar_lab.training.backends.kernels.network import step_function
 from cifar_lab.training.device import Execution
 
@@ -30,8 +30,8 @@ def choose_kernels(
     try:
         _check(settings, execution, members)
         if saved == "torch" and asked == "auto":
-            raise NoKernels("its first epochs were made of torch's")
-    except NoKernels as error:
+            raise KernelsUnavailable("its first epochs were made of torch's")
+    except KernelsUnavailable as error:
         if asked == "own":
             raise error.for_who_insists() from error
         return execution, str(error)
@@ -42,13 +42,13 @@ def _check(settings: Settings, execution: Execution, members: int) -> None:
     """Raises NoKernels where they cannot be had for such runs, here."""
     facts = MODEL_FACTS.get(settings.model.name)
     if facts is None or not facts.own_kernels:
-        raise NoKernels(f"there are none for {settings.model.name.rpartition('/')[2]}")
+        raise KernelsUnavailable(f"there are none for {settings.model.name.rpartition('/')[2]}")
     if execution.device.type != "cpu":
-        raise NoKernels("there are none for a GPU")
+        raise KernelsUnavailable("there are none for a GPU")
     if execution.bf16:
-        raise NoKernels("there are none for bf16")
+        raise KernelsUnavailable("there are none for bf16")
     if settings.runtime.compile:
-        raise NoKernels("runtime.compile makes others")
+        raise KernelsUnavailable("runtime.compile makes others")
     if members > 1:
-        raise NoKernels("runs that train together are stacked by torch")
+        raise KernelsUnavailable("runs that train together are stacked by torch")
     step_function()

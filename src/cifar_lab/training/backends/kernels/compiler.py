@@ -30,7 +30,7 @@ COMPILE_SECONDS = 120
 """It takes one to three."""
 
 
-class NoKernels(Exception):
+class KernelsUnavailable(Exception):
     """The kernels cannot be had; the message says why, in words for the record."""
 
     def for_who_insists(self) -> SettingsError:
@@ -45,7 +45,7 @@ def library() -> ctypes.CDLL:
         NoKernels: no C compiler, or one that cannot make them; a cache that cannot be written, or that others can.
     """
     if isinstance(outcome := _outcome(), str):
-        raise NoKernels(outcome)
+        raise KernelsUnavailable(outcome)
     return outcome
 
 
@@ -54,7 +54,7 @@ def _outcome() -> ctypes.CDLL | str:
     """The library, or why there is none: a process asks once, because a compiler may fail slowly."""
     try:
         return _load()
-    except NoKernels as error:
+    except KernelsUnavailable as error:
         return str(error)
 
 
@@ -67,23 +67,23 @@ def _load() -> ctypes.CDLL:
             write_bytes(path, seal_library(content), mode=0o644)
         status = path.stat()
     except LabError as error:
-        raise NoKernels(f"they cannot be kept: {error}") from error
+        raise KernelsUnavailable(f"they cannot be kept: {error}") from error
     except OSError as error:
-        raise NoKernels(f"{path.parent}: {error.strerror}") from error
+        raise KernelsUnavailable(f"{path.parent}: {error.strerror}") from error
     # A library runs as whoever loads it.
     if status.st_uid not in (os.getuid(), 0) or status.st_mode & 0o022:
-        raise NoKernels(f"{path} may be changed by others; remove it")
+        raise KernelsUnavailable(f"{path} may be changed by others; remove it")
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
-        raise NoKernels(f"{path} cannot be loaded ({error})") from error
+        raise KernelsUnavailable(f"{path} cannot be loaded ({error})") from error
 
 
 def _folder() -> Path:
     try:
         return home() / "kernels"
     except LabError as error:
-        raise NoKernels(str(error)) from error
+        raise KernelsUnavailable(str(error)) from error
 
 
 def _sources() -> list[Path]:
@@ -102,13 +102,13 @@ def _command() -> list[str]:
     try:
         asked = shlex.split(os.environ.get("CC", ""))
     except ValueError as error:
-        raise NoKernels(f"CC is no command ({error})") from error
+        raise KernelsUnavailable(f"CC is no command ({error})") from error
     for command in [asked] if asked else [["cc"], ["gcc"], ["clang"]]:
         if (found := shutil.which(command[0])) is not None:
             return [found, *command[1:]]
     if asked:
-        raise NoKernels(f"CC is {asked[0]}, which is not found")
-    raise NoKernels("no C compiler (cc, gcc, clang) is found")
+        raise KernelsUnavailable(f"CC is {asked[0]}, which is not found")
+    raise KernelsUnavailable("no C compiler (cc, gcc, clang) is found")
 
 
 def _compile() -> bytes:
@@ -131,13 +131,13 @@ def _compile() -> bytes:
                     start_new_session=True, env={**os.environ, "LC_ALL": "C"},
                 )  # fmt: skip
             except OSError as error:
-                raise NoKernels(f"{command[0]} cannot be run ({error.strerror})") from error
+                raise KernelsUnavailable(f"{command[0]} cannot be run ({error.strerror})") from error
             except subprocess.TimeoutExpired:
-                raise NoKernels(f"{command[0]} takes more than {COMPILE_SECONDS} s") from None
+                raise KernelsUnavailable(f"{command[0]} takes more than {COMPILE_SECONDS} s") from None
             if done.returncode == 0:
                 return made.read_bytes()
             complaint = _first_error(done.stderr.decode(errors="replace"))
-        raise NoKernels(f"{_command()[0]} cannot compile them: {complaint}")
+        raise KernelsUnavailable(f"{_command()[0]} cannot compile them: {complaint}")
 
 
 def _first_error(output: str) -> str:

@@ -14,13 +14,21 @@ from torch.nn import functional as F
 from cifar_lab.data.splits import IMAGE_SHAPE
 from cifar_lab.models.cropped import graph_of
 from cifar_lab.models.flat_parameters import FlatParameters
-from cifar_lab.training.backends.kernels.compiler import NoKernels, library
-from cifar_lab.training.backends.kernels.layers import LANES, Layers, Place
-from cifar_lab.training.backends.kernels.structures import STRUCTURES, Act, ActOfLayer, Batch, Layer, Plan, Worker
+from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable, library
+from cifar_lab.training.backends.kernels.layers import LANES, Activation, Layers
+from cifar_lab.training.backends.kernels.structures import (
+    STRUCTURES,
+    ActOfLayer,
+    Batch,
+    KernelOp,
+    KernelWorker,
+    Layer,
+    Plan,
+)
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
-MODULES: dict[type[nn.Module], Callable[[Layers, Any, str, Place], Place]] = {
+MODULES: dict[type[nn.Module], Callable[[Layers, Any, str, Activation], Activation]] = {
     nn.Conv2d: Layers.convolution,
     nn.Linear: Layers.linear,
     nn.BatchNorm1d: Layers.norm,
@@ -59,7 +67,7 @@ class KernelNetwork:
 
     def _make_plan(self, parameters: FlatParameters, meet: bool, label_smoothing: float) -> Plan:
         layers, width = self._layers, parameters.values.shape[1]
-        acts = [(Act.CUT, 0), *layers.forward, *layers.backward]
+        acts = [(KernelOp.LOAD_BATCH, 0), *layers.forward, *layers.backward]
         others = layers.keep(torch.zeros(max(1, self._threads - 1), width))
         lane_sums = layers.keep(torch.zeros(self._threads, max(1, layers.lane_sums), LANES))
         return Plan(
@@ -74,7 +82,7 @@ class KernelNetwork:
             width=width,
             lanes=lane_sums.data_ptr(),
             lane_count=layers.lane_sums,
-            workers=(Worker * self._threads)(),
+            workers=(KernelWorker * self._threads)(),
         )
 
 
@@ -84,27 +92,27 @@ def _read(network: nn.Module, layers: Layers) -> None:
     for node in graph_of(network).nodes:
         if node.op != "placeholder":
             if node.args[:1] != (last,):
-                raise NoKernels("there are none for layers that are not one after the other")
+                raise KernelsUnavailable("there are none for layers that are not one after the other")
             if node.op != "output":
                 place = _read_layer(node, network, layers, place)
         last = node
     layers.cross_entropy(place)
 
 
-def _read_layer(node: fx.Node, network: nn.Module, layers: Layers, place: Place) -> Place:
+def _read_layer(node: fx.Node, network: nn.Module, layers: Layers, place: Activation) -> Activation:
     if node.op == "call_module":
         path = str(node.target)
         module = network.get_submodule(path)
         if type(module) in MODULES:
             return MODULES[type(module)](layers, module, path, place)
-        raise NoKernels(f"there are none for {type(module).__name__}")
+        raise KernelsUnavailable(f"there are none for {type(module).__name__}")
     if node.target is F.relu:
         return layers.relu(place)
     if node.target is F.max_pool2d and _has_windows_of_two(node):
         return layers.max_pool(place)
     if node.target == "flatten" and node.args[1:] == (1,) and not node.kwargs:
         return layers.flatten(place)
-    raise NoKernels(f"there are none for {getattr(node.target, '__name__', node.target)} as it is called")
+    raise KernelsUnavailable(f"there are none for {getattr(node.target, '__name__', node.target)} as it is called")
 
 
 def _has_windows_of_two(node: fx.Node) -> bool:
@@ -126,7 +134,7 @@ def step_function() -> Callable[..., None]:
     """
     made = library()
     if tuple((c_int32 * len(STRUCTURES)).in_dll(made, "sizes")) != tuple(map(sizeof, STRUCTURES)):
-        raise NoKernels("their structures are laid out in another way on this machine")
+        raise KernelsUnavailable("their structures are laid out in another way on this machine")
     function = made.step
     function.restype = None
     function.argtypes = (POINTER(Plan), POINTER(Batch), c_int32, c_void_p, c_void_p)

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import torch
 
-from cifar_lab.data.batches import ChanceByBatch, EpochChance
+from cifar_lab.data.batches import BatchAugmenter, EpochRandomness
 from cifar_lab.training.backends.kernels.network import KernelNetwork
 from cifar_lab.training.backends.kernels.structures import Batch
-from cifar_lab.training.loop import EagerSteps
+from cifar_lab.training.loop import EagerBackend
 
 
-class KernelSteps:
+class KernelBackend:
     """The steps of one run on the CPU, whose training images and weights lie in torch's contiguous format."""
 
-    def __init__(self, eager: EagerSteps) -> None:
+    def __init__(self, eager: EagerBackend) -> None:
         """With the cohort, batches and loss of `eager`.
 
         Raises:
@@ -53,7 +53,7 @@ class KernelSteps:
         It is one object that changes: each batch is to be used before the next is asked for.
         """
         chance, begin = self._batches.chance(epoch), 0
-        by_batch = ChanceByBatch(self._batches, epoch) if self._batches.chance_by_batch else None
+        by_batch = BatchAugmenter(self._batches, epoch) if self._batches.chance_by_batch else None
         batch = self._batch(chance)
         for size in self._batches.batch_sizes:
             chosen = chance.order[:, begin : begin + size]  # (1, B)
@@ -68,7 +68,7 @@ class KernelSteps:
             yield batch
             begin += size
 
-    def _batch(self, chance: EpochChance) -> Batch:
+    def _batch(self, chance: EpochRandomness) -> Batch:
         """What is the same for all batches of an epoch."""
         split = self._batches.split
         scale, shift = (table[0, :, 0, 0].tolist() for table in split.normalizer.scale_shift)

@@ -6,10 +6,10 @@ from ctypes import POINTER, Structure, c_double, c_float, c_int32, c_int64, c_vo
 from enum import IntEnum
 
 
-class Act(IntEnum):
+class KernelOp(IntEnum):
     """What is done to a group of images, in the order of `step.c`."""
 
-    CUT = 0
+    LOAD_BATCH = 0
     CONVOLVE = 1
     CONVOLVE_BACK = 2
     MAX_POOL = 3
@@ -56,7 +56,7 @@ class Batch(Structure):
     """What its addresses lead to, which must stay while it is used."""
 
 
-class Worker(Structure):
+class KernelWorker(Structure):
     """See `worker` in kernels.h."""
 
     _fields_ = (
@@ -85,9 +85,9 @@ class Plan(Structure):
         ("width", c_int64),
         ("lanes", c_void_p),
         ("lane_count", c_int64),
-        ("workers", POINTER(Worker)),
+        ("workers", POINTER(KernelWorker)),
     )
 
 
-STRUCTURES = (Layer, Batch, Plan, Worker)
+STRUCTURES = (Layer, Batch, Plan, KernelWorker)
 """In the order of `sizes` in step.c."""
