@@ -17,7 +17,9 @@ from cifar_lab.core.host import (
     CoreUse,
     _cgroup_quota_cores,
     available_cores,
+    available_memory,
     git_state,
+    gpu_names,
     processor_name,
     utc_now,
 )
@@ -234,3 +236,12 @@ def test_git_state_of_a_checkout_and_of_none(tmp_path: Path, monkeypatch: pytest
 def test_git_state_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_state.__wrapped__() == (None, None)
+
+
+def test_the_machine_tells_its_memory_and_gpus(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   2048 kB\n")
+    card = tmp_path / "driver" / "nvidia" / "gpus" / "0000:01:00.0"
+    card.mkdir(parents=True)
+    (card / "information").write_text("Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 12\n")
+    assert (available_memory(tmp_path), gpu_names(tmp_path)) == (2_097_152, ["NVIDIA H100 80GB HBM3"])
+    assert (available_memory(tmp_path / "none"), gpu_names(tmp_path / "none")) == (None, [])

@@ -8,7 +8,6 @@ from math import sqrt
 
 from cifar_lab.analysis.confounders import Facts, companions
 from cifar_lab.analysis.factors import factors, outside, told
-from cifar_lab.analysis.hours import Cost, cost
 from cifar_lab.analysis.stats.levels import ALPHA, NO_SPREAD
 from cifar_lab.analysis.stats.power import Design, runs_to_show, smallest_difference
 from cifar_lab.analysis.stats.samples import pooled_spread
@@ -17,8 +16,9 @@ from cifar_lab.config import Settings
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import LabError
 from cifar_lab.data import DatasetCatalog
+from cifar_lab.execution.cost import MachineSpeeds
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.execution.speeds import Speeds
+from cifar_lab.execution.wall_time import Cost, cost_of
 from cifar_lab.store.records import Record
 
 
@@ -77,7 +77,7 @@ def check_design(
     records: Sequence[Record],
     *,
     images: DatasetCatalog,
-    speeds: Speeds,
+    speeds: MachineSpeeds,
     stated: Sequence[str] = (),
     family: int,
     effect: float,
@@ -109,7 +109,7 @@ def check_design(
                    for arm, found in zip(arms, runs[1:], strict=True)),
         runs=_count(everyone) if planned is None else len(planned),
         missing=_count(everyone) if planned is None else sum(run.state != "done" for run in planned),
-        cost=cost(_to_make(everyone, planned), speeds, images, workers),
+        cost=cost_of(_to_make(everyone, planned), speeds, images, workers),
         seeds=len(shared),
         family=family if arms else 0,
         spread=spread,

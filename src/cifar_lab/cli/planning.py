@@ -9,9 +9,9 @@ from cifar_lab.analysis.power_check import DesignCheck, check_design
 from cifar_lab.config import Settings
 from cifar_lab.core.text import count, plain
 from cifar_lab.execution.context import RunContext
-from cifar_lab.execution.estimate import NOT_PREPARED, measured_runs
+from cifar_lab.execution.cost import MachineSpeeds, measured_records
 from cifar_lab.execution.runner import preview_runs
-from cifar_lab.execution.speeds import Speeds
+from cifar_lab.execution.wall_time import NOT_PREPARED
 from cifar_lab.store.results import find_records
 
 
@@ -36,7 +36,7 @@ def looked_at(
         planned,
         [record for record in everything if info and record.data.fingerprint == info.fingerprint],
         images=context.images,
-        speeds=Speeds(measured_runs(there, results)),
+        speeds=MachineSpeeds(measured_records(there, results)),
         stated=stated,
         family=family,
         effect=effect,

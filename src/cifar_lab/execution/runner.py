@@ -14,9 +14,9 @@ from cifar_lab.core.host import CoreUse, available_cores, free_cores_since
 from cifar_lab.core.text import count
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.context import RunContext
+from cifar_lab.execution.cost import RunSeconds
 from cifar_lab.execution.local.worker_queries import check_models, prepare_images
 from cifar_lab.execution.outcomes import OnEvent, Outcome
-from cifar_lab.execution.pace import Pace
 from cifar_lab.execution.plan import PlannedRun, plan_runs, share_threads
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.store.failures import Failure, note_event
@@ -167,9 +167,9 @@ def _execute(
 ) -> list[Outcome]:
     """Make the jobs' runs exist, in processes on the cores or on the GPUs, those that take longest first."""
     gpus = context.engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
-    pace = Pace(planned)
+    run_seconds = RunSeconds(planned)
     tasks = make_tasks(jobs, gpus, context.workers)
-    tasks.sort(key=lambda task: -sum(pace.seconds(pace.shape(job.settings)) for job in task.jobs))
+    tasks.sort(key=lambda task: -sum(run_seconds.seconds_per_run(run_seconds.shape(job.settings)) for job in task.jobs))
     return context.engine.execute(tasks, gpus or context.workers, on_event, context.policy)
 
 

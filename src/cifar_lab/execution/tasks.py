@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cifar_lab.config import CustomModel
 from cifar_lab.execution.cohorts import GPU_LANES, form_cohorts
-from cifar_lab.execution.pace import guess_seconds
+from cifar_lab.execution.cost import guess_seconds
 from cifar_lab.training.job import Job
 
 

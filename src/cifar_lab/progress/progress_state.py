@@ -12,7 +12,7 @@ from typing import Any
 
 from cifar_lab.core.durations import in_words
 from cifar_lab.core.text import plain
-from cifar_lab.execution.pace import Pace, Shape
+from cifar_lab.execution.cost import RunSeconds, RunShape
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.training.job import Job
 
@@ -40,8 +40,8 @@ class ProgressState:
         self.best: tuple[float, str, str] | None = None
         """(accuracy, `validation` or `test`, name) of the best run, those that were there already included."""
         self.running: dict[str, _UnderWay] = {}
-        self._pace = Pace(planned)
-        self._waiting: Counter[tuple[Shape, float]] = Counter(self._part(job) for job in to_do)
+        self._run_seconds = RunSeconds(planned)
+        self._waiting: Counter[tuple[RunShape, float]] = Counter(self._part(job) for job in to_do)
         self._side_by_side = 1
         for run in planned:
             if run.state == "done" and run.record is not None:
@@ -70,7 +70,7 @@ class ProgressState:
         elif event["event"] == "step":
             under_way.epoch = event["epoch"] - 1 + event["step"] / event["steps"]
         if event["event"] == "epoch":
-            self._pace.learn(job.settings, event["seconds"] * job.settings.epochs)
+            self._run_seconds.learn(job.settings, event["seconds"] * job.settings.epochs)
 
     def _end(self, job: Job, event: dict[str, Any]) -> None:
         self.ended += 1
@@ -101,17 +101,18 @@ class ProgressState:
         """Of all runs; those of a run that has ended for good count whole."""
         return self._epochs_ended + sum(self.epochs_made(each.job) for each in self.running.values())
 
-    def _part(self, job: Job) -> tuple[Shape, float]:
+    def _part(self, job: Job) -> tuple[RunShape, float]:
         """What kind of run a job is, and the share of a whole run that is to make."""
-        return self._pace.shape(job.settings), self.epochs_to_make(job) / job.settings.epochs
+        return self._run_seconds.shape(job.settings), self.epochs_to_make(job) / job.settings.epochs
 
     def seconds_left(self) -> float | None:
         """Until all runs have ended, with as many side by side as there were; None before anything was measured."""
-        if not self._pace.measured:
+        if not self._run_seconds.is_measured:
             return None
-        waiting = sum(number * share * self._pace.seconds(shape) for (shape, share), number in self._waiting.items())
+        per_run = self._run_seconds.seconds_per_run
+        waiting = sum(number * share * per_run(shape) for (shape, share), number in self._waiting.items())
         running = [
-            self._pace.seconds(self._pace.shape(each.job.settings))
+            per_run(self._run_seconds.shape(each.job.settings))
             * max(0.0, each.job.last_epoch - each.epoch)
             / each.job.settings.epochs
             for each in self.running.values()

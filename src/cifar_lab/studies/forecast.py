@@ -1,71 +1,216 @@
-"""What a search has still before it, as parts whose seconds and bytes can be estimated."""
+"""Forecast of a search before its start: remaining runs, time, memory and disk, to the end of its confirming runs."""
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from cifar_lab.config import Settings
 from cifar_lab.config.sheets import Search
+from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.host import available_memory
+from cifar_lab.core.text import count
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.context import RunContext
-from cifar_lab.execution.estimate import Estimate, Part, estimate
+from cifar_lab.execution.cost import MachineSpeeds, measured_records, takes_gpu
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.execution.speeds import side_by_side
+from cifar_lab.execution.wall_time import ImageCounts, RunGroup, concurrent_runs, image_counts, wall_time
+from cifar_lab.store.records import Record
 from cifar_lab.studies.search import SearchStep
 from cifar_lab.studies.space import confirm_settings, rung_sizes
+
+PROCESS_BYTES, BYTES_PER_IMAGE = 320e6, 7_000
+"""Unshared memory of a CPU worker. Fitted to 323 MB with 1,500 images and a peak of 731 MB with 60,000 (Net, torch
+2.15). A large model or batch takes more."""
+
+PARAMETERS = {"Net": 62_006, "Net1": 62_290, "Net2": 62_006, "Net3": 244_962, "ResNet18": 11_181_642}
+"""Of the built-in models with ten classes. For a custom model a record has the number."""
+
+RECORD_BYTES = 12_000
+"""Settings, record and metrics in a run's folder, each a few kB, rounded up as a file system does."""
+
+PREDICTION_BYTES, LABEL_BYTES = 4, 8
+"""In predictions.npz: per logit, and per image for its label."""
+
+CHECKPOINT_WEIGHTS = 6
+"""Disk space of an unfinished run, as a multiple of its weights: weights and Adam's two moments, for two epochs."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Remaining runs of a search and their cost."""
+
+    runs: float
+    """Of the search, without the confirming runs."""
+    search_seconds: float | None
+    """Wall time with all workers. None where a model's time is unknown."""
+    confirm_seconds: float | None
+    """The same for the confirming runs."""
+    source: str
+    """Source of the times, in words."""
+    workers: int
+    worker_bytes: float | None
+    """Memory per worker. None on a GPU, whose free memory is measured before cohorts start."""
+    free_memory: int | None
+    run_bytes: float
+    """Mean size of a finished run's folder."""
+    disk_bytes: float
+    """Of all remaining runs."""
+    free_disk: int
+
+    def lines(self) -> Iterator[str]:
+        """One printed line each on time, memory and disk."""
+        if self.search_seconds is None or self.confirm_seconds is None:
+            yield f"time: not known ({self.source})"
+        else:
+            each = duration(self.search_seconds * self.workers / (self.runs or 1))
+            yield (
+                f"time: about {duration(self.search_seconds)} for the search with {count(self.workers, 'worker')}, "
+                f"then at most {duration(self.confirm_seconds)} for the winners; {each} a run, {self.source}"
+            )
+        if self.worker_bytes is not None:
+            total = self.workers * self.worker_bytes
+            free = "" if self.free_memory is None else f"; {amount(self.free_memory)} are free"
+            if self.free_memory is not None and total > self.free_memory:
+                free += " — too little: give --workers a smaller number"
+            yield f"memory: about {amount(self.worker_bytes)} a worker, {amount(total)} in all{free}"
+        yield (
+            f"disk: about {amount(self.run_bytes)} a run, {amount(self.disk_bytes)} in all; "
+            f"{amount(self.free_disk)} are free"
+        )
+
+    def check_disk(self, results: Path) -> None:
+        """Refuse a search that the disk cannot hold.
+
+        Raises:
+            EnvironmentFault: the disk is too small.
+        """
+        if self.disk_bytes > self.free_disk:
+            raise EnvironmentFault(
+                f"{results}: the runs to make need about {amount(self.disk_bytes)}, {amount(self.free_disk)} are free; "
+                "free space or choose another folder with --results, then give the same command again"
+            )
 
 
 def forecast(
     base: Settings, search: Search, step: SearchStep, planned: Sequence[PlannedRun] | None, context: RunContext
 ) -> Estimate:
-    """The estimate of a search that stands at a step, to the end of its confirming runs.
+    """Estimate a search from a step on, to the end of its confirming runs.
 
     Args:
-        planned: what of the step is there; None where its images have not been prepared, so that nothing can be.
+        planned: runs of the step. None before its images are prepared, when run ids are unknown.
     """
-    searching = [*_this_step(step, planned, search), *_later(step, search)]
-    to_do = sum(part.runs for part in searching if part.is_new)
+    searching = [*_current_step(step, planned, search), *_later_steps(step, search)]
+    to_make = sum(group.runs for group in searching if group.is_new)
     arms = len(step.arms)
     halved = rung_sizes(arms, search.halving, search.top)[-1] if search.halving else arms
-    records = [run.record for run in planned or () if run.record is not None]
     return estimate(
         searching,
         list(_confirming(base, step, search)),
         context.results,
-        side_by_side(base, context.workers, to_do),
+        concurrent_runs(base, context.workers, to_make),
         context.images,
-        records,
+        [run.record for run in planned or () if run.record is not None],
         pruned=(arms - halved) * len(search.seeds) if step.rung == 0 else 0,
     )
 
 
-def _this_step(step: SearchStep, planned: Sequence[PlannedRun] | None, search: Search) -> Iterator[Part]:
+def estimate(
+    search: Sequence[RunGroup], confirm: Sequence[RunGroup], results: Path, workers: int, images: DatasetCatalog,
+    records: Sequence[Record] = (), pruned: float = 0,
+) -> Estimate:  # fmt: skip
+    """Estimate the remaining runs of a search and of its confirmation.
+
+    Args:
+        workers: runs that train at a time.
+        records: runs that have been read already. The results folder is sampled for more.
+        pruned: runs that will be pruned, which keep their checkpoints.
+    """
+    known = measured_records(records, results)
+    speeds = MachineSpeeds(known)
+    timings = [wall_time(groups, speeds, workers, images) for groups in (search, confirm)]
+    parameters = PARAMETERS | {str(record.settings["model"]["name"]): record.parameters for record in known}
+    counted = [(group, image_counts(group.settings, images)) for group in (*search, *confirm)]
+    weights = {group.settings.model.name: 4 * parameters.get(group.settings.model.name, 0) for group, _ in counted}
+    new = [(group, counts) for group, counts in counted if group.is_new]
+    folders = sum(
+        group.runs * _folder_bytes(group, counts, weights[group.settings.model.name]) for group, counts in new
+    )
+    unfinished = (workers + pruned) * CHECKPOINT_WEIGHTS * max(weights.values(), default=0)
+    in_memory = max((counts.in_memory for _, counts in counted if counts is not None), default=0)
+    on_gpu = any(takes_gpu(group.settings) for group, _ in counted)
+    return Estimate(
+        runs=sum(group.runs for group in search if group.is_new),
+        search_seconds=timings[0].seconds,
+        confirm_seconds=timings[1].seconds,
+        source=max(timings, key=lambda timing: timing.doubt).source,
+        workers=workers,
+        worker_bytes=None if on_gpu else PROCESS_BYTES + BYTES_PER_IMAGE * in_memory,
+        free_memory=available_memory(),
+        run_bytes=folders / (sum(group.runs for group, _ in new) or 1),
+        disk_bytes=folders + (unfinished if new else 0),
+        free_disk=shutil.disk_usage(_nearest_existing(results)).free,
+    )
+
+
+def _current_step(step: SearchStep, planned: Sequence[PlannedRun] | None, search: Search) -> Iterator[RunGroup]:
     if planned is None:
         for arm in step.arms:
-            yield Part(arm, step.until_epoch or arm.epochs, len(search.seeds))
+            yield RunGroup(arm, step.until_epoch or arm.epochs, len(search.seeds))
         return
     for run in planned:
         if run.state != "done":
-            goes_on = step.rung > 0 and run.state == "interrupted"
-            epochs = run.job.last_epoch - (step.epochs_before if goes_on else 0)
-            yield Part(run.job.settings, epochs, is_new=not goes_on)
+            resumes = step.rung > 0 and run.state == "interrupted"
+            epochs = run.job.last_epoch - (step.epochs_before if resumes else 0)
+            yield RunGroup(run.job.settings, epochs, is_new=not resumes)
 
 
-def _later(step: SearchStep, search: Search) -> Iterator[Part]:
-    """Rungs and batches that follow; which points they will have is not known, so all that there are count alike."""
+def _later_steps(step: SearchStep, search: Search) -> Iterator[RunGroup]:
+    """Later rungs and batches. Their points are unknown, so each present point stands for an equal share."""
     arms, seeds = len(step.arms), len(search.seeds)
     if search.halving is not None:
         left = rung_sizes(arms, search.halving, search.top)
         for rung in range(step.rung + 1, len(step.rungs)):
             share = left[rung - step.rung] / arms
             epochs = step.rungs[rung] - step.rungs[rung - 1]
-            yield from (Part(arm, epochs, share * seeds, is_new=False) for arm in step.arms)
+            yield from (RunGroup(arm, epochs, share * seeds, is_new=False) for arm in step.arms)
     if step.to_come:
-        yield from (Part(arm, arm.epochs, step.to_come / arms * seeds) for arm in step.arms)
+        yield from (RunGroup(arm, arm.epochs, step.to_come / arms * seeds) for arm in step.arms)
 
 
-def _confirming(base: Settings, step: SearchStep, search: Search) -> Iterator[Part]:
-    """At most: winners that are trained already are not known."""
-    fresh, arms = len(search.confirm_seeds), len(step.arms)
-    yield Part(confirm_settings(base, search), base.epochs, fresh, is_tested=True)
+def _confirming(base: Settings, step: SearchStep, search: Search) -> Iterator[RunGroup]:
+    """Upper bound: confirming runs that exist already are not subtracted."""
+    seeds, arms = len(search.confirm_seeds), len(step.arms)
+    yield RunGroup(confirm_settings(base, search), base.epochs, seeds, is_tested=True)
     share = min(search.top, arms + step.to_come) / arms
-    yield from (Part(arm, arm.epochs, share * fresh, is_tested=True) for arm in step.arms)
+    yield from (RunGroup(arm, arm.epochs, share * seeds, is_tested=True) for arm in step.arms)
+
+
+def _folder_bytes(group: RunGroup, counts: ImageCounts | None, weights: float) -> float:
+    """Size of a finished run's folder."""
+    tested = counts if group.is_tested else None
+    return RECORD_BYTES + weights + (tested.test * (PREDICTION_BYTES * tested.classes + LABEL_BYTES) if tested else 0)
+
+
+def _nearest_existing(folder: Path) -> Path:
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `5 min`, `3.5 h`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def amount(size: float) -> str:
+    """Bytes in words: `320 MB`, `1.2 GB`."""
+    power = min(4, max(0, int(math.log10(max(size, 1)) // 3)))
+    unit = ("bytes", "kB", "MB", "GB", "TB")[power]
+    number = size / 1000**power
+    return f"{number:.1f} {unit}" if power and number < 10 else f"{number:.0f} {unit}"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from cifar_lab.config.sheets import Search
 from cifar_lab.core.text import count
-from cifar_lab.execution.estimate import Estimate
 from cifar_lab.execution.plan import PlannedRun
+from cifar_lab.studies.forecast import Estimate
 from cifar_lab.studies.search import SearchState, SearchStep
 from cifar_lab.studies.space import kept_points, pick_winners
 

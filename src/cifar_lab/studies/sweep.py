@@ -17,11 +17,10 @@ from cifar_lab.core.atomic_io import write_text
 from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.core.text import count
 from cifar_lab.execution.context import RunContext
-from cifar_lab.execution.estimate import Estimate
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.execution.runner import RunBatch, make_runs
 from cifar_lab.store.results import SweepFolder
-from cifar_lab.studies.forecast import forecast
+from cifar_lab.studies.forecast import Estimate, forecast
 from cifar_lab.studies.search import SearchState, SearchStep, look, make_step, preview, walk
 from cifar_lab.studies.search_files import SearchFiles, document_text
 from cifar_lab.studies.search_messages import estimate_lines, judged_line, step_line

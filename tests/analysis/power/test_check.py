@@ -1,20 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cifar_lab.analysis.hours import cost
 from cifar_lab.analysis.power_check import DesignCheck, check_design
 from cifar_lab.analysis.stats.power import Design, runs_to_show, smallest_difference
 from cifar_lab.config import Settings
 from cifar_lab.config.io import with_values
-from cifar_lab.core.host import processor_name
 from cifar_lab.data import DatasetCatalog
-from cifar_lab.execution.estimate import Part, estimate
-from cifar_lab.execution.speeds import Speeds
+from cifar_lab.execution.cost import MachineSpeeds
 from cifar_lab.store.records import Record
 
 MakeRecord = Callable[..., Record]
@@ -28,12 +24,7 @@ def arm(**values: Any) -> Settings:
 
 def check(arms: Sequence[Settings], records: Sequence[Record] = (), **more: Any) -> DesignCheck:
     options = {"family": len(arms), "effect": 0.5, "workers": 2} | more
-    return check_design(CONTROL, arms, None, records, images=DatasetCatalog(), speeds=Speeds(records), **options)
-
-
-def here(record: Record, seconds: float = 60.0) -> Record:
-    environment = record.environment.model_copy(update={"device_name": processor_name()})
-    return record.model_copy(update={"environment": environment, "train_seconds": seconds})
+    return check_design(CONTROL, arms, None, records, images=DatasetCatalog(), speeds=MachineSpeeds(records), **options)
 
 
 def test_an_arm_that_differs_in_one_thing_is_fair() -> None:
@@ -86,32 +77,3 @@ def test_an_arm_equal_to_the_last_bit_tells_nothing_of_the_spread(make_record: M
     found = check([plateau], records).spread
     assert found is not None
     assert found.source.startswith("runs over their seeds")
-
-
-def test_hours_come_from_runs_of_this_machine_model_and_batch_size(make_record: MakeRecord) -> None:
-    records = [here(make_record(0.5, seed, CONTROL), seconds) for seed, seconds in enumerate((50, 60, 700))]
-    records.append(make_record(0.5, 9, CONTROL))  # of another machine
-    speeds, images, longer = Speeds(records), DatasetCatalog(), arm(epochs=20)
-    found = cost([(longer, 3), (CONTROL, 0)], speeds, images, workers=2)
-    assert found.hours == pytest.approx(3 * 120 / 2 / 3600)
-    assert (found.workers, found.measured, found.guess, found.unknown) == (2, 3, "", ())
-    other = cost([(arm(data__batch_size=128), 1)], speeds, images, workers=2)
-    assert (other.hours, other.guess) == (
-        pytest.approx(60 / 3600), "measured on 3 runs here, not all of these batch sizes",
-    )  # fmt: skip
-    unknown = cost([(longer, 1), (arm(label="wide", model__name="Net3"), 1)], speeds, images, workers=2)
-    assert (unknown.hours, unknown.unknown) == (None, ("wide",))
-    nothing = cost([], speeds, images, workers=2)
-    assert nothing.hours == 0
-
-
-def test_a_plan_and_a_sweep_say_the_same_of_the_same_runs(make_record: MakeRecord, tmp_path: Path) -> None:
-    records = [here(make_record(0.5, seed, CONTROL), seconds) for seed, seconds in enumerate((50, 60, 700))]
-    for made in (records, []):
-        arms = [(CONTROL, 3), (arm(data__batch_size=8, epochs=3), 2)]
-        planned = cost(arms, Speeds(made), DatasetCatalog(), workers=2)
-        parts = [Part(settings, settings.epochs, count) for settings, count in arms]
-        swept = estimate(parts, [], tmp_path, planned.workers, DatasetCatalog(), made)
-        assert planned.hours is not None
-        assert swept.search_seconds == pytest.approx(3600 * planned.hours)
-        assert swept.source == planned.guess
