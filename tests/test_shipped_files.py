@@ -14,7 +14,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io import load_settings, load_sheet, settings_from, sheet_file
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.studies.space import rung_epochs, rung_sizes
+from cifar_lab.studies.space.methods import rung_epochs, rung_sizes
 from cifar_lab.studies.sweep import load_sweep
 from cifar_lab.training import run as experiment
 

@@ -20,8 +20,9 @@ from cifar_lab.execution.runner import RunBatch
 from cifar_lab.progress.lines import PlainLines, say
 from cifar_lab.store import results as run_files
 from cifar_lab.store.records import EpochMetrics, Record
-from cifar_lab.studies import sweep
-from cifar_lab.studies.sweep import Sweep, SweepOutcome
+from cifar_lab.studies import run_sweep
+from cifar_lab.studies.run_sweep import SweepOutcome
+from cifar_lab.studies.sweep import Sweep
 
 
 def make_runs(
@@ -78,7 +79,7 @@ def make_sweep(
     """
     context = _place(results, force, workers, display, policy, engine)
     told = say if display is None else lambda line: None
-    outcome = sweep.make_sweep(found, context, allow_failed=allow_failed, say=told)
+    outcome = run_sweep.make_sweep(found, context, allow_failed=allow_failed, say=told)
     outcome.confirmed.raise_failed()
     return outcome
 

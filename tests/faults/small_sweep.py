@@ -14,7 +14,8 @@ from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.local.engine import Outcome
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, find_records, run_ids
-from cifar_lab.studies.sweep import load_sweep, make_sweep
+from cifar_lab.studies.run_sweep import make_sweep
+from cifar_lab.studies.sweep import load_sweep
 from cifar_lab.training.job import Job
 from cifar_lab.training.run import run_cohort
 

@@ -15,7 +15,8 @@ from cifar_lab.config.io import load_settings
 from cifar_lab.core.atomic_io import make_folder
 from cifar_lab.store.records import DataIdentity, EpochMetrics, Record, SplitScore
 from cifar_lab.store.results import RunFolder, SweepFolder
-from cifar_lab.studies.space.winners import SearchRuns, pick_winners, winners_document
+from cifar_lab.studies.documents import winners_document
+from cifar_lab.studies.space.winners import SearchRuns, pick_winners
 from cifar_lab.studies.sweep import load_sweep
 
 MakeRecord = Callable[..., Record]

@@ -11,7 +11,8 @@ from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.execution.context import RunContext
 from cifar_lab.store.results import RunFolder, read_records
 from cifar_lab.studies.optuna_export import export_optuna
-from cifar_lab.studies.sweep import Sweep, load_sweep, make_sweep
+from cifar_lab.studies.run_sweep import make_sweep
+from cifar_lab.studies.sweep import Sweep, load_sweep
 
 BASE = """\
 data: {dataset: synthetic, train_size: 180, test_size: 60, batch_size: 20, difficulty: 0.2}

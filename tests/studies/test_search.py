@@ -16,8 +16,9 @@ from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import make_runs
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, SweepFolder, read_records
-from cifar_lab.studies.search_files import pruned_runs
-from cifar_lab.studies.sweep import Sweep, SweepOutcome, load_sweep, look_at_sweep, make_sweep
+from cifar_lab.studies.documents import pruned_runs
+from cifar_lab.studies.run_sweep import SweepOutcome, make_sweep, sweep_status
+from cifar_lab.studies.sweep import Sweep, load_sweep
 
 BASE = """\
 data: {dataset: synthetic, train_size: 180, test_size: 60, batch_size: 20, difficulty: 0.2}
@@ -115,7 +116,7 @@ def test_a_pruned_run_has_no_record_and_keeps_its_epochs(
     print_list(results)
     listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert all(f"pruned after epoch {epoch}" in listed[run_id] for run_id, epoch in marks.items())
-    assert {name: len(values) for name, values in outcome.found.accuracies.items()} == {
+    assert {name: len(values) for name, values in outcome.state.accuracies.items()} == {
         outcome.winners[0].point.name: 1,
         "lr 10000.0": 1,
     }
@@ -133,7 +134,7 @@ def test_a_full_search_goes_on_from_what_was_pruned_to_the_same_bits(
     made = make_runs(full, RunContext(results, workers=1), read_test=False)
     assert {run.job.run_id: run.state for run in made.planned} == {
         **dict.fromkeys(marks, "interrupted"),
-        **{run.job.run_id: "done" for run in outcome.searched.planned if run.job.run_id in done},
+        **{run.job.run_id: "done" for run in outcome.search_runs.planned if run.job.run_id in done},
     }
     assert [bits(record, results) for record in made.records] == [
         bits(record, tmp_path / "undisturbed") for record in undisturbed
@@ -147,9 +148,9 @@ def test_a_halved_search_that_is_over_is_read_from_its_runs(
     halved: tuple[Bench, SweepOutcome, list[str]],
 ) -> None:
     bench, outcome, _ = halved
-    look = look_at_sweep(bench.sweep("halved", HALVED), RunContext(bench.folder / "results"))
-    assert (look.step, look.estimate) == (None, None)
-    assert (look.found.pruned, look.found.tried) == (outcome.found.pruned, outcome.found.tried)
+    status = sweep_status(bench.sweep("halved", HALVED), RunContext(bench.folder / "results"))
+    assert (status.step, status.estimate) == (None, None)
+    assert (status.state.pruned, status.state.results) == (outcome.state.pruned, outcome.state.results)
 
 
 def test_tpe_stopped_and_begun_again_proposes_and_finds_the_same(tmp_path: Path) -> None:
@@ -167,9 +168,9 @@ def test_tpe_stopped_and_begun_again_proposes_and_finds_the_same(tmp_path: Path)
         RunFolder(bench.folder / "results", run_id).discard()
     for path in (folder.plan, folder.history, folder.winners):
         path.unlink()
-    look = look_at_sweep(bench.sweep("proposed", PROPOSED), RunContext(bench.folder / "results"))
-    assert look.planned is not None
-    assert [len(look.found.tried), *(run.state for run in look.planned)] == [3, "done", "missing", "missing"]
+    status = sweep_status(bench.sweep("proposed", PROPOSED), RunContext(bench.folder / "results"))
+    assert status.planned is not None
+    assert [len(status.state.results), *(run.state for run in status.planned)] == [3, "done", "missing", "missing"]
 
     again, said = bench.make("proposed", PROPOSED, workers=2)
     assert said[0].startswith("estimate: 6 runs to search, 4 there already, 2 to train; then at most 2 runs")
@@ -211,7 +212,7 @@ def test_points_that_share_a_run_are_each_judged_by_it(tmp_path: Path) -> None:
         (tmp_path / name / "own.py").write_text(OWN_MODEL)
     search = "base: base.yaml\nsearch: {top: 1, seeds: [0], confirm_seeds: [100], val_size: 60}\n"
     outcome, _ = bench.make("shared", search + "space: {epochs: [1], model.name: [one/own.py:Own, two/own.py:Own]}\n")
-    (record,) = outcome.searched.records
+    (record,) = outcome.search_runs.records
     assert record.val is not None
-    assert list(outcome.found.accuracies.values()) == [(record.val.accuracy,)] * 2
+    assert list(outcome.state.accuracies.values()) == [(record.val.accuracy,)] * 2
     assert [point["runs"] for point in bench.read("shared", "plan.json")["points"]] == [[record.run_id]] * 2

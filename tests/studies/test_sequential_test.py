@@ -16,7 +16,7 @@ from cifar_lab.config.io import with_values
 from cifar_lab.config.sheets import Question
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.execution.runner import RunBatch
-from cifar_lab.studies.sequential_test import Look, seed_list, until_decided
+from cifar_lab.studies.sequential_test import InterimAnalysis, run_sequential_test, seed_list
 
 CONTROL = with_values(
     Settings(),
@@ -52,8 +52,8 @@ class Bench:
         return answer
 
 
-def looks(bench: Bench, results: Path, most: int = 12) -> Iterator[Look]:
-    return iter(until_decided("q1", CONTROL, (CLEAR, CLOSE), results, most, bench.train, bench.look_at))
+def looks(bench: Bench, results: Path, most: int = 12) -> Iterator[InterimAnalysis]:
+    return iter(run_sequential_test("q1", CONTROL, (CLEAR, CLOSE), results, most, bench.train, bench.look_at))
 
 
 def test_seeds_are_those_of_the_settings_then_the_smallest_others() -> None:
@@ -87,7 +87,7 @@ def test_the_plan_is_written_before_the_first_look_and_kept(tmp_path: Path) -> N
 
 def test_an_arm_that_joins_later_is_bound_to_the_same_looks(tmp_path: Path) -> None:
     bench = Bench()
-    next(iter(until_decided("q1", CONTROL, (CLEAR,), tmp_path, 12, bench.train, bench.look_at)))
+    next(iter(run_sequential_test("q1", CONTROL, (CLEAR,), tmp_path, 12, bench.train, bench.look_at)))
     next(looks(Bench(), tmp_path))
     (path,) = (tmp_path / "stopping").iterdir()
     assert len(read_plan(path).arms) == 2

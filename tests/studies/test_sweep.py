@@ -15,18 +15,10 @@ from cifar_lab.config.io import settings_from
 from cifar_lab.config.run_id import recipe
 from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.studies.space import (
-    Expansion,
-    Point,
-    SearchRuns,
-    confirm_settings,
-    expand,
-    pick_winners,
-    same_numbers,
-    search_settings,
-    winners_document,
-)
-from cifar_lab.studies.space.labels import point_label
+from cifar_lab.studies.documents import winners_document
+from cifar_lab.studies.space.methods import expand
+from cifar_lab.studies.space.points import Expansion, Point, point_label, same_numbers
+from cifar_lab.studies.space.winners import SearchRuns, confirm_settings, pick_winners, search_settings
 
 BASE = settings_from(
     {
@@ -441,5 +433,5 @@ def test_the_document_is_what_the_report_reads() -> None:
 
 
 def test_no_torch_is_imported() -> None:
-    code = "import sys, cifar_lab.studies.space; print('torch' in sys.modules)"
+    code = "import sys, cifar_lab.studies.space.methods, cifar_lab.studies.space.winners; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -55,8 +55,8 @@ def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] =
     sweep = load_sweep(path, overrides, parse_seeds(seeds) if seeds else None, allow_large=True)
     expansion = sweep.expansion
     points = count(len(expansion.points), "point")
-    if expansion.proposals:
-        proposals = f"{count(expansion.proposals, 'proposal')} of {sweep.search.method}"
+    if expansion.trials:
+        proposals = f"{count(expansion.trials, 'proposal')} of {sweep.search.method}"
         points = f"{proposals} and {points}" if expansion.points else proposals
     return f"# {path}: a sweep of {points}, all good"
 

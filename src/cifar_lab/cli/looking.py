@@ -18,7 +18,7 @@ from cifar_lab.core.text import count
 from cifar_lab.store.failures import read_failure
 from cifar_lab.store.records import EpochMetrics, Record, SplitScore
 from cifar_lab.store.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
-from cifar_lab.studies.search_files import pruned_runs
+from cifar_lab.studies.documents import pruned_runs
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 

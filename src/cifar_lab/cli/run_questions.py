@@ -16,8 +16,9 @@ from cifar_lab.core.text import count, plain
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import RunBatch, make_runs, preview_runs
 from cifar_lab.progress.lines import say
-from cifar_lab.studies.sequential_test import Look, until_decided
-from cifar_lab.studies.sweep import load_sweep, make_sweep
+from cifar_lab.studies.run_sweep import make_sweep
+from cifar_lab.studies.sequential_test import InterimAnalysis, run_sequential_test
+from cifar_lab.studies.sweep import load_sweep
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def run_questions(chosen: Chosen, asked: AskedLab, context: RunContext, *, stric
     if chosen.whole_lab and not code:
         for path in asked.sweeps.values():
             outcome = make_sweep(load_sweep(path, chosen.overrides), context)
-            code = max(code, outcome.searched.exit_code, outcome.confirmed.exit_code)
+            code = max(code, outcome.search_runs.exit_code, outcome.confirmed.exit_code)
     else:
         _say_sweeps(asked, chosen)
     return code
@@ -97,22 +98,23 @@ def _decide(question: Asked, chosen: Chosen, most: int, context: RunContext, str
         return next(answer for answer in answers if answer.name == question.name)
 
     code, train = 0, partial(make_runs, context=context)
-    looks = until_decided(question.name, question.control, question.arms, context.results, most, train, look_at)
-    for look in looks:
-        _say_look(question, look)
-        code = look.made.exit_code or _diverged(look.made, strict)
+    arms = (question.name, question.control, question.arms)
+    for analysis in run_sequential_test(*arms, context.results, most, train, look_at):
+        _say_analysis(question, analysis)
+        code = analysis.runs.exit_code or _diverged(analysis.runs, strict)
     return code
 
 
-def _say_look(question: Asked, look: Look) -> None:
-    where = f"look {look.number} of {len(look.looks)}, {count(look.seeds, 'seed')}"
-    say(f"{plain(question.name)}: {where} (planned: {', '.join(map(str, look.looks))})")
-    for comparison in look.answer.comparisons:
+def _say_analysis(question: Asked, analysis: InterimAnalysis) -> None:
+    seeds = count(analysis.seeds, "seed")
+    planned = ", ".join(map(str, analysis.planned))
+    say(f"{plain(question.name)}: look {analysis.number} of {len(analysis.planned)}, {seeds} (planned: {planned})")
+    for comparison in analysis.answer.comparisons:
         say(f"  {plain(comparison.sentence)}")
-    if not look.open:
+    if not analysis.undecided:
         say("  decided")
-    elif look.is_last:
-        say(f"  not decided with {count(look.seeds, 'seed')}: {', '.join(plain(each.arm) for each in look.open)}")
+    elif analysis.is_last:
+        say(f"  not decided with {seeds}: {', '.join(plain(each.arm) for each in analysis.undecided)}")
 
 
 def _diverged(made: RunBatch, strict: bool) -> int:

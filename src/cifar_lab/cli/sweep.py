@@ -64,7 +64,8 @@ def sweep(
     from cifar_lab.execution.context import RunContext
     from cifar_lab.progress.lines import say
     from cifar_lab.store.results_lock import one_writer
-    from cifar_lab.studies.sweep import load_sweep, look_at_sweep, make_sweep
+    from cifar_lab.studies.run_sweep import make_sweep, sweep_status
+    from cifar_lab.studies.sweep import load_sweep
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     context = RunContext(results, force=force, workers=workers, policy=policy)
@@ -73,7 +74,7 @@ def sweep(
         _export(loaded, results, export_optuna)
         return
     if dry_run:
-        print_sweep_plan(loaded, look_at_sweep(loaded, context))
+        print_sweep_plan(loaded, sweep_status(loaded, context))
         return
     with one_writer(results), at_work(context, engine, address, mirrors) as working:
         outcome = make_sweep(loaded, working, allow_failed=allow_failed, say=say)
@@ -83,7 +84,7 @@ def sweep(
 
             for line in draw_sweep(results, loaded.name):
                 say(line)
-    made = (outcome.searched, outcome.confirmed)
+    made = (outcome.search_runs, outcome.confirmed)
     diverged = any(record.status == "diverged" for part in made for record in part.records)
     raise typer.Exit(max(part.exit_code for part in made) or int(strict and diverged))
 

@@ -9,49 +9,49 @@ from rich.table import Table
 from cifar_lab.cli.columns import Columns
 from cifar_lab.cli.tables import STATE_WORDS, console, print_arms, safe
 from cifar_lab.core.text import count
+from cifar_lab.studies.run_sweep import SweepOutcome, SweepStatus, estimate_lines
 from cifar_lab.studies.search import SearchState
-from cifar_lab.studies.search_messages import estimate_lines
-from cifar_lab.studies.space import Point
-from cifar_lab.studies.sweep import Sweep, SweepOutcome, SweepStatus
+from cifar_lab.studies.space.points import Point
+from cifar_lab.studies.sweep import Sweep
 
 
-def print_sweep_plan(sweep: Sweep, outlook: SweepStatus) -> None:
+def print_sweep_plan(sweep: Sweep, status: SweepStatus) -> None:
     """What a sweep comes to: its points and what of them is there, what follows, what the rest will take."""
-    out, expansion, found, step = console(), sweep.expansion, outlook.found, outlook.step
-    proposed = f"{count(expansion.proposals, 'proposal')} by {sweep.search.method}" if expansion.proposals else ""
+    out, expansion, state, step = console(), sweep.expansion, status.state, status.step
+    proposed = f"{count(expansion.trials, 'proposal')} by {sweep.search.method}" if expansion.trials else ""
     parts = [proposed] if proposed else []
     parts += [count(len(expansion.points), "point")] if expansion.points else []
     parts += [f"{count(expansion.duplicates, 'duplicate')} merged"] if expansion.duplicates else []
     parts += [f"{expansion.excluded} excluded"] if expansion.excluded else []
     out.print(f"{safe(sweep.name)}: {', '.join(parts)}")
-    states = _states(outlook)
+    states = _states(status)
     table = Columns("point", "state")
-    for point in found.points:
-        table.add(point.name, states.get(point.settings.label) or _through(found, point))
+    for point in state.points:
+        table.add(point.name, states.get(point.settings.label) or _through(state, point))
     table.print(out)
-    if step is None or outlook.estimate is None:
+    if step is None or status.estimate is None:
         out.print("the search is over; without --dry-run its winners are trained with fresh seeds and tested")
         return
-    if outlook.planned is None:
+    if status.planned is None:
         out.print("the data has not been prepared yet, so no run can be there")
-    for line in estimate_lines(found, step, outlook.planned, outlook.estimate, sweep.search):
+    for line in estimate_lines(state, step, status.planned, status.estimate, sweep.search):
         out.print(line, soft_wrap=True)
 
 
-def _states(outlook: SweepStatus) -> dict[str, str]:
+def _states(status: SweepStatus) -> dict[str, str]:
     """Label of each point of the step that comes next → what of it is there, of several seeds the least."""
-    if outlook.step is None:
+    if status.step is None:
         return {}
-    states = {arm.label: "to train" for arm in outlook.step.arms}
-    for run in sorted(outlook.planned or (), key=lambda run: list(STATE_WORDS).index(run.state)):
+    states = {arm.label: "to train" for arm in status.step.arms}
+    for run in sorted(status.planned or (), key=lambda run: list(STATE_WORDS).index(run.state)):
         states[run.job.settings.label] = STATE_WORDS[run.state]
     return states
 
 
-def _through(found: SearchState, point: Point) -> str:
-    if point.name in found.pruned:
-        return f"pruned after epoch {found.pruned[point.name]}"
-    accuracies = found.tried[point.name].val_accuracies
+def _through(state: SearchState, point: Point) -> str:
+    if point.name in state.pruned:
+        return f"pruned after epoch {state.pruned[point.name]}"
+    accuracies = state.results[point.name].val_accuracies
     diverged = accuracies.count(None)
     if diverged == len(accuracies):
         return "diverged"
@@ -73,11 +73,11 @@ def print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
         out.print(table)
     else:
         out.print("no point ended with finite numbers, so there is no winner")
-    runs = outcome.runs
-    pruned = len(outcome.found.pruned)
-    told = f"; {count(pruned, 'point')} of {len(outcome.found.points)} pruned before the last epoch" if pruned else ""
+    runs = outcome.run_counts
+    pruned = len(outcome.state.pruned)
+    told = f"; {count(pruned, 'point')} of {len(outcome.state.points)} pruned before the last epoch" if pruned else ""
     out.print(f"search: {count(runs.searched, 'run')}, {runs.failed} failed, {runs.diverged} diverged{told}")
-    failed = [each for each in outcome.searched.outcomes if each.status == "failed"]
+    failed = [each for each in outcome.search_runs.outcomes if each.status == "failed"]
     if failed:
         out.print(f"the first that failed: {safe(failed[0].job.name)}: {safe(failed[0].reason or '')}")
     out.print("\ntrained again with fresh seeds, then tested:")

@@ -1,0 +1,1 @@
+"""Studies: sweeps over a space of settings, and sequential tests of a question."""

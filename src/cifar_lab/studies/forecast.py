@@ -20,7 +20,8 @@ from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.execution.wall_time import ImageCounts, RunGroup, concurrent_runs, image_counts, wall_time
 from cifar_lab.store.records import Record
 from cifar_lab.studies.search import SearchStep
-from cifar_lab.studies.space import confirm_settings, rung_sizes
+from cifar_lab.studies.space.methods import rung_sizes
+from cifar_lab.studies.space.winners import confirm_settings
 
 PROCESS_BYTES, BYTES_PER_IMAGE = 320e6, 7_000
 """Unshared memory of a CPU worker. Fitted to 323 MB with 1,500 images and a peak of 731 MB with 60,000 (Net, torch
@@ -177,15 +178,15 @@ def _later_steps(step: SearchStep, search: Search) -> Iterator[RunGroup]:
             share = left[rung - step.rung] / arms
             epochs = step.rungs[rung] - step.rungs[rung - 1]
             yield from (RunGroup(arm, epochs, share * seeds, is_new=False) for arm in step.arms)
-    if step.to_come:
-        yield from (RunGroup(arm, arm.epochs, step.to_come / arms * seeds) for arm in step.arms)
+    if step.trials_left:
+        yield from (RunGroup(arm, arm.epochs, step.trials_left / arms * seeds) for arm in step.arms)
 
 
 def _confirming(base: Settings, step: SearchStep, search: Search) -> Iterator[RunGroup]:
     """Upper bound: confirming runs that exist already are not subtracted."""
     seeds, arms = len(search.confirm_seeds), len(step.arms)
     yield RunGroup(confirm_settings(base, search), base.epochs, seeds, is_tested=True)
-    share = min(search.top, arms + step.to_come) / arms
+    share = min(search.top, arms + step.trials_left) / arms
     yield from (RunGroup(arm, arm.epochs, share * seeds, is_tested=True) for arm in step.arms)
 
 

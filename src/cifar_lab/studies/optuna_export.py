@@ -1,4 +1,4 @@
-"""A sweep's points as an Optuna study in an SQLite file, for its dashboard: made from our runs, never read back."""
+"""Export of a sweep as an Optuna study in an SQLite file, for its dashboard. The file is never read back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.errors import DataError, SettingsError
@@ -18,37 +19,40 @@ from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.plan import run_ids_of
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
-from cifar_lab.studies.search import SearchState
-from cifar_lab.studies.space import Point, PointResult, drawn_axes, search_settings
-from cifar_lab.studies.space.optuna_study import distributions_of, import_optuna, params_of, quiet
-from cifar_lab.studies.sweep import Sweep, look_at_sweep
+from cifar_lab.studies.run_sweep import sweep_status
+from cifar_lab.studies.space.axes import drawn_axes
+from cifar_lab.studies.space.optuna_study import distributions_of, import_optuna, params_of, quiet_optuna
+from cifar_lab.studies.space.points import Point, PointResult
+from cifar_lab.studies.space.winners import search_settings
+from cifar_lab.studies.sweep import Sweep
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MARK = "cifar_lab_sweep"
-"""Attribute of a study that tells whose export it is: no other file is replaced."""
+"""Attribute of an exported study. Files without it are not replaced."""
 
 
 def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
-    """Write every point that is through, or was pruned, as a trial; how many there are.
+    """Write each complete or pruned point as a trial, and return the number of trials.
 
-    A trial has the mean validation accuracy over the seeds as its value (a run that diverged counts as 0), that of each
-    epoch as intermediate values, and the ids of its runs.
+    The value of a trial is the mean validation accuracy over the seeds, with 0 for a run that diverged. Its
+    intermediate values are the means per epoch. Its attributes hold the run ids.
 
     Raises:
-        SettingsError: Optuna is not installed, or `path` holds something else.
-        DataError: no point is through yet.
+        SettingsError: Optuna is not installed, or `path` is another file.
+        DataError: no point is complete yet.
         EnvironmentFault: the file cannot be written.
     """
     import_optuna()
     _refuse_other_files(path)
-    found, images = look_at_sweep(sweep, RunContext(results)).found, DatasetCatalog()
-    known = found.points if images.known(sweep.base.data) is not None else []
-    trials = [trial for point in known if (trial := _trial(sweep, found, point, results, images)) is not None]
+    state, images = sweep_status(sweep, RunContext(results)).state, DatasetCatalog()
+    points = state.points if images.known(sweep.base.data) is not None else []
+    found = [_trial(sweep, point, state.pruned.get(point.name), results, images) for point in points]
+    trials = [trial for trial in found if trial is not None]
     if not trials:
         raise DataError(f"{results}: no point of {sweep.name} is through yet; run the sweep first")
-    with quiet() as optuna, tempfile.TemporaryDirectory() as folder:
+    with quiet_optuna() as optuna, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "study.db"
         storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
         study = optuna.create_study(study_name=sweep.name, direction="maximize", storage=storage)
@@ -59,49 +63,52 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     return len(trials)
 
 
-def _trial(sweep: Sweep, found: SearchState, point: Point, results: Path, images: DatasetCatalog) -> FrozenTrial | None:
-    """The point as a trial; None where it is not through yet."""
+def _trial(
+    sweep: Sweep, point: Point, pruned_after: int | None, results: Path, images: DatasetCatalog
+) -> FrozenTrial | None:
+    """The point as a trial. None where it is not complete yet."""
     import optuna
 
     run_ids = run_ids_of(search_settings(point.settings, sweep.search), images)
     folders = [RunFolder(results, run_id) for run_id in run_ids]
     records = [record for folder in folders if (record := folder.read_record()) is not None]
-    pruned = found.pruned.get(point.name)
-    if pruned is None and len(records) < len(run_ids):
+    is_pruned = pruned_after is not None
+    if not is_pruned and len(records) < len(run_ids):
         return None
     accuracies = tuple(record.val.accuracy if record.val else None for record in records)
     axes = drawn_axes(sweep.sheet)
-    is_of_space = {key for axis in axes for key in axis.keys} == set(point.values)
+    if {key for axis in axes for key in axis.keys} != set(point.values):
+        axes = []  # an arm of the file: a point outside the space has no parameters
     trial = optuna.trial.create_trial(
-        state=optuna.trial.TrialState.COMPLETE if pruned is None else optuna.trial.TrialState.PRUNED,
-        values=[PointResult(point, accuracies).value] if pruned is None else None,
-        params=params_of(point.values, axes) if is_of_space else {},
-        distributions=distributions_of(axes) if is_of_space else {},
-        intermediate_values=_curve(folders, pruned),
+        state=optuna.trial.TrialState.PRUNED if is_pruned else optuna.trial.TrialState.COMPLETE,
+        values=None if is_pruned else [PointResult(point, accuracies).value],
+        params=params_of(point.values, axes),
+        distributions=distributions_of(axes),
+        intermediate_values=_val_curve(folders, pruned_after),
         user_attrs={"label": point.name, "runs": run_ids, "diverged": accuracies.count(None)},
     )
-    if pruned is None:
-        trial.datetime_start, trial.datetime_complete = _times(records)
+    if not is_pruned:
+        trial.datetime_start, trial.datetime_complete = _local_times(records)
     return trial
 
 
-def _curve(folders: Sequence[RunFolder], last_epoch: int | None) -> dict[int, float]:
-    """Epoch → mean validation accuracy of the runs, as far as all of them have it."""
+def _val_curve(folders: Sequence[RunFolder], last_epoch: int | None) -> dict[int, float]:
+    """Mean validation accuracy by epoch, for the epochs that all runs have."""
     curves = [[line.val_accuracy for line in folder.read_metrics()] for folder in folders]
     rows = list(zip(*curves, strict=False))[:last_epoch]
     finite = [(epoch, [value for value in row if value is not None]) for epoch, row in enumerate(rows, 1)]
     return {epoch: fmean(values) for epoch, values in finite if len(values) == len(folders)}
 
 
-def _times(records: Sequence[Record]) -> tuple[datetime, datetime]:
-    """When the first run began and the last ended, in local time without a zone, as Optuna has it."""
+def _local_times(records: Sequence[Record]) -> tuple[datetime, datetime]:
+    """Start of the first run and end of the last, as naive local times like those of Optuna."""
     started = min(datetime.fromisoformat(record.started) for record in records)
     finished = max(datetime.fromisoformat(record.finished) for record in records)
     return started.astimezone().replace(tzinfo=None), finished.astimezone().replace(tzinfo=None)
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Nothing is replaced but an export.
+    """Refuse to replace a file that is no export.
 
     Raises:
         SettingsError: the file is something else.
@@ -109,15 +116,9 @@ def _refuse_other_files(path: Path) -> None:
     if not path.exists():
         return
     try:
-        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as file:
+        with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as file:
             marks: list[Any] = file.execute("SELECT key FROM study_user_attributes").fetchall()
     except sqlite3.Error:
         marks = []
     if (MARK,) not in marks:
         raise SettingsError(f"--export-optuna: {path} is there and is no export of a sweep; name another file")
-
-
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote
-
-    return quote(str(path.absolute()))

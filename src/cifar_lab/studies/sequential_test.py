@@ -1,7 +1,7 @@
-"""Add seeds to a question until it is decided: looks planned beforehand, each held to its share of the error rate.
+"""Sequential test of a question: add seeds at planned interim analyses until its comparisons are decided.
 
-`statistics.looks` has the rule and its source; the plan is written before the first look, and every later report of
-these runs is held to it (`report.stopping`).
+The error rate is shared among the analyses (`analysis.stats.sequential` has the rule and its source). The plan is
+written before the first analysis, and every later report of these runs is held to it (`analysis.interim_looks`).
 """
 
 from __future__ import annotations
@@ -26,75 +26,80 @@ from cifar_lab.execution.runner import RunBatch
 from cifar_lab.store.results import stopping_file
 
 Train = Callable[[Sequence[Settings]], RunBatch]
-"""Makes the runs of these arms exist."""
+"""Makes the runs of arms."""
 
-LookAt = Callable[[], Answer]
+AnswerQuestion = Callable[[], Answer]
 """The question as a report on the results folder answers it."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look at the answer."""
+class InterimAnalysis:
+    """One analysis of a question at a planned number of seeds."""
 
     number: int
-    """1 is the first."""
-    looks: tuple[int, ...]
-    """All that were planned: numbers of seeds."""
-    made: RunBatch
+    """Counted from 1."""
+    planned: tuple[int, ...]
+    """Number of seeds of each planned analysis."""
+    runs: RunBatch
     answer: Answer
-    open: tuple[Comparison, ...]
-    """Comparisons that are not decided yet."""
+    undecided: tuple[Comparison, ...]
 
     @property
     def seeds(self) -> int:
-        """Seeds at this look."""
-        return self.looks[self.number - 1]
+        """Number of seeds at this analysis."""
+        return self.planned[self.number - 1]
 
     @property
     def is_last(self) -> bool:
-        """Whether nothing more will be trained: all decided, no look left, or runs that failed."""
-        return not self.open or self.number == len(self.looks) or bool(self.made.exit_code)
+        """Whether training ends here: all decided, no analysis left, or runs that failed."""
+        return not self.undecided or self.number == len(self.planned) or bool(self.runs.exit_code)
 
 
-def until_decided(
-    name: str, control: Settings, arms: Sequence[Settings], results: Path, most: int, train: Train, look_at: LookAt
-) -> Iterable[Look]:
-    """Train and look, until every arm is better, worse or equivalent, or `most` seeds are there.
+def run_sequential_test(
+    name: str,
+    control: Settings,
+    arms: Sequence[Settings],
+    results: Path,
+    max_seeds: int,
+    train: Train,
+    answer_question: AnswerQuestion,
+) -> Iterable[InterimAnalysis]:
+    """Train and analyse until every arm is better, worse or equivalent, or has `max_seeds` seeds.
 
-    Arms that are decided get no more seeds. What is there already is the first look.
+    Decided arms get no more seeds. Runs that exist are the data of the first analysis.
 
     Raises:
-        ValueError: `most` is below three.
+        ValueError: `max_seeds` is below three.
         SettingsError: the question has another plan already.
         DataError: its plan cannot be read.
         LabError: as `make_runs`.
     """
-    seeds = seed_list(control, arms, most)
-    plan = _plan(name, control, arms, results, most, seeds)
-    waiting = list(arms)
+    seeds = seed_list(control, arms, max_seeds)
+    plan = _plan(name, control, arms, results, max_seeds, seeds)
+    undecided = list(arms)
     for number, count in enumerate(plan.looks, start=1):
         wanted = {"seeds": list(seeds[:count])}
-        made = train([with_values(each, wanted, where=f"look {number} of {name}") for each in (control, *waiting)])
-        answer = look_at()
-        decided = dict(zip([_key(arm) for arm in arms], answer.comparisons, strict=True))
-        waiting = [arm for arm in arms if decided[_key(arm)].verdict in ("undecided", "no verdict")]
-        look = Look(number, plan.looks, made, answer, tuple(decided[_key(arm)] for arm in waiting))
-        yield look
-        if look.is_last:
+        runs = train([with_values(each, wanted, where=f"look {number} of {name}") for each in (control, *undecided)])
+        answer = answer_question()
+        comparisons = dict(zip([_key(arm) for arm in arms], answer.comparisons, strict=True))
+        undecided = [arm for arm in arms if comparisons[_key(arm)].verdict in ("undecided", "no verdict")]
+        analysis = InterimAnalysis(number, plan.looks, runs, answer, tuple(comparisons[_key(arm)] for arm in undecided))
+        yield analysis
+        if analysis.is_last:
             return
 
 
-def seed_list(control: Settings, arms: Sequence[Settings], most: int) -> tuple[int, ...]:
-    """The seeds in the order in which they are used: those of the settings, then the smallest numbers beside them."""
-    named = dict.fromkeys(seed for settings in (control, *arms) for seed in settings.seeds)
-    more = (seed for seed in itertools.count() if seed not in named)
-    return tuple(itertools.islice(itertools.chain(named, more), max(most, 0)))
+def seed_list(control: Settings, arms: Sequence[Settings], max_seeds: int) -> tuple[int, ...]:
+    """Seeds in the order of use: those of the settings, then the smallest other numbers."""
+    stated = dict.fromkeys(seed for settings in (control, *arms) for seed in settings.seeds)
+    more = (seed for seed in itertools.count() if seed not in stated)
+    return tuple(itertools.islice(itertools.chain(stated, more), max(max_seeds, 0)))
 
 
 def _plan(
-    name: str, control: Settings, arms: Sequence[Settings], results: Path, most: int, seeds: Sequence[int]
+    name: str, control: Settings, arms: Sequence[Settings], results: Path, max_seeds: int, seeds: Sequence[int]
 ) -> StoppingPlan:
-    """The question's plan: the one that is written down, or a new one, which is written before its first look."""
+    """Read the plan of the question, or write a new one before its first analysis."""
     images = DatasetCatalog()
     fingerprint = images.prepare(control.data).fingerprint
     key = _key(control)
@@ -103,32 +108,32 @@ def _plan(
     keys = tuple(_key(arm) for arm in arms)
     if path.is_file():
         plan = read_plan(path)
-        if plan.looks[-1] != most:
+        if plan.looks[-1] != max_seeds:
             raise SettingsError(
-                f"--max-seeds {most}: {path} has looks at {_listed(plan.looks)} seeds; a plan that is changed after "
-                f"looking keeps no error rate; give --max-seeds {plan.looks[-1]}"
+                f"--max-seeds {max_seeds}: {path} has looks at {_listed(plan.looks)} seeds; a plan that is changed "
+                f"after looking keeps no error rate; give --max-seeds {plan.looks[-1]}"
             )
         if set(keys) <= set(plan.arms):
             return plan
         plan = plan.model_copy(update={"arms": tuple(dict.fromkeys([*plan.arms, *keys]))})
     else:
-        looks = plan_looks(_there(control, arms, results, images, seeds), most)
+        looks = plan_looks(_seeds_done(control, arms, results, images, seeds), max_seeds)
         plan = StoppingPlan(question=f"{name}-{short}", fingerprint=fingerprint, control=key, arms=keys, looks=looks)
     save_plan(results, plan)
     return plan
 
 
-def _there(
+def _seeds_done(
     control: Settings, arms: Sequence[Settings], results: Path, images: DatasetCatalog, seeds: Sequence[int]
 ) -> int:
-    """The most seeds that the control and an arm both have records of, among those that may be used."""
+    """Largest number of usable seeds that the control shares with an arm in finished runs."""
 
     def done(settings: Settings) -> set[int]:
         every = with_values(settings, {"seeds": list(seeds)}, where=settings.label)
         return {run.job.seed for run in plan_runs([every], results, images) if run.state == "done"}
 
-    ours = done(control)
-    return max((len(ours & done(arm)) for arm in arms), default=0)
+    control_seeds = done(control)
+    return max((len(control_seeds & done(arm)) for arm in arms), default=0)
 
 
 def _key(settings: Settings) -> str:

@@ -10,7 +10,8 @@ import pytest
 from cifar_lab.config import Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.config.sheets import SweepSheet
-from cifar_lab.studies.space import Expansion, expand
+from cifar_lab.studies.space.methods import expand
+from cifar_lab.studies.space.points import Expansion
 
 Points = Callable[..., Expansion]
 

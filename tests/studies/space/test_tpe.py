@@ -13,9 +13,10 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.studies.space import Point, PointResult, expand, start_method
+from cifar_lab.studies.space.axes import drawn_axes
+from cifar_lab.studies.space.methods import expand, start_method
 from cifar_lab.studies.space.optuna_study import params_of, values_of
-from cifar_lab.studies.space.random_search import drawn_axes
+from cifar_lab.studies.space.points import Point, PointResult
 from cifar_lab.studies.space.tpe import Tpe
 
 SPACE: dict[str, Any] = {
@@ -86,7 +87,7 @@ def test_a_proposal_that_was_made_before_costs_nothing_and_counts(base: Settings
     method = tpe(base, trials=30, batch=5, space={"data.flip": [False, True], "epochs": [2, 3, 2]})
     found = [name for batch in batches(method) for name in batch]
     assert sorted(found) == ["flip · epochs 2", "flip · epochs 3", "no flip · epochs 2", "no flip · epochs 3"]
-    assert len(method.proposals) == 30
+    assert len(method.trials) == 30
 
 
 def test_a_diverged_or_failed_point_is_told_as_bad_and_not_dropped(base: Settings) -> None:
@@ -112,8 +113,8 @@ def test_arms_are_tried_with_the_first_batch(base: Settings) -> None:
 def test_what_is_excluded_is_never_tried(base: Settings) -> None:
     method = tpe(base, trials=20, batch=5, exclude=[{"data.flip": True}])
     assert all("no flip" in name for batch in batches(method) for name in batch)
-    assert any(proposal.point is None for proposal in method.proposals)
-    assert len(method.proposals) == 20
+    assert any(trial.point is None for trial in method.trials)
+    assert len(method.trials) == 20
 
 
 def test_points_that_do_not_hold_together_are_found_before_the_start(base: Settings) -> None:

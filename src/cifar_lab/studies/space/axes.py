@@ -1,23 +1,23 @@
-"""The axes of a space: lists of values, and ranges of numbers. How a share of an axis becomes a value."""
+"""Axes of a space: lists of values and ranges of numbers, with the mapping from a share of an axis to a value."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cifar_lab.config.io.catalogue import takes_decimals
 from cifar_lab.config.sheets import Range, SweepSheet
 
 FINENESS = 4
-"""Decimal places to which the width of a range is resolved. Values are rounded, so that labels are short and a library
-that differs in the last bit names no other run."""
+"""Decimal places to which the width of a range is resolved. Values are rounded to keep labels short, and so that a
+library that differs in the last bit does not change a run id."""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """An axis that is a list; each option sets one key, or the keys of a group that change together."""
+    """Axis with a list of options. An option sets one key, or the keys of a paired group."""
 
     name: str
     """The key, or `paired[0]`."""
@@ -25,17 +25,17 @@ class Choices:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What it sets."""
+        """Keys that the axis sets."""
         return tuple(self.options[0])
 
     def at(self, share: float) -> Mapping[str, Any]:
-        """The option at a share of the axis, from 0 to below 1."""
+        """Option at a share of the axis in [0, 1)."""
         return self.options[int(share * len(self.options))]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An axis that is a range of numbers, both ends included."""
+    """Axis with a range of numbers, both ends included."""
 
     name: str
     """The key."""
@@ -47,18 +47,18 @@ class Interval:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What it sets."""
+        """Key that the axis sets."""
         return (self.name,)
 
     def at(self, share: float) -> Mapping[str, Any]:
-        """The value at a share of the axis, from 0 to below 1: evenly, or evenly on a logarithmic scale."""
-        half = 0.5 if self.whole else 0.0  # each whole number has a stretch of its own, those at the ends too
+        """Value at a share of the axis in [0, 1), on a linear or logarithmic scale."""
+        half = 0.5 if self.whole else 0.0  # each whole number has an equal stretch, those at the ends too
         low, high = self.low - half, self.high + half
         number = low * (high / low) ** share if self.log else low + (high - low) * share
         return {self.name: self.rounded(number)}
 
     def rounded(self, number: float) -> int | float:
-        """The value that is tried for a number of this range."""
+        """Value of the axis nearest to a number."""
         if self.whole:
             return int(min(max(round(number), self.low), self.high))
         places = FINENESS - math.floor(math.log10(self.high - self.low))
@@ -71,7 +71,7 @@ Axis = Choices | Interval
 
 
 def axes_of(sheet: SweepSheet) -> list[Axis]:
-    """The axes of a sweep in the order of its file: those of `space`, then the groups of `paired`."""
+    """Axes of a sweep in file order: those of `space`, then the groups of `paired`."""
     axes: list[Axis] = []
     for key, stated in sheet.space.items():
         if isinstance(stated, Range):
@@ -85,25 +85,39 @@ def axes_of(sheet: SweepSheet) -> list[Axis]:
     return axes
 
 
+def axis_keys(sheet: SweepSheet) -> list[tuple[str, str]]:
+    """(section, dotted key) of everything that varies. The section is `space` or such as `paired[0]`."""
+    keys = [("space", key) for key in sheet.space]
+    return keys + [(f"paired[{i}]", key) for i, group in enumerate(sheet.paired) for key in group]
+
+
+def drawn_axes(sheet: SweepSheet) -> list[Axis]:
+    """Axes without repeated options, so that a value stated twice is not drawn twice as often."""
+    return [
+        replace(axis, options=without_repeats(axis.options)) if isinstance(axis, Choices) else axis
+        for axis in axes_of(sheet)
+    ]
+
+
 def agrees(values: Mapping[str, Any], partial: Mapping[str, Any]) -> bool:
-    """Whether a point has all values of a partial one."""
-    return all(_plain(values[key]) == _plain(value) for key, value in partial.items())
+    """Whether a point has all values of a partial point."""
+    return all(_comparable(values[key]) == _comparable(value) for key, value in partial.items())
 
 
 def without_repeats(options: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    """The options, each once: a value that a list states twice is not drawn twice as often."""
+    """The options in order, each once."""
     seen: list[Any] = []
     kept = []
     for option in options:
-        plain = {key: _plain(value) for key, value in option.items()}
-        if plain not in seen:
-            seen.append(plain)
+        comparable = {key: _comparable(value) for key, value in option.items()}
+        if comparable not in seen:
+            seen.append(comparable)
             kept.append(option)
     return tuple(kept)
 
 
-def _plain(value: Any) -> Any:
-    """For comparison: true is not 1, a tuple is a list, 1 is 1.0."""
+def _comparable(value: Any) -> Any:
+    # true is not 1, a tuple is a list, 1 is 1.0
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_comparable(item) for item in value]
     return ("bool", value) if isinstance(value, bool) else value

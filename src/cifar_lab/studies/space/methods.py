@@ -1,39 +1,43 @@
-"""How points are tried: one room a method behind one protocol. All but `tpe` know their points before the start."""
+"""Search methods behind one protocol, and successive halving. All methods but `tpe` know their points at the start.
+
+Halving is synchronous, over epochs (Jamieson and Talwalkar 2016, arXiv:1502.07943).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io.sweep_rules import sweep_problems
-from cifar_lab.config.sheets import SweepSheet
+from cifar_lab.config.sheets import Halving, Range, SweepSheet
 from cifar_lab.core.errors import Problem, SettingsError
-from cifar_lab.studies.space.grid import grid_combinations
-from cifar_lab.studies.space.halving import halving_problem
 from cifar_lab.studies.space.points import Expansion, Point, PointResult, make_points, raise_any
-from cifar_lab.studies.space.random_search import draw_points
-from cifar_lab.studies.space.rules import too_many_points
+from cifar_lab.studies.space.sampling import draw_points, grid_combinations
+
+MAX_POINTS = 10_000
+"""Points that a sweep may have without `--yes`."""
 
 PROBES = 64
-"""Points drawn to find out, before the start, whether the points of a space hold together."""
+"""Points drawn before the start to check that the points of a space are valid."""
 
 
 class Method(Protocol):
-    """Who says which points to try next."""
+    """Interface of a search method."""
 
     @property
-    def to_come(self) -> int:
-        """Proposals after those that were made."""
+    def trials_left(self) -> int:
+        """Trials that the method has still to propose."""
 
-    def propose(self, tried: Mapping[str, PointResult]) -> Sequence[Point]:
-        """The next points, which are tried together; none when the search is over.
+    def propose(self, results: Mapping[str, PointResult]) -> Sequence[Point]:
+        """Propose the next batch of points. Empty when the search is complete.
 
-        The same answers to the same questions in the same order: a search that is begun again finds its points.
+        Deterministic: the same results in the same order give the same points, so that a search can be resumed.
 
         Args:
-            tried: name of the point → how it did, of every point that was proposed before.
+            results: result by name, of every point proposed so far.
         """
 
 
@@ -42,35 +46,43 @@ class OneBatch:
     """All points at once: `grid` and `random`."""
 
     points: Sequence[Point]
-    to_come: int = 0
+    trials_left: int = 0
 
-    def propose(self, tried: Mapping[str, PointResult]) -> Sequence[Point]:
+    def propose(self, results: Mapping[str, PointResult]) -> Sequence[Point]:
         """See `Method`."""
-        return () if tried else self.points
+        return () if results else self.points
+
+
+def start_method(sheet: SweepSheet, base: Settings, expansion: Expansion, where: str) -> Method:
+    """A new search method of a sweep."""
+    if sheet.search.method == "tpe":
+        from cifar_lab.studies.space.tpe import Tpe
+
+        return Tpe(sheet, base, expansion.points, where)
+    return OneBatch(expansion.points)
 
 
 def expand(sheet: SweepSheet, base: Settings, where: str, *, allow_large: bool = False) -> Expansion:
-    """The points of a sweep that are known before the start, the arms last; each only once.
+    """Expand a sweep into the points that are known before its start, the arms last.
 
     Args:
-        sheet: what the sweep file says.
-        base: the settings that it starts from.
+        base: settings that each point starts from.
         where: the sweep file, for messages.
-        allow_large: accept more than 10,000 combinations.
+        allow_large: accept more than 10,000 points.
 
     Raises:
         SettingsError: keys stated twice, lists of unequal length, an exclusion that can exclude nothing, too many
             points or none, a point that is not valid, epochs that cannot be halved; `tpe` without Optuna.
     """
     problems = sweep_problems(sheet)
-    if not allow_large and (many := too_many_points(sheet)):
+    if not allow_large and (many := _too_many_points(sheet)):
         problems.append(("", many))
     halving = sheet.search.halving
     if halving is not None and (few := halving_problem(base.epochs, halving)):
         problems.append(("search.halving", few))
     raise_any(where, problems)
     if sheet.search.method == "tpe":
-        return _expand_proposals(sheet, base, where)
+        return _expand_tpe(sheet, base, where)
     if sheet.search.method == "random":
         combinations, excluded = draw_points(sheet, sheet.search.trials or 0, where), 0
     else:
@@ -81,20 +93,57 @@ def expand(sheet: SweepSheet, base: Settings, where: str, *, allow_large: bool =
     return Expansion(points, duplicates, excluded)
 
 
-def _expand_proposals(sheet: SweepSheet, base: Settings, where: str) -> Expansion:
-    """The arms, which are known before the start, and the number of proposals."""
+def _expand_tpe(sheet: SweepSheet, base: Settings, where: str) -> Expansion:
+    """The arms, which are known before the start, and the number of trials."""
     from cifar_lab.studies.space.optuna_study import import_optuna
 
     import_optuna()
     make_points(draw_points(sheet, PROBES, where), {}, base, where)
     points, duplicates = make_points([], sheet.arms, base, where)
-    return Expansion(points, duplicates, 0, proposals=sheet.search.trials or 0)
+    return Expansion(points, duplicates, 0, trials=sheet.search.trials or 0)
 
 
-def start_method(sheet: SweepSheet, base: Settings, expansion: Expansion, where: str) -> Method:
-    """The method of a sweep, at its beginning."""
-    if sheet.search.method == "tpe":
-        from cifar_lab.studies.space.tpe import Tpe
+def _too_many_points(sheet: SweepSheet) -> str:
+    """Problem with the number of points. Empty where it is small enough."""
+    count = (_grid_size(sheet) if sheet.search.method == "grid" else sheet.search.trials or 0) + len(sheet.arms)
+    return (
+        f"{count:,} points, more than {MAX_POINTS:,}; make it smaller, or add --yes to go on"
+        if count > MAX_POINTS
+        else ""
+    )
 
-        return Tpe(sheet, base, expansion.points, where)
-    return OneBatch(expansion.points)
+
+def _grid_size(sheet: SweepSheet) -> int:
+    lengths = [len(values) for values in sheet.space.values() if not isinstance(values, Range)]
+    lengths += [min(map(len, group.values())) for group in sheet.paired if group]
+    return math.prod(lengths) if lengths else 0
+
+
+def rung_epochs(epochs: int, halving: Halving) -> list[int]:
+    """Epochs after which points are compared, up to `epochs`: each `eta` times the one before, rounded down."""
+    return [epochs // halving.eta**step for step in reversed(range(halving.rungs))]
+
+
+def halving_problem(epochs: int, halving: Halving) -> str:
+    """Problem of a training of `epochs` that cannot be halved. Empty where it can."""
+    if halving.eta ** (halving.rungs - 1) <= epochs:
+        return ""
+    most = 1
+    while halving.eta**most <= epochs:
+        most += 1
+    remedy = f"; take at most {most}" if most > 1 else "; train for more"
+    words = "1 epoch is" if epochs == 1 else f"{epochs:,} epochs are"
+    return f"{words} too few for {halving.rungs} rungs that grow {halving.eta} times{remedy}, or a smaller eta"
+
+
+def kept_points(points: int, halving: Halving, top: int) -> int:
+    """Number of points that a rung promotes: one in `eta`, rounded up, and never fewer than `top`."""
+    return min(points, max(top, -(-points // halving.eta)))
+
+
+def rung_sizes(points: int, halving: Halving, top: int) -> Sequence[int]:
+    """Number of points on each rung."""
+    sizes = [points]
+    while len(sizes) < halving.rungs:
+        sizes.append(kept_points(sizes[-1], halving, top))
+    return sizes

@@ -1,4 +1,4 @@
-"""Our axes and points in Optuna's words, for `tpe` and for the export. Optuna is imported when it is asked for."""
+"""Translation of axes and points to Optuna's distributions and parameters. Optuna is imported on use."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.studies.space.axes import Axis, Choices, Interval
-from cifar_lab.studies.space.labels import dotted
+from cifar_lab.studies.space.points import dotted
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 
 def import_optuna() -> ModuleType:
-    """Optuna.
+    """Import Optuna.
 
     Raises:
-        SettingsError: it is not installed; names the command that installs it.
+        SettingsError: it is not installed.
     """
     try:
         import optuna
@@ -30,8 +30,8 @@ def import_optuna() -> ModuleType:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[ModuleType]:
-    """Optuna, which does not tell of each study that it makes."""
+def quiet_optuna() -> Iterator[ModuleType]:
+    """Optuna without its log line per study."""
     optuna = import_optuna()
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -42,13 +42,13 @@ def quiet() -> Iterator[ModuleType]:
 
 
 def distributions_of(axes: list[Axis]) -> dict[str, BaseDistribution]:
-    """Name of each axis → its distribution; a list is categorical."""
+    """Distribution by name of the axis. A list of options is categorical."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     found: dict[str, BaseDistribution] = {}
     for axis in axes:
         if isinstance(axis, Choices):
-            found[axis.name] = CategoricalDistribution(tuple(_words(axis)))
+            found[axis.name] = CategoricalDistribution(tuple(_categories(axis)))
         elif axis.whole:
             found[axis.name] = IntDistribution(int(axis.low), int(axis.high), log=axis.log)
         else:
@@ -57,18 +57,18 @@ def distributions_of(axes: list[Axis]) -> dict[str, BaseDistribution]:
 
 
 def values_of(params: Mapping[str, Any], axes: list[Axis]) -> dict[str, Any]:
-    """What a point sets, as our space says it, from what a trial has: dotted key → value."""
+    """Values of a point by dotted key, from the parameters of a trial."""
     values: dict[str, Any] = {}
     for axis in axes:
         if isinstance(axis, Interval):
             values[axis.name] = axis.rounded(params[axis.name])
         else:
-            values |= axis.options[_words(axis).index(params[axis.name])]
+            values |= axis.options[_categories(axis).index(params[axis.name])]
     return values
 
 
 def params_of(values: Mapping[str, Any], axes: list[Axis]) -> dict[str, Any]:
-    """What a trial has of a point: name of each axis → value.
+    """Parameters of a trial by name of the axis, from the values of a point.
 
     Raises:
         ValueError: the point is not of this space.
@@ -79,18 +79,14 @@ def params_of(values: Mapping[str, Any], axes: list[Axis]) -> dict[str, Any]:
             params[axis.name] = values[axis.name]
         else:
             own = {key: values[key] for key in axis.options[0]}
-            params[axis.name] = _words(axis)[axis.options.index(own)]
+            params[axis.name] = _categories(axis)[axis.options.index(own)]
     return params
 
 
-def _words(axis: Choices) -> list[Any]:
-    """The options as Optuna stores them: their values where those are plain and apart, else in words."""
-    values = [next(iter(option.values())) for option in axis.options]
-    is_plain = all(len(option) == 1 for option in axis.options) and all(
-        value is None or isinstance(value, bool | int | float | str) for value in values
-    )
-    if is_plain and len(set(values)) == len(values):
-        return values
-    if all(len(option) == 1 for option in axis.options):
-        return [json.dumps(value) for value in values]
-    return [dotted(option) for option in axis.options]
+def _categories(axis: Choices) -> list[Any]:
+    """Options as Optuna stores them: their values if plain and distinct, else text."""
+    if any(len(option) != 1 for option in axis.options):
+        return [dotted(option) for option in axis.options]
+    values = [value for option in axis.options for value in option.values()]
+    is_plain = all(value is None or isinstance(value, bool | int | float | str) for value in values)
+    return values if is_plain and len(set(values)) == len(values) else [json.dumps(value) for value in values]

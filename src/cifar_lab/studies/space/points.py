@@ -1,4 +1,4 @@
-"""The points of a sweep: what each sets in the base, as valid settings, each meaning only once."""
+"""Points of a sweep: valid settings of a base with a few values changed, each meaning once, with unique names."""
 
 from __future__ import annotations
 
@@ -13,68 +13,68 @@ from cifar_lab.config import Net, Settings
 from cifar_lab.config.io import Variations
 from cifar_lab.config.run_id import DATA_SOURCE_KEYS, recipe
 from cifar_lab.core.errors import Problem, SettingsError
-from cifar_lab.studies.space.labels import dotted, point_label
 
 SHOWN_PROBLEMS = 10
-
-_ANY_MODEL = Net()
 
 MAX_LABEL = 200
 """Characters: the limit of `label`."""
 
+_ANY_MODEL = Net()
+_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "one_cycle": "one-cycle"}
+
 
 @dataclass(frozen=True)
 class Point:
-    """One combination of a sweep."""
+    """One combination of values of a sweep."""
 
     name: str
-    """What sets it apart, for people; no two points of a sweep share it."""
+    """Unique within the sweep. Printed, and the label of the settings."""
     values: Mapping[str, Any]
-    """What it changes in the base: dotted key → value."""
+    """Changes of the base, by dotted key."""
     settings: Settings
-    """The base with these values; its label is the name."""
+    """The base with these values."""
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """The points of a sweep and what did not become one."""
+    """Points that are known before a search starts."""
 
     points: tuple[Point, ...]
     duplicates: int
     """Combinations that mean the same as an earlier point."""
     excluded: int
-    """Combinations that `exclude` took out."""
-    proposals: int = 0
-    """What the search proposes as it goes, beside these points."""
+    """Combinations that `exclude` removed."""
+    trials: int = 0
+    """Further points that the method proposes during the search."""
 
 
 @dataclass(frozen=True)
 class PointResult:
-    """A point and how it did in the search."""
+    """A point with its validation accuracies."""
 
     point: Point
     val_accuracies: tuple[float | None, ...]
-    """Of each seed that has a result, 0 to 1; None where it diverged. Empty where all failed."""
+    """Per seed that has a result, 0 to 1. None where the run diverged, empty where all failed."""
 
     @property
     def value(self) -> float:
-        """What a search is told: the mean, a run that diverged as 0; 0 where all failed."""
+        """Objective of the search: the mean, with 0 for a run that diverged. 0 where all failed."""
         return fmean(accuracy or 0.0 for accuracy in self.val_accuracies) if self.val_accuracies else 0.0
 
 
 def make_points(
     combinations: Sequence[Mapping[str, Any]], arms: Mapping[str, Mapping[str, Any]], base: Settings, where: str
 ) -> tuple[tuple[Point, ...], int]:
-    """(the points of all combinations and then of the arms, how many of these were no new ones).
+    """Points of all combinations and then of the arms, and the number of duplicates among them.
 
     Args:
-        combinations: dotted key → value.
-        arms: name → dotted key → value.
-        base: the settings that each point starts from.
+        combinations: values by dotted key.
+        arms: values by dotted key, by name of the arm.
+        base: settings that each point starts from.
         where: the sweep file, for messages.
 
     Raises:
-        SettingsError: points that are not valid; each problem once, with the number of its points.
+        SettingsError: points that are not valid. Each problem is named once, with the number of its points.
     """
     candidates = [("", values) for values in combinations] + list(arms.items())
     points, duplicates = _distinct(_build(candidates, base, where))
@@ -82,12 +82,26 @@ def make_points(
 
 
 def same_numbers(one: Settings, other: Settings) -> bool:
-    """Whether two arms mean the same runs, whatever they are called and whatever their seeds."""
+    """Whether two arms mean the same runs, apart from label and seeds."""
     return identity_of(one) == identity_of(other)
 
 
+def identity_of(settings: Settings) -> str:
+    """Key of equal points: run identity and image source.
+
+    Files of a custom model count by their names, because their content is hashed once per run and not per comparison.
+    """
+    source = settings.data.model_dump_json(include=set(DATA_SOURCE_KEYS))
+    model = json.dumps(settings.model.model_dump(), sort_keys=True)
+    return f"{recipe(settings.model_copy(update={'model': _ANY_MODEL}))} {model} {source}"
+
+
 def _build(candidates: Sequence[tuple[str, Mapping[str, Any]]], base: Settings, where: str) -> list[Point]:
-    """The points of all candidates (name or empty, values); or every problem that any of them has."""
+    """Points of all candidates, which are pairs of a name (or none) and values.
+
+    Raises:
+        SettingsError: every problem of any of them.
+    """
     points, variations = [], Variations(base, where=where)
     found: dict[tuple[str, str], list[str]] = {}
     for given, values in candidates:
@@ -108,25 +122,15 @@ def _build(candidates: Sequence[tuple[str, Mapping[str, Any]]], base: Settings, 
 
 
 def _distinct(points: Sequence[Point]) -> tuple[list[Point], int]:
-    """The first of all points that mean the same, and how many were not the first."""
+    """First point of each meaning, and the number of the others."""
     first: dict[str, Point] = {}
     for point in points:
         first.setdefault(identity_of(point.settings), point)
     return list(first.values()), len(points) - len(first)
 
 
-def identity_of(settings: Settings) -> str:
-    """What two points must share to be one: the recipe and the source of the images.
-
-    Files of a model count by their names here: their content is hashed once a run, not once a comparison.
-    """
-    source = settings.data.model_dump_json(include=set(DATA_SOURCE_KEYS))
-    model = json.dumps(settings.model.model_dump(), sort_keys=True)
-    return f"{recipe(settings.model_copy(update={'model': _ANY_MODEL}))} {model} {source}"
-
-
 def _with_unique_names(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Spell out the keys where two names are the same, and label the settings by the names."""
+    """Spell out the keys of points that share a name, and label the settings by the names."""
     count = Counter(point.name for point in points)
     named = []
     for point in points:
@@ -136,8 +140,42 @@ def _with_unique_names(points: Sequence[Point]) -> tuple[Point, ...]:
     return tuple(named)
 
 
+def point_label(values: Mapping[str, Any]) -> str:
+    """Short name of a point, in the order of its keys: `Adam · lr 0.001 · batch 64 · no flip`.
+
+    Disabled settings are named too, because the base may enable them.
+    """
+    return " · ".join(_label(key, value) for key, value in values.items())
+
+
+def _label(key: str, value: Any) -> str:
+    """`optimizer.name: adam` as Adam, `data.flip: false` as no flip, `data.batch_size: 64` as batch 64."""
+    section, _, last = key.rpartition(".")
+    setting = {"batch_size": "batch", "name": section, "dataset": section}.get(last, last)
+    if value is False or value == "none":
+        return f"no {setting}"
+    if value is True:
+        return setting
+    if last in ("name", "dataset"):
+        return _NAMES.get(str(value), str(value))
+    return f"{setting} {_text(value)}"
+
+
+def dotted(values: Mapping[str, Any]) -> str:
+    """Name with full keys, for points whose short names are equal: `data.batch_size: 64`."""
+    return ", ".join(f"{key}: {_text(value)}" for key, value in values.items())
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
 def raise_any(where: str, problems: Sequence[tuple[str, str]]) -> None:
-    """Raise the first ten of the problems and the number of the others, if there are any."""
+    """Raise the problems, given as (key, message), if any.
+
+    Raises:
+        SettingsError: the first ten, and the number of the others.
+    """
     if problems:
         shown = [Problem(where, key, message) for key, message in problems[:SHOWN_PROBLEMS]]
         if len(problems) > SHOWN_PROBLEMS:

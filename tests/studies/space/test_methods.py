@@ -8,7 +8,7 @@ import pytest
 
 from cifar_lab.config.sheets import Halving
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.studies.space.halving import halving_problem, kept_points, rung_epochs, rung_sizes
+from cifar_lab.studies.space.methods import halving_problem, kept_points, rung_epochs, rung_sizes
 
 
 @pytest.mark.parametrize(

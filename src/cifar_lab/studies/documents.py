@@ -1,0 +1,159 @@
+"""Documents in the folder of a sweep: plan.json, history.json (adaptive searches) and winners.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cifar_lab.config import Settings
+from cifar_lab.config.io.search_rules import OF_METHODS
+from cifar_lab.config.run_id import recipe
+from cifar_lab.config.sheets import Search
+from cifar_lab.core.atomic_io import make_folder, write_text
+from cifar_lab.data import DatasetCatalog
+from cifar_lab.execution.plan import run_ids_of
+from cifar_lab.store.results import SweepFolder
+from cifar_lab.studies.search import SearchState
+from cifar_lab.studies.space.points import Point
+from cifar_lab.studies.space.winners import Ranked, SearchRuns, confirm_settings, search_settings
+
+
+class SearchDocuments:
+    """Writer of plan.json and history.json. The same search writes the same bytes."""
+
+    def __init__(self, folder: SweepFolder, name: str, search: Search, images: DatasetCatalog) -> None:
+        self.folder, self.name, self.search, self.images = folder, name, search, images
+        self._points: list[Point] | None = None
+        self._plan = ""
+        """Text of the plan of `_points`. A grid has the same at its end as at its start."""
+        self._run_ids: dict[str, list[str]] = {}
+
+    def write_plan(self, points: Sequence[Point]) -> None:
+        """Write the search and the points so far, each with its run ids.
+
+        Raises:
+            EnvironmentFault: the file cannot be written.
+        """
+        if self._points != points:
+            self._points = list(points)
+            documents = [
+                {"name": point.name, "values": dict(point.values), "runs": self._runs(point)} for point in points
+            ]
+            self._plan = document_text(
+                {"sweep": self.name, "search": search_document(self.search), "points": documents}
+            )
+        self._write(self.folder.plan, self._plan)
+
+    def write_history(self, state: SearchState) -> None:
+        """Write the result of each point, and the epoch after which it was pruned.
+
+        Raises:
+            EnvironmentFault: the file cannot be written.
+        """
+        document = {"sweep": self.name, "points": [self._history(point, state) for point in state.points]}
+        self._write(self.folder.history, document_text(document))
+
+    def _history(self, point: Point, state: SearchState) -> dict[str, Any]:
+        result = state.results.get(point.name)
+        return {
+            "name": point.name,
+            "runs": self._runs(point),
+            "val_accuracies": None if result is None else list(result.val_accuracies),
+            "pruned_after_epoch": state.pruned.get(point.name),
+        }
+
+    def _runs(self, point: Point) -> list[str]:
+        if point.name not in self._run_ids:
+            self._run_ids[point.name] = run_ids_of(search_settings(point.settings, self.search), self.images)
+        return self._run_ids[point.name]
+
+    def _write(self, path: Path, text: str) -> None:
+        if not path.is_file() or path.read_bytes() != text.encode():
+            make_folder(path.parent)
+            write_text(path, text)
+
+
+def document_text(document: dict[str, Any]) -> str:
+    """JSON text of a document."""
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def pruned_runs(results: Path) -> dict[str, int]:
+    """Epoch of pruning by run id, from all sweeps of a results folder. Damaged files are skipped."""
+    found: dict[str, int] = {}
+    for path in sorted((results / "sweeps").glob("*/history.json")):
+        try:
+            points = json.loads(path.read_bytes())["points"]
+            found |= {run: p["pruned_after_epoch"] for p in points if p["pruned_after_epoch"] for run in p["runs"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def search_document(search: Search) -> dict[str, Any]:
+    """Search section of plan.json, without the settings that its method does not use."""
+    unused = {name for name, methods in OF_METHODS.items() if search.method not in methods}
+    if search.halving is None:
+        unused.add("halving")
+    return search.model_dump(mode="json", exclude=unused)
+
+
+def winners_document(
+    sweep: str,
+    base: Settings,
+    search: Search,
+    winners: Sequence[Ranked],
+    *,
+    points: int,
+    runs: SearchRuns,
+    base_val_accuracy: float | None,
+    fingerprint: str,
+    plan_sha256: str,
+    pruned: int = 0,
+) -> dict[str, Any]:
+    """Content of winners.json.
+
+    Args:
+        sweep: name of the sweep.
+        base: settings of the control, which is trained with the confirming seeds too.
+        winners: best first.
+        points: number of points that were tried.
+        base_val_accuracy: mean validation accuracy of the base in the search, if it was a point.
+        fingerprint: of the images of the base, 64 hex digits.
+        plan_sha256: SHA-256 of the bytes of plan.json, 64 hex digits.
+        pruned: number of points that were pruned.
+    """
+    return {
+        "sweep": sweep,
+        "plan_sha256": plan_sha256,
+        "fingerprint": fingerprint,
+        "search": {
+            "method": search.method,
+            "seeds": list(search.seeds),
+            "val_size": base.data.val_size or search.val_size,
+            **({"halving": search.halving.model_dump(mode="json")} if search.halving else {}),
+        },
+        "confirm_seeds": list(search.confirm_seeds),
+        "points": points,
+        **({"pruned": pruned} if search.halving else {}),
+        "runs": asdict(runs),
+        "control": {
+            "label": base.label,
+            "recipe": recipe(confirm_settings(base, search)),
+            "val_accuracy": base_val_accuracy,
+        },
+        "winners": [
+            {
+                "rank": winner.rank,
+                "label": winner.point.name,
+                "recipe": recipe(confirm_settings(winner.point.settings, search)),
+                "values": dict(winner.point.values),
+                "val_accuracy": winner.val_accuracy,
+                "seeds_searched": winner.seeds_searched,
+            }
+            for winner in winners
+        ],
+    }
