@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cifar_lab.config import Settings
 from cifar_lab.config.model_catalog import GROUP_IMAGES
@@ -20,9 +20,11 @@ from cifar_lab.config.rules import train_size
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.host import gpu_names, has_gpu, processor_name
 from cifar_lab.core.text import count
-from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, run_ids
+
+if TYPE_CHECKING:
+    from cifar_lab.execution.plan import PlannedRun
 
 STEP_SECONDS, GROUP_SECONDS = 0.1e-3, 0.4e-3
 """Of a training step of Net, and of each group of its images, which our own `kernels` take whole. One thread. Fitted to

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io.search_rules import OF_METHODS
@@ -16,9 +16,11 @@ from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import run_ids_of
 from cifar_lab.store.results import SweepFolder
-from cifar_lab.studies.search import SearchState
 from cifar_lab.studies.space.points import Point
 from cifar_lab.studies.space.winners import Ranked, SearchRuns, confirm_settings, search_settings
+
+if TYPE_CHECKING:
+    from cifar_lab.studies.search import SearchState
 
 
 class SearchDocuments:
