@@ -84,7 +84,7 @@ def test_an_unforeseen_error_is_two_lines_and_says_where(lab: Any) -> None:
     code = (
         "import sys, cifar_lab.cli as cli\n"
         "def broken(*a, **k): raise KeyError('a surprise')\n"
-        "import cifar_lab.cli.looking as looking\n"
+        "import cifar_lab.cli.inspect_output as looking\n"
         "looking.print_list = broken\n"
         "sys.argv = ['cifar-lab', 'list']\n"
         "cli.main()"

@@ -28,8 +28,8 @@ import torch
 from forks import in_fork
 from small_sweep import state_of, sweep_here, write_files
 
-from cifar_lab.cli.verify import verify_results
 from cifar_lab.core import atomic_io as durable
+from cifar_lab.store.verify import verify_results
 from cifar_lab.training import loading
 
 

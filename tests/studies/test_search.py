@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.cli.looking import print_list
+from cifar_lab.cli.inspect_output import print_list
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import make_runs

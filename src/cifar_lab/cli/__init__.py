@@ -1,4 +1,4 @@
-"""The command line. Heavy imports stand inside each command, so that `--help` is there at once."""
+"""Command line. Heavy imports stand inside each command, so that `--help` starts fast."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Annotated
 import typer
 
 import cifar_lab
-from cifar_lab.cli import compare, look, plan, report, run, settings, sweep
+from cifar_lab.cli import check, compare, inspect_runs, plan, report, run, sweep
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, SettingsError
 from cifar_lab.core.stdout import ignore_output
 from cifar_lab.core.text import plain
 
-COLLECTED_AFTER = 50_000, 10, 10
-"""Thresholds of Python's garbage collector. Records and settings are read by the thousand and stay: by its own
-thresholds (700, 10, 10) it walks them again and again, for a tenth of the time of a large sweep's start."""
+GC_THRESHOLDS = 50_000, 10, 10
+"""Thresholds of Python's garbage collector. With its defaults (700, 10, 10) it walks thousands of records and settings
+again and again, which takes a tenth of the start of a large sweep."""
 
 app = typer.Typer(
     name="cifar-lab",
@@ -35,11 +35,11 @@ app.command("sweep")(sweep.sweep)
 app.command("plan")(plan.plan)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
-app.command("list")(look.list_runs)
-app.command("show")(look.show)
-app.command("verify")(look.verify)
-app.command("check")(settings.check)
-app.command("schema")(settings.schema)
+app.command("list")(inspect_runs.list_runs)
+app.command("show")(inspect_runs.show)
+app.command("verify")(inspect_runs.verify)
+app.command("check")(check.check)
+app.command("schema")(check.schema)
 app.command("quickstart")(run.quickstart)
 
 
@@ -61,8 +61,8 @@ def _common(
 
 
 def main() -> None:
-    """Run a command; every error is a line on standard error and an exit code of `errors.py`."""
-    gc.set_threshold(*COLLECTED_AFTER)
+    """Run a command. Errors become lines on standard error and an exit code of `core.errors`."""
+    gc.set_threshold(*GC_THRESHOLDS)
     if sys.stdout is None:  # `>&-`: descriptor 1 is closed, and the next file opened would take its place
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):  # a label that a poor locale has no letters for ends no run
@@ -84,12 +84,12 @@ def main() -> None:
             with contextlib.suppress(OSError):  # the terminal may be gone
                 print("\n".join(f"cifar-lab: {line}" for line in _lines(error)), file=sys.stderr)
         sys.exit(
-            error.exit_code if isinstance(error, LabError) else EnvironmentFault.exit_code if _of_disk(error) else 1
+            error.exit_code if isinstance(error, LabError) else EnvironmentFault.exit_code if _has_errno(error) else 1
         )
 
 
 def _lines(error: Exception) -> list[str]:
-    """What a person reads: the words of a foreseen error, or where an unforeseen one arose."""
+    """Lines of an expected error, or the location of an unexpected one."""
     if isinstance(error, LabError):
         each = error.problems if isinstance(error, SettingsError) else [error]
         return [plain(str(one)) for one in each]
@@ -103,7 +103,7 @@ def _lines(error: Exception) -> list[str]:
     ]
 
 
-def _of_disk(error: Exception) -> bool:
+def _has_errno(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno is not None
 
 

@@ -29,6 +29,6 @@ def compare(
     ] = None,
 ) -> None:
     """Is A better than B? Two arms or sweeps by their seeds; two single runs by their test images."""
-    from cifar_lab.cli.comparing import print_comparison
+    from cifar_lab.cli.compare_output import print_comparison
 
     print_comparison(first, second, results, overrides, lab, min_effect)

@@ -1,9 +1,10 @@
-"""Options that several commands share, and the settings that a command's files and options come to."""
+"""Options that several commands share, and their conversion to settings, retry policy, engine and display."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cifar_lab.config import Settings
     from cifar_lab.execution.context import RunContext
     from cifar_lab.execution.display import Display
+    from cifar_lab.execution.retry_policy import Policy
 
 T = TypeVar("T")
 
@@ -52,32 +54,51 @@ Questions = Annotated[
     list[str], typer.Option("--question", metavar="NAME", help="A question of the lab sheet, such as q3. Repeatable.")
 ]
 
+
+class RetryChoice(StrEnum):
+    """Treatment of runs that failed in an earlier command."""
+
+    NONE = "none"
+    FAILED = "failed"
+    ALL = "all"
+
+
+Retries = Annotated[
+    int,
+    typer.Option(
+        "--retries", min=0, metavar="N",
+        help="More tries of a run whose process died, ran out of memory or time; each goes on from its last epoch.",
+    ),
+]  # fmt: skip
+Retry = Annotated[
+    RetryChoice,
+    typer.Option(
+        "--retry", help="Runs that failed in an earlier command: leave them, try them again, or also what diverged."
+    ),
+]  # fmt: skip
+MaxFailures = Annotated[
+    int | None, typer.Option("--max-failures", min=1, metavar="N", help="Begin no more runs once N have failed.")
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="The same as --max-failures 1.")]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--time-limit", metavar="TIME", help="Stop as Ctrl-C once does after 90s, 15m, 2h; the command ends with 124."
+    ),
+]
+RunTimeout = Annotated[
+    str | None,
+    typer.Option("--run-timeout", metavar="TIME", help="End a run that takes longer than 90s, 15m, 2h: it is stuck."),
+]
+
 DEFAULT_RESULTS = Path("results")
 
 
-@contextlib.contextmanager
-def at_work(
-    context: RunContext, engine: Literal["here", "ray"], address: str | None, mirrors: Sequence[str]
-) -> Iterator[RunContext]:
-    """The place with the engine and the display that the options ask for, for as long as runs are made.
-
-    Raises:
-        SettingsError: an address for an engine that has none, or a mirror that there is not.
-    """
-    from dataclasses import replace
-
-    from cifar_lab.execution.engine import open_engine
-
-    display = display_here(mirrors, context.results)
-    with open_engine(engine, address) as where:
-        yield replace(context, engine=where, display=display)
-
-
 def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[str]) -> list[Settings]:
-    """The settings of each file, changed as the options say; the problems of all files in one error.
+    """Load the settings of each file with the changes of the options.
 
     Raises:
-        SettingsError: one line a problem.
+        SettingsError: the problems of all files.
     """
     from cifar_lab.config.io import load_settings
 
@@ -86,10 +107,10 @@ def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[s
 
 
 def collect(actions: Sequence[Callable[[], T]]) -> list[T]:
-    """What each action gives.
+    """Call each action and return their results.
 
     Raises:
-        SettingsError: the problems of all of them, each once.
+        SettingsError: the problems of all actions, each once.
     """
     found: list[T] = []
     problems: list[Problem] = []
@@ -104,7 +125,7 @@ def collect(actions: Sequence[Callable[[], T]]) -> list[T]:
 
 
 def seeds_override(given: Sequence[str]) -> list[str]:
-    """`--seeds 0,1,5-7` as an override of `seeds`; nothing without the option.
+    """`--seeds 0,1,5-7` as an override of `seeds`, or no override without the option.
 
     Raises:
         SettingsError: as `parse_seeds`.
@@ -113,7 +134,7 @@ def seeds_override(given: Sequence[str]) -> list[str]:
 
 
 def parse_seeds(given: Sequence[str]) -> list[int]:
-    """0,1,5-7, given once, as a list.
+    """Parse seeds such as `0,1,5-7`.
 
     Raises:
         SettingsError: given more than once, not a list of whole numbers, a seed twice, or one that is too large.
@@ -138,17 +159,35 @@ def parse_seeds(given: Sequence[str]) -> list[int]:
     return seeds
 
 
-def display_here(mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS) -> Display:
-    """Live bars on a terminal, plain lines elsewhere; told to `mirrors` too, where there are any.
+@contextlib.contextmanager
+def open_context(
+    context: RunContext, engine: Literal["here", "ray"], address: str | None, mirrors: Sequence[str]
+) -> Iterator[RunContext]:
+    """Open the engine of the options, and return the context with it and with the display.
 
     Raises:
-        SettingsError: a mirror that there is not.
+        SettingsError: an address for an engine without one, or an unknown mirror.
+    """
+    from dataclasses import replace
+
+    from cifar_lab.execution.engine import open_engine
+
+    display = make_display(mirrors, context.results)
+    with open_engine(engine, address) as opened:
+        yield replace(context, engine=opened, display=display)
+
+
+def make_display(mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS) -> Display:
+    """Live bars on a terminal, plain lines elsewhere, with the mirrors as further sinks.
+
+    Raises:
+        SettingsError: an unknown mirror.
     """
     if mirrors:
         from cifar_lab.progress.sinks.choice import mirrors_of
         from cifar_lab.progress.sinks.relay import Mirrored
 
-        return Mirrored(display_here(), mirrors_of(mirrors, results))
+        return Mirrored(make_display(), mirrors_of(mirrors, results))
     from cifar_lab.progress.lines import PlainLines
 
     if not sys.stdout.isatty():
@@ -156,3 +195,35 @@ def display_here(mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS) -
     from cifar_lab.progress.live import LiveBars, terminal_console
 
     return LiveBars(terminal_console())
+
+
+def policy_of(
+    retries: int,
+    retry: RetryChoice,
+    max_failures: int | None,
+    fail_fast: bool,
+    time_limit: str | None,
+    run_timeout: str | None,
+) -> Policy:
+    """Retry policy of the options. The time limit counts from now.
+
+    Raises:
+        SettingsError: every option that is not a length of time.
+    """
+    import time
+
+    from cifar_lab.core.durations import parse_duration
+    from cifar_lab.execution.retry_policy import Policy
+
+    given = {"--time-limit": time_limit, "--run-timeout": run_timeout}
+    options = [option for option, text in given.items() if text is not None]
+    seconds = dict(
+        zip(options, collect([partial(parse_duration, given[option] or "", option) for option in options]), strict=True)
+    )
+    return Policy(
+        retries=retries,
+        run_seconds=seconds.get("--run-timeout"),
+        max_failures=1 if fail_fast else max_failures,
+        deadline=time.monotonic() + seconds["--time-limit"] if "--time-limit" in seconds else None,
+        retry=retry.value,
+    )

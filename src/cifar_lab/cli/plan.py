@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cifar_lab.cli.options import DEFAULT_RESULTS, Lab, Overrides, Questions, Results, Seeds, Workers, load_arms
+from cifar_lab.core.text import count, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cifar_lab.analysis.power_check import DesignCheck
+    from cifar_lab.config import Settings
 
 
 def plan(
@@ -30,8 +37,7 @@ def plan(
     Without files and --question all questions of the lab sheet are checked. Ends with 2 where an arm differs from its
     control in more than what is varied.
     """
-    from cifar_lab.cli.lab_questions import ask
-    from cifar_lab.cli.planning import lines, looked_at
+    from cifar_lab.cli.questions import NamedQuestion, ask
     from cifar_lab.config.sheets import LabSheet
     from cifar_lab.core.errors import SettingsError
     from cifar_lab.progress.lines import say
@@ -40,25 +46,112 @@ def plan(
         raise SettingsError("plan: give files, or questions, not both")
     if effect is not None and not 0 < effect <= 100:
         raise SettingsError(f"--effect: {effect:g} is out of range; expected percentage points above 0 and at most 100")
-    faulty = False
+    sweeps: dict[str, Path] = {}
     if files:
         control, *arms = load_arms(files, overrides, seeds)
-        nothing: tuple[str, ...] = ()
-        asked = [(f"{control.label}: the control", control, arms, nothing, len(arms))]
-        least = float(LabSheet.model_fields["min_effect"].default)
-        sweeps: dict[str, Path] = {}
+        asked = {f"{control.label}: the control": NamedQuestion("", "", (), control, tuple(arms))}
+        family, min_effect = len(arms), float(LabSheet.model_fields["min_effect"].default)
     else:
         found = ask(lab, question, overrides, seeds)
-        asked = [
-            (f"{each.name}: {each.title}", each.control, list(each.arms), each.factor, found.family)
-            for each in found.questions
-        ]
-        least, sweeps = found.min_effect, found.sweeps
-    for title, control, arms, stated, family in asked:
-        check = looked_at(control, arms, results, stated=stated, family=family, effect=effect or least, workers=workers)
-        faulty = faulty or any(arm.faults for arm in check.arms)
-        for line in lines(title, check):
+        asked = {f"{each.name}: {each.title}": each for each in found.questions}
+        family, min_effect, sweeps = found.family, found.min_effect, found.sweeps
+    is_faulty = False
+    for title, each in asked.items():
+        check = _check(
+            each.control, each.arms, results, stated=each.factor, family=family, effect=effect or min_effect,
+            workers=workers,
+        )  # fmt: skip
+        is_faulty = is_faulty or any(arm.faults for arm in check.arms)
+        for line in _lines(title, check):
             say(line)
     for name, path in sweeps.items():
         say(f"{name}: a sweep; what it takes: cifar-lab sweep {path} --dry-run")
-    raise typer.Exit(SettingsError.exit_code if faulty else 0)
+    raise typer.Exit(SettingsError.exit_code if is_faulty else 0)
+
+
+def _check(
+    control: Settings,
+    arms: Sequence[Settings],
+    results: Path,
+    *,
+    stated: Sequence[str],
+    family: int,
+    effect: float,
+    workers: int | None,
+) -> DesignCheck:
+    """Check a comparison against its settings and the results folder."""
+    from cifar_lab.analysis.power_check import check_design
+    from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.cost import MachineSpeeds, measured_records
+    from cifar_lab.execution.runner import preview_runs
+    from cifar_lab.store.results import find_records
+
+    context = RunContext(results)
+    info, planned = context.images.known(control.data), preview_runs([control, *arms], context)
+    records = find_records(results).records if info else []
+    done = [run.record for run in planned or () if run.record is not None]
+    return check_design(
+        control,
+        arms,
+        planned,
+        [record for record in records if info and record.data.fingerprint == info.fingerprint],
+        images=context.images,
+        speeds=MachineSpeeds(measured_records(done, results)),
+        stated=stated,
+        family=family,
+        effect=effect,
+        workers=workers,
+    )
+
+
+def _lines(title: str, check: DesignCheck) -> Iterator[str]:
+    yield plain(title)
+    yield f"  runs: {_runs(check)}"
+    if check.arms:
+        yield from (f"  {line}" for line in _power(check))
+    for arm in check.arms:
+        varied = "; ".join(arm.factors) or "nothing"
+        proof = "" if arm.faults else f" and in nothing else from {plain(check.control)}"
+        yield f"  {plain(arm.label)} differs in {plain(varied)}{proof}"
+        yield from (f"    fault: {plain(fault)}" for fault in arm.faults)
+        yield from (f"    comes with it: {plain(each)}" for each in arm.companions)
+
+
+def _runs(check: DesignCheck) -> str:
+    """Number of runs, and the hours that the missing ones take."""
+    from cifar_lab.execution.wall_time import NOT_PREPARED
+
+    if not check.missing:
+        return f"{count(check.runs, 'run')}, all there already"
+    line = f"{count(check.runs, 'run')}, {check.runs - check.missing} there already, {check.missing} to train"
+    cost = check.cost
+    if cost.hours is None and cost.guess == NOT_PREPARED:
+        return f"{line}; hours not known: {NOT_PREPARED}"
+    if cost.hours is None:
+        labels = ", ".join(dict.fromkeys(map(plain, cost.unknown)))
+        return f"{line}; hours not known: no run like those of {labels} was made on this machine yet"
+    size = f"{cost.hours:.1f} hours" if cost.hours >= 1 else f"{60 * cost.hours:.0f} minutes"
+    source = cost.guess or f"by {count(cost.measured, 'run')} that took their time here"
+    return f"{line}: about {size} on this machine, {cost.workers} side by side, {source}"
+
+
+def _power(check: DesignCheck) -> Iterator[str]:
+    """Spread of the differences, the smallest difference that the seeds show, and the seeds that the effect needs."""
+    spread = check.spread
+    if spread is None:
+        yield "seeds: how far runs are apart is not known yet; train the control and an arm over three seeds, ask again"
+        return
+    yield (
+        f"spread: {spread.points:.2f} pp between an arm's run and the control's, one standard deviation, from "
+        f"{spread.source}"
+    )
+    held = f", held to the {check.family} comparisons of the report" if check.family > 1 else ""
+    if check.smallest is not None:
+        yield (
+            f"seeds: the {check.seeds} that the arms share show a difference of {check.smallest:.2f} pp or more in 4 "
+            f"of 5 labs{held}"
+        )
+    else:
+        yield f"seeds: the arms share {count(check.seeds, 'seed')}, too few to show anything"
+    needed = "more than 1,000 seeds" if check.seeds_needed is None else count(check.seeds_needed, "seed")
+    yield f"to show {check.effect:g} pp in 4 of 5 labs takes {needed}"

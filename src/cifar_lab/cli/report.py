@@ -49,17 +49,17 @@ def report(
     wanted, drawn = _listed("--format", formats, FORMATS), _listed("--figures", figures, FIGURE_FORMATS)
     if check:
         raise typer.Exit(_check(lab, results, overrides, data))
-    made = build_report(lab, results, overrides, data, formats=wanted, figures=drawn)
-    for line in made.lines:
+    built = build_report(lab, results, overrides, data, formats=wanted, figures=drawn)
+    for line in built.lines:
         say(line)
-    for fault in made.faults:
+    for fault in built.faults:
         say(f"cifar-lab: {plain(fault)}", sys.stderr)
-    if made.faults:
+    if built.faults:
         raise typer.Exit(DataError.exit_code)
 
 
 def _check(lab: Path, results: Path, overrides: Sequence[str], data: str | None) -> int:
-    """The exit code: 0 where the report says what the records say."""
+    """Compare the report with its records and return the exit code, 0 where they agree."""
     from cifar_lab.core.text import plain
     from cifar_lab.progress.lines import say
     from cifar_lab.report.recheck import check_report
@@ -75,10 +75,10 @@ def _check(lab: Path, results: Path, overrides: Sequence[str], data: str | None)
 
 
 def _listed(option: str, text: str, known: tuple[T, ...]) -> list[T]:
-    """`a,b` as a list, each once.
+    """Parse a list such as `a,b`, in the order of `known`.
 
     Raises:
-        SettingsError: a word that is none of `known`, or nothing.
+        SettingsError: a word that is not in `known`, or no word.
     """
     from cifar_lab.core.errors import SettingsError
 

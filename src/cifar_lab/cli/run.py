@@ -7,24 +7,31 @@ from typing import Annotated
 
 import typer
 
-from cifar_lab.cli.limits import FailFast, MaxFailures, Retries, Retry, RetryChoice, RunTimeout, TimeLimit, policy_of
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     Address,
     DryRun,
     EngineChoice,
+    FailFast,
     Force,
     Lab,
+    MaxFailures,
     Mirrors,
     Overrides,
     Questions,
     Results,
+    Retries,
+    Retry,
+    RetryChoice,
+    RunTimeout,
     Seeds,
     Strict,
+    TimeLimit,
     Workers,
-    at_work,
-    display_here,
     load_arms,
+    make_display,
+    open_context,
+    policy_of,
 )
 
 
@@ -69,24 +76,24 @@ def run(
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     context = RunContext(results, force=force, workers=workers, policy=policy)
     if question or whole_lab or until_decided or not files:
-        from cifar_lab.cli.run_questions import Chosen, preview_questions, run_questions
+        from cifar_lab.cli.questions import RunRequest, preview_questions, run_questions
 
-        chosen = Chosen(files, question, whole_lab, lab, overrides, seeds, max_seeds if until_decided else None)
-        asked = chosen.ask(force)
+        request = RunRequest(files, question, whole_lab, lab, overrides, seeds, max_seeds if until_decided else None)
+        asked = request.ask(force)
         if dry_run:
-            preview_questions(chosen, asked, context)
+            preview_questions(request, asked, context)
             return
-        with at_work(context, engine, address, mirrors) as working:
-            code = run_questions(chosen, asked, working, strict=strict)
+        with open_context(context, engine, address, mirrors) as working:
+            code = run_questions(request, asked, working, strict=strict)
         raise typer.Exit(code)
     arms = load_arms(files, overrides, seeds)
     if dry_run:
         print_plan(arms, preview_runs(arms, context))
         return
-    with at_work(context, engine, address, mirrors) as working:
-        made = make_runs(arms, working)
-    print_arms(arms, made)
-    raise typer.Exit(made.exit_code or int(strict and any(record.status == "diverged" for record in made.records)))
+    with open_context(context, engine, address, mirrors) as working:
+        runs = make_runs(arms, working)
+    print_arms(arms, runs)
+    raise typer.Exit(runs.exit_code or int(strict and any(record.status == "diverged" for record in runs.records)))
 
 
 def quickstart(
@@ -108,10 +115,10 @@ def quickstart(
         sheet = load_sheet(path, LabSheet)
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
         arms = load_arms([sheet_file(path, name) for name in names], [], [])
-        made = make_runs(arms, RunContext(results, display=display_here()))
-        print_arms(arms, made)
-        if made.exit_code:
-            raise typer.Exit(made.exit_code)
+        runs = make_runs(arms, RunContext(results, display=make_display()))
+        print_arms(arms, runs)
+        if runs.exit_code:
+            raise typer.Exit(runs.exit_code)
         report = build_report(path, results)
     for chart in report.charts:
         say(f"chart: {chart}")

@@ -1,4 +1,4 @@
-"""Which lines `list` shows, and in which order."""
+"""Selection and order of the lines of `list`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RUN_COLUMNS: dict[str, Key[Record]] = {
     "data": lambda record: record.data.title,
     "finished": lambda record: record.finished,
 }
-"""What a list of runs can be ordered by; None comes last."""
+"""Sort keys of runs. None sorts last."""
 
 ARM_COLUMNS: dict[str, Key[Row]] = {
     "arm": lambda row: row.label,
@@ -40,19 +40,19 @@ ARM_COLUMNS: dict[str, Key[Row]] = {
     "parameters": lambda row: row.parameters,
     "data": lambda row: row.data,
 }
-"""The same of a list of arms."""
+"""Sort keys of arms."""
 
-OTHER_WORDS = {"test": "accuracy", "label": "arm", "mean": "accuracy", "id": "run", "time": "seconds"}
-FALLING = frozenset({"accuracy", "validation", "n"})
-"""Columns whose largest comes first."""
+SYNONYMS = {"test": "accuracy", "label": "arm", "mean": "accuracy", "id": "run", "time": "seconds"}
+DESCENDING = frozenset({"accuracy", "validation", "n"})
+"""Columns in descending order."""
 
 PLAIN_KEYS = ("label", "status", "seed", "run", "data")
-"""What a filter may name beside settings."""
+"""Filter keys that are not settings."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What `--filter`, `--sort` and `--reverse` ask for."""
+    """Options `--filter`, `--sort` and `--reverse`."""
 
     filters: tuple[tuple[str, str], ...] = ()
     sort: str | None = None
@@ -60,13 +60,13 @@ class Selection:
 
     @classmethod
     def of(cls, filters: Sequence[str], sort: str | None, reverse: bool, *, arms: bool) -> Selection:
-        """From the words of a command line.
+        """Parse the options.
 
         Raises:
-            SettingsError: a filter that is no KEY=VALUE, a column that there is not; all of them at once.
+            SettingsError: a filter that is not KEY=VALUE, or an unknown column.
         """
         columns: Mapping[str, object] = ARM_COLUMNS if arms else RUN_COLUMNS
-        column = OTHER_WORDS.get(sort or "", sort)
+        column = SYNONYMS.get(sort or "", sort)
         if column is not None and column not in columns:
             meant = nearest(column, columns)
             hint = f" — did you mean {meant}?" if meant else ""
@@ -80,15 +80,15 @@ class Selection:
         return cls(tuple(pairs), column, reverse)
 
     def keeps(self, record: Record) -> bool:
-        """Whether a record has all that the filters name."""
+        """Whether a record matches all filters."""
         return all(fnmatchcase(text, value) if (text := _value(record, key)) is not None else False
                    for key, value in self.filters)  # fmt: skip
 
     def check(self, records: Sequence[Record]) -> None:
-        """Refuse a filter on a key that no record has: it would look as if there were no such run.
+        """Refuse a filter on a key that no record has, which is likely a typo.
 
         Raises:
-            SettingsError: names the keys that are near.
+            SettingsError: an unknown key.
         """
         for key, _ in self.filters:
             if records and all(_value(record, key) is None for record in records):
@@ -97,17 +97,17 @@ class Selection:
                 raise SettingsError(f"--filter: no run has {key!r}{f' — did you mean {meant}?' if meant else ''}")
 
     def ordered(self, items: Sequence[T], columns: Mapping[str, Key[T]]) -> list[T]:
-        """The items in the order asked for; those without a value come last, whichever way."""
+        """Sort the items. Those without a value come last in both directions."""
         if self.sort is None:
             return list(reversed(items)) if self.reverse else list(items)
         value = columns[self.sort]
-        falling = (self.sort in FALLING) != self.reverse
+        descending = (self.sort in DESCENDING) != self.reverse
         known = [item for item in items if value(item) is not None]
-        return sorted(known, key=value, reverse=falling) + [item for item in items if value(item) is None]
+        return sorted(known, key=value, reverse=descending) + [item for item in items if value(item) is None]
 
 
 def _value(record: Record, key: str) -> str | None:
-    """What a record has under a key, as a person writes it; None where it has no such key."""
+    """Value of a record under a key, as written in a settings file. None for an unknown key."""
     plain = {
         "label": record.label, "arm": record.label, "status": record.status, "seed": record.seed,
         "run": record.run_id, "data": record.data.title,

@@ -29,8 +29,8 @@ def list_runs(
     ] = [],  # noqa: B006
 ) -> None:
     """List the runs in the results folder, or its arms."""
-    from cifar_lab.cli.looking import print_list
-    from cifar_lab.cli.selecting import Selection
+    from cifar_lab.cli.inspect_output import print_list
+    from cifar_lab.cli.selection import Selection
 
     print_list(results, Selection.of(filters, sort, reverse, arms=arms), arms=arms)
 
@@ -40,7 +40,7 @@ def show(
     results: Results = DEFAULT_RESULTS,
 ) -> None:
     """Show one run: settings, curve, accuracy and confusion a class."""
-    from cifar_lab.cli.looking import print_run
+    from cifar_lab.cli.inspect_output import print_run
 
     print_run(results, run)
 
@@ -50,16 +50,24 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
 
     What is damaged is named and set aside, so that the next `run` makes it again, and the command ends with 3.
     """
-    from cifar_lab.cli.verify import verify_results
     from cifar_lab.core.errors import DataError
     from cifar_lab.core.text import count, plain
+    from cifar_lab.data import cache
     from cifar_lab.progress.lines import say
+    from cifar_lab.store.verify import verify_results
 
     found = verify_results(results)
     for line in found.notes:
         say(f"note: {plain(line)}")
-    for line in found.damage:
+    # Damaged images are only named: they are prepared again on their next use.
+    images = [cache.damage(meta.parent) for meta in sorted(cache.home().glob("*/meta.json"))]
+    damage = [
+        *found.damage,
+        *(f"{fault}; the images are prepared again when they are used" for fault in images if fault),
+    ]
+    for line in damage:
         say(f"cifar-lab: {plain(line)}", sys.stderr)
-    say(f"{count(found.runs, 'run')}, {count(found.files, 'file')} read: {len(found.damage) or 'none'} damaged")
-    if found.damage:
+    files = found.files + len(images)
+    say(f"{count(found.runs, 'run')}, {count(files, 'file')} read: {len(damage) or 'none'} damaged")
+    if damage:
         raise typer.Exit(DataError.exit_code)

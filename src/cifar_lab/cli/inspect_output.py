@@ -1,17 +1,16 @@
-"""What `list` and `show` print."""
+"""Output of `list` and `show`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from cifar_lab.analysis.summary import Row, summarize
-from cifar_lab.cli.columns import Columns
-from cifar_lab.cli.selecting import ARM_COLUMNS, RUN_COLUMNS, Selection
-from cifar_lab.cli.tables import console, mean_words, safe
+from cifar_lab.cli.selection import ARM_COLUMNS, RUN_COLUMNS, Selection
+from cifar_lab.cli.tables import Columns, console, mean_words, safe
 from cifar_lab.config.io import load_settings
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.core.text import count
@@ -24,17 +23,19 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def print_list(results: Path, selection: Selection = Selection(), *, arms: bool = False) -> None:  # noqa: B008
-    """A line a run: the finished ones by label and seed, then those that are under way, interrupted or unusable.
+    """Print one line per run: finished runs by label and seed, then running, interrupted and unusable ones.
 
-    A filter shows finished runs only; `arms` gives a line an arm.
+    Args:
+        selection: with a filter, finished runs alone are printed.
+        arms: print one line per arm instead.
 
     Raises:
-        SettingsError: a filter names what no run has.
+        SettingsError: a filter on an unknown key.
     """
     found = find_records(results)
     records, unusable = found.records, {each.folder.path.name: each for each in found.unusable}
     others = sorted(set(run_ids(results)) - {record.run_id for record in records})
-    out, pruned = console(), pruned_runs(results) if others else {}
+    out = console()
     if not records and not others:
         out.print(f"no runs in {safe(str(results))} yet; try: cifar-lab quickstart")
         return
@@ -47,7 +48,14 @@ def print_list(results: Path, selection: Selection = Selection(), *, arms: bool 
     if arms:
         _print_arm_rows(out, selection.ordered(summarize(records), ARM_COLUMNS), len(others))
         return
-    records = selection.ordered(records, RUN_COLUMNS)
+    _print_runs(out, selection.ordered(records, RUN_COLUMNS), others, unusable, results)
+
+
+def _print_runs(
+    out: Console, records: Sequence[Record], others: Sequence[str], unusable: Mapping[str, Unusable], results: Path
+) -> None:
+    """Print finished runs, then the runs `others` without a usable record."""
+    pruned = pruned_runs(results) if others else {}
     names = ("run", "arm", "seed", "status", "test", "validation", "epochs", "seconds", "data", "finished")
     table = Columns(*names, right=("seed", "test", "validation", "epochs", "seconds"))
     for record in records:
@@ -59,13 +67,13 @@ def print_list(results: Path, selection: Selection = Selection(), *, arms: bool 
     for run_id in others:
         folder, fault = RunFolder(results, run_id), unusable.get(run_id)
         state = _unfinished_words(folder, pruned.get(run_id)) if fault is None else _fault_words(fault)
-        label, seed = _named(folder)
+        label, seed = _label_and_seed(folder)
         table.add(run_id, label, seed, state, "", "", _epochs(folder), "", "", "")
     table.print(out)
 
 
 def _unfinished_words(folder: RunFolder, pruned_after: int | None) -> str:
-    """How far a run without a record is: given up, with the reason in a word; left behind by a search; or under way."""
+    """State of a run without a record: failed, pruned, running or interrupted."""
     state, failure = folder.unfinished_state(), read_failure(folder)
     if state == "interrupted" and failure is not None:
         return f"failed ({failure.kind})"
@@ -73,7 +81,7 @@ def _unfinished_words(folder: RunFolder, pruned_after: int | None) -> str:
 
 
 def _print_arm_rows(out: Console, rows: Sequence[Row], unfinished: int) -> None:
-    """A line an arm: mean and half its 95 % interval, and what of its runs has no accuracy."""
+    """Print one line per arm, with the runs that its mean leaves out."""
     names = ("arm", "n", "test accuracy, 95 %", "std", "validation", "seconds", "parameters", "data", "not counted")
     table = Columns(*names, right=names[1:7])
     for row in rows:
@@ -90,22 +98,22 @@ def _print_arm_rows(out: Console, rows: Sequence[Row], unfinished: int) -> None:
 
 
 def _fault_words(unusable: Unusable) -> str:
-    """Why a finished run is not counted, in two or three words."""
+    """Reason why a finished run is not counted."""
     if unusable.copy_of:
         return f"copy of {unusable.copy_of}"
     return "damaged" if isinstance(unusable.fault, DamagedRecordError) else "not readable"
 
 
 def _epochs(folder: RunFolder) -> str:
-    """Epochs that metrics.jsonl tells of; empty where it is damaged."""
+    """Number of epochs in metrics.jsonl. Empty where it is damaged."""
     try:
         return str(len(folder.read_metrics()))
     except DataError:
         return ""
 
 
-def _named(folder: RunFolder) -> tuple[str, str]:
-    """(arm, seed) of a run without a record, as its settings say; empty where they cannot be read."""
+def _label_and_seed(folder: RunFolder) -> tuple[str, str]:
+    """Label and seed of a run without a record, from its settings. Empty where these cannot be read."""
     try:
         settings = load_settings(folder.settings)
     except SettingsError:
@@ -115,29 +123,51 @@ def _named(folder: RunFolder) -> tuple[str, str]:
 
 
 def print_run(results: Path, wanted: str) -> None:
-    """Everything that is known of one run: its record where it is finished, else its settings and curve so far.
+    """Print the record of a finished run, or the state of another, with settings and curve.
 
     Raises:
-        SettingsError: no run has an id that begins like this, or several have.
-        DataError: the run's record cannot be used.
+        SettingsError: no run id, or several, begin with `wanted`.
+        DataError: the record is unusable.
+    """
+    folder = _find_run(results, wanted)
+    out, record = console(), folder.read_record()
+    if record is None:
+        _print_unfinished(out, folder, results)
+        return
+    _print_heading(out, folder, record)
+    _print_settings_and_curve(out, folder, record)
+    score, split = (record.test, "test") if record.test else (record.val, "validation")
+    if score is not None:
+        out.print(f"\n{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}")
+        out.print(_class_table(score, record))
+
+
+def _find_run(results: Path, wanted: str) -> RunFolder:
+    """Run whose id is `wanted`, or the only one that begins so.
+
+    Raises:
+        SettingsError: no run or several.
     """
     found = [run_id for run_id in run_ids(results) if run_id.startswith(wanted)]
     found = [run_id for run_id in found if run_id == wanted] or found
     if len(found) != 1:
         why = f"{len(found)} runs in {results} begin" if found else f"no run in {results} begins"
         raise SettingsError(f"{wanted!r}: {why} like this; `cifar-lab list --results {results}` shows their ids")
-    folder = RunFolder(results, found[0])
-    out = console()
-    record = folder.read_record()
-    if record is None:
-        label, seed = _named(folder)
-        state = _unfinished_words(folder, pruned_runs(results).get(found[0]))
-        out.print(f"{safe(label)} · seed {seed} · {state} · {safe(str(folder.path))}")
-        if (failure := read_failure(folder)) is not None:
-            out.print(f"why: {safe(failure.reason)} ({failure.when})")
-        out.print()
-        _print_settings_and_curve(out, folder)
-        return
+    return RunFolder(results, found[0])
+
+
+def _print_unfinished(out: Console, folder: RunFolder, results: Path) -> None:
+    label, seed = _label_and_seed(folder)
+    state = _unfinished_words(folder, pruned_runs(results).get(folder.path.name))
+    out.print(f"{safe(label)} · seed {seed} · {state} · {safe(str(folder.path))}")
+    if (failure := read_failure(folder)) is not None:
+        out.print(f"why: {safe(failure.reason)} ({failure.when})")
+    out.print()
+    _print_settings_and_curve(out, folder)
+
+
+def _print_heading(out: Console, folder: RunFolder, record: Record) -> None:
+    """Print label, seed and status, then data, size, time and environment of a finished run."""
     out.print(f"{safe(record.label)} · seed {record.seed} · {record.status} · {safe(str(folder.path))}")
     if record.reason:
         out.print(f"why: {safe(record.reason)}")
@@ -153,15 +183,10 @@ def print_run(results: Path, wanted: str) -> None:
     for note in record.notes:
         out.print(f"note: {safe(note)}")
     out.print()
-    _print_settings_and_curve(out, folder, record)
-    score, split = (record.test, "test") if record.test else (record.val, "validation")
-    if score is not None:
-        out.print(f"\n{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}")
-        out.print(_class_table(score, record))
 
 
 def _print_settings_and_curve(out: Console, folder: RunFolder, record: Record | None = None) -> None:
-    """settings.yaml as it stands, then the epochs so far."""
+    """Print settings.yaml and the epochs so far."""
     if folder.settings.is_file():
         out.print(folder.settings.read_text(encoding="utf-8").rstrip(), markup=False)
         out.print()
@@ -173,7 +198,7 @@ def _print_settings_and_curve(out: Console, folder: RunFolder, record: Record | 
 
 
 def _print_curve(out: Console, history: Sequence[EpochMetrics]) -> None:
-    """A table an epoch, with a sparkline of each column."""
+    """Print a row per epoch, and a sparkline below each column."""
     table = Table(box=None, pad_edge=False)
     columns: dict[str, list[float | None]] = {
         "epoch": [line.epoch for line in history],
@@ -194,7 +219,7 @@ def _print_curve(out: Console, history: Sequence[EpochMetrics]) -> None:
 
 
 def spark(values: Sequence[float | None]) -> str:
-    """A row of blocks as high as the values, of at most 20 of them; a gap for None."""
+    """Sparkline of at most 20 of the values, with a gap for None."""
     step = max(1, -(-len(values) // 20))
     kept = list(values[::step])
     known = [value for value in kept if value is not None]
@@ -204,7 +229,7 @@ def spark(values: Sequence[float | None]) -> str:
 
 
 def _class_table(score: SplitScore, record: Record) -> Table:
-    """Accuracy of each class, and which classes its images were taken for (row: true, column: predicted)."""
+    """Accuracy per class, and the confusion matrix (row: true class, column: predicted)."""
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
     table.add_column("accuracy", justify="right")

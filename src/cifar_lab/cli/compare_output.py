@@ -1,4 +1,4 @@
-"""What `compare` prints."""
+"""Output of `compare`: a table of two targets, the verdict and the settings that differ."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from cifar_lab.store.results import RunFolder, find_records
 def print_comparison(
     first: str, second: str, results: Path, overrides: Sequence[str], lab: Path, min_effect: float | None
 ) -> None:
-    """Whether the one is better than the other.
+    """Compare two arms or sweeps by their seeds, or two runs by their predictions, and print the result.
 
     Args:
-        lab: the sheet of questions, whose `min_effect` counts where one of them has both.
-        min_effect: pp; None asks the sheet.
+        lab: lab file, whose `min_effect` counts where one of its questions has both targets.
+        min_effect: smallest relevant difference in pp. None takes that of the lab file.
 
     Raises:
-        SettingsError: a name means nothing or too much; both mean the same; no images in common.
+        SettingsError: a name is unknown or ambiguous; both name the same runs; no images in common.
         DataError: predictions of two single runs are missing or damaged.
     """
     if min_effect is not None and not 0 < min_effect <= 100:
@@ -44,21 +44,21 @@ def print_comparison(
     records = find_records(results).records
     if not records:
         raise SettingsError(f"no finished runs in {results}; train some first: cifar-lab run FILE")
-    sides = same_images(*(find_side(name, results, records, overrides) for name in (first, second)))
-    if [r.run_id for r in sides[0].records] == [r.run_id for r in sides[1].records]:
+    targets = same_images(*(find_side(name, results, records, overrides) for name in (first, second)))
+    if [r.run_id for r in targets[0].records] == [r.run_id for r in targets[1].records]:
         raise SettingsError(f"{first} and {second} are the same runs; there is nothing to compare")
     out = console()
-    rows = [arm_row(side.label, side.records, is_control=number == 1) for number, side in enumerate(sides)]
+    rows = [arm_row(each.label, each.records, is_control=number == 1) for number, each in enumerate(targets)]
     out.print(_table(rows))
-    if all(side.kind == "run" for side in sides):
-        _print_models(sides, results)
+    if all(target.kind == "run" for target in targets):
+        _print_two_runs(targets, results)
     else:
         given = None if min_effect is None else EffectBound(min_effect, "--min-effect")
-        _print_arms(rows, given or effect_bound(lab, sides, results, overrides))
-    for side in sides:
-        if side.note:
-            say(plain(side.note))
-    _print_settings(out, *(side.records[0] for side in sides))
+        _print_arms(rows, given or effect_bound(lab, targets, results, overrides))
+    for target in targets:
+        if target.note:
+            say(plain(target.note))
+    _print_settings(out, *(target.records[0] for target in targets))
 
 
 def _table(rows: Sequence[Row]) -> Table:
@@ -75,13 +75,13 @@ def _table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _print_models(sides: Sequence[ComparisonTarget], results: Path) -> None:
-    ours, theirs = (side.records[0] for side in sides)
-    for record in (ours, theirs):
+def _print_two_runs(targets: Sequence[ComparisonTarget], results: Path) -> None:
+    first, second = (target.records[0] for target in targets)
+    for record in (first, second):
         if record.test is None:
             raise DataError(f"run {record.run_id}: has no test accuracy ({plain(record.test_reason or '')})")
-    found = compare_predictions(RunFolder(results, ours.run_id), RunFolder(results, theirs.run_id))
-    say(plain(words(found, sides[0].label, sides[1].label)))
+    found = compare_predictions(RunFolder(results, first.run_id), RunFolder(results, second.run_id))
+    say(plain(words(found, targets[0].label, targets[1].label)))
 
 
 def _print_arms(rows: Sequence[Row], bound: EffectBound) -> None:
@@ -95,7 +95,7 @@ def _print_arms(rows: Sequence[Row], bound: EffectBound) -> None:
 
 
 def _details(found: Comparison) -> str:
-    """Numbers beside the sentence."""
+    """Line of numbers below the verdict. Empty without a verdict."""
     if found.verdict == "no verdict" or found.won is None:
         return ""
     of = "shared seeds" if found.method == "paired" else "pairs of runs"
@@ -109,9 +109,9 @@ def _details(found: Comparison) -> str:
     return f"({'; '.join(parts)})"
 
 
-def _print_settings(out: Console, ours: Record, theirs: Record) -> None:
-    """The settings in which they differ, as the records have them."""
-    differing = changes(_settings(theirs), _settings(ours))
+def _print_settings(out: Console, first: Record, second: Record) -> None:
+    """Print the recorded settings that differ."""
+    differing = changes(_settings(second), _settings(first))
     if not differing:
         out.print("the settings are the same but for the seed")
         return

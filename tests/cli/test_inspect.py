@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from cifar_lab.cli.looking import spark
+from cifar_lab.cli.inspect_output import spark
 
 
 def record(lab: Any, seed: int) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.cli.verify import verify_results
 from cifar_lab.core.checksums import seal_checkpoint
 from cifar_lab.store.results import RunFolder
+from cifar_lab.store.verify import verify_results
 
-from ..store.test_results import RUN, make_record
+from .test_results import RUN, make_record
 
 WEIGHTS = b"weights"
 

@@ -1,0 +1,124 @@
+"""`cifar-lab check` and `cifar-lab schema`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cifar_lab.cli.options import Overrides, Seeds, collect, parse_seeds, seeds_override
+from cifar_lab.core.text import count
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, lab sheets, sweep files.")],
+    overrides: Overrides = [],  # noqa: B006
+    seeds: Seeds = [],  # noqa: B006
+) -> None:
+    """Check settings files and print what they come to; the problems of all of them in one pass."""
+    from cifar_lab.progress.lines import say
+
+    texts = collect([partial(_describe, path, overrides, seeds) for path in files])
+    say("\n---\n".join(text.rstrip() for text in texts))
+
+
+def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str:
+    """Check a file and return its resolved settings or a summary.
+
+    Raises:
+        SettingsError: every problem of the file and of those that it names.
+    """
+    from cifar_lab.config.io import dump_settings, load_settings
+    from cifar_lab.config.run_id import recipe
+
+    kind = _kind(path)
+    if kind == "lab":
+        return _describe_lab(path, overrides)
+    if kind == "sweep":
+        return _describe_sweep(path, overrides, seeds)
+    settings = load_settings(path, [*overrides, *seeds_override(seeds)])
+    recipe(settings)
+    return f"# {path}: good; resolved:\n{dump_settings(settings)}"
+
+
+def _kind(path: Path) -> str:
+    """`lab`, `sweep` or `settings`, by top-level keys that only one kind has."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "settings"
+    keys = {line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha()}
+    return "lab" if "questions" in keys else "sweep" if keys & {"space", "base", "paired", "arms"} else "settings"
+
+
+def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
+    from cifar_lab.config.io import load_settings, load_sheet, sheet_file
+    from cifar_lab.config.sheets import LabSheet
+
+    sheet = load_sheet(path, LabSheet)
+    questions = sheet.questions.values()
+    arms = [arm for question in questions for arm in question.arms]
+    controls = [question.control for question in questions if question.control]
+    checks: list[Callable[[], object]] = [
+        partial(load_settings, sheet_file(path, name), overrides)
+        for name in dict.fromkeys([sheet.control, *controls, *arms])
+    ]
+    checks += [
+        partial(_describe_sweep, sheet_file(path, question.sweep), overrides)
+        for question in questions
+        if question.sweep
+    ]
+    collect(checks)
+    return f"# {path}: a lab sheet of {count(len(questions), 'question')} and {count(len(arms), 'arm')}, all good"
+
+
+def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] = ()) -> str:
+    from cifar_lab.studies.sweep import load_sweep
+
+    sweep = load_sweep(path, overrides, parse_seeds(seeds) if seeds else None, allow_large=True)
+    expansion = sweep.expansion
+    points = count(len(expansion.points), "point")
+    if expansion.trials:
+        trials = f"{count(expansion.trials, 'proposal')} of {sweep.search.method}"
+        points = f"{trials} and {points}" if expansion.points else trials
+    return f"# {path}: a sweep of {points}, all good"
+
+
+def schema(
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="Of which kind of file: settings, lab or sweep.")
+    ] = "settings",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.")] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The reference of all files for people instead.")
+    ] = False,
+) -> None:
+    """Write the JSON Schema from which editors complete and check settings files."""
+    from cifar_lab.config.io import json_schema, sheet_schema
+    from cifar_lab.config.sheets import LabSheet, SweepSheet
+    from cifar_lab.core.atomic_io import write_text
+    from cifar_lab.core.errors import SettingsError
+    from cifar_lab.progress.lines import say
+
+    makers: dict[str, Callable[[], dict[str, Any]]] = {
+        "settings": json_schema,
+        "lab": lambda: sheet_schema(LabSheet),
+        "sweep": lambda: sheet_schema(SweepSheet),
+    }
+    if kind not in makers:
+        raise SettingsError(f"schema: {kind!r} is none of {', '.join(makers)}")
+    if markdown:
+        from cifar_lab.config.io.reference import settings_reference
+
+        text = settings_reference().rstrip("\n")
+    else:
+        text = json.dumps(makers[kind](), indent=2, ensure_ascii=False)
+    if output is None:
+        say(text)
+    else:
+        write_text(output, text + "\n")
+        say(f"wrote {output}")

@@ -1,0 +1,190 @@
+"""Questions of a lab sheet as `run` and `plan` name them: their arms, and the runs that answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.questions import answer_sheet
+from cifar_lab.analysis.winners import SHOWN
+from cifar_lab.cli.options import load_arms
+from cifar_lab.cli.tables import print_arms, print_plan
+from cifar_lab.config import Settings
+from cifar_lab.config.io import load_sheet, sheet_file
+from cifar_lab.config.sheets import LabSheet, SweepSheet
+from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.text import count, plain
+from cifar_lab.execution.context import RunContext
+from cifar_lab.execution.runner import RunBatch, make_runs, preview_runs
+from cifar_lab.progress.lines import say
+from cifar_lab.studies.run_sweep import make_sweep
+from cifar_lab.studies.sequential_test import InterimAnalysis, run_sequential_test
+from cifar_lab.studies.sweep import load_sweep
+
+
+@dataclass(frozen=True)
+class NamedQuestion:
+    """A question of arms, with their settings."""
+
+    name: str
+    title: str
+    factor: tuple[str, ...]
+    control: Settings
+    arms: tuple[Settings, ...]
+
+
+@dataclass(frozen=True)
+class NamedQuestions:
+    """Questions that a command names."""
+
+    questions: tuple[NamedQuestion, ...]
+    sweeps: dict[str, Path]
+    """Sweep file by question."""
+    family: int
+    """Comparisons of a report on the whole sheet."""
+    min_effect: float
+
+    @property
+    def arms(self) -> list[Settings]:
+        """All settings to train, each file once, controls first."""
+        files = [settings for question in self.questions for settings in (question.control, *question.arms)]
+        return list({id(settings): settings for settings in files}.values())
+
+
+def ask(lab: Path, names: Sequence[str], overrides: Sequence[str], seeds: Sequence[str]) -> NamedQuestions:
+    """Load the questions called `names`, or all questions without a name.
+
+    Raises:
+        SettingsError: the sheet or a file that it names is wrong; no question has such a name.
+    """
+    sheet = load_sheet(lab, LabSheet)
+    unknown = [name for name in names if name not in sheet.questions]
+    if unknown:
+        raise SettingsError(f"--question {unknown[0]}: {lab} has no such question; it has {', '.join(sheet.questions)}")
+    wanted = {name: sheet.questions[name] for name in (names or sheet.questions)}
+    of_arms = {name: question for name, question in wanted.items() if question.sweep is None}
+    files = dict.fromkeys(
+        file for question in of_arms.values() for file in (question.control or sheet.control, *question.arms)
+    )
+    arms = load_arms([sheet_file(lab, file) for file in files], overrides, seeds)
+    found = dict(zip(files, arms, strict=True))
+    questions = tuple(
+        NamedQuestion(name, question.title, question.factor, found[question.control or sheet.control],
+                      tuple(found[file] for file in question.arms))
+        for name, question in of_arms.items()
+    )  # fmt: skip
+    sweeps = {name: sheet_file(lab, question.sweep) for name, question in wanted.items() if question.sweep}
+    return NamedQuestions(questions, sweeps, _family(sheet, lab), sheet.min_effect)
+
+
+def _family(sheet: LabSheet, lab: Path) -> int:
+    """Comparisons of the whole sheet: its arms, and the winners that a report shows of each sweep."""
+    sweeps = [sheet_file(lab, question.sweep) for question in sheet.questions.values() if question.sweep]
+    winners = [min(SHOWN, load_sheet(path, SweepSheet).search.top) for path in sweeps]
+    return sum(len(question.arms) for question in sheet.questions.values()) + sum(winners)
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Questions and options of a `run` command."""
+
+    files: Sequence[Path]
+    question: Sequence[str]
+    whole_lab: bool
+    lab: Path
+    overrides: Sequence[str]
+    seeds: Sequence[str]
+    max_seeds: int | None
+    """Seeds at the last analysis of `--until-decided`. None trains the seeds of the settings."""
+
+    def ask(self, force: bool) -> NamedQuestions:
+        """Load the questions.
+
+        Raises:
+            SettingsError: options that exclude each other, no question at all, or an error in the sheet.
+        """
+        if problem := self._problem(force):
+            raise SettingsError(f"run: {problem}")
+        return ask(self.lab, self.question, self.overrides, self.seeds)
+
+    def _problem(self, force: bool) -> str:
+        if self.files and (self.question or self.whole_lab):
+            return "give files, or questions of the lab sheet (--question, --all), not both"
+        if self.question and self.whole_lab:
+            return "--all is every question; leave --question out, or --all"
+        if self.files:
+            return "--until-decided answers questions of the lab sheet; give --question NAME or --all"
+        if not (self.question or self.whole_lab):
+            return "nothing to run; name settings files, --question NAME or --all"
+        if self.max_seeds is not None and self.seeds:
+            return "--until-decided chooses the seeds; leave --seeds out"
+        if self.max_seeds is not None and force:
+            return "--until-decided goes on from what is there; leave --force out"
+        return ""
+
+
+def preview_questions(request: RunRequest, asked: NamedQuestions, context: RunContext) -> None:
+    """Print the runs of the questions without making any."""
+    print_plan(asked.arms, preview_runs(asked.arms, context))
+    _say_sweeps(request, asked)
+
+
+def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContext, *, strict: bool) -> int:
+    """Train the arms of the questions, then their sweeps with `--all`, and return the exit code."""
+    code = 0
+    if request.max_seeds is not None:
+        for question in asked.questions:
+            code = max(code, _run_until_decided(question, request, request.max_seeds, context, strict))
+    elif asked.arms:
+        runs = make_runs(asked.arms, context)
+        print_arms(asked.arms, runs)
+        code = runs.exit_code or _diverged(runs, strict)
+    if request.whole_lab and not code:
+        for path in asked.sweeps.values():
+            outcome = make_sweep(load_sweep(path, request.overrides), context)
+            code = max(code, outcome.search_runs.exit_code, outcome.confirmed.exit_code)
+    else:
+        _say_sweeps(request, asked)
+    return code
+
+
+def _say_sweeps(request: RunRequest, asked: NamedQuestions) -> None:
+    for name, path in asked.sweeps.items():
+        when = "after its arms" if request.whole_lab else "is a sweep"
+        say(f"{name}: {when}: cifar-lab sweep {path}")
+
+
+def _run_until_decided(
+    question: NamedQuestion, request: RunRequest, max_seeds: int, context: RunContext, strict: bool
+) -> int:
+    """Run the sequential test of one question and return the exit code."""
+
+    def answer_question() -> Answer:
+        answers = answer_sheet(request.lab, context.results, request.overrides).answers
+        return next(answer for answer in answers if answer.name == question.name)
+
+    code, train = 0, partial(make_runs, context=context)
+    arms = (question.name, question.control, question.arms)
+    for analysis in run_sequential_test(*arms, context.results, max_seeds, train, answer_question):
+        _say_analysis(question, analysis)
+        code = analysis.runs.exit_code or _diverged(analysis.runs, strict)
+    return code
+
+
+def _say_analysis(question: NamedQuestion, analysis: InterimAnalysis) -> None:
+    seeds = count(analysis.seeds, "seed")
+    planned = ", ".join(map(str, analysis.planned))
+    say(f"{plain(question.name)}: look {analysis.number} of {len(analysis.planned)}, {seeds} (planned: {planned})")
+    for comparison in analysis.answer.comparisons:
+        say(f"  {plain(comparison.sentence)}")
+    if not analysis.undecided:
+        say("  decided")
+    elif analysis.is_last:
+        say(f"  not decided with {seeds}: {', '.join(plain(each.arm) for each in analysis.undecided)}")
+
+
+def _diverged(runs: RunBatch, strict: bool) -> int:
+    return int(strict and any(record.status == "diverged" for record in runs.records))
