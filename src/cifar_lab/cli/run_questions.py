@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
-from cifar_lab.analysis.questions import answer_sheet
+from cifar_lab.analysis.questions import answer_lab
+from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.cli.lab_questions import Asked, AskedLab, ask
 from cifar_lab.cli.tables import print_arms, print_plan
 from cifar_lab.core.errors import SettingsError
@@ -93,7 +94,7 @@ def _decide(question: Asked, chosen: Chosen, most: int, context: RunContext, str
     """One question until it is decided; the exit code."""
 
     def look_at() -> Answer:
-        answers = answer_sheet(chosen.lab, context.results, chosen.overrides).answers
+        answers = answer_lab(chosen.lab, context.results, chosen.overrides).answers
         return next(answer for answer in answers if answer.name == question.name)
 
     code, train = 0, partial(make_runs, context=context)
@@ -107,8 +108,8 @@ def _decide(question: Asked, chosen: Chosen, most: int, context: RunContext, str
 def _say_look(question: Asked, look: Look) -> None:
     where = f"look {look.number} of {len(look.looks)}, {count(look.seeds, 'seed')}"
     say(f"{plain(question.name)}: {where} (planned: {', '.join(map(str, look.looks))})")
-    for comparison in look.answer.comparisons:
-        say(f"  {plain(comparison.sentence)}")
+    for sentence in comparison_sentences(look.answer):
+        say(f"  {plain(sentence)}")
     if not look.open:
         say("  decided")
     elif look.is_last:
