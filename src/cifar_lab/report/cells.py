@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
 from cifar_lab.analysis.answers import VERDICT_MARKS, Comparison
 from cifar_lab.analysis.summary import Row
-from cifar_lab.core.text import plain
+from cifar_lab.core.text import markdown, plain
 
 
 def signed(points: float, digits: int = 1) -> str:
@@ -70,6 +71,17 @@ def _difference_interval(found: Comparison) -> str:
 def verdict_words(found: Comparison | None) -> str:
     """`▲ better`. Empty for the control."""
     return "" if found is None else f"{VERDICT_MARKS[found.verdict]} {found.verdict}"
+
+
+def markdown_label(row: Row) -> str:
+    """Label of an arm, the control marked."""
+    return markdown(row.label) + (" (control)" if row.is_control else "")
+
+
+def run_list(row: Row) -> list[dict[str, Any]]:
+    """Tested runs of a row for answers.json."""
+    pairs = zip(row.values, row.run_ids, strict=True)
+    return [{"seed": seed, "run_id": run_id, "accuracy": accuracy} for (seed, accuracy), run_id in pairs]
 
 
 def seed_words(row: Row) -> str:
@@ -191,6 +203,11 @@ def foreign_letters(texts: Iterable[str]) -> str:
     letters = {letter for text in texts for letter in plain(text)}
     known = _KNOWN_MARKS | _GREEK.keys() | _SIGNS.keys()
     return "".join(sorted(letter for letter in letters - known if letter > _LAST_OF_LATIN and not letter.isspace()))
+
+
+def latex_label(row: Row) -> str:
+    """Label of an arm, the control marked."""
+    return latex(row.label + (" (control)" if row.is_control else ""))
 
 
 def latex_mean(row: Row) -> str:

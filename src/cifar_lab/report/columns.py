@@ -96,9 +96,8 @@ class Column:
         return markdown(text) if medium == "md" and self.is_text else text
 
 
-def _of(read: Callable[[Comparison], Any]) -> Callable[[Entry], Any]:
-    """Value of the comparison. None for the control."""
-    return lambda entry: None if (found := entry.comparison) is None else read(found)
+def _row(read: Callable[[Row], Any]) -> Callable[[Entry], Any]:
+    return lambda entry: read(entry.row)
 
 
 def _listed(read: Callable[[Row], Sequence[Any]]) -> Callable[[Entry], str]:
@@ -106,12 +105,13 @@ def _listed(read: Callable[[Row], Sequence[Any]]) -> Callable[[Entry], str]:
     return lambda entry: " ".join(map(str, read(entry.row)))
 
 
-def _label(escape: Callable[[str], str]) -> Callable[[Entry], str]:
-    return lambda entry: escape(entry.row.label) + (" (control)" if entry.row.is_control else "")
+def _found(read: Callable[[Comparison], Any]) -> Callable[[Entry], Any]:
+    """Value of the comparison. None for the control."""
+    return lambda entry: None if (found := entry.comparison) is None else read(found)
 
 
-def _question(read: Callable[[Answer], str]) -> Callable[[Entry], Any]:
-    return lambda entry: read(entry.answer) if entry.answer else None
+def _compared(words: Callable[[Comparison | None], str]) -> Callable[[Entry], str]:
+    return lambda entry: words(entry.comparison)
 
 
 def _same(media: str, header: str) -> dict[Medium, str]:
@@ -120,118 +120,68 @@ def _same(media: str, header: str) -> dict[Medium, str]:
 
 
 COLUMNS: list[Column] = [
-    Column("question", _question(lambda answer: answer.name), TEXT, {"csv": "question"}),
-    Column("title", _question(lambda answer: answer.question.title), TEXT, {"csv": "title"}),
-    Column(
-        "arm", lambda e: e.row.label, TEXT,
-        _same("md html latex csv run list compare sort", "arm") | {"json": "label"},
-        {"md": _label(markdown), "latex": lambda e: cells.latex(_label(str)(e))},
-    ),
-    Column(
-        "is_control", lambda e: e.row.is_control, TEXT, _same("csv json", "is_control"),
-        {"csv": lambda e: "yes" if e.row.is_control else "no"},
-    ),
-    Column(
-        "n", lambda e: e.row.n, NUMBER, _same("md html csv json run list compare sort", "n"),
-        {"html": lambda e: cells.html_count(e.row)},
-    ),
-    Column(
-        "mean", lambda e: e.row.mean, SHARE,
-        {
-            "md": "mean %", "html": "mean %, 95 %", "latex": r"mean, \%", "csv": "mean_accuracy", "json": "mean",
-            "run": "test accuracy", "sort": "accuracy", **_same("list compare", "test accuracy, 95 %"),
-        },
-        {
-            "md": lambda e: cells.mean_words(e.row),
-            "html": lambda e: cells.html_mean(e.row),
-            "latex": lambda e: cells.latex_mean(e.row),
-            "list": lambda e: cells.terminal_mean(e.row),
-            "compare": lambda e: cells.terminal_mean(e.row),
-        },
-    ),
-    Column(
-        "std", lambda e: e.row.std, SHARE, _same("md html json run list sort", "std") | {"csv": "std_accuracy"},
-        {"run": lambda e: cells.terminal_std(e.row)},
-    ),
-    Column("interval", lambda e: e.row.interval and list(e.row.interval), headers={"json": "interval"}),
-    Column("min", lambda e: e.row.minimum, SHARE, {"json": "min"}),
-    Column("max", lambda e: e.row.maximum, SHARE, {"json": "max"}),
-    Column(
-        "difference_pp", _of(lambda found: found.difference_pp), NUMBER,
-        {"md": "vs control", "html": "vs control, 95 %", "latex": "vs control, pp", "csv": "difference_pp"},
-        {
-            "md": lambda e: cells.difference_words(e.comparison),
-            "html": lambda e: cells.html_difference(e.comparison),
-            "latex": lambda e: cells.latex_difference(e.comparison),
-        },
-    ),
-    Column("difference_pairs", _of(lambda found: len(found.seeds)), NUMBER, {"csv": "difference_pairs"}),
-    Column("difference_low_pp", _of(lambda found: found.low_pp), NUMBER, {"csv": "difference_low_pp"}),
-    Column("difference_high_pp", _of(lambda found: found.high_pp), NUMBER, {"csv": "difference_high_pp"}),
-    Column("method", _of(lambda found: found.method), TEXT, {"csv": "method"}),
-    Column(
-        "verdict", _of(lambda found: found.verdict), TEXT, _same("md html latex csv", "verdict"),
-        {
-            "md": lambda e: cells.verdict_words(e.comparison),
-            "html": lambda e: cells.html_verdict(e.comparison),
-        },
-    ),
-    Column("p", _of(lambda found: found.p), P_VALUE, {"csv": "p"}),
-    Column(
-        "p_holm", _of(lambda found: found.p_holm), P_VALUE,
-        {"md": "p", "html": "p (Holm)", "latex": "$p$", "csv": "p_holm"},
-    ),
-    Column("runs", lambda e: [
-        {"seed": seed, "run_id": run_id, "accuracy": accuracy}
-        for (seed, accuracy), run_id in zip(e.row.values, e.row.run_ids, strict=True)
-    ], headers={"json": "runs"}),
+    Column("question", lambda e: e.answer and e.answer.name, TEXT, {"csv": "question"}),
+    Column("title", lambda e: e.answer and e.answer.question.title, TEXT, {"csv": "title"}),
+    Column("arm", _row(lambda row: row.label), TEXT,
+           _same("md html latex csv run list compare sort", "arm") | {"json": "label"},
+           {"md": _row(cells.markdown_label), "latex": _row(cells.latex_label)}),
+    Column("is_control", _row(lambda row: row.is_control), TEXT, _same("csv json", "is_control"),
+           {"csv": _row(lambda row: "yes" if row.is_control else "no")}),
+    Column("n", _row(lambda row: row.n), NUMBER, _same("md html csv json run list compare sort", "n"),
+           {"html": _row(cells.html_count)}),
+    Column("mean", _row(lambda row: row.mean), SHARE,
+           {"md": "mean %", "html": "mean %, 95 %", "latex": r"mean, \%", "csv": "mean_accuracy", "json": "mean",
+            "run": "test accuracy", "sort": "accuracy", **_same("list compare", "test accuracy, 95 %")},
+           {"md": _row(cells.mean_words), "html": _row(cells.html_mean), "latex": _row(cells.latex_mean),
+            "list": _row(cells.terminal_mean), "compare": _row(cells.terminal_mean)}),
+    Column("std", _row(lambda row: row.std), SHARE,
+           _same("md html json run list sort", "std") | {"csv": "std_accuracy"}, {"run": _row(cells.terminal_std)}),
+    Column("interval", _row(lambda row: row.interval and list(row.interval)), headers={"json": "interval"}),
+    Column("min", _row(lambda row: row.minimum), SHARE, {"json": "min"}),
+    Column("max", _row(lambda row: row.maximum), SHARE, {"json": "max"}),
+    Column("difference_pp", _found(lambda found: found.difference_pp), NUMBER,
+           {"md": "vs control", "html": "vs control, 95 %", "latex": "vs control, pp", "csv": "difference_pp"},
+           {"md": _compared(cells.difference_words), "html": _compared(cells.html_difference),
+            "latex": _compared(cells.latex_difference)}),
+    Column("difference_pairs", _found(lambda found: len(found.seeds)), NUMBER, {"csv": "difference_pairs"}),
+    Column("difference_low_pp", _found(lambda found: found.low_pp), NUMBER, {"csv": "difference_low_pp"}),
+    Column("difference_high_pp", _found(lambda found: found.high_pp), NUMBER, {"csv": "difference_high_pp"}),
+    Column("method", _found(lambda found: found.method), TEXT, {"csv": "method"}),
+    Column("verdict", _found(lambda found: found.verdict), TEXT, _same("md html latex csv", "verdict"),
+           {"md": _compared(cells.verdict_words), "html": _compared(cells.html_verdict)}),
+    Column("p", _found(lambda found: found.p), P_VALUE, {"csv": "p"}),
+    Column("p_holm", _found(lambda found: found.p_holm), P_VALUE,
+           {"md": "p", "html": "p (Holm)", "latex": "$p$", "csv": "p_holm"}),
+    Column("runs", _row(cells.run_list), headers={"json": "runs"}),
     Column("seeds", _listed(lambda row: [seed for seed, _ in row.values]), TEXT, {"csv": "seeds"}),
     Column("accuracies", _listed(lambda row: [accuracy for _, accuracy in row.values]), TEXT, {"csv": "accuracies"}),
     Column("run_ids", _listed(lambda row: row.run_ids), TEXT, {"csv": "run_ids"}),
-    Column(
-        "diverged", lambda e: [{"seed": seed, "reason": reason} for seed, reason in e.row.diverged], TEXT,
-        {"csv": "diverged_seeds", "json": "diverged"}, {"csv": _listed(lambda row: [seed for seed, _ in row.diverged])},
-    ),
-    Column("without_score", lambda e: list(e.row.without_score), TEXT, {"json": "without_score"}),
-    Column("unfinished", lambda e: list(e.row.unfinished), TEXT, {"json": "unfinished"}),
-    Column(
-        "missing_seeds", lambda e: list(e.row.missing_seeds), TEXT, _same("csv json", "missing_seeds"),
-        {"csv": _listed(lambda row: row.missing_seeds)},
-    ),
-    Column(
-        "validation", lambda e: e.row.val_mean, SHARE,
-        _same("md html", "search %") | _same("list sort", "validation")
-        | {"csv": "search_val_accuracy", "json": "validation_mean"},
-        {"csv": lambda e: e.row.val_mean if e.answer and e.answer.sweep else None},
-        of_sweeps=True,
-    ),
-    Column(
-        "each_seed", lambda e: e.row.values, TEXT, _same("md run compare", "each seed"),
-        {
-            "md": lambda e: cells.seed_words(e.row),
-            "run": lambda e: cells.run_seeds(e.row),
-            "compare": lambda e: cells.compare_seeds(e.row),
-        },
-    ),
-    Column(
-        "seconds", lambda e: e.row.seconds, SECONDS,
-        _same("md html", "s a run") | _same("csv json", "train_seconds_mean") | _same("run compare", "seconds a run")
-        | _same("list sort", "seconds"),
-    ),
-    Column("epochs", lambda e: e.row.epochs, NUMBER, _same("md csv json", "epochs")),
-    Column(
-        "parameters", lambda e: e.row.parameters, COUNT,
-        _same("md html csv json list compare sort", "parameters"),
-    ),
-    Column("mean_low", lambda e: e.row.interval and e.row.interval[0], SHARE, {"csv": "mean_low"}),
-    Column("mean_high", lambda e: e.row.interval and e.row.interval[1], SHARE, {"csv": "mean_high"}),
-    Column(
-        "data", lambda e: e.row.data, TEXT, _same("run list sort", "data") | {"csv": "data_set"},
-        {"run": lambda e: "synthetic (made up)" if e.row.data == "synthetic" else e.row.data},
-    ),
-    Column("fingerprint", lambda e: e.row.fingerprint, TEXT, {"csv": "data_fingerprint"}),
-    Column("not_counted", lambda e: cells.not_counted(e.row), TEXT, {"list": "not counted"}),
-    Column("command", lambda e: e.row.command, TEXT, {"json": "command"}),
+    Column("diverged", _row(lambda row: [{"seed": seed, "reason": reason} for seed, reason in row.diverged]), TEXT,
+           {"csv": "diverged_seeds", "json": "diverged"},
+           {"csv": _listed(lambda row: [seed for seed, _ in row.diverged])}),
+    Column("without_score", _row(lambda row: list(row.without_score)), TEXT, {"json": "without_score"}),
+    Column("unfinished", _row(lambda row: list(row.unfinished)), TEXT, {"json": "unfinished"}),
+    Column("missing_seeds", _row(lambda row: list(row.missing_seeds)), TEXT, _same("csv json", "missing_seeds"),
+           {"csv": _listed(lambda row: row.missing_seeds)}),
+    Column("validation", _row(lambda row: row.val_mean), SHARE,
+           {"csv": "search_val_accuracy", "json": "validation_mean", **_same("md html", "search %"),
+            **_same("list sort", "validation")},
+           {"csv": lambda e: e.row.val_mean if e.answer and e.answer.sweep else None}, of_sweeps=True),
+    Column("each_seed", _row(lambda row: row.values), TEXT, _same("md run compare", "each seed"),
+           {"md": _row(cells.seed_words), "run": _row(cells.run_seeds), "compare": _row(cells.compare_seeds)}),
+    Column("seconds", _row(lambda row: row.seconds), SECONDS,
+           {**_same("md html", "s a run"), **_same("csv json", "train_seconds_mean"),
+            **_same("run compare", "seconds a run"), **_same("list sort", "seconds")}),
+    Column("epochs", _row(lambda row: row.epochs), NUMBER, _same("md csv json", "epochs")),
+    Column("parameters", _row(lambda row: row.parameters), COUNT,
+           _same("md html csv json list compare sort", "parameters")),
+    Column("mean_low", _row(lambda row: row.interval and row.interval[0]), SHARE, {"csv": "mean_low"}),
+    Column("mean_high", _row(lambda row: row.interval and row.interval[1]), SHARE, {"csv": "mean_high"}),
+    Column("data", _row(lambda row: row.data), TEXT, _same("run list sort", "data") | {"csv": "data_set"},
+           {"run": _row(lambda row: "synthetic (made up)" if row.data == "synthetic" else row.data)}),
+    Column("fingerprint", _row(lambda row: row.fingerprint), TEXT, {"csv": "data_fingerprint"}),
+    Column("not_counted", _row(cells.not_counted), TEXT, {"list": "not counted"}),
+    Column("command", _row(lambda row: row.command), TEXT, {"json": "command"}),
 ]  # fmt: skip
 """All columns, in the order of the tables that are read."""
 
