@@ -6,7 +6,7 @@ import pytest
 
 from cifar_lab.analysis.breakdowns import ArmBreakdown, confusion_gaps
 from cifar_lab.analysis.search_points import SearchedPoint, axes_of
-from cifar_lab.report.charts.search import effect_chart
+from cifar_lab.report.charts.details import effect_chart
 from cifar_lab.store.records import Record
 
 MakeRecord = Callable[..., Record]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.analysis.selection_bias import sweep_luck
-from cifar_lab.analysis.stats.chance import expected_maximum
+from cifar_lab.analysis.selection_bias import winners_curse
+from cifar_lab.analysis.sentences import winner_sentence
+from cifar_lab.analysis.stats.samples import expected_maximum
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.config import SGD, Settings
 from cifar_lab.config.run_id import recipe
@@ -36,14 +37,16 @@ def runs(make_record: MakeRecord) -> list[Record]:
 
 
 def test_the_lead_in_the_search_against_the_lead_of_fresh_seeds(make_record: MakeRecord) -> None:
-    found = sweep_luck(winners(), runs(make_record))
+    found = winners_curse(winners(), runs(make_record))
     assert found is not None
     assert (found.winner, found.points, found.n_fresh, found.fresh_split) == ("lr 0.1", 100, 3, "test")
     assert (found.fresh, found.control_fresh) == (pytest.approx(0.58), pytest.approx(0.51))
-    assert (found.lead_searched, found.lead_fresh, found.luck) == tuple(map(pytest.approx, (10, 7, 3)))
-    assert found.run_spread == pytest.approx(1.0)
-    assert found.expected_luck == pytest.approx(expected_maximum(100))
-    assert found.sentence == (
+    assert (found.lead_searched_pp, found.lead_fresh_pp, found.selection_bias_pp) == tuple(
+        map(pytest.approx, (10, 7, 3))
+    )
+    assert found.run_std_pp == pytest.approx(1.0)
+    assert found.expected_bias_pp == pytest.approx(expected_maximum(100))
+    assert winner_sentence(found) == (
         "lr 0.1 is the best of 100 points: 60.00 % of the validation images right in the search, 10.00 pp ahead of the "
         "control; with 3 fresh seeds it has 58.00 % of the test images right, 7.00 pp ahead of the control: 3.00 pp of "
         "that lead did not repeat. Were all 100 points equal, the best of them would seem 2.51 pp better than they "
@@ -53,32 +56,32 @@ def test_the_lead_in_the_search_against_the_lead_of_fresh_seeds(make_record: Mak
 
 def test_several_seeds_a_point_leave_less_to_chance(make_record: MakeRecord) -> None:
     one = winners().winners[0]
-    found = sweep_luck(winners(winners=[{**one.model_dump(), "seeds_searched": 4}]), runs(make_record))
+    found = winners_curse(winners(winners=[{**one.model_dump(), "seeds_searched": 4}]), runs(make_record))
     assert found is not None
-    assert found.expected_luck == pytest.approx(expected_maximum(100) / 2)
-    assert "over the root of 4 seeds a point" in found.sentence
+    assert found.expected_bias_pp == pytest.approx(expected_maximum(100) / 2)
+    assert "over the root of 4 seeds a point" in winner_sentence(found)
 
 
 def test_fresh_runs_with_a_validation_split_are_compared_on_it(make_record: MakeRecord) -> None:
     split = SplitScore(accuracy=0.55, loss=1.0, per_class=(0.55,), confusion=((1,),))
-    found = sweep_luck(winners(), [record.model_copy(update={"val": split}) for record in runs(make_record)])
+    found = winners_curse(winners(), [record.model_copy(update={"val": split}) for record in runs(make_record)])
     assert found is not None
-    assert (found.fresh_split, found.fresh, found.lead_fresh) == ("validation", 0.55, 0)
+    assert (found.fresh_split, found.fresh, found.lead_fresh_pp) == ("validation", 0.55, 0)
 
 
 def test_a_control_that_was_no_point_of_the_search_gives_no_lead(make_record: MakeRecord) -> None:
-    found = sweep_luck(winners(control_val=None), runs(make_record))
+    found = winners_curse(winners(control_val=None), runs(make_record))
     assert found is not None
-    assert (found.lead_searched, found.luck, found.lead_fresh) == (None, None, pytest.approx(7))
-    assert "did not repeat" not in found.sentence
+    assert (found.lead_searched_pp, found.selection_bias_pp, found.lead_fresh_pp) == (None, None, pytest.approx(7))
+    assert "did not repeat" not in winner_sentence(found)
 
 
 def test_before_the_fresh_seeds_have_run() -> None:
-    found = sweep_luck(winners(), [])
+    found = winners_curse(winners(), [])
     assert found is not None
-    assert (found.fresh, found.run_spread, found.expected_luck) == (None, None, None)
-    assert found.sentence.endswith("10.00 pp ahead of the control; its fresh seeds are still to run.")
+    assert (found.fresh, found.run_std_pp, found.expected_bias_pp) == (None, None, None)
+    assert winner_sentence(found).endswith("10.00 pp ahead of the control; its fresh seeds are still to run.")
 
 
 def test_a_search_without_winners_says_nothing() -> None:
-    assert sweep_luck(winners(winners=[]), []) is None
+    assert winners_curse(winners(winners=[]), []) is None

@@ -8,7 +8,8 @@ import pytest
 
 from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.interim_looks import StoppingPlan, save_plan
-from cifar_lab.analysis.questions import Lab, answer_sheet
+from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences
 from cifar_lab.analysis.summary import Row, arm_row, recipe_key
 from cifar_lab.analysis.verdicts import judge
 from cifar_lab.config import SGD, Adam, Settings
@@ -30,11 +31,16 @@ def row(label: str, *values: float, first_seed: int = 0, **more: object) -> Row:
     return Row(label, values=pairs, mean=mean, run_ids=ids, **more)  # type: ignore[arg-type]
 
 
+SENTENCES: dict[Comparison, str] = {}
+"""Of the comparisons that `compared` gave."""
+
+
 def compared(
     *arms: Row, control: Sequence[float] = CONTROL, min_effect: float = 0.3, looks: int = 1
 ) -> list[Comparison]:
     answer = Answer("q", QUESTION, (row("baseline", *control, is_control=True), *arms))
     (judged,), _ = judge([answer], min_effect, lambda arm, control: looks)
+    SENTENCES.update(zip(judged.comparisons, comparison_sentences(judged), strict=True))
     return list(judged.comparisons)
 
 
@@ -45,15 +51,23 @@ def shifted(points: Sequence[float]) -> list[float]:
 def test_better_and_worse_by_hand() -> None:
     better, worse = compared(row("Adam", *shifted([10, 11, 12, 11, 10])), row("slow", *shifted([-1, -2, -1, -2, -1.5])))
     assert (better.verdict, worse.verdict) == ("better", "worse")
-    assert better.points == pytest.approx(10.8)
-    assert (better.low, better.high) == (pytest.approx(9.761, abs=1e-3), pytest.approx(11.839, abs=1e-3))
-    assert (better.n, better.won, better.method, better.family) == (5, 1.0, "paired", 2)
+    assert better.difference_pp == pytest.approx(10.8)
+    assert (better.low_pp, better.high_pp) == (
+        pytest.approx(9.761, abs=1e-3),
+        pytest.approx(11.839, abs=1e-3),
+    )
+    assert (better.n, better.win_rate, better.method, better.family) == (
+        5,
+        1.0,
+        "paired",
+        2,
+    )
     assert (
-        better.sentence
+        SENTENCES[better]
         == "Adam is better than baseline by 10.80 pp (95 % 9.76 to 11.84; 5 shared seeds; Holm p < .001)."
     )
     assert (
-        worse.sentence == "slow is worse than baseline by 1.50 pp (95 % 0.88 to 2.12; 5 shared seeds; Holm p = .003)."
+        SENTENCES[worse] == "slow is worse than baseline by 1.50 pp (95 % 0.88 to 2.12; 5 shared seeds; Holm p = .003)."
     )
 
 
@@ -61,10 +75,10 @@ def test_undecided_says_what_would_tell_and_what_could_not_be_seen() -> None:
     (found,) = compared(row("flip", *shifted([0.5, -0.4, 0.9, -0.2, 0.7])))
     assert found.verdict == "undecided"
     assert found.seeds_more is not None
-    assert found.smallest_shown is not None
-    assert found.sentence == (
+    assert found.smallest_shown_pp is not None
+    assert SENTENCES[found] == (
         "Undecided: flip is 0.30 pp above baseline (95 % −0.41 to 1.01; 5 shared seeds; p = .305); about "
-        f"{found.seeds_more} more seeds would tell. With 5 seeds a difference under {found.smallest_shown:.2f} pp "
+        f"{found.seeds_more} more seeds would tell. With 5 seeds a difference under {found.smallest_shown_pp:.2f} pp "
         "is easily missed."
     )
 
@@ -72,25 +86,34 @@ def test_undecided_says_what_would_tell_and_what_could_not_be_seen() -> None:
 def test_equivalent_within_the_margin_is_an_answer() -> None:
     (found,) = compared(row("flip", *shifted([0.02, -0.03, 0.01, 0.0, -0.02])))
     assert found.verdict == "equivalent"
-    assert found.sentence == (
+    assert SENTENCES[found] == (
         "flip and baseline are equivalent within 0.3 pp: the difference is 0.00 pp (95 % −0.03 to 0.02; 5 shared "
         "seeds; p of a larger one < .001)."
     )
     (tiny,) = compared(row("flip", *shifted([0.12, 0.11, 0.13, 0.12, 0.12])))
     assert tiny.verdict == "equivalent"
-    assert tiny.sentence.endswith("; the difference is too small to matter but it is there, for flip.")
+    assert SENTENCES[tiny].endswith("; the difference is too small to matter but it is there, for flip.")
 
 
 def test_the_margin_decides_what_is_equivalent() -> None:
     arm = row("flip", *shifted([0.12, 0.11, 0.13, 0.12, 0.12]))
-    assert [compared(arm, min_effect=margin)[0].verdict for margin in (0.3, 0.05)] == ["equivalent", "better"]
+    assert [compared(arm, min_effect=margin)[0].verdict for margin in (0.3, 0.05)] == [
+        "equivalent",
+        "better",
+    ]
 
 
 def test_runs_equal_to_the_last_bit_are_equivalent_in_words_of_their_own() -> None:
     (found,) = compared(row("plateau", *CONTROL))
-    assert (found.verdict, found.points, found.low, found.high, found.ties) == ("equivalent", 0, None, None, 5)
+    assert (
+        found.verdict,
+        found.difference_pp,
+        found.low_pp,
+        found.high_pp,
+        found.ties,
+    ) == ("equivalent", 0, None, None, 5)
     assert (found.p, found.p_sign_flip, found.p_equivalence) == (1, 1, 0)
-    assert found.sentence == (
+    assert SENTENCES[found] == (
         "plateau has exactly the accuracy of baseline in each of 5 shared seeds: equivalent within 0.3 pp, the gap is "
         "0."
     )
@@ -98,7 +121,7 @@ def test_runs_equal_to_the_last_bit_are_equivalent_in_words_of_their_own() -> No
 
 def test_runs_that_never_differ_at_all_are_suspected() -> None:
     (found,) = compared(row("slow", 0.1, 0.1, 0.1), control=(0.1, 0.1, 0.1))
-    assert found.sentence.endswith(
+    assert SENTENCES[found].endswith(
         "Every run of both has the same accuracy, as where nothing was learned: look at the curves."
     )
 
@@ -109,22 +132,28 @@ def test_the_same_gap_in_every_seed_has_no_interval_and_is_judged_by_its_signs()
         compared(row("Adam", *(value + 0.02 for value in control[:n])), control=control[:n])[0] for n in (3, 6)
     )
     assert (three.verdict, three.p, three.seeds_more) == ("undecided", 0.25, 3)
-    assert "the same in every seed, so that no interval can be made" in three.sentence
-    assert (six.verdict, six.p, six.low) == ("better", 2**-5, None)
+    assert "the same in every seed, so that no interval can be made" in SENTENCES[three]
+    assert (six.verdict, six.p, six.low_pp) == ("better", 2**-5, None)
 
 
 def test_one_run_says_one_run_and_nothing_more() -> None:
     (found,) = compared(row("Adam", 0.9))
-    assert (found.verdict, found.sentence) == ("no verdict", "Adam: one run.")
-    assert (found.low, found.p, found.p_holm, found.smallest_shown, found.seeds_more) == (None,) * 5
+    assert (found.verdict, SENTENCES[found]) == ("no verdict", "Adam: one run.")
+    assert (
+        found.low_pp,
+        found.p,
+        found.p_holm,
+        found.smallest_shown_pp,
+        found.seeds_more,
+    ) == (None,) * 5
     (other,) = compared(row("Adam", 0.9, 0.91, 0.92), control=[0.5])
-    assert other.sentence == "baseline: one run, so Adam cannot be compared."
+    assert SENTENCES[other] == "baseline: one run, so Adam cannot be compared."
 
 
 def test_below_three_seeds_there_is_never_a_verdict() -> None:
     (found,) = compared(row("Adam", 0.90, 0.93))
     assert (found.verdict, found.p_holm, found.family) == ("no verdict", None, 0)
-    assert found.sentence == (
+    assert SENTENCES[found] == (
         "Adam: 40.50 pp above baseline (95 % 34.15 to 46.85; 2 shared seeds, runs without a partner apart); two runs "
         "are too few for a verdict, which takes 3 at least."
     )
@@ -132,17 +161,17 @@ def test_below_three_seeds_there_is_never_a_verdict() -> None:
 
 def test_arms_without_runs_and_those_that_diverged_are_named() -> None:
     gone, lost = compared(row("gone"), row("wild", diverged=((0, "loss is nan"), (1, "loss is inf"))))
-    assert (gone.sentence, lost.sentence) == ("gone: no runs yet.", "wild: all 2 runs diverged.")
-    assert (gone.verdict, gone.points, gone.seeds) == ("no verdict", None, ())
+    assert (SENTENCES[gone], SENTENCES[lost]) == ("gone: no runs yet.", "wild: all 2 runs diverged.")
+    assert (gone.verdict, gone.difference_pp, gone.seeds) == ("no verdict", None, ())
     (none,) = compared(row("Adam", 0.5), control=())
-    assert none.sentence == "baseline: no runs yet, so Adam cannot be compared."
+    assert SENTENCES[none] == "baseline: no runs yet, so Adam cannot be compared."
 
 
 def test_runs_that_are_in_no_mean_are_counted_in_words() -> None:
     arm = row("wild", *shifted([5, 6, 7]), diverged=((3, "loss is nan"),), unfinished=(4,), without_score=(5,))
     (found,) = compared(arm)
     assert found.n == 3
-    assert found.sentence.endswith(
+    assert SENTENCES[found].endswith(
         " Of the runs of wild, 1 of 4 diverged and 1 ended without a finite answer and 1 has no result yet: they are "
         "in no mean."
     )
@@ -151,14 +180,14 @@ def test_runs_that_are_in_no_mean_are_counted_in_words() -> None:
 def test_seeds_that_do_not_match_are_compared_by_welch_and_said_so() -> None:
     (apart,) = compared(row("Adam", *shifted([10, 11, 12, 11]), first_seed=50))
     assert (apart.method, apart.n, apart.n_control, apart.seeds) == ("welch", 4, 5, ())
-    assert (apart.verdict, apart.points) == ("better", pytest.approx(11.5))
-    assert "4 and 5 runs with no shared seeds" in apart.sentence
+    assert (apart.verdict, apart.difference_pp) == ("better", pytest.approx(11.5))
+    assert "4 and 5 runs with no shared seeds" in SENTENCES[apart]
     (few,) = compared(row("Adam", *shifted([10, 11, 12, 11]), first_seed=3))
-    assert "4 and 5 runs with too few shared seeds" in few.sentence
+    assert "4 and 5 runs with too few shared seeds" in SENTENCES[few]
     (most,) = compared(row("Adam", *shifted([10, 11, 12, 11, 10, 11])[1:], first_seed=1))
     assert (most.method, most.seeds, most.is_whole) == ("paired", (1, 2, 3, 4), False)
-    assert most.points == pytest.approx(11.0)
-    assert "4 shared seeds, runs without a partner apart" in most.sentence
+    assert most.difference_pp == pytest.approx(11.0)
+    assert "4 shared seeds, runs without a partner apart" in SENTENCES[most]
 
 
 def test_holm_counts_all_questions_of_the_report_and_says_when_it_is_what_decides() -> None:
@@ -174,10 +203,14 @@ def test_holm_counts_all_questions_of_the_report_and_says_when_it_is_what_decide
     assert family == 7 == found.family
     assert found.p_holm == pytest.approx(7 * (found.p or 0))
     assert found.verdict == "undecided"
-    assert found.sentence.endswith(
+    assert comparison_sentences(judged[0])[0].endswith(
         "Its own interval leaves 0 out, but of 7 comparisons one does so by chance too easily."
     )
-    assert (found.p, found.points, found.low) == (alone.p, alone.points, alone.low)
+    assert (found.p, found.difference_pp, found.low_pp) == (
+        alone.p,
+        alone.difference_pp,
+        alone.low_pp,
+    )
 
 
 def test_the_order_of_arms_changes_nothing() -> None:
@@ -191,7 +224,7 @@ def test_rows_that_are_the_same_runs_are_no_comparison() -> None:
     same = replace(row("again", *CONTROL), run_ids=tuple(f"baseline-{seed}" for seed in range(5)))
     (found,) = compared(same)
     assert (found.verdict, found.family, found.p_holm) == ("no verdict", 0, None)
-    assert found.sentence == "again and baseline have the same settings: they are the same runs."
+    assert SENTENCES[found] == "again and baseline have the same settings: they are the same runs."
 
 
 def test_planned_looks_widen_the_interval_and_multiply_the_p() -> None:
@@ -200,12 +233,12 @@ def test_planned_looks_widen_the_interval_and_multiply_the_p() -> None:
     assert four.level == 0.9875
     assert four.p == once.p
     assert four.p_holm == pytest.approx(4 * (once.p or 0))
-    assert four.low is not None
-    assert once.low is not None
-    assert four.low < once.low
+    assert four.low_pp is not None
+    assert once.low_pp is not None
+    assert four.low_pp < once.low_pp
     assert (once.verdict, four.verdict) == ("better", "undecided")
-    assert "98.75 %" in four.sentence
-    assert "held to 4 planned looks" in four.sentence
+    assert "98.75 %" in SENTENCES[four]
+    assert "held to 4 planned looks" in SENTENCES[four]
 
 
 def test_a_run_whose_answer_was_not_finite_is_in_no_mean(make_record: MakeRecord) -> None:
@@ -244,7 +277,7 @@ def fill(sheet: Path, make_record: MakeRecord, save: SaveRecords) -> None:
 
 
 def read(sheet: Path) -> Lab:
-    return answer_sheet(sheet, sheet.parent / "results")
+    return answer_lab(sheet, sheet.parent / "results")
 
 
 def test_a_sheet_is_answered_from_its_records(sheet: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
@@ -252,9 +285,9 @@ def test_a_sheet_is_answered_from_its_records(sheet: Path, make_record: MakeReco
     lab = read(sheet)
     assert (lab.min_effect, lab.family) == (0.5, 2)
     adam, fast = (answer.comparisons[0] for answer in lab.answers)
-    assert (adam.verdict, adam.min_effect, adam.family) == ("better", 0.5, 2)
+    assert (adam.verdict, adam.min_effect_pp, adam.family) == ("better", 0.5, 2)
     assert (fast.verdict, fast.n) == ("undecided", 3)
-    assert lab.answers[0].sentences == (adam.sentence,)
+    assert [text[:23] for text in answer_sentences(lab.answers[0])] == ["Adam is better than bas"]
     assert lab.answers[0].comparison(lab.answers[0].rows[1]) is adam
     assert lab.answers[0].comparison(lab.answers[0].control) is None
 
@@ -271,13 +304,13 @@ def test_a_plan_of_looks_binds_its_comparisons_and_no_others(
     )  # fmt: skip
     path = save_plan(results, plan)
     adam, fast = (answer.comparisons[0] for answer in read(sheet).answers)
-    assert (adam.looks, adam.level, fast.looks, fast.level) == (4, 0.9875, 1, 0.95)
+    assert (adam.interim_looks, adam.level, fast.interim_looks, fast.level) == (4, 0.9875, 1, 0.95)
     other = plan.model_copy(update={"question": "q3-again", "fingerprint": "0" * 64})
     save_plan(results, other)
-    assert read(sheet).answers[0].comparisons[0].looks == 4
+    assert read(sheet).answers[0].comparisons[0].interim_looks == 4
     path.write_text("{}")
     spoilt = read(sheet)
-    assert spoilt.answers[0].comparisons[0].looks == 1
+    assert spoilt.answers[0].comparisons[0].interim_looks == 1
     assert len(spoilt.faults) == 1
     assert "not a plan of looks" in spoilt.faults[0]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.analysis.questions import answer_sheet
+from cifar_lab.analysis.questions import answer_lab
 from cifar_lab.config import Adam, Settings
 from cifar_lab.report.build import build_report
 from cifar_lab.report.json import answers_json
@@ -39,7 +39,7 @@ def test_every_number_of_the_report_and_the_runs_behind_it(
     tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
 ) -> None:
     sheet = lab(tmp_path, make_record, save_records)
-    found = answer_sheet(sheet, tmp_path / "results")
+    found = answer_lab(sheet, tmp_path / "results")
     document: dict[str, Any] = json.loads(answers_json(found))
     assert (document["schema"], document["family"], document["min_effect_pp"]) == (1, 1, 0.3)
     assert document["test_reads"] == 6
@@ -59,7 +59,7 @@ def test_every_number_of_the_report_and_the_runs_behind_it(
     first, second = question["comparisons"]
     comparison = found.answers[0].comparisons[0]
     assert (first["arm"], first["points_pp"], first["low_pp"], first["p_holm"], first["seeds"]) == (
-        "<b>Adam</b>", comparison.points, comparison.low, comparison.p_holm, [0, 1, 2],
+        "<b>Adam</b>", comparison.difference_pp, comparison.low_pp, comparison.p_holm, [0, 1, 2],
     )  # fmt: skip
     assert (second["verdict"], second["points_pp"], second["sentence"]) == ("no verdict", None, "none: no runs yet.")
     assert question["sentences"] == [first["sentence"], second["sentence"]]
@@ -74,7 +74,7 @@ def test_the_report_writes_it_and_the_same_records_give_the_same_bytes(
     first = (results / "answers.json").read_bytes()
     build_report(sheet, results)
     assert (results / "answers.json").read_bytes() == first
-    assert first == answers_json(answer_sheet(sheet, results)).encode()
+    assert first == answers_json(answer_lab(sheet, results)).encode()
     said = [line for line in made.lines if line.startswith("  <b>Adam</b> is better than baseline by ")]
     assert len(said) == 1
     assert "&lt;b&gt;Adam&lt;/b&gt; is better than baseline by " in (results / "report.md").read_text()
@@ -84,6 +84,6 @@ def test_without_runs_there_are_no_numbers_and_no_failure(
     tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
 ) -> None:
     sheet = lab(tmp_path, make_record, save_records)
-    document = json.loads(answers_json(answer_sheet(sheet, tmp_path / "empty")))
+    document = json.loads(answers_json(answer_lab(sheet, tmp_path / "empty")))
     assert document["data"] is None
     assert [each["verdict"] for each in document["questions"][0]["comparisons"]] == ["no verdict", "no verdict"]

@@ -11,10 +11,11 @@ from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.summary import Row
-from cifar_lab.analysis.winners import SearchRunsEntry, SearchWords, SweepControl, Winners
+from cifar_lab.analysis.winners import SearchInfo, SearchRunsEntry, SweepControl, Winners
 from cifar_lab.config.sheets import Question
+from cifar_lab.report.columns import headers_of
 from cifar_lab.report.latex import latex_page
-from cifar_lab.report.markdown import CSV_COLUMNS, csv_page, markdown_page
+from cifar_lab.report.markdown import csv_page, markdown_page
 
 from .drawn import comparison
 
@@ -42,17 +43,19 @@ def test_a_section_by_hand() -> None:
     )  # fmt: skip
     gone = Row("AdamW", missing_seeds=(0, 1), command="cifar-lab run configs/q3_adamw.yaml")
     found = (
-        comparison(
-            "Adam", 12.0, 12.0, low=-0.5, high=24.5, verdict="undecided", p_holm=0.0512, sentence="Not yet < now."
-        ),
-        comparison("AdamW", sentence="AdamW: no runs yet."),
+        comparison("Adam <1>", 12.0, 12.0, low_pp=-0.5, high_pp=24.5, verdict="undecided", p_holm=0.0512),
+        comparison("AdamW"),
     )
     page = markdown_page(lab(adam, gone, comparisons=found))
     section = page[page.index("## q3") :]
+    undecided = (
+        "Undecided: Adam &lt;1&gt; is 12.00 pp above SGD (95 % −0.50 to 24.50; 2 shared seeds; p = .051); more than "
+        "1,000 more seeds would be needed to tell. Of the runs of Adam, 1 of 3 diverged: they are in no mean."
+    )
     assert section == (
         "## q3: Does Adam help?\n\n"
-        "- Not yet &lt; now.\n- AdamW: no runs yet.\n\n"
-        "![Not yet &lt; now. AdamW: no runs yet.](q3.png)\n\n"
+        f"- {undecided}\n- AdamW: no runs yet.\n\n"
+        f"![{undecided} AdamW: no runs yet.](q3.png)\n\n"
         "| arm | n | mean % | std | vs control | verdict | p | each seed | s a run | epochs | parameters |\n"
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | --- | ---: | ---: | ---: |\n"
         "| baseline (control) | 3 | 50.00 (45.03 to 54.97; n = 3) | 2.00 |  |  |  | 0: 50.00, 1: 52.00, 2: 48.00 "
@@ -101,7 +104,7 @@ def test_made_up_images_are_called_so() -> None:
 
 def test_a_search_shows_its_validation_accuracy_beside_the_test() -> None:
     runs = SearchRunsEntry(searched=8, failed=0, diverged=0)
-    search = SearchWords(method="grid", seeds=(0,), val_size=50)
+    search = SearchInfo(method="grid", seeds=(0,), val_size=50)
     found = Winners(
         sweep="g", plan_sha256="", fingerprint="", search=search, confirm_seeds=(100,), points=8, runs=runs,
         control=SweepControl(label="c", recipe={}), winners=(),
@@ -128,9 +131,9 @@ def test_hostile_labels_stay_inside_their_cell(label: str) -> None:
 
 def test_csv_has_a_line_an_arm_with_numbers_as_numbers() -> None:
     worse = Row("=cmd()", values=((0, 0.25),), mean=0.25, diverged=((4, "loss"),), missing_seeds=(1, 2))
-    found = comparison("=cmd()", -25.0, -24.0, low=-31.0, high=-18.0, verdict="worse", p=0.01, p_holm=0.02)
+    found = comparison("=cmd()", -25.0, -24.0, low_pp=-31.0, high_pp=-18.0, verdict="worse", p=0.01, p_holm=0.02)
     page = csv_page(lab(worse, comparisons=(found,)))
-    assert page.splitlines()[0].split(",") == list(CSV_COLUMNS)
+    assert page.splitlines()[0].split(",") == headers_of("csv")
     control, arm = csv_rows(page)
     assert (control["question"], control["arm"], control["is_control"]) == ("q3", "baseline", "yes")
     assert (float(control["mean_accuracy"]), float(control["std_accuracy"]), control["n"]) == (0.5, 0.02, "3")
@@ -150,12 +153,12 @@ def test_without_runs_the_page_says_so() -> None:
 
 def test_latex_has_a_table_a_question_with_everything_escaped() -> None:
     bad = Row(r"50% & $x_1$ \\ {#} ~^", values=((0, 0.5),), mean=0.5)
-    found = comparison("bad", 1.0, 2.0, low=-0.5, high=3.5, verdict="better", p_holm=0.0001, sentence="100 % < all_of.")
+    found = comparison("bad", 1.0, 2.0, low_pp=-0.5, high_pp=3.5, verdict="better", p_holm=0.0001)
     page = latex_page(lab(bad, comparisons=(found,)))
     assert page.count(r"\begin{table}") == page.count(r"\end{table}") == 1
-    assert r"\caption{Does Adam help? 100 \% \textless{} all\_of. Images: CIFAR-10.}" in page
     assert r"    baseline (control) & \labcell{50.00 (n = 3)}{45.03 to 54.97} &  &  &  \\" in page
     name = r"50\% \& \$x\_1\$ \textbackslash{}\textbackslash{} \{\#\} \textasciitilde{}\textasciicircum{}"
+    assert rf"\caption{{Does Adam help? {name}: one run. Images: CIFAR-10.}}" in page
     difference = r"\labcell{+1.50 (2 pairs)}{$-$0.50 to 3.50} & better & \textless{} .001 \\"
     assert f"    {name} & 50.00 (one run) & {difference}\n" in page
 
@@ -168,7 +171,7 @@ def test_every_row_of_a_latex_table_has_its_five_cells() -> None:
     )
     found = (
         comparison("lost"),
-        comparison("some", 1.0, 2.0, low=-0.5, high=3.5, method="welch", n=2, n_control=3),
+        comparison("some", 1.0, 2.0, low_pp=-0.5, high_pp=3.5, method="welch", n=2, n_control=3),
         comparison("[gone]"),
     )
     page = latex_page(lab(*rows, comparisons=found))

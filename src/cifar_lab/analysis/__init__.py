@@ -1,1 +1,1 @@
-"""A look at a comparison before it costs anything: what differs, what hides behind it, what the seeds can show."""
+"""Statistics of finished runs: rows, comparisons, verdicts and their sentences. Draws nothing."""

@@ -1,19 +1,21 @@
-"""The settings files that a sheet of questions names, and the commands that make their runs."""
+"""Arms of a lab file: their settings, the commands that make their runs, and their rows."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from cifar_lab.analysis.summary import recipe_key
+from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.selection_bias import winners_curse
+from cifar_lab.analysis.sentences import search_note
+from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
+from cifar_lab.analysis.winners import Winners, plan_changed, winner_rows
 from cifar_lab.config import Settings
 from cifar_lab.config.io import load_settings
-from cifar_lab.config.run_id import DATA_SOURCE_KEYS, recipe, run_id
-from cifar_lab.config.sheets import LabSheet
+from cifar_lab.config.run_id import recipe, run_id
+from cifar_lab.config.sheets import LabSheet, Question
 from cifar_lab.core.errors import LabError, Problem, SettingsError
 from cifar_lab.store.records import Record
 
@@ -22,53 +24,49 @@ DEFAULT_RESULTS = Path("results")
 
 @dataclass(frozen=True)
 class Arm:
-    """A settings file of the sheet, resolved."""
+    """A settings file that the lab file names, resolved."""
 
     label: str
     settings: Settings
     key: str
-    """Its recipe; empty where a file that the recipe is made of is gone."""
+    """Its `recipe_key`. Empty where a file that the run identity depends on is missing."""
     path: Path
-    """Its file, as a person at the same place would write it."""
+    """Path of its file, from the working directory."""
     command: str = ""
-    """What to type to train it."""
+    """Command that trains it."""
     unfinished: tuple[int, ...] = ()
-    """Seeds of its settings whose run has a folder and no record that counts."""
+    """Seeds of its settings whose run has a folder and no valid record."""
 
 
-def data_words(record: Record, control: Settings) -> list[str]:
-    """Overrides that lead from the sheet's data set to the one that the records were made on."""
-    used: dict[str, Any] = record.settings["data"]
-    named = control.data.model_dump(mode="json")
-    words = []
-    for key in sorted(DATA_SOURCE_KEYS & used.keys()):
-        if used[key] != named.get(key):
-            value = os.path.relpath(used[key]) if key == "root" and used[key] else used[key]
-            words.append(f"data.{key}={value}")
-    return words
+def load_arms(lab_path: Path, lab: LabSheet, overrides: Sequence[str]) -> dict[str, Arm]:
+    """Load every settings file that the lab file names, each once.
 
-
-def load_arms(sheet_path: Path, sheet: LabSheet, overrides: Sequence[str]) -> dict[str, Arm]:
-    """Every settings file that the sheet names, each read once."""
-    files = dict.fromkeys([sheet.control])
-    for question in sheet.questions.values():
+    Raises:
+        SettingsError: all problems of all files.
+    """
+    files = dict.fromkeys([lab.control])
+    for question in lab.questions.values():
         files |= dict.fromkeys([*([question.control] if question.control else []), *question.arms])
     arms: dict[str, Arm] = {}
     problems: list[Problem] = []
     for file in files:
         try:
-            settings = load_settings(beside(sheet_path, file), overrides)
+            settings = load_settings(beside(lab_path, file), overrides)
         except SettingsError as error:
             problems += [problem for problem in error.problems if problem not in problems]
             continue
-        try:
-            key = recipe_key(recipe(settings))
-        except LabError:
-            key = ""
-        arms[file] = Arm(settings.label or Path(file).stem, settings, key, beside(sheet_path, file))
+        arms[file] = Arm(settings.label or Path(file).stem, settings, settings_key(settings), beside(lab_path, file))
     if problems:
         raise SettingsError(problems)
     return arms
+
+
+def settings_key(settings: Settings) -> str:
+    """`recipe_key` of the settings. Empty where a file of weights or source is missing: no run of it can be found."""
+    try:
+        return recipe_key(recipe(settings))
+    except LabError:
+        return ""
 
 
 def unfinished_seeds(arm: Arm, fingerprint: str, begun: frozenset[str]) -> tuple[int, ...]:
@@ -79,31 +77,90 @@ def unfinished_seeds(arm: Arm, fingerprint: str, begun: frozenset[str]) -> tuple
     return tuple(seed for seed in sorted(arm.settings.seeds) if run_id(parts, fingerprint, seed) in begun)
 
 
-def beside(sheet_path: Path, file: str) -> Path:
-    """A file that the sheet names, as a person at the same place would write it."""
-    return sheet_path.parent / Path(file).expanduser()
+def beside(lab_path: Path, file: str) -> Path:
+    """Path of a file that the lab file names, from the working directory."""
+    return lab_path.parent / Path(file).expanduser()
 
 
 def options(results: Path, overrides: Sequence[str]) -> list[str]:
-    """The options that a command needs to make the runs of this report and no others."""
+    """Options that a command needs to make the runs of this report and no others."""
     words = [word for override in overrides for word in ("--set", override)]
     return words + (["--results", results.as_posix()] if results != DEFAULT_RESULTS else [])
 
 
-def is_source(override: str) -> bool:
-    """Whether `key=value` says where images come from."""
-    section, _, key = override.partition("=")[0].strip().partition(".")
-    return section == "data" and (not key or key in DATA_SOURCE_KEYS)
+# --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def same_source(record: Record, settings: Settings) -> bool:
-    """Whether the record's settings say that its images come from where these settings take theirs.
+def compare_arms(name: str, question: Question, control: Arm, arms: Sequence[Arm], records: Sequence[Record]) -> Answer:
+    """Rows of a question of arms, from the records of one data set. Not judged yet."""
+    groups = by_recipe(records)
+    kept, left_out = _comparable(control, arms, groups)
+    rows = [_row(control, kept, is_control=True)]
+    rows += [_row(arm, kept if arm.key == control.key else _runs(arm, groups)) for arm in arms]
+    notes = [_same_settings(arm.label) for arm in arms if arm.key == control.key and arm.key]
+    notes += [
+        f"{arm.label}: a file that its settings name (weights or source) cannot be read, so its runs are not found."
+        for arm in [control, *arms]
+        if not arm.key
+    ]
+    return Answer(name, question, tuple(rows), (*notes, *_left_out(control, left_out)))
 
-    The archives of CIFAR are the same wherever they lie.
+
+def winners_answer(
+    name: str,
+    question: Question,
+    control: Arm,
+    found: Winners | None,
+    command: str,
+    records: Sequence[Record],
+    results: Path,
+) -> Answer:
+    """Rows of a question of a sweep: its winners, from the records of one data set. Not judged yet."""
+    if found is None or (records and records[0].data.fingerprint != found.fingerprint):
+        kept, left_out = _comparable(control, (), by_recipe(records))
+        row = _row(control, kept, is_control=True)
+        unswept = "not swept yet" if found is None else "not swept yet on these images"
+        return Answer(name, question, (row,), tuple(_left_out(control, left_out)), to_sweep=command, unswept=unswept)
+    rows = winner_rows(found, records, command)
+    notes = [search_note(found, len(rows) - 1)]
+    if plan_changed(results, found):
+        notes.append("The sweep has another plan by now than the one these winners are of; give its command again.")
+    winners = zip(rows[1:], found.top, strict=True)
+    notes += [_same_settings(row.label) for row, winner in winners if winner.recipe == found.control.recipe]
+    return Answer(name, question, tuple(rows), tuple(notes), found, selection_bias=winners_curse(found, records))
+
+
+def _runs(arm: Arm, groups: dict[str, list[Record]]) -> list[Record]:
+    """Runs of the arm, without those of a search."""
+    return [record for record in groups.get(arm.key, []) if record.test_reason != "search"]
+
+
+def _row(arm: Arm, runs: Sequence[Record], *, is_control: bool = False) -> Row:
+    row = arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command, is_control=is_control)
+    return replace(row, unfinished=arm.unfinished)
+
+
+def _comparable(control: Arm, arms: Sequence[Arm], groups: dict[str, list[Record]]) -> tuple[list[Record], list[int]]:
+    """(runs of the control that answer this question, seeds left out).
+
+    A seed counts where the control's settings ask for it or an arm has it. Runs that a sweep or another question added
+    would shift the mean of the control and of no arm. Where no run would be left, all count.
     """
-    used: dict[str, Any] = record.settings["data"]
-    named = settings.data.model_dump(mode="json")
-    keys = DATA_SOURCE_KEYS & used.keys() & named.keys()
-    if settings.data.dataset in ("cifar10", "cifar100"):
-        keys -= {"root"}
-    return record.data.name == named["dataset"] and all(used[key] == named[key] for key in keys)
+    runs = _runs(control, groups)
+    wanted = {
+        *control.settings.seeds,
+        *(run.seed for arm in arms if arm.key != control.key for run in _runs(arm, groups)),
+    }
+    kept = [run for run in runs if run.seed in wanted] or runs
+    return kept, sorted({run.seed for run in runs} - {run.seed for run in kept})
+
+
+def _same_settings(label: str) -> str:
+    return f"{label} has the same settings as the control: the two rows are the same runs."
+
+
+def _left_out(control: Arm, seeds: Sequence[int]) -> list[str]:
+    if not seeds:
+        return []
+    named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return [f"Left out of {control.label}: {named}, which its settings do not ask for and no arm here has."]

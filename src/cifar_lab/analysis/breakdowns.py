@@ -1,13 +1,14 @@
-"""What lies behind a question's answer: curves, classes, confusions, costs, settings. Numbers only, from the records.
+"""Breakdowns of an answer, from its records: learning curves, accuracy per class, confusion.
 
-Accuracies and differences are in percent and percentage points (pp), so that a chart shows them as they are.
+Accuracies are in percent and differences in percentage points (pp), as the charts show them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.summary import recipe_key
+from cifar_lab.core.errors import DataError
 from cifar_lab.store.records import EpochMetrics, Record
+from cifar_lab.store.results import RunFolder
 
 CURVES = {
     "train_loss": "training loss",
@@ -23,50 +26,94 @@ CURVES = {
     "val_loss": "validation loss",
     "val_accuracy": "validation accuracy",
 }
-"""Columns of metrics.jsonl that make a learning curve, and their names."""
+"""Columns of metrics.jsonl that are shown as learning curves, with their names."""
 
 LARGEST_CHANGES = 5
 """Pairs of classes that are named in words."""
 
-_NOT_COMPARED = ("label", "seeds", "data.root", "data.dataset", "data.train_size", "data.test_size")
-"""Settings that an arm may differ in without being another recipe: names, seeds, where the images lie."""
+MOST_CURVES = 200
+"""Runs of an arm whose learning curves are read. A mean over so many is as good as one over all."""
 
 
 @dataclass(frozen=True)
 class ArmBreakdown:
-    """A row of an answer with its records."""
+    """Row of an answer with its records."""
 
     label: str
     style: int
-    """-1 is the control; arms count from 0, in the order of the rows."""
+    """Index of its colour and symbol: -1 for the control, arms from 0 in the order of the rows."""
     runs: tuple[Record, ...]
-    """The tested runs, by seed."""
+    """Tested runs, by seed."""
     diverged: tuple[Record, ...] = ()
-    """By seed; they have no accuracy."""
+    """Diverged runs, by seed. They have no accuracy."""
 
     @property
     def is_control(self) -> bool:
+        """Whether this is the row that the others are compared with."""
         return self.style < 0
+
+    @property
+    def settings(self) -> Mapping[str, Any] | None:
+        """Settings of its first run. None without runs."""
+        return next((run.settings for run in (*self.runs, *self.diverged)), None)
 
 
 def arms_of(answer: Answer, records: Mapping[str, Record]) -> list[ArmBreakdown]:
-    """The rows of an answer with the records behind them, control first."""
+    """Rows of an answer with their records, control first."""
     lost = {(recipe_key(run.recipe), run.seed): run for run in records.values() if run.status == "diverged"}
     found = []
-    for place, row in enumerate(answer.rows):
+    for index, row in enumerate(answer.rows):
         runs = tuple(records[run_id] for run_id in row.run_ids if run_id in records)
         diverged = tuple(lost[row.key, seed] for seed, _ in row.diverged if (row.key, seed) in lost)
-        found.append(ArmBreakdown(row.label, -1 if row.is_control else place - 1, runs, diverged))
+        found.append(ArmBreakdown(row.label, -1 if row.is_control else index - 1, runs, diverged))
     return found
 
 
 # --- learning curves ------------------------------------------------------------------------------------------------
 
 
-def curves(history: Sequence[EpochMetrics]) -> dict[str, list[float | None]]:
-    """Name of the column → a number an epoch, without columns that have none."""
+Curve = Sequence[float | None]
+"""A number per epoch, None where it was not measured."""
+
+
+def read_curves(arms: Sequence[ArmBreakdown], results: Path) -> dict[str, dict[str, Curve]]:
+    """Run id → column → learning curve, without runs whose file is missing or damaged."""
+    found = {}
+    for run in (run for arm in arms for run in arm.runs[:MOST_CURVES]):
+        try:
+            columns = _curves(RunFolder(results, run.run_id).read_metrics())
+        except DataError:
+            continue
+        if columns:
+            found[run.run_id] = columns
+    return found
+
+
+def _curves(history: Sequence[EpochMetrics]) -> dict[str, Curve]:
     columns = {name: [getattr(line, name) for line in history] for name in CURVES}
     return {name: values for name, values in columns.items() if any(value is not None for value in values)}
+
+
+def arm_curves(arm: ArmBreakdown, histories: Mapping[str, Mapping[str, Curve]]) -> dict[str, list[Curve]]:
+    """Column → the curves of the arm's runs. Columns without a curve are left out."""
+    runs = [histories[run.run_id] for run in arm.runs if run.run_id in histories]
+    found = {name: [run[name] for run in runs if name in run] for name in CURVES}
+    return {name: each for name, each in found.items() if each}
+
+
+def mean_curve(curves: Sequence[Curve]) -> list[float | None]:
+    """Mean over the runs at each epoch. None where no run has a number."""
+    columns = [[value for value in epoch if value is not None] for epoch in zip_longest(*curves)]
+    return [sum(known) / len(known) if known else None for known in columns]
+
+
+def last_epoch(arm: ArmBreakdown, histories: Mapping[str, Mapping[str, Curve]]) -> dict[str, float]:
+    """Column → mean over the arm's runs of the curve's last number."""
+    ends = {
+        name: [end for curve in each if (end := curve[-1]) is not None]
+        for name, each in arm_curves(arm, histories).items()
+    }
+    return {name: sum(values) / len(values) for name, values in ends.items() if values}
 
 
 # --- classes --------------------------------------------------------------------------------------------------------
@@ -74,13 +121,23 @@ def curves(history: Sequence[EpochMetrics]) -> dict[str, list[float | None]]:
 
 @dataclass(frozen=True)
 class ClassGap:
-    """How far an arm is above the control in each class, pp."""
+    """Difference of an arm to the control in each class, pp."""
 
     arm: ArmBreakdown
     mean: tuple[float, ...]
-    """Over the shared seeds; the difference of the means where no seed is shared."""
+    """Mean over the shared seeds, or the difference of the means where no seed is shared."""
     each: tuple[tuple[int, tuple[float, ...]], ...]
     """(seed, difference in each class) of each shared seed."""
+
+    @property
+    def best(self) -> int:
+        """Index of the class with the largest mean difference."""
+        return max(range(len(self.mean)), key=lambda index: self.mean[index])
+
+    @property
+    def worst(self) -> int:
+        """Index of the class with the smallest mean difference."""
+        return min(range(len(self.mean)), key=lambda index: self.mean[index])
 
 
 def class_accuracies(arm: ArmBreakdown) -> list[float]:
@@ -89,7 +146,7 @@ def class_accuracies(arm: ArmBreakdown) -> list[float]:
 
 
 def class_gaps(control: ArmBreakdown, arms: Sequence[ArmBreakdown]) -> list[ClassGap]:
-    """Each arm that has runs against the control, class by class; empty where the control has none."""
+    """Each arm that has runs against the control, class by class. Empty where the control has none."""
     gaps: list[ClassGap] = []
     if not _have_all_classes((control, *arms)):
         return gaps
@@ -113,14 +170,19 @@ def class_gaps(control: ArmBreakdown, arms: Sequence[ArmBreakdown]) -> list[Clas
 
 @dataclass(frozen=True)
 class Change:
-    """How often one class is taken for another, of 100 images of the true class."""
+    """Rate at which one class is taken for another, of 100 images of the true class."""
 
     true: str
     predicted: str
     before: float
-    """By the control."""
+    """Rate of the control."""
     after: float
-    """By the arm."""
+    """Rate of the arm."""
+
+    @property
+    def difference(self) -> float:
+        """Rate of the arm minus that of the control."""
+        return self.after - self.before
 
 
 @dataclass(frozen=True)
@@ -131,16 +193,16 @@ class ConfusionGap:
     cells: tuple[tuple[float, ...], ...]
     """cells[true][predicted]."""
     changes: tuple[Change, ...]
-    """The largest of the mistakes, the largest change first."""
+    """Largest changes of mistakes, the largest first."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether the arm takes every class for the same classes as the control does."""
+        """Whether the arm confuses the classes as the control does."""
         return not any(map(any, self.cells))
 
 
 def confusion_gaps(control: ArmBreakdown, arms: Sequence[ArmBreakdown]) -> list[ConfusionGap]:
-    """Each arm that has runs against the control: means over runs, of shared seeds where there are any."""
+    """Each arm that has runs against the control: means over runs, of the shared seeds where seeds are shared."""
     gaps: list[ConfusionGap] = []
     if not _have_all_classes((control, *arms)):
         return gaps
@@ -151,72 +213,32 @@ def confusion_gaps(control: ArmBreakdown, arms: Sequence[ArmBreakdown]) -> list[
         before = _confusion([run for run in control.runs if run.seed in shared] or control.runs)
         after = _confusion([run for run in arm.runs if run.seed in shared] or arm.runs)
         gap = after - before
-        names = control.runs[0].data.classes
-        mistakes = sorted(
-            ((true, predicted) for true in range(len(names)) for predicted in range(len(names)) if true != predicted),
-            key=lambda pair: (-abs(gap[pair]), pair),
-        )
-        changes = tuple(
-            Change(
-                names[true],
-                names[predicted],
-                round(float(before[true, predicted]), 2),
-                round(float(after[true, predicted]), 2),
-            )
-            for true, predicted in mistakes[:LARGEST_CHANGES]
-            if gap[true, predicted]
-        )
+        changes = _largest_changes(control.runs[0].data.classes, before, after)
         gaps.append(ConfusionGap(arm, tuple(tuple(_rounded(line)) for line in gap), changes))
     return gaps
 
 
-# --- settings -------------------------------------------------------------------------------------------------------
-
-
-def settings_that_differ(arms: Sequence[ArmBreakdown]) -> list[tuple[str, list[str]]]:
-    """(dotted key, its value in each arm) of every setting that is not the same in all arms that have runs.
-
-    A setting that an arm does not have is a dash.
-    """
-    flat = [_flat(runs[0].settings) if (runs := (*arm.runs, *arm.diverged)) else None for arm in arms]
-    keys = sorted({key for values in flat if values is not None for key in values if key not in _NOT_COMPARED})
-    rows = []
-    for key in keys:
-        values = [None if each is None else each.get(key, "–") for each in flat]
-        if len({value for value in values if value is not None}) > 1:
-            rows.append((key, ["" if value is None else value for value in values]))
-    return rows
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = setting_words(value)
-    return found
-
-
-def setting_words(value: Any) -> str:
-    """A setting as a settings file writes it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(setting_words, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _largest_changes(
+    names: Sequence[str], before: NDArray[np.float64], after: NDArray[np.float64]
+) -> tuple[Change, ...]:
+    """Mistakes whose rate changed most."""
+    gap = after - before
+    mistakes = sorted(
+        ((true, predicted) for true in range(len(names)) for predicted in range(len(names)) if true != predicted),
+        key=lambda pair: (-abs(gap[pair]), pair),
+    )
+    return tuple(
+        Change(names[pair[0]], names[pair[1]], round(float(before[pair]), 2), round(float(after[pair]), 2))
+        for pair in mistakes[:LARGEST_CHANGES]
+        if gap[pair]
+    )
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
-def mean_or_none(values: Sequence[float]) -> float | None:
-    """Their mean; None of no values."""
-    return fmean(values) if values else None
-
-
 def _have_all_classes(arms: Sequence[ArmBreakdown]) -> bool:
-    """Whether every run has a number for each of its classes, as those do that cifar-lab wrote."""
+    """Whether every run has a number for each of its classes. Records of other tools may lack them."""
     scored = [(run.test, len(run.data.classes)) for arm in arms for run in arm.runs if run.test is not None]
     return all(len(test.per_class) == len(test.confusion) == count for test, count in scored)
 
@@ -227,7 +249,7 @@ def _per_class(run: Record) -> NDArray[np.float64]:
 
 
 def _confusion(runs: Sequence[Record]) -> NDArray[np.float64]:
-    """Mean over the runs, of 100 images of each true class."""
+    """Mean confusion matrix over the runs, of 100 images of each true class."""
     matrices = [np.asarray(run.test.confusion, dtype=float) for run in runs if run.test is not None]
     total: NDArray[np.float64] = np.mean(matrices, axis=0)
     shares: NDArray[np.float64] = 100 * total / np.maximum(total.sum(axis=1, keepdims=True), 1)
@@ -235,5 +257,5 @@ def _confusion(runs: Sequence[Record]) -> NDArray[np.float64]:
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float]:
-    """As a chart needs them: 1/1000 is finer than a pixel."""
+    """Round for a chart: 1/1000 is finer than a pixel."""
     return [float(value) for value in np.round(values, 3) + 0.0]

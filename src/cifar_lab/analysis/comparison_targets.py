@@ -1,52 +1,59 @@
-"""What a person means by a name: a run, an arm or a sweep of a results folder."""
+"""Targets of `compare`: a run, an arm or a sweep of a results folder by its name, and the bound of differences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from cifar_lab.analysis.arms import load_arms
 from cifar_lab.analysis.data_choice import data_sets
-from cifar_lab.analysis.selection_bias import sweep_luck
+from cifar_lab.analysis.questions import DEFAULT_LAB_FILE
+from cifar_lab.analysis.selection_bias import WinnersCurse, winners_curse
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.analysis.winners import read_winners
-from cifar_lab.config.io import load_settings
+from cifar_lab.config.io import load_settings, load_sheet
 from cifar_lab.config.run_id import recipe
-from cifar_lab.core.errors import SettingsError
+from cifar_lab.config.sheets import LabSheet
+from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.store.records import Record
 
 SHOWN = 5
 """Candidates that an error names."""
 
+DEFAULT_MIN_EFFECT = float(LabSheet.model_fields["min_effect"].default)
+"""`min_effect` of a lab file that names none, in percentage points."""
+
 
 @dataclass(frozen=True)
 class ComparisonTarget:
-    """One of the two things that are compared."""
+    """One of the two things that are compared, with its runs."""
 
     kind: Literal["run", "arm", "sweep"]
     label: str
     records: tuple[Record, ...]
-    """Its runs that are no part of a search: of a sweep those of its winner with fresh seeds."""
-    note: str = ""
-    """A sentence beside it: what a sweep's lead is worth."""
+    """Its runs, those of a search excepted. Of a sweep, those of its winner with fresh seeds."""
+    selection_bias: WinnersCurse | None = None
+    """Bias of the winner of a sweep."""
 
     def on(self, fingerprint: str) -> ComparisonTarget:
-        """The same with the runs on these images only."""
+        """Keep the runs on these images only."""
         kept = tuple(record for record in self.records if record.data.fingerprint == fingerprint)
-        return ComparisonTarget(self.kind, self.label, kept, self.note)
+        return replace(self, records=kept)
 
 
-def find_side(name: str, results: Path, records: Sequence[Record], overrides: Sequence[str] = ()) -> ComparisonTarget:
-    """The run, arm or sweep called `name`: a settings or sweep file, a label, the name of a sweep, the beginning of a
-    run's id, looked for in that order.
+def find_target(name: str, results: Path, records: Sequence[Record], overrides: Sequence[str] = ()) -> ComparisonTarget:
+    """Find the run, arm or sweep called `name`.
+
+    The order: a settings or sweep file, a label, the name of a sweep, the beginning of a run's id.
 
     Args:
         records: all of the results folder.
         overrides: change a settings file.
 
     Raises:
-        SettingsError: nothing is called so, or several things are.
+        SettingsError: the name matches nothing, or several things.
         DataError: the sweep's winners are damaged.
     """
     finders: tuple[Callable[[], ComparisonTarget | None], ...] = (
@@ -55,7 +62,7 @@ def find_side(name: str, results: Path, records: Sequence[Record], overrides: Se
         lambda: _sweep(name, results, records),
         lambda: _run(name, records),
     )
-    found = next((side for find in finders if (side := find()) is not None), None)
+    found = next((target for find in finders if (target := find()) is not None), None)
     if found is None:
         raise SettingsError(
             f"{name!r}: no settings file, arm, sweep or run of {results} is called so; `cifar-lab list --results "
@@ -68,12 +75,12 @@ def find_side(name: str, results: Path, records: Sequence[Record], overrides: Se
 
 
 def same_images(first: ComparisonTarget, second: ComparisonTarget) -> tuple[ComparisonTarget, ComparisonTarget]:
-    """Both with their runs on the images that both have, of several those with most runs.
+    """Keep the runs on the images that both have. Of several data sets, the one with most runs.
 
     Raises:
         SettingsError: they have no images in common.
     """
-    ours, theirs = ({record.data.fingerprint for record in side.records} for side in (first, second))
+    ours, theirs = ({record.data.fingerprint for record in target.records} for target in (first, second))
     shared = [each for each in data_sets([*first.records, *second.records]) if each.fingerprint in ours & theirs]
     if not shared:
         raise SettingsError(
@@ -115,11 +122,11 @@ def _sweep(name: str, results: Path, records: Sequence[Record]) -> ComparisonTar
     found = read_winners(results, name)
     if found is None or not found.top:
         return None
-    best, luck = found.top[0], sweep_luck(found, records)
+    best = found.top[0]
     key = recipe_key(best.recipe)
     runs = [record for record in records if found.confirms(record) and recipe_key(record.recipe) == key]
     label = f"{name}: {best.label}"
-    return ComparisonTarget("sweep", label, tuple(runs), luck.sentence if luck else "")
+    return ComparisonTarget("sweep", label, tuple(runs), winners_curse(found, records))
 
 
 def _run(name: str, records: Sequence[Record]) -> ComparisonTarget | None:
@@ -128,3 +135,51 @@ def _run(name: str, records: Sequence[Record]) -> ComparisonTarget | None:
         some = ", ".join(record.run_id for record in found[:SHOWN])
         raise SettingsError(f"{name!r}: {len(found)} runs begin like this: {some}; give more of the id")
     return ComparisonTarget("run", f"{found[0].label}, seed {found[0].seed}", tuple(found)) if found else None
+
+
+# --- the smallest difference that matters -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EffectBound:
+    """Smallest difference that matters to a comparison."""
+
+    difference_pp: float
+    """Percentage points of test accuracy."""
+    source: str
+    """Where the bound is from, in words."""
+
+
+def effect_bound(
+    lab_path: Path, targets: Sequence[ComparisonTarget], results: Path, overrides: Sequence[str]
+) -> EffectBound:
+    """`min_effect` of the lab file where one of its questions has both targets, else the default.
+
+    Args:
+        lab_path: the lab file. The default one need not exist.
+        targets: with records each.
+        overrides: change the settings files of the lab file.
+
+    Raises:
+        SettingsError: the lab file, or a settings file that it names, is wrong.
+    """
+    if lab_path.is_file() or lab_path != DEFAULT_LAB_FILE:
+        lab = load_sheet(lab_path, LabSheet)
+        wanted = {recipe_key(target.records[0].recipe) for target in targets}
+        if any(wanted <= keys for keys in _questions(lab_path, lab, results, overrides)):
+            return EffectBound(lab.min_effect, f"min_effect of {lab_path.as_posix()}")
+    return EffectBound(DEFAULT_MIN_EFFECT, "the default; --min-effect sets another")
+
+
+def _questions(lab_path: Path, lab: LabSheet, results: Path, overrides: Sequence[str]) -> Iterator[set[str]]:
+    """`recipe_key`s of each question: its control with its arms, or with the winners of its sweep."""
+    arms = load_arms(lab_path, lab, overrides)
+    for question in lab.questions.values():
+        keys = {arms[file].key for file in (question.control or lab.control, *question.arms)}
+        if question.sweep:
+            try:
+                winners = read_winners(results, Path(question.sweep).stem)
+            except DataError:
+                winners = None
+            keys |= {recipe_key(recipe) for recipe in winners.recipes} if winners else set()
+        yield keys

@@ -1,4 +1,4 @@
-"""What comes with a factor unseen: the reason why an arm may do better or worse that its label does not name.
+"""Confounders: settings and facts that change along with the factor that an arm names.
 
 Sources: learning rate and batch size, Goyal et al. 2017 (arXiv:1706.02677) for SGD and Malladi et al. 2022
 (arXiv:2205.10287) for Adam; larger rates with BatchNorm, Bjorck et al. 2018 (arXiv:1806.02375); optimizers compared at
@@ -18,17 +18,17 @@ from cifar_lab.config.model_catalog import MODEL_FACTS
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known beside the settings."""
+    """Facts that the settings do not have."""
 
     train_size: int | None = None
-    """Training images, those of a validation split included."""
+    """Number of training images, those of a validation split included."""
     control_parameters: int | None = None
     arm_parameters: int | None = None
-    """Of runs that are there."""
+    """Trainable parameters, from finished runs."""
 
 
-def companions(control: Settings, arm: Settings, facts: Facts = Facts()) -> list[str]:
-    """A sentence on each thing that changes along with what the arm varies."""
+def confounders(control: Settings, arm: Settings, facts: Facts = Facts()) -> list[str]:
+    """One sentence per confounder of the arm."""
     rules: tuple[Callable[[Settings, Settings, Facts], Iterator[str]], ...] = (
         _batch, _rate_of_optimizer, _decay, _model, _schedule, _images, _length, _seeds,
     )  # fmt: skip
@@ -36,7 +36,7 @@ def companions(control: Settings, arm: Settings, facts: Facts = Facts()) -> list
 
 
 def steps(settings: Settings, train_size: int) -> int:
-    """Optimizer steps of a whole run."""
+    """Number of optimizer steps of a whole run."""
     return ceil((train_size - settings.data.val_size) / settings.data.batch_size) * settings.epochs
 
 
@@ -128,7 +128,7 @@ def _schedule(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
 
 
 def _mean_rate(arm: Settings) -> float:
-    """Over the steps of a run, without a warm-up."""
+    """Mean learning rate over the steps of a run, without a warm-up."""
     scheduler, lr = arm.scheduler, arm.optimizer.lr
     if isinstance(scheduler, Cosine):
         return (lr + scheduler.min_lr) / 2

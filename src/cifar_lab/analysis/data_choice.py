@@ -1,23 +1,29 @@
-"""Which images a report is about: numbers of several data sets never share a chart."""
+"""Choice of the data set of a report: numbers of several data sets never share a chart."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from cifar_lab.core.errors import SettingsError
+from cifar_lab.config import Settings
+from cifar_lab.config.run_id import DATA_SOURCE_KEYS
+from cifar_lab.core.errors import LabError, SettingsError
+from cifar_lab.core.text import count
+from cifar_lab.data import known
 from cifar_lab.store.records import Record
 
 SHORT = 8
-"""Digits of a fingerprint that are shown, and the least that choose a data set."""
+"""Digits of a fingerprint that are shown, and the fewest that choose a data set."""
 
 _TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "synthetic": "synthetic data"}
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set that some records were made on."""
+    """Data set of some records."""
 
     name: str
     """Value of `data.dataset`."""
@@ -27,107 +33,163 @@ class DataSet:
     test_size: int
     classes: int
     runs: int
-    """Records on it."""
+    """Number of records on it."""
     folder: str = ""
-    """Name of an image folder; empty for the other data sets."""
+    """Name of an image folder. Empty for the other data sets."""
 
     @property
     def title(self) -> str:
-        """Name for a person; an image folder's is its own and begins its fingerprint."""
+        """Displayed name. That of an image folder has the first digits of its fingerprint."""
         if self.folder:
             return f"{self.folder} ({self.fingerprint[:SHORT]})"
         return _TITLES.get(self.name, f"{self.name} {self.fingerprint[:SHORT]}")
 
     @property
     def chance(self) -> float:
-        """Accuracy of guessing, 0 to 1, for classes of equal size."""
+        """Accuracy of guessing, 0 to 1, with classes of equal size."""
         return 1 / self.classes
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether the images are made up."""
+        """Whether the images are generated."""
         return self.name == "synthetic"
 
 
-def count_runs(count: int) -> str:
-    """`1 run`, `2 runs`."""
-    return "1 run" if count == 1 else f"{count:,} runs"
-
-
 def data_sets(records: Sequence[Record]) -> list[DataSet]:
-    """The data sets of the records, most runs first."""
+    """Data sets of the records, most runs first."""
     counts = Counter(record.data.fingerprint for record in records)
     first = {record.data.fingerprint: record.data for record in reversed(records)}
     sets = [
         DataSet(
-            name=data.name,
+            name=each.name,
             fingerprint=fingerprint,
-            train_size=data.train_size + data.val_size,
-            test_size=data.test_size,
-            classes=len(data.classes),
+            train_size=each.train_size + each.val_size,
+            test_size=each.test_size,
+            classes=len(each.classes),
             runs=counts[fingerprint],
-            folder=data.folder,
+            folder=each.folder,
         )
-        for fingerprint, data in first.items()
+        for fingerprint, each in first.items()
     ]
     return sorted(sets, key=lambda each: (-each.runs, each.name, each.fingerprint))
 
 
+# --- the source of the images -----------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Named:
-    """The images that a sheet's control means."""
+    """Images that the control of a lab file means."""
 
     name: str
     """Value of `data.dataset`."""
     fingerprints: frozenset[str] = frozenset()
-    """Of these images; of several only where the source changed between runs; none where they are not known."""
+    """Fingerprints of these images. Several only where the source changed between runs, none where unknown."""
     asked: str = ""
-    """The options of the command that name them; empty where only the settings file does."""
+    """Options of the command that name them. Empty where only the settings file does."""
+
+
+def named_data(control: Settings, records: Sequence[Record], overrides: Sequence[str]) -> Named:
+    """Images that the control's settings mean.
+
+    They are known by their fingerprint where the cache is ready, else by the records whose settings name the same
+    source: those have the fingerprint that the source had when they were made.
+    """
+    try:
+        info = known(control.data)
+    except LabError:
+        info = None
+    fingerprints = {info.fingerprint} if info else {r.data.fingerprint for r in records if _same_source(r, control)}
+    asked = [word for word in overrides if _is_source(word)]
+    return Named(control.data.dataset, frozenset(fingerprints), " ".join(f"--set {word}" for word in asked))
+
+
+def source_overrides(record: Record, control: Settings) -> list[str]:
+    """Overrides that lead from the control's data set to the one that the record was made on."""
+    used: dict[str, Any] = record.settings["data"]
+    named = control.data.model_dump(mode="json")
+    words = []
+    for key in sorted(DATA_SOURCE_KEYS & used.keys()):
+        if used[key] != named.get(key):
+            value = os.path.relpath(used[key]) if key == "root" and used[key] else used[key]
+            words.append(f"data.{key}={value}")
+    return words
+
+
+def _is_source(override: str) -> bool:
+    """Whether `key=value` sets the source of the images."""
+    section, _, key = override.partition("=")[0].strip().partition(".")
+    return section == "data" and (not key or key in DATA_SOURCE_KEYS)
+
+
+def _same_source(record: Record, settings: Settings) -> bool:
+    """Whether the record's settings and these take their images from the same source.
+
+    The archives of CIFAR are the same in every folder.
+    """
+    used: dict[str, Any] = record.settings["data"]
+    named = settings.data.model_dump(mode="json")
+    keys = DATA_SOURCE_KEYS & used.keys() & named.keys()
+    if settings.data.dataset in ("cifar10", "cifar100"):
+        keys -= {"root"}
+    return record.data.name == named["dataset"] and all(used[key] == named[key] for key in keys)
+
+
+# --- the choice -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The images of a report."""
+    """Images of a report."""
 
     data: DataSet | None
-    """None where there are no runs at all."""
+    """None where no run exists at all."""
     note: str = ""
-    """Why these, where they are not those that were named."""
+    """Reason for these, where they are not those that were named."""
 
 
 def choose_data(found: Sequence[DataSet], wanted: str | None, control: Named) -> Choice:
-    """The data set to report on.
+    """Choose the data set to report on.
 
-    The one wanted; else the one that the control means; else, unless an option asks for that one, another of its name;
-    else the one with most runs.
+    The order of preference: the one wanted, the one that the control means, another of its name unless an option asks
+    for the control's, the one with most runs.
 
     Args:
         found: most runs first.
         wanted: a name that only one has, or the first digits (8 or more) of a fingerprint.
-        control: what the control means.
+        control: images that the control means.
 
     Raises:
-        SettingsError: there are no runs on the data set that is asked for, or several fit; names those that there are.
+        SettingsError: no runs on the data set that is asked for, or several fit. The message names those that exist.
     """
-    there = ", ".join(f"{each.name} ({each.fingerprint[:SHORT]}, {count_runs(each.runs)})" for each in found)
     meant = [each for each in found if each.fingerprint in control.fingerprints]
     if wanted is not None:
-        named = [each for each in found if each.name == wanted]
-        if len(named) > 1:
-            named = [each for each in named if each in meant]
-            if len(named) != 1:
-                raise SettingsError(f"--data {wanted}: several have this name; give the digits of one: {there}")
-        named += [each for each in found if len(wanted) >= SHORT and each.fingerprint.startswith(wanted)]
-        if not named:
-            raise SettingsError(f"--data {wanted}: no runs of these arms on it; there are: {there or 'no runs at all'}")
-        return Choice(named[0])
+        return Choice(_wanted(wanted, found, meant))
     if meant:
         return Choice(meant[0])
     if control.asked:
-        raise SettingsError(f"{control.asked}: no runs of these arms on it; there are: {there or 'no runs at all'}")
+        names = _names(found) or "no runs at all"
+        raise SettingsError(f"{control.asked}: no runs of these arms on it; there are: {names}")
     if not found:
         return Choice(None)
     same_name = [each for each in found if each.name == control.name]
     taken = (same_name or found)[0]
     among = f"of the runs on {control.name}" if same_name else "of all runs"
     return Choice(taken, f"The control names images without runs here; these have the most {among}.")
+
+
+def _wanted(wanted: str, found: Sequence[DataSet], meant: Sequence[DataSet]) -> DataSet:
+    named = [each for each in found if each.name == wanted]
+    if len(named) > 1:
+        named = [each for each in named if each in meant]
+        if len(named) != 1:
+            raise SettingsError(f"--data {wanted}: several have this name; give the digits of one: {_names(found)}")
+    named += [each for each in found if len(wanted) >= SHORT and each.fingerprint.startswith(wanted)]
+    if not named:
+        names = _names(found) or "no runs at all"
+        raise SettingsError(f"--data {wanted}: no runs of these arms on it; there are: {names}")
+    return named[0]
+
+
+def _names(found: Sequence[DataSet]) -> str:
+    return ", ".join(f"{each.name} ({each.fingerprint[:SHORT]}, {count(each.runs, 'run')})" for each in found)

@@ -1,8 +1,8 @@
-"""In which settings an arm differs from its control, told from what both resolve to."""
+"""Settings in which arms differ: the factors that an arm varies, and a table over several arms."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,18 +10,22 @@ from cifar_lab.config import Settings
 
 _NO_MATTER = ("label", "seeds", "data.split_seed", "runtime.device", "runtime.compile", "runtime.deterministic",
               "runtime.cohort", "runtime.threads")  # fmt: skip
-"""Settings that change no number beyond rounding, or the runs and not the arm; the split's seed where none is cut."""
+"""Settings that change no number beyond rounding, or only which runs are made. `data.split_seed` is one where no
+validation split is cut."""
 
-_OF_THE_OPTIMIZER_ITSELF = ("name", "momentum", "nesterov", "betas", "eps")
-"""Settings that come and go with `optimizer.name`."""
+_OPTIMIZER_ONLY = ("name", "momentum", "nesterov", "betas", "eps")
+"""Settings that belong to one `optimizer.name`."""
+
+_NOT_SHOWN = ("label", "seeds", "data.root", "data.dataset", "data.train_size", "data.test_size")
+"""Settings that the table over several arms leaves out: names, seeds, place of the images."""
 
 ABSENT = "—"
-"""In the place of a setting that the other choice does not have."""
+"""Stands for a setting that one of the arms does not have."""
 
 
 @dataclass(frozen=True)
 class SettingChange:
-    """A setting in which two arms differ."""
+    """Setting in which two arms differ."""
 
     key: str
     control: Any
@@ -32,8 +36,8 @@ class SettingChange:
 
 
 def changes(control: Settings, arm: Settings) -> list[SettingChange]:
-    """Every resolved setting in which the arm differs from its control, in the order of the settings."""
-    ours, theirs = _flat(arm.model_dump(mode="json")), _flat(control.model_dump(mode="json"))
+    """Resolved settings in which the arm differs from its control, in the order of the settings."""
+    ours, theirs = _resolved(arm), _resolved(control)
     idle = {"data.split_seed"} if not (control.data.val_size or arm.data.val_size) else set()
     skipped = (set(_NO_MATTER) - {"data.split_seed"}) | idle
     return [
@@ -44,10 +48,10 @@ def changes(control: Settings, arm: Settings) -> list[SettingChange]:
 
 
 def factors(control: Settings, arm: Settings) -> dict[str, list[SettingChange]]:
-    """What was varied → the settings that make it up.
+    """Factor that was varied → the settings that it consists of.
 
-    A model, a schedule and an optimizer are one factor with the settings that only they have; the learning rate and
-    weight decay of another optimizer are factors of their own, unless both are their class's default.
+    A model, a schedule and an optimizer are one factor with the settings that only they have. The learning rate and
+    weight decay of another optimizer are separate factors, unless both are the default of their class.
     """
     found: dict[str, list[SettingChange]] = {}
     for change in changes(control, arm):
@@ -55,22 +59,24 @@ def factors(control: Settings, arm: Settings) -> dict[str, list[SettingChange]]:
     return found
 
 
-def told(changed: Sequence[SettingChange], arm: Settings) -> str:
-    """What a factor comes to: `optimizer.name sgd → adam`; of the settings that only the arm has, those that are not
-    their default."""
+def factor_words(changed: Sequence[SettingChange], arm: Settings) -> str:
+    """A factor in words: `optimizer.name sgd → adam`.
+
+    Of the settings that only the arm has, it names those that are not at their default.
+    """
     kept = [change for change in changed if ABSENT not in (change.control, change.arm) or _is_set(change, arm)]
     return ", ".join(map(str, kept))
 
 
 def _is_set(change: SettingChange, arm: Settings) -> bool:
-    """Whether the arm has a setting that its control has not, at another value than the default."""
+    """Whether only the arm has the setting, at another value than the default."""
     section, _, name = change.key.partition(".")
     fields = type(getattr(arm, section)).model_fields
     return change.arm != ABSENT and name in fields and getattr(getattr(arm, section), name) != fields[name].default
 
 
-def outside(found: Sequence[str], stated: Sequence[str]) -> list[str]:
-    """Factors that are no part of those that the question states: keys, or sections that hold them."""
+def unstated_factors(found: Sequence[str], stated: Sequence[str]) -> list[str]:
+    """Factors that the question does not state, by their key or by a section that holds it."""
     return [name for name in found if not any(name == key or name.startswith(key + ".") for key in stated)]
 
 
@@ -79,24 +85,61 @@ def _factor(change: SettingChange, control: Settings, arm: Settings) -> str:
     if section in ("model", "scheduler"):
         return section
     other = control.optimizer.name != arm.optimizer.name
-    if section == "optimizer" and other and (last in _OF_THE_OPTIMIZER_ITSELF or _both_default(last, control, arm)):
+    if section == "optimizer" and other and (last in _OPTIMIZER_ONLY or _both_default(last, control, arm)):
         return section
     return change.key
 
 
 def _both_default(name: str, control: Settings, arm: Settings) -> bool:
-    """Whether neither optimizer was told this setting."""
+    """Whether both optimizers have the setting at the default of their class."""
     return name == "weight_decay" and all(
         getattr(each.optimizer, name) == type(each.optimizer).model_fields[name].default for each in (control, arm)
     )
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _text(value: Any) -> str:
+    return {True: "on", False: "off", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _resolved(settings: Settings) -> dict[str, Any]:
+    return {key: value for key, value in _flat(settings.model_dump(mode="json")).items() if value != {}}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key → value. An empty mapping is a value."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        nested = isinstance(value, Mapping) and value
+        flat |= _flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
     return flat
 
 
-def _text(value: Any) -> str:
-    return {True: "on", False: "off", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
+# --- a table over several arms ----------------------------------------------------------------------------------------
+
+
+def settings_that_differ(arms: Sequence[Mapping[str, Any] | None]) -> list[tuple[str, list[str]]]:
+    """(dotted key, value in each arm) of every setting that is not the same in all arms.
+
+    Args:
+        arms: the settings of each, as its records have them. None of an arm without runs, whose values are empty.
+
+    Returns:
+        A dash stands for a setting that an arm does not have.
+    """
+    words = [None if arm is None else {key: setting_words(value) for key, value in _flat(arm).items()} for arm in arms]
+    keys = sorted({key for values in words if values is not None for key in values if key not in _NOT_SHOWN})
+    rows = []
+    for key in keys:
+        values = [None if each is None else each.get(key, "–") for each in words]
+        if len({value for value in values if value is not None}) > 1:
+            rows.append((key, ["" if value is None else value for value in values]))
+    return rows
+
+
+def setting_words(value: Any) -> str:
+    """A setting as a settings file writes it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(setting_words, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,10 @@
-"""The plans of looks that `run --until-decided` makes before its first look, and which comparisons they bind.
+"""Interim analyses: adding seeds until a question is decided, without raising the error rate.
 
-A comparison that was looked at again and again until it was decided may not be judged as if it had been looked at once.
-The plan is a file, so that every later report of these runs knows of it.
+A plan names all looks beforehand, and a file keeps it, so that every later report of these runs is held to it. With K
+looks, each test at each look is made at α / K. By the union bound the probability of a false answer at any look is at
+most α, whatever the stopping rule and however the looks depend on each other (Bonferroni, and Jennison and Turnbull
+2000, Group Sequential Methods, chapter 9: an interval at level 1 - α / K at each look is a repeated confidence
+interval). For t tests with few runs the sharper boundaries of normal theory do not hold.
 """
 
 from __future__ import annotations
@@ -12,45 +15,69 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.results import stopping_file, stopping_files
 
+GROWTH = 1.5
+"""Ratio of the runs of one look to those of the look before. More looks would cost more seeds than they save."""
+
+
+def plan_looks(there: int, most: int) -> tuple[int, ...]:
+    """Numbers of seeds at which to look, from those that exist (three at least) to `most`, each half as many again.
+
+    >>> plan_looks(5, 20)
+    (5, 8, 12, 20)
+
+    Raises:
+        ValueError: `most` is below three, or below the seeds that exist.
+    """
+    first = max(there, FEWEST_SEEDS)
+    if most < first:
+        raise ValueError(f"{most} seeds at most, but the first look has {first}")
+    looks = [first]
+    while (following := int(looks[-1] * GROWTH + 0.5)) < most:
+        looks.append(following)
+    if len(looks) > 1 and most / looks[-1] < (1 + GROWTH) / 2:
+        looks.pop()  # a look just before the last would cost more than it saves
+    return (*looks, most) if looks[-1] < most else tuple(looks)
+
 
 class StoppingPlan(BaseModel):
-    """The looks of one question, on one data set."""
+    """Planned looks of one question, on one data set."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     question: str
     fingerprint: str
-    """Of the images."""
+    """Fingerprint of the images."""
     control: str
-    """The control's recipe, as `recipe_key` writes it."""
+    """The control's `recipe_key`."""
     arms: tuple[str, ...]
-    """Recipes of the arms."""
+    """The arms' `recipe_key`s."""
     looks: tuple[int, ...] = Field(min_length=1)
-    """Numbers of seeds at which the answer is looked at, rising; the last is `--max-seeds`."""
+    """Numbers of seeds at the looks, rising. The last is `--max-seeds`."""
 
     def binds(self, row: Row, control: Row) -> bool:
-        """Whether the comparison of these rows is one of the plan's."""
+        """Whether the comparison of these rows belongs to the plan."""
         return (self.fingerprint, self.control) == (control.fingerprint, control.key) and row.key in self.arms
 
 
 @dataclass(frozen=True)
-class Plans:
+class StoppingPlans:
     """All plans of a results folder."""
 
     plans: Sequence[StoppingPlan]
 
-    def looks_of(self, row: Row, control: Row) -> int:
-        """Looks that were planned for a comparison: 1 without a plan, of several plans their sum."""
+    def interim_looks(self, row: Row, control: Row) -> int:
+        """Number of looks planned for a comparison: 1 without a plan, the sum of several plans."""
         return sum(len(plan.looks) for plan in self.plans if plan.binds(row, control)) or 1
 
 
 def read_plan(path: Path) -> StoppingPlan:
-    """One plan.
+    """Read one plan.
 
     Raises:
         DataError: the file is not what `run --until-decided` writes.
@@ -66,19 +93,19 @@ def read_plan(path: Path) -> StoppingPlan:
         ) from error
 
 
-def read_plans(results: Path) -> tuple[Plans, list[str]]:
-    """(every plan that can be read, what is wrong with the others)."""
+def read_plans(results: Path) -> tuple[StoppingPlans, list[str]]:
+    """(every plan that can be read, faults of the others)."""
     plans, faults = [], []
     for path in stopping_files(results):
         try:
             plans.append(read_plan(path))
         except DataError as fault:
             faults.append(str(fault))
-    return Plans(plans), faults
+    return StoppingPlans(plans), faults
 
 
 def save_plan(results: Path, plan: StoppingPlan) -> Path:
-    """Write a plan, before its first look."""
+    """Write a plan. Call it before the first look."""
     path = stopping_file(results, plan.question)
     make_folder(path.parent)
     write_text(path, plan.model_dump_json(indent=1) + "\n")

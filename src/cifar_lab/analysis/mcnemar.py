@@ -1,12 +1,12 @@
-"""One trained model against another, image by image: what two single runs can say, and no more."""
+"""McNemar's exact test of two trained models, image by image."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cifar_lab.analysis.sentences import p_words, points
-from cifar_lab.analysis.stats.chance import McNemar, mcnemar
-from cifar_lab.analysis.stats.levels import ALPHA
+from cifar_lab.analysis.sentences import p_words, pp
+from cifar_lab.analysis.stats.significance import ALPHA
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.results import RunFolder
 
@@ -15,29 +15,69 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@dataclass(frozen=True)
+class McNemar:
+    """Contingency table of two models on the same images, with its p."""
+
+    both: int
+    """Images that both classify right."""
+    only_first: int
+    only_second: int
+    neither: int
+    p: float
+    """Exact two-sided p that an image which one model alone classifies right is as likely the one's as the other's."""
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return self.both + self.only_first + self.only_second + self.neither
+
+    @property
+    def difference_pp(self) -> float:
+        """Accuracy of the first model minus that of the second, in percentage points."""
+        return 100 * (self.only_first - self.only_second) / self.images
+
+
+def mcnemar(both: int, only_first: int, only_second: int, neither: int) -> McNemar:
+    """Apply McNemar's test (1947) in its exact form, the binomial test of the images on which the two differ.
+
+    Raises:
+        ValueError: no image at all.
+    """
+    from scipy.special import bdtr
+
+    if both + only_first + only_second + neither == 0:
+        raise ValueError("no image to compare on")
+    discordant = only_first + only_second
+    fewer = min(only_first, only_second)
+    p = min(1.0, 2 * float(bdtr(fewer, discordant, 0.5))) if discordant else 1.0
+    return McNemar(both, only_first, only_second, neither, p)
+
+
 def compare_predictions(first: RunFolder, second: RunFolder) -> McNemar:
-    """McNemar's exact test on the test images of both.
+    """Apply McNemar's test to the saved test predictions of two runs.
 
     Raises:
         DataError: predictions are missing or damaged, or are of different images.
     """
     import numpy as np
 
-    (labels, right), (others, also) = _right(first), _right(second)
+    (labels, right), (others, also) = _correct(first), _correct(second)
     if not np.array_equal(labels, others):
         raise DataError(f"{first.predictions} and {second.predictions}: of different test images; nothing to compare")
     both, neither = int((right & also).sum()), int((~right & ~also).sum())
     return mcnemar(both, int((right & ~also).sum()), int((~right & also).sum()), neither)
 
 
-def words(found: McNemar, first: str, second: str) -> str:
-    """The outcome in a sentence that claims nothing of the recipes."""
+def mcnemar_sentence(found: McNemar, first: str, second: str) -> str:
+    """Outcome of McNemar's test, which claims nothing about the recipes."""
     differ = found.only_first + found.only_second
     if not differ:
         return f"{first} and {second} classify the same {found.images:,} images right and wrong."
     ahead = "level with"
     if found.only_first != found.only_second:
-        ahead = f"{points(abs(found.points))} pp {'above' if found.points > 0 else 'below'}"
+        gap = found.difference_pp
+        ahead = f"{pp(abs(gap))} pp {'above' if gap > 0 else 'below'}"
     verdict = "differ" if found.p <= ALPHA else "are not shown to differ"
     return (
         f"These two trained models {verdict}: {first} is {ahead} {second}; of {differ:,} images that one alone has "
@@ -47,7 +87,7 @@ def words(found: McNemar, first: str, second: str) -> str:
     )
 
 
-def _right(folder: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _correct(folder: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """(labels, whether each test image is classified right)."""
     import numpy as np
 

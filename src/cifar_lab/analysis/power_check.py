@@ -1,4 +1,4 @@
-"""The check of a comparison before the spending: runs, hours, what its seeds can show, and whether it is a fair one."""
+"""Check of a comparison before its runs: cost, power of its seeds, factors and confounders."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from cifar_lab.analysis.confounders import Facts, companions
-from cifar_lab.analysis.factors import factors, outside, told
-from cifar_lab.analysis.stats.levels import ALPHA, NO_SPREAD
+from cifar_lab.analysis.arms import settings_key
+from cifar_lab.analysis.confounders import Facts, confounders
+from cifar_lab.analysis.factors import factor_words, factors, unstated_factors
 from cifar_lab.analysis.stats.power import Design, runs_to_show, smallest_difference
-from cifar_lab.analysis.stats.samples import pooled_spread
-from cifar_lab.analysis.summary import by_recipe, recipe_key
+from cifar_lab.analysis.stats.samples import pooled_std
+from cifar_lab.analysis.stats.significance import ALPHA, ZERO_STD
+from cifar_lab.analysis.summary import by_recipe
 from cifar_lab.config import Settings
-from cifar_lab.config.run_id import recipe
-from cifar_lab.core.errors import LabError
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.cost import MachineSpeeds
 from cifar_lab.execution.plan import PlannedRun
@@ -24,31 +23,31 @@ from cifar_lab.store.records import Record
 
 @dataclass(frozen=True)
 class ArmCheck:
-    """An arm beside its control."""
+    """Check of an arm against its control."""
 
     label: str
     factors: tuple[str, ...]
-    """What it varies, each with the settings that make it up."""
+    """Factors that it varies, each in words."""
     faults: tuple[str, ...]
-    """Why the comparison does not answer the question, or not that question alone."""
-    companions: tuple[str, ...]
-    """What changes along with the factor."""
+    """Reasons why the comparison does not answer the question, or not that question alone."""
+    confounders: tuple[str, ...]
+    """Confounders: things that change along with the factor."""
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How far a run is from its partner in the control, from runs that are there."""
+class DifferenceStd:
+    """Standard deviation of the difference of two runs of one seed, estimated from finished runs."""
 
-    points: float
-    """Standard deviation of the difference of two runs of one seed, pp."""
-    degrees: int
-    """Degrees of freedom that it rests on."""
+    std_pp: float
+    dof: int
+    """Degrees of freedom of the estimate."""
     source: str
+    """Runs that it is estimated from, in words."""
 
 
 @dataclass(frozen=True)
 class DesignCheck:
-    """What is known of a comparison before it is made."""
+    """All that is known of a comparison before it is made."""
 
     control: str
     arms: tuple[ArmCheck, ...]
@@ -57,17 +56,17 @@ class DesignCheck:
     """Runs without a record."""
     cost: Cost
     seeds: int
-    """Seeds that the control and every arm share by their settings."""
+    """Number of seeds that the control and every arm share by their settings."""
     family: int
-    """Comparisons over which Holm will adjust; 0 where there are no arms."""
-    spread: Spread | None
-    """None before there are two runs to measure it by."""
-    smallest: float | None
-    """Smallest true difference that these seeds show in 4 of 5 labs, pp."""
-    effect: float
-    """The difference asked for, pp."""
+    """Comparisons over which Holm will adjust, 0 without arms."""
+    std: DifferenceStd | None
+    """None before two runs are finished."""
+    smallest_pp: float | None
+    """Smallest true difference that these seeds detect with a power of 0.8."""
+    effect_pp: float
+    """Difference that is asked for."""
     seeds_needed: int | None
-    """Seeds of each arm that show `effect` in 4 of 5 labs; None where the spread is not known, or above 1,000."""
+    """Seeds per arm that detect `effect_pp` with a power of 0.8. None where `std` is unknown, and above 1,000."""
 
 
 def check_design(
@@ -83,25 +82,25 @@ def check_design(
     effect: float,
     workers: int | None,
 ) -> DesignCheck:
-    """Look at a comparison.
+    """Check a comparison.
 
     Args:
-        planned: the runs of control and arms; None where the images have not been prepared, so that none can be there.
+        planned: runs of control and arms. None where the images have not been prepared, so that no run can exist.
         records: of the results folder, on these images.
-        images: what the command has found of its images.
-        speeds: of the runs that were made here.
-        stated: factors that the question says it varies.
-        family: comparisons of the report that this one is part of.
-        effect: the difference asked for, pp.
-        workers: as in `Workplace`.
+        images: data sets that the command has prepared.
+        speeds: of the runs that were made on this machine.
+        stated: factors that the question names.
+        family: number of comparisons of the report that it belongs to.
+        effect: difference that is asked for, pp.
+        workers: as in `RunContext`.
     """
     everyone, info = [control, *arms], images.known(control.data)
     train_size = info.train_size if info else None
     groups = by_recipe(records)
-    runs = [groups.get(_key(settings), []) for settings in everyone]
-    spread = _spread(runs) if arms else None
+    runs = [groups.get(settings_key(settings), []) for settings in everyone]
+    std = _difference_std(runs) if arms else None
     shared = set(control.seeds).intersection(*(arm.seeds for arm in arms))
-    design = Design(spread.points) if spread else None
+    design = Design(std.std_pp) if std else None
     alpha = ALPHA / max(1, family)
     return DesignCheck(
         control=control.label,
@@ -112,18 +111,11 @@ def check_design(
         cost=cost_of(_to_make(everyone, planned), speeds, images, workers),
         seeds=len(shared),
         family=family if arms else 0,
-        spread=spread,
-        smallest=smallest_difference(len(shared), design, alpha) if design and len(shared) > 1 else None,
-        effect=effect,
+        std=std,
+        smallest_pp=smallest_difference(len(shared), design, alpha) if design and len(shared) > 1 else None,
+        effect_pp=effect,
         seeds_needed=runs_to_show(effect, design, alpha) if design else None,
     )  # fmt: skip
-
-
-def _key(settings: Settings) -> str:
-    try:
-        return recipe_key(recipe(settings))
-    except LabError:  # a file of weights or source that is gone: no run of it is found
-        return ""
 
 
 def _parameters(runs: Sequence[Record]) -> int | None:
@@ -146,29 +138,31 @@ def _arm(control: Settings, arm: Settings, stated: Sequence[str], facts: Facts) 
     if not found:
         faults.append("it has the settings of the control: there is nothing to compare")
     elif stated:
-        others = outside(list(found), stated)
+        others = unstated_factors(list(found), stated)
         faults += [f"{name} differs too, which is not what the question varies" for name in others]
     elif len(found) > 1:
         faults.append(f"it differs in {len(found)} things, so nothing says which of them did it: {', '.join(found)}")
     return ArmCheck(
         arm.label,
-        tuple(told(changed, arm) for changed in found.values()),
+        tuple(factor_words(changed, arm) for changed in found.values()),
         tuple(faults),
-        tuple(companions(control, arm, facts)),
+        tuple(confounders(control, arm, facts)),
     )
 
 
-def _spread(runs: Sequence[Sequence[Record]]) -> Spread | None:
-    """Of the differences of shared seeds where there are any, else of the control's runs as if unrelated."""
+def _difference_std(runs: Sequence[Sequence[Record]]) -> DifferenceStd | None:
+    """Estimate from the differences of shared seeds, else from the runs of each arm as if they were independent."""
     values = [{run.seed: 100 * run.test.accuracy for run in arm if run.test is not None} for arm in runs]
     control, *arms = values
     differences = [[arm[seed] - control[seed] for seed in sorted(arm.keys() & control.keys())] for arm in arms]
-    moving = [each for each in differences if (alone := pooled_spread([each])) and alone[0] > 100 * NO_SPREAD]
-    pooled = pooled_spread(moving)
+    moving = [each for each in differences if (alone := pooled_std([each])) and alone[0] > 100 * ZERO_STD]
+    pooled = pooled_std(moving)
     if pooled is not None:
         pairs = sum(map(len, moving))
-        return Spread(*pooled, f"{pairs} pairs of runs of one seed")
-    alone = pooled_spread([list(each.values()) for each in values])
-    if alone is None or alone[0] <= 100 * NO_SPREAD:
+        return DifferenceStd(*pooled, f"{pairs} pairs of runs of one seed")
+    alone = pooled_std([list(each.values()) for each in values])
+    if alone is None or alone[0] <= 100 * ZERO_STD:
         return None
-    return Spread(sqrt(2) * alone[0], alone[1], "runs over their seeds, as if pairs of one seed had nothing in common")
+    return DifferenceStd(
+        sqrt(2) * alone[0], alone[1], "runs over their seeds, as if pairs of one seed had nothing in common"
+    )

@@ -1,4 +1,4 @@
-"""What a search tried: each point with its validation accuracy, and what each axis does with the others averaged."""
+"""Points of a search with their validation accuracy, and the main effect of each axis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from cifar_lab.analysis.breakdowns import setting_words
+from cifar_lab.analysis.factors import setting_words
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import SweepFolder
 
@@ -18,71 +18,81 @@ _NUMBER_TYPES = (int, float)
 
 @dataclass(frozen=True)
 class SearchedPoint:
-    """A point of a search."""
+    """Point of a search with its result."""
 
     name: str
     values: Mapping[str, Any]
-    """What it sets: dotted key → value."""
+    """Settings of the point: dotted key → value."""
     accuracy: float | None
-    """Mean validation accuracy of its finished runs, percent; None where it has none."""
+    """Mean validation accuracy of its finished runs, percent. None where it has none."""
     runs: int
-    """Its finished runs."""
+    """Number of its finished runs."""
     diverged: int
 
 
 @dataclass(frozen=True)
 class AxisValue:
-    """One value of an axis, with the other axes averaged."""
+    """One value of an axis, averaged over the other axes."""
 
     words: str
     mean: float
-    """Over the points that have this value, percent."""
+    """Mean over the points that have this value, percent."""
     each: tuple[float, ...]
-    """Of every such point."""
+    """Accuracy of every such point."""
+
+    @property
+    def best(self) -> float:
+        """Accuracy of the best such point, percent."""
+        return max(self.each)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A setting that the search varied."""
+    """Setting that the search varied."""
 
     key: str
     values: tuple[AxisValue, ...]
-    """By size where they are numbers, else in the order of the plan; without those that no finished point has."""
+    """Values of finished points, by size where they are numbers, else in the order of the plan."""
     is_ordered: bool = True
-    """Whether the values are numbers: a line may join what lies between them."""
+    """Whether the values are numbers, so that a line may join them."""
 
     @property
     def reach(self) -> float:
-        """How much the mean moves along the axis, percentage points."""
+        """Range of the means along the axis, percentage points."""
         means = [value.mean for value in self.values]
         return max(means) - min(means)
 
 
-def read_tried(results: Path, name: str, records: Mapping[str, Record]) -> list[SearchedPoint]:
-    """The points of the sweep called `name`, in the order of its plan; empty where there is no plan that can be read.
+def read_points(results: Path, name: str, records: Mapping[str, Record]) -> list[SearchedPoint]:
+    """Read the points of the sweep called `name`, in the order of its plan. Empty where no plan can be read.
 
     Args:
         results: the results folder.
         name: of the sweep.
-        records: by run id, those of the search among them.
+        records: by run id, those of the search included.
     """
     try:
         plan = json.loads(SweepFolder(results, name).plan.read_bytes())
         points = [(str(point["name"]), dict(point["values"]), list(point["runs"])) for point in plan["points"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [_tried(label, values, [records[i] for i in ids if i in records]) for label, values, ids in points]
+    return [_point(label, values, [records[i] for i in ids if i in records]) for label, values, ids in points]
 
 
-def _tried(name: str, values: Mapping[str, Any], runs: Sequence[Record]) -> SearchedPoint:
+def _point(name: str, values: Mapping[str, Any], runs: Sequence[Record]) -> SearchedPoint:
     accuracies = [100 * run.val.accuracy for run in runs if run.status == "done" and run.val is not None]
     diverged = sum(run.status == "diverged" for run in runs)
     return SearchedPoint(name, values, fmean(accuracies) if accuracies else None, len(accuracies), diverged)
 
 
-def axes_of(tried: Sequence[SearchedPoint]) -> list[Axis]:
-    """Every setting of which the finished points have more than one value, the one that moves the mean most first."""
-    finished = [point for point in tried if point.accuracy is not None]
+def best_points(points: Sequence[SearchedPoint]) -> list[SearchedPoint]:
+    """Points with an accuracy, the best first."""
+    return sorted((p for p in points if p.accuracy is not None), key=lambda p: -(p.accuracy or 0.0))
+
+
+def axes_of(points: Sequence[SearchedPoint]) -> list[Axis]:
+    """Settings of which the finished points have more than one value, the one with the largest effect first."""
+    finished = [point for point in points if point.accuracy is not None]
     keys = dict.fromkeys(key for point in finished for key in point.values)
     axes = []
     for key in keys:

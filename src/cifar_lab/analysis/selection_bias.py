@@ -1,29 +1,63 @@
-"""How much of a sweep winner's lead was luck: its fresh seeds against its place in the search.
+"""Winner's curse: the selection bias of a sweep's winner, measured with fresh seeds.
 
-A search takes the largest of many numbers, each the true accuracy of a point and chance, so the winner's number is too
-high on average; fresh seeds are not chosen by anything. Leads over the control, whose seeds are the same, are compared,
-because the validation and the test images differ in how hard they are.
+A search takes the largest of many numbers, each the true accuracy of a point plus noise. The winner's number is
+therefore too high on average, while fresh seeds are not selected by anything. Leads over the control, whose seeds are
+the same, are compared, because the validation and the test images differ in difficulty.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean
 from typing import Literal
 
-from cifar_lab.analysis.answers import WinnersCurse
-from cifar_lab.analysis.sentences import points
-from cifar_lab.analysis.stats.chance import expected_maximum
-from cifar_lab.analysis.stats.samples import pooled_spread
+from cifar_lab.analysis.stats.samples import expected_maximum, pooled_std
 from cifar_lab.analysis.summary import by_recipe, recipe_key
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.store.records import Record
 
+Split = Literal["validation", "test"]
 
-def sweep_luck(found: Winners, records: Sequence[Record]) -> WinnersCurse | None:
-    """What the winner's lead is worth; None where the search has no winner with an accuracy.
+
+@dataclass(frozen=True)
+class WinnersCurse:
+    """Lead of a sweep's winner in the search and with fresh seeds. Accuracies are shares from 0 to 1."""
+
+    winner: str
+    """Label of the point that the search ranked first."""
+    points: int
+    """Points of the search."""
+    seeds_searched: int
+    """Runs per point in the search."""
+    searched: float
+    """Validation accuracy of the winner in the search."""
+    control_searched: float | None
+    """The control's in the search. None where the control was not a point of it."""
+    fresh: float | None
+    """Mean accuracy of the winner's fresh seeds. None before they have run."""
+    control_fresh: float | None
+    fresh_split: Split
+    """Split of `fresh` and `control_fresh`: validation where those runs have one."""
+    n_fresh: int
+    """Fresh runs of the winner."""
+    lead_searched_pp: float | None
+    """The winner's lead over the control in the search."""
+    lead_fresh_pp: float | None
+    """The same with fresh seeds."""
+    selection_bias_pp: float | None
+    """lead_searched_pp - lead_fresh_pp. A positive lead did not repeat."""
+    run_std_pp: float | None
+    """Standard deviation of a run over seeds, pooled over the rows' fresh runs."""
+    expected_maximum: float
+    """Expected maximum of as many standard normal numbers as points."""
+    expected_bias_pp: float | None
+    """Expected lead of the best of as many equal points over their mean."""
+
+
+def winners_curse(found: Winners, records: Sequence[Record]) -> WinnersCurse | None:
+    """Measure the selection bias of a sweep. None where the search has no winner with an accuracy.
 
     Args:
         records: runs among which the confirming ones are.
@@ -31,35 +65,34 @@ def sweep_luck(found: Winners, records: Sequence[Record]) -> WinnersCurse | None
     best = next(iter(found.top), None)
     if best is None or best.val_accuracy is None:
         return None
-    searched, at_control = best.val_accuracy, found.control.val_accuracy
+    searched, control_searched = best.val_accuracy, found.control.val_accuracy
     seeds = best.seeds_searched or len(found.search.seeds) or 1
     groups = by_recipe(filter(found.confirms, records))
     rows = [groups.get(recipe_key(recipe), []) for recipe in found.recipes]
-    split: Literal["validation", "test"] = "validation" if _all_validated(rows) else "test"
+    split: Split = "validation" if _all_validated(rows) else "test"
     fresh = [[accuracy for record in row if (accuracy := _accuracy(record, split)) is not None] for row in rows]
-    spread = pooled_spread(fresh)
-    maximum, run_spread = expected_maximum(found.points), 100 * spread[0] if spread else None
+    std = pooled_std(fresh)
+    maximum, run_std_pp = expected_maximum(found.points), 100 * std[0] if std else None
     means = [fmean(values) if values else None for values in fresh]
-    lead_searched, lead_fresh = _lead(searched, at_control), _lead(means[1], means[0])
-    luck = WinnersCurse(
+    lead_searched, lead_fresh = _lead_pp(searched, control_searched), _lead_pp(means[1], means[0])
+    return WinnersCurse(
         winner=best.label,
         points=found.points,
         seeds_searched=seeds,
         searched=searched,
-        control_searched=at_control,
+        control_searched=control_searched,
         fresh=means[1],
         control_fresh=means[0],
         fresh_split=split,
         n_fresh=len(fresh[1]),
-        lead_searched=lead_searched,
-        lead_fresh=lead_fresh,
-        luck=None if lead_searched is None or lead_fresh is None else lead_searched - lead_fresh,
-        run_spread=run_spread,
+        lead_searched_pp=lead_searched,
+        lead_fresh_pp=lead_fresh,
+        selection_bias_pp=None if lead_searched is None or lead_fresh is None else lead_searched - lead_fresh,
+        run_std_pp=run_std_pp,
         expected_maximum=maximum,
-        expected_luck=None if run_spread is None else maximum * run_spread / sqrt(seeds),
-        sentence="",
+        # The mean of several seeds per point has a standard deviation smaller by their root.
+        expected_bias_pp=None if run_std_pp is None else maximum * run_std_pp / sqrt(seeds),
     )
-    return _with_sentence(luck)
 
 
 def _all_validated(rows: Sequence[Sequence[Record]]) -> bool:
@@ -68,46 +101,10 @@ def _all_validated(rows: Sequence[Sequence[Record]]) -> bool:
     return bool(runs) and all(record.val is not None for record in runs)
 
 
-def _accuracy(record: Record, split: Literal["validation", "test"]) -> float | None:
+def _accuracy(record: Record, split: Split) -> float | None:
     score = record.val if split == "validation" else record.test
     return None if score is None or record.status != "done" else score.accuracy
 
 
-def _lead(winner: float | None, control: float | None) -> float | None:
+def _lead_pp(winner: float | None, control: float | None) -> float | None:
     return None if winner is None or control is None else 100 * (winner - control)
-
-
-def _with_sentence(luck: WinnersCurse) -> WinnersCurse:
-    parts = [_search_words(luck)]
-    if luck.luck is not None:
-        kept = "of that lead did not repeat" if luck.luck > 0 else "more than in the search"
-        parts.append(f": {points(abs(luck.luck))} pp {kept}")
-    text = "".join(parts) + "."
-    if luck.expected_luck is not None and luck.run_spread is not None and luck.points > 1:
-        text += (
-            f" Were all {luck.points:,} points equal, the best of them would seem {points(luck.expected_luck)} pp "
-            f"better than they are, by chance alone ({luck.expected_maximum:.1f} times the spread of "
-            f"{points(luck.run_spread)} pp between runs{_over_seeds(luck)})."
-        )
-    return replace(luck, sentence=text)
-
-
-def _over_seeds(luck: WinnersCurse) -> str:
-    return "" if luck.seeds_searched == 1 else f", over the root of {luck.seeds_searched} seeds a point"
-
-
-def _search_words(luck: WinnersCurse) -> str:
-    points_words = "the only point" if luck.points == 1 else f"the best of {luck.points:,} points"
-    seen = f"{100 * luck.searched:.2f} % of the validation images right in the search"
-    where = f"{luck.winner} is {points_words}: {seen}"
-    lead = "" if luck.lead_searched is None else f", {_ahead(luck.lead_searched)}"
-    if luck.fresh is None:
-        return f"{where}{lead}; its fresh seeds are still to run"
-    images = "validation" if luck.fresh_split == "validation" else "test"
-    runs = "one fresh seed" if luck.n_fresh == 1 else f"{luck.n_fresh} fresh seeds"
-    now = "" if luck.lead_fresh is None else f", {_ahead(luck.lead_fresh)}"
-    return f"{where}{lead}; with {runs} it has {100 * luck.fresh:.2f} % of the {images} images right{now}"
-
-
-def _ahead(lead: float) -> str:
-    return f"{points(abs(lead))} pp {'ahead of' if lead >= 0 else 'behind'} the control"

@@ -1,23 +1,38 @@
-"""A comparison in words: one sentence that can stand in a report as it is."""
+"""Answers in words: each sentence can stand in a report as it is."""
 
 from __future__ import annotations
 
-from cifar_lab.analysis.answers import Comparison
-from cifar_lab.analysis.stats.levels import ALPHA, FEWEST_SEEDS, NO_SPREAD
+from cifar_lab.analysis.answers import Answer, Comparison
+from cifar_lab.analysis.selection_bias import WinnersCurse
+from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, ZERO_STD
 from cifar_lab.analysis.summary import Row
+from cifar_lab.analysis.winners import Winners
+from cifar_lab.core.text import count
 
 
-def sentence(comparison: Comparison, row: Row, control: Row, *, same_runs: bool) -> str:
-    """The answer to *is this arm better than its control?*"""
+def answer_sentences(answer: Answer) -> tuple[str, ...]:
+    """The answer in words: the bias of a sweep's winner, then a sentence per comparison."""
+    first = [winner_sentence(answer.selection_bias)] if answer.selection_bias else []
+    return (*first, *comparison_sentences(answer))
+
+
+def comparison_sentences(answer: Answer) -> list[str]:
+    """A sentence per comparison, in the order of the rows."""
+    pairs = zip(answer.comparisons, answer.rows[1:], strict=False)
+    return [comparison_sentence(comparison, row, answer.control) for comparison, row in pairs]
+
+
+def comparison_sentence(comparison: Comparison, row: Row, control: Row) -> str:
+    """Answer to *is this arm better than its control?*"""
     arm, other = row.label, control.label
-    if same_runs:
+    if row.is_same_runs(control):
         return f"{arm} and {other} have the same settings: they are the same runs."
     text = _unmeasured(row, control) or _few(comparison) or _measured(comparison)
     return text + _stuck(row, control) + _lost(row) + _lost(control)
 
 
-def points(value: float, *, sign: bool = False) -> str:
-    """`0.31`, or `+0.31` and `−0.31`: percentage points."""
+def pp(value: float, *, sign: bool = False) -> str:
+    """Percentage points: `0.31`, or `+0.31` and `−0.31`."""
     shown = round(value, 2) + 0.0  # no negative zero
     text = f"{shown:+.2f}" if sign and shown else f"{shown:.2f}"
     return text.replace("-", "−")
@@ -31,7 +46,7 @@ def p_words(p: float, name: str = "p") -> str:
 
 
 def _unmeasured(row: Row, control: Row) -> str:
-    """Where one of them has no accuracy, or one alone."""
+    """Sentence where one of them has no accuracy, or only one run."""
     for each, rest in ((row, ""), (control, f", so {row.label} cannot be compared")):
         if each.mean is None:
             if each.diverged:
@@ -42,12 +57,12 @@ def _unmeasured(row: Row, control: Row) -> str:
     return f"{control.label}: one run, so {row.label} cannot be compared." if control.n == 1 else ""
 
 
-def _all(count: int) -> str:
-    return "its run" if count == 1 else f"all {count} runs"
+def _all(runs: int) -> str:
+    return "its run" if runs == 1 else f"all {runs} runs"
 
 
 def _few(comparison: Comparison) -> str:
-    """Where there are too few runs for a verdict."""
+    """Sentence where the runs are too few for a verdict."""
     if comparison.verdict != "no verdict":
         return ""
     n = min(comparison.n, comparison.n_control)
@@ -62,12 +77,12 @@ def _number(n: int) -> str:
 
 
 def _measured(comparison: Comparison) -> str:
-    arm, control, gap = comparison.arm, comparison.control, comparison.points
+    arm, control, gap = comparison.arm, comparison.control, comparison.difference_pp
     assert gap is not None
     if comparison.verdict == "equivalent":
         return _equivalent(comparison)
     if comparison.verdict in ("better", "worse"):
-        size = points(abs(gap))
+        size = pp(abs(gap))
         low, high = _ends(comparison)
         around = f"{_level(comparison)} {low} to {high}; " if low else ""
         return f"{arm} is {comparison.verdict} than {control} by {size} pp ({around}{_rests_on(comparison, False)})."
@@ -76,35 +91,35 @@ def _measured(comparison: Comparison) -> str:
 
 
 def _ends(comparison: Comparison) -> tuple[str, str]:
-    """The interval of the size of the difference, whichever way it goes; empty where there is none."""
-    if comparison.low is None or comparison.high is None or comparison.points is None:
+    """Interval of the absolute difference. Empty where none is known."""
+    if comparison.low_pp is None or comparison.high_pp is None or comparison.difference_pp is None:
         return "", ""
-    low, high = (comparison.low, comparison.high)
-    low, high = (low, high) if comparison.points >= 0 else (-high, -low)
-    return points(low), points(high)
+    low, high = (comparison.low_pp, comparison.high_pp)
+    low, high = (low, high) if comparison.difference_pp >= 0 else (-high, -low)
+    return pp(low), pp(high)
 
 
 def _equivalent(comparison: Comparison) -> str:
-    arm, control, gap = comparison.arm, comparison.control, comparison.points
+    arm, control, gap = comparison.arm, comparison.control, comparison.difference_pp
     assert gap is not None
-    within = f"equivalent within {comparison.min_effect:g} pp"
+    within = f"equivalent within {comparison.min_effect_pp:g} pp"
     if comparison.ties == len(comparison.seeds) and comparison.method == "paired":
         seeds = len(comparison.seeds)
         return f"{arm} has exactly the accuracy of {control} in each of {seeds} shared seeds: {within}, the gap is 0."
     shown = comparison.p_holm is not None and comparison.p_holm <= ALPHA
     which = f"; the difference is too small to matter but it is there, {'for' if gap > 0 else 'against'} {arm}"
     return (
-        f"{arm} and {control} are {within}: the difference is {points(gap, sign=True)} pp ({_rests_on(comparison)})"
+        f"{arm} and {control} are {within}: the difference is {pp(gap, sign=True)} pp ({_rests_on(comparison)})"
         f"{which if shown else ''}."
     )
 
 
 def _far(comparison: Comparison) -> str:
-    gap = comparison.points
+    gap = comparison.difference_pp
     assert gap is not None
-    if abs(gap) <= 100 * NO_SPREAD:
+    if abs(gap) <= 100 * ZERO_STD:
         return "level with"
-    return f"{points(abs(gap))} pp {'above' if gap > 0 else 'below'}"
+    return f"{pp(abs(gap))} pp {'above' if gap > 0 else 'below'}"
 
 
 def _level(comparison: Comparison) -> str:
@@ -112,11 +127,11 @@ def _level(comparison: Comparison) -> str:
 
 
 def _rests_on(comparison: Comparison, interval: bool = True) -> str:
-    """What stands in brackets: interval, runs, p."""
+    """Evidence in brackets: interval, runs, p."""
     parts = []
-    if interval and comparison.low is not None and comparison.high is not None:
-        parts.append(f"{_level(comparison)} {points(comparison.low)} to {points(comparison.high)}")
-    if comparison.low is None and comparison.method == "paired":
+    if interval and comparison.low_pp is not None and comparison.high_pp is not None:
+        parts.append(f"{_level(comparison)} {pp(comparison.low_pp)} to {pp(comparison.high_pp)}")
+    if comparison.low_pp is None and comparison.method == "paired":
         parts.append("the same in every seed, so that no interval can be made")
     if comparison.method == "paired":
         parts.append(f"{comparison.n} shared seeds" + ("" if comparison.is_whole else ", runs without a partner apart"))
@@ -128,8 +143,8 @@ def _rests_on(comparison: Comparison, interval: bool = True) -> str:
         parts.append(p_words(comparison.p_equivalence_holm, f"{name} of a larger one"))
     elif comparison.p_holm is not None:
         parts.append(p_words(comparison.p_holm, name))
-    if comparison.looks > 1:
-        parts.append(f"held to {comparison.looks} planned looks")
+    if comparison.interim_looks > 1:
+        parts.append(f"held to {comparison.interim_looks} planned looks")
     return "; ".join(parts)
 
 
@@ -137,28 +152,28 @@ def _what_would_tell(comparison: Comparison) -> str:
     more = comparison.seeds_more
     if more is not None:
         return f"about {more:,} more {'seed' if more == 1 else 'seeds'} would tell"
-    if comparison.low is None:
+    if comparison.low_pp is None:
         return "the runs of each have no spread, so nothing says how many more seeds would tell"
     return "more than 1,000 more seeds would be needed to tell"
 
 
 def _caution(comparison: Comparison) -> str:
-    """Why an interval without 0 is no answer, or what these seeds could not have shown."""
-    low, high, smallest = comparison.low, comparison.high, comparison.smallest_shown
+    """Reason why an interval without 0 is no answer, or the smallest difference that these seeds detect."""
+    low, high, smallest = comparison.low_pp, comparison.high_pp, comparison.smallest_shown_pp
     outside = low is not None and high is not None and (low > 0 or high < 0)
     if outside and comparison.family > 1:
-        count = comparison.family
-        return f" Its own interval leaves 0 out, but of {count} comparisons one does so by chance too easily."
+        family = comparison.family
+        return f" Its own interval leaves 0 out, but of {family} comparisons one does so by chance too easily."
     if smallest is None:
         return ""
     seeds = min(comparison.n, comparison.n_control)
-    return f" With {seeds} seeds a difference under {points(smallest)} pp is easily missed."
+    return f" With {seeds} seeds a difference under {pp(smallest)} pp is easily missed."
 
 
 def _stuck(row: Row, control: Row) -> str:
-    """A warning where no run differs from any other."""
+    """Warning where no run differs from any other."""
     values = [accuracy for each in (row, control) for _, accuracy in each.values]
-    if min(row.n, control.n) < 2 or max(values) - min(values) > NO_SPREAD:
+    if min(row.n, control.n) < 2 or max(values) - min(values) > ZERO_STD:
         return ""
     return " Every run of both has the same accuracy, as where nothing was learned: look at the curves."
 
@@ -173,3 +188,56 @@ def _lost(row: Row) -> str:
     if row.unfinished and row.mean is not None:
         parts.append(f"{len(row.unfinished)} {'has' if len(row.unfinished) == 1 else 'have'} no result yet")
     return f" Of the runs of {row.label}, {' and '.join(parts)}: they are in no mean." if parts else ""
+
+
+# --- the winner of a sweep --------------------------------------------------------------------------------------------
+
+
+def winner_sentence(curse: WinnersCurse) -> str:
+    """The winner's lead in the search and with fresh seeds, and the lead that chance alone gives."""
+    text = _winner_leads(curse)
+    if curse.selection_bias_pp is not None:
+        kept = "of that lead did not repeat" if curse.selection_bias_pp > 0 else "more than in the search"
+        text += f": {pp(abs(curse.selection_bias_pp))} pp {kept}"
+    text += "."
+    if curse.expected_bias_pp is not None and curse.run_std_pp is not None and curse.points > 1:
+        seeds = curse.seeds_searched
+        over = "" if seeds == 1 else f", over the root of {seeds} seeds a point"
+        text += (
+            f" Were all {curse.points:,} points equal, the best of them would seem "
+            f"{pp(curse.expected_bias_pp)} pp better than they are, by chance alone "
+            f"({curse.expected_maximum:.1f} times the spread of {pp(curse.run_std_pp)} pp between "
+            f"runs{over})."
+        )
+    return text
+
+
+def _winner_leads(curse: WinnersCurse) -> str:
+    best_of = "the only point" if curse.points == 1 else f"the best of {curse.points:,} points"
+    seen = f"{100 * curse.searched:.2f} % of the validation images right in the search"
+    where = f"{curse.winner} is {best_of}: {seen}{_lead(curse.lead_searched_pp)}"
+    if curse.fresh is None:
+        return f"{where}; its fresh seeds are still to run"
+    runs = "one fresh seed" if curse.n_fresh == 1 else f"{curse.n_fresh} fresh seeds"
+    now = f"{100 * curse.fresh:.2f} % of the {curse.fresh_split} images right{_lead(curse.lead_fresh_pp)}"
+    return f"{where}; with {runs} it has {now}"
+
+
+def _lead(lead: float | None) -> str:
+    if lead is None:
+        return ""
+    return f", {pp(abs(lead))} pp {'ahead of' if lead >= 0 else 'behind'} the control"
+
+
+def search_note(found: Winners, shown: int) -> str:
+    """Course of the search, so that a reader can weigh its winners."""
+    runs, search = found.runs, found.search
+    best = f"the control and the best {shown} were" if shown else "no point ended with finite numbers; the control was"
+    halved = search.halving
+    method = search.method if halved is None else f"{search.method}, successive halving"
+    pruned = "" if halved is None else f"; {found.pruned:,} of the points were pruned before their last epoch"
+    return (
+        f"{found.points:,} points were searched ({method}) in {count(runs.searched, 'run')}, of which "
+        f"{runs.failed} failed and {runs.diverged} diverged, judged by {search.val_size:,} validation images{pruned}; "
+        f"{best} then trained again with the fresh seeds {', '.join(map(str, found.confirm_seeds))} and tested once."
+    )

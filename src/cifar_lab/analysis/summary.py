@@ -1,10 +1,10 @@
-"""Records to rows: one row an arm, with its runs counted, averaged and listed. No drawing, no files, no torch."""
+"""Summary of records: a row per arm, with its runs counted, averaged and listed. Imports no torch."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -14,76 +14,90 @@ from cifar_lab.store.records import Record
 
 @dataclass(frozen=True)
 class Row:
-    """One arm on one data set. Accuracies are shares from 0 to 1, on the test split."""
+    """Summary of an arm on one data set. Accuracies are shares from 0 to 1, on the test split."""
 
     label: str
     values: tuple[tuple[int, float], ...] = ()
     """(seed, accuracy) of each run that was tested, by seed."""
     mean: float | None = None
     std: float | None = None
-    """Sample standard deviation over seeds (ddof = 1); None below two runs."""
+    """Sample standard deviation over seeds (ddof = 1). None below two runs."""
     run_ids: tuple[str, ...] = ()
-    """Of the runs in `values`, in their order."""
+    """Ids of the runs in `values`, in their order."""
     diverged: tuple[tuple[int, str], ...] = ()
-    """(seed, reason) of each run whose loss stopped to be finite; they have no accuracy and are in no mean."""
+    """(seed, reason) of each run whose loss became non-finite. They have no accuracy and are in no mean."""
     without_score: tuple[int, ...] = ()
-    """Seeds of runs that finished and read the test split, where a logit was not finite."""
+    """Seeds of finished runs whose test logits were not finite."""
     unfinished: tuple[int, ...] = ()
-    """Seeds whose run folder is there without a record: running, interrupted or failed."""
+    """Seeds whose run folder has no record: running, interrupted or failed."""
     key: str = ""
-    """The recipe of its runs (`recipe_key`); empty without runs."""
+    """Identity of its runs without the seed (`recipe_key`). Empty without runs."""
     untested: int = 0
-    """Runs of a search, which are judged by validation only."""
+    """Number of runs of a search, which are judged by validation only."""
     val_mean: float | None = None
     """Mean validation accuracy of the finished runs that have one."""
     seconds: float | None = None
     """Mean training time of a finished run, seconds."""
     epochs: int | None = None
-    """Epochs that a finished run was trained; the highest where they differ."""
+    """Epochs of a finished run, the highest where they differ."""
     parameters: int | None = None
     """Trainable parameters."""
     data: str = ""
-    """Name of the data set, an image folder's own name; empty without runs."""
+    """Title of the data set. Empty without runs."""
     fingerprint: str = ""
     missing_seeds: tuple[int, ...] = ()
-    """Seeds that the settings ask for and no record has."""
+    """Seeds that the settings ask for and that no record has."""
     command: str = ""
-    """What to type to make the missing runs; empty where nothing is missing."""
+    """Command that makes the missing runs. Empty where nothing is missing."""
     is_control: bool = False
 
     @property
     def n(self) -> int:
-        """Runs that were tested."""
+        """Number of tested runs."""
         return len(self.values)
 
     @property
+    def minimum(self) -> float | None:
+        """Lowest accuracy. None without tested runs."""
+        return min((accuracy for _, accuracy in self.values), default=None)
+
+    @property
+    def maximum(self) -> float | None:
+        """Highest accuracy. None without tested runs."""
+        return max((accuracy for _, accuracy in self.values), default=None)
+
+    @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % t interval of the mean; None below two runs."""
+        """95 % t interval of the mean. None below two runs."""
         return t_interval([accuracy for _, accuracy in self.values])
 
     @property
     def attempts(self) -> int:
-        """Runs that were tested or diverged."""
+        """Number of runs that were tested or diverged."""
         return self.n + len(self.diverged)
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is nothing at all to show."""
+        """Whether no run was tested or diverged."""
         return self.attempts == 0
+
+    def is_same_runs(self, other: Row) -> bool:
+        """Whether both rows are the same tested runs."""
+        return bool(self.run_ids) and self.run_ids == other.run_ids
 
 
 def recipe_key(recipe: Mapping[str, Any]) -> str:
-    """The recipe as one string: equal recipes give equal keys, whatever the order of their parts."""
+    """A run identity without its seed, as one string that does not depend on the order of the parts."""
     return json.dumps(recipe, sort_keys=True, separators=(",", ":"))
 
 
 def reads_test(record: Record) -> bool:
-    """Whether the run read the test split, whatever came of it."""
+    """Whether the run read the test split, with or without a finite result."""
     return record.test is not None or record.test_reason not in ("search", "diverged")
 
 
 def by_recipe(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """Records of each recipe, in their order."""
+    """Records by `recipe_key`, in their order."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(recipe_key(record.recipe), []).append(record)
@@ -98,53 +112,68 @@ def arm_row(
     command: str = "",
     is_control: bool = False,
 ) -> Row:
-    """The row of an arm from its records, all of one recipe on one data set.
+    """Row of an arm, from its records, all of one run identity on one data set.
 
-    `seeds` are those asked for; `command` makes what is missing of them.
+    Args:
+        seeds: those that the settings ask for.
+        command: makes the missing ones.
 
     Raises:
         ValueError: records of several data sets, which no mean may join, or two of one seed.
     """
+    _check_one_arm(label, records)
+    finished = [record for record in records if record.status == "done"]
+    tested = sorted((record for record in finished if record.test is not None), key=lambda record: record.seed)
+    values = tuple((record.seed, record.test.accuracy) for record in tested if record.test is not None)
+    accuracies = [accuracy for _, accuracy in values]
+    counted = tested or finished
+    missing = tuple(sorted(set(seeds) - {record.seed for record in records}))
+    row = Row(
+        label=label,
+        values=values,
+        mean=_mean(accuracies),
+        std=stdev(accuracies) if len(accuracies) > 1 else None,
+        run_ids=tuple(record.run_id for record in tested),
+        diverged=tuple(sorted((r.seed, r.reason or "no reason given") for r in records if r.status == "diverged")),
+        without_score=tuple(sorted(r.seed for r in finished if r.test is None and reads_test(r))),
+        untested=len(finished) - len(tested),
+        val_mean=_mean([record.val.accuracy for record in finished if record.val is not None]),
+        seconds=_mean([record.train_seconds for record in counted]),
+        epochs=max((record.epochs_trained for record in counted), default=None),
+        missing_seeds=missing,
+        command=command,
+        is_control=is_control,
+    )
+    if not records:
+        return row
+    first = records[0]
+    return replace(
+        row,
+        parameters=first.parameters,
+        data=first.data.title,
+        fingerprint=first.data.fingerprint,
+        key=recipe_key(first.recipe),
+        command=command if missing else "",
+    )
+
+
+def _check_one_arm(label: str, records: Sequence[Record]) -> None:
     if len({record.data.fingerprint for record in records}) > 1:
         raise ValueError(f"{label}: runs on several data sets cannot share a row")
     seen = [record.seed for record in records]
     if len(set(seen)) < len(seen):
         twice = next(seed for seed in seen if seen.count(seed) > 1)
         raise ValueError(f"{label}: two records of seed {twice}; a run counts once")
-    finished = [record for record in records if record.status == "done"]
-    tested = sorted((record for record in finished if record.test is not None), key=lambda record: record.seed)
-    values = tuple((record.seed, record.test.accuracy) for record in tested if record.test is not None)
-    accuracies = [accuracy for _, accuracy in values]
-    lost = [record for record in finished if record.test is None and reads_test(record)]
-    validated = [record.val.accuracy for record in finished if record.val is not None]
-    counted = tested or finished
-    missing = tuple(sorted(set(seeds) - {record.seed for record in records}))
-    return Row(
-        label=label,
-        values=values,
-        mean=fmean(accuracies) if accuracies else None,
-        std=stdev(accuracies) if len(accuracies) > 1 else None,
-        run_ids=tuple(record.run_id for record in tested),
-        diverged=tuple(sorted((r.seed, r.reason or "no reason given") for r in records if r.status == "diverged")),
-        without_score=tuple(sorted(record.seed for record in lost)),
-        untested=len(finished) - len(tested),
-        val_mean=fmean(validated) if validated else None,
-        seconds=fmean(record.train_seconds for record in counted) if counted else None,
-        epochs=max((record.epochs_trained for record in counted), default=None),
-        parameters=records[0].parameters if records else None,
-        data=records[0].data.title if records else "",
-        fingerprint=records[0].data.fingerprint if records else "",
-        missing_seeds=missing,
-        key=recipe_key(records[0].recipe) if records else "",
-        command=command if missing or not records else "",
-        is_control=is_control,
-    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
 
 
 def summarize(records: Iterable[Record]) -> list[Row]:
-    """A row for each recipe on each data set, in the order in which the records come.
+    """A row per arm and data set, in the order of the records.
 
-    Where an arm was renamed between its runs, the label of the last finished one stands.
+    Where an arm was renamed between its runs, the row has the label of the last finished one.
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:

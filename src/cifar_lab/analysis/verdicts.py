@@ -1,8 +1,8 @@
-"""From rows to verdicts: every row of a report against its control, all comparisons together.
+"""Verdicts: every row of a report against its control, all comparisons together.
 
-The rules, in docs/statistics.md with their reasons: paired by seed, else Welch; Holm over all comparisons of the
-report, once for *different* and once for *equivalent*; no verdict below three runs; a comparison whose seeds were added
-until it was decided is held to its plan of looks.
+The rules, in docs/statistics.md with their reasons: paired by seed, else Welch. Holm over all comparisons of the
+report, once for *different* and once for *equivalent*. No verdict below three runs. A comparison whose seeds were added
+until it was decided is held to its planned interim analyses.
 """
 
 from __future__ import annotations
@@ -12,20 +12,18 @@ from dataclasses import dataclass, replace
 from math import ceil, log2
 
 from cifar_lab.analysis.answers import Answer, Comparison, Verdict
-from cifar_lab.analysis.sentences import sentence
-from cifar_lab.analysis.stats.differences import Difference, compare
-from cifar_lab.analysis.stats.holm import Adjusted, holm
-from cifar_lab.analysis.stats.levels import ALPHA, FEWEST_SEEDS
 from cifar_lab.analysis.stats.power import Design, runs_to_tell, smallest_difference
+from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, AdjustedP, holm
+from cifar_lab.analysis.stats.t_tests import Difference, compare
 from cifar_lab.analysis.summary import Row
 
-LooksOf = Callable[[Row, Row], int]
-"""How many looks were planned for a row and its control; 1 where their seeds were not added until decided."""
+InterimLooks = Callable[[Row, Row], int]
+"""Number of interim analyses planned for a row and its control, 1 without a plan."""
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """A row and its control, with the difference of their accuracies (shares); None where one has none."""
+    """A row and its control, with the difference of their accuracies (shares). None where one has no accuracy."""
 
     row: Row
     control: Row
@@ -36,32 +34,30 @@ class _Pair:
     def tested(self) -> Difference | None:
         """The difference where it may get a verdict: enough runs, and not the same ones."""
         gap = self.difference
-        return gap if gap is not None and gap.runs >= FEWEST_SEEDS and not self.same_runs else None
-
-    @property
-    def same_runs(self) -> bool:
-        """Whether both rows are the same runs."""
-        return bool(self.row.run_ids) and self.row.run_ids == self.control.run_ids
+        same_runs = self.row.is_same_runs(self.control)
+        return gap if gap is not None and gap.runs >= FEWEST_SEEDS and not same_runs else None
 
     def p_value(self) -> float | None:
-        """Of no difference, adjusted for the looks."""
+        """p of no difference, adjusted for the interim analyses."""
         return None if self.tested is None else _times(self.looks, self.tested.p_value())
 
     def equivalence_p(self, margin: float) -> float | None:
-        """Of a difference beyond `margin` (a share), adjusted for the looks."""
+        """p of a difference beyond `margin` (a share), adjusted for the interim analyses."""
         return None if self.tested is None else _times(self.looks, self.tested.equivalence_p(margin))
 
 
 def judge(
-    answers: Sequence[Answer], min_effect: float, looks_of: LooksOf = lambda row, control: 1
+    answers: Sequence[Answer], min_effect: float, looks_of: InterimLooks = lambda row, control: 1
 ) -> tuple[list[Answer], int]:
-    """(the answers with a comparison for each row but the control, the number of comparisons that Holm adjusts over).
+    """(answers with a comparison per row but the control, number of comparisons over which Holm adjusts).
 
     Args:
-        min_effect: differences smaller than this do not matter, pp.
+        min_effect: smallest difference that matters, in percentage points.
     """
     pairs = [
-        _Pair(row, answer.control, looks_of(row, answer.control), _difference(row, answer.control))
+        _Pair(
+            row, answer.control, looks_of(row, answer.control), compare(dict(row.values), dict(answer.control.values))
+        )
         for answer in answers
         for row in answer.rows[1:]
     ]
@@ -78,56 +74,66 @@ def judge(
 
 
 def _judge(
-    pair: _Pair, min_effect: float, different: Adjusted | None, equal: Adjusted | None, family: int
+    pair: _Pair, min_effect: float, different: AdjustedP | None, equal: AdjustedP | None, family: int
 ) -> Comparison:
-    row, control, gap, looks = pair.row, pair.control, pair.difference, pair.looks
-    level = 1 - ALPHA / looks
-    interval = gap.interval(level) if gap else None
-    verdict = _verdict(pair, different, equal)
-    alpha = ALPHA / looks / (different.divisor if different else 1)
-    design = Design(100 * gap.spread, gap.method == "paired") if gap and gap.spread and gap.has_spread else None
     comparison = Comparison(
-        arm=row.label,
-        control=control.label,
-        points=100 * gap.mean if gap else None,
-        low=100 * interval[0] if interval else None,
-        high=100 * interval[1] if interval else None,
-        level=level,
-        method=gap.method if gap else "none",
-        n=gap.n if gap else row.n,
-        n_control=gap.n_other if gap else control.n,
-        seeds=gap.seeds if gap else (),
-        differences=tuple(100 * each for each in gap.each) if gap else (),
-        is_whole=gap is None or (gap.n == row.n and gap.n_other == control.n),
-        spread=100 * gap.spread if gap and gap.spread is not None else None,
-        standard_error=100 * gap.standard_error if gap and gap.standard_error is not None else None,
-        degrees=gap.degrees if gap else None,
-        effect_size=gap.effect_size if gap else None,
-        won=gap.won if gap else None,
-        ties=gap.ties if gap else 0,
-        p=gap.p_value() if gap else None,
+        arm=pair.row.label,
+        control=pair.control.label,
+        level=1 - ALPHA / pair.looks,
+        n=pair.row.n,
+        n_control=pair.control.n,
         p_holm=different.p if different else None,
-        p_sign_flip=gap.sign_flip_p() if gap else None,
-        p_equivalence=gap.equivalence_p(min_effect / 100) if gap else None,
         p_equivalence_holm=equal.p if equal else None,
-        looks=looks,
+        interim_looks=pair.looks,
         family=family,
-        min_effect=min_effect,
-        smallest_shown=smallest_difference(gap.runs, design, alpha) if gap and design and pair.tested else None,
-        verdict=verdict,
-        seeds_more=_seeds_more(gap, design, min_effect, alpha) if gap and verdict == "undecided" else None,
-        sentence="",
+        min_effect_pp=min_effect,
+        verdict=_verdict(pair, different, equal),
     )
-    return replace(comparison, sentence=sentence(comparison, row, control, same_runs=pair.same_runs))
+    if pair.difference is None:
+        return comparison
+    alpha = ALPHA / pair.looks / (different.divisor if different else 1)
+    return _measured(comparison, pair.difference, alpha, is_tested=pair.tested is not None)
 
 
-def _difference(row: Row, control: Row) -> Difference | None:
-    return compare(dict(row.values), dict(control.values))
+def _measured(comparison: Comparison, gap: Difference, alpha: float, *, is_tested: bool) -> Comparison:
+    """The comparison with the numbers of its difference.
+
+    Args:
+        alpha: level of its own test, after Holm and the interim analyses.
+    """
+    interval = gap.confidence_interval(comparison.level)
+    design = Design(100 * gap.std, gap.method == "paired") if gap.std and gap.has_variance else None
+    min_effect = comparison.min_effect_pp
+    undecided = comparison.verdict == "undecided"
+    return replace(
+        comparison,
+        difference_pp=100 * gap.mean,
+        low_pp=100 * interval[0] if interval else None,
+        high_pp=100 * interval[1] if interval else None,
+        method=gap.method,
+        n=gap.n,
+        n_control=gap.n_other,
+        seeds=gap.seeds,
+        differences_pp=tuple(100 * each for each in gap.differences),
+        is_whole=gap.n == comparison.n and gap.n_other == comparison.n_control,
+        std_pp=_percent(gap.std),
+        standard_error_pp=_percent(gap.standard_error),
+        dof=gap.dof,
+        effect_size=gap.effect_size,
+        win_rate=gap.win_rate,
+        ties=gap.ties,
+        p=gap.p_value(),
+        p_sign_flip=gap.sign_flip_p(),
+        p_equivalence=gap.equivalence_p(min_effect / 100),
+        smallest_shown_pp=smallest_difference(gap.runs, design, alpha) if design and is_tested else None,
+        seeds_more=_seeds_more(gap, design, min_effect, alpha) if undecided else None,
+    )
 
 
-def _verdict(pair: _Pair, different: Adjusted | None, equal: Adjusted | None) -> Verdict:
+def _verdict(pair: _Pair, different: AdjustedP | None, equal: AdjustedP | None) -> Verdict:
     if pair.tested is None:
         return "no verdict"
+    # Equivalence first: a difference can be shown to exist and to be too small to matter.
     if equal is not None and equal.p <= ALPHA:
         return "equivalent"
     if different is not None and different.p <= ALPHA:
@@ -136,7 +142,7 @@ def _verdict(pair: _Pair, different: Adjusted | None, equal: Adjusted | None) ->
 
 
 def _seeds_more(gap: Difference, design: Design | None, min_effect: float, alpha: float) -> int | None:
-    """Runs to add on each side until an answer is likely, if mean and spread stay as they are."""
+    """Further runs in each group that make a verdict likely, if mean and standard deviation stay."""
     if design is not None:
         wanted = runs_to_tell(100 * gap.mean, min_effect, design, alpha)
         return None if wanted is None else max(1, wanted - gap.runs)
@@ -146,4 +152,9 @@ def _seeds_more(gap: Difference, design: Design | None, min_effect: float, alpha
 
 
 def _times(looks: int, p: float | None) -> float | None:
+    """Bonferroni over the interim analyses: each test at each of them is made at α / looks."""
     return None if p is None else min(1.0, looks * p)
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share

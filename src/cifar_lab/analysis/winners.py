@@ -1,4 +1,4 @@
-"""What a sweep found: winners.json to rows, control first."""
+"""Winners of a sweep: winners.json, and its rows with the control first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cifar_lab.store.records import Record
 from cifar_lab.store.results import SweepFolder
 
 SHOWN = 5
-"""Winners on the chart, by their rank in the search."""
+"""Number of winners on the chart, by their rank in the search."""
 
 
 class _File(BaseModel):
@@ -25,7 +25,7 @@ class _File(BaseModel):
 
 
 class SweepControl(_File):
-    """The sweep's base, trained with the confirming seeds."""
+    """Control of the sweep, trained with the confirming seeds."""
 
     label: str
     recipe: dict[str, Any]
@@ -37,56 +37,56 @@ class Winner(_File):
 
     rank: int
     label: str
-    """The point's name in the sweep."""
+    """Name of the point in the sweep."""
     recipe: dict[str, Any]
-    """Recipe of the confirming runs."""
+    """Run identity of the confirming runs, without the seed."""
     values: dict[str, Any] = Field(default_factory=dict)
-    """What the point sets: dotted key → value."""
+    """Settings of the point: dotted key → value."""
     val_accuracy: float | None = None
     seeds_searched: int | None = None
-    """Runs of the point in the search."""
+    """Number of runs of the point in the search."""
 
 
 class SearchRunsEntry(_File):
-    """How the runs of the search ended."""
+    """Counts of the runs of a search, by their end."""
 
     searched: int
     failed: int
     diverged: int
 
 
-class HalvingWords(_File):
-    """Points were pruned before their last epoch."""
+class HalvingInfo(_File):
+    """Successive halving, which prunes points before their last epoch."""
 
     eta: int
     rungs: int
 
 
-class SearchWords(_File):
-    """How the points were tried."""
+class SearchInfo(_File):
+    """Method of the search."""
 
     method: str
     seeds: tuple[int, ...]
     val_size: int
-    """Images of the validation split."""
-    halving: HalvingWords | None = None
+    """Number of images in the validation split."""
+    halving: HalvingInfo | None = None
 
 
 class Winners(_File):
-    """The outcome of a sweep's search."""
+    """Outcome of the search of a sweep."""
 
     sweep: str
     plan_sha256: str
-    """Of the bytes of plan.json that the winners were picked from."""
+    """Checksum of the plan.json that the winners were picked from."""
     fingerprint: str
-    """Of the images that were searched and confirmed on."""
-    search: SearchWords
+    """Fingerprint of the images of the search and of the confirming runs."""
+    search: SearchInfo
     confirm_seeds: tuple[int, ...]
-    """Fresh seeds of the control and the winners; no other run of their recipes is an answer."""
+    """Fresh seeds of the control and the winners. No other run of theirs answers the question."""
     points: int
-    """Points that were tried."""
+    """Number of points of the search."""
     pruned: int = 0
-    """Of them, those that were not trained to their end; they are in no mean."""
+    """Number of points that were not trained to their end. They are in no mean."""
     runs: SearchRunsEntry
     control: SweepControl
     winners: tuple[Winner, ...]
@@ -97,16 +97,16 @@ class Winners(_File):
 
     @property
     def recipes(self) -> list[dict[str, Any]]:
-        """Recipes of the rows, control first."""
+        """Run identities of the rows, control first."""
         return [self.control.recipe, *(winner.recipe for winner in self.top)]
 
     @property
     def top(self) -> Sequence[Winner]:
-        """The winners that are shown, best first."""
+        """Winners that are shown, best first."""
         return sorted(self.winners, key=lambda winner: winner.rank)[:SHOWN]
 
     def confirms(self, record: Record) -> bool:
-        """Whether the record is one of the runs with which the sweep ended."""
+        """Whether the record is one of the confirming runs of the sweep."""
         return (
             record.data.fingerprint == self.fingerprint
             and record.seed in self.confirm_seeds
@@ -116,12 +116,12 @@ class Winners(_File):
 
 
 def winners_path(results: Path, name: str) -> Path:
-    """Where the sweep called `name` leaves its winners."""
+    """Path of winners.json of the sweep called `name`."""
     return SweepFolder(results, name).winners
 
 
 def read_winners(results: Path, name: str) -> Winners | None:
-    """The winners of a sweep; None where it has none yet.
+    """Read the winners of a sweep. None where it has none yet.
 
     Raises:
         DataError: the file is not what a sweep writes.
@@ -137,7 +137,7 @@ def read_winners(results: Path, name: str) -> Winners | None:
 
 
 def plan_changed(results: Path, found: Winners) -> bool:
-    """Whether the sweep has another plan by now than the one that these winners were picked from."""
+    """Whether the plan of the sweep has changed since these winners were picked."""
     try:
         plan = SweepFolder(results, found.sweep).plan.read_bytes()
     except OSError:
@@ -146,7 +146,10 @@ def plan_changed(results: Path, found: Winners) -> bool:
 
 
 def winner_rows(found: Winners, records: Sequence[Record], command: str = "") -> list[Row]:
-    """The control, then the top five by rank, of the confirming runs among `records`; `command` repeats the sweep."""
+    """Rows of the control, then of the top five by rank, from the confirming runs among `records`.
+
+    `command` repeats the sweep.
+    """
     groups = by_recipe(filter(found.confirms, records))
 
     def row(label: str, recipe: dict[str, Any], val_accuracy: float | None, is_control: bool) -> Row:

@@ -9,14 +9,19 @@ from rich.console import Console
 from rich.table import Table
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.comparison_targets import ComparisonTarget, find_side, same_images
-from cifar_lab.analysis.effect_bound import EffectBound, effect_bound
+from cifar_lab.analysis.comparison_targets import (
+    ComparisonTarget,
+    EffectBound,
+    effect_bound,
+    find_target,
+    same_images,
+)
 from cifar_lab.analysis.factors import changes
-from cifar_lab.analysis.mcnemar import compare_predictions, words
-from cifar_lab.analysis.sentences import p_words
+from cifar_lab.analysis.mcnemar import compare_predictions, mcnemar_sentence
+from cifar_lab.analysis.sentences import comparison_sentences, p_words, winner_sentence
 from cifar_lab.analysis.summary import Row, arm_row
 from cifar_lab.analysis.verdicts import judge
-from cifar_lab.cli.tables import console, mean_words, safe
+from cifar_lab.cli.tables import arms_table, console, safe
 from cifar_lab.config import Settings
 from cifar_lab.config.sheets import Question
 from cifar_lab.core.errors import DataError, SettingsError
@@ -44,68 +49,54 @@ def print_comparison(
     records = find_records(results).records
     if not records:
         raise SettingsError(f"no finished runs in {results}; train some first: cifar-lab run FILE")
-    targets = same_images(*(find_side(name, results, records, overrides) for name in (first, second)))
+    targets = same_images(*(find_target(name, results, records, overrides) for name in (first, second)))
     if [r.run_id for r in targets[0].records] == [r.run_id for r in targets[1].records]:
         raise SettingsError(f"{first} and {second} are the same runs; there is nothing to compare")
     out = console()
-    rows = [arm_row(each.label, each.records, is_control=number == 1) for number, each in enumerate(targets)]
-    out.print(_table(rows))
+    rows = [arm_row(target.label, target.records, is_control=number == 1) for number, target in enumerate(targets)]
+    out.print(arms_table("compare", rows))
     if all(target.kind == "run" for target in targets):
-        _print_two_runs(targets, results)
+        _print_models(targets, results)
     else:
         given = None if min_effect is None else EffectBound(min_effect, "--min-effect")
         _print_arms(rows, given or effect_bound(lab, targets, results, overrides))
     for target in targets:
-        if target.note:
-            say(plain(target.note))
+        if target.selection_bias:
+            say(plain(winner_sentence(target.selection_bias)))
     _print_settings(out, *(target.records[0] for target in targets))
 
 
-def _table(rows: Sequence[Row]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("arm", "n", "test accuracy, 95 %", "each seed", "seconds a run", "parameters"):
-        table.add_column(name, justify="left" if name in ("arm", "each seed") else "right")
-    for row in rows:
-        each = [f"{accuracy:.4f}" for _, accuracy in row.values] + [f"{seed} diverged" for seed, _ in row.diverged]
-        table.add_row(
-            safe(row.label), str(row.n), mean_words(row), " ".join(each),
-            "" if row.seconds is None else f"{row.seconds:.1f}",
-            "" if row.parameters is None else f"{row.parameters:,}",
-        )  # fmt: skip
-    return table
-
-
-def _print_two_runs(targets: Sequence[ComparisonTarget], results: Path) -> None:
-    first, second = (target.records[0] for target in targets)
-    for record in (first, second):
+def _print_models(targets: Sequence[ComparisonTarget], results: Path) -> None:
+    ours, theirs = (target.records[0] for target in targets)
+    for record in (ours, theirs):
         if record.test is None:
             raise DataError(f"run {record.run_id}: has no test accuracy ({plain(record.test_reason or '')})")
-    found = compare_predictions(RunFolder(results, first.run_id), RunFolder(results, second.run_id))
-    say(plain(words(found, targets[0].label, targets[1].label)))
+    found = compare_predictions(RunFolder(results, ours.run_id), RunFolder(results, theirs.run_id))
+    say(plain(mcnemar_sentence(found, targets[0].label, targets[1].label)))
 
 
 def _print_arms(rows: Sequence[Row], bound: EffectBound) -> None:
     question = Question(title="compare", chart="c.png")
-    (answer,), _ = judge([Answer("compare", question, (rows[1], rows[0]))], bound.points)
+    (answer,), _ = judge([Answer("compare", question, (rows[1], rows[0]))], bound.difference_pp)
     (comparison,) = answer.comparisons
-    say(plain(comparison.sentence))
+    say(plain(comparison_sentences(answer)[0]))
     if details := _details(comparison):
         say(details)
-        say(plain(f"Differences under {bound.points:g} pp do not matter here ({bound.source})."))
+        say(plain(f"Differences under {bound.difference_pp:g} pp do not matter here ({bound.source})."))
 
 
 def _details(found: Comparison) -> str:
-    """Line of numbers below the verdict. Empty without a verdict."""
-    if found.verdict == "no verdict" or found.won is None:
+    """Numbers beside the sentence."""
+    if found.verdict == "no verdict" or found.win_rate is None:
         return ""
     of = "shared seeds" if found.method == "paired" else "pairs of runs"
-    parts = [f"ahead in {100 * found.won:.0f} % of the {of}"]
+    parts = [f"ahead in {100 * found.win_rate:.0f} % of the {of}"]
     if found.effect_size is not None:
         parts.append(f"d_z = {found.effect_size:.2f}")
     if found.p_sign_flip is not None:
         parts.append(p_words(found.p_sign_flip, "exact sign-flip p"))
     if found.p_equivalence is not None:
-        parts.append(p_words(found.p_equivalence, f"p of a difference beyond {found.min_effect:g} pp"))
+        parts.append(p_words(found.p_equivalence, f"p of a difference beyond {found.min_effect_pp:g} pp"))
     return f"({'; '.join(parts)})"
 
 

@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cifar_lab.analysis.summary import Row, summarize
-from cifar_lab.cli.selection import ARM_COLUMNS, RUN_COLUMNS, Selection
-from cifar_lab.cli.tables import Columns, console, mean_words, safe
+from cifar_lab.cli.selection import RUN_COLUMNS, Selection, arm_columns
+from cifar_lab.cli.tables import Columns, console, safe
 from cifar_lab.config.io import load_settings
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.core.text import count
+from cifar_lab.report.columns import Entry, columns_of, headers_of
 from cifar_lab.store.failures import read_failure
 from cifar_lab.store.records import EpochMetrics, Record, SplitScore
 from cifar_lab.store.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
@@ -46,7 +47,7 @@ def print_list(results: Path, selection: Selection = Selection(), *, arms: bool 
         out.print("no finished run has that")
         return
     if arms:
-        _print_arm_rows(out, selection.ordered(summarize(records), ARM_COLUMNS), len(others))
+        _print_arm_rows(out, selection.ordered(summarize(records), arm_columns()), len(others))
         return
     _print_runs(out, selection.ordered(records, RUN_COLUMNS), others, unusable, results)
 
@@ -82,16 +83,11 @@ def _unfinished_words(folder: RunFolder, pruned_after: int | None) -> str:
 
 def _print_arm_rows(out: Console, rows: Sequence[Row], unfinished: int) -> None:
     """Print one line per arm, with the runs that its mean leaves out."""
-    names = ("arm", "n", "test accuracy, 95 %", "std", "validation", "seconds", "parameters", "data", "not counted")
-    table = Columns(*names, right=names[1:7])
+    columns = columns_of("list")
+    right = {name for name, column in zip(headers_of("list"), columns, strict=True) if not column.is_text}
+    table = Columns(*headers_of("list"), right=right)
     for row in rows:
-        counts = {"diverged": len(row.diverged), "without test": row.untested}
-        table.add(
-            row.label, str(row.n), mean_words(row), "" if row.std is None else f"{row.std:.4f}",
-            "" if row.val_mean is None else f"{row.val_mean:.4f}", "" if row.seconds is None else f"{row.seconds:.1f}",
-            "" if row.parameters is None else f"{row.parameters:,}", row.data,
-            ", ".join(f"{number} {word}" for word, number in counts.items() if number),
-        )  # fmt: skip
+        table.add(*(str(column.cell("list", Entry(row))) for column in columns))
     table.print(out)
     if unfinished:
         out.print(f"and {count(unfinished, 'run')} without a usable record; cifar-lab list shows them")

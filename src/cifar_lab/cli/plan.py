@@ -114,7 +114,7 @@ def _lines(title: str, check: DesignCheck) -> Iterator[str]:
         proof = "" if arm.faults else f" and in nothing else from {plain(check.control)}"
         yield f"  {plain(arm.label)} differs in {plain(varied)}{proof}"
         yield from (f"    fault: {plain(fault)}" for fault in arm.faults)
-        yield from (f"    comes with it: {plain(each)}" for each in arm.companions)
+        yield from (f"    comes with it: {plain(each)}" for each in arm.confounders)
 
 
 def _runs(check: DesignCheck) -> str:
@@ -137,21 +137,20 @@ def _runs(check: DesignCheck) -> str:
 
 def _power(check: DesignCheck) -> Iterator[str]:
     """Spread of the differences, the smallest difference that the seeds show, and the seeds that the effect needs."""
-    spread = check.spread
-    if spread is None:
+    std = check.std
+    if std is None:
         yield "seeds: how far runs are apart is not known yet; train the control and an arm over three seeds, ask again"
         return
     yield (
-        f"spread: {spread.points:.2f} pp between an arm's run and the control's, one standard deviation, from "
-        f"{spread.source}"
+        f"spread: {std.std_pp:.2f} pp between an arm's run and the control's, one standard deviation, from {std.source}"
     )
     held = f", held to the {check.family} comparisons of the report" if check.family > 1 else ""
-    if check.smallest is not None:
+    if check.smallest_pp is not None:
         yield (
-            f"seeds: the {check.seeds} that the arms share show a difference of {check.smallest:.2f} pp or more in 4 "
-            f"of 5 labs{held}"
+            f"seeds: the {check.seeds} that the arms share show a difference of {check.smallest_pp:.2f} pp or more in "
+            f"4 of 5 labs{held}"
         )
     else:
         yield f"seeds: the arms share {count(check.seeds, 'seed')}, too few to show anything"
     needed = "more than 1,000 seeds" if check.seeds_needed is None else count(check.seeds_needed, "seed")
-    yield f"to show {check.effect:g} pp in 4 of 5 labs takes {needed}"
+    yield f"to show {check.effect_pp:g} pp in 4 of 5 labs takes {needed}"

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
-from cifar_lab.analysis.questions import answer_sheet
+from cifar_lab.analysis.questions import answer_lab
+from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
 from cifar_lab.cli.options import load_arms
 from cifar_lab.cli.tables import print_arms, print_plan
@@ -163,7 +164,7 @@ def _run_until_decided(
     """Run the sequential test of one question and return the exit code."""
 
     def answer_question() -> Answer:
-        answers = answer_sheet(request.lab, context.results, request.overrides).answers
+        answers = answer_lab(request.lab, context.results, request.overrides).answers
         return next(answer for answer in answers if answer.name == question.name)
 
     code, train = 0, partial(make_runs, context=context)
@@ -178,8 +179,8 @@ def _say_analysis(question: NamedQuestion, analysis: InterimAnalysis) -> None:
     seeds = count(analysis.seeds, "seed")
     planned = ", ".join(map(str, analysis.planned))
     say(f"{plain(question.name)}: look {analysis.number} of {len(analysis.planned)}, {seeds} (planned: {planned})")
-    for comparison in analysis.answer.comparisons:
-        say(f"  {plain(comparison.sentence)}")
+    for sentence in comparison_sentences(analysis.answer):
+        say(f"  {plain(sentence)}")
     if not analysis.undecided:
         say("  decided")
     elif analysis.is_last:

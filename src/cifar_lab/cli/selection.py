@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from cifar_lab.analysis.summary import Row
 from cifar_lab.config.io.suggest import nearest
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.report.columns import Column, Entry, columns_of
 from cifar_lab.store.records import Record
 
 T = TypeVar("T")
@@ -30,24 +31,21 @@ RUN_COLUMNS: dict[str, Key[Record]] = {
 }
 """Sort keys of runs. None sorts last."""
 
-ARM_COLUMNS: dict[str, Key[Row]] = {
-    "arm": lambda row: row.label,
-    "n": lambda row: row.n,
-    "accuracy": lambda row: row.mean,
-    "validation": lambda row: row.val_mean,
-    "std": lambda row: row.std,
-    "seconds": lambda row: row.seconds,
-    "parameters": lambda row: row.parameters,
-    "data": lambda row: row.data,
-}
-"""Sort keys of arms."""
-
 SYNONYMS = {"test": "accuracy", "label": "arm", "mean": "accuracy", "id": "run", "time": "seconds"}
 DESCENDING = frozenset({"accuracy", "validation", "n"})
 """Columns in descending order."""
 
 PLAIN_KEYS = ("label", "status", "seed", "run", "data")
 """Filter keys that are not settings."""
+
+
+def arm_columns() -> dict[str, Key[Row]]:
+    """Columns that a list of arms can be sorted by."""
+    return {column.header("sort"): _row_value(column) for column in columns_of("sort")}
+
+
+def _row_value(column: Column) -> Key[Row]:
+    return lambda row: column.cell("sort", Entry(row))
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Selection:
         Raises:
             SettingsError: a filter that is not KEY=VALUE, or an unknown column.
         """
-        columns: Mapping[str, object] = ARM_COLUMNS if arms else RUN_COLUMNS
+        columns: Mapping[str, object] = arm_columns() if arms else RUN_COLUMNS
         column = SYNONYMS.get(sort or "", sort)
         if column is not None and column not in columns:
             meant = nearest(column, columns)

@@ -22,6 +22,7 @@ from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import PlannedRun, run_ids_of
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.progress.lines import plan_line
+from cifar_lab.report.columns import Entry, Medium, columns_of
 
 GAP = "  "
 """Between columns."""
@@ -54,12 +55,14 @@ def safe(text: str) -> str:
     return escape(plain(text))
 
 
-def mean_words(row: Row) -> str:
-    """`0.5231 ± 0.0042`: mean and half the 95 % t interval, or the mean of one run."""
-    if row.mean is None:
-        return ""
-    interval = row.interval
-    return f"{row.mean:.4f} (one run)" if interval is None else f"{row.mean:.4f} ± {interval[1] - row.mean:.4f}"
+def arms_table(medium: Medium, rows: Sequence[Row]) -> Table:
+    """A line per arm, with the columns of the report that the command shows."""
+    table, columns = Table(box=None, pad_edge=False), columns_of(medium)
+    for column in columns:
+        table.add_column(column.header(medium), justify="left" if column.is_text else "right")
+    for row in rows:
+        table.add_row(*(safe(str(column.cell(medium, Entry(row)))) for column in columns))
+    return table
 
 
 def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None) -> None:
@@ -88,22 +91,7 @@ def print_arms(arms: Sequence[Settings], runs: RunBatch) -> None:
     """
     out = console()
     if runs.records:
-        table = Table(box=None, pad_edge=False)
-        for name in ("arm", "n", "test accuracy", "std", "each seed", "seconds a run", "data"):
-            table.add_column(name, justify="left" if name in ("arm", "each seed", "data") else "right")
-        for row in _rows(arms, runs):
-            each = " ".join(f"{accuracy:.4f}" for _, accuracy in row.values)
-            diverged = f"{len(row.diverged)} diverged" if row.diverged else ""
-            table.add_row(
-                safe(row.label),
-                str(row.n),
-                "" if row.mean is None else f"{row.mean:.4f}",
-                "one run" if row.n == 1 else "" if row.std is None else f"{row.std:.4f}",
-                "  ".join(filter(None, (each, diverged))),
-                "" if row.seconds is None else f"{row.seconds:.1f}",
-                "synthetic (made up)" if row.data == "synthetic" else safe(row.data),
-            )
-        out.print(table)
+        out.print(arms_table("run", _rows(arms, runs)))
     for outcome in runs.outcomes:
         if outcome.status == "failed":
             out.print(f"[red]failed[/] {safe(outcome.job.name)}: {safe(outcome.reason or '')}")

@@ -1,4 +1,1 @@
-"""From records to an answer: rows (`summary`), questions (`questions`, `winners`), figures (`charts`), pages (`page`).
-
-Everything here is made from the results folder alone and can be made again; nothing here imports torch.
-"""
+"""Report: pages, tables and charts of the answers. Draws what `analysis` computed, from the results folder alone."""

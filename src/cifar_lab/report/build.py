@@ -1,4 +1,4 @@
-"""The report command: read the records, answer the sheet, write charts, the page, tables and answers.json."""
+"""Report: read the records, answer the lab file, write charts, the page, tables and answers.json."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Literal, get_args
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import data_sets
-from cifar_lab.analysis.questions import Lab, answer_sheet
+from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.sentences import comparison_sentences, winner_sentence
 from cifar_lab.analysis.winners import read_winners, winner_rows, winners_path
 from cifar_lab.core.atomic_io import make_folder, write_bytes, write_text
 from cifar_lab.core.errors import DataError
@@ -29,29 +30,29 @@ DEFAULT_FORMATS: tuple[Format, ...] = ("html", "md", "csv", "json")
 FILE_NAMES: dict[Format, str] = {
     "html": "report.html", "md": "report.md", "csv": "summary.csv", "json": "answers.json", "latex": "report.tex",
 }  # fmt: skip
-"""What each format is called in the results folder."""
+"""Name of each format's file in the results folder."""
 
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """What a report wrote, and what it could not show."""
+    """Files of a report, and what is missing in it."""
 
     charts: tuple[Path, ...]
-    """A PNG a question, in the sheet's order."""
+    """PNG per question, in the lab file's order."""
     files: tuple[Path, ...]
-    """The page and the tables, a file a format."""
+    """Page and tables, one file per format."""
     data: str | None
-    """Name of the data set; None without runs."""
+    """Name of the data set. None without runs."""
     missing: tuple[str, ...]
     """`question: arm` of each arm without runs."""
     lines: tuple[str, ...]
-    """What to print: a line a question, then what is missing and how to make it."""
+    """Lines to print: the answer of each question, then what is missing and the commands that make it."""
     faults: tuple[str, ...] = ()
     """Damaged files that were left out, each with the way to make it again."""
 
 
 def build_report(
-    sheet_path: Path,
+    lab_path: Path,
     results: Path,
     overrides: Sequence[str] = (),
     data_name: str | None = None,
@@ -59,26 +60,23 @@ def build_report(
     formats: Sequence[Format] = DEFAULT_FORMATS,
     figures: Sequence[FigureFormat] = ("png",),
 ) -> ReportFiles:
-    """Draw every chart of the sheet and write its answers into `results`. The same records give the same bytes.
+    """Draw every chart of the lab file and write its answers into `results`. The same records give the same bytes.
 
     Args:
-        sheet_path, results, overrides, data_name: as `answer_sheet` takes them.
-        formats: of the page and tables.
-        figures: of the charts; PNG is always drawn.
+        lab_path, results, overrides, data_name: as in `answer_lab`.
+        formats: formats of the page and tables.
+        figures: formats of the charts. PNG is always drawn.
 
     Raises:
-        SettingsError: the sheet or a settings file is wrong, or there are no runs on the data set asked for.
+        SettingsError: the lab file or a settings file is wrong, or no runs are on the data set asked for.
         EnvironmentFault: the results folder cannot be written.
     """
-    lab = answer_sheet(sheet_path, results, overrides, data_name)
+    lab = answer_lab(lab_path, results, overrides, data_name)
     make_folder(results)
     drawings = [_drawing(answer, lab) for answer in lab.answers]
     charts = [results / answer.question.chart for answer in lab.answers]
     for drawing, chart in zip(drawings, charts, strict=True):
-        figure = draw(drawing)
-        kinds: list[FigureFormat] = ["png", *(kind for kind in figures if kind != "png")]
-        for kind in kinds:
-            write_bytes(chart.with_suffix(f".{kind}"), figure_bytes(figure, kind, drawing.texts))
+        _write_chart(drawing, chart, figures)
     files = [results / FILE_NAMES[kind] for kind in formats]
     for made, path in zip(formats, files, strict=True):
         write_text(path, report_text(made, lab, results))
@@ -94,7 +92,7 @@ def build_report(
 
 
 def report_text(kind: Format, lab: Lab, results: Path) -> str:
-    """The answers in one format, for a file in the folder `results`."""
+    """Text of the answers in one format, for a file in the folder `results`."""
     makers: dict[Format, Callable[[], str]] = {
         "html": lambda: html_page(lab, results),
         "md": lambda: markdown_page(lab),
@@ -105,10 +103,18 @@ def report_text(kind: Format, lab: Lab, results: Path) -> str:
     return makers[kind]()
 
 
+def _write_chart(drawing: Drawing, chart: Path, formats: Sequence[FigureFormat]) -> None:
+    figure = draw(drawing)
+    kinds: list[FigureFormat] = ["png", *(kind for kind in formats if kind != "png")]
+    for kind in kinds:
+        write_bytes(chart.with_suffix(f".{kind}"), figure_bytes(figure, kind, drawing.texts))
+
+
 def draw_sweep(results: Path, name: str) -> list[str]:
     """Draw the winners of the sweep called `name` as a PNG named like its folder, on the images that it searched.
 
-    Returns what to print.
+    Returns:
+        Lines to print.
 
     Raises:
         DataError: the sweep has no winners yet, or its file is damaged.
@@ -134,7 +140,7 @@ def _drawing(answer: Answer, lab: Lab) -> Drawing:
 
 
 def _lines(lab: Lab, boxes: str) -> list[str]:
-    """The report for a terminal."""
+    """Lines of the report for a terminal."""
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [f"note: {lab.data_note}"] if lab.data_note else []
     lines += [line for answer in lab.answers for line in _answer_lines(answer)]
@@ -144,7 +150,7 @@ def _lines(lab: Lab, boxes: str) -> list[str]:
 
 
 def _answer_lines(answer: Answer) -> list[str]:
-    """One question for a terminal: its numbers in a line, then the answer in words."""
+    """Lines of one question for a terminal: its numbers in a line, then the answer in words."""
     arms = [
         f"{row.label} no runs yet" if row.is_missing
         else f"{row.label} diverged" if row.mean is None
@@ -153,8 +159,9 @@ def _answer_lines(answer: Answer) -> list[str]:
     ]  # fmt: skip
     arms += [answer.unswept] if answer.to_sweep else []
     head = plain(f"{answer.name} ({answer.question.chart}): " + "; ".join(arms))
-    said = [answer.luck.sentence] if answer.luck else []
-    said += [each.sentence for each in answer.comparisons if each.points is not None]
+    said = [winner_sentence(answer.selection_bias)] if answer.selection_bias else []
+    pairs = zip(answer.comparisons, comparison_sentences(answer), strict=True)
+    said += [sentence for found, sentence in pairs if found.difference_pp is not None]
     return [head, *(f"  {plain(sentence)}" for sentence in said)]
 
 

@@ -1,61 +1,214 @@
-"""Numbers as tables show them, the same in every format: never a mean without its n, never a bare plus-minus."""
+"""Columns of the report: name, headers, unit, value and format, each declared once and read by every writer.
+
+report.md, summary.csv, report.tex, report.html, the rows of answers.json and the tables of `run`, `list --arms` and
+`compare` show the columns of `COLUMNS`. A column that names no media is shown in all of them.
+"""
 
 from __future__ import annotations
 
-from cifar_lab.analysis.answers import Comparison
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.summary import Row
+from cifar_lab.core.text import markdown
+from cifar_lab.report import cells
+
+Medium = Literal["md", "html", "latex", "csv", "json", "run", "list", "compare", "sort"]
+"""Table that shows columns. `run`, `list` and `compare` are tables of commands, `sort` the keys of `list --sort`."""
+
+PAGES = ("md", "html", "latex")
+TERMINALS = ("run", "list", "compare")
 
 
-def signed(points: float, digits: int = 1) -> str:
-    """`+1.2`, with a minus as wide as the plus; zero has no sign."""
-    return f"{points:+.{digits}f}".replace("-", "−") if points else f"{0:.{digits}f}"
+@dataclass(frozen=True)
+class Entry:
+    """Row of a table, with the answer that it belongs to."""
+
+    row: Row
+    answer: Answer | None = None
+    """None in a table of arms without a question."""
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Comparison of the row with its control. None for the control and without a question."""
+        return self.answer.comparison(self.row) if self.answer else None
 
 
-def interval_words(low: float, high: float, digits: int = 2) -> str:
-    """`0.40 to 2.00`, with true minus signs."""
-    return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
+@dataclass(frozen=True)
+class Unit:
+    """Unit of a column's values, with their format."""
+
+    symbol: str
+    """Added to the header on pages."""
+    page: Callable[[Any], str]
+    terminal: Callable[[Any], str]
 
 
-def digits(*points: float) -> int:
-    """Decimals of a difference and its interval on a chart: two where all are under one point, else one."""
-    return 2 if all(abs(each) < 1 for each in points) else 1
+TEXT = Unit("", str, str)
+NUMBER = Unit("", str, str)
+COUNT = Unit("", "{:,}".format, "{:,}".format)
+SHARE = Unit("%", lambda share: f"{100 * share:.2f}", "{:.4f}".format)
+"""Shares from 0 to 1: percent on pages, as they are in a terminal."""
+SECONDS = Unit("s", "{:,.1f}".format, "{:.1f}".format)
+P_VALUE = Unit("", cells.p_words, cells.p_words)
 
 
-def mean_words(row: Row) -> str:
-    """`62.58 (61.51 to 63.65; n = 5)`, percent; in words where there is no mean."""
-    if row.mean is None:
-        return "no runs yet" if row.is_missing else "diverged"
-    return f"{100 * row.mean:.2f} ({mean_interval(row)})"
+@dataclass(frozen=True)
+class Column:
+    """Column of the tables."""
+
+    name: str
+    """Name in the table of columns, and its default header."""
+    value: Callable[[Entry], Any]
+    """Value of a row, None where it has none. summary.csv and answers.json have it as it is."""
+    unit: Unit = NUMBER
+    headers: Mapping[Medium, str] | None = None
+    """Medium → header, of the media that show it. None shows it in all, under its name and unit."""
+    formats: Mapping[Medium, Callable[[Entry], Any]] = field(default_factory=dict)
+    """Medium → cell, where it is not the value in the unit's format. Escaped as the medium needs it."""
+    of_sweeps: bool = False
+    """Whether pages show it only for a question of a sweep."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is aligned left."""
+        return self.unit is TEXT
+
+    def header(self, medium: Medium) -> str:
+        """Header in a medium. Empty where it is not shown."""
+        if self.headers is not None:
+            return self.headers.get(medium, "")
+        words = f"{self.name.replace('_', ' ')} {self.unit.symbol}".strip()
+        return (cells.latex(words) if medium == "latex" else words) if medium in PAGES else self.name
+
+    def cell(self, medium: Medium, entry: Entry) -> Any:
+        """Cell of a row: text, or the value itself for summary.csv, answers.json and `--sort`."""
+        if medium in self.formats:
+            return self.formats[medium](entry)
+        value = self.value(entry)
+        if medium not in PAGES + TERMINALS:
+            return value
+        text = "" if value is None else (self.unit.page if medium in PAGES else self.unit.terminal)(value)
+        if medium == "latex":
+            return cells.latex(text)
+        return markdown(text) if medium == "md" and self.is_text else text
 
 
-def mean_interval(row: Row) -> str:
-    """`61.51 to 63.65; n = 5`, percent; `one run` where there is one; empty without any."""
-    if row.interval is None:
-        return "one run" if row.n == 1 else ""
-    low, high = row.interval
-    return f"{interval_words(100 * low, 100 * high)}; n = {row.n}"
+def _row(read: Callable[[Row], Any]) -> Callable[[Entry], Any]:
+    return lambda entry: read(entry.row)
 
 
-def difference_cell(found: Comparison | None) -> str:
-    """`+10.30 pp (9.93 to 10.67; 5 shared seeds)`; empty for the control."""
-    if found is None:
-        return ""
-    if found.points is None:
-        return "not comparable yet"
-    return f"{signed(found.points, 2)} pp ({difference_interval(found)})"
+def _listed(read: Callable[[Row], Sequence[Any]]) -> Callable[[Entry], str]:
+    """Values of a list, separated by spaces."""
+    return lambda entry: " ".join(map(str, read(entry.row)))
 
 
-def difference_interval(found: Comparison) -> str:
-    """`9.93 to 10.67; 5 shared seeds`; `no interval` where no spread can be measured."""
-    if found.method == "welch":
-        behind = f"n = {found.n} and {found.n_control}"
-    else:
-        behind = f"{len(found.seeds)} shared seed{'' if len(found.seeds) == 1 else 's'}"
-    if found.low is None or found.high is None:
-        return f"no interval; {behind}"
-    return f"{interval_words(found.low, found.high)}; {behind}"
+def _found(read: Callable[[Comparison], Any]) -> Callable[[Entry], Any]:
+    """Value of the comparison. None for the control."""
+    return lambda entry: None if (found := entry.comparison) is None else read(found)
 
 
-def p_words(p: float | None) -> str:
-    """`.013`, `< .001`, `1`; empty where there is none."""
-    return "" if p is None else "< .001" if p < 0.001 else "1" if p > 0.9995 else f"{p:.3f}".removeprefix("0")
+def _compared(words: Callable[[Comparison | None], str]) -> Callable[[Entry], str]:
+    return lambda entry: words(entry.comparison)
+
+
+def _same(media: str, header: str) -> dict[Medium, str]:
+    """The same header in several media."""
+    return dict.fromkeys(media.split(), header)  # type: ignore[arg-type]
+
+
+COLUMNS: list[Column] = [
+    Column("question", lambda e: e.answer and e.answer.name, TEXT, {"csv": "question"}),
+    Column("title", lambda e: e.answer and e.answer.question.title, TEXT, {"csv": "title"}),
+    Column("arm", _row(lambda row: row.label), TEXT,
+           _same("md html latex csv run list compare sort", "arm") | {"json": "label"},
+           {"md": _row(cells.markdown_label), "latex": _row(cells.latex_label)}),
+    Column("is_control", _row(lambda row: row.is_control), TEXT, _same("csv json", "is_control"),
+           {"csv": _row(lambda row: "yes" if row.is_control else "no")}),
+    Column("n", _row(lambda row: row.n), NUMBER, _same("md html csv json run list compare sort", "n"),
+           {"html": _row(cells.html_count)}),
+    Column("mean", _row(lambda row: row.mean), SHARE,
+           {"md": "mean %", "html": "mean %, 95 %", "latex": r"mean, \%", "csv": "mean_accuracy", "json": "mean",
+            "run": "test accuracy", "sort": "accuracy", **_same("list compare", "test accuracy, 95 %")},
+           {"md": _row(cells.mean_words), "html": _row(cells.html_mean), "latex": _row(cells.latex_mean),
+            "list": _row(cells.terminal_mean), "compare": _row(cells.terminal_mean)}),
+    Column("std", _row(lambda row: row.std), SHARE,
+           _same("md html json run list sort", "std") | {"csv": "std_accuracy"}, {"run": _row(cells.terminal_std)}),
+    Column("interval", _row(lambda row: row.interval and list(row.interval)), headers={"json": "interval"}),
+    Column("min", _row(lambda row: row.minimum), SHARE, {"json": "min"}),
+    Column("max", _row(lambda row: row.maximum), SHARE, {"json": "max"}),
+    Column("difference_pp", _found(lambda found: found.difference_pp), NUMBER,
+           {"md": "vs control", "html": "vs control, 95 %", "latex": "vs control, pp", "csv": "difference_pp"},
+           {"md": _compared(cells.difference_words), "html": _compared(cells.html_difference),
+            "latex": _compared(cells.latex_difference)}),
+    Column("difference_pairs", _found(lambda found: len(found.seeds)), NUMBER, {"csv": "difference_pairs"}),
+    Column("difference_low_pp", _found(lambda found: found.low_pp), NUMBER, {"csv": "difference_low_pp"}),
+    Column("difference_high_pp", _found(lambda found: found.high_pp), NUMBER, {"csv": "difference_high_pp"}),
+    Column("method", _found(lambda found: found.method), TEXT, {"csv": "method"}),
+    Column("verdict", _found(lambda found: found.verdict), TEXT, _same("md html latex csv", "verdict"),
+           {"md": _compared(cells.verdict_words), "html": _compared(cells.html_verdict)}),
+    Column("p", _found(lambda found: found.p), P_VALUE, {"csv": "p"}),
+    Column("p_holm", _found(lambda found: found.p_holm), P_VALUE,
+           {"md": "p", "html": "p (Holm)", "latex": "$p$", "csv": "p_holm"}),
+    Column("runs", _row(cells.run_list), headers={"json": "runs"}),
+    Column("seeds", _listed(lambda row: [seed for seed, _ in row.values]), TEXT, {"csv": "seeds"}),
+    Column("accuracies", _listed(lambda row: [accuracy for _, accuracy in row.values]), TEXT, {"csv": "accuracies"}),
+    Column("run_ids", _listed(lambda row: row.run_ids), TEXT, {"csv": "run_ids"}),
+    Column("diverged", _row(lambda row: [{"seed": seed, "reason": reason} for seed, reason in row.diverged]), TEXT,
+           {"csv": "diverged_seeds", "json": "diverged"},
+           {"csv": _listed(lambda row: [seed for seed, _ in row.diverged])}),
+    Column("without_score", _row(lambda row: list(row.without_score)), TEXT, {"json": "without_score"}),
+    Column("unfinished", _row(lambda row: list(row.unfinished)), TEXT, {"json": "unfinished"}),
+    Column("missing_seeds", _row(lambda row: list(row.missing_seeds)), TEXT, _same("csv json", "missing_seeds"),
+           {"csv": _listed(lambda row: row.missing_seeds)}),
+    Column("validation", _row(lambda row: row.val_mean), SHARE,
+           {"csv": "search_val_accuracy", "json": "validation_mean", **_same("md html", "search %"),
+            **_same("list sort", "validation")},
+           {"csv": lambda e: e.row.val_mean if e.answer and e.answer.sweep else None}, of_sweeps=True),
+    Column("each_seed", _row(lambda row: row.values), TEXT, _same("md run compare", "each seed"),
+           {"md": _row(cells.seed_words), "run": _row(cells.run_seeds), "compare": _row(cells.compare_seeds)}),
+    Column("seconds", _row(lambda row: row.seconds), SECONDS,
+           {**_same("md html", "s a run"), **_same("csv json", "train_seconds_mean"),
+            **_same("run compare", "seconds a run"), **_same("list sort", "seconds")}),
+    Column("epochs", _row(lambda row: row.epochs), NUMBER, _same("md csv json", "epochs")),
+    Column("parameters", _row(lambda row: row.parameters), COUNT,
+           _same("md html csv json list compare sort", "parameters")),
+    Column("mean_low", _row(lambda row: row.interval and row.interval[0]), SHARE, {"csv": "mean_low"}),
+    Column("mean_high", _row(lambda row: row.interval and row.interval[1]), SHARE, {"csv": "mean_high"}),
+    Column("data", _row(lambda row: row.data), TEXT, _same("run list sort", "data") | {"csv": "data_set"},
+           {"run": _row(lambda row: "synthetic (made up)" if row.data == "synthetic" else row.data)}),
+    Column("fingerprint", _row(lambda row: row.fingerprint), TEXT, {"csv": "data_fingerprint"}),
+    Column("not_counted", _row(cells.not_counted), TEXT, {"list": "not counted"}),
+    Column("command", _row(lambda row: row.command), TEXT, {"json": "command"}),
+]  # fmt: skip
+"""All columns, in the order of the tables that are read."""
+
+ORDER: Mapping[Medium, tuple[str, ...]] = {
+    "csv": (
+        "question", "title", "arm", "is_control", "data", "fingerprint", "n", "mean", "std", "difference_pp",
+        "difference_pairs", "seeds", "accuracies", "diverged", "missing_seeds", "validation", "seconds", "epochs",
+        "parameters", "mean_low", "mean_high", "difference_low_pp", "difference_high_pp", "method", "verdict", "p",
+        "p_holm", "run_ids",
+    ),
+    "sort": ("arm", "n", "mean", "validation"),
+}  # fmt: skip
+"""Names that come first, where a published order differs. The others follow, so that new columns stand at the end."""
+
+
+def columns_of(medium: Medium, answer: Answer | None = None) -> list[Column]:
+    """Columns of a medium, in its order. A page leaves out those of sweeps where the question has none."""
+    first = ORDER.get(medium, ())
+    places = {name: index for index, name in enumerate(first)}
+    shown = [
+        column for column in COLUMNS
+        if column.header(medium)
+        and not (column.of_sweeps and medium in PAGES and (answer is None or answer.sweep is None))
+    ]  # fmt: skip
+    return sorted(shown, key=lambda column: places.get(column.name, len(first)))
+
+
+def headers_of(medium: Medium, answer: Answer | None = None) -> list[str]:
+    """Headers of a medium, in its order."""
+    return [column.header(medium) for column in columns_of(medium, answer)]

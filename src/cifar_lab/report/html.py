@@ -1,7 +1,7 @@
-"""Answers to report.html: one file that opens from a disk, asks no network and holds its own plotting library.
+"""report.html: one file that opens from a disk without a network and contains the plotting library.
 
-The policy in its head forbids every request and every script but the three that are hashed there. What people wrote
-reaches the page through Jinja's escaping, or as JSON in a block that no browser runs.
+The content security policy in its head forbids every request and every script but the three that are hashed there. User
+text reaches the page through Jinja's escaping, or as JSON in a block that no browser runs.
 """
 
 from __future__ import annotations
@@ -28,36 +28,43 @@ from cifar_lab.analysis.breakdowns import (
     class_accuracies,
     class_gaps,
     confusion_gaps,
-    curves,
-    settings_that_differ,
+    last_epoch,
+    read_curves,
 )
-from cifar_lab.analysis.data_choice import SHORT, count_runs
+from cifar_lab.analysis.data_choice import SHORT
+from cifar_lab.analysis.factors import settings_that_differ
 from cifar_lab.analysis.questions import Lab
-from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, read_tried
-from cifar_lab.core.errors import DataError
-from cifar_lab.core.text import plain
-from cifar_lab.report.charts.details import classes_chart, confusion_chart, confusion_words, curves_chart
-from cifar_lab.report.charts.interactive import Chart, short
-from cifar_lab.report.charts.page import accuracy_chart, cost_charts, difference_chart
-from cifar_lab.report.charts.search import MOST_LINES, effect_chart, effect_scale, parallel_chart
-from cifar_lab.report.columns import difference_interval, mean_interval, p_words, signed
+from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, best_points, read_points
+from cifar_lab.analysis.sentences import comparison_sentences, winner_sentence
+from cifar_lab.core.text import count, plain
+from cifar_lab.report.cells import signed
+from cifar_lab.report.charts.details import (
+    MOST_LINES,
+    classes_chart,
+    confusion_chart,
+    confusion_words,
+    curves_chart,
+    effect_chart,
+    effect_scale,
+    parallel_chart,
+)
+from cifar_lab.report.charts.interactive import Chart, accuracy_chart, cost_charts, difference_chart, short
+from cifar_lab.report.columns import Entry, columns_of
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder
 
-MOST_CURVES = 200
-"""Runs of an arm whose learning curves the page holds; a mean over so many is as good as one over all."""
 MOST_RECORDS = 100
-"""Records of an arm that the page lists; answers.json has all."""
+"""Records per arm that the page lists. answers.json has all."""
 CELL_LETTERS = 300
-"""Letters of a text in a cell: a name of ten thousand is no name."""
+"""Length at which the text of a cell is cut."""
 SENTENCE_LETTERS = 1_000
+"""Length at which a sentence is cut."""
 SYMBOLS = ("●", "■", "◆", "▲", "⬟", "⬢")
-"""Of the arms, as the charts draw them; the control is a grey circle."""
+"""Symbols of the arms, as the charts draw them. The control is a grey circle."""
 
 
 @dataclass(frozen=True)
 class PageSection:
-    """A question of the page, ready for the template."""
+    """Question of the page, ready for the template."""
 
     answer: Answer
     arms: Sequence[ArmBreakdown]
@@ -65,33 +72,49 @@ class PageSection:
     class_rows: Sequence[ClassGap]
     class_control: Sequence[float]
     confusion: Sequence[ConfusionGap]
-    """Without the arms that make the control's mistakes, which `same_mistakes` has."""
+    """Confusion per arm, without the arms that make the control's mistakes, which `same_mistakes` has."""
     same_mistakes: Sequence[ArmBreakdown]
     settings: Sequence[tuple[str, Sequence[str]]]
     charts: Mapping[str, Chart]
-    tried: Sequence[SearchedPoint] = ()
+    points: Sequence[SearchedPoint] = ()
+    """Points of the search of a sweep."""
     axes: Sequence[Axis] = ()
     curve_names: Mapping[str, str] = field(default_factory=dict)
     last_epochs: Sequence[tuple[ArmBreakdown, Mapping[str, float]]] = ()
-    """Each arm with the mean of each curve's last number."""
+    """Each arm with the mean of each curve at its last epoch."""
 
     @property
     def runs(self) -> list[tuple[ArmBreakdown, Record]]:
-        """Runs with a record, control first; of each arm at most `MOST_RECORDS`, the diverged before the tested."""
+        """Runs with a record, control first, of each arm at most `MOST_RECORDS`, the diverged before the tested."""
         return [(arm, run) for arm in self.arms for run in (*arm.diverged, *arm.runs)[:MOST_RECORDS]]
 
     @property
     def run_count(self) -> int:
-        """Runs with a record."""
+        """Number of runs with a record."""
         return sum(len(arm.runs) + len(arm.diverged) for arm in self.arms)
+
+    @property
+    def finished_points(self) -> list[SearchedPoint]:
+        """Points of the search with an accuracy, the best first."""
+        return best_points(self.points)
+
+    @property
+    def sentences(self) -> list[tuple[str, str, str]]:
+        """(class, sign, sentence) of the winner of a sweep, then of each comparison."""
+        first = [("none", "★", winner_sentence(curse))] if (curse := self.answer.selection_bias) else []
+        pairs = zip(self.answer.comparisons, comparison_sentences(self.answer), strict=True)
+        return first + [
+            ("none" if found.verdict == "no verdict" else found.verdict, VERDICT_MARKS[found.verdict], sentence)
+            for found, sentence in pairs
+        ]
 
 
 def html_page(lab: Lab, results: Path) -> str:
-    """The whole of report.html. The same records give the same text.
+    """Text of report.html. The same records give the same text.
 
     Args:
         lab: the answers.
-        results: the folder that the page will lie in; learning curves and the points of searches are read from it.
+        results: folder of the page, from which learning curves and the points of searches are read.
     """
     sections = [_section(answer, lab, results) for answer in lab.answers]
     charts = {
@@ -112,12 +135,12 @@ def html_page(lab: Lab, results: Path) -> str:
 def _section(answer: Answer, lab: Lab, results: Path) -> PageSection:
     arms = arms_of(answer, lab.records)
     control, others = arms[0], arms[1:]
-    histories = _histories(arms, results)
+    histories = read_curves(arms, results)
     names = next((run.data.classes for arm in arms for run in arm.runs), ())
     gaps, changes = class_gaps(control, others), confusion_gaps(control, others)
     confusion = [change for change in changes if not change.is_empty]
-    tried = read_tried(results, answer.sweep.sweep, lab.records) if answer.sweep else []
-    axes = axes_of(tried)
+    points = read_points(results, answer.sweep.sweep, lab.records) if answer.sweep else []
+    axes = axes_of(points)
     charts: dict[str, Chart | None] = {
         "accuracy": accuracy_chart(answer, lab.data),
         "difference": difference_chart(answer, lab.min_effect),
@@ -125,11 +148,11 @@ def _section(answer: Answer, lab: Lab, results: Path) -> PageSection:
         "classes": classes_chart(gaps, names),
         "confusion": confusion_chart(confusion, names),
         **cost_charts(answer),
-        "parallel": parallel_chart(tried, axes),
+        "parallel": parallel_chart(points, axes),
     }
     inside = effect_scale(axes) if axes else ()
-    charts |= {f"effect{place}": effect_chart(axis, inside) for place, axis in enumerate(axes)}
-    last = [(arm, _last(arm, histories)) for arm in arms]
+    charts |= {f"effect{index}": effect_chart(axis, inside) for index, axis in enumerate(axes)}
+    last = [(arm, last_epoch(arm, histories)) for arm in arms]
     return PageSection(
         answer,
         arms,
@@ -138,36 +161,13 @@ def _section(answer: Answer, lab: Lab, results: Path) -> PageSection:
         class_accuracies(control) if gaps else (),
         confusion,
         [change.arm for change in changes if change.is_empty],
-        settings_that_differ(arms),
+        settings_that_differ([arm.settings for arm in arms]),
         {name: chart for name, chart in charts.items() if chart is not None},
-        tried,
+        points,
         axes,
         {name: words for name, words in CURVES.items() if any(name in values for _, values in last)},
         [(arm, values) for arm, values in last if values],
     )
-
-
-def _histories(arms: Sequence[ArmBreakdown], results: Path) -> dict[str, dict[str, list[float | None]]]:
-    """Run id → its learning curves; without those whose file is gone or damaged."""
-    found = {}
-    for run in (run for arm in arms for run in arm.runs[:MOST_CURVES]):
-        try:
-            columns = curves(RunFolder(results, run.run_id).read_metrics())
-        except DataError:
-            continue
-        if columns:
-            found[run.run_id] = columns
-    return found
-
-
-def _last(arm: ArmBreakdown, histories: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, float]:
-    """Mean over the arm's runs of each curve's last number."""
-    ends: dict[str, list[float]] = {}
-    for run in arm.runs:
-        for name, values in histories.get(run.run_id, {}).items():
-            if values[-1] is not None:
-                ends.setdefault(name, []).append(values[-1])
-    return {name: sum(values) / len(values) for name, values in ends.items()}
 
 
 # --- the template ---------------------------------------------------------------------------------------------------
@@ -190,27 +190,25 @@ def _environment() -> Environment:
         "signed": signed,
     }
     environment.globals |= {
-        "MARKS": VERDICT_MARKS,
         "MOST_LINES": MOST_LINES,
         "MOST_RECORDS": MOST_RECORDS,
         "SHORT": SHORT,
         "confusion_words": confusion_words,
-        "count_runs": count_runs,
-        "mean_interval": mean_interval,
-        "difference_interval": difference_interval,
-        "p_words": p_words,
+        "count": count,
+        "columns_of": columns_of,
+        "entry": Entry,
         "symbol": symbol,
     }
     return environment
 
 
 def _unbroken(text: str) -> str:
-    """A sentence whose numbers stay with their units and signs at a line's end."""
+    """Join numbers with their units and signs by non-breaking spaces."""
     return re.sub(r" (?=(%|pp\b|[<=] ))|(?<=[<=]) ", "\u00a0", short(text, SENTENCE_LETTERS))
 
 
 def symbol(style: int) -> str:
-    """What an arm is marked with on the charts."""
+    """Symbol of an arm on the charts."""
     return "○" if style < 0 else SYMBOLS[style % len(SYMBOLS)]
 
 
@@ -220,10 +218,10 @@ def _template_file(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _plotly() -> str:
-    """plotly.js of the installed plotly package, which is not imported: that would take a second."""
+    """plotly.js of the installed plotly package, read without an import, which would take a second."""
     return (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:
-    """For the content security policy."""
+    """Hash of a script for the content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,6 +1,6 @@
-"""answers.json: every number of the report, with the runs behind it. Same records, same bytes.
+"""answers.json: every number of the report, with its runs. The same records give the same bytes.
 
-Accuracies are shares from 0 to 1; what ends in `_pp` is in percentage points; lists are in the order of the report.
+Accuracies are shares from 0 to 1, keys that end in `_pp` are in percentage points. Lists have the order of the report.
 """
 
 from __future__ import annotations
@@ -9,27 +9,33 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from cifar_lab.analysis.answers import Answer, Comparison, WinnersCurse
+from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.selection_bias import WinnersCurse
+from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences, winner_sentence
 from cifar_lab.analysis.summary import Row
 from cifar_lab.analysis.winners import Winners
+from cifar_lab.report.columns import Entry, columns_of
 
 ANSWERS_SCHEMA = 1
-"""Version of answers.json. A key never changes its meaning; new ones may come."""
+"""Version of answers.json. A key never changes its meaning. New keys may be added."""
 
-_IN_POINTS = frozenset(
-    {"points", "low", "high", "differences", "spread", "standard_error", "min_effect", "smallest_shown"}
-)
-"""Fields of a comparison that are percentage points."""
+_COMPARISON_KEYS = {
+    "difference_pp": "points_pp", "std_pp": "spread_pp", "dof": "degrees", "win_rate": "won", "interim_looks": "looks",
+}  # fmt: skip
+"""Keys of a comparison that are not the names of its fields."""
+
+_LUCK_KEYS = {"selection_bias_pp": "luck_pp", "run_std_pp": "run_spread_pp", "expected_bias_pp": "expected_luck_pp"}
+"""Keys of a sweep's `luck` that are not the names of the fields of `WinnersCurse`."""
 
 
 def answers_json(lab: Lab) -> str:
-    """The text of answers.json."""
+    """Text of answers.json."""
     return json.dumps(answers_document(lab), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def answers_document(lab: Lab) -> dict[str, Any]:
-    """The content of answers.json."""
+    """Content of answers.json."""
     return {
         "schema": ANSWERS_SCHEMA,
         "title": lab.title,
@@ -53,49 +59,28 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "title": question.title,
         "chart": question.chart,
         "note": question.note,
-        "sentences": list(answer.sentences),
-        "arms": [_row(row) for row in answer.rows],
-        "comparisons": [_comparison(each) for each in answer.comparisons],
-        "sweep": None if answer.sweep is None else _sweep(answer.sweep, answer.luck),
+        "sentences": list(answer_sentences(answer)),
+        "arms": [_row(row, answer) for row in answer.rows],
+        "comparisons": [
+            _comparison(each, sentence)
+            for each, sentence in zip(answer.comparisons, comparison_sentences(answer), strict=True)
+        ],
+        "sweep": None if answer.sweep is None else _sweep(answer.sweep, answer.selection_bias),
         "notes": list(answer.notes),
         "commands": list(answer.commands),
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
-    accuracies = [accuracy for _, accuracy in row.values]
-    return {
-        "label": row.label,
-        "is_control": row.is_control,
-        "n": row.n,
-        "mean": row.mean,
-        "std": row.std,
-        "interval": row.interval and list(row.interval),
-        "min": min(accuracies, default=None),
-        "max": max(accuracies, default=None),
-        "runs": [
-            {"seed": seed, "run_id": run_id, "accuracy": accuracy}
-            for (seed, accuracy), run_id in zip(row.values, row.run_ids, strict=True)
-        ],
-        "diverged": [{"seed": seed, "reason": reason} for seed, reason in row.diverged],
-        "without_score": list(row.without_score),
-        "unfinished": list(row.unfinished),
-        "missing_seeds": list(row.missing_seeds),
-        "validation_mean": row.val_mean,
-        "train_seconds_mean": row.seconds,
-        "epochs": row.epochs,
-        "parameters": row.parameters,
-        "command": row.command,
-    }
+def _row(row: Row, answer: Answer) -> dict[str, Any]:
+    return {column.header("json"): column.cell("json", Entry(row, answer)) for column in columns_of("json")}
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    return {f"{name}_pp" if name in _IN_POINTS else name: value for name, value in asdict(comparison).items()}
+def _comparison(comparison: Comparison, sentence: str) -> dict[str, Any]:
+    found = {_COMPARISON_KEYS.get(name, name): value for name, value in asdict(comparison).items()}
+    return {**found, "sentence": sentence}
 
 
-def _sweep(sweep: Winners, luck: WinnersCurse | None) -> dict[str, Any]:
-    in_points = ("lead_searched", "lead_fresh", "luck", "run_spread", "expected_luck")
-    told = {} if luck is None else asdict(luck)
+def _sweep(sweep: Winners, curse: WinnersCurse | None) -> dict[str, Any]:
     return {
         "name": sweep.sweep,
         "search": sweep.search.model_dump(mode="json"),
@@ -107,5 +92,10 @@ def _sweep(sweep: Winners, luck: WinnersCurse | None) -> dict[str, Any]:
             {"rank": each.rank, "label": each.label, "values": each.values, "validation_accuracy": each.val_accuracy}
             for each in sweep.top
         ],
-        "luck": {f"{name}_pp" if name in in_points else name: value for name, value in told.items()} or None,
+        "luck": None if curse is None else _luck(curse),
     }
+
+
+def _luck(curse: WinnersCurse) -> dict[str, Any]:
+    found = {_LUCK_KEYS.get(name, name): value for name, value in asdict(curse).items()}
+    return {**found, "sentence": winner_sentence(curse)}

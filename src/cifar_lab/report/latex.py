@@ -1,14 +1,12 @@
-r"""Answers to report.tex: a table a question as wide as the text, to be taken into a paper with \input."""
+r"""report.tex: a table per question as wide as the text, for \input in a paper."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from cifar_lab.analysis.answers import Answer, Comparison
+from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.questions import Lab
-from cifar_lab.analysis.summary import Row
-from cifar_lab.report.columns import interval_words, p_words, signed
-from cifar_lab.report.latex_text import foreign_letters, latex
+from cifar_lab.analysis.sentences import answer_sentences
+from cifar_lab.report.cells import foreign_letters, latex
+from cifar_lab.report.columns import Entry, columns_of, headers_of
 
 _HEAD = r"""% Tables of cifar-lab report. In the preamble: \usepackage{booktabs}, \usepackage{tabularx} and, for
 % pdflatex, \usepackage[T1]{fontenc}. Then, where the tables are wanted: \input{report}
@@ -20,13 +18,13 @@ _CELL = r"""\providecommand{\labcell}[2]{\begin{tabular}[t]{@{}r@{}}#1\\{\footno
 
 
 def latex_page(lab: Lab) -> str:
-    """The text of report.tex."""
+    """Text of report.tex."""
     tables = [_table(answer, lab) for answer in lab.answers]
     return _HEAD + _warning(lab) + _CELL + "".join(f"\n{table}" for table in tables)
 
 
 def _warning(lab: Lab) -> str:
-    """Which engine the letters need, where the usual one has none for them."""
+    """Comment on the engine that the letters need, where pdflatex has none for them."""
     letters = foreign_letters(text for answer in lab.answers for text in _texts(answer, lab))
     if not letters:
         return ""
@@ -38,61 +36,26 @@ def _texts(answer: Answer, lab: Lab) -> list[str]:
 
 
 def _caption(answer: Answer, lab: Lab) -> str:
-    return " ".join([answer.question.title, *answer.sentences, *([f"Images: {lab.data.title}."] if lab.data else [])])
+    return " ".join(
+        [answer.question.title, *answer_sentences(answer), *([f"Images: {lab.data.title}."] if lab.data else [])]
+    )
 
 
 def _table(answer: Answer, lab: Lab) -> str:
+    columns = columns_of("latex", answer)
+    aligned = "".join("l" if column.is_text else "r" for column in columns[1:])
+    rows = [[column.cell("latex", Entry(row, answer)) for column in columns] for row in answer.rows]
     lines = [
         r"\begin{table}",
         rf"  \caption{{{latex(_caption(answer, lab))}}}",
         rf"  \label{{tab:{answer.name}}}",
-        r"  \begin{tabularx}{\linewidth}{@{}>{\raggedright\arraybackslash}Xrrlr@{}}",
+        rf"  \begin{{tabularx}}{{\linewidth}}{{@{{}}>{{\raggedright\arraybackslash}}X{aligned}@{{}}}}",
         r"    \toprule",
-        r"    arm & mean, \% & vs control, pp & verdict & $p$ \\",
+        rf"    {' & '.join(headers_of('latex', answer))} \\",
         r"    \midrule",
-        *(f"    {' & '.join(cells)} \\\\" for cells in _rows(answer)),
+        *(f"    {' & '.join(cells)} \\\\" for cells in rows),
         r"    \bottomrule",
         r"  \end{tabularx}",
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _rows(answer: Answer) -> Iterator[list[str]]:
-    for row in answer.rows:
-        found = answer.comparison(row)
-        yield [
-            latex(row.label + (" (control)" if row.is_control else "")),
-            _mean_cell(row),
-            "" if found is None else _difference_cell(found),
-            "" if found is None else latex(found.verdict),
-            "" if found is None else latex(p_words(found.p_holm)),
-        ]
-
-
-def _mean_cell(row: Row) -> str:
-    """`43.65 (n = 5)` above `42.52 to 44.78`."""
-    lost = [f"{len(row.diverged)} diverged"] if row.diverged else []
-    if row.mean is None:
-        return _cell("no runs yet" if row.is_missing else "diverged", lost if row.is_missing else [])
-    interval = []
-    if row.interval is not None:
-        low, high = row.interval
-        interval = [interval_words(100 * low, 100 * high)]
-    return _cell(f"{100 * row.mean:.2f} ({'one run' if row.n == 1 else f'n = {row.n}'})", interval + lost)
-
-
-def _difference_cell(found: Comparison) -> str:
-    """`−8.63 (5 pairs)` above `−10.25 to −7.01`."""
-    if found.points is None:
-        return "not comparable yet"
-    pairs = len(found.seeds)
-    count = f"{pairs} pair{'' if pairs == 1 else 's'}"
-    if found.method == "welch":
-        count = f"n = {found.n}, {found.n_control}"
-    interval = [] if found.low is None or found.high is None else [interval_words(found.low, found.high)]
-    return _cell(f"{signed(found.points, 2)} ({count})", interval)
-
-
-def _cell(first: str, below: Sequence[str]) -> str:
-    return rf"\labcell{{{latex(first)}}}{{{latex(', '.join(below))}}}" if below else latex(first)

@@ -1,4 +1,4 @@
-"""`report --check`: whether the report on the disk says what its records say."""
+"""`report --check`: compare the report on the disk with its records."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.analysis.questions import Lab, answer_sheet
+from cifar_lab.analysis.questions import Lab, answer_lab
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
 
 SHOWN = 20
-"""Differences of one file that are named."""
+"""Differences per file that are named."""
 
 _COMMANDS = frozenset({"command", "commands", "to_run"})
-"""Keys of answers.json that hold no number: what to type depends on where one stands."""
+"""Keys of answers.json that are commands. They depend on the working directory."""
 
 
 def check_report(
-    sheet_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None
+    lab_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None
 ) -> tuple[list[Path], list[str]]:
-    """(the files of the report that are there, a line for each thing in which they differ from the records).
+    """(files of the report, a line per difference to the records).
 
     The numbers and words of answers.json, summary.csv, report.md, report.tex and report.html are made again and
-    compared; nothing is written. Commands to type are left aside, and so are the page's scripts.
+    compared. Nothing is written. Commands and the scripts of the page are left out.
 
     Raises:
-        SettingsError: as `answer_sheet`, or no file of a report is there.
+        SettingsError: as in `answer_lab`, or no file of a report exists.
         DataError: a file of the report cannot be read.
     """
-    lab = answer_sheet(sheet_path, results, overrides, data_name)
+    lab = answer_lab(lab_path, results, overrides, data_name)
     there = [(kind, results / FILE_NAMES[kind]) for kind in FORMATS if (results / FILE_NAMES[kind]).is_file()]
     if not there:
         raise SettingsError(f"{results}: no report to check; give `cifar-lab report` first")
@@ -68,7 +68,7 @@ def _compare(kind: str, name: str, old: str, new: str, lab: Lab) -> Iterator[str
 
 
 def _json_differences(old: Any, new: Any, where: str) -> Iterator[str]:
-    """Where two documents differ, by name where a list's items have one."""
+    """Lines on the differences of two documents. Items of lists are called by their name where they have one."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             if key not in _COMMANDS:
@@ -77,18 +77,18 @@ def _json_differences(old: Any, new: Any, where: str) -> Iterator[str]:
         if len(old) != len(new):
             yield f"{where}: {len(old)} on disk, {len(new)} from the records"
             return
-        for place, (one, other) in enumerate(zip(old, new, strict=True)):
-            yield from _json_differences(one, other, f"{where}[{_item_name(other, place)}]")
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from _json_differences(one, other, f"{where}[{_item_name(other, index)}]")
     elif old != new or isinstance(old, bool) != isinstance(new, bool):
         yield f"{where}: {_words(old)} on disk, {_words(new)} from the records"
 
 
-def _item_name(item: Any, place: int) -> str:
-    """What an item of a list is called: a question's name, an arm's label, a run's seed; else its place."""
+def _item_name(item: Any, index: int) -> str:
+    """Name of a list item: a question's name, an arm's label, a run's seed, else its index."""
     for key in ("name", "label", "arm", "seed"):
         if isinstance(item, dict) and key in item:
             return str(item[key])[:60]
-    return str(place)
+    return str(index)
 
 
 def _csv_differences(name: str, old: str, new: str) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _csv_differences(name: str, old: str, new: str) -> Iterator[str]:
 
 
 def _lines(kind: str, text: str) -> list[str]:
-    """The lines that say something of the records."""
+    """Lines that depend on the records."""
     if kind == "html":
         data = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, flags=re.S)
         text = re.sub(r"<style>.*?</style>|<script.*?</script>|<meta[^>]*>", "", text, flags=re.S)

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.interim_looks import StoppingPlan, read_plan, save_plan
-from cifar_lab.analysis.stats.sequential import plan_looks
+from cifar_lab.analysis.interim_looks import StoppingPlan, plan_looks, read_plan, save_plan
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.config import Settings
 from cifar_lab.config.io import with_values

@@ -1,5 +1,5 @@
-"""Statistics for few runs: intervals, differences, many comparisons, power, looks, luck. Numbers in, numbers out.
+"""Statistics for few runs: intervals, tests, corrections and power. Numbers in, numbers out.
 
-Distribution functions are scipy's (`scipy.special`, which loads in half the time of `scipy.stats`), imported where they
-are used. What each number means, and why, stands in docs/statistics.md.
+Distribution functions are scipy's. They come from `scipy.special`, which loads in half the time of `scipy.stats`, and
+are imported where they are used. docs/statistics.md explains each number.
 """

@@ -1,7 +1,7 @@
-"""How many runs show a difference, and how small a difference some runs can show.
+"""Power of the t tests: runs that detect a difference, and the smallest difference that some runs detect.
 
 Power is that of the t test, by the noncentral t distribution (Cohen 1988, chapter 2), and of two one-sided t tests by
-the same (Phillips 1990: exact but for pairs of tails that never meet at the powers of interest).
+the same (Phillips 1990, exact except where both tails overlap, which does not happen at the powers of interest).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
-from cifar_lab.analysis.stats.levels import ALPHA, FEWEST_SEEDS, POWER
+from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, POWER
 
 MOST_SEEDS = 1_000
-"""Where the search for a number of runs gives up."""
+"""Largest number of runs that is searched."""
 
 _FAR = 37.0
 """Standard errors beyond a bound at which a normal tail is below 1e-299."""
@@ -21,48 +21,48 @@ _FAR = 37.0
 
 @dataclass(frozen=True)
 class Design:
-    """How runs are compared: `paired` by seed, else two groups of the same size; `spread` is the standard deviation of
-    the differences of pairs, or the root of the sum of both groups' variances."""
+    """Layout of a comparison: paired by seed, or two groups of equal size."""
 
-    spread: float
+    std: float
+    """Standard deviation of the differences of pairs, or the root of the sum of both groups' variances."""
     paired: bool = True
 
-    def degrees(self, n: int) -> int:
-        """Degrees of freedom with n runs on each side."""
+    def dof(self, n: int) -> int:
+        """Degrees of freedom with n runs in each group."""
         return n - 1 if self.paired else 2 * n - 2
 
     def standard_error(self, n: int) -> float:
-        """Of the difference of means, with n runs on each side."""
-        return self.spread / sqrt(n)
+        """Standard error of the difference of means with n runs in each group."""
+        return self.std / sqrt(n)
 
 
 def power_to_show(difference: float, n: int, design: Design, alpha: float = ALPHA) -> float:
-    """Chance that the two-sided t test at `alpha` shows a true `difference` with n runs on each side."""
-    degrees, error = design.degrees(n), design.standard_error(n)
-    bound, shift = _t_bound(1 - alpha / 2, degrees), abs(difference) / error
-    return 1 - _noncentral(degrees, shift, bound) + _noncentral(degrees, shift, -bound)
+    """Power of the two-sided t test at `alpha` for a true `difference` with n runs in each group."""
+    dof, error = design.dof(n), design.standard_error(n)
+    bound, noncentrality = _t_ppf(1 - alpha / 2, dof), abs(difference) / error
+    return 1 - _noncentral_t_cdf(dof, noncentrality, bound) + _noncentral_t_cdf(dof, noncentrality, -bound)
 
 
 def power_of_equivalence(difference: float, margin: float, n: int, design: Design, alpha: float = ALPHA) -> float:
-    """Chance that two one-sided t tests at `alpha` show a true `difference` to lie within ± `margin`."""
-    degrees, error = design.degrees(n), design.standard_error(n)
-    bound = _t_bound(1 - alpha, degrees)
-    above = 1 - _noncentral(degrees, (margin + difference) / error, bound)
-    below = 1 - _noncentral(degrees, (margin - difference) / error, bound)
+    """Power of two one-sided t tests at `alpha` to show that a true `difference` lies within ± `margin`."""
+    dof, error = design.dof(n), design.standard_error(n)
+    bound = _t_ppf(1 - alpha, dof)
+    above = 1 - _noncentral_t_cdf(dof, (margin + difference) / error, bound)
+    below = 1 - _noncentral_t_cdf(dof, (margin - difference) / error, bound)
     return max(0.0, above + below - 1)
 
 
 def smallest_difference(n: int, design: Design, alpha: float = ALPHA, power: float = POWER) -> float:
-    """Smallest true difference that n runs on each side show with chance `power`."""
+    """Smallest true difference that n runs in each group detect with probability `power`."""
     from scipy.special import nctdtrinc
 
-    degrees = design.degrees(n)
-    bound = _t_bound(1 - alpha / 2, degrees)
-    return float(nctdtrinc(degrees, 1 - power, bound)) * design.standard_error(n)
+    dof = design.dof(n)
+    bound = _t_ppf(1 - alpha / 2, dof)
+    return float(nctdtrinc(dof, 1 - power, bound)) * design.standard_error(n)
 
 
 def runs_to_show(difference: float, design: Design, alpha: float = ALPHA, power: float = POWER) -> int | None:
-    """Fewest runs on each side, at least three, that show `difference`; None beyond 1,000."""
+    """Fewest runs in each group, at least three, that detect `difference`. None beyond 1,000."""
     guess = _normal_runs(abs(difference), design, alpha / 2, power)
     return _fewest(lambda n: power_to_show(difference, n, design, alpha), power, guess)
 
@@ -70,8 +70,7 @@ def runs_to_show(difference: float, design: Design, alpha: float = ALPHA, power:
 def runs_to_tell(
     difference: float, margin: float, design: Design, alpha: float = ALPHA, power: float = POWER
 ) -> int | None:
-    """Fewest runs on each side that tell, one way or the other: that show `difference`, or that it lies within ±
-    `margin`; None beyond 1,000.
+    """Fewest runs in each group that detect `difference`, or show that it lies within ± `margin`. None beyond 1,000.
 
     Args:
         alpha: level of the test of a difference, and of that of equivalence.
@@ -85,37 +84,40 @@ def runs_to_tell(
 
 
 def _normal_runs(distance: float, design: Design, tail: float, power: float) -> int:
-    """Runs with which a normal test whose tail is `tail` sees a `distance`: a t test needs a few more."""
+    """Runs that a normal test of level `tail` needs for a `distance`. A t test needs a few more."""
     from scipy.special import ndtri
 
-    if not distance or (runs := ((ndtri(power) - ndtri(tail)) * design.spread / distance) ** 2) > MOST_SEEDS:
+    if not distance or (runs := ((ndtri(power) - ndtri(tail)) * design.std / distance) ** 2) > MOST_SEEDS:
         return MOST_SEEDS
     return max(FEWEST_SEEDS, int(runs))
 
 
-def _fewest(chance: Callable[[int], float], power: float, guess: int) -> int | None:
-    """Smallest n from 3 to 1,000 with `chance(n)` at least `power`, which rises with n; `guess` is where to begin."""
+def _fewest(power_of: Callable[[int], float], power: float, guess: int) -> int | None:
+    """Smallest n from 3 to 1,000 with `power_of(n)` at least `power`, by bisection from `guess`.
+
+    Power rises with n, so the first n that suffices is the fewest.
+    """
     low, high, step = FEWEST_SEEDS - 1, guess, 1
-    while chance(high) < power:
+    while power_of(high) < power:
         if high >= MOST_SEEDS:
             return None
         low, high, step = high, min(high + step, MOST_SEEDS), 2 * step
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if chance(middle) >= power else (middle, high)
+        low, high = (low, middle) if power_of(middle) >= power else (middle, high)
     return high
 
 
-def _t_bound(probability: float, degrees: float) -> float:
+def _t_ppf(probability: float, dof: float) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(degrees, probability))
+    return float(stdtrit(dof, probability))
 
 
-def _noncentral(degrees: float, shift: float, bound: float) -> float:
-    """P(T ≤ bound) of the noncentral t; scipy has no number where the tail is nothing."""
+def _noncentral_t_cdf(dof: float, noncentrality: float, bound: float) -> float:
+    """P(T ≤ bound) of the noncentral t distribution."""
     from scipy.special import nctdtr
 
-    if shift > max(bound, 0) + _FAR and degrees > 30:
-        return 0.0
-    return float(nctdtr(degrees, shift, bound))
+    if noncentrality > max(bound, 0) + _FAR and dof > 30:
+        return 0.0  # scipy returns nan in this tail
+    return float(nctdtr(dof, noncentrality, bound))

@@ -1,0 +1,1 @@
+"""Charts of an answer: figures by matplotlib, interactive charts for report.html."""

@@ -1,33 +1,34 @@
-"""What lies behind an answer to the interactive charts of report.html: curves, classes, mistakes."""
+"""Interactive charts of the breakdowns in report.html: learning curves, classes, confusion, the points of a search."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from typing import Any
 
-from cifar_lab.analysis.breakdowns import CURVES, ArmBreakdown, ClassGap, ConfusionGap
-from cifar_lab.report.charts.interactive import Chart, short
-from cifar_lab.report.columns import signed
+from cifar_lab.analysis.breakdowns import CURVES, ArmBreakdown, ClassGap, ConfusionGap, Curve, arm_curves, mean_curve
+from cifar_lab.analysis.factors import setting_words
+from cifar_lab.analysis.search_points import Axis, SearchedPoint, best_points
+from cifar_lab.report.cells import signed
+from cifar_lab.report.charts.interactive import Chart, scale, short
 
 MOST_RUNS_DRAWN = 12
-"""Thin curves of an arm, beside its mean over all its runs."""
+"""Thin curves per arm, beside its mean over all its runs."""
+
+MOST_LINES = 500
+"""Points of a search that are drawn, the best where it has more."""
 
 
-def curves_chart(
-    arms: Sequence[ArmBreakdown], histories: Mapping[str, Mapping[str, Sequence[float | None]]]
-) -> Chart | None:
-    """Learning curves: the mean of each arm and each of its runs; None without any.
+def curves_chart(arms: Sequence[ArmBreakdown], histories: Mapping[str, Mapping[str, Curve]]) -> Chart | None:
+    """Learning curves: the mean of each arm and each of its runs. None without any.
 
     Args:
         arms: control first.
-        histories: run id → column → a number an epoch.
+        histories: run id → column → curve.
     """
     drawn: list[dict[str, Any]] = []
     for arm in arms:
-        runs = [histories[run.run_id] for run in arm.runs if run.run_id in histories]
-        columns = {name: _curve([run[name] for run in runs if name in run]) for name in CURVES}
-        drawn.append({"label": short(arm.label), "style": arm.style} | {k: v for k, v in columns.items() if v})
+        columns = {name: _curve(curves) for name, curves in arm_curves(arm, histories).items()}
+        drawn.append({"label": short(arm.label), "style": arm.style} | columns)
     metrics = {name: words for name, words in CURVES.items() if any(name in arm for arm in drawn)}
     if not metrics:
         return None
@@ -39,7 +40,7 @@ def curves_chart(
 
 
 def classes_chart(gaps: Sequence[ClassGap], names: Sequence[str]) -> Chart | None:
-    """Difference to the control in each class; None without one."""
+    """Difference to the control in each class. None without one."""
     if not gaps:
         return None
     rows = [
@@ -51,23 +52,18 @@ def classes_chart(gaps: Sequence[ClassGap], names: Sequence[str]) -> Chart | Non
         }
         for gap in gaps
     ]
-    said = []
-    for gap in gaps:
-        best, worst = (
-            max(range(len(names)), key=lambda c: gap.mean[c]),
-            min(range(len(names)), key=lambda c: gap.mean[c]),
-        )
-        said.append(
-            f"{short(gap.arm.label)}: from {signed(gap.mean[worst])} pp in {short(names[worst], 24)} to "
-            f"{signed(gap.mean[best])} pp in {short(names[best], 24)}"
-        )
+    said = [
+        f"{short(gap.arm.label)}: from {signed(gap.mean[gap.worst])} pp in {short(names[gap.worst], 24)} to "
+        f"{signed(gap.mean[gap.best])} pp in {short(names[gap.best], 24)}"
+        for gap in gaps
+    ]
     spec = {"kind": "classes", "names": [short(name, 18) for name in names], "rows": rows}
     alt = f"Difference of each arm to the control in each class. {'; '.join(said)}."
     return Chart(spec, alt, 70 + len(names) * (24 + 8 * len(rows)))
 
 
 def confusion_chart(gaps: Sequence[ConfusionGap], names: Sequence[str]) -> Chart | None:
-    """Confusion of an arm minus the control's; None without one."""
+    """Confusion of each arm minus the control's. None without one."""
     if not gaps:
         return None
     rows = [
@@ -81,7 +77,7 @@ def confusion_chart(gaps: Sequence[ConfusionGap], names: Sequence[str]) -> Chart
 
 
 def confusion_words(gap: ConfusionGap) -> str:
-    """The largest changes of mistakes in a sentence."""
+    """Largest changes of mistakes in a sentence."""
     told = [
         f"{short(each.true, 24)} taken for {short(each.predicted, 24)} {each.before:.1f} → {each.after:.1f}"
         for each in gap.changes
@@ -89,13 +85,66 @@ def confusion_words(gap: ConfusionGap) -> str:
     return f"of 100 images, {', '.join(told)}." if told else "no mistake became more or less frequent."
 
 
-def _curve(runs: Sequence[Sequence[float | None]]) -> dict[str, Any]:
-    """The mean over the runs at each epoch, and the first few of several runs; empty without any."""
-    columns = [[value for value in epoch if value is not None] for epoch in zip_longest(*runs)]
-    mean = [sum(known) / len(known) if known else None for known in columns]
+def _curve(runs: Sequence[Curve]) -> dict[str, Any]:
+    """Mean over the runs at each epoch, and the first few of several runs."""
     few = runs[:MOST_RUNS_DRAWN] if len(runs) > 1 else []
-    return {"mean": _rounded(mean), "runs": [_rounded(run) for run in few]} if mean else {}
+    return {"mean": _rounded(mean_curve(runs)), "runs": [_rounded(run) for run in few]}
 
 
-def _rounded(values: Sequence[float | None]) -> list[float | None]:
+def _rounded(values: Curve) -> list[float | None]:
     return [None if value is None else float(f"{value:.5g}") for value in values]
+
+
+# --- the points of a search -------------------------------------------------------------------------------------------
+
+
+def parallel_chart(searched: Sequence[SearchedPoint], axes: Sequence[Axis]) -> Chart | None:
+    """A line per point of the search, through its settings to its validation accuracy. None below two points."""
+    shown = [point for point in best_points(searched) if all(axis.key in point.values for axis in axes)][:MOST_LINES]
+    if len(shown) < 2 or not axes:
+        return None
+    at = [{value.words: index for index, value in enumerate(axis.values)} for axis in axes]
+    points = [
+        {
+            "name": short(point.name, 80),
+            "at": [where[setting_words(point.values[axis.key])] for axis, where in zip(axes, at, strict=True)],
+            "value": round(point.accuracy or 0.0, 3),
+        }
+        for point in reversed(shown)
+    ]
+    spec = {
+        "kind": "parallel",
+        "measure": "validation",
+        "axes": [{"name": short(axis.key, 22), "values": [short(v.words, 14) for v in axis.values]} for axis in axes],
+        "points": points,
+    }
+    best = shown[0]
+    said = f"The best, {short(best.name, 80)}, has {best.accuracy:.1f} %."
+    alt = f"A line each of {len(shown):,} points of the search. {said}"
+    return Chart(spec, alt, 460)
+
+
+def effect_chart(axis: Axis, inside: Sequence[float]) -> Chart:
+    """Mean validation accuracy along one axis, averaged over the others."""
+    spec = {
+        "kind": "effect",
+        "name": short(axis.key, 28),
+        "ordered": axis.is_ordered,
+        "values": [
+            {
+                "label": short(value.words, 12),
+                "mean": round(value.mean, 3),
+                "n": len(value.each),
+                "each": [round(one, 2) for one in value.each[:MOST_LINES]],
+            }
+            for value in axis.values
+        ],
+        "range": list(inside),
+    }
+    said = ", ".join(f"{short(value.words, 24)}: {value.mean:.1f} %" for value in axis.values)
+    return Chart(spec, f"Mean validation accuracy by {axis.key}, the other settings averaged: {said}.", 240)
+
+
+def effect_scale(axes: Sequence[Axis]) -> list[float]:
+    """Common scale of all axes, so that their effects can be compared."""
+    return scale([one for axis in axes for value in axis.values for one in value.each], 1.0, 0, 100)

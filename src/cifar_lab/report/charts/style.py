@@ -1,6 +1,7 @@
-"""One look for all charts: type, colours, widths of text, files. Whatever a matplotlibrc says, always the same bytes.
+"""Style of all charts: fonts, colours, widths of text, files. The bytes do not depend on a matplotlibrc.
 
-Colours are those of Okabe and Ito (2008), told apart by people with any colour vision; no chart relies on them alone.
+Colours are those of Okabe and Ito (2008), which readers with any colour vision can distinguish. No chart relies on them
+alone.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ FigureFormat = Literal["png", "svg", "pdf"]
 FIGURE_FORMATS: tuple[FigureFormat, ...] = get_args(FigureFormat)
 
 DPI = 200
-"""1,600 pixels wide, so that half of it is sharp and readable."""
+"""Resolution: 1,600 pixels wide, readable at half the size."""
 MOST_PIXELS = 60_000
-"""Agg refuses images of 65,536 pixels a side; taller charts are drawn with fewer dots an inch."""
+"""Largest height. Agg refuses 65,536 pixels, so taller charts have fewer dots per inch."""
 
 INK, FAINT, GRID, SHADE = "#1f2328", "#5b636d", "#e4e7eb", "#eef0f3"
 CONTROL, ARM, ALARM = "#9aa2ab", "#0072b2", "#b34700"
 TITLE, LABEL, SMALL = 15.0, 11.0, 9.0
-"""Sizes of type, points."""
+"""Font sizes, points."""
 BASE_FONT = "DejaVu Sans"
-"""Comes with matplotlib, so that charts are the same on every machine where it has the letters."""
+"""Font that comes with matplotlib, so that charts are the same on every machine where it has the letters."""
 
 MOST_NAMED = 8
-"""Letters without a font that are named one by one."""
+"""Number of letters without a font that are named."""
 
 _EAST_ASIAN = ("CJK ", "HIRAGANA ", "KATAKANA ", "HANGUL ", "BOPOMOFO ")
-"""How Unicode names begin that one font has all of."""
+"""First words of the Unicode names of letters that one font covers together."""
 _NO_PICTURES = frozenset({"Last Resort High-Efficiency"})
-"""Fonts that have a box for every letter."""
-_NOTHING_OF_TODAY = {
+"""Fonts that show every letter as a box."""
+_REPRODUCIBLE = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -53,7 +54,7 @@ _NOTHING_OF_TODAY = {
 
 @contextlib.contextmanager
 def style(texts: Iterable[str] = ()) -> Iterator[None]:
-    """The look; `texts` are those to be drawn, for which fonts are found. A missing letter is a box, not a warning."""
+    """Apply the style. Fonts are chosen for the letters of `texts`, and a missing letter is a box without a warning."""
     with warnings.catch_warnings(), mpl.rc_context():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         mpl.rcdefaults()
@@ -65,23 +66,23 @@ def style(texts: Iterable[str] = ()) -> Iterator[None]:
 
 
 def figure_bytes(figure: Figure, kind: FigureFormat = "png", texts: Iterable[str] = ()) -> bytes:
-    """The figure as a file of one of `FIGURE_FORMATS`; the same figure gives the same bytes."""
+    """Bytes of the figure in one of `FIGURE_FORMATS`. The same figure gives the same bytes."""
     buffer = io.BytesIO()
     dpi = min(DPI, MOST_PIXELS / figure.get_figheight())
     with style(texts):
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=_NOTHING_OF_TODAY[kind])
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=_REPRODUCIBLE[kind])
     return buffer.getvalue()
 
 
 def unseen_letters(texts: Iterable[str]) -> str:
-    """The letters that no font of this machine has, each once; on a chart they are boxes."""
+    """Letters that no font of this machine has, each once. On a chart they are boxes."""
     wanted = frozenset("".join(map(plain, texts)))
     known = _letters(BASE_FONT).union(*(_letters(name) for name in fonts_for(wanted)))
     return "".join(sorted(letter for letter in wanted if not letter.isspace() and ord(letter) not in known))
 
 
 def boxes_words(texts: Iterable[str]) -> str:
-    """Which letters the charts show as boxes and what helps, in a line; empty where there are none."""
+    """Line on the letters that the charts show as boxes, and the font that helps. Empty without such letters."""
     unseen = unseen_letters(texts)
     if not unseen:
         return ""
@@ -97,7 +98,7 @@ def boxes_words(texts: Iterable[str]) -> str:
 
 @lru_cache(maxsize=64)
 def fonts_for(letters: frozenset[str]) -> tuple[str, ...]:
-    """Families that have the letters that the base font lacks, as few as are needed, by name."""
+    """Fewest font families, by name, with the letters that the base font lacks."""
     missing = {ord(letter) for letter in letters if not letter.isspace()} - _letters(BASE_FONT)
     found = []
     for name in sorted({font.name for font in fontManager.ttflist} - _NO_PICTURES, key=_by_plainness):
@@ -110,19 +111,19 @@ def fonts_for(letters: frozenset[str]) -> tuple[str, ...]:
 
 
 def _by_plainness(name: str) -> tuple[bool, bool, str]:
-    """Sans before serif before fixed width: a chart's letters should look alike."""
+    """Sort key: sans before serif before fixed width, since the letters of a chart should look alike."""
     return ("Mono" in name or "tt" in name, "Sans" not in name, name)
 
 
 @lru_cache(maxsize=256)
 def _letters(family: str) -> frozenset[int]:
-    """Code points that the family's upright face has."""
+    """Code points of the family's upright face."""
     entry = next((font for font in fontManager.ttflist if font.name == family and font.style == "normal"), None)
     return frozenset() if entry is None else frozenset(get_font(entry.fname).get_charmap())
 
 
 class Measure:
-    """Widths of text on a figure."""
+    """Measurement of text on a figure."""
 
     def __init__(self, figure: Figure) -> None:
         self._dpi = figure.dpi
@@ -135,7 +136,7 @@ class Measure:
         return float(max(widths)) / self._dpi
 
     def wrap(self, text: str, inches: float, size: float, lines: int, bold: bool = False) -> str:
-        """Break into at most `lines` lines of about `inches`; what is too long ends in an ellipsis."""
+        """Break into at most `lines` lines of about `inches`. Longer text ends in an ellipsis."""
         text = plain(text)
         if not text or (whole := self.inches(text, size, bold)) <= inches:
             return text

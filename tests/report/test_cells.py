@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cifar_lab.report.latex_text import foreign_letters, latex
+from cifar_lab.report.cells import foreign_letters, latex
 
 
 @pytest.mark.parametrize(

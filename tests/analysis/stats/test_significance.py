@@ -5,7 +5,7 @@ import random
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from cifar_lab.analysis.stats.holm import holm
+from cifar_lab.analysis.stats.significance import holm
 
 
 def adjusted(p_values: list[float | None]) -> list[float | None]:

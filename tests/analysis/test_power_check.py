@@ -18,6 +18,15 @@ MakeRecord = Callable[..., Record]
 CONTROL = with_values(Settings(), {"label": "baseline", "seeds": [0, 1, 2, 3]}, where="test")
 
 
+@pytest.fixture
+def make_record(make_record: MakeRecord) -> MakeRecord:
+    def make(*args: Any) -> Record:
+        record = make_record(*args)
+        return record.model_copy(update={"data": record.data.model_copy(update={"train_size": 50_000, "val_size": 0})})
+
+    return make
+
+
 def arm(**values: Any) -> Settings:
     return with_values(CONTROL, {key.replace("__", "."): value for key, value in values.items()}, where="test")
 
@@ -48,25 +57,25 @@ def test_what_the_seeds_can_show_comes_from_the_measured_spread(make_record: Mak
     records = [make_record(0.5, seed, CONTROL) for seed in range(4)]
     records += [make_record(0.5 + gap, seed, flip) for seed, gap in enumerate((0.00, 0.01, 0.02))]
     found = check([flip], records, family=3)
-    assert found.spread is not None
-    assert (found.spread.points, found.spread.degrees) == (pytest.approx(1.0), 2)
-    assert found.spread.source == "3 pairs of runs of one seed"
+    assert found.std is not None
+    assert (found.std.std_pp, found.std.dof) == (pytest.approx(1.0), 2)
+    assert found.std.source == "3 pairs of runs of one seed"
     assert found.seeds == 4
-    assert found.smallest == pytest.approx(smallest_difference(4, Design(1.0), 0.05 / 3))
+    assert found.smallest_pp == pytest.approx(smallest_difference(4, Design(1.0), 0.05 / 3))
     assert found.seeds_needed == runs_to_show(0.5, Design(1.0), 0.05 / 3)
 
 
 def test_before_an_arm_has_run_the_control_s_own_spread_stands_in(make_record: MakeRecord) -> None:
     records = [make_record(value, seed, CONTROL) for seed, value in enumerate((0.50, 0.51, 0.52))]
-    found = check([arm(data__flip=True)], records).spread
+    found = check([arm(data__flip=True)], records).std
     assert found is not None
-    assert found.points == pytest.approx(2**0.5)
+    assert found.std_pp == pytest.approx(2**0.5)
     assert found.source.startswith("runs over their seeds")
 
 
 def test_without_runs_nothing_is_made_up() -> None:
     found = check([arm(data__flip=True)])
-    assert (found.spread, found.smallest, found.seeds_needed, found.cost.measured) == (None, None, None, 0)
+    assert (found.std, found.smallest_pp, found.seeds_needed, found.cost.measured) == (None, None, None, 0)
     assert found.cost.guess == "guessed from another machine, since no run of the model was made here yet"
     assert (found.runs, found.missing) == (8, 8)
 
@@ -74,6 +83,6 @@ def test_without_runs_nothing_is_made_up() -> None:
 def test_an_arm_equal_to_the_last_bit_tells_nothing_of_the_spread(make_record: MakeRecord) -> None:
     plateau = arm(scheduler__name="plateau")
     records = [make_record(0.5 + seed / 100, seed, each) for each in (CONTROL, plateau) for seed in range(3)]
-    found = check([plateau], records).spread
+    found = check([plateau], records).std
     assert found is not None
     assert found.source.startswith("runs over their seeds")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.analysis.confounders import Facts, companions, steps
+from cifar_lab.analysis.confounders import Facts, confounders, steps
 from cifar_lab.config import Settings
 from cifar_lab.config.io import with_values
 
@@ -13,7 +13,7 @@ BASE = Settings()
 
 def told(values: dict[str, Any], base: dict[str, Any] | None = None, **facts: int) -> list[str]:
     control = with_values(BASE, base or {}, where="test")
-    return companions(control, with_values(control, values, where="test"), Facts(**facts))
+    return confounders(control, with_values(control, values, where="test"), Facts(**facts))
 
 
 def test_a_larger_batch_makes_fewer_updates_at_the_rate_of_the_smaller() -> None:

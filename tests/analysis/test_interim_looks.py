@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cifar_lab.analysis.stats.sequential import plan_looks
+from cifar_lab.analysis.interim_looks import plan_looks
 
 
 @pytest.mark.parametrize(

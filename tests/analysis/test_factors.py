@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.analysis.factors import changes, factors, outside, told
+from cifar_lab.analysis.factors import changes, factor_words, factors, unstated_factors
 from cifar_lab.config import Settings
 from cifar_lab.config.io import with_values
 
@@ -56,12 +56,15 @@ def test_the_split_s_seed_counts_where_a_split_is_cut() -> None:
 
 def test_a_factor_is_told_by_its_name_and_by_what_is_set_beside_it() -> None:
     adam = arm({"optimizer.name": "adam", "optimizer.betas": [0.8, 0.99]})
-    assert told(factors(BASE, adam)["optimizer"], adam) == "optimizer.name sgd → adam, optimizer.betas — → [0.8, 0.99]"
+    assert (
+        factor_words(factors(BASE, adam)["optimizer"], adam)
+        == "optimizer.name sgd → adam, optimizer.betas — → [0.8, 0.99]"
+    )
     plain = arm({"optimizer.name": "adam"})
-    assert told(factors(BASE, plain)["optimizer"], plain) == "optimizer.name sgd → adam"
+    assert factor_words(factors(BASE, plain)["optimizer"], plain) == "optimizer.name sgd → adam"
 
 
 def test_stated_factors_are_keys_or_the_sections_that_hold_them() -> None:
     found = ["optimizer", "optimizer.lr", "data.flip"]
-    assert outside(found, ["optimizer"]) == ["data.flip"]
-    assert outside(found, ["optimizer.lr", "data"]) == ["optimizer"]
+    assert unstated_factors(found, ["optimizer"]) == ["data.flip"]
+    assert unstated_factors(found, ["optimizer.lr", "data"]) == ["optimizer"]
