@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from cifar_lab.config.roles import Role
 
 MAX_SEED = 2**32 - 1
 
@@ -16,3 +18,6 @@ class Section(BaseModel):
     """Base of every section: unknown keys, wrong types, NaN and infinity are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    default_role: ClassVar[Role] = Role.UNDECLARED
+    """The role of fields that state none."""

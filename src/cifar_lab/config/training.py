@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from cifar_lab.config.roles import DefaultsTo, IdleUnless, Role
 from cifar_lab.config.section import Probability, Section
 
 
 class Loss(Section):
     """Cross-entropy of the logits against the class, averaged over the batch."""
+
+    default_role: ClassVar[Role] = Role.SHARED
 
     name: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: Probability = 0.0
@@ -21,7 +24,9 @@ class Loss(Section):
 
 
 class OptimizerOptions(Section):
-    """What every optimizer shares."""
+    """What every optimizer shares. Each member of a cohort has its own optimizer."""
+
+    default_role: ClassVar[Role] = Role.MEMBER
 
     lr: float = Field(0.001, gt=0)
     """Learning rate a step, before the scheduler."""
@@ -61,7 +66,13 @@ Optimizer = Annotated[SGD | Adam | AdamW, Field(discriminator="name")]
 # --- scheduler --------------------------------------------------------------------------------------------------------
 
 
-class WarmUp(Section):
+class SchedulerOptions(Section):
+    """Base of the schedulers. Each member of a cohort has its own schedule."""
+
+    default_role: ClassVar[Role] = Role.MEMBER
+
+
+class WarmUp(SchedulerOptions):
     """What the schedulers without a warm-up of their own share."""
 
     warmup_epochs: float = Field(0.0, ge=0)
@@ -110,11 +121,11 @@ class Cosine(WarmUp):
     """Learning rate at the end."""
 
 
-class OneCycle(Section):
+class OneCycle(SchedulerOptions):
     """torch's OneCycleLR (arXiv:1708.07120, cosine form): up, then far down. Decided at each step."""
 
     name: Literal["one_cycle"]
-    max_lr: float | None = Field(None, gt=0)
+    max_lr: Annotated[float | None, DefaultsTo("optimizer.lr")] = Field(None, gt=0)
     """Learning rate at the peak; null is optimizer.lr."""
     pct_start: float = Field(0.3, gt=0, lt=1)
     """Share of the steps spent on the way up."""
@@ -124,9 +135,9 @@ class OneCycle(Section):
     """Last learning rate = first learning rate / final_div_factor."""
     cycle_momentum: bool = True
     """Move momentum (SGD) or the first beta (Adam, AdamW) against the learning rate, between base and max momentum."""
-    base_momentum: Probability = 0.85
+    base_momentum: Annotated[Probability, IdleUnless("cycle_momentum")] = 0.85
     """Momentum at the peak of the learning rate."""
-    max_momentum: Probability = 0.95
+    max_momentum: Annotated[Probability, IdleUnless("cycle_momentum")] = 0.95
     """Momentum at both ends."""
 
 

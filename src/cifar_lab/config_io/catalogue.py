@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from cifar_lab.config import SECTION_CHOICES, CustomModel, Section, Settings
+from cifar_lab.config.roles import Role, role_of
 from cifar_lab.config_io.suggest import nearest
 
 PATH_KEYS = ("data.root", "model.weights", "model.name")
@@ -74,6 +75,19 @@ def dotted_keys() -> tuple[str, ...]:
     for name in Settings.model_fields:
         keys += [f"{name}.{key}" for key in section_keys(name)] if name in sections() else [name]
     return tuple(keys)
+
+
+@cache
+def keys_with(*roles: Role) -> frozenset[str]:
+    """The settings, as dotted keys, that have one of the roles in some class of their section."""
+    own = {name for name in Settings.model_fields if name not in sections() and role_of(Settings, name) in roles}
+    return frozenset(own).union(
+        f"{section}.{name}"
+        for section, classes in sections().items()
+        for cls in classes
+        for name in cls.model_fields
+        if role_of(cls, name) in roles
+    )
 
 
 def dotted_keys_of(name: str) -> tuple[str, ...]:

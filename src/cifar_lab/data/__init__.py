@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 
 from cifar_lab.config import Data
+from cifar_lab.config.roles import source_key
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
 from cifar_lab.data.cifar import Cifar10Source, Cifar100Source
@@ -19,7 +20,6 @@ from cifar_lab.data.splits import DataInfo, Images, Split, describe
 from cifar_lab.data.synthetic import SyntheticSource
 from cifar_lab.data.validation import split_hash, validation_split
 from cifar_lab.errors import DataError, EnvironmentFault
-from cifar_lab.identity import DATA_SOURCE_KEYS
 
 __all__ = [
     "DATASETS", "DataInfo", "Images", "Prepared", "Progress", "Source", "Split",
@@ -89,14 +89,14 @@ class Prepared:
 
     def known(self, data: Data) -> DataInfo | None:
         """As `known`."""
-        key = _source_text(data)
+        key = source_key(data)
         if key not in self._infos and (found := known(data)) is not None:
             self._infos[key] = found
         return self._infos.get(key)
 
     def prepare(self, data: Data, progress: Progress | None = None) -> DataInfo:
         """As `prepare`."""
-        key = _source_text(data)
+        key = source_key(data)
         if key not in self._infos:
             self._infos[key] = prepare(data, progress)
         return self._infos[key]
@@ -123,10 +123,6 @@ def load_train(data: Data, fingerprint: str | None = None) -> Split:
 def load_test(data: Data, fingerprint: str | None = None) -> Split:
     """The test split: read once, after training. Arguments and errors as `load_train`."""
     return _load(data, "test", fingerprint)
-
-
-def _source_text(data: Data) -> str:
-    return data.model_dump_json(include=set(DATA_SOURCE_KEYS))
 
 
 def _source(data: Data) -> Source:

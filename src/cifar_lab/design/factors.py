@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from cifar_lab.config import Settings
-
-_NO_MATTER = ("label", "seeds", "data.split_seed", "runtime.device", "runtime.compile", "runtime.deterministic",
-              "runtime.cohort", "runtime.threads")  # fmt: skip
-"""Settings that change no number beyond rounding, or the runs and not the arm; the split's seed where none is cut."""
-
-_OF_THE_OPTIMIZER_ITSELF = ("name", "momentum", "nesterov", "betas", "eps")
-"""Settings that come and go with `optimizer.name`."""
+from cifar_lab.config import OptimizerOptions, Settings
+from cifar_lab.config.roles import idle_fields, leaves, role_of
 
 ABSENT = "—"
 """In the place of a setting that the other choice does not have."""
@@ -33,14 +27,38 @@ class Change:
 
 def changes(control: Settings, arm: Settings) -> list[Change]:
     """Every resolved setting in which the arm differs from its control, in the order of the settings."""
-    ours, theirs = _flat(arm.model_dump(mode="json")), _flat(control.model_dump(mode="json"))
-    idle = {"data.split_seed"} if not (control.data.val_size or arm.data.val_size) else set()
-    skipped = (set(_NO_MATTER) - {"data.split_seed"}) | idle
+    theirs, ours = _resolved(control), _resolved(arm)
     return [
-        Change(key, theirs.get(key, ABSENT), ours.get(key, ABSENT))
+        Change(key, _shown(theirs, key), _shown(ours, key))
         for key in dict.fromkeys([*theirs, *ours])
-        if key not in skipped and theirs.get(key, ABSENT) != ours.get(key, ABSENT)
+        if _shown(theirs, key) != _shown(ours, key) and (_has_effect(theirs, key) or _has_effect(ours, key))
     ]
+
+
+class _Setting(NamedTuple):
+    """A resolved setting."""
+
+    value: Any
+    has_effect: bool
+    """Whether another value could change a number beyond rounding."""
+
+
+def _resolved(settings: Settings) -> dict[str, _Setting]:
+    """Dotted key → setting, in the order of the settings; the inner keys of a mapping are settings too."""
+    found = {}
+    for key, owner, name in leaves(settings):
+        effect = role_of(type(owner), name).changes_numbers and name not in idle_fields(owner, settings)
+        for inner, value in _flat(owner.model_dump(mode="json", include={name})).items():
+            found[key.removesuffix(name) + inner] = _Setting(value, effect)
+    return found
+
+
+def _shown(settings: Mapping[str, _Setting], key: str) -> Any:
+    return settings[key].value if key in settings else ABSENT
+
+
+def _has_effect(settings: Mapping[str, _Setting], key: str) -> bool:
+    return key in settings and settings[key].has_effect
 
 
 def factors(control: Settings, arm: Settings) -> dict[str, list[Change]]:
@@ -79,7 +97,8 @@ def _factor(change: Change, control: Settings, arm: Settings) -> str:
     if section in ("model", "scheduler"):
         return section
     other = control.optimizer.name != arm.optimizer.name
-    if section == "optimizer" and other and (last in _OF_THE_OPTIMIZER_ITSELF or _both_default(last, control, arm)):
+    is_own = last not in OptimizerOptions.model_fields
+    if section == "optimizer" and other and (is_own or _both_default(last, control, arm)):
         return section
     return change.key
 

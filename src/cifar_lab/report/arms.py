@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config import Settings
+from cifar_lab.config import SECTION_CHOICES, Settings
+from cifar_lab.config.roles import source_fields
 from cifar_lab.config_io import load_settings
 from cifar_lab.errors import LabError, Problem, SettingsError
-from cifar_lab.identity import DATA_SOURCE_KEYS, recipe, run_id
+from cifar_lab.identity import recipe, run_id
 from cifar_lab.records import Record
 from cifar_lab.report.summary import recipe_key
 from cifar_lab.sheets import LabSheet
@@ -41,7 +42,7 @@ def data_words(record: Record, control: Settings) -> list[str]:
     used: dict[str, Any] = record.settings["data"]
     named = control.data.model_dump(mode="json")
     words = []
-    for key in sorted(DATA_SOURCE_KEYS & used.keys()):
+    for key in sorted(_source_keys(used["dataset"]) & used.keys()):
         if used[key] != named.get(key):
             value = os.path.relpath(used[key]) if key == "root" and used[key] else used[key]
             words.append(f"data.{key}={value}")
@@ -93,7 +94,7 @@ def options(results: Path, overrides: Sequence[str]) -> list[str]:
 def is_source(override: str) -> bool:
     """Whether `key=value` says where images come from."""
     section, _, key = override.partition("=")[0].strip().partition(".")
-    return section == "data" and (not key or key in DATA_SOURCE_KEYS)
+    return section == "data" and (not key or key in _source_keys())
 
 
 def same_source(record: Record, settings: Settings) -> bool:
@@ -103,7 +104,13 @@ def same_source(record: Record, settings: Settings) -> bool:
     """
     used: dict[str, Any] = record.settings["data"]
     named = settings.data.model_dump(mode="json")
-    keys = DATA_SOURCE_KEYS & used.keys() & named.keys()
+    keys = _source_keys(named["dataset"]) & used.keys() & named.keys()
     if settings.data.dataset in ("cifar10", "cifar100"):
         keys -= {"root"}
     return record.data.name == named["dataset"] and all(used[key] == named[key] for key in keys)
+
+
+def _source_keys(dataset: str = "") -> frozenset[str]:
+    """Keys of the data section that select the images: of one data set, of all where the name is not a known one."""
+    _, classes = SECTION_CHOICES["data"]
+    return frozenset[str]().union(*map(source_fields, [classes[dataset]] if dataset in classes else classes.values()))

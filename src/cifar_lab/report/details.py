@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cifar_lab.config.roles import Role
+from cifar_lab.config_io.catalogue import keys_with
 from cifar_lab.records import EpochMetrics, Record
 from cifar_lab.report.answers import Answer
 from cifar_lab.report.summary import recipe_key
@@ -27,9 +29,6 @@ CURVES = {
 
 LARGEST_CHANGES = 5
 """Pairs of classes that are named in words."""
-
-_NOT_COMPARED = ("label", "seeds", "data.root", "data.dataset", "data.train_size", "data.test_size")
-"""Settings that an arm may differ in without being another recipe: names, seeds, where the images lie."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,8 @@ def settings_that_differ(arms: Sequence[Arm]) -> list[tuple[str, list[str]]]:
     A setting that an arm does not have is a dash.
     """
     flat = [_flat(runs[0].settings) if (runs := (*arm.runs, *arm.diverged)) else None for arm in arms]
-    keys = sorted({key for values in flat if values is not None for key in values if key not in _NOT_COMPARED})
+    not_compared = keys_with(Role.LABEL, Role.SOURCE)
+    keys = sorted({key for values in flat if values is not None for key in values if key not in not_compared})
     rows = []
     for key in keys:
         values = [None if each is None else each.get(key, "–") for each in flat]

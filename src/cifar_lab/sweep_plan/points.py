@@ -10,9 +10,10 @@ from statistics import fmean
 from typing import Any
 
 from cifar_lab.config import Net, Settings
+from cifar_lab.config.roles import source_key
 from cifar_lab.config_io import Variations
 from cifar_lab.errors import Problem, SettingsError
-from cifar_lab.identity import DATA_SOURCE_KEYS, recipe
+from cifar_lab.identity import recipe
 from cifar_lab.sweep_plan.labels import dotted, point_label
 
 SHOWN_PROBLEMS = 10
@@ -120,9 +121,8 @@ def identity_of(settings: Settings) -> str:
 
     Files of a model count by their names here: their content is hashed once a run, not once a comparison.
     """
-    source = settings.data.model_dump_json(include=set(DATA_SOURCE_KEYS))
     model = json.dumps(settings.model.model_dump(), sort_keys=True)
-    return f"{recipe(settings.model_copy(update={'model': _ANY_MODEL}))} {model} {source}"
+    return f"{recipe(settings.model_copy(update={'model': _ANY_MODEL}))} {model} {source_key(settings.data)}"
 
 
 def _with_unique_names(points: Sequence[Point]) -> tuple[Point, ...]:
