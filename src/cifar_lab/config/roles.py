@@ -80,12 +80,13 @@ T = TypeVar("T")
 
 
 def marks(cls: type[BaseModel], name: str, kind: type[T]) -> list[T]:
-    """The marks of one kind on a field, its own before those that it overrides in base classes."""
-    found: list[T] = []
+    """The marks of one kind on a field, else those on the field that it overrides."""
     for base in cls.__mro__:
         if issubclass(base, BaseModel) and name in base.model_fields:
-            found += [mark for mark in base.model_fields[name].metadata if isinstance(mark, kind)]
-    return found
+            found = [mark for mark in base.model_fields[name].metadata if isinstance(mark, kind)]
+            if found:
+                return found
+    return []
 
 
 @cache
@@ -164,5 +165,5 @@ def _dependent(
 
 def _marked(cls: type[BaseModel], kind: type[T]) -> Iterator[tuple[str, T]]:
     for name in cls.model_fields:
-        for mark in marks(cls, name, kind)[:1]:
+        for mark in marks(cls, name, kind):
             yield name, mark
