@@ -101,7 +101,8 @@ def another(cls: type[BaseModel], name: str, old: Any, folder: Path) -> Any:
     if has_mark(cls, name, Mark.BY_CONTENT):  # type: ignore[arg-type]
         (folder / name).write_bytes(b"content")
         return str(folder / name)
-    for value in candidates(cls.model_fields[name].annotation):
+    half = [old / 2] if isinstance(old, float) and old else []
+    for value in (*half, *candidates(cls.model_fields[name].annotation)):
         if value == old or value == getattr(old, "__float__", lambda: None)():
             continue
         try:
