@@ -12,7 +12,7 @@ from typing import Any
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.config import SECTION_CHOICES, Settings
 from cifar_lab.config.io import load_settings
-from cifar_lab.config.roles import source_fields
+from cifar_lab.config.roles import places, source_fields
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import LabError, Problem, SettingsError
@@ -100,14 +100,14 @@ def is_source(override: str) -> bool:
 def same_source(record: Record, settings: Settings) -> bool:
     """Whether the record's settings say that its images come from where these settings take theirs.
 
-    The archives of CIFAR are the same wherever they lie.
+    The archives of CIFAR are the same wherever they lie. A record without a setting is older than it and had its
+    default.
     """
     used: dict[str, Any] = record.settings["data"]
-    named = settings.data.model_dump(mode="json")
-    keys = _source_keys(named["dataset"]) & used.keys() & named.keys()
-    if settings.data.dataset in ("cifar10", "cifar100"):
-        keys -= {"root"}
-    return record.data.name == named["dataset"] and all(used[key] == named[key] for key in keys)
+    cls, named = type(settings.data), settings.data.model_dump(mode="json")
+    return record.data.name == named["dataset"] and all(
+        used.get(key, cls.model_fields[key].default) == named[key] for key in source_fields(cls) - places(cls)
+    )
 
 
 def _source_keys(dataset: str = "") -> frozenset[str]:

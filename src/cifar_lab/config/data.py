@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cifar_lab.config.roles import IdleUnless, Role
+from cifar_lab.config.roles import IdleUnless, Mark, Role
 from cifar_lab.config.section import Section, Seed
 
 
@@ -37,7 +37,7 @@ class Cifar10(DataOptions):
     """CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test images in 10 classes."""
 
     dataset: Annotated[Literal["cifar10"], Role.SOURCE] = "cifar10"
-    root: Annotated[str | None, Role.SOURCE] = None
+    root: Annotated[str | None, Role.SOURCE, Mark.PLACE] = None
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
 
 
@@ -45,7 +45,7 @@ class Cifar100(DataOptions):
     """CIFAR-100 (Krizhevsky 2009): 50,000 training and 10,000 test images in 100 classes."""
 
     dataset: Annotated[Literal["cifar100"], Role.SOURCE]
-    root: Annotated[str | None, Role.SOURCE] = None
+    root: Annotated[str | None, Role.SOURCE, Mark.PLACE] = None
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
 
 

@@ -68,12 +68,14 @@ class DefaultsTo:
 
 
 class Mark(Enum):
-    """What else the run identity reads from a field."""
+    """Further facts of a field that the folds read."""
 
     ALWAYS_IN_ID = "always in id"
     """In the id even at its default. Only for the fields of the first ids: a new one is left out at its default."""
     BY_CONTENT = "by content"
     """A file that enters the id as the SHA-256 of its content."""
+    PLACE = "place"
+    """A folder that holds the same images wherever it is."""
 
 
 T = TypeVar("T")
@@ -111,6 +113,12 @@ def outside_id(cls: type[BaseModel]) -> frozenset[str]:
 def source_fields(cls: type[BaseModel]) -> frozenset[str]:
     """Fields of a data section that tell one set of images from another."""
     return frozenset(name for name in cls.model_fields if role_of(cls, name).in_source_key)
+
+
+@cache
+def places(cls: type[BaseModel]) -> frozenset[str]:
+    """Fields of a data section that say where the images are and not which they are."""
+    return frozenset(name for name in cls.model_fields if has_mark(cls, name, Mark.PLACE))
 
 
 def source_key(data: BaseModel) -> str:
