@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cifar_lab.config.components import BUILT_IN_MODELS, SECTION_CHOICES
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
-from cifar_lab.config.model import BUILT_IN_MODELS, CustomModel, Model, ModelOptions, Net, Net1, Net2, Net3, ResNet18
+from cifar_lab.config.model import CustomModel, Model, ModelOptions, Net, Net1, Net2, Net3, ResNet18
 from cifar_lab.config.roles import Mark, Role
 from cifar_lab.config.section import MAX_SEED, Probability, Section, Seed
 from cifar_lab.config.training import (
@@ -107,15 +108,3 @@ class Settings(Section):
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000), Role.LABEL] = (0, 1, 2)
     """One run a seed. A seed decides initial weights, data order and augmentation, each from a stream of its own."""
     runtime: Runtime = Runtime()
-
-
-SECTION_CHOICES: dict[str, tuple[str, dict[str, type[Section]]]] = {
-    "data": ("dataset", {"cifar10": Cifar10, "cifar100": Cifar100, "imagefolder": ImageFolder, "synthetic": Synthetic}),
-    "model": ("name", BUILT_IN_MODELS),
-    "optimizer": ("name", {"sgd": SGD, "adam": Adam, "adamw": AdamW}),
-    "scheduler": (
-        "name",
-        {"none": NoSchedule, "plateau": Plateau, "step": Step, "cosine": Cosine, "one_cycle": OneCycle},
-    ),
-}
-"""Sections with a choice: the key that chooses, and the class of each choice. The first is the default."""

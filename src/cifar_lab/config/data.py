@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
 from cifar_lab.config.roles import IdleUnless, Mark, Role
-from cifar_lab.config.section import Section, Seed
+from cifar_lab.config.section import Component, Section, Seed
+
+
+class Sizes(NamedTuple):
+    """Numbers of a data set that are known before its images are there."""
+
+    train: int
+    """Training images, before the validation split."""
+    test: int
+    classes: int
 
 
 class DataOptions(Section):
     """What every data set shares."""
+
+    component: ClassVar[Component]
 
     batch_size: Annotated[int, Role.SHARED] = Field(64, ge=1, le=65_536)
     """Images a step. The last step of an epoch takes what is left over."""
@@ -32,26 +43,41 @@ class DataOptions(Section):
     split_seed: Annotated[Seed, Role.SHARED, IdleUnless("val_size")] = 0
     """Seed of the validation split: the same images for every run, whatever its own seed."""
 
+    def sizes(self) -> Sizes | None:
+        """The numbers that the settings tell; None where only the files can."""
+        return None
+
 
 class Cifar10(DataOptions):
     """CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test images in 10 classes."""
 
+    component = Component(maker="cifar:Cifar10Source", label="CIFAR-10")
     dataset: Annotated[Literal["cifar10"], Role.SOURCE] = "cifar10"
     root: Annotated[str | None, Role.SOURCE, Mark.PLACE] = None
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
+
+    def sizes(self) -> Sizes:
+        """As published."""
+        return Sizes(50_000, 10_000, 10)
 
 
 class Cifar100(DataOptions):
     """CIFAR-100 (Krizhevsky 2009): 50,000 training and 10,000 test images in 100 classes."""
 
+    component = Component(maker="cifar:Cifar100Source", label="CIFAR-100")
     dataset: Annotated[Literal["cifar100"], Role.SOURCE]
     root: Annotated[str | None, Role.SOURCE, Mark.PLACE] = None
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
+
+    def sizes(self) -> Sizes:
+        """As published."""
+        return Sizes(50_000, 10_000, 100)
 
 
 class ImageFolder(DataOptions):
     """Images of your own: `train/<class>/…` and `test/<class>/…`, anywhere inside a folder or a zip file."""
 
+    component = Component(maker="imagefolder:ImageFolderSource")
     dataset: Annotated[Literal["imagefolder"], Role.SOURCE]
     root: Annotated[str, Role.SOURCE]
     """The folder or zip file. Images of another size are resized to 32 × 32."""
@@ -60,6 +86,7 @@ class ImageFolder(DataOptions):
 class Synthetic(DataOptions):
     """Ten made-up classes, 32 × 32 × 3, drawn from a seed: to try the tool, never to draw conclusions."""
 
+    component = Component(maker="synthetic:SyntheticSource", label="synthetic data")
     dataset: Annotated[Literal["synthetic"], Role.SOURCE]
     train_size: Annotated[int, Role.SOURCE] = Field(5_000, ge=10, le=200_000)
     """Training images, before the validation split."""
@@ -69,6 +96,10 @@ class Synthetic(DataOptions):
     """0 is easy, 1 is close to chance."""
     data_seed: Annotated[Seed, Role.SOURCE] = 0
     """Seed of the images themselves; the run's seed does not touch them."""
+
+    def sizes(self) -> Sizes:
+        """As asked for."""
+        return Sizes(self.train_size, self.test_size, 10)
 
 
 Data = Annotated[Cifar10 | Cifar100 | ImageFolder | Synthetic, Field(discriminator="dataset")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +13,16 @@ MAX_SEED = 2**32 - 1
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """Registry entry of one choice of a section, stated in its settings class."""
+
+    maker: str
+    """`module:name` of the class or function that makes it, the module inside the package of its kind."""
+    label: str = ""
+    """Name on charts and in labels. Empty is the choice itself."""
 
 
 class Section(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from cifar_lab.config.roles import DefaultsTo, IdleUnless, Role
-from cifar_lab.config.section import Probability, Section
+from cifar_lab.config.section import Component, Probability, Section
 
 
 class Loss(Section):
@@ -27,6 +27,7 @@ class OptimizerOptions(Section):
     """What every optimizer shares. Each member of a cohort has its own optimizer."""
 
     default_role: ClassVar[Role] = Role.MEMBER
+    component: ClassVar[Component]
 
     lr: float = Field(0.001, gt=0)
     """Learning rate a step, before the scheduler."""
@@ -37,6 +38,7 @@ class OptimizerOptions(Section):
 class SGD(OptimizerOptions):
     """Stochastic gradient descent in torch's form: buf ← momentum · buf + grad; w ← w − lr · buf."""
 
+    component = Component(maker="optimizers:CohortSGD", label="SGD")
     name: Literal["sgd"] = "sgd"
     momentum: Probability = 0.9
     """Share of the last update that is kept; 0 is plain SGD."""
@@ -47,6 +49,7 @@ class SGD(OptimizerOptions):
 class Adam(OptimizerOptions):
     """Adam (arXiv:1412.6980)."""
 
+    component = Component(maker="optimizers:CohortAdam", label="Adam")
     name: Literal["adam"]
     betas: Annotated[tuple[Probability, Probability], Field(strict=False)] = (0.9, 0.999)
     """Decay a step of the running means of the gradient and of its square."""
@@ -57,6 +60,7 @@ class Adam(OptimizerOptions):
 class AdamW(Adam):
     """Adam with decoupled weight decay (arXiv:1711.05101)."""
 
+    component = Component(maker="optimizers:CohortAdamW", label="AdamW")
     name: Literal["adamw"]  # type: ignore[assignment]
     weight_decay: float = Field(0.01, ge=0)
 
@@ -70,6 +74,7 @@ class SchedulerOptions(Section):
     """Base of the schedulers. Each member of a cohort has its own schedule."""
 
     default_role: ClassVar[Role] = Role.MEMBER
+    component: ClassVar[Component]
 
 
 class WarmUp(SchedulerOptions):
@@ -82,12 +87,14 @@ class WarmUp(SchedulerOptions):
 class NoSchedule(WarmUp):
     """A constant learning rate."""
 
+    component = Component(maker="rates:ConstantRate")
     name: Literal["none"] = "none"
 
 
 class Plateau(WarmUp):
     """torch's ReduceLROnPlateau: the learning rate is cut when a number stops to improve. Decided at epoch ends."""
 
+    component = Component(maker="rates:PlateauRate")
     name: Literal["plateau"]
     monitor: Literal["train_loss", "val_loss", "val_accuracy"] = "train_loss"
     """The number watched: the epoch's mean training loss, or the validation split's loss or accuracy."""
@@ -106,6 +113,7 @@ class Plateau(WarmUp):
 class Step(WarmUp):
     """torch's StepLR: the learning rate is cut every few epochs."""
 
+    component = Component(maker="rates:StepRate")
     name: Literal["step"]
     step_epochs: int = Field(3, ge=1)
     """Epochs between cuts."""
@@ -116,6 +124,7 @@ class Step(WarmUp):
 class Cosine(WarmUp):
     """Half a cosine from lr to min_lr over all steps (arXiv:1608.03983, without restarts). Decided at each step."""
 
+    component = Component(maker="rates:CosineRate")
     name: Literal["cosine"]
     min_lr: float = Field(0.0, ge=0)
     """Learning rate at the end."""
@@ -124,6 +133,7 @@ class Cosine(WarmUp):
 class OneCycle(SchedulerOptions):
     """torch's OneCycleLR (arXiv:1708.07120, cosine form): up, then far down. Decided at each step."""
 
+    component = Component(maker="rates:OneCycleRate", label="one-cycle")
     name: Literal["one_cycle"]
     max_lr: Annotated[float | None, DefaultsTo("optimizer.lr")] = Field(None, gt=0)
     """Learning rate at the peak; null is optimizer.lr."""

@@ -8,17 +8,17 @@ test = load_test(settings.data)     # read once, after training
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from cifar_lab.config import Data
+from cifar_lab.config.components import makers
 from cifar_lab.config.roles import source_key
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
-from cifar_lab.data.cifar import Cifar10Source, Cifar100Source
-from cifar_lab.data.imagefolder import ImageFolderSource
 from cifar_lab.data.source import Progress, Source, silent
 from cifar_lab.data.splits import DataInfo, Images, Split, describe
-from cifar_lab.data.synthetic import SyntheticSource
 from cifar_lab.data.validation import split_hash, validation_split
 
 __all__ = [
@@ -28,12 +28,7 @@ __all__ = [
 
 LOG = logging.getLogger(__name__)
 
-DATASETS = {
-    "cifar10": Cifar10Source,
-    "cifar100": Cifar100Source,
-    "imagefolder": ImageFolderSource,
-    "synthetic": SyntheticSource,
-}
+DATASETS: dict[str, Callable[[Any], Source]] = makers("data", __package__)
 """`data.dataset` and the class that reads it, made from its section of the settings."""
 
 
