@@ -11,6 +11,8 @@ from pydantic import Field
 from cifar_lab.analysis.factors import changes
 from cifar_lab.config import SGD, AdamW, DataOptions, OneCycle, Runtime, Section, Settings, Synthetic
 from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.catalogue import keys_with
+from cifar_lab.config.io.sweep_rules import NOT_IN_POINTS
 from cifar_lab.config.roles import (
     DefaultsTo,
     IdleUnless,
@@ -90,6 +92,10 @@ def test_no_more_than_the_first_settings_are_in_every_id() -> None:
         if section and has_mark(cls, name, Mark.ALWAYS_IN_ID)
     }
     assert always == FIRST_IDS
+
+
+def test_what_only_names_or_lists_runs_is_no_axis_of_a_sweep() -> None:
+    assert keys_with(Role.LABEL) == NOT_IN_POINTS.keys() - {"extends"}
 
 
 # --- fields without effect, and two spellings of one meaning ----------------------------------------------------------

@@ -53,7 +53,7 @@ class Cifar10(DataOptions):
 
     component = Component(maker="cifar:Cifar10Source", label="CIFAR-10")
     dataset: Annotated[Literal["cifar10"], Role.SOURCE] = "cifar10"
-    root: Annotated[str | None, Role.SOURCE, Mark.PLACE] = None
+    root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
 
     def sizes(self) -> Sizes:
@@ -66,7 +66,7 @@ class Cifar100(DataOptions):
 
     component = Component(maker="cifar:Cifar100Source", label="CIFAR-100")
     dataset: Annotated[Literal["cifar100"], Role.SOURCE]
-    root: Annotated[str | None, Role.SOURCE, Mark.PLACE] = None
+    root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
 
     def sizes(self) -> Sizes:
@@ -79,7 +79,7 @@ class ImageFolder(DataOptions):
 
     component = Component(maker="imagefolder:ImageFolderSource")
     dataset: Annotated[Literal["imagefolder"], Role.SOURCE]
-    root: Annotated[str, Role.SOURCE]
+    root: Annotated[str, Role.SOURCE, Mark.PATH]
     """The folder or zip file. Images of another size are resized to 32 × 32."""
 
 

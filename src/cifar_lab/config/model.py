@@ -43,7 +43,7 @@ class ModelOptions(Section):
 
     component: ClassVar[ModelComponent]
 
-    weights: Annotated[str | None, Role.SHARED, Mark.BY_CONTENT] = None
+    weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
     """Pretrained weights (a state dict, .safetensors or .pt); the last layer is made new. Null: from scratch."""
 
     def own_options(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class ResNet18(ModelOptions):
 class CustomModel(Section):
     """A `torch.nn.Module` of your own, called as `Class(num_classes=…, **options)`."""
 
-    name: Annotated[str, Role.SHARED] = Field(pattern=r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$")
+    name: Annotated[str, Role.SHARED, Mark.PATH] = Field(pattern=r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$")
     """`package.module:Class`, or `path/to/file.py:Class` with the path relative to the settings file. The id of a run
     names the file and the files beside it that it imports; of a package only the module itself."""
     options: Annotated[dict[str, Any], Role.SHARED] = Field(default_factory=dict)

@@ -74,6 +74,8 @@ class Mark(Enum):
     """In the id even at its default. Only for the fields of the first ids: a new one is left out at its default."""
     BY_CONTENT = "by content"
     """A file that enters the id as the SHA-256 of its content."""
+    PATH = "path"
+    """A file or folder. Relative to the settings file that states it."""
     PLACE = "place"
     """A folder that holds the same images wherever it is."""
 

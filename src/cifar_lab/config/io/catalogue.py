@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from cifar_lab.config import SECTION_CHOICES, CustomModel, Section, Settings
 from cifar_lab.config.io.suggest import nearest
-from cifar_lab.config.roles import Role, role_of
-
-PATH_KEYS = ("data.root", "model.weights", "model.name")
-"""Settings that name a file (`model.name` only as `file.py:Class`); relative to the file that states them."""
-FREE_KEYS = ("model.options",)
-"""Settings whose inner keys are not ours."""
+from cifar_lab.config.roles import Mark, Role, has_mark, role_of
 
 
 @cache
@@ -81,13 +77,7 @@ def dotted_keys() -> tuple[str, ...]:
 def keys_with(*roles: Role) -> frozenset[str]:
     """The settings, as dotted keys, that have one of the roles in some class of their section."""
     own = {name for name in Settings.model_fields if name not in sections() and role_of(Settings, name) in roles}
-    return frozenset(own).union(
-        f"{section}.{name}"
-        for section, classes in sections().items()
-        for cls in classes
-        for name in cls.model_fields
-        if role_of(cls, name) in roles
-    )
+    return frozenset(own).union(_keys(lambda cls, name: role_of(cls, name) in roles))
 
 
 def dotted_keys_of(name: str) -> tuple[str, ...]:
@@ -123,3 +113,23 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) in (Union, UnionType):
         return tuple(part for argument in get_args(annotation) for part in _parts(argument))
     return (annotation,)
+
+
+def _keys(chosen: Callable[[type[Section], str], bool]) -> tuple[str, ...]:
+    """The settings inside sections, as dotted keys, that are so in some class of their section."""
+    return tuple(
+        dict.fromkeys(
+            f"{section}.{name}"
+            for section, classes in sections().items()
+            for cls in classes
+            for name in cls.model_fields
+            if chosen(cls, name)
+        )
+    )
+
+
+PATH_KEYS = _keys(lambda cls, name: has_mark(cls, name, Mark.PATH))
+"""Settings that name a file (`model.name` only as `file.py:Class`); relative to the file that states them."""
+
+FREE_KEYS = _keys(lambda cls, name: get_origin(cls.model_fields[name].annotation) is dict)
+"""Settings whose inner keys are not ours."""
