@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import pytest
 
@@ -19,109 +19,9 @@ from cifar_lab.execution.plan import run_ids_of
 
 FINGERPRINT = "f" * 64
 
-OUTSIDE = {
-    "label",
-    "seeds",
-    "runtime.device",
-    "runtime.compile",
-    "runtime.deterministic",
-    "runtime.kernels",
-    "runtime.cohort",
-    "runtime.threads",
-}
-"""Settings that leave the id alone. A run's own seed is in it, the list of seeds is not."""
-
-IN_FINGERPRINT = {"data.root", "data.train_size", "data.test_size", "data.difficulty", "data.data_seed"}
-"""Settings that the data fingerprint stands for."""
-
-NEEDS: dict[str, dict[str, Any]] = {"data.split_seed": {"val_size": 10}}
-"""What a setting needs beside it to have an effect."""
-
-OTHER: dict[str, Any] = {
-    "betas": (0.8, 0.95), "momentum": 0.5, "max_lr": 0.3, "root": "elsewhere", "options": {"width": 3},
-    "seeds": (5, 6), "threads": 2, "cohort": 7, "label": "another", "factor": 0.3, "pct_start": 0.4,
-}  # fmt: skip
-"""Values of settings whose type alone does not suggest one."""
-
-
-def choices() -> list[tuple[str, dict[str, Any]]]:
-    """Each section with each of its classes, as settings values."""
-    cases: list[tuple[str, dict[str, Any]]] = [("", {}), ("loss", {}), ("runtime", {})]
-    for section, (key, classes) in SECTION_CHOICES.items():
-        for name in classes:
-            root = {"root": "somewhere"} if name == "imagefolder" else {}
-            cases.append((section, {key: name, **root}))
-    return cases
-
-
-def section_of(settings: Settings, section: str) -> Any:
-    return getattr(settings, section) if section else settings
-
-
-def fields() -> list[tuple[str, dict[str, Any], str]]:
-    """(section, its choice, field) of every setting of every class."""
-    found = []
-    for section, values in choices():
-        chosen = section_of(settings_from({section: values} if section else {}), section)
-        names = [name for name in type(chosen).model_fields if name not in SECTION_CHOICES]
-        found += [(section, values, name) for name in names if name not in ("loss", "runtime", *values)]
-        if "root" in values:
-            found.append((section, values, "root"))
-    return found
-
-
-def another(cls: Any, name: str, weights: Path) -> Any:
-    """A value of the field that is not its default."""
-    field = cls.model_fields[name]
-    if name == "weights":
-        return str(weights)
-    if name in OTHER:
-        return OTHER[name]
-    if get_origin(field.annotation) is Literal:
-        return next(value for value in get_args(field.annotation) if value != field.default)
-    if isinstance(field.default, bool):
-        return not field.default
-    return field.default + 1 if isinstance(field.default, int) else field.default * 0.5 + 0.125
-
 
 def id_of(settings: Settings) -> str:
     return run_id(recipe(settings), FINGERPRINT, 0)
-
-
-@pytest.mark.parametrize(
-    ("section", "values", "name"),
-    [
-        pytest.param(*case, id=".".join(filter(None, [case[0], *map(str, case[1].values()), case[2]])))
-        for case in fields()
-        if (case[0], case[2]) != ("loss", "name")
-    ],
-)
-def test_every_setting_is_in_the_id_or_stands_on_a_short_list(
-    section: str, values: dict[str, Any], name: str, tmp_path: Path
-) -> None:
-    weights = tmp_path / "weights.pt"
-    weights.write_bytes(b"weights")
-    key = f"{section}.{name}" if section else name
-    before = settings_from({section: {**values, **NEEDS.get(key, {})}} if section else {})
-    chosen = section_of(before, section)
-    changed = type(chosen).model_validate({**dict(chosen), name: another(type(chosen), name, weights)})
-    assert changed != chosen
-    after = before.model_copy(update={section: changed}) if section else changed
-    assert (id_of(after) == id_of(before)) is (key in OUTSIDE | IN_FINGERPRINT)
-
-
-@pytest.mark.parametrize(
-    ("section", "values", "idle"),
-    [
-        ("data", {}, {"split_seed": 3}),
-        ("scheduler", {"name": "one_cycle", "cycle_momentum": False}, {"base_momentum": 0.5}),
-        ("scheduler", {"name": "one_cycle", "cycle_momentum": False}, {"max_momentum": 0.99}),
-    ],
-)
-def test_a_setting_without_effect_names_no_other_run(
-    section: str, values: dict[str, Any], idle: dict[str, Any]
-) -> None:
-    assert id_of(settings_from({section: {**values, **idle}})) == id_of(settings_from({section: values}))
 
 
 def test_every_choice_of_a_section_is_another_run() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cifar_lab.config import Settings
-from cifar_lab.config.run_id import DATA_SOURCE_KEYS
+from cifar_lab.config import SECTION_CHOICES, Settings
+from cifar_lab.config.roles import places, source_fields
 from cifar_lab.core.errors import LabError, SettingsError
 from cifar_lab.core.text import count
 from cifar_lab.data import known
@@ -109,7 +109,7 @@ def source_overrides(record: Record, control: Settings) -> list[str]:
     used: dict[str, Any] = record.settings["data"]
     named = control.data.model_dump(mode="json")
     words = []
-    for key in sorted(DATA_SOURCE_KEYS & used.keys()):
+    for key in sorted(_source_keys(used["dataset"]) & used.keys()):
         if used[key] != named.get(key):
             value = os.path.relpath(used[key]) if key == "root" and used[key] else used[key]
             words.append(f"data.{key}={value}")
@@ -119,20 +119,26 @@ def source_overrides(record: Record, control: Settings) -> list[str]:
 def _is_source(override: str) -> bool:
     """Whether `key=value` sets the source of the images."""
     section, _, key = override.partition("=")[0].strip().partition(".")
-    return section == "data" and (not key or key in DATA_SOURCE_KEYS)
+    return section == "data" and (not key or key in _source_keys())
 
 
 def _same_source(record: Record, settings: Settings) -> bool:
     """Whether the record's settings and these take their images from the same source.
 
-    The archives of CIFAR are the same in every folder.
+    The archives of CIFAR are the same in every folder. A record without a setting is older than the setting and had
+    its default.
     """
     used: dict[str, Any] = record.settings["data"]
-    named = settings.data.model_dump(mode="json")
-    keys = DATA_SOURCE_KEYS & used.keys() & named.keys()
-    if settings.data.dataset in ("cifar10", "cifar100"):
-        keys -= {"root"}
-    return record.data.name == named["dataset"] and all(used[key] == named[key] for key in keys)
+    cls, named = type(settings.data), settings.data.model_dump(mode="json")
+    return record.data.name == named["dataset"] and all(
+        used.get(key, cls.model_fields[key].default) == named[key] for key in source_fields(cls) - places(cls)
+    )
+
+
+def _source_keys(dataset: str = "") -> frozenset[str]:
+    """Keys of the data section that select the images: of one data set, or of all where the name is unknown."""
+    _, classes = SECTION_CHOICES["data"]
+    return frozenset[str]().union(*map(source_fields, [classes[dataset]] if dataset in classes else classes.values()))
 
 
 # --- the choice -------------------------------------------------------------------------------------------------------

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from cifar_lab.config import Settings
-
-_NO_MATTER = ("label", "seeds", "data.split_seed", "runtime.device", "runtime.compile", "runtime.deterministic",
-              "runtime.cohort", "runtime.threads")  # fmt: skip
-"""Settings that change no number beyond rounding, or only which runs are made. `data.split_seed` is one where no
-validation split is cut."""
-
-_OPTIMIZER_ONLY = ("name", "momentum", "nesterov", "betas", "eps")
-"""Settings that belong to one `optimizer.name`."""
-
-_NOT_SHOWN = ("label", "seeds", "data.root", "data.dataset", "data.train_size", "data.test_size")
-"""Settings that the table over several arms leaves out: names, seeds, place of the images."""
+from cifar_lab.config import OptimizerOptions, Settings
+from cifar_lab.config.io.catalogue import keys_with
+from cifar_lab.config.roles import Role, idle_fields, leaves, role_of
 
 ABSENT = "—"
 """Stands for a setting that one of the arms does not have."""
@@ -37,14 +28,38 @@ class SettingChange:
 
 def changes(control: Settings, arm: Settings) -> list[SettingChange]:
     """Resolved settings in which the arm differs from its control, in the order of the settings."""
-    ours, theirs = _resolved(arm), _resolved(control)
-    idle = {"data.split_seed"} if not (control.data.val_size or arm.data.val_size) else set()
-    skipped = (set(_NO_MATTER) - {"data.split_seed"}) | idle
+    theirs, ours = _resolved(control), _resolved(arm)
     return [
-        SettingChange(key, theirs.get(key, ABSENT), ours.get(key, ABSENT))
+        SettingChange(key, _shown(theirs, key), _shown(ours, key))
         for key in dict.fromkeys([*theirs, *ours])
-        if key not in skipped and theirs.get(key, ABSENT) != ours.get(key, ABSENT)
+        if _shown(theirs, key) != _shown(ours, key) and (_has_effect(theirs, key) or _has_effect(ours, key))
     ]
+
+
+class _Setting(NamedTuple):
+    """A resolved setting."""
+
+    value: Any
+    has_effect: bool
+    """Whether another value could change a number beyond rounding."""
+
+
+def _resolved(settings: Settings) -> dict[str, _Setting]:
+    """Dotted key → setting, in the order of the settings; the inner keys of a mapping are settings too."""
+    found = {}
+    for key, owner, name in leaves(settings):
+        effect = role_of(type(owner), name).changes_numbers and name not in idle_fields(owner, settings)
+        for inner, value in _flat(owner.model_dump(mode="json", include={name})).items():
+            found[key.removesuffix(name) + inner] = _Setting(value, effect)
+    return found
+
+
+def _shown(settings: Mapping[str, _Setting], key: str) -> Any:
+    return settings[key].value if key in settings else ABSENT
+
+
+def _has_effect(settings: Mapping[str, _Setting], key: str) -> bool:
+    return key in settings and settings[key].has_effect
 
 
 def factors(control: Settings, arm: Settings) -> dict[str, list[SettingChange]]:
@@ -85,7 +100,8 @@ def _factor(change: SettingChange, control: Settings, arm: Settings) -> str:
     if section in ("model", "scheduler"):
         return section
     other = control.optimizer.name != arm.optimizer.name
-    if section == "optimizer" and other and (last in _OPTIMIZER_ONLY or _both_default(last, control, arm)):
+    is_own = last not in OptimizerOptions.model_fields
+    if section == "optimizer" and other and (is_own or _both_default(last, control, arm)):
         return section
     return change.key
 
@@ -99,10 +115,6 @@ def _both_default(name: str, control: Settings, arm: Settings) -> bool:
 
 def _text(value: Any) -> str:
     return {True: "on", False: "off", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
-
-
-def _resolved(settings: Settings) -> dict[str, Any]:
-    return {key: value for key, value in _flat(settings.model_dump(mode="json")).items() if value != {}}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -127,7 +139,8 @@ def settings_that_differ(arms: Sequence[Mapping[str, Any] | None]) -> list[tuple
         A dash stands for a setting that an arm does not have.
     """
     words = [None if arm is None else {key: setting_words(value) for key, value in _flat(arm).items()} for arm in arms]
-    keys = sorted({key for values in words if values is not None for key in values if key not in _NOT_SHOWN})
+    not_shown = keys_with(Role.LABEL, Role.SOURCE)
+    keys = sorted({key for values in words if values is not None for key in values if key not in not_shown})
     rows = []
     for key in keys:
         values = [None if each is None else each.get(key, "–") for each in words]

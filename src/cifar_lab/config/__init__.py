@@ -11,8 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cifar_lab.config.components import BUILT_IN_MODELS, SECTION_CHOICES
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
-from cifar_lab.config.model import BUILT_IN_MODELS, CustomModel, Model, ModelOptions, Net, Net1, Net2, Net3, ResNet18
+from cifar_lab.config.model import CustomModel, Model, ModelOptions, Net, Net1, Net2, Net3, ResNet18
+from cifar_lab.config.roles import Mark, Role
 from cifar_lab.config.section import MAX_SEED, Probability, Section, Seed
 from cifar_lab.config.training import (
     SGD,
@@ -72,21 +74,21 @@ __all__ = [
 class Runtime(Section):
     """How to execute. Only `precision` changes a run's numbers beyond rounding, so only it enters a run's id."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda"], Role.EXECUTION] = "auto"
     """`auto` takes the GPU where there is one; `cuda` insists."""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Annotated[Literal["fp32", "bf16"], Role.SHARED, Mark.ALWAYS_IN_ID] = "fp32"
     """`bf16`: forward pass in bfloat16 by autocast, parameters and updates in fp32."""
-    compile: bool = False
+    compile: Annotated[bool, Role.EXECUTION] = False
     """Pass the model through torch.compile: pays after minutes, needs a C++ compiler."""
-    kernels: Literal["auto", "own", "torch"] = "auto"
+    kernels: Annotated[Literal["auto", "own", "torch"], Role.EXECUTION] = "auto"
     """What a step is made of on the CPU: this lab's `own` kernels, compiled by the system's C compiler at first use, or
     `torch`'s. `auto` takes its own for the Net family where they can be had; `own` insists."""
-    deterministic: bool = True
+    deterministic: Annotated[bool, Role.EXECUTION] = True
     """Only kernels that give the same bits each time."""
-    cohort: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    cohort: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Role.EXECUTION] = "auto"
     """Most runs trained together as one stacked set of parameters. `auto`: of a small model as many as fit into a GPU's
     memory; 1 of a large one, and on the CPU, where processes side by side are faster."""
-    threads: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    threads: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], Role.EXECUTION] = "auto"
     """CPU threads of one run. `auto`: a share of the free cores, equal for all runs side by side; for the Net family at
     most 2."""
 
@@ -94,27 +96,15 @@ class Runtime(Section):
 class Settings(Section):
     """One arm of an experiment: everything that `cifar-lab run` needs to know."""
 
-    label: str = Field("", max_length=200)
+    label: Annotated[str, Role.LABEL] = Field("", max_length=200)
     """Name on charts and in tables; empty is the file's name. Not part of a run's id."""
-    data: Data = Cifar10()
-    model: Model = Net()
-    optimizer: Optimizer = SGD()
-    scheduler: Scheduler = NoSchedule()
-    loss: Loss = Loss()
-    epochs: int = Field(10, ge=1, le=100_000)
+    data: Annotated[Data, Mark.ALWAYS_IN_ID] = Cifar10()
+    model: Annotated[Model, Mark.ALWAYS_IN_ID] = Net()
+    optimizer: Annotated[Optimizer, Mark.ALWAYS_IN_ID] = SGD()
+    scheduler: Annotated[Scheduler, Mark.ALWAYS_IN_ID] = NoSchedule()
+    loss: Annotated[Loss, Mark.ALWAYS_IN_ID] = Loss()
+    epochs: Annotated[int, Role.SHARED, Mark.ALWAYS_IN_ID] = Field(10, ge=1, le=100_000)
     """Passes over the training split."""
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000)] = (0, 1, 2)
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000), Role.LABEL] = (0, 1, 2)
     """One run a seed. A seed decides initial weights, data order and augmentation, each from a stream of its own."""
     runtime: Runtime = Runtime()
-
-
-SECTION_CHOICES: dict[str, tuple[str, dict[str, type[Section]]]] = {
-    "data": ("dataset", {"cifar10": Cifar10, "cifar100": Cifar100, "imagefolder": ImageFolder, "synthetic": Synthetic}),
-    "model": ("name", BUILT_IN_MODELS),
-    "optimizer": ("name", {"sgd": SGD, "adam": Adam, "adamw": AdamW}),
-    "scheduler": (
-        "name",
-        {"none": NoSchedule, "plateau": Plateau, "step": Step, "cosine": Cosine, "one_cycle": OneCycle},
-    ),
-}
-"""Sections with a choice: the key that chooses, and the class of each choice. The first is the default."""

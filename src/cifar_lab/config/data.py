@@ -2,72 +2,104 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from cifar_lab.config.section import Section, Seed
+from cifar_lab.config.roles import IdleUnless, Mark, Role
+from cifar_lab.config.section import Component, Section, Seed
+
+
+class Sizes(NamedTuple):
+    """Numbers of a data set that are known before its images are there."""
+
+    train: int
+    """Training images, before the validation split."""
+    test: int
+    classes: int
 
 
 class DataOptions(Section):
     """What every data set shares."""
 
-    batch_size: int = Field(64, ge=1, le=65_536)
+    component: ClassVar[Component]
+
+    batch_size: Annotated[int, Role.SHARED] = Field(64, ge=1, le=65_536)
     """Images a step. The last step of an epoch takes what is left over."""
-    flip: bool = False
+    flip: Annotated[bool, Role.MEMBER] = False
     """Mirror each training image left to right with probability 0.5, anew in each epoch."""
-    crop_padding: int = Field(0, ge=0, le=16)
+    crop_padding: Annotated[int, Role.SHARED] = Field(0, ge=0, le=16)
     """Pixels of black added on each side before a random 32 × 32 crop; 0 is no crop."""
-    policy: Literal["none", "autoaugment", "randaugment", "trivialaugment"] = "none"
+    policy: Annotated[Literal["none", "autoaugment", "randaugment", "trivialaugment"], Role.SHARED] = "none"
     """Augmentation policy, drawn for each image: AutoAugment (arXiv:1805.09501, its CIFAR-10 policy), RandAugment
     (arXiv:1909.13719, 2 operations at magnitude 9) or TrivialAugment (arXiv:2103.10158, wide)."""
-    noise_std: float = Field(0.0, ge=0, le=1)
+    noise_std: Annotated[float, Role.SHARED] = Field(0.0, ge=0, le=1)
     """Standard deviation of Gaussian noise added to training pixels, which run from 0 to 1; 0 is no noise."""
-    normalize: Literal["half", "channel", "none"] = "half"
+    normalize: Annotated[Literal["half", "channel", "none"], Role.SHARED] = "half"
     """`half`: (pixel − 0.5) / 0.5; `channel`: mean and standard deviation of each channel over all training images,
     those of a validation split too; `none`: pixels from 0 to 1."""
-    val_size: int = Field(0, ge=0)
+    val_size: Annotated[int, Role.SHARED] = Field(0, ge=0)
     """Images cut from the training split, the same share of each class, to choose by; 0 is no validation split."""
-    split_seed: Seed = 0
+    split_seed: Annotated[Seed, Role.SHARED, IdleUnless("val_size")] = 0
     """Seed of the validation split: the same images for every run, whatever its own seed."""
+
+    def sizes(self) -> Sizes | None:
+        """The numbers that the settings tell; None where only the files can."""
+        return None
 
 
 class Cifar10(DataOptions):
     """CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test images in 10 classes."""
 
-    dataset: Literal["cifar10"] = "cifar10"
-    root: str | None = None
+    component = Component(maker="cifar:Cifar10Source", label="CIFAR-10")
+    dataset: Annotated[Literal["cifar10"], Role.SOURCE] = "cifar10"
+    root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
+
+    def sizes(self) -> Sizes:
+        """As published."""
+        return Sizes(50_000, 10_000, 10)
 
 
 class Cifar100(DataOptions):
     """CIFAR-100 (Krizhevsky 2009): 50,000 training and 10,000 test images in 100 classes."""
 
-    dataset: Literal["cifar100"]
-    root: str | None = None
+    component = Component(maker="cifar:Cifar100Source", label="CIFAR-100")
+    dataset: Annotated[Literal["cifar100"], Role.SOURCE]
+    root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
+
+    def sizes(self) -> Sizes:
+        """As published."""
+        return Sizes(50_000, 10_000, 100)
 
 
 class ImageFolder(DataOptions):
     """Images of your own: `train/<class>/…` and `test/<class>/…`, anywhere inside a folder or a zip file."""
 
-    dataset: Literal["imagefolder"]
-    root: str
+    component = Component(maker="imagefolder:ImageFolderSource")
+    dataset: Annotated[Literal["imagefolder"], Role.SOURCE]
+    root: Annotated[str, Role.SOURCE, Mark.PATH]
     """The folder or zip file. Images of another size are resized to 32 × 32."""
 
 
 class Synthetic(DataOptions):
     """Ten made-up classes, 32 × 32 × 3, drawn from a seed: to try the tool, never to draw conclusions."""
 
-    dataset: Literal["synthetic"]
-    train_size: int = Field(5_000, ge=10, le=200_000)
+    component = Component(maker="synthetic:SyntheticSource", label="synthetic data")
+    dataset: Annotated[Literal["synthetic"], Role.SOURCE]
+    train_size: Annotated[int, Role.SOURCE] = Field(5_000, ge=10, le=200_000)
     """Training images, before the validation split."""
-    test_size: int = Field(1_000, ge=10, le=200_000)
+    test_size: Annotated[int, Role.SOURCE] = Field(1_000, ge=10, le=200_000)
     """Test images."""
-    difficulty: float = Field(0.5, ge=0, le=1)
+    difficulty: Annotated[float, Role.SOURCE] = Field(0.5, ge=0, le=1)
     """0 is easy, 1 is close to chance."""
-    data_seed: Seed = 0
+    data_seed: Annotated[Seed, Role.SOURCE] = 0
     """Seed of the images themselves; the run's seed does not touch them."""
+
+    def sizes(self) -> Sizes:
+        """As asked for."""
+        return Sizes(self.train_size, self.test_size, 10)
 
 
 Data = Annotated[Cifar10 | Cifar100 | ImageFolder | Synthetic, Field(discriminator="dataset")]

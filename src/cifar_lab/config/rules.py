@@ -7,22 +7,16 @@ from collections.abc import Callable, Collection, Iterator
 from cifar_lab.config import (
     SGD,
     Adam,
-    Cifar10,
-    Cifar100,
     Cosine,
     OneCycle,
     Plateau,
     ResNet18,
     Settings,
-    Synthetic,
     WarmUp,
 )
 
-CIFAR_TRAIN_SIZE = 50_000
-"""Training images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
-
 CIFAR_TEST_SIZE = 10_000
-"""Test images of both."""
+"""Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
 
 Rule = Callable[[Settings], Iterator[str]]
 
@@ -42,9 +36,8 @@ def contradictions(settings: Settings, ignore: Collection[str] = ()) -> list[tup
 
 def train_size(settings: Settings) -> int | None:
     """Images of the training split before the validation split is cut; None where only the files can tell."""
-    if isinstance(settings.data, Cifar10 | Cifar100):
-        return CIFAR_TRAIN_SIZE
-    return settings.data.train_size if isinstance(settings.data, Synthetic) else None
+    sizes = settings.data.sizes()
+    return None if sizes is None else sizes.train
 
 
 def _nesterov(settings: Settings) -> Iterator[str]:

@@ -4,76 +4,92 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
-from cifar_lab.config import CustomModel, OneCycle, Section, Settings
+from cifar_lab.config import CustomModel, Section, Settings
 from cifar_lab.config.model_source import source_files
+from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
 from cifar_lab.core.errors import WeightsError
 from cifar_lab.core.remote_paths import located
 
 NUMERICS = 1
 """Raised when the same settings come to mean other numbers; every id changes with it."""
 
-DATA_SOURCE_KEYS = frozenset({"dataset", "root", "train_size", "test_size", "difficulty", "data_seed"})
-"""Settings that say where images come from; the data fingerprint stands for them."""
-
 
 def recipe(settings: Settings) -> dict[str, Any]:
-    """Everything that can change the numbers but the data set and the seed; values at their default, or without effect
-    beside the others, are left out.
+    """Everything that can change the numbers but the data set and the seed, as the roles of the fields say.
 
-    Files are named by their content: pretrained weights and the source of a model of one's own by SHA-256.
+    Values at their default, or without effect beside the others, are left out. Files are named by their content:
+    pretrained weights and the source of a custom model by SHA-256.
 
     Raises:
         WeightsError: a weights file that cannot be read.
-        SettingsError: a model of one's own whose source is not found.
+        SettingsError: a custom model whose source is not found.
     """
-    scheduler, model = settings.scheduler, settings.model
-    parts: dict[str, Any] = {
-        "data": _stated(settings.data, {*DATA_SOURCE_KEYS, *_idle_data_keys(settings)}),
-        "model": {"name": model.name},
-        "optimizer": {"name": settings.optimizer.name, **_stated(settings.optimizer)},
-        "scheduler": {"name": scheduler.name, **_stated(scheduler, _idle_scheduler_keys(settings))},
-        "loss": {"name": settings.loss.name, **_stated(settings.loss)},
-        "epochs": settings.epochs,
-        "precision": settings.runtime.precision,
-    }
-    if isinstance(model, CustomModel):
-        parts["model"] |= json.loads(json.dumps(model.model_dump(exclude_defaults=True)))
-        parts["model"]["name"] = model.name.rpartition("/")[2]
-        parts["model"]["source"] = _sha256_of_all(source_files(model.name))
-    else:
-        parts["model"] |= _stated(model, {"weights"})
-        if model.weights is not None:
-            parts["model"]["weights"] = _sha256(located(model.weights))
-    return parts
+    parts: dict[str, Any] = {}
+    for name, always, default in _top(type(settings)):
+        value = _value(settings, name, getattr(settings, name))
+        if always or value != _value(settings, name, default):
+            parts[name] = value
+    # The precision has stood here, whatever it is, since the first run.
+    runtime = parts.pop("runtime", {})
+    parts["precision"] = runtime.pop("precision", settings.runtime.precision)
+    return {**parts, **({"runtime": runtime} if runtime else {})}
 
 
-def _stated(section: Section, left_out: Collection[str] = ()) -> dict[str, Any]:
-    """What a section has beside its defaults, as JSON has it; equal sections share it, so that nobody may change it."""
-    return _parsed(section.model_dump_json(exclude_defaults=True, exclude=set(left_out)))
+@cache
+def _top(cls: type[Settings]) -> tuple[tuple[str, bool, Any], ...]:
+    """(name, whether always in the id, default) of the sections, and of the settings in the id beside them."""
+    return tuple(
+        (name, has_mark(cls, name, Mark.ALWAYS_IN_ID), default)
+        for name, field in cls.model_fields.items()
+        if isinstance(default := field.get_default(call_default_factory=True), Section) or role_of(cls, name).in_id
+    )
+
+
+def _value(settings: Settings, name: str, value: Any) -> Any:
+    """The part of a section, or of a setting outside the sections, in the id."""
+    if isinstance(value, CustomModel):
+        return _custom_model(value)
+    if isinstance(value, Section):
+        return _stated(value, settings)
+    return value if isinstance(value, int) else settings.model_copy(update={name: value}).model_dump(mode="json")[name]
+
+
+def _stated(section: Section, settings: Settings) -> dict[str, Any]:
+    """The choice of a section, then its values in the id that are not at their default, files by their content."""
+    choice, outside, files = _fields(type(section))
+    left_out = {*outside, *idle_fields(section, settings)}
+    values = _parsed(section.model_dump_json(exclude_defaults=True, exclude=left_out))
+    paths = {name: path for name in files if (path := getattr(section, name)) is not None}
+    hashes = {name: _sha256(located(path)) for name, path in paths.items()}
+    return {**{name: getattr(section, name) for name in choice}, **values, **hashes}
 
 
 @lru_cache(maxsize=16_384)
 def _parsed(text: str) -> dict[str, Any]:
-    """Thousands of runs have few sections between them."""
-    values: dict[str, Any] = json.loads(text)
+    """Parse what a section states; −0 is 0. Cached, because thousands of runs have few sections between them."""
+    values: dict[str, Any] = json.loads(text, parse_float=lambda digits: float(digits) + 0.0)
     return values
 
 
-def _idle_data_keys(settings: Settings) -> set[str]:
-    """The split's seed decides nothing where no split is cut."""
-    return set() if settings.data.val_size else {"split_seed"}
+@cache
+def _fields(cls: type[Section]) -> tuple[tuple[str, ...], frozenset[str], tuple[str, ...]]:
+    """Fields of a section: (in the id and a single word, the choice of its class; not in the id as they are; files)."""
+    inside = [name for name in cls.model_fields if role_of(cls, name).in_id]
+    words = {name for name in inside if get_origin(kind := cls.model_fields[name].annotation) is Literal
+             and len(get_args(kind)) == 1}  # fmt: skip
+    files = tuple(name for name in inside if has_mark(cls, name, Mark.BY_CONTENT))
+    return tuple(name for name in inside if name in words), outside_id(cls) | set(files), files
 
 
-def _idle_scheduler_keys(settings: Settings) -> set[str]:
-    """Bounds of a momentum that is not moved."""
-    scheduler = settings.scheduler
-    still = isinstance(scheduler, OneCycle) and not scheduler.cycle_momentum
-    return {"base_momentum", "max_momentum"} if still else set()
+def _custom_model(model: CustomModel) -> dict[str, Any]:
+    stated = model.model_dump(exclude_defaults=True, exclude=set(outside_id(type(model))))
+    values: dict[str, Any] = json.loads(json.dumps(stated))
+    return {**values, "name": model.name.rpartition("/")[2], "source": _sha256_of_all(source_files(model.name))}
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode

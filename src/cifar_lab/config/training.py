@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from cifar_lab.config.section import Probability, Section
+from cifar_lab.config.roles import DefaultsTo, IdleUnless, Role
+from cifar_lab.config.section import Component, Probability, Section
 
 
 class Loss(Section):
     """Cross-entropy of the logits against the class, averaged over the batch."""
+
+    default_role: ClassVar[Role] = Role.SHARED
 
     name: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: Probability = 0.0
@@ -21,7 +24,10 @@ class Loss(Section):
 
 
 class OptimizerOptions(Section):
-    """What every optimizer shares."""
+    """What every optimizer shares. Each member of a cohort has its own optimizer."""
+
+    default_role: ClassVar[Role] = Role.MEMBER
+    component: ClassVar[Component]
 
     lr: float = Field(0.001, gt=0)
     """Learning rate a step, before the scheduler."""
@@ -32,6 +38,7 @@ class OptimizerOptions(Section):
 class SGD(OptimizerOptions):
     """Stochastic gradient descent in torch's form: buf ← momentum · buf + grad; w ← w − lr · buf."""
 
+    component = Component(maker="optimizers:CohortSGD", label="SGD")
     name: Literal["sgd"] = "sgd"
     momentum: Probability = 0.9
     """Share of the last update that is kept; 0 is plain SGD."""
@@ -42,6 +49,7 @@ class SGD(OptimizerOptions):
 class Adam(OptimizerOptions):
     """Adam (arXiv:1412.6980)."""
 
+    component = Component(maker="optimizers:CohortAdam", label="Adam")
     name: Literal["adam"]
     betas: Annotated[tuple[Probability, Probability], Field(strict=False)] = (0.9, 0.999)
     """Decay a step of the running means of the gradient and of its square."""
@@ -52,6 +60,7 @@ class Adam(OptimizerOptions):
 class AdamW(Adam):
     """Adam with decoupled weight decay (arXiv:1711.05101)."""
 
+    component = Component(maker="optimizers:CohortAdamW", label="AdamW")
     name: Literal["adamw"]  # type: ignore[assignment]
     weight_decay: float = Field(0.01, ge=0)
 
@@ -61,7 +70,14 @@ Optimizer = Annotated[SGD | Adam | AdamW, Field(discriminator="name")]
 # --- scheduler --------------------------------------------------------------------------------------------------------
 
 
-class WarmUp(Section):
+class SchedulerOptions(Section):
+    """Base of the schedulers. Each member of a cohort has its own schedule."""
+
+    default_role: ClassVar[Role] = Role.MEMBER
+    component: ClassVar[Component]
+
+
+class WarmUp(SchedulerOptions):
     """What the schedulers without a warm-up of their own share."""
 
     warmup_epochs: float = Field(0.0, ge=0)
@@ -71,12 +87,14 @@ class WarmUp(Section):
 class NoSchedule(WarmUp):
     """A constant learning rate."""
 
+    component = Component(maker="rates:ConstantRate")
     name: Literal["none"] = "none"
 
 
 class Plateau(WarmUp):
     """torch's ReduceLROnPlateau: the learning rate is cut when a number stops to improve. Decided at epoch ends."""
 
+    component = Component(maker="rates:PlateauRate")
     name: Literal["plateau"]
     monitor: Literal["train_loss", "val_loss", "val_accuracy"] = "train_loss"
     """The number watched: the epoch's mean training loss, or the validation split's loss or accuracy."""
@@ -95,6 +113,7 @@ class Plateau(WarmUp):
 class Step(WarmUp):
     """torch's StepLR: the learning rate is cut every few epochs."""
 
+    component = Component(maker="rates:StepRate")
     name: Literal["step"]
     step_epochs: int = Field(3, ge=1)
     """Epochs between cuts."""
@@ -105,16 +124,18 @@ class Step(WarmUp):
 class Cosine(WarmUp):
     """Half a cosine from lr to min_lr over all steps (arXiv:1608.03983, without restarts). Decided at each step."""
 
+    component = Component(maker="rates:CosineRate")
     name: Literal["cosine"]
     min_lr: float = Field(0.0, ge=0)
     """Learning rate at the end."""
 
 
-class OneCycle(Section):
+class OneCycle(SchedulerOptions):
     """torch's OneCycleLR (arXiv:1708.07120, cosine form): up, then far down. Decided at each step."""
 
+    component = Component(maker="rates:OneCycleRate", label="one-cycle")
     name: Literal["one_cycle"]
-    max_lr: float | None = Field(None, gt=0)
+    max_lr: Annotated[float | None, DefaultsTo("optimizer.lr")] = Field(None, gt=0)
     """Learning rate at the peak; null is optimizer.lr."""
     pct_start: float = Field(0.3, gt=0, lt=1)
     """Share of the steps spent on the way up."""
@@ -124,9 +145,9 @@ class OneCycle(Section):
     """Last learning rate = first learning rate / final_div_factor."""
     cycle_momentum: bool = True
     """Move momentum (SGD) or the first beta (Adam, AdamW) against the learning rate, between base and max momentum."""
-    base_momentum: Probability = 0.85
+    base_momentum: Annotated[Probability, IdleUnless("cycle_momentum")] = 0.85
     """Momentum at the peak of the learning rate."""
-    max_momentum: Probability = 0.95
+    max_momentum: Annotated[Probability, IdleUnless("cycle_momentum")] = 0.95
     """Momentum at both ends."""
 
 

@@ -8,17 +8,17 @@ test = load_test(settings.data)     # read once, after training
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from cifar_lab.config import Data
-from cifar_lab.config.run_id import DATA_SOURCE_KEYS
+from cifar_lab.config.components import makers
+from cifar_lab.config.roles import source_key
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
-from cifar_lab.data.cifar import Cifar10Source, Cifar100Source
-from cifar_lab.data.imagefolder import ImageFolderSource
 from cifar_lab.data.source import Progress, Source, silent
 from cifar_lab.data.splits import DataInfo, Images, Split, describe
-from cifar_lab.data.synthetic import SyntheticSource
 from cifar_lab.data.validation import split_hash, validation_split
 
 __all__ = [
@@ -28,12 +28,7 @@ __all__ = [
 
 LOG = logging.getLogger(__name__)
 
-DATASETS = {
-    "cifar10": Cifar10Source,
-    "cifar100": Cifar100Source,
-    "imagefolder": ImageFolderSource,
-    "synthetic": SyntheticSource,
-}
+DATASETS: dict[str, Callable[[Any], Source]] = makers("data", __package__)
 """`data.dataset` and the class that reads it, made from its section of the settings."""
 
 
@@ -89,14 +84,14 @@ class DatasetCatalog:
 
     def known(self, data: Data) -> DataInfo | None:
         """As `known`."""
-        key = _source_text(data)
+        key = source_key(data)
         if key not in self._infos and (found := known(data)) is not None:
             self._infos[key] = found
         return self._infos.get(key)
 
     def prepare(self, data: Data, progress: Progress | None = None) -> DataInfo:
         """As `prepare`."""
-        key = _source_text(data)
+        key = source_key(data)
         if key not in self._infos:
             self._infos[key] = prepare(data, progress)
         return self._infos[key]
@@ -123,10 +118,6 @@ def load_train(data: Data, fingerprint: str | None = None) -> Split:
 def load_test(data: Data, fingerprint: str | None = None) -> Split:
     """The test split: read once, after training. Arguments and errors as `load_train`."""
     return _load(data, "test", fingerprint)
-
-
-def _source_text(data: Data) -> str:
-    return data.model_dump_json(include=set(DATA_SOURCE_KEYS))
 
 
 def _source(data: Data) -> Source:

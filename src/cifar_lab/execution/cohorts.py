@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
-from cifar_lab.config import Settings
+from cifar_lab.config import Section, Settings
 from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.config.roles import role_of, shared_fields
 from cifar_lab.training.job import Job
-
-OWN_DATA_KEYS = {"flip"}
-"""Settings of the data that each member has for itself."""
 
 GPU_LANES = 4
 """Cohorts side by side on one GPU where nobody says how many (`--workers`)."""
 
-SHARED_RUNTIME = ("device", "precision", "compile", "kernels", "deterministic", "cohort")
 
-
-def cohort_key(job: Job) -> str:
+def cohort_key(job: Job, own: Collection[str] = ()) -> str:
     """Equal for runs that can be members of one cohort.
 
-    They share images, batch size, augmentation (flips apart), architecture, epochs, loss and precision. Seed, learning
-    rate, momentum, betas, weight decay, optimizer, schedule and flips are each member's own.
+    The key holds every setting whose role is not a member's own or a label, the images, the threads as resolved for
+    this machine and the last epoch.
+
+    Args:
+        own: dotted keys of further settings of which the backend trains each member with its own value.
     """
     settings = job.settings
-    shared = {
-        "fingerprint": job.fingerprint,
-        "data": settings.data.model_dump(mode="json", exclude=OWN_DATA_KEYS),
-        "model": settings.model.model_dump(mode="json"),
-        "loss": settings.loss.model_dump(mode="json"),
-        "epochs": settings.epochs,
-        "runtime": settings.runtime.model_dump(mode="json", include=set(SHARED_RUNTIME)),
-        "threads": job.threads,
-        "last_epoch": job.last_epoch,
-    }
-    return json.dumps(shared, sort_keys=True)
+    shared: dict[str, Any] = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, Section):
+            # The threads of a run are those that its job has on this machine.
+            left_out = {"threads"} if name == "runtime" else set()
+            left_out |= {key.removeprefix(f"{name}.") for key in own}
+            shared[name] = value.model_dump(mode="json", include=set(shared_fields(type(value)) - left_out))
+        elif role_of(type(settings), name).in_cohort_key and name not in own:
+            shared[name] = settings.model_dump(mode="json", include={name})
+    return json.dumps([job.fingerprint, job.threads, job.last_epoch, shared], sort_keys=True)
 
 
-def form_cohorts(jobs: Sequence[Job], *, on_gpu: bool) -> list[list[Job]]:
-    """The jobs in cohorts, in the order of their first members; kinds of optimizer stand side by side in each."""
+def form_cohorts(jobs: Sequence[Job], *, on_gpu: bool, own: Collection[str] = ()) -> list[list[Job]]:
+    """The jobs in cohorts, in the order of their first members; kinds of optimizer stand side by side in each.
+
+    `own`: see `cohort_key`.
+    """
     groups: dict[str, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(cohort_key(job), []).append(job)
+        groups.setdefault(cohort_key(job, own), []).append(job)
     cohorts = []
     for group in groups.values():
         group.sort(key=lambda job: job.settings.optimizer.name)

@@ -8,24 +8,18 @@ import torch
 from torch import nn
 
 from cifar_lab import config
+from cifar_lab.config.components import BUILT_IN_MODELS, makers
 from cifar_lab.config.model_catalog import MODEL_FACTS
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.remote_paths import located
 from cifar_lab.models.custom import build_custom
-from cifar_lab.models.nets import Net, Net1, Net2, Net3
-from cifar_lab.models.resnet import imagenet_weights_file, resnet18
+from cifar_lab.models.resnet import imagenet_weights_file
 from cifar_lab.models.weights import load_weights
 
-MODELS: dict[str, Callable[[int], nn.Module]] = {
-    "Net": Net,
-    "Net1": Net1,
-    "Net2": Net2,
-    "Net3": Net3,
-    "ResNet18": resnet18,
-}
-"""Built-in models by `model.name`, each called with the number of classes."""
+MODELS: dict[str, Callable[..., nn.Module]] = makers("model", __package__)
+"""Built-in models by `model.name`, each called with the number of classes and its own options."""
 
-LAST_LAYER = {"Net": "fc3", "Net1": "fc3", "Net2": "fc3", "Net3": "fc3", "ResNet18": "fc"}
+LAST_LAYER = {name: cls.component.last_layer for name, cls in BUILT_IN_MODELS.items()}
 """The layer that pretrained weights never fill: its outputs are another data set's classes."""
 
 
@@ -38,7 +32,7 @@ def build(model: config.Model, num_classes: int) -> nn.Module:
     """
     if isinstance(model, config.CustomModel):
         return build_custom(model, num_classes)
-    network = MODELS[model.name](num_classes)
+    network = MODELS[model.name](num_classes, **model.own_options())
     path = None if model.weights is None else located(model.weights)
     if isinstance(model, config.ResNet18) and model.pretrained:
         if path is not None:

@@ -14,7 +14,7 @@ import torch
 
 from cifar_lab import data, models
 from cifar_lab.config import Data, ImageFolder, Model, Settings
-from cifar_lab.config.run_id import DATA_SOURCE_KEYS
+from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.store.records import DataIdentity
 from cifar_lab.training.device import Execution
@@ -50,7 +50,7 @@ def load_training_data(
         DataError: the images are not those of `fingerprint`, after which the run is named.
     """
     options, info = settings.data, data.prepare(settings.data, fingerprint=fingerprint)
-    source = type(options).model_validate(options.model_dump(include=set(DATA_SOURCE_KEYS)))
+    source = type(options).model_validate(options.model_dump(include=set(source_fields(type(options)))))
     training = make_normalizer(settings, info, execution, training_layout(execution, memory_format))
     scoring = make_normalizer(settings, info, execution, memory_format)
     folder = Path(options.root).stem if isinstance(options, ImageFolder) else ""

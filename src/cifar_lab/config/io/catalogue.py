@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from cifar_lab.config import SECTION_CHOICES, CustomModel, Section, Settings
 from cifar_lab.config.io.suggest import nearest
-
-PATH_KEYS = ("data.root", "model.weights", "model.name")
-"""Settings that name a file (`model.name` only as `file.py:Class`); relative to the file that states them."""
-FREE_KEYS = ("model.options",)
-"""Settings whose inner keys are not ours."""
+from cifar_lab.config.roles import Mark, Role, has_mark, role_of
 
 
 @cache
@@ -76,6 +73,13 @@ def dotted_keys() -> tuple[str, ...]:
     return tuple(keys)
 
 
+@cache
+def keys_with(*roles: Role) -> frozenset[str]:
+    """The settings, as dotted keys, that have one of the roles in some class of their section."""
+    own = {name for name in Settings.model_fields if name not in sections() and role_of(Settings, name) in roles}
+    return frozenset(own).union(_keys(lambda cls, name: role_of(cls, name) in roles))
+
+
 def dotted_keys_of(name: str) -> tuple[str, ...]:
     """The settings inside sections that a person may have meant by a name without its section."""
     by_name: dict[str, list[str]] = {}
@@ -109,3 +113,23 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) in (Union, UnionType):
         return tuple(part for argument in get_args(annotation) for part in _parts(argument))
     return (annotation,)
+
+
+def _keys(chosen: Callable[[type[Section], str], bool]) -> tuple[str, ...]:
+    """The settings inside sections, as dotted keys, that are so in some class of their section."""
+    return tuple(
+        dict.fromkeys(
+            f"{section}.{name}"
+            for section, classes in sections().items()
+            for cls in classes
+            for name in cls.model_fields
+            if chosen(cls, name)
+        )
+    )
+
+
+PATH_KEYS = _keys(lambda cls, name: has_mark(cls, name, Mark.PATH))
+"""Settings that name a file (`model.name` only as `file.py:Class`); relative to the file that states them."""
+
+FREE_KEYS = _keys(lambda cls, name: get_origin(cls.model_fields[name].annotation) is dict)
+"""Settings whose inner keys are not ours."""

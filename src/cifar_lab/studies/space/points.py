@@ -11,7 +11,8 @@ from typing import Any
 
 from cifar_lab.config import Net, Settings
 from cifar_lab.config.io import Variations
-from cifar_lab.config.run_id import DATA_SOURCE_KEYS, recipe
+from cifar_lab.config.roles import source_key
+from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import Problem, SettingsError
 
 SHOWN_PROBLEMS = 10
@@ -91,9 +92,8 @@ def identity_of(settings: Settings) -> str:
 
     Files of a custom model count by their names, because their content is hashed once per run and not per comparison.
     """
-    source = settings.data.model_dump_json(include=set(DATA_SOURCE_KEYS))
     model = json.dumps(settings.model.model_dump(), sort_keys=True)
-    return f"{recipe(settings.model_copy(update={'model': _ANY_MODEL}))} {model} {source}"
+    return f"{recipe(settings.model_copy(update={'model': _ANY_MODEL}))} {model} {source_key(settings.data)}"
 
 
 def _build(candidates: Sequence[tuple[str, Mapping[str, Any]]], base: Settings, where: str) -> list[Point]:

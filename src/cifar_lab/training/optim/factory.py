@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import accumulate, groupby
 
 from torch import Tensor
 
 from cifar_lab import config
+from cifar_lab.config.components import makers
 from cifar_lab.models.flat_parameters import FlatParameters
-from cifar_lab.training.optim.optimizers import CohortAdam, CohortOptimizer, CohortSGD
+from cifar_lab.training.optim.optimizers import CohortOptimizer
 
-MAKERS: dict[str, Callable[..., CohortOptimizer]] = {
-    "sgd": CohortSGD,
-    "adam": partial(CohortAdam, decoupled=False),
-    "adamw": partial(CohortAdam, decoupled=True),
-}
+MAKERS: dict[str, Callable[..., CohortOptimizer]] = makers("optimizer", __package__)
+"""`optimizer.name` and the class that updates a cohort, made from its members' settings."""
 
 
 class MixedOptimizer:

@@ -130,14 +130,14 @@ class CohortSGD(CohortOptimizer):
 
 
 class CohortAdam(CohortOptimizer):
-    """torch.optim.Adam and, with `decoupled`, torch.optim.AdamW; no AMSGrad."""
+    """torch.optim.Adam; no AMSGrad."""
 
-    def __init__(
-        self, settings: Sequence[config.Adam], parameters: FlatParameters, stacked: bool, *, decoupled: bool
-    ) -> None:
+    _decoupled = False
+    """Whether weight decay acts on the weights and not through the gradient."""
+
+    def __init__(self, settings: Sequence[config.Adam], parameters: FlatParameters, stacked: bool) -> None:
         super().__init__(parameters, stacked)
         self._settings = tuple(settings)
-        self._decoupled = decoupled
         self._mean = torch.zeros_like(self._values)  # (K, P)
         self._square = torch.zeros_like(self._values)  # (K, P)
         # float32 as in torch's kernels: exact to 16,777,216 steps.
@@ -182,6 +182,12 @@ class CohortAdam(CohortOptimizer):
         work.div_((1 - self._beta2**steps).sqrt().float()).add_(self._eps)
         torch.div(self._mean, work, out=work)
         self._values.addcmul_(work, step_size, value=-1)
+
+
+class CohortAdamW(CohortAdam):
+    """torch.optim.AdamW; no AMSGrad."""
+
+    _decoupled = True
 
 
 def _given_or_own(given: Tensor | None, own: Tensor) -> Tensor:

@@ -1,77 +1,26 @@
-"""Learning rates, and momenta where a schedule moves them, of a cohort: torch's schedulers, an epoch at a time.
-
-Steps count from 0. `none`, `step`, `cosine` and `one_cycle` are functions of the step in closed form (torch's own
-step-by-step products differ from them by rounding only); `plateau` carries state from epoch to epoch.
-"""
+"""The schedules of a cohort: tables of learning rates, and of momenta where one moves them, an epoch at a time."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cifar_lab import config
+from cifar_lab.config.components import makers
+from cifar_lab.training.optim.rates import Array, RateSchedule
 
-Array = NDArray[np.float64]
-
-PLATEAU_EPS = 1e-8
-"""A cut of the learning rate by no more than this is not made: the default `eps` of torch's ReduceLROnPlateau."""
-
-
-@dataclass
-class PlateauState:
-    """What ReduceLROnPlateau remembers between epochs."""
-
-    lr: float
-    best: float | None = None
-    """Best number so far; None before the first."""
-    bad_epochs: int = 0
-    cooldown_left: int = 0
-    """Epochs."""
-
-    def end_epoch(self, settings: config.Plateau, metric: float | None) -> None:
-        """Take in the watched number of an epoch; None, a number that was not finite, is no improvement."""
-        if metric is not None and self._is_better(settings, metric):
-            self.best, self.bad_epochs = metric, 0
-        else:
-            self.bad_epochs += 1
-        if self.cooldown_left > 0:
-            self.cooldown_left -= 1
-            self.bad_epochs = 0
-        if self.bad_epochs > settings.patience:
-            lr = max(self.lr * settings.factor, settings.min_lr)
-            if self.lr - lr > PLATEAU_EPS:
-                self.lr = lr
-            self.cooldown_left, self.bad_epochs = settings.cooldown, 0
-
-    def _is_better(self, settings: config.Plateau, metric: float) -> bool:
-        if self.best is None:
-            return True
-        if settings.monitor == "val_accuracy":
-            return metric > self.best * (1 + settings.threshold)
-        return metric < self.best * (1 - settings.threshold)
+SCHEDULES: dict[str, type[RateSchedule[Any]]] = makers("scheduler", __package__)
+"""`scheduler.name` and the class that has its learning rates."""
 
 
 class CohortSchedule:
     """The schedules of K members; see `make_schedule`."""
 
-    def __init__(
-        self,
-        schedulers: Sequence[config.Scheduler],
-        optimizers: Sequence[config.Optimizer],
-        epochs: int,
-        steps_per_epoch: int,
-    ) -> None:
-        self._schedulers, self._optimizers = tuple(schedulers), tuple(optimizers)
+    def __init__(self, members: Sequence[RateSchedule[Any]], epochs: int, steps_per_epoch: int) -> None:
+        self._members = tuple(members)
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
-        self._plateaus = [
-            PlateauState(optimizer.lr) if isinstance(scheduler, config.Plateau) else None
-            for scheduler, optimizer in zip(schedulers, optimizers, strict=True)
-        ]
 
     def epoch_table(self, epoch: int) -> tuple[Array, Array | None]:
         """Learning rates and momenta of each step of one epoch, counted from 0.
@@ -87,11 +36,10 @@ class CohortSchedule:
         if not 0 <= epoch < self._epochs:
             raise ValueError(f"epoch {epoch} of a schedule of {self._epochs} epochs, which count from 0")
         steps = np.arange(epoch * self._steps_per_epoch, (epoch + 1) * self._steps_per_epoch, dtype=np.float64)
-        lr = np.stack([self._member_lr(k, epoch, steps) for k in range(len(self._schedulers))], axis=1)
-        if not any(isinstance(s, config.OneCycle) and s.cycle_momentum for s in self._schedulers):
+        lr = np.stack([member.lr(epoch, steps) for member in self._members], axis=1)
+        if not any(member.moves_momentum for member in self._members):
             return lr, None
-        momentum = np.stack([self._member_momentum(k, steps) for k in range(len(self._schedulers))], axis=1)
-        return lr, momentum
+        return lr, np.stack([member.momentum(steps) for member in self._members], axis=1)
 
     def end_epoch(self, metrics: Sequence[Mapping[str, float | None]]) -> None:
         """Let the plateau schedules decide.
@@ -103,19 +51,15 @@ class CohortSchedule:
         Raises:
             ValueError: not one mapping a member, or the watched number is missing.
         """
-        if len(metrics) != len(self._schedulers):
-            raise ValueError(f"metrics of {len(metrics)} members for a cohort of {len(self._schedulers)}")
-        for settings, plateau, numbers in zip(self._schedulers, self._plateaus, metrics, strict=True):
-            if plateau is None or not isinstance(settings, config.Plateau):
-                continue
-            if settings.monitor not in numbers:
-                raise ValueError(f"the plateau schedule watches {settings.monitor}, which is not among the metrics")
-            plateau.end_epoch(settings, numbers[settings.monitor])
+        if len(metrics) != len(self._members):
+            raise ValueError(f"metrics of {len(metrics)} members for a cohort of {len(self._members)}")
+        for member, numbers in zip(self._members, metrics, strict=True):
+            member.end_epoch(numbers)
 
     def state(self, member: int) -> dict[str, Any]:
         """Everything that one member's later epochs depend on, of plain numbers and mappings."""
-        plateau = self._plateaus[member]
-        return {"plateaus": [None if plateau is None else asdict(plateau)]}
+        # The key is that of checkpoints from when a plateau was the only schedule with a memory.
+        return {"plateaus": [self._members[member].memory()]}
 
     def load_state(self, member: int, state: Mapping[str, Any]) -> None:
         """Let one member go on from `state`.
@@ -131,37 +75,9 @@ class CohortSchedule:
             or [_parts(each) for each in saved] != [_parts(each) for each in expected]
         ):
             raise ValueError("schedule state does not fit this member's scheduler")
-        (plateau,) = saved
-        self._plateaus[member] = None if plateau is None else PlateauState(**plateau)
-
-    def _member_lr(self, k: int, epoch: int, steps: Array) -> Array:
-        """Learning rates of member k at `steps` of `epoch`, (steps_per_epoch,)."""
-        settings, base = self._schedulers[k], self._optimizers[k].lr
-        total = self._epochs * self._steps_per_epoch
-        plateau = self._plateaus[k]
-        if isinstance(settings, config.OneCycle):
-            peak = base if settings.max_lr is None else settings.max_lr
-            first = peak / settings.div_factor
-            return _one_cycle(steps, total, settings.pct_start, first, peak, first / settings.final_div_factor)
-        if plateau is not None:
-            lr = np.full_like(steps, plateau.lr)
-        elif isinstance(settings, config.Step):
-            lr = np.full_like(steps, base * settings.gamma ** (epoch // settings.step_epochs))
-        elif isinstance(settings, config.Cosine):
-            lr = settings.min_lr + (base - settings.min_lr) * (1 + np.cos(math.pi * steps / total)) / 2
-        else:
-            lr = np.full_like(steps, base)
-        warmup_steps = settings.warmup_epochs * self._steps_per_epoch
-        return lr * np.minimum((steps + 1) / max(warmup_steps, 1), 1)
-
-    def _member_momentum(self, k: int, steps: Array) -> Array:
-        """Momentum or first beta of member k at `steps`, (steps_per_epoch,)."""
-        settings = self._schedulers[k]
-        if not isinstance(settings, config.OneCycle) or not settings.cycle_momentum:
-            return np.full_like(steps, math.nan)
-        ends, peak = settings.max_momentum, settings.base_momentum
-        total = self._epochs * self._steps_per_epoch
-        return _one_cycle(steps, total, settings.pct_start, ends, peak, ends)
+        (memory,) = saved
+        if memory is not None:
+            self._members[member].remember(memory)
 
 
 def make_schedule(
@@ -179,24 +95,11 @@ def make_schedule(
         raise ValueError(f"{len(schedulers)} schedulers for {len(optimizers)} optimizers")
     if epochs < 1 or steps_per_epoch < 1:
         raise ValueError(f"a schedule of {epochs} epochs of {steps_per_epoch} steps; both must be at least 1")
-    return CohortSchedule(schedulers, optimizers, epochs, steps_per_epoch)
-
-
-def _one_cycle(steps: Array, total: int, pct_start: float, first: float, peak: float, last: float) -> Array:
-    """torch's OneCycleLR with cosines and two phases: from `first` to `peak`, then to `last` at step total − 1.
-
-    The peak lies at step pct_start · total − 1, as torch has it. Where that is before step 0 the run begins on the way
-    down (a run of one step has `last`); where it is step 0, which torch divides by zero at, the run begins at the peak.
-    """
-    turn, end = pct_start * total - 1, total - 1
-    up = steps / turn if turn > 0 else np.ones_like(steps)
-    down = (steps - turn) / (end - turn)
-    return np.where(steps <= turn, _cosine(first, peak, up), _cosine(peak, last, down))
-
-
-def _cosine(start: float, end: float, share: Array) -> Array:
-    """Half a cosine from `start` (share 0) to `end` (share 1)."""
-    return end + (start - end) / 2 * (1 + np.cos(math.pi * share))
+    members = [
+        SCHEDULES[scheduler.name](scheduler, optimizer.lr, epochs, steps_per_epoch)
+        for scheduler, optimizer in zip(schedulers, optimizers, strict=True)
+    ]
+    return CohortSchedule(members, epochs, steps_per_epoch)
 
 
 def _parts(member: object) -> object:

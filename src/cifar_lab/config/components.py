@@ -1,0 +1,77 @@
+"""Components: the choices of the sections, derived from the unions, and their makers, imported from the packages above.
+
+A component is one class in `data`, `model` or `training` with its entry (`Component`), named in the union of its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from cifar_lab.config.data import Data
+from cifar_lab.config.model import Model, ModelOptions
+from cifar_lab.config.section import Component, Section
+from cifar_lab.config.training import Optimizer, Scheduler
+
+
+def _classes(union: Any) -> Iterator[type[Section]]:
+    """The classes of a union, whatever annotates it or them."""
+    if get_origin(union) is Annotated:
+        yield from _classes(get_args(union)[0])
+    elif isinstance(union, type):
+        yield union
+    else:
+        for part in get_args(union):
+            yield from _classes(part)
+
+
+def _choices(union: Any, key: str) -> dict[str, type[Section]]:
+    """Choice → class, in the order of the union; classes whose key takes more than one word have no choice."""
+    words = {cls: cls.model_fields[key].annotation for cls in _classes(union)}
+    return {get_args(word)[0]: cls for cls, word in words.items() if get_origin(word) is Literal}
+
+
+SECTION_CHOICES: dict[str, tuple[str, dict[str, type[Section]]]] = {
+    section: (key, _choices(union, key))
+    for section, key, union in (
+        ("data", "dataset", Data), ("model", "name", Model), ("optimizer", "name", Optimizer),
+        ("scheduler", "name", Scheduler),
+    )
+}  # fmt: skip
+"""Sections with a choice: the key that chooses, and the class of each choice. The first is the default."""
+
+BUILT_IN_MODELS: dict[str, type[ModelOptions]] = {
+    name: cls for name, cls in SECTION_CHOICES["model"][1].items() if issubclass(cls, ModelOptions)
+}
+"""`model.name` and the settings class of each built-in model."""
+
+
+def component_of(section: str, choice: str) -> Component | None:
+    """The entry of a choice, None where it is unknown or has none."""
+    return getattr(SECTION_CHOICES[section][1].get(choice), "component", None)
+
+
+def label_of(section: str, choice: str) -> str:
+    """Name of a choice on charts and in labels."""
+    component = component_of(section, choice)
+    return component.label or choice if component else choice
+
+
+def makers(section: str, package: str) -> dict[str, Any]:
+    """The maker of each choice of a section.
+
+    Args:
+        section: one of `SECTION_CHOICES`.
+        package: dotted name of the package whose modules the entries name.
+
+    Raises:
+        ImportError, AttributeError: an entry names a module, or something in it, that is not there.
+    """
+    found = {}
+    for choice in SECTION_CHOICES[section][1]:
+        component = component_of(section, choice)
+        if component is not None:
+            module, _, name = component.maker.partition(":")
+            found[choice] = getattr(import_module(f"{package}.{module}"), name)
+    return found

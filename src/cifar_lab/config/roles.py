@@ -1,0 +1,179 @@
+"""Field roles: the part of each setting in run identity, data source, cohorts and comparisons of arms.
+
+A role stands where its field is defined, `flip: Annotated[bool, Role.MEMBER] = False`, or once for a section class in
+`default_role`. Run identity, data-source key, cohort key and "settings that differ" are folds over the roles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+
+class Role(Enum):
+    """The part of a setting in the id of a run and in a cohort."""
+
+    SOURCE = "source"
+    """Selects the images. In the id the data fingerprint stands for it."""
+    MEMBER = "member"
+    """In the id. Each member of a cohort has its own value."""
+    SHARED = "shared"
+    """In the id. Equal for all members of a cohort."""
+    EXECUTION = "execution"
+    """How to run. Not in the id, equal for all members of a cohort."""
+    LABEL = "label"
+    """Names or lists runs. Neither in the id nor in the cohort key."""
+    UNDECLARED = "undeclared"
+    """No role stated. Treated as in the id, as shared and as part of the data source. A test refuses it."""
+
+    @property
+    def in_id(self) -> bool:
+        """Whether the recipe holds the value."""
+        return self in (Role.MEMBER, Role.SHARED, Role.UNDECLARED)
+
+    @property
+    def in_source_key(self) -> bool:
+        """Whether the value tells one set of images from another."""
+        return self in (Role.SOURCE, Role.UNDECLARED)
+
+    @property
+    def in_cohort_key(self) -> bool:
+        """Whether members of one cohort have equal values."""
+        return self not in (Role.MEMBER, Role.LABEL)
+
+    @property
+    def changes_numbers(self) -> bool:
+        """Whether another value can change results beyond rounding."""
+        return self.in_id or self.in_source_key
+
+
+@dataclass(frozen=True)
+class IdleUnless:
+    """Mark a field without effect while another field of its section is false or 0."""
+
+    field: str
+
+
+@dataclass(frozen=True)
+class DefaultsTo:
+    """Mark a field whose default, null, takes the value of another setting. Stating that value means the same."""
+
+    key: str
+    """`section.field`."""
+
+
+class Mark(Enum):
+    """Further facts of a field that the folds read."""
+
+    ALWAYS_IN_ID = "always in id"
+    """In the id even at its default. Only for the fields of the first ids: a new one is left out at its default."""
+    BY_CONTENT = "by content"
+    """A file that enters the id as the SHA-256 of its content."""
+    PATH = "path"
+    """A file or folder. Relative to the settings file that states it."""
+    PLACE = "place"
+    """A folder that holds the same images wherever it is."""
+
+
+T = TypeVar("T")
+
+
+def marks(cls: type[BaseModel], name: str, kind: type[T]) -> list[T]:
+    """The marks of one kind on a field, else those on the field that it overrides."""
+    for base in cls.__mro__:
+        if issubclass(base, BaseModel) and name in base.model_fields:
+            found = [mark for mark in base.model_fields[name].metadata if isinstance(mark, kind)]
+            if found:
+                return found
+    return []
+
+
+@cache
+def role_of(cls: type[BaseModel], name: str) -> Role:
+    """The role of a field: its own, else that of the field it overrides, else its class's."""
+    return next(iter(marks(cls, name, Role)), getattr(cls, "default_role", Role.UNDECLARED))
+
+
+@cache
+def has_mark(cls: type[BaseModel], name: str, mark: Mark) -> bool:
+    """Whether a field has the mark."""
+    return mark in marks(cls, name, Mark)
+
+
+@cache
+def outside_id(cls: type[BaseModel]) -> frozenset[str]:
+    """Fields of a section whose value is not in the id of a run."""
+    return frozenset(name for name in cls.model_fields if not role_of(cls, name).in_id)
+
+
+@cache
+def source_fields(cls: type[BaseModel]) -> frozenset[str]:
+    """Fields of a data section that tell one set of images from another."""
+    return frozenset(name for name in cls.model_fields if role_of(cls, name).in_source_key)
+
+
+@cache
+def places(cls: type[BaseModel]) -> frozenset[str]:
+    """Fields of a data section that say where the images are and not which they are."""
+    return frozenset(name for name in cls.model_fields if has_mark(cls, name, Mark.PLACE))
+
+
+def source_key(data: BaseModel) -> str:
+    """The data section reduced to the fields that select images, as JSON."""
+    return data.model_dump_json(include=set(source_fields(type(data))))
+
+
+def idle_fields(section: BaseModel, settings: BaseModel) -> set[str]:
+    """Fields of a section without effect beside the other settings.
+
+    Args:
+        section: one section of `settings`.
+        settings: the whole, where `DefaultsTo` looks its key up.
+    """
+    unless, defaults = _dependent(type(section))
+    idle = {name for name, mark in unless if not getattr(section, mark.field)}
+    return idle | {name for name, mark in defaults if getattr(section, name) in (None, value_at(settings, mark.key))}
+
+
+def value_at(settings: BaseModel, key: str) -> Any:
+    """The value at a dotted key, None where the chosen class has no such field."""
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part, None)
+    return value
+
+
+def leaves(settings: BaseModel) -> Iterator[tuple[str, BaseModel, str]]:
+    """(dotted key, owner, field) of every field of the settings that is no section itself."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            for key, owner, field in leaves(value):
+                yield f"{name}.{key}", owner, field
+        else:
+            yield name, settings, name
+
+
+@cache
+def shared_fields(cls: type[BaseModel]) -> frozenset[str]:
+    """Fields of a section that are equal for all members of a cohort."""
+    return frozenset(name for name in cls.model_fields if role_of(cls, name).in_cohort_key)
+
+
+@cache
+def _dependent(
+    cls: type[BaseModel],
+) -> tuple[tuple[tuple[str, IdleUnless], ...], tuple[tuple[str, DefaultsTo], ...]]:
+    """Fields of a section that depend on others, with their marks."""
+    return tuple(_marked(cls, IdleUnless)), tuple(_marked(cls, DefaultsTo))
+
+
+def _marked(cls: type[BaseModel], kind: type[T]) -> Iterator[tuple[str, T]]:
+    for name in cls.model_fields:
+        for mark in marks(cls, name, kind):
+            yield name, mark
