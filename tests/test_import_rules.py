@@ -16,7 +16,7 @@ import cifar_lab
 PACKAGE = Path(cifar_lab.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "statistics"),
+    ("core", "errors", "statistics"),
     ("config", "machine", "model_facts", "pipes", "records", "safe_text", "seals", "shipped"),
     ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "shared_parts", "threads"),
     ("identity", "record_file", "run_lock"),
@@ -49,7 +49,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 TORCH_FREE = (
-    "cli", "cohorts", "config", "config_io", "config_rules", "design", "durable", "durations", "engines.child",
+    "cli", "cohorts", "config", "config_io", "config_rules", "core", "design", "durable", "durations", "engines.child",
     "engines.clock", "engines.cluster", "engines.course", "engines.endings", "engines.engine", "engines.here",
     "engines.lifeline", "engines.oom", "engines.outcomes", "engines.policy", "engines.protocol", "engines.pull_queue",
     "engines.questions", "engines.signals", "engines.slot", "engines.tasks", "engines.worker", "errors", "estimate",

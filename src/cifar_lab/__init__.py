@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cifar_lab.config_io import load_settings, settings_from
+    from cifar_lab.core._version import __version__ as __version__
     from cifar_lab.engines.engine import open_engine
     from cifar_lab.notebook import make_runs, make_sweep, policy, read_metrics, read_records
     from cifar_lab.progress import Silent
     from cifar_lab.report.summary import summarize
     from cifar_lab.sweep import load_sweep
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Silent",
@@ -41,6 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "__version__": "core._version",
     "load_settings": "config_io",
     "settings_from": "config_io",
     "make_runs": "notebook",
