@@ -26,7 +26,7 @@ from benchmarks.outcome import TABLE_HEAD, Comparison
 from benchmarks.processes import MeasurementError
 from benchmarks.rows import CPU_ONLY, GPU_BY_DEFAULT, ROWS
 from benchmarks.table import markdown
-from cifar_lab.machine import available_cores, git_state, processor_name, utc_now
+from cifar_lab.core.host import available_cores, git_state, processor_name, utc_now
 
 
 def main() -> int:

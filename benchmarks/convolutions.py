@@ -11,7 +11,7 @@ import statistics
 
 import torch
 
-from cifar_lab.machine import CoreUse
+from cifar_lab.core.host import CoreUse
 from cifar_lab.models.convolutions import Geometry, by_groups, by_products, time_both_ways
 
 LAYERS = {

@@ -22,18 +22,19 @@ import torch
 from torch import Tensor
 
 from cifar_lab import data
-from cifar_lab.assembly import build_cohort, place
-from cifar_lab.cohort import Cohort
 from cifar_lab.config import Settings
-from cifar_lab.config_io import settings_from
+from cifar_lab.config.io import settings_from
+from cifar_lab.config.model_catalog import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
-from cifar_lab.evaluate import predict, predict_together, score
-from cifar_lab.kernels.steps import KernelSteps
-from cifar_lab.model_facts import MODEL_FACTS
+from cifar_lab.data.random_streams import NO_STREAMS
 from cifar_lab.models import MODELS
-from cifar_lab.optim import flatten_parameters, make_optimizer
-from cifar_lab.runtime import NO_STREAMS, Execution, prepare_execution
-from cifar_lab.train import EagerSteps, train_step
+from cifar_lab.training.backends.kernels.steps import KernelBackend
+from cifar_lab.training.build import build_cohort, place
+from cifar_lab.training.cohort import Cohort
+from cifar_lab.training.device import Execution, prepare_execution
+from cifar_lab.training.evaluate import predict, predict_together, score
+from cifar_lab.training.loop import EagerBackend, train_step
+from cifar_lab.training.optim import flatten_parameters, make_optimizer
 
 ARMS = {
     "sgd, none": [],
@@ -100,7 +101,7 @@ def images(arm: Settings, count: int, first: int = 0) -> ResidentSplit:
 def eager_steps(
     arms: Sequence[Settings], seeds: Sequence[int], split: ResidentSplit, *, stacked: bool,
     memory_format: torch.memory_format = torch.contiguous_format,
-) -> EagerSteps:  # fmt: skip
+) -> EagerBackend:  # fmt: skip
     """Fresh networks and their batches; runs alone lie in memory as asked."""
     execution = prepare_execution(arms[0].runtime, threads=1)
     batches = CohortBatches(split, arms[0].data, seeds, [arm.data.flip for arm in arms])
@@ -111,7 +112,7 @@ def eager_steps(
         parameters = flatten_parameters(networks)
         optimizer = make_optimizer([arm.optimizer for arm in arms], parameters)
         cohort = Cohort(networks, parameters, optimizer, cohort.schedule)
-    return EagerSteps(cohort, batches, 0.0, execution, model_draws=False)
+    return EagerBackend(cohort, batches, 0.0, execution, model_draws=False)
 
 
 def running_free(
@@ -120,7 +121,7 @@ def running_free(
 ) -> Iterator[Tensor]:  # fmt: skip
     """(K,) losses of each step."""
     eager = eager_steps(arms, seeds, split, stacked=stacked, memory_format=memory_format)
-    steps = KernelSteps(eager) if kernels else eager
+    steps = KernelBackend(eager) if kernels else eager
     for epoch in range(arms[0].epochs):
         steps.cohort.train_mode()
         for done in steps.epoch(epoch):
@@ -187,7 +188,7 @@ def trained(
     arms: Sequence[Settings], seeds: Sequence[int], split: ResidentSplit, *, stacked: bool, kernels: bool = False
 ) -> Cohort:
     eager = eager_steps(arms, seeds, split, stacked=stacked)
-    steps = KernelSteps(eager) if kernels else eager
+    steps = KernelBackend(eager) if kernels else eager
     for epoch in range(arms[0].epochs):
         steps.cohort.train_mode()
         for _ in steps.epoch(epoch):

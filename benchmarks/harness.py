@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.outcome import Comparison, Pair, Reading, comparison_from
-from cifar_lab.machine import CoreUse
+from cifar_lab.core.host import CoreUse
 
 PAIRS = 7
 """Six are the fewest whose interval of the median has 95 % (`intervals`); one more for a median that was measured."""
@@ -21,7 +21,7 @@ PAIRS = 7
 QUIET_CORES = 0.1
 """Cores' worth of time that others may use during a measurement: above it the pair is made again."""
 
-Side = Callable[[], Reading]
+ComparisonTarget = Callable[[], Reading]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Harness:
     look: Callable[[], CoreUse] = CoreUse.now
     say: Callable[[str], object] = print
 
-    def compare(self, comparison: Comparison, candidate: Side, peer: Side) -> Comparison:
+    def compare(self, comparison: Comparison, candidate: ComparisonTarget, peer: ComparisonTarget) -> Comparison:
         """Add pairs to `comparison` until it has as many as asked for."""
         comparison = self.book.known(comparison)
         given_up = 0
@@ -105,7 +105,7 @@ class Harness:
             self.book.keep(comparison)
         return comparison
 
-    def _watched(self, side: Side) -> tuple[Reading, float | None]:
+    def _watched(self, side: ComparisonTarget) -> tuple[Reading, float | None]:
         """What the side reads, and how many cores others used meanwhile."""
         before = self.look()
         reading = side()

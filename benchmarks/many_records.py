@@ -19,11 +19,12 @@ from pathlib import Path
 
 from benchmarks.processes import whole
 from cifar_lab import data
-from cifar_lab.durable import make_folder
-from cifar_lab.plan import Job, plan_runs
-from cifar_lab.records import DataIdentity, Environment, EpochMetrics, Record, SplitScore
-from cifar_lab.results import RunFolder, metrics_digest
-from cifar_lab.sweep import load_sweep
+from cifar_lab.core.atomic_io import make_folder
+from cifar_lab.execution.plan import plan_runs
+from cifar_lab.store.records import DataIdentity, Environment, EpochMetrics, Record, SplitScore
+from cifar_lab.store.results import RunFolder, metrics_digest
+from cifar_lab.studies.sweep import load_sweep
+from cifar_lab.training.job import Job
 
 BASE = """\
 data: {dataset: synthetic, train_size: 1000, test_size: 200}

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
-from benchmarks.harness import Harness, Side
+from benchmarks.harness import ComparisonTarget, Harness
 from benchmarks.processes import steps
-from cifar_lab.machine import available_cores
-from cifar_lab.threads import choose_threads, openmp_environment
+from cifar_lab.core.host import available_cores
+from cifar_lab.training.threads import choose_threads, openmp_environment
 
 OWN = "benchmarks.own.steps"
 RESIDENT = "benchmarks.peers.resident_loop"
@@ -63,7 +63,7 @@ class Options:
         """Those of a run alone on an idle machine, as the product chooses them."""
         return choose_threads(model, batch_size, self.cores, 1, float(self.cores))
 
-    def own(self, *arguments: object, threads: int, copies: int = 1) -> Side:
+    def own(self, *arguments: object, threads: int, copies: int = 1) -> ComparisonTarget:
         """cifar-lab's steps in a worker's environment."""
         given = [
             *arguments, "--set", f"runtime.device={self.device}", "--threads", threads, "--images", self.images,
@@ -71,7 +71,7 @@ class Options:
         ]  # fmt: skip
         return partial(steps, OWN, *given, environment=openmp_environment(threads), copies=copies)
 
-    def peer(self, module: str, *arguments: object) -> Side:
+    def peer(self, module: str, *arguments: object) -> ComparisonTarget:
         """A peer's steps in the environment of whoever starts the benchmark, on as many threads as torch takes."""
         kind = "--random-images" if module == REFERENCE else "--images"
         return partial(steps, module, *arguments, "--device", self.device, kind, self.images, *self.timing)

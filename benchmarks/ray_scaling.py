@@ -23,11 +23,12 @@ from typing import Any
 
 import cifar_lab
 from cifar_lab import data
-from cifar_lab.config_io import settings_from
-from cifar_lab.engines.cluster.engine import RayEngine
-from cifar_lab.engines.policy import Policy
-from cifar_lab.engines.tasks import make_tasks
-from cifar_lab.plan import Job, plan_runs
+from cifar_lab.config.io import settings_from
+from cifar_lab.execution.plan import plan_runs
+from cifar_lab.execution.ray.engine import RayEngine
+from cifar_lab.execution.retry_policy import Policy
+from cifar_lab.execution.tasks import make_tasks
+from cifar_lab.training.job import Job
 
 TRAIN_SIZE = 10_000
 STORE_BYTES = 100 * 2**20

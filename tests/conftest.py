@@ -22,10 +22,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import cifar_lab
 from cifar_lab import data
 from cifar_lab.config import Settings
-from cifar_lab.config_io import dump_settings, settings_from
-from cifar_lab.plan import Job, plan_runs
-from cifar_lab.records import Record
-from cifar_lab.results import RunFolder, read_records
+from cifar_lab.config.io import dump_settings, settings_from
+from cifar_lab.execution.plan import plan_runs
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder, read_records
+from cifar_lab.training.job import Job
 
 PATIENCE_SECONDS = 60
 """A command that takes longer is killed, and its test fails."""
@@ -126,7 +127,7 @@ class Laboratory:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Record:
         """Make the run in this process."""
-        from cifar_lab.experiment import make_run
+        from cifar_lab.training.run import make_run
 
         return make_run(job, tell, should_stop)
 

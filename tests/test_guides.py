@@ -16,7 +16,7 @@ import torch
 
 import cifar_lab
 from cifar_lab import config
-from cifar_lab.config_io.reference import settings_reference
+from cifar_lab.config.io.reference import settings_reference
 
 DOCS = Path(__file__).parents[1] / "docs"
 SOURCE = Path(cifar_lab.__file__).parents[1]
@@ -89,7 +89,7 @@ def test_a_model_and_images_of_ones_own(tmp_path: Path) -> None:
 def code() -> dict[str, Any]:
     """The names that the code blocks of extending.md define, made with those of the modules that they belong to."""
     from cifar_lab.data import source, splits, synthetic
-    from cifar_lab.optim import optimizers
+    from cifar_lab.training.optim import optimizers
 
     names: dict[str, Any] = {"Any": Any, "Mapping": Mapping}
     for module in (config, source, splits, synthetic, optimizers):
@@ -119,7 +119,8 @@ def test_the_data_set_of_the_guide_keeps_to_the_contract(code: dict[str, Any], m
 def test_the_optimizer_of_the_guide_is_lion(
     code: dict[str, Any], stacked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cifar_lab.optim import flatten_parameters, make_optimizer, mixed
+    from cifar_lab.training.optim import factory as mixed
+    from cifar_lab.training.optim import flatten_parameters, make_optimizer
 
     monkeypatch.setitem(mixed.MAKERS, "lion", code["CohortLion"])
     settings = [code["Lion"](name="lion", betas=(0.5, 0.75), weight_decay=0.25), code["Lion"](name="lion")]
@@ -148,7 +149,7 @@ def test_the_settings_reference_is_up_to_date() -> None:
 
 
 def test_the_reference_has_every_setting_with_a_meaning() -> None:
-    from cifar_lab.config_io.catalogue import dotted_keys, section_keys
+    from cifar_lab.config.io.catalogue import dotted_keys, section_keys
 
     text = settings_reference()
     choices = {"data.dataset", "model.name", "optimizer.name", "scheduler.name", "loss.name"}

@@ -15,51 +15,26 @@ import cifar_lab
 
 PACKAGE = Path(cifar_lab.__file__).parent
 
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("core", "errors", "statistics"),
-    ("config", "machine", "model_facts", "pipes", "records", "safe_text", "seals", "shipped"),
-    ("config_rules", "sheets", "durable", "model_source", "optim", "runtime", "shared_parts", "threads"),
-    ("identity", "record_file", "run_lock"),
-    ("download", "run_folder"),
-    ("config_io", "results", "data", "models", "checkpoint", "durations"),
-    ("failures", "one_writer"),
-    ("plan", "cohort", "ledger", "sweep_plan", "report", "verify"),
-    ("cohorts", "train", "pace"),
-    ("evaluate", "graph_steps", "kernels", "run_watcher", "tally"),
-    ("progress",),
-    ("live_bars", "mirrors", "speeds"),
-    ("loading",),
-    ("assembly", "estimate"),
-    ("environment", "final_test"),
-    ("cohort_size", "finish"),
-    ("experiment",),
-    ("lanes",),
-    ("engines",),
-    ("workplace",),
-    ("laboratory",),
-    ("search",),
-    ("forecast", "search_files", "search_words"),
-    ("sweep", "design", "until_decided"),
-    ("optuna_export",),
-    ("cli", "notebook"),
+RANKS: tuple[tuple[str, ...], ...] = (
+    ("core",),
+    ("config", "store"),
+    ("data", "models"),
+    ("training",),
+    ("execution",),
+    ("analysis", "progress"),
+    ("report", "studies"),
+    ("api", "cli"),
     ("__main__",),
 )
-"""The rooms of the house, lowest first. A room imports from rooms in lower rows, and from itself."""
+"""The packages, lowest first. A package imports from packages of lower ranks, and from itself."""
 
-RANK = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
+RANK = {package: rank for rank, packages in enumerate(RANKS) for package in packages}
 
 TORCH_FREE = (
-    "cli", "cohorts", "config", "config_io", "config_rules", "core", "design", "durable", "durations", "engines.child",
-    "engines.clock", "engines.cluster", "engines.course", "engines.endings", "engines.engine", "engines.here",
-    "engines.lifeline", "engines.oom", "engines.outcomes", "engines.policy", "engines.protocol", "engines.pull_queue",
-    "engines.questions", "engines.signals", "engines.slot", "engines.tasks", "engines.worker", "errors", "estimate",
-    "failures", "forecast", "identity", "laboratory", "live_bars", "machine", "mirrors", "model_facts", "model_source",
-    "notebook", "one_writer", "optuna_export", "pace", "pipes", "plan", "progress", "record_file", "records", "report",
-    "results", "run_folder", "run_lock", "safe_text", "seals", "search", "search_files", "search_words", "shared_parts",
-    "sheets", "shipped", "speeds", "statistics", "sweep", "sweep_plan", "tally", "threads", "until_decided", "verify",
-    "workplace",
+    "analysis", "api", "cli", "config", "core", "execution", "progress", "report", "store", "studies", "training.job",
+    "training.threads",
 )  # fmt: skip
-"""Rooms and modules that a command needs before, after or without training."""
+"""Packages and modules that a command needs before, after or without training."""
 
 HEAVY = {"torch", "torchvision"}
 
@@ -112,18 +87,19 @@ ANYWHERE = {name: imported(ast.walk(tree)) for name, tree in MODULES.items()}
 """Module → what it imports at any time, in a function too."""
 
 
-def room(module: str) -> str:
+def package_of(module: str) -> str:
     return module.partition(".")[0]
 
 
-def test_every_room_has_a_row() -> None:
-    assert {room(name) for name in MODULES if name} == set(RANK)
+def test_every_package_has_a_rank() -> None:
+    assert {package_of(name) for name in MODULES if name} == set(RANK)
 
 
 def test_imports_are_seen() -> None:
-    assert {"torch", "records", "runtime", "data.batches"} <= ALWAYS["train"]
-    assert "lanes" in ANYWHERE["engines.worker"] - ALWAYS["engines.worker"]
-    assert "config_io" in ANYWHERE[""] - ALWAYS[""]
+    assert {"torch", "store.records", "training.device", "data.batches"} <= ALWAYS["training.loop"]
+    worker = "execution.local.worker"
+    assert "training.concurrent" in ANYWHERE[worker] - ALWAYS[worker]
+    assert "config.io" in ANYWHERE[""] - ALWAYS[""]
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name])
@@ -131,9 +107,12 @@ def test_imports_run_one_way(name: str) -> None:
     wrong = {
         other
         for other in ANYWHERE[name]
-        if other in MODULES and other and room(other) != room(name) and RANK[room(other)] >= RANK[room(name)]
+        if other in MODULES
+        and other
+        and package_of(other) != package_of(name)
+        and RANK[package_of(other)] >= RANK[package_of(name)]
     }
-    assert wrong == set(), f"{name} imports from its own row or above"
+    assert wrong == set(), f"{name} imports from its own rank or above"
 
 
 def test_the_package_itself_imports_nothing_of_its_own() -> None:
@@ -183,10 +162,10 @@ def test_importing_what_is_no_training_imports_no_torch() -> None:
 
 
 def test_ray_is_imported_when_a_cluster_is_connected_to_and_by_nothing_else() -> None:
-    assert {name for name in MODULES if any(room(other) == "ray" for other in ANYWHERE[name])} == {
-        "engines.cluster.connect"
+    assert {name for name in MODULES if any(package_of(other) == "ray" for other in ANYWHERE[name])} == {
+        "execution.ray.connect"
     }
-    assert not any(room(other) == "ray" for other in ALWAYS["engines.cluster.connect"])
+    assert not any(package_of(other) == "ray" for other in ALWAYS["execution.ray.connect"])
 
 
 def test_importing_the_package_imports_almost_nothing() -> None:
@@ -222,14 +201,14 @@ ACTS_ON_DISK = {
 NOT_DURABLE = {
     "data.cache": {"mkdir", "rmtree"},  # the folder of the lock; a half folder after a refusal
     "data.cifar": {"mkdir", "rmtree", "write_bytes"},  # an archive unpacked for as long as it is read
-    "download": {"mkdir", "unlink"},  # the folder of downloads; parts that nobody will read
+    "core.download": {"mkdir", "unlink"},  # the folder of downloads; parts that nobody will read
     "data.shipping": {"unlink"},  # parts that nobody will read
-    "engines.cluster.scratch": {"rmtree"},  # a node's own copies
-    "engines.lifeline": {"write_text"},  # a file of /proc
-    "mirrors.mlflow_store": {"mkdir"},  # a mirror may fail
-    "mirrors.tensorboard_files": {"rmtree"},
-    "one_writer": {"rmdir", "unlink"},  # the lock, and a folder in which nothing came to stand
-    "run_lock": {"unlink"},
+    "execution.ray.scratch": {"rmtree"},  # a node's own copies
+    "execution.local.lifeline": {"write_text"},  # a file of /proc
+    "progress.sinks.mlflow": {"mkdir"},  # a mirror may fail
+    "progress.sinks.tensorboard": {"rmtree"},
+    "store.results_lock": {"rmdir", "unlink"},  # the lock, and a folder in which nothing came to stand
+    "store.run_lock": {"unlink"},
 }
 """Module → what it does by itself, because nothing is lost with it."""
 
@@ -243,4 +222,4 @@ def test_every_durable_act_goes_through_one_module() -> None:
             if isinstance(call.func, ast.Attribute) and call.func.attr in ACTS_ON_DISK
             and (call.func.attr != "replace" or (len(call.args) == 1 and not call.keywords))
         }  # fmt: skip
-        assert name == "durable" or found <= NOT_DURABLE.get(name, set()), name
+        assert name == "core.atomic_io" or found <= NOT_DURABLE.get(name, set()), name

@@ -10,16 +10,16 @@ import torch
 from torchvision.models import resnet18
 
 import cifar_lab
-from cifar_lab import experiment
 from cifar_lab.config import Settings
-from cifar_lab.config_io import load_settings, load_sheet, settings_from, sheet_file
-from cifar_lab.errors import SettingsError
-from cifar_lab.sheets import LabSheet
-from cifar_lab.sweep import load_sweep
-from cifar_lab.sweep_plan import rung_epochs, rung_sizes
+from cifar_lab.config.io import load_settings, load_sheet, settings_from, sheet_file
+from cifar_lab.config.sheets import LabSheet
+from cifar_lab.core.errors import SettingsError
+from cifar_lab.studies.space import rung_epochs, rung_sizes
+from cifar_lab.studies.sweep import load_sweep
+from cifar_lab.training import run as experiment
 
 ROOT = Path(__file__).parents[1]
-CONFIGS, QUICKSTART = ROOT / "configs", Path(cifar_lab.__file__).parent / "quickstart"
+CONFIGS, QUICKSTART = ROOT / "configs", Path(cifar_lab.__file__).parent / "cli" / "quickstart"
 FILES = [path for folder in (CONFIGS, QUICKSTART) for path in sorted(folder.glob("*.yaml"))]
 SHEETS = [path for path in FILES if path.name == "lab.yaml"]
 SWEEPS = [path for path in FILES if path.name.startswith("q8_")]

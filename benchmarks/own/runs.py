@@ -44,10 +44,10 @@ def main() -> None:
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()
 
-    from cifar_lab.config_io import settings_from
-    from cifar_lab.laboratory import make_runs
-    from cifar_lab.sweep import load_sweep
-    from cifar_lab.workplace import Workplace
+    from cifar_lab.config.io import settings_from
+    from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.runner import make_runs
+    from cifar_lab.studies.sweep import load_sweep
 
     if args.what == "grid":
         arms = sample(load_sweep(GRID, args.overrides).search_arms(), args.points)
@@ -55,7 +55,7 @@ def main() -> None:
         arms = [settings_from({}, overrides=[*args.overrides, f"seeds={list(range(args.points))}"])]
     began = time.monotonic()
     clock = time.time()
-    made = make_runs(arms, Workplace(args.results, workers=args.workers), read_test=False)
+    made = make_runs(arms, RunContext(args.results, workers=args.workers), read_test=False)
     seconds, runs = time.monotonic() - began, len(made.planned)
     made.raise_failed()
     if args.what == "seeds":

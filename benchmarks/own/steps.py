@@ -19,8 +19,8 @@ from benchmarks.stopwatch import report
 if TYPE_CHECKING:
     from cifar_lab.config import Settings
     from cifar_lab.data.batches import CohortBatches
-    from cifar_lab.runtime import Execution
-    from cifar_lab.train import EagerSteps, Steps
+    from cifar_lab.training.device import Execution
+    from cifar_lab.training.loop import EagerBackend, StepBackend
 
 MANY_EPOCHS = 100_000
 """More than anything measured here lasts."""
@@ -33,8 +33,8 @@ HIGHEST_LR_SHARE = 2.0
 class Workload:
     """A cohort that is ready to train."""
 
-    steps: Steps
-    eager: EagerSteps
+    steps: StepBackend
+    eager: EagerBackend
     batches: CohortBatches
     execution: Execution
     how: dict[str, object]
@@ -43,7 +43,7 @@ class Workload:
 
 def settings_of(overrides: Sequence[str]) -> Settings:
     """The baseline's settings, changed as `--set` does."""
-    from cifar_lab.config_io import settings_from
+    from cifar_lab.config.io import settings_from
 
     return settings_from({"data": {"dataset": "synthetic"}, "epochs": MANY_EPOCHS}, overrides=overrides)
 
@@ -60,12 +60,12 @@ def prepare(
     """
     import numpy as np
 
-    from cifar_lab.assembly import build_cohort, make_steps
     from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
-    from cifar_lab.kernels.choice import choose_kernels
-    from cifar_lab.loading import layout, training_layout
-    from cifar_lab.runtime import prepare_execution
-    from cifar_lab.train import EagerSteps
+    from cifar_lab.training.backends.kernels.choice import choose_kernels
+    from cifar_lab.training.build import build_cohort, make_steps
+    from cifar_lab.training.device import prepare_execution
+    from cifar_lab.training.loading import layout, training_layout
+    from cifar_lab.training.loop import EagerBackend
 
     settings = settings_of(overrides)
     execution, why_torch = choose_kernels(settings, prepare_execution(settings.runtime, threads), members, None)
@@ -83,7 +83,7 @@ def prepare(
         for share in shares
     ]
     cohort, reason = build_cohort(arms, batches.seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
-    by_hand = EagerSteps(cohort, batches, settings.loss.label_smoothing, execution, model_draws=False)
+    by_hand = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, model_draws=False)
     steps, how = (by_hand, None) if eager else make_steps(cohort, batches, settings, execution, reason)
     told: dict[str, object] = {}
     if how is not None:
@@ -100,9 +100,9 @@ def endless(workload: Workload, *, asked_threads: bool = True) -> Iterator[int]:
     Args:
         asked_threads: whether the threads stay what they are when other programs want the cores.
     """
-    from cifar_lab.runtime import set_threads
-    from cifar_lab.threads import ThreadGuard
-    from cifar_lab.train import CHECK_STEPS
+    from cifar_lab.training.device import set_threads
+    from cifar_lab.training.loop import CHECK_STEPS
+    from cifar_lab.training.threads import ThreadGuard
 
     steps, members = workload.steps, len(workload.batches.seeds)
     guard = ThreadGuard(workload.execution.threads, asked=asked_threads)
@@ -124,8 +124,8 @@ def images_only(workload: Workload) -> Iterator[int]:
 
     Where the step is captured, so is this: launched one by one the operations would take longer than the whole step.
     """
-    from cifar_lab.kernels.steps import KernelSteps
-    from cifar_lab.runtime import capture
+    from cifar_lab.training.backends.kernels.steps import KernelBackend
+    from cifar_lab.training.device import capture
 
     batches, members = workload.batches, len(workload.batches.seeds)
     epoch, size = 0, workload.batches.options.batch_size
@@ -140,7 +140,7 @@ def images_only(workload: Workload) -> Iterator[int]:
         while True:
             replay()
             yield members * size
-    if isinstance(workload.steps, KernelSteps):
+    if isinstance(workload.steps, KernelBackend):
         workload.steps.network.plan.act_count = 1  # the first act cuts the images; what frames a step stays in it
         while True:
             for batch in workload.steps.cut(epoch):

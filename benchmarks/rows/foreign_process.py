@@ -6,7 +6,7 @@ have two cores' thirds each. The share is of what one worker on one thread train
 
 from __future__ import annotations
 
-from benchmarks.harness import Side
+from benchmarks.harness import ComparisonTarget
 from benchmarks.options import Options
 from benchmarks.outcome import Comparison, Reading, Target
 from benchmarks.processes import busy_programs
@@ -46,13 +46,13 @@ def measure(options: Options) -> list[Comparison]:
     ]  # fmt: skip
 
 
-def surprised(options: Options, threads: int) -> Side:
+def surprised(options: Options, threads: int) -> ComparisonTarget:
     """A run that gives threads back when it notices that others want the cores, which takes it some seconds."""
     longer = Options(options.harness, options.folder, options.device, quick=options.quick, seconds=5 * options.seconds)
     return longer.own("--yielding", threads=threads)
 
 
-def beside(side: Side) -> Side:
+def beside(side: ComparisonTarget) -> ComparisonTarget:
     """The side while another program keeps a core busy, from before its start."""
 
     def measure() -> Reading:

@@ -7,7 +7,7 @@ with equally many of each batch size.
 from __future__ import annotations
 
 from benchmarks.command_images import command_images
-from benchmarks.harness import Side
+from benchmarks.harness import ComparisonTarget
 from benchmarks.options import Options
 from benchmarks.outcome import Comparison, Reading, Target
 from benchmarks.processes import told
@@ -30,7 +30,7 @@ def measure(options: Options) -> list[Comparison]:
         "--set", f"data.val_size={train // VALIDATION_SHARE}",
     ]  # fmt: skip
 
-    def side(points: int, *how: object) -> Side:
+    def side(points: int, *how: object) -> ComparisonTarget:
         def measure() -> Reading:
             return told(RUNS, "grid", "--points", points, "--results", options.fresh_folder("grid"), *given, *how)
 

@@ -15,7 +15,7 @@ from benchmarks.curve_figure import draw_curves
 from benchmarks.options import FUSED, RESIDENT, Options
 from benchmarks.outcome import Comparison, Reading
 from benchmarks.processes import ROOT, whole
-from cifar_lab.machine import CoreUse
+from cifar_lab.core.host import CoreUse
 
 RUNS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 STEPS = {"cpu": 50, "cuda": 782}

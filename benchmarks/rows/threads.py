@@ -1,11 +1,11 @@
-"""Milliseconds a step of a run alone by model, batch size and CPU threads: what `cifar_lab.threads` decides by.
+"""Milliseconds per step of a run alone by model, batch size and CPU threads: the data behind `training.threads`.
 
 Each number of threads is compared with one thread, on an idle machine and beside a busy program.
 """
 
 from __future__ import annotations
 
-from benchmarks.harness import Side
+from benchmarks.harness import ComparisonTarget
 from benchmarks.options import Options
 from benchmarks.outcome import Comparison
 from benchmarks.rows.foreign_process import beside
@@ -21,7 +21,7 @@ def measure(options: Options) -> list[Comparison]:
     for model, size in cases[:1] if options.quick else cases:
         settings = ["--set", f"model.name={model}", "--set", f"data.batch_size={size}"]
 
-        def step(threads: int, settings: list[str] = settings) -> Side:
+        def step(threads: int, settings: list[str] = settings) -> ComparisonTarget:
             return milliseconds(options.own(*settings, threads=threads))
 
         for threads in range(2, max(2, options.cores) + 1):

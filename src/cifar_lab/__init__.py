@@ -17,13 +17,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cifar_lab.config_io import load_settings, settings_from
+    from cifar_lab.analysis.summary import summarize
+    from cifar_lab.api import make_runs, make_sweep, policy, read_metrics, read_records
+    from cifar_lab.config.io import load_settings, settings_from
     from cifar_lab.core._version import __version__ as __version__
-    from cifar_lab.engines.engine import open_engine
-    from cifar_lab.notebook import make_runs, make_sweep, policy, read_metrics, read_records
-    from cifar_lab.progress import Silent
-    from cifar_lab.report.summary import summarize
-    from cifar_lab.sweep import load_sweep
+    from cifar_lab.execution.display import Silent
+    from cifar_lab.execution.engine import open_engine
+    from cifar_lab.studies.sweep import load_sweep
 
 __all__ = [
     "Silent",
@@ -41,17 +41,17 @@ __all__ = [
 
 _HOMES = {
     "__version__": "core._version",
-    "load_settings": "config_io",
-    "settings_from": "config_io",
-    "make_runs": "notebook",
-    "make_sweep": "notebook",
-    "open_engine": "engines.engine",
-    "policy": "notebook",
-    "read_metrics": "notebook",
-    "read_records": "notebook",
-    "Silent": "progress",
-    "summarize": "report.summary",
-    "load_sweep": "sweep",
+    "load_settings": "config.io",
+    "settings_from": "config.io",
+    "make_runs": "api",
+    "make_sweep": "api",
+    "open_engine": "execution.engine",
+    "policy": "api",
+    "read_metrics": "api",
+    "read_records": "api",
+    "Silent": "execution.display",
+    "summarize": "analysis.summary",
+    "load_sweep": "studies.sweep",
 }
 
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import Book, Harness, Side
+from benchmarks.harness import Book, ComparisonTarget, Harness
 from benchmarks.outcome import Comparison, Reading, Target, geometric_mean
 from benchmarks.table import markdown
-from cifar_lab.machine import CoreUse
+from cifar_lab.core.host import CoreUse
 
 
 def comparison(target: Target = Target()) -> Comparison:  # noqa: B008
     return Comparison("speed", "images/s", "ours", "theirs", target)
 
 
-def side(values: Iterator[float], name: str, turns: list[str]) -> Side:
+def side(values: Iterator[float], name: str, turns: list[str]) -> ComparisonTarget:
     def measure() -> Reading:
         turns.append(name)
         return Reading(next(values), warm_up_seconds=2.5, peak_bytes=3 * 2**20)

@@ -77,7 +77,7 @@ def test_debug_shows_the_traceback_and_nothing_else_does(lab: Any) -> None:
         told = lab(*arguments)
         assert told.code == 2
         assert told.err.startswith("Traceback (most recent call last):")
-        assert "cifar_lab.errors.SettingsError: no file none.yaml" in told.err
+        assert "cifar_lab.core.errors.SettingsError: no file none.yaml" in told.err
 
 
 def test_an_unforeseen_error_is_two_lines_and_says_where(lab: Any) -> None:

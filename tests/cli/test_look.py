@@ -41,7 +41,7 @@ def test_list_tells_running_from_interrupted(trained_copy: Any) -> None:
     for run in ids:
         (trained_copy.results / "runs" / run / "record.json").unlink()
     hold = (
-        "import sys; from pathlib import Path; from cifar_lab.results import RunFolder\n"
+        "import sys; from pathlib import Path; from cifar_lab.store.results import RunFolder\n"
         "with RunFolder(Path('results'), sys.argv[1]).lock(): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cifar_lab.results import RunFolder, read_records
+from cifar_lab.store.results import RunFolder, read_records
 
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:

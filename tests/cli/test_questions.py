@@ -62,8 +62,8 @@ def test_a_dry_run_needs_no_cluster(lab: Any, command: tuple[str, ...]) -> None:
     done = lab(*command, "--dry-run", *ray, PYTHONPROFILEIMPORTTIME="1")
     assert done.code == 0, done.err
     imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
-    assert "cifar_lab.workplace" in imported
-    assert not imported & {"ray", "tensorboard", "cifar_lab.engines.cluster.engine"}
+    assert "cifar_lab.execution.context" in imported
+    assert not imported & {"ray", "tensorboard", "cifar_lab.execution.ray.engine"}
     assert not lab.results.exists()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.seals import seal_record
+from cifar_lab.core.checksums import seal_record
 
 EPOCH = r"tiny · seed \d: epoch 1/1, loss \d\.\d{3}, accuracy \d\.\d{3}, \d+\.\d s"
 

@@ -17,10 +17,10 @@ import pytest
 
 from cifar_lab import data as images
 from cifar_lab.config import ImageFolder, Synthetic
+from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
 from cifar_lab.data.imagefolder import ImageFolderSource
 from cifar_lab.data.splits import DataInfo, Images, Split
-from cifar_lab.errors import DataError, EnvironmentFault
 
 from .conftest import draw_folder, zip_folder
 

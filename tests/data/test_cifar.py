@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from cifar_lab import data as images
-from cifar_lab import download
 from cifar_lab.config import Cifar10
+from cifar_lab.core import download
+from cifar_lab.core.errors import DataError
 from cifar_lab.data import cifar
-from cifar_lab.errors import DataError
 
 
 @pytest.fixture

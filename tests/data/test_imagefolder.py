@@ -14,8 +14,8 @@ from PIL import Image
 
 from cifar_lab import data as images
 from cifar_lab.config import ImageFolder
+from cifar_lab.core.errors import DataError
 from cifar_lab.data import imagefolder
-from cifar_lab.errors import DataError
 
 from .conftest import draw_folder, zip_folder
 

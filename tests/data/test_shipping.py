@@ -10,8 +10,8 @@ import pytest
 
 from cifar_lab import data
 from cifar_lab.config import Synthetic
+from cifar_lab.core.errors import DataError
 from cifar_lab.data import cache, shipping
-from cifar_lab.errors import DataError
 
 SOURCE = Synthetic(dataset="synthetic", train_size=60, test_size=30)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cifar_lab.core.errors import SettingsError
 from cifar_lab.data import split_hash, validation_split
-from cifar_lab.errors import SettingsError
 
 
 def uneven_labels() -> np.ndarray:

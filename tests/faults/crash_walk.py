@@ -28,8 +28,9 @@ import torch
 from forks import in_fork
 from small_sweep import state_of, sweep_here, write_files
 
-from cifar_lab import durable, loading
-from cifar_lab.verify import verify_results
+from cifar_lab.cli.verify import verify_results
+from cifar_lab.core import atomic_io as durable
+from cifar_lab.training import loading
 
 
 def in_child(action: Callable[[], object], crash_at: str = "") -> tuple[int, str]:
@@ -47,7 +48,7 @@ def refuse(number: int) -> None:
     """From now on the act of this number finds the disk full."""
     count = durable._count
 
-    def counted(act: durable.Act, path: Path, new: Path | None = None) -> int:
+    def counted(act: durable.KernelOp, path: Path, new: Path | None = None) -> int:
         found = count(act, path, new)
         if found == number:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -60,7 +61,7 @@ def record_acts(file: Path, folder: Path) -> list[str]:
     """The acts of an undisturbed sweep, which leaves `folder`."""
     count, told = durable._count, folder.with_suffix(".acts")
 
-    def counted(act: durable.Act, path: Path, new: Path | None = None) -> int:
+    def counted(act: durable.KernelOp, path: Path, new: Path | None = None) -> int:
         with told.open("a") as lines:
             lines.write(f"{act} {path.relative_to(folder.parent)}\n")
         return count(act, path, new)

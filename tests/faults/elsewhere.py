@@ -9,38 +9,38 @@ GO_ON = "give the same command again"
 CASES = (
     elsewhere(
         1, "the command is killed while a run is under way",
-        "engines/test_here.py::test_a_parent_that_is_killed_leaves_no_worker_behind",
+        "execution/local/test_engine.py::test_a_parent_that_is_killed_leaves_no_worker_behind",
         remains="finished runs, and the last epoch of the others; no process is left",
     ),
     elsewhere(
         1, "the same, and the command is given again",
-        "test_experiment.py::test_a_command_that_is_killed_goes_on_where_it_was",
+        "training/test_run.py::test_a_command_that_is_killed_goes_on_where_it_was",
         remains="the run, with the numbers of an undisturbed one; nothing needs to be cleaned up",
         says="goes on after epoch",
     ),
     elsewhere(
         1, "a run is killed at any epoch, and amid any",
-        "test_experiment.py::test_killed_at_every_epoch_and_amid_every_epoch_it_ends_as_if_undisturbed",
+        "training/test_run.py::test_killed_at_every_epoch_and_amid_every_epoch_it_ends_as_if_undisturbed",
         remains="all but the epoch under way; afterwards the bytes of an undisturbed run",
     ),
     elsewhere(
         4, "a worker is killed once",
-        "engines/test_here.py::test_a_worker_that_is_killed_once_costs_nothing_but_its_epoch",
+        "execution/local/test_engine.py::test_a_worker_that_is_killed_once_costs_nothing_but_its_epoch",
         remains="all but its epoch: the run goes on in a fresh process", says="goes on after epoch", code=0,
     ),
     elsewhere(
         4, "a worker is killed again and again",
-        "engines/test_supervision.py::test_a_run_that_dies_again_has_failed",
+        "execution/test_supervisor.py::test_a_run_that_dies_again_has_failed",
         remains="its last epoch, and the reason in failure.json; the other runs go on", code=1,
     ),
     elsewhere(
         5, "the kernel ends a worker for memory",
-        "engines/test_supervision.py::test_the_kernel_ends_a_worker_and_not_its_parent",
+        "execution/test_supervisor.py::test_the_kernel_ends_a_worker_and_not_its_parent",
         remains="the parent and every other run; the run is tried again with nothing beside it",
     ),
     elsewhere(
         5, "torch, Python or the system has no memory for a run",
-        "engines/test_supervision.py::test_a_lack_of_memory_is_told_apart_and_the_run_tried_again",
+        "execution/test_supervisor.py::test_a_lack_of_memory_is_told_apart_and_the_run_tried_again",
         remains="the reason, told apart from other deaths",
     ),
     elsewhere(
@@ -57,12 +57,12 @@ CASES = (
     ),
     elsewhere(
         11, "a checkpoint that is empty, a text, torch's own or of another run",
-        "test_checkpoint.py::test_a_foreign_file_is_not_read",
+        "training/test_checkpoint.py::test_a_foreign_file_is_not_read",
         remains="the file, set aside; nothing of it was interpreted", says="{checkpoint} is damaged",
     ),
     elsewhere(
         11, "a checkpoint that would run a program when it is unpickled",
-        "test_checkpoint.py::test_a_pickle_bomb_does_not_run_even_with_a_right_checksum",
+        "training/test_checkpoint.py::test_a_pickle_bomb_does_not_run_even_with_a_right_checksum",
         remains="the file, set aside; nothing of it has run",
         says="{checkpoint} is no checkpoint of this version ({error})",
     ),
@@ -103,12 +103,12 @@ CASES = (
     ),
     elsewhere(
         14, "a download that stops, stalls, is an error page or other bytes",
-        "test_download.py::test_a_bad_transfer_says_why_and_keeps_what_was_there",
+        "core/test_download.py::test_a_bad_transfer_says_why_and_keeps_what_was_there",
         remains="what was there before; no part of a file", code=3,
     ),
     elsewhere(
         14, "a redirect away from https",
-        "test_download.py::test_only_https_is_spoken", remains="nothing new", code=3,
+        "core/test_download.py::test_only_https_is_spoken", remains="nothing new", code=3,
         says="refused to fetch {url}: only https is accepted",
     ),
     elsewhere(
@@ -156,7 +156,7 @@ CASES = (
     ),
     elsewhere(
         17, "weights or a validation loss that are not finite while the training loss is",
-        "test_train.py::test_validation_that_is_not_finite_ends_the_run_though_training_is",
+        "training/test_loop.py::test_validation_that_is_not_finite_ends_the_run_though_training_is",
         remains="a record with the reason", says="the validation loss was not finite after epoch {epoch}",
     ),
     elsewhere(
@@ -166,23 +166,23 @@ CASES = (
     ),
     elsewhere(
         18, "a run that never ends its epoch, and Ctrl-C twice",
-        "engines/test_here.py::test_ctrl_c_twice_stops_at_once_and_keeps_the_last_whole_epoch",
+        "execution/local/test_engine.py::test_ctrl_c_twice_stops_at_once_and_keeps_the_last_whole_epoch",
         remains="its last whole epoch; no process is left", code=130,
     ),
     elsewhere(
         18, "a run that is stuck, ignores signals or is stopped, with --run-timeout",
-        "engines/test_supervision.py::test_a_run_that_is_stuck_is_ended_and_says_where",
+        "execution/test_supervisor.py::test_a_run_that_is_stuck_is_ended_and_says_where",
         remains="its last whole epoch, and where it was stuck", code=1,
     ),
     elsewhere(
         21, "Ctrl-C once",
-        "engines/test_here.py::test_ctrl_c_once_keeps_the_epoch_and_says_how_to_go_on",
+        "execution/local/test_engine.py::test_ctrl_c_once_keeps_the_epoch_and_says_how_to_go_on",
         remains="the epoch under way, to its end", code=130,
         says="stopping after this epoch; Ctrl-C again stops at once",
     ),
     elsewhere(
         21, "SIGTERM while an epoch takes longer than a service manager waits",
-        "engines/test_here.py::test_sigterm_ends_within_10_seconds_though_the_epoch_is_longer",
+        "execution/local/test_engine.py::test_sigterm_ends_within_10_seconds_though_the_epoch_is_longer",
         remains="the last whole epoch; no process is left", code=143,
     ),
     elsewhere(
@@ -195,42 +195,42 @@ CASES = (
         "cli/test_entry.py::test_a_closed_output_is_no_error", remains="as with an output", code=0,
     ),
     elsewhere(
-        25, "forty kinds of broken YAML", "config_io/test_bad_files.py::test_message", remains="nothing new", code=2,
+        25, "forty kinds of broken YAML", "config/io/test_bad_files.py::test_message", remains="nothing new", code=2,
     ),
     elsewhere(
         25, "any bytes at all",
-        "config_io/test_strict_yaml.py::test_any_bytes_give_settings_or_one_clear_error", remains="nothing new", code=2,
+        "config/io/test_strict_yaml.py::test_any_bytes_give_settings_or_one_clear_error", remains="nothing new", code=2,
     ),
     elsewhere(
         26, "one letter of any key is wrong",
-        "config_io/test_generated.py::test_one_letter_typos_of_keys", remains="nothing new", code=2,
+        "config/io/test_generated.py::test_one_letter_typos_of_keys", remains="nothing new", code=2,
     ),
     elsewhere(
         27, "each setting with a value of each wrong type",
-        "config_io/test_generated.py::test_wrong_types_are_refused", remains="nothing new", code=2,
+        "config/io/test_generated.py::test_wrong_types_are_refused", remains="nothing new", code=2,
     ),
     elsewhere(
-        28, "each number just beyond its bounds", "config_io/test_generated.py::test_bounds",
+        28, "each number just beyond its bounds", "config/io/test_generated.py::test_bounds",
         remains="nothing new", code=2,
     ),
     elsewhere(
         30, "a sweep of more than 10,000 points",
-        "test_sweep_plan.py::test_more_than_ten_thousand_points_must_be_meant", remains="nothing new", code=2,
+        "studies/test_sweep.py::test_more_than_ten_thousand_points_must_be_meant", remains="nothing new", code=2,
         says="{sweep}: {points} points, more than 10,000; make it smaller, or add --yes to go on",
     ),
     elsewhere(
         32, "a node of a Ray cluster is lost in mid-sweep",
-        "engines/test_ray.py::test_a_sweep_whose_node_is_lost_gives_the_records_of_one_machine",
+        "execution/ray/test_engine.py::test_a_sweep_whose_node_is_lost_gives_the_records_of_one_machine",
         remains="the records of one machine, bit for bit; its runs go on elsewhere", code=0,
     ),
     elsewhere(
         32, "the driver of a Ray cluster is stopped, then killed",
-        "engines/test_ray.py::test_a_driver_that_is_stopped_or_killed_goes_on_where_it_was",
+        "execution/ray/test_engine.py::test_a_driver_that_is_stopped_or_killed_goes_on_where_it_was",
         remains="the last epoch of each run; the same command goes on",
     ),
     elsewhere(
         32, "no node has what a run asks for",
-        "engines/test_ray.py::test_a_run_that_fits_on_no_node_says_so_and_can_be_stopped",
+        "execution/ray/test_engine.py::test_a_run_that_fits_on_no_node_says_so_and_can_be_stopped",
         remains="nothing new",
     ),
     elsewhere(
@@ -240,23 +240,24 @@ CASES = (
     ),
     elsewhere(
         30, "points that mean the same",
-        "test_sweep_plan.py::test_equal_points_are_merged_and_counted", remains="each of them once",
+        "studies/test_sweep.py::test_equal_points_are_merged_and_counted", remains="each of them once",
     ),
     elsewhere(
         31, "the images change after the plan was made",
-        "test_experiment_identity.py::test_images_that_changed_after_the_plan_are_refused",
+        "training/test_run_identity.py::test_images_that_changed_after_the_plan_are_refused",
         remains="nothing new: the run is not trained on others", code=3,
     ),
     elsewhere(
         31, "the source of a model changes after the plan was made",
-        "test_experiment_identity.py::test_a_source_that_changed_after_the_plan_is_refused",
+        "training/test_run_identity.py::test_a_source_that_changed_after_the_plan_is_refused",
         remains="nothing new", code=2,
         says="model.name: the source or weights of {model} changed since this command began; give it again to run what "
         "is there now",
     ),
     elsewhere(
         36, "labels with HTML, Markdown, escape codes and right-to-left marks in the report",
-        "report/test_page.py::test_hostile_labels_stay_inside_their_cell", remains="a report that shows them as text",
+        "report/test_markdown.py::test_hostile_labels_stay_inside_their_cell",
+        remains="a report that shows them as text",
     ),
     elsewhere(
         36, "the same on a chart",
@@ -268,6 +269,6 @@ CASES = (
     ),
     elsewhere(
         36, "a table for a spreadsheet with cells that begin as formulas do",
-        "test_safe_text.py::test_csv_cell_is_never_a_formula", remains="a table of text",
+        "core/test_text.py::test_csv_cell_is_never_a_formula", remains="a table of text",
     ),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from cifar_lab.errors import LabError
+from cifar_lab.core.errors import LabError
 
 
 def in_fork(action: Callable[[], object]) -> tuple[int, str]:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from cifar_lab import laboratory
-from cifar_lab.engines.here import Outcome
-from cifar_lab.errors import LabError
-from cifar_lab.experiment import make_cohort
-from cifar_lab.plan import Job
-from cifar_lab.records import Record
-from cifar_lab.results import RunFolder, find_records, run_ids
-from cifar_lab.sweep import load_sweep, make_sweep
-from cifar_lab.workplace import Workplace
+from cifar_lab.core.errors import LabError
+from cifar_lab.execution import runner as laboratory
+from cifar_lab.execution.context import RunContext
+from cifar_lab.execution.local.engine import Outcome
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder, find_records, run_ids
+from cifar_lab.studies.sweep import load_sweep, make_sweep
+from cifar_lab.training.job import Job
+from cifar_lab.training.run import run_cohort
 
 MODEL = """\
 from torch import nn
@@ -69,7 +69,7 @@ def make_here(jobs: Sequence[Job], *_: Any) -> list[Outcome]:
             outcomes[job.run_id] = Outcome(job, "failed", str(outcome), code)
 
     for job in jobs:
-        make_cohort([job], lambda job, event: None, lambda: False, ended)
+        run_cohort([job], lambda job, event: None, lambda: False, ended)
     return [outcomes[job.run_id] for job in jobs]
 
 
@@ -79,7 +79,7 @@ def sweep_here(file: Path, results: Path) -> None:
         patch.setattr(laboratory, "_execute", make_here)
         patch.setattr(laboratory, "_preflight", lambda *_: None)  # it asks a worker whether the model builds
         patch.setattr(laboratory, "prepare_images", lambda *_: None)  # a worker too; without it they are prepared here
-        make_sweep(load_sweep(file), Workplace(results)).confirmed.raise_failed()
+        make_sweep(load_sweep(file), RunContext(results)).confirmed.raise_failed()
 
 
 def state_of(results: Path) -> dict[str, object]:

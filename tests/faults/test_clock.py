@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cifar_lab import machine
-from cifar_lab.errors import Interrupted
+from cifar_lab.core import host as machine
+from cifar_lab.core.errors import Interrupted
 
 from .registry import case
 

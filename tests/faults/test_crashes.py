@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.durable import CRASH_AT
+from cifar_lab.core.atomic_io import CRASH_AT
 
 from .registry import Case, case
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from cifar_lab import checkpoint, data
-from cifar_lab.checkpoint import DamagedCheckpointError
+from cifar_lab import data
 from cifar_lab.config import Synthetic
+from cifar_lab.core.errors import DataError, Interrupted
 from cifar_lab.data import cache
 from cifar_lab.data.synthetic import SyntheticSource
-from cifar_lab.errors import DataError, Interrupted
-from cifar_lab.records import EpochMetrics
-from cifar_lab.results import DamagedFileError, DamagedRecordError, RunFolder
+from cifar_lab.store.records import EpochMetrics
+from cifar_lab.store.results import DamagedFileError, DamagedRecordError, RunFolder
+from cifar_lab.training import checkpoint
+from cifar_lab.training.checkpoint import DamagedCheckpointError
 
 from .registry import Case, case
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cifar_lab import data
-from cifar_lab.errors import EnvironmentFault
+from cifar_lab.core.errors import EnvironmentFault
 
 from .forks import in_fork
 from .registry import Case, case

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from cifar_lab import run_folder
-from cifar_lab.data import Prepared
-from cifar_lab.plan import plan_runs
-from cifar_lab.sweep import load_sweep
+from cifar_lab.data import DatasetCatalog
+from cifar_lab.execution.plan import plan_runs
+from cifar_lab.store import run_folder
+from cifar_lab.studies.sweep import load_sweep
 
 from .registry import Case, case
 
@@ -91,6 +91,6 @@ def test_a_plan_reads_each_record_once(many: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(run_folder, "read_record", counted)
     arms = load_sweep(many / "sweep.yaml").search_arms()
-    planned = plan_runs(arms, many / "results", Prepared(), read_test=False)
+    planned = plan_runs(arms, many / "results", DatasetCatalog(), read_test=False)
     assert {run.state for run in planned} == {"done"}
     assert len(read) == len(set(read)) == RUNS

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.records import SCHEMA
-from cifar_lab.results import RunFolder, run_ids
+from cifar_lab.store.records import SCHEMA
+from cifar_lab.store.results import RunFolder, run_ids
 
 from .registry import Case, case
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.results import SweepFolder
+from cifar_lab.store.results import SweepFolder
 
 from .registry import Case, case
 

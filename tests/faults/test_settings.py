@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.config_io import settings_from
-from cifar_lab.errors import Interrupted, SettingsError
-from cifar_lab.plan import plan_runs
+from cifar_lab.config.io import settings_from
+from cifar_lab.core.errors import Interrupted, SettingsError
+from cifar_lab.execution.plan import plan_runs
 
 from .registry import Case, case
 
@@ -134,7 +134,7 @@ def test_changed_settings_are_another_run(lab: Any, case: Case) -> None:
     says="epochs 1 to 1 ran with torch {version}",
 )
 def test_another_library_is_noted(lab: Any, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cifar_lab import experiment
+    from cifar_lab.training import run as experiment
 
     really = experiment.environment
     monkeypatch.setattr(experiment, "environment", lambda *given: really(*given).model_copy(update={"torch": "1.0"}))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import cifar_lab
-from cifar_lab.errors import EnvironmentFault
+from cifar_lab.core.errors import EnvironmentFault
 
 from .registry import Case, case
 

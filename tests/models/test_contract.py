@@ -6,11 +6,11 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from cifar_lab import config
-from cifar_lab.kernels.compiler import NoKernels
-from cifar_lab.kernels.network import KernelNetwork
-from cifar_lab.model_facts import MODEL_FACTS
+from cifar_lab.config.model_catalog import MODEL_FACTS
 from cifar_lab.models import LAST_LAYER, MODELS, build, count_parameters, memory_format
-from cifar_lab.optim.flat import flatten_parameters
+from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
+from cifar_lab.training.backends.kernels.network import KernelNetwork
 
 CUSTOM = """
 from torch import nn
@@ -57,7 +57,7 @@ def test_own_kernels_are_there_for_the_models_whose_facts_say_so(name):
     taken = True
     try:
         KernelNetwork(network, flatten_parameters([network]), batch_size=4, threads=1, label_smoothing=0.0)
-    except NoKernels:
+    except KernelsUnavailable:
         taken = False
     assert MODEL_FACTS[name].own_kernels == taken
 

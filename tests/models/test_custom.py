@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cifar_lab.config import CustomModel
-from cifar_lab.errors import SettingsError
+from cifar_lab.core.errors import SettingsError
 from cifar_lab.models import build, count_parameters
 
 GOOD = """

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from cifar_lab import models
 from cifar_lab.config import ResNet18
+from cifar_lab.data.random_streams import seeded_init
 from cifar_lab.models import LAST_LAYER
-from cifar_lab.runtime import seeded_init
 
 SEEDS = (0, 1, 2)
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torchvision.models import ResNet18_Weights
 
-from cifar_lab import config, download
-from cifar_lab.errors import SettingsError, WeightsError
+from cifar_lab import config
+from cifar_lab.core import download
+from cifar_lab.core.errors import SettingsError, WeightsError
 from cifar_lab.models import build, resnet
 
 PRETRAINED = config.ResNet18(name="ResNet18", pretrained=True)

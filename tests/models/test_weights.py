@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cifar_lab import config
-from cifar_lab.errors import WeightsError
+from cifar_lab.core.errors import WeightsError
 from cifar_lab.models import LAST_LAYER, MODELS, build
 from cifar_lab.models.nets import Net
 from cifar_lab.models.weights import load_weights

@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import fmean, stdev
 from typing import Any
 
-from cifar_lab.report.answers import Comparison
-from cifar_lab.report.summary import Row
+from cifar_lab.analysis.answers import Comparison
+from cifar_lab.analysis.summary import Row
 
 
 def row(label: str, *values: float, **more: Any) -> Row:

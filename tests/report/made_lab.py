@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.config import Settings
-from cifar_lab.config_io import load_settings
-from cifar_lab.durable import make_folder
-from cifar_lab.records import DataIdentity, EpochMetrics, Record, SplitScore
-from cifar_lab.results import RunFolder, SweepFolder
-from cifar_lab.sweep import load_sweep
-from cifar_lab.sweep_plan.winners import SearchRuns, pick_winners, winners_document
+from cifar_lab.config.io import load_settings
+from cifar_lab.core.atomic_io import make_folder
+from cifar_lab.store.records import DataIdentity, EpochMetrics, Record, SplitScore
+from cifar_lab.store.results import RunFolder, SweepFolder
+from cifar_lab.studies.space.winners import SearchRuns, pick_winners, winners_document
+from cifar_lab.studies.sweep import load_sweep
 
 MakeRecord = Callable[..., Record]
 

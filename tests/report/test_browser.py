@@ -14,8 +14,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from cifar_lab.records import Record
 from cifar_lab.report.build import build_report
+from cifar_lab.store.records import Record
 
 from .made_lab import HOSTILE, make_lab
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from cifar_lab.analysis.winners import winners_path
 from cifar_lab.config import Adam, Settings
-from cifar_lab.config_io import load_settings
-from cifar_lab.errors import DataError, EnvironmentFault
-from cifar_lab.identity import recipe
-from cifar_lab.records import Record
+from cifar_lab.config.io import load_settings
+from cifar_lab.config.run_id import recipe
+from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.report import build
 from cifar_lab.report.build import DEFAULT_FORMATS, FILE_NAMES, FORMATS, build_report, draw_sweep
-from cifar_lab.report.charts import Drawing, draw
-from cifar_lab.report.winners import winners_path
-from cifar_lab.results import RunFolder
+from cifar_lab.report.charts.figure import Drawing, draw
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]
@@ -94,7 +94,7 @@ def test_the_shipped_lab_draws_nine_charts(
 
 
 def test_the_quickstart_sheet_is_answered(tmp_path: Path) -> None:
-    report = build_report(ROOT / "src" / "cifar_lab" / "quickstart" / "lab.yaml", tmp_path)
+    report = build_report(ROOT / "src" / "cifar_lab" / "cli" / "quickstart" / "lab.yaml", tmp_path)
     assert [chart.name for chart in report.charts] == ["quickstart.png"]
     assert report.lines[0] == "no runs yet"
     names = ", ".join(f"{tmp_path}/{FILE_NAMES[kind]}" for kind in DEFAULT_FORMATS)
@@ -145,7 +145,7 @@ def test_report_needs_no_torch(tmp_path: Path) -> None:
 
 
 def test_a_summary_needs_no_matplotlib() -> None:
-    code = "import sys, cifar_lab.report.summary\nsys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    code = "import sys, cifar_lab.analysis.summary\nsys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 

@@ -12,7 +12,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
-from cifar_lab.report.chart_style import (
+from cifar_lab.analysis.data_choice import DataSet
+from cifar_lab.analysis.summary import Row
+from cifar_lab.report.charts.figure import Drawing, draw
+from cifar_lab.report.charts.style import (
     ARM,
     CONTROL,
     DPI,
@@ -22,9 +25,6 @@ from cifar_lab.report.chart_style import (
     figure_bytes,
     unseen_letters,
 )
-from cifar_lab.report.charts import Drawing, draw
-from cifar_lab.report.datachoice import DataSet
-from cifar_lab.report.summary import Row
 
 from .drawn import comparison, row
 
@@ -242,7 +242,7 @@ def test_same_rows_same_bytes_without_a_date(rows: list[Row], kind: FigureFormat
 def test_a_chart_too_tall_for_agg_is_drawn_coarser(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = draw_rows("q", [row(f"arm {k}", 0.5) for k in range(12)], CIFAR10)
     whole = pixels(figure).shape
-    monkeypatch.setattr("cifar_lab.report.chart_style.MOST_PIXELS", 500)
+    monkeypatch.setattr("cifar_lab.report.charts.style.MOST_PIXELS", 500)
     height, width, _ = pixels(figure).shape
     assert height in (499, 500)
     assert width == pytest.approx(whole[1] * height / whole[0], abs=2)
@@ -259,7 +259,7 @@ def test_letters_that_no_font_has_are_told_with_the_font_that_has_them(monkeypat
     told = boxes_words(["".join(chr(0xE0FF0 + k) for k in range(10))])
     assert told.startswith("no font of this machine has \U000e0ff0 (U+E0FF0), ")
     assert "\U000e0ff7 (U+E0FF7) and 2 more, so the charts show boxes there; install a Noto font for them and" in told
-    monkeypatch.setattr("cifar_lab.report.chart_style.fonts_for", lambda letters: ())  # a machine with one font
+    monkeypatch.setattr("cifar_lab.report.charts.style.fonts_for", lambda letters: ())  # a machine with one font
     assert "日 (U+65E5), so the charts show boxes there; install Noto Sans CJK (on Debian: fonts-noto-cjk)" in (
         boxes_words(["日"])
     )

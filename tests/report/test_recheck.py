@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.errors import SettingsError
-from cifar_lab.records import Record
+from cifar_lab.core.errors import SettingsError
 from cifar_lab.report.build import FORMATS, build_report
 from cifar_lab.report.recheck import check_report
+from cifar_lab.store.records import Record
 
 from .made_lab import make_lab
 

@@ -15,9 +15,9 @@ import typer
 
 import cifar_lab
 from cifar_lab.cli import compare, look, plan, report, run, settings, sweep
-from cifar_lab.errors import EnvironmentFault, Interrupted, LabError, SettingsError
-from cifar_lab.pipes import ignore_output
-from cifar_lab.safe_text import plain
+from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, SettingsError
+from cifar_lab.core.stdout import ignore_output
+from cifar_lab.core.text import plain
 
 COLLECTED_AFTER = 50_000, 10, 10
 """Thresholds of Python's garbage collector. Records and settings are read by the thousand and stay: by its own

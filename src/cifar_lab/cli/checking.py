@@ -15,8 +15,8 @@ def describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str:
     Raises:
         SettingsError: every problem of the file and of those that it names.
     """
-    from cifar_lab.config_io import dump_settings, load_settings
-    from cifar_lab.identity import recipe
+    from cifar_lab.config.io import dump_settings, load_settings
+    from cifar_lab.config.run_id import recipe
 
     kind = _kind(path)
     if kind == "lab":
@@ -29,9 +29,9 @@ def describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str:
 
 
 def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
-    from cifar_lab.config_io import load_settings, load_sheet, sheet_file
-    from cifar_lab.progress import count
-    from cifar_lab.sheets import LabSheet
+    from cifar_lab.config.io import load_settings, load_sheet, sheet_file
+    from cifar_lab.config.sheets import LabSheet
+    from cifar_lab.core.text import count
 
     sheet = load_sheet(path, LabSheet)
     questions = sheet.questions.values()
@@ -49,8 +49,8 @@ def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
 
 
 def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] = ()) -> str:
-    from cifar_lab.progress import count
-    from cifar_lab.sweep import load_sweep
+    from cifar_lab.core.text import count
+    from cifar_lab.studies.sweep import load_sweep
 
     sweep = load_sweep(path, overrides, parse_seeds(seeds) if seeds else None, allow_large=True)
     expansion = sweep.expansion

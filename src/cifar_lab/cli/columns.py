@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from cifar_lab.safe_text import plain
+from cifar_lab.core.text import plain
 
 GAP = "  "
 """Between two columns."""

@@ -8,22 +8,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from cifar_lab.analysis.answers import Answer, Comparison
+from cifar_lab.analysis.comparison_targets import ComparisonTarget, find_side, same_images
+from cifar_lab.analysis.effect_bound import EffectBound, effect_bound
+from cifar_lab.analysis.factors import changes
+from cifar_lab.analysis.mcnemar import compare_predictions, words
+from cifar_lab.analysis.sentences import p_words
+from cifar_lab.analysis.summary import Row, arm_row
+from cifar_lab.analysis.verdicts import judge
 from cifar_lab.cli.tables import console, mean_words, safe
 from cifar_lab.config import Settings
-from cifar_lab.design.factors import changes
-from cifar_lab.errors import DataError, SettingsError
-from cifar_lab.progress import say
-from cifar_lab.records import Record
-from cifar_lab.report.answers import Answer, Comparison
-from cifar_lab.report.effect_bound import EffectBound, effect_bound
-from cifar_lab.report.sides import Side, find_side, same_images
-from cifar_lab.report.summary import Row, arm_row
-from cifar_lab.report.two_runs import compare_predictions, words
-from cifar_lab.report.verdict_words import p_words
-from cifar_lab.report.verdicts import judge
-from cifar_lab.results import RunFolder, find_records
-from cifar_lab.safe_text import plain
-from cifar_lab.sheets import Question
+from cifar_lab.config.sheets import Question
+from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.text import plain
+from cifar_lab.progress.lines import say
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder, find_records
 
 
 def print_comparison(
@@ -75,7 +75,7 @@ def _table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _print_models(sides: Sequence[Side], results: Path) -> None:
+def _print_models(sides: Sequence[ComparisonTarget], results: Path) -> None:
     ours, theirs = (side.records[0] for side in sides)
     for record in (ours, theirs):
         if record.test is None:

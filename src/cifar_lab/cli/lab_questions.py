@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cifar_lab.errors import SettingsError
+from cifar_lab.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from cifar_lab.config import Settings
-    from cifar_lab.sheets import LabSheet
+    from cifar_lab.config.sheets import LabSheet
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def ask(lab: Path, names: Sequence[str], overrides: Sequence[str], seeds: Sequen
         SettingsError: the sheet or a file that it names is wrong; no question has such a name.
     """
     from cifar_lab.cli.options import load_arms
-    from cifar_lab.config_io import load_sheet, sheet_file
-    from cifar_lab.sheets import LabSheet
+    from cifar_lab.config.io import load_sheet, sheet_file
+    from cifar_lab.config.sheets import LabSheet
 
     sheet = load_sheet(lab, LabSheet)
     unknown = [name for name in names if name not in sheet.questions]
@@ -78,9 +78,9 @@ def ask(lab: Path, names: Sequence[str], overrides: Sequence[str], seeds: Sequen
 
 def _family(sheet: LabSheet, lab: Path) -> int:
     """Comparisons of the whole sheet: its arms, and the winners that a report shows of each sweep."""
-    from cifar_lab.config_io import load_sheet, sheet_file
-    from cifar_lab.report.winners import SHOWN
-    from cifar_lab.sheets import SweepSheet
+    from cifar_lab.analysis.winners import SHOWN
+    from cifar_lab.config.io import load_sheet, sheet_file
+    from cifar_lab.config.sheets import SweepSheet
 
     sweeps = [sheet_file(lab, question.sweep) for question in sheet.questions.values() if question.sweep]
     winners = [min(SHOWN, load_sheet(path, SweepSheet).search.top) for path in sweeps]

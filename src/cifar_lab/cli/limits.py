@@ -11,7 +11,7 @@ import typer
 from cifar_lab.cli.options import collect
 
 if TYPE_CHECKING:
-    from cifar_lab.engines.policy import Policy
+    from cifar_lab.execution.retry_policy import Policy
 
 
 class RetryChoice(StrEnum):
@@ -66,8 +66,8 @@ def policy_of(
     """
     import time
 
-    from cifar_lab.durations import parse_duration
-    from cifar_lab.engines.policy import Policy
+    from cifar_lab.core.durations import parse_duration
+    from cifar_lab.execution.retry_policy import Policy
 
     given = {"--time-limit": time_limit, "--run-timeout": run_timeout}
     options = [option for option, text in given.items() if text is not None]

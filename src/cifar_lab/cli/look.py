@@ -50,10 +50,10 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
 
     What is damaged is named and set aside, so that the next `run` makes it again, and the command ends with 3.
     """
-    from cifar_lab.errors import DataError
-    from cifar_lab.progress import count, say
-    from cifar_lab.safe_text import plain
-    from cifar_lab.verify import verify_results
+    from cifar_lab.cli.verify import verify_results
+    from cifar_lab.core.errors import DataError
+    from cifar_lab.core.text import count, plain
+    from cifar_lab.progress.lines import say
 
     found = verify_results(results)
     for line in found.notes:

@@ -8,17 +8,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from cifar_lab.analysis.summary import Row, summarize
 from cifar_lab.cli.columns import Columns
 from cifar_lab.cli.selecting import ARM_COLUMNS, RUN_COLUMNS, Selection
 from cifar_lab.cli.tables import console, mean_words, safe
-from cifar_lab.config_io import load_settings
-from cifar_lab.errors import DataError, SettingsError
-from cifar_lab.failures import read_failure
-from cifar_lab.progress import count
-from cifar_lab.records import EpochMetrics, Record, SplitScore
-from cifar_lab.report.summary import Row, summarize
-from cifar_lab.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
-from cifar_lab.search_files import pruned_runs
+from cifar_lab.config.io import load_settings
+from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.text import count
+from cifar_lab.store.failures import read_failure
+from cifar_lab.store.records import EpochMetrics, Record, SplitScore
+from cifar_lab.store.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
+from cifar_lab.studies.search_files import pruned_runs
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 

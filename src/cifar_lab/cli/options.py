@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from cifar_lab.errors import Problem, SettingsError
+from cifar_lab.core.errors import Problem, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from cifar_lab.config import Settings
-    from cifar_lab.progress import Display
-    from cifar_lab.workplace import Workplace
+    from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.display import Display
 
 T = TypeVar("T")
 
@@ -57,8 +57,8 @@ DEFAULT_RESULTS = Path("results")
 
 @contextlib.contextmanager
 def at_work(
-    place: Workplace, engine: Literal["here", "ray"], address: str | None, mirrors: Sequence[str]
-) -> Iterator[Workplace]:
+    context: RunContext, engine: Literal["here", "ray"], address: str | None, mirrors: Sequence[str]
+) -> Iterator[RunContext]:
     """The place with the engine and the display that the options ask for, for as long as runs are made.
 
     Raises:
@@ -66,11 +66,11 @@ def at_work(
     """
     from dataclasses import replace
 
-    from cifar_lab.engines.engine import open_engine
+    from cifar_lab.execution.engine import open_engine
 
-    display = display_here(mirrors, place.results)
+    display = display_here(mirrors, context.results)
     with open_engine(engine, address) as where:
-        yield replace(place, engine=where, display=display)
+        yield replace(context, engine=where, display=display)
 
 
 def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[str]) -> list[Settings]:
@@ -79,7 +79,7 @@ def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[s
     Raises:
         SettingsError: one line a problem.
     """
-    from cifar_lab.config_io import load_settings
+    from cifar_lab.config.io import load_settings
 
     changes = [*overrides, *seeds_override(seeds)]
     return collect([partial(load_settings, path, changes) for path in files])
@@ -145,14 +145,14 @@ def display_here(mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS) -
         SettingsError: a mirror that there is not.
     """
     if mirrors:
-        from cifar_lab.mirrors.choice import mirrors_of
-        from cifar_lab.mirrors.relay import Mirrored
+        from cifar_lab.progress.sinks.choice import mirrors_of
+        from cifar_lab.progress.sinks.relay import Mirrored
 
         return Mirrored(display_here(), mirrors_of(mirrors, results))
-    from cifar_lab.progress import PlainLines
+    from cifar_lab.progress.lines import PlainLines
 
     if not sys.stdout.isatty():
         return PlainLines()
-    from cifar_lab.live_bars import LiveBars, terminal_console
+    from cifar_lab.progress.live import LiveBars, terminal_console
 
     return LiveBars(terminal_console())

@@ -32,9 +32,9 @@ def plan(
     """
     from cifar_lab.cli.lab_questions import ask
     from cifar_lab.cli.planning import lines, looked_at
-    from cifar_lab.errors import SettingsError
-    from cifar_lab.progress import say
-    from cifar_lab.sheets import LabSheet
+    from cifar_lab.config.sheets import LabSheet
+    from cifar_lab.core.errors import SettingsError
+    from cifar_lab.progress.lines import say
 
     if files and question:
         raise SettingsError("plan: give files, or questions, not both")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cifar_lab.analysis.power_check import DesignCheck, check_design
 from cifar_lab.config import Settings
-from cifar_lab.design.check import DesignCheck, check_design
-from cifar_lab.estimate import NOT_PREPARED, measured_runs
-from cifar_lab.laboratory import preview_runs
-from cifar_lab.progress import count
-from cifar_lab.results import find_records
-from cifar_lab.safe_text import plain
-from cifar_lab.speeds import Speeds
-from cifar_lab.workplace import Workplace
+from cifar_lab.core.text import count, plain
+from cifar_lab.execution.context import RunContext
+from cifar_lab.execution.estimate import NOT_PREPARED, measured_runs
+from cifar_lab.execution.runner import preview_runs
+from cifar_lab.execution.speeds import Speeds
+from cifar_lab.store.results import find_records
 
 
 def looked_at(
@@ -27,8 +26,8 @@ def looked_at(
     workers: int | None,
 ) -> DesignCheck:
     """The check of a comparison, from its settings and what is in the results folder."""
-    place = Workplace(results)
-    info, planned = place.images.known(control.data), preview_runs([control, *arms], place)
+    context = RunContext(results)
+    info, planned = context.images.known(control.data), preview_runs([control, *arms], context)
     everything = find_records(results).records if info else []
     there = [run.record for run in planned or () if run.record is not None]
     return check_design(
@@ -36,7 +35,7 @@ def looked_at(
         arms,
         planned,
         [record for record in everything if info and record.data.fingerprint == info.fingerprint],
-        images=place.images,
+        images=context.images,
         speeds=Speeds(measured_runs(there, results)),
         stated=stated,
         family=family,

@@ -40,11 +40,11 @@ def report(
 
     A damaged record or file of winners is left out and named, and the command ends with 3.
     """
-    from cifar_lab.errors import DataError
-    from cifar_lab.progress import say
+    from cifar_lab.core.errors import DataError
+    from cifar_lab.core.text import plain
+    from cifar_lab.progress.lines import say
     from cifar_lab.report.build import FORMATS, build_report
-    from cifar_lab.report.chart_style import FIGURE_FORMATS
-    from cifar_lab.safe_text import plain
+    from cifar_lab.report.charts.style import FIGURE_FORMATS
 
     wanted, drawn = _listed("--format", formats, FORMATS), _listed("--figures", figures, FIGURE_FORMATS)
     if check:
@@ -60,9 +60,9 @@ def report(
 
 def _check(lab: Path, results: Path, overrides: Sequence[str], data: str | None) -> int:
     """The exit code: 0 where the report says what the records say."""
-    from cifar_lab.progress import say
+    from cifar_lab.core.text import plain
+    from cifar_lab.progress.lines import say
     from cifar_lab.report.recheck import check_report
-    from cifar_lab.safe_text import plain
 
     files, differences = check_report(lab, results, overrides, data)
     for line in differences:
@@ -80,7 +80,7 @@ def _listed(option: str, text: str, known: tuple[T, ...]) -> list[T]:
     Raises:
         SettingsError: a word that is none of `known`, or nothing.
     """
-    from cifar_lab.errors import SettingsError
+    from cifar_lab.core.errors import SettingsError
 
     words = [word.strip() for word in text.split(",") if word.strip()]
     wrong = [word for word in words if word not in known]

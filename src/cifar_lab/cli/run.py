@@ -63,27 +63,27 @@ def run(
     once.
     """
     from cifar_lab.cli.tables import print_arms, print_plan
-    from cifar_lab.laboratory import make_runs, preview_runs
-    from cifar_lab.workplace import Workplace
+    from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.runner import make_runs, preview_runs
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
-    place = Workplace(results, force=force, workers=workers, policy=policy)
+    context = RunContext(results, force=force, workers=workers, policy=policy)
     if question or whole_lab or until_decided or not files:
         from cifar_lab.cli.run_questions import Chosen, preview_questions, run_questions
 
         chosen = Chosen(files, question, whole_lab, lab, overrides, seeds, max_seeds if until_decided else None)
         asked = chosen.ask(force)
         if dry_run:
-            preview_questions(chosen, asked, place)
+            preview_questions(chosen, asked, context)
             return
-        with at_work(place, engine, address, mirrors) as working:
+        with at_work(context, engine, address, mirrors) as working:
             code = run_questions(chosen, asked, working, strict=strict)
         raise typer.Exit(code)
     arms = load_arms(files, overrides, seeds)
     if dry_run:
-        print_plan(arms, preview_runs(arms, place))
+        print_plan(arms, preview_runs(arms, context))
         return
-    with at_work(place, engine, address, mirrors) as working:
+    with at_work(context, engine, address, mirrors) as working:
         made = make_runs(arms, working)
     print_arms(arms, made)
     raise typer.Exit(made.exit_code or int(strict and any(record.status == "diverged" for record in made.records)))
@@ -96,19 +96,19 @@ def quickstart(
     from importlib.resources import as_file, files
 
     from cifar_lab.cli.tables import print_arms
-    from cifar_lab.config_io import load_sheet, sheet_file
-    from cifar_lab.laboratory import make_runs
-    from cifar_lab.progress import say
+    from cifar_lab.config.io import load_sheet, sheet_file
+    from cifar_lab.config.sheets import LabSheet
+    from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.runner import make_runs
+    from cifar_lab.progress.lines import say
     from cifar_lab.report.build import build_report
-    from cifar_lab.sheets import LabSheet
-    from cifar_lab.workplace import Workplace
 
-    with as_file(files("cifar_lab") / "quickstart") as folder:
+    with as_file(files("cifar_lab.cli") / "quickstart") as folder:
         path = folder / "lab.yaml"
         sheet = load_sheet(path, LabSheet)
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
         arms = load_arms([sheet_file(path, name) for name in names], [], [])
-        made = make_runs(arms, Workplace(results, display=display_here()))
+        made = make_runs(arms, RunContext(results, display=display_here()))
         print_arms(arms, made)
         if made.exit_code:
             raise typer.Exit(made.exit_code)

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.questions import answer_sheet
 from cifar_lab.cli.lab_questions import Asked, AskedLab, ask
 from cifar_lab.cli.tables import print_arms, print_plan
-from cifar_lab.errors import SettingsError
-from cifar_lab.laboratory import Made, make_runs, preview_runs
-from cifar_lab.progress import count, say
-from cifar_lab.report.answers import Answer
-from cifar_lab.report.questions import answer_sheet
-from cifar_lab.safe_text import plain
-from cifar_lab.sweep import load_sweep, make_sweep
-from cifar_lab.until_decided import Look, until_decided
-from cifar_lab.workplace import Workplace
+from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.text import count, plain
+from cifar_lab.execution.context import RunContext
+from cifar_lab.execution.runner import RunBatch, make_runs, preview_runs
+from cifar_lab.progress.lines import say
+from cifar_lab.studies.sequential_test import Look, until_decided
+from cifar_lab.studies.sweep import load_sweep, make_sweep
 
 
 @dataclass(frozen=True)
@@ -57,26 +57,26 @@ class Chosen:
         return ask(self.lab, self.question, self.overrides, self.seeds)
 
 
-def preview_questions(chosen: Chosen, asked: AskedLab, place: Workplace) -> None:
+def preview_questions(chosen: Chosen, asked: AskedLab, context: RunContext) -> None:
     """Say what would be trained; nothing is made and no engine is needed."""
-    print_plan(asked.arms, preview_runs(asked.arms, place))
+    print_plan(asked.arms, preview_runs(asked.arms, context))
     _say_sweeps(asked, chosen)
 
 
-def run_questions(chosen: Chosen, asked: AskedLab, place: Workplace, *, strict: bool) -> int:
+def run_questions(chosen: Chosen, asked: AskedLab, context: RunContext, *, strict: bool) -> int:
     """Train the arms of questions, then their sweeps; the exit code."""
     code = 0
     if chosen.most is None:
-        made = make_runs(asked.arms, place) if asked.arms else None
+        made = make_runs(asked.arms, context) if asked.arms else None
         if made is not None:
             print_arms(asked.arms, made)
             code = made.exit_code or _diverged(made, strict)
     else:
         for question in asked.questions:
-            code = max(code, _decide(question, chosen, chosen.most, place, strict))
+            code = max(code, _decide(question, chosen, chosen.most, context, strict))
     if chosen.whole_lab and not code:
         for path in asked.sweeps.values():
-            outcome = make_sweep(load_sweep(path, chosen.overrides), place)
+            outcome = make_sweep(load_sweep(path, chosen.overrides), context)
             code = max(code, outcome.searched.exit_code, outcome.confirmed.exit_code)
     else:
         _say_sweeps(asked, chosen)
@@ -89,15 +89,15 @@ def _say_sweeps(asked: AskedLab, chosen: Chosen) -> None:
         say(f"{name}: {when}: cifar-lab sweep {path}")
 
 
-def _decide(question: Asked, chosen: Chosen, most: int, place: Workplace, strict: bool) -> int:
+def _decide(question: Asked, chosen: Chosen, most: int, context: RunContext, strict: bool) -> int:
     """One question until it is decided; the exit code."""
 
     def look_at() -> Answer:
-        answers = answer_sheet(chosen.lab, place.results, chosen.overrides).answers
+        answers = answer_sheet(chosen.lab, context.results, chosen.overrides).answers
         return next(answer for answer in answers if answer.name == question.name)
 
-    code, train = 0, partial(make_runs, place=place)
-    looks = until_decided(question.name, question.control, question.arms, place.results, most, train, look_at)
+    code, train = 0, partial(make_runs, context=context)
+    looks = until_decided(question.name, question.control, question.arms, context.results, most, train, look_at)
     for look in looks:
         _say_look(question, look)
         code = look.made.exit_code or _diverged(look.made, strict)
@@ -115,5 +115,5 @@ def _say_look(question: Asked, look: Look) -> None:
         say(f"  not decided with {count(look.seeds, 'seed')}: {', '.join(plain(each.arm) for each in look.open)}")
 
 
-def _diverged(made: Made, strict: bool) -> int:
+def _diverged(made: RunBatch, strict: bool) -> int:
     return int(strict and any(record.status == "diverged" for record in made.records))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
-from cifar_lab.config_io.suggest import nearest
-from cifar_lab.errors import SettingsError
-from cifar_lab.records import Record
-from cifar_lab.report.summary import Row
+from cifar_lab.analysis.summary import Row
+from cifar_lab.config.io.suggest import nearest
+from cifar_lab.core.errors import SettingsError
+from cifar_lab.store.records import Record
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ def check(
 ) -> None:
     """Check settings files and print what they come to; the problems of all of them in one pass."""
     from cifar_lab.cli.checking import describe
-    from cifar_lab.progress import say
+    from cifar_lab.progress.lines import say
 
     texts = collect([partial(describe, path, overrides, seeds) for path in files])
     say("\n---\n".join(text.rstrip() for text in texts))
@@ -36,11 +36,11 @@ def schema(
     ] = False,
 ) -> None:
     """Write the JSON Schema from which editors complete and check settings files."""
-    from cifar_lab.config_io import json_schema, sheet_schema
-    from cifar_lab.durable import write_text
-    from cifar_lab.errors import SettingsError
-    from cifar_lab.progress import say
-    from cifar_lab.sheets import LabSheet, SweepSheet
+    from cifar_lab.config.io import json_schema, sheet_schema
+    from cifar_lab.config.sheets import LabSheet, SweepSheet
+    from cifar_lab.core.atomic_io import write_text
+    from cifar_lab.core.errors import SettingsError
+    from cifar_lab.progress.lines import say
 
     makers: dict[str, Callable[[], dict[str, Any]]] = {
         "settings": json_schema,
@@ -50,7 +50,7 @@ def schema(
     if kind not in makers:
         raise SettingsError(f"schema: {kind!r} is none of {', '.join(makers)}")
     if markdown:
-        from cifar_lab.config_io.reference import settings_reference
+        from cifar_lab.config.io.reference import settings_reference
 
         text = settings_reference().rstrip("\n")
     else:

@@ -25,7 +25,7 @@ from cifar_lab.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cifar_lab.sweep import Sweep
+    from cifar_lab.studies.sweep import Sweep
 
 
 def sweep(
@@ -61,21 +61,21 @@ def sweep(
     --seeds the seeds of the search. Where a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
-    from cifar_lab.one_writer import one_writer
-    from cifar_lab.progress import say
-    from cifar_lab.sweep import load_sweep, look_at_sweep, make_sweep
-    from cifar_lab.workplace import Workplace
+    from cifar_lab.execution.context import RunContext
+    from cifar_lab.progress.lines import say
+    from cifar_lab.store.results_lock import one_writer
+    from cifar_lab.studies.sweep import load_sweep, look_at_sweep, make_sweep
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
-    place = Workplace(results, force=force, workers=workers, policy=policy)
+    context = RunContext(results, force=force, workers=workers, policy=policy)
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if export_optuna is not None:
         _export(loaded, results, export_optuna)
         return
     if dry_run:
-        print_sweep_plan(loaded, look_at_sweep(loaded, place))
+        print_sweep_plan(loaded, look_at_sweep(loaded, context))
         return
-    with one_writer(results), at_work(place, engine, address, mirrors) as working:
+    with one_writer(results), at_work(context, engine, address, mirrors) as working:
         outcome = make_sweep(loaded, working, allow_failed=allow_failed, say=say)
         print_outcome(loaded, outcome)
         if outcome.confirmed.records:
@@ -89,8 +89,9 @@ def sweep(
 
 
 def _export(loaded: Sweep, results: Path, path: Path) -> None:
-    from cifar_lab.optuna_export import export_optuna
-    from cifar_lab.progress import count, say
+    from cifar_lab.core.text import count
+    from cifar_lab.progress.lines import say
+    from cifar_lab.studies.optuna_export import export_optuna
 
     trials = export_optuna(loaded, results, path)
     say(f"wrote {path}: {count(trials, 'trial')}; to look at it: optuna-dashboard sqlite:///{path}")

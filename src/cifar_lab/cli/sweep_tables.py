@@ -8,14 +8,14 @@ from rich.table import Table
 
 from cifar_lab.cli.columns import Columns
 from cifar_lab.cli.tables import STATE_WORDS, console, print_arms, safe
-from cifar_lab.progress import count
-from cifar_lab.search import Searched
-from cifar_lab.search_words import estimate_lines
-from cifar_lab.sweep import Outlook, Sweep, SweepOutcome
-from cifar_lab.sweep_plan import Point
+from cifar_lab.core.text import count
+from cifar_lab.studies.search import SearchState
+from cifar_lab.studies.search_messages import estimate_lines
+from cifar_lab.studies.space import Point
+from cifar_lab.studies.sweep import Sweep, SweepOutcome, SweepStatus
 
 
-def print_sweep_plan(sweep: Sweep, outlook: Outlook) -> None:
+def print_sweep_plan(sweep: Sweep, outlook: SweepStatus) -> None:
     """What a sweep comes to: its points and what of them is there, what follows, what the rest will take."""
     out, expansion, found, step = console(), sweep.expansion, outlook.found, outlook.step
     proposed = f"{count(expansion.proposals, 'proposal')} by {sweep.search.method}" if expansion.proposals else ""
@@ -38,7 +38,7 @@ def print_sweep_plan(sweep: Sweep, outlook: Outlook) -> None:
         out.print(line, soft_wrap=True)
 
 
-def _states(outlook: Outlook) -> dict[str, str]:
+def _states(outlook: SweepStatus) -> dict[str, str]:
     """Label of each point of the step that comes next → what of it is there, of several seeds the least."""
     if outlook.step is None:
         return {}
@@ -48,7 +48,7 @@ def _states(outlook: Outlook) -> dict[str, str]:
     return states
 
 
-def _through(found: Searched, point: Point) -> str:
+def _through(found: SearchState, point: Point) -> str:
     if point.name in found.pruned:
         return f"pruned after epoch {found.pruned[point.name]}"
     accuracies = found.tried[point.name].val_accuracies

@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cifar_lab.analysis.summary import Row, arm_row
 from cifar_lab.cli.columns import Columns
 from cifar_lab.config import Settings
-from cifar_lab.data import Prepared
-from cifar_lab.laboratory import Made
-from cifar_lab.pipes import ignore_output
-from cifar_lab.plan import PlannedRun, run_ids_of
-from cifar_lab.progress import count, plan_line
-from cifar_lab.report.summary import Row, arm_row
-from cifar_lab.safe_text import plain
+from cifar_lab.core.stdout import ignore_output
+from cifar_lab.core.text import count, plain
+from cifar_lab.data import DatasetCatalog
+from cifar_lab.execution.plan import PlannedRun, run_ids_of
+from cifar_lab.execution.runner import RunBatch
+from cifar_lab.progress.lines import plan_line
 
 STATE_WORDS = {
     "done": "there already",
@@ -26,7 +26,7 @@ STATE_WORDS = {
 }
 
 
-class _Output(Console):
+class _TableOutput(Console):
     def on_broken_pipe(self) -> None:
         """Go on: what the command has done, and its exit code, do not hang on who reads."""
         ignore_output()
@@ -34,8 +34,8 @@ class _Output(Console):
 
 def console() -> Console:
     """Standard output; a table in a pipe or file is as wide as it needs to be."""
-    found = _Output(highlight=False)
-    return found if found.is_terminal else _Output(highlight=False, width=160)
+    found = _TableOutput(highlight=False)
+    return found if found.is_terminal else _TableOutput(highlight=False, width=160)
 
 
 def safe(text: str) -> str:
@@ -70,7 +70,7 @@ def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None) -
     out.print(plan_line(planned))
 
 
-def print_arms(arms: Sequence[Settings], made: Made) -> None:
+def print_arms(arms: Sequence[Settings], made: RunBatch) -> None:
     """The arms of a command, one a line under the label just given, and what failed.
 
     Arms that mean the same runs have a line each; an arm none of whose runs has a record has none.
@@ -98,9 +98,9 @@ def print_arms(arms: Sequence[Settings], made: Made) -> None:
             out.print(f"[red]failed[/] {safe(outcome.job.name)}: {safe(outcome.reason or '')}")
 
 
-def _rows(arms: Sequence[Settings], made: Made) -> list[Row]:
+def _rows(arms: Sequence[Settings], made: RunBatch) -> list[Row]:
     """A row for each arm that has a record."""
-    images = Prepared()
+    images = DatasetCatalog()
     records = {record.run_id: record for record in made.records}
     found = dict.fromkeys((arm.label, tuple(i for i in run_ids_of(arm, images) if i in records)) for arm in arms)
     return [arm_row(label, [records[i] for i in run_ids]) for label, run_ids in found if run_ids]

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 
 from cifar_lab.config import Data
+from cifar_lab.config.run_id import DATA_SOURCE_KEYS
+from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
 from cifar_lab.data.cifar import Cifar10Source, Cifar100Source
@@ -18,8 +20,6 @@ from cifar_lab.data.source import Progress, Source, silent
 from cifar_lab.data.splits import DataInfo, Images, Split, describe
 from cifar_lab.data.synthetic import SyntheticSource
 from cifar_lab.data.validation import split_hash, validation_split
-from cifar_lab.errors import DataError, EnvironmentFault
-from cifar_lab.identity import DATA_SOURCE_KEYS
 
 __all__ = [
     "DATASETS", "DataInfo", "Images", "Prepared", "Progress", "Source", "Split",
@@ -78,7 +78,7 @@ def prepare(data: Data, progress: Progress | None = None, *, fingerprint: str | 
         return known(data) or _make(source, progress or silent)
 
 
-class Prepared:
+class DatasetCatalog:
     """`known` and `prepare` for one command: a source is looked at once, however many arms share it.
 
     To look at a folder is to list it, which takes about a second for 60,000 files.

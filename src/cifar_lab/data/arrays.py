@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from cifar_lab.durable import new_file
-from cifar_lab.errors import EnvironmentFault
+from cifar_lab.core.atomic_io import new_file
+from cifar_lab.core.errors import EnvironmentFault
 
 
 class Damaged(Exception):

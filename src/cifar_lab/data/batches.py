@@ -12,8 +12,8 @@ from torch import Tensor
 
 from cifar_lab.config import DataOptions
 from cifar_lab.data.augment import add_noise, apply_policy, crop, flip
+from cifar_lab.data.random_streams import stream
 from cifar_lab.data.splits import IMAGE_SHAPE
-from cifar_lab.runtime import stream
 
 MAX_PIXEL = 255.0
 
@@ -98,7 +98,7 @@ class ResidentSplit:
 
 
 @dataclass(frozen=True)
-class EpochChance:
+class EpochRandomness:
     """All that is drawn for one epoch, on the device. Member k's numbers come from the streams of its own seed."""
 
     order: Tensor
@@ -142,7 +142,7 @@ class CohortBatches:
         """Whether images are changed by chance that is drawn batch after batch, and not for the epoch at its start."""
         return self.options.policy != "none" or self.options.noise_std > 0
 
-    def chance(self, epoch: int) -> EpochChance:
+    def chance(self, epoch: int) -> EpochRandomness:
         """Draw one epoch, which counts from 0."""
         count, padding = len(self.split), self.options.crop_padding
         flips = offsets = None
@@ -153,13 +153,13 @@ class CohortBatches:
         if padding:
             high = 2 * padding + 1
             offsets = self._draw("crop", epoch, lambda generator: torch.randint(high, (count, 2), generator=generator))
-        return EpochChance(order, flips, offsets)
+        return EpochRandomness(order, flips, offsets)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(images (K, B, 3, 32, 32) fp32, labels (K, B)) of each step of one epoch, which counts from 0."""
         chance, size = self.chance(epoch), self.options.batch_size
         if self.chance_by_batch:
-            by_batch = ChanceByBatch(self, epoch)
+            by_batch = BatchAugmenter(self, epoch)
             for chosen in torch.split(chance.order, size, dim=1):
                 yield by_batch.change(self.pixels(chance, chosen)), self.split.labels[chosen]
             return
@@ -168,12 +168,12 @@ class CohortBatches:
             images, labels = self.cut(chance, chosen)
             yield from zip(torch.split(images, size, dim=1), torch.split(labels, size, dim=1), strict=True)
 
-    def cut(self, chance: EpochChance, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    def cut(self, chance: EpochRandomness, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """(images (K, B, 3, 32, 32) fp32, labels (K, B)) at `chosen` (K, B); never waits for the device."""
         images = self.split.normalizer.from_bytes(self.pixels(chance, chosen))
         return images.view(*chosen.shape, *images.shape[1:]), self.split.labels[chosen]
 
-    def pixels(self, chance: EpochChance, chosen: Tensor) -> Tensor:
+    def pixels(self, chance: EpochRandomness, chosen: Tensor) -> Tensor:
         """uint8 (K · B, 3, 32, 32) at `chosen` (K, B), member after member, cropped and flipped."""
         images = self.split.take(chosen.reshape(-1))
         if chance.offsets is not None:
@@ -189,7 +189,7 @@ class CohortBatches:
         return torch.stack([drawn[seed] for seed in self.seeds]).to(self.split.labels.device)
 
 
-class ChanceByBatch:
+class BatchAugmenter:
     """Policies and noise, which draw from streams that go on from batch to batch of one epoch."""
 
     def __init__(self, batches: CohortBatches, epoch: int) -> None:

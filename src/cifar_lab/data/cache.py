@@ -28,11 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cifar_lab.core.atomic_io import new_file, new_folder, remove_folder, rename
+from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data.arrays import Damaged, FileMark, fault, read_array, write_array
 from cifar_lab.data.source import Progress, Source
 from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Split
-from cifar_lab.durable import new_file, new_folder, remove_folder, rename
-from cifar_lab.errors import DataError, EnvironmentFault
 
 FORMAT = 1
 """Version of the folder's layout; part of its name, so that two versions live side by side."""

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from cifar_lab.config import Cifar10, Cifar100
+from cifar_lab.core.download import NotFetched, fetch, sha256_of
+from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
 from cifar_lab.data.source import Progress
 from cifar_lab.data.splits import Images, Split
-from cifar_lab.download import NotFetched, fetch, sha256_of
-from cifar_lab.errors import DataError, EnvironmentFault
 
 LOG = logging.getLogger(__name__)
 

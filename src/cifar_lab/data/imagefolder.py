@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cifar_lab.config import ImageFolder
+from cifar_lab.core.errors import DataError
 from cifar_lab.data.listing import SPLITS, Entry, Layout, in_folder, in_zip, layout
 from cifar_lab.data.source import Progress
 from cifar_lab.data.splits import IMAGE_SHAPE, Images, Split
-from cifar_lab.errors import DataError
 
 SIZE = (IMAGE_SHAPE[2], IMAGE_SHAPE[1])
 """Columns and rows, as PIL gives them."""

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from cifar_lab import data as images
 from cifar_lab.config import Data
+from cifar_lab.core.atomic_io import make_folder
+from cifar_lab.core.errors import DataError
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
 from cifar_lab.data.source import silent
 from cifar_lab.data.splits import DataInfo, Images, Split, fingerprint
-from cifar_lab.durable import make_folder
-from cifar_lab.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from cifar_lab.errors import Problem, SettingsError
+from cifar_lab.core.errors import Problem, SettingsError
 
 Indices = NDArray[np.int64]
 

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from cifar_lab import config
-from cifar_lab.errors import SettingsError
-from cifar_lab.model_facts import MODEL_FACTS
+from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.remote_paths import located
 from cifar_lab.models.custom import build_custom
 from cifar_lab.models.nets import Net, Net1, Net2, Net3
 from cifar_lab.models.resnet import imagenet_weights_file, resnet18
 from cifar_lab.models.weights import load_weights
-from cifar_lab.shipped import located
 
 MODELS: dict[str, Callable[[int], nn.Module]] = {
     "Net": Net,

@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cifar_lab.runtime import wait_for
-
 NARROW_CHANNELS = 32
 """Input channels a member below which a GPU multiplies patches: a grouped kernel would leave most of its tile empty,
 while the patches are only a few times the activations. Not measured on a GPU yet, so `deterministic: false` measures
@@ -84,9 +82,15 @@ def time_both_ways(form: Form, images: Tensor, weight: Tensor, bias: Tensor | No
                 torch.autograd.grad(out, wanted, torch.ones_like(out))
 
     both_ways()
-    wait_for(images.device)
+    _synchronize(images.device)
     began = time.perf_counter()
     for _ in range(TRIAL_ROUNDS):
         both_ways()
-    wait_for(images.device)
+    _synchronize(images.device)
     return (time.perf_counter() - began) / TRIAL_ROUNDS
+
+
+def _synchronize(device: torch.device) -> None:
+    """Wait until the device has finished all queued work. The CPU queues none."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from cifar_lab.config import CustomModel
-from cifar_lab.errors import SettingsError
-from cifar_lab.model_source import files_beside, source_file
+from cifar_lab.config.model_source import files_beside, source_file
+from cifar_lab.core.errors import SettingsError
 
 
 def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from cifar_lab.models import MODELS
 from cifar_lab.models.cropped import CroppedConv2d, graph_of
+from cifar_lab.models.flat_parameters import FlatParameters, StackedParameter
 from cifar_lab.models.stacked_layers import (
     NotStackable,
     StackedBatchNorm,
@@ -25,7 +26,6 @@ from cifar_lab.models.stacked_layers import (
     max_pool,
     mean_of_planes,
 )
-from cifar_lab.optim.flat import FlatParameters, Together
 
 __all__ = ["NotStackable", "StackedNetwork", "stack"]
 
@@ -54,7 +54,7 @@ class StackedNetwork(fx.Interpreter):
         self,
         graph: fx.GraphModule,
         layers: Mapping[str, Callable[[Tensor], Tensor]],
-        parameters: Sequence[Together],
+        parameters: Sequence[StackedParameter],
     ) -> None:
         """`layers`: what stands for each module that the graph calls, by its name."""
         super().__init__(graph)

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.errors import WeightsError
+from cifar_lab.core.errors import WeightsError
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every key."""

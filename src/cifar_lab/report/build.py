@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from cifar_lab.durable import make_folder, write_bytes, write_text
-from cifar_lab.errors import DataError
-from cifar_lab.report.answers import Answer
-from cifar_lab.report.answers_json import answers_json
-from cifar_lab.report.chart_style import FigureFormat, boxes_words, figure_bytes
-from cifar_lab.report.charts import Drawing, draw
-from cifar_lab.report.datachoice import data_sets
-from cifar_lab.report.html_page import html_page
-from cifar_lab.report.latex_page import latex_page
-from cifar_lab.report.page import csv_page, markdown_page
-from cifar_lab.report.questions import Lab, answer_sheet
-from cifar_lab.report.winners import read_winners, winner_rows, winners_path
-from cifar_lab.results import SweepFolder, find_records
-from cifar_lab.safe_text import plain
+from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.data_choice import data_sets
+from cifar_lab.analysis.questions import Lab, answer_sheet
+from cifar_lab.analysis.winners import read_winners, winner_rows, winners_path
+from cifar_lab.core.atomic_io import make_folder, write_bytes, write_text
+from cifar_lab.core.errors import DataError
+from cifar_lab.core.text import plain
+from cifar_lab.report.charts.figure import Drawing, draw
+from cifar_lab.report.charts.style import FigureFormat, boxes_words, figure_bytes
+from cifar_lab.report.html import html_page
+from cifar_lab.report.json import answers_json
+from cifar_lab.report.latex import latex_page
+from cifar_lab.report.markdown import csv_page, markdown_page
+from cifar_lab.store.results import SweepFolder, find_records
 
 Format = Literal["html", "md", "csv", "json", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.errors import DataError, SettingsError
+from cifar_lab.analysis.questions import Lab, answer_sheet
+from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
-from cifar_lab.report.questions import Lab, answer_sheet
 
 SHOWN = 20
 """Differences of one file that are named."""

@@ -1,0 +1,170 @@
+"""What comes with a factor unseen: the reason why an arm may do better or worse that its label does not name.
+
+Sources: learning rate and batch size, Goyal et al. 2017 (arXiv:1706.02677) for SGD and Malladi et al. 2022
+(arXiv:2205.10287) for Adam; larger rates with BatchNorm, Bjorck et al. 2018 (arXiv:1806.02375); optimizers compared at
+one rate, Choi et al. 2019 (arXiv:1910.05446).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+from cifar_lab.analysis.factors import changes
+from cifar_lab.config import Cosine, OneCycle, Plateau, ResNet18, Settings, Step
+from cifar_lab.config.model_catalog import MODEL_FACTS
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known beside the settings."""
+
+    train_size: int | None = None
+    """Training images, those of a validation split included."""
+    control_parameters: int | None = None
+    arm_parameters: int | None = None
+    """Of runs that are there."""
+
+
+def companions(control: Settings, arm: Settings, facts: Facts = Facts()) -> list[str]:
+    """A sentence on each thing that changes along with what the arm varies."""
+    rules: tuple[Callable[[Settings, Settings, Facts], Iterator[str]], ...] = (
+        _batch, _rate_of_optimizer, _decay, _model, _schedule, _images, _length, _seeds,
+    )  # fmt: skip
+    return [sentence for rule in rules for sentence in rule(control, arm, facts)]
+
+
+def steps(settings: Settings, train_size: int) -> int:
+    """Optimizer steps of a whole run."""
+    return ceil((train_size - settings.data.val_size) / settings.data.batch_size) * settings.epochs
+
+
+def _batch(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
+    ours, theirs = arm.data.batch_size, control.data.batch_size
+    if ours == theirs:
+        return
+    ratio = ours / theirs
+    if facts.train_size:
+        yield (
+            f"batch {ours} makes {steps(arm, facts.train_size):,} updates where batch {theirs} makes "
+            f"{steps(control, facts.train_size):,}, in the same epochs"
+        )
+    else:
+        yield f"batch {ours} makes {1 / ratio:.3g} times the updates of batch {theirs}, in the same epochs"
+    if arm.optimizer.lr == control.optimizer.lr and arm.optimizer.name == control.optimizer.name:
+        sgd = arm.optimizer.name == "sgd"
+        fitting = arm.optimizer.lr * (ratio if sgd else sqrt(ratio))
+        rule = "linear scaling, arXiv:1706.02677" if sgd else "square-root scaling, arXiv:2205.10287"
+        yield f"the learning rate stays {arm.optimizer.lr:g}; {fitting:.3g} would go with batch {ours} ({rule})"
+
+
+def _rate_of_optimizer(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
+    ours, theirs = arm.optimizer, control.optimizer
+    both_adaptive = {ours.name, theirs.name} == {"adam", "adamw"}
+    if ours.name != theirs.name and ours.lr == theirs.lr and not both_adaptive:
+        yield (
+            f"{ours.name} and {theirs.name} share the learning rate {ours.lr:g}, which means another length of step in "
+            "each; tune the rate of both before saying that one is better (arXiv:1910.05446)"
+        )
+
+
+def _decay(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
+    ours, theirs = arm.optimizer, control.optimizer
+    if ours.name != theirs.name and ours.weight_decay != theirs.weight_decay:
+        yield (
+            f"{ours.name} brings weight decay {ours.weight_decay:g}, its default, where {theirs.name} has "
+            f"{theirs.weight_decay:g}"
+        )
+
+
+def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
+    ours, theirs = arm.model, control.model
+    if isinstance(ours, ResNet18) and ours.pretrained and not (isinstance(theirs, ResNet18) and theirs.pretrained):
+        yield "the weights have seen the 1.28 million images of ImageNet"
+    if ours.name == theirs.name:
+        return
+    mine = facts.arm_parameters or _usual_parameters(arm)
+    others = facts.control_parameters or _usual_parameters(control)
+    if mine and others and abs(mine / others - 1) > 0.1:
+        yield f"{ours.name} has {mine:,} parameters where {theirs.name} has {others:,}: {mine / others:.3g} times"
+    norms = [MODEL_FACTS[each.name].batch_norm if each.name in MODEL_FACTS else None for each in (ours, theirs)]
+    if norms == [True, False] and arm.optimizer.lr == control.optimizer.lr:
+        yield (
+            f"BatchNorm takes larger learning rates (arXiv:1806.02375), and the rate stays {arm.optimizer.lr:g}: the "
+            "arm is not at its best"
+        )
+
+
+def _usual_parameters(settings: Settings) -> int | None:
+    known = MODEL_FACTS.get(settings.model.name)
+    return known.parameters if known else None
+
+
+def _schedule(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
+    scheduler, lr = arm.scheduler, arm.optimizer.lr
+    if scheduler == control.scheduler and arm.epochs == control.epochs:
+        return
+    if isinstance(scheduler, Plateau):
+        first = scheduler.patience + 2  # after the first epoch, which is the best so far, patience + 1 bad ones
+        if first >= arm.epochs:
+            yield (
+                f"this schedule never fires: with patience {scheduler.patience} the first cut can come after epoch "
+                f"{first}, and there are {arm.epochs}"
+            )
+        else:
+            yield (
+                f"the schedule cuts after epoch {first} at the earliest, where {scheduler.monitor} has not improved "
+                f"for {scheduler.patience + 1} epochs; while it improves, the runs are those of a constant rate"
+            )
+    elif isinstance(scheduler, Step) and (scheduler.step_epochs >= arm.epochs or scheduler.gamma == 1):
+        yield f"this schedule never fires: a cut every {scheduler.step_epochs} epochs, and there are {arm.epochs}"
+    elif isinstance(scheduler, Step | Cosine | OneCycle):
+        share = _mean_rate(arm) / lr
+        if abs(share - 1) > 0.05:
+            yield f"the mean learning rate over the run is {share:.2g} times optimizer.lr, so the steps are shorter"
+    if isinstance(scheduler, OneCycle) and scheduler.cycle_momentum:
+        yield (f"one-cycle moves momentum too, from {scheduler.max_momentum:g} to {scheduler.base_momentum:g} and back")
+
+
+def _mean_rate(arm: Settings) -> float:
+    """Over the steps of a run, without a warm-up."""
+    scheduler, lr = arm.scheduler, arm.optimizer.lr
+    if isinstance(scheduler, Cosine):
+        return (lr + scheduler.min_lr) / 2
+    if isinstance(scheduler, OneCycle):
+        peak = scheduler.max_lr or lr
+        first = peak / scheduler.div_factor
+        up, down = (first + peak) / 2, (peak + first / scheduler.final_div_factor) / 2
+        return scheduler.pct_start * up + (1 - scheduler.pct_start) * down
+    assert isinstance(scheduler, Step)
+    return lr * sum(scheduler.gamma ** (epoch // scheduler.step_epochs) for epoch in range(arm.epochs)) / arm.epochs
+
+
+def _images(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
+    if arm.data.val_size != control.data.val_size:
+        yield (
+            f"{arm.data.val_size:,} images are cut for validation where the control cuts {control.data.val_size:,}, so "
+            "the arms do not train on the same images"
+        )
+    if arm.data.normalize != control.data.normalize and arm.optimizer.lr == control.optimizer.lr:
+        yield (
+            f"inputs of another scale ({arm.data.normalize}) want another learning rate, and it stays "
+            f"{arm.optimizer.lr:g}"
+        )
+
+
+def _length(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
+    if arm.epochs != control.epochs:
+        yield f"{arm.epochs} epochs are {arm.epochs / control.epochs:.3g} times the training of the control"
+
+
+def _seeds(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
+    shared = set(arm.seeds) & set(control.seeds)
+    alone = sorted(set(arm.seeds) - shared)
+    if not shared:
+        yield "the arm and its control share no seed, so the runs are not paired and more of them are needed"
+    elif alone:
+        yield f"seeds {', '.join(map(str, alone))} of the arm have no partner in the control's settings"
+    if arm.runtime.precision != control.runtime.precision and len(changes(control, arm)) > 1:
+        yield f"the arm computes in {arm.runtime.precision}, the control in {control.runtime.precision}"

@@ -1,0 +1,161 @@
+"""What a sweep found: winners.json to rows, control first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
+from cifar_lab.core.errors import DataError
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import SweepFolder
+
+SHOWN = 5
+"""Winners on the chart, by their rank in the search."""
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class SweepControl(_File):
+    """The sweep's base, trained with the confirming seeds."""
+
+    label: str
+    recipe: dict[str, Any]
+    val_accuracy: float | None = None
+
+
+class Winner(_File):
+    """One of the best points by mean validation accuracy in the search, 0 to 1."""
+
+    rank: int
+    label: str
+    """The point's name in the sweep."""
+    recipe: dict[str, Any]
+    """Recipe of the confirming runs."""
+    values: dict[str, Any] = Field(default_factory=dict)
+    """What the point sets: dotted key → value."""
+    val_accuracy: float | None = None
+    seeds_searched: int | None = None
+    """Runs of the point in the search."""
+
+
+class SearchRunsEntry(_File):
+    """How the runs of the search ended."""
+
+    searched: int
+    failed: int
+    diverged: int
+
+
+class HalvingWords(_File):
+    """Points were pruned before their last epoch."""
+
+    eta: int
+    rungs: int
+
+
+class SearchWords(_File):
+    """How the points were tried."""
+
+    method: str
+    seeds: tuple[int, ...]
+    val_size: int
+    """Images of the validation split."""
+    halving: HalvingWords | None = None
+
+
+class Winners(_File):
+    """The outcome of a sweep's search."""
+
+    sweep: str
+    plan_sha256: str
+    """Of the bytes of plan.json that the winners were picked from."""
+    fingerprint: str
+    """Of the images that were searched and confirmed on."""
+    search: SearchWords
+    confirm_seeds: tuple[int, ...]
+    """Fresh seeds of the control and the winners; no other run of their recipes is an answer."""
+    points: int
+    """Points that were tried."""
+    pruned: int = 0
+    """Of them, those that were not trained to their end; they are in no mean."""
+    runs: SearchRunsEntry
+    control: SweepControl
+    winners: tuple[Winner, ...]
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        return frozenset(map(recipe_key, self.recipes))
+
+    @property
+    def recipes(self) -> list[dict[str, Any]]:
+        """Recipes of the rows, control first."""
+        return [self.control.recipe, *(winner.recipe for winner in self.top)]
+
+    @property
+    def top(self) -> Sequence[Winner]:
+        """The winners that are shown, best first."""
+        return sorted(self.winners, key=lambda winner: winner.rank)[:SHOWN]
+
+    def confirms(self, record: Record) -> bool:
+        """Whether the record is one of the runs with which the sweep ended."""
+        return (
+            record.data.fingerprint == self.fingerprint
+            and record.seed in self.confirm_seeds
+            and record.test_reason != "search"
+            and recipe_key(record.recipe) in self._keys
+        )
+
+
+def winners_path(results: Path, name: str) -> Path:
+    """Where the sweep called `name` leaves its winners."""
+    return SweepFolder(results, name).winners
+
+
+def read_winners(results: Path, name: str) -> Winners | None:
+    """The winners of a sweep; None where it has none yet.
+
+    Raises:
+        DataError: the file is not what a sweep writes.
+    """
+    path = winners_path(results, name)
+    try:
+        return Winners.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValidationError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
+        raise DataError(f"{path}: not a sweep's winners ({reason}); run the sweep again to rebuild it") from error
+
+
+def plan_changed(results: Path, found: Winners) -> bool:
+    """Whether the sweep has another plan by now than the one that these winners were picked from."""
+    try:
+        plan = SweepFolder(results, found.sweep).plan.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(plan).hexdigest() != found.plan_sha256
+
+
+def winner_rows(found: Winners, records: Sequence[Record], command: str = "") -> list[Row]:
+    """The control, then the top five by rank, of the confirming runs among `records`; `command` repeats the sweep."""
+    groups = by_recipe(filter(found.confirms, records))
+
+    def row(label: str, recipe: dict[str, Any], val_accuracy: float | None, is_control: bool) -> Row:
+        runs = groups.get(recipe_key(recipe), [])
+        made = arm_row(label, runs, seeds=found.confirm_seeds, command=command, is_control=is_control)
+        return replace(made, val_mean=val_accuracy)
+
+    control = found.control
+    return [
+        row(control.label, control.recipe, control.val_accuracy, True),
+        *(row(winner.label, winner.recipe, winner.val_accuracy, False) for winner in found.top),
+    ]

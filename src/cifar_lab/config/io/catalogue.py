@@ -1,0 +1,111 @@
+"""Which settings there are, read from the classes of `cifar_lab.config`."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from cifar_lab.config import SECTION_CHOICES, CustomModel, Section, Settings
+from cifar_lab.config.io.suggest import nearest
+
+PATH_KEYS = ("data.root", "model.weights", "model.name")
+"""Settings that name a file (`model.name` only as `file.py:Class`); relative to the file that states them."""
+FREE_KEYS = ("model.options",)
+"""Settings whose inner keys are not ours."""
+
+
+@cache
+def sections() -> dict[str, tuple[type[Section], ...]]:
+    """Each section and its classes; the first is the default."""
+    found: dict[str, tuple[type[Section], ...]] = {}
+    for name, field in Settings.model_fields.items():
+        if name in SECTION_CHOICES:
+            custom = (CustomModel,) if name == "model" else ()
+            found[name] = (*SECTION_CHOICES[name][1].values(), *custom)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            found[name] = (field.annotation,)
+    return found
+
+
+def choice_key(section: str) -> str:
+    """The key that chooses the class of a section; empty where there is no choice."""
+    return SECTION_CHOICES[section][0] if section in SECTION_CHOICES else ""
+
+
+def default_choice(section: str) -> str:
+    return next(iter(SECTION_CHOICES[section][1]))
+
+
+def chosen(section: str, choice: Any) -> type[Section] | None:
+    """The class that a choice names; None where it names none."""
+    if section == "model" and isinstance(choice, str) and ":" in choice:
+        return CustomModel
+    return SECTION_CHOICES[section][1].get(choice) if isinstance(choice, str) else None
+
+
+def choice_name(section: str, cls: type[Section]) -> str:
+    """The word by which a person knows a class of a section."""
+    names = (name for name, known in SECTION_CHOICES[section][1].items() if known is cls)
+    return next(names, "a model of your own")
+
+
+def known_choices(section: str) -> tuple[str, ...]:
+    """The choices as they are listed to a person."""
+    custom = ("package.module:Class",) if section == "model" else ()
+    return (*SECTION_CHOICES[section][1], *custom)
+
+
+def owners(section: str, key: str) -> tuple[str, ...]:
+    """The choices of a section that have a key."""
+    found = [name for name, cls in SECTION_CHOICES[section][1].items() if key in cls.model_fields]
+    return (*found, "package.module:Class") if section == "model" and key in CustomModel.model_fields else tuple(found)
+
+
+def section_keys(section: str) -> tuple[str, ...]:
+    """Every key that some choice of the section has."""
+    return tuple(dict.fromkeys(key for cls in sections()[section] for key in cls.model_fields))
+
+
+@cache
+def dotted_keys() -> tuple[str, ...]:
+    """Every setting as `section.key`, in the order of the classes."""
+    keys: list[str] = []
+    for name in Settings.model_fields:
+        keys += [f"{name}.{key}" for key in section_keys(name)] if name in sections() else [name]
+    return tuple(keys)
+
+
+def dotted_keys_of(name: str) -> tuple[str, ...]:
+    """The settings inside sections that a person may have meant by a name without its section."""
+    by_name: dict[str, list[str]] = {}
+    for key in dotted_keys():
+        section, _, last = key.partition(".")
+        if last:
+            by_name.setdefault(last, []).append(f"{section}.{last}")
+    return tuple(by_name.get(name if name in by_name else nearest(name, by_name), []))
+
+
+def number_types(key: str) -> frozenset[type]:
+    """Of int and float, those that the setting takes; both for a key that is not ours, none for words and lists."""
+    if any(key.startswith(f"{free}.") for free in FREE_KEYS):
+        return frozenset((int, float))
+    section, _, name = key.partition(".")
+    classes = sections().get(section, ()) if name else (Settings,)
+    fields = (cls.model_fields[name or section] for cls in classes if (name or section) in cls.model_fields)
+    return frozenset(found for field in fields for found in _parts(field.annotation) if found in (int, float))
+
+
+def takes_decimals(key: str, bounds: tuple[float, float]) -> bool:
+    """Whether a range of a setting holds decimal numbers; for a key that is not ours its bounds say so."""
+    types = number_types(key)
+    return float in types and (int not in types or any(isinstance(bound, float) for bound in bounds))
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, of a single one itself."""
+    if get_origin(annotation) is Annotated:
+        return _parts(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(part for argument in get_args(annotation) for part in _parts(argument))
+    return (annotation,)

@@ -1,0 +1,161 @@
+"""What a setting wants and what was found, in words; read from the types of `cifar_lab.config`."""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from cifar_lab.config.io.scalars import as_number, resolve
+from cifar_lab.config.io.suggest import nearest
+from cifar_lab.config.io.tree import Node, plain, shorten
+
+PATTERN_WORDS = {
+    r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$": "package.module:Class or path/to/file.py:Class",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$": "a file name of letters, digits, '.', '_' and '-' that ends in .png",
+    r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$": "up to 32 letters, digits, '_' and '-'",
+}
+"""The patterns of `config` and `sheets` as a person would say them."""
+
+_TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+
+
+def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
+    """`a whole number from 1 to 65,536`, `one of sgd, adam, adamw`, `a list of …`."""
+    annotation, metadata = unwrap(annotation, metadata)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    limits = _limits(metadata)
+    if origin in (Union, UnionType):
+        return " or ".join(describe(argument, () if argument is type(None) else metadata) for argument in arguments)
+    if origin is Literal:
+        words = [str(argument) for argument in arguments]
+        return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
+    if origin is tuple:
+        count = "" if arguments[-1] is Ellipsis else f"{len(arguments)} "
+        return f"a list of {count}{_plural(*unwrap(arguments[0], ()))}"
+    if origin is dict or annotation is dict:
+        return "a mapping of keys to values"
+    if annotation is bool:
+        return "true or false"
+    if annotation is int:
+        return f"a whole number{_range(limits)}"
+    if annotation is float:
+        return f"a number{_range(limits)}"
+    if annotation is str:
+        if "pattern" in limits:
+            return PATTERN_WORDS.get(limits["pattern"], f"text like {limits['pattern']}")
+        return f"text of at most {limits['max_length']:,} characters" if "max_length" in limits else "text"
+    return "nothing (null)" if annotation is type(None) else "a value"
+
+
+def unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """The type below `Annotated`, and all that is said about it."""
+    while get_origin(annotation) is Annotated:
+        annotation, *more = get_args(annotation)
+        metadata = (*metadata, *more)
+    return annotation, metadata
+
+
+def item_type(annotation: Any, part: str | int) -> Any:
+    """The type of an item of a list, or of a value of a mapping."""
+    annotation, _ = unwrap(annotation, ())
+    arguments = get_args(annotation)
+    if get_origin(annotation) is tuple and isinstance(part, int):
+        return arguments[0] if arguments[-1] is Ellipsis else arguments[min(part, len(arguments) - 1)]
+    return arguments[1] if get_origin(annotation) is dict else Any
+
+
+def found(node: Node) -> str:
+    """`'3.0' is text`, `3.0 is a decimal number`, `nothing is stated`."""
+    value = node.value
+    if value is None:
+        return "nothing is stated" if not node.text else f"{node.text} is nothing"
+    if isinstance(value, list):
+        return "found a list" if len(value) != 1 else "found a list of 1"
+    if isinstance(value, dict):
+        return "found a mapping"
+    kinds = {bool: "true or false", int: "a whole number", float: "a decimal number", str: "text"}
+    if isinstance(value, bool):
+        return f"{show(node)} is a truth value"
+    return f"{show(node)} is {kinds[type(value)]}"
+
+
+def show(node: Node) -> str:
+    """A scalar for a message: quoted and shortened where it is text."""
+    value = node.value
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:59] + "…")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return shorten(node.text or str(value))
+
+
+def hint(node: Node, annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
+    """` — did you mean 3?` where the value shows what was meant; else nothing."""
+    annotation, _ = unwrap(annotation, metadata)
+    meant = _meant(node, annotation)
+    return f" — did you mean {meant}?" if meant else ""
+
+
+def _meant(node: Node, annotation: Any) -> str:
+    value, origin, arguments = node.value, get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return next(filter(None, (_meant(node, unwrap(argument, ())[0]) for argument in arguments)), "")
+    if origin is Literal and isinstance(value, str):
+        return nearest(value, map(str, arguments))
+    if origin is tuple and not isinstance(value, list | dict | None):
+        items = value.replace(",", " ").split() if isinstance(value, str) else [show(node)]
+        wanted = unwrap(arguments[0], ())[0]
+        fits = all(type(resolve(item)) in ((int, float) if wanted is float else (int,)) for item in items)
+        count = len(items) if arguments[-1] is Ellipsis else len(arguments)
+        return f"[{', '.join(items)}]" if len(items) == count and wanted in (int, float) and fits else ""
+    if annotation is bool and isinstance(value, str):
+        return _TRUTHS.get(value.lower(), nearest(value, ("true", "false")))
+    if annotation is float and isinstance(value, str):
+        return as_number(value)
+    if annotation is int:
+        number = resolve(as_number(value)) if isinstance(value, str) else value
+        whole = isinstance(number, int | float) and not isinstance(number, bool) and number == int(number)
+        return str(int(number)) if whole and not isinstance(value, bool) else ""  # type: ignore[arg-type]
+    if annotation is str and isinstance(plain(node), bool | int | float):
+        return f"'{show(node)}'"
+    return ""
+
+
+def limits_of(annotation: Any) -> dict[str, Any]:
+    """The bounds that an annotation states: ge, gt, lt, le, min_length, max_length, pattern."""
+    return _limits(unwrap(annotation, ())[1])
+
+
+def _limits(metadata: tuple[Any, ...]) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    for item in metadata:
+        if isinstance(item, FieldInfo):
+            limits |= _limits(tuple(item.metadata))
+            continue
+        for name in ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern"):
+            bound = getattr(item, name, None)
+            if bound is not None:
+                limits[name] = bound
+    return limits
+
+
+def _range(limits: dict[str, Any]) -> str:
+    if "ge" in limits and "le" in limits:
+        return f" from {_number(limits['ge'])} to {_number(limits['le'])}"
+    words = {"ge": "at least", "gt": "above", "lt": "below", "le": "at most"}
+    parts = [f"{words[name]} {_number(limits[name])}" for name in words if name in limits]
+    if not parts:
+        return ""
+    return f" of {parts[0]}" if parts[0].startswith("at least") and len(parts) == 1 else f" {' and '.join(parts)}"
+
+
+def _number(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+
+
+def _plural(annotation: Any, metadata: tuple[Any, ...]) -> str:
+    names = {int: "whole numbers", float: "numbers", str: "texts", dict: "mappings"}
+    name = names.get(annotation, names.get(get_origin(annotation) or object, "values"))
+    return f"{name}, each{_range(_limits(metadata))}" if annotation in (int, float) and metadata else name

@@ -1,0 +1,240 @@
+"""From files and overrides to one tree: extends chains, --set, the deep merge, and the paths in settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cifar_lab.config.io.catalogue import PATH_KEYS, choice_key, chosen, default_choice, sections
+from cifar_lab.config.io.strict_yaml import parse
+from cifar_lab.config.io.suggest import did_you_mean
+from cifar_lab.config.io.tree import (
+    MAX_DEPTH,
+    Finding,
+    Node,
+    SettingsLayer,
+    SourceLocation,
+    dotted,
+    from_python,
+    one_line,
+    shorten,
+)
+from cifar_lab.config.io.yaml_files import read_layer
+from cifar_lab.core.errors import Problem, SettingsError
+
+OVERRIDES = 1_000_000
+"""Rank of overrides: shown after the problems of every file."""
+
+
+def file_layers(path: Path) -> list[SettingsLayer]:
+    """The layers of a file and of all that it extends, the remotest ancestor first.
+
+    Raises:
+        SettingsError: a file that is missing, unreadable or no YAML mapping; a chain that comes back to itself.
+    """
+    return _ancestry(read_file(path), path, one_line(str(path)))
+
+
+def dict_layers(values: Mapping[str, Any], where: str, base: Path | None) -> list[SettingsLayer]:
+    """The same for a mapping from Python; `extends` and paths are relative to `base`."""
+    root, findings = from_python(values, SourceLocation(source=where))
+    return _ancestry(SettingsLayer(root, findings), (base or Path()) / "settings", "")
+
+
+def _ancestry(layer: SettingsLayer, path: Path, shown: str) -> list[SettingsLayer]:
+    layers: list[SettingsLayer] = []
+    chain = [(os.path.realpath(path), shown)]
+    while True:
+        root = layer.root
+        extends = root.value.pop("extends", None) if isinstance(root.value, dict) else None
+        layers.insert(0, SettingsLayer(absolute(root, path.parent, layer.findings), layer.findings))
+        if extends is None or extends.broken:
+            return layers
+        path = _parent_path(extends, path)
+        if os.path.realpath(path) in [real for real, _ in chain]:
+            names = " -> ".join([name for _, name in chain] + [one_line(str(path))])
+            message = f"these files extend each other: {names}; remove one of the links"
+            raise SettingsError([Problem(str(extends.spot), "extends", message)])
+        chain.append((os.path.realpath(path), one_line(str(path))))
+        layer = read_file(path, extends.spot, len(chain) - 1)
+
+
+def _parent_path(extends: Node, path: Path) -> Path:
+    if isinstance(extends.value, str) and extends.value.strip():
+        return path.parent / Path(extends.value).expanduser()
+    message = "expected the name of one settings file, such as baseline.yaml"
+    raise SettingsError([Problem(str(extends.spot), "extends", message)])
+
+
+def read_file(path: Path, named_at: SourceLocation | None = None, rank: int = 0) -> SettingsLayer:
+    """`read_layer`, with a sentence for a file that cannot be opened.
+
+    Args:
+        named_at: where another settings file names this one.
+    """
+    try:
+        return read_layer(path, one_line(str(path)), rank)
+    except (OSError, ValueError) as error:
+        raise SettingsError([unreadable(path, error, str(named_at or ""), "extends" if named_at else "")]) from None
+
+
+def unreadable(path: Path, error: OSError | ValueError, where: str = "", key: str = "") -> Problem:
+    """The problem of a file that cannot be opened, with the nearest name beside it."""
+    shown = one_line(str(path))
+    if isinstance(error, FileNotFoundError):
+        return Problem(where, key, f"no file {shown}{did_you_mean(path.name, _neighbours(path))}")
+    if isinstance(error, IsADirectoryError):
+        return Problem(where, key, f"{shown} is a folder; name a settings file in it")
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return Problem(where, key, f"{shown} cannot be read ({reason})")
+
+
+def _neighbours(path: Path) -> list[str]:
+    try:
+        return sorted(item.name for item in path.parent.iterdir() if item.suffix in (".yaml", ".yml"))[:1000]
+    except OSError:
+        return []
+
+
+def override_layer(overrides: Sequence[str]) -> SettingsLayer:
+    """`key=value` texts as one layer; values are strict YAML, paths are relative to the current folder.
+    What is wrong with a text is a finding of the layer.
+    """
+    pairs: list[tuple[str, Node]] = []
+    findings: list[Finding] = []
+    for number, override in enumerate(overrides):
+        spot = SourceLocation(OVERRIDES + number, source=f"--set {shorten(one_line(override), 100)}")
+        key, equals, text = override.partition("=")
+        key = key.strip()
+        if not equals or not all(key.split(".")) or key.count(".") >= MAX_DEPTH:
+            findings.append(Finding(spot, "", "expected key=value, such as optimizer.lr=0.01"))
+            continue
+        if key == "extends":
+            findings.append(Finding(spot, key, "only a file can extend another; name that file instead"))
+            continue
+        try:
+            layer = parse(text, spot.source, spot.rank, lines=False)
+        except SettingsError as error:
+            findings += [Finding(spot, key, problem.message) for problem in error.problems]
+            continue
+        findings += [replace(found, spot=spot, key=_below(key, found.key)) for found in layer.findings]
+        pairs.append((key, _relocate(layer.root, spot)))
+    layer = nest(pairs)
+    layer.findings += findings
+    return SettingsLayer(absolute(layer.root, Path.cwd(), layer.findings), layer.findings)
+
+
+def _below(key: str, inner: str) -> str:
+    return f"{key}{inner}" if not inner or inner.startswith("[") else f"{key}.{inner}"
+
+
+def _relocate(node: Node, spot: SourceLocation) -> Node:
+    value = node.value
+    if isinstance(value, dict):
+        value = {key: _relocate(child, spot) for key, child in value.items()}
+    elif isinstance(value, list):
+        value = [_relocate(child, spot) for child in value]
+    return replace(node, value=value, at=spot, key_at=spot)
+
+
+def nest(pairs: Sequence[tuple[str, Node]]) -> SettingsLayer:
+    """Dotted keys and their values as one tree of sections."""
+    root: dict[str, Node] = {}
+    findings: list[Finding] = []
+    for key, node in pairs:
+        if key.count(".") >= MAX_DEPTH:
+            findings.append(Finding(node.spot, dotted("", key), f"nested deeper than {MAX_DEPTH} levels"))
+            continue
+        *folders, last = key.split(".")
+        inner = node
+        for name in reversed([*folders[1:], last] if folders else []):
+            inner = Node({name: inner}, node.at, node.spot)
+        _join(root, folders[0] if folders else last, inner, "", findings)
+    return SettingsLayer(Node(root), findings)
+
+
+def _join(into: dict[str, Node], key: str, node: Node, prefix: str, findings: list[Finding]) -> None:
+    here = into.get(key)
+    if here is None:
+        into[key] = node
+    elif isinstance(here.value, dict) and isinstance(node.value, dict):
+        children = dict(here.value)
+        for name, child in node.value.items():
+            _join(children, name, child, dotted(prefix, key), findings)
+        into[key] = replace(here, value=children)
+    else:
+        findings.append(Finding(node.spot, dotted(prefix, key), "stated twice; keep one of them"))
+
+
+def merge(layers: Sequence[SettingsLayer]) -> SettingsLayer:
+    """One tree: later layers win, sections merge key by key, and each value keeps its spot.
+
+    A layer that changes a section's choice drops the inherited keys that only the old choice has.
+    """
+    merged: dict[str, Node] = {}
+    for layer in layers:
+        if not isinstance(layer.root.value, dict):
+            continue
+        for key, node in layer.root.value.items():
+            if key in merged and isinstance(merged[key].value, dict) and isinstance(node.value, dict):
+                inherited = _without_old_choice(key, merged[key], node)
+                node = replace(node, value=_deep(inherited.value, node.value))
+            merged[key] = node
+    return SettingsLayer(Node(merged), [finding for layer in layers for finding in layer.findings])
+
+
+def _deep(below: dict[str, Node], above: dict[str, Node]) -> dict[str, Node]:
+    result = dict(below)
+    for key, node in above.items():
+        under = result.get(key)
+        if under is not None and isinstance(under.value, dict) and isinstance(node.value, dict):
+            node = replace(node, value=_deep(under.value, node.value))
+        result[key] = node
+    return result
+
+
+def _without_old_choice(section: str, below: Node, above: Node) -> Node:
+    key = choice_key(section) if section in sections() else ""
+    if not key or key not in above.value:
+        return below
+    stated = below.value.get(key)
+    old = chosen(section, stated.value if stated is not None else default_choice(section))
+    new = chosen(section, above.value[key].value)
+    if old is None or new is None or old is new:
+        return below
+    kept = {
+        name: node for name, node in below.value.items() if name in new.model_fields or name not in old.model_fields
+    }
+    return replace(below, value=kept)
+
+
+def absolute(root: Node, folder: Path, findings: list[Finding]) -> Node:
+    """The tree with every path in it made absolute; a path that cannot be is a finding."""
+    if not isinstance(root.value, dict):
+        return root
+    tree = dict(root.value)
+    for dotted_key in PATH_KEYS:
+        section, key = dotted_key.split(".")
+        if section not in tree or not isinstance(tree[section].value, dict) or key not in tree[section].value:
+            continue
+        node = absolute_value(dotted_key, tree[section].value[key], folder, findings)
+        tree[section] = replace(tree[section], value={**tree[section].value, key: node})
+    return replace(root, value=tree)
+
+
+def absolute_value(key: str, node: Node, folder: Path, findings: list[Finding]) -> Node:
+    """The value of one of PATH_KEYS, its path made absolute."""
+    text = node.value
+    if not isinstance(text, str):
+        return node
+    path, colon, cls = text.rpartition(":") if key == "model.name" else (text, "", "")
+    if key == "model.name" and not path.endswith(".py"):
+        return node
+    if not path.strip():
+        findings.append(Finding(node.spot, key, "the path is empty; name a file or folder, or write null"))
+        return replace(node, broken=True)
+    full = os.path.normpath(os.path.join(os.path.abspath(folder), os.path.expanduser(path)))  # noqa: PTH100, PTH111, PTH118
+    return replace(node, value=f"{full}{colon}{cls}", text=text)

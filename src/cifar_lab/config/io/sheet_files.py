@@ -1,0 +1,156 @@
+"""Sheets of questions and sweep files: read as strictly as settings, every problem in one pass."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+from cifar_lab.config import Section, Settings
+from cifar_lab.config.io.check import unknown
+from cifar_lab.config.io.expected import PATTERN_WORDS, found, limits_of
+from cifar_lab.config.io.lab_rules import lab_rules
+from cifar_lab.config.io.layers import read_file, unreadable
+from cifar_lab.config.io.sweep_rules import sweep_points, sweep_rules
+from cifar_lab.config.io.tree import Finding, Node, dotted, one_line, plain, refuse, walk
+from cifar_lab.config.io.values import Check, expected_of, value_fits
+from cifar_lab.config.sheets import LabSheet, SweepSheet
+from cifar_lab.core.errors import Problem, SettingsError
+
+S = TypeVar("S", LabSheet, SweepSheet)
+
+
+def load_sheet(path: Path, sheet: type[S]) -> S:
+    """A sheet of questions or a sweep file.
+
+    The files that it names are looked for, but stay named as they are written: `sheet_file` gives their paths. Paths
+    among the values of a sweep become absolute. The label of a sweep that states none is the file's stem.
+
+    Args:
+        sheet: `LabSheet` or `SweepSheet`.
+
+    Raises:
+        SettingsError: with every problem found, in the order of lines.
+    """
+    path = Path(path)
+    if sheet is LabSheet and not os.path.isdir(path.parent):  # noqa: PTH112  # the default, away from a checkout
+        raise SettingsError(f"no file {one_line(str(path))}; name a sheet of questions with --lab FILE")
+    layer = read_file(path)
+    if isinstance(layer.root.value, dict):
+        _right_kind(path, layer.root, sheet)
+    check = Check(findings=list(layer.findings))
+    root = layer.root
+    if sheet is SweepSheet:
+        root = sweep_points(root, check, path.parent)
+    values = _fields(check, sheet, root, "")
+    (sweep_rules if sheet is SweepSheet else lab_rules)(check, root)
+    check.findings += _missing_files(path, root)
+    refuse(check.findings, str(path))
+    result = sheet.model_validate(values)
+    if isinstance(result, SweepSheet) and not result.label:
+        stem = os.fsencode(path.stem).decode("utf-8", "replace")[:200]
+        return result.model_copy(update={"label": stem})
+    return result
+
+
+def sheet_file(sheet: Path, name: str) -> Path:
+    """The absolute path of a file that a sheet names (base, control, an arm, a sweep).
+
+    Raises:
+        SettingsError: there is no such file; says on which line of the sheet it is named.
+    """
+    path = _beside(sheet, name)
+    if path.is_file():
+        return path
+    spot = next((str(node.at) for _, node in walk(read_file(sheet).root) if node.value == name), str(sheet))
+    raise SettingsError([unreadable(path, FileNotFoundError(), spot)])
+
+
+def _beside(sheet: Path, name: str) -> Path:
+    folder = os.path.abspath(sheet.parent)  # noqa: PTH100
+    return Path(os.path.normpath(os.path.join(folder, os.path.expanduser(name))))  # noqa: PTH111, PTH118
+
+
+def _right_kind(path: Path, root: Node, sheet: type[Section]) -> None:
+    keys = set(root.value)
+    if sheet is SweepSheet and "questions" in keys and not keys & {"base", "space"}:
+        raise SettingsError([Problem(str(path), "", "this is a sheet of questions, not a sweep file")])
+    if sheet is LabSheet and keys & {"base", "space"} and "questions" not in keys:
+        raise SettingsError([Problem(str(path), "", "this is a sweep file, not a sheet of questions")])
+    if not keys & set(sheet.model_fields) - {"label"} and keys & set(Settings.model_fields):
+        kind = "a sweep file" if sheet is SweepSheet else "a sheet of questions"
+        message = f"this is a settings file, not {kind}; train it with cifar-lab run {path}"
+        raise SettingsError([Problem(str(path), "", message)])
+
+
+def _fields(check: Check, cls: type[Section], node: Node, prefix: str) -> dict[str, Any]:
+    """The values of a class that are fine; reports the others."""
+    values: dict[str, Any] = {}
+    if not isinstance(node.value, dict):
+        if not node.broken:
+            first = next(iter(cls.model_fields))
+            check.report(node, prefix, f"{found(node)}; expected a section with keys such as {first}")
+        return values
+    for name, child in node.value.items():
+        key = dotted(prefix, name)
+        if name not in cls.model_fields:
+            check.report(child, key, unknown(name, cls.model_fields))
+        elif not child.broken:
+            values[name] = _value(check, cls, name, key, child)
+    for name, info in cls.model_fields.items():
+        if info.is_required() and name not in node.value:
+            check.report(node, dotted(prefix, name), f"missing; {expected_of(info)}")
+    return values
+
+
+def _value(check: Check, cls: type[Section], name: str, key: str, node: Node) -> Any:
+    info = cls.model_fields[name]
+    section = _optional(info.annotation)
+    if _is_section(section) and (section is info.annotation or node.value is not None):
+        return _fields(check, section, node, key)
+    inner = get_args(info.annotation)[-1] if get_origin(info.annotation) is dict else None
+    if not _is_section(inner) or not isinstance(node.value, dict) or not node.value:
+        return plain(node) if value_fits(check, cls, name, key, node) else None
+    pattern = limits_of(get_args(info.annotation)[0])["pattern"]
+    values = {}
+    for short, child in node.value.items():
+        here = dotted(key, short)
+        if not re.fullmatch(pattern, short):
+            check.report(child, here, f"this name does not fit; expected {PATTERN_WORDS[pattern]}")
+        if not child.broken:
+            values[short] = _fields(check, inner, child, here)  # type: ignore[arg-type]
+    return values
+
+
+def _optional(annotation: Any) -> Any:
+    """The type that may also be null; any other type itself."""
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    return parts[0] if len(parts) == 1 and type(None) in get_args(annotation) else annotation
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _named_files(root: Node) -> Iterator[tuple[str, Node]]:
+    """Every file that a sheet names, with its key."""
+    for key, node in walk(root):
+        *_, last = re.sub(r"\[[0-9]+\]$", "", key).split(".")
+        named = key in ("base", "control") or (key.startswith("questions.") and last in ("control", "arms", "sweep"))
+        if named and isinstance(node.value, str):
+            yield key, node
+
+
+def _missing_files(path: Path, root: Node) -> list[Finding]:
+    findings = []
+    for key, node in _named_files(root):
+        file = _beside(path, node.value)
+        try:
+            there = file.is_file()
+        except (OSError, ValueError):
+            there = False
+        if node.value and not there:
+            findings.append(Finding(node.at, key, unreadable(file, FileNotFoundError()).message))
+    return findings

@@ -1,0 +1,212 @@
+"""YAML text to a tree with a spot for every key and value, strictly.
+
+Built on PyYAML's events instead of its composed nodes: nothing is expanded or constructed, nesting costs no recursion,
+and every place is known. Refused: anchors, aliases, tags, merge keys, duplicate keys, keys that are not text,
+a second document. Which plain scalars are numbers: see `scalars`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import yaml
+
+from cifar_lab.config.io.scalars import UNPRINTABLE, resolve
+from cifar_lab.config.io.syntax_words import explain
+from cifar_lab.config.io.tree import (
+    MAX_DEPTH,
+    MAX_INTEGER,
+    Finding,
+    Node,
+    SettingsLayer,
+    SourceLocation,
+    dotted,
+    shorten,
+)
+from cifar_lab.core.errors import Problem, SettingsError
+
+MAX_VALUES = 50_000
+"""Most keys and values in a file: 10,000 seeds and room to spare."""
+MAX_KEYS = 1_000
+"""Most keys in one mapping; an error names the nearest known key for each that is not known."""
+
+
+def parse(text: str, source: str, rank: int = 0, *, lines: bool = True) -> SettingsLayer:
+    """One document of any kind; an empty one gives the value None.
+
+    Args:
+        lines: False where the text has no lines of its own to point at (an override).
+
+    Raises:
+        SettingsError: the syntax is wrong: `file:line:column` and a sentence.
+    """
+    builder = _Builder(source, rank, lines)
+    loader = yaml.SafeLoader(text)
+    try:
+        for event in _events(loader):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        mark, sentence = explain(error)
+        raise builder.error(mark, sentence) from None
+    except (ValueError, OverflowError):
+        # PyYAML converts "\UFFFFFFFF" without looking whether there is such a character.
+        raise builder.error(loader.get_mark(), "this backslash sequence is no character") from None
+    finally:
+        loader.dispose()
+    root = builder.root or Node(None, SourceLocation(rank, 1 if lines else 0, 1, source))
+    return SettingsLayer(root, builder.findings)
+
+
+def _events(loader: yaml.SafeLoader) -> Iterator[yaml.Event]:
+    while loader.check_event():
+        yield loader.get_event()  # type: ignore[no-untyped-call]
+
+
+@dataclass
+class _Open:
+    """A mapping or list whose end has not been seen."""
+
+    at: SourceLocation
+    path: str
+    entries: dict[str, Node] | list[Node]
+    key: str | None = None
+    key_at: SourceLocation | None = None
+    skip: bool = False
+    """The coming value belongs to a key that was refused."""
+    broken: bool = False
+
+
+@dataclass
+class _Builder:
+    """Takes events one by one; `root` and `findings` are the result."""
+
+    source: str
+    rank: int
+    lines: bool
+    root: Node | None = None
+    findings: list[Finding] = field(default_factory=list)
+    documents: int = 0
+    values: int = 0
+    stack: list[_Open] = field(default_factory=list)
+
+    def spot(self, mark: Any) -> SourceLocation:
+        return SourceLocation(self.rank, mark.line + 1 if self.lines else 0, mark.column + 1, self.source)
+
+    def error(self, mark: Any, message: str) -> SettingsError:
+        if mark is None or not self.lines:
+            return SettingsError([Problem(self.source, "", message)])
+        return SettingsError([Problem(f"{self.source}:{mark.line + 1}:{mark.column + 1}", "", message)])
+
+    def take(self, event: Any) -> None:
+        if isinstance(event, yaml.DocumentStartEvent):
+            self.documents += 1
+            if self.documents > 1:
+                raise self.error(event.start_mark, "a second document begins here; keep one document a file")
+            if event.version or event.tags:
+                raise self.error(event.start_mark, "%-directives are not used here; remove the line")
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            done = self.stack.pop()
+            self.add(Node(done.entries, done.at, broken=done.broken))
+        elif isinstance(event, yaml.NodeEvent):
+            self.node(event)
+
+    def node(self, event: Any) -> None:
+        at = self.spot(event.start_mark)
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise self.error(event.start_mark, f"more than {MAX_VALUES:,} values; is this a settings file?")
+        as_key = bool(self.stack) and isinstance(self.stack[-1].entries, dict) and self.stack[-1].key is None
+        refusal = self.refusal(event)
+        if refusal:
+            self.findings.append(Finding(at, self.path(), refusal))
+        if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            if as_key:
+                raise self.error(event.start_mark, "a key must be plain text, not a list or a mapping")
+            if len(self.stack) >= MAX_DEPTH:
+                raise self.error(event.start_mark, f"nested deeper than {MAX_DEPTH} levels")
+            entries: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
+            self.stack.append(_Open(at, self.path(), entries, broken=bool(refusal)))
+        elif as_key:
+            self.key(event, at, bool(refusal))
+        elif refusal:
+            self.add(Node(None, at, broken=True))
+        else:
+            self.add(self.scalar(event, at))
+
+    def refusal(self, event: Any) -> str:
+        """Why YAML's own machinery is not wanted here; empty where none is used."""
+        if isinstance(event, yaml.AliasEvent):
+            return (
+                f"aliases (*{shorten(str(event.anchor))}) are not used here; write the value out, or put it in quotes"
+            )
+        if event.anchor is not None:
+            return (
+                f"anchors (&{shorten(str(event.anchor))}) are not used here; write the value out, or put it in quotes"
+            )
+        if getattr(event, "tag", None) is not None:
+            return f"tags ({shorten(str(event.tag))}) are not used here; write a plain value"
+        return ""
+
+    def path(self) -> str:
+        if not self.stack:
+            return ""
+        top = self.stack[-1]
+        if isinstance(top.entries, list):
+            return f"{top.path}[{len(top.entries)}]"
+        return dotted(top.path, top.key) if top.key is not None else top.path
+
+    def key(self, event: Any, at: SourceLocation, refused: bool) -> None:
+        top = self.stack[-1]
+        assert isinstance(top.entries, dict)
+        if len(top.entries) >= MAX_KEYS:
+            raise self.error(event.start_mark, f"more than {MAX_KEYS:,} keys in one mapping; is this a settings file?")
+        top.key, top.key_at, top.skip = getattr(event, "value", ""), at, refused
+        if refused:
+            return
+        value = resolve(event.value) if event.style is None else event.value
+        message = ""
+        if event.value == "<<" and event.style is None:
+            message = "merge keys (<<) are not used here; write the settings out, or use extends"
+        elif not isinstance(value, str):
+            message = f"the key {event.value or 'null'} is not text; put it in quotes"
+        elif UNPRINTABLE.search(value):
+            message = "a key holds a control character; remove it"
+        elif value in top.entries:
+            first = top.entries[value].spot
+            where = f" on line {first.line}" if first.line else ""
+            self.findings.append(Finding(at, self.path(), f"stated twice, first{where}; keep one of them"))
+            top.skip = True
+        if message:
+            self.findings.append(Finding(at, top.path, message))
+            top.skip = True
+
+    def scalar(self, event: Any, at: SourceLocation) -> Node:
+        text: str = event.value
+        value = resolve(text) if event.style is None else text
+        message = ""
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            message = f"the integer {shorten(text, 24)} is too large; the largest is 2^63 − 1"
+        elif isinstance(value, float) and not math.isfinite(value):
+            message = f"{shorten(text, 24)} is not a finite number"
+        elif isinstance(value, str) and UNPRINTABLE.search(value):
+            message = "holds a control character; remove it"
+        if message:
+            self.findings.append(Finding(at, self.path(), message))
+        return Node(value, at, text=text, broken=bool(message))
+
+    def add(self, node: Node) -> None:
+        if not self.stack:
+            self.root = node
+            return
+        top = self.stack[-1]
+        if isinstance(top.entries, list):
+            top.entries.append(node)
+            top.broken = top.broken or node.broken
+            return
+        assert top.key is not None
+        if not top.skip:
+            top.entries[top.key] = replace(node, key_at=top.key_at)
+        top.key, top.skip = None, False

@@ -1,0 +1,93 @@
+"""One value against one field of a class: whether it fits, and in words why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from cifar_lab.config import Section
+from cifar_lab.config.io.expected import describe, found, hint, item_type, show
+from cifar_lab.config.io.tree import Finding, Node, plain
+
+
+@dataclass
+class Check:
+    """Collects findings, and the values that are fine."""
+
+    findings: list[Finding] = field(default_factory=list)
+    bad: set[str] = field(default_factory=set)
+    """Dotted keys whose values must not be trusted."""
+
+    def report(self, node: Node, key: str, message: str) -> None:
+        self.findings.append(Finding(node.spot, key, message))
+        self.bad.add(key.partition("[")[0])
+
+
+def expected_of(info: FieldInfo) -> str:
+    """`expected …`, for a field as a whole."""
+    return f"expected {describe(info.annotation, tuple(info.metadata))}"
+
+
+def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node) -> bool:
+    """Whether a class takes a value for one of its fields; reports why not."""
+    try:
+        cls.model_validate({name: plain(node)})
+    except ValidationError as error:
+        parts = [tuple(item["loc"][1:]) for item in error.errors(include_url=False) if item["loc"][0] == name]
+        types = [item["type"] for item in error.errors(include_url=False) if item["loc"][0] == name]
+        info = cls.model_fields[name]
+        if any(parts):
+            # pydantic counts only the good items of a list; the bad ones are reported by themselves.
+            types, parts = [t for t, p in zip(types, parts, strict=True) if p], [p for p in parts if p]
+        reported: set[str] = set()
+        for location, kind in zip(parts, types, strict=True):
+            here, path, annotation, metadata = _descend(node, location, info)
+            if path not in reported:
+                reported.add(path)
+                check.report(here, key + path, _mismatch(here, kind, annotation, metadata))
+        return not reported
+    return True
+
+
+def _descend(node: Node, location: tuple[str | int, ...], info: FieldInfo) -> tuple[Node, str, Any, tuple[Any, ...]]:
+    """The node that an error speaks of, its path below the field, and what is expected there."""
+    annotation, metadata, path = info.annotation, tuple(info.metadata), ""
+    for part in location:
+        if isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
+            node, path = node.value[part], f"{path}[{part}]"
+        elif isinstance(node.value, dict) and isinstance(part, str) and part in node.value:
+            node, path = node.value[part], f"{path}.{part}"
+        else:
+            break
+        annotation, metadata = item_type(annotation, part), ()
+    return node, path, annotation, metadata
+
+
+_OUT_OF_RANGE = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
+
+
+def _mismatch(node: Node, kind: str, annotation: Any, metadata: tuple[Any, ...]) -> str:
+    wanted = describe(annotation, metadata)
+    suggestion = hint(node, annotation, metadata)
+    if kind in _OUT_OF_RANGE:
+        return f"{show(node)} is out of range; expected {wanted}"
+    if kind == "literal_error" and isinstance(node.value, str):
+        return f"{show(node)} is none of {wanted.removeprefix('one of ')}{suggestion}"
+    if kind == "string_pattern_mismatch":
+        return f"{show(node)} does not fit; expected {wanted}"
+    if kind == "string_too_long":
+        return f"{len(node.value):,} characters are too many; expected {wanted}"
+    if kind == "string_too_short":
+        return f"the text is empty; expected {wanted}"
+    if isinstance(node.value, list) and kind in ("too_long", "too_short", "missing"):
+        size = f"found a list of {len(node.value):,}" if node.value else "the list is empty"
+        limit = _longest(metadata) if kind == "too_long" else 0
+        return f"{size}; expected {wanted}{f', at most {limit:,} of them' if limit else ''}"
+    return f"{found(node)}; expected {wanted}{suggestion}"
+
+
+def _longest(metadata: tuple[Any, ...]) -> int:
+    return next((item.max_length for item in metadata if getattr(item, "max_length", None) is not None), 0)

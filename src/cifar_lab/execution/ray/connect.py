@@ -1,0 +1,156 @@
+"""A connection to a Ray cluster: the one at an address, or a private one on this machine, for this user alone."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.host import available_cores
+from cifar_lab.execution.ray.messages import say
+from cifar_lab.execution.ray.scratch import Scratch
+
+OLDEST = (2, 54)
+"""Earlier versions let a web page that is open in a browser command the cluster (CVE-2025-62593, CVE-2026-27482)."""
+
+LOOPBACK = "127.0.0.1"
+
+STORE_BYTES = 256 * 2**20
+"""Object store of a private cluster: a few checkpoints on their way; images stay in the cache that all share."""
+
+CONNECT_SECONDS = 5.0
+"""For the head of a cluster to answer; Ray itself tries for eight minutes."""
+
+FIXED = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_NUM_REDIS_GET_RETRIES": "2",
+}
+"""Nothing is sent to Ray's makers; no warning of a coming change; tries to reach a head that does not answer."""
+
+
+class Connection:
+    """A driver's place in a cluster; at most one a process."""
+
+    def __init__(self, address: str | None) -> None:
+        """Connect to the cluster at `address` (`auto`, HOST:PORT), or start a private one where it is None or `local`.
+
+        Raises:
+            EnvironmentFault: Ray is not installed, or too old; there is no cluster at the address.
+        """
+        self.private = address in (None, "local")
+        for name, value in FIXED.items():
+            os.environ.setdefault(name, value)
+        if self.private and "ray" not in sys.modules:  # Ray reads this once, when it is imported
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self.ray: Any = _import_ray()
+        self._scratch = Scratch("cifar-lab-ray-", Path("/tmp")) if self.private else None
+        options = {"log_to_driver": False, "logging_level": logging.ERROR}
+        try:
+            _silence(self.ray)
+            if self._scratch is None:
+                _knock(address)
+                self.ray.init(address, **options)
+            else:
+                say("starting a Ray cluster on this machine")
+                with _loopback_only():
+                    self.ray.init("local", **options, **_private_options(self._scratch.path))
+        except Exception as error:  # Ray names no set of exceptions
+            self.close()
+            raise EnvironmentFault(_refusal(address, error)) from error
+
+    def nodes(self) -> list[Mapping[str, float]]:
+        """What each living node has: `CPU`, `GPU`, ..."""
+        return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+
+    def gpus(self) -> int:
+        """GPUs of all nodes."""
+        return int(sum(node.get("GPU", 0) for node in self.nodes()))
+
+    def close(self) -> None:
+        """Leave the cluster; a private one ends."""
+        self.ray.shutdown()
+        if self._scratch is not None:
+            self._scratch.remove()
+
+
+def _import_ray() -> ModuleType:
+    try:
+        found = version("ray")
+    except PackageNotFoundError as error:
+        raise EnvironmentFault("--engine ray: Ray is not installed; pip install 'cifar-lab[ray]'") from error
+    if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise EnvironmentFault(
+            f"--engine ray: Ray {found} has known holes, {oldest} or newer is needed; pip install -U 'cifar-lab[ray]'"
+        )
+    import ray
+
+    return ray
+
+
+def _knock(address: str | None) -> None:
+    """Ask whether anybody listens at HOST:PORT, with Ray's own prefix or without; other addresses are for Ray to find.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+
+
+def _private_options(folder: Path) -> dict[str, Any]:
+    return {
+        "num_cpus": available_cores(),
+        "object_store_memory": STORE_BYTES,
+        "include_dashboard": False,
+        "_node_ip_address": LOOPBACK,
+        "_temp_dir": str(folder),
+    }
+
+
+@contextlib.contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Ray started inside listens on 127.0.0.1 alone.
+
+    Its servers listen on every address of the machine unless the node's own is 127.0.0.1, and but for macOS and Windows
+    it turns that one, when it is asked for, into the one that others reach the machine by.
+    """
+    from ray._private import services
+
+    ask = services.get_node_ip_address
+    services.get_node_ip_address = lambda *arguments: LOOPBACK
+    try:
+        yield
+    finally:
+        services.get_node_ip_address = ask
+
+
+def _silence(ray: Any) -> None:
+    """Ray tells of each worker that dies on standard output, whatever its options; the engine has its own words."""
+    ray._private.worker.print_to_stdstream = lambda *arguments, **options: None
+
+
+def _refusal(address: str | None, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:300]
+    if address in (None, "local"):
+        return f"--engine ray: no cluster could be started on this machine ({type(error).__name__}: {reason})"
+    if not isinstance(error, OSError) or type(error) is ConnectionError:  # Ray's own: somebody listens
+        return (
+            f"--address {address}: this Ray cannot join the cluster there ({type(error).__name__}: {reason}); "
+            "both need the same Ray, the same Python and the same token (docs/cluster.md)"
+        )
+    return (
+        f"--address {address}: no Ray cluster answers there ({type(error).__name__}: {reason}); "
+        "start one with `ray start --head`, or leave --address out for one on this machine alone"
+    )

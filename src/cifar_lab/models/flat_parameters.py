@@ -1,0 +1,150 @@
+"""The trainable parameters of K networks as the rows of one tensor, so that one vector operation updates all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+ALIGNMENT = 16
+"""Floats between possible starts of a parameter: 64 bytes, as torch aligns tensors of their own. Vector libraries round
+differently on other addresses, so without it a network's numbers would depend on its place in the cohort."""
+
+
+@dataclass(frozen=True)
+class ParameterSpan:
+    """Where one parameter lies in each row."""
+
+    name: str
+    offset: int
+    """Index of its first number in the row."""
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StackedParameter:
+    """One parameter of all networks."""
+
+    values: Tensor
+    """(K, *shape), a leaf of the graph that autograd follows."""
+    gradient: Tensor
+    """(K, *shape): where its gradient belongs."""
+
+
+@dataclass(frozen=True)
+class FlatParameters:
+    """Parameters and gradients of K networks that have become views of two tensors.
+
+    Do not set the networks' gradients to None, nor move or cast the networks: their parameters would leave the rows.
+    """
+
+    values: Tensor
+    """(K, P) float32: a row a network. P counts padding between parameters, which stays 0."""
+    gradients: Tensor
+    """(K, P) float32, laid out in the same way; `backward` adds to it."""
+    slots: tuple[ParameterSpan, ...]
+
+    def rows(self, start: int, stop: int) -> FlatParameters:
+        """The same memory, of networks `start` to `stop` − 1 alone."""
+        return FlatParameters(self.values[start:stop], self.gradients[start:stop], self.slots)
+
+    def together(self) -> dict[str, StackedParameter]:
+        """Each parameter of all networks as one, by its name."""
+        members, width = self.values.shape
+        found = {}
+        for slot in self.slots:
+            values, gradient = (
+                tensor.as_strided((members, *slot.shape), (width, *slot.stride), tensor.storage_offset() + slot.offset)
+                for tensor in (self.values, self.gradients)
+            )
+            found[slot.name] = StackedParameter(values.requires_grad_(), gradient)
+        return found
+
+    def strides(self) -> list[list[int]]:
+        """How each parameter lies in its row: networks in another memory format have others."""
+        return [list(slot.stride) for slot in self.slots]
+
+    def from_layout(self, row: Tensor, strides: Sequence[Sequence[int]]) -> Tensor:
+        """A row (1, P) whose parameters lie with `strides`, as a row of this layout.
+
+        Raises:
+            ValueError: strides of other parameters.
+        """
+        if [len(stride) for stride in strides] != [len(slot.stride) for slot in self.slots]:
+            raise ValueError("a row of other parameters than these networks have")
+        moved = torch.zeros_like(row)
+        for slot, stride in zip(self.slots, strides, strict=True):
+            place = moved.as_strided(slot.shape, slot.stride, slot.offset)
+            place.copy_(row.as_strided(slot.shape, tuple(stride), slot.offset))
+        return moved
+
+    def zero_gradients(self) -> None:
+        """Set every gradient to 0 in place."""
+        self.gradients.zero_()
+
+
+def flatten_parameters(modules: Sequence[nn.Module]) -> FlatParameters:
+    """Move the trainable parameters of K networks into one tensor and make each parameter a view of it.
+
+    Parameters that share memory by being one object are stored once. Parameters that are not trainable and buffers
+    stay where they are. Device and memory format are kept.
+
+    Raises:
+        ValueError: no network or no trainable parameter; parameters that are not float32 or not all on one device;
+            networks of different architectures or that share parameters.
+    """
+    if not modules:
+        raise ValueError("no network to flatten; a cohort has at least one")
+    slots = _lay_out(modules[0])
+    rows = [[p for p in module.parameters() if p.requires_grad] for module in modules]
+    if not slots:
+        raise ValueError(f"{type(modules[0]).__name__} has no trainable parameter")
+    for k, module in enumerate(modules):
+        if _lay_out(module) != slots:
+            raise ValueError(f"network {k} of the cohort has other parameters than network 0")
+    everything = [parameter for row in rows for parameter in row]
+    if len({id(parameter) for parameter in everything}) < len(everything):
+        raise ValueError("two networks of the cohort share a parameter; build each network anew")
+    devices = {parameter.device for parameter in everything}
+    if len(devices) > 1:
+        raise ValueError(f"parameters on several devices ({', '.join(sorted(map(str, devices)))}); use one")
+    for slot, parameter in zip(slots * len(rows), everything, strict=True):
+        if parameter.dtype != torch.float32:
+            raise ValueError(f"{slot.name} is {parameter.dtype}; trainable parameters must be torch.float32")
+
+    last = slots[-1]
+    width = _aligned(last.offset + math.prod(last.shape))
+    values = torch.zeros(len(rows), width, device=devices.pop())  # (K, P)
+    gradients = torch.zeros_like(values)
+    with torch.no_grad():
+        for k, row in enumerate(rows):
+            for slot, parameter in zip(slots, row, strict=True):
+                start = k * width + slot.offset
+                view = values.as_strided(slot.shape, slot.stride, start)
+                gradient = gradients.as_strided(slot.shape, slot.stride, start)
+                view.copy_(parameter)
+                if parameter.grad is not None:
+                    gradient.copy_(parameter.grad)
+                parameter.data = view
+                parameter.grad = gradient
+    return FlatParameters(values, gradients, slots)
+
+
+def _lay_out(module: nn.Module) -> tuple[ParameterSpan, ...]:
+    """The place of each trainable parameter in a row."""
+    slots, offset = [], 0
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            # empty_like gives the strides of a dense copy in the parameter's own memory format.
+            stride = torch.empty_like(parameter, device="meta").stride()
+            slots.append(ParameterSpan(name, offset, tuple(parameter.shape), stride))
+            offset = _aligned(offset + parameter.numel())
+    return tuple(slots)
+
+
+def _aligned(count: int) -> int:
+    return math.ceil(count / ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,54 @@
+"""TensorBoard event files, live: `results/runs/<id>/tensorboard/`. `tensorboard --logdir results/runs` shows them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import Any
+
+from cifar_lab.progress.sinks.scalars import epoch_scalars, final_scalars
+from cifar_lab.store.results import RunFolder
+from cifar_lab.training.job import Job
+
+FOLDER = "tensorboard"
+"""Beside the record of a run."""
+
+
+class TensorBoardMirror:
+    """A writer a run, as long as it trains."""
+
+    name = "tensorboard"
+
+    def __init__(self) -> None:
+        self._writers: dict[str, Any] = {}
+
+    def event(self, job: Job, event: dict[str, Any]) -> None:
+        """Write an epoch's numbers, or the last ones; a run that begins anew loses its old files."""
+        if event["event"] == "epoch":
+            self._write(job, event["epoch"], epoch_scalars(event), anew=event["epoch"] == 1)
+        else:
+            epoch, scalars = final_scalars(job)
+            if scalars and job.run_id in self._writers:
+                self._write(job, epoch, scalars)
+            if (writer := self._writers.pop(job.run_id, None)) is not None:
+                writer.close()
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+
+    def _write(self, job: Job, step: int, scalars: dict[str, float], *, anew: bool = False) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        folder = RunFolder(job.results, job.run_id).path / FOLDER
+        if job.run_id not in self._writers:
+            if anew and folder.is_dir():
+                shutil.rmtree(folder)
+            self._writers[job.run_id] = EventFileWriter(str(folder))
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        writer = self._writers[job.run_id]
+        writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(value=values)))
+        writer.flush()

@@ -1,0 +1,67 @@
+"""failure.json in a run's folder: why the last command that tried the run gave it up.
+
+It is written when a run is given up and removed when it is begun again or done, so a folder with a valid record is done
+whatever else lies in it, and one that a crash left holds the truth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from cifar_lab.core.atomic_io import make_folder, remove, write_text
+from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.host import utc_now
+from cifar_lab.store.records import Plain
+from cifar_lab.store.results import RunFolder
+
+Kind = Literal["killed", "oom", "timeout", "import", "settings", "data", "environment", "error"]
+"""Why a run failed: its process died; memory did not suffice; it took too long; a module could not be imported; the
+settings, the data or the machine refuse it (exit codes 2, 3 and 4); any other exception."""
+
+
+class Failure(Plain):
+    """The content of failure.json."""
+
+    format: Literal[1] = 1
+    run_id: str
+    label: str
+    seed: int
+    kind: Kind
+    reason: str
+    exit_code: int
+    attempts: int
+    """Processes that the command gave the run to."""
+    when: str
+    """UTC, ISO 8601."""
+
+
+def read_failure(folder: RunFolder) -> Failure | None:
+    """Why the run was given up; None where it was not, or where the file is of no use: nothing hangs on it."""
+    try:
+        return Failure.model_validate_json(folder.failure.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def note_event(folder: RunFolder, label: str, seed: int, event: dict[str, Any]) -> None:
+    """Keep failure.json true to an engine's event. A disk that refuses costs the note: the outcome is told anyway."""
+    kind = event["event"]
+    with contextlib.suppress(EnvironmentFault):
+        if kind == "outcome" and event["status"] == "failed":
+            failure = Failure(
+                run_id=folder.path.name,
+                label=label,
+                seed=seed,
+                kind=event["kind"],
+                reason=event["reason"],
+                exit_code=event["exit_code"],
+                attempts=event["attempts"],
+                when=utc_now(),
+            )
+            make_folder(folder.path, inside=folder.path.parent)  # a results folder that was deleted is not made again
+            write_text(folder.failure, failure.model_dump_json(indent=1) + "\n")
+        elif kind == "started" or kind == "outcome":
+            remove(folder.failure)

@@ -1,0 +1,216 @@
+"""The folder of one run, its files and their names, which only this file knows. No torch.
+
+    results/runs/<run id>/
+        settings.yaml         the resolved settings with this run's seed; `cifar-lab run` takes it
+        record.json           what `records.py` describes; valid and with the files that it names: the run is done
+        metrics.jsonl         a line an epoch
+        predictions.npz       labels and logits of the test split, in data-set order
+        weights.safetensors   the trained weights
+        checkpoint.bin        while the run is under way: the last good epoch, and the one before
+        failure.json          why the run was given up, until it is begun again
+
+Status is derived: a valid record is done; a held lock is running; a folder with neither is interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from cifar_lab.core.atomic_io import remove, set_aside, write_bytes, write_text
+from cifar_lab.core.errors import DataError
+from cifar_lab.store import run_lock
+from cifar_lab.store.record_file import DamagedRecordError, read_record, write_record
+from cifar_lab.store.records import EpochMetrics, Record
+
+METRICS = "metrics.jsonl"
+
+MAKE_AGAIN = "make the run again with --force"
+
+
+class DamagedFileError(DataError):
+    """A file beside a record that is not what was written."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(f"{path}: {fault}; {MAKE_AGAIN}")
+        self.path = path
+
+
+class _Named:
+    """The path of a file of a run's folder; made when it is asked for, because a plan may look at thousands."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+        return folder.path / self.name
+
+
+class RunFolder:
+    """The folder of one run: where its files lie and how they are read and written."""
+
+    settings = _Named("settings.yaml")
+    record = _Named("record.json")
+    metrics = _Named(METRICS)
+    predictions = _Named("predictions.npz")
+    weights = _Named("weights.safetensors")
+    checkpoint = _Named("checkpoint.bin")
+    failure = _Named("failure.json")
+    lock_file = _Named("lock")
+
+    def __init__(self, results: Path, run_id: str) -> None:
+        self.path = runs_folder(results) / run_id
+
+    def read_record(self) -> Record | None:
+        """The run's record; None where the run is not done.
+
+        Raises:
+            DataError: the record is damaged, or of a newer version of cifar-lab.
+        """
+        try:
+            return read_record(self.record)
+        except FileNotFoundError:
+            return None
+
+    def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
+        """A line an epoch, oldest first; empty before the first epoch has ended.
+
+        Raises:
+            DamagedFileError: the file is not what was written, or not the one that `record` names.
+        """
+        wanted = record.metrics_sha256 if record is not None else None
+        try:
+            lines = self.metrics.read_bytes().splitlines()
+            history = [EpochMetrics.model_validate_json(line) for line in lines]
+        except FileNotFoundError as error:
+            if wanted is None:
+                return []
+            raise DamagedFileError(self.metrics, "is missing") from error
+        except ValidationError as error:
+            raise DamagedFileError(self.metrics, "is damaged") from error
+        if record is not None and wanted is not None:
+            seconds = sum(line.seconds for line in history)
+            same_time = math.isclose(seconds, record.train_seconds, rel_tol=1e-9)  # Python versions sum differently
+            if metrics_digest(history) != wanted or not same_time:
+                raise DamagedFileError(self.metrics, "is damaged (it is not what the record was made with)")
+        return history
+
+    def read_file(self, record: Record, name: str) -> bytes:
+        """A file beside the record, checked against the SHA-256 that the record names.
+
+        Raises:
+            DamagedFileError: it is missing, or not the file that was written.
+        """
+        path = self.path / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DamagedFileError(path, f"cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != record.files.get(name):
+            raise DamagedFileError(path, "is damaged (its SHA-256 is not the record's)")
+        return content
+
+    def incomplete_file(self, record: Record) -> str | None:
+        """Name of a file that the record names and that is missing or cut; None where all have their sizes.
+
+        It looks and does not read: what is quick enough for every run of a plan.
+        """
+        names = (*record.files, *([METRICS] if record.metrics_sha256 else ()))
+        return next((name for name in names if not self._has_size(name, record)), None)
+
+    def _has_size(self, name: str, record: Record) -> bool:
+        try:
+            size = os.stat(f"{self.path}/{name}").st_size  # noqa: PTH116
+        except OSError:
+            return False
+        expected = record.sizes.get(name)  # none of metrics.jsonl, and in records of schema 1
+        return size == expected if expected is not None else size > 0 or name == METRICS
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Bytes of files that were just written, by name."""
+        return {name: (self.path / name).stat().st_size for name in names}
+
+    def write_file(self, name: str, content: bytes) -> None:
+        """Replace a file beside the record."""
+        write_bytes(self.path / name, content)
+
+    def write_metrics(self, history: Sequence[EpochMetrics]) -> None:
+        """Replace metrics.jsonl by the whole history, so that a resumed run never repeats a line."""
+        write_text(self.metrics, "".join(line.model_dump_json() + "\n" for line in history))
+
+    def write_record(self, record: Record) -> None:
+        """The last write of a run, with its checksum: from now on it is done."""
+        write_record(self.record, record)
+
+    def set_aside_damage(self) -> str | None:
+        """Rename a record that cannot be used to `record.json.damaged`; a note on it, or None if nothing was wrong.
+
+        A record is no better than the files that it names: one that is missing or cut makes the run unfinished.
+        """
+        try:
+            record = self.read_record()
+        except DamagedRecordError:
+            what = "the record was damaged"
+        else:
+            name = self.incomplete_file(record) if record is not None else None
+            if name is None:
+                return None
+            what = f"{name} was missing or cut short, so the record was wrong"
+        aside = set_aside(self.record)
+        return f"{what}; set aside as {aside.name}, and the run made again"
+
+    def set_aside(self, damaged: Path) -> Path:
+        """Rename a damaged file, and before it the record that it belongs to; the file's new name.
+
+        What is missing has nothing to rename, and a checkpoint belongs to no record.
+        """
+        if damaged not in self.checkpoints() and damaged != self.record and self.record.exists():
+            set_aside(self.record)
+        return set_aside(damaged) if damaged.exists() else damaged
+
+    def discard(self) -> None:
+        """Forget what the run left, its record first: it will be made again from nothing."""
+        remove(self.record)
+        files = (self.checkpoint, self.metrics, self.predictions, self.weights, self.failure)
+        remove(*(old for path in files for old in (path, path.with_name(path.name + ".previous"))))
+
+    def checkpoints(self) -> tuple[Path, Path]:
+        """Where the last epoch and the one before it lie, if there are any."""
+        return self.checkpoint, self.checkpoint.with_name(self.checkpoint.name + ".previous")
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is an epoch to go on from; amid a save only the one before has its name."""
+        return any(path.is_file() for path in self.checkpoints())
+
+    def unfinished_state(self) -> Literal["running", "interrupted"]:
+        """Of a folder without a record: whether a process holds it."""
+        return "running" if run_lock.is_held(self.lock_file) else "interrupted"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run against other processes; free at once when this process ends, however it ends.
+
+        Raises:
+            EnvironmentFault: another process holds it; names the process, or the folder cannot be written.
+        """
+        with run_lock.hold(self.lock_file):
+            remove(*self.path.glob(".*.tmp"))  # of a process that was killed while it wrote
+            yield
+
+
+def runs_folder(results: Path) -> Path:
+    """Where the run folders lie."""
+    return results / "runs"
+
+
+def metrics_digest(history: Sequence[EpochMetrics]) -> str:
+    """SHA-256 over the epochs without their seconds, as 64 hex digits."""
+    lines = "".join(line.model_dump_json(exclude={"seconds"}) + "\n" for line in history)
+    return hashlib.sha256(lines.encode()).hexdigest()

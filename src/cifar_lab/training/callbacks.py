@@ -1,0 +1,180 @@
+"""What happens at each epoch's end: checkpoints are saved, the parent is told, a wish to stop is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from cifar_lab.core.errors import Interrupted, Paused
+from cifar_lab.core.host import utc_now
+from cifar_lab.store.records import Environment, EpochMetrics
+from cifar_lab.store.results import RunFolder
+from cifar_lab.training import checkpoint
+from cifar_lab.training.cohort import Cohort, Member
+from cifar_lab.training.device import set_threads
+from cifar_lab.training.job import Job
+from cifar_lab.training.threads import ThreadGuard
+
+Tell = Callable[[Job, dict[str, Any]], None]
+"""Who hears of one run's events."""
+
+
+@dataclass
+class ActiveRun:
+    """One run while it is made; its folder is held."""
+
+    job: Job
+    folder: RunFolder
+    notes: list[str]
+    """What went otherwise than planned."""
+    saved: dict[str, Any] | None
+    """The checkpoint to go on from; dropped once it is loaded."""
+    lock: ExitStack
+    """Holds the folder."""
+    member: Member = field(default_factory=Member)
+    started: str = field(default_factory=utc_now)
+    """UTC, of its first epoch."""
+    open: bool = True
+    """Whether it has not ended yet."""
+
+    def epochs_done(self) -> int:
+        """Epochs that are trained, by the checkpoint or since."""
+        return len(self.saved["history"]) if self.saved else len(self.member.history)
+
+    def saved_threads(self) -> int | None:
+        """The threads that its first epochs ran with: others would round differently."""
+        return int(self.saved["environment"]["threads"]) if self.saved else None
+
+    def saved_kernels(self) -> str | None:
+        """What its first epochs' steps were made of, for the same reason."""
+        return Environment.model_validate(self.saved["environment"]).kernels if self.saved else None
+
+    def start_over(self) -> None:
+        """Go back to the last checkpoint, or to nothing."""
+        self.saved, damage = checkpoint.load_newest(self.folder.checkpoint)
+        self.member, self.notes = Member(), self.notes + damage
+
+    def pause(self) -> Paused | None:
+        """What ends a run that has come as far as its job asks, short of its end; None for one that is at its end."""
+        if self.job.last_epoch == self.job.settings.epochs or self.member.diverged is not None:
+            return None
+        self.folder.write_metrics(self.member.history)
+        return Paused(f"after epoch {self.epochs_done()}")
+
+    def close(self) -> None:
+        """It has ended: the folder is free."""
+        self.open = False
+        self.lock.close()
+
+    def resume(self, cohort: Cohort, number: int) -> Environment | None:
+        """Load the checkpoint, if there is one, into member `number`; what its epochs ran with."""
+        if self.saved is None:
+            return None
+        saved, self.saved = self.saved, None
+        cohort.load_state(number, saved["cohort"])
+        self.member.history.extend(EpochMetrics.model_validate(line) for line in saved["history"])
+        self.started = saved["started"]
+        self.notes.append(f"resumed after epoch {len(self.member.history)}")
+        return Environment.model_validate(saved["environment"])
+
+
+WRITERS = 8
+"""Threads that save the members of a cohort: most of their time is waiting for the disk."""
+
+
+class CheckpointCallback:
+    """Keeps the runs of a cohort resumable and reports how they go."""
+
+    def __init__(
+        self,
+        runs: Sequence[ActiveRun],
+        cohort: Cohort,
+        environment: Environment,
+        epochs: int,
+        tell: Tell,
+        should_stop: Callable[[], bool],
+        guard: ThreadGuard,
+    ) -> None:
+        self.runs = runs
+        self.cohort = cohort
+        self.environment = environment
+        self.epochs = epochs
+        self.tell = tell
+        self.should_stop = should_stop
+        self.guard = guard
+        self._pool = ThreadPoolExecutor(WRITERS) if len(runs) > 1 else None
+        self._writing: list[Future[None]] = []
+
+    def __enter__(self) -> CheckpointCallback:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
+        """Tell the parent where in the epoch the cohort is."""
+        event = {"event": "step", "epoch": epoch, "step": step, "steps": steps, "loss": loss, "accuracy": accuracy}
+        self.tell(self.runs[0].job, event)
+        self._look_at_threads(epoch)
+
+    def epoch(self, members: Sequence[Member]) -> None:
+        """Save everything that the next epoch needs; then stop if that is wished.
+
+        Members of a cohort are saved side by side while the next epoch trains: many small files would cost as much
+        time as the epoch.
+
+        Raises:
+            Interrupted: the parent asked to stop and there is more to train.
+            EnvironmentFault: what the epoch needs, or the one before needed, cannot be written.
+        """
+        self.written()
+        healthy = [(number, run) for number, run in enumerate(self.runs) if run.member.diverged is None]
+        for number, run in healthy:
+            state, history = self.cohort.state(number), tuple(run.member.history)
+            if self._pool is None:
+                self._write(run, state, history)
+            else:
+                self._writing.append(self._pool.submit(self._write, run, state, history))
+        last = max((run.member.history[-1].epoch for _, run in healthy), default=self.epochs)
+        if last == self.epochs:
+            return
+        self._look_at_threads(last + 1)
+        if self.should_stop():
+            self.written()
+            raise Interrupted(f"stopped after epoch {last}, which is kept")
+
+    def written(self) -> None:
+        """Wait until all that was handed over lies on the disk.
+
+        Raises:
+            EnvironmentFault: it could not be written.
+        """
+        waiting, self._writing = self._writing, []
+        for each in wait(waiting).done:
+            each.result()
+
+    def _write(self, run: ActiveRun, state: dict[str, Any], history: Sequence[EpochMetrics]) -> None:
+        checkpoint.save(
+            run.folder.checkpoint,
+            {
+                "cohort": state,
+                "history": [line.model_dump() for line in history],
+                "environment": self.environment.model_dump(),
+                "started": run.started,
+            },
+        )
+        run.folder.write_metrics(history)
+        self.tell(run.job, {"event": "epoch", **history[-1].model_dump()})
+
+    def _look_at_threads(self, epoch: int) -> None:
+        """Go on with fewer threads where other programs have taken the cores."""
+        if (fewer := self.guard.check(epoch)) is None:
+            return
+        set_threads(fewer)
+        self.environment = self.environment.model_copy(update={"threads": fewer})
+        for run in self.runs:
+            run.notes.append(self.guard.notes[-1])

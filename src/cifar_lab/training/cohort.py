@@ -1,0 +1,87 @@
+"""A cohort: K networks of one architecture, what updates them, and what is known of each while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from cifar_lab.store.records import EpochMetrics, SplitScore
+from cifar_lab.training.optim import CohortOptimizer, CohortSchedule, FlatParameters, MixedOptimizer
+
+
+class Stacked(Protocol):
+    """K networks in one: see `models.stacked`."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """images (K, B, 3, 32, 32) -> logits (K, B, classes)."""
+
+    def backward(self, loss: Tensor) -> None:
+        """Replace the gradients of all networks by those of `loss`."""
+
+    def train(self, mode: bool = True) -> object:
+        """Into training or evaluation mode."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """K networks of one architecture and what updates them."""
+
+    networks: Sequence[nn.Module]
+    parameters: FlatParameters
+    optimizer: CohortOptimizer | MixedOptimizer
+    schedule: CohortSchedule
+    stacked: Stacked | None = None
+    """The same networks in one pass, on the same parameters; None runs them one after the other."""
+
+    def state(self, member: int) -> dict[str, Any]:
+        """Everything that later steps of one member depend on, copied to the CPU: the same as if it had trained alone.
+
+        Streams of random numbers are derived, so they need no saving.
+        """
+        weights, moments = self.networks[member].state_dict(), self.optimizer.state(member)
+        return {
+            # Copies of their own: a view would be saved with the memory of the whole cohort.
+            "networks": [{name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}],
+            "optimizer": {name: tensor.cpu() for name, tensor in moments.items()},
+            "strides": self.parameters.strides(),
+            "schedule": self.schedule.state(member),
+        }
+
+    def load_state(self, member: int, state: dict[str, Any]) -> None:
+        """Let one member go on from `state`.
+
+        Raises:
+            KeyError, ValueError, RuntimeError: a part is missing or does not fit.
+        """
+        (weights,) = state["networks"]
+        self.networks[member].load_state_dict(weights)
+        moments, strides = state["optimizer"], state.get("strides", self.parameters.strides())
+        if strides != self.parameters.strides():  # saved by networks in another memory format: stacked, or not
+            width = self.parameters.values.shape[1]
+            moments = {
+                name: self.parameters.from_layout(tensor, strides) if tensor.shape == (1, width) else tensor
+                for name, tensor in moments.items()
+            }
+        self.optimizer.load_state(member, moments)
+        self.schedule.load_state(member, state["schedule"])
+
+    def train_mode(self) -> None:
+        """All networks into training mode."""
+        for network in self.networks:
+            network.train()
+        if self.stacked is not None:
+            self.stacked.train()
+
+
+@dataclass
+class Member:
+    """What is known of one run of a cohort while it trains."""
+
+    history: list[EpochMetrics] = field(default_factory=list)
+    diverged: str | None = None
+    """Why and where its numbers stopped being finite."""
+    val: SplitScore | None = None
+    """The validation split after the last epoch of `history`; None where it was not scored in this process."""

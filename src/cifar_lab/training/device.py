@@ -1,0 +1,159 @@
+"""Device, precision, threads, determinism and random streams of a run. The one place that spells "cuda" to torch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from cifar_lab.config import Runtime
+from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.host import processor_name
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how a run executes, as decided on this machine."""
+
+    device: torch.device
+    bf16: bool
+    threads: int
+    own_kernels: bool = False
+    """Whether steps are made by `kernels` and not by torch's."""
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Forward passes in bfloat16 where `precision: bf16` asks for it."""
+        if not self.bf16:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+
+def choose_device(requested: str) -> torch.device:
+    """The device that `runtime.device` means on this machine.
+
+    Raises:
+        SettingsError: a GPU is insisted on and torch sees none.
+    """
+    if requested == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if requested == "cuda":
+        built = torch.version.cuda
+        why = f"torch {torch.__version__} finds no GPU" if built else f"torch {torch.__version__} is a CPU-only build"
+        raise SettingsError(f"runtime.device: cuda is not available here ({why}); use --set runtime.device=auto")
+    return torch.device("cpu")
+
+
+def gpu_count() -> int:
+    """GPUs that torch can use here."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def prepare_execution(runtime: Runtime, threads: int) -> Execution:
+    """Set torch's global switches for one run.
+
+    Raises:
+        SettingsError: the device is not there.
+    """
+    device = choose_device(runtime.device)
+    set_threads(threads)
+    # cuBLAS is deterministic only with a fixed workspace (its documentation, "Results reproducibility").
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if runtime.compile:
+        torch.use_deterministic_algorithms(runtime.deterministic)
+    else:
+        # The same switch, without importing the compiler, which takes longer than a small run.
+        torch.set_deterministic_debug_mode("error" if runtime.deterministic else "default")
+    # Deterministic mode also fills all new memory with NaN, for code that reads what it never wrote: a kernel more for
+    # each tensor of a step, a twentieth of a step of ResNet18 on a CPU. What is computed is the same.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = not runtime.deterministic
+    # tf32 keeps 10 bits of mantissa: `fp32` means fp32.
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    return Execution(device, runtime.precision == "bf16", threads)
+
+
+def set_threads(threads: int) -> None:
+    """CPU threads of the operations from now on."""
+    torch.set_num_threads(threads)
+
+
+_CAPTURING = threading.Lock()
+"""Two captures at once would see each other's allocations."""
+
+WARM_UP_STEPS = 3
+"""Before a capture: libraries choose their kernels and allocate their workspaces (torch's notes on CUDA graphs)."""
+
+
+def capture(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """`step` as a captured CUDA graph: what is returned replays it on the stream that is current then.
+
+    `step` is run a few times first, and what those runs change is for the caller to put back. On the CPU there are no
+    graphs: it is run there as often, and returned as it is.
+
+    Raises:
+        RuntimeError: `step` does something that cannot be captured.
+    """
+    if device.type == "cpu":
+        for _ in range(WARM_UP_STEPS):
+            step()
+        return step
+    with _CAPTURING:
+        current, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP_STEPS):
+                step()
+        current.wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+            step()
+        current.wait_stream(side)
+    return graph.replay
+
+
+@contextlib.contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """Work inside goes to a stream of its own, beside that of other threads; on the CPU nothing changes."""
+    if device.type == "cpu":
+        yield
+        return
+    with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
+        yield
+        torch.cuda.current_stream().synchronize()
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of a GPU that nobody holds, with what this process keeps for later."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+@contextlib.contextmanager
+def peak_bytes(device: torch.device) -> Iterator[Callable[[], int]]:
+    """What work inside adds at most to a GPU's memory, told after the block; nothing else may run meanwhile."""
+    peak = 0
+    torch.cuda.synchronize(device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    yield lambda: peak
+    torch.cuda.synchronize(device)
+    peak = torch.cuda.max_memory_allocated(device) - before
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device's memory did not suffice."""
+    return isinstance(error, torch.OutOfMemoryError)
+
+
+def device_name(device: torch.device) -> str:
+    """The processor's or GPU's own name."""
+    if device.type != "cpu":
+        return torch.cuda.get_device_name(device)
+    return processor_name()

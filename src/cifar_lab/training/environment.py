@@ -1,0 +1,52 @@
+"""What the record says of the machine and the libraries a run was executed with."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+import cifar_lab
+from cifar_lab.core.host import git_state
+from cifar_lab.store.records import Environment
+from cifar_lab.training.build import BackendInfo
+from cifar_lab.training.device import Execution, device_name
+
+
+def environment(execution: Execution, how: BackendInfo) -> Environment:
+    """What the record says of the machine and the libraries."""
+    commit, dirty = git_state()
+    return Environment(
+        cifar_lab=cifar_lab.__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        torchvision=version("torchvision"),
+        numpy=np.__version__,
+        platform=f"{sys.platform} {platform.machine()}",
+        device=execution.device.type,
+        device_name=device_name(execution.device),
+        threads=execution.threads,
+        cohort=how.members,
+        stacked=how.stacked,
+        captured=how.captured,
+        eager_reason=how.eager_reason,
+        kernels="own" if execution.own_kernels else "torch",
+        kernels_reason=how.kernels_reason,
+        git_commit=commit,
+        git_dirty=dirty,
+    )
+
+
+def changes(before: Environment, now: Environment, epochs: int) -> list[str]:
+    """A note on what a resumed run's first epochs were executed with, where that could show in its numbers."""
+    names = (
+        "cifar_lab", "torch", "numpy", "device", "device_name", "platform", "stacked", "kernels", "git_commit",
+        "git_dirty",
+    )  # fmt: skip
+    differing = [name for name in names if getattr(before, name) != getattr(now, name)]
+    if not differing:
+        return []
+    return [f"epochs 1 to {epochs} ran with {', '.join(f'{name} {getattr(before, name)}' for name in differing)}"]

@@ -1,0 +1,66 @@
+"""How a trained network does on a split: `predict` gives its logits, `score` judges them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cifar_lab.data.batches import ResidentSplit
+from cifar_lab.store.records import SplitScore
+from cifar_lab.training.cohort import Stacked
+from cifar_lab.training.device import Execution
+
+EVALUATION_BATCH_SIZE = 500
+
+STACKED_EVALUATION_IMAGES = 8_000
+"""Images a pass, all members together: the patches of Net's first convolution then take 1.9 GB."""
+
+
+@torch.no_grad()
+def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> Tensor:
+    """Logits (N, classes) in fp32 on the CPU, in data-set order.
+
+    The network is put into evaluation mode (BatchNorm uses its running statistics) and back into the mode it was in.
+    """
+    was_training = network.training
+    network.eval()
+    logits = []
+    for start in range(0, len(split), EVALUATION_BATCH_SIZE):
+        images, _ = split.normalized(start, start + EVALUATION_BATCH_SIZE)  # (B, 3, 32, 32)
+        with execution.autocast():
+            logits.append(network(images).float().cpu())
+    network.train(was_training)
+    return torch.cat(logits)
+
+
+@torch.no_grad()
+def predict_together(stacked: Stacked, members: int, split: ResidentSplit, execution: Execution) -> Tensor:
+    """Logits (K, N, classes) of all members in fp32 on the CPU: each network's as `predict` gives them.
+
+    The networks are put into evaluation mode and then into training mode.
+    """
+    stacked.train(False)
+    size = min(EVALUATION_BATCH_SIZE, max(1, STACKED_EVALUATION_IMAGES // members))
+    logits = []
+    for start in range(0, len(split), size):
+        images, _ = split.normalized(start, start + size)  # (B, 3, 32, 32)
+        with execution.autocast():
+            logits.append(stacked(images.expand(members, *images.shape)).float())
+    stacked.train()
+    return torch.cat(logits, dim=1).cpu()
+
+
+def score(logits: Tensor, labels: Tensor, num_classes: int) -> SplitScore | None:
+    """Accuracy and mean cross-entropy of `logits` (N, classes) against `labels` (N,); None if a logit is not finite."""
+    if not bool(torch.isfinite(logits).all()):
+        return None
+    predicted = logits.argmax(dim=1)
+    confusion = torch.bincount(labels * num_classes + predicted, minlength=num_classes**2).view(num_classes, -1)
+    totals = confusion.sum(dim=1).clamp(min=1)
+    return SplitScore(
+        accuracy=float((predicted == labels).double().mean()),
+        loss=float(F.cross_entropy(logits.double(), labels)),
+        per_class=tuple((confusion.diagonal().double() / totals).tolist()),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+    )

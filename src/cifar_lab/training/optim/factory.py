@@ -1,0 +1,76 @@
+"""The optimizer of a cohort from its members' settings, which may be of several kinds."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate, groupby
+
+from torch import Tensor
+
+from cifar_lab import config
+from cifar_lab.models.flat_parameters import FlatParameters
+from cifar_lab.training.optim.optimizers import CohortAdam, CohortOptimizer, CohortSGD
+
+MAKERS: dict[str, Callable[..., CohortOptimizer]] = {
+    "sgd": CohortSGD,
+    "adam": partial(CohortAdam, decoupled=False),
+    "adamw": partial(CohortAdam, decoupled=True),
+}
+
+
+class MixedOptimizer:
+    """Several kinds of optimizer in one cohort: each updates the rows of its own members."""
+
+    def __init__(self, parts: Sequence[CohortOptimizer]) -> None:
+        """`parts` in the order of the rows."""
+        self._parts = tuple(parts)
+        self._starts = list(accumulate((len(part) for part in parts), initial=0))
+
+    def step(self, lr: Tensor, momentum: Tensor | None = None) -> None:
+        """As `CohortOptimizer.step`."""
+        for part, start in zip(self._parts, self._starts, strict=False):
+            rows = slice(start, start + len(part))
+            part.step(lr[rows], None if momentum is None else momentum[rows])
+
+    def state(self, member: int) -> dict[str, Tensor]:
+        """As `CohortOptimizer.state`."""
+        part, row = self._find(member)
+        return part.state(row)
+
+    def load_state(self, member: int, state: dict[str, Tensor]) -> None:
+        """As `CohortOptimizer.load_state`."""
+        part, row = self._find(member)
+        part.load_state(row, state)
+
+    def _find(self, member: int) -> tuple[CohortOptimizer, int]:
+        number = bisect_right(self._starts, member) - 1
+        return self._parts[number], member - self._starts[number]
+
+
+def make_optimizer(
+    settings: Sequence[config.Optimizer], parameters: FlatParameters, *, stacked: bool | None = None
+) -> CohortOptimizer | MixedOptimizer:
+    """The optimizer of a cohort; member k of `settings` updates row k of `parameters`.
+
+    Members of one kind that stand side by side are updated together.
+
+    Args:
+        settings: one a member.
+        parameters: the rows to update.
+        stacked: update all rows together (True) or one after the other (False); None is what suits the device.
+
+    Raises:
+        ValueError: not one optimizer a row.
+    """
+    if len(settings) != len(parameters.values):
+        raise ValueError(f"{len(settings)} optimizers for a cohort of {len(parameters.values)}")
+    if stacked is None:
+        stacked = parameters.values.device.type != "cpu"
+    parts, start = [], 0
+    for kind, same in groupby(settings, lambda each: each.name):
+        members = list(same)
+        parts.append(MAKERS[kind](members, parameters.rows(start, start + len(members)), stacked))
+        start += len(members)
+    return parts[0] if len(parts) == 1 else MixedOptimizer(parts)

@@ -1,0 +1,193 @@
+"""SGD, Adam and AdamW for a cohort: torch's update rules, each member with hyper-parameters of its own.
+
+On the CPU each row is updated by torch's own fused kernel: one pass over a row that stays in the cache. Elsewhere all
+rows are updated together by vector operations with hyper-parameters of shape (K, 1), which never make the device wait,
+so that a CUDA graph can hold them. `gradients` are left in no defined state by a step.
+
+A member alone and the same member in any cohort are equal bit for bit on the CPU, and there equal to torch's
+`fused=True` optimizers on the flat row. A momentum that a schedule moves to exactly 0 leaves the buffer as it is on the
+CPU, as in torch; elsewhere the buffer takes the gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam as torch_adam
+from torch.optim.sgd import sgd as torch_sgd
+
+from cifar_lab import config
+from cifar_lab.models.flat_parameters import FlatParameters
+
+
+class CohortOptimizer(ABC):
+    """Updates the parameters of K networks from their gradients, in place."""
+
+    def __init__(self, parameters: FlatParameters, stacked: bool) -> None:
+        self._values, self._gradients = parameters.values, parameters.gradients
+        self._stacked = stacked
+        self._memory: dict[str, Tensor] = {}
+        """What is carried from step to step; the first dimension of each tensor is K."""
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def step(self, lr: Tensor, momentum: Tensor | None = None) -> None:
+        """Update every member once.
+
+        Args:
+            lr: (K, 1), learning rate of each member in this step, on the device of the parameters.
+            momentum: (K, 1) or None. Takes the place of SGD's momentum or of Adam's first beta in this step; NaN leaves
+                the member its own.
+        """
+        with torch.no_grad():
+            if self._stacked:
+                self._step_stacked(lr, momentum)
+            else:
+                given = [math.nan] * len(self._values) if momentum is None else momentum.flatten().tolist()
+                self._step_rows(lr.flatten().tolist(), [None if math.isnan(each) else each for each in given])
+
+    def state(self, member: int) -> dict[str, Tensor]:
+        """Copies of everything that one member's later steps depend on beside its parameters; each has one row."""
+        return {name: tensor[member : member + 1].clone() for name, tensor in self._memory.items()}
+
+    def load_state(self, member: int, state: dict[str, Tensor]) -> None:
+        """Let one member go on from `state`, in place.
+
+        Raises:
+            ValueError: a part is missing, unknown, or of another shape or type.
+        """
+        if state.keys() != self._memory.keys():
+            raise ValueError(f"optimizer state has {_names(state)}, expected {_names(self._memory)}")
+        rows = {name: tensor[member : member + 1] for name, tensor in self._memory.items()}
+        for name, row in rows.items():
+            if state[name].shape != row.shape or state[name].dtype != row.dtype:
+                raise ValueError(
+                    f"optimizer state: {name} is {state[name].dtype} {tuple(state[name].shape)}, "
+                    f"expected {row.dtype} {tuple(row.shape)}"
+                )
+        for name, row in rows.items():
+            row.copy_(state[name])
+
+    @abstractmethod
+    def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
+        """One member after the other."""
+
+    @abstractmethod
+    def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
+        """All members together, without waiting for the device."""
+
+    def _column(self, numbers: Sequence[float]) -> Tensor:
+        """One number a member, (K, 1) float64: products of hyper-parameters are rounded to float32 once."""
+        return torch.tensor(numbers, dtype=torch.float64, device=self._values.device).unsqueeze(1)
+
+
+class CohortSGD(CohortOptimizer):
+    """torch.optim.SGD: buf ← momentum · buf + g; w ← w − lr · buf, or lr · (g + momentum · buf) with nesterov.
+
+    A buffer that begins as 0 gives torch's first step, buf = g.
+    """
+
+    def __init__(self, settings: Sequence[config.SGD], parameters: FlatParameters, stacked: bool) -> None:
+        super().__init__(parameters, stacked)
+        self._settings = tuple(settings)
+        self._buffer = torch.zeros_like(self._values)  # (K, P)
+        self._memory = {"momentum_buffer": self._buffer}
+        self._rows = [[[row] for row in tensor] for tensor in (self._values, self._gradients, self._buffer)]
+        self._momentum = self._column([s.momentum for s in settings])
+        self._weight_decay = self._column([s.weight_decay for s in settings]).float()
+        self._nesterov = torch.tensor([[s.nesterov] for s in settings], device=self._values.device)
+        self._any_decay = any(s.weight_decay for s in settings)
+        self._any_momentum = any(s.momentum for s in settings)
+        self._any_nesterov = any(s.nesterov for s in settings)
+
+    def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
+        members = zip(self._settings, *self._rows, lr, momentum, strict=True)
+        for settings, value, gradient, buffer, rate, override in members:
+            torch_sgd(
+                value, gradient, buffer, fused=True, lr=rate,
+                momentum=settings.momentum if override is None else override, weight_decay=settings.weight_decay,
+                nesterov=settings.nesterov, dampening=0.0, maximize=False,
+            )  # fmt: skip
+
+    def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
+        update = self._gradients
+        if self._any_decay:
+            update.addcmul_(self._values, self._weight_decay)
+        if momentum is not None or self._any_momentum:
+            momentum = _given_or_own(momentum, self._momentum).float()
+            self._buffer.mul_(momentum).add_(update)
+            if self._any_nesterov:
+                update.addcmul_(self._buffer, momentum)
+                update = torch.where(self._nesterov, update, self._buffer)
+            else:
+                update = self._buffer
+        self._values.addcmul_(update, lr.float(), value=-1)
+
+
+class CohortAdam(CohortOptimizer):
+    """torch.optim.Adam and, with `decoupled`, torch.optim.AdamW; no AMSGrad."""
+
+    def __init__(
+        self, settings: Sequence[config.Adam], parameters: FlatParameters, stacked: bool, *, decoupled: bool
+    ) -> None:
+        super().__init__(parameters, stacked)
+        self._settings = tuple(settings)
+        self._decoupled = decoupled
+        self._mean = torch.zeros_like(self._values)  # (K, P)
+        self._square = torch.zeros_like(self._values)  # (K, P)
+        # float32 as in torch's kernels: exact to 16,777,216 steps.
+        self._steps = torch.zeros(len(settings), 1, device=self._values.device)
+        self._memory = {"step": self._steps, "exp_avg": self._mean, "exp_avg_sq": self._square}
+        tensors = (self._values, self._gradients, self._mean, self._square, self._steps.flatten())
+        self._rows = [[[row] for row in tensor] for tensor in tensors]
+        self._beta1 = self._column([s.betas[0] for s in settings])
+        self._beta2 = self._column([s.betas[1] for s in settings])
+        self._eps = self._column([s.eps for s in settings]).float()
+        self._weight_decay = self._column([s.weight_decay for s in settings])
+        self._any_decay = any(s.weight_decay for s in settings)
+        self._work = torch.empty_like(self._values) if stacked else None  # (K, P)
+
+    def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
+        members = zip(self._settings, *self._rows, lr, momentum, strict=True)
+        for settings, value, gradient, mean, square, step, rate, override in members:
+            torch_adam(
+                value, gradient, mean, square, [], step, fused=True, lr=rate,
+                beta1=settings.betas[0] if override is None else override, beta2=settings.betas[1],
+                weight_decay=settings.weight_decay, eps=settings.eps, decoupled_weight_decay=self._decoupled,
+                amsgrad=False, maximize=False,
+            )  # fmt: skip
+
+    def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
+        assert self._work is not None
+        gradient, work, lr = self._gradients, self._work, lr.double()
+        beta1 = _given_or_own(momentum, self._beta1)
+        self._steps.add_(1)
+        if self._any_decay:
+            if self._decoupled:
+                self._values.mul_((1 - lr * self._weight_decay).float())
+            else:
+                gradient.addcmul_(self._values, self._weight_decay.float())
+        self._mean.lerp_(gradient, (1 - beta1).float())
+        torch.mul(gradient, (1 - self._beta2).float(), out=work)
+        self._square.mul_(self._beta2.float()).addcmul_(work, gradient)
+        # As in torch: the powers in float64, for near 1 float32 loses the first steps' correction.
+        steps = self._steps.double()
+        step_size = (lr / (1 - beta1**steps)).float()
+        torch.sqrt(self._square, out=work)
+        work.div_((1 - self._beta2**steps).sqrt().float()).add_(self._eps)
+        torch.div(self._mean, work, out=work)
+        self._values.addcmul_(work, step_size, value=-1)
+
+
+def _given_or_own(given: Tensor | None, own: Tensor) -> Tensor:
+    """(K, 1) float64."""
+    return own if given is None else torch.where(given.isnan(), own, given.double())
+
+
+def _names(state: dict[str, Tensor]) -> str:
+    return ", ".join(sorted(state)) or "nothing"

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from cifar_lab.core.text import code_span, csv_cell, markdown, plain
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("two\nlines\tand\r\na tab", "two lines and a tab"),
+        ("\x1b[31mred\x00\x07", "[31mred"),
+        ("abc\u202edcba\u2066", "abcdcba"),
+        ("half a pair \ud800!", "half a pair !"),
+        ("  Ünï 日本 😀 · 2 × 3  ", "Ünï 日本 😀 · 2 × 3"),
+        ("paragraph\u2029break", "paragraph break"),
+    ],
+)
+def test_plain_keeps_one_printable_line(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("a|b", r"a\|b"),
+        ("[x](javascript:1)", r"\[x\](javascript:1)"),
+        ("*a* _b_ `c` ~d~ #e $f$ !", r"\*a\* \_b\_ \`c\` \~d\~ \#e \$f\$ \!"),
+        ("back\\slash | pipe", r"back\\slash \| pipe"),
+        ("A & B &lt;", "A &amp; B &amp;lt;"),
+        ("two\n# lines", r"two \# lines"),
+    ],
+)
+def test_markdown_shows_text_as_it_is(text: str, escaped: str) -> None:
+    assert markdown(text) == escaped
+
+
+def test_code_span_outlasts_backticks() -> None:
+    assert code_span("cifar-lab run a.yaml") == "`cifar-lab run a.yaml`"
+    assert code_span("a``b`c") == "``` a``b`c ```"
+
+
+@pytest.mark.parametrize("text", ["=cmd()", "+1+1", "-1+1", "@SUM(A1)", "\t=cmd()", "\r\n=cmd()", "\x00=cmd()"])
+def test_csv_cell_is_never_a_formula(text: str) -> None:
+    assert csv_cell(text).startswith("'")
+
+
+def test_csv_cell_leaves_numbers_and_plain_text_alone() -> None:
+    assert csv_cell(-0.5) == "-0.5"
+    assert csv_cell(3) == "3"
+    assert csv_cell(None) == ""
+    assert csv_cell("Adam, lr 0.001") == "Adam, lr 0.001"
+
+
+def test_csv_cell_survives_a_csv_round_trip() -> None:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow([csv_cell('a "quoted", cell\nof two lines')])
+    assert next(csv.reader(io.StringIO(buffer.getvalue()))) == ['a "quoted", cell of two lines']

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cifar_lab import data
+from cifar_lab.config import SGD, Net, ResNet18, Runtime, Settings, Synthetic
+from cifar_lab.core import host as machine
+from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.execution.plan import PlannedRun, plan_runs, run_ids_of, share_threads
+from cifar_lab.store.records import DataIdentity, Environment, Record
+from cifar_lab.store.results import RunFolder
+
+IMAGES = Synthetic(dataset="synthetic", train_size=40, test_size=20, batch_size=8)
+
+
+@pytest.fixture(autouse=True)
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIFAR_LAB_CACHE", str(tmp_path / "cache"))
+    data.prepare(IMAGES)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+def arm(label: str = "arm", **changes: object) -> Settings:
+    return Settings(**{"label": label, "data": IMAGES, "seeds": (0, 1), **changes})  # type: ignore[arg-type]
+
+
+def record_of(run: PlannedRun, **changes: object) -> Record:
+    environment = Environment(
+        cifar_lab="0", python="3", torch="2", torchvision="0", numpy="2", platform="p", device="cpu", device_name="d",
+        threads=1, git_commit=None, git_dirty=None,
+    )  # fmt: skip
+    identity = DataIdentity(
+        name="synthetic", fingerprint="f", split_hash=None, classes=("a",), train_size=40, val_size=0, test_size=20
+    )
+    values = {
+        "run_id": run.job.run_id, "recipe": run.job.recipe, "settings": {}, "label": "arm", "seed": run.job.seed,
+        "status": "done", "epochs_trained": 1, "parameters": 1, "val": None, "test": None, "train_seconds": 1.0,
+        "started": "", "finished": "", "data": identity, "environment": environment,
+    }  # fmt: skip
+    return Record.model_validate({**values, **changes})
+
+
+def states(arms: list[Settings], results: Path, **options: bool) -> list[str]:
+    return [run.state for run in plan_runs(arms, results, **options)]
+
+
+def test_a_run_for_each_arm_and_seed_in_order(results: Path) -> None:
+    arms = [arm("first"), arm("second", optimizer=SGD(lr=0.1), seeds=(1, 0, 5))]
+    planned = plan_runs(arms, results)
+    assert [run.job.name for run in planned] == [
+        "first · seed 0", "first · seed 1", "second · seed 1", "second · seed 0", "second · seed 5",
+    ]  # fmt: skip
+    assert [run.job.run_id for run in planned] == run_ids_of(arms[0]) + run_ids_of(arms[1])
+    assert {run.state for run in planned} == {"missing"}
+    assert not results.exists()
+
+
+def test_a_run_that_two_arms_share_stands_once(results: Path) -> None:
+    planned = plan_runs([arm("one"), arm("two", seeds=(1, 2))], results)
+    assert [run.job.name for run in planned] == ["one · seed 0", "one · seed 1", "two · seed 2"]
+
+
+def test_what_is_there_is_seen(results: Path) -> None:
+    planned = plan_runs([arm(seeds=(0, 1, 2, 3, 4))], results)
+    folders = [RunFolder(results, run.job.run_id) for run in planned]
+    for folder in folders[1:]:
+        folder.path.mkdir(parents=True)
+    folders[1].checkpoint.write_bytes(b"a checkpoint")
+    folders[2].write_record(record_of(planned[2]))
+    folders[3].write_record(record_of(planned[3], test_reason="search"))
+    folders[4].record.write_text("{")
+    folders[0].path.mkdir()
+    folders[0].checkpoint.with_name("checkpoint.bin.previous").write_bytes(b"the one before")
+    assert states([arm(seeds=(0,))], results) == ["interrupted"]
+    folders[0].discard()
+    assert states([arm(seeds=(0, 1, 2, 3, 4))], results) == ["missing", "interrupted", "done", "untested", "missing"]
+    assert states([arm(seeds=(3,))], results, read_test=False) == ["done"]
+    assert states([arm(seeds=(2, 3))], results, force=True) == ["missing", "missing"]
+    assert plan_runs([arm(seeds=(2,))], results)[0].record == record_of(planned[2])
+
+
+def test_a_diverged_run_is_done(results: Path) -> None:
+    (planned,) = plan_runs([arm(seeds=(0,))], results)
+    folder = RunFolder(results, planned.job.run_id)
+    folder.path.mkdir(parents=True)
+    folder.write_record(record_of(planned, status="diverged", test_reason="diverged"))
+    assert states([arm(seeds=(0,))], results) == ["done"]
+
+
+def test_a_record_of_a_newer_version_is_not_trained_over(results: Path) -> None:
+    (planned,) = plan_runs([arm(seeds=(0,))], results)
+    folder = RunFolder(results, planned.job.run_id)
+    folder.path.mkdir(parents=True)
+    folder.record.write_text('{"schema": 3}')
+    with pytest.raises(DataError, match="is of schema 3, this cifar-lab reads up to 2"):
+        plan_runs([arm(seeds=(0,))], results)
+
+
+@pytest.mark.parametrize(
+    ("model", "threads", "cores", "seeds", "expected"),
+    [
+        (Net(), "auto", 8, (0, 1), 1),
+        (Net(), 3, 8, (0, 1), 3),
+        (ResNet18(name="ResNet18"), "auto", 8, (0,), 8),
+        (ResNet18(name="ResNet18"), "auto", 8, (0, 1), 4),
+        (ResNet18(name="ResNet18"), "auto", 8, (0, 1, 2), 2),
+        (ResNet18(name="ResNet18"), "auto", 2, (0, 1, 2, 3), 1),
+        (ResNet18(name="ResNet18"), 2, 8, (0,), 2),
+    ],
+)
+def test_threads(
+    model: Net, threads: int | str, cores: int, seeds: tuple[int, ...], expected: int, results: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    have_cores(monkeypatch, cores)
+    settings = arm(model=model, runtime=Runtime.model_validate({"threads": threads}), seeds=seeds)
+    assert {run.job.threads for run in plan_runs([settings], results)} == {expected}
+
+
+def have_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    monkeypatch.setattr(machine, "_cgroup_quota_cores", lambda: None)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+def test_a_lone_small_run_takes_a_second_core_that_is_free(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_cores(monkeypatch, 2)
+    images = IMAGES.model_copy(update={"batch_size": 20})
+    lone, pair = (plan_runs([arm(seeds=seeds, data=images)], results) for seeds in ((0,), (0, 1)))
+    assert [run.job.threads for free in (2.0, 1.1, None) for run in share_threads(lone, free)] == [2, 1, 1]
+    assert [run.job.threads for run in share_threads(pair, 2.0)] == [1, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert [run.job.threads for run in share_threads(lone, 2.0)] == [1]
+
+
+def test_what_is_left_of_a_plan_rounds_as_the_whole(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_cores(monkeypatch, 2)
+    first, second = plan_runs([arm(seeds=(0, 1))], results)
+    left = [replace(first, state="done"), second]
+    assert [run.job.threads for run in share_threads(left, 2.0)] == [1, 1]
+
+
+def test_what_does_not_fit_the_data_is_told_of_every_arm(results: Path) -> None:
+    batch = IMAGES.model_copy(update={"batch_size": 41})
+    split = IMAGES.model_copy(update={"val_size": 36})
+    whole = IMAGES.model_copy(update={"val_size": 50})
+    arms = [arm("large batch", data=batch), arm("fits"), arm("large split", data=split), arm("all of it", data=whole)]
+    with pytest.raises(SettingsError) as caught:
+        plan_runs(arms, results)
+    assert str(caught.value).splitlines() == [
+        "large batch: data.batch_size: 41 is more than the 40 images to train on",
+        "large split: data.val_size: 36 of 40 training images leaves 4 to train on; choose a smaller one",
+        "all of it: data.val_size: 50 of 40 training images leaves 0 to train on; choose a smaller one",
+    ]

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from cifar_lab.config import Settings
+from cifar_lab.execution.task_queue import PullQueue
+from cifar_lab.execution.tasks import Task
+from cifar_lab.training.job import Job
+
+
+def task(name: str) -> Task:
+    return Task(((Job(Settings(label=name), 0, name, {}, "", Path("results"), True),),))
+
+
+A, B, C = (task(name) for name in "ABC")
+
+
+def test_tasks_come_in_their_order_and_then_there_is_none() -> None:
+    queue = PullQueue([A, B])
+    assert [queue.take(wait=False) for _ in range(3)] == [A, B, None]
+    queue.finished()
+    queue.finished()
+    assert queue.take(wait=True) is None
+
+
+def test_what_is_given_back_is_the_next() -> None:
+    queue = PullQueue([A, B])
+    assert queue.take(wait=False) == A
+    queue.give_back(A, alone=False)
+    queue.finished()
+    assert [queue.take(wait=False), queue.take(wait=False)] == [A, B]
+
+
+def test_what_is_to_be_alone_waits_until_nothing_is_beside_it_and_keeps_the_others_waiting() -> None:
+    queue = PullQueue([A, B, C])
+    first, second = queue.take(wait=False), queue.take(wait=False)
+    assert first == A
+    queue.give_back(A, alone=True)
+    queue.finished()
+    assert queue.take(wait=False) == C
+    queue.finished()
+    assert queue.take(wait=False) is None, "B is under way"
+    assert second == B
+    queue.give_back(B, alone=True)
+    queue.finished()
+    assert queue.take(wait=False) == A
+    assert queue.take(wait=False) is None, "A is to be alone"
+    queue.finished()
+    assert queue.take(wait=False) == B
+
+
+@pytest.mark.parametrize("how", ["given back", "finished", "closed"])
+def test_who_waits_is_woken(how: str) -> None:
+    queue = PullQueue([A])
+    assert queue.take(wait=True) == A
+    taken: list[Task | None] = []
+    waiting = threading.Thread(target=lambda: taken.append(queue.take(wait=True)))
+    waiting.start()
+    if how == "given back":
+        queue.give_back(A, alone=True)
+    if how == "closed":
+        queue.close()
+    else:
+        queue.finished()
+    waiting.join(5)
+    assert taken == [A if how == "given back" else None]
+
+
+def test_a_closed_queue_hands_out_nothing() -> None:
+    queue = PullQueue([A, B])
+    queue.close()
+    assert queue.take(wait=True) is None

@@ -1,0 +1,91 @@
+"""Records as a run would leave them, without training: the settings are real, the scores are chosen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifar_lab.config import Settings
+from cifar_lab.config.run_id import recipe, run_id
+from cifar_lab.store.records import DataIdentity, Environment, Record, SplitScore
+from cifar_lab.store.results import RunFolder
+
+MakeRecord = Callable[..., Record]
+SaveRecords = Callable[..., None]
+
+
+def score(accuracy: float) -> SplitScore:
+    return SplitScore(accuracy=accuracy, loss=1.0, per_class=(accuracy, accuracy), confusion=((5, 5), (5, 5)))
+
+
+def record(
+    accuracy: float | None,
+    seed: int = 0,
+    settings: Settings | None = None,
+    *,
+    label: str = "",
+    data: str = "cifar10",
+    images: str = "a",
+    classes: int = 10,
+    **changes: Any,
+) -> Record:
+    """A record; `accuracy` None is a diverged run, `images` stands for the pixels behind the fingerprint."""
+    settings = settings or Settings()
+    fingerprint = hashlib.sha256(f"{data} {images}".encode()).hexdigest()
+    plain = recipe(settings)
+    values: dict[str, Any] = {
+        "run_id": run_id(plain, fingerprint, seed),
+        "recipe": plain,
+        "settings": settings.model_dump(mode="json"),
+        "label": label or settings.label or "an arm",
+        "seed": seed,
+        "status": "done",
+        "epochs_trained": settings.epochs,
+        "parameters": 62_006,
+        "val": None,
+        "test": None,
+        "train_seconds": 10.0 + seed,
+        "started": "2026-11-01T10:00:00Z",
+        "finished": f"2026-11-01T10:00:{seed % 60:02d}Z",
+        "data": DataIdentity(
+            name=data, fingerprint=fingerprint, split_hash=None, classes=tuple(map(str, range(classes))),
+            train_size=45_000, val_size=5_000, test_size=10_000,
+        ),
+        "environment": Environment(
+            cifar_lab="0", python="3", torch="2", torchvision="0", numpy="2", platform="p", device="cpu",
+            device_name="d", threads=1, git_commit=None, git_dirty=None,
+        ),
+    }  # fmt: skip
+    if accuracy is None:
+        values |= {"status": "diverged", "reason": "loss is nan at step 7", "test_reason": "diverged"}
+    else:
+        values |= {"test": score(accuracy)}
+    return Record(**{**values, **changes})
+
+
+@pytest.fixture
+def make_record() -> MakeRecord:
+    return record
+
+
+@pytest.fixture(scope="module")
+def module_record() -> MakeRecord:
+    """`make_record` for fixtures that live longer than a test."""
+    return record
+
+
+@pytest.fixture
+def save_records() -> SaveRecords:
+    """Write records into a results folder."""
+
+    def save(results: Path, *records: Record) -> None:
+        for each in records:
+            folder = RunFolder(results, each.run_id)
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.write_record(each)
+
+    return save

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifar_lab.config import Settings
+from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.store.record_file import read_record
+from cifar_lab.store.records import SCHEMA, DataIdentity, Environment, EpochMetrics, Record, SplitScore
+from cifar_lab.store.results import (
+    DamagedRecordError,
+    RunFolder,
+    find_records,
+    read_metrics,
+    read_records,
+    run_ids,
+)
+
+RUN = "0123456789abcdef"
+
+
+def make_record(**changes: Any) -> Record:
+    """A finished run of two epochs."""
+    values: dict[str, Any] = {
+        "run_id": RUN,
+        "recipe": {"optimizer": {"name": "sgd", "lr": 0.1}},
+        "settings": Settings().model_dump(mode="json"),
+        "label": "Ünï [red]",
+        "seed": 4,
+        "status": "done",
+        "epochs_trained": 2,
+        "parameters": 62_006,
+        "val": None,
+        "test": SplitScore(accuracy=0.5, loss=1 / 3, per_class=(0.25, 0.75), confusion=((1, 3), (1, 3))),
+        "train_seconds": 1.5,
+        "started": "2026-11-01T10:00:00Z",
+        "finished": "2026-11-01T10:00:02Z",
+        "data": DataIdentity(
+            name="synthetic", fingerprint="f" * 64, split_hash=None, classes=("a", "b"), train_size=10, val_size=0,
+            test_size=8,
+        ),
+        "environment": Environment(
+            cifar_lab="0", python="3", torch="2", torchvision="0", numpy="2", platform="p", device="cpu",
+            device_name="d", threads=1, git_commit=None, git_dirty=None,
+        ),
+        "notes": ("resumed after epoch 1",),
+    }  # fmt: skip
+    return Record(**{**values, **changes})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    made = RunFolder(tmp_path, RUN)
+    made.path.mkdir(parents=True)
+    return made
+
+
+def test_a_record_comes_back_as_it_was_written(folder: RunFolder) -> None:
+    assert folder.read_record() is None
+    folder.write_record(make_record())
+    assert folder.read_record() == make_record()
+    assert read_records(folder.path.parents[1]) == [make_record()]
+
+
+def test_a_record_is_json_with_a_schema_and_finite_numbers(folder: RunFolder) -> None:
+    folder.write_record(make_record())
+    values = json.loads(folder.record.read_text(encoding="utf-8"))
+    assert values["schema"] == SCHEMA == 2
+    assert (next(iter(values)), list(values)[-1]) == ("schema", "sha256")
+    assert values["test"]["loss"] == 1 / 3
+    with pytest.raises(ValueError, match="finite number"):
+        make_record(train_seconds=float("nan"))
+
+
+def test_a_record_of_a_newer_schema_is_refused_by_name_and_kept(folder: RunFolder) -> None:
+    folder.write_record(make_record())
+    values = json.loads(folder.record.read_text(encoding="utf-8"))
+    folder.record.write_text(json.dumps({**values, "schema": 3, "unheard_of": True}))
+    with pytest.raises(DataError) as caught:
+        folder.read_record()
+    assert str(caught.value) == (
+        f"{folder.record}: is of schema 3, this cifar-lab reads up to 2; install a newer cifar-lab"
+    )
+    with pytest.raises(DataError, match="is of schema 3"):
+        folder.set_aside_damage()
+    assert folder.record.is_file()
+
+
+GOOD = make_record().model_copy(update={"schema_": 1}).model_dump_json()
+"""A record as it was written before records had a checksum."""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * len(GOOD),
+        GOOD.encode()[: len(GOOD) // 2],
+        GOOD.encode()[:-1],
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        GOOD.replace('"seed":4', '"seed":4.5').encode(),
+        GOOD.replace('"seed":4', '"seed":4,"sede":4').encode(),
+        GOOD.replace('"train_seconds":1.5', '"train_seconds":NaN').encode(),
+        GOOD.replace('"done"', '"did"').encode(),
+    ],
+    ids=[
+        "empty", "zeros", "half", "one byte short", "null", "a list", "no keys", "no text", "deep", "a float",
+        "unknown key", "NaN", "unknown status",
+    ],
+)  # fmt: skip
+def test_a_damaged_record_is_never_used(folder: RunFolder, content: bytes) -> None:
+    folder.record.write_bytes(content)
+    with pytest.raises(DamagedRecordError) as caught:
+        folder.read_record()
+    assert str(caught.value) == (
+        f"{folder.record}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
+    )
+    assert folder.set_aside_damage() == (
+        "the record was damaged; set aside as record.json.damaged, and the run made again"
+    )
+    assert folder.read_record() is None
+    assert folder.record.with_name("record.json.damaged").read_bytes() == content
+
+
+def test_every_beginning_of_a_record_is_damaged(folder: RunFolder) -> None:
+    for length in range(0, len(GOOD), 7):
+        folder.record.write_text(GOOD[:length], encoding="utf-8")
+        with pytest.raises(DamagedRecordError):
+            read_record(folder.record)
+
+
+def test_a_record_of_schema_1_has_no_checksum_and_is_read(folder: RunFolder) -> None:
+    folder.record.write_text(GOOD, encoding="utf-8")
+    assert folder.read_record() == make_record().model_copy(update={"schema_": 1})
+
+
+def test_a_record_whose_checksum_is_gone_is_damaged(folder: RunFolder) -> None:
+    folder.record.write_text(make_record().model_dump_json(indent=1) + "\n", encoding="utf-8")
+    with pytest.raises(DamagedRecordError):
+        folder.read_record()
+
+
+def test_nothing_is_set_aside_where_nothing_is_wrong(folder: RunFolder) -> None:
+    assert folder.set_aside_damage() is None
+    folder.write_record(make_record())
+    assert folder.set_aside_damage() is None
+    assert folder.read_record() == make_record()
+
+
+def epoch(number: int) -> EpochMetrics:
+    return EpochMetrics(epoch=number, lr=0.1, train_loss=2 / number, train_accuracy=0.1 * number, seconds=0.5)
+
+
+def test_metrics_are_a_line_an_epoch(folder: RunFolder) -> None:
+    assert folder.read_metrics() == []
+    folder.write_metrics([epoch(1)])
+    folder.write_metrics([epoch(1), epoch(2)])
+    assert read_metrics(folder.path.parents[1], RUN) == [epoch(1), epoch(2)]
+    assert [json.loads(line)["epoch"] for line in folder.metrics.read_text().splitlines()] == [1, 2]
+
+
+def test_damaged_metrics_are_named(folder: RunFolder) -> None:
+    folder.metrics.write_text(epoch(1).model_dump_json() + '\n{"epoch": 2, "lr"')
+    with pytest.raises(DataError) as caught:
+        folder.read_metrics()
+    assert str(caught.value) == f"{folder.metrics}: is damaged; make the run again with --force"
+
+
+def test_records_are_sorted_by_label_and_seed(tmp_path: Path) -> None:
+    for name, label, seed in [("b", "x", 1), ("a", "x", 10), ("c", "x", 2), ("d", "A", 7)]:
+        folder = RunFolder(tmp_path, name)
+        folder.path.mkdir(parents=True)
+        folder.write_record(make_record(run_id=name, label=label, seed=seed))
+    (tmp_path / "runs" / "stray file").write_text("")
+    assert [record.run_id for record in read_records(tmp_path)] == ["d", "b", "c", "a"]
+    assert run_ids(tmp_path) == ["a", "b", "c", "d"]
+
+
+def test_what_cannot_be_used_is_apart_from_the_good_records(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "b", "a-backup", "c"):
+        RunFolder(tmp_path, name).path.mkdir(parents=True)
+    for name, run_id in [("a", "a"), ("b", "b"), ("a-backup", "a")]:
+        RunFolder(tmp_path, name).write_record(make_record(run_id=run_id))
+    damaged = RunFolder(tmp_path, "b").record
+    damaged.write_text("{")
+    found = find_records(tmp_path)
+    assert [record.run_id for record in found.records] == ["a"]
+    assert [(each.folder.path.name, each.copy_of) for each in found.unusable] == [("a-backup", "a"), ("b", "")]
+    copy = RunFolder(tmp_path, "a-backup")
+    messages = [
+        f"{copy.record}: is a copy of run a and is not counted; move {copy.path} elsewhere",
+        f"{damaged}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again",
+    ]
+    assert [str(each.fault) for each in found.unusable] == messages
+    assert read_records(tmp_path) == found.records
+    assert caplog.messages == messages
+
+
+def test_an_empty_results_folder_has_no_runs(tmp_path: Path) -> None:
+    assert read_records(tmp_path / "none") == []
+    assert run_ids(tmp_path / "none") == []
+
+
+def test_discard_leaves_only_what_is_no_result(folder: RunFolder) -> None:
+    folder.write_record(make_record())
+    for path in (folder.checkpoint, folder.metrics, folder.predictions, folder.weights):
+        path.write_bytes(b"old")
+    folder.checkpoint.with_name("checkpoint.bin.previous").write_bytes(b"old")
+    folder.settings.write_text("epochs: 1\n")
+    folder.discard()
+    assert [path.name for path in folder.path.iterdir()] == ["settings.yaml"]
+    folder.discard()
+
+
+# --- the lock ---
+
+HOLD = """
+import sys
+from pathlib import Path
+from cifar_lab.store.results import RunFolder
+with RunFolder(Path(sys.argv[1]), sys.argv[2]).lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(folder: RunFolder) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the run."""
+    command = [sys.executable, "-c", HOLD, str(folder.path.parents[1]), RUN]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_run_that_another_process_holds_is_refused_by_name(folder: RunFolder, holder: subprocess.Popen[str]) -> None:
+    assert folder.unfinished_state() == "running"
+    with pytest.raises(EnvironmentFault) as caught, folder.lock():
+        pass
+    message = str(caught.value)
+    assert message.startswith(f"{folder.path}: held by process {holder.pid} on ")
+    assert message.endswith("Z; wait for it, or end it, then give the same command again")
+
+
+def test_the_lock_is_free_at_once_after_kill_9(folder: RunFolder, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait()
+    assert folder.lock_file.is_file()
+    assert folder.unfinished_state() == "interrupted"
+    with folder.lock():
+        assert folder.unfinished_state() == "running"
+
+
+def test_a_lock_given_back_leaves_no_file(folder: RunFolder) -> None:
+    assert folder.unfinished_state() == "interrupted"
+    with folder.lock():
+        pass
+    assert list(folder.path.iterdir()) == []
+    assert folder.unfinished_state() == "interrupted"
+
+
+def test_a_file_that_its_holder_unlinked_meanwhile_is_no_lock(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder before gives the lock back between our opening of the file and our locking of it."""
+    locked = []
+    flock = fcntl.flock
+
+    def late(file: Any, operation: int) -> None:
+        if not locked:
+            folder.lock_file.unlink()
+        locked.append(file)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with folder.lock():
+        assert len(locked) == 2
+        with pytest.raises(EnvironmentFault, match="held by process"), RunFolder(folder.path.parents[1], RUN).lock():
+            pass
+
+
+def test_a_folder_that_is_gone_cannot_be_locked(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, RUN)
+    with pytest.raises(EnvironmentFault, match=r"cannot be written \(No such file or directory\)"), folder.lock():
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.store.results_lock import LOCK_NAME, WriterLock, one_writer
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from cifar_lab.store.results_lock import one_writer
+sys.argv = ["/bin/cifar-lab", "sweep", "my grid.yaml"]
+with one_writer(Path("results")) as lock:
+    lock.take()
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_another_process_is_told_who_writes_and_may_when_that_one_is_killed(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    with subprocess.Popen([sys.executable, "-c", HOLD], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        began = time.monotonic()
+        with pytest.raises(EnvironmentFault) as refused, one_writer(results):
+            pass
+        assert time.monotonic() - began < 1
+        said = str(refused.value)
+        assert said.startswith(f"{results}: process {holder.pid} on {platform.node()} since 20")
+        assert "Z (cifar-lab sweep 'my grid.yaml') writes there; wait for it, end it, or choose another folder" in said
+        holder.kill()
+        with one_writer(results) as lock:
+            lock.take()
+            assert (results / LOCK_NAME).read_text().startswith(f"process {os.getpid()} on ")
+    assert list(results.iterdir()) == []
+
+
+def test_what_stands_in_a_file_that_nobody_holds_means_nothing(tmp_path: Path) -> None:
+    """Its process id may be another program's by now, this very one's even."""
+    (tmp_path / LOCK_NAME).write_text(f"process {os.getpid()} on {platform.node()} since 2026-01-01T00:00:00Z (sweep)")
+    for _ in range(2):
+        with one_writer(tmp_path) as lock:
+            lock.take()
+
+
+def test_a_folder_is_held_until_the_outermost_block_ends(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    with one_writer(results) as outer:
+        assert not results.exists()
+        with one_writer(tmp_path / "." / "results") as inner:
+            inner.take()
+        assert inner is outer
+        assert (results / LOCK_NAME).exists()
+        outer.take()
+    assert not (results / LOCK_NAME).exists()
+
+
+def test_another_thread_is_another_writer(tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def write() -> None:
+        try:
+            with one_writer(tmp_path) as lock:
+                lock.take()
+        except EnvironmentFault as fault:
+            refused.append(str(fault))
+
+    with one_writer(tmp_path) as lock:
+        lock.take()
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join(10)
+    assert len(refused) == 1
+    assert f"process {os.getpid()} on " in refused[0]
+
+
+def test_who_has_nothing_to_write_changes_nothing(tmp_path: Path) -> None:
+    before = tmp_path.stat().st_mtime_ns
+    with one_writer(tmp_path):
+        assert list(tmp_path.iterdir()) == []
+    assert tmp_path.stat().st_mtime_ns == before
+
+
+def test_of_two_that_look_at_once_the_first_to_write_wins(tmp_path: Path) -> None:
+    lock = WriterLock(tmp_path)
+    other = WriterLock(tmp_path)
+    lock.look()
+    other.look()
+    lock.take()
+    with pytest.raises(EnvironmentFault, match=f"process {os.getpid()} on "):
+        other.take()
+    lock.release()
+    other.take()
+    other.release()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,172 @@
+"""The library: compiled once, by what there is; in words where it cannot be had, and trusted only where it may be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cifar_lab.training.backends.kernels import compiler
+from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable, library
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    """Each test asks as a process that has not asked yet."""
+    compiler._outcome.cache_clear()
+    yield
+    compiler._outcome.cache_clear()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty one, and where the library would be in it."""
+    monkeypatch.setenv("CIFAR_LAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "kernels"
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Lets CC be a script of these lines."""
+
+    def write(lines: str) -> Path:
+        path = tmp_path / "compiler"
+        path.write_text(lines)
+        path.chmod(0o755)
+        monkeypatch.setenv("CC", str(path))
+        return path
+
+    return write
+
+
+def refusal() -> str:
+    with pytest.raises(KernelsUnavailable) as caught:
+        library()
+    return str(caught.value)
+
+
+def the_library(cache: Path) -> Path:
+    (path,) = cache.iterdir()
+    return path
+
+
+def test_it_is_kept_for_its_owner_alone_to_write(cache: Path) -> None:
+    umask = os.umask(0o002)  # as where each user has a group of his own
+    try:
+        assert library().step
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(the_library(cache).stat().st_mode) == 0o644
+
+
+def test_the_next_process_does_not_compile(cache: Path, script: Callable[[str], Path], tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    script(f'#!/bin/sh\necho >> "{calls}"\nexec {shutil.which("cc")} "$@"\n')
+    asking = [sys.executable, "-c", "from cifar_lab.training.backends.kernels.compiler import library; library().step"]
+    for _ in range(2):
+        subprocess.run(asking, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    library()
+    assert calls.read_text() == "\n"
+
+
+def test_a_library_that_was_cut_off_or_changed_is_made_anew(
+    cache: Path, script: Callable[[str], Path], tmp_path: Path
+) -> None:
+    made = tmp_path / "made.so"
+    made.write_bytes(compiler._compile())
+    script(f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\ncp "{made}" "$2"\n')  # quick at the second time
+    library()
+    path = the_library(cache)
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:20], whole[: len(whole) // 2], whole[:-1], b"\0" + whole[1:]):
+        path.unlink()  # never into a file that this process has loaded
+        path.write_bytes(damaged)
+        compiler._outcome.cache_clear()
+        assert library().step
+        assert compiler.is_whole_library(path)
+
+
+def test_without_a_compiler(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert refusal() == "no C compiler (cc, gcc, clang) is found"
+    compiler._outcome.cache_clear()
+    monkeypatch.setenv("CC", "nonexistent -m64")
+    assert refusal() == "CC is nonexistent, which is not found"
+    compiler._outcome.cache_clear()
+    monkeypatch.setenv("CC", "'cc")
+    assert refusal() == "CC is no command (No closing quotation)"
+    assert not cache.exists()
+
+
+def test_a_compiler_that_fails_is_asked_once_a_process(
+    cache: Path, script: Callable[[str], Path], tmp_path: Path
+) -> None:
+    calls = tmp_path / "calls"
+    path = script(
+        f'#!/bin/sh\necho >> "{calls}"\necho "some warning" >&2\necho "x.c:1: error: no such thing" >&2\nexit 1\n'
+    )
+    words = f"{path} cannot compile them: x.c:1: error: no such thing"
+    assert [refusal(), refusal()] == [words, words]
+    assert calls.read_text() == "\n\n", "with threads and without"
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("#!/bin/sh\nexit 1\n", "cannot compile them: it says nothing"),
+        ("#!/bin/sh\nkill -9 $$\n", "cannot compile them: it says nothing"),
+        ("#!/nowhere\n", "cannot be run (No such file or directory)"),
+        ("\0", "cannot be run (Exec format error)"),
+    ],
+)
+def test_a_compiler_that_says_nothing(lines: str, words: str, cache: Path, script: Callable[[str], Path]) -> None:
+    path = script(lines)
+    assert refusal() == f"{path} {words}"
+
+
+def test_a_compiler_that_makes_something_else(cache: Path, script: Callable[[str], Path]) -> None:
+    script('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho no library > "$2"\n')
+    words = refusal()
+    assert words.startswith(f"{the_library(cache)} cannot be loaded (")
+    assert "\n" not in words
+
+
+def test_a_compiler_without_openmp_makes_kernels_of_one_thread(cache: Path, script: Callable[[str], Path]) -> None:
+    cc = shutil.which("cc")
+    script(f'#!/bin/sh\nfor a; do [ "$a" = -fopenmp ] && echo error: no such option && exit 1; done\nexec {cc} "$@"\n')
+    assert library().step
+    assert b"GOMP_parallel" not in the_library(cache).read_bytes()
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_a_library_that_others_may_change_is_refused(mode: int, cache: Path) -> None:
+    library()
+    path = the_library(cache)
+    path.chmod(mode)
+    compiler._outcome.cache_clear()
+    assert refusal() == f"{path} may be changed by others; remove it"
+
+
+def test_a_library_of_another_user_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library()
+    path = the_library(cache)
+    if os.getuid() == 0:
+        os.chown(path, 65534, -1)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 65534)  # for whom it is another's
+    compiler._outcome.cache_clear()
+    assert refusal() == f"{path} may be changed by others; remove it"
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CIFAR_LAB_CACHE", str(tmp_path / "file"))
+    assert str(tmp_path / "file" / "kernels") in refusal()

@@ -1,0 +1,111 @@
+"""The same settings give the same bits with our own kernels: made twice, on two threads, interrupted and resumed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache
+from typing import Any
+
+import pytest
+
+from cifar_lab.core.errors import Interrupted
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder
+from cifar_lab.training.job import Job
+from cifar_lab.training.threads import openmp_environment
+
+AUGMENTED = ("data.flip=true", "data.crop_padding=2", "data.val_size=30", "scheduler.name=one_cycle")
+
+ARMS = {
+    "Net": [],
+    "Net1": ["model.name=Net1", "optimizer.name=adam"],
+    "noise": ["data.noise_std=0.05"],
+}
+every_arm = pytest.mark.parametrize("arm", ARMS)
+
+
+def bits(folder: RunFolder) -> tuple[bytes, bytes, list[str]]:
+    """Weights, predictions, and the numbers of each epoch."""
+    metrics = [line.model_dump_json(exclude={"seconds"}) for line in folder.read_metrics()]
+    return folder.weights.read_bytes(), folder.predictions.read_bytes(), metrics
+
+
+def made(lab: Any, job: Job) -> Record:
+    record: Record = lab.make(job)
+    assert record.environment.kernels == "own"
+    return record
+
+
+@every_arm
+def test_a_run_made_twice_is_the_same(arm: str, lab: Any) -> None:
+    jobs = [lab.job(lab.settings(*AUGMENTED, *ARMS[arm]), results=results) for results in ("first", "second")]
+    first, second = (made(lab, job) for job in jobs)
+    assert bits(lab.run_folder(jobs[0])) == bits(lab.run_folder(jobs[1]))
+    assert first.test == second.test
+
+
+@every_arm
+def test_a_run_that_was_interrupted_ends_as_if_it_was_not(arm: str, lab: Any) -> None:
+    settings = lab.settings(*AUGMENTED, *ARMS[arm])
+    undisturbed, job = lab.job(settings, results="undisturbed"), lab.job(settings)
+    made(lab, undisturbed)
+    for epoch in (1, 2):
+        with pytest.raises(Interrupted, match=f"^stopped after epoch {epoch}, which is kept$"):
+            lab.make(job, should_stop=lambda: True)
+    record = made(lab, job)
+    assert record.notes == ("resumed after epoch 2",)
+    assert bits(lab.run_folder(job)) == bits(lab.run_folder(undisturbed))
+
+
+def test_a_run_tested_later_is_as_one_tested_at_once(lab: Any) -> None:
+    settings = lab.settings(*AUGMENTED)
+    at_once, job = lab.job(settings, results="at once"), lab.job(settings, read_test=False)
+    made(lab, at_once)
+    assert made(lab, job).test is None
+    later = lab.job(settings)
+    made(lab, later)
+    assert bits(lab.run_folder(later)) == bits(lab.run_folder(at_once))
+
+
+STEPS = """
+import hashlib, sys
+from tests.training.backends.kernels.small_runs import drawn_split, own_steps, settings
+
+for model in ("Net", "Net1"):
+    arm = settings(f"model.name={model}", "data.batch_size=40", "data.flip=true", "data.crop_padding=2")
+    steps = own_steps(arm, drawn_split(2 * 40 + 7), threads=int(sys.argv[1]))
+    for epoch in range(3):
+        for _ in steps.epoch(epoch):
+            pass
+        print(*[f"{float(loss):.9g}" for loss in steps.ledger.loss], *steps.ledger.right.flatten().tolist())
+    for tensor in (steps.cohort.parameters.values, *steps.cohort.networks[0].buffers()):
+        print(hashlib.sha256(tensor.numpy().tobytes()).hexdigest())
+"""
+"""Three epochs; the last batch of each is of 7 images, which is work for one thread."""
+
+
+@cache
+def told(threads: int, time: int = 1, limit: str = "") -> list[str]:
+    """What a process on so many threads comes to, the first or second time; `limit`: threads that OpenMP may have."""
+    limited = {"OMP_THREAD_LIMIT": limit} if limit else {}
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS, str(threads)], capture_output=True, text=True, timeout=60, check=True,
+        env={**openmp_environment(threads), "PYTHONPATH": os.pathsep.join(sys.path), **limited},
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+def test_two_threads_give_the_same_bits_each_time_and_nearly_those_of_one() -> None:
+    one, two = told(1), told(2)
+    assert two == told(2, time=2)
+    for ours, theirs in zip(one[:3], two[:3], strict=True):
+        assert [float(word) for word in ours.split()] == pytest.approx(
+            [float(word) for word in theirs.split()], rel=1e-4
+        )
+
+
+def test_fewer_threads_than_asked_for_make_the_whole_step() -> None:
+    """As OpenMP gives where it is told of a limit."""
+    assert told(2, limit="1") == told(1)
