@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from cifar_lab.analysis.summary import summarize
     from cifar_lab.api import make_runs, make_sweep, policy, read_metrics, read_records
     from cifar_lab.config.io import load_settings, settings_from
+    from cifar_lab.core._version import __version__ as __version__
     from cifar_lab.execution.display import Silent
     from cifar_lab.execution.engine import open_engine
     from cifar_lab.studies.sweep import load_sweep
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Silent",
@@ -41,6 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "__version__": "core._version",
     "load_settings": "config.io",
     "settings_from": "config.io",
     "make_runs": "api",

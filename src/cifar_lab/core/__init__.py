@@ -1,0 +1,1 @@
+"""Foundations of every other package: no torch, no settings."""
