@@ -77,7 +77,7 @@ Curve = Sequence[float | None]
 
 
 def read_curves(arms: Sequence[ArmBreakdown], results: Path) -> dict[str, dict[str, Curve]]:
-    """Run id → column → learning curve, without runs whose file is missing or damaged."""
+    """Read the learning curves of each run id, by column. Runs whose file is missing or damaged are left out."""
     found = {}
     for run in (run for arm in arms for run in arm.runs[:MOST_CURVES]):
         try:
@@ -95,7 +95,7 @@ def _curves(history: Sequence[EpochMetrics]) -> dict[str, Curve]:
 
 
 def arm_curves(arm: ArmBreakdown, histories: Mapping[str, Mapping[str, Curve]]) -> dict[str, list[Curve]]:
-    """Column → the curves of the arm's runs. Columns without a curve are left out."""
+    """Curves of the arm's runs, by column. Columns without a curve are left out."""
     runs = [histories[run.run_id] for run in arm.runs if run.run_id in histories]
     found = {name: [run[name] for run in runs if name in run] for name in CURVES}
     return {name: each for name, each in found.items() if each}
@@ -108,7 +108,7 @@ def mean_curve(curves: Sequence[Curve]) -> list[float | None]:
 
 
 def last_epoch(arm: ArmBreakdown, histories: Mapping[str, Mapping[str, Curve]]) -> dict[str, float]:
-    """Column → mean over the arm's runs of the curve's last number."""
+    """Mean over the arm's runs of the last number of each curve, by column."""
     ends = {
         name: [end for curve in each if (end := curve[-1]) is not None]
         for name, each in arm_curves(arm, histories).items()

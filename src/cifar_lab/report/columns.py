@@ -62,12 +62,12 @@ class Column:
     name: str
     """Name in the table of columns, and its default header."""
     value: Callable[[Entry], Any]
-    """Value of a row, None where it has none. summary.csv and answers.json have it as it is."""
+    """Value of a row, None where it has none. summary.csv and answers.json have it unformatted."""
     unit: Unit = NUMBER
     headers: Mapping[Medium, str] | None = None
-    """Medium → header, of the media that show it. None shows it in all, under its name and unit."""
+    """Header in each medium that shows it. None shows it in all, under its name and unit."""
     formats: Mapping[Medium, Callable[[Entry], Any]] = field(default_factory=dict)
-    """Medium → cell, where it is not the value in the unit's format. Escaped as the medium needs it."""
+    """Cell in the media that do not show the value in the unit's format, escaped for the medium."""
     of_sweeps: bool = False
     """Whether pages show it only for a question of a sweep."""
 

@@ -1,7 +1,7 @@
 """Add seeds to a question until it is decided: looks planned beforehand, each held to its share of the error rate.
 
-`statistics.looks` has the rule and its source; the plan is written before the first look, and every later report of
-these runs is held to it (`report.stopping`).
+`analysis.interim_looks` has the rule and its source; the plan is written before the first look, and every later report
+of these runs is held to it.
 """
 
 from __future__ import annotations
