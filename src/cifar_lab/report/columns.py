@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from cifar_lab.analysis.answers import Answer, Comparison
@@ -30,7 +31,7 @@ class Entry:
     answer: Answer | None = None
     """None in a table of arms without a question."""
 
-    @property
+    @cached_property
     def comparison(self) -> Comparison | None:
         """Comparison of the row with its control. None for the control and without a question."""
         return self.answer.comparison(self.row) if self.answer else None
