@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cifar_lab.analysis.data_choice import Choice, Named, choose_data, data_sets
+from cifar_lab.analysis.data_choice import DataChoice, NamedData, choose_data, data_sets
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.store.records import Record
 
@@ -34,27 +34,27 @@ def test_data_sets_are_counted_and_sized(records: list[Record]) -> None:
 
 def test_the_control_means_images_not_a_name(records: list[Record]) -> None:
     found = data_sets(records)
-    fewer = Named("imagefolder", frozenset({found[2].fingerprint}))
-    assert choose_data(found, None, fewer) == Choice(found[2])
-    assert choose_data(found, None, Named("cifar10", frozenset({found[1].fingerprint}))) == Choice(found[1])
+    fewer = NamedData("imagefolder", frozenset({found[2].fingerprint}))
+    assert choose_data(found, None, fewer) == DataChoice(found[2])
+    assert choose_data(found, None, NamedData("cifar10", frozenset({found[1].fingerprint}))) == DataChoice(found[1])
 
 
 def test_without_its_images_the_control_s_name_else_the_most_runs_and_it_is_said(records: list[Record]) -> None:
     found = data_sets(records)
-    assert choose_data(found, None, Named("cifar10")) == Choice(
+    assert choose_data(found, None, NamedData("cifar10")) == DataChoice(
         found[1], "The control names images without runs here; these have the most of the runs on cifar10."
     )
-    assert choose_data(found, None, Named("cifar100", frozenset({"f"}))) == Choice(
+    assert choose_data(found, None, NamedData("cifar100", frozenset({"f"}))) == DataChoice(
         found[0], "The control names images without runs here; these have the most of all runs."
     )
-    assert choose_data([], None, Named("cifar10")) == Choice(None)
+    assert choose_data([], None, NamedData("cifar10")) == DataChoice(None)
 
 
 def test_images_that_an_option_names_are_never_replaced_by_others(records: list[Record]) -> None:
     found = data_sets(records[:3])
     cifar10, synthetic = (each.fingerprint[:8] for each in found)
     with pytest.raises(SettingsError) as refused:
-        choose_data(found, None, Named("synthetic", frozenset({"f"}), "--set data.difficulty=0.9"))
+        choose_data(found, None, NamedData("synthetic", frozenset({"f"}), "--set data.difficulty=0.9"))
     assert str(refused.value) == (
         "--set data.difficulty=0.9: no runs of these arms on it; "
         f"there are: cifar10 ({cifar10}, 2 runs), synthetic ({synthetic}, 1 run)"
@@ -63,22 +63,22 @@ def test_images_that_an_option_names_are_never_replaced_by_others(records: list[
 
 def test_a_name_or_a_fingerprint_chooses(records: list[Record]) -> None:
     found = data_sets(records)
-    assert choose_data(found, "synthetic", Named("cifar10")) == Choice(found[3])
-    assert choose_data(found, found[2].fingerprint[:40], Named("cifar10")) == Choice(found[2])
-    mine = Named("imagefolder", frozenset({found[2].fingerprint}))
-    assert choose_data(found, "imagefolder", mine) == Choice(found[2])
+    assert choose_data(found, "synthetic", NamedData("cifar10")) == DataChoice(found[3])
+    assert choose_data(found, found[2].fingerprint[:40], NamedData("cifar10")) == DataChoice(found[2])
+    mine = NamedData("imagefolder", frozenset({found[2].fingerprint}))
+    assert choose_data(found, "imagefolder", mine) == DataChoice(found[2])
     with pytest.raises(SettingsError, match=r"^--data imagefolder: several have this name; give the digits of one: "):
-        choose_data(found, "imagefolder", Named("cifar10"))
+        choose_data(found, "imagefolder", NamedData("cifar10"))
 
 
 def test_an_unknown_name_lists_what_there_is(records: list[Record]) -> None:
     found = data_sets(records[:3])
     with pytest.raises(SettingsError) as refused:
-        choose_data(found, "svhn", Named("cifar10"))
+        choose_data(found, "svhn", NamedData("cifar10"))
     cifar10, synthetic = (each.fingerprint[:8] for each in found)
     assert str(refused.value) == (
         "--data svhn: no runs of these arms on it; "
         f"there are: cifar10 ({cifar10}, 2 runs), synthetic ({synthetic}, 1 run)"
     )
     with pytest.raises(SettingsError, match="there are: no runs at all"):
-        choose_data([], "cifar10", Named("cifar10"))
+        choose_data([], "cifar10", NamedData("cifar10"))

@@ -87,7 +87,7 @@ class Comparison:
     """Smallest true difference that as many runs detect with a power of 0.8, given the standard deviation."""
     verdict: Verdict
     seeds_more: int | None = None
-    """Where undecided: estimate of the further seeds that would decide it with a power of 0.8, if mean and standard
+    """Estimate of the further seeds that would decide an undecided comparison with a power of 0.8, if mean and standard
     deviation stay. None otherwise, and above 1,000."""
 
 

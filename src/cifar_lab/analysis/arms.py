@@ -9,7 +9,6 @@ from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.selection_bias import winners_curse
-from cifar_lab.analysis.sentences import search_note
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.analysis.winners import Winners, plan_changed, winner_rows
 from cifar_lab.config import Settings
@@ -17,6 +16,7 @@ from cifar_lab.config.io import load_settings
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.config.sheets import LabSheet, Question
 from cifar_lab.core.errors import LabError, Problem, SettingsError
+from cifar_lab.core.text import count
 from cifar_lab.store.records import Record
 
 DEFAULT_RESULTS = Path("results")
@@ -122,7 +122,7 @@ def winners_answer(
         unswept = "not swept yet" if found is None else "not swept yet on these images"
         return Answer(name, question, (row,), tuple(_left_out(control, left_out)), to_sweep=command, unswept=unswept)
     rows = winner_rows(found, records, command)
-    notes = [search_note(found, len(rows) - 1)]
+    notes = [_search_note(found, len(rows) - 1)]
     if plan_changed(results, found):
         notes.append("The sweep has another plan by now than the one these winners are of; give its command again.")
     winners = zip(rows[1:], found.top, strict=True)
@@ -164,3 +164,17 @@ def _left_out(control: Arm, seeds: Sequence[int]) -> list[str]:
         return []
     named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     return [f"Left out of {control.label}: {named}, which its settings do not ask for and no arm here has."]
+
+
+def _search_note(found: Winners, shown: int) -> str:
+    """Course of the search, so that a reader can weigh its winners."""
+    runs, search = found.runs, found.search
+    best = f"the control and the best {shown} were" if shown else "no point ended with finite numbers; the control was"
+    halved = search.halving
+    method = search.method if halved is None else f"{search.method}, successive halving"
+    pruned = "" if halved is None else f"; {found.pruned:,} of the points were pruned before their last epoch"
+    return (
+        f"{found.points:,} points were searched ({method}) in {count(runs.searched, 'run')}, of which "
+        f"{runs.failed} failed and {runs.diverged} diverged, judged by {search.val_size:,} validation images{pruned}; "
+        f"{best} then trained again with the fresh seeds {', '.join(map(str, found.confirm_seeds))} and tested once."
+    )

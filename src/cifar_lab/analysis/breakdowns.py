@@ -69,15 +69,12 @@ def arms_of(answer: Answer, records: Mapping[str, Record]) -> list[ArmBreakdown]
     return found
 
 
-# --- learning curves ------------------------------------------------------------------------------------------------
-
-
 Curve = Sequence[float | None]
 """A number per epoch, None where it was not measured."""
 
 
 def read_curves(arms: Sequence[ArmBreakdown], results: Path) -> dict[str, dict[str, Curve]]:
-    """Run id → column → learning curve, without runs whose file is missing or damaged."""
+    """Read the learning curves of each run id, by column. Runs whose file is missing or damaged are left out."""
     found = {}
     for run in (run for arm in arms for run in arm.runs[:MOST_CURVES]):
         try:
@@ -95,7 +92,7 @@ def _curves(history: Sequence[EpochMetrics]) -> dict[str, Curve]:
 
 
 def arm_curves(arm: ArmBreakdown, histories: Mapping[str, Mapping[str, Curve]]) -> dict[str, list[Curve]]:
-    """Column → the curves of the arm's runs. Columns without a curve are left out."""
+    """Curves of the arm's runs, by column. Columns without a curve are left out."""
     runs = [histories[run.run_id] for run in arm.runs if run.run_id in histories]
     found = {name: [run[name] for run in runs if name in run] for name in CURVES}
     return {name: each for name, each in found.items() if each}
@@ -108,15 +105,12 @@ def mean_curve(curves: Sequence[Curve]) -> list[float | None]:
 
 
 def last_epoch(arm: ArmBreakdown, histories: Mapping[str, Mapping[str, Curve]]) -> dict[str, float]:
-    """Column → mean over the arm's runs of the curve's last number."""
+    """Mean over the arm's runs of the last number of each curve, by column."""
     ends = {
         name: [end for curve in each if (end := curve[-1]) is not None]
         for name, each in arm_curves(arm, histories).items()
     }
     return {name: sum(values) / len(values) for name, values in ends.items() if values}
-
-
-# --- classes --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -148,24 +142,16 @@ def class_accuracies(arm: ArmBreakdown) -> list[float]:
 def class_gaps(control: ArmBreakdown, arms: Sequence[ArmBreakdown]) -> list[ClassGap]:
     """Each arm that has runs against the control, class by class. Empty where the control has none."""
     gaps: list[ClassGap] = []
-    if not _have_all_classes((control, *arms)):
-        return gaps
-    for arm in arms:
-        if not control.runs or not arm.runs:
-            continue
-        theirs = {run.seed: _per_class(run) for run in control.runs}
+    theirs = {run.seed: _per_class(run) for run in control.runs}
+    for arm in _comparable(control, arms):
         each = [(run.seed, 100 * (_per_class(run) - theirs[run.seed])) for run in arm.runs if run.seed in theirs]
         if each:
             mean = np.mean([gap for _, gap in each], axis=0)
         else:
-            mean = 100 * (
-                np.mean([_per_class(run) for run in arm.runs], axis=0) - np.mean(list(theirs.values()), axis=0)
-            )
+            ours = [_per_class(run) for run in arm.runs]
+            mean = 100 * (np.mean(ours, axis=0) - np.mean(list(theirs.values()), axis=0))
         gaps.append(ClassGap(arm, tuple(_rounded(mean)), tuple((seed, tuple(_rounded(gap))) for seed, gap in each)))
     return gaps
-
-
-# --- confusion ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -204,11 +190,7 @@ class ConfusionGap:
 def confusion_gaps(control: ArmBreakdown, arms: Sequence[ArmBreakdown]) -> list[ConfusionGap]:
     """Each arm that has runs against the control: means over runs, of the shared seeds where seeds are shared."""
     gaps: list[ConfusionGap] = []
-    if not _have_all_classes((control, *arms)):
-        return gaps
-    for arm in arms:
-        if not control.runs or not arm.runs:
-            continue
+    for arm in _comparable(control, arms):
         shared = {run.seed for run in control.runs} & {run.seed for run in arm.runs}
         before = _confusion([run for run in control.runs if run.seed in shared] or control.runs)
         after = _confusion([run for run in arm.runs if run.seed in shared] or arm.runs)
@@ -234,13 +216,12 @@ def _largest_changes(
     )
 
 
-# --- numbers --------------------------------------------------------------------------------------------------------
-
-
-def _have_all_classes(arms: Sequence[ArmBreakdown]) -> bool:
-    """Whether every run has a number for each of its classes. Records of other tools may lack them."""
-    scored = [(run.test, len(run.data.classes)) for arm in arms for run in arm.runs if run.test is not None]
-    return all(len(test.per_class) == len(test.confusion) == count for test, count in scored)
+def _comparable(control: ArmBreakdown, arms: Sequence[ArmBreakdown]) -> list[ArmBreakdown]:
+    """Arms that have runs, if the control has. None if a run lacks numbers per class, as records of other tools may."""
+    runs = [run for arm in (control, *arms) for run in arm.runs]
+    scored = [(run.test, len(run.data.classes)) for run in runs if run.test is not None]
+    is_whole = all(len(test.per_class) == len(test.confusion) == count for test, count in scored)
+    return [arm for arm in arms if arm.runs] if control.runs and is_whole else []
 
 
 def _per_class(run: Record) -> NDArray[np.float64]:

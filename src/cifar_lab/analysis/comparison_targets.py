@@ -147,7 +147,7 @@ class EffectBound:
     difference_pp: float
     """Percentage points of test accuracy."""
     source: str
-    """Where the bound is from, in words."""
+    """Source of the bound, in words."""
 
 
 def effect_bound(

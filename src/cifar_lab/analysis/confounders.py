@@ -1,7 +1,7 @@
 """Confounders: settings and facts that change along with the factor that an arm names.
 
 Sources: learning rate and batch size, Goyal et al. 2017 (arXiv:1706.02677) for SGD and Malladi et al. 2022
-(arXiv:2205.10287) for Adam; larger rates with BatchNorm, Bjorck et al. 2018 (arXiv:1806.02375); optimizers compared at
+(arXiv:2205.10287) for Adam. Larger rates with BatchNorm, Bjorck et al. 2018 (arXiv:1806.02375). Optimizers compared at
 one rate, Choi et al. 2019 (arXiv:1910.05446).
 """
 

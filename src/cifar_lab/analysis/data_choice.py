@@ -78,7 +78,7 @@ def data_sets(records: Sequence[Record]) -> list[DataSet]:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedData:
     """Images that the control of a lab file means."""
 
     name: str
@@ -89,7 +89,7 @@ class Named:
     """Options of the command that name them. Empty where only the settings file does."""
 
 
-def named_data(control: Settings, records: Sequence[Record], overrides: Sequence[str]) -> Named:
+def named_data(control: Settings, records: Sequence[Record], overrides: Sequence[str]) -> NamedData:
     """Images that the control's settings mean.
 
     They are known by their fingerprint where the cache is ready, else by the records whose settings name the same
@@ -101,7 +101,7 @@ def named_data(control: Settings, records: Sequence[Record], overrides: Sequence
         info = None
     fingerprints = {info.fingerprint} if info else {r.data.fingerprint for r in records if _same_source(r, control)}
     asked = [word for word in overrides if _is_source(word)]
-    return Named(control.data.dataset, frozenset(fingerprints), " ".join(f"--set {word}" for word in asked))
+    return NamedData(control.data.dataset, frozenset(fingerprints), " ".join(f"--set {word}" for word in asked))
 
 
 def source_overrides(record: Record, control: Settings) -> list[str]:
@@ -145,7 +145,7 @@ def _source_keys(dataset: str = "") -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Choice:
+class DataChoice:
     """Images of a report."""
 
     data: DataSet | None
@@ -154,7 +154,7 @@ class Choice:
     """Reason for these, where they are not those that were named."""
 
 
-def choose_data(found: Sequence[DataSet], wanted: str | None, control: Named) -> Choice:
+def choose_data(found: Sequence[DataSet], wanted: str | None, control: NamedData) -> DataChoice:
     """Choose the data set to report on.
 
     The order of preference: the one wanted, the one that the control means, another of its name unless an option asks
@@ -170,18 +170,18 @@ def choose_data(found: Sequence[DataSet], wanted: str | None, control: Named) ->
     """
     meant = [each for each in found if each.fingerprint in control.fingerprints]
     if wanted is not None:
-        return Choice(_wanted(wanted, found, meant))
+        return DataChoice(_wanted(wanted, found, meant))
     if meant:
-        return Choice(meant[0])
+        return DataChoice(meant[0])
     if control.asked:
         names = _names(found) or "no runs at all"
         raise SettingsError(f"{control.asked}: no runs of these arms on it; there are: {names}")
     if not found:
-        return Choice(None)
+        return DataChoice(None)
     same_name = [each for each in found if each.name == control.name]
     taken = (same_name or found)[0]
     among = f"of the runs on {control.name}" if same_name else "of all runs"
-    return Choice(taken, f"The control names images without runs here; these have the most {among}.")
+    return DataChoice(taken, f"The control names images without runs here; these have the most {among}.")
 
 
 def _wanted(wanted: str, found: Sequence[DataSet], meant: Sequence[DataSet]) -> DataSet:

@@ -63,7 +63,7 @@ def _has_effect(settings: Mapping[str, _Setting], key: str) -> bool:
 
 
 def factors(control: Settings, arm: Settings) -> dict[str, list[SettingChange]]:
-    """Factor that was varied → the settings that it consists of.
+    """Factors that the arm varies, each with the settings that it consists of.
 
     A model, a schedule and an optimizer are one factor with the settings that only they have. The learning rate and
     weight decay of another optimizer are separate factors, unless both are the default of their class.
@@ -118,7 +118,7 @@ def _text(value: Any) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted key → value. An empty mapping is a value."""
+    """Values by dotted key. An empty mapping is a value."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         nested = isinstance(value, Mapping) and value

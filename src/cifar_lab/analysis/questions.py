@@ -54,7 +54,7 @@ class Lab:
 
 
 def answer_lab(lab_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None) -> Lab:
-    """Answer every question of a lab file. Records match its arms by run identity, whatever their label.
+    """Answer every question of a lab file. Records match its arms by run identity, not by label.
 
     Raises:
         SettingsError: the lab file or a settings file is wrong (all problems at once), or `data_name` has no runs.
@@ -97,7 +97,7 @@ def answer_lab(lab_path: Path, results: Path, overrides: Sequence[str] = (), dat
 
 
 def _read_sweeps(lab: LabSheet, results: Path) -> tuple[dict[str, Winners | None], list[str]]:
-    """(sweep file → its winners, None where none can be read; faults)."""
+    """(winners by sweep file, None where none can be read, and faults)."""
     sweeps: dict[str, Winners | None] = {}
     faults = []
     for question in lab.questions.values():

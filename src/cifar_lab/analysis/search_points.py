@@ -22,7 +22,7 @@ class SearchedPoint:
 
     name: str
     values: Mapping[str, Any]
-    """Settings of the point: dotted key → value."""
+    """Settings of the point, by dotted key."""
     accuracy: float | None
     """Mean validation accuracy of its finished runs, percent. None where it has none."""
     runs: int

@@ -47,7 +47,7 @@ class WinnersCurse:
     lead_fresh_pp: float | None
     """The same with fresh seeds."""
     selection_bias_pp: float | None
-    """lead_searched_pp - lead_fresh_pp. A positive lead did not repeat."""
+    """lead_searched_pp - lead_fresh_pp: the part of the lead that did not repeat."""
     run_std_pp: float | None
     """Standard deviation of a run over seeds, pooled over the rows' fresh runs."""
     expected_maximum: float

@@ -6,8 +6,6 @@ from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, ZERO_STD
 from cifar_lab.analysis.summary import Row
-from cifar_lab.analysis.winners import Winners
-from cifar_lab.core.text import count
 
 
 def answer_sentences(answer: Answer) -> tuple[str, ...]:
@@ -227,17 +225,3 @@ def _lead(lead: float | None) -> str:
     if lead is None:
         return ""
     return f", {pp(abs(lead))} pp {'ahead of' if lead >= 0 else 'behind'} the control"
-
-
-def search_note(found: Winners, shown: int) -> str:
-    """Course of the search, so that a reader can weigh its winners."""
-    runs, search = found.runs, found.search
-    best = f"the control and the best {shown} were" if shown else "no point ended with finite numbers; the control was"
-    halved = search.halving
-    method = search.method if halved is None else f"{search.method}, successive halving"
-    pruned = "" if halved is None else f"; {found.pruned:,} of the points were pruned before their last epoch"
-    return (
-        f"{found.points:,} points were searched ({method}) in {count(runs.searched, 'run')}, of which "
-        f"{runs.failed} failed and {runs.diverged} diverged, judged by {search.val_size:,} validation images{pruned}; "
-        f"{best} then trained again with the fresh seeds {', '.join(map(str, found.confirm_seeds))} and tested once."
-    )

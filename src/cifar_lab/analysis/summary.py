@@ -123,20 +123,19 @@ def arm_row(
     """
     _check_one_arm(label, records)
     finished = [record for record in records if record.status == "done"]
-    tested = sorted((record for record in finished if record.test is not None), key=lambda record: record.seed)
-    values = tuple((record.seed, record.test.accuracy) for record in tested if record.test is not None)
-    accuracies = [accuracy for _, accuracy in values]
-    counted = tested or finished
+    scores = _scores(finished)
+    accuracies = [accuracy for _, accuracy, _ in scores]
+    counted = [record for record in finished if record.test is not None] or finished
     missing = tuple(sorted(set(seeds) - {record.seed for record in records}))
     row = Row(
         label=label,
-        values=values,
+        values=tuple((seed, accuracy) for seed, accuracy, _ in scores),
         mean=_mean(accuracies),
-        std=stdev(accuracies) if len(accuracies) > 1 else None,
-        run_ids=tuple(record.run_id for record in tested),
-        diverged=tuple(sorted((r.seed, r.reason or "no reason given") for r in records if r.status == "diverged")),
+        std=_std(accuracies),
+        run_ids=tuple(run_id for _, _, run_id in scores),
+        diverged=_diverged(records),
         without_score=tuple(sorted(r.seed for r in finished if r.test is None and reads_test(r))),
-        untested=len(finished) - len(tested),
+        untested=len(finished) - len(scores),
         val_mean=_mean([record.val.accuracy for record in finished if record.val is not None]),
         seconds=_mean([record.train_seconds for record in counted]),
         epochs=max((record.epochs_trained for record in counted), default=None),
@@ -164,6 +163,20 @@ def _check_one_arm(label: str, records: Sequence[Record]) -> None:
     if len(set(seen)) < len(seen):
         twice = next(seed for seed in seen if seen.count(seed) > 1)
         raise ValueError(f"{label}: two records of seed {twice}; a run counts once")
+
+
+def _scores(finished: Sequence[Record]) -> list[tuple[int, float, str]]:
+    """(seed, test accuracy, run id) of each tested run, by seed."""
+    return sorted((record.seed, record.test.accuracy, record.run_id) for record in finished if record.test is not None)
+
+
+def _diverged(records: Sequence[Record]) -> tuple[tuple[int, str], ...]:
+    lost = [record for record in records if record.status == "diverged"]
+    return tuple(sorted((record.seed, record.reason or "no reason given") for record in lost))
+
+
+def _std(values: Sequence[float]) -> float | None:
+    return stdev(values) if len(values) > 1 else None
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -41,7 +41,7 @@ class Winner(_File):
     recipe: dict[str, Any]
     """Run identity of the confirming runs, without the seed."""
     values: dict[str, Any] = Field(default_factory=dict)
-    """Settings of the point: dotted key → value."""
+    """Settings of the point, by dotted key."""
     val_accuracy: float | None = None
     seeds_searched: int | None = None
     """Number of runs of the point in the search."""

@@ -23,9 +23,16 @@ def interval_words(low: float, high: float, digits: int = 2) -> str:
     return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
 
 
-def digits(*points: float) -> int:
-    """Decimals of a difference and its interval on a chart: two where all are under one point, else one."""
-    return 2 if all(abs(each) < 1 for each in points) else 1
+def chart_difference(found: Comparison, unit: str = "") -> str:
+    """`+1.2 (0.4 to 2.0)`, with two decimals where all are under one point. Words where the difference is unknown."""
+    if found.difference_pp is None:
+        return "not comparable yet"
+    known = [each for each in (found.difference_pp, found.low_pp, found.high_pp) if each is not None]
+    digits = 2 if all(abs(each) < 1 for each in known) else 1
+    difference = f"{signed(found.difference_pp, digits)}{unit}"
+    if found.low_pp is None or found.high_pp is None:
+        return f"{difference}, no interval"
+    return f"{difference} ({interval_words(found.low_pp, found.high_pp, digits)})"
 
 
 def p_words(p: float) -> str:

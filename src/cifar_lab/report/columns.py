@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from cifar_lab.analysis.answers import Answer, Comparison
@@ -30,7 +31,7 @@ class Entry:
     answer: Answer | None = None
     """None in a table of arms without a question."""
 
-    @property
+    @cached_property
     def comparison(self) -> Comparison | None:
         """Comparison of the row with its control. None for the control and without a question."""
         return self.answer.comparison(self.row) if self.answer else None
@@ -62,12 +63,12 @@ class Column:
     name: str
     """Name in the table of columns, and its default header."""
     value: Callable[[Entry], Any]
-    """Value of a row, None where it has none. summary.csv and answers.json have it as it is."""
+    """Value of a row, None where it has none. summary.csv and answers.json have it unformatted."""
     unit: Unit = NUMBER
     headers: Mapping[Medium, str] | None = None
-    """Medium → header, of the media that show it. None shows it in all, under its name and unit."""
+    """Header in each medium that shows it. None shows it in all, under its name and unit."""
     formats: Mapping[Medium, Callable[[Entry], Any]] = field(default_factory=dict)
-    """Medium → cell, where it is not the value in the unit's format. Escaped as the medium needs it."""
+    """Cell in the media that do not show the value in the unit's format, escaped for the medium."""
     of_sweeps: bool = False
     """Whether pages show it only for a question of a sweep."""
 

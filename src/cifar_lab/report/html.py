@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -68,19 +68,21 @@ class PageSection:
 
     answer: Answer
     arms: Sequence[ArmBreakdown]
+    charts: Mapping[str, Chart]
     classes: Sequence[str]
-    class_rows: Sequence[ClassGap]
+    class_gaps: Sequence[ClassGap]
     class_control: Sequence[float]
+    """Accuracy of the control in each class, percent."""
     confusion: Sequence[ConfusionGap]
     """Confusion per arm, without the arms that make the control's mistakes, which `same_mistakes` has."""
     same_mistakes: Sequence[ArmBreakdown]
     settings: Sequence[tuple[str, Sequence[str]]]
-    charts: Mapping[str, Chart]
-    points: Sequence[SearchedPoint] = ()
+    """Settings that differ, each with its value in every arm."""
+    points: Sequence[SearchedPoint]
     """Points of the search of a sweep."""
-    axes: Sequence[Axis] = ()
-    curve_names: Mapping[str, str] = field(default_factory=dict)
-    last_epochs: Sequence[tuple[ArmBreakdown, Mapping[str, float]]] = ()
+    axes: Sequence[Axis]
+    curve_names: Mapping[str, str]
+    last_epochs: Sequence[tuple[ArmBreakdown, Mapping[str, float]]]
     """Each arm with the mean of each curve at its last epoch."""
 
     @property
@@ -156,17 +158,17 @@ def _section(answer: Answer, lab: Lab, results: Path) -> PageSection:
     return PageSection(
         answer,
         arms,
-        names,
-        gaps,
-        class_accuracies(control) if gaps else (),
-        confusion,
-        [change.arm for change in changes if change.is_empty],
-        settings_that_differ([arm.settings for arm in arms]),
-        {name: chart for name, chart in charts.items() if chart is not None},
-        points,
-        axes,
-        {name: words for name, words in CURVES.items() if any(name in values for _, values in last)},
-        [(arm, values) for arm, values in last if values],
+        charts={name: chart for name, chart in charts.items() if chart is not None},
+        classes=names,
+        class_gaps=gaps,
+        class_control=class_accuracies(control) if gaps else (),
+        confusion=confusion,
+        same_mistakes=[change.arm for change in changes if change.is_empty],
+        settings=settings_that_differ([arm.settings for arm in arms]),
+        points=points,
+        axes=axes,
+        curve_names={name: words for name, words in CURVES.items() if any(name in values for _, values in last)},
+        last_epochs=[(arm, values) for arm, values in last if values],
     )
 
 

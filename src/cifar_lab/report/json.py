@@ -13,7 +13,6 @@ from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences, winner_sentence
-from cifar_lab.analysis.summary import Row
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.report.columns import Entry, columns_of
 
@@ -60,7 +59,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "chart": question.chart,
         "note": question.note,
         "sentences": list(answer_sentences(answer)),
-        "arms": [_row(row, answer) for row in answer.rows],
+        "arms": [_row(Entry(row, answer)) for row in answer.rows],
         "comparisons": [
             _comparison(each, sentence)
             for each, sentence in zip(answer.comparisons, comparison_sentences(answer), strict=True)
@@ -71,8 +70,8 @@ def _answer(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _row(row: Row, answer: Answer) -> dict[str, Any]:
-    return {column.header("json"): column.cell("json", Entry(row, answer)) for column in columns_of("json")}
+def _row(entry: Entry) -> dict[str, Any]:
+    return {column.header("json"): column.cell("json", entry) for column in columns_of("json")}
 
 
 def _comparison(comparison: Comparison, sentence: str) -> dict[str, Any]:

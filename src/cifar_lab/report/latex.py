@@ -44,7 +44,8 @@ def _caption(answer: Answer, lab: Lab) -> str:
 def _table(answer: Answer, lab: Lab) -> str:
     columns = columns_of("latex", answer)
     aligned = "".join("l" if column.is_text else "r" for column in columns[1:])
-    rows = [[column.cell("latex", Entry(row, answer)) for column in columns] for row in answer.rows]
+    entries = [Entry(row, answer) for row in answer.rows]
+    rows = [[column.cell("latex", entry) for column in columns] for entry in entries]
     lines = [
         r"\begin{table}",
         rf"  \caption{{{latex(_caption(answer, lab))}}}",

@@ -41,8 +41,8 @@ def csv_page(lab: Lab) -> str:
     columns = columns_of("csv")
     writer.writerow(headers_of("csv"))
     for answer in lab.answers:
-        for row in answer.rows:
-            writer.writerow([csv_cell(column.cell("csv", Entry(row, answer))) for column in columns])
+        for entry in (Entry(row, answer) for row in answer.rows):
+            writer.writerow([csv_cell(column.cell("csv", entry)) for column in columns])
     return buffer.getvalue()
 
 
@@ -108,5 +108,6 @@ def _section(answer: Answer) -> Iterator[str]:
 def _table(answer: Answer) -> str:
     columns = columns_of("md", answer)
     lines = [headers_of("md", answer), ["---" if column.is_text else "---:" for column in columns]]
-    lines += [[str(column.cell("md", Entry(row, answer))) for column in columns] for row in answer.rows]
+    entries = [Entry(row, answer) for row in answer.rows]
+    lines += [[str(column.cell("md", entry)) for column in columns] for entry in entries]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

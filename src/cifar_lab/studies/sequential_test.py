@@ -1,7 +1,7 @@
 """Sequential test of a question: add seeds at planned interim analyses until its comparisons are decided.
 
-The error rate is shared among the analyses (`analysis.stats.sequential` has the rule and its source). The plan is
-written before the first analysis, and every later report of these runs is held to it (`analysis.interim_looks`).
+The error rate is shared among the analyses (`analysis.interim_looks` has the rule and its source). The plan is written
+before the first analysis, and every later report of these runs is held to it.
 """
 
 from __future__ import annotations

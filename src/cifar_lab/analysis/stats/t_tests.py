@@ -105,7 +105,7 @@ class Difference:
 
 
 def compare(sample: Mapping[int, float], other: Mapping[int, float]) -> Difference | None:
-    """Compare two groups of runs, each seed → value. None where one is empty.
+    """Compare two groups of runs, given as the value of each seed. None where one is empty.
 
     Paired over the shared seeds where three or more are shared, or all of the smaller group. Else Welch over all
     values. The choice depends on the seeds alone, never on the values: choosing by the outcome would inflate the error

@@ -23,7 +23,7 @@ def curves_chart(arms: Sequence[ArmBreakdown], histories: Mapping[str, Mapping[s
 
     Args:
         arms: control first.
-        histories: run id → column → curve.
+        histories: curves of each run id, by column.
     """
     drawn: list[dict[str, Any]] = []
     for arm in arms:

@@ -46,7 +46,7 @@ class Drawing:
 
     @property
     def compared(self) -> dict[int, Comparison]:
-        """Index of the row → its comparison, where a difference is known."""
+        """Comparisons by the index of their row, where a difference is known."""
         indices = [index for index, row in enumerate(self.rows) if not row.is_control]
         pairs = zip(indices, self.comparisons, strict=False)
         return {index: found for index, found in pairs if found.difference_pp is not None}

@@ -15,7 +15,7 @@ from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.text import plain
-from cifar_lab.report.cells import digits, interval_words, signed
+from cifar_lab.report.cells import chart_difference
 
 MOST_MARKS = 100
 """Small marks per arm. Its mean and interval are over all its runs."""
@@ -65,8 +65,7 @@ def accuracy_chart(answer: Answer, data: DataSet | None) -> Chart | None:
             "words": _accuracy_words(row),
             "values": [[seed, _percent(value)] for seed, value in row.values[:MOST_MARKS]],
             "mean": None if row.mean is None else _percent(row.mean),
-            "low": None if row.interval is None else _percent(row.interval[0]),
-            "high": None if row.interval is None else _percent(row.interval[1]),
+            **_interval(row),
         }
         for index, row in enumerate(answer.rows)
     ]
@@ -120,8 +119,7 @@ def _cost_chart(answer: Answer, costs: Sequence[tuple[int, Row, float | None]], 
             "style": _style(answer, index),
             "x": round(cost, 3),
             "y": _percent(row.mean or 0.0),
-            "low": None if row.interval is None else _percent(row.interval[0]),
-            "high": None if row.interval is None else _percent(row.interval[1]),
+            **_interval(row),
         }
         for index, row, cost in costs
         if cost is not None
@@ -145,24 +143,14 @@ def _difference_row(answer: Answer, index: int, found: Comparison) -> dict[str, 
     return {
         "label": short(answer.rows[index].label),
         "style": _style(answer, index),
-        "words": difference_words(found),
+        "words": chart_difference(found, " pp"),
         "values": [
             [seed, round(gap, 3)] for seed, gap in [*zip(found.seeds, found.differences_pp, strict=True)][:MOST_MARKS]
         ],
-        "mean": None if found.difference_pp is None else round(found.difference_pp, 3),
-        "low": None if found.low_pp is None else round(found.low_pp, 3),
-        "high": None if found.high_pp is None else round(found.high_pp, 3),
+        "mean": _rounded(found.difference_pp),
+        "low": _rounded(found.low_pp),
+        "high": _rounded(found.high_pp),
     }
-
-
-def difference_words(found: Comparison) -> str:
-    """`+1.2 pp (0.4 to 2.0)`, or what is missing."""
-    if found.difference_pp is None:
-        return "not comparable yet"
-    if found.low_pp is None or found.high_pp is None:
-        return f"{signed(found.difference_pp, digits(found.difference_pp))} pp, no interval"
-    places = digits(found.difference_pp, found.low_pp, found.high_pp)
-    return f"{signed(found.difference_pp, places)} pp ({interval_words(found.low_pp, found.high_pp, places)})"
 
 
 def _accuracy_words(row: Row) -> str:
@@ -171,6 +159,15 @@ def _accuracy_words(row: Row) -> str:
     runs = "one run" if row.n == 1 else f"n = {row.n}"
     lost = f", {len(row.diverged)} diverged" if row.diverged else ""
     return f"{100 * row.mean:.1f} % ({runs}{lost})"
+
+
+def _interval(row: Row) -> dict[str, float | None]:
+    low, high = row.interval or (None, None)
+    return {"low": low and _percent(low), "high": high and _percent(high)}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _percent(share: float) -> float:

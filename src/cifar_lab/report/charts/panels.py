@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from cifar_lab.analysis.answers import VERDICT_MARKS, Comparison
 from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.summary import Row
-from cifar_lab.report.cells import digits, interval_words, signed
+from cifar_lab.report.cells import chart_difference
 from cifar_lab.report.charts.style import ALARM, ARM, CONTROL, FAINT, GRID, INK, LABEL, SHADE, SMALL
 
 
@@ -140,26 +140,10 @@ def draw_differences(
                 found.difference_pp, index, xerr=around, color=ARM, linewidth=2, capsize=5, capthick=1.6, zorder=3
             )
         axes.scatter(
-            [found.difference_pp],
-            [index],
-            s=18,
-            marker="D",
-            color=ARM,
-            linewidth=0,
-            zorder=6,
-            gid="difference",
+            [found.difference_pp], [index], s=18, marker="D", color=ARM, linewidth=0, zorder=6, gid="difference"
         )
+        mark = "" if found.verdict == "no verdict" else f"{VERDICT_MARKS[found.verdict]} "
         above = (0.5, index - 0.42 * thick)
-        axes.annotate(_difference_words(found), above, (0, 3), xycoords=("axes fraction", "data"),
+        axes.annotate(mark + chart_difference(found), above, (0, 3), xycoords=("axes fraction", "data"),
                       textcoords="offset points", ha="center", va="bottom", fontsize=SMALL + 0.5, zorder=7,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})  # fmt: skip
-
-
-def _difference_words(found: Comparison) -> str:
-    """`▲ +1.2 (0.4 to 2.0)`, with the sign of the verdict."""
-    assert found.difference_pp is not None
-    mark = "" if found.verdict == "no verdict" else f"{VERDICT_MARKS[found.verdict]} "
-    if found.low_pp is None or found.high_pp is None:
-        return f"{mark}{signed(found.difference_pp, digits(found.difference_pp))}, no interval"
-    places = digits(found.difference_pp, found.low_pp, found.high_pp)
-    return f"{mark}{signed(found.difference_pp, places)} ({interval_words(found.low_pp, found.high_pp, places)})"
