@@ -1,6 +1,6 @@
-"""What a script or a notebook calls: paths as text, progress as lines, and an exception where a run failed.
+"""Functions for scripts and notebooks: paths as text, progress as lines, and an exception where a run failed.
 
-The commands call `laboratory` and `sweep` themselves, because they go on after a failed run.
+The commands call `execution.runner` and `studies.run_sweep` instead, because a failed run does not end them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cifar_lab.config import Settings
 from cifar_lab.core.durations import parse_duration
-from cifar_lab.execution import runner as laboratory
+from cifar_lab.execution import runner
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.display import Display
 from cifar_lab.execution.engine import Engine, LocalEngine
@@ -35,25 +35,26 @@ def make_runs(
     policy: Policy | None = None,
     engine: Engine | None = None,
 ) -> RunBatch:
-    """Train one arm or several over their seeds, as far as the runs are not there already, and read their records.
+    """Make the missing runs of one or more arms over their seeds, and read all records.
 
     Args:
-        arms: resolved settings, as `load_settings` gives them.
-        results: the results folder; made if it is missing.
-        force: discard what is there and train again.
-        workers: processes side by side; None takes a process a core, or a few where there is a GPU.
-        display: who is told how it goes. None prints lines; `cifar_lab.Silent()` prints nothing.
-        policy: how often runs are tried and how long they may take, as `cifar_lab.policy` gives it.
-        engine: where they are made, as `cifar_lab.open_engine` gives it; None is this machine.
+        arms: resolved settings, as returned by `load_settings`.
+        results: results folder, created if missing.
+        force: discard existing runs and train again.
+        workers: number of worker processes. None takes one per core, or a few on a GPU.
+        display: receives the progress. None prints lines, `cifar_lab.Silent()` prints nothing.
+        policy: retries and time limits, as returned by `cifar_lab.policy`.
+        engine: executes the runs, as opened by `cifar_lab.open_engine`. None is this machine.
 
     Raises:
-        LabError: settings, data or the machine refuse, or a run failed; the other runs have been made then.
-        Interrupted: Ctrl-C ended it; what was done is kept, and the same call goes on. TimeLimit: the policy did.
+        LabError: settings, data or environment are unusable, or a run failed. The other runs have been made then.
+        Interrupted: Ctrl-C. Finished work is kept, and the same call resumes.
+        TimeLimit: the time limit of the policy. Finished work is kept too.
     """
     several = [arms] if isinstance(arms, Settings) else arms
-    made = laboratory.make_runs(several, _place(results, force, workers, display, policy, engine))
-    made.raise_failed()
-    return made
+    runs = runner.make_runs(several, _context(results, force, workers, display, policy, engine))
+    runs.raise_failed()
+    return runs
 
 
 def make_sweep(
@@ -67,19 +68,20 @@ def make_sweep(
     engine: Engine | None = None,
     allow_failed: bool = False,
 ) -> SweepOutcome:
-    """Search, then train the winners with fresh seeds and test them.
+    """Run the search of a sweep, then train its winners with fresh seeds and test them.
 
     Args:
-        found: a sweep, as `load_sweep` gives it.
+        found: the sweep, as returned by `load_sweep`.
         results, force, workers, display, policy, engine: as in `make_runs`.
         allow_failed: pick winners also where some runs of the search failed, among the points that have results.
 
     Raises:
-        LabError: as `make_runs`; runs of the search that failed raise before anything is tested.
+        LabError: as `make_runs`. Failed runs of the search raise before anything is tested.
     """
-    context = _place(results, force, workers, display, policy, engine)
-    told = say if display is None else lambda line: None
-    outcome = run_sweep.make_sweep(found, context, allow_failed=allow_failed, say=told)
+    context = _context(results, force, workers, display, policy, engine)
+    outcome = run_sweep.make_sweep(
+        found, context, allow_failed=allow_failed, say=say if display is None else lambda line: None
+    )
     outcome.confirmed.raise_failed()
     return outcome
 
@@ -92,31 +94,31 @@ def policy(
     time_limit: str | None = None,
     run_timeout: str | None = None,
 ) -> Policy:
-    """How far the calls that are given it go for their runs: what the options of `cifar-lab run` say.
+    """Retry policy and time limits of a call, like the options of `cifar-lab run`.
 
     Args:
-        retries: more tries of a run whose process died, or that ran out of memory or time.
-        retry: what becomes of runs that an earlier call left as failed: `none` leaves them, `all` also tries those
-            again that diverged.
-        max_failures: begin no more runs once so many have failed.
-        time_limit: from now on, such as `2h`; then each run under way ends after its epoch.
-        run_timeout: longest that one try of a run may take, such as `15m`.
+        retries: further attempts of a run whose process died, or that ran out of memory or time.
+        retry: treatment of runs that failed in an earlier call: `none` leaves them, `failed` retries them, `all` also
+            retries runs that diverged.
+        max_failures: start no more runs after this number of failures.
+        time_limit: time from now, such as `2h`. Each active run then ends after its epoch.
+        run_timeout: longest duration of one attempt, such as `15m`.
 
     Raises:
-        SettingsError: a number or a time that means nothing.
+        SettingsError: a number or a time that is not valid.
     """
-    left = None if time_limit is None else parse_duration(time_limit, "time_limit")
+    seconds_left = None if time_limit is None else parse_duration(time_limit, "time_limit")
     return Policy(
         retries=retries,
         run_seconds=None if run_timeout is None else parse_duration(run_timeout, "run_timeout"),
         max_failures=max_failures,
-        deadline=None if left is None else time.monotonic() + left,
+        deadline=None if seconds_left is None else time.monotonic() + seconds_left,
         retry=retry,
     )
 
 
 def read_records(results: str | Path = "results") -> list[Record]:
-    """Every finished run in a results folder, sorted by label, seed and id; empty where there is none.
+    """Read the records of all finished runs in a results folder, sorted by label, seed and id.
 
     Raises:
         DataError: a record is damaged.
@@ -125,15 +127,15 @@ def read_records(results: str | Path = "results") -> list[Record]:
 
 
 def read_metrics(results: str | Path, run_id: str) -> list[EpochMetrics]:
-    """The epochs of one run, oldest first.
+    """Read the epochs of a run, oldest first.
 
     Raises:
-        DataError: its file is damaged.
+        DataError: the metrics are damaged.
     """
     return run_files.read_metrics(Path(results), run_id)
 
 
-def _place(
+def _context(
     results: str | Path,
     force: bool,
     workers: int | None,

@@ -184,8 +184,7 @@ def make_display(mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS) -
         SettingsError: an unknown mirror.
     """
     if mirrors:
-        from cifar_lab.progress.sinks.choice import mirrors_of
-        from cifar_lab.progress.sinks.relay import Mirrored
+        from cifar_lab.progress.sinks.relay import Mirrored, mirrors_of
 
         return Mirrored(make_display(), mirrors_of(mirrors, results))
     from cifar_lab.progress.lines import PlainLines

@@ -1,4 +1,4 @@
-"""How a command shows its work: plain lines here, live bars in `live_bars`, nothing in a notebook's call."""
+"""Progress of a command as plain lines, for logs, pipes and files. `live` shows bars on a terminal."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from cifar_lab.progress.progress_state import ProgressState
 from cifar_lab.training.job import Job
 
 PREPARING_SECONDS = 5.0
-"""Between two plain lines on the same part of preparing data."""
+"""Between lines on the same step of data preparation."""
 
 STANDING_SECONDS = 30.0
-"""Between two plain lines on how the whole command stands."""
+"""Between lines on the whole command."""
 
 MANY_RUNS = 20
-"""From here on plain output gives a line a run and not a line an epoch."""
+"""Above this number of runs, lines are per run and not per epoch."""
 
 
 def plan_line(planned: Sequence[PlannedRun]) -> str:
-    """How many runs there are to make and how many are there already, in words."""
+    """Line on the runs of a plan, by state."""
     states = [run.state for run in planned]
     words = {"done": "there already", "missing": "to train", "interrupted": "to go on with", "untested": "to test"}
-    parts = [f"{states.count(state):,} {word}" for state, word in words.items() if state in states]
-    given_up = sum(run.failure is not None for run in planned)
-    parts += [f"{given_up:,} of them failed before"] if given_up else []
-    return f"{count(len(planned), 'run')}: {', '.join(parts)}"
+    counts = [f"{states.count(state):,} {word}" for state, word in words.items() if state in states]
+    failed = sum(run.failure is not None for run in planned)
+    counts += [f"{failed:,} of them failed before"] if failed else []
+    return f"{count(len(planned), 'run')}: {', '.join(counts)}"
 
 
 def outcome_line(event: dict[str, Any], *, score: bool) -> str:
@@ -58,7 +58,7 @@ def trouble_line(event: dict[str, Any]) -> str | None:
 
 
 class PlainLines:
-    """A line an epoch (or a run, where there are many) for logs, pipes and files."""
+    """Display with a line per epoch, or per run where there are many."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stdout
@@ -115,7 +115,7 @@ class PlainLines:
 
 
 def say(line: str, stream: IO[str] | None = None) -> None:
-    """Print a line; a reader that went away (`| head`) does not end the work."""
+    """Print a line. A closed pipe (`| head`) does not end the work."""
     try:
         print(line, file=stream or sys.stdout, flush=True)
     except BrokenPipeError:

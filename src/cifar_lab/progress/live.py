@@ -1,4 +1,4 @@
-"""Progress on a terminal: a bar for each run under way and one for all of them."""
+"""Progress on a terminal: a bar per active run, and one for all runs."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from cifar_lab.training.job import Job
 COLORS = {"done": "green", "paused": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
 
 MOST_BARS = 8
-"""Runs that have a bar: a cohort on a GPU may have hundreds."""
+"""Runs with a bar. A cohort on a GPU may have hundreds."""
 
 BAR_WIDTH = 12
-"""Columns; the words beside a bar need the room more."""
+"""In columns."""
 
 COUNT_SECONDS = 1.0
-"""Between two estimates of the time left."""
+"""Between updates of the remaining time."""
 
 
 def terminal_console() -> Console:
-    """A console on standard output that goes on when the terminal is closed under it."""
+    """Console on standard output that survives a closed terminal."""
     return Console(file=cast(IO[str], _LiveOutput(sys.stdout)), highlight=False)
 
 
 class _LiveOutput:
-    """A terminal as a stream; one that is gone costs what was to be shown, not the runs."""
+    """Stream of the terminal. Output to a closed terminal is dropped and does not end the runs."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream  # sys.stdout is another while bars are shown
@@ -62,7 +62,7 @@ class _LiveOutput:
 
 
 class _TimeLeft(ProgressColumn):
-    """Time left of a bar, by its own pace."""
+    """Remaining time of a bar, at its speed so far."""
 
     def render(self, task: Task) -> Text:
         left = task.time_remaining
@@ -70,7 +70,7 @@ class _TimeLeft(ProgressColumn):
 
 
 class _Bars(Progress):
-    """A table of the runs under way, and below it a line on all of them, which takes the room that it needs."""
+    """Table of the active runs, and below it the bar of all runs, which may be wider than the table."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield self.make_tasks_table([task for task in self.tasks if not task.fields.get("whole")])
@@ -82,7 +82,7 @@ class _Bars(Progress):
 
 
 class LiveBars:
-    """Epoch, step, loss, accuracy and time left of each run under way; above all, how the command stands."""
+    """Display with epoch, step, loss, accuracy and remaining time of each active run, and the state of the command."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -145,13 +145,13 @@ class LiveBars:
         self._progress.stop()
 
     def _clear(self) -> None:
-        """Take every bar away: what they told of is over."""
+        """Remove every bar."""
         for task in self._progress.task_ids:
             self._progress.remove_task(task)
         self._tasks, self._all = {}, None
 
     def _state(self, job: Job, state: str) -> None:
-        """What the run's bar says; runs beyond MOST_BARS have none."""
+        """Set the text of a run's bar. Runs beyond MOST_BARS have none."""
         task = self._tasks.get(job.run_id)
         if task is None:
             if len(self._tasks) >= MOST_BARS:
@@ -170,12 +170,12 @@ class LiveBars:
         self._print(f"{plain(job.name)}: {outcome_line(event, score=True)}", COLORS[event["status"]])
 
     def _count(self) -> None:
-        """Bring the bar of all runs up to date."""
+        """Update the bar of all runs."""
         if self._all is None:
             return
         now = time.monotonic()
         done = self._tally.all_epochs_made
-        # Not at each end: between two runs of a slot it would tell of one too few.
+        # Not at the end of each run: before a worker starts the next, one too few is active.
         if now - self._counted_at >= COUNT_SECONDS or self._tally.ended == self._tally.total:
             self._counted_at = now
             self._progress.update(self._all, completed=done, state=self._tally.words())
@@ -183,5 +183,5 @@ class LiveBars:
             self._progress.update(self._all, completed=done)
 
     def _print(self, line: str, color: str = "none") -> None:
-        """A line that stays, above the bars."""
+        """Print a permanent line above the bars."""
         self._progress.console.print(Text(line, style=color), highlight=False, soft_wrap=True)

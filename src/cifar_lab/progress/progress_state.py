@@ -1,6 +1,6 @@
-"""How a command stands: runs done, under way and failed, the best so far, and how long the rest will take.
+"""State of a command: runs by status, the best accuracy and the remaining time.
 
-Of each run what this command makes counts: the epochs that it asks for, less those that were there before.
+Epochs of a run that existed before the command do not count.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from cifar_lab.training.job import Job
 
 @dataclass
 class _UnderWay:
-    """A run that is being trained."""
+    """A run in training."""
 
     job: Job
     epoch: float
-    """That it has reached, with a part of the present one."""
+    """Epochs trained, with a fraction of the current one."""
 
 
 class ProgressState:
@@ -34,15 +34,15 @@ class ProgressState:
         self._before = {run.job.run_id: run.epochs for run in planned if run.epochs}
         self.total = len(to_do)
         self.epochs = sum(self.epochs_to_make(job) for job in to_do)
-        """Of all runs, to make."""
+        """Epochs to make in all runs."""
         self._epochs_ended = 0
         self.ended = self.failed = self.diverged = 0
         self.best: tuple[float, str, str] | None = None
-        """(accuracy, `validation` or `test`, name) of the best run, those that were there already included."""
+        """(accuracy, `validation` or `test`, name) of the best run, including runs of earlier commands."""
         self.running: dict[str, _UnderWay] = {}
         self._run_seconds = RunSeconds(planned)
-        self._waiting: Counter[tuple[RunShape, float]] = Counter(self._part(job) for job in to_do)
-        self._side_by_side = 1
+        self._waiting: Counter[tuple[RunShape, float]] = Counter(self._waiting_key(job) for job in to_do)
+        self._concurrent = 1
         for run in planned:
             if run.state == "done" and run.record is not None:
                 score = run.record.test if run.job.read_test else run.record.val
@@ -55,7 +55,7 @@ class ProgressState:
             self._end(job, event)
         elif kind == "retry":
             if self.running.pop(job.run_id, None) is not None:
-                self._waiting[self._part(job)] += 1
+                self._waiting[self._waiting_key(job)] += 1
         elif kind in ("device", "resumed", "step", "epoch"):
             self._move(job, event)
 
@@ -63,8 +63,8 @@ class ProgressState:
         under_way = self.running.get(job.run_id)
         if under_way is None:
             under_way = self.running[job.run_id] = _UnderWay(job, self._before.get(job.run_id, 0))
-            self._waiting[self._part(job)] -= 1
-            self._side_by_side = max(self._side_by_side, len(self.running))
+            self._waiting[self._waiting_key(job)] -= 1
+            self._concurrent = max(self._concurrent, len(self.running))
         if event["event"] in ("resumed", "epoch"):
             under_way.epoch = event["epoch"]
         elif event["event"] == "step":
@@ -77,7 +77,7 @@ class ProgressState:
         self.failed += event["status"] == "failed"
         self.diverged += event["status"] == "diverged"
         if self.running.pop(job.run_id, None) is None:
-            self._waiting[self._part(job)] -= 1
+            self._waiting[self._waiting_key(job)] -= 1
         if event["status"] != "interrupted":
             self._epochs_ended += self.epochs_to_make(job)
         if event["status"] == "done":
@@ -92,21 +92,21 @@ class ProgressState:
         return max(0, job.last_epoch - self._before.get(job.run_id, 0))
 
     def epochs_made(self, job: Job) -> float:
-        """What of them a run under way has, with a part of the present epoch."""
+        """Epochs that the command has trained of an active run, with a fraction of the current one."""
         under_way = self.running.get(job.run_id)
         return 0.0 if under_way is None else max(0.0, under_way.epoch - self._before.get(job.run_id, 0))
 
     @property
     def all_epochs_made(self) -> float:
-        """Of all runs; those of a run that has ended for good count whole."""
+        """Epochs that the command has trained in all runs. A finished run counts in full."""
         return self._epochs_ended + sum(self.epochs_made(each.job) for each in self.running.values())
 
-    def _part(self, job: Job) -> tuple[RunShape, float]:
-        """What kind of run a job is, and the share of a whole run that is to make."""
+    def _waiting_key(self, job: Job) -> tuple[RunShape, float]:
+        """Shape of a job, and the fraction of its epochs that is to make."""
         return self._run_seconds.shape(job.settings), self.epochs_to_make(job) / job.settings.epochs
 
     def seconds_left(self) -> float | None:
-        """Until all runs have ended, with as many side by side as there were; None before anything was measured."""
+        """Seconds until all runs end, at the concurrency seen so far. None before any measurement."""
         if not self._run_seconds.is_measured:
             return None
         per_run = self._run_seconds.seconds_per_run
@@ -117,7 +117,7 @@ class ProgressState:
             / each.job.settings.epochs
             for each in self.running.values()
         ]
-        return max([(waiting + sum(running)) / self._side_by_side, *running])
+        return max([(waiting + sum(running)) / self._concurrent, *running])
 
     def words(self) -> str:
         """`12/320 runs, 2 running, 1 failed · best validation 0.5340 · 1 h 20 min left`."""

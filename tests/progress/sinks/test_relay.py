@@ -11,9 +11,8 @@ from cifar_lab.config import Settings
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.execution.display import Silent
 from cifar_lab.progress.lines import PlainLines
-from cifar_lab.progress.sinks import choice
-from cifar_lab.progress.sinks.choice import mirrors_of
-from cifar_lab.progress.sinks.relay import Mirrored
+from cifar_lab.progress.sinks import relay
+from cifar_lab.progress.sinks.relay import Mirrored, mirrors_of
 from cifar_lab.training.job import Job
 
 EPOCH = {"event": "epoch", "epoch": 1, "train_loss": 2.0, "train_accuracy": 0.1, "val_accuracy": None, "seconds": 1.0}
@@ -111,7 +110,7 @@ def test_other_mirrors_are_refused(word: str, told: str) -> None:
 
 
 def test_a_missing_package_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    monkeypatch.setattr(relay, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"pip install 'cifar-lab\[mlflow\]'"):
         mirrors_of(["mlflow"], Path("results"))
 

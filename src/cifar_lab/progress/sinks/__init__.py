@@ -1,5 +1,5 @@
-"""Copies of what happens to runs for people who live elsewhere: TensorBoard event files, an MLflow database.
+"""Mirrors of the curves for other tools: TensorBoard event files and an MLflow database.
 
-They hear the same events as the display (`relay`), in the parent, and import no torch. The records stay the truth: a
-mirror that fails is left, said once, and harms no run.
+They receive the events of the display (`relay`) in the parent, and import no torch. The records are the truth: a mirror
+that fails is reported once, dropped, and harms no run.
 """

@@ -1,4 +1,4 @@
-"""An MLflow database in a SQLite file; `mlflow ui --backend-store-uri sqlite:///FILE` shows it. No server."""
+"""MLflow database in an SQLite file, without a server. View: `mlflow ui --backend-store-uri sqlite:///FILE`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cifar_lab.training.job import Job
 EXPERIMENT = "cifar-lab"
 RUN_ID_TAG = "cifar_lab.run_id"
 ENDINGS = {"done": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "interrupted": "KILLED"}
-"""How a run ended → MLflow's word for it."""
+"""MLflow's status by status of a run."""
 
 
 class MlflowMirror:
-    """An MLflow run for each of ours, in the experiment `cifar-lab`."""
+    """Mirror with an MLflow run per run, in the experiment `cifar-lab`."""
 
     def __init__(self, file: Path) -> None:
         self.name = "mlflow"
@@ -27,7 +27,7 @@ class MlflowMirror:
         self._client: Any = None
         self._experiment = ""
         self._runs: dict[str, str] = {}
-        """Our run id → MLflow's."""
+        """MLflow's run id by run id."""
 
     def event(self, job: Job, event: dict[str, Any]) -> None:
         """Write an epoch's numbers, or the last ones and how the run ended."""
@@ -39,7 +39,7 @@ class MlflowMirror:
                 self._end(job, event)
 
     def close(self) -> None:
-        """Everything is in the file already."""
+        """Do nothing: every metric is written at once."""
 
     def _end(self, job: Job, event: dict[str, Any]) -> None:
         epoch, scalars = final_scalars(job)
@@ -56,7 +56,7 @@ class MlflowMirror:
             self._client.log_metric(run, name, value, step=step)
 
     def _open(self, job: Job, anew: bool) -> str:
-        """The MLflow run of a job: the one that was interrupted, else a new one."""
+        """Resume the MLflow run of an interrupted job, or create one."""
         if self._client is None:
             self._connect()
         tag = f"tags.`{RUN_ID_TAG}` = '{job.run_id}'"
@@ -86,7 +86,7 @@ class MlflowMirror:
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted key → value in words, seeds left out: a run has one."""
+    """Settings as text by dotted key, without the seeds."""
     found: dict[str, str] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""A display that also tells mirrors, in a thread of its own: a slow or broken mirror keeps no run waiting."""
+"""Relay of events to a display and to mirrors. A thread serves the mirrors, so that a slow one delays no run."""
 
 from __future__ import annotations
 
@@ -6,22 +6,29 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
+from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.text import plain
 from cifar_lab.execution.display import Display
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.lines import say
+from cifar_lab.progress.sinks.mlflow import MlflowMirror
+from cifar_lab.progress.sinks.tensorboard import TensorBoardMirror
 from cifar_lab.training.job import Job
 
 END_SECONDS = 30.0
-"""How long a command waits for its mirrors when all runs have ended."""
+"""Wait for the mirrors after the last run."""
+
+SQLITE = "sqlite:///"
 
 _HEARD = frozenset({"epoch", "outcome"})
 
 
 class Mirror(Protocol):
-    """Who is told of epochs and endings. What it raises ends it, and nothing else."""
+    """Interface of a mirror. An exception ends the mirror alone."""
 
     name: str
 
@@ -29,7 +36,7 @@ class Mirror(Protocol):
         """An epoch has ended, or a run has."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Flush and close."""
 
 
 def _complain(line: str) -> None:
@@ -37,7 +44,7 @@ def _complain(line: str) -> None:
 
 
 class Mirrored:
-    """The display, and mirrors beside it."""
+    """Display that forwards epochs and outcomes to mirrors."""
 
     def __init__(
         self, display: Display, mirrors: Sequence[Mirror], complain: Callable[[str], object] = _complain
@@ -84,3 +91,31 @@ class Mirrored:
             self._mirrors.remove(mirror)
             reason = plain(f"{type(error).__name__}: {error}")[:300]
             self._complain(f"mirror {mirror.name}: stops here ({reason}); the runs go on, their records are whole")
+
+
+def mirrors_of(words: Sequence[str], results: Path) -> list[Mirror]:
+    """Mirrors of the words `tensorboard`, `mlflow` (a database in `results`), `mlflow:FILE`, `mlflow:sqlite:///FILE`.
+
+    Raises:
+        SettingsError: every word that is unknown, names a server, or needs a package that is not installed.
+    """
+    problems: list[str] = []
+    found: dict[str, Mirror] = {}
+    for word in words:
+        kind, _, where = word.partition(":")
+        if kind not in ("tensorboard", "mlflow") or (kind == "tensorboard" and where):
+            problems.append(f"--mirror: {word!r} is none of tensorboard, mlflow, mlflow:FILE.db")
+        elif "://" in where.removeprefix(SQLITE):
+            problems.append(
+                f"--mirror: {word!r} is no SQLite file; cifar-lab speaks to no server, write mlflow:FILE.db"
+            )
+        elif find_spec(kind) is None:
+            problems.append(f"--mirror {kind}: is not installed; pip install 'cifar-lab[{kind}]'")
+        elif kind == "tensorboard":
+            found[kind] = TensorBoardMirror()
+        else:
+            file = Path(where.removeprefix(SQLITE)) if where.removeprefix(SQLITE) else results / "mlflow.db"
+            found[f"{kind} {file.absolute()}"] = MlflowMirror(file.absolute())
+    if problems:
+        raise SettingsError("; ".join(dict.fromkeys(problems)))
+    return list(found.values())

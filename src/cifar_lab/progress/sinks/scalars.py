@@ -1,4 +1,4 @@
-"""The numbers of an epoch and of an ending, under the names that mirrors show."""
+"""Scalars of an epoch and of a finished run, under the names that mirrors show."""
 
 from __future__ import annotations
 

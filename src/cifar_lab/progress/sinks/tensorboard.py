@@ -1,4 +1,4 @@
-"""TensorBoard event files, live: `results/runs/<id>/tensorboard/`. `tensorboard --logdir results/runs` shows them."""
+"""Live TensorBoard event files in `results/runs/<id>/tensorboard/`. View: `tensorboard --logdir results/runs`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cifar_lab.store.results import RunFolder
 from cifar_lab.training.job import Job
 
 FOLDER = "tensorboard"
-"""Beside the record of a run."""
+"""Folder beside the record of a run."""
 
 
 class TensorBoardMirror:
-    """A writer a run, as long as it trains."""
+    """Mirror with one writer per active run."""
 
     name = "tensorboard"
 
