@@ -28,12 +28,12 @@ from cifar_lab.config.model_catalog import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import NO_STREAMS
 from cifar_lab.models import MODELS
-from cifar_lab.training.backends.kernels.steps import KernelBackend
-from cifar_lab.training.build import build_cohort, place
+from cifar_lab.training.backends.eager import EagerBackend, train_step
+from cifar_lab.training.backends.kernels.backend import KernelBackend
+from cifar_lab.training.build import build_cohort, to_device
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, prepare_execution
-from cifar_lab.training.evaluate import predict, predict_together, score
-from cifar_lab.training.loop import EagerBackend, train_step
+from cifar_lab.training.evaluate import predict, predict_stacked, score
 from cifar_lab.training.optim import flatten_parameters, make_optimizer
 
 ARMS = {
@@ -108,11 +108,11 @@ def eager_steps(
     cohort, reason = build_cohort(arms, seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
     assert reason is None, reason
     if not stacked:
-        networks = [place(network, execution, memory_format) for network in cohort.networks]
+        networks = [to_device(network, execution, memory_format) for network in cohort.networks]
         parameters = flatten_parameters(networks)
         optimizer = make_optimizer([arm.optimizer for arm in arms], parameters)
         cohort = Cohort(networks, parameters, optimizer, cohort.schedule)
-    return EagerBackend(cohort, batches, 0.0, execution, model_draws=False)
+    return EagerBackend(cohort, batches, 0.0, execution, stochastic_forward=False)
 
 
 def running_free(
@@ -125,8 +125,8 @@ def running_free(
     for epoch in range(arms[0].epochs):
         steps.cohort.train_mode()
         for done in steps.epoch(epoch):
-            yield steps.ledger.loss[done - 1].clone()
-        numbers = steps.ledger.numbers(done)
+            yield steps.metrics.loss[done - 1].clone()
+        numbers = steps.metrics.numbers(done)
         steps.cohort.schedule.end_epoch([{"train_loss": each.loss} for each in numbers])
 
 
@@ -169,7 +169,7 @@ def compare_accuracies(zip_file: Path, seeds: int, count: int, epochs: int) -> N
     execution, labels = prepare_execution(arm.runtime, threads=1), held_out.labels
     whole = trained([arm] * seeds, range(seeds), split, stacked=True)
     assert whole.stacked is not None
-    logits = predict_together(whole.stacked, seeds, held_out, execution)
+    logits = predict_stacked(whole.stacked, seeds, held_out, execution)
     together = [accuracy(each, labels) for each in logits]
     alone, own = (
         [accuracy_of(arm, seed, split, held_out, execution, kernels=kernels) for seed in range(seeds)]

@@ -88,11 +88,11 @@ def test_a_model_and_images_of_ones_own(tmp_path: Path) -> None:
 @pytest.fixture
 def code() -> dict[str, Any]:
     """The names that the code blocks of extending.md define, made with those of the modules that they belong to."""
-    from cifar_lab.data import source, splits, synthetic
+    from cifar_lab.data import splits, synthetic
     from cifar_lab.training.optim import optimizers
 
     names: dict[str, Any] = {"Any": Any, "Mapping": Mapping}
-    for module in (config, source, splits, synthetic, optimizers):
+    for module in (config, splits, synthetic, optimizers):
         names |= vars(module)
     names["__name__"] = "cifar_lab.config"  # where pydantic looks for the names in annotations
     for language, text in blocks("extending.md"):

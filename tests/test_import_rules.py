@@ -96,7 +96,7 @@ def test_every_package_has_a_rank() -> None:
 
 
 def test_imports_are_seen() -> None:
-    assert {"torch", "store.records", "training.device", "data.batches"} <= ALWAYS["training.loop"]
+    assert {"torch", "store.records", "training.backends.base", "training.cohort"} <= ALWAYS["training.loop"]
     worker = "execution.local.worker"
     assert "training.concurrent" in ANYWHERE[worker] - ALWAYS[worker]
     assert "config.io" in ANYWHERE[""] - ALWAYS[""]

@@ -19,8 +19,9 @@ from benchmarks.stopwatch import report
 if TYPE_CHECKING:
     from cifar_lab.config import Settings
     from cifar_lab.data.batches import CohortBatches
+    from cifar_lab.training.backends.base import StepBackend
+    from cifar_lab.training.backends.eager import EagerBackend
     from cifar_lab.training.device import Execution
-    from cifar_lab.training.loop import EagerBackend, StepBackend
 
 MANY_EPOCHS = 100_000
 """More than anything measured here lasts."""
@@ -61,11 +62,10 @@ def prepare(
     import numpy as np
 
     from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
-    from cifar_lab.training.backends.kernels.choice import choose_kernels
-    from cifar_lab.training.build import build_cohort, make_steps
+    from cifar_lab.training.backends.choice import choose_kernels, make_backend
+    from cifar_lab.training.backends.eager import EagerBackend
+    from cifar_lab.training.build import build_cohort, layout, training_layout
     from cifar_lab.training.device import prepare_execution
-    from cifar_lab.training.loading import layout, training_layout
-    from cifar_lab.training.loop import EagerBackend
 
     settings = settings_of(overrides)
     execution, why_torch = choose_kernels(settings, prepare_execution(settings.runtime, threads), members, None)
@@ -83,8 +83,8 @@ def prepare(
         for share in shares
     ]
     cohort, reason = build_cohort(arms, batches.seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
-    by_hand = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, model_draws=False)
-    steps, how = (by_hand, None) if eager else make_steps(cohort, batches, settings, execution, reason)
+    by_hand = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=False)
+    steps, how = (by_hand, None) if eager else make_backend(cohort, batches, settings, execution, reason)
     told: dict[str, object] = {}
     if how is not None:
         told = {"stacked": how.stacked, "captured": how.captured, "eager_reason": how.eager_reason}
@@ -95,7 +95,7 @@ def prepare(
 def endless(workload: Workload, *, asked_threads: bool = True) -> Iterator[int]:
     """Epoch after epoch of steps, yielding the images of each, all members together.
 
-    Between steps stands what `train.train_epoch` and `RunWatcher` do: a look at the loss and at the cores.
+    Between steps stands what `loop.train_epoch` and `CheckpointCallback` do: a look at the loss and at the cores.
 
     Args:
         asked_threads: whether the threads stay what they are when other programs want the cores.
@@ -111,11 +111,11 @@ def endless(workload: Workload, *, asked_threads: bool = True) -> Iterator[int]:
         steps.cohort.train_mode()
         for done in steps.epoch(epoch):
             if done % CHECK_STEPS == 0:
-                steps.ledger.all_diverged(done)
-                steps.ledger.first_member(done)
+                steps.metrics.all_diverged(done)
+                steps.metrics.first_member(done)
                 if (fewer := guard.check(epoch + 1)) is not None:
                     set_threads(fewer)
-            yield members * steps.ledger.batch_sizes[done - 1]
+            yield members * steps.metrics.batch_sizes[done - 1]
         epoch += 1
 
 
@@ -124,27 +124,27 @@ def images_only(workload: Workload) -> Iterator[int]:
 
     Where the step is captured, so is this: launched one by one the operations would take longer than the whole step.
     """
-    from cifar_lab.training.backends.kernels.steps import KernelBackend
+    from cifar_lab.training.backends.kernels.backend import KernelBackend
     from cifar_lab.training.device import capture
 
     batches, members = workload.batches, len(workload.batches.seeds)
     epoch, size = 0, workload.batches.options.batch_size
     if workload.how.get("captured"):
-        chance = batches.chance(0)
+        chance = batches.randomness(0)
         chosen = chance.order[:, :size].contiguous()
 
         def cut() -> None:
-            batches.cut(chance, chosen)
+            batches.gather(chance, chosen)
 
         replay = capture(cut, workload.execution.device)
         while True:
             replay()
             yield members * size
     if isinstance(workload.steps, KernelBackend):
-        workload.steps.network.plan.act_count = 1  # the first act cuts the images; what frames a step stays in it
+        workload.steps.network.plan.op_count = 1  # the first act cuts the images; what frames a step stays in it
         while True:
-            for batch in workload.steps.cut(epoch):
-                workload.steps.make(batch, 0)
+            for batch in workload.steps.epoch_batches(epoch):
+                workload.steps.compute_gradients(batch, 0)
                 yield batch.images
             epoch += 1
     while True:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from cifar_lab import data as images
+from cifar_lab.core.errors import DataError
 from cifar_lab.data import DATASETS, cache
-from cifar_lab.data.source import Source
+from cifar_lab.data.splits import Source
 
 
 def test_every_choice_of_the_settings_has_a_data_set():
@@ -123,7 +124,7 @@ def test_training_images_are_read_without_the_test_file(example, caplog):
 
 def test_another_fingerprint_is_refused(example):
     info = images.prepare(example.data)
-    with pytest.raises(images.DataError) as caught:
+    with pytest.raises(DataError) as caught:
         images.load_test(example.data, "0" * 64)
     assert str(caught.value) == (
         f"{info.name}: the images changed (fingerprint {info.fingerprint[:16]}, expected 0000000000000000); "

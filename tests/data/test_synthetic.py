@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from cifar_lab.config import Synthetic
-from cifar_lab.data.source import silent
-from cifar_lab.data.splits import fingerprint
+from cifar_lab.data.splits import fingerprint, silent
 from cifar_lab.data.synthetic import SyntheticSource
 
 

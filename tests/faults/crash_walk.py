@@ -30,7 +30,7 @@ from small_sweep import state_of, sweep_here, write_files
 
 from cifar_lab.core import atomic_io as durable
 from cifar_lab.store.verify import verify_results
-from cifar_lab.training import loading
+from cifar_lab.training import build
 
 
 def in_child(action: Callable[[], object], crash_at: str = "") -> tuple[int, str]:
@@ -85,8 +85,8 @@ def warm_up(file: Path, folder: Path) -> None:
     torch.set_num_threads(1)
     with contextlib.redirect_stderr(io.StringIO()):
         make(file, folder)
-    loading._splits.cache_clear()
-    loading._training_split.cache_clear()
+    build._splits.cache_clear()
+    build._training_split.cache_clear()
     gc.freeze()
 
 

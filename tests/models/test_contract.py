@@ -9,8 +9,8 @@ from cifar_lab import config
 from cifar_lab.config.model_catalog import MODEL_FACTS
 from cifar_lab.models import LAST_LAYER, MODELS, build, count_parameters, memory_format
 from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.training.backends.kernels.backend import KernelNetwork
 from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
-from cifar_lab.training.backends.kernels.network import KernelNetwork
 
 CUSTOM = """
 from torch import nn

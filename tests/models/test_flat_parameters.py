@@ -44,7 +44,7 @@ def test_tied_parameters_are_stored_once_and_frozen_ones_and_buffers_left_alone(
     network = make(1)
     frozen, mean = network.frozen, network.norm.running_mean
     flat = flatten_parameters([network])
-    assert [slot.name for slot in flat.slots] == [
+    assert [span.name for span in flat.spans] == [
         "first.weight",
         "first.bias",
         "norm.weight",
@@ -68,10 +68,10 @@ def test_backward_adds_to_the_rows_in_place() -> None:
             network(x).square().mean().backward()
     for k, (network, twin) in enumerate(zip(networks, twins, strict=True)):
         expected = dict(twin.named_parameters())
-        for slot in flat.slots:
-            row = flat.gradients[k, slot.offset : slot.offset + expected[slot.name].numel()].view(slot.shape)
-            assert torch.equal(row, expected[slot.name].grad), slot.name
-            assert dict(network.named_parameters())[slot.name].grad.data_ptr() == row.data_ptr()
+        for span in flat.spans:
+            row = flat.gradients[k, span.offset : span.offset + expected[span.name].numel()].view(span.shape)
+            assert torch.equal(row, expected[span.name].grad), span.name
+            assert dict(network.named_parameters())[span.name].grad.data_ptr() == row.data_ptr()
     flat.zero_gradients()
     assert all(not p.grad.any() for network in networks for p in network.parameters() if p.requires_grad)
 
@@ -106,15 +106,15 @@ def test_a_row_of_another_memory_format_is_moved_parameter_by_parameter() -> Non
     plain = flatten_parameters([nn.Sequential(nn.Conv2d(3, 5, (2, 4)), nn.Linear(7, 2))])
     moved = plain.from_layout(channels_last.values, channels_last.strides())
     assert not torch.equal(moved, channels_last.values)
-    for slot in plain.slots:
-        assert torch.equal(moved.as_strided(slot.shape, slot.stride, slot.offset), wanted[slot.name]), slot.name
+    for span in plain.spans:
+        assert torch.equal(moved.as_strided(span.shape, span.stride, span.offset), wanted[span.name]), span.name
     with pytest.raises(ValueError, match="a row of other parameters"):
         plain.from_layout(channels_last.values, channels_last.strides()[1:])
 
 
 def test_one_parameter_of_all_networks_is_the_memory_of_each() -> None:
     networks = [nn.Linear(4, 3), nn.Linear(4, 3)]
-    together = flatten_parameters(networks).together()
+    together = flatten_parameters(networks).stacked_parameters()
     assert list(together) == ["weight", "bias"]
     weight = together["weight"]
     assert weight.values.shape == weight.gradient.shape == (2, 3, 4)

@@ -17,8 +17,7 @@ from safetensors.numpy import load_file
 from cifar_lab.core.errors import Interrupted
 from cifar_lab.store.records import Record
 from cifar_lab.training import run as experiment
-from cifar_lab.training.cohort_size import MemoryNeed
-from cifar_lab.training.concurrent import run_cohorts
+from cifar_lab.training.concurrent import MemoryNeed, run_cohorts
 from cifar_lab.training.job import Job
 from cifar_lab.training.run import run_cohort
 

@@ -18,9 +18,9 @@ from cifar_lab.config.io import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import NO_STREAMS
 from cifar_lab.models import MODELS
+from cifar_lab.training.backends.eager import EagerBackend, train_step
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.device import prepare_execution
-from cifar_lab.training.loop import EagerBackend, train_step
 
 from .step_runs import ARMS, drawn
 
@@ -48,11 +48,11 @@ def steps_of(members: Sequence[Settings], seeds: Sequence[int], *, stacked: bool
     batches = CohortBatches(split(), members[0].data, seeds, [member.data.flip for member in members])
     cohort, _ = build_cohort(members, seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
     assert (cohort.stacked is not None) == stacked
-    return EagerBackend(cohort, batches, members[0].loss.label_smoothing, execution, model_draws=False)
+    return EagerBackend(cohort, batches, members[0].loss.label_smoothing, execution, stochastic_forward=False)
 
 
 def end_epoch(steps: EagerBackend, done: int) -> None:
-    numbers = steps.ledger.numbers(done)
+    numbers = steps.metrics.numbers(done)
     steps.cohort.schedule.end_epoch(
         [{"train_loss": each.loss, "val_loss": None, "val_accuracy": None} for each in numbers]
     )
@@ -63,7 +63,7 @@ def losses(steps: EagerBackend, epochs: int) -> Iterator[Tensor]:
     for epoch in range(epochs):
         steps.cohort.train_mode()
         for done in steps.epoch(epoch):
-            yield steps.ledger.loss[done - 1].clone()
+            yield steps.metrics.loss[done - 1].clone()
         end_epoch(steps, done)
 
 

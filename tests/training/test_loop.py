@@ -19,11 +19,12 @@ from cifar_lab.config.io import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
 from cifar_lab.store.records import SplitScore
+from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.cohort import Cohort, Member
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.evaluate import EVALUATION_BATCH_SIZE, predict, score
-from cifar_lab.training.loop import EagerBackend, train, train_epoch
+from cifar_lab.training.loop import train, train_epoch
 
 EPOCHS = 20
 BATCH = 16
@@ -86,7 +87,7 @@ def trained(
     train(
         EagerBackend(cohort, batches, first.loss.label_smoothing, execution), members,
         start_epoch=0, epochs=first.epochs,
-        validate=None if validate is None else lambda: validate(cohort), watcher=Deaf(),
+        validate=None if validate is None else lambda: validate(cohort), callback=Deaf(),
     )  # fmt: skip
     return Trained(cohort, members)
 
@@ -164,7 +165,7 @@ def plain_losses(arm: Settings, seed: int, split: ResidentSplit) -> tuple[list[f
 
 def our_losses(arm: Settings, seed: int, split: ResidentSplit, execution: Execution, monkeypatch: Any) -> list[float]:
     """The loss of each step of our loop."""
-    from cifar_lab.training import loop as module
+    from cifar_lab.training.backends import eager as module
 
     losses: list[float] = []
     step = module.train_step
@@ -316,7 +317,7 @@ def test_training_ends_soon_after_the_last_member_diverged(execution: Execution)
     cohort, _ = build_cohort([arm, arm], [0, 1], 10, batches.steps_per_epoch, execution)
     members = [Member(), Member()]
     train(
-        EagerBackend(cohort, batches, 0.0, execution), members, start_epoch=0, epochs=4, validate=None, watcher=Deaf()
+        EagerBackend(cohort, batches, 0.0, execution), members, start_epoch=0, epochs=4, validate=None, callback=Deaf()
     )
     assert all(member.diverged for member in members)
     assert steps == [0] * 50

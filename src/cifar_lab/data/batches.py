@@ -17,7 +17,7 @@ from cifar_lab.data.splits import IMAGE_SHAPE
 
 MAX_PIXEL = 255.0
 
-CUT_TOGETHER_IMAGES = 64
+GATHER_IMAGES = 64
 """Small batches are cut this many images at a time, so that a step of few images does not go to cutting them."""
 
 
@@ -138,11 +138,11 @@ class CohortBatches:
         return len(self.batch_sizes)
 
     @property
-    def chance_by_batch(self) -> bool:
-        """Whether images are changed by chance that is drawn batch after batch, and not for the epoch at its start."""
+    def draws_per_batch(self) -> bool:
+        """Whether augmentation draws random numbers batch after batch, not only once per epoch."""
         return self.options.policy != "none" or self.options.noise_std > 0
 
-    def chance(self, epoch: int) -> EpochRandomness:
+    def randomness(self, epoch: int) -> EpochRandomness:
         """Draw one epoch, which counts from 0."""
         count, padding = len(self.split), self.options.crop_padding
         flips = offsets = None
@@ -157,30 +157,30 @@ class CohortBatches:
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(images (K, B, 3, 32, 32) fp32, labels (K, B)) of each step of one epoch, which counts from 0."""
-        chance, size = self.chance(epoch), self.options.batch_size
-        if self.chance_by_batch:
-            by_batch = BatchAugmenter(self, epoch)
-            for chosen in torch.split(chance.order, size, dim=1):
-                yield by_batch.change(self.pixels(chance, chosen)), self.split.labels[chosen]
+        randomness, size = self.randomness(epoch), self.options.batch_size
+        if self.draws_per_batch:
+            augmenter = BatchAugmenter(self, epoch)
+            for index in torch.split(randomness.order, size, dim=1):
+                yield augmenter.augment(self.pixels(randomness, index)), self.split.labels[index]
             return
-        together = size * max(1, CUT_TOGETHER_IMAGES // (size * len(self.seeds)))
-        for chosen in torch.split(chance.order, together, dim=1):
-            images, labels = self.cut(chance, chosen)
+        together = size * max(1, GATHER_IMAGES // (size * len(self.seeds)))
+        for index in torch.split(randomness.order, together, dim=1):
+            images, labels = self.gather(randomness, index)
             yield from zip(torch.split(images, size, dim=1), torch.split(labels, size, dim=1), strict=True)
 
-    def cut(self, chance: EpochRandomness, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """(images (K, B, 3, 32, 32) fp32, labels (K, B)) at `chosen` (K, B); never waits for the device."""
-        images = self.split.normalizer.from_bytes(self.pixels(chance, chosen))
-        return images.view(*chosen.shape, *images.shape[1:]), self.split.labels[chosen]
+    def gather(self, randomness: EpochRandomness, index: Tensor) -> tuple[Tensor, Tensor]:
+        """(images (K, B, 3, 32, 32) fp32, labels (K, B)) at `index` (K, B); never waits for the device."""
+        images = self.split.normalizer.from_bytes(self.pixels(randomness, index))
+        return images.view(*index.shape, *images.shape[1:]), self.split.labels[index]
 
-    def pixels(self, chance: EpochRandomness, chosen: Tensor) -> Tensor:
-        """uint8 (K · B, 3, 32, 32) at `chosen` (K, B), member after member, cropped and flipped."""
-        images = self.split.take(chosen.reshape(-1))
-        if chance.offsets is not None:
-            offsets = chance.offsets[self._member, chosen].reshape(-1, 2)
+    def pixels(self, randomness: EpochRandomness, index: Tensor) -> Tensor:
+        """uint8 (K · B, 3, 32, 32) at `index` (K, B), member after member, cropped and flipped."""
+        images = self.split.take(index.reshape(-1))
+        if randomness.offsets is not None:
+            offsets = randomness.offsets[self._member, index].reshape(-1, 2)
             images = crop(images, offsets, self.options.crop_padding)
-        if chance.flips is not None:
-            images = flip(images, chance.flips[self._member, chosen].reshape(-1))
+        if randomness.flips is not None:
+            images = flip(images, randomness.flips[self._member, index].reshape(-1))
         return images.contiguous(memory_format=self.split.memory_format)
 
     def _draw(self, name: str, epoch: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
@@ -199,7 +199,7 @@ class BatchAugmenter:
         noises = (stream("noise", seed, epoch).initial_seed() for seed in seeds)
         self._noises = [torch.Generator(device).manual_seed(seed) for seed in noises]
 
-    def change(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor) -> Tensor:
         """uint8 (K · B, 3, 32, 32), member after member → changed and normalised fp32 (K, B, 3, 32, 32)."""
         members, policy, std = len(self._policies), self._options.policy, self._options.noise_std
         if policy != "none":

@@ -31,8 +31,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cifar_lab.core.atomic_io import new_file, new_folder, remove_folder, rename
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data.arrays import Damaged, FileMark, fault, read_array, write_array
-from cifar_lab.data.source import Progress, Source
-from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Split
+from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Progress, Source, Split
 
 FORMAT = 1
 """Version of the folder's layout; part of its name, so that two versions live side by side."""

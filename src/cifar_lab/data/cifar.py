@@ -22,8 +22,7 @@ from cifar_lab.config import Cifar10, Cifar100
 from cifar_lab.core.download import NotFetched, fetch, sha256_of
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
-from cifar_lab.data.source import Progress
-from cifar_lab.data.splits import Images, Split
+from cifar_lab.data.splits import Images, Progress, Split
 
 LOG = logging.getLogger(__name__)
 

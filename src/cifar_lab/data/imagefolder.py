@@ -19,8 +19,7 @@ from PIL import Image
 from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError
 from cifar_lab.data.listing import SPLITS, Entry, Layout, in_folder, in_zip, layout
-from cifar_lab.data.source import Progress
-from cifar_lab.data.splits import IMAGE_SHAPE, Images, Split
+from cifar_lab.data.splits import IMAGE_SHAPE, Images, Progress, Split
 
 SIZE = (IMAGE_SHAPE[2], IMAGE_SHAPE[1])
 """Columns and rows, as PIL gives them."""

@@ -8,14 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_lab import data as images
 from cifar_lab.config import Data
 from cifar_lab.core.atomic_io import make_folder
 from cifar_lab.core.errors import DataError
-from cifar_lab.data import cache
+from cifar_lab.data import cache, catalog
 from cifar_lab.data.arrays import Damaged
-from cifar_lab.data.source import silent
-from cifar_lab.data.splits import DataInfo, Images, Split, fingerprint
+from cifar_lab.data.splits import DataInfo, Images, Split, fingerprint, silent
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ def pack(data: Data, wanted: str) -> Cargo:
     Raises:
         DataError: the source has other images by now.
     """
-    info = images.prepare(data, fingerprint=wanted)
-    return Cargo(info, images.load_train(data, wanted), images.load_test(data, wanted))
+    info = catalog.prepare(data, fingerprint=wanted)
+    return Cargo(info, catalog.load_train(data, wanted), catalog.load_test(data, wanted))
 
 
 def keep(cargo: Cargo, home: Path) -> None:
@@ -60,7 +58,7 @@ def link(data: Data, wanted: str, home: Path, into: Path) -> bool:
 
     They are found under the name that their source has here, or as they were kept.
     """
-    name = images.folder_name(data)
+    name = catalog.folder_name(data)
     for folder in (home / name, _shipped(home, wanted)):
         if _holds(folder, wanted):
             make_folder(into)

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifar_lab.config import Synthetic
-from cifar_lab.data.source import Progress
-from cifar_lab.data.splits import IMAGE_SHAPE, Images, Split
+from cifar_lab.data.splits import IMAGE_SHAPE, Images, Progress, Split
 
 GENERATOR = 1
 """Raised when the same settings come to give other images."""

@@ -63,7 +63,7 @@ class LocalEngine:
             try:
                 library()
             except KernelsUnavailable as error:
-                raise error.for_who_insists() from error
+                raise error.as_settings_error() from error
 
     def open(self) -> None:
         """As `Engine`: this machine is ready."""

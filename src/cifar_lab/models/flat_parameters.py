@@ -46,27 +46,27 @@ class FlatParameters:
     """(K, P) float32: a row a network. P counts padding between parameters, which stays 0."""
     gradients: Tensor
     """(K, P) float32, laid out in the same way; `backward` adds to it."""
-    slots: tuple[ParameterSpan, ...]
+    spans: tuple[ParameterSpan, ...]
 
     def rows(self, start: int, stop: int) -> FlatParameters:
         """The same memory, of networks `start` to `stop` − 1 alone."""
-        return FlatParameters(self.values[start:stop], self.gradients[start:stop], self.slots)
+        return FlatParameters(self.values[start:stop], self.gradients[start:stop], self.spans)
 
-    def together(self) -> dict[str, StackedParameter]:
+    def stacked_parameters(self) -> dict[str, StackedParameter]:
         """Each parameter of all networks as one, by its name."""
         members, width = self.values.shape
         found = {}
-        for slot in self.slots:
+        for span in self.spans:
             values, gradient = (
-                tensor.as_strided((members, *slot.shape), (width, *slot.stride), tensor.storage_offset() + slot.offset)
+                tensor.as_strided((members, *span.shape), (width, *span.stride), tensor.storage_offset() + span.offset)
                 for tensor in (self.values, self.gradients)
             )
-            found[slot.name] = StackedParameter(values.requires_grad_(), gradient)
+            found[span.name] = StackedParameter(values.requires_grad_(), gradient)
         return found
 
     def strides(self) -> list[list[int]]:
         """How each parameter lies in its row: networks in another memory format have others."""
-        return [list(slot.stride) for slot in self.slots]
+        return [list(span.stride) for span in self.spans]
 
     def from_layout(self, row: Tensor, strides: Sequence[Sequence[int]]) -> Tensor:
         """A row (1, P) whose parameters lie with `strides`, as a row of this layout.
@@ -74,12 +74,12 @@ class FlatParameters:
         Raises:
             ValueError: strides of other parameters.
         """
-        if [len(stride) for stride in strides] != [len(slot.stride) for slot in self.slots]:
+        if [len(stride) for stride in strides] != [len(span.stride) for span in self.spans]:
             raise ValueError("a row of other parameters than these networks have")
         moved = torch.zeros_like(row)
-        for slot, stride in zip(self.slots, strides, strict=True):
-            place = moved.as_strided(slot.shape, slot.stride, slot.offset)
-            place.copy_(row.as_strided(slot.shape, tuple(stride), slot.offset))
+        for span, stride in zip(self.spans, strides, strict=True):
+            place = moved.as_strided(span.shape, span.stride, span.offset)
+            place.copy_(row.as_strided(span.shape, tuple(stride), span.offset))
         return moved
 
     def zero_gradients(self) -> None:
@@ -99,12 +99,12 @@ def flatten_parameters(modules: Sequence[nn.Module]) -> FlatParameters:
     """
     if not modules:
         raise ValueError("no network to flatten; a cohort has at least one")
-    slots = _lay_out(modules[0])
+    spans = _spans_of(modules[0])
     rows = [[p for p in module.parameters() if p.requires_grad] for module in modules]
-    if not slots:
+    if not spans:
         raise ValueError(f"{type(modules[0]).__name__} has no trainable parameter")
     for k, module in enumerate(modules):
-        if _lay_out(module) != slots:
+        if _spans_of(module) != spans:
             raise ValueError(f"network {k} of the cohort has other parameters than network 0")
     everything = [parameter for row in rows for parameter in row]
     if len({id(parameter) for parameter in everything}) < len(everything):
@@ -112,38 +112,38 @@ def flatten_parameters(modules: Sequence[nn.Module]) -> FlatParameters:
     devices = {parameter.device for parameter in everything}
     if len(devices) > 1:
         raise ValueError(f"parameters on several devices ({', '.join(sorted(map(str, devices)))}); use one")
-    for slot, parameter in zip(slots * len(rows), everything, strict=True):
+    for span, parameter in zip(spans * len(rows), everything, strict=True):
         if parameter.dtype != torch.float32:
-            raise ValueError(f"{slot.name} is {parameter.dtype}; trainable parameters must be torch.float32")
+            raise ValueError(f"{span.name} is {parameter.dtype}; trainable parameters must be torch.float32")
 
-    last = slots[-1]
+    last = spans[-1]
     width = _aligned(last.offset + math.prod(last.shape))
     values = torch.zeros(len(rows), width, device=devices.pop())  # (K, P)
     gradients = torch.zeros_like(values)
     with torch.no_grad():
         for k, row in enumerate(rows):
-            for slot, parameter in zip(slots, row, strict=True):
-                start = k * width + slot.offset
-                view = values.as_strided(slot.shape, slot.stride, start)
-                gradient = gradients.as_strided(slot.shape, slot.stride, start)
+            for span, parameter in zip(spans, row, strict=True):
+                start = k * width + span.offset
+                view = values.as_strided(span.shape, span.stride, start)
+                gradient = gradients.as_strided(span.shape, span.stride, start)
                 view.copy_(parameter)
                 if parameter.grad is not None:
                     gradient.copy_(parameter.grad)
                 parameter.data = view
                 parameter.grad = gradient
-    return FlatParameters(values, gradients, slots)
+    return FlatParameters(values, gradients, spans)
 
 
-def _lay_out(module: nn.Module) -> tuple[ParameterSpan, ...]:
+def _spans_of(module: nn.Module) -> tuple[ParameterSpan, ...]:
     """The place of each trainable parameter in a row."""
-    slots, offset = [], 0
+    spans, offset = [], 0
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             # empty_like gives the strides of a dense copy in the parameter's own memory format.
             stride = torch.empty_like(parameter, device="meta").stride()
-            slots.append(ParameterSpan(name, offset, tuple(parameter.shape), stride))
+            spans.append(ParameterSpan(name, offset, tuple(parameter.shape), stride))
             offset = _aligned(offset + parameter.numel())
-    return tuple(slots)
+    return tuple(spans)
 
 
 def _aligned(count: int) -> int:

@@ -9,7 +9,7 @@ from torch import nn
 
 from cifar_lab.core.download import NotFetched, fetch, sha256_of
 from cifar_lab.core.errors import WeightsError
-from cifar_lab.models.cropped import crop_convolutions
+from cifar_lab.models.convolutions import crop_convolutions
 
 IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
 """Of resnet18-f37072fd.pth, whose name holds the first eight digits."""

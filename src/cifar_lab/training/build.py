@@ -1,42 +1,111 @@
-"""From settings to the objects that train: networks, optimizer, schedule, steps."""
+"""Objects that a run trains with, built from its settings: images on the device, networks, optimizer and schedule.
+
+Split images are cached between the runs of a process, which mostly share them. Reading and splitting them would take
+as long as an epoch of a small network.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from cifar_lab import models
-from cifar_lab.config import CustomModel, Settings
-from cifar_lab.data.batches import CohortBatches
+from cifar_lab import data, models
+from cifar_lab.config import Data, ImageFolder, Model, Settings
+from cifar_lab.config.roles import source_fields
+from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
-from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
-from cifar_lab.training.backends.kernels.steps import KernelBackend
+from cifar_lab.store.records import DataIdentity
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
-from cifar_lab.training.loading import layout, training_layout
-from cifar_lab.training.loop import EagerBackend, StepBackend
 from cifar_lab.training.optim import flatten_parameters, make_optimizer, make_schedule
 
 
-@dataclass(frozen=True)
-class BackendInfo:
-    """In which way a cohort's steps are made."""
-
-    members: int = 1
-    stacked: bool = False
-    captured: bool = False
-    eager_reason: str | None = None
-    """Why a GPU makes steps or networks one by one."""
-    kernels_reason: str | None = None
-    """Why the CPU makes steps of torch's kernels, where the settings leave it open."""
+def layout(model: Model, execution: Execution, *, stacked: bool) -> torch.memory_format:
+    """Memory format of images for torch's kernels. Rounding depends on it."""
+    if stacked:
+        return torch.contiguous_format
+    return models.memory_format(model, execution.device.type, execution.bf16)
 
 
-def place(network: nn.Module, execution: Execution, memory_format: torch.memory_format) -> nn.Module:
-    """The network on the run's device, in its memory format."""
+def training_layout(execution: Execution, memory_format: torch.memory_format) -> torch.memory_format:
+    """Memory format of training images and weights, given that of `layout`. This project's kernels have only one."""
+    return torch.contiguous_format if execution.own_kernels else memory_format
+
+
+def to_device(network: nn.Module, execution: Execution, memory_format: torch.memory_format) -> nn.Module:
+    """Move a network to the run's device and memory format."""
     return network.to(execution.device).to(memory_format=memory_format)
+
+
+class Splits(NamedTuple):
+    """Training and validation split of a run. The test split is not part of it."""
+
+    training: ResidentSplit
+    validation: ResidentSplit | None
+    """In the memory format of `layout`, because torch's kernels score it."""
+    identity: DataIdentity
+
+
+def load_training_data(
+    settings: Settings, fingerprint: str, execution: Execution, memory_format: torch.memory_format
+) -> Splits:
+    """Load the splits onto the run's device. `memory_format` is that of `layout`.
+
+    Raises:
+        DataError: the images do not have `fingerprint`, which is part of the run's id.
+    """
+    options, info = settings.data, data.prepare(settings.data, fingerprint=fingerprint)
+    source = type(options).model_validate(options.model_dump(include=set(source_fields(type(options)))))
+    training = make_normalizer(settings, info, execution, training_layout(execution, memory_format))
+    scoring = make_normalizer(settings, info, execution, memory_format)
+    folder = Path(options.root).stem if isinstance(options, ImageFolder) else ""
+    return _splits(source, fingerprint, options.val_size, options.split_seed, folder, info, training, scoring)
+
+
+def make_normalizer(
+    settings: Settings, info: data.DataInfo, execution: Execution, memory_format: torch.memory_format
+) -> Normalizer:
+    """Normalisation that `data.normalize` selects, from the statistics of the training images."""
+    return Normalizer.make(
+        settings.data.normalize, info.channel_mean, info.channel_std, execution.device, memory_format
+    )
+
+
+@lru_cache(maxsize=1)
+def _splits(
+    source: Data, fingerprint: str, val_size: int, split_seed: int, folder: str, info: data.DataInfo,
+    training: Normalizer, scoring: Normalizer,
+) -> Splits:  # fmt: skip
+    split = _training_split(source, fingerprint)
+    # Exact copies of an image stay in the training part, so no validation image is ever trained on.
+    chosen, held_out = data.validation_split(split.labels, val_size, split_seed, split.images if val_size else None)
+    identity = DataIdentity(
+        name=info.name,
+        folder=folder,
+        fingerprint=fingerprint,
+        split_hash=data.split_hash(held_out) if val_size else None,
+        classes=info.classes,
+        train_size=len(chosen),
+        val_size=len(held_out),
+        test_size=info.test_size,
+    )
+    if not val_size:
+        return Splits(ResidentSplit(split.images, split.labels, training), None, identity)
+    return Splits(
+        ResidentSplit(split.images[chosen], split.labels[chosen], training),
+        ResidentSplit(split.images[held_out], split.labels[held_out], scoring),
+        identity,
+    )
+
+
+@lru_cache(maxsize=1)
+def _training_split(source: Data, fingerprint: str) -> data.Split:
+    return data.load_train(source, fingerprint)
 
 
 def build_cohort(
@@ -48,51 +117,31 @@ def build_cohort(
     *,
     stacked: bool = False,
 ) -> tuple[Cohort, str | None]:
-    """(fresh networks, one a member, each from the streams of its own seed, with their optimizer and schedule; why
-    they are not stacked although `stacked` asks for it)."""
+    """Build new networks, one per member from its own seed, with their optimizer and schedule.
+
+    Returns:
+        The cohort, and the reason for unstacked networks where `stacked` was requested.
+    """
     first = settings[0]
     memory_format = training_layout(execution, layout(first.model, execution, stacked=stacked))
     networks = []
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
             network = models.build(member.model, num_classes)
-        networks.append(place(network, execution, memory_format))
+        networks.append(to_device(network, execution, memory_format))
     parameters = flatten_parameters(networks)
     optimizers = [member.optimizer for member in settings]
     schedule = make_schedule([member.scheduler for member in settings], optimizers, first.epochs, steps_per_epoch)
-    together, reason = None, None
+    stacked_network, unstacked_reason = None, None
     if stacked:
         from cifar_lab.models.stacked import NotStackable, stack
 
         try:
-            together = stack(networks, parameters, deterministic=first.runtime.deterministic)
+            stacked_network = stack(networks, parameters, deterministic=first.runtime.deterministic)
         except NotStackable as error:
-            reason = f"networks one by one: {error}"
+            unstacked_reason = f"networks one by one: {error}"
     if first.runtime.compile:
         for network in networks:
             network.compile()
     optimizer = make_optimizer(optimizers, parameters)
-    return Cohort(networks, parameters, optimizer, schedule, together), reason
-
-
-def make_steps(
-    cohort: Cohort, batches: CohortBatches, settings: Settings, execution: Execution, reason: str | None = None
-) -> tuple[StepBackend, BackendInfo]:
-    """Who makes the cohort's steps: a captured graph on a GPU where that is possible, `kernels` where `execution` says.
-
-    `reason`: why the networks are not stacked, for the record.
-    """
-    eager = EagerBackend(
-        cohort, batches, settings.loss.label_smoothing, execution, model_draws=isinstance(settings.model, CustomModel)
-    )
-    how = BackendInfo(len(cohort.networks), cohort.stacked is not None, False, reason)
-    if execution.own_kernels:
-        return KernelBackend(eager), how
-    if execution.device.type == "cpu":
-        return eager, how
-    if settings.runtime.compile:
-        return eager, replace(how, eager_reason=reason or "runtime.compile launches its own kernels")
-    try:
-        return CudaGraphBackend(eager), replace(how, captured=True)
-    except NotCapturedError as error:
-        return eager, replace(how, eager_reason="; ".join(filter(None, (reason, str(error)))))
+    return Cohort(networks, parameters, optimizer, schedule, stacked_network), unstacked_reason

@@ -119,7 +119,7 @@ class CheckpointCallback:
         """Tell the parent where in the epoch the cohort is."""
         event = {"event": "step", "epoch": epoch, "step": step, "steps": steps, "loss": loss, "accuracy": accuracy}
         self.tell(self.runs[0].job, event)
-        self._look_at_threads(epoch)
+        self._check_threads(epoch)
 
     def epoch(self, members: Sequence[Member]) -> None:
         """Save everything that the next epoch needs; then stop if that is wished.
@@ -131,7 +131,7 @@ class CheckpointCallback:
             Interrupted: the parent asked to stop and there is more to train.
             EnvironmentFault: what the epoch needs, or the one before needed, cannot be written.
         """
-        self.written()
+        self.wait_for_writes()
         healthy = [(number, run) for number, run in enumerate(self.runs) if run.member.diverged is None]
         for number, run in healthy:
             state, history = self.cohort.state(number), tuple(run.member.history)
@@ -142,12 +142,12 @@ class CheckpointCallback:
         last = max((run.member.history[-1].epoch for _, run in healthy), default=self.epochs)
         if last == self.epochs:
             return
-        self._look_at_threads(last + 1)
+        self._check_threads(last + 1)
         if self.should_stop():
-            self.written()
+            self.wait_for_writes()
             raise Interrupted(f"stopped after epoch {last}, which is kept")
 
-    def written(self) -> None:
+    def wait_for_writes(self) -> None:
         """Wait until all that was handed over lies on the disk.
 
         Raises:
@@ -170,7 +170,7 @@ class CheckpointCallback:
         run.folder.write_metrics(history)
         self.tell(run.job, {"event": "epoch", **history[-1].model_dump()})
 
-    def _look_at_threads(self, epoch: int) -> None:
+    def _check_threads(self, epoch: int) -> None:
         """Go on with fewer threads where other programs have taken the cores."""
         if (fewer := self.guard.check(epoch)) is None:
             return

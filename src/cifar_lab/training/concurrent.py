@@ -1,52 +1,112 @@
-"""Cohorts side by side in one process, each on a stream of its own, so that a GPU never waits for one of them."""
+"""Cohorts that train concurrently on one device, each on its own CUDA stream, in groups that fit into its memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
+from cifar_lab.data.batches import CohortBatches
+from cifar_lab.training.backends.eager import EagerBackend
+from cifar_lab.training.build import build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import Tell
-from cifar_lab.training.cohort_size import members_that_fit
-from cifar_lab.training.device import choose_device, own_stream
+from cifar_lab.training.device import (
+    Execution,
+    choose_device,
+    free_bytes,
+    own_stream,
+    peak_bytes,
+    prepare_execution,
+)
 from cifar_lab.training.job import Job
 from cifar_lab.training.run import Ended, run_cohort
 
+TRIAL_MEMBERS = (2, 4)
+"""Sizes of the trial cohorts. The difference of their peaks is the memory of a member."""
+
+USABLE_SHARE = 0.8
+"""Share of the free memory to plan with. Captured graphs keep private pools, and kernels allocate workspaces."""
+
 
 def run_cohorts(
-    cohorts: Sequence[Sequence[Job]], lanes: int, tell: Tell, should_stop: Callable[[], bool], ended: Ended
+    cohorts: Sequence[Sequence[Job]], streams: int, tell: Tell, should_stop: Callable[[], bool], ended: Ended
 ) -> None:
-    """Make the runs of every cohort exist, `lanes` cohorts at a time; `ended` hears of each run once.
+    """Make the runs of every cohort, `streams` cohorts at a time, and call `ended` once per run.
 
-    On a GPU a cohort is cut where its memory, shared by the lanes, does not hold all members. `tell` and `ended` are
-    called from several threads.
+    On a GPU a cohort is divided if its share of the memory does not hold all members. `tell` and `ended` are called
+    from several threads.
     """
-    parts = [part for cohort in cohorts for part in _cut(cohort, min(lanes, len(cohorts)), ended)]
+    groups = [group for cohort in cohorts for group in _divide(cohort, min(streams, len(cohorts)), ended)]
 
-    def make(part: Sequence[Job]) -> None:
+    def make(group: Sequence[Job]) -> None:
         try:
-            with own_stream(choose_device(part[0].settings.runtime.device)):
-                run_cohort(part, tell, should_stop, ended)
+            with own_stream(choose_device(group[0].settings.runtime.device)):
+                run_cohort(group, tell, should_stop, ended)
         except Exception as error:
-            for job in part:
+            for job in group:
                 ended(job, error)
 
-    if lanes == 1 or len(parts) == 1:
-        for part in parts:
-            make(part)
+    if streams == 1 or len(groups) == 1:
+        for group in groups:
+            make(group)
         return
-    with ThreadPoolExecutor(lanes) as pool:
-        for done in [pool.submit(make, part) for part in parts]:
-            done.result()
+    with ThreadPoolExecutor(streams) as pool:
+        for future in [pool.submit(make, group) for group in groups]:
+            future.result()
 
 
-def _cut(cohort: Sequence[Job], lanes: int, ended: Ended) -> list[Sequence[Job]]:
-    """The cohort in parts that fit into the device's memory; none where that cannot be found out."""
+def _divide(cohort: Sequence[Job], streams: int, ended: Ended) -> list[Sequence[Job]]:
+    """Divide a cohort into groups that fit into the device's memory. If the trial fails, its error ends the runs."""
     if len(cohort) == 1:
         return [cohort]
     try:
-        size = members_that_fit(cohort, lanes)
+        size = members_that_fit(cohort, streams)
     except Exception as error:
         for job in cohort:
             ended(job, error)
         return []
     return [cohort[start : start + size] for start in range(0, len(cohort), size)]
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Device memory of a cohort, in bytes."""
+
+    base: int
+    """Independent of the number of members: images and workspaces of libraries."""
+    member: int
+    """Per member: parameters, gradients, optimizer state, activations."""
+
+    def members_in(self, available: float) -> int:
+        """Members that fit into `available` bytes, at least 1."""
+        return max(1, int((available - self.base) // max(self.member, 1)))
+
+
+def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
+    """Number of these runs to train together if `streams` cohorts share the device. On the CPU, all of them."""
+    settings = cohort[0].settings
+    execution = prepare_execution(settings.runtime, cohort[0].threads)
+    if execution.device.type == "cpu" or len(cohort) <= max(TRIAL_MEMBERS):
+        return len(cohort)
+    available = free_bytes(execution.device) * USABLE_SHARE / streams
+    small, large = (_peak_of(cohort[:members], execution) for members in TRIAL_MEMBERS)
+    member = (large - small) // (TRIAL_MEMBERS[1] - TRIAL_MEMBERS[0])
+    need = MemoryNeed(base=small - TRIAL_MEMBERS[0] * member, member=member)
+    return min(len(cohort), need.members_in(available))
+
+
+def _peak_of(jobs: Sequence[Job], execution: Execution) -> int:
+    """Peak memory in bytes of one training step of these runs together."""
+    settings = jobs[0].settings
+    with peak_bytes(execution.device) as peak:
+        training, _, identity = load_training_data(
+            settings, jobs[0].fingerprint, execution, layout(settings.model, execution, stacked=True)
+        )
+        batches = CohortBatches(training, settings.data, [job.seed for job in jobs])
+        cohort, _ = build_cohort(
+            [job.settings for job in jobs], batches.seeds, len(identity.classes), batches.steps_per_epoch, execution,
+            stacked=True,
+        )  # fmt: skip
+        backend = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=False)
+        next(backend.epoch(0))
+    return peak()

@@ -12,11 +12,11 @@ import torch
 import cifar_lab
 from cifar_lab.core.host import git_state
 from cifar_lab.store.records import Environment
-from cifar_lab.training.build import BackendInfo
+from cifar_lab.training.backends.base import BackendInfo
 from cifar_lab.training.device import Execution, device_name
 
 
-def environment(execution: Execution, how: BackendInfo) -> Environment:
+def environment(execution: Execution, backend: BackendInfo) -> Environment:
     """What the record says of the machine and the libraries."""
     commit, dirty = git_state()
     return Environment(
@@ -29,12 +29,12 @@ def environment(execution: Execution, how: BackendInfo) -> Environment:
         device=execution.device.type,
         device_name=device_name(execution.device),
         threads=execution.threads,
-        cohort=how.members,
-        stacked=how.stacked,
-        captured=how.captured,
-        eager_reason=how.eager_reason,
+        cohort=backend.members,
+        stacked=backend.stacked,
+        captured=backend.captured,
+        eager_reason=backend.eager_reason,
         kernels="own" if execution.own_kernels else "torch",
-        kernels_reason=how.kernels_reason,
+        kernels_reason=backend.kernels_reason,
         git_commit=commit,
         git_dirty=dirty,
     )

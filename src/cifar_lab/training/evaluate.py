@@ -35,7 +35,7 @@ def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> T
 
 
 @torch.no_grad()
-def predict_together(stacked: Stacked, members: int, split: ResidentSplit, execution: Execution) -> Tensor:
+def predict_stacked(stacked: Stacked, members: int, split: ResidentSplit, execution: Execution) -> Tensor:
     """Logits (K, N, classes) of all members in fp32 on the CPU: each network's as `predict` gives them.
 
     The networks are put into evaluation mode and then into training mode.

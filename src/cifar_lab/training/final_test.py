@@ -1,4 +1,4 @@
-"""The test split, read once, after training, by this path alone."""
+"""End of a run: save the weights, read the test split once, write the record last. Only this module reads the test."""
 
 from __future__ import annotations
 
@@ -15,27 +15,89 @@ from torch import nn
 
 from cifar_lab import data, models
 from cifar_lab.config import Settings
+from cifar_lab.core.host import utc_now
 from cifar_lab.data.batches import ResidentSplit
-from cifar_lab.store.records import SCHEMA, Record, SplitScore
-from cifar_lab.store.results import RunFolder
-from cifar_lab.training.build import place
+from cifar_lab.store.records import SCHEMA, DataIdentity, Environment, Record, SplitScore
+from cifar_lab.store.results import RunFolder, metrics_digest
+from cifar_lab.training import checkpoint
+from cifar_lab.training.build import layout, make_normalizer, to_device, training_layout
+from cifar_lab.training.callbacks import ActiveRun
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.evaluate import predict, score
 from cifar_lab.training.job import Job
-from cifar_lab.training.loading import layout, make_normalizer, training_layout
+
+
+def finish(
+    run: ActiveRun, network: nn.Module, identity: DataIdentity, execution: Execution, environment: Environment,
+    memory_format: torch.memory_format,
+) -> Record:  # fmt: skip
+    """Write the files of a trained run: weights, predictions on the test split if the job asks, record.
+
+    The checkpoint is removed after the record is on disk, so an interruption at any point leaves one of them.
+    """
+    job, folder, member = run.job, run.folder, run.member
+    test = None
+    files: dict[str, str] = {}
+    if member.diverged is None:
+        files.update(save_weights(folder, network))
+        if job.read_test:
+            test, predictions = read_test_split(
+                folder, network, job.settings, job.fingerprint, execution, memory_format
+            )
+            files.update(predictions)
+    record = _make_record(run, models.count_parameters(network), test, files, identity, environment)
+    folder.write_metrics(member.history)
+    folder.write_record(record)
+    checkpoint.remove(folder.checkpoint)
+    return record
+
+
+def _make_record(
+    run: ActiveRun, parameters: int, test: SplitScore | None, files: dict[str, str], identity: DataIdentity,
+    environment: Environment,
+) -> Record:  # fmt: skip
+    job, member = run.job, run.member
+    return Record(
+        run_id=job.run_id,
+        recipe=job.recipe,
+        settings=job.settings.model_dump(mode="json"),
+        label=job.settings.label,
+        seed=job.seed,
+        status="diverged" if member.diverged else "done",
+        reason=member.diverged,
+        epochs_trained=len(member.history),
+        parameters=parameters,
+        val=member.val if member.diverged is None else None,
+        test=test,
+        test_reason="diverged" if member.diverged else missing_reason(test) if job.read_test else "search",
+        train_seconds=sum(line.seconds for line in member.history),
+        started=run.started,
+        finished=utc_now(),
+        data=identity,
+        environment=environment,
+        files=files,
+        sizes=run.folder.sizes(files),
+        metrics_sha256=metrics_digest(member.history),
+        notes=tuple(run.notes),
+    )
 
 
 def read_test_split(
     folder: RunFolder, network: nn.Module, settings: Settings, fingerprint: str, execution: Execution,
     memory_format: torch.memory_format,
 ) -> tuple[SplitScore | None, Mapping[str, str]]:  # fmt: skip
-    """(score, SHA-256 by file name): judge the trained network on the test split and save every prediction.
+    """Evaluate the trained network on the test split and save its predictions.
 
-    predictions.npz holds `labels` int64 (N,) and `logits` fp32 (N, classes) in data-set order. `memory_format` is the
-    network's.
+    predictions.npz holds `labels` int64 (N,) and `logits` fp32 (N, classes) in data-set order.
+
+    Args:
+        memory_format: of the network.
+
+    Returns:
+        The score, None if a logit is not finite, and SHA-256 by file name.
 
     Raises:
-        DataError: the images are not those of `fingerprint`, which the network was trained on.
+        DataError: the images do not have `fingerprint`, so they are not those of the training.
     """
     info = data.prepare(settings.data, fingerprint=fingerprint)
     split = data.load_test(settings.data, fingerprint)
@@ -48,16 +110,16 @@ def read_test_split(
 
 
 def save_weights(folder: RunFolder, network: nn.Module) -> Mapping[str, str]:
-    """Write the trained weights; SHA-256 by file name."""
+    """Write the trained weights and return SHA-256 by file name."""
     state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
     return _write(folder, folder.weights.name, to_safetensors(state))
 
 
 def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
-    """Complete the record of a run that a search left untested, from its saved weights.
+    """Add the test score to the record of a run that a search left untested, from its saved weights.
 
     Raises:
-        DamagedFileError: the weights are not those that the record names.
+        DamagedFileError: the weights do not have the checksum of the record.
     """
     execution = prepare_execution(job.settings.runtime, record.environment.threads)
     execution = replace(execution, own_kernels=record.environment.kernels == "own")
@@ -66,7 +128,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     network = models.build(model, len(record.data.classes))
     network.load_state_dict(from_safetensors(content))
     memory_format = layout(model, execution, stacked=record.environment.stacked)
-    network = place(network, execution, training_layout(execution, memory_format))
+    network = to_device(network, execution, training_layout(execution, memory_format))
     test, predictions = read_test_split(
         folder, network, job.settings, record.data.fingerprint, execution, memory_format
     )
@@ -85,7 +147,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
 
 
 def missing_reason(test: SplitScore | None) -> str | None:
-    """Why a test split that was read has no score; None where it has one."""
+    """Reason for a missing score of a test split that was read. None if the score exists."""
     return "a logit was not finite" if test is None else None
 
 

@@ -1,45 +1,48 @@
-"""Runs from settings to records, one alone or a cohort together. The composition root; reads like the recipe."""
+"""Runs from settings to records, a single run or a cohort. This is the composition root of training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
+
+import torch
 
 from cifar_lab.config.io import dump_settings
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data.batches import CohortBatches
-from cifar_lab.store.records import Record, SplitScore
+from cifar_lab.store.records import Environment, Record, SplitScore
 from cifar_lab.store.results import DamagedFileError, RunFolder
 from cifar_lab.training import checkpoint
-from cifar_lab.training.backends.kernels.choice import choose_kernels
-from cifar_lab.training.build import build_cohort, make_steps
+from cifar_lab.training.backends.base import StepBackend
+from cifar_lab.training.backends.choice import choose_kernels, make_backend
+from cifar_lab.training.build import Splits, build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
-from cifar_lab.training.device import is_out_of_memory, prepare_execution
+from cifar_lab.training.cohort import Cohort
+from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution
 from cifar_lab.training.environment import changes, environment
-from cifar_lab.training.evaluate import predict, predict_together, score
-from cifar_lab.training.final_test import add_test
-from cifar_lab.training.finish import finish
+from cifar_lab.training.evaluate import predict, predict_stacked, score
+from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
-from cifar_lab.training.loading import layout, load_training_data
 from cifar_lab.training.loop import train
 from cifar_lab.training.threads import ThreadGuard
 
 Ended = Callable[[Job, Record | Exception], None]
-"""Who hears how a run ended: with its record, or with what kept it from having one."""
+"""Called when a run ends, with its record or with the exception that prevented one."""
 
 
 def make_run(job: Job, tell: Callable[[dict[str, Any]], None], should_stop: Callable[[], bool]) -> Record:
-    """Make one run exist: train what is not trained yet, from its last checkpoint on, and test it if the job says so.
+    """Make one run: train it from its last checkpoint, and test it if the job asks.
 
     Raises:
-        Interrupted: `should_stop()` held at the end of an epoch, which is kept.
-        Paused: the job asks for no more epochs (`Job.until_epoch`).
-        LabError: settings, data, weights or the machine do not allow it.
+        Interrupted: `should_stop()` returned true at the end of an epoch. That epoch is saved.
+        Paused: the run reached `Job.until_epoch`.
+        LabError: settings, data, weights or the machine prevent it.
     """
     outcomes: list[Record | Exception] = []
     run_cohort([job], lambda _, event: tell(event), should_stop, lambda _, outcome: outcomes.append(outcome))
@@ -50,10 +53,10 @@ def make_run(job: Job, tell: Callable[[dict[str, Any]], None], should_stop: Call
 
 
 def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
-    """Make runs exist that can train together (see `cohorts`); `ended` hears of each of them once.
+    """Make runs that can train together (see `execution.cohorts`), and call `ended` once per run.
 
-    What keeps one of them from being made does not keep the others. Those that go on from different epochs train one
-    group after the other.
+    A failure of one run does not affect the others. Runs that resume from different epochs train one group after the
+    other.
     """
     runs: list[ActiveRun] = []
     try:
@@ -67,15 +70,22 @@ def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool],
                 ended(job, found)
             else:
                 runs.append(found)
-        for _, same in groupby(sorted(runs, key=ActiveRun.epochs_done), key=ActiveRun.epochs_done):
-            _train_or_split(list(same), tell, should_stop, ended)
+        waiting = [
+            list(same) for _, same in groupby(sorted(runs, key=ActiveRun.epochs_done), key=ActiveRun.epochs_done)
+        ]
+        while waiting:
+            group = waiting.pop(0)
+            try:
+                _train(group, tell, should_stop, ended)
+            except Exception as error:
+                waiting[:0] = _halves_or_end(group, error, ended)
     finally:
         for run in runs:
             run.lock.close()
 
 
 def _open(job: Job) -> ActiveRun | Record:
-    """The run's record where it is there, else its folder, locked, with what there is to go on from."""
+    """Return the run's record if it exists, otherwise lock its folder and load its checkpoint."""
     if recipe(job.settings) != job.recipe:
         raise SettingsError(
             f"model.name: the source or weights of {job.settings.model.name} changed since this command began; "
@@ -98,77 +108,114 @@ def _open(job: Job) -> ActiveRun | Record:
         return ActiveRun(job, folder, [*([damage] if damage else []), *notes], saved, lock.pop_all())
 
 
-def _train_or_split(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
-    """Train runs together to their end, in halves where the device's memory does not hold all of them."""
-    try:
-        _train(runs, tell, should_stop, ended)
-    except Exception as error:
-        if not is_out_of_memory(error) or len(runs) == 1:
-            for run in runs:
-                if run.open:
-                    run.close()
-                    ended(run.job, error)
-            return
-    else:
-        return
+def _halves_or_end(runs: list[ActiveRun], error: Exception, ended: Ended) -> list[list[ActiveRun]]:
+    """Halves to train from their checkpoints if the device ran out of memory. Otherwise end the runs with the error."""
+    if is_out_of_memory(error) and len(runs) > 1:
+        for run in runs:
+            run.start_over()
+        middle = len(runs) // 2
+        return [runs[:middle], runs[middle:]]
     for run in runs:
-        run.start_over()
-    middle = len(runs) // 2
-    for half in (runs[:middle], runs[middle:]):
-        _train_or_split(half, tell, should_stop, ended)
+        if run.open:
+            run.close()
+            ended(run.job, error)
+    return []
 
 
 def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
-    """Train runs that stand at one epoch, and write their records."""
-    jobs = [run.job for run in runs]
-    settings, fingerprint, done = jobs[0].settings, jobs[0].fingerprint, runs[0].epochs_done()
-    execution = prepare_execution(settings.runtime, runs[0].saved_threads() or jobs[0].threads)
-    execution, why_torch = choose_kernels(settings, execution, len(runs), runs[0].saved_kernels())
-    stacked = len(runs) > 1
-    memory_format = layout(settings.model, execution, stacked=stacked)
-    training, validation, identity = load_training_data(settings, fingerprint, execution, memory_format)
-    batches = CohortBatches(
-        training, settings.data, [job.seed for job in jobs], [job.settings.data.flip for job in jobs]
-    )
-    classes = len(identity.classes)
-    cohort, reason = build_cohort(
-        [job.settings for job in jobs], batches.seeds, classes, batches.steps_per_epoch, execution, stacked=stacked
-    )
-    steps, how = make_steps(cohort, batches, settings, execution, reason)
-    here = environment(execution, replace(how, kernels_reason=why_torch))
-    for number, run in enumerate(runs):
-        tell(run.job, {"event": "device", "device": execution.device.type, "threads": execution.threads})
-        if (before := run.resume(cohort, number)) is not None:
-            run.notes += changes(before, here, done)
-            tell(run.job, {"event": "resumed", "epoch": done})
-
-    def validate() -> list[SplitScore | None]:
-        assert validation is not None
-        labels = validation.labels.cpu()
-        if cohort.stacked is not None:
-            together = predict_together(cohort.stacked, len(runs), validation, execution)  # (K, N, classes)
-            return [score(logits, labels, classes) for logits in together]
-        separate = (predict(network, validation, execution) for network in cohort.networks)
-        return [score(logits, labels, classes) for logits in separate]
-
-    guard = ThreadGuard(execution.threads, asked=settings.runtime.threads != "auto" or execution.device.type != "cpu")
-    with CheckpointCallback(runs, cohort, here, jobs[0].last_epoch, tell, should_stop, guard) as watcher:
+    """Train runs that have completed equally many epochs, and write their records."""
+    job, done = runs[0].job, runs[0].epochs_done()
+    training = _prepare(runs)
+    _resume(runs, training, done, tell)
+    validate = None if training.splits.validation is None else partial(_validate, training)
+    with _callback(runs, training, tell, should_stop) as callback:
         train(
-            steps,
+            training.backend,
             [run.member for run in runs],
             start_epoch=done,
-            epochs=jobs[0].last_epoch,
-            validate=None if validation is None else validate,
-            watcher=watcher,
+            epochs=job.last_epoch,
+            validate=validate,
+            callback=callback,
         )
-        watcher.written()
-    if validation is not None and done == settings.epochs:  # all that was left was to write the record
+        callback.wait_for_writes()
+    if validate is not None and done == job.settings.epochs:  # trained before, but interrupted before the record
         for run, val in zip(runs, validate(), strict=True):
             run.member.val = val
-    for run, network in zip(runs, cohort.networks, strict=True):
+    _finish(runs, training, callback.environment, ended)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """Everything that a cohort trains with."""
+
+    execution: Execution
+    memory_format: torch.memory_format
+    """Of images and weights for torch's kernels."""
+    splits: Splits
+    cohort: Cohort
+    backend: StepBackend
+    environment: Environment
+
+
+def _prepare(runs: Sequence[ActiveRun]) -> _Training:
+    """Choose device and backend, load the images and build the cohort."""
+    jobs, settings = [run.job for run in runs], runs[0].job.settings
+    execution = prepare_execution(settings.runtime, runs[0].saved_threads() or jobs[0].threads)
+    execution, kernels_reason = choose_kernels(settings, execution, len(runs), runs[0].saved_kernels())
+    stacked = len(runs) > 1
+    memory_format = layout(settings.model, execution, stacked=stacked)
+    splits = load_training_data(settings, jobs[0].fingerprint, execution, memory_format)
+    batches = CohortBatches(
+        splits.training, settings.data, [job.seed for job in jobs], [job.settings.data.flip for job in jobs]
+    )
+    cohort, unstacked_reason = build_cohort(
+        [job.settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
+        execution, stacked=stacked,
+    )  # fmt: skip
+    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels_reason)
+    return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info))
+
+
+def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tell) -> None:
+    """Load the checkpoint of each run that has one, and report device and resumed epoch."""
+    execution = training.execution
+    for number, run in enumerate(runs):
+        tell(run.job, {"event": "device", "device": execution.device.type, "threads": execution.threads})
+        if (before := run.resume(training.cohort, number)) is not None:
+            run.notes += changes(before, training.environment, done)
+            tell(run.job, {"event": "resumed", "epoch": done})
+
+
+def _callback(
+    runs: Sequence[ActiveRun], training: _Training, tell: Tell, should_stop: Callable[[], bool]
+) -> CheckpointCallback:
+    """Callback that saves the runs, reports them, and gives up threads that other programs need."""
+    job, execution = runs[0].job, training.execution
+    asked = job.settings.runtime.threads != "auto" or execution.device.type != "cpu"
+    guard = ThreadGuard(execution.threads, asked=asked)
+    return CheckpointCallback(runs, training.cohort, training.environment, job.last_epoch, tell, should_stop, guard)
+
+
+def _validate(training: _Training) -> list[SplitScore | None]:
+    """Score every member on the validation split."""
+    validation, cohort = training.splits.validation, training.cohort
+    assert validation is not None
+    labels, classes = validation.labels.cpu(), len(training.splits.identity.classes)
+    if cohort.stacked is not None:
+        stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
+        return [score(logits, labels, classes) for logits in stacked]  # of (K, N, classes)
+    separate = (predict(network, validation, training.execution) for network in cohort.networks)
+    return [score(logits, labels, classes) for logits in separate]
+
+
+def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: Environment, ended: Ended) -> None:
+    """Write each run's record or pause it, unlock its folder and report the outcome."""
+    for run, network in zip(runs, training.cohort.networks, strict=True):
         outcome: Record | Exception
         try:
-            outcome = run.pause() or finish(run, network, identity, execution, watcher.environment, memory_format)
+            outcome = run.pause() or finish(
+                run, network, training.splits.identity, training.execution, final_environment, training.memory_format
+            )
         except Exception as error:
             outcome = error
         run.close()

@@ -12,10 +12,11 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
+from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.cohort import Member
 from cifar_lab.training.device import Execution, prepare_execution
-from cifar_lab.training.loop import EagerBackend, train
+from cifar_lab.training.loop import train
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
 on_every_device = pytest.mark.parametrize("device", DEVICES)
@@ -42,7 +43,7 @@ ARMS = [
 
 
 def eager(
-    arms: Sequence[Settings], device: str, images: int = 165, model_draws: bool = False, stacked: bool = False
+    arms: Sequence[Settings], device: str, images: int = 165, stochastic_forward: bool = False, stacked: bool = False
 ) -> tuple[EagerBackend, Execution]:
     """165 images are 20 batches of 8 and one of 5."""
     execution = prepare_execution(settings(f"runtime.device={device}").runtime, threads=1)
@@ -52,7 +53,7 @@ def eager(
     split = ResidentSplit(pixels.numpy(), labels.numpy(), normalizer)
     batches = CohortBatches(split, arms[0].data, range(len(arms)), [arm.data.flip for arm in arms])
     cohort, _ = build_cohort(arms, batches.seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
-    return EagerBackend(cohort, batches, 0.1, execution, model_draws), execution
+    return EagerBackend(cohort, batches, 0.1, execution, stochastic_forward), execution
 
 
 def state_of(steps: EagerBackend | CudaGraphBackend) -> list[Tensor]:
@@ -71,7 +72,7 @@ def test_epochs_read_from_tables_are_those_made_one_by_one(model: str, device: s
     for make in (lambda steps: steps, CudaGraphBackend):
         steps = make(eager(arms, device)[0])
         members = [Member() for _ in arms]
-        train(steps, members, start_epoch=0, epochs=3, validate=None, watcher=Deaf())
+        train(steps, members, start_epoch=0, epochs=3, validate=None, callback=Deaf())
         histories.append([[line.model_dump(exclude={"seconds"}) for line in member.history] for member in members])
         states.append(state_of(steps))
     if device == "cpu":
@@ -98,6 +99,6 @@ def test_what_cannot_be_captured_is_said() -> None:
         return str(caught.value)
 
     assert reason(eager(ARMS, "cpu", images=159)[0]) == "19 full batches an epoch are too few to be worth it"
-    assert reason(eager(ARMS, "cpu", model_draws=True)[0]) == "the model may draw chance of its own at each step"
+    assert reason(eager(ARMS, "cpu", stochastic_forward=True)[0]) == "the model may draw chance of its own at each step"
     noisy = [settings("data.noise_std=0.1")]
     assert reason(eager(noisy, "cpu")[0]) == "augmentation policies and noise are drawn batch after batch"

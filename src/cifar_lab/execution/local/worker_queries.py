@@ -8,7 +8,7 @@ from typing import Any
 
 from cifar_lab.config import Data, Settings
 from cifar_lab.core.errors import EnvironmentFault, LabError, SettingsError, WeightsError
-from cifar_lab.data.source import Progress
+from cifar_lab.data.splits import Progress
 from cifar_lab.execution.local.process import WorkerProcess
 from cifar_lab.execution.protocol import GPU_QUESTION, encode_check, encode_prepare
 

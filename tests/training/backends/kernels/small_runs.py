@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from cifar_lab.config import Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
-from cifar_lab.training.backends.kernels.steps import KernelBackend
+from cifar_lab.training.backends.eager import EagerBackend
+from cifar_lab.training.backends.kernels.backend import KernelBackend
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.device import prepare_execution
-from cifar_lab.training.loop import EagerBackend
 
 from ...step_runs import drawn
 
@@ -42,7 +42,7 @@ def steps_of(arm: Settings, split: ResidentSplit, *, threads: int = 1, seed: int
     batches = CohortBatches(split, arm.data, [seed])
     cohort, _ = build_cohort([arm], [seed], 10, batches.steps_per_epoch, execution)
     cohort.train_mode()
-    return EagerBackend(cohort, batches, arm.loss.label_smoothing, execution, model_draws=False)
+    return EagerBackend(cohort, batches, arm.loss.label_smoothing, execution, stochastic_forward=False)
 
 
 def own_steps(arm: Settings, split: ResidentSplit, *, threads: int = 1, seed: int = 3) -> KernelBackend:

@@ -32,7 +32,9 @@ def cut(batch: Batch) -> Tensor:
     images = torch.full((groups, 3, 32, 32, LANES), math.nan)
     for group in range(groups):
         count = min(LANES, batch.images - group * LANES)
-        library().cut(byref(batch), c_void_p(images[group].data_ptr()), byref(KernelWorker(group=group, count=count)))
+        library().load_batch(
+            byref(batch), c_void_p(images[group].data_ptr()), byref(KernelWorker(group=group, count=count))
+        )
     return images.permute(0, 4, 1, 2, 3).flatten(0, 1)
 
 
@@ -45,7 +47,7 @@ def test_a_batch_is_that_of_the_other_steps(form: str, size: int) -> None:
     # A product and a difference, rounded once or twice: half a unit in the last place of the product, at most.
     rounding = float((255 * scale.max()).abs() + shift.abs().max()) * 2**-24
     seen = 0
-    for batch, (expected, _) in zip(steps.cut(1), steps._batches.epoch(1), strict=True):
+    for batch, (expected, _) in zip(steps.epoch_batches(1), steps._batches.epoch(1), strict=True):
         images = cut(batch)
         assert torch.isfinite(images).all(), "a lane without an image is multiplied by 0, which must give 0"
         torch.testing.assert_close(images[: batch.images], expected[0], rtol=0, atol=rounding)
@@ -63,7 +65,7 @@ def test_the_border_of_a_crop_is_black_and_a_mirrored_image_is_cropped_first() -
     flips = (torch.arange(25) % 2 == 1)[None]
     wide = torch.nn.functional.pad(pixels[0], (2, 2, 2, 2))
     chosen = torch.arange(25)[None]
-    (batch,) = steps.cut(0)
+    (batch,) = steps.epoch_batches(0)
     batch.chosen, batch.offsets, batch.flips = chosen.data_ptr(), offsets.data_ptr(), flips.data_ptr()
     images = cut(batch)
     for number, (row, column) in enumerate(offsets[0].tolist()):

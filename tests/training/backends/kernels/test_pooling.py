@@ -82,11 +82,11 @@ def test_images_and_weights_all_alike_give_torchs_gradients(model: str) -> None:
     exact = copy.deepcopy(reference).double()
     torch_gradients(exact, pictures[0].double(), of_pictures[0], 0.0)
     loss, right = torch_gradients(reference, pictures[0], of_pictures[0], 0.0)
-    (batch,) = own.cut(0)
-    own.make(batch, 0)
+    (batch,) = own.epoch_batches(0)
+    own.compute_gradients(batch, 0)
     compare_gradients(network, reference, exact)
-    assert float(own.ledger.loss[0, 0]) == pytest.approx(loss, rel=1e-6)
-    assert int(own.ledger.right[0, 0]) == right
+    assert float(own.metrics.loss[0, 0]) == pytest.approx(loss, rel=1e-6)
+    assert int(own.metrics.right[0, 0]) == right
 
 
 @pytest.mark.parametrize("model", ["Net", "Net1"])
@@ -96,7 +96,7 @@ def test_a_weight_that_is_no_number_makes_the_loss_what_it_is_with_torch(model: 
     expected, own = steps_of(arm, split), own_steps(arm, split)
     (reference,), (network,) = expected.cohort.networks, own.cohort.networks
     ((pictures, labels),) = expected.batches.epoch(0)
-    cutting = own.cut(0)
+    cutting = own.epoch_batches(0)
     batch = next(cutting)
     sound, finite = expected.cohort.state(0), 0
     for name, parameter in reference.named_parameters():
@@ -106,8 +106,8 @@ def test_a_weight_that_is_no_number_makes_the_loss_what_it_is_with_torch(model: 
                 with torch.no_grad():
                     steps.cohort.networks[0].get_parameter(name).view(-1)[place] = value
             loss, _ = torch_gradients(reference, pictures[0], labels[0], 0.0)
-            own.make(batch, 0)
-            found = float(own.ledger.loss[0, 0])
+            own.compute_gradients(batch, 0)
+            found = float(own.metrics.loss[0, 0])
             assert math.isfinite(found) == math.isfinite(loss), f"{name}[{place}] = {value}: {found} for {loss}"
             finite += math.isfinite(loss)
     assert finite > 3

@@ -79,7 +79,7 @@ for model in ("Net", "Net1"):
     for epoch in range(3):
         for _ in steps.epoch(epoch):
             pass
-        print(*[f"{float(loss):.9g}" for loss in steps.ledger.loss], *steps.ledger.right.flatten().tolist())
+        print(*[f"{float(loss):.9g}" for loss in steps.metrics.loss], *steps.metrics.right.flatten().tolist())
     for tensor in (steps.cohort.parameters.values, *steps.cohort.networks[0].buffers()):
         print(hashlib.sha256(tensor.numpy().tobytes()).hexdigest())
 """

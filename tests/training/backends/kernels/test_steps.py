@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cifar_lab.config import Settings
-from cifar_lab.training.loop import StepBackend
+from cifar_lab.training.backends.base import StepBackend
 
 from ...step_runs import ARMS
 from .small_runs import NETS, compare_gradients, drawn_split, own_steps, settings, steps_of, torch_gradients
@@ -35,16 +35,16 @@ def in_lockstep(arm: Settings, images: int, epochs: int = 2) -> None:
     expected, own = steps_of(arm, split), own_steps(arm, split)
     (reference,), (network,) = expected.cohort.networks, own.cohort.networks
     for epoch in range(epochs):
-        own.ledger = expected.new_ledger()
+        own.metrics = expected.new_metrics()
         theirs = expected.batches.epoch(epoch)
-        for step, (batch, (pictures, labels)) in enumerate(zip(own.cut(epoch), theirs, strict=True)):
+        for step, (batch, (pictures, labels)) in enumerate(zip(own.epoch_batches(epoch), theirs, strict=True)):
             own.cohort.load_state(0, expected.cohort.state(0))
             exact = copy.deepcopy(reference).double()
             torch_gradients(exact, pictures[0].double(), labels[0], expected.label_smoothing)
             loss, right = torch_gradients(reference, pictures[0], labels[0], expected.label_smoothing)
-            own.make(batch, step)
-            assert float(own.ledger.loss[step, 0]) == pytest.approx(loss, rel=1e-6)
-            assert int(own.ledger.right[step, 0]) == right
+            own.compute_gradients(batch, step)
+            assert float(own.metrics.loss[step, 0]) == pytest.approx(loss, rel=1e-6)
+            assert int(own.metrics.right[step, 0]) == right
             compare_gradients(network, reference, exact)
             buffers = dict(network.named_buffers())
             for name, value in reference.named_buffers():
@@ -82,8 +82,8 @@ def losses(steps: StepBackend, epochs: int) -> Iterator[float]:
     """Of each step, running free."""
     for epoch in range(epochs):
         for done in steps.epoch(epoch):
-            yield float(steps.ledger.loss[done - 1, 0])
-        (numbers,) = steps.ledger.numbers(done)
+            yield float(steps.metrics.loss[done - 1, 0])
+        (numbers,) = steps.metrics.numbers(done)
         watched = {"train_loss": numbers.loss, "val_loss": None, "val_accuracy": None}
         steps.cohort.schedule.end_epoch([watched])
 

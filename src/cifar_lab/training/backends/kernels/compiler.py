@@ -33,7 +33,7 @@ COMPILE_SECONDS = 120
 class KernelsUnavailable(Exception):
     """The kernels cannot be had; the message says why, in words for the record."""
 
-    def for_who_insists(self) -> SettingsError:
+    def as_settings_error(self) -> SettingsError:
         """The same, where the settings leave nothing open."""
         return SettingsError(f"runtime.kernels: own cannot be had: {self}; use --set runtime.kernels=auto")
 
@@ -42,7 +42,7 @@ def library() -> ctypes.CDLL:
     """The compiled kernels.
 
     Raises:
-        NoKernels: no C compiler, or one that cannot make them; a cache that cannot be written, or that others can.
+        KernelsUnavailable: no C compiler, a failed compilation, or a cache that is not writable or not private.
     """
     if isinstance(outcome := _outcome(), str):
         raise KernelsUnavailable(outcome)
@@ -115,7 +115,7 @@ def _compile() -> bytes:
     """The library's bytes.
 
     Raises:
-        NoKernels: the compiler fails, or takes too long.
+        KernelsUnavailable: the compiler fails, or takes too long.
         OSError: there is no room for its files.
     """
     files = [str(path) for path in _sources() if path.suffix == ".c"]

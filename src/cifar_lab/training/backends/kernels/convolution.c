@@ -1,11 +1,12 @@
 /* Convolutions of 5 × 5 pixels, stride 1, without padding, on groups of 16 images.
 
-Each form holds a block of sums in registers: 32 of 16 numbers are there. A vector of images that was loaded is used for
-several outputs or taps, and a weight for several pixels. */
+Each function keeps a block of sums in registers (AVX-512 has 32 of 16 floats). A loaded vector of images then serves
+several outputs or taps, and a broadcast weight several pixels. Without such reuse, loads would limit the speed. */
 #include "kernels.h"
 
-#define TILE_BYTES 24576 /* of gradients that a pass over the weights' taps reads again: they stay in a 32 KiB cache */
+#define TILE_BYTES 24576 /* gradients that each tap reads again: they must stay in a 32 KiB L1 cache */
 
+/* O outputs by X pixels at a time: 6 × 4 or 4 × 5 sums, and registers left for weights and images. */
 INLINE void forward_blocks(const int O, const int X, const layer *l, const vec *in, vec *out)
 {
     const int taps = l->channels * KERNEL * KERNEL;
@@ -14,14 +15,14 @@ INLINE void forward_blocks(const int O, const int X, const layer *l, const vec *
             for (int x = 0; x < l->out_width; x += X) {
                 vec sum[6][5];
                 UNROLL for (int i = 0; i < O; i++)
-                    UNROLL for (int j = 0; j < X; j++) sum[i][j] = spread(l->bias[o + i]);
+                    UNROLL for (int j = 0; j < X; j++) sum[i][j] = broadcast(l->bias[o + i]);
                 const float *weight = l->weight + o * taps;
                 for (int c = 0; c < l->channels; c++)
                     for (int ky = 0; ky < KERNEL; ky++, weight += KERNEL) {
                         const vec *row = in + (c * l->height + y + ky) * l->width + x;
                         UNROLL for (int kx = 0; kx < KERNEL; kx++)
                             UNROLL for (int i = 0; i < O; i++) {
-                                vec w = spread(weight[i * taps + kx]);
+                                vec w = broadcast(weight[i * taps + kx]);
                                 UNROLL for (int j = 0; j < X; j++) sum[i][j] += w * row[kx + j];
                             }
                     }
@@ -40,7 +41,8 @@ void convolve(const layer *l, worker *at)
     else forward_blocks(1, 1, l, in, out);
 }
 
-/* Sums over pixels; over the images of a vector they are summed once, at the end of the step (fold_lanes). */
+/* Gradient of the weights, summed over pixels only. Lanes are summed once per step (fold_lanes), not per group, because
+a horizontal sum costs more than the multiply-adds of a tap. Rows are processed in tiles that stay in the L1 cache. */
 INLINE void weight_blocks(const int O, const layer *l, const vec *in, const vec *gradient, vec *lanes)
 {
     const int taps = l->channels * KERNEL * KERNEL, plane = l->out_height * l->out_width;
@@ -69,7 +71,8 @@ INLINE void weight_blocks(const int O, const layer *l, const vec *in, const vec 
         }
 }
 
-/* A row of the input's gradient from the rows of the output's that it went into. */
+/* Gradient of the input, row by row: each row gathers from the output rows that read it, so no sum is scattered. C
+channels by X pixels at a time; the X + 4 sums of a channel overlap those of the next block, which loads them again. */
 INLINE void input_blocks(const int C, const int X, const layer *l, const vec *gradient, vec *in_gradient)
 {
     const int taps = l->channels * KERNEL * KERNEL;
@@ -90,7 +93,7 @@ INLINE void input_blocks(const int C, const int X, const layer *l, const vec *gr
                         const float *weight = l->weight + o * taps + (c * KERNEL + ky) * KERNEL;
                         UNROLL for (int i = 0; i < C; i++)
                             UNROLL for (int kx = 0; kx < KERNEL; kx++) {
-                                vec w = spread(weight[i * KERNEL * KERNEL + kx]);
+                                vec w = broadcast(weight[i * KERNEL * KERNEL + kx]);
                                 UNROLL for (int j = 0; j < X; j++) sum[i][j + kx] += w * error[j];
                             }
                     }
@@ -117,6 +120,7 @@ void convolve_back(const layer *l, worker *at)
     else input_blocks(1, 1, l, gradient, in_gradient);
 }
 
+/* Sum the lanes of the weight gradients into the thread's row. */
 void fold_lanes(const layer *l, worker *at)
 {
     const int weights = l->outputs * l->channels * KERNEL * KERNEL;

@@ -1,4 +1,6 @@
-/* A batch, cut from the images that are kept as bytes, for one group. */
+/* Load one group of a batch: crop, mirror and normalise images that are stored as bytes.
+
+Pixels stay bytes until the last step, so 16 of them move in one SSE register. */
 #include "kernels.h"
 
 #define SIDE 32 /* rows and columns of an image */
@@ -14,17 +16,17 @@ typedef uint8_t loose_pixels16 __attribute__((vector_size(16), may_alias, aligne
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (pixels16){__VA_ARGS__})
 #endif
 
-/* 16 rows of 16 bytes, each an image's, become 16 of which each is a pixel's. */
-INLINE void turn(pixels16 *rows)
+/* Transpose 16 × 16 bytes, from a row per image to a row per pixel: four rounds of interleaving halves. */
+INLINE void transpose(pixels16 *rows)
 {
     UNROLL for (int round = 0; round < 4; round++) {
-        pixels16 turned[16];
+        pixels16 mixed[16];
         UNROLL for (int i = 0; i < 8; i++) {
             pixels16 a = rows[i], b = rows[i + 8];
-            turned[2 * i] = SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            turned[2 * i + 1] = SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            mixed[2 * i] = SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            mixed[2 * i + 1] = SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         }
-        UNROLL for (int i = 0; i < 16; i++) rows[i] = turned[i];
+        UNROLL for (int i = 0; i < 16; i++) rows[i] = mixed[i];
     }
 }
 
@@ -33,15 +35,17 @@ INLINE pixels16 mirrored(pixels16 row)
     return SHUFFLE(row, row, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
 }
 
-INLINE void place(pixels16 *rows, float scale, float shift, vec *out)
+/* Transpose 16 pixels of 16 images and store them as normalised floats. */
+INLINE void store_pixels(pixels16 *rows, float scale, float shift, vec *out)
 {
-    turn(rows);
+    transpose(rows);
     const uint8_t *pixels = (const uint8_t *)rows;
     float *values = (float *)out;
     for (int i = 0; i < LANES * LANES; i++) values[i] = (float)pixels[i] * scale - shift;
 }
 
-static void cut_ready(const batch *given, vec *images, const worker *at)
+/* Interleave images that are normalised already (noise or a policy changed them). */
+static void load_ready(const batch *given, vec *images, const worker *at)
 {
     float *out = (float *)images;
     for (int i = 0; i < 3 * PLANE; i++)
@@ -50,13 +54,13 @@ static void cut_ready(const batch *given, vec *images, const worker *at)
                 n < at->count ? given->ready[(int64_t)(at->group * LANES + n) * 3 * PLANE + i] : 0.0f;
 }
 
-void cut(const batch *given, vec *images, const worker *at)
+void load_batch(const batch *given, vec *images, const worker *at)
 {
     if (given->ready) {
-        cut_ready(given, images, at);
+        load_ready(given, images, at);
         return;
     }
-    /* A row between the pixels that a crop may reach beside it. What is beyond an image is black, as torch pads. */
+    /* A row with the margins that a crop may reach. Pixels outside the image are black, as in torch's padding. */
     const int margin = given->padding;
     uint8_t wide[SIDE + 2 * margin];
     for (int x = 0; x < SIDE + 2 * margin; x++) wide[x] = 0;
@@ -85,7 +89,7 @@ void cut(const batch *given, vec *images, const worker *at)
                 left_half[n] = flipped[n] ? mirrored(b) : a;
                 right_half[n] = flipped[n] ? mirrored(a) : b;
             }
-            place(left_half, given->scale[c], given->shift[c], images);
-            place(right_half, given->scale[c], given->shift[c], images + LANES);
+            store_pixels(left_half, given->scale[c], given->shift[c], images);
+            store_pixels(right_half, given->scale[c], given->shift[c], images + LANES);
         }
 }

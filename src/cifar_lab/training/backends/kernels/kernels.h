@@ -1,9 +1,8 @@
-/* What the kernels share: how numbers lie in memory, and what they are told of a network.
+/* Shared declarations: memory layout of activations, and the description of a network.
 
-Images go through the convolutions in groups of 16, side by side in memory: [channel][row][column][image]. So each
-number of a vector register is one image's, whatever the number of channels, and a weight is the same for all of them.
-From the first linear layer on each image has a row: [image][feature]. The numbers of one group lie in one slot.
-*/
+Convolutions process images in groups of 16, interleaved in memory: [channel][row][column][image]. Each lane of a vector
+register then holds another image. So registers are full for any number of channels, and one weight is broadcast to all
+lanes. From the first linear layer on each image has a row: [image][feature]. The activations of a group form a slot. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -22,48 +21,49 @@ typedef float vec __attribute__((vector_size(64), may_alias));
 typedef float loose_vec __attribute__((vector_size(64), may_alias, aligned(4)));
 typedef int32_t ivec __attribute__((vector_size(64), may_alias));
 
-/* One layer, and where its numbers lie. Sizes are floats a slot. */
+/* One layer and its memory. Sizes are floats per slot. */
 typedef struct {
-    float *in, *out, *in_gradient, *out_gradient; /* of slot 0; in_gradient NULL: nobody asks for it */
+    float *in, *out, *in_gradient, *out_gradient; /* of slot 0; in_gradient is NULL for the first layer */
     int64_t in_size, out_size;
-    int32_t channels, height, width;            /* of the input; of rows: channels is features, width their stride */
-    int32_t outputs, out_height, out_width;     /* of rows: out_width is the stride */
+    int32_t channels, height, width;            /* of the input; for rows: features, 0, stride */
+    int32_t outputs, out_height, out_width;     /* for rows: features, 0, stride */
     const float *weight, *bias;
-    int64_t weight_at, bias_at;                 /* where their gradients lie in a row of gradients */
-    int64_t lanes_at;                           /* where a convolution's lane sums begin, in vectors */
-    int32_t *index;                             /* of the largest of each window: out_size of them a slot */
-    float *moments;                             /* of BatchNorm: see norm.c */
+    int64_t weight_at, bias_at;                 /* offsets of their gradients in a row of gradients */
+    int64_t lanes_at;                           /* offset of a convolution's lane sums in vectors, else -1 */
+    int32_t *index;                             /* of the maximum of each window: out_size per slot */
+    float *moments;                             /* of BatchNorm, see norm.c */
     float *running_mean, *running_variance;
     int64_t *batches;
     float momentum, eps;
 } layer;
 
-/* One batch of images, as `images.c` cuts it. */
+/* One batch of images, as images.c loads it. */
 typedef struct {
-    const uint8_t *pixels;                      /* (N, 3, 32, 32), or NULL: `ready` has the batch */
+    const uint8_t *pixels;                      /* (N, 3, 32, 32), or NULL if `ready` holds the batch */
     const float *ready;                         /* (B, 3, 32, 32), normalised */
-    const int64_t *labels;                      /* (N) beside pixels, (B) beside ready */
-    const int64_t *chosen;                      /* (B) numbers of images; NULL beside ready */
+    const int64_t *labels;                      /* (N) with pixels, (B) with ready */
+    const int64_t *chosen;                      /* (B) image numbers, NULL with ready */
     const int64_t *offsets;                     /* (N, 2) row and column of each image's crop, or NULL */
-    const uint8_t *flips;                       /* (N) whether an image is mirrored, or NULL */
-    float scale[3], shift[3];                   /* pixel * scale - shift, a channel */
-    int32_t padding, images;                    /* of crops; B */
+    const uint8_t *flips;                       /* (N) 1 for mirrored images, or NULL */
+    float scale[3], shift[3];                   /* per channel: pixel * scale - shift */
+    int32_t padding, images;                    /* pixels that crops may move; B */
 } batch;
 
-/* What one thread works on. */
+/* State of one thread. */
 typedef struct {
     int32_t group, slot, count;                 /* images group * 16 to group * 16 + count - 1 of the batch */
-    float *gradients;                           /* this thread's row of gradients, to which is added */
-    vec *lanes;                                 /* this thread's lane sums, to which is added */
-    double loss;                                /* sum over this thread's images */
+    float *gradients;                           /* the thread's row of gradient sums */
+    vec *lanes;                                 /* the thread's lane sums */
+    double loss;                                /* sum over the thread's images */
     int64_t right;
 } worker;
 
-INLINE vec spread(float x) { return (vec){} + x; }
+INLINE vec broadcast(float x) { return (vec){} + x; }
 
-/* `yes` where `where` is true (all bits), `no` elsewhere. */
-INLINE vec choose(ivec where, vec yes, vec no) { return (vec)((where & (ivec)yes) | (~where & (ivec)no)); }
+/* Per lane: `yes` if all bits of `mask` are set, `no` if none is. */
+INLINE vec blend(ivec mask, vec yes, vec no) { return (vec)((mask & (ivec)yes) | (~mask & (ivec)no)); }
 
+/* Sum of the lanes, in a fixed tree order so that every compiler gives the same bits. */
 INLINE float sum_of(vec v)
 {
     typedef float v8 __attribute__((vector_size(32), may_alias));
@@ -73,7 +73,7 @@ INLINE float sum_of(vec v)
     return (b[0] + b[2]) + (b[1] + b[3]);
 }
 
-void cut(const batch *given, vec *images, const worker *at);
+void load_batch(const batch *given, vec *images, const worker *at);
 void convolve(const layer *l, worker *at);
 void convolve_back(const layer *l, worker *at);
 void fold_lanes(const layer *l, worker *at);

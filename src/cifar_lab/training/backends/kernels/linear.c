@@ -1,7 +1,8 @@
-/* Linear layers, on the rows of 16 images, and the way from a group's planes to its rows.
+/* Linear layers on the rows of 16 images, and the conversion of planes into rows.
 
-The rows of activations are filled up with zeros to whole vectors; those of the weights are not. What a vector takes in
-of the next row is left out, or is put back with nothing added: behind the last row of weights the bias follows. */
+Rows of activations are padded with zeros to whole vectors. Rows of weights are not, because torch owns their layout. So
+a vector may reach into the next row: those lanes are masked, or written back with 0 added. After the last row of
+weights comes the bias, so no access leaves the parameters. */
 #include "kernels.h"
 
 void flatten(const layer *l, worker *at)
@@ -20,14 +21,15 @@ void flatten_back(const layer *l, worker *at)
         for (int n = 0; n < LANES; n++) planes[f * LANES + n] = rows[n * l->out_width + f];
 }
 
-/* 16 weights, and 0 for those that are not of the `left` in this row. */
+/* 16 weights, of which those after the `left` of this row are 0. */
 INLINE vec row_part(const float *weight, int left)
 {
     const ivec number = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const vec part = *(const loose_vec *)weight;
-    return left < LANES ? choose(number < left, part, (vec){}) : part;
+    return left < LANES ? blend(number < left, part, (vec){}) : part;
 }
 
+/* O outputs of 4 images at a time. */
 INLINE void linear_blocks(const int O, const layer *l, const float *in, float *out, int o)
 {
     const float *weight = l->weight + (int64_t)o * l->channels;
@@ -52,7 +54,7 @@ void linear(const layer *l, worker *at)
     for (; o < l->outputs; o++) linear_blocks(1, l, in, out, o);
 }
 
-/* Gradient of the weights of O outputs: X vectors of features at a time. */
+/* Gradient of the weights of O outputs, X vectors of features at a time. */
 INLINE void weight_blocks(const int O, const int X, const layer *l, const float *in, const float *error, float *sums,
                           int o, int f)
 {
@@ -62,7 +64,7 @@ INLINE void weight_blocks(const int O, const int X, const layer *l, const float 
         UNROLL for (int j = 0; j < X; j++) sum[i][j] = (vec){};
     for (int n = 0; n < LANES; n++)
         UNROLL for (int i = 0; i < O; i++) {
-            vec e = spread(error[n * l->out_width + o + i]);
+            vec e = broadcast(error[n * l->out_width + o + i]);
             UNROLL for (int j = 0; j < X; j++) sum[i][j] += e * *(const vec *)(in + n * l->width + f + j * LANES);
         }
     UNROLL for (int i = 0; i < O; i++)
@@ -76,7 +78,7 @@ INLINE void weight_rows(const int O, const layer *l, const float *in, const floa
     for (; f < l->width; f += LANES) weight_blocks(O, 1, l, in, error, sums, o, f);
 }
 
-/* Gradient of 4 images' features: X vectors of them at a time. */
+/* Gradient of the features of 4 images, X vectors at a time. */
 INLINE void input_blocks(const int X, const layer *l, const float *error, float *in_gradient, int n, int f)
 {
     vec sum[4][4] = {};

@@ -10,7 +10,7 @@ void cross_entropy(const layer *l, const batch *given, float smoothing, worker *
     for (int n = 0; n < LANES; n++) {
         const float *logits = rows + n * l->width;
         float *gradient = gradients + n * l->width;
-        if (n >= at->count) { /* no image: it changes nothing */
+        if (n >= at->count) { /* no image in this lane */
             for (int c = 0; c < classes; c++) gradient[c] = 0;
             continue;
         }
@@ -25,13 +25,13 @@ void cross_entropy(const layer *l, const batch *given, float smoothing, worker *
             total += gradient[c];
             all += logits[c] - logits[best];
         }
-        const float log_total = logf(total), spread_out = smoothing / classes;
+        const float log_total = logf(total), smoothed = smoothing / classes;
         for (int c = 0; c < classes; c++) {
-            const float target = spread_out + (c == label ? 1 - smoothing : 0);
+            const float target = smoothed + (c == label ? 1 - smoothing : 0);
             gradient[c] = (gradient[c] / total - target) / given->images;
         }
         at->loss += (1 - smoothing) * (log_total - (logits[label] - logits[best]));
-        if (smoothing > 0) at->loss += spread_out * (classes * log_total - all); /* 0 times an infinite one is not 0 */
+        if (smoothing > 0) at->loss += smoothed * (classes * log_total - all); /* 0 * inf would be NaN */
         at->right += best == label;
     }
 }

@@ -1,19 +1,20 @@
 /* BatchNorm (arXiv:1502.03167) in training, of planes or (height 0) of rows.
 
-Each group has the mean and the summed squares of its own; they are merged in the order of groups by the formula of
-Chan, Golub and LeVeque (1979), which loses nothing where the mean is large. `moments` holds, one row of floats each:
-mean and 1 / standard deviation of the batch, mean gradient, mean of gradient times normalised value; and then the same
-four of each group, as sums. */
+Each group computes its mean and its sum of squared deviations. They are merged in the order of groups by the formula of
+Chan, Golub and LeVeque (1979), which does not cancel where the mean is large. `moments` holds four rows of floats for
+the batch: mean, 1 / standard deviation, mean gradient, mean of gradient times normalised value. Then four rows per
+group: mean, sum of squared deviations, and the sums of the other two. */
 #include "kernels.h"
 #include <math.h>
 
-enum { MEAN, SPREAD, GRADIENT, PRODUCT, ROWS };
+enum { MEAN, DEVIATION, GRADIENT, PRODUCT, ROWS };
 
 INLINE int stride_of(const layer *l) { return (l->channels + LANES - 1) / LANES * LANES; }
-INLINE float *row_of(const layer *l, int place, int row) { return l->moments + (place * ROWS + row) * stride_of(l); }
+/* Row of the batch (entry 0) or of a group (entry group + 1). */
+INLINE float *row_of(const layer *l, int entry, int row) { return l->moments + (entry * ROWS + row) * stride_of(l); }
 INLINE int plane_of(const layer *l) { return l->height ? l->height * l->width : 1; }
 
-/* 1 where a lane has an image. */
+/* 1 in lanes that hold an image, 0 in the others. */
 INLINE vec present(int count)
 {
     vec lanes = {};
@@ -24,7 +25,7 @@ INLINE vec present(int count)
 void norm_measure(const layer *l, worker *at)
 {
     const float *in = l->in + at->slot * l->in_size;
-    float *mean = row_of(l, at->group + 1, MEAN), *spread_out = row_of(l, at->group + 1, SPREAD);
+    float *mean = row_of(l, at->group + 1, MEAN), *deviations = row_of(l, at->group + 1, DEVIATION);
     if (!l->height) {
         for (int f = 0; f < l->channels; f++) {
             float sum = 0, squares = 0;
@@ -34,7 +35,7 @@ void norm_measure(const layer *l, worker *at)
                 const float away = in[n * l->width + f] - mean[f];
                 squares += away * away;
             }
-            spread_out[f] = squares;
+            deviations[f] = squares;
         }
         return;
     }
@@ -57,7 +58,7 @@ void norm_measure(const layer *l, worker *at)
             }
             squares += row;
         }
-        spread_out[c] = sum_of(squares);
+        deviations[c] = sum_of(squares);
     }
 }
 
@@ -69,12 +70,12 @@ void norm_merge(const layer *l, int32_t images)
         for (int g = 0; g < groups; g++) {
             const double more = (double)plane * (g + 1 < groups ? LANES : images - g * LANES);
             const double away = row_of(l, g + 1, MEAN)[c] - mean;
-            squares += row_of(l, g + 1, SPREAD)[c] + away * away * count * more / (count + more);
+            squares += row_of(l, g + 1, DEVIATION)[c] + away * away * count * more / (count + more);
             count += more;
             mean += away * more / count;
         }
         row_of(l, 0, MEAN)[c] = (float)mean;
-        row_of(l, 0, SPREAD)[c] = (float)(1 / sqrt(squares / count + l->eps));
+        row_of(l, 0, DEVIATION)[c] = (float)(1 / sqrt(squares / count + l->eps));
         l->running_mean[c] += l->momentum * ((float)mean - l->running_mean[c]);
         l->running_variance[c] += l->momentum * ((float)(squares / (count - 1)) - l->running_variance[c]);
     }
@@ -83,11 +84,11 @@ void norm_merge(const layer *l, int32_t images)
 
 void norm(const layer *l, worker *at)
 {
-    const float *in = l->in + at->slot * l->in_size, *mean = row_of(l, 0, MEAN), *spread_out = row_of(l, 0, SPREAD);
+    const float *in = l->in + at->slot * l->in_size, *mean = row_of(l, 0, MEAN), *inverse_std = row_of(l, 0, DEVIATION);
     float *out = l->out + at->slot * l->out_size;
     const int plane = plane_of(l);
     for (int c = 0; c < l->channels; c++) {
-        const float scale = spread_out[c] * l->weight[c], shift = l->bias[c] - mean[c] * scale;
+        const float scale = inverse_std[c] * l->weight[c], shift = l->bias[c] - mean[c] * scale;
         if (!l->height)
             for (int n = 0; n < LANES; n++) out[n * l->width + c] = in[n * l->width + c] * scale + shift;
         else
@@ -99,7 +100,7 @@ void norm(const layer *l, worker *at)
 void norm_back_measure(const layer *l, worker *at)
 {
     const float *in = l->in + at->slot * l->in_size, *error = l->out_gradient + at->slot * l->out_size;
-    const float *mean = row_of(l, 0, MEAN), *spread_out = row_of(l, 0, SPREAD);
+    const float *mean = row_of(l, 0, MEAN), *inverse_std = row_of(l, 0, DEVIATION);
     float *sums = row_of(l, at->group + 1, GRADIENT), *products = row_of(l, at->group + 1, PRODUCT);
     const int plane = plane_of(l);
     for (int c = 0; c < l->channels; c++) {
@@ -110,7 +111,7 @@ void norm_back_measure(const layer *l, worker *at)
                 product += error[n * l->width + c] * (in[n * l->width + c] - mean[c]);
             }
             sums[c] = sum;
-            products[c] = product * spread_out[c];
+            products[c] = product * inverse_std[c];
             continue;
         }
         vec sum = {}, product = {};
@@ -124,7 +125,7 @@ void norm_back_measure(const layer *l, worker *at)
             product += row_product;
         }
         sums[c] = sum_of(sum);
-        products[c] = sum_of(product) * spread_out[c];
+        products[c] = sum_of(product) * inverse_std[c];
     }
 }
 
@@ -147,13 +148,13 @@ void norm_back_merge(const layer *l, int32_t images, worker *at)
 void norm_back(const layer *l, worker *at)
 {
     const float *in = l->in + at->slot * l->in_size, *error = l->out_gradient + at->slot * l->out_size;
-    const float *mean = row_of(l, 0, MEAN), *spread_out = row_of(l, 0, SPREAD);
+    const float *mean = row_of(l, 0, MEAN), *inverse_std = row_of(l, 0, DEVIATION);
     const float *sums = row_of(l, 0, GRADIENT), *products = row_of(l, 0, PRODUCT);
     float *in_gradient = l->in_gradient + at->slot * l->in_size;
     const vec lanes = present(at->count);
     const int plane = plane_of(l);
     for (int c = 0; c < l->channels; c++) {
-        const float scale = spread_out[c] * l->weight[c], slope = spread_out[c] * products[c];
+        const float scale = inverse_std[c] * l->weight[c], slope = inverse_std[c] * products[c];
         if (!l->height) {
             for (int n = 0; n < LANES; n++) {
                 const int i = n * l->width + c;

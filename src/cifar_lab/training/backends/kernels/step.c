@@ -1,38 +1,39 @@
-/* The gradients of one batch: what is done to each group of images, act by act, on one or several threads.
+/* Gradients of one batch: the operations on each group of images, on one or several threads.
 
-Groups go to threads by rule, and sums are taken in one order, so a number of threads always gives the same bits. */
+A group passes through all operations before the next one starts, so its activations stay in the cache. Groups are
+assigned to threads by a fixed rule and sums have a fixed order, so a number of threads always gives the same bits. */
 #include "kernels.h"
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
-/* structures.py has the same names. Those from NORM_MERGE on are done once, when all groups have come so far. */
-enum { CUT, CONVOLVE, CONVOLVE_BACK, MAX_POOL, MAX_POOL_BACK, RELU, RELU_BACK, FLATTEN, FLATTEN_BACK, LINEAR,
+/* As in structures.py. Operations from NORM_MERGE on run once, after all groups have reached them. */
+enum { LOAD_BATCH, CONVOLVE, CONVOLVE_BACK, MAX_POOL, MAX_POOL_BACK, RELU, RELU_BACK, FLATTEN, FLATTEN_BACK, LINEAR,
        LINEAR_BACK, CROSS_ENTROPY, NORM_MEASURE, NORM, NORM_BACK_MEASURE, NORM_BACK, NORM_MERGE, NORM_BACK_MERGE };
 
 typedef struct {
     int32_t kind, layer;
-} act;
+} op;
 
 typedef struct {
     const layer *layers;
-    const act *acts;
-    int32_t layer_count, act_count;
-    int32_t slot_of_each_group;                 /* otherwise each thread has one, and its numbers stay in the cache */
+    const op *ops;
+    int32_t layer_count, op_count;
+    int32_t slot_per_group;                     /* else one per thread, which stays in the cache */
     float smoothing;
-    float *gradients, *others;                  /* (width): the result; (threads - 1, width) */
+    float *gradients, *others;                  /* (width), the result; (threads - 1, width) */
     int64_t width;
     vec *lanes;                                 /* (threads, lane_count) */
     int64_t lane_count;
-    worker *workers;                            /* one a thread */
+    worker *workers;                            /* one per thread */
 } plan;
 
-static void do_act(const plan *p, const act *a, const batch *given, worker *at)
+static void run_op(const plan *p, const op *o, const batch *given, worker *at)
 {
-    const layer *l = p->layers + a->layer;
-    switch (a->kind) {
-    case CUT: cut(given, (vec *)(l->in + at->slot * l->in_size), at); break;
+    const layer *l = p->layers + o->layer;
+    switch (o->kind) {
+    case LOAD_BATCH: load_batch(given, (vec *)(l->in + at->slot * l->in_size), at); break;
     case CONVOLVE: convolve(l, at); break;
     case CONVOLVE_BACK: convolve_back(l, at); break;
     case MAX_POOL: max_pool(l, at); break;
@@ -53,6 +54,7 @@ static void do_act(const plan *p, const act *a, const batch *given, worker *at)
     }
 }
 
+/* One thread's part: all operations up to each merge, then its slice of the sum of gradients. */
 static void work(const plan *p, const batch *given, int thread, int threads)
 {
     const int groups = (given->images + LANES - 1) / LANES;
@@ -64,17 +66,17 @@ static void work(const plan *p, const batch *given, int thread, int threads)
     };
     memset(at->gradients, 0, p->width * sizeof(float));
     memset(at->lanes, 0, p->lane_count * sizeof(vec));
-    for (int begin = 0, end; begin < p->act_count; begin = end + 1) {
-        for (end = begin; end < p->act_count && p->acts[end].kind < NORM_MERGE; end++) {}
+    for (int begin = 0, end; begin < p->op_count; begin = end + 1) {
+        for (end = begin; end < p->op_count && p->ops[end].kind < NORM_MERGE; end++) {}
         for (int group = first; group < last; group++) {
             at->group = group;
-            at->slot = p->slot_of_each_group ? group : thread;
+            at->slot = p->slot_per_group ? group : thread;
             at->count = group + 1 < groups ? LANES : given->images - group * LANES;
-            for (int i = begin; i < end; i++) do_act(p, p->acts + i, given, at);
+            for (int i = begin; i < end; i++) run_op(p, p->ops + i, given, at);
         }
-        if (end == p->act_count) break;
+        if (end == p->op_count) break;
 #pragma omp barrier
-        if (thread == 0) do_act(p, p->acts + end, given, at);
+        if (thread == 0) run_op(p, p->ops + end, given, at);
 #pragma omp barrier
     }
     for (int i = 0; i < p->layer_count; i++)
@@ -85,10 +87,10 @@ static void work(const plan *p, const batch *given, int thread, int threads)
         for (int64_t i = from; i < to; i++) p->gradients[i] += p->others[other * p->width + i];
 }
 
-/* What structures.py takes them for. */
+/* Compared with structures.py when the library is loaded. */
 const int32_t sizes[] = {sizeof(layer), sizeof(batch), sizeof(plan), sizeof(worker)};
 
-/* Mean loss and number of images right, as they are before an update; the gradients of the mean loss. */
+/* Gradients of the mean loss; the mean loss and the number of correct images, before an update. */
 void step(const plan *p, const batch *given, int32_t threads, float *loss, int64_t *right)
 {
     const int groups = (given->images + LANES - 1) / LANES;
@@ -99,7 +101,7 @@ void step(const plan *p, const batch *given, int32_t threads, float *loss, int64
         {
             work(p, given, omp_get_thread_num(), omp_get_num_threads());
 #pragma omp master
-            used = omp_get_num_threads(); /* fewer than asked for where OpenMP was told so (OMP_THREAD_LIMIT) */
+            used = omp_get_num_threads(); /* may be fewer than requested (OMP_THREAD_LIMIT) */
         }
     } else
 #endif

@@ -1,4 +1,4 @@
-"""The structures of kernels.h and step.c, as ctypes has them."""
+"""ctypes mirrors of the structures in kernels.h and step.c."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class KernelOp(IntEnum):
-    """What is done to a group of images, in the order of `step.c`."""
+    """Operations on a group of images, in the order of step.c."""
 
     LOAD_BATCH = 0
     CONVOLVE = 1
@@ -53,7 +53,7 @@ class Batch(Structure):
         *((name, c_int32) for name in ("padding", "images")),
     )
     kept: object = None
-    """What its addresses lead to, which must stay while it is used."""
+    """Owners of the memory that the addresses point to, kept alive while the batch is used."""
 
 
 class KernelWorker(Structure):
@@ -67,8 +67,8 @@ class KernelWorker(Structure):
     )
 
 
-class ActOfLayer(Structure):
-    """See `act` in step.c."""
+class LayerOp(Structure):
+    """See `op` in step.c."""
 
     _fields_ = (("kind", c_int32), ("layer", c_int32))
 
@@ -78,8 +78,8 @@ class Plan(Structure):
 
     _fields_ = (
         ("layers", POINTER(Layer)),
-        ("acts", POINTER(ActOfLayer)),
-        *((name, c_int32) for name in ("layer_count", "act_count", "slot_of_each_group")),
+        ("ops", POINTER(LayerOp)),
+        *((name, c_int32) for name in ("layer_count", "op_count", "slot_per_group")),
         ("smoothing", c_float),
         *((name, c_void_p) for name in ("gradients", "others")),
         ("width", c_int64),
@@ -90,4 +90,4 @@ class Plan(Structure):
 
 
 STRUCTURES = (Layer, Batch, Plan, KernelWorker)
-"""In the order of `sizes` in step.c."""
+"""Structures whose sizes are compared, in the order of `sizes` in step.c."""

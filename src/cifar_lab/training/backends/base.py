@@ -1,55 +1,82 @@
-"""What each step of an epoch came to, kept on the device until somebody asks: asking makes a GPU wait."""
+"""Interface of the backends that execute training steps, and the per-step metrics that they write."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from cifar_lab.training.cohort import Cohort
+
+
+class StepBackend(Protocol):
+    """Executes the steps of an epoch: eagerly, as a captured CUDA graph, or with this project's CPU kernels."""
+
+    cohort: Cohort
+    metrics: StepMetrics
+    """Of the current epoch."""
+
+    def epoch(self, epoch: int) -> Iterator[int]:
+        """Execute the steps of an epoch (counted from 0) and yield the number of completed steps after each."""
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """Execution of a cohort's steps, for the record."""
+
+    members: int = 1
+    stacked: bool = False
+    captured: bool = False
+    eager_reason: str | None = None
+    """Reason that a GPU runs steps uncaptured or networks one by one."""
+    kernels_reason: str | None = None
+    """Reason that the CPU uses torch's kernels although the settings allow this project's."""
+
 
 @dataclass(frozen=True)
 class EpochNumbers:
-    """What one member's epoch came to."""
+    """One member's metrics over an epoch."""
 
     loss: float
     """Mean over the images."""
     accuracy: float
-    """Share of the images that were right before the step that learnt from them."""
+    """Share of images classified correctly before the step that trained on them."""
     finite_steps: int
-    """Steps before the first whose loss was not finite."""
+    """Steps before the first non-finite loss."""
     last_finite_loss: float
-    """Of those steps; 0 without one."""
+    """Loss of the last of those steps, 0 if the first loss was not finite."""
 
 
 class StepMetrics:
-    """Loss and number of images right of each step and member of one epoch."""
+    """Per-step loss and number of correct images of one epoch, kept on the device. Reading them synchronises."""
 
     def __init__(self, batch_sizes: Sequence[int], members: int, device: torch.device) -> None:
-        """`batch_sizes`: images of each step of the epoch, one member's."""
+        """`batch_sizes`: images per member in each step of the epoch."""
         self.batch_sizes = tuple(batch_sizes)
         self.loss = torch.zeros(len(batch_sizes), members, device=device)
         """(steps, K): mean loss of each step, before its update."""
         self.right = torch.zeros(len(batch_sizes), members, device=device, dtype=torch.int64)
-        """(steps, K)"""
+        """(steps, K): correctly classified images of each step, before its update."""
 
     def write(self, step: int, loss: Tensor, right: Tensor) -> None:
-        """Keep what one step came to, both (K,), without waiting for the device."""
+        """Store one step's (K,) losses and correct counts without synchronising."""
         self.loss[step] = loss
         self.right[step] = right
 
     def all_diverged(self, steps: int) -> bool:
-        """Whether each member had a loss that was not finite in the first `steps`; waits for the device."""
+        """Whether every member had a non-finite loss in the first `steps`."""
         return bool((~torch.isfinite(self.loss[:steps])).any(dim=0).all())
 
     def first_member(self, steps: int) -> tuple[float, float]:
-        """(mean loss, accuracy) of the first member over the first `steps`; waits for the device."""
+        """(mean loss, accuracy) of the first member over the first `steps`."""
         numbers = self._numbers(steps, slice(0, 1))[0]
         return numbers.loss, numbers.accuracy
 
     def numbers(self, steps: int) -> list[EpochNumbers]:
-        """Each member's epoch over its first `steps`; waits for the device."""
+        """Metrics of each member over the first `steps`."""
         return self._numbers(steps, slice(None))
 
     def _numbers(self, steps: int, members: slice) -> list[EpochNumbers]:

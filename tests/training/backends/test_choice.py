@@ -14,13 +14,13 @@ import torch
 from cifar_lab.core.errors import Interrupted, SettingsError
 from cifar_lab.store.records import Environment, Record
 from cifar_lab.training import checkpoint
+from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.backends.kernels import compiler
-from cifar_lab.training.backends.kernels.choice import choose_kernels
 from cifar_lab.training.device import Execution
 from cifar_lab.training.job import Job
 from cifar_lab.training.run import run_cohort
 
-from .small_runs import NETS, settings
+from .kernels.small_runs import NETS, settings
 
 CPU = Execution(torch.device("cpu"), bf16=False, threads=1)
 

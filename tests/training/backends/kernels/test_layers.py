@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from cifar_lab.models import MODELS
 from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.training.backends.kernels.backend import KernelNetwork
 from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
-from cifar_lab.training.backends.kernels.network import KernelNetwork
 from cifar_lab.training.backends.kernels.structures import KernelOp, Layer
 
 
@@ -112,7 +112,7 @@ def test_weights_that_are_not_trained_or_lie_otherwise_are_refused() -> None:
 
 def test_the_acts_of_net_are_those_of_its_layers_there_and_back() -> None:
     plan = kernels_of(MODELS["Net"](10)).plan
-    acts = [(KernelOp(plan.acts[i].kind), plan.acts[i].layer) for i in range(plan.act_count)]
+    acts = [(KernelOp(plan.ops[i].kind), plan.ops[i].layer) for i in range(plan.op_count)]
     convolved = [KernelOp.CONVOLVE, KernelOp.MAX_POOL, KernelOp.RELU]
     there = [
         *convolved,

@@ -1,0 +1,60 @@
+"""Models by name, with random or pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from cifar_lab import config
+from cifar_lab.config.components import BUILT_IN_MODELS, makers
+from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.remote_paths import located
+from cifar_lab.models.custom import build_custom
+from cifar_lab.models.resnet import imagenet_weights_file
+from cifar_lab.models.weights import load_weights
+
+MODELS: dict[str, Callable[..., nn.Module]] = makers("model", __package__)
+"""Built-in models by `model.name`, each called with the number of classes and its own options."""
+
+LAST_LAYER = {name: cls.component.last_layer for name, cls in BUILT_IN_MODELS.items()}
+"""Layer that pretrained weights never fill: its outputs are the classes of another data set."""
+
+
+def build(model: config.Model, num_classes: int) -> nn.Module:
+    """The model of these settings, on the CPU, in training mode; random values come from torch's global generator.
+
+    Raises:
+        SettingsError: a model of one's own that cannot be made; `pretrained` beside `weights`.
+        WeightsError: pretrained weights that are missing, damaged or of another model.
+    """
+    if isinstance(model, config.CustomModel):
+        return build_custom(model, num_classes)
+    network = MODELS[model.name](num_classes, **model.own_options())
+    path = None if model.weights is None else located(model.weights)
+    if isinstance(model, config.ResNet18) and model.pretrained:
+        if path is not None:
+            raise SettingsError("model: `pretrained: true` and `weights` contradict each other; keep one of them")
+        path = imagenet_weights_file()
+    if path is not None:
+        load_weights(network, path, new_layer=LAST_LAYER[model.name])
+    return network
+
+
+def memory_format(model: config.Model, device_type: str, bf16: bool = False) -> torch.memory_format:
+    """How images lie in memory for a network of this model on `cpu` or a GPU, in fp32 or `bf16`.
+
+    channels_last on a GPU, and on the CPU where it is faster. A model of one's own keeps the plain format: its `view`
+    of activations may count on it. So do stacked networks, whose channels are those of all members.
+    """
+    facts = MODEL_FACTS.get(model.name)
+    if facts is None or (device_type == "cpu" and not (facts.channels_last_on_cpu or bf16)):
+        return torch.contiguous_format
+    return torch.channels_last
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

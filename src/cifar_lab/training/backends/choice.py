@@ -1,0 +1,91 @@
+"""Choice of the backend for a cohort. Kernels are chosen first, because the memory layout of images depends on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cifar_lab.config import CustomModel, Settings
+from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.data.batches import CohortBatches
+from cifar_lab.training.backends.base import BackendInfo, StepBackend
+from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
+from cifar_lab.training.backends.eager import EagerBackend
+from cifar_lab.training.backends.kernels.backend import KernelBackend, step_function
+from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
+from cifar_lab.training.cohort import Cohort
+from cifar_lab.training.device import Execution
+
+
+def choose_kernels(
+    settings: Settings, execution: Execution, members: int, saved: str | None
+) -> tuple[Execution, str | None]:
+    """Decide between this project's kernels and torch's.
+
+    Args:
+        members: runs that train together.
+        saved: kernels of a resumed run's first epochs (`own` or `torch`), None for a new run. A resumed run keeps its
+            kernels, because the others round differently.
+
+    Returns:
+        `execution` with the choice, and the reason for torch's kernels on a CPU whose settings allow both.
+
+    Raises:
+        SettingsError: `runtime.kernels: own` is set and they are not available.
+    """
+    asked = settings.runtime.kernels
+    if asked == "torch" or (execution.device.type != "cpu" and asked == "auto"):
+        return execution, None
+    try:
+        _check_kernels(settings, execution, members)
+        if saved == "torch" and asked == "auto":
+            raise KernelsUnavailable("its first epochs were made of torch's")
+    except KernelsUnavailable as error:
+        if asked == "own":
+            raise error.as_settings_error() from error
+        return execution, str(error)
+    return replace(execution, own_kernels=True), None
+
+
+def make_backend(
+    cohort: Cohort,
+    batches: CohortBatches,
+    settings: Settings,
+    execution: Execution,
+    unstacked_reason: str | None = None,
+    kernels_reason: str | None = None,
+) -> tuple[StepBackend, BackendInfo]:
+    """Make the fastest backend that can execute the cohort's steps.
+
+    Args:
+        unstacked_reason: from `build_cohort`, for the record.
+        kernels_reason: from `choose_kernels`, for the record.
+    """
+    stochastic = isinstance(settings.model, CustomModel)
+    eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic)
+    info = BackendInfo(len(cohort.networks), cohort.stacked is not None, False, unstacked_reason, kernels_reason)
+    if execution.own_kernels:
+        return KernelBackend(eager), info
+    if execution.device.type == "cpu":
+        return eager, info
+    if settings.runtime.compile:
+        return eager, replace(info, eager_reason=unstacked_reason or "runtime.compile launches its own kernels")
+    try:
+        return CudaGraphBackend(eager), replace(info, captured=True)
+    except NotCapturedError as error:
+        return eager, replace(info, eager_reason="; ".join(filter(None, (unstacked_reason, str(error)))))
+
+
+def _check_kernels(settings: Settings, execution: Execution, members: int) -> None:
+    """Raise `KernelsUnavailable` if this project's kernels cannot train such runs on this machine."""
+    facts = MODEL_FACTS.get(settings.model.name)
+    if facts is None or not facts.own_kernels:
+        raise KernelsUnavailable(f"there are none for {settings.model.name.rpartition('/')[2]}")
+    if execution.device.type != "cpu":
+        raise KernelsUnavailable("there are none for a GPU")
+    if execution.bf16:
+        raise KernelsUnavailable("there are none for bf16")
+    if settings.runtime.compile:
+        raise KernelsUnavailable("runtime.compile makes others")
+    if members > 1:
+        raise KernelsUnavailable("runs that train together are stacked by torch")
+    step_function()
