@@ -1,6 +1,7 @@
 """Wrong settings files and the exact lines that a person reads about them, from the tables beside this file.
 
-In a table, lines with `>` are the file `x.yaml`; the lines below them are the whole error.
+In a table, lines with `>` are the file `x.yaml`; the lines below them are the whole error, in which `<optimizer.name>`
+stands for all that it can be.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cifar_lab.config import SECTION_CHOICES
 from cifar_lab.config.io import load_settings
 from cifar_lab.core.errors import SettingsError
 
@@ -21,7 +23,14 @@ def cases(table: str) -> Iterator[tuple[str, str]]:
     for block in (HERE / table).read_text(encoding="utf-8").strip("\n").split("\n\n"):
         lines = block.split("\n")
         stated = [line[2:] for line in lines if line.startswith(">")]
-        yield "\n".join(stated) + "\n", "\n".join(line for line in lines if not line.startswith(">"))
+        yield "\n".join(stated) + "\n", with_choices("\n".join(line for line in lines if not line.startswith(">")))
+
+
+def with_choices(message: str) -> str:
+    """The message with the choices that there are."""
+    for section, (key, classes) in SECTION_CHOICES.items():
+        message = message.replace(f"<{section}.{key}>", ", ".join(classes))
+    return message
 
 
 CASES = [case for table in TABLES for case in cases(table)]

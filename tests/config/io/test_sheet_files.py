@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from cifar_lab.config import SECTION_CHOICES
 from cifar_lab.config.io import load_sheet, sheet_file
 from cifar_lab.config.sheets import Halving, LabSheet, Range, Search, SweepSheet
 from cifar_lab.core.errors import SettingsError
 
 Write = Callable[[str, str], Path]
+
+
+def choices(section: str) -> str:
+    """All choices of a section, as messages list them."""
+    return ", ".join(SECTION_CHOICES[section][1])
 
 
 @pytest.fixture
@@ -127,9 +133,8 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
     (
         "base: baseline.yaml\nspace: {optimizer.name: [sgd, adamm], data.dataset: [cifar10, 3]}\n",
         [
-            "x.yaml:2: space.optimizer.name[1]: 'adamm' is none of sgd, adam, adamw — did you mean adam?",
-            "x.yaml:2: space.data.dataset[1]: 3 is a whole number, which is none of "
-            "cifar10, cifar100, imagefolder, synthetic",
+            f"x.yaml:2: space.optimizer.name[1]: 'adamm' is none of {choices('optimizer')} — did you mean adam?",
+            f"x.yaml:2: space.data.dataset[1]: 3 is a whole number, which is none of {choices('data')}",
         ],
     ),
     (
