@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cifar_lab.execution.context import RunContext
     from cifar_lab.execution.display import Display
     from cifar_lab.execution.retry_policy import Policy
+    from cifar_lab.execution.runner import RunBatch
 
 T = TypeVar("T")
 
@@ -122,6 +123,12 @@ def collect(actions: Sequence[Callable[[], T]]) -> list[T]:
     if problems:
         raise SettingsError(problems)
     return found
+
+
+def exit_code(batches: Sequence[RunBatch], *, strict: bool) -> int:
+    """Largest exit code of the batches. With `strict` a run that diverged counts as 1."""
+    diverged = any(record.status == "diverged" for batch in batches for record in batch.records)
+    return max(batch.exit_code for batch in batches) or int(strict and diverged)
 
 
 def seeds_override(given: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.questions import answer_lab
 from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
-from cifar_lab.cli.options import load_arms
+from cifar_lab.cli.options import exit_code, load_arms
 from cifar_lab.cli.tables import print_arms, print_plan
 from cifar_lab.config import Settings
 from cifar_lab.config.io import load_sheet, sheet_file
@@ -19,7 +19,7 @@ from cifar_lab.config.sheets import LabSheet, SweepSheet
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.text import count, plain
 from cifar_lab.execution.context import RunContext
-from cifar_lab.execution.runner import RunBatch, make_runs, preview_runs
+from cifar_lab.execution.runner import make_runs, preview_runs
 from cifar_lab.progress.lines import say
 from cifar_lab.studies.run_sweep import make_sweep
 from cifar_lab.studies.sequential_test import InterimAnalysis, run_sequential_test
@@ -142,7 +142,7 @@ def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContex
     elif asked.arms:
         runs = make_runs(asked.arms, context)
         print_arms(asked.arms, runs)
-        code = runs.exit_code or _diverged(runs, strict)
+        code = exit_code([runs], strict=strict)
     if request.whole_lab and not code:
         for path in asked.sweeps.values():
             outcome = make_sweep(load_sweep(path, request.overrides), context)
@@ -171,7 +171,7 @@ def _run_until_decided(
     arms = (question.name, question.control, question.arms)
     for analysis in run_sequential_test(*arms, context.results, max_seeds, train, answer_question):
         _say_analysis(question, analysis)
-        code = analysis.runs.exit_code or _diverged(analysis.runs, strict)
+        code = exit_code([analysis.runs], strict=strict)
     return code
 
 
@@ -185,7 +185,3 @@ def _say_analysis(question: NamedQuestion, analysis: InterimAnalysis) -> None:
         say("  decided")
     elif analysis.is_last:
         say(f"  not decided with {seeds}: {', '.join(plain(each.arm) for each in analysis.undecided)}")
-
-
-def _diverged(runs: RunBatch, strict: bool) -> int:
-    return int(strict and any(record.status == "diverged" for record in runs.records))

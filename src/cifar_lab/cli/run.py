@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,11 +28,19 @@ from cifar_lab.cli.options import (
     Strict,
     TimeLimit,
     Workers,
+    exit_code,
     load_arms,
     make_display,
     open_context,
     policy_of,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cifar_lab.config import Settings
+    from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.runner import RunBatch
 
 
 def run(
@@ -69,9 +77,7 @@ def run(
     A run that was stopped, killed or given up goes on after its last epoch. Ctrl-C once ends after the epoch, twice at
     once.
     """
-    from cifar_lab.cli.tables import print_arms, print_plan
     from cifar_lab.execution.context import RunContext
-    from cifar_lab.execution.runner import make_runs, preview_runs
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     context = RunContext(results, force=force, workers=workers, policy=policy)
@@ -88,12 +94,27 @@ def run(
         raise typer.Exit(code)
     arms = load_arms(files, overrides, seeds)
     if dry_run:
-        print_plan(arms, preview_runs(arms, context))
+        _preview(arms, context)
         return
     with open_context(context, engine, address, mirrors) as working:
-        runs = make_runs(arms, working)
+        runs = _make_and_print(arms, working)
+    raise typer.Exit(exit_code([runs], strict=strict))
+
+
+def _preview(arms: Sequence[Settings], context: RunContext) -> None:
+    from cifar_lab.cli.tables import print_plan
+    from cifar_lab.execution.runner import preview_runs
+
+    print_plan(arms, preview_runs(arms, context))
+
+
+def _make_and_print(arms: Sequence[Settings], context: RunContext) -> RunBatch:
+    from cifar_lab.cli.tables import print_arms
+    from cifar_lab.execution.runner import make_runs
+
+    runs = make_runs(arms, context)
     print_arms(arms, runs)
-    raise typer.Exit(runs.exit_code or int(strict and any(record.status == "diverged" for record in runs.records)))
+    return runs
 
 
 def quickstart(
@@ -102,11 +123,9 @@ def quickstart(
     """A first experiment in under a minute, on made-up images: three arms, three seeds, one chart."""
     from importlib.resources import as_file, files
 
-    from cifar_lab.cli.tables import print_arms
     from cifar_lab.config.io import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
     from cifar_lab.execution.context import RunContext
-    from cifar_lab.execution.runner import make_runs
     from cifar_lab.progress.lines import say
     from cifar_lab.report.build import build_report
 
@@ -115,8 +134,7 @@ def quickstart(
         sheet = load_sheet(path, LabSheet)
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
         arms = load_arms([sheet_file(path, name) for name in names], [], [])
-        runs = make_runs(arms, RunContext(results, display=make_display()))
-        print_arms(arms, runs)
+        runs = _make_and_print(arms, RunContext(results, display=make_display()))
         if runs.exit_code:
             raise typer.Exit(runs.exit_code)
         report = build_report(path, results)

@@ -26,6 +26,7 @@ from cifar_lab.cli.options import (
     Strict,
     TimeLimit,
     Workers,
+    exit_code,
     open_context,
     parse_seeds,
     policy_of,
@@ -33,6 +34,7 @@ from cifar_lab.cli.options import (
 from cifar_lab.core.text import count
 
 if TYPE_CHECKING:
+    from cifar_lab.execution.context import RunContext
     from cifar_lab.studies.run_sweep import SweepOutcome, SweepStatus
     from cifar_lab.studies.search import SearchState
     from cifar_lab.studies.space.points import Point
@@ -72,9 +74,8 @@ def sweep(
     --seeds the seeds of the search. Where a run of the search fails, nothing is tested.
     """
     from cifar_lab.execution.context import RunContext
-    from cifar_lab.progress.lines import say
     from cifar_lab.store.results_lock import one_writer
-    from cifar_lab.studies.run_sweep import make_sweep, sweep_status
+    from cifar_lab.studies.run_sweep import sweep_status
     from cifar_lab.studies.sweep import load_sweep
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
@@ -87,16 +88,23 @@ def sweep(
         _print_status(loaded, sweep_status(loaded, context))
         return
     with one_writer(results), open_context(context, engine, address, mirrors) as working:
-        outcome = make_sweep(loaded, working, allow_failed=allow_failed, say=say)
-        _print_outcome(loaded, outcome)
-        if outcome.confirmed.records:
-            from cifar_lab.report.build import draw_sweep  # matplotlib, which the parent of the runs need not hold
+        outcome = _make_and_print(loaded, working, allow_failed)
+    raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], strict=strict))
 
-            for line in draw_sweep(results, loaded.name):
-                say(line)
-    batches = (outcome.search_runs, outcome.confirmed)
-    diverged = any(record.status == "diverged" for batch in batches for record in batch.records)
-    raise typer.Exit(max(batch.exit_code for batch in batches) or int(strict and diverged))
+
+def _make_and_print(loaded: Sweep, context: RunContext, allow_failed: bool) -> SweepOutcome:
+    """Run the sweep, print its winners and draw its charts."""
+    from cifar_lab.progress.lines import say
+    from cifar_lab.studies.run_sweep import make_sweep
+
+    outcome = make_sweep(loaded, context, allow_failed=allow_failed, say=say)
+    _print_outcome(loaded, outcome)
+    if outcome.confirmed.records:
+        from cifar_lab.report.build import draw_sweep  # matplotlib, which the parent of the runs need not hold
+
+        for line in draw_sweep(context.results, loaded.name):
+            say(line)
+    return outcome
 
 
 def _export(loaded: Sweep, results: Path, path: Path) -> None:

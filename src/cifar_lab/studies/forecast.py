@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cifar_lab.config import Settings
 from cifar_lab.config.sheets import Search
@@ -19,9 +20,11 @@ from cifar_lab.execution.cost import MachineSpeeds, measured_records, takes_gpu
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.execution.wall_time import ImageCounts, RunGroup, concurrent_runs, image_counts, wall_time
 from cifar_lab.store.records import Record
-from cifar_lab.studies.search import SearchStep
 from cifar_lab.studies.space.methods import rung_sizes
 from cifar_lab.studies.space.winners import confirm_settings
+
+if TYPE_CHECKING:
+    from cifar_lab.studies.search import SearchStep
 
 PROCESS_BYTES, BYTES_PER_IMAGE = 320e6, 7_000
 """Unshared memory of a CPU worker. Fitted to 323 MB with 1,500 images and a peak of 731 MB with 60,000 (Net, torch
