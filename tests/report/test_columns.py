@@ -19,7 +19,7 @@ from cifar_lab.analysis.questions import Lab
 from cifar_lab.cli import looking, tables
 from cifar_lab.config.sheets import Question
 from cifar_lab.report import columns
-from cifar_lab.report.columns import COLUMNS, SHARE, TEXT, Column, Entry, columns_of, headers_of
+from cifar_lab.report.columns import COLUMNS, SHARE, TEXT, Column, ReportRow, columns_of, headers_of
 from cifar_lab.report.html import html_page
 from cifar_lab.report.json import answers_json
 from cifar_lab.report.latex import latex_page
@@ -107,7 +107,7 @@ def test_the_control_and_an_arm_without_runs_have_cells_everywhere() -> None:
         for column in columns_of(medium):
             if column not in (MEDIAN, BEST):
                 for each in (CONTROL, empty):
-                    column.cell(medium, Entry(each, answer))
+                    column.cell(medium, ReportRow(each, answer))
 
 
 def test_names_are_told_apart() -> None:

@@ -14,7 +14,7 @@ from cifar_lab.cli.tables import Columns, console, safe
 from cifar_lab.config.io import load_settings
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.core.text import count
-from cifar_lab.report.columns import Entry, columns_of, headers_of
+from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 from cifar_lab.store.failures import read_failure
 from cifar_lab.store.records import EpochMetrics, Record, SplitScore
 from cifar_lab.store.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
@@ -87,7 +87,7 @@ def _print_arm_rows(out: Console, rows: Sequence[Row], unfinished: int) -> None:
     right = {name for name, column in zip(headers_of("list"), columns, strict=True) if not column.is_text}
     table = Columns(*headers_of("list"), right=right)
     for row in rows:
-        table.add(*(str(column.cell("list", Entry(row))) for column in columns))
+        table.add(*(str(column.cell("list", ReportRow(row))) for column in columns))
     table.print(out)
     if unfinished:
         out.print(f"and {count(unfinished, 'run')} without a usable record; cifar-lab list shows them")

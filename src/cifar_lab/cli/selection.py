@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from cifar_lab.analysis.summary import Row
 from cifar_lab.config.io.suggest import nearest
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.report.columns import Column, Entry, columns_of
+from cifar_lab.report.columns import Column, ReportRow, columns_of
 from cifar_lab.store.records import Record
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def arm_columns() -> dict[str, Key[Row]]:
 
 
 def _row_value(column: Column) -> Key[Row]:
-    return lambda row: column.cell("sort", Entry(row))
+    return lambda row: column.cell("sort", ReportRow(row))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import PlannedRun, run_ids_of
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.progress.lines import plan_line
-from cifar_lab.report.columns import Entry, Medium, columns_of
+from cifar_lab.report.columns import Medium, ReportRow, columns_of
 
 GAP = "  "
 """Between columns."""
@@ -61,7 +61,7 @@ def arms_table(medium: Medium, rows: Sequence[Row]) -> Table:
     for column in columns:
         table.add_column(column.header(medium), justify="left" if column.is_text else "right")
     for row in rows:
-        table.add_row(*(safe(str(column.cell(medium, Entry(row)))) for column in columns))
+        table.add_row(*(safe(str(column.cell(medium, ReportRow(row)))) for column in columns))
     return table
 
 

@@ -24,7 +24,7 @@ TERMINALS = ("run", "list", "compare")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReportRow:
     """Row of a table, with the answer that it belongs to."""
 
     row: Row
@@ -62,12 +62,12 @@ class Column:
 
     name: str
     """Name in the table of columns, and its default header."""
-    value: Callable[[Entry], Any]
+    value: Callable[[ReportRow], Any]
     """Value of a row, None where it has none. summary.csv and answers.json have it unformatted."""
     unit: Unit = NUMBER
     headers: Mapping[Medium, str] | None = None
     """Header in each medium that shows it. None shows it in all, under its name and unit."""
-    formats: Mapping[Medium, Callable[[Entry], Any]] = field(default_factory=dict)
+    formats: Mapping[Medium, Callable[[ReportRow], Any]] = field(default_factory=dict)
     """Cell in the media that do not show the value in the unit's format, escaped for the medium."""
     of_sweeps: bool = False
     """Whether pages show it only for a question of a sweep."""
@@ -84,7 +84,7 @@ class Column:
         words = f"{self.name.replace('_', ' ')} {self.unit.symbol}".strip()
         return (cells.latex(words) if medium == "latex" else words) if medium in PAGES else self.name
 
-    def cell(self, medium: Medium, entry: Entry) -> Any:
+    def cell(self, medium: Medium, entry: ReportRow) -> Any:
         """Cell of a row: text, or the value itself for summary.csv, answers.json and `--sort`."""
         if medium in self.formats:
             return self.formats[medium](entry)
@@ -97,21 +97,21 @@ class Column:
         return markdown(text) if medium == "md" and self.is_text else text
 
 
-def _row(read: Callable[[Row], Any]) -> Callable[[Entry], Any]:
+def _row(read: Callable[[Row], Any]) -> Callable[[ReportRow], Any]:
     return lambda entry: read(entry.row)
 
 
-def _listed(read: Callable[[Row], Sequence[Any]]) -> Callable[[Entry], str]:
+def _listed(read: Callable[[Row], Sequence[Any]]) -> Callable[[ReportRow], str]:
     """Values of a list, separated by spaces."""
     return lambda entry: " ".join(map(str, read(entry.row)))
 
 
-def _found(read: Callable[[Comparison], Any]) -> Callable[[Entry], Any]:
+def _found(read: Callable[[Comparison], Any]) -> Callable[[ReportRow], Any]:
     """Value of the comparison. None for the control."""
     return lambda entry: None if (found := entry.comparison) is None else read(found)
 
 
-def _compared(words: Callable[[Comparison | None], str]) -> Callable[[Entry], str]:
+def _compared(words: Callable[[Comparison | None], str]) -> Callable[[ReportRow], str]:
     return lambda entry: words(entry.comparison)
 
 

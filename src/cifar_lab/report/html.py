@@ -49,7 +49,7 @@ from cifar_lab.report.charts.details import (
     parallel_chart,
 )
 from cifar_lab.report.charts.interactive import Chart, accuracy_chart, cost_charts, difference_chart, short
-from cifar_lab.report.columns import Entry, columns_of
+from cifar_lab.report.columns import ReportRow, columns_of
 from cifar_lab.store.records import Record
 
 MOST_RECORDS = 100
@@ -198,7 +198,7 @@ def _environment() -> Environment:
         "confusion_words": confusion_words,
         "count": count,
         "columns_of": columns_of,
-        "entry": Entry,
+        "report_row": ReportRow,
         "symbol": symbol,
     }
     return environment

@@ -14,7 +14,7 @@ from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences, winner_sentence
 from cifar_lab.analysis.winners import Winners
-from cifar_lab.report.columns import Entry, columns_of
+from cifar_lab.report.columns import ReportRow, columns_of
 
 ANSWERS_SCHEMA = 1
 """Version of answers.json. A key never changes its meaning. New keys may be added."""
@@ -59,7 +59,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "chart": question.chart,
         "note": question.note,
         "sentences": list(answer_sentences(answer)),
-        "arms": [_row(Entry(row, answer)) for row in answer.rows],
+        "arms": [_row(ReportRow(row, answer)) for row in answer.rows],
         "comparisons": [
             _comparison(each, sentence)
             for each, sentence in zip(answer.comparisons, comparison_sentences(answer), strict=True)
@@ -70,7 +70,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: ReportRow) -> dict[str, Any]:
     return {column.header("json"): column.cell("json", entry) for column in columns_of("json")}
 
 

@@ -6,7 +6,7 @@ from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.sentences import answer_sentences
 from cifar_lab.report.cells import foreign_letters, latex
-from cifar_lab.report.columns import Entry, columns_of, headers_of
+from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 
 _HEAD = r"""% Tables of cifar-lab report. In the preamble: \usepackage{booktabs}, \usepackage{tabularx} and, for
 % pdflatex, \usepackage[T1]{fontenc}. Then, where the tables are wanted: \input{report}
@@ -44,7 +44,7 @@ def _caption(answer: Answer, lab: Lab) -> str:
 def _table(answer: Answer, lab: Lab) -> str:
     columns = columns_of("latex", answer)
     aligned = "".join("l" if column.is_text else "r" for column in columns[1:])
-    entries = [Entry(row, answer) for row in answer.rows]
+    entries = [ReportRow(row, answer) for row in answer.rows]
     rows = [[column.cell("latex", entry) for column in columns] for entry in entries]
     lines = [
         r"\begin{table}",

@@ -11,7 +11,7 @@ from cifar_lab.analysis.data_choice import SHORT, DataSet
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.sentences import answer_sentences
 from cifar_lab.core.text import code_span, count, csv_cell, markdown, plain
-from cifar_lab.report.columns import Entry, columns_of, headers_of
+from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 
 _HOW_TO_READ = """\
 Each question compares arms with one control, the first row of its table. A run is one training with one seed; *n* is
@@ -41,7 +41,7 @@ def csv_page(lab: Lab) -> str:
     columns = columns_of("csv")
     writer.writerow(headers_of("csv"))
     for answer in lab.answers:
-        for entry in (Entry(row, answer) for row in answer.rows):
+        for entry in (ReportRow(row, answer) for row in answer.rows):
             writer.writerow([csv_cell(column.cell("csv", entry)) for column in columns])
     return buffer.getvalue()
 
@@ -108,6 +108,6 @@ def _section(answer: Answer) -> Iterator[str]:
 def _table(answer: Answer) -> str:
     columns = columns_of("md", answer)
     lines = [headers_of("md", answer), ["---" if column.is_text else "---:" for column in columns]]
-    entries = [Entry(row, answer) for row in answer.rows]
+    entries = [ReportRow(row, answer) for row in answer.rows]
     lines += [[str(column.cell("md", entry)) for column in columns] for entry in entries]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
