@@ -87,7 +87,8 @@ def test_a_resumed_run_keeps_its_first_epoch(written: Lab) -> None:
 
 
 def test_a_run_that_failed_is_resumed_and_fails_again(written: Lab) -> None:
-    failure = json.loads((written.run(FAILED) / "failure.json").read_bytes())
+    before, failure = (json.loads((lab.run(FAILED) / "failure.json").read_bytes()) for lab in (Lab(OLD_LAB), written))
+    assert failure["when"] > before["when"]
     assert (failure["kind"], failure["exit_code"], failure["attempts"]) == ("error", 1, 1)
     assert (written.run(FAILED) / "checkpoint.bin.previous").read_bytes() == (
         Lab(OLD_LAB).run(FAILED) / "checkpoint.bin"
