@@ -16,7 +16,7 @@ import torch
 
 import cifar_lab
 from cifar_lab import config
-from cifar_lab.config.io.reference import settings_reference
+from cifar_lab.config.io.schema import settings_reference
 
 DOCS = Path(__file__).parents[1] / "docs"
 SOURCE = Path(cifar_lab.__file__).parents[1]
@@ -149,7 +149,7 @@ def test_the_settings_reference_is_up_to_date() -> None:
 
 
 def test_the_reference_has_every_setting_with_a_meaning() -> None:
-    from cifar_lab.config.io.catalogue import dotted_keys, section_keys
+    from cifar_lab.config.io.setting_keys import dotted_keys, section_keys
 
     text = settings_reference()
     choices = {"data.dataset", "model.name", "optimizer.name", "scheduler.name", "loss.name"}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from cifar_lab.config import CustomModel, Section, Settings
-from cifar_lab.config.io.catalogue import choice_key, choice_name, sections
+from cifar_lab.config.io.setting_keys import choice_key, choice_name, sections
 from cifar_lab.config.roles import IdleUnless, Mark, has_mark, marks
 
 NUMBERS = (7, 2, 20, 64, 1, 0)

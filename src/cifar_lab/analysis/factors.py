@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cifar_lab.config import OptimizerOptions, Settings
-from cifar_lab.config.io.catalogue import keys_with
+from cifar_lab.config.io.setting_keys import keys_with
 from cifar_lab.config.roles import Role, idle_fields, leaves, role_of
 
 ABSENT = "—"

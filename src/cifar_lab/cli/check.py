@@ -112,7 +112,7 @@ def schema(
     if kind not in makers:
         raise SettingsError(f"schema: {kind!r} is none of {', '.join(makers)}")
     if markdown:
-        from cifar_lab.config.io.reference import settings_reference
+        from cifar_lab.config.io.schema import settings_reference
 
         text = settings_reference().rstrip("\n")
     else:

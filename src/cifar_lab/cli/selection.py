@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from cifar_lab.analysis.summary import Row
-from cifar_lab.config.io.suggest import nearest
+from cifar_lab.config.io.messages import nearest
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.report.columns import Column, ReportRow, columns_of
 from cifar_lab.store.records import Record

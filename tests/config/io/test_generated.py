@@ -11,9 +11,8 @@ import pytest
 
 from cifar_lab.config import CustomModel, Section, Settings
 from cifar_lab.config.io import settings_from
-from cifar_lab.config.io.catalogue import choice_key, sections
-from cifar_lab.config.io.expected import limits_of
-from cifar_lab.config.io.suggest import edits
+from cifar_lab.config.io.messages import edits, limits_of
+from cifar_lab.config.io.setting_keys import choice_key, sections
 from cifar_lab.core.errors import SettingsError
 
 CUSTOM = "package.module:Class"

@@ -10,9 +10,8 @@ import pytest
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io import load_settings
-from cifar_lab.config.io.scalars import as_number, resolve
 from cifar_lab.config.io.strict_yaml import parse
-from cifar_lab.config.io.tree import plain, walk
+from cifar_lab.config.io.tree import as_number, plain, resolve, walk
 from cifar_lab.config.io.yaml_files import MAX_BYTES
 from cifar_lab.core.errors import Problem, SettingsError
 

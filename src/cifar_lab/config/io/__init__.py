@@ -1,10 +1,8 @@
 """Settings in and out: strict YAML, `--set` and Python mappings to Settings, and back. No torch."""
 
-from cifar_lab.config.io.dump import dump_settings
-from cifar_lab.config.io.load import load_settings, settings_from, with_values
+from cifar_lab.config.io.load import Variations, dump_settings, load_settings, settings_from, with_values
 from cifar_lab.config.io.schema import json_schema, sheet_schema
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
-from cifar_lab.config.io.variations import Variations
 
 __all__ = [
     "Variations",

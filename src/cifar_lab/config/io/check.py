@@ -1,4 +1,4 @@
-"""A tree of values against the classes of `cifar_lab.config`: every problem in one pass, or Settings."""
+"""Validation of a tree against the classes of `cifar_lab.config`: every problem in one pass, or Settings."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from cifar_lab.config import Section, Settings
-from cifar_lab.config.io import catalogue
-from cifar_lab.config.io.expected import found, show
-from cifar_lab.config.io.suggest import did_you_mean, nearest
+from cifar_lab.config.io import setting_keys
+from cifar_lab.config.io.messages import did_you_mean, found, nearest, show
 from cifar_lab.config.io.tree import Finding, Node, SettingsLayer, dotted, plain, refuse
 from cifar_lab.config.io.values import Check, expected_of, value_fits
 from cifar_lab.config.rules import contradictions
@@ -21,14 +20,14 @@ INSTEAD = {
     ("adam", "momentum"): "its own momentum is the first of betas",
     ("adamw", "momentum"): "its own momentum is the first of betas",
 }
-"""What to write instead of a setting that another choice has."""
+"""Advice for a setting that the chosen class expresses otherwise."""
 
 
 def to_settings(layer: SettingsLayer, where: str = "") -> Settings:
-    """The settings that a merged tree states.
+    """Settings from a merged tree.
 
     Args:
-        where: shown for a problem whose value was stated nowhere (a default).
+        where: shown for a problem in a default, which has no location.
 
     Raises:
         SettingsError: with every problem, in the order of files and lines.
@@ -43,13 +42,13 @@ def to_settings(layer: SettingsLayer, where: str = "") -> Settings:
 
 
 def checked_values(check: Check, root: Node, where: str = "") -> Settings:
-    """The settings of the values that are fine one by one; the others are reported and left to their defaults.
+    """Settings from the values that are valid one by one. The others are reported and keep their defaults.
 
     Args:
         where: as in `to_settings`.
 
     Raises:
-        SettingsError: a section has no default for a value that is wrong, so that there are no settings.
+        SettingsError: a required value of a section is invalid, so no settings can be built.
     """
     values: dict[str, Any] = {}
     for key, node in root.value.items():
@@ -57,7 +56,7 @@ def checked_values(check: Check, root: Node, where: str = "") -> Settings:
             check.report(node, dotted("", key), _unknown_top(key))
         elif node.broken:
             check.bad.add(key)
-        elif key in catalogue.sections():
+        elif key in setting_keys.sections():
             section = _section(check, key, node)
             if section is not None:
                 values[key] = section
@@ -72,36 +71,36 @@ def checked_values(check: Check, root: Node, where: str = "") -> Settings:
 
 
 def _nearest_node(root: Node, key: str) -> Node:
-    """The node of a key, or of its section where the key itself was left to its default."""
+    """The node of a key, or of its section where the key has its default."""
     section, _, name = key.partition(".")
     node: Node = root.value.get(section, root)
     if not name or not isinstance(node.value, dict):
         return node
-    choice: Node = node.value.get(catalogue.choice_key(section), node)
+    choice: Node = node.value.get(setting_keys.choice_key(section), node)
     stated: Node = node.value.get(name, choice)
     return stated
 
 
 def _unknown_top(key: str) -> str:
-    if key in catalogue.dotted_keys():
+    if key in setting_keys.dotted_keys():
         section, _, name = key.partition(".")
         return f"no such setting at the top — did you mean {name} below {section}?"
     close = nearest(key, Settings.model_fields)
     if close:
         return f"no such setting — did you mean {close}?"
-    inside = catalogue.dotted_keys_of(key)
+    inside = setting_keys.dotted_keys_of(key)
     if inside:
         return f"no such setting at the top — did you mean {' or '.join(inside)}?"
     return f"no such setting; the settings are {', '.join(Settings.model_fields)}"
 
 
 def _section(check: Check, section: str, node: Node) -> dict[str, Any] | None:
-    """The values of a section that are fine, its choice filled in; None where nothing can be said."""
+    """The valid values of a section, with its choice filled in. None where the section cannot be built."""
     if not isinstance(node.value, dict):
         check.report(node, section, _not_a_section(section, node))
         return None
-    classes = catalogue.sections()[section]
-    key = catalogue.choice_key(section)
+    classes = setting_keys.sections()[section]
+    key = setting_keys.choice_key(section)
     values: dict[str, Any] = {}
     cls: type[Section] | None = classes[0]
     if key:
@@ -124,20 +123,20 @@ def _section(check: Check, section: str, node: Node) -> dict[str, Any] | None:
 
 
 def _choice(check: Check, section: str, key: str, node: Node) -> tuple[type[Section] | None, dict[str, Any]]:
-    """The class that the section chooses, None where the choice is wrong or misspelt."""
+    """The class that the section chooses and its choice as a value. No class where the choice is invalid or misspelt."""
     stated = node.value.get(key)
     if stated is None:
-        keys = catalogue.section_keys(section)
+        keys = setting_keys.section_keys(section)
         if any(name not in keys and nearest(name, keys) == key for name in node.value):
             return None, {}
-        default = catalogue.default_choice(section)
-        return catalogue.chosen(section, default), {key: default}
+        default = setting_keys.default_choice(section)
+        return setting_keys.chosen(section, default), {key: default}
     if stated.broken:
         return None, {}
-    cls = catalogue.chosen(section, stated.value)
+    cls = setting_keys.chosen(section, stated.value)
     here = f"{section}.{key}"
     if cls is None:
-        known = catalogue.known_choices(section)
+        known = setting_keys.known_choices(section)
         if isinstance(stated.value, str):
             message = f"{show(stated)} is none of {', '.join(known)}{did_you_mean(stated.value, known)}"
         else:
@@ -150,7 +149,7 @@ def _choice(check: Check, section: str, key: str, node: Node) -> tuple[type[Sect
 
 
 def _complete(check: Check, section: str, cls: type[Section], node: Node, values: dict[str, Any]) -> bool:
-    """Whether every value that has no default is stated and fine; reports those that are not stated."""
+    """Whether every required value is stated and valid. Reports those that are not stated."""
     complete = True
     for name, info in cls.model_fields.items():
         if not info.is_required() or name in values:
@@ -158,18 +157,18 @@ def _complete(check: Check, section: str, cls: type[Section], node: Node, values
         complete = False
         check.bad.add(section)
         if name not in node.value:
-            choice = node.value.get(catalogue.choice_key(section), node)
+            choice = node.value.get(setting_keys.choice_key(section), node)
             here = f"{section}.{name}"
-            wanted = "expected a path" if here in catalogue.PATH_KEYS else expected_of(info)
+            wanted = "expected a path" if here in setting_keys.PATH_KEYS else expected_of(info)
             check.report(choice, here, f"missing; {show(choice)} needs it, {wanted}")
     return complete
 
 
 def _not_a_section(section: str, node: Node) -> str:
-    key = catalogue.choice_key(section)
+    key = setting_keys.choice_key(section)
     if key and isinstance(node.value, str):
         return f"{show(node)} is text; expected a section: {section}: {{{key}: {node.value}}}"
-    first = key or catalogue.section_keys(section)[0]
+    first = key or setting_keys.section_keys(section)[0]
     return f"{found(node)}; expected a section with keys such as {section}.{first}"
 
 
@@ -178,23 +177,23 @@ def _any_owner(classes: tuple[type[Section], ...], name: str) -> type[Section] |
 
 
 def _unknown_in_section(section: str, cls: type[Section] | None, name: str, *, stated: bool) -> str:
-    everywhere = catalogue.section_keys(section)
-    if cls is None or not catalogue.choice_key(section):
+    everywhere = setting_keys.section_keys(section)
+    if cls is None or not setting_keys.choice_key(section):
         return unknown(name, everywhere)
-    key = catalogue.choice_key(section)
+    key = setting_keys.choice_key(section)
     own = [field_name for field_name in cls.model_fields if field_name != key]
-    choice = catalogue.choice_name(section, cls)
+    choice = setting_keys.choice_name(section, cls)
     if name not in everywhere:
         close = nearest(name, cls.model_fields) or nearest(name, everywhere)
         return f"no such setting — did you mean {close}?" if close else unknown(name, own)
     if (choice, name) in INSTEAD:
         return f"{choice} has no {name}; {INSTEAD[choice, name]}"
     if not stated:
-        others = " or ".join(catalogue.owners(section, name))
+        others = " or ".join(setting_keys.owners(section, name))
         return f"{choice}, the default, has no {name}; state {section}.{key}: {others}"
     return f"{choice} has no {name}; its settings are {', '.join(own)}"
 
 
 def unknown(name: str, known: Collection[str]) -> str:
-    """The sentence for a key that does not exist."""
+    """The message for an unknown key."""
     return f"no such setting{did_you_mean(name, known) or '; the settings are ' + ', '.join(known)}"

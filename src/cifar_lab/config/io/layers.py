@@ -1,4 +1,4 @@
-"""From files and overrides to one tree: extends chains, --set, the deep merge, and the paths in settings."""
+"""Layers of settings: extends chains, `--set`, the deep merge, and absolute paths."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config.io.catalogue import PATH_KEYS, choice_key, chosen, default_choice, sections
+from cifar_lab.config.io.setting_keys import PATH_KEYS, choice_key, chosen, default_choice, sections
 from cifar_lab.config.io.strict_yaml import parse
-from cifar_lab.config.io.suggest import did_you_mean
 from cifar_lab.config.io.tree import (
     MAX_DEPTH,
     Finding,
@@ -22,7 +21,7 @@ from cifar_lab.config.io.tree import (
     one_line,
     shorten,
 )
-from cifar_lab.config.io.yaml_files import read_layer
+from cifar_lab.config.io.yaml_files import read_file
 from cifar_lab.core.errors import Problem, SettingsError
 
 OVERRIDES = 1_000_000
@@ -30,16 +29,16 @@ OVERRIDES = 1_000_000
 
 
 def file_layers(path: Path) -> list[SettingsLayer]:
-    """The layers of a file and of all that it extends, the remotest ancestor first.
+    """Layers of a file and of all that it extends, the remotest ancestor first.
 
     Raises:
-        SettingsError: a file that is missing, unreadable or no YAML mapping; a chain that comes back to itself.
+        SettingsError: a file that is missing, unreadable or no YAML mapping, or a cyclic chain.
     """
     return _ancestry(read_file(path), path, one_line(str(path)))
 
 
 def dict_layers(values: Mapping[str, Any], where: str, base: Path | None) -> list[SettingsLayer]:
-    """The same for a mapping from Python; `extends` and paths are relative to `base`."""
+    """Layers of a Python mapping. `extends` and paths are relative to `base`."""
     root, findings = from_python(values, SourceLocation(source=where))
     return _ancestry(SettingsLayer(root, findings), (base or Path()) / "settings", "")
 
@@ -69,40 +68,9 @@ def _parent_path(extends: Node, path: Path) -> Path:
     raise SettingsError([Problem(str(extends.spot), "extends", message)])
 
 
-def read_file(path: Path, named_at: SourceLocation | None = None, rank: int = 0) -> SettingsLayer:
-    """`read_layer`, with a sentence for a file that cannot be opened.
-
-    Args:
-        named_at: where another settings file names this one.
-    """
-    try:
-        return read_layer(path, one_line(str(path)), rank)
-    except (OSError, ValueError) as error:
-        raise SettingsError([unreadable(path, error, str(named_at or ""), "extends" if named_at else "")]) from None
-
-
-def unreadable(path: Path, error: OSError | ValueError, where: str = "", key: str = "") -> Problem:
-    """The problem of a file that cannot be opened, with the nearest name beside it."""
-    shown = one_line(str(path))
-    if isinstance(error, FileNotFoundError):
-        return Problem(where, key, f"no file {shown}{did_you_mean(path.name, _neighbours(path))}")
-    if isinstance(error, IsADirectoryError):
-        return Problem(where, key, f"{shown} is a folder; name a settings file in it")
-    reason = error.strerror if isinstance(error, OSError) else str(error)
-    return Problem(where, key, f"{shown} cannot be read ({reason})")
-
-
-def _neighbours(path: Path) -> list[str]:
-    try:
-        return sorted(item.name for item in path.parent.iterdir() if item.suffix in (".yaml", ".yml"))[:1000]
-    except OSError:
-        return []
-
-
 def override_layer(overrides: Sequence[str]) -> SettingsLayer:
-    """`key=value` texts as one layer; values are strict YAML, paths are relative to the current folder.
-    What is wrong with a text is a finding of the layer.
-    """
+    """Parse `key=value` texts to one layer. Values are strict YAML, paths are relative to the current folder.
+    An invalid text becomes a finding of the layer."""
     pairs: list[tuple[str, Node]] = []
     findings: list[Finding] = []
     for number, override in enumerate(overrides):
@@ -170,7 +138,7 @@ def _join(into: dict[str, Node], key: str, node: Node, prefix: str, findings: li
 
 
 def merge(layers: Sequence[SettingsLayer]) -> SettingsLayer:
-    """One tree: later layers win, sections merge key by key, and each value keeps its spot.
+    """Merge layers to one tree: later layers win, sections merge key by key, and each value keeps its location.
 
     A layer that changes a section's choice drops the inherited keys that only the old choice has.
     """
@@ -212,7 +180,7 @@ def _without_old_choice(section: str, below: Node, above: Node) -> Node:
 
 
 def absolute(root: Node, folder: Path, findings: list[Finding]) -> Node:
-    """The tree with every path in it made absolute; a path that cannot be is a finding."""
+    """The tree with every path made absolute. An empty path is a finding."""
     if not isinstance(root.value, dict):
         return root
     tree = dict(root.value)
@@ -226,7 +194,7 @@ def absolute(root: Node, folder: Path, findings: list[Finding]) -> Node:
 
 
 def absolute_value(key: str, node: Node, folder: Path, findings: list[Finding]) -> Node:
-    """The value of one of PATH_KEYS, its path made absolute."""
+    """The value of one of PATH_KEYS, with its path made absolute."""
     text = node.value
     if not isinstance(text, str):
         return node

@@ -1,26 +1,31 @@
-"""Files, mappings and overrides to Settings: the functions that the rest of the program calls."""
+"""Public functions of settings: from files, mappings and overrides, and back to YAML."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import yaml
 
 from cifar_lab.config import Settings
-from cifar_lab.config.io.check import to_settings
+from cifar_lab.config.io.check import checked_values, to_settings
 from cifar_lab.config.io.layers import absolute, dict_layers, file_layers, merge, nest, override_layer
-from cifar_lab.config.io.tree import Node, SettingsLayer, SourceLocation, from_python
+from cifar_lab.config.io.setting_keys import choice_key, sections
+from cifar_lab.config.io.tree import Node, SettingsLayer, SourceLocation, from_python, resolve
+from cifar_lab.config.io.values import Check
+from cifar_lab.config.rules import contradictions
 from cifar_lab.core.errors import Problem, SettingsError
 
 
 def load_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
-    """The settings that a YAML file states, with all that it extends.
+    """Load the settings of a YAML file, with all that it extends.
 
-    The label is the file's own: it is not inherited, and where it is not stated it is the file's stem.
+    The label is not inherited. Where the file states none, the label is the file's stem.
 
     Args:
-        path: the file; problems name it as it is written here.
+        path: the file. Problems name it as it is written here.
         overrides: `key=value` texts such as `optimizer.lr=0.01`, one last layer above the file.
 
     Raises:
@@ -46,11 +51,11 @@ def settings_from(
     base: Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Settings:
-    """The settings that a mapping of sections states, checked as a file is.
+    """Settings from a mapping of sections, checked as a file is.
 
     Args:
         where: shown before each problem.
-        base: folder of relative paths and of `extends`; None is the current one.
+        base: folder of relative paths and of `extends`. None is the current one.
         overrides: as in `load_settings`.
 
     Raises:
@@ -61,9 +66,9 @@ def settings_from(
 
 
 def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) -> Settings:
-    """Settings changed by dotted keys, by the rules of `--set`: one layer above what was stated before.
+    """Settings changed by dotted keys, by the rules of `--set`: one layer above the stated values.
 
-    What `settings` only has by default follows a new choice's own defaults.
+    Defaults of `settings` that were not stated follow a new choice.
 
     Args:
         values: such as `{"optimizer.name": "adam", "optimizer.lr": 0.01}`.
@@ -76,14 +81,14 @@ def with_values(settings: Settings, values: Mapping[str, Any], *, where: str) ->
 
 
 def stated_layer(settings: Settings, where: str) -> SettingsLayer:
-    """What settings state themselves, without what they have by default."""
+    """The explicitly stated values of settings, without defaults."""
     return SettingsLayer(
         from_python(settings.model_dump(mode="json", exclude_unset=True), SourceLocation(source=where))[0]
     )
 
 
 def values_layer(values: Mapping[str, Any], where: str, folder: Path) -> SettingsLayer:
-    """Dotted keys and their values as one layer; paths are relative to `folder`."""
+    """Dotted keys and their values as one layer. Paths are relative to `folder`."""
     spot = SourceLocation(1, source=where)
     pairs: list[tuple[str, Node]] = []
     findings = []
@@ -104,3 +109,88 @@ def _is_settings(path: Path, root: Node) -> None:
     if "questions" in keys and "control" in keys:
         message = f"this is a sheet of questions; train all its arms with cifar-lab run --lab {path} --all"
         raise SettingsError([Problem(str(path), "", message)])
+
+
+_Stated: TypeAlias = tuple[tuple[str, str], ...]
+"""Dotted keys of one section and the Python representations of their values, so that 1, 1.0 and true differ."""
+
+
+class Variations:
+    """Settings that differ from one base in a few values, for thousands of them. Equal sections are one object.
+
+    A cache of `with_values`: each distinct section is checked once.
+    """
+
+    def __init__(self, base: Settings, *, where: str) -> None:
+        """`where`: as in `with_values`."""
+        self._base, self._where, self._folder = base, where, Path.cwd()
+        self._stated = stated_layer(base, where)
+        self._unchanged = self._checked(self._stated)
+        self._sections: dict[_Stated, Any] = {}
+
+    def settings(self, values: Mapping[str, Any]) -> Settings:
+        """Equal to `with_values(base, values, where=where)`.
+
+        Raises:
+            SettingsError: with every problem found.
+        """
+        groups: dict[str, dict[str, Any]] = {}
+        for key, value in values.items():
+            groups.setdefault(key.partition(".")[0], {})[key] = value
+        sections = {name: self._section(name, group) for name, group in groups.items()}
+        if self._unchanged is not None and all(section is not None for section in sections.values()):
+            settings = self._unchanged.model_copy(update=sections)
+            if not contradictions(settings):
+                return settings
+        return with_values(self._base, values, where=self._where)  # it says what is wrong
+
+    def _section(self, name: str, values: Mapping[str, Any]) -> Any:
+        """A section or a top-level setting with these values. None where they are invalid."""
+        key = tuple((setting, repr(value)) for setting, value in values.items())
+        if key not in self._sections:
+            stated = self._stated.root.value
+            below = SettingsLayer(Node({name: stated[name]} if name in stated else {}))
+            settings = self._checked(merge([below, values_layer(values, self._where, self._folder)]))
+            self._sections[key] = None if settings is None else getattr(settings, name)
+        return self._sections[key]
+
+    def _checked(self, layer: SettingsLayer) -> Settings | None:
+        """Settings of a layer, each value checked by itself. None where one is invalid."""
+        check = Check(findings=list(layer.findings))
+        try:
+            settings = checked_values(check, layer.root)
+        except SettingsError:
+            return None
+        return None if check.findings else settings
+
+
+def dump_settings(settings: Settings) -> str:
+    """YAML text of all settings, defaults too. `load_settings` reads the same settings back.
+
+    The choice of a section comes first, and paths are absolute.
+    """
+    values = settings.model_dump(mode="json")
+    for section in filter(choice_key, sections()):
+        key = choice_key(section)
+        values[section] = {key: values[section].pop(key), **values[section]}
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML with lists on one line and quotes around texts that `resolve` would convert."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if not text.isprintable() else None if resolve(text) is text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)

@@ -1,34 +1,40 @@
-"""JSON Schema of settings files and sheets, for editors: choices, ranges, and each setting's own documentation.
+"""Documentation of settings, from the classes and the text below each field: JSON Schema for editors, docs/settings.md.
 
-The text below a field is read from the source by `ast`, when a schema is asked for and not before.
+The source is parsed by `ast` on request only.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
 from cifar_lab.config import Section, Settings, sheets
-from cifar_lab.config.io import catalogue
+from cifar_lab.config.io import setting_keys
+from cifar_lab.config.io.messages import describe
+from cifar_lab.config.sheets import LabSheet, Question, Search, SweepSheet
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXTENDS = {"type": "string", "minLength": 1, "description": "Settings file that this one starts from, relative to it."}
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a settings file.
+    """JSON Schema of a settings file.
 
-    A section with a choice is `oneOf` its classes, or a part of any of them that leaves the choice to a file that it
-    extends or to the default. Nothing is required but the choice: a parent may state the rest.
+    A section with a choice is `oneOf` its classes, or a part of any of them that leaves the choice to an extended file or
+    to the default. Only the choice is required, because a parent may state the rest.
     """
     properties: dict[str, Any] = {"extends": EXTENDS}
     whole = Settings.model_json_schema()["properties"]
     for name in Settings.model_fields:
-        properties[name] = _section_schema(name) if name in catalogue.sections() else _plain(whole[name])
+        properties[name] = _section_schema(name) if name in setting_keys.sections() else _plain(whole[name])
         doc = field_docs(Settings).get(name)
         if doc:
             properties[name]["description"] = doc
@@ -43,7 +49,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def sheet_schema(sheet: type[Section]) -> dict[str, Any]:
-    """The schema of a sheet of questions (`LabSheet`) or of a sweep file (`SweepSheet`)."""
+    """JSON Schema of a lab file (`LabSheet`) or of a sweep file (`SweepSheet`)."""
     schema = {"$schema": DIALECT, **sheet.model_json_schema()}
     _add_docs(schema, sheet)
     for name, part in schema.get("$defs", {}).items():
@@ -52,7 +58,7 @@ def sheet_schema(sheet: type[Section]) -> dict[str, Any]:
 
 
 def field_docs(cls: type[Section]) -> dict[str, str]:
-    """The documentation of each field of a class, its own or inherited."""
+    """Documentation of each field of a class, inherited fields included."""
     docs: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if issubclass(base, Section):
@@ -79,8 +85,8 @@ def _docstring(cls: type[Section]) -> str:
 
 
 def _section_schema(section: str) -> dict[str, Any]:
-    classes = catalogue.sections()[section]
-    key = catalogue.choice_key(section)
+    classes = setting_keys.sections()[section]
+    key = setting_keys.choice_key(section)
     if not key:
         return _class_schema(classes[0])
     parts: dict[str, Any] = {}
@@ -88,7 +94,7 @@ def _section_schema(section: str) -> dict[str, Any]:
         for name, part in _class_schema(cls)["properties"].items():
             if name != key:
                 parts.setdefault(name, part)
-    rest = f"Settings of the inherited {section}, or of the default ({catalogue.default_choice(section)})."
+    rest = f"Settings of the inherited {section}, or of the default ({setting_keys.default_choice(section)})."
     partial = {"description": rest, "type": "object", "additionalProperties": False, "properties": parts}
     return {"oneOf": [*({**_class_schema(cls), "required": [key]} for cls in classes), partial]}
 
@@ -113,5 +119,112 @@ def _add_docs(schema: dict[str, Any], cls: type[Section]) -> None:
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """Without the titles that pydantic makes from the names."""
+    """The schema without the titles that pydantic derives from names."""
     return {key: value for key, value in schema.items() if key != "title"}
+
+
+_HEAD = """\
+# Settings
+
+Every key of a settings file, a lab sheet and a sweep file, written by `cifar-lab schema --markdown` from the source. A
+key that a file leaves out has its default; `extends: other.yaml` starts from another file; `--set section.key=value`
+changes one setting of a command. A key that is not here is refused, and so is a value of another kind or out of range.
+"""
+
+_SEE = {"search": "How its points are tried, below.", "name": "There is one."}
+"""Meanings of keys that are documented at their class."""
+
+
+def settings_reference() -> str:
+    """Text of docs/settings.md."""
+    parts = [_HEAD, "## Settings file\n", f"{_words(Settings.__doc__)}\n", _table(_own_keys(Settings), "")]
+    for section, classes in setting_keys.sections().items():
+        parts += ["", f"## `{section}`\n", *_section(section, classes)]
+    parts += ["", "## Lab sheet\n", f"{_words(LabSheet.__doc__)}\n", _table(_fields(LabSheet), "")]
+    parts += ["", "### A question\n", f"{_words(Question.__doc__)}\n", _table(_fields(Question), "")]
+    parts += ["", "## Sweep file\n", f"{_words(SweepSheet.__doc__)}\n", _table(_fields(SweepSheet), "")]
+    parts += ["", "### `search`\n", f"{_words(Search.__doc__)}\n", _table(_fields(Search), "search")]
+    return "\n".join(parts) + "\n"
+
+
+def _own_keys(cls: type[Section]) -> list[tuple[str, FieldInfo, str]]:
+    """Fields that are not sections."""
+    return [field for field in _fields(cls) if field[0] not in setting_keys.sections()]
+
+
+def _fields(cls: type[Section]) -> list[tuple[str, FieldInfo, str]]:
+    """(key, field, meaning) of each setting of a class."""
+    docs = field_docs(cls)
+    meanings = {key: docs.get(key, "") for key in cls.model_fields}
+    return [(key, field, meanings[key] or _SEE.get(key, "")) for key, field in cls.model_fields.items()]
+
+
+def _section(section: str, classes: tuple[type[Section], ...]) -> Iterator[str]:
+    choice = setting_keys.choice_key(section)
+    if not choice:
+        (cls,) = classes
+        yield f"{_words(cls.__doc__)}\n"
+        yield _table(_fields(cls), section)
+        return
+    names = [setting_keys.choice_name(section, cls) for cls in classes]
+    words = ", ".join(
+        f"`{name}`" if _has_word(section, cls) else name for name, cls in zip(names, classes, strict=True)
+    )
+    yield f"`{section}.{choice}` chooses: {words}. The default is `{names[0]}`."
+    shared = [field for field in _fields(classes[0]) if field[0] != choice and _is_shared(field, classes)]
+    if shared:
+        yield f"\n{_table(shared, section)}"
+    known = {key for key, _, _ in shared}
+    for name, cls in zip(names, classes, strict=True):
+        title = f"`{section}.{choice}: {name}`" if _has_word(section, cls) else "A class of your own"
+        yield f"\n### {title}\n"
+        yield _words(cls.__doc__)
+        own = [
+            field
+            for field in _fields(cls)
+            if field[0] not in known and (field[0] != choice or not _has_word(section, cls))
+        ]
+        if own:
+            yield f"\n{_table(own, section)}"
+
+
+def _has_word(section: str, cls: type[Section]) -> bool:
+    """Whether a word chooses the class. A custom model is chosen by its path."""
+    return setting_keys.chosen(section, setting_keys.choice_name(section, cls)) is cls
+
+
+def _is_shared(field: tuple[str, FieldInfo, str], classes: Iterable[type[Section]]) -> bool:
+    """Whether all classes that a word chooses have this key with the same default and meaning."""
+    key, info, meaning = field
+    others = [
+        (cls.model_fields.get(key), field_docs(cls).get(key, ""))
+        for cls in classes
+        if "options" not in cls.model_fields
+    ]
+    return all(other is not None and other.default == info.default and doc == meaning for other, doc in others)
+
+
+def _table(fields: Iterable[tuple[str, FieldInfo, str]], section: str) -> str:
+    lines = ["| key | meaning | value | default |", "| --- | --- | --- | --- |"]
+    for key, field, meaning in fields:
+        name = f"`{section}.{key}`" if section else f"`{key}`"
+        value = describe(field.annotation, tuple(field.metadata))
+        lines.append(f"| {name} | {_cell(meaning)} | {_cell(value)} | {_default(field)} |")
+    return "\n".join(lines)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "none: must be given"
+    value: Any = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or isinstance(value, Section):
+        return "see there"
+    return f"`{json.dumps(value)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _words(doc: str | None) -> str:
+    return " ".join((doc or "").split())

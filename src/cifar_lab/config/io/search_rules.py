@@ -1,14 +1,17 @@
-"""What must hold between `search` and the rest of a sweep file: each method has settings of its own."""
+"""Rules of the search of a sweep: settings of each method, and ranges such as `{min: 1e-4, max: 0.1, log: true}`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from cifar_lab.config.io import setting_keys
+from cifar_lab.config.io.messages import did_you_mean, found, show
 from cifar_lab.config.io.tree import Node
-from cifar_lab.config.io.values import Check
+from cifar_lab.config.io.values import Check, value_fits
+from cifar_lab.config.sheets import Range
 
 OF_METHODS = {"trials": ("random", "tpe"), "seed": ("random", "tpe"), "batch": ("tpe",), "halving": ("grid", "random")}
-"""Settings of a search that some methods do not have."""
+"""Settings of a search that not every method has, and the methods that have them."""
 
 INSTEAD = {
     ("grid", "trials"): "a grid tries every point; remove it, or state method: random",
@@ -18,18 +21,18 @@ INSTEAD = {
 
 
 def method_of(root: Node) -> str:
-    """The method that a file states, or the default."""
+    """The stated method, or the default."""
     search = root.value.get("search")
     stated = search.value.get("method") if search is not None and isinstance(search.value, dict) else None
     return stated.value if stated is not None and isinstance(stated.value, str) else "grid"
 
 
 def search_rules(check: Check, root: Node, axes: Sequence[str], arms: Iterable[tuple[str, str, Node]]) -> None:
-    """Report settings of another method, what a method misses, and epochs that differ where they are compared.
+    """Report settings of another method, missing settings, and epochs that differ although points are compared by them.
 
     Args:
         axes: dotted keys that vary.
-        arms: key, dotted setting and node of everything that an arm sets.
+        arms: key, dotted setting and node of every value that an arm sets.
     """
     method, search = method_of(root), root.value.get("search")
     stated = search.value if search is not None and isinstance(search.value, dict) else {}
@@ -49,3 +52,74 @@ def search_rules(check: Check, root: Node, axes: Sequence[str], arms: Iterable[t
         for key, setting, node in arms:
             if setting == "epochs":
                 check.report(node, key, "points are compared after the same epochs (search.halving); remove it")
+
+
+BOUNDS = ("min", "max")
+
+
+def expected_axis(setting: str) -> str:
+    """Expected form of an axis of the setting, in words."""
+    numbers = setting_keys.number_types(setting)
+    example = "{min: 0.001, max: 0.1, log: true}" if float in numbers else "{min: 16, max: 128}"
+    return f"a list of values{f', or a range such as {example}' if numbers else ''}"
+
+
+def is_range(node: Node) -> bool:
+    """Whether an axis is written as a range."""
+    return isinstance(node.value, dict)
+
+
+def range_fits(check: Check, key: str, setting: str, node: Node, bound_fits: Callable[[str, Node], bool]) -> bool:
+    """Whether a range has valid keys, types and bounds. Reports each mismatch.
+
+    Args:
+        bound_fits: reports, under a key, whether the setting accepts a bound.
+    """
+    before = len(check.findings)
+    for name, child in node.value.items():
+        here = f"{key}.{name}"
+        if name not in Range.model_fields:
+            near = did_you_mean(name, Range.model_fields) or f"; a range has {', '.join(Range.model_fields)}"
+            check.report(child, here, f"no part of a range{near}")
+        elif not child.broken:
+            value_fits(check, Range, name, here, child)
+    for name in BOUNDS:
+        if name not in node.value:
+            check.report(node, f"{key}.{name}", f"missing; expected {expected_axis(setting)}")
+    if len(check.findings) > before or any(child.broken for child in node.value.values()):
+        return False
+    types = setting_keys.number_types(setting)
+    if not types:
+        check.report(node, key, f"found a range, but {setting} takes no range of numbers; expected a list of values")
+        return False
+    fits = [bound_fits(f"{key}.{name}", node.value[name]) for name in BOUNDS]
+    return all(fits)
+
+
+def range_rules(check: Check, ranges: Mapping[str, tuple[str, Node]], method: str) -> None:
+    """Report empty ranges and ranges that the method cannot use.
+
+    Args:
+        ranges: setting → its key in the file, and the range.
+    """
+    for _, (key, node) in ranges.items():
+        if method == "grid":
+            check.report(node, key, "a range needs search.method random or tpe; a grid takes a list of values")
+        for name, message in _contradictions(node):
+            check.report(node.value.get(name, node), f"{key}.{name}", message)
+
+
+def _contradictions(node: Node) -> Iterator[tuple[str, str]]:
+    low, high = (node.value[name].value for name in BOUNDS)
+    if low >= high:
+        yield "max", f"{show(node.value['max'])} is not above min, which is {show(node.value['min'])}"
+    log = node.value.get("log")
+    if log is not None and log.value is True and low <= 0:
+        yield "min", f"{show(node.value['min'])} is not above 0, which a logarithmic scale (log: true) cannot reach"
+
+
+def not_an_axis(setting: str, node: Node) -> str:
+    """Message for a node that is neither a list nor a range. Empty for either of them."""
+    if isinstance(node.value, list):
+        return "" if node.value else f"the list is empty; expected {expected_axis(setting)}"
+    return "" if is_range(node) else f"{found(node)}; expected {expected_axis(setting)}"

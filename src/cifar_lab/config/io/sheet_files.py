@@ -1,4 +1,4 @@
-"""Sheets of questions and sweep files: read as strictly as settings, every problem in one pass."""
+"""Lab files and sweep files: read as strictly as settings, every problem in one pass."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from cifar_lab.config import Section, Settings
 from cifar_lab.config.io.check import unknown
-from cifar_lab.config.io.expected import PATTERN_WORDS, found, limits_of
-from cifar_lab.config.io.lab_rules import lab_rules
-from cifar_lab.config.io.layers import read_file, unreadable
+from cifar_lab.config.io.messages import PATTERN_WORDS, did_you_mean, found, limits_of, show
+from cifar_lab.config.io.setting_keys import sections
 from cifar_lab.config.io.sweep_rules import sweep_points, sweep_rules
 from cifar_lab.config.io.tree import Finding, Node, dotted, one_line, plain, refuse, walk
 from cifar_lab.config.io.values import Check, expected_of, value_fits
+from cifar_lab.config.io.yaml_files import read_file, unreadable
 from cifar_lab.config.sheets import LabSheet, SweepSheet
 from cifar_lab.core.errors import Problem, SettingsError
 
@@ -23,10 +23,10 @@ S = TypeVar("S", LabSheet, SweepSheet)
 
 
 def load_sheet(path: Path, sheet: type[S]) -> S:
-    """A sheet of questions or a sweep file.
+    """Load a lab file or a sweep file.
 
-    The files that it names are looked for, but stay named as they are written: `sheet_file` gives their paths. Paths
-    among the values of a sweep become absolute. The label of a sweep that states none is the file's stem.
+    The files that it names must exist, but their names stay as written: `sheet_file` gives their paths. Paths among the
+    values of a sweep become absolute. The label of a sweep that states none is the file's stem.
 
     Args:
         sheet: `LabSheet` or `SweepSheet`.
@@ -56,10 +56,10 @@ def load_sheet(path: Path, sheet: type[S]) -> S:
 
 
 def sheet_file(sheet: Path, name: str) -> Path:
-    """The absolute path of a file that a sheet names (base, control, an arm, a sweep).
+    """Absolute path of a file that a sheet names (base, control, an arm, a sweep).
 
     Raises:
-        SettingsError: there is no such file; says on which line of the sheet it is named.
+        SettingsError: the file does not exist. Names the line of the sheet.
     """
     path = _beside(sheet, name)
     if path.is_file():
@@ -86,7 +86,7 @@ def _right_kind(path: Path, root: Node, sheet: type[Section]) -> None:
 
 
 def _fields(check: Check, cls: type[Section], node: Node, prefix: str) -> dict[str, Any]:
-    """The values of a class that are fine; reports the others."""
+    """The valid values of a class. Reports the others."""
     values: dict[str, Any] = {}
     if not isinstance(node.value, dict):
         if not node.broken:
@@ -125,7 +125,7 @@ def _value(check: Check, cls: type[Section], name: str, key: str, node: Node) ->
 
 
 def _optional(annotation: Any) -> Any:
-    """The type that may also be null; any other type itself."""
+    """The type of an optional annotation without None. Any other type unchanged."""
     parts = [part for part in get_args(annotation) if part is not type(None)]
     return parts[0] if len(parts) == 1 and type(None) in get_args(annotation) else annotation
 
@@ -154,3 +154,64 @@ def _missing_files(path: Path, root: Node) -> list[Finding]:
         if node.value and not there:
             findings.append(Finding(node.at, key, unreadable(file, FileNotFoundError()).message))
     return findings
+
+
+def lab_rules(check: Check, root: Node) -> None:
+    """Report contradictions in a lab file."""
+    questions = root.value.get("questions")
+    if questions is None or not isinstance(questions.value, dict):
+        return
+    charts: dict[str, str] = {}
+    for name, question in questions.value.items():
+        if not isinstance(question.value, dict):
+            continue
+        here = dotted("questions", name)
+        _arms_rules(check, here, question, root)
+        _factor_rules(check, here, question)
+        chart = question.value.get("chart")
+        if chart is None or not isinstance(chart.value, str):
+            continue
+        if chart.value.lower() in charts:
+            message = f"{show(chart)} is the chart of {charts[chart.value.lower()]} already; name another file"
+            check.report(chart, f"{here}.chart", message)
+        charts.setdefault(chart.value.lower(), name)
+
+
+def _factor_rules(check: Check, here: str, question: Node) -> None:
+    """Report factors that are neither a setting nor a section."""
+    stated = question.value.get("factor")
+    if stated is None or not isinstance(stated.value, list):
+        return
+    known = _settings_and_sections()
+    for index, factor in enumerate(stated.value):
+        if isinstance(factor.value, str) and factor.value not in known:
+            message = f"{show(factor)} is no setting and no section{did_you_mean(factor.value, known)}"
+            check.report(factor, f"{here}.factor[{index}]", message)
+
+
+def _settings_and_sections() -> list[str]:
+    keys = [f"{name}.{key}" for name, classes in sections().items() for cls in classes for key in cls.model_fields]
+    return list(dict.fromkeys([*Settings.model_fields, *keys]))
+
+
+def _arms_rules(check: Check, here: str, question: Node, root: Node) -> None:
+    stated = question.value
+    arms = stated["arms"].value if "arms" in stated else []
+    sweep = "sweep" in stated and stated["sweep"].value is not None
+    if not isinstance(arms, list):
+        return
+    if sweep and arms:
+        check.report(stated["sweep"], f"{here}.sweep", "a question has arms or a sweep, not both")
+    if not sweep and not arms:
+        check.report(stated.get("arms", question), here, "no arms and no sweep; name what the control is compared with")
+    control = stated.get("control", root.value.get("control"))
+    seen: set[str] = set()
+    for index, arm in enumerate(arms):
+        key = f"{here}.arms[{index}]"
+        if not isinstance(arm.value, str):
+            continue
+        if control is not None and arm.value == control.value:
+            check.report(arm, key, f"{show(arm)} is the control; it is not repeated among the arms")
+        elif arm.value in seen:
+            check.report(arm, key, f"{show(arm)} is stated twice; keep one of them")
+        seen.add(arm.value)

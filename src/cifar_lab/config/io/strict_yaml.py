@@ -1,44 +1,45 @@
-"""YAML text to a tree with a spot for every key and value, strictly.
+"""Strict YAML: text to a tree with a source location for every key and value.
 
 Built on PyYAML's events instead of its composed nodes: nothing is expanded or constructed, nesting costs no recursion,
-and every place is known. Refused: anchors, aliases, tags, merge keys, duplicate keys, keys that are not text,
-a second document. Which plain scalars are numbers: see `scalars`.
+and every location is known. Refused: anchors, aliases, tags, merge keys, duplicate keys, keys that are not text,
+a second document.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 
-from cifar_lab.config.io.scalars import UNPRINTABLE, resolve
-from cifar_lab.config.io.syntax_words import explain
 from cifar_lab.config.io.tree import (
     MAX_DEPTH,
     MAX_INTEGER,
+    UNPRINTABLE,
     Finding,
     Node,
     SettingsLayer,
     SourceLocation,
     dotted,
+    resolve,
     shorten,
 )
 from cifar_lab.core.errors import Problem, SettingsError
 
 MAX_VALUES = 50_000
-"""Most keys and values in a file: 10,000 seeds and room to spare."""
+"""Most keys and values in a file. Leaves room for 10,000 seeds."""
 MAX_KEYS = 1_000
-"""Most keys in one mapping; an error names the nearest known key for each that is not known."""
+"""Most keys in one mapping. Each unknown key costs a search for the nearest known one."""
 
 
 def parse(text: str, source: str, rank: int = 0, *, lines: bool = True) -> SettingsLayer:
-    """One document of any kind; an empty one gives the value None.
+    """Parse one document of any kind. An empty document gives the value None.
 
     Args:
-        lines: False where the text has no lines of its own to point at (an override).
+        lines: False where the text has no line numbers (an override).
 
     Raises:
         SettingsError: the syntax is wrong: `file:line:column` and a sentence.
@@ -67,7 +68,7 @@ def _events(loader: yaml.SafeLoader) -> Iterator[yaml.Event]:
 
 @dataclass
 class _Open:
-    """A mapping or list whose end has not been seen."""
+    """A mapping or list whose end has not been read."""
 
     at: SourceLocation
     path: str
@@ -75,13 +76,13 @@ class _Open:
     key: str | None = None
     key_at: SourceLocation | None = None
     skip: bool = False
-    """The coming value belongs to a key that was refused."""
+    """The next value belongs to a key that was refused."""
     broken: bool = False
 
 
 @dataclass
 class _Builder:
-    """Takes events one by one; `root` and `findings` are the result."""
+    """Build the tree from parser events, one by one. `root` and `findings` are the result."""
 
     source: str
     rank: int
@@ -137,7 +138,7 @@ class _Builder:
             self.add(self.scalar(event, at))
 
     def refusal(self, event: Any) -> str:
-        """Why YAML's own machinery is not wanted here; empty where none is used."""
+        """Reason why an anchor, alias or tag is refused. Empty for a plain event."""
         if isinstance(event, yaml.AliasEvent):
             return (
                 f"aliases (*{shorten(str(event.anchor))}) are not used here; write the value out, or put it in quotes"
@@ -210,3 +211,49 @@ class _Builder:
         if not top.skip:
             top.entries[top.key] = replace(node, key_at=top.key_at)
         top.key, top.skip = None, False
+
+
+OR_QUOTES = "a comma is missing, or a text with one of , ? [ ] { } in it has no quotes"
+
+
+def explain(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
+    """Location and message of a PyYAML syntax error. An unclosed quote or bracket is located at its start."""
+    problem, context = error.problem or "", error.context or ""
+    here, opened = error.problem_mark, error.context_mark or error.problem_mark
+    character = re.match(r"found character '(.+)' that cannot start any token", problem)
+    if character and character[1] == "\\t":
+        return here, "a tab; indent with spaces"
+    if character:
+        return here, f"a value cannot begin with {character[1]}; put it in quotes"
+    if "quoted scalar" in context and "unexpected end of stream" in problem:
+        return opened, "this quote is never closed"
+    if "quoted scalar" in context and "unexpected document separator" in problem:
+        return opened, "this quote is not closed before the line of dashes or dots"
+    if "double-quoted scalar" in context:
+        return here, "this backslash sequence is not known; write \\\\ for a backslash, or use single quotes"
+    if "flow sequence" in context:
+        return opened, f"this [ is never closed, {OR_QUOTES}"
+    if "flow mapping" in context:
+        return opened, f"this {{ is never closed, {OR_QUOTES}"
+    if "mapping values are not allowed here" in problem:
+        return here, "a colon where no value can begin; check the indentation, or put the text in quotes"
+    if "could not find expected ':'" in problem:
+        return opened, "this line is not 'key: value'; a space must follow the colon"
+    misplaced = re.search(r"but found '(.+)'$", problem)
+    if "expected the node content" in problem and misplaced:
+        if misplaced[1] == "<stream end>":
+            return here, "the text ends where a value belongs; close the bracket"
+        return here, f"{misplaced[1].strip('<>')} where a value belongs; remove it, or put the text in quotes"
+    if "block mapping" in context and misplaced and misplaced[1] == ":":
+        return here, "no key before the colon"
+    if "block mapping" in context or "block collection" in context or "block sequence" in context:
+        return here, "this line does not line up with the ones above; check the indentation"
+    if "directive" in context or "directive" in problem or "document start" in problem:
+        return here, "one document a file and no directives; remove the lines that begin with %, --- or ..."
+    if "alias" in context or "anchor" in context:
+        return here, "a value cannot begin with * or &; put it in quotes"
+    if "tag" in context or "tag" in problem:
+        return here, "tags (!…) are not used here; put the value in quotes"
+    if "block scalar" in context:
+        return here, "| and > begin a text on the next lines; put the value in quotes"
+    return here, f"not valid YAML: {problem or context}"

@@ -1,4 +1,4 @@
-"""What must hold inside a sweep file beyond the types of its keys."""
+"""Rules of a sweep file beyond the types of its keys."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from cifar_lab.config import Settings
-from cifar_lab.config.io import catalogue
-from cifar_lab.config.io.expected import found, show
+from cifar_lab.config.io import setting_keys
 from cifar_lab.config.io.layers import absolute_value
-from cifar_lab.config.io.range_rules import is_range, not_an_axis, range_fits, range_rules
-from cifar_lab.config.io.search_rules import method_of, search_rules
-from cifar_lab.config.io.suggest import did_you_mean, nearest
+from cifar_lab.config.io.messages import did_you_mean, found, nearest, show
+from cifar_lab.config.io.search_rules import is_range, method_of, not_an_axis, range_fits, range_rules, search_rules
 from cifar_lab.config.io.tree import Node, SourceLocation, dotted, from_python, plain
 from cifar_lab.config.io.values import Check, value_fits
 from cifar_lab.config.sheets import Search, SweepSheet
@@ -25,10 +23,9 @@ NOT_IN_POINTS = {
 
 
 def sweep_points(root: Node, check: Check, folder: Path) -> Node:
-    """Check every value of every point of a sweep file; the tree with the paths among them made absolute.
+    """Check every value of every point of a sweep file. Returns the tree with absolute paths.
 
-    A value is fine when some choice of its section takes it; whether a whole point holds together shows when it is
-    made.
+    A value is valid if some choice of its section accepts it. Whole points are validated when they are built.
     """
     if not isinstance(root.value, dict):
         return root
@@ -50,7 +47,7 @@ def sweep_points(root: Node, check: Check, folder: Path) -> Node:
 
 
 def _space(check: Check, node: Node, folder: Path) -> Node:
-    """The axes with those marked that are neither good ranges nor lists of something."""
+    """The axes, with those marked broken that are neither a valid range nor a non-empty list."""
     if not isinstance(node.value, dict):
         return node
     axes = {}
@@ -76,7 +73,7 @@ def _range_fits(check: Check, key: str, setting: str, node: Node, folder: Path) 
 
 
 def _point(check: Check, node: Node, prefix: str, folder: Path, *, axes: bool = False) -> Node:
-    """A mapping of dotted settings to values (axes: to lists of values), checked."""
+    """Check a mapping of dotted settings to values (axes: to lists of values)."""
     if not isinstance(node.value, dict):
         return node
     values = {}
@@ -95,41 +92,43 @@ def _point(check: Check, node: Node, prefix: str, folder: Path, *, axes: bool = 
 
 
 def _known(setting: str) -> bool:
-    return setting in catalogue.dotted_keys() or any(setting.startswith(f"{free}.") for free in catalogue.FREE_KEYS)
+    return setting in setting_keys.dotted_keys() or any(
+        setting.startswith(f"{free}.") for free in setting_keys.FREE_KEYS
+    )
 
 
 def _no_setting(setting: str) -> str:
-    """Why a dotted key cannot be in a point; empty where it can."""
+    """Reason why a dotted key cannot be in a point. Empty for a valid key."""
     if setting in NOT_IN_POINTS:
         return NOT_IN_POINTS[setting]
-    if setting in catalogue.sections():
-        example = catalogue.choice_key(setting) or catalogue.section_keys(setting)[0]
+    if setting in setting_keys.sections():
+        example = setting_keys.choice_key(setting) or setting_keys.section_keys(setting)[0]
         return f"a whole section; name one of its settings, such as {setting}.{example}"
     if _known(setting):
         return ""
-    inside = "" if "." in setting else " or ".join(catalogue.dotted_keys_of(setting))
+    inside = "" if "." in setting else " or ".join(setting_keys.dotted_keys_of(setting))
     if inside:
         return f"no such setting — did you mean {inside}?"
     section, _, name = setting.partition(".")
-    near = nearest(name, catalogue.section_keys(section)) if section in catalogue.sections() else ""
+    near = nearest(name, setting_keys.section_keys(section)) if section in setting_keys.sections() else ""
     if near:
         return f"no such setting — did you mean {section}.{near}?"
-    return f"no such setting{did_you_mean(setting, catalogue.dotted_keys()) or '; write section.key'}"
+    return f"no such setting{did_you_mean(setting, setting_keys.dotted_keys()) or '; write section.key'}"
 
 
 def _setting_value(check: Check, key: str, setting: str, node: Node, folder: Path) -> Node:
-    """One value of a setting, its path made absolute; reports it where no choice of the section takes it."""
+    """Check one value of a setting and make its path absolute. Reports a value that no choice of the section accepts."""
     section, _, name = setting.partition(".")
-    if node.broken or setting not in catalogue.dotted_keys():
+    if node.broken or setting not in setting_keys.dotted_keys():
         return node
     if not name:
         value_fits(check, Settings, setting, key, node)
         return node
-    classes = [cls for cls in catalogue.sections()[section] if name in cls.model_fields]
-    if name == catalogue.choice_key(section):
-        cls = catalogue.chosen(section, node.value)
+    classes = [cls for cls in setting_keys.sections()[section] if name in cls.model_fields]
+    if name == setting_keys.choice_key(section):
+        cls = setting_keys.chosen(section, node.value)
         if cls is None:
-            known = catalogue.known_choices(section)
+            known = setting_keys.known_choices(section)
             near = did_you_mean(node.value, known) if isinstance(node.value, str) else ""
             wrong = f"{show(node)} is" if isinstance(node.value, str) else f"{found(node)}, which is"
             check.report(node, key, f"{wrong} none of {', '.join(known)}{near}")
@@ -139,11 +138,11 @@ def _setting_value(check: Check, key: str, setting: str, node: Node, folder: Pat
     fits = [value_fits(trial, cls, name, key, node) for trial, cls in zip(trials, classes, strict=True)]
     if not any(fits):
         check.findings += trials[0].findings
-    return absolute_value(setting, node, folder, check.findings) if setting in catalogue.PATH_KEYS else node
+    return absolute_value(setting, node, folder, check.findings) if setting in setting_keys.PATH_KEYS else node
 
 
 def sweep_problems(sheet: SweepSheet) -> list[tuple[str, str]]:
-    """Key and message of what contradicts itself in a sweep, which need not come from a file."""
+    """Key and message of each contradiction in a sweep, which may be built in Python."""
     root, _ = from_python(sheet.model_dump(exclude_unset=True), SourceLocation())
     check = Check()
     for key, setting, node in [*axis_nodes(root), *_arm_settings(root)]:
@@ -154,7 +153,7 @@ def sweep_problems(sheet: SweepSheet) -> list[tuple[str, str]]:
 
 
 def sweep_rules(check: Check, root: Node) -> None:
-    """Report what contradicts itself in a sweep file."""
+    """Report contradictions in a sweep file."""
     tree = root.value
     if not any(name in tree and (tree[name].broken or tree[name].value) for name in ("space", "paired", "arms")):
         check.report(root, "", "nothing to sweep; state space, paired or arms")
@@ -217,7 +216,7 @@ def _seed_rules(check: Check, root: Node) -> None:
 
 
 def _arm_settings(root: Node) -> Iterator[tuple[str, str, Node]]:
-    """Key, dotted setting and node of everything that an arm sets."""
+    """Key, dotted setting and node of every value that an arm sets."""
     for name, arm in root.value["arms"].value.items() if "arms" in root.value else ():
         for setting, node in arm.value.items():
             yield f"{dotted('arms', name)}.{setting}", setting, node

@@ -1,29 +1,75 @@
-"""Values that remember where they were written: the form in which settings travel until they are validated."""
+"""Values with their source location: the form of settings until they are validated."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config.io.scalars import UNPRINTABLE
 from cifar_lab.core.errors import Problem, SettingsError
 
+UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that YAML 1.2 calls not printable (chapter 5.1): control characters, lone surrogates."""
+
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE = frozenset({"true", "True", "TRUE"})
+_FALSE = frozenset({"false", "False", "FALSE"})
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+MAX_DIGITS = 400
+"""Digits of an integer that are parsed. More are refused as too large, and Python converts at most 4,300."""
+
+
+def resolve(text: str) -> bool | int | float | str | None:
+    """Value of a plain scalar: None, bool, int, float, or the text itself (YAML 1.2 core schema, fewer number forms).
+
+    Unlike YAML 1.1, `yes`, `no`, `on`, `off`, dates, `1:30`, `1_000` are text and `1e-3` is a number. Unlike YAML 1.2,
+    `0123` and `0x1F` are text too, because they are rarely meant as 83 and 31.
+    """
+    if text in _NULL:
+        return None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    if _INTEGER.fullmatch(text):
+        return int(text[:MAX_DIGITS])
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITE.fullmatch(text):
+        return float(text.replace(".", ""))
+    return text
+
+
+def as_number(text: str) -> str:
+    """The number that a text probably means (`1_000`, `0123`, `1,5`), as YAML writes it. Empty for any other text."""
+    bare = text.strip()
+    bare = re.sub(r"(?<=[0-9])[_'](?=[0-9])", "", bare)
+    bare = re.sub(r"(?<=[0-9]),(?=[0-9]{3}\b)", "", bare)
+    bare = re.sub(r"^([-+]?)0+(?=[0-9])", r"\1", bare)
+    bare = re.sub(r"^([-+]?[0-9]+),([0-9]+)$", r"\1.\2", bare)
+    value = resolve(bare)
+    return bare if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
 MAX_DEPTH = 20
-"""Levels of nesting; the deepest setting has three."""
+"""Levels of nesting. The deepest setting has three."""
 MAX_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class SourceLocation:
-    """A place that a person can go to. Spots sort in the order in which problems are shown."""
+    """Position of a value in a file or an override. Locations sort in the order in which problems are shown."""
 
     rank: int = 0
-    """0 is the file that was asked for, 1 its parent, …; overrides come last."""
+    """0 is the file that was asked for, 1 its parent, …, and overrides come last."""
     line: int = 0
-    """1 is the first; 0 where there are no lines (an override, a Python value)."""
+    """Counted from 1. 0 for an override or a Python value, which have no lines."""
     column: int = 0
     source: str = ""
 
@@ -33,7 +79,7 @@ class SourceLocation:
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """A problem and the spot by which it is sorted."""
+    """A problem, sorted by its location."""
 
     spot: SourceLocation
     key: str
@@ -44,7 +90,7 @@ class Finding:
 
 
 def refuse(findings: list[Finding], fallback: str = "") -> None:
-    """Raise SettingsError with all findings in order, each once; do nothing where there is none."""
+    """Raise SettingsError with all findings in order, each once. No findings, no error."""
     if findings:
         raise SettingsError([finding.problem(fallback) for finding in sorted(set(findings))])
 
@@ -55,30 +101,30 @@ class Node:
 
     value: Any
     at: SourceLocation = SourceLocation()
-    """Where the value begins."""
+    """Start of the value."""
     key_at: SourceLocation | None = None
-    """Where its key begins; None for a list item or the whole."""
+    """Start of its key. None for a list item or the root."""
     text: str = ""
     """A scalar as it was written."""
     broken: bool = False
-    """Already reported: the value must not be looked at."""
+    """Already reported: the value must not be used."""
 
     @property
     def spot(self) -> SourceLocation:
-        """Where a person looks for this setting: its key."""
+        """Location that messages show for this setting: its key, else its value."""
         return self.key_at or self.at
 
 
 @dataclass
 class SettingsLayer:
-    """What one file, or all overrides together, states; and what is wrong with it before any meaning is sought."""
+    """Settings stated by one file, or by all overrides together, with the findings so far."""
 
     root: Node
     findings: list[Finding] = field(default_factory=list)
 
 
 def plain(node: Node) -> Any:
-    """The value as Python has it; broken entries are left out."""
+    """The value as Python objects, without broken entries."""
     if isinstance(node.value, dict):
         return {key: plain(child) for key, child in node.value.items() if not child.broken}
     if isinstance(node.value, list):
@@ -87,7 +133,7 @@ def plain(node: Node) -> Any:
 
 
 def walk(node: Node, key: str = "") -> Iterator[tuple[str, Node]]:
-    """The node and all below it, with their dotted keys."""
+    """The node and all its descendants, with their dotted keys."""
     yield key, node
     if isinstance(node.value, dict):
         for name, child in node.value.items():
@@ -98,13 +144,13 @@ def walk(node: Node, key: str = "") -> Iterator[tuple[str, Node]]:
 
 
 def dotted(prefix: str, key: str) -> str:
-    """`prefix.key`; a key that would not fit on one line is shown as a Python string."""
+    """`prefix.key`. A long or unprintable key is shown as a Python string."""
     shown = key if key.isprintable() and 0 < len(key) <= 60 else shorten(repr(key))
     return f"{prefix}.{shown}" if prefix else shown
 
 
 def one_line(text: str) -> str:
-    """The text itself, or as a Python string where it holds a line break or what cannot be printed."""
+    """The text itself, or its Python representation where it holds a line break or an unprintable character."""
     return text if text.isprintable() else repr(text)
 
 
@@ -113,7 +159,7 @@ def shorten(text: str, limit: int = 60) -> str:
 
 
 def from_python(value: Any, at: SourceLocation, key: str = "", depth: int = 0) -> tuple[Node, list[Finding]]:
-    """A Python value as a tree; what YAML could not have said is a finding."""
+    """Convert a Python value to a tree. Values that YAML cannot express become findings."""
     if depth > MAX_DEPTH:
         return Node(None, at, broken=True), [Finding(at, key, f"nested deeper than {MAX_DEPTH} levels")]
     findings: list[Finding] = []

@@ -1,4 +1,4 @@
-"""One value against one field of a class: whether it fits, and in words why not."""
+"""Check of one value against one field of a class, with a message on failure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from cifar_lab.config import Section
-from cifar_lab.config.io.expected import describe, found, hint, item_type, show
+from cifar_lab.config.io.messages import describe, found, hint, item_type, show
 from cifar_lab.config.io.tree import Finding, Node, plain
 
 
 @dataclass
 class Check:
-    """Collects findings, and the values that are fine."""
+    """Collector of findings."""
 
     findings: list[Finding] = field(default_factory=list)
     bad: set[str] = field(default_factory=set)
-    """Dotted keys whose values must not be trusted."""
+    """Dotted keys whose values must not be used."""
 
     def report(self, node: Node, key: str, message: str) -> None:
         self.findings.append(Finding(node.spot, key, message))
@@ -32,7 +32,7 @@ def expected_of(info: FieldInfo) -> str:
 
 
 def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node) -> bool:
-    """Whether a class takes a value for one of its fields; reports why not."""
+    """Whether a class accepts a value for one of its fields. Reports each mismatch."""
     try:
         cls.model_validate({name: plain(node)})
     except ValidationError as error:
@@ -53,7 +53,7 @@ def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node
 
 
 def _descend(node: Node, location: tuple[str | int, ...], info: FieldInfo) -> tuple[Node, str, Any, tuple[Any, ...]]:
-    """The node that an error speaks of, its path below the field, and what is expected there."""
+    """Node that a pydantic error refers to, its path below the field, and the type and limits expected there."""
     annotation, metadata, path = info.annotation, tuple(info.metadata), ""
     for part in location:
         if isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):

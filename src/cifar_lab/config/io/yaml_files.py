@@ -1,21 +1,54 @@
-"""A file's bytes to a tree: UTF-8, one YAML mapping, not more than 1 MB."""
+"""Settings files on disk: UTF-8, one YAML mapping, at most 1 MB."""
 
 from __future__ import annotations
 
 import codecs
 from pathlib import Path
 
-from cifar_lab.config.io.scalars import UNPRINTABLE
+from cifar_lab.config.io.messages import did_you_mean
 from cifar_lab.config.io.strict_yaml import parse
-from cifar_lab.config.io.tree import SettingsLayer, shorten
+from cifar_lab.config.io.tree import UNPRINTABLE, SettingsLayer, SourceLocation, one_line, shorten
 from cifar_lab.core.errors import Problem, SettingsError
 
 MAX_BYTES = 1_000_000
-"""Largest file in bytes. Settings are written by people; the shipped files have less than a thousandth of it."""
+"""Largest file in bytes. The shipped files have less than a thousandth of it."""
+
+
+def read_file(path: Path, named_at: SourceLocation | None = None, rank: int = 0) -> SettingsLayer:
+    """Read a settings file to a layer.
+
+    Args:
+        named_at: location in another settings file that names this one.
+
+    Raises:
+        SettingsError: the file cannot be opened, or is not one YAML mapping.
+    """
+    try:
+        return read_layer(path, one_line(str(path)), rank)
+    except (OSError, ValueError) as error:
+        raise SettingsError([unreadable(path, error, str(named_at or ""), "extends" if named_at else "")]) from None
+
+
+def unreadable(path: Path, error: OSError | ValueError, where: str = "", key: str = "") -> Problem:
+    """The problem of a file that cannot be opened, with the nearest file name in its folder."""
+    shown = one_line(str(path))
+    if isinstance(error, FileNotFoundError):
+        return Problem(where, key, f"no file {shown}{did_you_mean(path.name, _neighbours(path))}")
+    if isinstance(error, IsADirectoryError):
+        return Problem(where, key, f"{shown} is a folder; name a settings file in it")
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return Problem(where, key, f"{shown} cannot be read ({reason})")
+
+
+def _neighbours(path: Path) -> list[str]:
+    try:
+        return sorted(item.name for item in path.parent.iterdir() if item.suffix in (".yaml", ".yml"))[:1000]
+    except OSError:
+        return []
 
 
 def read_layer(path: Path, source: str, rank: int = 0) -> SettingsLayer:
-    """The mapping that a file holds.
+    """Read the mapping of a file.
 
     Raises:
         OSError, ValueError: the file cannot be opened.
@@ -36,10 +69,10 @@ def read_layer(path: Path, source: str, rank: int = 0) -> SettingsLayer:
 
 
 def decode(content: bytes, source: str) -> str:
-    """UTF-8, with or without a byte order mark.
+    """Decode UTF-8, with or without a byte order mark.
 
     Raises:
-        SettingsError: another encoding, or a character that text does not hold.
+        SettingsError: another encoding, or a control character.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise SettingsError([Problem(f"{source}:1", "", "the file is UTF-16; save it as UTF-8")])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cifar_lab.config.io.catalogue import takes_decimals
+from cifar_lab.config.io.setting_keys import takes_decimals
 from cifar_lab.config.sheets import Range, SweepSheet
 
 FINENESS = 4

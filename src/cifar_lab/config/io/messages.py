@@ -1,28 +1,28 @@
-"""What a setting wants and what was found, in words; read from the types of `cifar_lab.config`."""
+"""Words for messages: expected type and range, value found, and the nearest known name."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import SequenceMatcher
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from cifar_lab.config.io.scalars import as_number, resolve
-from cifar_lab.config.io.suggest import nearest
-from cifar_lab.config.io.tree import Node, plain, shorten
+from cifar_lab.config.io.tree import Node, as_number, plain, resolve, shorten
 
 PATTERN_WORDS = {
     r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$": "package.module:Class or path/to/file.py:Class",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$": "a file name of letters, digits, '.', '_' and '-' that ends in .png",
     r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$": "up to 32 letters, digits, '_' and '-'",
 }
-"""The patterns of `config` and `sheets` as a person would say them."""
+"""The patterns of `config` and `config.sheets` in words."""
 
 _TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
 def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
-    """`a whole number from 1 to 65,536`, `one of sgd, adam, adamw`, `a list of …`."""
+    """Type and range of a setting in words: `a whole number from 1 to 65,536`, `one of sgd, adam, adamw`, `a list of …`."""
     annotation, metadata = unwrap(annotation, metadata)
     origin, arguments = get_origin(annotation), get_args(annotation)
     limits = _limits(metadata)
@@ -50,7 +50,7 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
 
 
 def unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """The type below `Annotated`, and all that is said about it."""
+    """The type below `Annotated`, and all its metadata."""
     while get_origin(annotation) is Annotated:
         annotation, *more = get_args(annotation)
         metadata = (*metadata, *more)
@@ -58,7 +58,7 @@ def unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, 
 
 
 def item_type(annotation: Any, part: str | int) -> Any:
-    """The type of an item of a list, or of a value of a mapping."""
+    """Type of an item of a list, or of a value of a mapping."""
     annotation, _ = unwrap(annotation, ())
     arguments = get_args(annotation)
     if get_origin(annotation) is tuple and isinstance(part, int):
@@ -67,7 +67,7 @@ def item_type(annotation: Any, part: str | int) -> Any:
 
 
 def found(node: Node) -> str:
-    """`'3.0' is text`, `3.0 is a decimal number`, `nothing is stated`."""
+    """A value and its type in words: `'3.0' is text`, `3.0 is a decimal number`, `nothing is stated`."""
     value = node.value
     if value is None:
         return "nothing is stated" if not node.text else f"{node.text} is nothing"
@@ -82,7 +82,7 @@ def found(node: Node) -> str:
 
 
 def show(node: Node) -> str:
-    """A scalar for a message: quoted and shortened where it is text."""
+    """A scalar for a message. Text is quoted and shortened."""
     value = node.value
     if isinstance(value, str):
         return repr(value if len(value) <= 60 else value[:59] + "…")
@@ -92,7 +92,7 @@ def show(node: Node) -> str:
 
 
 def hint(node: Node, annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
-    """` — did you mean 3?` where the value shows what was meant; else nothing."""
+    """` — did you mean 3?` where the value suggests what was meant, else empty."""
     annotation, _ = unwrap(annotation, metadata)
     meant = _meant(node, annotation)
     return f" — did you mean {meant}?" if meant else ""
@@ -124,7 +124,7 @@ def _meant(node: Node, annotation: Any) -> str:
 
 
 def limits_of(annotation: Any) -> dict[str, Any]:
-    """The bounds that an annotation states: ge, gt, lt, le, min_length, max_length, pattern."""
+    """Bounds of an annotation: ge, gt, le, lt, min_length, max_length, pattern."""
     return _limits(unwrap(annotation, ())[1])
 
 
@@ -159,3 +159,56 @@ def _plural(annotation: Any, metadata: tuple[Any, ...]) -> str:
     names = {int: "whole numbers", float: "numbers", str: "texts", dict: "mappings"}
     name = names.get(annotation, names.get(get_origin(annotation) or object, "values"))
     return f"{name}, each{_range(_limits(metadata))}" if annotation in (int, float) and metadata else name
+
+
+SYNONYMS = {
+    "gpu": "cuda",
+    "bfloat16": "bf16",
+    "float32": "fp32",
+    "learning_rate": "lr",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+}
+"""Names that other tools use, and the names of this lab."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word nearest to `word`, ignoring case. Empty where none is near.
+
+    Near means at most a third of the letters, and at least one: a wrong suggestion costs more than none.
+    """
+    known = tuple(known)
+    word = word[:100].lower().replace("-", "_")
+    if SYNONYMS.get(word) in known:
+        return SYNONYMS[word]
+    scored = []
+    for candidate in known:
+        lower = candidate.lower()
+        near = max(1, max(len(word), len(lower)) // 3)
+        if abs(len(word) - len(lower)) > near:
+            continue
+        distance = edits(word, lower)
+        if distance <= near:
+            scored.append((distance, -SequenceMatcher(None, word, lower).ratio(), candidate))
+    return min(scored, key=lambda item: item[:2])[2] if scored else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` — did you mean x?`, or empty."""
+    found = nearest(word, known)
+    return f" — did you mean {found}?" if found else ""
+
+
+def edits(a: str, b: str) -> int:
+    """Optimal string alignment distance: letters to insert, delete, replace or swap with their neighbour."""
+    before: list[int] = []
+    last = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        row = [i]
+        for j, y in enumerate(b, 1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before, last = last, row
+    return last[-1]
