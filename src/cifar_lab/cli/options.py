@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from cifar_lab.config import Settings
-    from cifar_lab.execution.context import RunContext
-    from cifar_lab.execution.display import Display
+    from cifar_lab.execution.context import Display, RunContext
 
 T = TypeVar("T")
 

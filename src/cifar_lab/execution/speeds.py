@@ -10,7 +10,7 @@ from statistics import median
 from cifar_lab.config import Settings
 from cifar_lab.core.host import available_cores, gpu_names, has_gpu, processor_name
 from cifar_lab.core.text import count
-from cifar_lab.execution.cohorts import GPU_LANES
+from cifar_lab.execution.cohorts import GPU_STREAMS
 from cifar_lab.execution.pace import net_seconds
 from cifar_lab.store.records import Record
 
@@ -77,7 +77,7 @@ class Speeds:
 def side_by_side(settings: Settings, workers: int | None, runs: float) -> int:
     """How many of so many runs like that train at a time; `workers` as in `Workplace`."""
     if takes_gpu(settings):
-        return max(1, len(gpu_names())) * (workers or GPU_LANES)
+        return max(1, len(gpu_names())) * (workers or GPU_STREAMS)
     return max(1, min(workers or available_cores(), round(runs)))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
 
 from cifar_lab.config.io import dump_settings
 from cifar_lab.config.run_id import recipe
@@ -22,6 +21,7 @@ from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
 from cifar_lab.training.device import is_out_of_memory, prepare_execution
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.evaluate import predict, predict_together, score
+from cifar_lab.training.events import DeviceChosen, Event, RunResumed
 from cifar_lab.training.final_test import add_test
 from cifar_lab.training.finish import finish
 from cifar_lab.training.job import Job
@@ -33,7 +33,7 @@ Ended = Callable[[Job, Record | Exception], None]
 """Who hears how a run ended: with its record, or with what kept it from having one."""
 
 
-def make_run(job: Job, tell: Callable[[dict[str, Any]], None], should_stop: Callable[[], bool]) -> Record:
+def make_run(job: Job, tell: Callable[[Event], None], should_stop: Callable[[], bool]) -> Record:
     """Make one run exist: train what is not trained yet, from its last checkpoint on, and test it if the job says so.
 
     Raises:
@@ -137,10 +137,10 @@ def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool
     steps, how = make_steps(cohort, batches, settings, execution, reason)
     here = environment(execution, replace(how, kernels_reason=why_torch))
     for number, run in enumerate(runs):
-        tell(run.job, {"event": "device", "device": execution.device.type, "threads": execution.threads})
+        tell(run.job, DeviceChosen(execution.device.type, execution.threads))
         if (before := run.resume(cohort, number)) is not None:
             run.notes += changes(before, here, done)
-            tell(run.job, {"event": "resumed", "epoch": done})
+            tell(run.job, RunResumed(done))
 
     def validate() -> list[SplitScore | None]:
         assert validation is not None
