@@ -28,6 +28,7 @@ from cifar_lab.execution.plan import plan_runs
 from cifar_lab.execution.ray.engine import RayEngine
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.tasks import make_tasks
+from cifar_lab.training.events import EpochCompleted, Event
 from cifar_lab.training.job import Job
 
 TRAIN_SIZE = 10_000
@@ -81,9 +82,9 @@ def measure(address: str, results: Path, runs: int, epochs: int) -> dict[str, fl
     results.mkdir()
     seconds: dict[str, float] = {}
 
-    def on_event(job: Job, event: dict[str, Any]) -> None:
-        if event["event"] == "epoch":
-            seconds[job.run_id] = seconds.get(job.run_id, 0.0) + event["seconds"]
+    def on_event(job: Job, event: Event) -> None:
+        if isinstance(event, EpochCompleted):
+            seconds[job.run_id] = seconds.get(job.run_id, 0.0) + event.seconds
 
     engine = RayEngine(address)
     try:

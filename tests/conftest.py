@@ -26,6 +26,7 @@ from cifar_lab.config.io import dump_settings, settings_from
 from cifar_lab.execution.plan import plan_runs
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, read_records
+from cifar_lab.training.events import Event
 from cifar_lab.training.job import Job
 
 PATIENCE_SECONDS = 60
@@ -123,7 +124,7 @@ class Laboratory:
     def make(
         self,
         job: Job,
-        tell: Callable[[dict[str, Any]], None] = lambda event: None,
+        tell: Callable[[Event], None] = lambda event: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Record:
         """Make the run in this process."""

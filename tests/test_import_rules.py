@@ -31,8 +31,8 @@ RANKS: tuple[tuple[str, ...], ...] = (
 RANK = {package: rank for rank, packages in enumerate(RANKS) for package in packages}
 
 TORCH_FREE = (
-    "analysis", "api", "cli", "config", "core", "execution", "progress", "report", "store", "studies", "training.job",
-    "training.threads",
+    "analysis", "api", "cli", "config", "core", "execution", "progress", "report", "store", "studies",
+    "training.events", "training.job", "training.threads",
 )  # fmt: skip
 """Packages and modules that a command needs before, after or without training."""
 
@@ -204,7 +204,7 @@ NOT_DURABLE = {
     "core.download": {"mkdir", "unlink"},  # the folder of downloads; parts that nobody will read
     "data.shipping": {"unlink"},  # parts that nobody will read
     "execution.ray.scratch": {"rmtree"},  # a node's own copies
-    "execution.local.lifeline": {"write_text"},  # a file of /proc
+    "execution.local.worker": {"write_text"},  # a file of /proc
     "progress.sinks.mlflow": {"mkdir"},  # a mirror may fail
     "progress.sinks.tensorboard": {"rmtree"},
     "store.results_lock": {"rmdir", "unlink"},  # the lock, and a folder in which nothing came to stand

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cifar_lab.api import make_runs, make_sweep, policy, read_metrics, read_records
     from cifar_lab.config.io import load_settings, settings_from
     from cifar_lab.core._version import __version__ as __version__
-    from cifar_lab.execution.display import Silent
+    from cifar_lab.execution.context import Silent
     from cifar_lab.execution.engine import open_engine
     from cifar_lab.studies.sweep import load_sweep
 
@@ -49,7 +49,7 @@ _HOMES = {
     "policy": "api",
     "read_metrics": "api",
     "read_records": "api",
-    "Silent": "execution.display",
+    "Silent": "execution.context",
     "summarize": "analysis.summary",
     "load_sweep": "studies.sweep",
 }

@@ -12,9 +12,9 @@ from pathlib import Path
 from cifar_lab.config import Settings
 from cifar_lab.core.durations import parse_duration
 from cifar_lab.execution import runner
-from cifar_lab.execution.context import RunContext
-from cifar_lab.execution.display import Display
-from cifar_lab.execution.engine import Engine, LocalEngine
+from cifar_lab.execution.context import Display, RunContext
+from cifar_lab.execution.engine import Engine
+from cifar_lab.execution.local.engine import LocalEngine
 from cifar_lab.execution.retry_policy import Policy, Retry
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.progress.lines import PlainLines, say

@@ -12,7 +12,7 @@ from cifar_lab.config import SECTION_CHOICES, SGD, Section, Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.config.roles import Role, role_of
 from cifar_lab.config.run_id import recipe
-from cifar_lab.execution.cohorts import GPU_LANES, cohort_key, form_cohorts
+from cifar_lab.execution.cohorts import GPU_STREAMS, cohort_key, form_cohorts
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.training.job import Job
 from tests.config.every_field import FieldCase, every_field
@@ -152,7 +152,7 @@ def test_on_the_cpu_a_task_is_a_cohort_in_the_order_of_the_jobs() -> None:
     jobs = [job(seed=seed) for seed in range(3)]
     tasks = make_tasks(jobs, 0)
     assert [task.jobs for task in tasks] == [[each] for each in jobs]
-    assert {(task.lanes, task.gpu) for task in tasks} == {(1, None)}
+    assert {(task.streams, task.gpu) for task in tasks} == {(1, None)}
 
 
 def test_gpus_share_the_cohorts_smallest_batches_first() -> None:
@@ -160,9 +160,9 @@ def test_gpus_share_the_cohorts_smallest_batches_first() -> None:
     tasks = make_tasks(jobs, 2)
     sizes = [[cohort[0].settings.data.batch_size for cohort in task.cohorts] for task in tasks]
     assert sizes == [[8, 512], [64]]
-    assert [(task.lanes, task.gpu) for task in tasks] == [(GPU_LANES, 0), (GPU_LANES, 1)]
-    (one,) = make_tasks(jobs, 1, lanes=2)
-    assert (one.lanes, one.gpu, len(one.cohorts)) == (2, 0, 3)
+    assert [(task.streams, task.gpu) for task in tasks] == [(GPU_STREAMS, 0), (GPU_STREAMS, 1)]
+    (one,) = make_tasks(jobs, 1, streams=2)
+    assert (one.streams, one.gpu, len(one.cohorts)) == (2, 0, 3)
 
 
 def test_what_sets_torchs_switches_or_draws_chance_is_alone_in_its_process(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_what_sets_torchs_switches_or_draws_chance_is_alone_in_its_process(tmp_p
     tasks = make_tasks([job(), *own, loose, here], 1)
     assert [[len(cohort) for cohort in task.cohorts] for task in tasks] == [[1], [1], [2], [1]]
     assert [task.gpu for task in tasks] == [0, 0, 0, None]
-    assert tasks[2].lanes == 1
+    assert tasks[2].streams == 1
 
 
 def test_a_task_of_some_of_its_runs_keeps_their_order() -> None:
@@ -181,4 +181,4 @@ def test_a_task_of_some_of_its_runs_keeps_their_order() -> None:
     left = {each.run_id for each in task.jobs if each.seed != 1 and each.settings.data.batch_size == 8}
     cut = task.only(left)
     assert [[each.seed for each in cohort] for cohort in cut.cohorts] == [[0, 2]]
-    assert (cut.lanes, cut.gpu) == (task.lanes, task.gpu)
+    assert (cut.streams, cut.gpu) == (task.streams, task.gpu)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,9 @@ import torch
 
 from cifar_lab.config import Settings
 from cifar_lab.core.errors import DataError, EnvironmentFault, Interrupted, SettingsError, WeightsError
-from cifar_lab.execution.failure_classification import ending_event, kind_of
-from cifar_lab.execution.outcomes import outcome_of
+from cifar_lab.execution.failure_classification import classify_end, kind_of
+from cifar_lab.execution.tracker import Outcome
+from cifar_lab.training.events import Message, RunFailed, decode_event, encode_event
 from cifar_lab.training.job import Job
 
 JOB = Job(Settings(), 0, "id", {}, "", Path("results"), True)
@@ -54,20 +54,22 @@ def test_kinds_of_failure(error: Exception, kind: str) -> None:
 
 
 def test_a_lack_of_memory_is_told_with_the_batch_size_and_the_numbers() -> None:
-    event = ending_event(raised(lambda: torch.empty(2**50)), JOB)
-    assert event["reason"].startswith("out of memory at batch size 64: RuntimeError: ")
-    assert str(2**52) in event["reason"]
-    assert f"({__file__}:" in event["reason"]
-    assert "\n" not in event["reason"]
+    event = classify_end(raised(lambda: torch.empty(2**50)), JOB)
+    assert isinstance(event, RunFailed)
+    assert event.reason.startswith("out of memory at batch size 64: RuntimeError: ")
+    assert str(2**52) in event.reason
+    assert f"({__file__}:" in event.reason
+    assert "\n" not in event.reason
 
 
 def test_an_ending_that_was_sent_is_the_outcome() -> None:
-    sent = json.loads(json.dumps(ending_event(raised(lambda: 1 // 0), JOB)))
-    outcome = outcome_of(JOB, sent, attempts=2)
+    sent = decode_event(encode_event(Message(classify_end(raised(lambda: 1 // 0), JOB)))).event
+    assert isinstance(sent, RunFailed)
+    outcome = Outcome.of(JOB, sent, attempts=2)
     assert (outcome.status, outcome.kind, outcome.exit_code, outcome.attempts) == ("failed", "error", 1, 2)
     assert str(outcome.reason).startswith("ZeroDivisionError: ")
     assert "ZeroDivisionError" in str(outcome.traceback)
-    refused = outcome_of(JOB, ending_event(DataError("x.zip: is gone"), JOB))
+    refused = Outcome.of(JOB, classify_end(DataError("x.zip: is gone"), JOB))
     assert (refused.kind, refused.exit_code, refused.reason) == ("data", 3, "x.zip: is gone")
-    stopped = outcome_of(JOB, ending_event(Interrupted("stopped after epoch 3, which is kept"), JOB))
+    stopped = Outcome.of(JOB, classify_end(Interrupted("stopped after epoch 3, which is kept"), JOB))
     assert (stopped.status, stopped.kind) == ("interrupted", None)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.execution.local.lifeline import offer_to_the_oom_killer
-from cifar_lab.execution.oom import RECENT_SECONDS, OomWatch, oom_kills
+from cifar_lab.execution.local.worker import offer_to_the_oom_killer
+from cifar_lab.execution.watchdog import RECENT_SECONDS, OomWatch, oom_kills
 
 V2 = "0::/user.slice/lab\n"
 V1 = "9:name=systemd:/\n4:memory,hugetlb:/job\n0::/\n"

@@ -12,10 +12,10 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io import settings_from
 from cifar_lab.core.errors import DataError
 from cifar_lab.data import imagefolder
-from cifar_lab.execution.context import RunContext
-from cifar_lab.execution.display import Silent
+from cifar_lab.execution.context import RunContext, Silent
 from cifar_lab.execution.runner import make_runs, preview_runs
 from cifar_lab.store.results import RunFolder
+from cifar_lab.training.events import Event, RunStarted
 from cifar_lab.training.job import Job
 
 
@@ -65,8 +65,8 @@ class Listener(Silent):
     def __init__(self) -> None:
         self.begun: list[str] = []
 
-    def event(self, job: Job, event: dict[str, Any]) -> None:
-        if event["event"] == "started":
+    def event(self, job: Job, event: Event) -> None:
+        if isinstance(event, RunStarted):
             self.begun.append(job.settings.label)
 
 

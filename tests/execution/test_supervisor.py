@@ -16,10 +16,11 @@ from cifar_lab.execution import watchdog as clock
 from cifar_lab.execution.local import engine as here
 from cifar_lab.execution.local import process as child
 from cifar_lab.execution.local.engine import execute
-from cifar_lab.execution.oom import OomWatch
-from cifar_lab.execution.outcomes import Outcome
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.tasks import make_tasks
+from cifar_lab.execution.tracker import Outcome
+from cifar_lab.execution.watchdog import OomWatch
+from cifar_lab.training.events import Event, RetryScheduled, RunResumed, RunStarted
 from cifar_lab.training.job import Job
 
 from .own_model import MODEL_CLASS
@@ -46,10 +47,10 @@ class RunBatch:
     """What came of runs that were made at once."""
 
     outcomes: dict[str, Outcome]
-    heard: list[tuple[str, dict[str, Any]]]
+    heard: list[tuple[str, Event]]
 
-    def events(self, name: str, kind: str) -> list[dict[str, Any]]:
-        return [event for label, event in self.heard if label == name and event["event"] == kind]
+    def events(self, name: str, kind: str) -> list[Any]:
+        return [event for label, event in self.heard if label == name and event.word == kind]
 
 
 def job(lab: Any, name: str, act: str) -> Job:
@@ -61,10 +62,10 @@ def job(lab: Any, name: str, act: str) -> Job:
 
 
 def make(lab: Any, acts: dict[str, str], policy: Policy, slots: int, watch: OomWatch | None = None) -> RunBatch:
-    heard: list[tuple[str, dict[str, Any]]] = []
+    heard: list[tuple[str, Event]] = []
     jobs = [job(lab, name, act) for name, act in acts.items()]
 
-    def listen(job: Job, event: dict[str, Any]) -> None:
+    def listen(job: Job, event: Event) -> None:
         heard.append((job.settings.label, event))
 
     outcomes = execute(make_tasks(jobs, 0), slots, listen, policy, watch)
@@ -93,10 +94,10 @@ def test_a_death_costs_a_run_its_epoch_and_nobody_else_anything(deaths: RunBatch
     struck, healthy = deaths.outcomes["struck"], deaths.outcomes["healthy"]
     assert (struck.status, struck.attempts, healthy.status, healthy.attempts) == ("done", 2, "done", 1)
     assert deaths.events("struck", "retry") == [
-        {"event": "retry", "reason": "its process was killed by signal 9", "attempt": 2, "alone": False}
+        RetryScheduled(reason="its process was killed by signal 9", attempt=2, alone=False)
     ]
-    assert deaths.events("struck", "resumed") == [{"event": "resumed", "epoch": 2}]
-    assert [event["epoch"] for event in deaths.events("struck", "epoch")] == [1, 2, 3]
+    assert deaths.events("struck", "resumed") == [RunResumed(epoch=2)]
+    assert [event.epoch for event in deaths.events("struck", "epoch")] == [1, 2, 3]
 
 
 def test_a_run_that_dies_again_has_failed(deaths: RunBatch) -> None:
@@ -159,11 +160,11 @@ def test_what_ran_out_of_memory_has_nothing_beside_it_the_second_time(lack: RunB
     assert lack.outcomes["other"].attempts == 1
     under_way, failed, alone = set(), set(), 0
     for name, event in lack.heard:
-        if event["event"] == "started":
+        if isinstance(event, RunStarted):
             under_way.add(name)
             assert under_way == {name} or not under_way & failed
             alone += name in failed
-        elif event["event"] in ("retry", "outcome"):
+        elif event.word in ("retry", "outcome"):
             under_way.discard(name)
             failed.add(name)
     assert alone == len(LACK)
@@ -243,8 +244,8 @@ def slow(shared_lab: Any) -> RunBatch:
 
 def test_a_run_that_is_late_keeps_the_epoch_that_it_is_in_and_goes_on(slow: RunBatch) -> None:
     assert (slow.outcomes["slow"].status, slow.outcomes["slow"].attempts) == ("done", 3)
-    assert [event["epoch"] for event in slow.events("slow", "resumed")] == [1, 2]
-    assert [event["epoch"] for event in slow.events("slow", "epoch")] == [1, 2, 3]
+    assert [event.epoch for event in slow.events("slow", "resumed")] == [1, 2]
+    assert [event.epoch for event in slow.events("slow", "epoch")] == [1, 2, 3]
 
 
 def test_silence_is_told_with_the_process(slow: RunBatch) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from cifar_lab.config import Settings
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, TimeLimit
-from cifar_lab.execution.outcomes import Outcome
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.tasks import Task
-from cifar_lab.execution.tracker import RunTracker
+from cifar_lab.execution.tracker import Outcome, RunTracker
+from cifar_lab.training.events import RunOutcome
 from cifar_lab.training.job import Job
 
 JOBS = [Job(Settings(label=name), 0, name, {}, "", Path("results"), True) for name in "abc"]
@@ -31,8 +31,8 @@ def failed(job: Job, exit_code: int = 1) -> Outcome:
 @pytest.mark.parametrize("retries", [0, 1, 3])
 def test_a_run_is_tried_as_often_again_as_the_policy_says(retries: int) -> None:
     books = course(Policy(retries=retries))
-    assert [books.another_try(JOBS[0]) for _ in range(retries + 1)] == [True] * retries + [False]
-    assert (books.attempts(JOBS[0]), books.attempts(JOBS[1])) == (retries + 1, 0)
+    assert [books.may_retry(JOBS[0]) for _ in range(retries + 1)] == [True] * retries + [False]
+    assert (books.failed_attempts(JOBS[0]), books.failed_attempts(JOBS[1])) == (retries + 1, 0)
 
 
 def test_an_end_is_told_and_kept_in_the_order_of_the_runs() -> None:
@@ -43,9 +43,8 @@ def test_an_end_is_told_and_kept_in_the_order_of_the_runs() -> None:
         books.end(end)
     assert heard[0] == (
         "c",
-        {"event": "outcome", "status": "done", "reason": None, "exit_code": 0, "kind": None, "attempts": 1,
-         "val_accuracy": 0.5, "test_accuracy": None},
-    )  # fmt: skip
+        RunOutcome(status="done", reason=None, exit_code=0, kind=None, attempts=1, val_accuracy=0.5),
+    )
     assert books.result(StopRequests()) == [ends[1], ends[2], ends[0]]
 
 
@@ -90,7 +89,7 @@ def test_why_a_command_ended_early_and_how_to_go_on() -> None:
     )
     signalled = StopRequests()
     signalled.stop("the time limit is reached")
-    signalled._hear(signal.SIGINT, None)
+    signalled._handle(signal.SIGINT, None)
     with pytest.raises(Interrupted) as stopped:
         course(Policy()).result(signalled)
     assert stopped.value.exit_code == 130

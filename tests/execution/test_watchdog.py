@@ -18,7 +18,7 @@ def test_a_run_is_late_when_it_has_been_under_way_for_too_long() -> None:
     time.now += 10
     clock.heard("a", ended=False)
     assert (clock.late(10), clock.late(9)) == (set(), {"a"})
-    assert clock.under_way() == {"a"}
+    assert clock.running() == {"a"}
 
 
 def test_a_run_that_waits_for_others_of_its_task_is_not_late() -> None:
@@ -40,7 +40,7 @@ def test_where_none_begins_all_that_are_left_are_late() -> None:
     time.now += 10 + START_SECONDS
     assert clock.late(10) == set()
     time.now += 1
-    assert clock.late(10) == {"a", "b", "c"} == clock.under_way()
+    assert clock.late(10) == {"a", "b", "c"} == clock.running()
     clock.heard("a", ended=True)
     assert clock.late(10) == set()
     time.now += 11

@@ -221,7 +221,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_not_the_run(lab: Any, case: Cas
     job = lab.job(lab.settings("label=again"))
     epochs: list[int] = []
     with pytest.raises(Interrupted):
-        lab.make(job, lambda event: epochs.append(event.get("epoch", 0)), lambda: 2 in epochs)
+        lab.make(job, lambda event: epochs.append(getattr(event, "epoch", 0)), lambda: 2 in epochs)
     folder = lab.run_folder(job)
     folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:-1])
     record = lab.make(job)

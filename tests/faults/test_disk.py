@@ -17,6 +17,7 @@ import pytest
 
 from cifar_lab import data
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.training.events import EpochCompleted, Event
 
 from .forks import in_fork
 from .registry import Case, case
@@ -179,8 +180,8 @@ def test_a_file_in_the_place_of_the_results_is_named(lab: Any, case: Case) -> No
 def test_results_deleted_in_mid_run_are_noticed_at_the_next_write(lab: Any, case: Case) -> None:
     first, second = lab.job(lab.settings(), seed=0), lab.job(lab.settings(), seed=1)
 
-    def delete(event: dict[str, Any]) -> None:
-        if event["event"] == "epoch":
+    def delete(event: Event) -> None:
+        if isinstance(event, EpochCompleted):
             shutil.rmtree(lab.results)
 
     for job, tell in ((first, delete), (second, lambda event: None)):
@@ -201,8 +202,8 @@ def test_a_file_in_the_place_of_a_run_is_left_alone(lab: Any, case: Case) -> Non
     job = lab.job(lab.settings())
     folder = lab.run_folder(job)
 
-    def put_file(event: dict[str, Any]) -> None:
-        if event["event"] == "epoch":
+    def put_file(event: Event) -> None:
+        if isinstance(event, EpochCompleted):
             shutil.rmtree(folder.path)
             folder.path.write_text("mine")
 

@@ -12,6 +12,17 @@ from cifar_lab.core.text import count
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.lines import MANY_RUNS, PlainLines, plan_line, say
 from cifar_lab.store.failures import Failure
+from cifar_lab.training.events import (
+    DeviceChosen,
+    EpochCompleted,
+    Event,
+    RetryScheduled,
+    RunOutcome,
+    RunResumed,
+    RunStarted,
+    StepCompleted,
+    WorkerQuiet,
+)
 from cifar_lab.training.job import Job
 
 State = Literal["done", "untested", "interrupted", "missing"]
@@ -25,15 +36,12 @@ def planned(*states: State) -> list[PlannedRun]:
     ]
 
 
-def epoch(number: int, val_accuracy: float | None = None) -> dict[str, Any]:
-    return {
-        "event": "epoch", "epoch": number, "train_loss": 1.23456, "train_accuracy": 0.5, "val_accuracy": val_accuracy,
-        "seconds": 0.25,
-    }  # fmt: skip
+def epoch(number: int, val_accuracy: float | None = None) -> EpochCompleted:
+    return EpochCompleted(number, 0.1, 1.23456, 0.5, None, val_accuracy, 0.25)
 
 
-def outcome(status: str, reason: str | None = None) -> dict[str, Any]:
-    return {"event": "outcome", "status": status, "reason": reason}
+def outcome(status: Any, reason: str | None = None) -> RunOutcome:
+    return RunOutcome(status=status, reason=reason)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +63,11 @@ def test_a_command_from_its_plan_to_its_end() -> None:
     runs = planned("missing", "interrupted", "missing", "missing", "done")
     first, second, third, fourth, _ = (run.job for run in runs)
     lines.begin(runs)
-    device = {"event": "device", "device": "cpu", "threads": 1}
-    events: list[tuple[Job, dict[str, Any]]] = [
-        (first, {"event": "started"}), (second, {"event": "started"}), (first, device), (second, device),
-        (second, {"event": "resumed", "epoch": 1}),
-        (first, {"event": "step", "epoch": 1, "step": 50, "steps": 99, "loss": 1.0, "accuracy": 0.5}),
+    device = DeviceChosen(device="cpu", threads=1)
+    events: list[tuple[Job, Event]] = [
+        (first, RunStarted()), (second, RunStarted()), (first, device), (second, device),
+        (second, RunResumed(epoch=1)),
+        (first, StepCompleted(epoch=1, step=50, steps=99, loss=1.0, accuracy=0.5)),
         (first, epoch(1)), (second, epoch(2, val_accuracy=0.4321)), (second, outcome("done")),
         (first, outcome("interrupted", "stopped after epoch 1, which is kept")),
         (third, outcome("diverged", "the loss was not finite in epoch 1 at step 3")),
@@ -97,8 +105,8 @@ def test_many_runs_are_a_line_a_run() -> None:
     runs = planned(*["missing"] * (MANY_RUNS + 1))  # type: ignore[list-item]
     lines.begin(runs)
     lines.event(runs[0].job, epoch(1))
-    lines.event(runs[0].job, {**outcome("done"), "val_accuracy": 0.512345, "test_accuracy": None})
-    lines.event(runs[1].job, {**outcome("done"), "val_accuracy": 0.5, "test_accuracy": 0.625})
+    lines.event(runs[0].job, replace(outcome("done"), val_accuracy=0.512345, test_accuracy=None))
+    lines.event(runs[1].job, replace(outcome("done"), val_accuracy=0.5, test_accuracy=0.625))
     assert stream.getvalue().splitlines() == [
         "21 runs: 21 to train",
         "[1/21] Adam[31m · seed 0: done, validation 0.5123",
@@ -121,9 +129,9 @@ def test_trouble_is_told_of_a_run_that_goes_on() -> None:
     lines = PlainLines(stream)
     runs = planned("missing", "missing", "missing")
     lines.begin(runs)
-    retry = {"event": "retry", "reason": "its process was killed by signal 9", "attempt": 2, "alone": False}
-    alone = {"event": "retry", "reason": "out of memory", "attempt": 3, "alone": True}
-    for event in (retry, alone, {"event": "quiet", "seconds": 240.0, "pid": 77}):
+    retry = RetryScheduled(reason="its process was killed by signal 9", attempt=2, alone=False)
+    alone = RetryScheduled(reason="out of memory", attempt=3, alone=True)
+    for event in (retry, alone, WorkerQuiet(seconds=240.0, pid=77)):
         lines.event(runs[0].job, event)
     name, goes = "Adam[31m · seed", "goes on from its last epoch"
     assert stream.getvalue().splitlines()[1:] == [
@@ -140,9 +148,9 @@ def test_now_and_then_it_is_told_how_the_command_stands(monkeypatch: pytest.Monk
     lines = PlainLines(stream)
     runs = planned("missing", "missing")
     lines.begin(runs)
-    lines.event(runs[1].job, {"event": "device", "device": "cpu", "threads": 1})
+    lines.event(runs[1].job, DeviceChosen(device="cpu", threads=1))
     lines.event(runs[0].job, epoch(2))
-    lines.event(runs[0].job, {**outcome("done"), "val_accuracy": None, "test_accuracy": 0.25})
+    lines.event(runs[0].job, replace(outcome("done"), val_accuracy=None, test_accuracy=0.25))
     assert stream.getvalue().splitlines()[-1] == (
         "1/2 runs, 1 running · best test 0.2500 · 0.5 s left; the best is Adam[31m · seed 0"
     )

@@ -12,6 +12,15 @@ from rich.console import Console
 from cifar_lab.config import Settings
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.live import LiveBars
+from cifar_lab.training.events import (
+    DeviceChosen,
+    EpochCompleted,
+    Event,
+    RunOutcome,
+    RunResumed,
+    RunStarted,
+    StepCompleted,
+)
 from cifar_lab.training.job import Job
 
 SHOW, HIDE = "\x1b[?25h", "\x1b[?25l"
@@ -52,26 +61,21 @@ def planned(count: int, label: str = "Adam", epochs: int = 2, until: int | None 
 
 def whole_run(epoch_from: int = 1) -> list[dict[str, Any]]:
     """What a run tells."""
-    events: list[dict[str, Any]] = [{"event": "started"}, {"event": "device", "device": "cpu", "threads": 2}]
+    events: list[Event] = [RunStarted(), DeviceChosen(device="cpu", threads=2)]
     if epoch_from > 1:
-        events.append({"event": "resumed", "epoch": epoch_from - 1})
+        events.append(RunResumed(epoch=epoch_from - 1))
     for epoch in range(epoch_from, 3):
         events += [
-            {"event": "step", "epoch": epoch, "step": 50, "steps": 100, "loss": 2.0, "accuracy": 0.25},
-            {
-                "event": "epoch",
-                "epoch": epoch,
-                "train_loss": 1.5,
-                "train_accuracy": 0.5,
-                "val_accuracy": 0.4,
-                "seconds": 9.0,
-            },
+            StepCompleted(epoch=epoch, step=50, steps=100, loss=2.0, accuracy=0.25),
+            EpochCompleted(
+                epoch=epoch, train_loss=1.5, train_accuracy=0.5, val_accuracy=0.4, seconds=9.0, lr=0.1, val_loss=None
+            ),
         ]
     return events
 
 
-def outcome(status: str, reason: str | None = None) -> dict[str, Any]:
-    return {"event": "outcome", "status": status, "reason": reason}
+def outcome(status: Any, reason: str | None = None) -> RunOutcome:
+    return RunOutcome(status=status, reason=reason)
 
 
 def test_every_event_of_a_whole_command(terminal: Terminal) -> None:
@@ -88,7 +92,7 @@ def test_every_event_of_a_whole_command(terminal: Terminal) -> None:
     for number, (run, end) in enumerate(zip(runs, ends, strict=True)):
         for event in whole_run(epoch_from=2 if number == 1 else 1):
             bars.event(run.job, event)
-        bars.event(run.job, {"event": "started"})
+        bars.event(run.job, RunStarted())
         bars.event(run.job, end)
     bars.end()
     lines = [line.rstrip() for line in terminal.words.splitlines()]
@@ -116,8 +120,8 @@ def test_the_bars_of_a_run_under_way(terminal: Terminal) -> None:
     bars.event(runs[0].job, whole_run()[3])
     bars._progress.refresh()
     assert "epoch 1/2 loss 1.500, accuracy 0.500, validation 0.400" in terminal.words
-    bars.event(runs[1].job, {"event": "started"})
-    bars.event(runs[1].job, {"event": "resumed", "epoch": 1})
+    bars.event(runs[1].job, RunStarted())
+    bars.event(runs[1].job, RunResumed(epoch=1))
     bars._progress.refresh()
     assert "goes on after epoch 1/2" in terminal.words
     (whole,) = (task for task in bars._progress.tasks if task.description == "all runs")
@@ -132,14 +136,14 @@ def test_a_rung_is_counted_by_the_epochs_that_it_trains(terminal: Terminal) -> N
         replace(first, state="interrupted", epochs=2), replace(second, state="interrupted", epochs=2),
         replace(tested, state="untested", epochs=6),
     ])  # fmt: skip
-    bars.event(first.job, {"event": "started"})
-    bars.event(first.job, {"event": "resumed", "epoch": 2})
+    bars.event(first.job, RunStarted())
+    bars.event(first.job, RunResumed(epoch=2))
 
     def bars_now() -> list[tuple[str, float, float | None]]:
         return [(task.description, task.completed, task.total) for task in bars._progress.tasks]
 
     assert bars_now() == [("all runs", 0, 8), ("Adam · seed 0", 0, 4)]
-    bars.event(first.job, {"event": "step", "epoch": 4, "step": 50, "steps": 100, "loss": 2.0, "accuracy": 0.25})
+    bars.event(first.job, StepCompleted(epoch=4, step=50, steps=100, loss=2.0, accuracy=0.25))
     assert bars_now() == [("all runs", 1.5, 8), ("Adam · seed 0", 1.5, 4)]
     bars.event(first.job, outcome("paused"))
     bars.event(tested.job, outcome("done"))
@@ -153,7 +157,7 @@ def test_runs_that_only_lack_their_test_have_a_bar_without_epochs(terminal: Term
     bars = LiveBars(terminal.console)
     (tested,) = planned(1)
     bars.begin([replace(tested, state="untested", epochs=2)])
-    bars.event(tested.job, {"event": "started"})
+    bars.event(tested.job, RunStarted())
     bars._progress.refresh()
     assert "0/1 run" in terminal.words
     bars.event(tested.job, outcome("done"))
@@ -165,7 +169,7 @@ def test_the_second_plan_of_a_sweep_begins_anew(terminal: Terminal) -> None:
     for _ in range(2):
         runs = planned(1)
         bars.begin(runs)
-        bars.event(runs[0].job, {"event": "started"})
+        bars.event(runs[0].job, RunStarted())
         bars.event(runs[0].job, outcome("done"))
         tasks = [(task.description, task.completed, task.total, task.fields["state"]) for task in bars._progress.tasks]
         assert tasks == [("all runs", 2, 2, "1/1 run")]
@@ -191,7 +195,7 @@ def test_a_label_is_neither_markup_nor_escape_code(terminal: Terminal) -> None:
     bars = LiveBars(terminal.console)
     runs = planned(1, label="[red]Ünï[/] \x1b[2J\x07 [/nothing]")
     bars.begin(runs)
-    bars.event(runs[0].job, {"event": "started"})
+    bars.event(runs[0].job, RunStarted())
     bars._progress.refresh()
     bars.event(runs[0].job, outcome("done"))
     bars.end()

@@ -2,21 +2,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cifar_lab.store.failures import note_event, read_failure
+from cifar_lab.store.failures import note_failure, read_failure, remove_failure
 from cifar_lab.store.results import RunFolder
 
-FAILED = {
-    "event": "outcome",
-    "status": "failed",
-    "kind": "oom",
-    "reason": "out of memory",
-    "exit_code": 1,
-    "attempts": 2,
-}
+
+def note(folder: RunFolder) -> None:
+    note_failure(folder, "Adam", 3, kind="oom", reason="out of memory", exit_code=1, attempts=2)
 
 
 @pytest.fixture
@@ -26,7 +20,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def test_a_failure_is_written_down_also_where_the_run_never_began(folder: RunFolder) -> None:
-    note_event(folder, "Adam", 3, FAILED)
+    note(folder)
     written = json.loads(folder.failure.read_text())
     assert written.pop("when").endswith("Z")
     assert written == {
@@ -38,28 +32,17 @@ def test_a_failure_is_written_down_also_where_the_run_never_began(folder: RunFol
     assert (found.kind, found.label, found.attempts) == ("oom", "Adam", 2)
 
 
-@pytest.mark.parametrize(
-    "event", [{"event": "started"}, {"event": "outcome", "status": "done"}, {"event": "outcome", "status": "diverged"}]
-)
-def test_a_run_that_begins_again_or_is_done_has_not_failed(folder: RunFolder, event: dict[str, Any]) -> None:
-    note_event(folder, "Adam", 3, FAILED)
-    note_event(folder, "Adam", 3, event)
+def test_a_removed_failure_is_gone_and_may_be_removed_twice(folder: RunFolder) -> None:
+    note(folder)
+    remove_failure(folder)
     assert not folder.failure.exists()
-    note_event(folder, "Adam", 3, event)
+    remove_failure(folder)
     assert read_failure(folder) is None
-
-
-@pytest.mark.parametrize("event", ["device", "step", "epoch", "retry", "quiet"])
-def test_other_events_change_nothing(folder: RunFolder, event: str) -> None:
-    note_event(folder, "Adam", 3, FAILED)
-    before = folder.failure.read_bytes()
-    note_event(folder, "Adam", 3, {"event": event})
-    assert folder.failure.read_bytes() == before
 
 
 def test_a_results_folder_that_was_deleted_is_not_made_again(folder: RunFolder) -> None:
     folder.path.parent.rmdir()
-    note_event(folder, "Adam", 3, FAILED)
+    note(folder)
     assert not folder.path.parent.exists()
 
 

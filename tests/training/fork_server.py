@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from cifar_lab.execution.protocol import decode_job
+from cifar_lab.training.events import Event, Message, encode_event
 from cifar_lab.training.run import make_run
 
 
@@ -19,8 +20,8 @@ def say(event: dict[str, Any]) -> None:
     os.write(1, (json.dumps(event) + "\n").encode())
 
 
-def say_and_wait(event: dict[str, Any]) -> None:
-    say({**event, "pid": os.getpid()})
+def say_and_wait(event: Event) -> None:
+    say({**json.loads(encode_event(Message(event))), "pid": os.getpid()})
     os.read(0, 1)
 
 

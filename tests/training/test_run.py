@@ -26,6 +26,7 @@ from cifar_lab.execution.protocol import encode_job
 from cifar_lab.store.results import Record, RunFolder
 from cifar_lab.training import checkpoint
 from cifar_lab.training import run as experiment
+from cifar_lab.training.events import EpochCompleted, Event
 from cifar_lab.training.job import Job
 
 PATIENCE_SECONDS = 120
@@ -192,9 +193,9 @@ def interrupt_after(lab: Any, job: Job, epoch: int) -> None:
     """Train to the end of `epoch` and stop as a person's Ctrl-C would."""
     heard: list[int] = []
 
-    def tell(event: dict[str, Any]) -> None:
-        if event["event"] == "epoch":
-            heard.append(event["epoch"])
+    def tell(event: Event) -> None:
+        if isinstance(event, EpochCompleted):
+            heard.append(event.epoch)
 
     with pytest.raises(Interrupted, match=f"^stopped after epoch {epoch}, which is kept$"):
         lab.make(job, tell, lambda: heard[-1] == epoch)
@@ -329,10 +330,10 @@ def test_the_test_split_is_not_read_before_training_has_ended(lab: Any, request:
     settings = lab.settings()
     job = lab.job(settings)
     request.getfixturevalue("no_mending")
-    heard: list[dict[str, Any]] = []
+    heard: list[Event] = []
     with unreadable_test_split(settings), pytest.raises(DataError, match=r"the source is gone$"):
         lab.make(job, heard.append)
-    assert [event["epoch"] for event in heard if event["event"] == "epoch"] == [1, 2, 3]
+    assert [event.epoch for event in heard if isinstance(event, EpochCompleted)] == [1, 2, 3]
     folder = lab.run_folder(job)
     assert folder.weights.is_file()
     assert not folder.predictions.exists()

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from cifar_lab.config import Settings
-    from cifar_lab.execution.context import RunContext
-    from cifar_lab.execution.display import Display
+    from cifar_lab.execution.context import Display, RunContext
     from cifar_lab.execution.retry_policy import Policy
     from cifar_lab.execution.runner import RunBatch
 

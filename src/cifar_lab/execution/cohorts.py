@@ -1,4 +1,4 @@
-"""Which runs can train together: those that differ only in what a member of a cohort has for its own. No torch."""
+"""Cohorts: jobs that train together because they differ only in settings of a member. No torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cifar_lab.config.model_catalog import MODEL_FACTS
 from cifar_lab.config.roles import role_of, shared_fields
 from cifar_lab.training.job import Job
 
-GPU_LANES = 4
-"""Cohorts side by side on one GPU where nobody says how many (`--workers`)."""
+GPU_STREAMS = 4
+"""Default number of concurrent cohorts per GPU (`--workers`)."""
 
 
 def cohort_key(job: Job, own: Collection[str] = ()) -> str:
@@ -39,7 +39,7 @@ def cohort_key(job: Job, own: Collection[str] = ()) -> str:
 
 
 def form_cohorts(jobs: Sequence[Job], *, on_gpu: bool, own: Collection[str] = ()) -> list[list[Job]]:
-    """The jobs in cohorts, in the order of their first members; kinds of optimizer stand side by side in each.
+    """Group the jobs into cohorts, in the order of their first members. Each cohort is sorted by optimizer.
 
     `own`: see `cohort_key`.
     """
@@ -55,13 +55,13 @@ def form_cohorts(jobs: Sequence[Job], *, on_gpu: bool, own: Collection[str] = ()
 
 
 def largest(settings: Settings, runs: int, *, on_gpu: bool) -> int:
-    """Members a cohort may have: what `runtime.cohort` says.
+    """Largest number of members of a cohort, by `runtime.cohort`.
 
-    `auto` is all `runs` of a small model on a GPU. On the CPU, and for a large model, it is 1: a large network alone
-    has channels_last kernels, which grouped ones have not, and others train beside it on streams of their own.
+    `auto` means all `runs` of a small model on a GPU. On the CPU, and for a large model, it means 1: a single large
+    network has channels_last kernels, which grouped convolutions lack, and other cohorts use concurrent streams.
     """
     asked, facts = settings.runtime.cohort, MODEL_FACTS.get(settings.model.name)
-    if settings.runtime.compile:  # compiled networks are each their own
+    if settings.runtime.compile:  # torch.compile compiles one network at a time
         return 1
     if asked != "auto":
         return asked

@@ -1,42 +1,72 @@
-"""Where a command finds its runs and makes them: what all of them have in common, whatever their settings. No torch."""
+"""Context of a command: its results folder and the means to make missing runs, the same for all settings. No torch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data import DatasetCatalog
-from cifar_lab.execution.display import Display, Silent
-from cifar_lab.execution.engine import Engine, LocalEngine
+from cifar_lab.execution.engine import Engine
+from cifar_lab.execution.local.engine import LocalEngine
+from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.execution.retry_policy import Policy
+from cifar_lab.training.events import Event
+from cifar_lab.training.job import Job
+
+
+class Display(Protocol):
+    """Receiver of a command's progress."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Show progress of preparing data. `total` is 0 if unknown."""
+
+    def begin(self, planned: Sequence[PlannedRun]) -> None:
+        """Show the plan."""
+
+    def event(self, job: Job, event: Event) -> None:
+        """Show an event of a run."""
+
+    def end(self) -> None:
+        """Finish. Nothing follows."""
+
+
+class Silent:
+    """Display that shows nothing."""
+
+    def preparing(self, what: str, done: int, total: int) -> None: ...
+
+    def begin(self, planned: Sequence[PlannedRun]) -> None: ...
+
+    def event(self, job: Job, event: Event) -> None: ...
+
+    def end(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """A results folder, and how the runs that are missing there are made."""
+    """Results folder, and the engine, limits and display for the runs that are missing there."""
 
     results: Path
-    """Made if it is missing."""
+    """Created if missing."""
     force: bool = False
-    """Discard what is there and train again."""
+    """Discard existing runs and train them again."""
     workers: int | None = None
-    """Processes side by side on the CPU, cohorts side by side on each GPU; None takes a process a core, or a few
-    cohorts."""
+    """Concurrent processes on the CPU, concurrent cohorts on each GPU. None means a process per core, or
+    `GPU_STREAMS` cohorts."""
     display: Display = field(default_factory=Silent)
-    """Who is told how it goes."""
     policy: Policy = field(default_factory=Policy)
-    """How often runs are tried, how long they may take, when all stop."""
     engine: Engine = field(default_factory=LocalEngine)
-    """Where they are made."""
     images: DatasetCatalog = field(default_factory=DatasetCatalog)
-    """What the command has found of its images so far; more is added."""
+    """Data sets that the command has found so far. Stages add to it."""
 
     def __post_init__(self) -> None:
-        """Refuse a number of workers that makes nothing.
+        """Validate the number of workers.
 
         Raises:
-            SettingsError: fewer than one.
+            SettingsError: it is below 1.
         """
         if self.workers is not None and self.workers < 1:
             raise SettingsError(f"workers: {self.workers} is below 1; leave it out for one a core")

@@ -1,4 +1,4 @@
-"""From settings to the runs that should exist, and which of them are there already. No torch, nothing is trained."""
+"""Plan: the runs that settings ask for, with their state on disk. No torch, no training."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from cifar_lab.training.threads import choose_threads, thread_limit
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A job and what of it is there already."""
+    """A run to make, with its state on disk."""
 
     job: Job
     state: Literal["done", "untested", "interrupted", "missing"]
-    """`done`: all that the job asks for is there."""
+    """`done`: everything that the job asks for exists."""
     record: Record | None
-    """None also where a job that asks for some epochs has them."""
+    """Also None if the job asks only for some epochs and they exist."""
     failure: Failure | None = None
-    """Why an earlier command gave the run up; None where none did."""
+    """Failure in an earlier command, if any."""
     epochs: int = 0
-    """Epochs of a run that is not `done` that need not be trained again."""
+    """Completed epochs of a run that is not `done`."""
 
 
 def plan_runs(
@@ -45,15 +45,15 @@ def plan_runs(
     force: bool = False,
     until_epoch: int | None = None,
 ) -> list[PlannedRun]:
-    """One planned run for each arm and seed, in order; a run that two arms share stands once.
+    """Planned runs of all arms and seeds, in order. A run that several arms share appears once.
 
     Args:
-        images: what the command has found of its images; None looks at each source anew.
+        images: data sets that the command has found. None reads each source again.
         until_epoch: see `Job`.
 
     Raises:
-        SettingsError: an arm does not fit its data; all of them in one message.
-        DataError: a record is of a newer version of cifar-lab.
+        SettingsError: arms do not fit their data. One message names all of them.
+        DataError: a record is from a newer version of cifar-lab.
     """
     images, shared = images or data.DatasetCatalog(), SharedParts()
     planned: dict[str, PlannedRun] = {}
@@ -70,43 +70,43 @@ def plan_runs(
             name = run_id(parts, info.fingerprint, seed)
             if name not in planned:
                 job = Job(settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch)
-                planned[name] = PlannedRun(job, "missing", None) if force else _look(job, shared)
+                planned[name] = PlannedRun(job, "missing", None) if force else _on_disk(job, shared)
     if problems:
         raise SettingsError(problems)
     return share_threads(list(planned.values()))
 
 
 def run_ids_of(settings: Settings, images: data.DatasetCatalog | None = None) -> list[str]:
-    """The id of each seed's run of an arm, in the order of its seeds; `images` as in `plan_runs`."""
+    """Run ids of an arm in the order of its seeds. `images` as in `plan_runs`."""
     parts, fingerprint = recipe(settings), (images or data.DatasetCatalog()).prepare(settings.data).fingerprint
     return [run_id(parts, fingerprint, seed) for seed in settings.seeds]
 
 
 def share_threads(runs: Sequence[PlannedRun], free_cores: float | None = None) -> list[PlannedRun]:
-    """Give each run its CPU threads: what its settings say, or what `choose_threads` says.
+    """Assign CPU threads to each run, from its settings or from `choose_threads`.
 
-    Threads change how sums are rounded, so they hang on the whole plan and not on what is left of it: a command that
-    is given again rounds as the first did.
+    The number of threads changes the rounding of sums. It depends on the whole plan and not on the missing runs, so a
+    repeated command rounds as the first one.
 
     Args:
         runs: the whole plan.
-        free_cores: cores' worth of time that other programs leave; None is not known.
+        free_cores: CPU time that other programs leave, in cores. None means unknown.
     """
     cores, limit = available_cores(), thread_limit()
-    side_by_side = min(cores, max(1, len(runs)))
+    concurrent = min(cores, max(1, len(runs)))
     shared = []
     for run in runs:
         settings = run.job.settings
         threads = settings.runtime.threads
         if threads == "auto":
             size = settings.data.batch_size
-            threads = choose_threads(settings.model.name, size, cores, side_by_side, free_cores, limit=limit)
+            threads = choose_threads(settings.model.name, size, cores, concurrent, free_cores, limit=limit)
         shared.append(replace(run, job=replace(run.job, threads=threads)))
     return shared
 
 
 def check_fits(settings: Settings, info: data.DataInfo) -> None:
-    """Refuse what only the data can tell: a split or a batch larger than the training images.
+    """Validate settings against the data: the split and the batch must fit the training images.
 
     Raises:
         SettingsError: with the numbers.
@@ -132,33 +132,33 @@ def check_fits(settings: Settings, info: data.DataInfo) -> None:
 
 
 def _has_lone_image(settings: Settings, train_size: int) -> bool:
-    """Whether the last batch of an epoch is one image, of which BatchNorm cannot take a variance."""
+    """Whether the last batch is a single image, whose variance BatchNorm cannot compute."""
     size, facts = settings.data.batch_size, MODEL_FACTS.get(settings.model.name)
     return facts is not None and facts.batch_norm and (size == 1 or train_size % size == 1)
 
 
-def _look(job: Job, shared: SharedParts) -> PlannedRun:
-    """What of the run is on disk."""
+def _on_disk(job: Job, shared: SharedParts) -> PlannedRun:
+    """Plan a run from its state on disk."""
     folder = RunFolder(job.results, job.run_id)
     try:
         record = folder.read_record()
     except DamagedRecordError:
         return PlannedRun(job, "missing", None, read_failure(folder))
     if record is None or folder.incomplete_file(record) is not None:
-        goes_on = folder.has_checkpoint()
-        epochs = _epochs_there(folder) if goes_on else 0
+        resumable = folder.has_checkpoint()
+        epochs = _completed_epochs(folder) if resumable else 0
         if record is None and job.last_epoch < job.settings.epochs and epochs >= job.last_epoch:
             return PlannedRun(job, "done", None)
-        return PlannedRun(job, "interrupted" if goes_on else "missing", None, read_failure(folder), epochs)
+        return PlannedRun(job, "interrupted" if resumable else "missing", None, read_failure(folder), epochs)
     record = shared.of(record)
     if job.read_test and record.test_reason == "search":
         return PlannedRun(job, "untested", record, read_failure(folder), job.last_epoch)
     return PlannedRun(job, "done", record)
 
 
-def _epochs_there(folder: RunFolder) -> int:
-    """Epochs after which a run that has a checkpoint goes on, as far as its metrics tell."""
+def _completed_epochs(folder: RunFolder) -> int:
+    """Completed epochs of a run with a checkpoint, from its metrics."""
     try:
         return len(folder.read_metrics())
-    except DataError:  # the worker writes it anew, from the checkpoint
+    except DataError:  # the worker rewrites it from the checkpoint
         return 0

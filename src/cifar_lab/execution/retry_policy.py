@@ -1,4 +1,4 @@
-"""How far a command goes for its runs: how often each is tried, how long it may take, and when all of them stop."""
+"""Limits of a command: attempts per run, time per attempt, failures, and the deadline."""
 
 from __future__ import annotations
 
@@ -6,31 +6,35 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.store.failures import Kind
 
 Retry = Literal["none", "failed", "all"]
-"""Which runs that an earlier command ended are tried again: none, those recorded as failed, those that diverged too."""
+"""Runs of an earlier command to attempt again: none, those recorded as failed, or diverged runs as well."""
+
+TRANSIENT: frozenset[Kind] = frozenset({"killed", "oom", "timeout", "import"})
+"""Kinds of failure that a fresh process may not meet again. Any other kind would recur."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What every engine keeps to."""
+    """Limits that every engine observes."""
 
     retries: int = 1
-    """More tries of a run whose process died, that ran out of memory, or that took longer than `run_seconds`."""
+    """Further attempts of a run after a transient failure."""
     run_seconds: float | None = None
-    """Longest that one try of a run may take; then its process is ended."""
+    """Time limit of one attempt in seconds. Then its process is ended."""
     max_failures: int | None = None
-    """Once so many runs have failed no new one is begun, and those under way end after their epoch."""
+    """Failed runs after which no new run starts and the running ones stop after their epoch."""
     deadline: float | None = None
-    """Moment of `time.monotonic` from which on no new run is begun, and those under way end after their epoch."""
+    """Value of `time.monotonic` after which no new run starts and the running ones stop after their epoch."""
     retry: Retry = "failed"
-    """What becomes of runs that ended badly before this command; decided before an engine is called."""
+    """Treatment of runs that an earlier command ended badly. Decided before an engine is called."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing.
+        """Validate the limits.
 
         Raises:
-            SettingsError: fewer tries than one, an end after no failure at all, a word for `retry` that there is not.
+            SettingsError: `retries` is negative, `max_failures` is below 1, or `retry` is unknown.
         """
         if self.retries < 0:
             raise SettingsError(f"retries: {self.retries} is below 0; write 0 for a single try")

@@ -1,10 +1,9 @@
-"""Make these runs exist: data, plan, workers, records. What `run` and `sweep` do, and what a notebook calls."""
+"""Make runs in five stages: resolve, prepare data, plan, execute, collect. Used by the CLI, sweeps and the API."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from cifar_lab.config import CustomModel, ResNet18, Settings
 from cifar_lab.config.run_id import recipe
@@ -16,32 +15,33 @@ from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.cost import RunSeconds
 from cifar_lab.execution.local.worker_queries import check_models, prepare_images
-from cifar_lab.execution.outcomes import OnEvent, Outcome
 from cifar_lab.execution.plan import PlannedRun, plan_runs, share_threads
 from cifar_lab.execution.tasks import make_tasks
-from cifar_lab.store.failures import Failure, note_event
+from cifar_lab.execution.tracker import Outcome
+from cifar_lab.store.failures import Failure, note_failure, remove_failure
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, runs_folder
 from cifar_lab.store.results_lock import WriterLock, one_writer
+from cifar_lab.training.events import Event, RunOutcome, RunStarted
 from cifar_lab.training.job import Job
 
 SHOWN_REASONS = 3
-"""Failed runs that an exception names."""
+"""Number of failed runs that an exception names."""
 
 
 @dataclass(frozen=True)
 class RunBatch:
-    """What `make_runs` found and did, in the order of the plan."""
+    """Result of `make_runs`, in the order of the plan."""
 
     planned: Sequence[PlannedRun]
     outcomes: Sequence[Outcome]
-    """Of the runs that were not there already."""
+    """Of runs that were missing."""
     records: Sequence[Record]
-    """Of every planned run that is done or diverged."""
+    """Of all planned runs that are done or diverged."""
 
     @property
     def exit_code(self) -> int:
-        """0: all there; 4: the machine refused; 1: some failed; a failure that all share: its own code."""
+        """0 without failures, 4 if the environment caused one, the common code if all runs failed with it, else 1."""
         codes = [outcome.exit_code for outcome in self.outcomes if outcome.status == "failed"]
         if not codes:
             return 0
@@ -50,15 +50,15 @@ class RunBatch:
         return codes[0] if len(set(codes)) == 1 and len(codes) == len(self.planned) else 1
 
     def fault(self, message: str) -> LabError:
-        """An exception of the kind of `exit_code`."""
+        """Exception whose class matches `exit_code`."""
         kinds: tuple[type[LabError], ...] = (SettingsError, DataError, EnvironmentFault)
         return next((kind for kind in kinds if kind.exit_code == self.exit_code), LabError)(message)
 
     def raise_failed(self) -> None:
-        """Do nothing where every run has a record.
+        """Raise an exception if runs failed.
 
         Raises:
-            LabError: some failed; names the first few, each with its reason.
+            LabError: names the first few failed runs with their reasons.
         """
         failed = [f"{each.job.name}: {each.reason}" for each in self.outcomes if each.status == "failed"]
         if failed:
@@ -74,46 +74,76 @@ def make_runs(
     until_epoch: int | None = None,
     on_plan: Callable[[Sequence[PlannedRun]], object] | None = None,
 ) -> RunBatch:
-    """Train every arm over its seeds, as far as the runs are not there already, and read their records.
+    """Train every arm with each of its seeds, as far as runs are missing, and read the records.
 
     Args:
-        arms: resolved settings; a run that two of them share is made once.
-        place: where they are found and made.
-        read_test: whether the test split is read after training. A search says no.
-        until_epoch: pause each run after this epoch, short of its end; None trains all to their end.
-        on_plan: called with the plan when all arms have been accepted and their images are there, before anything is
-            trained.
+        arms: resolved settings. A run that several arms share is made once.
+        read_test: whether to read the test split after training. A search does not.
+        until_epoch: pause each run after this epoch. None trains to the end.
+        on_plan: called with the plan before any training, once all arms are valid and their images are prepared.
 
     Raises:
-        SettingsError, DataError, EnvironmentFault: before anything is trained; also where another command holds the
+        SettingsError, DataError, EnvironmentFault: before any training. Also if another command has locked the
             results folder.
-        Interrupted, TimeLimit, LabError: a signal or the policy ended it; what was done is kept.
+        Interrupted, TimeLimit, LabError: a signal or the policy stopped it. Completed work is kept.
     """
-    images, display, began = context.images, context.display, CoreUse.now()
-    context.engine.check_devices(arms)
-    for settings in arms:
-        recipe(settings)  # finds a file of weights or source that is not there, before anything is downloaded
+    began = CoreUse.now()
+    resolve(arms, context)
     with one_writer(context.results) as writer:
         try:
-            for settings in arms:
-                if images.known(settings.data) is None:
-                    if context.results.is_dir():  # else bad data would leave it behind
-                        writer.take()
-                    prepare_images(settings.data, display.preparing)
-                images.prepare(settings.data, display.preparing)
-            planned = _plan(arms, context, read_test, until_epoch)
-            few = context.engine.on_this_machine and len(planned) < available_cores()
-            if few and any(run.state != "done" for run in planned):
-                planned = share_threads(planned, free_cores_since(began))
-            planned = _with_diverged(planned) if context.policy.retry == "all" else planned
+            prepare_data(arms, context, writer)
+            planned = plan(arms, context, began, read_test=read_test, until_epoch=until_epoch)
             if on_plan is not None:
                 writer.take()
                 on_plan(planned)
-            display.begin(planned)
-            outcomes = _make(planned, context, writer)
+            context.display.begin(planned)
+            outcomes = execute(planned, context, writer)
         finally:
-            display.end()
-        return RunBatch(planned, outcomes, read_planned(planned))
+            context.display.end()
+        return collect(planned, outcomes)
+
+
+def resolve(arms: Sequence[Settings], context: RunContext) -> None:
+    """Stage 1: refuse missing devices, and missing files of weights or sources, before anything is downloaded.
+
+    Raises:
+        SettingsError: a device or a file is missing.
+        EnvironmentFault: the engine is not available.
+    """
+    context.engine.check_devices(arms)
+    for settings in arms:
+        recipe(settings)
+
+
+def prepare_data(arms: Sequence[Settings], context: RunContext, writer: WriterLock) -> None:
+    """Stage 2: download, convert and cache the images of every arm.
+
+    Raises:
+        DataError, EnvironmentFault: the images cannot be read or cached.
+    """
+    images, display = context.images, context.display
+    for settings in arms:
+        if images.known(settings.data) is None:
+            if context.results.is_dir():  # a new folder would remain if the data is refused
+                writer.take()
+            prepare_images(settings.data, display.preparing)
+        images.prepare(settings.data, display.preparing)
+
+
+def plan(
+    arms: Sequence[Settings], context: RunContext, began: CoreUse, *, read_test: bool, until_epoch: int | None
+) -> list[PlannedRun]:
+    """Stage 3: the runs with their ids, state on disk and CPU threads. `began`: CPU times at the start of the command.
+
+    Raises:
+        SettingsError: an arm does not fit its data.
+        DataError: a record is from a newer version of cifar-lab.
+    """
+    planned = _plan(arms, context, read_test, until_epoch)
+    few = context.engine.on_this_machine and len(planned) < available_cores()
+    if few and any(run.state != "done" for run in planned):
+        planned = share_threads(planned, free_cores_since(began))
+    return _with_diverged(planned) if context.policy.retry == "all" else planned
 
 
 def _plan(arms: Sequence[Settings], context: RunContext, read_test: bool, until_epoch: int | None) -> list[PlannedRun]:
@@ -123,18 +153,23 @@ def _plan(arms: Sequence[Settings], context: RunContext, read_test: bool, until_
 
 
 def _with_diverged(planned: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """The plan with the runs that diverged still to make, in spite of their records."""
+    """The plan with diverged runs marked as missing in spite of their records."""
     return [
         replace(run, state="missing") if run.record is not None and run.record.status == "diverged" else run
         for run in planned
     ]
 
 
-def _make(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLock) -> list[Outcome]:
-    """Make what of the plan is not there; outcomes in its order, those included that are left as they failed before."""
+def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLock) -> list[Outcome]:
+    """Stage 4: make the missing runs. Outcomes in the order of the plan, with earlier failures that are not retried.
+
+    Raises:
+        SettingsError, WeightsError, EnvironmentFault: before any training, while runs on disk are unchanged.
+        Interrupted, TimeLimit, LabError: a signal or the policy stopped it.
+    """
     to_do = [run for run in planned if run.state != "done"]
     outcomes = {
-        run.job.run_id: _as_before(run.job, run.failure)
+        run.job.run_id: _earlier_failure(run.job, run.failure)
         for run in to_do
         if run.failure is not None and context.policy.retry == "none"
     }
@@ -143,38 +178,50 @@ def _make(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLock
     jobs = [run.job for run in to_do if run.job.run_id not in outcomes]
     if jobs:
         _preflight([job.settings for job in jobs], context.images)
-        context.engine.open()  # before --force discards what no other place could make again
+        context.engine.open()  # before --force discards runs that could not be made again without it
         writer.take()
         make_folder(runs_folder(jobs[0].results))
         _discard([run.job for run in to_do if context.force or (run.state == "missing" and run.record is not None)])
-
-        def on_event(job: Job, event: dict[str, Any]) -> None:
-            note_event(RunFolder(job.results, job.run_id), job.settings.label, job.seed, event)
-            context.display.event(job, event)
-
-        outcomes |= {each.job.run_id: each for each in _execute(jobs, planned, context, on_event)}
+        outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context)}
     return [outcomes[run.job.run_id] for run in to_do]
 
 
-def _as_before(job: Job, failure: Failure) -> Outcome:
-    """The outcome of a run that is left as it failed before."""
+def _earlier_failure(job: Job, failure: Failure) -> Outcome:
+    """Outcome of a failed run of an earlier command that is not retried."""
     reason = f"{failure.reason} (at {failure.when}; not tried again: --retry none)"
     return Outcome(job, "failed", reason, failure.exit_code, kind=failure.kind, attempts=failure.attempts)
 
 
-def _execute(
-    jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext, on_event: OnEvent
-) -> list[Outcome]:
-    """Make the jobs' runs exist, in processes on the cores or on the GPUs, those that take longest first."""
+def _train(jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext) -> list[Outcome]:
+    """Divide the jobs into tasks, the longest first, and let the engine execute them."""
     gpus = context.engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
     run_seconds = RunSeconds(planned)
     tasks = make_tasks(jobs, gpus, context.workers)
     tasks.sort(key=lambda task: -sum(run_seconds.seconds_per_run(run_seconds.shape(job.settings)) for job in task.jobs))
+
+    def on_event(job: Job, event: Event) -> None:
+        _record_failure(job, event)
+        context.display.event(job, event)
+
     return context.engine.execute(tasks, gpus or context.workers, on_event, context.policy)
 
 
+def _record_failure(job: Job, event: Event) -> None:
+    """Keep failure.json in agreement with the events of a run."""
+    folder = RunFolder(job.results, job.run_id)
+    if isinstance(event, RunOutcome) and event.status == "failed":
+        assert event.kind is not None
+        assert event.reason is not None
+        note_failure(
+            folder, job.settings.label, job.seed,
+            kind=event.kind, reason=event.reason, exit_code=event.exit_code, attempts=event.attempts,
+        )  # fmt: skip
+    elif isinstance(event, RunStarted | RunOutcome):
+        remove_failure(folder)
+
+
 def _discard(jobs: Sequence[Job]) -> None:
-    """Forget all runs of a forced command before the first is made again: after an interruption none is an old one."""
+    """Discard the runs of a forced command before the first one starts, so that an interruption leaves no old run."""
     for job in jobs:
         folder = RunFolder(job.results, job.run_id)
         if folder.path.is_dir():
@@ -182,8 +229,13 @@ def _discard(jobs: Sequence[Job]) -> None:
                 folder.discard()
 
 
+def collect(planned: Sequence[PlannedRun], outcomes: Sequence[Outcome]) -> RunBatch:
+    """Stage 5: read the records of all planned runs."""
+    return RunBatch(planned, outcomes, read_planned(planned))
+
+
 def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:
-    """The records of the planned runs that are there now."""
+    """Existing records of the planned runs."""
     found = (
         run.record if run.state == "done" else RunFolder(run.job.results, run.job.run_id).read_record()
         for run in planned
@@ -194,17 +246,17 @@ def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:
 def preview_runs(
     arms: Sequence[Settings], context: RunContext, *, read_test: bool = True, until_epoch: int | None = None
 ) -> list[PlannedRun] | None:
-    """The plan without making anything; None where data has not been prepared yet, so that ids are not known."""
+    """The plan without side effects. None if data is not prepared, because ids depend on its fingerprint."""
     if any(context.images.known(settings.data) is None for settings in arms):
         return None
     return _plan(arms, context, read_test, until_epoch)
 
 
 def _preflight(arms: Sequence[Settings], images: DatasetCatalog) -> None:
-    """Build, in a worker, each model that can fail to build: a model or weights of one's own, downloaded weights.
+    """Build, in a worker, each model that can fail to build: custom models and those with weights.
 
     Raises:
-        SettingsError, WeightsError: it does not build, or its weights do not fit.
+        SettingsError, WeightsError: a model does not build, or its weights do not fit.
     """
     doubtful = {
         settings.model.model_dump_json(): (settings, len(images.prepare(settings.data).classes))

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP while runs are under way: once is a wish to stop well, twice is now."""
+"""Signal handling: the first signal stops after the epoch, the second at once."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 
 TERM_SECONDS = 8.0
-"""After SIGTERM the epoch may go on this long; service managers kill after 10 s or more."""
+"""Time for the epoch to end after SIGTERM. Service managers kill after 10 s or more."""
 
 
 class StopRequests:
-    """Counts SIGINT, SIGTERM and SIGHUP while it is entered; outside the main thread it hears none.
+    """Context manager that handles SIGINT, SIGTERM and SIGHUP. Outside the main thread it handles none.
 
-    A terminal that is closed (SIGHUP) is as a service manager's SIGTERM, unless it was to be ignored (nohup).
+    SIGHUP, from a closed terminal, counts as SIGTERM unless it is ignored (nohup).
     """
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        """The first signal; SIGTERM for SIGHUP. None where there was none."""
+        """First signal, SIGTERM in place of SIGHUP. None before a signal."""
         self.why: str | None = None
-        """Why the program itself stops, in a few words."""
+        """Reason of a stop by the program itself."""
         self._deadline = float("inf")
         self._stop: Callable[[], object] = lambda: None
         self._kill: Callable[[], object] = lambda: None
@@ -30,25 +30,25 @@ class StopRequests:
 
     @property
     def stopping(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether a stop was requested."""
         return self.signum is not None or self.why is not None
 
     def on_stop(self, action: Callable[[], object]) -> None:
-        """What the first signal does."""
+        """Set the action of the first signal."""
         self._stop = action
 
     def on_kill(self, action: Callable[[], object]) -> None:
-        """What the second signal, or the end of patience, does."""
+        """Set the action of the second signal and of the deadline."""
         self._kill = action
 
     def stop(self, why: str) -> None:
-        """Stop well without a signal; a signal that comes afterwards is a first one."""
+        """Stop without a signal. A later signal still counts as the first one."""
         if not self.stopping:
             self.why = why
             self._stop()
 
     def enforce_deadline(self) -> None:
-        """Lose patience when SIGTERM's time is up; called from the waiting loop."""
+        """Kill once TERM_SECONDS have passed since SIGTERM. Called from the polling loop."""
         if time.monotonic() > self._deadline:
             self._kill()
 
@@ -56,7 +56,7 @@ class StopRequests:
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
-                    self._before[signum] = signal.signal(signum, self._hear)
+                    self._before[signum] = signal.signal(signum, self._handle)
         return self
 
     def __exit__(
@@ -65,7 +65,7 @@ class StopRequests:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)  # type: ignore[arg-type]
 
-    def _hear(self, signum: int, frame: FrameType | None) -> None:
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None:
             self._kill()
             return

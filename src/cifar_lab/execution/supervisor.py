@@ -1,4 +1,4 @@
-"""One place for a worker process: it takes tasks from the queue until there are none, and says what becomes of them."""
+"""Supervisor of a worker process: it takes tasks from the queue, watches the worker and decides on retries."""
 
 from __future__ import annotations
 
@@ -6,25 +6,32 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from cifar_lab.core.durations import in_words
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.execution.local.process import WorkerProcess
-from cifar_lab.execution.oom import OomWatch
-from cifar_lab.execution.outcomes import ENDINGS, PASSING, Outcome, outcome_of
-from cifar_lab.execution.protocol import STOP, TASK_DONE, encode_task
+from cifar_lab.execution.protocol import STOP, encode_task
+from cifar_lab.execution.retry_policy import TRANSIENT
 from cifar_lab.execution.signals import StopRequests
-from cifar_lab.execution.task_queue import PullQueue
-from cifar_lab.execution.tasks import Task
-from cifar_lab.execution.tracker import RunTracker
-from cifar_lab.execution.watchdog import AttemptWatchdog
+from cifar_lab.execution.tasks import PullQueue, Task
+from cifar_lab.execution.tracker import Outcome, RunTracker
+from cifar_lab.execution.watchdog import AttemptWatchdog, OomWatch
 from cifar_lab.store.failures import Kind
+from cifar_lab.training.events import (
+    Message,
+    RetryScheduled,
+    RunEnd,
+    RunInterrupted,
+    RunStarted,
+    TaskDone,
+    WorkerQuiet,
+)
 from cifar_lab.training.job import Job
 
 
 class WorkerHandle(Protocol):
-    """What a slot needs of a worker, wherever its process is; `child.WorkerProcess` says what each part means."""
+    """Interface of a worker process, local or remote. `local.process.WorkerProcess` documents its parts."""
 
     threads: int
     gpu: int | None
@@ -35,7 +42,7 @@ class WorkerHandle(Protocol):
 
     def say(self, line: str) -> None: ...
 
-    def events(self) -> Iterator[dict[str, Any]]: ...
+    def messages(self) -> Iterator[Message]: ...
 
     def end_slowly(self) -> None: ...
 
@@ -47,33 +54,35 @@ class WorkerHandle(Protocol):
 
 
 @dataclass
-class _Heard:
-    """What came of one task in one process."""
+class _Attempt:
+    """State of one task in one process."""
 
-    again: dict[str, Kind] = field(default_factory=dict)
-    """Runs that failed and are to be tried again, and why."""
-    whole: bool = False
-    """Whether the worker came to the end of its task."""
+    left: dict[str, Job]
+    """Runs by id that have no outcome yet."""
+    retries: dict[str, Kind] = field(default_factory=dict)
+    """Ids of failed runs to retry, with the kind of failure."""
+    complete: bool = False
+    """Whether the worker finished its task."""
     failed: bool = False
-    """Whether a run failed in it."""
+    """Whether a run failed."""
     death: Kind | None = None
-    """Why the process ended before that."""
+    """Cause of the end of the process before the end of its task."""
 
 
 class WorkerSupervisor:
-    """`work` runs in a thread of its own; `look`, `stop` and `kill` are called from others."""
+    """Supervisor of one worker at a time. `work` runs in its thread, other threads call `look`, `stop` and `kill`."""
 
-    def __init__(self, queue: PullQueue, course: RunTracker, requests: StopRequests, oom_watch: OomWatch) -> None:
-        self.queue, self.course, self.requests, self.oom_watch = queue, course, requests, oom_watch
+    def __init__(self, queue: PullQueue, tracker: RunTracker, requests: StopRequests, oom_watch: OomWatch) -> None:
+        self.queue, self.tracker, self.requests, self.oom_watch = queue, tracker, requests, oom_watch
         self.worker: WorkerHandle | None = None
         self.fault: Exception | None = None
-        """What went wrong in this thread and is for `execute` to raise."""
-        self._clock: AttemptWatchdog | None = None
+        """Exception of the thread, for `execute` to raise."""
+        self._watchdog: AttemptWatchdog | None = None
         self._jobs: dict[str, Job] = {}
         self._changing = threading.Lock()
 
     def work(self) -> None:
-        """Make runs until the queue is empty or closed."""
+        """Process tasks until the queue is empty or closed."""
         try:
             while (task := self._next()) is not None:
                 try:
@@ -88,113 +97,114 @@ class WorkerSupervisor:
 
     def _next(self) -> Task | None:
         task = self.queue.take(wait=False)
-        if task is None:  # what is still to come is to have the machine's memory
+        if task is None:  # the remaining tasks are exclusive: leave them the memory of this worker
             self._dismiss()
             task = self.queue.take(wait=True)
         return task
 
     def _try(self, task: Task) -> None:
-        """Give a task to a worker once; runs that are worth another try go back to the queue."""
-        left = {job.run_id: job for job in task.jobs}
+        """Give a task to a worker once, and put the runs to retry back into the queue."""
+        attempt = _Attempt({job.run_id: job for job in task.jobs})
         try:
             worker = self._worker_for(task)
         except OSError as error:
             reason = f"its process cannot be started ({error.strerror or error}); close other programs"
-            for job in left.values():
-                self.course.end(Outcome(job, "failed", reason, EnvironmentFault.exit_code, kind="environment"))
+            for job in task.jobs:
+                self.tracker.end(Outcome(job, "failed", reason, EnvironmentFault.exit_code, kind="environment"))
             return
-        for job in left.values():
-            self.course.tell(job, {"event": "started"})
+        for job in task.jobs:
+            self.tracker.emit(job, RunStarted())
+        watchdog = AttemptWatchdog(attempt.left)
         with self._changing:
-            self._clock, self._jobs = AttemptWatchdog(left), dict(left)
-        worker.say(encode_task(task.cohorts, task.lanes))
-        if self.requests.stopping:  # the wish came before there was a worker to hear it
+            self._watchdog, self._jobs = watchdog, dict(attempt.left)
+        worker.say(encode_task(task.cohorts, task.streams))
+        if self.requests.stopping:  # the request came before there was a worker to receive it
             worker.say(STOP)
-        heard = self._listen(worker, left)
+        self._listen(worker, watchdog, attempt)
         with self._changing:
-            clock, self._clock = self._clock, None
-        assert clock is not None
-        if left.keys() > heard.again.keys() or not heard.whole or worker.ending_since is not None:
-            self._bury(worker, clock, left, heard)
-        if not heard.whole or heard.failed:  # what a failure left behind in its process is not known
+            self._watchdog = None
+        unaccounted = attempt.left.keys() > attempt.retries.keys()
+        if unaccounted or not attempt.complete or worker.ending_since is not None:
+            self._bury(worker, watchdog, attempt)
+        if not attempt.complete or attempt.failed:  # a failure may leave its process in an unknown state
             self._dismiss()
         for alone in (False, True):
-            runs = {run_id for run_id in left if (heard.again.get(run_id, heard.death) == "oom") == alone}
+            runs = {run for run in attempt.left if (attempt.retries.get(run, attempt.death) == "oom") == alone}
             if runs:
-                part = task.only(runs)
-                self.queue.give_back(Task(part.cohorts, 1, part.gpu) if alone else part, alone=alone)
+                rest = task.only(runs)
+                self.queue.give_back(Task(rest.cohorts, 1, rest.gpu) if alone else rest, alone=alone)
 
-    def _listen(self, worker: WorkerHandle, left: dict[str, Job]) -> _Heard:
-        """Take in what the worker tells of the runs in `left`, and take those out of it that have ended."""
-        clock, heard = self._clock, _Heard()
-        assert clock is not None
-        for event in worker.events():
-            if event["event"] == TASK_DONE:
-                heard.whole = True
+    def _listen(self, worker: WorkerHandle, watchdog: AttemptWatchdog, attempt: _Attempt) -> None:
+        """Process the worker's messages until its task or its process ends."""
+        for event, run_id in worker.messages():
+            if isinstance(event, TaskDone):
+                attempt.complete = True
                 break
-            job = left.get(event.pop("run_id"))
+            job = attempt.left.get(run_id)
             if job is None:
                 continue
-            if event["event"] == "interrupted" and not self.requests.stopping:  # it was told to end: see _bury
+            # Without a request, the interruption is a SIGTERM to the worker, which _bury deals with.
+            if isinstance(event, RunInterrupted) and not self.requests.stopping:
                 continue
-            ending = event["event"] in ENDINGS
-            clock.heard(job.run_id, ended=ending)
-            if not ending:
-                self.course.tell(job, event)
+            watchdog.heard(run_id, ended=isinstance(event, RunEnd))
+            if isinstance(event, RunEnd):
+                self._end_or_retry(Outcome.of(job, event, self.tracker.failed_attempts(job) + 1), attempt)
             else:
-                self._take_in(outcome_of(job, event, self.course.attempts(job) + 1), left, heard)
-        return heard
+                self.tracker.emit(job, event)
 
-    def _take_in(self, outcome: Outcome, left: dict[str, Job], heard: _Heard) -> None:
-        """A run has ended, by its own account."""
-        job, kind, reason = outcome.job, outcome.kind, outcome.reason or ""
-        heard.failed = heard.failed or outcome.status == "failed"
-        if kind in PASSING and not self.requests.stopping:
-            assert kind is not None
-            self._try_again_or_fail(job, kind, reason, outcome, left, heard)
+    def _end_or_retry(self, outcome: Outcome, attempt: _Attempt) -> None:
+        """Record an outcome that the worker reported, or schedule a retry after a transient failure."""
+        attempt.failed = attempt.failed or outcome.status == "failed"
+        if outcome.kind in TRANSIENT and not self.requests.stopping:
+            self._retry_or_fail(outcome, attempt)
         else:
-            del left[job.run_id]
-            self.course.end(outcome)
+            del attempt.left[outcome.job.run_id]
+            self.tracker.end(outcome)
 
-    def _bury(self, worker: WorkerHandle, clock: AttemptWatchdog, left: dict[str, Job], heard: _Heard) -> None:
-        """Say what becomes of the runs whose process died or was ended; those for another try stay in `left`."""
-        late = clock.late(self.course.policy.run_seconds) if self.course.policy.run_seconds is not None else set()
-        to_blame = (late if worker.ending_since is not None else clock.under_way()) & left.keys() or left.keys()
-        heard.death, reason = self._autopsy(worker, heard.whole)
-        heard.whole = False
+    def _bury(self, worker: WorkerHandle, watchdog: AttemptWatchdog, attempt: _Attempt) -> None:
+        """Decide on the runs whose process died or was ended. Runs to retry stay in `attempt.left`."""
+        limit, left = self.tracker.policy.run_seconds, attempt.left
+        late = watchdog.late(limit) if limit is not None else set()
+        suspects = (late if worker.ending_since is not None else watchdog.running()) & left.keys() or left.keys()
+        attempt.death, reason = self._autopsy(worker, attempt.complete)
+        attempt.complete = False
         for run_id, job in list(left.items()):
             if self.requests.stopping:
                 del left[run_id]
-                self.course.end(Outcome(job, "interrupted", reason, attempts=self.course.attempts(job) + 1))
-            elif run_id in to_blame and run_id not in heard.again:
-                failure = Outcome(job, "failed", reason, 1, kind=heard.death)
-                self._try_again_or_fail(job, heard.death, reason, failure, left, heard)
+                attempts = self.tracker.failed_attempts(job) + 1
+                self.tracker.end(Outcome(job, "interrupted", reason, attempts=attempts))
+            elif run_id in suspects and run_id not in attempt.retries:
+                self._retry_or_fail(Outcome(job, "failed", reason, 1, kind=attempt.death), attempt)
 
-    def _try_again_or_fail(
-        self, job: Job, kind: Kind, reason: str, failure: Outcome, left: dict[str, Job], heard: _Heard
-    ) -> None:
-        if self.course.another_try(job):
-            heard.again[job.run_id] = kind
-            attempt = self.course.attempts(job) + 1
-            self.course.tell(job, {"event": "retry", "reason": reason, "attempt": attempt, "alone": kind == "oom"})
+    def _retry_or_fail(self, failure: Outcome, attempt: _Attempt) -> None:
+        """Schedule a retry after `failure`, or record it if the policy allows no other attempt."""
+        job, kind, reason = failure.job, failure.kind, failure.reason or ""
+        assert kind is not None
+        if self.tracker.may_retry(job):
+            attempt.retries[job.run_id] = kind
+            following = self.tracker.failed_attempts(job) + 1
+            self.tracker.emit(job, RetryScheduled(reason, following, alone=kind == "oom"))
             return
-        tries = self.course.attempts(job)
-        del left[job.run_id]
-        told = f"{reason} (tried {tries} times)" if tries > 1 else reason
-        self.course.end(replace(failure, reason=told, attempts=tries))
+        attempts = self.tracker.failed_attempts(job)
+        del attempt.left[job.run_id]
+        told = f"{reason} (tried {attempts} times)" if attempts > 1 else reason
+        self.tracker.end(replace(failure, reason=told, attempts=attempts))
 
-    def _autopsy(self, worker: WorkerHandle, whole: bool) -> tuple[Kind, str]:
-        """(kind, reason) of a process's end; `whole`: it came to the end of its task and is still there."""
+    def _autopsy(self, worker: WorkerHandle, complete: bool) -> tuple[Kind, str]:
+        """(kind, reason) of a process's end. `complete`: it finished its task and still lives."""
         assert isinstance(worker, WorkerProcess)
         timed_out = worker.ending_since is not None
-        if timed_out or whole:
+        if timed_out or complete:
             worker.kill()
         code = worker.process.wait()
         if timed_out:
-            place = worker.place()
-            where = f"; it was at {place}" if place else ""
-            return "timeout", f"took longer than {in_words(self.course.policy.run_seconds or 0)} (--run-timeout){where}"
-        if whole:
+            location = worker.location()
+            where = f"; it was at {location}" if location else ""
+            return (
+                "timeout",
+                f"took longer than {in_words(self.tracker.policy.run_seconds or 0)} (--run-timeout){where}",
+            )
+        if complete:
             return "killed", "its process was told to end by SIGTERM"
         if code == -signal.SIGKILL and self.oom_watch.struck():
             return "oom", "out of memory: the kernel ended its process"
@@ -203,7 +213,7 @@ class WorkerSupervisor:
         return "killed", worker.cause_of_death()
 
     def _worker_for(self, task: Task) -> WorkerHandle:
-        """The slot's worker; another where the task wants another number of threads or another GPU."""
+        """The present worker, replaced if the task needs other threads or another GPU."""
         wanted = (task.jobs[0].threads, task.gpu)
         if self.worker is not None and (self.worker.threads, self.worker.gpu) != wanted:
             self._dismiss()
@@ -215,32 +225,32 @@ class WorkerSupervisor:
         return WorkerProcess(threads, gpu)
 
     def _dismiss(self) -> None:
-        """No more for this worker."""
+        """Close the present worker."""
         with self._changing:
             worker, self.worker = self.worker, None
         if worker is not None:
             worker.close()
 
     def look(self) -> None:
-        """End a process whose runs are late; say it when nothing is heard for long."""
+        """Enforce the time limit and report silence. Called at short intervals."""
         with self._changing:
-            worker, clock, jobs = self.worker, self._clock, self._jobs
-            if worker is None or clock is None:
+            worker, watchdog, jobs = self.worker, self._watchdog, self._jobs
+            if worker is None or watchdog is None:
                 return
             worker.end_group()
-            limit = self.course.policy.run_seconds
-            if worker.ending_since is not None or (limit is not None and clock.late(limit)):
+            limit = self.tracker.policy.run_seconds
+            if worker.ending_since is not None or (limit is not None and watchdog.late(limit)):
                 worker.end_slowly()
-        if (seconds := clock.quiet_seconds()) is not None:
-            for run_id in clock.under_way():
-                self.course.tell(jobs[run_id], {"event": "quiet", "seconds": seconds, "pid": worker.pid})
+        if (seconds := watchdog.quiet_seconds()) is not None:
+            for run_id in watchdog.running():
+                self.tracker.emit(jobs[run_id], WorkerQuiet(seconds, worker.pid))
 
     def stop(self) -> None:
-        """Ask the worker to end after its epoch."""
+        """Ask the worker to stop after its epoch."""
         if (worker := self.worker) is not None:
             worker.say(STOP)
 
     def kill(self) -> None:
-        """End the worker now."""
+        """Kill the worker."""
         if (worker := self.worker) is not None:
             worker.kill()

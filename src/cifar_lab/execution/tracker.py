@@ -1,4 +1,4 @@
-"""The books that every engine keeps of one command: outcomes so far, tries of each run, and why no more are begun."""
+"""Outcomes and attempts of one command's runs, shared by all engines."""
 
 from __future__ import annotations
 
@@ -6,18 +6,60 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, TimeLimit
-from cifar_lab.execution.outcomes import OnEvent, Outcome
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.tasks import Task
+from cifar_lab.store.failures import Kind
+from cifar_lab.training.events import Event, RunEnd, RunFailed, RunFinished, RunOutcome
 from cifar_lab.training.job import Job
+
+OnEvent = Callable[[Job, Event], None]
+"""Receives the events of all runs."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Final result of one job."""
+
+    job: Job
+    status: Literal["done", "diverged", "paused", "failed", "interrupted"]
+    reason: str | None = None
+    exit_code: int = 0
+    traceback: str | None = None
+    kind: Kind | None = None
+    """Kind of the failure. None for other results."""
+    attempts: int = 1
+    """Attempts in this command, each in one process."""
+    val_accuracy: float | None = None
+    """Of a run that is done and has a validation split."""
+    test_accuracy: float | None = None
+    """Of a run that is done and was tested."""
+
+    @classmethod
+    def of(cls, job: Job, event: RunEnd, attempts: int = 1) -> Outcome:
+        """Outcome of an attempt from the last event of its worker."""
+        if isinstance(event, RunFinished):
+            val, test = event.val_accuracy, event.test_accuracy
+            return cls(
+                job, event.status, event.reason, attempts=attempts, val_accuracy=val, test_accuracy=test
+            )  # fmt: skip
+        if isinstance(event, RunFailed):
+            return cls(job, "failed", event.reason, event.exit_code, event.traceback, event.kind, attempts)
+        return cls(job, "interrupted", event.reason, attempts=attempts)
+
+    def event(self) -> RunOutcome:
+        """The event for displays. It leaves the traceback out."""
+        return RunOutcome(
+            self.status, self.reason, self.exit_code, self.kind, self.attempts, self.val_accuracy, self.test_accuracy
+        )
 
 
 class RunTracker:
-    """What has come of the runs so far; may be told from several threads."""
+    """Track a command's runs: outcomes, attempts per run, and whether to stop scheduling. Thread-safe."""
 
     def __init__(
         self, tasks: Sequence[Task], policy: Policy, on_event: OnEvent, clock: Callable[[], float] = time.monotonic
@@ -27,50 +69,51 @@ class RunTracker:
         self.policy = policy
         self._on_event = on_event
         self._clock = clock
-        self._lost: Counter[str] = Counter()
+        self._failed_attempts: Counter[str] = Counter()
         self._lock = threading.RLock()
 
-    def tell(self, job: Job, event: dict[str, Any]) -> None:
-        """Hand an event on, one at a time."""
+    def emit(self, job: Job, event: Event) -> None:
+        """Pass an event on, one at a time."""
         with self._lock:
             self._on_event(job, event)
 
-    def attempts(self, job: Job) -> int:
-        """Tries of the run that came to nothing."""
-        return self._lost[job.run_id]
+    def failed_attempts(self, job: Job) -> int:
+        """Number of attempts of the run that failed."""
+        return self._failed_attempts[job.run_id]
 
-    def another_try(self, job: Job) -> bool:
-        """Count a try that came to nothing; whether the run may be tried again."""
+    def may_retry(self, job: Job) -> bool:
+        """Count a failed attempt. Whether the policy allows another one."""
         with self._lock:
-            self._lost[job.run_id] += 1
-            return self._lost[job.run_id] <= self.policy.retries
+            self._failed_attempts[job.run_id] += 1
+            return self._failed_attempts[job.run_id] <= self.policy.retries
 
     def end(self, outcome: Outcome) -> None:
-        """This is how a run ended."""
+        """Record the outcome of a run and emit its event."""
         with self._lock:
             self.outcomes[outcome.job.run_id] = outcome
             self._on_event(outcome.job, outcome.event())
 
     def failed(self) -> list[Outcome]:
-        """The runs that have failed, in the order in which they did."""
+        """Failed runs in the order of their failures."""
         with self._lock:
             return [outcome for outcome in self.outcomes.values() if outcome.status == "failed"]
 
     def stop_reason(self) -> str | None:
-        """Why no new run may be begun, in a few words; None while there is nothing against it."""
+        """Reason to start no new run, by the policy. None if there is none."""
         if self.policy.deadline is not None and self._clock() >= self.policy.deadline:
             return "the time limit is reached"
-        if self.policy.max_failures is not None and len(self.failed()) >= self.policy.max_failures:
-            return _failures(len(self.failed()))
+        failures = len(self.failed())
+        if self.policy.max_failures is not None and failures >= self.policy.max_failures:
+            return "1 run has failed" if failures == 1 else f"{failures:,} runs have failed"
         return None
 
     def result(self, requests: StopRequests) -> list[Outcome]:
-        """Every outcome, in the order of the tasks' runs.
+        """All outcomes in the order of the tasks' runs.
 
         Raises:
-            Interrupted: a signal ended it before all runs had ended.
-            TimeLimit: so did the policy's deadline.
-            LabError, EnvironmentFault: so did the policy's `max_failures`.
+            Interrupted: a signal stopped the command before all runs ended.
+            TimeLimit: the policy's deadline did.
+            LabError, EnvironmentFault: the policy's `max_failures` did.
         """
         ended = sum(outcome.status != "interrupted" for outcome in self.outcomes.values())
         if requests.stopping and ended < len(self.jobs):
@@ -86,7 +129,3 @@ class RunTracker:
             last = f"the last: {failed[-1].job.name}: {failed[-1].reason}"
             raise kind(f"stopped, {requests.why}; {state}; {last}; see to it, then {go_on}")
         return [self.outcomes[job.run_id] for job in self.jobs]
-
-
-def _failures(number: int) -> str:
-    return "1 run has failed" if number == 1 else f"{number:,} runs have failed"

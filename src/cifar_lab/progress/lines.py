@@ -6,13 +6,22 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO
 
 from cifar_lab.core.durations import in_words
 from cifar_lab.core.stdout import ignore_output
 from cifar_lab.core.text import count, plain
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.progress_state import ProgressState
+from cifar_lab.training.events import (
+    DeviceChosen,
+    EpochCompleted,
+    Event,
+    RetryScheduled,
+    RunOutcome,
+    RunResumed,
+    WorkerQuiet,
+)
 from cifar_lab.training.job import Job
 
 PREPARING_SECONDS = 5.0
@@ -35,23 +44,23 @@ def plan_line(planned: Sequence[PlannedRun]) -> str:
     return f"{count(len(planned), 'run')}: {', '.join(counts)}"
 
 
-def outcome_line(event: dict[str, Any], *, score: bool) -> str:
+def outcome_line(event: RunOutcome, *, score: bool) -> str:
     """How a run ended, in words; with `score` also how well it did."""
-    words = {"interrupted": "stopped"}.get(event["status"], event["status"])
-    for split, key in (("test", "test_accuracy"), ("validation", "val_accuracy")):
-        if score and (accuracy := event.get(key)) is not None:
+    words = {"interrupted": "stopped"}.get(event.status, event.status)
+    for split, accuracy in (("test", event.test_accuracy), ("validation", event.val_accuracy)):
+        if score and accuracy is not None:
             return f"{words}, {split} {accuracy:.4f}"
-    return f"{words}: {plain(event['reason'])}" if event["reason"] else words
+    return f"{words}: {plain(event.reason)}" if event.reason else words
 
 
-def trouble_line(event: dict[str, Any]) -> str | None:
+def trouble_line(event: Event) -> str | None:
     """What a person should know of a run that goes on all the same; None for other events."""
-    if event["event"] == "retry":
-        how = ", with nothing beside it when the others have ended" if event["alone"] else ""
-        return f"{plain(event['reason'])}; try {event['attempt']} goes on from its last epoch{how}"
-    if event["event"] == "quiet":
+    if isinstance(event, RetryScheduled):
+        how = ", with nothing beside it when the others have ended" if event.alone else ""
+        return f"{plain(event.reason)}; try {event.attempt} goes on from its last epoch{how}"
+    if isinstance(event, WorkerQuiet):
         return (
-            f"nothing heard for {in_words(event['seconds'])} (process {event['pid']}); it may be a long step, "
+            f"nothing heard for {in_words(event.seconds)} (process {event.pid}); it may be a long step, "
             "or stuck: --run-timeout ends such runs"
         )
     return None
@@ -79,25 +88,24 @@ class PlainLines:
         self._standing_told = time.monotonic()
         self._say(plan_line(planned))
 
-    def event(self, job: Job, event: dict[str, Any]) -> None:
-        name, kind = plain(job.name), event["event"]
+    def event(self, job: Job, event: Event) -> None:
+        name = plain(job.name)
         self._tally.event(job, event)
-        if kind == "outcome":
-            line = outcome_line(event, score=self._tally.total > MANY_RUNS)  # else its last epoch has told
-            self._say(f"[{self._tally.ended}/{self._tally.total}] {name}: {line}")
-            self._tell_standing()
-        elif kind == "device":
-            line = device_line(event)
-            if line not in self._devices:
+        match event:
+            case RunOutcome():
+                line = outcome_line(event, score=self._tally.total > MANY_RUNS)  # else its last epoch has told
+                self._say(f"[{self._tally.ended}/{self._tally.total}] {name}: {line}")
+                self._tell_standing()
+            case DeviceChosen() if (line := device_line(event)) not in self._devices:
                 self._devices.add(line)
                 self._say(line)
-        elif kind == "resumed":
-            self._say(f"{name}: goes on after epoch {event['epoch']}")
-        elif (trouble := trouble_line(event)) is not None:
-            self._say(f"{name}: {trouble}")
-        elif kind == "epoch" and self._tally.total <= MANY_RUNS:
-            where = f"epoch {event['epoch']}/{job.settings.epochs}"
-            self._say(f"{name}: {where}, {numbers(event)}, {event['seconds']:.1f} s")
+            case RunResumed():
+                self._say(f"{name}: goes on after epoch {event.epoch}")
+            case EpochCompleted() if self._tally.total <= MANY_RUNS:
+                where = f"epoch {event.epoch}/{job.settings.epochs}"
+                self._say(f"{name}: {where}, {numbers(event)}, {event.seconds:.1f} s")
+            case _ if (trouble := trouble_line(event)) is not None:
+                self._say(f"{name}: {trouble}")
 
     def end(self) -> None: ...
 
@@ -124,14 +132,14 @@ def say(line: str, stream: IO[str] | None = None) -> None:
         return
 
 
-def device_line(event: dict[str, Any]) -> str:
+def device_line(event: DeviceChosen) -> str:
     """What `device: auto` and `threads: auto` came to."""
-    return f"device: {event['device']}, {count(event['threads'], 'CPU thread')} a run"
+    return f"device: {event.device}, {count(event.threads, 'CPU thread')} a run"
 
 
-def numbers(event: dict[str, Any]) -> str:
+def numbers(event: EpochCompleted) -> str:
     """The epoch's numbers, validation where there is some."""
-    text = f"loss {event['train_loss']:.3f}, accuracy {event['train_accuracy']:.3f}"
-    if event["val_accuracy"] is not None:
-        text += f", validation {event['val_accuracy']:.3f}"
+    text = f"loss {event.train_loss:.3f}, accuracy {event.train_accuracy:.3f}"
+    if event.val_accuracy is not None:
+        text += f", validation {event.val_accuracy:.3f}"
     return text

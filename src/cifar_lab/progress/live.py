@@ -19,6 +19,16 @@ from cifar_lab.core.text import plain
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.lines import device_line, numbers, outcome_line, plan_line, trouble_line
 from cifar_lab.progress.progress_state import ProgressState
+from cifar_lab.training.events import (
+    DeviceChosen,
+    EpochCompleted,
+    Event,
+    RetryScheduled,
+    RunOutcome,
+    RunResumed,
+    RunStarted,
+    StepCompleted,
+)
 from cifar_lab.training.job import Job
 
 COLORS = {"done": "green", "paused": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
@@ -116,28 +126,28 @@ class LiveBars:
             words = self._tally.words()
             self._all = self._progress.add_task("all runs", total=self._tally.epochs, state=words, whole=True)
 
-    def event(self, job: Job, event: dict[str, Any]) -> None:
-        kind, of = event["event"], f"/{job.settings.epochs}"
+    def event(self, job: Job, event: Event) -> None:
+        of = f"/{job.settings.epochs}"
         self._tally.event(job, event)
-        if kind == "started":
-            self._state(job, "starting")
-        elif kind == "device":
-            if (line := device_line(event)) not in self._devices:
-                self._devices.add(line)
-                self._print(line)
-        elif kind == "resumed":
-            self._state(job, f"goes on after epoch {event['epoch']}{of}")
-        elif kind == "step":
-            where = f"epoch {event['epoch']}{of} step {event['step']}/{event['steps']}"
-            self._state(job, f"{where} loss {event['loss']:.3f} accuracy {event['accuracy']:.3f}")
-        elif kind == "epoch":
-            self._state(job, f"epoch {event['epoch']}{of} {numbers(event)}")
-        elif kind == "outcome":
-            self._end_run(job, event)
-        elif (trouble := trouble_line(event)) is not None:
-            self._print(f"{plain(job.name)}: {trouble}", "yellow")
-            if kind == "retry":
-                self._drop(job)
+        match event:
+            case RunStarted():
+                self._state(job, "starting")
+            case DeviceChosen():
+                if (line := device_line(event)) not in self._devices:
+                    self._devices.add(line)
+                    self._print(line)
+            case RunResumed(epoch):
+                self._state(job, f"goes on after epoch {epoch}{of}")
+            case StepCompleted(epoch, step, steps, loss, accuracy):
+                self._state(job, f"epoch {epoch}{of} step {step}/{steps} loss {loss:.3f} accuracy {accuracy:.3f}")
+            case EpochCompleted():
+                self._state(job, f"epoch {event.epoch}{of} {numbers(event)}")
+            case RunOutcome():
+                self._end_run(job, event)
+            case _ if (trouble := trouble_line(event)) is not None:
+                self._print(f"{plain(job.name)}: {trouble}", "yellow")
+                if isinstance(event, RetryScheduled):
+                    self._drop(job)
         self._count()
 
     def end(self) -> None:
@@ -165,9 +175,9 @@ class LiveBars:
         if (task := self._tasks.pop(job.run_id, None)) is not None:
             self._progress.remove_task(task)
 
-    def _end_run(self, job: Job, event: dict[str, Any]) -> None:
+    def _end_run(self, job: Job, event: RunOutcome) -> None:
         self._drop(job)
-        self._print(f"{plain(job.name)}: {outcome_line(event, score=True)}", COLORS[event["status"]])
+        self._print(f"{plain(job.name)}: {outcome_line(event, score=True)}", COLORS[event.status])
 
     def _count(self) -> None:
         """Update the bar of all runs."""

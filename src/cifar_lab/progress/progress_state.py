@@ -8,12 +8,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cifar_lab.core.durations import in_words
 from cifar_lab.core.text import plain
 from cifar_lab.execution.cost import RunSeconds, RunShape
 from cifar_lab.execution.plan import PlannedRun
+from cifar_lab.training.events import (
+    DeviceChosen,
+    EpochCompleted,
+    Event,
+    RetryScheduled,
+    RunOutcome,
+    RunResumed,
+    StepCompleted,
+)
 from cifar_lab.training.job import Job
 
 
@@ -48,40 +56,42 @@ class ProgressState:
                 score = run.record.test if run.job.read_test else run.record.val
                 self._consider(run.job, None if score is None else score.accuracy)
 
-    def event(self, job: Job, event: dict[str, Any]) -> None:
-        """Take in what an engine tells of a run."""
-        kind = event["event"]
-        if kind == "outcome":
-            self._end(job, event)
-        elif kind == "retry":
-            if self.running.pop(job.run_id, None) is not None:
-                self._waiting[self._waiting_key(job)] += 1
-        elif kind in ("device", "resumed", "step", "epoch"):
-            self._move(job, event)
+    def event(self, job: Job, event: Event) -> None:
+        """Update the state by an event of a run."""
+        match event:
+            case RunOutcome():
+                self._end(job, event)
+            case RetryScheduled():
+                if self.running.pop(job.run_id, None) is not None:
+                    self._waiting[self._waiting_key(job)] += 1
+            case DeviceChosen() | RunResumed() | StepCompleted() | EpochCompleted():
+                self._move(job, event)
 
-    def _move(self, job: Job, event: dict[str, Any]) -> None:
+    def _move(self, job: Job, event: DeviceChosen | RunResumed | StepCompleted | EpochCompleted) -> None:
         under_way = self.running.get(job.run_id)
         if under_way is None:
             under_way = self.running[job.run_id] = _UnderWay(job, self._before.get(job.run_id, 0))
             self._waiting[self._waiting_key(job)] -= 1
             self._concurrent = max(self._concurrent, len(self.running))
-        if event["event"] in ("resumed", "epoch"):
-            under_way.epoch = event["epoch"]
-        elif event["event"] == "step":
-            under_way.epoch = event["epoch"] - 1 + event["step"] / event["steps"]
-        if event["event"] == "epoch":
-            self._run_seconds.learn(job.settings, event["seconds"] * job.settings.epochs)
+        match event:
+            case RunResumed():
+                under_way.epoch = event.epoch
+            case StepCompleted():
+                under_way.epoch = event.epoch - 1 + event.step / event.steps
+            case EpochCompleted():
+                under_way.epoch = event.epoch
+                self._run_seconds.learn(job.settings, event.seconds * job.settings.epochs)
 
-    def _end(self, job: Job, event: dict[str, Any]) -> None:
+    def _end(self, job: Job, event: RunOutcome) -> None:
         self.ended += 1
-        self.failed += event["status"] == "failed"
-        self.diverged += event["status"] == "diverged"
+        self.failed += event.status == "failed"
+        self.diverged += event.status == "diverged"
         if self.running.pop(job.run_id, None) is None:
             self._waiting[self._waiting_key(job)] -= 1
-        if event["status"] != "interrupted":
+        if event.status != "interrupted":
             self._epochs_ended += self.epochs_to_make(job)
-        if event["status"] == "done":
-            self._consider(job, event.get("test_accuracy" if job.read_test else "val_accuracy"))
+        if event.status == "done":
+            self._consider(job, event.test_accuracy if job.read_test else event.val_accuracy)
 
     def _consider(self, job: Job, accuracy: float | None) -> None:
         if accuracy is not None and (self.best is None or accuracy > self.best[0]):

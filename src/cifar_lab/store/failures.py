@@ -7,7 +7,7 @@ whatever else lies in it, and one that a crash left holds the truth.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -46,22 +46,26 @@ def read_failure(folder: RunFolder) -> Failure | None:
         return None
 
 
-def note_event(folder: RunFolder, label: str, seed: int, event: dict[str, Any]) -> None:
-    """Keep failure.json true to an engine's event. A disk that refuses costs the note: the outcome is told anyway."""
-    kind = event["event"]
+def note_failure(
+    folder: RunFolder, label: str, seed: int, *, kind: Kind, reason: str, exit_code: int, attempts: int
+) -> None:
+    """Write failure.json. A disk that refuses costs the note alone, since the command reports the failure as well."""
+    failure = Failure(
+        run_id=folder.path.name,
+        label=label,
+        seed=seed,
+        kind=kind,
+        reason=reason,
+        exit_code=exit_code,
+        attempts=attempts,
+        when=utc_now(),
+    )
     with contextlib.suppress(EnvironmentFault):
-        if kind == "outcome" and event["status"] == "failed":
-            failure = Failure(
-                run_id=folder.path.name,
-                label=label,
-                seed=seed,
-                kind=event["kind"],
-                reason=event["reason"],
-                exit_code=event["exit_code"],
-                attempts=event["attempts"],
-                when=utc_now(),
-            )
-            make_folder(folder.path, inside=folder.path.parent)  # a results folder that was deleted is not made again
-            write_text(folder.failure, failure.model_dump_json(indent=1) + "\n")
-        elif kind == "started" or kind == "outcome":
-            remove(folder.failure)
+        make_folder(folder.path, inside=folder.path.parent)  # a results folder that was deleted is not made again
+        write_text(folder.failure, failure.model_dump_json(indent=1) + "\n")
+
+
+def remove_failure(folder: RunFolder) -> None:
+    """Remove failure.json, if the disk allows it."""
+    with contextlib.suppress(EnvironmentFault):
+        remove(folder.failure)

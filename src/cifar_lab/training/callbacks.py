@@ -15,11 +15,12 @@ from cifar_lab.store.results import RunFolder
 from cifar_lab.training import checkpoint
 from cifar_lab.training.cohort import Cohort, Member
 from cifar_lab.training.device import set_threads
+from cifar_lab.training.events import EpochCompleted, Event, StepCompleted
 from cifar_lab.training.job import Job
 from cifar_lab.training.threads import ThreadGuard
 
-Tell = Callable[[Job, dict[str, Any]], None]
-"""Who hears of one run's events."""
+Tell = Callable[[Job, Event], None]
+"""Receives the events of one run."""
 
 
 @dataclass
@@ -117,8 +118,7 @@ class CheckpointCallback:
 
     def step(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
         """Tell the parent where in the epoch the cohort is."""
-        event = {"event": "step", "epoch": epoch, "step": step, "steps": steps, "loss": loss, "accuracy": accuracy}
-        self.tell(self.runs[0].job, event)
+        self.tell(self.runs[0].job, StepCompleted(epoch, step, steps, loss, accuracy))
         self._check_threads(epoch)
 
     def epoch(self, members: Sequence[Member]) -> None:
@@ -168,7 +168,7 @@ class CheckpointCallback:
             },
         )
         run.folder.write_metrics(history)
-        self.tell(run.job, {"event": "epoch", **history[-1].model_dump()})
+        self.tell(run.job, EpochCompleted(**history[-1].model_dump()))
 
     def _check_threads(self, epoch: int) -> None:
         """Go on with fewer threads where other programs have taken the cores."""

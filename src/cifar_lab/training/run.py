@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 import torch
 
@@ -27,6 +26,7 @@ from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.evaluate import predict, predict_stacked, score
+from cifar_lab.training.events import DeviceChosen, Event, RunResumed
 from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
@@ -36,7 +36,7 @@ Ended = Callable[[Job, Record | Exception], None]
 """Called when a run ends, with its record or with the exception that prevented one."""
 
 
-def make_run(job: Job, tell: Callable[[dict[str, Any]], None], should_stop: Callable[[], bool]) -> Record:
+def make_run(job: Job, tell: Callable[[Event], None], should_stop: Callable[[], bool]) -> Record:
     """Make one run: train it from its last checkpoint, and test it if the job asks.
 
     Raises:
@@ -180,10 +180,10 @@ def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tel
     """Load the checkpoint of each run that has one, and report device and resumed epoch."""
     execution = training.execution
     for number, run in enumerate(runs):
-        tell(run.job, {"event": "device", "device": execution.device.type, "threads": execution.threads})
+        tell(run.job, DeviceChosen(execution.device.type, execution.threads))
         if (before := run.resume(training.cohort, number)) is not None:
             run.notes += changes(before, training.environment, done)
-            tell(run.job, {"event": "resumed", "epoch": done})
+            tell(run.job, RunResumed(done))
 
 
 def _callback(

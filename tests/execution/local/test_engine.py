@@ -286,7 +286,7 @@ def test_of_two_commands_on_one_folder_the_second_is_told_who_writes_and_who_rea
 def test_outcomes_come_in_the_order_of_the_jobs_and_events_one_at_a_time(lab: Any) -> None:
     jobs = [lab.job(lab.settings("epochs=1", "data.train_size=40"), seed=seed) for seed in (4, 2, 9)]
     heard: list[tuple[int, str]] = []
-    outcomes = execute(make_tasks(jobs, 0), 2, lambda job, event: heard.append((job.seed, event["event"])))
+    outcomes = execute(make_tasks(jobs, 0), 2, lambda job, event: heard.append((job.seed, event.word)))
     assert [(outcome.job, outcome.status) for outcome in outcomes] == [(job, "done") for job in jobs]
     assert all(outcome.test_accuracy is not None and outcome.val_accuracy is None for outcome in outcomes)
     for job in jobs:

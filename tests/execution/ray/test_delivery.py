@@ -12,9 +12,9 @@ import pytest
 
 from cifar_lab.core.checksums import seal_record
 from cifar_lab.core.errors import EnvironmentFault
-from cifar_lab.execution.ray.delivery import DamagedParcel, Destination
+from cifar_lab.execution.ray.delivery import DamagedFiles, Destination
 from cifar_lab.execution.ray.scratch import Scratch
-from cifar_lab.execution.ray.transfers import RunFiles, Watched, outward
+from cifar_lab.execution.ray.transfers import RunFiles, WatchedFolder, outward
 from cifar_lab.store.results import RunFolder
 from cifar_lab.training import checkpoint
 from cifar_lab.training.job import Job
@@ -24,7 +24,7 @@ def made(lab: Any, *overrides: str, results: str = "node") -> tuple[Job, RunFile
     """A run's job on the driver's machine, and all that comes back of it from a node."""
     settings = lab.settings("epochs=1", *overrides)
     there = lab.job(settings, results=results)
-    watched = Watched(RunFolder(there.results, there.run_id))
+    watched = WatchedFolder(RunFolder(there.results, there.run_id))
     lab.make(there)
     parcel = watched.changed(ended=True)
     assert parcel is not None
@@ -49,7 +49,7 @@ def test_a_parcel_holds_what_the_run_left_with_the_record_last(lab: Any) -> None
 def test_a_file_is_sent_again_when_it_has_changed_and_a_record_only_at_the_end(lab: Any) -> None:
     folder = RunFolder(lab.results, "run")
     folder.path.mkdir(parents=True)
-    watched = Watched(folder)
+    watched = WatchedFolder(folder)
     assert watched.changed(ended=False) is None
     folder.metrics.write_text("one")
     folder.record.write_text("record")
@@ -95,9 +95,9 @@ def test_of_a_parcel_that_is_not_whole_nothing_is_written(lab: Any, name: str) -
     content = parcel.files[name]
     flipped = bytes([content[0] ^ 1]) + content[1:]
     destination = Destination(job)
-    with pytest.raises(DamagedParcel, match=r"^its files arrived damaged$"):
+    with pytest.raises(DamagedFiles, match=r"^its files arrived damaged$"):
         destination.accept(replace(parcel, files={**parcel.files, name: flipped}))
-    with pytest.raises(DamagedParcel, match=r"is not the one that its record names$|^its record cannot be read$"):
+    with pytest.raises(DamagedFiles, match=r"is not the one that its record names$|^its record cannot be read$"):
         destination.accept(RunFiles.of(job.run_id, {**parcel.files, name: flipped}))
     destination.close()
     assert files(job) == {}
@@ -108,7 +108,7 @@ def test_files_that_no_run_has_are_refused(lab: Any, name: str) -> None:
     job, _ = made(lab)
     destination = Destination(job)
     for parcel in (RunFiles.of(job.run_id, {name: b""}), RunFiles.of(job.run_id, {}, (f"../{name}.damaged",))):
-        with pytest.raises(DamagedParcel, match=r"^it holds files that no run has$"):
+        with pytest.raises(DamagedFiles, match=r"^it holds files that no run has$"):
             destination.accept(parcel)
     destination.close()
 
@@ -117,7 +117,7 @@ def test_the_record_of_another_run_is_refused(lab: Any) -> None:
     job, _ = made(lab)
     _, other = made(lab, "optimizer.lr=0.5", results="other")
     destination = Destination(job)
-    with pytest.raises(DamagedParcel, match=f"^its record is that of run {other.run_id}$"):
+    with pytest.raises(DamagedFiles, match=f"^its record is that of run {other.run_id}$"):
         destination.accept(other)
     destination.close()
 

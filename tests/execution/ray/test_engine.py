@@ -18,6 +18,7 @@ from cifar_lab.execution.ray.engine import RayEngine
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.store.results import RunFolder, SweepFolder, find_records
+from cifar_lab.training.events import Event
 from cifar_lab.training.job import Job
 
 SLOW = ("data.batch_size=4", "epochs=5", "runtime.kernels=torch")
@@ -34,20 +35,20 @@ def engine(two_nodes: Any) -> Iterator[RayEngine]:
     engine.close()
 
 
-class Heard(list[tuple[int, dict[str, Any]]]):
+class Heard(list[tuple[int, Event]]):
     """Events with the seeds of their runs, in order; another thread can wait for one."""
 
     def __init__(self) -> None:
         super().__init__()
         self._changed = threading.Condition()
 
-    def __call__(self, job: Job, event: dict[str, Any]) -> None:
+    def __call__(self, job: Job, event: Event) -> None:
         with self._changed:
             self.append((job.seed, event))
             self._changed.notify_all()
 
-    def of(self, kind: str) -> list[tuple[int, dict[str, Any]]]:
-        return [(seed, event) for seed, event in self if event["event"] == kind]
+    def of(self, kind: str) -> list[tuple[int, Any]]:
+        return [(seed, event) for seed, event in self if event.word == kind]
 
     def wait_for_an_epoch_of(self, seeds: set[int]) -> None:
         with self._changed:
@@ -107,7 +108,7 @@ def test_two_nodes_give_the_files_of_one_machine_and_each_fetches_the_images_onc
     assert [outcome.status for outcome in outcomes] == ["done"] * 4
     assert [outcome.job for outcome in outcomes] == searched
     for seed in range(4):
-        events = [event["event"] for of, event in heard if of == seed and event["event"] != "step"]
+        events = [event.word for of, event in heard if of == seed and event.word != "step"]
         assert events == ["started", "placed", "device", "epoch", "epoch", "epoch", "outcome"]
     assert lab.run_folder(ours[0]).read_record().test is None
     (outcome,) = engine.execute(make_tasks(ours[:1], 0), None, Heard(), Policy())  # it only lacks its test
@@ -158,7 +159,7 @@ def test_processes_that_are_killed_cost_nothing_but_their_epoch(lab: Any, engine
     outcomes = engine.execute(make_tasks(ours, 0), None, heard, Policy())
     striker.join()
     assert [outcome.status for outcome in outcomes] == ["done"] * 2
-    reasons = sorted(event["reason"] for _, event in heard.of("retry"))
+    reasons = sorted(event.reason for _, event in heard.of("retry"))
     assert reasons[0] == "its process was killed by signal 9"
     assert reasons[1].startswith(f"node {os.uname().nodename}, or Ray's process on it, is gone")
     assert {seed for seed, _ in heard.of("resumed")} == {0, 1}

@@ -3,20 +3,22 @@ from __future__ import annotations
 import io
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cifar_lab.config import Settings
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.execution.display import Silent
+from cifar_lab.execution.context import Silent
 from cifar_lab.progress.lines import PlainLines
 from cifar_lab.progress.sinks import relay
 from cifar_lab.progress.sinks.relay import Mirrored, mirrors_of
+from cifar_lab.training.events import EpochCompleted, Event, RunOutcome, RunStarted, StepCompleted
 from cifar_lab.training.job import Job
 
-EPOCH = {"event": "epoch", "epoch": 1, "train_loss": 2.0, "train_accuracy": 0.1, "val_accuracy": None, "seconds": 1.0}
-DONE = {"event": "outcome", "status": "done", "reason": None}
+EPOCH = EpochCompleted(
+    epoch=1, train_loss=2.0, train_accuracy=0.1, val_accuracy=None, seconds=1.0, lr=0.1, val_loss=None
+)
+DONE = RunOutcome(status="done", reason=None)
 
 
 def job() -> Job:
@@ -33,8 +35,8 @@ class Kept:
         self.threads: set[int] = set()
         self.closed = False
 
-    def event(self, job: Job, event: dict[str, Any]) -> None:
-        self.heard.append((job.name, event["event"]))
+    def event(self, job: Job, event: Event) -> None:
+        self.heard.append((job.name, event.word))
         self.threads.add(threading.get_ident())
 
     def close(self) -> None:
@@ -44,7 +46,7 @@ class Kept:
 class Broken(Kept):
     name = "broken"
 
-    def event(self, job: Job, event: dict[str, Any]) -> None:
+    def event(self, job: Job, event: Event) -> None:
         super().event(job, event)
         raise OSError("database is\nlocked")
 
@@ -53,7 +55,7 @@ def test_mirrors_hear_epochs_and_endings_in_a_thread_of_their_own() -> None:
     kept = Kept()
     display = Mirrored(Silent(), [kept])
     display.begin([])
-    for event in ({"event": "started"}, EPOCH, {"event": "step"}, DONE):
+    for event in (RunStarted(), EPOCH, StepCompleted(epoch=1, step=1, steps=2, loss=1.0, accuracy=0.5), DONE):
         display.event(job(), event)
     display.end()
     assert kept.heard == [("arm · seed 0", "epoch"), ("arm · seed 0", "outcome")]
@@ -81,7 +83,7 @@ def test_a_mirror_that_hangs_does_not_keep_the_command(monkeypatch: pytest.Monke
     wait = threading.Event()
 
     class Hanging(Kept):
-        def event(self, job: Job, event: dict[str, Any]) -> None:
+        def event(self, job: Job, event: Event) -> None:
             wait.wait(20)
 
     said: list[str] = []

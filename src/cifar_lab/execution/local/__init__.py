@@ -1,0 +1,1 @@
+"""Engine of worker processes on this machine."""

@@ -1,4 +1,4 @@
-"""Runs on this machine: worker processes that each make one task after another. The parent never imports torch."""
+"""Local engine: supervisors of worker processes, and the loop that watches signals and limits. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,51 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
-from cifar_lab.execution.oom import OomWatch
-from cifar_lab.execution.outcomes import OnEvent, Outcome
+from cifar_lab.config import Settings
+from cifar_lab.core.host import available_cores, has_gpu
+from cifar_lab.execution.local.worker_queries import count_gpus
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.supervisor import WorkerSupervisor
-from cifar_lab.execution.task_queue import PullQueue
-from cifar_lab.execution.tasks import Task
-from cifar_lab.execution.tracker import RunTracker
+from cifar_lab.execution.tasks import PullQueue, Task
+from cifar_lab.execution.tracker import OnEvent, Outcome, RunTracker
+from cifar_lab.execution.watchdog import OomWatch
 
-LOOK_SECONDS = 0.1
-"""Between two looks at signals, limits and processes."""
+POLL_SECONDS = 0.1
+"""Interval between checks of signals, limits and processes."""
+
+NewSupervisor = Callable[[PullQueue, RunTracker, StopRequests, OomWatch], WorkerSupervisor]
+
+
+class LocalEngine:
+    """Engine of processes on this machine."""
+
+    on_this_machine = True
+
+    def check_devices(self, arms: Sequence[Settings]) -> None:
+        """As `Engine`. torch must see a GPU, and the C compiler must build the kernels."""
+        if any(settings.runtime.device == "cuda" for settings in arms):
+            from cifar_lab.training.device import choose_device
+
+            choose_device("cuda")
+        if any(settings.runtime.kernels == "own" for settings in arms):
+            from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable, library
+
+            try:
+                library()
+            except KernelsUnavailable as error:
+                raise error.as_settings_error() from error
+
+    def open(self) -> None:
+        """As `Engine`. This machine is always ready."""
+
+    def gpus(self) -> int:
+        """Number of GPUs that torch sees."""
+        return count_gpus() if has_gpu() else 0
+
+    def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
+        """As `Engine`, by default with a process per core."""
+        return execute(tasks, slots or available_cores(), on_event, policy)
 
 
 def execute(
@@ -26,65 +60,66 @@ def execute(
     on_event: OnEvent,
     policy: Policy = Policy(),  # noqa: B008
     oom_watch: OomWatch | None = None,
-    new_slot: Callable[[PullQueue, RunTracker, StopRequests, OomWatch], WorkerSupervisor] = WorkerSupervisor,
+    new_supervisor: NewSupervisor = WorkerSupervisor,
 ) -> list[Outcome]:
-    """Make the runs of every task exist, `slots` tasks at a time in their order; outcomes in the order of the runs.
+    """Make the runs of every task, `slots` tasks at a time in their order, and return outcomes in the order of runs.
 
-    A run whose process dies, runs out of memory or takes too long is tried again in a fresh process from its last
-    epoch, as often as the policy says; after a lack of memory with nothing beside it, when the others are made.
+    A run whose process dies, runs out of memory or exceeds its time is retried in a fresh process from its last epoch,
+    as often as the policy allows. After an out-of-memory failure it is retried alone, after the others.
 
-    `on_event` hears each worker's events, one call at a time. SIGINT, SIGTERM or SIGHUP once, the policy's deadline or
-    its `max_failures`: no new run is begun, the runs under way end after their epoch; a signal twice: they are ended at
-    once. All leave what is needed to go on.
+    `on_event` receives the workers' events, one call at a time. The first SIGINT, SIGTERM or SIGHUP, the policy's
+    deadline or its `max_failures` stops scheduling, and running runs stop after their epoch. A second signal ends them
+    at once. All of them can be resumed.
 
     Raises:
-        Interrupted, TimeLimit: a signal or the deadline ended it; the outcomes so far are told by events.
+        Interrupted, TimeLimit: a signal or the deadline stopped it. The outcomes so far were emitted as events.
         LabError: `max_failures` did.
     """
-    queue, course, watch = PullQueue(tasks), RunTracker(tasks, policy, on_event), oom_watch or OomWatch()
+    queue, tracker, watch = PullQueue(tasks), RunTracker(tasks, policy, on_event), oom_watch or OomWatch()
     with StopRequests() as requests:
-        slot_objects = [new_slot(queue, course, requests, watch) for _ in range(min(slots, len(tasks)))]
+        supervisors = [new_supervisor(queue, tracker, requests, watch) for _ in range(min(slots, len(tasks)))]
 
         def stop_all() -> None:
             if requests.signum is not None:
-                _say("stopping after this epoch; Ctrl-C again stops at once")
+                print_status("stopping after this epoch; Ctrl-C again stops at once")
             else:
-                _say(f"{requests.why}: stopping after this epoch; Ctrl-C twice stops at once")
+                print_status(f"{requests.why}: stopping after this epoch; Ctrl-C twice stops at once")
             queue.close()
-            for slot in slot_objects:
-                slot.stop()
+            for supervisor in supervisors:
+                supervisor.stop()
 
         def kill_all() -> None:
             queue.close()
-            for slot in slot_objects:
-                slot.kill()
+            for supervisor in supervisors:
+                supervisor.kill()
 
         requests.on_stop(stop_all)
         requests.on_kill(kill_all)
-        if (why := course.stop_reason()) is not None:  # a sweep whose search took all the time
+        if (why := tracker.stop_reason()) is not None:  # a sweep whose search took all the time
             requests.stop(why)
-        threads = [threading.Thread(target=slot.work, daemon=True) for slot in slot_objects]
+        threads = [threading.Thread(target=supervisor.work, daemon=True) for supervisor in supervisors]
         try:
             for thread in threads:
                 thread.start()
             while alive := [thread for thread in threads if thread.is_alive()]:
-                alive[0].join(LOOK_SECONDS)
+                alive[0].join(POLL_SECONDS)
                 watch.look()
-                for slot in slot_objects:
-                    slot.look()
-                if (why := course.stop_reason()) is not None:
+                for supervisor in supervisors:
+                    supervisor.look()
+                if (why := tracker.stop_reason()) is not None:
                     requests.stop(why)
                 requests.enforce_deadline()
         finally:
             kill_all()
             for thread in threads:
                 thread.join()
-        for slot in slot_objects:
-            if slot.fault is not None:
-                raise slot.fault
-        return course.result(requests)
+        for supervisor in supervisors:
+            if supervisor.fault is not None:
+                raise supervisor.fault
+        return tracker.result(requests)
 
 
-def _say(line: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
+def print_status(line: str) -> None:
+    """Print a line on standard error, if it is still open."""
+    with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)

@@ -1,9 +1,8 @@
-"""A worker process as its parent sees it: started, spoken to, listened to, ended."""
+"""Worker process as seen by its parent: start, input lines, messages, end."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -12,27 +11,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
+from cifar_lab.training.events import Message, decode_event
 from cifar_lab.training.threads import openmp_environment
 
 GRACE_SECONDS = 10.0
-"""Between SIGTERM and SIGKILL for a process that is to end."""
+"""Time between SIGTERM and SIGKILL."""
 
 CLOSE_SECONDS = 5.0
-"""A worker that has nothing to do and does not end by itself is ended after so long."""
+"""Time for an idle worker to exit after its input is closed. Then it is killed."""
 
 NO_MEMORY = ("MemoryError", "can't allocate memory", "Cannot allocate memory", "bad_alloc")
-"""Last words of a process that memory did not suffice for."""
+"""Text in the last line of a process that ran out of memory."""
 
 
 class WorkerProcess:
-    """A child process and the pipes to it."""
+    """Child process with its pipes."""
 
     def __init__(self, threads: int, gpu: int | None = None) -> None:
-        """`gpu`: the number of the only GPU that it sees; None leaves them as they are.
+        """Start the process, which sees only GPU number `gpu`. None leaves the visible devices unchanged.
 
-        It dies with the thread that starts it (`lifeline.tie_to_parent`).
+        It dies with the thread that starts it (`worker.tie_to_parent`).
         """
         self.threads, self.gpu = threads, gpu
         environment = openmp_environment(threads)
@@ -40,10 +40,10 @@ class WorkerProcess:
             environment["CUDA_VISIBLE_DEVICES"] = _visible(gpu)
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115
         self.ending_since: float | None = None
-        """Moment of `time.monotonic` of the first `end_slowly`."""
-        # Its own session: Ctrl-C reaches the parent alone, which then decides.
+        """Value of `time.monotonic` at the first `end_slowly`."""
+        # A new session: Ctrl-C reaches only the parent, which then decides.
         self.process = subprocess.Popen(
-            # -P: a file of the user's called queue.py must not be taken for Python's own.
+            # -P: the user's folder may hold a queue.py, which would shadow Python's module.
             [sys.executable, "-P", "-m", "cifar_lab.execution.local.worker", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -55,27 +55,27 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self.process.pid
 
     def say(self, line: str) -> None:
-        """Send one line; a worker that is gone hears nothing."""
+        """Send one line. Does nothing if the worker is gone."""
         stdin: IO[str] | None = self.process.stdin
         assert stdin is not None
-        # RuntimeError: a signal's handler speaks in the middle of another word.
+        # RuntimeError: a signal handler writes while this thread does.
         with contextlib.suppress(BrokenPipeError, ValueError, RuntimeError):
             stdin.write(line + "\n")
             stdin.flush()
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """What it tells, until it has no more to say; a line that its death cut short is nothing."""
+    def messages(self) -> Iterator[Message]:
+        """Messages until its standard output ends. Skips a line that the death of the process truncated."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            with contextlib.suppress(json.JSONDecodeError):
-                yield json.loads(line)
+            with contextlib.suppress(ValueError):
+                yield decode_event(line)
 
     def end_slowly(self) -> None:
-        """Ask it to end after its epoch, and end it when GRACE_SECONDS have passed; called again and again."""
+        """Ask it to stop after its epoch, and kill it after GRACE_SECONDS. Called repeatedly."""
         now = time.monotonic()
         if self.ending_since is None:
             self.ending_since = now
@@ -84,36 +84,36 @@ class WorkerProcess:
             self.kill()
 
     def kill(self) -> None:
-        """End it now, and what it has started."""
+        """Kill it and its children."""
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def end_group(self) -> None:
-        """Where it is dead, end what it has started: a process that it forked would keep its pipes open."""
+        """Kill the children of a dead worker, which would keep its pipes open."""
         if self.process.returncode is not None or not hasattr(os, "waitid"):
             return
         with contextlib.suppress(ChildProcessError, ProcessLookupError):
-            # Its number cannot go to another process before it is waited for, which this does not do.
+            # WNOWAIT: the process stays a zombie, so its id cannot pass to another process before killpg.
             if os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def last_words(self) -> list[str]:
-        """Lines that it wrote to standard error."""
+        """Lines of its standard error."""
         self.errors.seek(0)
         return self.errors.read().decode(errors="replace").strip().splitlines()
 
-    def place(self) -> str | None:
-        """Where its main thread was when it was asked to end, as `file:line (function)`."""
+    def location(self) -> str | None:
+        """Position of its main thread at SIGTERM, as `file:line (function)`."""
         found = [re.match(r'\s+File "(.+)", line (\d+) in (.+)', line) for line in self.last_words()]
         return next((f"{where[1]}:{where[2]} ({where[3]})" for where in found if where), None)
 
     def ran_out_of_memory(self) -> bool:
-        """Whether its last words say so."""
+        """Whether the last line of its standard error says so."""
         return any(words in line for line in self.last_words()[-1:] for words in NO_MEMORY)
 
     def cause_of_death(self) -> str:
-        """Why the process ended, in words."""
+        """Describe the end of the process."""
         code = self.process.wait()
         lines = self.last_words()
         self.close()
@@ -121,7 +121,7 @@ class WorkerProcess:
         return f"its process was killed by signal {-code}{said}" if code < 0 else f"its process ended with {code}{said}"
 
     def close(self) -> None:
-        """No more jobs: the worker ends by itself, or is ended."""
+        """Close its input and wait for its exit, or kill it."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -136,6 +136,6 @@ class WorkerProcess:
 
 
 def _visible(gpu: int) -> str:
-    """Which device the `gpu`-th of those that this process may use is; `CUDA_VISIBLE_DEVICES` may have cut them."""
+    """Name of the `gpu`-th device that this process may use, in terms of its own `CUDA_VISIBLE_DEVICES`."""
     allowed = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return allowed[gpu].strip() if gpu < len(allowed) else str(gpu)

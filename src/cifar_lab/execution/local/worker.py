@@ -1,15 +1,15 @@
-"""Worker process: `python -m cifar_lab.execution.local.worker PARENT` makes the runs it reads on standard input.
+"""Worker process: `python -m cifar_lab.execution.local.worker PARENT` makes the runs that it reads from standard input.
 
-Its standard output carries events and nothing else (what a model prints goes to standard error). It ends when its
-standard input does, or with its parent's process id, so it never outlives its parent. SIGTERM is a wish to end after
-the epoch; where its main thread is then is written to standard error.
+Standard output carries only events. Output of a model goes to standard error. The process exits at the end of its
+standard input or with its parent, so it never outlives the parent. SIGTERM requests a stop after the epoch and writes
+the position of the main thread to standard error.
 """
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import gc
-import json
 import os
 import queue
 import signal
@@ -17,80 +17,126 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from itertools import chain
+from pathlib import Path
 
 from cifar_lab.config import Data, Settings
-from cifar_lab.execution.failure_classification import ending_event
-from cifar_lab.execution.local.lifeline import offer_to_the_oom_killer, tie_to_parent
-from cifar_lab.execution.protocol import STOP, TASK_DONE, decode_check, decode_prepare, decode_task, is_gpu_question
+from cifar_lab.execution.failure_classification import classify_end
+from cifar_lab.execution.protocol import STOP, decode_check, decode_prepare, decode_task, is_gpu_query
 from cifar_lab.store.records import Record
+from cifar_lab.training.events import (
+    DataProgress,
+    Event,
+    GpuCount,
+    Message,
+    RunEnd,
+    RunFinished,
+    TaskDone,
+    encode_event,
+)
 from cifar_lab.training.job import Job
 
-Say = Callable[[dict[str, Any]], None]
+Send = Callable[[Message], None]
 
 PROGRESS_SECONDS = 0.05
-"""Between two words on the same part of preparing images."""
+"""Shortest interval between progress events of the same phase of preparing images."""
+
+PR_SET_PDEATHSIG = 1
+"""From <linux/prctl.h>: option of the signal to this process at the death of its parent."""
+
+OOM_SCORE = 500
+"""Added to /proc/self/oom_score_adj, at most 1000 (proc(5)), so that the kernel kills a worker before its parent."""
 
 
 def main() -> None:
-    """Take tasks until standard input ends."""
+    """Process requests until standard input ends."""
     tie_to_parent(int(sys.argv[1]))
     offer_to_the_oom_killer()
+    stopping, send = _handle_signals(), _open_events()
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, stopping), daemon=True).start()
+
+    def tell(job: Job, event: Event) -> None:
+        send(Message(event, job.run_id))
+
+    def ended(job: Job, outcome: Record | Exception) -> None:
+        tell(job, classify_end(outcome, job))
+
+    while True:
+        line = requests.get()
+        if (answer := _answer(line, send)) is not None:
+            send(Message(answer))
+            continue
+        cohorts, streams = decode_task(line)
+        try:
+            _import_training()
+            from cifar_lab.training.concurrent import run_cohorts
+
+            run_cohorts(cohorts, streams, tell, stopping.is_set, ended)
+        except Exception as error:
+            for job in chain.from_iterable(cohorts):
+                ended(job, error)
+        send(Message(TaskDone()))
+
+
+def tie_to_parent(parent: int) -> None:
+    """Die with the process `parent`, even during a call that does not read standard input. Linux only.
+
+    The kernel sends the signal at the end of the thread that started this process, so that thread must live on.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the kernel knew
+        os._exit(1)
+
+
+def offer_to_the_oom_killer(path: Path = Path("/proc/self/oom_score_adj")) -> None:
+    """Make this process a preferred victim of the OOM killer, if the kernel permits."""
+    try:
+        path.write_text(str(min(1000, int(path.read_text()) + OOM_SCORE)))
+    except (OSError, ValueError):
+        return
+
+
+def _handle_signals() -> threading.Event:
+    """Install the handlers and return the event that SIGTERM sets."""
     stopping = threading.Event()
     # A signal to every process of a service or a terminal is for the parent to act on.
     for signum in (signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda signum, frame: stopping.set())
     faulthandler.register(signal.SIGTERM, all_threads=False, chain=True)
-    events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    speaking = threading.Lock()
+    return stopping
 
-    def say(event: dict[str, Any]) -> None:
+
+def _open_events() -> Send:
+    """Reserve standard output for events and send all other output to standard error."""
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    lock = threading.Lock()
+
+    def send(message: Message) -> None:
         try:
-            with speaking:
-                print(json.dumps(event), file=events, flush=True)
+            with lock:
+                print(encode_event(message), file=output, flush=True)
         except BrokenPipeError:
             os._exit(1)
 
-    tasks: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(tasks, stopping), daemon=True).start()
-    while (line := tasks.get()) is not None:
-        if (check := decode_check(line)) is not None:
-            say(_check_model(*check))
-        elif (data := decode_prepare(line)) is not None:
-            say(_prepare(data, say))
-        elif is_gpu_question(line):
-            say(_count_gpus())
-        else:
-            _make(line, say, stopping)
+    return send
 
 
-def _make(line: str, say: Say, stopping: threading.Event) -> None:
-    """Make the runs of one task and say how each ended."""
-
-    def tell(job: Job, event: dict[str, Any]) -> None:
-        say({**event, "run_id": job.run_id})
-
-    def ended(job: Job, outcome: Record | Exception) -> None:
-        tell(job, ending_event(outcome, job))
-
-    cohorts, lanes = decode_task(line)
-    try:
-        _import_training()
-        from cifar_lab.training.concurrent import run_cohorts
-
-        run_cohorts(cohorts, lanes, tell, stopping.is_set, ended)
-    except Exception as error:
-        for cohort in cohorts:
-            for job in cohort:
-                ended(job, error)
-    say({"event": TASK_DONE})
+def _answer(line: str, send: Send) -> Event | None:
+    """Answer of a query. None if the line is a task."""
+    if (check := decode_check(line)) is not None:
+        return _check_model(*check)
+    if (data := decode_prepare(line)) is not None:
+        return _prepare(data, send)
+    return _count_gpus() if is_gpu_query(line) else None
 
 
 def _import_training() -> None:
-    """Import torch and what trains with it: all of it stays, so that nothing is to be gained by looking for garbage
-    among it, then or later."""
+    """Import torch and the training code. Their objects are permanent, so the garbage collector need not scan them."""
     if "torch" not in sys.modules:
         gc.disable()
         try:
@@ -100,19 +146,19 @@ def _import_training() -> None:
             gc.enable()
 
 
-def _check_model(settings: Settings, num_classes: int) -> dict[str, Any]:
-    """Build the model once, so that a wrong one is told before anything is written."""
+def _check_model(settings: Settings, num_classes: int) -> RunEnd:
+    """Build the model once, so that an error is reported before anything is written."""
     try:
         from cifar_lab.models import build
 
         build(settings.model, num_classes)
     except Exception as error:
-        return ending_event(error)
-    return {"event": "finished", "status": "done", "reason": None}
+        return classify_end(error)
+    return RunFinished()
 
 
-def _prepare(data: Data, say: Say) -> dict[str, Any]:
-    """Fill the cache with images, which takes more memory than the parent is to have."""
+def _prepare(data: Data, send: Send) -> RunEnd:
+    """Fill the cache with images and report the progress."""
     last = ("", 0.0)
 
     def progress(what: str, done: int, total: int) -> None:
@@ -120,30 +166,30 @@ def _prepare(data: Data, say: Say) -> dict[str, Any]:
         now = time.monotonic()
         if what != last[0] or now - last[1] >= PROGRESS_SECONDS or (total and done >= total):
             last = what, now
-            say({"event": "preparing", "what": what, "done": done, "total": total})
+            send(Message(DataProgress(what, done, total)))
 
     try:
         from cifar_lab.data import prepare
 
         prepare(data, progress)
     except Exception as error:
-        return ending_event(error)
-    return {"event": "finished", "status": "done", "reason": None}
+        return classify_end(error)
+    return RunFinished()
 
 
-def _count_gpus() -> dict[str, Any]:
+def _count_gpus() -> GpuCount:
     from cifar_lab.training.device import gpu_count
 
-    return {"event": "gpus", "count": gpu_count()}
+    return GpuCount(gpu_count())
 
 
-def _listen(tasks: queue.SimpleQueue[str | None], stopping: threading.Event) -> None:
-    """Read the parent's lines; its end, however it came, ends this process at once."""
+def _listen(requests: queue.SimpleQueue[str], stopping: threading.Event) -> None:
+    """Read the parent's lines. The end of the input, for whatever reason, ends this process at once."""
     for line in sys.stdin:
         if line.strip() == STOP:
             stopping.set()
         else:
-            tasks.put(line)
+            requests.put(line)
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster. The driver, which asked for the runs, alone writes results; nodes work in scratch folders.
+"""Runs on a Ray cluster. Only the driver, which started the command, writes results. Nodes use scratch folders.
 
-`connect` and `remote` know Ray, `node` and what it uses run on the nodes.
+`connect` imports Ray. `node` and what it imports run on the nodes.
 """

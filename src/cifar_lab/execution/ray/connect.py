@@ -1,4 +1,4 @@
-"""A connection to a Ray cluster: the one at an address, or a private one on this machine, for this user alone."""
+"""Connection to a Ray cluster at an address, or to a private one on this machine, for this user only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.host import available_cores
-from cifar_lab.execution.ray.messages import say
+from cifar_lab.execution.local.engine import print_status
 from cifar_lab.execution.ray.scratch import Scratch
 
 OLDEST = (2, 54)
@@ -25,32 +25,32 @@ OLDEST = (2, 54)
 LOOPBACK = "127.0.0.1"
 
 STORE_BYTES = 256 * 2**20
-"""Object store of a private cluster: a few checkpoints on their way; images stay in the cache that all share."""
+"""Object store of a private cluster, for checkpoints in transit. Images are in the common cache."""
 
 CONNECT_SECONDS = 5.0
-"""For the head of a cluster to answer; Ray itself tries for eight minutes."""
+"""Time for the head of a cluster to answer. Ray itself tries for eight minutes."""
 
 FIXED = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_NUM_REDIS_GET_RETRIES": "2",
 }
-"""Nothing is sent to Ray's makers; no warning of a coming change; tries to reach a head that does not answer."""
+"""Environment of Ray: no usage statistics, no FutureWarning, few attempts to reach a head that does not answer."""
 
 
 class Connection:
-    """A driver's place in a cluster; at most one a process."""
+    """Connection of the driver, at most one per process."""
 
     def __init__(self, address: str | None) -> None:
-        """Connect to the cluster at `address` (`auto`, HOST:PORT), or start a private one where it is None or `local`.
+        """Connect to the cluster at `address` (`auto`, HOST:PORT), or start a private one if it is None or `local`.
 
         Raises:
-            EnvironmentFault: Ray is not installed, or too old; there is no cluster at the address.
+            EnvironmentFault: Ray is missing or too old, or no cluster answers at the address.
         """
         self.private = address in (None, "local")
         for name, value in FIXED.items():
             os.environ.setdefault(name, value)
-        if self.private and "ray" not in sys.modules:  # Ray reads this once, when it is imported
+        if self.private and "ray" not in sys.modules:  # Ray reads this once, at import
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.ray: Any = _import_ray()
         self._scratch = Scratch("cifar-lab-ray-", Path("/tmp")) if self.private else None
@@ -61,23 +61,23 @@ class Connection:
                 _knock(address)
                 self.ray.init(address, **options)
             else:
-                say("starting a Ray cluster on this machine")
+                print_status("starting a Ray cluster on this machine")
                 with _loopback_only():
                     self.ray.init("local", **options, **_private_options(self._scratch.path))
-        except Exception as error:  # Ray names no set of exceptions
+        except Exception as error:  # Ray documents no exception classes
             self.close()
             raise EnvironmentFault(_refusal(address, error)) from error
 
     def nodes(self) -> list[Mapping[str, float]]:
-        """What each living node has: `CPU`, `GPU`, ..."""
+        """Resources of each living node: `CPU`, `GPU`, ..."""
         return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
 
     def gpus(self) -> int:
-        """GPUs of all nodes."""
+        """Number of GPUs of all nodes."""
         return int(sum(node.get("GPU", 0) for node in self.nodes()))
 
     def close(self) -> None:
-        """Leave the cluster; a private one ends."""
+        """Disconnect. A private cluster ends."""
         self.ray.shutdown()
         if self._scratch is not None:
             self._scratch.remove()
@@ -99,10 +99,10 @@ def _import_ray() -> ModuleType:
 
 
 def _knock(address: str | None) -> None:
-    """Ask whether anybody listens at HOST:PORT, with Ray's own prefix or without; other addresses are for Ray to find.
+    """Check that HOST:PORT, with or without Ray's prefix, accepts connections. Other addresses are left to Ray.
 
     Raises:
-        OSError: nobody does.
+        OSError: it does not.
     """
     host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
@@ -121,10 +121,10 @@ def _private_options(folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _loopback_only() -> Iterator[None]:
-    """Ray started inside listens on 127.0.0.1 alone.
+    """Context in which a started Ray listens on 127.0.0.1 only.
 
-    Its servers listen on every address of the machine unless the node's own is 127.0.0.1, and but for macOS and Windows
-    it turns that one, when it is asked for, into the one that others reach the machine by.
+    Its servers listen on every address of the machine unless the node's own address is 127.0.0.1. Except on macOS and
+    Windows, Ray replaces that address by the one that other machines reach.
     """
     from ray._private import services
 
@@ -137,7 +137,7 @@ def _loopback_only() -> Iterator[None]:
 
 
 def _silence(ray: Any) -> None:
-    """Ray tells of each worker that dies on standard output, whatever its options; the engine has its own words."""
+    """Suppress Ray's notices of dead workers on standard output, which no option turns off. The engine reports them."""
     ray._private.worker.print_to_stdstream = lambda *arguments, **options: None
 
 
@@ -145,7 +145,7 @@ def _refusal(address: str | None, error: Exception) -> str:
     reason = " ".join(str(error).split())[:300]
     if address in (None, "local"):
         return f"--engine ray: no cluster could be started on this machine ({type(error).__name__}: {reason})"
-    if not isinstance(error, OSError) or type(error) is ConnectionError:  # Ray's own: somebody listens
+    if not isinstance(error, OSError) or type(error) is ConnectionError:  # Ray's ConnectionError: the port is open
         return (
             f"--address {address}: this Ray cannot join the cluster there ({type(error).__name__}: {reason}); "
             "both need the same Ray, the same Python and the same token (docs/cluster.md)"

@@ -1,4 +1,4 @@
-"""What comes back from a node is checked and written into the run's folder, by the driver alone. No Ray, no torch."""
+"""Delivery of a node's files into the run's folder, after verification, by the driver only. No Ray, no torch."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from cifar_lab.store.run_folder import RunFolder
 from cifar_lab.training.job import Job
 
 COMPARED = ("status", "val", "test", "files", "epochs_trained")
-"""What two runs of the same settings and seed have in common where rounding is the same."""
+"""Fields that are equal for two runs of the same settings and seed with the same rounding."""
 
 
-class DamagedParcel(Exception):
-    """What arrived is not what was sent, or not what its record says."""
+class DamagedFiles(Exception):
+    """Files do not match their checksums or their record."""
 
 
 class Destination:
-    """The folder of one run on the driver's machine, held against other commands while the run is made elsewhere."""
+    """Folder of one run on the driver's machine, locked while a node makes the run."""
 
     def __init__(self, job: Job) -> None:
-        """Hold the folder; made if it is missing.
+        """Lock the folder, and create it if missing.
 
         Raises:
-            EnvironmentFault: another process holds it, or it cannot be written.
+            EnvironmentFault: another process has locked it, or it cannot be written.
         """
         self.job = job
         self.folder = RunFolder(job.results, job.run_id)
@@ -40,32 +40,32 @@ class Destination:
             self._lock = lock.pop_all()
 
     def close(self) -> None:
-        """The folder is free."""
+        """Unlock the folder."""
         self._lock.close()
 
-    def accept(self, parcel: RunFiles) -> str | None:
-        """Write the files of a parcel, the record last; the checkpoints of a run that is done go.
+    def accept(self, sent_files: RunFiles) -> str | None:
+        """Write the files, the record last, and remove the checkpoints of a run that is done.
 
-        Of two whole results the first stays.
+        If there is a result already, it stays.
 
         Returns:
-            What is to be said of a second one; None where all is well.
+            A notice about a second result, or None.
 
         Raises:
-            DamagedParcel: nothing of it was written.
+            DamagedFiles: nothing was written.
             EnvironmentFault: the folder is gone or the disk refuses.
         """
-        if not parcel.whole():
-            raise DamagedParcel("its files arrived damaged")
+        if not sent_files.whole():
+            raise DamagedFiles("its files arrived damaged")
         known = {path.name for path in inward(self.folder)}
-        if not known.issuperset(parcel.files) or any("/" in name for name in parcel.set_aside):
-            raise DamagedParcel("it holds files that no run has")
-        record = self._record_in(parcel)
-        for name in parcel.set_aside:
+        if not known.issuperset(sent_files.files) or any("/" in name for name in sent_files.set_aside):
+            raise DamagedFiles("it holds files that no run has")
+        record = self._record_in(sent_files)
+        for name in sent_files.set_aside:
             self._set_aside(name)
         if (first := self.first_result()) is not None:
             return self._compare(first, record) if record is not None else None
-        for name, content in parcel.files.items():
+        for name, content in sent_files.files.items():
             path = self.folder.path / name
             if path == self.folder.checkpoint and path.exists():
                 with disk_errors(path):
@@ -75,35 +75,35 @@ class Destination:
             remove(*self.folder.checkpoints())
         return None
 
-    def _record_in(self, parcel: RunFiles) -> Record | None:
-        content = parcel.files.get(self.folder.record.name)
+    def _record_in(self, sent_files: RunFiles) -> Record | None:
+        content = sent_files.files.get(self.folder.record.name)
         if content is None:
             return None
-        with tempfile.TemporaryDirectory() as folder:  # read as it will be, before it is put where it counts
+        with tempfile.TemporaryDirectory() as folder:  # validate it before it enters the run folder
             path = RunFolder(Path(folder), self.job.run_id).record
             make_folder(path.parent)
             write_bytes(path, content)
             try:
                 record = read_record(path)
             except CopiedRecordError as error:
-                raise DamagedParcel(f"its record is that of run {error.run_id}") from error
+                raise DamagedFiles(f"its record is that of run {error.run_id}") from error
             except DataError as error:
-                raise DamagedParcel("its record cannot be read") from error
+                raise DamagedFiles("its record cannot be read") from error
         for name, digest in record.files.items():
-            sent = parcel.files.get(name)
+            sent = sent_files.files.get(name)
             if sent is not None and hashlib.sha256(sent).hexdigest() != digest:
-                raise DamagedParcel(f"{name} is not the one that its record names")
+                raise DamagedFiles(f"{name} is not the one that its record names")
         return record
 
     def first_result(self) -> Record | None:
-        """The record that is there already, with nothing missing.
+        """The existing record, if it is complete.
 
         Raises:
             DataError: it is of a newer version of cifar-lab.
         """
         try:
             record = self.folder.read_record()
-        except DamagedRecordError:  # the node sets it aside, and notes it in the new one
+        except DamagedRecordError:  # the node renames it, and notes this in the new one
             return None
         if record is not None and self.job.read_test and record.test_reason == "search":
             return None
@@ -120,7 +120,7 @@ class Destination:
         )
 
     def _set_aside(self, name: str) -> None:
-        """What was found damaged on the node is so here."""
+        """Rename the driver's copy of a file that was damaged on the node."""
         whole = self.folder.path / name.removesuffix(".damaged")
         if whole.exists():
             set_aside(whole)

@@ -1,4 +1,4 @@
-"""The engine that makes runs on a Ray cluster: slots as on one machine, whose workers are on its nodes."""
+"""Ray engine: the supervisors of the local engine, with workers on the nodes of a cluster."""
 
 from __future__ import annotations
 
@@ -6,26 +6,51 @@ import threading
 from collections.abc import Sequence
 
 from cifar_lab.config import Settings
+from cifar_lab.core.durations import in_words
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.execution.local import engine as here
-from cifar_lab.execution.oom import OomWatch
-from cifar_lab.execution.outcomes import OnEvent, Outcome
+from cifar_lab.execution.local import engine as local
 from cifar_lab.execution.ray.connect import Connection
-from cifar_lab.execution.ray.object_store import ObjectStore
-from cifar_lab.execution.ray.supervisor import RemoteSlot
+from cifar_lab.execution.ray.process import RemoteWorker
+from cifar_lab.execution.ray.transfers import ObjectStore
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
-from cifar_lab.execution.supervisor import WorkerSupervisor
-from cifar_lab.execution.task_queue import PullQueue
-from cifar_lab.execution.tasks import Task
-from cifar_lab.execution.tracker import RunTracker
+from cifar_lab.execution.supervisor import WorkerHandle, WorkerSupervisor
+from cifar_lab.execution.tasks import PullQueue, Task
+from cifar_lab.execution.tracker import OnEvent, Outcome, RunTracker
+from cifar_lab.execution.watchdog import OomWatch
+from cifar_lab.store.failures import Kind
+
+
+class RemoteSupervisor(WorkerSupervisor):
+    """Supervisor of a worker on the cluster. Its node reports the cause of its end."""
+
+    def __init__(
+        self, queue: PullQueue, tracker: RunTracker, requests: StopRequests, oom_watch: OomWatch,
+        connection: Connection, store: ObjectStore,
+    ) -> None:  # fmt: skip
+        super().__init__(queue, tracker, requests, oom_watch)
+        self._connection, self._store = connection, store
+
+    def _new_worker(self, threads: int, gpu: int | None) -> WorkerHandle:
+        return RemoteWorker(self._connection, self._store, threads, gpu)
+
+    def _autopsy(self, worker: WorkerHandle, complete: bool) -> tuple[Kind, str]:
+        assert isinstance(worker, RemoteWorker)
+        kind, reason, location = worker.cause
+        if worker.ending_since is not None:
+            where = f"; it was at {location}" if location else ""
+            return (
+                "timeout",
+                f"took longer than {in_words(self.tracker.policy.run_seconds or 0)} (--run-timeout){where}",
+            )
+        return ("killed", "its process was told to end by SIGTERM") if complete else (kind, reason)
 
 
 class RayEngine:
-    """Connects when it is first needed, and once."""
+    """Engine of a Ray cluster, which connects once, on first use."""
 
     def __init__(self, address: str | None = None) -> None:
-        """`address`: as Ray takes it; None is a private cluster on this machine."""
+        """`address`: as for Ray. None means a private cluster on this machine."""
         self._address = address
         self._connection: Connection | None = None
         self._connecting = threading.Lock()
@@ -36,7 +61,7 @@ class RayEngine:
         return self._address in (None, "local")
 
     def check_devices(self, arms: Sequence[Settings]) -> None:
-        """Refuse a GPU that is insisted on and that no node has.
+        """Refuse settings that insist on a GPU if no node has one.
 
         Raises:
             SettingsError: no node of the cluster has a GPU.
@@ -49,25 +74,29 @@ class RayEngine:
             )
 
     def open(self) -> None:
-        """As `Engine`: Ray is there and a cluster answers."""
+        """As `Engine`. Ray must be installed and a cluster must answer."""
         self._connect()
 
     def gpus(self) -> int:
-        """GPUs of the cluster."""
+        """Number of GPUs of the cluster."""
         return self._connect().gpus()
 
     def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
-        """As `here.execute`, on the cluster; `slots` None is as many as its nodes have places for now."""
+        """As `local.engine.execute`, on the cluster. `slots` None means as many as its nodes have room for now."""
         connection = self._connect()
-        stock = ObjectStore(connection.ray)
+        store = ObjectStore(connection.ray)
 
-        def new_slot(queue: PullQueue, course: RunTracker, requests: StopRequests, watch: OomWatch) -> WorkerSupervisor:
-            return RemoteSlot(queue, course, requests, watch, connection, stock)
+        def new_supervisor(
+            queue: PullQueue, tracker: RunTracker, requests: StopRequests, watch: OomWatch
+        ) -> WorkerSupervisor:
+            return RemoteSupervisor(queue, tracker, requests, watch, connection, store)
 
-        return here.execute(tasks, slots or places(connection, tasks), on_event, policy, new_slot=new_slot)
+        return local.execute(
+            tasks, slots or capacity(connection, tasks), on_event, policy, new_supervisor=new_supervisor
+        )
 
     def close(self) -> None:
-        """Leave the cluster."""
+        """Disconnect from the cluster."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -79,8 +108,8 @@ class RayEngine:
             return self._connection
 
 
-def places(connection: Connection, tasks: Sequence[Task]) -> int:
-    """Tasks that the nodes can make side by side now, at least 1."""
+def capacity(connection: Connection, tasks: Sequence[Task]) -> int:
+    """Number of tasks that the nodes can run concurrently, at least 1."""
     if any(task.gpu is not None for task in tasks):
         return max(1, connection.gpus())
     threads = max(task.jobs[0].threads for task in tasks)

@@ -1,4 +1,4 @@
-"""A place on the cluster for a worker: how it is found, how it is spoken to, and what is said when it is lost."""
+"""Handle of a worker's Ray actor: acquisition, calls, and errors of a lost node."""
 
 from __future__ import annotations
 
@@ -10,70 +10,66 @@ from typing import Any
 
 from cifar_lab.core.errors import EnvironmentFault, LabError
 from cifar_lab.core.host import git_state
+from cifar_lab.execution.local.engine import print_status
 from cifar_lab.execution.ray.connect import Connection
-from cifar_lab.execution.ray.messages import say
-from cifar_lab.execution.ray.node import NodeWorker
-from cifar_lab.execution.ray.versions import differences, versions
+from cifar_lab.execution.ray.node import NodeWorker, differences, versions
 
 WAITING_SECONDS = 60.0
-"""Without a place for so long a person is told why, and again each time that it has doubled; Ray waits for ever."""
+"""Wait for a node after which the user is notified, and again each time that it has doubled."""
 
 METHODS_AT_ONCE = 4
-"""Of a node's worker: `listen` waits while `stop` or `end_slowly` is called."""
+"""Concurrent calls of an actor: `listen` waits while `stop` or `end_slowly` is called."""
 
 CLOSE_SECONDS = 10.0
-"""For a node to end its process and clear up."""
+"""Time for a node to end its process and clean up."""
 
 NOT_INSTALLED = ("No module named 'cifar_lab", "cannot import name", "failed to import")
-"""What Ray tells of a node whose Python does not find what is to run there."""
+"""Ray's messages for a node whose Python cannot import the actor."""
 
 
 class Lost(Exception):
-    """The node, or Ray's process on it, is gone; the message says which and why."""
+    """The node or Ray's process on it is lost."""
 
 
-class GivenUp(Exception):
-    """It is to end before it has a place."""
+class Cancelled(Exception):
+    """The wait for a node was cancelled."""
 
 
 class NodeHandle:
-    """A node's process for the tasks of one worker; there is none before `settle`, and none after `leave`."""
+    """Actor for the tasks of one worker. It exists from `acquire` to `release`."""
 
     def __init__(self, connection: Connection, threads: int, gpu: int | None) -> None:
-        """`threads`, `gpu`: what is asked of the node; a number of a GPU is a GPU, whichever."""
+        """`threads`, `gpu`: resources to request. Any number of a GPU requests one GPU."""
         self._connection, self._ray = connection, connection.ray
         self._threads, self._gpu = threads, gpu
         self._actor: Any = None
         self.machine = ""
-        """The node's name."""
+        """Name of the node."""
 
     @property
-    def is_settled(self) -> bool:
-        """Whether there is one."""
+    def is_acquired(self) -> bool:
+        """Whether the actor exists."""
         return self._actor is not None
 
-    def settle(self, given_up: Callable[[], bool]) -> None:
-        """Get it, however long that takes.
-
-        Args:
-            given_up: whether it is not wanted any more.
+    def acquire(self, cancelled: Callable[[], bool]) -> None:
+        """Start the actor, without a limit to the wait for a node.
 
         Raises:
-            GivenUp: it is not.
-            Lost: its node is gone again.
-            EnvironmentFault: a node cannot do what this machine can.
+            Cancelled: `cancelled()` holds.
+            Lost: the node was lost again.
+            EnvironmentFault: the node has other versions than this machine.
         """
         options = {"num_cpus": self._threads, "num_gpus": 0 if self._gpu is None else 1}
         actor_class = self._ray.remote(NodeWorker).options(max_concurrency=METHODS_AT_ONCE, max_restarts=0, **options)
         actor = actor_class.remote(self._threads, json.dumps(git_state()))
         answer, began, tell_after = actor.introduce.remote(), time.monotonic(), WAITING_SECONDS
         while not self._ray.wait([answer], timeout=0.2)[0]:
-            if given_up():
+            if cancelled():
                 self._ray.kill(actor)
-                raise GivenUp
+                raise Cancelled
             if time.monotonic() - began > tell_after:
                 tell_after *= 2
-                say(self._why_waiting())
+                print_status(self._why_waiting())
         self.machine, there = self._get(answer)
         if differing := differences(versions(), there):
             raise EnvironmentFault(
@@ -92,19 +88,19 @@ class NodeHandle:
         )
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """What a method of the node's worker gives.
+        """Result of a method of the actor.
 
         Raises:
-            Lost: the answer will not come.
+            Lost: the node is lost.
             EnvironmentFault: the node's disk or its installation refuses.
         """
         return self._get(getattr(self._actor, method).remote(*arguments))
 
     def _get(self, answer: Any) -> Any:
-        """The answer of a node.
+        """Value of a future.
 
         Raises:
-            Lost: it will not come.
+            Lost: the node is lost.
             EnvironmentFault: the node's disk or its installation refuses.
         """
         exceptions = self._ray.exceptions
@@ -121,34 +117,34 @@ class NodeHandle:
                     "a node of the cluster has no cifar-lab like this one; install the same on every node, for the "
                     "Python that Ray was started with there"
                 ) from error
-            raise Lost(_words(error, self.machine)) from error
+            raise Lost(_describe(error, self.machine)) from error
 
     def tell(self, method: str) -> None:
-        """Call a method and do not wait for it; nothing where there is no place."""
+        """Call a method without waiting. Does nothing without an actor."""
         if (actor := self._actor) is not None:
             getattr(actor, method).remote()
 
     def kill(self) -> None:
-        """End the process there now."""
+        """Kill the actor."""
         if (actor := self._actor) is not None:
             self._ray.kill(actor)
 
-    def leave(self) -> None:
-        """Give the place up."""
+    def release(self) -> None:
+        """Kill the actor and forget it."""
         actor, self._actor = self._actor, None
         if actor is not None:
             self._ray.kill(actor)
 
     def close(self) -> None:
-        """Let the process there end and clear up, then give the place up."""
+        """Let the actor end its process and clean up, then release it."""
         if self._actor is not None:
             with contextlib.suppress(self._ray.exceptions.RayError):
                 self._ray.get(self._actor.close.remote(), timeout=CLOSE_SECONDS)
-            self.leave()
+            self.release()
 
 
-def _words(error: Exception, machine: str) -> str:
-    """Why a node does not answer, in a few words."""
+def _describe(error: Exception, machine: str) -> str:
+    """Describe the loss of a node."""
     kind = type(error).__name__
     if kind == "OutOfMemoryError":
         return f"Ray ended its process on node {machine}, whose memory ran short"

@@ -1,45 +1,50 @@
-"""A worker process somewhere on the cluster, as the driver sees it: it speaks as `child.WorkerProcess` does.
+"""Worker process on the cluster as seen by the driver, with the interface of `local.process.WorkerProcess`.
 
-Where its node or Ray's own process there dies, it goes on elsewhere by itself, from the epochs that have come back.
-What becomes of a run whose process died is for the slot to decide, as on one machine.
+If its node or Ray's process there is lost, it continues on another node, from the epochs that have arrived. The
+supervisor decides on runs whose own process died, as on one machine.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from cifar_lab.core.errors import EnvironmentFault, LabError
-from cifar_lab.execution.failure_classification import ending_event
-from cifar_lab.execution.outcomes import ENDINGS
-from cifar_lab.execution.protocol import STOP, TASK_DONE, decode_task, encode_task
+from cifar_lab.execution.failure_classification import classify_end
+from cifar_lab.execution.local.engine import print_status
+from cifar_lab.execution.protocol import STOP, decode_task, encode_task
 from cifar_lab.execution.ray.connect import Connection
-from cifar_lab.execution.ray.delivery import DamagedParcel, Destination
-from cifar_lab.execution.ray.messages import say
-from cifar_lab.execution.ray.node_actor import GivenUp, Lost, NodeHandle
-from cifar_lab.execution.ray.object_store import ObjectStore
-from cifar_lab.execution.ray.transfers import NodeUpdate, outward
+from cifar_lab.execution.ray.delivery import DamagedFiles, Destination
+from cifar_lab.execution.ray.node_actor import Cancelled, Lost, NodeHandle
+from cifar_lab.execution.ray.transfers import NodeUpdate, ObjectStore, outward
 from cifar_lab.store.failures import Kind
 from cifar_lab.store.records import Record
+from cifar_lab.training.events import (
+    EpochCompleted,
+    Event,
+    Message,
+    NodeAssigned,
+    RetryScheduled,
+    RunEnd,
+    RunInterrupted,
+    TaskDone,
+)
 from cifar_lab.training.job import Job
 
 MOST_LOSSES = 3
-"""Nodes that a task may lose in a row without a new epoch; then its runs have failed."""
-
-Event = dict[str, Any]
+"""Nodes that a task may lose in a row without a new epoch. Then its runs fail."""
 
 
 class RemoteWorker:
-    """One worker of a slot; gets its place on the cluster when it has a task."""
+    """Worker of a remote supervisor. It acquires its node with its first task."""
 
-    def __init__(self, connection: Connection, stock: ObjectStore, threads: int, gpu: int | None) -> None:
+    def __init__(self, connection: Connection, store: ObjectStore, threads: int, gpu: int | None) -> None:
         self.threads, self.gpu = threads, gpu
         self.ending_since: float | None = None
-        """Moment of `time.monotonic` of the first `end_slowly`."""
+        """Value of `time.monotonic` at the first `end_slowly`."""
         self.cause: tuple[Kind, str, str | None] = ("killed", "it was ended", None)
-        """(kind, reason, where it was when it was asked to end) of its end."""
-        self._place, self._stock = NodeHandle(connection, threads, gpu), stock
+        """(kind, reason, location at SIGTERM) of its end."""
+        self._node, self._store = NodeHandle(connection, threads, gpu), store
         self._task: tuple[list[list[Job]], int] = ([], 1)
         self._left: dict[str, Job] = {}
         self._held: dict[str, Destination] = {}
@@ -47,18 +52,18 @@ class RemoteWorker:
         self.pid = 0
 
     def say(self, line: str) -> None:
-        """Hand it a task, or STOP."""
+        """Send it a task, or STOP."""
         if line != STOP:
             self._task = decode_task(line)
             return
         self._stopping = True
-        self._place.tell("stop")
+        self._node.tell("stop")
 
-    def events(self) -> Iterator[Event]:
-        """What it tells of its task, until the task is done or its process has ended.
+    def messages(self) -> Iterator[Message]:
+        """Messages until its task is done or its process has ended.
 
         Raises:
-            EnvironmentFault: a node cannot do what this machine can.
+            EnvironmentFault: a node has other versions or its disk refuses.
         """
         cohorts, _ = self._task
         self._left = {job.run_id: job for cohort in cohorts for job in cohort}
@@ -68,30 +73,29 @@ class RemoteWorker:
             while self._left:
                 try:
                     yield self._begin()
-                    for event in self._news():
-                        losses = 0 if event["event"] == "epoch" else losses
-                        yield event
+                    for message in self._updates():
+                        losses = 0 if isinstance(message.event, EpochCompleted) else losses
+                        yield message
                     return
                 except Lost as lost:
                     losses += 1
-                    self._place.leave()
+                    self._node.release()
                     self.cause = ("killed", str(lost), None)
                     if losses == MOST_LOSSES or self._stopping or self._killed:
                         return
                     for run_id in self._left:
-                        retry = {"event": "retry", "reason": str(lost), "attempt": losses + 1, "alone": False}
-                        yield {**retry, "run_id": run_id}
-        except GivenUp:
+                        yield Message(RetryScheduled(str(lost), losses + 1, alone=False), run_id)
+        except Cancelled:
             for run_id in list(self._left):
-                yield {"event": "interrupted", "run_id": run_id, "reason": "stopped before it had a place"}
+                yield Message(RunInterrupted("stopped before it had a place"), run_id)
         finally:
             for destination in self._held.values():
                 destination.close()
             self._held = {}
-        yield {"event": TASK_DONE}
+        yield Message(TaskDone())
 
-    def _hold(self) -> Iterator[Event]:
-        """Hold the runs' folders; events of those that others hold, and of those that are there by now."""
+    def _hold(self) -> Iterator[Message]:
+        """Lock the runs' folders. Yields the end of runs that another command holds or has finished."""
         for run_id, job in list(self._left.items()):
             outcome: Record | Exception | None
             try:
@@ -100,82 +104,86 @@ class RemoteWorker:
             except LabError as error:
                 outcome = error
             if outcome is not None:
-                yield self._end(run_id, ending_event(outcome, job))
+                yield self._end(run_id, classify_end(outcome, job))
 
-    def _end(self, run_id: str, event: Event) -> Event:
-        """Let go of a run of which `event` is the last."""
+    def _end(self, run_id: str, event: Event) -> Message:
+        """Unlock the folder of a run whose last event is `event`."""
         del self._left[run_id]
         if (destination := self._held.pop(run_id, None)) is not None:
             destination.close()
-        return {**event, "run_id": run_id}
+        return Message(event, run_id)
 
-    def _begin(self) -> Event:
-        """Hand what is left of the task to a node, and say to which.
+    def _begin(self) -> Message:
+        """Send the rest of the task to a node.
 
         Raises:
-            Lost, GivenUp: it came to nothing.
-            EnvironmentFault: as `events`.
+            Lost, Cancelled: there is no node.
+            EnvironmentFault: as `messages`.
         """
-        if not self._place.is_settled:
-            self._place.settle(lambda: self._stopping or self._killed)
-        cohorts, lanes = self._task
+        if not self._node.is_acquired:
+            self._node.acquire(lambda: self._stopping or self._killed)
+        cohorts, streams = self._task
         left = [[job for job in cohort if job.run_id in self._left] for cohort in cohorts]
         jobs = [job for cohort in left for job in cohort]
         images = {job.fingerprint: job.settings.data for job in jobs}
-        for fingerprint in self._place.call("lacks", [(data, each) for each, data in images.items()]):
-            self._place.call("keep", self._stock.images(images[fingerprint], fingerprint))
-            self._place.call("lacks", [(images[fingerprint], fingerprint)])
-        files = self._stock.files([job.settings for job in jobs])
-        line = encode_task([cohort for cohort in left if cohort], lanes)
-        self._place.call("take", line, [outward(job) for job in jobs], list(files), *files.values())
+        for fingerprint in self._node.call("lacks", [(data, each) for each, data in images.items()]):
+            self._node.call("keep", self._store.images(images[fingerprint], fingerprint))
+            self._node.call("lacks", [(images[fingerprint], fingerprint)])
+        files = self._store.files([job.settings for job in jobs])
+        line = encode_task([cohort for cohort in left if cohort], streams)
+        self._node.call("take", line, [outward(job) for job in jobs], list(files), *files.values())
         if self._stopping:
-            self._place.tell("stop")
-        return {"event": "placed", "run_id": jobs[0].run_id, "machine": self._place.machine}
+            self._node.tell("stop")
+        return Message(NodeAssigned(self._node.machine), jobs[0].run_id)
 
-    def _news(self) -> Iterator[Event]:
-        """Events of the task in hand, after what belongs to each lies in the run's folder.
+    def _updates(self) -> Iterator[Message]:
+        """Messages of the present task. The files that belong to each are written first.
 
         Raises:
-            Lost: the node is gone, or sends what cannot be used.
+            Lost: the node is lost, or sends damaged files.
         """
         over = False
         while not over:
-            news: NodeUpdate = self._place.call("listen")
-            for parcel in news.parcels:
-                if (destination := self._held.get(parcel.run_id)) is None:
-                    continue
-                try:
-                    said = destination.accept(parcel)
-                except DamagedParcel as error:
-                    raise Lost(f"node {self._place.machine}: {error}") from error
-                except EnvironmentFault as error:
-                    yield self._end(parcel.run_id, ending_event(error, destination.job))
-                    continue
-                if said is not None:
-                    say(said)
-            for event in news.events:
-                if event["event"] == TASK_DONE:
-                    yield event
+            update: NodeUpdate = self._node.call("listen")
+            yield from self._write(update)
+            for event, run_id in update.messages:
+                if isinstance(event, TaskDone):
+                    yield Message(event)
                     return
-                if (run_id := event["run_id"]) in self._left:
-                    yield self._end(run_id, event) if event["event"] in ENDINGS else event
-            over = news.over
-        self.cause = self._place.call("autopsy")
+                if run_id in self._left:
+                    yield self._end(run_id, event) if isinstance(event, RunEnd) else Message(event, run_id)
+            over = update.over
+        self.cause = self._node.call("autopsy")
+
+    def _write(self, update: NodeUpdate) -> Iterator[Message]:
+        """Write the files of an update. Yields the end of runs whose folder refuses them."""
+        for files in update.run_files:
+            if (destination := self._held.get(files.run_id)) is None:
+                continue
+            try:
+                notice = destination.accept(files)
+            except DamagedFiles as error:
+                raise Lost(f"node {self._node.machine}: {error}") from error
+            except EnvironmentFault as error:
+                yield self._end(files.run_id, classify_end(error, destination.job))
+                continue
+            if notice is not None:
+                print_status(notice)
 
     def end_slowly(self) -> None:
-        """Ask it to end after its epoch, and end it when it takes its time; called again and again."""
-        if self._place.is_settled and self.ending_since is None:
+        """Ask it to stop after its epoch. The node kills it after a grace period. Called repeatedly."""
+        if self._node.is_acquired and self.ending_since is None:
             self.ending_since = time.monotonic()
-            self._place.tell("end_slowly")
+            self._node.tell("end_slowly")
 
     def end_group(self) -> None:
-        """The node does so by itself."""
+        """Does nothing, because the node does it."""
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill it."""
         self._killed = True
-        self._place.kill()
+        self._node.kill()
 
     def close(self) -> None:
-        """No more tasks: its process ends, and its place is free."""
-        self._place.close()
+        """End its process and release its node."""
+        self._node.close()

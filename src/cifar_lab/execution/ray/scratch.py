@@ -1,4 +1,4 @@
-"""Folders that one process works in: removed at its end, or by the next one where it was killed."""
+"""Scratch folders of a process. If the process was killed, the next one removes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class Scratch:
-    """A new folder; its lock file is held as long as this process lives."""
+    """New folder with a lock file that is locked for the life of this process."""
 
     def __init__(self, prefix: str, parent: Path | None = None) -> None:
         parent = parent or Path(tempfile.gettempdir())
@@ -19,24 +19,24 @@ class Scratch:
             self.path = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=parent))
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-            if (self.path / "lock").exists():  # nobody took it for a leftover before it was locked
+            if (self.path / "lock").exists():  # no other process removed it before it was locked
                 return
             os.close(self._lock)
 
     def remove(self) -> None:
-        """Delete it with all that is in it."""
+        """Delete the folder and its content."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 
 
 def _sweep(parent: Path, prefix: str) -> None:
-    """Delete the folders of processes of this user that were killed."""
+    """Delete folders of killed processes of this user."""
     for folder in parent.glob(f"{prefix}*"):
         try:
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
             lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:  # it is being made, or is somebody else's
+        except OSError:  # it is being created, or belongs to another user
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,53 +1,58 @@
-"""What travels between the driver and a node: files of run folders, by run. No Ray, no torch."""
+"""Transfers between the driver and a node: files of runs, messages, and the cluster's object store. No torch."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cifar_lab.config import CustomModel, Data, Settings
+from cifar_lab.config.model_source import source_files
+from cifar_lab.data import shipping
 from cifar_lab.store.results import RunFolder
+from cifar_lab.training.events import Message
 from cifar_lab.training.job import Job
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Files of one run's folder."""
+    """Files of one run's folder, with checksums."""
 
     run_id: str
     files: Mapping[str, bytes]
-    """Content by name, in the order in which they are to be written."""
+    """Content by name, in the order of writing."""
     sha256: Mapping[str, str]
     set_aside: tuple[str, ...] = ()
-    """Files that were sent and found damaged."""
+    """Names of files that were found damaged."""
 
     @classmethod
     def of(cls, run_id: str, files: Mapping[str, bytes], set_aside: tuple[str, ...] = ()) -> RunFiles:
-        """A parcel with the checksums of its files."""
+        """Create with the checksums of the files."""
         return cls(
             run_id, files, {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}, set_aside
         )
 
     def whole(self) -> bool:
-        """Whether every file is the one that was packed."""
+        """Whether every file matches its checksum."""
         return self.sha256 == {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}
 
 
 @dataclass(frozen=True)
 class NodeUpdate:
-    """What a node has to tell at a time; the parcels are to be written before the events are told."""
+    """Files and messages from a node. The files must be written before the messages are passed on."""
 
-    parcels: list[RunFiles] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
+    run_files: list[RunFiles] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     over: bool = False
-    """Whether its worker process has ended; nothing more will come."""
+    """Whether the worker process has ended. Nothing follows."""
 
 
 def outward(job: Job) -> RunFiles:
-    """What a run that is to be made on another machine goes on from: its checkpoints; where it only lacks its test, its
-    record with the files that it names, without which it would count as damaged."""
+    """Files that a node needs to resume the run: its checkpoints, or the record and its files if only the test is
+    missing."""
     folder = RunFolder(job.results, job.run_id)
     paths = [folder.record, folder.checkpoint, previous(folder.checkpoint)]
     if folder.record.is_file():
@@ -56,19 +61,19 @@ def outward(job: Job) -> RunFiles:
 
 
 def inward(folder: RunFolder) -> list[Path]:
-    """The files of a run that come back from a node, in the order in which they are written."""
+    """Files of a run that a node returns, in the order of writing."""
     return [
         folder.settings, folder.checkpoint, folder.metrics, folder.weights, folder.predictions, folder.record,
     ]  # fmt: skip
 
 
 def previous(path: Path) -> Path:
-    """Where the checkpoint before the last one lies."""
+    """Path of the checkpoint before the last one."""
     return path.with_name(path.name + ".previous")
 
 
-class Watched:
-    """A run's folder on the node: which of its files have changed since they were last sent."""
+class WatchedFolder:
+    """Folder of a run on a node, with the state of its files when they were last sent."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
@@ -78,7 +83,7 @@ class Watched:
         self._aside: set[str] = set()
 
     def changed(self, *, ended: bool) -> RunFiles | None:
-        """The files that are new; the record only of a run that has `ended`, and last. None where nothing is new."""
+        """Files that changed, or None. The record is sent last, and only of a run that has `ended`."""
         paths = [path for path in inward(self._folder) if ended or path != self._folder.record]
         files = {}
         for path in paths:
@@ -87,7 +92,7 @@ class Watched:
                 if mark == self._seen.get(path.name):
                     continue
                 files[path.name] = path.read_bytes()
-            except FileNotFoundError:  # not written yet, or a save is under way: the next look finds it
+            except FileNotFoundError:  # not written yet, or being replaced: the next call finds it
                 continue
             self._seen[path.name] = mark
         aside = tuple(path.name for path in sorted(self._folder.path.glob("*.damaged")) if path.name not in self._aside)
@@ -98,3 +103,41 @@ class Watched:
     def _mark(path: Path) -> tuple[int, int, int]:
         found = path.stat()
         return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class ObjectStore:
+    """Cluster's object store: each object is put once, and a node fetches it once for all its workers."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._images: dict[str, Any] = {}
+        self._files: dict[tuple[str, int, int], Any] = {}
+        self._lock = threading.Lock()
+
+    def images(self, data: Data, fingerprint: str) -> Any:
+        """Reference to the `Cargo` of these images."""
+        with self._lock:
+            if fingerprint not in self._images:
+                self._images[fingerprint] = self._ray.put(shipping.pack(data, fingerprint))
+            return self._images[fingerprint]
+
+    def files(self, settings: Sequence[Settings]) -> dict[str, Any]:
+        """Reference to the content of each source or weights file of these models, by path."""
+        paths = dict.fromkeys(path for each in settings for path in _files_of(each))
+        return {str(path): self._file(path) for path in paths}
+
+    def _file(self, path: Path) -> Any:
+        found = path.stat()
+        key = (str(path), found.st_size, found.st_mtime_ns)
+        with self._lock:
+            if key not in self._files:
+                self._files[key] = self._ray.put(path.read_bytes())
+            return self._files[key]
+
+
+def _files_of(settings: Settings) -> list[Path]:
+    """Files on the driver's machine. A model in a package must be installed on every node."""
+    if isinstance(settings.model, CustomModel):
+        by_path = settings.model.name.rpartition(":")[0].endswith(".py")
+        return [path.absolute() for path in source_files(settings.model.name)] if by_path else []
+    return [Path(settings.model.weights)] if settings.model.weights is not None else []

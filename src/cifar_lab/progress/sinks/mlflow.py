@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.progress.sinks.scalars import epoch_scalars, final_scalars
+from cifar_lab.training.events import EpochCompleted, RunOutcome
 from cifar_lab.training.job import Job
 
 EXPERIMENT = "cifar-lab"
@@ -29,26 +30,26 @@ class MlflowMirror:
         self._runs: dict[str, str] = {}
         """MLflow's run id by run id."""
 
-    def event(self, job: Job, event: dict[str, Any]) -> None:
+    def event(self, job: Job, event: EpochCompleted | RunOutcome) -> None:
         """Write an epoch's numbers, or the last ones and how the run ended."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of MLflow's own libraries
-            if event["event"] == "epoch":
-                self._log(job, event["epoch"], epoch_scalars(event), anew=event["epoch"] == 1)
+            if isinstance(event, EpochCompleted):
+                self._log(job, event.epoch, epoch_scalars(event), anew=event.epoch == 1)
             elif job.run_id in self._runs:
                 self._end(job, event)
 
     def close(self) -> None:
         """Do nothing: every metric is written at once."""
 
-    def _end(self, job: Job, event: dict[str, Any]) -> None:
+    def _end(self, job: Job, event: RunOutcome) -> None:
         epoch, scalars = final_scalars(job)
         if scalars:
             self._log(job, epoch, scalars)
         run = self._runs.pop(job.run_id)
-        if event.get("reason"):
-            self._client.set_tag(run, "reason", str(event["reason"])[:500])
-        self._client.set_terminated(run, ENDINGS[event["status"]])
+        if event.reason:
+            self._client.set_tag(run, "reason", event.reason[:500])
+        self._client.set_terminated(run, ENDINGS[event.status])
 
     def _log(self, job: Job, step: int, scalars: Mapping[str, float], *, anew: bool = False) -> None:
         run = self._runs.get(job.run_id) or self._open(job, anew)

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.text import plain
-from cifar_lab.execution.display import Display
+from cifar_lab.execution.context import Display
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.lines import say
 from cifar_lab.progress.sinks.mlflow import MlflowMirror
 from cifar_lab.progress.sinks.tensorboard import TensorBoardMirror
+from cifar_lab.training.events import EpochCompleted, Event, RunOutcome
 from cifar_lab.training.job import Job
 
 END_SECONDS = 30.0
@@ -24,15 +25,13 @@ END_SECONDS = 30.0
 
 SQLITE = "sqlite:///"
 
-_HEARD = frozenset({"epoch", "outcome"})
-
 
 class Mirror(Protocol):
     """Interface of a mirror. An exception ends the mirror alone."""
 
     name: str
 
-    def event(self, job: Job, event: dict[str, Any]) -> None:
+    def event(self, job: Job, event: EpochCompleted | RunOutcome) -> None:
         """An epoch has ended, or a run has."""
 
     def close(self) -> None:
@@ -50,7 +49,7 @@ class Mirrored:
         self, display: Display, mirrors: Sequence[Mirror], complain: Callable[[str], object] = _complain
     ) -> None:
         self._display, self._mirrors, self._complain = display, list(mirrors), complain
-        self._waiting: queue.SimpleQueue[tuple[Job, dict[str, Any]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[Job, EpochCompleted | RunOutcome] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -62,10 +61,10 @@ class Mirrored:
             self._thread = threading.Thread(target=self._tell_mirrors, daemon=True)
             self._thread.start()
 
-    def event(self, job: Job, event: dict[str, Any]) -> None:
+    def event(self, job: Job, event: Event) -> None:
         self._display.event(job, event)
-        if event["event"] in _HEARD:
-            self._waiting.put((job, dict(event)))
+        if isinstance(event, EpochCompleted | RunOutcome):
+            self._waiting.put((job, event))
 
     def end(self) -> None:
         self._display.end()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.results import RunFolder
+from cifar_lab.training.events import EpochCompleted
 from cifar_lab.training.job import Job
 
 EPOCH_NAMES = {
@@ -19,9 +18,9 @@ EPOCH_NAMES = {
 """Field of an epoch's event → name; what is null is left out."""
 
 
-def epoch_scalars(event: dict[str, Any]) -> dict[str, float]:
+def epoch_scalars(event: EpochCompleted) -> dict[str, float]:
     """Of an `epoch` event."""
-    return {name: float(event[key]) for key, name in EPOCH_NAMES.items() if event.get(key) is not None}
+    return {name: float(value) for key, name in EPOCH_NAMES.items() if (value := getattr(event, key)) is not None}
 
 
 def final_scalars(job: Job) -> tuple[int, dict[str, float]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cifar_lab.progress.sinks.scalars import epoch_scalars, final_scalars
 from cifar_lab.store.results import RunFolder
+from cifar_lab.training.events import EpochCompleted, RunOutcome
 from cifar_lab.training.job import Job
 
 FOLDER = "tensorboard"
@@ -22,10 +23,10 @@ class TensorBoardMirror:
     def __init__(self) -> None:
         self._writers: dict[str, Any] = {}
 
-    def event(self, job: Job, event: dict[str, Any]) -> None:
+    def event(self, job: Job, event: EpochCompleted | RunOutcome) -> None:
         """Write an epoch's numbers, or the last ones; a run that begins anew loses its old files."""
-        if event["event"] == "epoch":
-            self._write(job, event["epoch"], epoch_scalars(event), anew=event["epoch"] == 1)
+        if isinstance(event, EpochCompleted):
+            self._write(job, event.epoch, epoch_scalars(event), anew=event.epoch == 1)
         else:
             epoch, scalars = final_scalars(job)
             if scalars and job.run_id in self._writers:
