@@ -207,8 +207,7 @@ NOT_DURABLE = {
     "execution.local.lifeline": {"write_text"},  # a file of /proc
     "progress.sinks.mlflow": {"mkdir"},  # a mirror may fail
     "progress.sinks.tensorboard": {"rmtree"},
-    "store.results_lock": {"rmdir", "unlink"},  # the lock, and a folder in which nothing came to stand
-    "store.run_lock": {"unlink"},
+    "store.locks": {"rmdir", "unlink"},  # lock files, and a results folder that stayed empty
 }
 """Module → what it does by itself, because nothing is lost with it."""
 

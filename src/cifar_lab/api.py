@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_lab.config import Settings
-from cifar_lab.core.durations import parse_duration
+from cifar_lab.core.text import parse_duration
 from cifar_lab.execution import runner as laboratory
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.display import Display

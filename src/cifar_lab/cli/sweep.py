@@ -63,7 +63,7 @@ def sweep(
     from cifar_lab.cli.sweep_tables import print_outcome, print_sweep_plan
     from cifar_lab.execution.context import RunContext
     from cifar_lab.progress.lines import say
-    from cifar_lab.store.results_lock import one_writer
+    from cifar_lab.store.locks import one_writer
     from cifar_lab.studies.sweep import load_sweep, look_at_sweep, make_sweep
 
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)

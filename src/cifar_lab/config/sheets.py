@@ -1,4 +1,4 @@
-"""What `configs/lab.yaml` (a sheet of questions) and a sweep file may say: frozen, typed. No torch, no files."""
+"""Types of lab files and sweep files: frozen, without torch or file access."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Question(Section):
     control: FileName | None = None
     """Settings file of this question's control; null is the sheet's."""
     factor: Annotated[tuple[FileName, ...], Field(strict=False)] = ()
-    """What the question varies: dotted keys, or sections such as `optimizer`. `cifar-lab plan` names every arm that
+    """Dotted keys, or sections such as `optimizer`, that the question varies. `cifar-lab plan` names every arm that
     differs from the control in anything else. Empty: an arm may differ in one thing, whichever it is."""
     chart: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$")
     """File name of the chart in the results folder."""
@@ -47,7 +47,7 @@ class LabSheet(Section):
 
 
 class Range(Section):
-    """Numbers between two bounds, both included; whole ones for a setting that takes no others."""
+    """Numbers between two bounds, both included. Integers for a setting that takes no other numbers."""
 
     min: int | float
     """The smallest."""
@@ -58,20 +58,20 @@ class Range(Section):
 
 
 class Halving(Section):
-    """Synchronous successive halving (arXiv:1502.07943): all points train a little, the best of them on and on."""
+    """Synchronous successive halving (arXiv:1502.07943): all points train briefly, and the best of them longer."""
 
     eta: int = Field(3, ge=2, le=100)
     """Each rung keeps one point in `eta`, never fewer than search.top, and trains it `eta` times as long."""
     rungs: int = Field(3, ge=2, le=20)
-    """Times at which points are compared, the end of the whole training among them."""
+    """Number of comparisons, including the one at the end of training."""
 
 
 class Search(Section):
-    """How the points of a sweep are tried and how its winners are confirmed."""
+    """Method of a sweep's search, and confirmation of its winners."""
 
     method: Literal["grid", "random", "tpe"] = "grid"
     """`grid`: every point. `random`: `trials` points drawn from the space. `tpe`: `trials` points, each batch proposed
-    from what the batches before it came to (arXiv:2304.11127), by Optuna."""
+    from the results of the batches before it (arXiv:2304.11127), by Optuna."""
     trials: int | None = Field(None, ge=1, le=100_000)
     """Points that `random` draws or `tpe` proposes; those that mean the same are one and cost nothing again."""
     seed: Seed = 0

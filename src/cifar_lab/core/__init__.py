@@ -1,0 +1,1 @@
+"""Foundations without torch and without settings: errors, atomic writes, checksums, host, text."""

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cifar_lab.core.durations import in_words
-from cifar_lab.core.text import plain
+from cifar_lab.core.text import in_words, plain
 from cifar_lab.execution.pace import Pace, Shape
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.training.job import Job

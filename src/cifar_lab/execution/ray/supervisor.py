@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cifar_lab.core.durations import in_words
+from cifar_lab.core.text import in_words
 from cifar_lab.execution.oom import OomWatch
 from cifar_lab.execution.ray.connect import Connection
 from cifar_lab.execution.ray.object_store import ObjectStore

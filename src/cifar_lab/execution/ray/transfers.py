@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.store.results import RunFolder
+from cifar_lab.store.run_folder import previous as previous
 from cifar_lab.training.job import Job
 
 
@@ -60,11 +61,6 @@ def inward(folder: RunFolder) -> list[Path]:
     return [
         folder.settings, folder.checkpoint, folder.metrics, folder.weights, folder.predictions, folder.record,
     ]  # fmt: skip
-
-
-def previous(path: Path) -> Path:
-    """Where the checkpoint before the last one lies."""
-    return path.with_name(path.name + ".previous")
 
 
 class Watched:
