@@ -22,7 +22,7 @@ class BrokenSealError(Exception):
 
 
 def seal_record(document: str) -> bytes:
-    """Add to a JSON object, as its last key `sha256`, the SHA-256 of all that precedes it. The object is indented by one."""
+    """Add to a JSON object, as its last key `sha256`, the SHA-256 of all before it. The object is indented by one."""
     head = document.removesuffix("\n}").encode()
     return head + f',\n "sha256": "{hashlib.sha256(head).hexdigest()}"\n}}\n'.encode()
 

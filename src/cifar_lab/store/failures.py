@@ -47,7 +47,7 @@ def read_failure(folder: RunFolder) -> Failure | None:
 
 
 def note_event(folder: RunFolder, label: str, seed: int, event: dict[str, Any]) -> None:
-    """Keep failure.json consistent with an engine's event. A disk error costs only the note: the outcome is reported."""
+    """Keep failure.json consistent with an engine's event. A disk error costs only the note, not the outcome."""
     kind = event["event"]
     with contextlib.suppress(EnvironmentFault):
         if kind == "outcome" and event["status"] == "failed":

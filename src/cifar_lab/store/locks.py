@@ -199,7 +199,3 @@ def _command() -> str:
     words = ["cifar-lab" if program == "__main__.py" else program, *sys.argv[1:]]
     text = " ".join(map(shlex.quote, words))
     return text if len(text) <= 200 else text[:199] + "…"
-
-
-RUN_PATIENCE_SECONDS = 0.5
-"""Who only looks holds a lock for an instant."""

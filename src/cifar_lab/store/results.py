@@ -128,7 +128,7 @@ def read_metrics(results: Path, run_id: str) -> list[EpochMetrics]:
 
 
 class SharedParts:
-    """Cache of equal parts of immutable records. Ten thousand runs have few settings, images and machines among them."""
+    """Cache of equal parts of immutable records. Ten thousand runs share few settings, images and machines."""
 
     def __init__(self) -> None:
         self._sections: dict[tuple[str, str], Any] = {}

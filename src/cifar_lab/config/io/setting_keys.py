@@ -10,7 +10,7 @@ from cifar_lab.config import SECTION_CHOICES, CustomModel, Section, Settings
 from cifar_lab.config.io.messages import nearest
 
 PATH_KEYS = ("data.root", "model.weights", "model.name")
-"""Settings that name a file (`model.name` only as `file.py:Class`); relative to the file that states them."""
+"""Settings that name a file (`model.name` only as `file.py:Class`), relative to the file that states them."""
 FREE_KEYS = ("model.options",)
 """Settings with arbitrary inner keys."""
 
