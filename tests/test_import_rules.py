@@ -30,6 +30,17 @@ RANKS: tuple[tuple[str, ...], ...] = (
 
 RANK = {package: rank for rank, packages in enumerate(RANKS) for package in packages}
 
+MAX_ROOT_ENTRIES = 15
+"""Files and folders at the root of the package, py.typed apart."""
+
+MAX_RANKS = 12
+
+MAX_CHAIN = 19
+"""Modules in the longest chain of imports at import time; the goal is 12."""
+
+IMPORT_THE_ROOT = frozenset({"cli", "execution.ray.versions", "training.environment", "__main__", "api"})
+"""Modules that may still import from `cifar_lab` itself, for its version."""
+
 TORCH_FREE = (
     "analysis", "api", "cli", "config", "core", "execution", "progress", "report", "store", "studies",
     "training.events", "training.job", "training.threads",
@@ -134,6 +145,43 @@ def test_no_module_imports_itself_through_others() -> None:
             visit(name, ())
 
 
+def test_the_tree_is_flat() -> None:
+    entries = {path.name for path in PACKAGE.iterdir()} - {"__pycache__", "py.typed"}
+    assert len(entries) <= MAX_ROOT_ENTRIES, sorted(entries)
+    assert len(RANKS) <= MAX_RANKS
+
+
+def test_chains_of_imports_are_short() -> None:
+    longest: dict[str, tuple[str, ...]] = {}
+
+    def chain(name: str) -> tuple[str, ...]:
+        if name not in longest:
+            below = [chain(other) for other in sorted(ALWAYS[name] & set(MODULES) - {name, ""})]
+            longest[name] = (name, *max(below, key=len, default=()))
+        return longest[name]
+
+    found = max(map(chain, MODULES), key=len)
+    assert len(found) <= MAX_CHAIN, " -> ".join(found)
+
+
+def test_nothing_below_imports_from_the_root() -> None:
+    assert {name for name in MODULES if name and "" in ANYWHERE[name]} - IMPORT_THE_ROOT == set()
+
+
+FILES_OF_RESULTS = {
+    ".previous", ".writer", "checkpoint.bin", "failure.json", "history.json", "metrics.jsonl", "plan.json",
+    "predictions.npz", "record.json", "settings.yaml", "stopping", "sweeps", "weights.safetensors", "winners.json",
+}  # fmt: skip
+
+
+def test_the_store_alone_spells_the_names_of_its_files() -> None:
+    """In code: a docstring, a help text or a template may name them."""
+    for name, tree in MODULES.items():
+        if package_of(name) != "store":
+            texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+            assert not texts & FILES_OF_RESULTS, name
+
+
 def is_torch_free(name: str) -> bool:
     return any(name == free or name.startswith(free + ".") for free in TORCH_FREE)
 
@@ -207,8 +255,7 @@ NOT_DURABLE = {
     "execution.local.worker": {"write_text"},  # a file of /proc
     "progress.sinks.mlflow": {"mkdir"},  # a mirror may fail
     "progress.sinks.tensorboard": {"rmtree"},
-    "store.results_lock": {"rmdir", "unlink"},  # the lock, and a folder in which nothing came to stand
-    "store.run_lock": {"unlink"},
+    "store.locks": {"rmdir", "unlink"},  # lock files, and a results folder that stayed empty
 }
 """Module → what it does by itself, because nothing is lost with it."""
 

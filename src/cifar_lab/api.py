@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_lab.config import Settings
-from cifar_lab.core.durations import parse_duration
+from cifar_lab.core.text import parse_duration
 from cifar_lab.execution import runner
 from cifar_lab.execution.context import Display, RunContext
 from cifar_lab.execution.engine import Engine

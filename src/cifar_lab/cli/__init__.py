@@ -16,7 +16,7 @@ import typer
 import cifar_lab
 from cifar_lab.cli import check, compare, inspect_runs, plan, report, run, sweep
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, SettingsError
-from cifar_lab.core.stdout import ignore_output
+from cifar_lab.core.host import ignore_output
 from cifar_lab.core.text import plain
 
 GC_THRESHOLDS = 50_000, 10, 10

@@ -217,7 +217,7 @@ def policy_of(
     """
     import time
 
-    from cifar_lab.core.durations import parse_duration
+    from cifar_lab.core.text import parse_duration
     from cifar_lab.execution.retry_policy import Policy
 
     given = {"--time-limit": time_limit, "--run-timeout": run_timeout}

@@ -74,7 +74,7 @@ def sweep(
     --seeds the seeds of the search. Where a run of the search fails, nothing is tested.
     """
     from cifar_lab.execution.context import RunContext
-    from cifar_lab.store.results_lock import one_writer
+    from cifar_lab.store.locks import one_writer
     from cifar_lab.studies.run_sweep import sweep_status
     from cifar_lab.studies.sweep import load_sweep
 

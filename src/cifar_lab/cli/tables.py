@@ -16,7 +16,7 @@ from rich.text import Text
 
 from cifar_lab.analysis.summary import Row, arm_row
 from cifar_lab.config import Settings
-from cifar_lab.core.stdout import ignore_output
+from cifar_lab.core.host import ignore_output
 from cifar_lab.core.text import count, plain
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import PlannedRun, run_ids_of

@@ -1,4 +1,4 @@
-"""The files that a model of one's own is made of, found without running them."""
+"""Source files of a custom model, found without running them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cifar_lab.core.remote_paths import located
 
 
 def source_file(model_name: str) -> Path:
-    """The Python file behind `package.module:Class` or `file.py:Class`, found without running it.
+    """The Python file of `package.module:Class` or `file.py:Class`, found without running it.
 
     Raises:
-        SettingsError: there is no such file or module.
+        SettingsError: the file or module does not exist.
     """
     where = model_name.rpartition(":")[0]
     if where.endswith(".py"):
@@ -39,19 +39,19 @@ def source_file(model_name: str) -> Path:
 
 
 def source_files(model_name: str) -> list[Path]:
-    """The model's file and, for `file.py:Class`, the files beside it that it imports, directly or through them.
+    """The model's file and, for `file.py:Class`, the files in its folder that it imports, directly or indirectly.
 
-    Of a `package.module:Class` only the module itself counts: a package is expected to change with its version.
+    For `package.module:Class` only the module itself counts: a package changes with its version.
 
     Raises:
-        SettingsError: there is no such file or module.
+        SettingsError: the file or module does not exist.
     """
     path = source_file(model_name)
     return [path, *files_beside(path)] if model_name.rpartition(":")[0].endswith(".py") else [path]
 
 
 def files_beside(path: Path) -> list[Path]:
-    """Files in the folder of `path` that it imports, directly or through them, sorted."""
+    """Files in the folder of `path` that it imports, directly or indirectly, sorted."""
     found = [path]
     for source in found:  # grows while it is walked
         found += [other for other in _imported_beside(source, path.parent) if other not in found]
@@ -59,7 +59,7 @@ def files_beside(path: Path) -> list[Path]:
 
 
 def _imported_beside(path: Path, folder: Path) -> Iterator[Path]:
-    """Files of `folder` that the source in `path` imports; none where it cannot be parsed."""
+    """Files of `folder` that the source in `path` imports. None where it cannot be parsed."""
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):

@@ -1,4 +1,4 @@
-"""What `configs/lab.yaml` (a sheet of questions) and a sweep file may say: frozen, typed. No torch, no files."""
+"""Types of lab files and sweep files: frozen, without torch or file access."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Question(Section):
     """One question of a lab: arms that are compared with the control, or a sweep."""
 
     title: str = Field(min_length=1, max_length=300)
-    """The question, as a person asks it."""
+    """The question, in plain words."""
     arms: Annotated[tuple[FileName, ...], Field(strict=False)] = ()
-    """Settings files, relative to the sheet; the control is not repeated here."""
+    """Settings files, relative to the sheet. The control is not repeated here."""
     sweep: FileName | None = None
-    """A sweep file instead of arms; the chart shows its winners."""
+    """A sweep file instead of arms. The chart shows its winners."""
     control: FileName | None = None
-    """Settings file of this question's control; null is the sheet's."""
+    """Settings file of this question's control. Null is the sheet's."""
     factor: Annotated[tuple[FileName, ...], Field(strict=False)] = ()
-    """What the question varies: dotted keys, or sections such as `optimizer`. `cifar-lab plan` names every arm that
+    """Dotted keys, or sections such as `optimizer`, that the question varies. `cifar-lab plan` names every arm that
     differs from the control in anything else. Empty: an arm may differ in one thing, whichever it is."""
     chart: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$")
     """File name of the chart in the results folder."""
@@ -40,14 +40,14 @@ class LabSheet(Section):
     control: FileName
     """Settings file of the arm that all others are compared with, relative to the sheet."""
     min_effect: float = Field(0.3, gt=0, le=100)
-    """Differences smaller than this do not matter, in percentage points of test accuracy; an arm whose difference is
+    """Differences smaller than this do not matter, in percentage points of test accuracy. An arm whose difference is
     shown to be smaller is called equivalent."""
     questions: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")], Question] = Field(min_length=1)
     """Short names (q1, q2, …) and their questions, in the order of the report."""
 
 
 class Range(Section):
-    """Numbers between two bounds, both included; whole ones for a setting that takes no others."""
+    """Numbers between two bounds, both included. Integers for a setting that takes no other numbers."""
 
     min: int | float
     """The smallest."""
@@ -58,34 +58,34 @@ class Range(Section):
 
 
 class Halving(Section):
-    """Synchronous successive halving (arXiv:1502.07943): all points train a little, the best of them on and on."""
+    """Synchronous successive halving (arXiv:1502.07943): all points train briefly, and the best of them longer."""
 
     eta: int = Field(3, ge=2, le=100)
     """Each rung keeps one point in `eta`, never fewer than search.top, and trains it `eta` times as long."""
     rungs: int = Field(3, ge=2, le=20)
-    """Times at which points are compared, the end of the whole training among them."""
+    """Number of comparisons, including the one at the end of training."""
 
 
 class Search(Section):
-    """How the points of a sweep are tried and how its winners are confirmed."""
+    """Method of a sweep's search, and confirmation of its winners."""
 
     method: Literal["grid", "random", "tpe"] = "grid"
     """`grid`: every point. `random`: `trials` points drawn from the space. `tpe`: `trials` points, each batch proposed
-    from what the batches before it came to (arXiv:2304.11127), by Optuna."""
+    from the results of the batches before it (arXiv:2304.11127), by Optuna."""
     trials: int | None = Field(None, ge=1, le=100_000)
-    """Points that `random` draws or `tpe` proposes; those that mean the same are one and cost nothing again."""
+    """Points that `random` draws or `tpe` proposes. Those that mean the same are one and cost nothing again."""
     seed: Seed = 0
     """Seed of what `random` draws and `tpe` proposes."""
     batch: int = Field(8, ge=1, le=1_000)
-    """Points that `tpe` proposes at a time. They train side by side, so it should not be below the number of workers;
-    the smaller it is the more each proposal knows."""
+    """Points that `tpe` proposes at a time. They train in parallel, so it should not be below the number of workers.
+    The smaller it is, the more each proposal knows."""
     halving: Halving | None = None
-    """Prune points before their last epoch, where the goal is the winner and not the table; null trains all of them to
+    """Prune points before their last epoch, where the goal is the winner and not the table. Null trains all of them to
     their end. Not for `tpe`."""
     top: int = Field(5, ge=1, le=100)
     """Winners by mean validation accuracy that are trained again and tested."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (0,)
-    """Seeds of each point in the search; they repeat a point, they are never an axis."""
+    """Seeds of each point in the search. They repeat a point and are never an axis."""
     confirm_seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (100, 101, 102)
     """Fresh seeds with which the winners and the base are trained before they are tested."""
     val_size: int = Field(5_000, ge=1)
@@ -98,13 +98,13 @@ class SweepSheet(Section):
     base: FileName
     """Settings file that every point starts from, relative to the sweep file."""
     label: str = Field("", max_length=200)
-    """Name of the sweep; empty is the file's name."""
+    """Name of the sweep. Empty is the file's name."""
     search: Search = Search()
     space: dict[str, Axis | Range] = Field(default_factory=dict)
-    """Dotted keys and their values; the points are the product. `random` and `tpe` take ranges too."""
+    """Dotted keys and their values. The points are the product. `random` and `tpe` take ranges too."""
     paired: Annotated[tuple[dict[str, Axis], ...], Field(strict=False)] = ()
-    """Groups of keys that change together: equal-long lists; each group is one axis of the product."""
+    """Groups of keys that change together, as lists of equal length. Each group is one axis of the product."""
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
-    """Partial points; a point that agrees with one of them is left out."""
+    """Partial points. A point that agrees with one of them is left out."""
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Named points beside the product: name → dotted keys and values."""

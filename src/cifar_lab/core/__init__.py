@@ -1,1 +1,1 @@
-"""Foundations of every other package: no torch, no settings."""
+"""Foundations without torch and without settings: errors, atomic writes, checksums, host, text."""

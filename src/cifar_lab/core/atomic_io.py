@@ -1,8 +1,8 @@
-"""Every act on the disk that must survive a crash, and the only module that does any.
+"""Durable, atomic changes on disk. No other module makes any.
 
 A file appears by a temporary file, flush, fsync, rename and fsync of the folder: a reader, a crash or a power cut at
-any moment leaves the old file or the new one. For tests, `CIFAR_LAB_CRASH_AT=N` kills the process before its N-th act,
-and `N:torn` amid it where it is a write, with half of the bytes in the file (after SQLite's crash tests,
+any moment leaves the old file or the new one. For tests, `CIFAR_LAB_CRASH_AT=N` kills the process before its N-th
+operation, and `N:torn` amid a write, with half of the bytes in the file (after SQLite's crash tests,
 https://www.sqlite.org/testing.html).
 """
 
@@ -23,23 +23,23 @@ from cifar_lab.core.errors import EnvironmentFault
 CRASH_AT = "CIFAR_LAB_CRASH_AT"
 
 DAMAGED_SUFFIX = ".damaged"
-"""Ends the name of a file that was set aside."""
+"""Suffix of a file that was set aside."""
 
 KernelOp = Literal["make folder", "write", "sync file", "rename", "sync folder", "remove", "remove folder"]
 
 _acts = itertools.count(1)
-"""Numbers of the acts of this process."""
+"""Numbers of the operations of this process."""
 
 
 def write_bytes(path: Path, content: bytes, *, mode: int | None = None) -> None:
-    """Replace `path` by `content` so that a reader, or a crash at any moment, sees the old file or the new one.
+    """Replace `path` by `content` atomically: a reader, or a crash at any moment, sees the old file or the new one.
 
-    The folder must exist: a results folder that was deleted in mid-run is not made again half empty.
+    The folder must exist, so a results folder that was deleted during a run is not created again half empty.
 
     Args:
         path: the file.
         content: all of it.
-        mode: who may do what with it; None is what the umask leaves.
+        mode: permission bits. None keeps those of the umask.
 
     Raises:
         EnvironmentFault: the folder is gone, the disk is full or the file may not be written.
@@ -65,9 +65,9 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to be written piece by piece; when the block is left its bytes would outlive a power cut.
+    """Write a new file piece by piece. Its bytes are durable when the block ends.
 
-    For a name that nobody reads yet: `rename` puts it in its place.
+    For a temporary name: `rename` gives it the final one.
 
     Raises:
         OSError: the disk refuses.
@@ -84,9 +84,9 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def rename(old: Path, new: Path, *, sync: bool = True) -> None:
-    """Give `old` the name `new`, of which a file is replaced; the new name would outlive a power cut.
+    """Rename `old` to `new` durably, replacing a file of that name.
 
-    `sync=False` where the next act in the folder syncs it anyway and the old name is as good as the new one until then.
+    `sync=False` where the next operation in the folder syncs it and the old name is valid until then.
 
     Raises:
         OSError: the disk refuses.
@@ -98,7 +98,7 @@ def rename(old: Path, new: Path, *, sync: bool = True) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file so that nothing reads it again and a person still can; its new name.
+    """Rename a damaged file so that it is kept but no longer read. Returns its new path.
 
     Raises:
         EnvironmentFault: the disk refuses.
@@ -110,7 +110,7 @@ def set_aside(path: Path) -> Path:
 
 
 def remove(*paths: Path) -> None:
-    """Delete files of one folder, in this order; those that are not there are passed over.
+    """Delete files of one folder, in this order. Missing files are skipped.
 
     Raises:
         EnvironmentFault: the disk refuses.
@@ -128,7 +128,7 @@ def remove(*paths: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Delete a folder with all that is in it; nothing where it is not there.
+    """Delete a folder and its content. A missing folder is skipped.
 
     Raises:
         OSError: the disk refuses.
@@ -139,14 +139,14 @@ def remove_folder(path: Path) -> None:
 
 
 def make_folder(path: Path, *, inside: Path | None = None) -> None:
-    """Make `path` and its parents where they are missing; they would outlive a power cut.
+    """Create `path` and its missing parents durably.
 
     Args:
         path: the folder.
-        inside: a parent that must be there: a results folder that was deleted in mid-run is not made again half empty.
+        inside: a parent that must exist, so a results folder that was deleted during a run is not created again.
 
     Raises:
-        EnvironmentFault: it cannot be made.
+        EnvironmentFault: it cannot be created.
     """
     with disk_errors(path):
         if inside is not None and not inside.is_dir():
@@ -159,7 +159,7 @@ def make_folder(path: Path, *, inside: Path | None = None) -> None:
 
 
 def new_folder(path: Path) -> None:
-    """Make one folder; nothing where another process was faster. It would outlive a power cut.
+    """Create one folder durably. Does nothing where another process was faster.
 
     Raises:
         OSError: the disk refuses, or a file has this name.
@@ -171,7 +171,7 @@ def new_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def disk_errors(path: Path, size: int | None = None) -> Iterator[None]:
-    """Turn the operating system's refusals into one line that names the file, and the bytes that found no place."""
+    """Convert an OSError to a one-line message that names the file and, on a full disk, the bytes needed."""
     try:
         yield
     except OSError as error:
@@ -185,7 +185,7 @@ def disk_errors(path: Path, size: int | None = None) -> Iterator[None]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Return when the names in `folder` would outlive a power cut."""
+    """Make the names in `folder` durable."""
     _count("sync folder", folder)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -195,7 +195,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _count(act: KernelOp, path: Path, new: Path | None = None) -> int:
-    """The number of the act that is about to happen; a test's crash comes here."""
+    """Number the next operation. A crash that a test requests happens here."""
     number = next(_acts)
     if os.environ.get(CRASH_AT) == str(number):
         _crash()

@@ -1,7 +1,7 @@
-"""Checksums inside files, by which what was written is told from what was damaged since. No torch.
+"""Checksums inside files, to detect damage after writing. No torch.
 
-A record carries its SHA-256 as its last key, a checkpoint in its head, a compiled library behind its end, where those
-who load it do not look. None says who wrote the file.
+A record carries its SHA-256 as its last key, a checkpoint in its header, a compiled library after its end, where the
+loader does not look. A checksum does not prove the author of a file.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ _SEAL_SIZE = len(',\n "sha256": ""\n}\n') + 64
 
 
 class BrokenSealError(Exception):
-    """The bytes are not those that were sealed."""
+    """The checksum does not match the content."""
 
 
 def seal_record(document: str) -> bytes:
-    """A JSON object, indented by one, with the SHA-256 of all that stands before it as its last key `sha256`."""
+    """Add to a JSON object, as its last key `sha256`, the SHA-256 of all before it. The object is indented by one."""
     head = document.removesuffix("\n}").encode()
     return head + f',\n "sha256": "{hashlib.sha256(head).hexdigest()}"\n}}\n'.encode()
 
 
 def unseal_record(content: bytes) -> tuple[bytes, bool]:
-    """(the JSON object without its seal, whether it had one); records of schema 1 have none.
+    """(JSON object without its checksum, whether it had one). Records of schema 1 have none.
 
     Raises:
-        BrokenSealError: the checksum does not hold.
+        BrokenSealError: the checksum does not match.
     """
     seal = _RECORD_SEAL.match(content, max(0, len(content) - _SEAL_SIZE))
     if seal is None:
@@ -43,15 +43,15 @@ def unseal_record(content: bytes) -> tuple[bytes, bool]:
 
 
 def seal_checkpoint(run_id: str, payload: bytes) -> bytes:
-    """`payload` behind a head that holds its SHA-256 and that of the run's name."""
+    """`payload` after a header with the SHA-256 of the run's id and the payload."""
     return CHECKPOINT_MAGIC + _digest(run_id, payload) + payload
 
 
 def unseal_checkpoint(run_id: str, content: bytes) -> bytes:
-    """The payload.
+    """Payload of a checkpoint.
 
     Raises:
-        BrokenSealError: it is not the one that was sealed, or that of another run.
+        BrokenSealError: it is damaged, or belongs to another run.
     """
     start = len(CHECKPOINT_MAGIC) + _DIGEST_SIZE
     payload = content[start:]
@@ -61,14 +61,14 @@ def unseal_checkpoint(run_id: str, content: bytes) -> bytes:
 
 
 def seal_library(content: bytes) -> bytes:
-    """A shared library with its SHA-256 behind it."""
+    """A shared library followed by its SHA-256."""
     return content + hashlib.sha256(content).digest()
 
 
 def is_whole_library(path: Path) -> bool:
-    """Whether a file is a library as it was sealed; one that is not there is not.
+    """Whether a file is a library with a matching checksum. False for a missing file.
 
-    A process that loads one which was cut off is killed by the system (SIGBUS).
+    The system kills a process that loads a truncated library (SIGBUS).
     """
     try:
         sealed = path.read_bytes()
@@ -78,7 +78,7 @@ def is_whole_library(path: Path) -> bool:
 
 
 def is_damaged_checkpoint(path: Path) -> bool:
-    """Whether a checkpoint in a run's folder is not the one that was sealed; one that is not there is not damaged."""
+    """Whether a checkpoint in a run's folder has a wrong checksum. False for a missing file."""
     try:
         unseal_checkpoint(path.parent.name, path.read_bytes())
     except BrokenSealError:
@@ -89,5 +89,5 @@ def is_damaged_checkpoint(path: Path) -> bool:
 
 
 def _digest(run_id: str, payload: bytes) -> bytes:
-    """Over the run's id too, which names its folder: another run's checkpoint is damage as well."""
+    """SHA-256 over the payload and the run's id, so that another run's checkpoint counts as damaged."""
     return hashlib.sha256(run_id.encode() + payload).digest()

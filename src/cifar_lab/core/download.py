@@ -1,4 +1,4 @@
-"""Fetch one file over https: to a temporary name, checked against its SHA-256, then renamed."""
+"""Download of one file over https: to a temporary name, checked against its SHA-256, then renamed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from cifar_lab.core.atomic_io import new_file, rename
 from cifar_lab.core.errors import EnvironmentFault
 
 CONNECT_SECONDS = 8.0
-"""From the request to the first byte of the answer: name look-up, connection, redirects."""
+"""Timeout from the request to the first byte of the answer: name resolution, connection, redirects."""
 STALL_SECONDS = 8.0
-"""The longest silence within a transfer."""
+"""Longest pause within a transfer."""
 ABANDONED_SECONDS = 3600.0
-"""A part untouched for so long belongs to a process that was killed; a live one ends after `STALL_SECONDS`."""
+"""Age at which a partial file belongs to a killed process. A live transfer ends after `STALL_SECONDS` of silence."""
 SCHEMES = ("https",)
-"""Ways of transfer that are accepted, for the address and for every redirect."""
+"""Accepted URL schemes, for the address and every redirect."""
 
 _BLOCK_BYTES = 1 << 18
 
 
 class NotFetched(Exception):
-    """The file could not be had; the message is the reason, in words."""
+    """The file could not be fetched. The message is the reason, in words."""
 
 
 def sha256_of(file: IO[bytes]) -> str:
-    """SHA-256 of a file opened for reading, from its start, as 64 hex digits; leaves it at its start."""
+    """SHA-256 of a file opened for reading, from its start, as 64 hex digits. Leaves it at its start."""
     file.seek(0)
     found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     file.seek(0)
@@ -47,15 +47,15 @@ def fetch(
     progress: Callable[[str, int, int], object],
     way_out: str = "choose another folder",
 ) -> None:
-    """Put the file of that SHA-256 at `path`, which holds either it or what was there before, never a part.
+    """Fetch the file of that SHA-256 to `path`, which never holds a part of it.
 
     Args:
-        progress: called with what is being done, the bytes so far and those in all (0: not known).
-        way_out: what a person does about a folder that cannot be written.
+        progress: called with a description, the bytes so far and the total bytes (0: unknown).
+        way_out: advice for a folder that cannot be written.
 
     Raises:
-        NotFetched: no connection in `CONNECT_SECONDS`, an answer other than the file, a transfer that stops or
-            stands still for `STALL_SECONDS`, or bytes of another SHA-256.
+        NotFetched: no connection in `CONNECT_SECONDS`, an answer other than the file, a transfer that breaks or pauses
+            for `STALL_SECONDS`, or bytes of another SHA-256.
         EnvironmentFault: the folder cannot be written.
     """
     with _open(url) as response:
@@ -92,16 +92,16 @@ def _transfer(
 
 
 def _sweep(path: Path) -> None:
-    """Remove the parts that killed processes left."""
+    """Remove partial files of killed processes."""
     for part in path.parent.glob(f".{path.name}.*.part"):
         if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
             part.unlink(missing_ok=True)
 
 
 def _open(url: str) -> http.client.HTTPResponse:
-    """The answer to a GET, within `CONNECT_SECONDS` in all.
+    """Response to a GET, within `CONNECT_SECONDS` in all.
 
-    In a thread of its own, because a name look-up obeys no socket timeout and may take half a minute.
+    In a thread, because name resolution ignores socket timeouts and may take half a minute.
     """
     outcome: list[http.client.HTTPResponse | Exception] = []
     too_late = threading.Event()
@@ -138,7 +138,7 @@ def _open(url: str) -> http.client.HTTPResponse:
 
 
 def _read(response: http.client.HTTPResponse, done: int, total: int) -> bytes:
-    """The next bytes; network errors by their own name, so that those of the disk stay apart."""
+    """The next bytes. Network errors become NotFetched, so that OSError means the disk."""
     try:
         return response.read1(_BLOCK_BYTES)
     except TimeoutError as error:
@@ -150,7 +150,7 @@ def _read(response: http.client.HTTPResponse, done: int, total: int) -> bytes:
 
 
 class _OnlyAllowedSchemes(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but not from https to something that anybody on the way can change."""
+    """Follow redirects to allowed schemes only, never from https to http."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         try:

@@ -1,15 +1,15 @@
-"""The exceptions that a person may meet, each with the exit code of the command that it ends.
+"""Exceptions shown to users, each with the exit code of the command.
 
     LabError                    1
-    ├── SettingsError           2   settings, usage; carries every problem found in one pass
-    ├── DataError               3   a data set that is missing, broken or not what it says
+    ├── SettingsError           2   settings, usage: carries every problem found in one pass
+    ├── DataError               3   a data set that is missing, broken or not as described
     │   └── WeightsError        3   the same for a file of pretrained weights
     ├── EnvironmentFault        4   disk, permission, lock
     ├── Interrupted             130 / 143
     │   └── TimeLimit           124 as timeout(1) gives
-    └── Paused                      never ends a command: a run came as far as its job asked
+    └── Paused                      never ends a command: a run reached the last epoch of its job
 
-Every message is one line for a person: what is wrong, where, and what to do next.
+Every message is one line: the fault, its location, and the remedy.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class LabError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with the settings: `where` is `file:line`, `--set` or empty; `key` is dotted or empty."""
+    """One problem of the settings: `where` is `file:line`, `--set` or empty, `key` is dotted or empty."""
 
     where: str
     key: str
@@ -38,7 +38,7 @@ class Problem:
 
 
 class SettingsError(LabError):
-    """Settings or usage that cannot be accepted; `problems` holds all of them, in file order."""
+    """Invalid settings or usage. `problems` holds all problems, in file order."""
 
     exit_code = 2
 
@@ -48,7 +48,7 @@ class SettingsError(LabError):
 
 
 class DataError(LabError):
-    """A data set that cannot be used; names the file, the reason and the way on."""
+    """An unusable data set. The message names the file, the reason and the remedy."""
 
     exit_code = 3
 
@@ -58,13 +58,13 @@ class WeightsError(DataError):
 
 
 class EnvironmentFault(LabError):
-    """The machine refuses: disk full, no permission, results folder held by another process."""
+    """A failure of the machine: disk full, no permission, results folder locked by another process."""
 
     exit_code = 4
 
 
 class Interrupted(LabError):
-    """Ended by a signal after the work was put in a state from which it resumes."""
+    """Stopped by a signal, in a state that can be resumed."""
 
     def __init__(self, message: str, signum: int = signal.SIGINT) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ class Interrupted(LabError):
 
 
 class TimeLimit(Interrupted):
-    """Ended because the time that the command was given is over, in the same state."""
+    """Stopped by the command's time limit, in a state that can be resumed."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -80,4 +80,4 @@ class TimeLimit(Interrupted):
 
 
 class Paused(LabError):
-    """A run has trained as far as its job asks, short of its end; it is kept and can go on."""
+    """A run stopped after the last epoch of its job, before its own end. It can be resumed."""

@@ -1,4 +1,4 @@
-"""What this machine is, told without torch: cores that may be used, the clock, the state of the checkout."""
+"""This machine, without torch: usable cores, memory, processor, clock, git checkout, standard output."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,23 +14,23 @@ from functools import cache
 from pathlib import Path
 
 LEAST_LOOK_SECONDS = 0.2
-"""Shortest interval over which `CoreUse` tells anything: Linux counts in ticks of 10 ms, one more or less a core."""
+"""Shortest interval that `CoreUse` evaluates: Linux counts in ticks of 10 ms, with an error of one tick per core."""
 
 
 def available_cores() -> int:
-    """Cores this process may use: the affinity mask, cut by the cgroup's CPU quota (rounded down, at least 1)."""
+    """Cores that this process may use: the affinity mask, cut by the cgroup's CPU quota (rounded down, at least 1)."""
     cores = len(_affinity()) or os.cpu_count() or 1
     quota = _cgroup_quota_cores()
     return max(1, min(cores, int(quota)) if quota is not None else cores)
 
 
 def _affinity() -> frozenset[int]:
-    """Numbers of the cores that this process may run on; none where the system does not tell."""
+    """Numbers of the cores that this process may run on. Empty where the system does not report them."""
     return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
 
 
 def _cgroup_quota_cores(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """The CPU quota of cgroup v2 or v1 in cores; None without one."""
+    """CPU quota of cgroup v2 or v1 in cores. None without one."""
     try:
         quota, period = (root / "cpu.max").read_text().split()
         return None if quota == "max" else int(quota) / int(period)
@@ -44,26 +45,26 @@ def _cgroup_quota_cores(root: Path = Path("/sys/fs/cgroup")) -> float | None:
 
 @dataclass(frozen=True)
 class CoreUse:
-    """How much the cores that this process may run on had worked at one moment; two moments tell for whom.
+    """CPU time used on this process's cores at one moment. Two of them give the load between them, by process.
 
-    Counted as in proc(5), /proc/stat and /proc/PID/stat. Time that the host of a virtual machine took away (steal) is
-    work for others.
+    Counted as in proc(5), /proc/stat and /proc/PID/stat. Time that the host of a virtual machine took away (steal)
+    counts as work of others.
     """
 
     seconds: float
     """Of `time.monotonic`."""
     cores: frozenset[int]
-    """Numbers of the cores; none where the system does not tell what they did."""
+    """Numbers of the cores. Empty where the system does not report their use."""
     worked_seconds: float
-    """Core-seconds that were not idle, for whomever."""
+    """Core-seconds that were not idle, of all processes."""
     counted_seconds: float
-    """Core-seconds in all; a sandbox that counts nothing leaves it where it is."""
+    """Core-seconds in all. Constant in a sandbox that counts nothing."""
     own_seconds: float
-    """Core-seconds of this process, all its threads and all processes below it."""
+    """Core-seconds of this process, its threads and its descendants."""
 
     @classmethod
     def now(cls, root: Path = Path("/proc")) -> CoreUse:
-        """This moment, from `root`, a mounted proc file system."""
+        """Current use, from `root`, a mounted proc file system."""
         cores, seconds = _affinity(), time.monotonic()
         ticks = _ticks_by_core(root)
         if not cores <= ticks.keys():
@@ -73,10 +74,10 @@ class CoreUse:
         return cls(seconds, cores, worked, counted, _own_ticks(root) / a_second)
 
     def busy_elsewhere(self, later: CoreUse) -> float | None:
-        """Cores' worth of time that went to other programs between this moment and `later`, from 0 to all cores.
+        """Cores used by other programs between this moment and `later`, from 0 to all cores.
 
-        None where that is not known: no /proc/stat (macOS) or one that counts nothing, other cores in the meantime, or
-        less than LEAST_LOOK_SECONDS between the two.
+        None where unknown: no /proc/stat (macOS) or one that counts nothing, a changed affinity, or less than
+        LEAST_LOOK_SECONDS between the two.
         """
         elapsed, cores = later.seconds - self.seconds, len(self.cores)
         if not cores or later.cores != self.cores or elapsed < LEAST_LOOK_SECONDS:
@@ -87,20 +88,20 @@ class CoreUse:
         return min(max(others / elapsed, 0.0), float(cores))
 
     def free_cores(self, later: CoreUse) -> float | None:
-        """Cores' worth of time that this process could have had between this moment and `later`; None as above."""
+        """Cores that were free for this process between this moment and `later`. None where `busy_elsewhere` is."""
         elsewhere = self.busy_elsewhere(later)
         return None if elsewhere is None else min(float(available_cores()), len(self.cores) - elsewhere)
 
 
 def free_cores_since(before: CoreUse) -> float | None:
-    """Cores' worth of time that other programs have left since `before`; waits until there is something to tell."""
+    """Cores that other programs have left free since `before`. Sleeps until the interval is long enough."""
     elapsed = time.monotonic() - before.seconds
     time.sleep(max(0.0, LEAST_LOOK_SECONDS * 1.1 - elapsed))
     return before.free_cores(CoreUse.now())
 
 
 def _ticks_by_core(root: Path) -> dict[int, tuple[int, int]]:
-    """Core number -> (ticks not idle, ticks in all) since the machine's start."""
+    """Core number -> (ticks not idle, ticks in all) since boot."""
     ticks = {}
     for line in read_if_there(root / "stat").splitlines():
         name, _, numbers = line.partition(" ")
@@ -114,7 +115,7 @@ def _ticks_by_core(root: Path) -> dict[int, tuple[int, int]]:
 
 
 def _own_ticks(root: Path) -> int:
-    """Ticks that this process and all below it have worked, ended children with them once they were waited for."""
+    """Ticks of this process and its descendants, including ended children that were waited for."""
     ticks, waiting = 0, ["self"]
     while waiting:
         folder = root / waiting.pop()
@@ -126,7 +127,7 @@ def _own_ticks(root: Path) -> int:
 
 
 def read_if_there(path: Path) -> str:
-    """Empty where there is no such file or the process has just ended."""
+    """Text of a file. Empty for a missing file or an ended process."""
     try:
         return path.read_text()
     except OSError:
@@ -135,50 +136,50 @@ def read_if_there(path: Path) -> str:
 
 @cache
 def has_gpu() -> bool:
-    """Whether an NVIDIA driver is loaded: a hint for planning, the worker asks torch itself."""
+    """Whether an NVIDIA driver is loaded. A hint for planning: the worker asks torch."""
     return Path("/dev/nvidiactl").exists()
 
 
 def processor_name() -> str:
-    """The processor's own name where Linux tells it, else its architecture."""
+    """Model name of the processor on Linux, else its architecture."""
     return _cpuinfo("model name") or platform.machine()
 
 
 def processor_features() -> str:
-    """What the processor can beyond its kind's least, as Linux lists it; empty elsewhere."""
+    """Instruction set extensions as Linux lists them. Empty elsewhere."""
     return _cpuinfo("flags", "Features")
 
 
 def _cpuinfo(*names: str) -> str:
-    """What Linux tells of the first processor under one of the names; empty where it does not."""
+    """Value for the first processor in /proc/cpuinfo under one of the names. Empty where it is missing."""
     lines = read_if_there(Path("/proc/cpuinfo")).splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(names)), "")
 
 
 def gpu_names(root: Path = Path("/proc")) -> list[str]:
-    """The names of NVIDIA's GPUs as their driver tells them, one each; torch has the same."""
+    """Names of NVIDIA GPUs as their driver reports them, one per GPU, equal to torch's."""
     lines = [read_if_there(path / "information") for path in sorted(root.glob("driver/nvidia/gpus/*"))]
     return [line.partition(":")[2].strip() for text in lines for line in text.splitlines() if line.startswith("Model:")]
 
 
 def available_memory(root: Path = Path("/proc")) -> int | None:
-    """Bytes that programs could still ask for (MemAvailable); None where the system does not tell."""
+    """Bytes available to programs (MemAvailable). None where the system does not report it."""
     lines = (line.split() for line in read_if_there(root / "meminfo").splitlines())
     return next((int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"), None)
 
 
 def utc_now() -> str:
-    """The time now as a label: UTC, ISO 8601, seconds. Durations come from `time.monotonic`."""
+    """Current time as a label: UTC, ISO 8601, seconds. Durations use `time.monotonic`."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 GIT_STATE = "CIFAR_LAB_GIT_STATE"
-"""Variable of a worker on another machine: `git_state` of the folder that the command was given in, as JSON."""
+"""Environment variable of a remote worker: `git_state` of the command's working folder, as JSON."""
 
 
 @cache
 def git_state() -> tuple[str | None, bool | None]:
-    """(commit, whether there are uncommitted changes) of the working folder; (None, None) outside a checkout."""
+    """(commit, whether it has uncommitted changes) of the working folder. (None, None) outside a checkout."""
     if told := os.environ.get(GIT_STATE):
         commit, dirty = json.loads(told)
         return commit, dirty
@@ -193,3 +194,10 @@ def git_state() -> tuple[str | None, bool | None]:
     if commit is None or commit == "(initial)":
         return None, None
     return commit, any(not line.startswith("#") for line in lines)
+
+
+def ignore_output() -> None:
+    """Redirect standard output to the null device, so that a closed pipe does not stop the process."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,4 +1,4 @@
-"""Files that settings name by their path, on a machine that has them elsewhere: in a folder of files sent to it."""
+"""Paths in settings on a remote machine, where the files lie below a folder of shipped files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 SHIPPED = "CIFAR_LAB_SHIPPED"
-"""Variable of a worker on another machine: the folder below which files lie as they do on the first one."""
+"""Environment variable of a remote worker: the folder that stands for the root of the first machine's file system."""
 
 
 def located(path: str | Path) -> Path:
-    """Where a file of that path lies here: below `$CIFAR_LAB_SHIPPED` where it was sent, else where it says."""
+    """Path of a file on this machine: below `$CIFAR_LAB_SHIPPED` where it was shipped, else unchanged."""
     root, path = os.environ.get(SHIPPED), Path(path)
     if root and path.is_absolute() and (sent := below(Path(root), path)).exists():
         return sent
@@ -18,5 +18,5 @@ def located(path: str | Path) -> Path:
 
 
 def below(root: Path, path: Path) -> Path:
-    """The place of an absolute path in a folder that stands for the root of the file system."""
+    """An absolute path, relative to a folder that stands for the root of the file system."""
     return root.joinpath(*path.parts[1:])

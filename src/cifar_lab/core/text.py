@@ -1,22 +1,24 @@
-"""Text written by people, made safe for the place where it is shown: terminal, chart, Markdown, CSV."""
+"""Text for users: safe for terminal, chart, Markdown and CSV, with counts and durations."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
+from cifar_lab.core.errors import SettingsError
+
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories that move a cursor, break a line or cannot be encoded."""
 
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Marks that turn the direction of what follows (UAX #9), so that a table reads other than it is."""
+"""Bidirectional controls (UAX #9), which would reorder a table."""
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#$!])")
 _FORMULA = ("=", "+", "-", "@")
 
 
 def plain(text: str) -> str:
-    """One line without control characters: line breaks and tabs become spaces, the rest goes."""
+    """One line without control characters. Line breaks and tabs become spaces."""
     if text.isprintable():  # nearly always, and it may be one of thousands: nothing to take out
         return " ".join(text.split())
     kept = (
@@ -28,13 +30,13 @@ def plain(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Text that Markdown (with tables, and HTML inside) shows as it is."""
+    """Escape text for Markdown with tables and HTML."""
     escaped = _MARKDOWN.sub(r"\\\1", plain(text))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def code_span(text: str) -> str:
-    """Text as Markdown code, whatever backticks it holds."""
+    """Text as Markdown code, with a fence longer than any run of backticks in it."""
     body = plain(text)
     longest = max((len(run) for run in re.findall("`+", body)), default=0)
     pad = " " if longest else ""
@@ -43,7 +45,7 @@ def code_span(text: str) -> str:
 
 
 def csv_cell(value: str | float | int | None) -> str:
-    """A cell that no spreadsheet runs as a formula; numbers stay numbers, None is empty."""
+    """A CSV cell that no spreadsheet runs as a formula. Numbers stay numbers, None is empty."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -55,3 +57,41 @@ def csv_cell(value: str | float | int | None) -> str:
 def count(number: int, what: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+"""Seconds per unit."""
+
+LONGEST_SECONDS = 366 * UNITS["d"]
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of `90s`, `15m`, `2h`, `1.5h`, `1h30m`.
+
+    Args:
+        option: the command-line option, for the message.
+
+    Raises:
+        SettingsError: another form, zero, or more than a year.
+    """
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text.strip())
+    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
+        raise SettingsError(f"{option}: {text!r} is no length of time; write 90s, 15m, 2h or 1h30m")
+    seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise SettingsError(f"{option}: {text!r} is out of range; write a time above 0 and up to a year")
+    return seconds
+
+
+def in_words(seconds: float) -> str:
+    """A duration in two units at most: `8 s`, `14 min`, `3 h 20 min`, `2 d 5 h`."""
+    if seconds < 100:
+        return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"

@@ -15,8 +15,7 @@ from cifar_lab.core.errors import DataError, Problem, SettingsError
 from cifar_lab.core.host import available_cores
 from cifar_lab.store.failures import Failure, read_failure
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import DamagedRecordError, RunFolder
-from cifar_lab.store.shared_parts import SharedParts
+from cifar_lab.store.results import DamagedRecordError, RunFolder, SharedParts
 from cifar_lab.training.job import Job
 from cifar_lab.training.threads import choose_threads, thread_limit
 

@@ -19,9 +19,9 @@ from cifar_lab.execution.plan import PlannedRun, plan_runs, share_threads
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.execution.tracker import Outcome
 from cifar_lab.store.failures import Failure, note_failure, remove_failure
+from cifar_lab.store.locks import WriterLock, one_writer
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, runs_folder
-from cifar_lab.store.results_lock import WriterLock, one_writer
 from cifar_lab.training.events import Event, RunOutcome, RunStarted
 from cifar_lab.training.job import Job
 

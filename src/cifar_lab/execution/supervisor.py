@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from cifar_lab.core.durations import in_words
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.text import in_words
 from cifar_lab.execution.local.process import WorkerProcess
 from cifar_lab.execution.protocol import STOP, encode_task
 from cifar_lab.execution.retry_policy import TRANSIENT

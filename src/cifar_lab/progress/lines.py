@@ -8,9 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from cifar_lab.core.durations import in_words
-from cifar_lab.core.stdout import ignore_output
-from cifar_lab.core.text import count, plain
+from cifar_lab.core.host import ignore_output
+from cifar_lab.core.text import count, in_words, plain
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.progress_state import ProgressState
 from cifar_lab.training.events import (

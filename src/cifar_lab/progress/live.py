@@ -13,9 +13,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Column, Table
 from rich.text import Text
 
-from cifar_lab.core.durations import in_words
-from cifar_lab.core.stdout import ignore_output
-from cifar_lab.core.text import plain
+from cifar_lab.core.host import ignore_output
+from cifar_lab.core.text import in_words, plain
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.lines import device_line, numbers, outcome_line, plan_line, trouble_line
 from cifar_lab.progress.progress_state import ProgressState

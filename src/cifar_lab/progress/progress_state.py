@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cifar_lab.core.durations import in_words
-from cifar_lab.core.text import plain
+from cifar_lab.core.text import in_words, plain
 from cifar_lab.execution.cost import RunSeconds, RunShape
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.training.events import (

@@ -1,0 +1,1 @@
+"""Results on disk. The only package that knows the file names of a results folder."""

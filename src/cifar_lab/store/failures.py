@@ -1,7 +1,7 @@
-"""failure.json in a run's folder: why the last command that tried the run gave it up.
+"""failure.json in a run's folder: the reason why the last attempt of the run failed.
 
-It is written when a run is given up and removed when it is begun again or done, so a folder with a valid record is done
-whatever else lies in it, and one that a crash left holds the truth.
+Written when a run fails, and removed when it is started again or done. A folder with a valid record is done, whatever
+other files it has.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from cifar_lab.store.records import Plain
 from cifar_lab.store.results import RunFolder
 
 Kind = Literal["killed", "oom", "timeout", "import", "settings", "data", "environment", "error"]
-"""Why a run failed: its process died; memory did not suffice; it took too long; a module could not be imported; the
-settings, the data or the machine refuse it (exit codes 2, 3 and 4); any other exception."""
+"""Kind of failure: process killed, out of memory, timeout, failed import, refused settings, data or environment (exit
+codes 2, 3 and 4), any other exception."""
 
 
 class Failure(Plain):
-    """The content of failure.json."""
+    """Content of failure.json."""
 
     format: Literal[1] = 1
     run_id: str
@@ -33,13 +33,13 @@ class Failure(Plain):
     reason: str
     exit_code: int
     attempts: int
-    """Processes that the command gave the run to."""
+    """Processes that were started for the run."""
     when: str
     """UTC, ISO 8601."""
 
 
 def read_failure(folder: RunFolder) -> Failure | None:
-    """Why the run was given up; None where it was not, or where the file is of no use: nothing hangs on it."""
+    """Reason why the run failed. None for no failure or an unreadable file, because no decision depends on it."""
     try:
         return Failure.model_validate_json(folder.failure.read_bytes())
     except (OSError, ValidationError):

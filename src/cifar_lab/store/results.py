@@ -1,4 +1,4 @@
-"""A results folder as a whole: where things lie in it, and all that its runs have left. No torch.
+"""A results folder: paths of its contents, and the records of its runs. No torch.
 
 results/
     runs/<run id>/        the folder of one run: see `run_folder`
@@ -13,48 +13,48 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cifar_lab.core.errors import DataError
-from cifar_lab.store.record_file import CopiedRecordError as CopiedRecordError
-from cifar_lab.store.record_file import DamagedRecordError as DamagedRecordError
-from cifar_lab.store.records import EpochMetrics, Record
+from cifar_lab.store.records import CopiedRecordError as CopiedRecordError
+from cifar_lab.store.records import DamagedRecordError as DamagedRecordError
+from cifar_lab.store.records import DataIdentity, Environment, EpochMetrics, Record
 from cifar_lab.store.run_folder import DamagedFileError as DamagedFileError
 from cifar_lab.store.run_folder import RunFolder as RunFolder
 from cifar_lab.store.run_folder import metrics_digest as metrics_digest
 from cifar_lab.store.run_folder import runs_folder as runs_folder
-from cifar_lab.store.shared_parts import SharedParts
 
 LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """A run folder whose record cannot be used."""
+    """A run folder with an unusable record."""
 
     folder: RunFolder
     fault: DataError
 
     @property
     def copy_of(self) -> str:
-        """Id of the run that the folder is a copy of; empty for a record that is damaged."""
+        """Id of the original of a copied run. Empty for a damaged record."""
         return self.fault.run_id if isinstance(self.fault, CopiedRecordError) else ""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a results folder holds."""
+    """Records of a results folder."""
 
     records: list[Record]
-    """Of every finished run, sorted by label, seed and id."""
+    """Records of finished runs, sorted by label, seed and id."""
     unusable: list[Unusable]
-    """By the name of the folder."""
+    """Sorted by the name of the folder."""
 
 
 class SweepFolder:
-    """The folder of one sweep: the plan, how its points did and the winners, all made anew from the runs."""
+    """The folder of one sweep: plan, history of its points and winners, all derived from the runs."""
 
     def __init__(self, results: Path, name: str) -> None:
-        """`name` is the stem of the sweep file, which may hold anything that a file name may."""
+        """`name` is the stem of the sweep file, which may hold any character of a file name."""
         self.path = results / "sweeps" / _folder_name(name)
         self.plan = self.path / "plan.json"
         self.history = self.path / "history.json"
@@ -62,13 +62,18 @@ class SweepFolder:
 
 
 def stopping_file(results: Path, question: str) -> Path:
-    """Where the plan of looks of a question lies."""
+    """Path of a question's plan of interim analyses."""
     return results / "stopping" / f"{question}.json"
 
 
 def stopping_files(results: Path) -> list[Path]:
-    """All plans of looks, by name."""
+    """Plans of interim analyses, by name."""
     return sorted((results / "stopping").glob("*.json"))
+
+
+def history_files(results: Path) -> list[Path]:
+    """Histories of all adaptive searches, by the name of the sweep."""
+    return sorted((results / "sweeps").glob("*/history.json"))
 
 
 def _folder_name(stem: str) -> str:
@@ -80,13 +85,13 @@ def _folder_name(stem: str) -> str:
 
 
 def run_ids(results: Path) -> list[str]:
-    """Every run that has a folder, done or not."""
+    """Ids of all runs with a folder, done or not."""
     folder = runs_folder(results)
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
 def find_records(results: Path) -> Found:
-    """Every finished run in the folder, and the folders whose record cannot be used; both empty where there is none."""
+    """Records of finished runs, and folders with an unusable record. Both empty for a missing folder."""
     found, shared = Found([], []), SharedParts()
     for run_id in run_ids(results):
         folder = RunFolder(results, run_id)
@@ -102,9 +107,9 @@ def find_records(results: Path) -> Found:
 
 
 def read_records(results: Path) -> list[Record]:
-    """Every finished run in the folder, sorted by label, seed and id; empty where there is none.
+    """Records of finished runs, sorted by label, seed and id. Empty for a missing folder.
 
-    Records that cannot be used are left out and logged, one warning each; `find_records` gives them.
+    Each unusable record is skipped with a logged warning. `find_records` returns them.
     """
     found = find_records(results)
     for each in found.unusable:
@@ -116,7 +121,36 @@ def read_metrics(results: Path, run_id: str) -> list[EpochMetrics]:
     """The epochs of one run, oldest first.
 
     Raises:
-        DataError: the run's record cannot be used, or the file is not the one that it was made with.
+        DataError: the run's record is unusable, or the file is not the one that it was made with.
     """
     folder = RunFolder(results, run_id)
     return folder.read_metrics(folder.read_record())
+
+
+class SharedParts:
+    """Cache of equal parts of immutable records. Ten thousand runs share few settings, images and machines."""
+
+    def __init__(self) -> None:
+        self._sections: dict[tuple[str, str], Any] = {}
+        self._images: dict[DataIdentity, DataIdentity] = {}
+        self._machines: dict[Environment, Environment] = {}
+
+    def of(self, record: Record) -> Record:
+        """An equal record that shares its parts, with less than half of the memory."""
+        return record.model_copy(
+            update={
+                "recipe": self.sections(record.recipe),
+                "settings": self.sections(record.settings),
+                "data": self._images.setdefault(record.data, record.data),
+                "environment": self._machines.setdefault(record.environment, record.environment),
+            }
+        )
+
+    def sections(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Equal settings or run identity that share their sections."""
+        return {
+            key: value
+            if isinstance(value, int | float | str)  # small: to look for an equal one costs more
+            else self._sections.setdefault((key, repr(value)), value)
+            for key, value in values.items()
+        }

@@ -1,15 +1,15 @@
-"""The folder of one run, its files and their names, which only this file knows. No torch.
+"""The folder of one run: names, reading and writing of its files. No torch.
 
     results/runs/<run id>/
-        settings.yaml         the resolved settings with this run's seed; `cifar-lab run` takes it
-        record.json           what `records.py` describes; valid and with the files that it names: the run is done
-        metrics.jsonl         a line an epoch
+        settings.yaml         the resolved settings with this run's seed, an input of `cifar-lab run`
+        record.json           see `records`. The run is done if it is valid and the files that it names exist
+        metrics.jsonl         one line per epoch
         predictions.npz       labels and logits of the test split, in data-set order
         weights.safetensors   the trained weights
-        checkpoint.bin        while the run is under way: the last good epoch, and the one before
-        failure.json          why the run was given up, until it is begun again
+        checkpoint.bin        during the run: the last good epoch, and beside it the one before
+        failure.json          reason of the last failure, until the run is started again
 
-Status is derived: a valid record is done; a held lock is running; a folder with neither is interrupted.
+Status is derived: a valid record is done, a held lock is running, a folder with neither is interrupted.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from pydantic import ValidationError
 
 from cifar_lab.core.atomic_io import remove, set_aside, write_bytes, write_text
 from cifar_lab.core.errors import DataError
-from cifar_lab.store import run_lock
-from cifar_lab.store.record_file import DamagedRecordError, read_record, write_record
-from cifar_lab.store.records import EpochMetrics, Record
+from cifar_lab.store import locks
+from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
 
 METRICS = "metrics.jsonl"
 
@@ -36,7 +35,7 @@ MAKE_AGAIN = "make the run again with --force"
 
 
 class DamagedFileError(DataError):
-    """A file beside a record that is not what was written."""
+    """A file beside a record whose content is not what was written."""
 
     def __init__(self, path: Path, fault: str) -> None:
         super().__init__(f"{path}: {fault}; {MAKE_AGAIN}")
@@ -44,7 +43,7 @@ class DamagedFileError(DataError):
 
 
 class _Named:
-    """The path of a file of a run's folder; made when it is asked for, because a plan may look at thousands."""
+    """Path of a file in a run's folder, built on access because a plan reads thousands of folders."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -54,7 +53,7 @@ class _Named:
 
 
 class RunFolder:
-    """The folder of one run: where its files lie and how they are read and written."""
+    """The folder of one run, with the paths of its files."""
 
     settings = _Named("settings.yaml")
     record = _Named("record.json")
@@ -69,7 +68,7 @@ class RunFolder:
         self.path = runs_folder(results) / run_id
 
     def read_record(self) -> Record | None:
-        """The run's record; None where the run is not done.
+        """The run's record. None where the run is not done.
 
         Raises:
             DataError: the record is damaged, or of a newer version of cifar-lab.
@@ -80,10 +79,10 @@ class RunFolder:
             return None
 
     def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
-        """A line an epoch, oldest first; empty before the first epoch has ended.
+        """Metrics per epoch, oldest first. Empty before the end of the first epoch.
 
         Raises:
-            DamagedFileError: the file is not what was written, or not the one that `record` names.
+            DamagedFileError: the file is damaged, or not the one that `record` names.
         """
         wanted = record.metrics_sha256 if record is not None else None
         try:
@@ -103,10 +102,10 @@ class RunFolder:
         return history
 
     def read_file(self, record: Record, name: str) -> bytes:
-        """A file beside the record, checked against the SHA-256 that the record names.
+        """Read a file beside the record and check it against the record's SHA-256.
 
         Raises:
-            DamagedFileError: it is missing, or not the file that was written.
+            DamagedFileError: it is missing or damaged.
         """
         path = self.path / name
         try:
@@ -118,9 +117,9 @@ class RunFolder:
         return content
 
     def incomplete_file(self, record: Record) -> str | None:
-        """Name of a file that the record names and that is missing or cut; None where all have their sizes.
+        """Name of a file of the record that is missing or truncated. None where all sizes are right.
 
-        It looks and does not read: what is quick enough for every run of a plan.
+        Only sizes are compared, which is fast enough for every run of a plan.
         """
         names = (*record.files, *([METRICS] if record.metrics_sha256 else ()))
         return next((name for name in names if not self._has_size(name, record)), None)
@@ -146,13 +145,13 @@ class RunFolder:
         write_text(self.metrics, "".join(line.model_dump_json() + "\n" for line in history))
 
     def write_record(self, record: Record) -> None:
-        """The last write of a run, with its checksum: from now on it is done."""
+        """Write the record with its checksum, as the last file: the run is done."""
         write_record(self.record, record)
 
     def set_aside_damage(self) -> str | None:
-        """Rename a record that cannot be used to `record.json.damaged`; a note on it, or None if nothing was wrong.
+        """Rename an unusable record to `record.json.damaged`. Returns a note, or None where nothing was wrong.
 
-        A record is no better than the files that it names: one that is missing or cut makes the run unfinished.
+        A record whose files are missing or truncated is unusable too.
         """
         try:
             record = self.read_record()
@@ -167,46 +166,51 @@ class RunFolder:
         return f"{what}; set aside as {aside.name}, and the run made again"
 
     def set_aside(self, damaged: Path) -> Path:
-        """Rename a damaged file, and before it the record that it belongs to; the file's new name.
+        """Rename a damaged file, and before it the record that it belongs to. Returns the file's new path.
 
-        What is missing has nothing to rename, and a checkpoint belongs to no record.
+        A missing file is not renamed, and a checkpoint belongs to no record.
         """
         if damaged not in self.checkpoints() and damaged != self.record and self.record.exists():
             set_aside(self.record)
         return set_aside(damaged) if damaged.exists() else damaged
 
     def discard(self) -> None:
-        """Forget what the run left, its record first: it will be made again from nothing."""
+        """Delete the files of the run, its record first, so that it starts from scratch."""
         remove(self.record)
         files = (self.checkpoint, self.metrics, self.predictions, self.weights, self.failure)
-        remove(*(old for path in files for old in (path, path.with_name(path.name + ".previous"))))
+        remove(*(old for path in files for old in (path, previous(path))))
 
     def checkpoints(self) -> tuple[Path, Path]:
-        """Where the last epoch and the one before it lie, if there are any."""
-        return self.checkpoint, self.checkpoint.with_name(self.checkpoint.name + ".previous")
+        """Paths of the checkpoints of the last epoch and of the one before."""
+        return self.checkpoint, previous(self.checkpoint)
 
     def has_checkpoint(self) -> bool:
-        """Whether there is an epoch to go on from; amid a save only the one before has its name."""
+        """Whether the run can be resumed. During a save only the checkpoint before exists."""
         return any(path.is_file() for path in self.checkpoints())
 
     def unfinished_state(self) -> Literal["running", "interrupted"]:
-        """Of a folder without a record: whether a process holds it."""
-        return "running" if run_lock.is_held(self.lock_file) else "interrupted"
+        """State of a folder without a record: running if a process holds its lock."""
+        return "running" if locks.is_held(self.lock_file) else "interrupted"
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run against other processes; free at once when this process ends, however it ends.
+        """Hold the run against other processes. The lock is released when this process ends, however it ends.
 
         Raises:
-            EnvironmentFault: another process holds it; names the process, or the folder cannot be written.
+            EnvironmentFault: another process holds it, and is named. Or the folder cannot be written.
         """
-        with run_lock.hold(self.lock_file):
+        with locks.hold(self.lock_file):
             remove(*self.path.glob(".*.tmp"))  # of a process that was killed while it wrote
             yield
 
 
+def previous(checkpoint: Path) -> Path:
+    """Path of the checkpoint of the epoch before."""
+    return checkpoint.with_name(checkpoint.name + ".previous")
+
+
 def runs_folder(results: Path) -> Path:
-    """Where the run folders lie."""
+    """Folder of all run folders."""
     return results / "runs"
 
 

@@ -11,6 +11,7 @@ import torch
 from cifar_lab.core.atomic_io import disk_errors, rename, set_aside, write_bytes
 from cifar_lab.core.atomic_io import remove as remove_files
 from cifar_lab.core.checksums import BrokenSealError, seal_checkpoint, unseal_checkpoint
+from cifar_lab.store.run_folder import previous as previous
 
 
 class DamagedCheckpointError(Exception):
@@ -71,8 +72,3 @@ def load_newest(path: Path) -> tuple[dict[str, Any] | None, list[str]]:
 def remove(path: Path) -> None:
     """Delete the checkpoint and the one before it."""
     remove_files(path, previous(path))
-
-
-def previous(path: Path) -> Path:
-    """Where the checkpoint before the last one lies."""
-    return path.with_name(path.name + ".previous")

@@ -123,7 +123,7 @@ def _section(check: Check, section: str, node: Node) -> dict[str, Any] | None:
 
 
 def _choice(check: Check, section: str, key: str, node: Node) -> tuple[type[Section] | None, dict[str, Any]]:
-    """The class that the section chooses and its choice as a value. No class where the choice is invalid or misspelt."""
+    """Class that the section chooses, and its choice as a value. No class where the choice is invalid or misspelt."""
     stated = node.value.get(key)
     if stated is None:
         keys = setting_keys.section_keys(section)

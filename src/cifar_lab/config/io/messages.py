@@ -22,7 +22,7 @@ _TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "fals
 
 
 def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
-    """Type and range of a setting in words: `a whole number from 1 to 65,536`, `one of sgd, adam, adamw`, `a list of …`."""
+    """Type and range of a setting in words: `a whole number from 1 to 65,536`, `one of sgd, adam`, `a list of …`."""
     annotation, metadata = unwrap(annotation, metadata)
     origin, arguments = get_origin(annotation), get_args(annotation)
     limits = _limits(metadata)

@@ -28,8 +28,8 @@ EXTENDS = {"type": "string", "minLength": 1, "description": "Settings file that 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a settings file.
 
-    A section with a choice is `oneOf` its classes, or a part of any of them that leaves the choice to an extended file or
-    to the default. Only the choice is required, because a parent may state the rest.
+    A section with a choice is `oneOf` its classes, or a part of any of them that leaves the choice to an extended file
+    or to the default. Only the choice is required, because a parent may state the rest.
     """
     properties: dict[str, Any] = {"extends": EXTENDS}
     whole = Settings.model_json_schema()["properties"]

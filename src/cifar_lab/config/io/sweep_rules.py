@@ -117,7 +117,7 @@ def _no_setting(setting: str) -> str:
 
 
 def _setting_value(check: Check, key: str, setting: str, node: Node, folder: Path) -> Node:
-    """Check one value of a setting and make its path absolute. Reports a value that no choice of the section accepts."""
+    """Check one value of a setting and make its path absolute. Reports a value that the section accepts nowhere."""
     section, _, name = setting.partition(".")
     if node.broken or setting not in setting_keys.dotted_keys():
         return node

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Sequence
 
 from cifar_lab.config import Settings
-from cifar_lab.core.durations import in_words
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.text import in_words
 from cifar_lab.execution.local import engine as local
 from cifar_lab.execution.ray.connect import Connection
 from cifar_lab.execution.ray.process import RemoteWorker

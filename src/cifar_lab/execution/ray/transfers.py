@@ -13,6 +13,7 @@ from cifar_lab.config import CustomModel, Data, Settings
 from cifar_lab.config.model_source import source_files
 from cifar_lab.data import shipping
 from cifar_lab.store.results import RunFolder
+from cifar_lab.store.run_folder import previous as previous
 from cifar_lab.training.events import Message
 from cifar_lab.training.job import Job
 
@@ -65,11 +66,6 @@ def inward(folder: RunFolder) -> list[Path]:
     return [
         folder.settings, folder.checkpoint, folder.metrics, folder.weights, folder.predictions, folder.record,
     ]  # fmt: skip
-
-
-def previous(path: Path) -> Path:
-    """Path of the checkpoint before the last one."""
-    return path.with_name(path.name + ".previous")
 
 
 class WatchedFolder:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.core.errors import EnvironmentFault
-from cifar_lab.store.results_lock import LOCK_NAME, WriterLock, one_writer
+from cifar_lab.store.locks import LOCK_NAME, WriterLock, one_writer
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from cifar_lab.store.results_lock import one_writer
+from cifar_lab.store.locks import one_writer
 sys.argv = ["/bin/cifar-lab", "sweep", "my grid.yaml"]
 with one_writer(Path("results")) as lock:
     lock.take()
