@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 
 def rows(lines: list[str]) -> list[list[str]]:
     start = next(number for number, line in enumerate(lines) if line.startswith("arm "))
@@ -18,6 +20,7 @@ def test_arms_of_one_recipe_have_a_line_each_under_the_labels_just_given(trained
     assert rows(done.lines) == [["renamed", "2"], ["first", "1"]]
 
 
+@pytest.mark.slow
 def test_a_winner_that_equals_the_base_has_a_line_of_its_own(trained_copy: Any) -> None:
     trained_copy.write(
         "same.yaml",
