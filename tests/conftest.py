@@ -23,11 +23,14 @@ import cifar_lab
 from cifar_lab import data
 from cifar_lab.config import Settings
 from cifar_lab.config.io import dump_settings, settings_from
+from cifar_lab.core.host import available_cores
 from cifar_lab.execution.plan import plan_runs
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, read_records
 from cifar_lab.training.events import Event
 from cifar_lab.training.job import Job
+
+from .work_units import MOST_PROCESSES, LoadFilesAndGroups, longest_first
 
 PATIENCE_SECONDS = 60
 """A command that takes longer is killed, and its test fails."""
@@ -43,6 +46,20 @@ SMALL = {
     "runtime": {"device": "cpu"},
 }
 """230 images leave a last batch of 6."""
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Processes of `-n auto`."""
+    return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else min(available_cores(), MOST_PROCESSES)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFilesAndGroups:
+    return LoadFilesAndGroups(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # a process of `-n`
+        items[:] = longest_first(items)
 
 
 @pytest.fixture(scope="session")

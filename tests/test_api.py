@@ -45,6 +45,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_code_of_the_readme_and_of_the_package_run_as_they_stand(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,6 +63,7 @@ def test_the_code_of_the_readme_and_of_the_package_run_as_they_stand(
     assert capsys.readouterr().out.splitlines() == ["1 run: 1 there already", lines[-1]]
 
 
+@pytest.mark.slow
 def test_one_arm_or_several_and_silence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arm = cifar_lab.load_settings(Path("configs/q3_adam.yaml"))
     alone = cifar_lab.make_runs(arm, "results", display=cifar_lab.Silent())
@@ -70,6 +72,7 @@ def test_one_arm_or_several_and_silence(here: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_failed_run_raises(here: Path) -> None:
     Path("fragile.py").write_text(FRAGILE)
     Path("fragile.yaml").write_text(f"model: {{name: 'fragile.py:Fragile'}}\n{TINY}")
@@ -79,6 +82,7 @@ def test_a_failed_run_raises(here: Path) -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_sweep_from_python(here: Path) -> None:
     Path("grid.yaml").write_text(
         "base: configs/q3_adam.yaml\nsearch: {top: 1, confirm_seeds: [7], val_size: 50}\n"
@@ -89,6 +93,7 @@ def test_a_sweep_from_python(here: Path) -> None:
     assert [(record.seed, record.test is not None) for record in outcome.confirmed.records] == [(7, True)]
 
 
+@pytest.mark.slow
 def test_a_policy_says_what_the_options_of_a_command_say(here: Path) -> None:
     Path("fragile.py").write_text(FRAGILE)
     Path("fragile.yaml").write_text(f"model: {{name: 'fragile.py:Fragile'}}\n{TINY}")
@@ -118,6 +123,7 @@ def test_a_policy_that_means_nothing_is_refused(given: dict[str, Any], said: str
     assert str(refused.value) == said
 
 
+@pytest.mark.slow
 def test_runs_are_made_where_the_engine_is(here: Path) -> None:
     arm, quiet = cifar_lab.load_settings("configs/q3_adam.yaml"), cifar_lab.Silent()
     with (

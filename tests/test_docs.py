@@ -11,7 +11,7 @@ import pytest
 from cifar_lab.cli import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 COMMANDS = {command.name for command in app.registered_commands}
 
 
@@ -40,7 +40,7 @@ def test_commands_exist_and_name_files_that_do(page: Path) -> None:
 
 def test_the_commands_for_a_newcomer_are_marked() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name, last in (("quickstart", "cifar-lab quickstart"), ("tests", "pytest")):
+    for name, last in (("quickstart", "cifar-lab quickstart"), ("tests", "pytest -n auto")):
         (command,) = re.findall(rf"<!-- command: {name} -->\n```sh\n(.*)\n```", text)
         assert command.startswith("python3 -m venv .venv && ")
         assert command.endswith(last)

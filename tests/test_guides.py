@@ -55,6 +55,7 @@ def _give(line: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_tour_can_be_walked(tmp_path: Path) -> None:
     check, plan, run, report, more, paper, recheck = follow(
         "tour.md",
@@ -78,6 +79,7 @@ def test_what_the_tour_shows_is_what_a_report_says() -> None:
     assert re.search(r"is better than Net by [\d.]+ pp \(95 % [\d.]+ to [\d.]+; 3 shared seeds; p = \.\d{3}\)\.", shown)
 
 
+@pytest.mark.slow
 def test_a_model_and_images_of_ones_own(tmp_path: Path) -> None:
     said = "".join(follow("extending.md", tmp_path, {}))
     assert "one wide convolution" in said

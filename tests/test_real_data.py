@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
+@pytest.mark.slow
 def test_an_epoch_of_adam_on_cifar10(lab: Any, jpeg_zip: Path) -> None:
     code, output, said = lab.command(
         "run", ROOT / "configs" / "q3_adam.yaml", "--seeds", "0", "--set", "epochs=1",

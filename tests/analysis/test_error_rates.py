@@ -108,6 +108,7 @@ def test_equal_arms_without_shared_seeds_too(bench: Bench) -> None:
     assert 0.04 <= false / LABS <= 0.06
 
 
+@pytest.mark.slow
 def test_of_three_equal_arms_any_is_told_apart_in_one_lab_of_twenty(bench: Bench) -> None:
     rng = np.random.default_rng(1979)
     labs = [judged(bench.answer(*map(runs, draw(rng, 4, 3)))) for _ in range(LABS)]
@@ -116,6 +117,7 @@ def test_of_three_equal_arms_any_is_told_apart_in_one_lab_of_twenty(bench: Bench
     assert 0.04 <= sum(map(claims, labs)) / LABS <= 0.06
 
 
+@pytest.mark.slow
 def test_adding_seeds_until_decided_keeps_the_error_rate() -> None:
     looks, rng = plan_looks(3, 20), np.random.default_rng(2000)
     assert looks == (3, 5, 8, 12, 20)

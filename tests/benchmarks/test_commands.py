@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.curve_figure import draw_curves, extended
 from benchmarks.processes import ROOT
 from benchmarks.rows import CPU_ONLY, GPU_BY_DEFAULT, ROWS
@@ -24,6 +26,7 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_quick_look_goes_through_both_sides(tmp_path: Path) -> None:
     done = command("images_per_second", "--quick", "--pairs", 1, "--out", tmp_path)
     assert done.returncode == 0, done.stderr

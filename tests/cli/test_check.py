@@ -75,6 +75,7 @@ def test_check_of_a_model_that_is_not_there(lab: Any) -> None:
     assert done.err.startswith(f"cifar-lab: model.name: no file {lab.folder}/none.py; ")
 
 
+@pytest.mark.slow
 def test_every_shipped_file_is_good(lab: Any) -> None:
     files = sorted(CONFIGS.glob("*.yaml"))
     done = lab("check", *files)
@@ -99,6 +100,7 @@ def validator(lab: Any, kind: str) -> Any:
     return kind_of(found)
 
 
+@pytest.mark.slow
 def test_the_schema_is_json_and_of_settings_unless_asked_otherwise(lab: Any) -> None:
     found = schema(lab, "settings")
     assert json.loads(lab("schema").out) == found
@@ -107,6 +109,7 @@ def test_the_schema_is_json_and_of_settings_unless_asked_otherwise(lab: Any) -> 
     )
 
 
+@pytest.mark.slow
 def test_the_schema_goes_into_a_file(lab: Any) -> None:
     done = lab("schema", "lab", "--output", "schema.json")
     assert (done.code, done.out) == (0, "wrote schema.json\n")
@@ -116,6 +119,7 @@ def test_the_schema_goes_into_a_file(lab: Any) -> None:
     assert refused.err.startswith("cifar-lab: no folder/schema.json: cannot be written (No such file or directory)")
 
 
+@pytest.mark.slow
 def test_the_schemas_accept_every_shipped_file(lab: Any) -> None:
     kinds = {"lab.yaml": "lab", **{path.name: "sweep" for path in CONFIGS.glob("q8_*.yaml")}}
     validators = {kind: validator(lab, kind) for kind in ("settings", "lab", "sweep")}

@@ -70,6 +70,7 @@ def test_wrong_usage_is_2(lab: Any, arguments: list[str], said: str) -> None:
     assert lab.listing() == before
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback_and_nothing_else_does(lab: Any) -> None:
     plain = lab("run", "none.yaml")
     assert (plain.code, plain.err) == (2, "cifar-lab: no file none.yaml — did you mean tiny.yaml?\n")
@@ -119,6 +120,7 @@ def test_a_reader_of_the_help_that_goes_away_is_told_nothing(lab: Any) -> None:
     assert shell(lab, "lab --help | true").stderr == ""
 
 
+@pytest.mark.slow
 def test_work_goes_on_when_its_reader_goes_away(lab: Any) -> None:
     done = shell(lab, "lab run tiny.yaml --seeds 0 | true; exit ${PIPESTATUS[0]}")
     assert (done.returncode, done.stderr) == (0, "")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from cifar_lab.cli.inspect_output import spark
 
 
@@ -36,6 +38,7 @@ def test_list_is_a_line_a_run(trained: Any) -> None:
     assert len(done.lines) == 3
 
 
+@pytest.mark.slow
 def test_list_tells_running_from_interrupted(trained_copy: Any) -> None:
     ids = [record(trained_copy, seed)["run_id"] for seed in (0, 1)]
     for run in ids:
@@ -89,6 +92,7 @@ def test_show_of_an_unfinished_run_is_its_settings_and_its_curve_so_far(trained_
     assert trained_copy("show", second).lines[-1] == "no epoch has ended yet"
 
 
+@pytest.mark.slow
 def test_one_damaged_record_hides_no_other_run(trained_copy: Any) -> None:
     first, second = (record(trained_copy, seed)["run_id"] for seed in (0, 1))
     runs = trained_copy.results / "runs"

@@ -19,6 +19,7 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {tag: [(each.step, each.value) for each in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
 
+@pytest.mark.slow
 def test_a_run_is_mirrored_to_both_and_a_second_time_to_none(lab: Any) -> None:
     words = ("run", "tiny.yaml", "--set", "epochs=2", "--seeds", "3")
     done = lab(*words, "--mirror", "tensorboard", "--mirror", "mlflow:ml.db", PYTHONPROFILEIMPORTTIME="1")
@@ -47,6 +48,7 @@ def test_a_run_is_mirrored_to_both_and_a_second_time_to_none(lab: Any) -> None:
     assert scalars(RunFolder(lab.results, record.run_id).path / "tensorboard") == told
 
 
+@pytest.mark.slow
 def test_a_mirror_that_cannot_write_costs_a_line_and_no_run(lab: Any) -> None:
     lab.write("taken", "a file, no folder")
     done = lab("run", "tiny.yaml", "--seeds", "4", "--mirror", "mlflow:taken/ml.db")

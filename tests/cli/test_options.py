@@ -41,6 +41,7 @@ def failures(lab: Any) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(lab.results.glob("runs/*/failure.json"))]
 
 
+@pytest.mark.slow
 def test_a_failure_is_written_down_and_known_to_every_later_command(fragile: Any) -> None:
     first = fragile("run", "mine.yaml", "--seeds", "0", "--retries", "0")
     assert (first.code, first.err) == (1, "")
@@ -73,6 +74,7 @@ def test_a_failure_is_written_down_and_known_to_every_later_command(fragile: Any
     assert fragile("run", "mine.yaml", "--seeds", "0", "--retry", "none").code == 0
 
 
+@pytest.mark.slow
 def test_after_so_many_failures_no_run_is_begun(fragile: Any) -> None:
     done = fragile("run", "mine.yaml", "tiny.yaml", "--seeds", "0-3", "--workers", "1", "--retries", "0", "--fail-fast")
     assert done.code == 1
@@ -85,6 +87,7 @@ def test_after_so_many_failures_no_run_is_begun(fragile: Any) -> None:
     assert len(failures(fragile)) <= 2
 
 
+@pytest.mark.slow
 def test_a_command_that_has_no_more_time_ends_with_124_and_can_go_on(lab: Any) -> None:
     lab.write("long.yaml", "extends: tiny.yaml\nlabel: long\nepochs: 10000\nseeds: [0]\n")
     began = time.monotonic()
@@ -98,6 +101,7 @@ def test_a_command_that_has_no_more_time_ends_with_124_and_can_go_on(lab: Any) -
     assert lab("run", "long.yaml", "--dry-run").lines[-1].startswith("1 run: 1 to ")
 
 
+@pytest.mark.slow
 def test_diverged_runs_are_trained_again_only_when_all_is_said(lab: Any) -> None:
     arguments = ("run", "tiny.yaml", "--seeds", "0", "--set", "optimizer.lr=1e9")
     assert lab(*arguments).code == 0
@@ -143,6 +147,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this system")
 def test_the_parent_of_a_sweep_stays_small(lab: Any) -> None:
     """With the chart of its winners, in MiB at its peak."""

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 CHANCE = 0.1
 """Ten classes of the same size."""
 
 
+@pytest.mark.slow
 def test_the_first_experiment(lab: Any, without_network: Callable[[], tuple[tuple[str, ...], dict[str, str]]]) -> None:
     before, variables = without_network()
     done = lab("quickstart", before=before, **variables, CIFAR_LAB_CACHE=str(lab.folder / "cache"))

@@ -141,6 +141,7 @@ def test_wrong_overrides(lab: Any, setting: str) -> None:
     assert done.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_force_makes_the_runs_again(trained_copy: Any) -> None:
     before = records(trained_copy.results)
     times = {path: path.stat().st_mtime_ns for path in trained_copy.results.glob("runs/*/weights.safetensors")}
@@ -152,6 +153,7 @@ def test_force_makes_the_runs_again(trained_copy: Any) -> None:
     assert changed == [before[0]["run_id"]]
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_made_again_and_says_so(trained_copy: Any) -> None:
     first = records(trained_copy.results)[0]
     folder = trained_copy.results / "runs" / first["run_id"]
@@ -168,6 +170,7 @@ def test_a_damaged_record_is_made_again_and_says_so(trained_copy: Any) -> None:
     assert (folder / "record.json.damaged").read_text() == "{"
 
 
+@pytest.mark.slow
 def test_cuda_without_cuda_is_2_before_anything_is_written(lab: Any) -> None:
     nowhere = {"CUDA_VISIBLE_DEVICES": "", "CIFAR_LAB_CACHE": str(lab.folder / "cache")}
     done = lab("run", "tiny.yaml", "--set", "runtime.device=cuda", **nowhere)
@@ -180,6 +183,7 @@ def test_cuda_without_cuda_is_2_before_anything_is_written(lab: Any) -> None:
     assert sorted(path.name for path in lab.folder.iterdir()) == ["tiny.yaml"]
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_a_result_with_a_reason(lab: Any) -> None:
     arguments = ("run", "tiny.yaml", "--seeds", "0", "--set", "optimizer.lr=1e9")
     done = lab(*arguments)
@@ -228,6 +232,7 @@ class FailsInTraining(NoForward):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
@@ -242,6 +247,7 @@ def test_a_model_that_does_not_build_writes_nothing(lab: Any, name: str, code: i
     assert not lab.results.exists()
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_in_training_fails_its_runs_and_no_others(lab: Any) -> None:
     lab.write("models.py", MODELS)
     lab.write("mine.yaml", "extends: tiny.yaml\nmodel: {name: 'models.py:FailsInTraining'}\n")
@@ -263,6 +269,7 @@ def test_missing_weights_are_3_and_nothing_is_written(lab: Any) -> None:
     assert not lab.results.exists()
 
 
+@pytest.mark.slow
 def test_weights_that_are_none_are_3(lab: Any) -> None:
     lab.write("weights.pt", "these are no weights")
     done = lab("run", "tiny.yaml", "--set", "model.weights=weights.pt")
@@ -310,6 +317,7 @@ def test_a_file_in_the_place_of_the_results_is_4(lab: Any) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ünï 日本 😀", "with 'quotes\" and [red]markup", "two\nlines", "-dash", "n" * 255])
 def test_any_name_of_a_results_folder_is_read(trained_copy: Any, name: str) -> None:
     trained_copy.results.rename(trained_copy.folder / name)
@@ -322,6 +330,7 @@ def test_any_name_of_a_results_folder_is_read(trained_copy: Any, name: str) -> N
     assert (shown.code, shown.err.count("cifar-lab: ")) == (2, 1)
 
 
+@pytest.mark.slow
 def test_any_name_of_a_results_folder_is_written(lab: Any) -> None:
     name = "ünï 'quotes\" [red]x\nand a line"
     done = lab("run", "tiny.yaml", "--seeds", "0", f"--results={name}")
@@ -329,6 +338,7 @@ def test_any_name_of_a_results_folder_is_written(lab: Any) -> None:
     assert len(records(lab.folder / name)) == 1
 
 
+@pytest.mark.slow
 def test_a_label_is_shown_and_never_obeyed(trained_copy: Any) -> None:
     record = records(trained_copy.results)[0]
     path = trained_copy.results / "runs" / record["run_id"] / "record.json"

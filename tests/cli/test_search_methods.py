@@ -46,6 +46,7 @@ def kill_in_the_second_batch(lab: Any) -> None:
     assert process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_proposes_and_finds_what_an_undisturbed_one_does(proposed: Any) -> None:
     kill_in_the_second_batch(proposed)
     assert not (proposed.results / "sweeps" / "proposed" / "winners.json").exists()

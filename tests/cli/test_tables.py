@@ -75,6 +75,7 @@ def test_arms_of_one_recipe_have_a_line_each_under_the_labels_just_given(trained
     assert arm_rows(done.lines) == [["renamed", "2"], ["first", "1"]]
 
 
+@pytest.mark.slow
 def test_a_winner_that_equals_the_base_has_a_line_of_its_own(trained_copy: Any) -> None:
     trained_copy.write(
         "same.yaml",

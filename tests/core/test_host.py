@@ -157,6 +157,7 @@ def test_what_is_not_counted_is_not_known(tmp_path: Path, monkeypatch: pytest.Mo
     assert renumbered[0].busy_elsewhere(renumbered[1]) is None
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_busy_program_is_seen_whoever_else_is_there() -> None:
     """Bound to one core, which it keeps busy, alone or not. Whoever started it has ended: it is no child of ours."""
@@ -174,6 +175,7 @@ def test_a_busy_program_is_seen_whoever_else_is_there() -> None:
     assert elsewhere > 0.5
 
 
+@pytest.mark.slow
 @LINUX
 def test_our_own_processes_are_not_counted_as_others() -> None:
     """What ours and others use together is never more than the cores."""

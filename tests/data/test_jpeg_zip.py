@@ -6,6 +6,7 @@ import io
 import zipfile
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from cifar_lab import data as images
@@ -14,6 +15,7 @@ from cifar_lab.config import ImageFolder
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
+@pytest.mark.slow
 def test_every_image_of_the_zip_in_its_place(jpeg_zip):
     data = ImageFolder(dataset="imagefolder", root=str(jpeg_zip))
     info = images.prepare(data)

@@ -39,6 +39,7 @@ def arms_on(root: Path) -> list[Settings]:
     ]
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_is_listed_once_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_images(tmp_path / "images")
     arms, results = arms_on(tmp_path / "images"), tmp_path / "results"
@@ -70,6 +71,7 @@ class Listener(Silent):
             self.begun.append(job.settings.label)
 
 
+@pytest.mark.slow
 def test_what_takes_longest_is_begun_first_as_guessed_or_as_measured(lab: Any) -> None:
     arms = [
         lab.settings("label=short", "epochs=1", "seeds=[0,1]"),
@@ -89,6 +91,7 @@ def test_what_takes_longest_is_begun_first_as_guessed_or_as_measured(lab: Any) -
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_images_are_prepared_in_a_process_of_their_own(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFAR_LAB_CACHE", str(lab.folder / "cache"))
     monkeypatch.setattr(data, "_make", lambda *given: pytest.fail("they were prepared in the parent"))

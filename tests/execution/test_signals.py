@@ -11,9 +11,12 @@ from cifar_lab.execution.signals import StopRequests
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
+    """Handlers are those of before. SIGHUP has its own action, which it has not where tests run under nohup."""
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     assert {signum: signal.getsignal(signum) for signum in before} == before
+    signal.signal(signal.SIGHUP, hangup)
 
 
 def send(signum: int) -> None:

@@ -25,6 +25,8 @@ from cifar_lab.training.job import Job
 
 from .own_model import MODEL_CLASS
 
+pytestmark = pytest.mark.slow
+
 MODEL = """
 import ctypes, os, resource, signal, time
 from pathlib import Path

@@ -3,10 +3,11 @@
     python crash_walk.py FOLDER PART PARTS
 
 Each act is ended in up to three ways: `crash` (killed before it), `torn` (killed amid a write) and `full` (the disk
-refuses a write). Of all trials this process makes those whose remainder by PARTS is PART. Prints a JSON line for each:
-the act, how the sweep ended, what was wrong with what it left, and whether the sweep that followed left what an
-undisturbed one does. All sweeps are made in forks of one process, which has torch imported already. The disk is not
-waited for: a process that dies takes nothing with it that the system has; what a power cut takes is another test's.
+refuses a write). Of all trials this process makes those whose remainder by PARTS is PART. Prints a JSON line of
+all acts, then one for each trial: the act, how the sweep ended, what was wrong with what it left, and whether the sweep
+that followed left what an undisturbed one does. All sweeps are made in forks of one process, which has torch imported
+already. The disk is not waited for: a process that dies takes nothing with it that the system has; what a power cut
+takes is another test's.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ def main() -> None:
     warm_up(file, folder / "warm")
     acts = record_acts(file, folder / "undisturbed")
     expected = state_of(folder / "undisturbed" / "results")
+    print(json.dumps(acts), flush=True)
     trials = [(number, act, "crash") for number, act in enumerate(acts, start=1)]
     trials += [(number, act, how) for number, act, _ in trials if act.startswith("write ") for how in ("torn", "full")]
     for number, act, how in trials[part::parts]:

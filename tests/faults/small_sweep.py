@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cifar_lab.core import host
 from cifar_lab.core.errors import LabError
 from cifar_lab.execution import runner as laboratory
 from cifar_lab.execution.context import RunContext
@@ -77,6 +78,7 @@ def make_here(jobs: Sequence[Job], *_: Any) -> list[Outcome]:
 def sweep_here(file: Path, results: Path) -> None:
     """`cifar-lab sweep FILE --results RESULTS` in this process."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host, "LEAST_LOOK_SECONDS", 0.0)  # no waiting for free cores: the threads are given
         patch.setattr(laboratory, "_execute", make_here)
         patch.setattr(laboratory, "_preflight", lambda *_: None)  # it asks a worker whether the model builds
         patch.setattr(laboratory, "prepare_images", lambda *_: None)  # a worker too; without it they are prepared here

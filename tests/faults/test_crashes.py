@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +16,49 @@ from cifar_lab.core.atomic_io import CRASH_AT
 
 from .registry import Case, case
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("crash_walk.py")
-PARTS = 2
+PARTS = 3
+"""Of the walk: one process each, so that those of `pytest -n` share it. Odd, for torn and full writes alternate."""
 
 
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Every trial, made by two processes side by side."""
-    folders = [tmp_path_factory.mktemp(f"walk {part}") for part in range(PARTS)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder), str(part), str(PARTS)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        )
-        for part, folder in enumerate(folders)
-    ]  # fmt: skip
-    trials: list[dict[str, Any]] = []
-    for process in processes:
-        told, wrong = process.communicate(timeout=900)
-        assert process.returncode == 0, wrong
-        trials += map(json.loads, told.splitlines())
-    return sorted(trials, key=lambda trial: (trial["how"], trial["number"]))
+@dataclass(frozen=True)
+class Walk:
+    """One part of the trials."""
+
+    part: int
+    acts: list[str]
+    """All acts of an undisturbed sweep."""
+    trials: list[dict[str, Any]]
+    """Those of this part."""
+
+    def of_kind(self, how: str) -> list[dict[str, Any]]:
+        """Its trials of one kind, of which none is missing."""
+        ended = [(number, "crash") for number in range(1, len(self.acts) + 1)]
+        writes = [number for number, act in enumerate(self.acts, start=1) if act.startswith("write ")]
+        ended += [(number, kind) for number in writes for kind in ("torn", "full")]
+        found = [trial for trial in self.trials if trial["how"] == how]
+        expected = [number for number, kind in ended[self.part :: PARTS] if kind == how]
+        assert [trial["number"] for trial in found] == expected
+        return found
 
 
-def of_kind(walk: list[dict[str, Any]], how: str) -> list[dict[str, Any]]:
-    return [trial for trial in walk if trial["how"] == how]
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(part, marks=pytest.mark.xdist_group(f"walk {part}")) for part in range(PARTS)],
+    ids=lambda part: f"part {part + 1} of {PARTS}",
+)
+def walk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    folder = tmp_path_factory.mktemp("walk")
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder), str(request.param), str(PARTS)],
+        capture_output=True, text=True, timeout=900,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    acts, *trials = map(json.loads, done.stdout.splitlines())
+    return Walk(request.param, acts, trials)
 
 
 @case(
@@ -48,20 +66,19 @@ def of_kind(walk: list[dict[str, Any]], how: str) -> list[dict[str, Any]]:
     "killed before any act on the disk (write, sync, rename, removal, new folder)",
     remains="whole files only; the same command again leaves the very bytes of an undisturbed sweep",
 )
-def test_a_sweep_killed_before_any_act_goes_on_to_the_same_results(walk: list[dict[str, Any]]) -> None:
-    trials = of_kind(walk, "crash")
-    assert [trial["number"] for trial in trials] == list(range(1, len(trials) + 1))
-    kinds = {trial["act"].rpartition(" ")[0] for trial in trials}
+def test_a_sweep_killed_before_any_act_goes_on_to_the_same_results(walk: Walk) -> None:
+    trials = walk.of_kind("crash")
+    kinds = {act.rpartition(" ")[0] for act in walk.acts}
     assert kinds == {"make folder", "write", "sync file", "rename", "sync folder", "remove"}
-    assert len(trials) > 100
+    assert len(walk.acts) > 100
     assert {trial["code"] for trial in trials} == {-9}
     assert [trial for trial in trials if trial["damage"] or not trial["same"]] == []
 
 
 @case(2, "killed amid a write", remains="the file as it was before; half a file has a name that nobody reads")
-def test_a_sweep_killed_amid_any_write_goes_on_to_the_same_results(walk: list[dict[str, Any]]) -> None:
-    trials = of_kind(walk, "torn")
-    assert len(trials) > 30
+def test_a_sweep_killed_amid_any_write_goes_on_to_the_same_results(walk: Walk) -> None:
+    trials = walk.of_kind("torn")
+    assert len(trials) > 30 // PARTS
     assert {trial["code"] for trial in trials} == {-9}
     assert [trial for trial in trials if trial["damage"] or not trial["same"]] == []
 
@@ -74,9 +91,9 @@ def test_a_sweep_killed_amid_any_write_goes_on_to_the_same_results(walk: list[di
     "--results, then give the same command again",
     code=4,
 )
-def test_a_sweep_that_is_refused_any_write_ends_with_4_and_goes_on(walk: list[dict[str, Any]], case: Case) -> None:
-    trials = of_kind(walk, "full")
-    assert len(trials) > 30
+def test_a_sweep_that_is_refused_any_write_ends_with_4_and_goes_on(walk: Walk, case: Case) -> None:
+    trials = walk.of_kind("full")
+    assert len(trials) > 30 // PARTS
     for trial in trials:
         assert trial["code"] == case.code
         assert "No space left on device" in trial["said"]

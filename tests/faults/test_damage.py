@@ -154,6 +154,7 @@ def test_no_damaged_images_are_read(
         case.check(caplog.messages[0], path=folder / name)
 
 
+@pytest.mark.slow
 @case(
     12,
     "damage in a results folder, found by `verify`",
@@ -188,6 +189,7 @@ def test_verify_names_damage_and_the_command_it_names_mends_it(
     assert (code, told) == (0, "")
 
 
+@pytest.mark.slow
 @case(
     12,
     "a file beside a record is missing or cut",

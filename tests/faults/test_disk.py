@@ -61,6 +61,7 @@ lab verify
 """
 
 
+@pytest.mark.slow
 @case(
     8,
     "the disk of the results is full in mid-run",
@@ -102,6 +103,7 @@ lab run arm.yaml --results /proc/results
 """A file system that takes no folder from anybody, for machines that give no mounts."""
 
 
+@pytest.mark.slow
 @case(
     9,
     "the results folder is on a disk that is read-only",
@@ -213,6 +215,7 @@ def test_a_file_in_the_place_of_a_run_is_left_alone(lab: Any, case: Case) -> Non
     assert folder.path.read_text() == "mine"
 
 
+@pytest.mark.slow
 @case(
     8,
     "the disk of the prepared images is full",

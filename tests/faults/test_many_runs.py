@@ -58,6 +58,7 @@ def measured(many: Path, *words: str) -> tuple[float, int, str]:
     return time.monotonic() - began, int(done.stderr.rpartition("VmHWM:")[2].split()[0]) // 1024, done.stdout
 
 
+@pytest.mark.slow
 @case(
     34,
     "a sweep whose runs are all there is given again",
@@ -71,6 +72,7 @@ def test_a_sweep_of_a_thousand_runs_starts_soon(many: Path, case: Case) -> None:
     assert mebibytes < 150
 
 
+@pytest.mark.slow
 @case(34, "a report on a folder of many runs", remains="the report", says="wrote {path}report.md{more}")
 def test_a_report_on_a_thousand_runs_is_there_soon(many: Path, case: Case) -> None:
     seconds, mebibytes, told = measured(many, "report", "--lab", "sheet.yaml")

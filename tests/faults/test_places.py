@@ -33,6 +33,7 @@ def hard_lab(lab: Any) -> Any:
     return lab
 
 
+@pytest.mark.slow
 @case(
     24,
     "settings, results and labels with spaces, quotes, Japanese and an emoji, in a locale that knows ASCII only",
@@ -114,6 +115,7 @@ def test_names_that_look_alike_have_folders_apart(tmp_path: Path) -> None:
     assert all(name.isascii() and len(name) <= 64 and name[0].isalnum() for name in folders)
 
 
+@pytest.mark.slow
 @case(
     24,
     "a results folder that is a symbolic link, or a link to nowhere",

@@ -102,6 +102,7 @@ def test_a_run_that_was_said_to_be_done_outlives_the_power(recorded: Recorded, t
     assert number == 5 * len(recorded.acts)
 
 
+@pytest.mark.slow
 @case(
     3,
     "the same, and the command is given again",

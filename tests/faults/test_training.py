@@ -35,6 +35,7 @@ def arm(lab: Any, act: str) -> str:
     return f"model.name={lab.folder / 'mine.py'}:Model"
 
 
+@pytest.mark.slow
 @case(
     5,
     "the allocator of the CPU has no memory for a run",
@@ -122,6 +123,7 @@ def test_of_two_that_make_one_run_the_second_is_refused(lab: Any, case: Case) ->
     assert lab.make(job) == made[0]
 
 
+@pytest.mark.slow
 @case(
     20,
     "a second command on runs that another command is making",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -16,6 +17,7 @@ from cifar_lab.models import LAST_LAYER
 SEEDS = (0, 1, 2)
 
 
+@pytest.mark.slow
 def test_fine_tuning_from_the_weights_of_a_run_beats_training_from_scratch(lab: Any) -> None:
     """Few images of another draw and few epochs; paired over seeds, every one the same way."""
     first = lab.file(

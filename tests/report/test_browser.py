@@ -19,6 +19,8 @@ from cifar_lab.store.records import Record
 
 from .made_lab import HOSTILE, make_lab
 
+pytestmark = pytest.mark.slow
+
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking",

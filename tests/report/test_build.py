@@ -102,6 +102,7 @@ def test_the_quickstart_sheet_is_answered(tmp_path: Path) -> None:
     assert report.missing == ("quickstart: SGD", "quickstart: Adam", "quickstart: Net1 (BatchNorm)")
 
 
+@pytest.mark.slow
 def test_same_records_same_bytes(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
     records = [make_record(0.5 + seed / 50, seed) for seed in range(3)] + [make_record(None, 0, ADAM)]
     save_records(tmp_path, *records)
@@ -133,6 +134,7 @@ def test_letters_without_a_font_are_said(tmp_path: Path, make_record: MakeRecord
     )
 
 
+@pytest.mark.slow
 def test_report_needs_no_torch(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom cifar_lab.report.build import build_report\n"
@@ -149,6 +151,7 @@ def test_a_summary_needs_no_matplotlib() -> None:
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_thousand_records_in_seconds(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
     arms = [load_settings(path) for path in CONFIGS.glob("q[1-7]_*.yaml")]
     save_records(tmp_path, *(make_record(0.4 + seed / 1000, seed, arm) for arm in arms for seed in range(85)))
@@ -236,6 +239,7 @@ def test_a_report_says_how_many_points_were_pruned(
     ) in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_sweep_of_other_images_is_no_answer_on_these(
     tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
 ) -> None:
@@ -272,6 +276,7 @@ def test_a_sweep_is_drawn_on_the_images_that_it_searched(
     assert [row.values for row in drawing.rows] == [((100, 0.9),), ()]
 
 
+@pytest.mark.slow
 def test_commands_lead_to_the_images_that_the_runs_were_made_on(
     tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:

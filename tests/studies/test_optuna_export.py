@@ -45,6 +45,7 @@ def opened(path: Path) -> list[optuna.trial.FrozenTrial]:
         storage.engine.dispose()
 
 
+@pytest.mark.slow
 def test_an_export_says_what_the_records_say(tmp_path: Path) -> None:
     sweep, results, path = write(tmp_path), tmp_path / "results", tmp_path / "study.db"
     with pytest.raises(DataError, match=r"results: no point of small sweep is through yet; run the sweep first"):

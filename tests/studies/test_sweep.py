@@ -306,6 +306,7 @@ def test_a_contradiction_of_some_points_only() -> None:
     assert found[0].endswith("(in 1 of 4 points, first in: momentum 0.0 · nesterov)")
 
 
+@pytest.mark.slow
 def test_more_than_ten_thousand_points_must_be_meant() -> None:
     space = {key: list(range(1, 11)) for key in ("epochs", "a", "b", "c", "d", "e", "f", "g")}
     assert problems(space=space) == [

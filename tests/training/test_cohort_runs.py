@@ -88,6 +88,7 @@ def assert_close(lab: Any, ours: Job, expected: Job) -> None:
         np.testing.assert_allclose(weights(lab, ours)[name], tensor, rtol=2e-3, atol=2e-4, err_msg=name)
 
 
+@pytest.mark.slow
 @on_every_device
 @pytest.mark.parametrize(("model", "varied"), [("Net", VARIED), ("Net1", STEADY)], ids=["Net", "Net1"])
 def test_records_of_a_cohort_are_those_of_runs_alone(
@@ -116,6 +117,7 @@ def test_records_of_a_cohort_are_those_of_runs_alone(
         assert not lab.run_folder(job).has_checkpoint()
 
 
+@pytest.mark.slow
 def test_members_that_are_there_already_are_not_made_again(lab: Any) -> None:
     members = jobs(lab, "cpu", "results")
     first = lab.make(members[1])
@@ -124,6 +126,7 @@ def test_members_that_are_there_already_are_not_made_again(lab: Any) -> None:
     assert [record_of(ends, job).environment.cohort for job in members] == [3, 1, 3, 3]
 
 
+@pytest.mark.slow
 @on_every_device
 def test_an_interrupted_cohort_goes_on_to_the_same_weights(lab: Any, device: str) -> None:
     whole, cut = jobs(lab, device, "whole"), jobs(lab, device, "cut")
@@ -142,6 +145,7 @@ def test_an_interrupted_cohort_goes_on_to_the_same_weights(lab: Any, device: str
                 np.testing.assert_allclose(ours[name], tensor, rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_members_at_different_epochs_train_in_groups_and_a_solo_run_takes_over(lab: Any) -> None:
     """A process that dies between two checkpoints leaves some members an epoch ahead."""
     members = jobs(lab, "cpu", "results", "epochs=4")
@@ -161,6 +165,7 @@ def test_members_at_different_epochs_train_in_groups_and_a_solo_run_takes_over(l
         assert_close(lab, job, expected)
 
 
+@pytest.mark.slow
 @on_every_device
 def test_a_member_that_diverges_is_recorded_and_the_others_are_as_without_it(lab: Any, device: str) -> None:
     wild = ["optimizer.lr=1e9"]
@@ -173,6 +178,7 @@ def test_a_member_that_diverges_is_recorded_and_the_others_are_as_without_it(lab
         assert record_of(ends, members[k]).test == record_of(expected, calm[k]).test
 
 
+@pytest.mark.slow
 def test_what_keeps_one_member_out_does_not_keep_the_others(lab: Any) -> None:
     members = jobs(lab, "cpu", "results")
     folder = lab.run_folder(members[2])
@@ -183,6 +189,7 @@ def test_what_keeps_one_member_out_does_not_keep_the_others(lab: Any) -> None:
     assert [record_of(ends, job).environment.cohort for job in members if job is not members[2]] == [3, 3, 3]
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_stacked_trains_one_network_after_the_other(lab: Any) -> None:
     (lab.folder / "dropping.py").write_text(
         "from torch import nn\n\n\nclass Dropping(nn.Sequential):\n    def __init__(self, num_classes):\n"
@@ -219,6 +226,7 @@ def test_memory_need_of_a_cohort() -> None:
     assert [need.members_in(available) for available in (100 + 7 * 5, 100 + 7 * 5 + 6.9, 50)] == [5, 5, 1]
 
 
+@pytest.mark.slow
 @on_every_device
 def test_cohorts_side_by_side_are_as_one_after_the_other(lab: Any, device: str) -> None:
     cohorts = [jobs(lab, device, "side", batch_size=size) for size in (8, 10, 12)]

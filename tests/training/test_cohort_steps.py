@@ -67,7 +67,9 @@ def losses(steps: EagerBackend, epochs: int) -> Iterator[Tensor]:
         end_epoch(steps, done)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model", [pytest.param(name, marks=pytest.mark.slow if name == "ResNet18" else ()) for name in MODELS]
+)
 def test_each_step_together_is_that_of_the_run_alone(model: str) -> None:
     epochs = 1 if model == "ResNet18" else 3
     members = arms(model, epochs)
@@ -102,6 +104,7 @@ def test_each_step_together_is_that_of_the_run_alone(model: str) -> None:
             steps.cohort.schedule.end_epoch([watched] * len(steps.cohort.networks))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [name for name in MODELS if name != "ResNet18"])
 def test_running_free_a_member_follows_its_run_alone(model: str) -> None:
     """ResNet18's last layers see one pixel an image: there BatchNorm makes differences grow from the first steps on."""

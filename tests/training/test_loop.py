@@ -483,6 +483,7 @@ def test_bf16_stays_near_fp32_and_keeps_its_parameters_in_fp32() -> None:
     assert fp32[-1].train_loss == pytest.approx(bf16[-1].train_loss, rel=0.2)
 
 
+@pytest.mark.slow
 def test_a_compiled_network_trains_alike_and_has_the_same_keys(
     execution: Execution, monkeypatch: pytest.MonkeyPatch
 ) -> None:

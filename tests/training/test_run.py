@@ -122,6 +122,7 @@ def at(kind: str, epoch: int) -> Callable[[dict[str, Any]], bool]:
     return lambda event: event["event"] == kind and event["epoch"] == epoch
 
 
+@pytest.mark.slow
 @every_arm
 def test_killed_at_every_epoch_and_amid_every_epoch_it_ends_as_if_undisturbed(
     arm: str, lab: Any, runner: Runner
@@ -155,6 +156,7 @@ def test_killed_before_its_first_epoch_it_begins_anew(lab: Any, runner: Runner) 
     assert result_of(lab.run_folder(job)) == result_of(RunFolder(lab.folder / "undisturbed", job.run_id))
 
 
+@pytest.mark.slow
 def test_a_command_that_is_killed_goes_on_where_it_was(lab: Any) -> None:
     settings = (*AUGMENTED, "data.batch_size=3")
     path = lab.file("augmented", *settings)
@@ -250,6 +252,7 @@ def resumed(lab: Any, job: Job, state: dict[str, Any]) -> tuple[Any, ...] | None
     return result_of(folder), kept, record.started, record.notes, record.environment.threads, record.notes
 
 
+@pytest.mark.slow
 @every_arm
 def test_every_part_of_a_checkpoint_is_needed(arm: str, lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each leaf, put back to its first value, changes what the run comes to: so resume would fail were it not saved."""

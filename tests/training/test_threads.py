@@ -119,6 +119,7 @@ def test_environment(threads: int, expected: dict[str, str], monkeypatch: pytest
     assert openmp_environment(threads)["CIFAR_LAB_OF_THIS_PROCESS"] == "here"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="torch has GNU OpenMP on Linux")
 @pytest.mark.parametrize(("threads", "policy", "spins"), [(1, "PASSIVE", "0"), (2, "PASSIVE", "10000")])
 def test_openmp_itself_hears_it(threads: int, policy: str, spins: str) -> None:
@@ -131,6 +132,7 @@ def test_openmp_itself_hears_it(threads: int, policy: str, spins: str) -> None:
     assert {f"OMP_WAIT_POLICY = '{policy}'", f"GOMP_SPINCOUNT = '{spins}'"} <= said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is another")
 def test_memory_that_a_step_freed_is_there_for_the_next() -> None:
     """A process by itself gives a freed block of 20 MB back to the system at once."""
@@ -271,6 +273,7 @@ for _ in range({available_cores()}):
             continue
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc/stat is Linux's")
 @pytest.mark.usefixtures("burners")
 def test_guard_on_this_machine() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from cifar_lab.store.results import RunFolder
 from cifar_lab.training import checkpoint
 
 from ..own_model import MODEL_CLASS
+
+pytestmark = pytest.mark.slow
 
 LONG = ("data.train_size=1000", "data.batch_size=4", "epochs=500")
 """250 steps an epoch, for minutes: it is still under way whenever a signal comes."""
@@ -109,6 +112,10 @@ def test_sigterm_ends_within_10_seconds_though_the_epoch_is_longer(lab: Any) -> 
     wait_until_gone(workers)
 
 
+SECOND_EPOCH = r"epoch ([2-9]|\d\d+)/500"
+"""Or a later one: epochs may pass between two pictures."""
+
+
 @dataclass
 class InTerminal:
     """A command under way on a terminal of its own."""
@@ -118,17 +125,23 @@ class InTerminal:
     """Descriptor of the terminal's other end."""
     shown: str = ""
 
-    def read_until(self, text: str | None) -> None:
-        """Read what is shown until it holds `text`; None reads to the end."""
-        while text is None or text not in self.shown:
+    def read_until(self, pattern: str | None) -> None:
+        """Read what is shown until it matches `pattern`; None reads to the end."""
+        while pattern is None or not re.search(pattern, self.shown):
             try:
                 chunk = os.read(self.keyboard, 4096)
             except OSError:  # Linux tells the end of a terminal so
                 chunk = b""
             if not chunk:
-                assert text is None, self.shown
+                assert pattern is None, self.shown
                 return
             self.shown += chunk.decode(errors="replace")
+
+
+def take_terminal() -> None:
+    """Be a program that a shell starts at the terminal on standard input, even where the tests run under nohup."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -144,7 +157,7 @@ def in_terminal(lab: Any) -> Iterator[Callable[..., InTerminal]]:
             stdout=screen,
             stderr=screen,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=take_terminal,
             env={**os.environ, "TERM": "xterm", "COLUMNS": "150"},
         )
         os.close(screen)
@@ -160,11 +173,19 @@ def in_terminal(lab: Any) -> Iterator[Callable[..., InTerminal]]:
             os.close(each.keyboard)
 
 
+@pytest.fixture
+def nohup() -> Iterator[None]:
+    """Programs that are started ignore SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def test_ctrl_c_at_a_terminal_ends_after_the_epoch_and_gives_the_cursor_back(
     lab: Any, in_terminal: Callable[..., InTerminal]
 ) -> None:
     command = in_terminal("run", lab.file("long", *LONG))
-    command.read_until("epoch 2/500")  # the end of an epoch may pass between two pictures
+    command.read_until(SECOND_EPOCH)
     os.write(command.keyboard, b"\x03")
     command.read_until(None)
     assert command.process.wait(10) == 130
@@ -177,10 +198,22 @@ def test_ctrl_c_at_a_terminal_ends_after_the_epoch_and_gives_the_cursor_back(
 
 def test_a_terminal_that_is_closed_is_as_sigterm(lab: Any, in_terminal: Callable[..., InTerminal]) -> None:
     command = in_terminal("run", lab.file("long", *LONG))
-    command.read_until("epoch 2/500")
+    command.read_until(SECOND_EPOCH)
     os.close(command.keyboard)
     assert command.process.wait(10) == 143
     assert saved_epochs(lab) >= 1
+
+
+def test_under_nohup_a_hangup_is_ignored(lab: Any, nohup: None) -> None:
+    with lab.start("run", lab.file("long", *LONG)) as command:
+        command.wait_for("epoch 1/500")
+        os.killpg(command.process.pid, signal.SIGHUP)
+        for worker in command.workers():
+            os.kill(worker, signal.SIGHUP)
+        command.wait_for("epoch")
+        os.kill(command.process.pid, signal.SIGINT)
+        assert command.end() == 130
+        assert "stopping after this epoch" in command.said_on_stderr()
 
 
 # --- deaths ---------------------------------------------------------------------------------------------------------

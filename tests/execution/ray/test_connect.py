@@ -13,6 +13,8 @@ import pytest
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.execution.ray import connect
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}
 """127.0.0.1 as /proc/net/tcp and tcp6 write it."""
 

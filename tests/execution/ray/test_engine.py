@@ -21,6 +21,8 @@ from cifar_lab.store.results import RunFolder, SweepFolder, find_records
 from cifar_lab.training.events import Event
 from cifar_lab.training.job import Job
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+
 SLOW = ("data.batch_size=4", "epochs=5", "runtime.kernels=torch")
 """50 steps an epoch: there is time to strike in the middle."""
 

@@ -66,6 +66,7 @@ def test_a_search_that_is_begun_again_proposes_the_same(base: Settings) -> None:
         assert met == whole
 
 
+@pytest.mark.slow
 def test_another_process_proposes_the_same(base: Settings) -> None:
     code = (
         "import test_tpe as t; from cifar_lab.config.io import settings_from; "

@@ -138,6 +138,7 @@ def test_what_was_saved_before_there_were_any_is_torchs(lab: Any) -> None:
     assert Environment.model_validate(old) == record.environment.model_copy(update={"kernels_reason": None})
 
 
+@pytest.mark.slow
 def test_insisting_in_vain_ends_a_command_with_2_and_names_the_key(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "nonexistent")
     words = "CC is nonexistent, which is not found"

@@ -56,6 +56,7 @@ def the_library(cache: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_it_is_kept_for_its_owner_alone_to_write(cache: Path) -> None:
     umask = os.umask(0o002)  # as where each user has a group of his own
     try:
@@ -65,6 +66,7 @@ def test_it_is_kept_for_its_owner_alone_to_write(cache: Path) -> None:
     assert stat.S_IMODE(the_library(cache).stat().st_mode) == 0o644
 
 
+@pytest.mark.slow
 def test_the_next_process_does_not_compile(cache: Path, script: Callable[[str], Path], tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     script(f'#!/bin/sh\necho >> "{calls}"\nexec {shutil.which("cc")} "$@"\n')
@@ -75,6 +77,7 @@ def test_the_next_process_does_not_compile(cache: Path, script: Callable[[str], 
     assert calls.read_text() == "\n"
 
 
+@pytest.mark.slow
 def test_a_library_that_was_cut_off_or_changed_is_made_anew(
     cache: Path, script: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -139,6 +142,7 @@ def test_a_compiler_that_makes_something_else(cache: Path, script: Callable[[str
     assert "\n" not in words
 
 
+@pytest.mark.slow
 def test_a_compiler_without_openmp_makes_kernels_of_one_thread(cache: Path, script: Callable[[str], Path]) -> None:
     cc = shutil.which("cc")
     script(f'#!/bin/sh\nfor a; do [ "$a" = -fopenmp ] && echo error: no such option && exit 1; done\nexec {cc} "$@"\n')
@@ -146,6 +150,7 @@ def test_a_compiler_without_openmp_makes_kernels_of_one_thread(cache: Path, scri
     assert b"GOMP_parallel" not in the_library(cache).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o664, 0o646])
 def test_a_library_that_others_may_change_is_refused(mode: int, cache: Path) -> None:
     library()
@@ -155,6 +160,7 @@ def test_a_library_that_others_may_change_is_refused(mode: int, cache: Path) -> 
     assert refusal() == f"{path} may be changed by others; remove it"
 
 
+@pytest.mark.slow
 def test_a_library_of_another_user_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library()
     path = the_library(cache)

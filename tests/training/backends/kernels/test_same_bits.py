@@ -97,6 +97,7 @@ def told(threads: int, time: int = 1, limit: str = "") -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_two_threads_give_the_same_bits_each_time_and_nearly_those_of_one() -> None:
     one, two = told(1), told(2)
     assert two == told(2, time=2)
@@ -106,6 +107,7 @@ def test_two_threads_give_the_same_bits_each_time_and_nearly_those_of_one() -> N
         )
 
 
+@pytest.mark.slow
 def test_fewer_threads_than_asked_for_make_the_whole_step() -> None:
     """As OpenMP gives where it is told of a limit."""
     assert told(2, limit="1") == told(1)
