@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Annotated, Any, Union, get_args
 
 import pytest
 import torch
+from pydantic import Field, create_model
 
 import cifar_lab
 from cifar_lab import config
@@ -88,19 +90,23 @@ def test_a_model_and_images_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def code() -> dict[str, Any]:
+def code(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The names that the code blocks of extending.md define, made with those of the modules that they belong to."""
+    from cifar_lab.config import data as data_settings
+    from cifar_lab.config import training as training_settings
     from cifar_lab.data import splits, synthetic
     from cifar_lab.training.optim import optimizers
 
-    names: dict[str, Any] = {"Any": Any, "Mapping": Mapping}
-    for module in (config, splits, synthetic, optimizers):
-        names |= vars(module)
-    names["__name__"] = "cifar_lab.config"  # where pydantic looks for the names in annotations
+    guide = ModuleType("cifar_lab_guide")
+    monkeypatch.setitem(sys.modules, guide.__name__, guide)  # where pydantic looks for the names in annotations
+    names = vars(guide) | {"Any": Any, "Mapping": Mapping}
+    for module in (config, data_settings, training_settings, splits, synthetic, optimizers):
+        names = vars(module) | names
+    vars(guide).update(names)
     for language, text in blocks("extending.md"):
         if language == "python" and not name_of(text).startswith(("wide", "make_images")):
-            exec(compile(text, name_of(text), "exec", dont_inherit=True), names)
-    return names
+            exec(compile(text, name_of(text), "exec", dont_inherit=True), vars(guide))
+    return vars(guide)
 
 
 def test_the_data_set_of_the_guide_keeps_to_the_contract(code: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +121,41 @@ def test_the_data_set_of_the_guide_keeps_to_the_contract(code: dict[str, Any], m
     across, down = train.images[0, 0], train.images[1, 0]
     assert (across == across[:, :1]).all()
     assert (down == down[:1]).all()
+
+
+def test_an_option_of_the_guides_data_set_is_of_the_images_and_not_of_the_recipe(
+    code: dict[str, Any], monkeypatch: pytest.MonkeyPatch, lab: Any
+) -> None:
+    from cifar_lab import data
+    from cifar_lab.config.roles import source_key
+    from cifar_lab.config.run_id import recipe
+
+    monkeypatch.setitem(data.DATASETS, "stripes", code["StripesSource"])
+    stripes = code["Stripes"]
+    known = Union[(*get_args(get_args(config.Data)[0]), stripes)]
+    with_stripes = create_model(
+        "WithStripes", __base__=config.Settings, data=Annotated[known, Field(discriminator="dataset")]
+    )
+    plain = lab.settings().model_dump()
+    usual, larger = (
+        with_stripes.model_validate({**plain, "data": {"dataset": "stripes", "batch_size": 32, **size}})
+        for size in ({}, {"size": 200})
+    )
+    assert "200" in source_key(larger.data)
+    assert source_key(usual.data) != source_key(larger.data)
+    assert recipe(usual) == recipe(larger)
+    jobs = [lab.job(settings, seed=1) for settings in (usual, larger)]
+    records = [lab.make(job) for job in jobs]
+    assert [record.data.train_size for record in records] == [100, 200]
+    assert len({record.data.fingerprint for record in records}) == len({job.run_id for job in jobs}) == 2
+    catalog = data.DatasetCatalog()
+    assert [catalog.prepare(settings.data).train_size for settings in (usual, larger)] == [100, 200]
+
+
+def test_the_setting_of_the_guide_is_each_members_own(code: dict[str, Any]) -> None:
+    from cifar_lab.config.roles import Role, role_of
+
+    assert role_of(code["AveragedOptions"], "ema_decay") is Role.MEMBER
 
 
 @pytest.mark.parametrize("stacked", [False, True])
