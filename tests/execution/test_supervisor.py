@@ -118,7 +118,7 @@ def test_a_failure_that_would_come_again_is_not_tried_again(deaths: RunBatch) ->
 def test_an_import_that_fails_is_tried_again(deaths: RunBatch) -> None:
     assert (deaths.outcomes["importing"].status, deaths.outcomes["importing"].attempts) == ("done", 2)
     (retry,) = deaths.events("importing", "retry")
-    assert retry["reason"].startswith("ModuleNotFoundError: No module named 'no_such_module' (")
+    assert retry.reason.startswith("ModuleNotFoundError: No module named 'no_such_module' (")
 
 
 def test_what_a_worker_forked_does_not_keep_its_slot(deaths: RunBatch) -> None:
@@ -154,8 +154,8 @@ def lack(shared_lab: Any) -> RunBatch:
 def test_a_lack_of_memory_is_told_apart_and_the_run_tried_again(lack: RunBatch, name: str) -> None:
     assert (lack.outcomes[name].status, lack.outcomes[name].attempts) == ("done", 2)
     (retry,) = lack.events(name, "retry")
-    assert retry["reason"].startswith(LACK[name][1])
-    assert retry["alone"]
+    assert retry.reason.startswith(LACK[name][1])
+    assert retry.alone
 
 
 def test_what_ran_out_of_memory_has_nothing_beside_it_the_second_time(lack: RunBatch) -> None:
@@ -239,7 +239,7 @@ def test_a_run_that_is_stuck_is_ended_and_says_where(shared_lab: Any, stuck: Run
 @pytest.fixture(scope="module")
 def slow(shared_lab: Any) -> RunBatch:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(here, "LOOK_SECONDS", 0.02)
+        patch.setattr(here, "POLL_SECONDS", 0.02)
         patch.setattr(clock, "QUIET_SECONDS", 0.3)
         return make(shared_lab, {"slow": "time.sleep(0.15)"}, Policy(retries=2, run_seconds=0.6), slots=1)
 
@@ -253,8 +253,8 @@ def test_a_run_that_is_late_keeps_the_epoch_that_it_is_in_and_goes_on(slow: RunB
 def test_silence_is_told_with_the_process(slow: RunBatch) -> None:
     told = slow.events("slow", "quiet")
     assert told
-    assert told[0]["pid"] > 0
-    assert told[0]["seconds"] >= 0.3
+    assert told[0].pid > 0
+    assert told[0].seconds >= 0.3
 
 
 # --- parents ----------------------------------------------------------------------------------------------------------

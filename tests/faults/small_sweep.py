@@ -12,7 +12,7 @@ from cifar_lab.core import host
 from cifar_lab.core.errors import LabError
 from cifar_lab.execution import runner as laboratory
 from cifar_lab.execution.context import RunContext
-from cifar_lab.execution.local.engine import Outcome
+from cifar_lab.execution.tracker import Outcome
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, find_records, run_ids
 from cifar_lab.studies.run_sweep import make_sweep

@@ -1,1 +1,1 @@
-"""Where runs execute."""
+"""Execution of runs: plan, tasks, worker processes, retries, and the engines."""

@@ -8,7 +8,6 @@ from typing import Literal, Protocol
 
 from cifar_lab.config import Settings
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.execution.local.engine import LocalEngine
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.tasks import Task
 from cifar_lab.execution.tracker import OnEvent, Outcome
@@ -54,6 +53,8 @@ def open_engine(name: EngineName, address: str | None = None) -> Iterator[Engine
     if name == "here":
         if address is not None:
             raise SettingsError("--address: is that of a Ray cluster; add --engine ray")
+        from cifar_lab.execution.local.engine import LocalEngine
+
         yield LocalEngine()
         return
     from cifar_lab.execution.ray.engine import RayEngine

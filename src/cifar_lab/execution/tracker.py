@@ -12,7 +12,6 @@ from typing import Literal
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, TimeLimit
 from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
-from cifar_lab.execution.tasks import Task
 from cifar_lab.store.failures import Kind
 from cifar_lab.training.events import Event, RunEnd, RunFailed, RunFinished, RunOutcome
 from cifar_lab.training.job import Job
@@ -62,9 +61,9 @@ class RunTracker:
     """Track a command's runs: outcomes, attempts per run, and whether to stop scheduling. Thread-safe."""
 
     def __init__(
-        self, tasks: Sequence[Task], policy: Policy, on_event: OnEvent, clock: Callable[[], float] = time.monotonic
+        self, jobs: Sequence[Job], policy: Policy, on_event: OnEvent, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.jobs = [job for task in tasks for job in task.jobs]
+        self.jobs = jobs
         self.outcomes: dict[str, Outcome] = {}
         self.policy = policy
         self._on_event = on_event
@@ -108,7 +107,7 @@ class RunTracker:
         return None
 
     def result(self, requests: StopRequests) -> list[Outcome]:
-        """All outcomes in the order of the tasks' runs.
+        """All outcomes in the order of `jobs`.
 
         Raises:
             Interrupted: a signal stopped the command before all runs ended.

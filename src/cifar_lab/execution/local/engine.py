@@ -75,7 +75,8 @@ def execute(
         Interrupted, TimeLimit: a signal or the deadline stopped it. The outcomes so far were emitted as events.
         LabError: `max_failures` did.
     """
-    queue, tracker, watch = PullQueue(tasks), RunTracker(tasks, policy, on_event), oom_watch or OomWatch()
+    queue, watch = PullQueue(tasks), oom_watch or OomWatch()
+    tracker = RunTracker([job for task in tasks for job in task.jobs], policy, on_event)
     with StopRequests() as requests:
         supervisors = [new_supervisor(queue, tracker, requests, watch) for _ in range(min(slots, len(tasks)))]
 
