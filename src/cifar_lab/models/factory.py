@@ -26,14 +26,14 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
 """Built-in models by `model.name`, each called with the number of classes."""
 
 LAST_LAYER = {"Net": "fc3", "Net1": "fc3", "Net2": "fc3", "Net3": "fc3", "ResNet18": "fc"}
-"""The layer that pretrained weights never fill: its outputs are another data set's classes."""
+"""Layer that pretrained weights never fill, because its outputs are the classes of another data set."""
 
 
 def build(model: config.Model, num_classes: int) -> nn.Module:
-    """The model of these settings, on the CPU, in training mode; random values come from torch's global generator.
+    """Build the model of these settings, on the CPU, in training mode. Random weights use torch's global generator.
 
     Raises:
-        SettingsError: a model of one's own that cannot be made; `pretrained` beside `weights`.
+        SettingsError: a custom model that cannot be built, or `pretrained` combined with `weights`.
         WeightsError: pretrained weights that are missing, damaged or of another model.
     """
     if isinstance(model, config.CustomModel):
@@ -50,10 +50,10 @@ def build(model: config.Model, num_classes: int) -> nn.Module:
 
 
 def memory_format(model: config.Model, device_type: str, bf16: bool = False) -> torch.memory_format:
-    """How images lie in memory for a network of this model on `cpu` or a GPU, in fp32 or `bf16`.
+    """Memory format of images for this model on `cpu` or a GPU, in fp32 or `bf16`.
 
-    channels_last on a GPU, and on the CPU where it is faster. A model of one's own keeps the plain format: its `view`
-    of activations may count on it. So do stacked networks, whose channels are those of all members.
+    channels_last on a GPU, and on the CPU where it is faster. Custom models keep the contiguous format, because a
+    `view` of activations may rely on it. Stacked networks keep it too, because their channels are those of all members.
     """
     facts = MODEL_FACTS.get(model.name)
     if facts is None or (device_type == "cpu" and not (facts.channels_last_on_cpu or bf16)):

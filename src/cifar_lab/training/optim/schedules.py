@@ -1,7 +1,7 @@
-"""Learning rates, and momenta where a schedule moves them, of a cohort: torch's schedulers, an epoch at a time.
+"""Learning rates of a cohort, and momenta if a schedule varies them: torch's schedulers, one epoch at a time.
 
-Steps count from 0. `none`, `step`, `cosine` and `one_cycle` are functions of the step in closed form (torch's own
-step-by-step products differ from them by rounding only); `plateau` carries state from epoch to epoch.
+Steps count from 0. `none`, `step`, `cosine` and `one_cycle` are closed-form functions of the step. torch's own
+step-by-step products differ from them only by rounding. `plateau` carries state from epoch to epoch.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from cifar_lab import config
 Array = NDArray[np.float64]
 
 PLATEAU_EPS = 1e-8
-"""A cut of the learning rate by no more than this is not made: the default `eps` of torch's ReduceLROnPlateau."""
+"""Smallest reduction of the learning rate: the default `eps` of torch's ReduceLROnPlateau."""
 
 
 @dataclass
 class PlateauState:
-    """What ReduceLROnPlateau remembers between epochs."""
+    """State of ReduceLROnPlateau between epochs."""
 
     lr: float
     best: float | None = None
-    """Best number so far; None before the first."""
+    """Best metric so far, None before the first."""
     bad_epochs: int = 0
     cooldown_left: int = 0
     """Epochs."""
 
     def end_epoch(self, settings: config.Plateau, metric: float | None) -> None:
-        """Take in the watched number of an epoch; None, a number that was not finite, is no improvement."""
+        """Process the metric of an epoch. None (not finite) is no improvement."""
         if metric is not None and self._is_better(settings, metric):
             self.best, self.bad_epochs = metric, 0
         else:
@@ -57,7 +57,7 @@ class PlateauState:
 
 
 class CohortSchedule:
-    """The schedules of K members; see `make_schedule`."""
+    """Schedules of K members, see `make_schedule`."""
 
     def __init__(
         self,
@@ -77,12 +77,13 @@ class CohortSchedule:
         """Learning rates and momenta of each step of one epoch, counted from 0.
 
         Returns:
-            lr, (steps_per_epoch, K); momentum (SGD) or first beta (Adam, AdamW), the same shape, NaN in the columns of
-            members whose schedule leaves it alone, or None where all do. A plateau's column holds for the epoch that
-            comes next.
+            lr, (steps_per_epoch, K). Momentum (SGD) or first beta (Adam, AdamW) of the same shape, NaN for members
+            whose
+                schedule does not vary it, or None if no schedule does. A plateau's column is valid for the next epoch
+                only.
 
         Raises:
-            ValueError: an epoch beyond the last.
+            ValueError: an epoch after the last.
         """
         if not 0 <= epoch < self._epochs:
             raise ValueError(f"epoch {epoch} of a schedule of {self._epochs} epochs, which count from 0")
@@ -94,14 +95,14 @@ class CohortSchedule:
         return lr, momentum
 
     def end_epoch(self, metrics: Sequence[Mapping[str, float | None]]) -> None:
-        """Let the plateau schedules decide.
+        """Update the plateau schedules.
 
         Args:
-            metrics: one mapping a member, with the number that its plateau watches: train_loss and val_loss (lower is
-                better) or val_accuracy (higher is better); None where the number was not finite.
+            metrics: one mapping per member, with the metric that its plateau monitors: train_loss and val_loss (lower
+                is better) or val_accuracy (higher is better). None if the number was not finite.
 
         Raises:
-            ValueError: not one mapping a member, or the watched number is missing.
+            ValueError: not one mapping per member, or the monitored metric is missing.
         """
         if len(metrics) != len(self._schedulers):
             raise ValueError(f"metrics of {len(metrics)} members for a cohort of {len(self._schedulers)}")
@@ -113,12 +114,12 @@ class CohortSchedule:
             plateau.end_epoch(settings, numbers[settings.monitor])
 
     def state(self, member: int) -> dict[str, Any]:
-        """Everything that one member's later epochs depend on, of plain numbers and mappings."""
+        """State that one member's later epochs depend on, as plain numbers and mappings."""
         plateau = self._plateaus[member]
         return {"plateaus": [None if plateau is None else asdict(plateau)]}
 
     def load_state(self, member: int, state: Mapping[str, Any]) -> None:
-        """Let one member go on from `state`.
+        """Restore one member's state.
 
         Raises:
             ValueError: a part is missing, unknown or of another member.
@@ -170,10 +171,10 @@ def make_schedule(
     epochs: int,
     steps_per_epoch: int,
 ) -> CohortSchedule:
-    """The schedules of a cohort; member k has `schedulers[k]` over `optimizers[k]`.
+    """Make the schedules of a cohort. Member k has `schedulers[k]` over `optimizers[k]`.
 
     Raises:
-        ValueError: not one scheduler an optimizer, or no epoch or step.
+        ValueError: not one scheduler per optimizer, or no epoch or step.
     """
     if len(schedulers) != len(optimizers):
         raise ValueError(f"{len(schedulers)} schedulers for {len(optimizers)} optimizers")
@@ -183,10 +184,10 @@ def make_schedule(
 
 
 def _one_cycle(steps: Array, total: int, pct_start: float, first: float, peak: float, last: float) -> Array:
-    """torch's OneCycleLR with cosines and two phases: from `first` to `peak`, then to `last` at step total − 1.
+    """torch's OneCycleLR with cosines and two phases: from `first` to `peak`, then to `last` at step total - 1.
 
-    The peak lies at step pct_start · total − 1, as torch has it. Where that is before step 0 the run begins on the way
-    down (a run of one step has `last`); where it is step 0, which torch divides by zero at, the run begins at the peak.
+    The peak is at step pct_start · total - 1, as in torch. If that is before step 0, the run begins in the second phase
+    (a run of one step has `last`). If it is step 0, where torch divides by zero, the run begins at the peak.
     """
     turn, end = pct_start * total - 1, total - 1
     up = steps / turn if turn > 0 else np.ones_like(steps)
