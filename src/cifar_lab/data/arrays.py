@@ -1,4 +1,4 @@
-"""One array a file, in numpy's format, recognised by size and SHA-256."""
+"""Array files in numpy's format, verified by size and SHA-256."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cifar_lab.core.errors import EnvironmentFault
 
 
 class Damaged(Exception):
-    """A cache folder that does not hold what it should; the message names the file. Never leaves `data`."""
+    """A file of the cache is damaged. The message names it. Handled within `data`."""
 
 
 class FileMark(BaseModel):
-    """How a file of the folder is recognised."""
+    """Size and checksum of a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -31,10 +31,10 @@ class FileMark(BaseModel):
 
 
 def write_array(path: Path, array: NDArray[Any]) -> FileMark:
-    """Write an array, through to the disk.
+    """Write an array and flush it to the disk.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the write failed.
     """
     header = io.BytesIO()
     array = np.ascontiguousarray(array)
@@ -48,11 +48,11 @@ def write_array(path: Path, array: NDArray[Any]) -> FileMark:
 
 
 def read_array(path: Path, mark: FileMark | None) -> NDArray[Any]:
-    """The array of a file: its bytes are read once, hashed, and then used in place.
+    """Read an array. The bytes are read once, hashed, and then used without a copy.
 
     Raises:
-        Damaged: the file is missing, or is not the one that was marked.
-        EnvironmentFault: it may not be read.
+        Damaged: the file is missing, or differs from its mark.
+        EnvironmentFault: the file is not readable.
     """
     if mark is None:
         raise Damaged(f"{path}: not listed in meta.json")
@@ -76,7 +76,7 @@ def read_array(path: Path, mark: FileMark | None) -> NDArray[Any]:
 
 
 def fault(path: Path, error: OSError) -> EnvironmentFault:
-    """What the machine refused about a path of the cache, in words."""
+    """Convert an `OSError` on a path of the cache into an error with advice."""
     reason = error.strerror or str(error)
     way = "free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it readable and writable"
     return EnvironmentFault(f"{path}: {reason}; {way}, or set CIFAR_LAB_CACHE to another folder for prepared images")

@@ -1,7 +1,7 @@
-"""Augmentation of whole batches on their device; all chance is passed in or drawn from a given generator.
+"""Augmentation of whole batches on their device. Random numbers are passed in or drawn from a given generator.
 
-The three policies are torchvision's: the same operations, chances and magnitudes, applied by its own functions. Only
-the drawing differs: for a whole batch at once, from one generator on the CPU.
+The policies apply torchvision's own operations with its probabilities and magnitudes. Only the drawing differs: it
+serves a whole batch at once, from one generator on the CPU.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Operation = tuple[str, float]
-"""Name and signed magnitude of one change of an image."""
+"""Name and signed magnitude of an operation on an image."""
 
 IDENTITY: Operation = ("Identity", 0.0)
 
 UNSIGNED = ("Posterize", "Solarize", "AutoContrast", "Equalize", "Invert", "Identity")
-"""Operations whose magnitude has no opposite; all others draw a sign."""
+"""Operations whose magnitude has no sign."""
 
 SPACE = (
     "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
     "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize",
 )  # fmt: skip
-"""Operations that RandAugment and TrivialAugment draw from, each as likely (arXiv:1909.13719, arXiv:2103.10158)."""
+"""Operations of RandAugment and TrivialAugment, equally likely (arXiv:1909.13719, arXiv:2103.10158)."""
 
 WIDE_TRANSLATE_PIXELS = 32.0
-"""TrivialAugment's widest shift, whatever the size of the image (arXiv:2103.10158)."""
+"""Largest translation of TrivialAugment, for images of any size (arXiv:2103.10158)."""
 
 TRANSLATE_SHARE = 150 / 331
-"""The other policies' widest shift, as a share of the image: 150 pixels of 331 (arXiv:1805.09501)."""
+"""Largest translation of the other policies, as a share of the image: 150 of 331 pixels (arXiv:1805.09501)."""
 
 
 def flip(images: Tensor, which: Tensor) -> Tensor:
@@ -49,14 +49,14 @@ def flip(images: Tensor, which: Tensor) -> Tensor:
 
 
 def crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
-    """Pad each side of the images (B, C, H, W) with zeros and cut H × W windows.
+    """Pad each side of the images (B, C, H, W) with zeros and cut windows of H × W.
 
     Args:
-        offsets: (B, 2) integers from 0 to 2 · padding: row and column where each image's window begins.
-        padding: pixels a side.
+        offsets: (B, 2) integers from 0 to 2 · padding, row and column of each image's window.
+        padding: pixels per side.
     """
     batch, channels, height, width = images.shape
-    # An offset that is none would pick from a neighbour: this look-up refuses it.
+    # An invalid offset would read from a neighbour. This look-up raises for it.
     offsets = torch.arange(2 * padding + 1, device=images.device)[offsets]
     # Whole rows of an image are picked out of memory: three to eight times as quick on a CPU as pixels or windows.
     channels_last = _is_channels_last(images)
@@ -77,12 +77,12 @@ def crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
 
 
 def _is_channels_last(images: Tensor) -> bool:
-    """Whether the channels of a pixel lie side by side in memory."""
+    """Whether the channels of a pixel are adjacent in memory."""
     return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
 
 
 def add_noise(images: Tensor, std: float, generator: torch.Generator) -> Tensor:
-    """Add Gaussian noise to float images; values may leave [0, 1]. Drawn on the generator's device."""
+    """Add Gaussian noise, drawn on the generator's device, to float images. Values may leave [0, 1]."""
     noise = torch.randn(images.shape, generator=generator, device=generator.device, dtype=images.dtype)
     return torch.add(images, noise.to(images.device), alpha=std)
 
@@ -93,7 +93,7 @@ def apply_policy(images: Tensor, policy: str, generator: torch.Generator) -> Ten
     Args:
         images: uint8 (B, 3, H, W).
         policy: "autoaugment" (its CIFAR-10 policy), "randaugment" or "trivialaugment" (wide).
-        generator: on the CPU; draws depend on it and on B, H, W alone.
+        generator: on the CPU. Draws depend on it and on B, H, W alone.
 
     Returns:
         New images of the same shape, type and device.
@@ -114,7 +114,7 @@ def apply_policy(images: Tensor, policy: str, generator: torch.Generator) -> Ten
 def draw_operations(
     policy: str, batch: int, height: int, width: int, generator: torch.Generator
 ) -> list[list[Operation]]:
-    """The operation of each image in each round of a policy (2, or 1 for TrivialAugment); Identity changes nothing."""
+    """Draw the operation of each image per round of a policy (1 round for TrivialAugment, 2 otherwise)."""
     if policy == "autoaugment":
         return _draw_autoaugment(batch, height, width, generator)
     if policy == "randaugment":
@@ -125,25 +125,25 @@ def draw_operations(
 
 
 def _draw_autoaugment(batch: int, height: int, width: int, generator: torch.Generator) -> list[list[Operation]]:
-    """One of the 25 pairs an image; each of its two operations acts with its own chance (arXiv:1805.09501, table 7)."""
+    """One of 25 pairs per image. Each operation of a pair has its own probability (arXiv:1805.09501, table 7)."""
     pairs = _autoaugment_pairs()
     tables = _magnitudes(10, 0.3, width * TRANSLATE_SHARE, height * TRANSLATE_SHARE, 30.0, 0.9, 4)
     chosen = torch.randint(len(pairs), (batch,), generator=generator).tolist()
-    chances = torch.rand(2, batch, generator=generator).tolist()
+    draws = torch.rand(2, batch, generator=generator).tolist()
     signs = torch.randint(2, (2, batch), generator=generator).tolist()
     rounds = []
     for turn in range(2):
         operations = []
-        for pair, chance, sign in zip(chosen, chances[turn], signs[turn], strict=True):
+        for pair, draw, sign in zip(chosen, draws[turn], signs[turn], strict=True):
             name, probability, level = pairs[pair][turn]
-            acts = chance < probability
-            operations.append(_signed(name, tables[name][level or 0], sign) if acts else IDENTITY)
+            applied = draw < probability
+            operations.append(_signed(name, tables[name][level or 0], sign) if applied else IDENTITY)
         rounds.append(operations)
     return rounds
 
 
 def _draw_randaugment(batch: int, height: int, width: int, generator: torch.Generator) -> list[Operation]:
-    """One of the operations at magnitude 9 of 0 to 30 (arXiv:1909.13719)."""
+    """One operation per image at magnitude 9 of 0 to 30 (arXiv:1909.13719)."""
     tables = _magnitudes(31, 0.3, width * TRANSLATE_SHARE, height * TRANSLATE_SHARE, 30.0, 0.9, 4)
     names = torch.randint(len(SPACE), (batch,), generator=generator).tolist()
     signs = torch.randint(2, (batch,), generator=generator).tolist()
@@ -151,7 +151,7 @@ def _draw_randaugment(batch: int, height: int, width: int, generator: torch.Gene
 
 
 def _draw_trivialaugment(batch: int, generator: torch.Generator) -> list[Operation]:
-    """One of the operations at any of 31 magnitudes of a wide range (arXiv:2103.10158)."""
+    """One operation per image at one of 31 magnitudes of a wide range (arXiv:2103.10158)."""
     tables = _magnitudes(31, 0.99, WIDE_TRANSLATE_PIXELS, WIDE_TRANSLATE_PIXELS, 135.0, 0.99, 6)
     names = torch.randint(len(SPACE), (batch,), generator=generator).tolist()
     levels = torch.randint(31, (batch,), generator=generator).tolist()
@@ -177,9 +177,9 @@ def _autoaugment_pairs() -> list[tuple[tuple[str, float, int | None], tuple[str,
 def _magnitudes(
     levels: int, shear: float, translate_x: float, translate_y: float, degrees: float, enhance: float, bits: int
 ) -> dict[str, list[float]]:
-    """The magnitude of each level, from weakest to strongest; the arguments are the strongest.
+    """Magnitude of each level, from weakest to strongest. The arguments are the strongest.
 
-    Shear is a slope, translation whole pixels, enhance the change of a factor of 1, `bits` the bits that Posterize
+    Shear is a slope, translation whole pixels, enhance the distance of a factor from 1, `bits` the bits that Posterize
     drops, and Solarize a threshold in pixel values.
     """
 
@@ -201,7 +201,7 @@ def _magnitudes(
 
 
 def _apply(images: Tensor, name: str, magnitude: float) -> Tensor:
-    """One operation on images uint8 (B, 3, H, W); nearest-neighbour sampling, black where nothing was."""
+    """Apply one operation to uint8 images (B, 3, H, W): nearest-neighbour sampling, black outside the image."""
     from torchvision.transforms.v2 import functional as V
 
     shift: dict[str, Any] = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}

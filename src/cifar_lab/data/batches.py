@@ -1,4 +1,4 @@
-"""Images that stay in memory on the training device, and the batches cut from them there."""
+"""Images resident on the training device, and the batches cut from them there."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from cifar_lab.data.splits import IMAGE_SHAPE
 MAX_PIXEL = 255.0
 
 GATHER_IMAGES = 64
-"""Small batches are cut this many images at a time, so that a step of few images does not go to cutting them."""
+"""Small batches are gathered this many images at a time, because launching operations dominates a tiny batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class Normalizer:
-    """(pixel − mean) / std a channel, for pixels that run from 0 to 1; `mean` and `std` (1, 3, 32, 32) in fp32.
+    """(pixel - mean) / std per channel, for pixels in [0, 1]. `mean` and `std` are (1, 3, 32, 32) fp32.
 
-    They are written out for each pixel: in channels_last memory a vector of 3 channels is too short to be fast.
+    They are expanded to every pixel: in channels_last memory a vector of 3 channels is too short to be fast.
     """
 
     mean: Tensor
@@ -35,41 +35,41 @@ class Normalizer:
     @lru_cache(maxsize=16)
     def make(
         cls,
-        how: str,
+        method: str,
         channel_mean: tuple[float, ...],
         channel_std: tuple[float, ...],
         device: torch.device,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Normalizer:
-        """The normalisation that `data.normalize` names; the channel statistics are those of the training images.
+        """Normalisation that `data.normalize` selects. The statistics are those of the training images.
 
-        Equal arguments give one object.
+        Equal arguments return the same object.
         """
         mean, std = {
             "half": ([0.5] * 3, [0.5] * 3),
             "channel": (list(channel_mean), list(channel_std)),
             "none": ([0.0] * 3, [1.0] * 3),
-        }[how]
+        }[method]
         full = (torch.tensor(values).view(1, 3, 1, 1).expand(1, *IMAGE_SHAPE) for values in (mean, std))
         return cls(*(values.to(device).contiguous(memory_format=memory_format) for values in full))
 
     @cached_property
     def scale_shift(self) -> tuple[Tensor, Tensor]:
-        """(1, 3, 32, 32) each: a byte times the first, minus the second, is normalised."""
+        """(1, 3, 32, 32) each: byte * scale - shift is the normalised value."""
         return 1 / (MAX_PIXEL * self.std), self.mean / self.std
 
     def from_bytes(self, images: Tensor) -> Tensor:
-        """uint8 (B, 3, 32, 32) → normalised fp32, as one multiplication and one subtraction in place."""
+        """Normalise uint8 (B, 3, 32, 32) to fp32, by one multiplication and one subtraction in place."""
         scale, shift = self.scale_shift
         return images.float().mul_(scale).sub_(shift)
 
     def from_unit(self, images: Tensor) -> Tensor:
-        """fp32 pixels from 0 to 1 → normalised fp32."""
+        """Normalise fp32 pixels in [0, 1], in place."""
         return images.sub_(self.mean).div_(self.std)
 
 
 class ResidentSplit:
-    """One split on the device, in the memory format of its normalizer."""
+    """A split on the device, in the memory format of its normalizer."""
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray, normalizer: Normalizer) -> None:
         """`pixels` uint8 (N, 3, 32, 32), `labels` int64 (N,)."""
@@ -99,27 +99,27 @@ class ResidentSplit:
 
 @dataclass(frozen=True)
 class EpochRandomness:
-    """All that is drawn for one epoch, on the device. Member k's numbers come from the streams of its own seed."""
+    """Random numbers of one epoch, on the device. Each member's are drawn from the streams of its own seed."""
 
     order: Tensor
-    """(K, N) int64: the images in the order in which they are shown."""
+    """(K, N) int64: image numbers in the order of training."""
     flips: Tensor | None
-    """(K, N) bool: which images are mirrored; None where no member mirrors any."""
+    """(K, N) bool: images to mirror. None if no member mirrors any."""
     offsets: Tensor | None
-    """(K, N, 2) int64: row and column of each image's crop; None without crops."""
+    """(K, N, 2) int64: row and column of each image's crop. None without crops."""
 
 
 class CohortBatches:
-    """The training batches of K runs side by side, each in the order and with the augmentation of its own seed.
+    """Training batches of K runs, each in the order and with the augmentation of its own seed.
 
-    Order, flips and crop offsets of an epoch depend on (seed, epoch) alone and belong to the image, not to its place
-    in a batch: arms that share a seed see the same ones whatever their batch size (common random numbers).
+    Order, flips and crop offsets of an epoch depend on (seed, epoch) alone and belong to the image, not to its position
+    in a batch. So arms with equal seeds see the same ones at any batch size (common random numbers).
     """
 
     def __init__(
         self, split: ResidentSplit, options: DataOptions, seeds: Sequence[int], flips: Sequence[bool] | None = None
     ) -> None:
-        """`flips`: whether each member mirrors images; None is `options.flip` for all."""
+        """`flips`: whether each member mirrors images. None takes `options.flip` for all."""
         self.split = split
         self.options = options
         self.seeds = tuple(seeds)
@@ -128,13 +128,13 @@ class CohortBatches:
 
     @property
     def batch_sizes(self) -> list[int]:
-        """Images of each step of an epoch; the last one takes what is left over."""
+        """Images per step of an epoch. The last batch holds the remainder."""
         full, rest = divmod(len(self.split), self.options.batch_size)
         return [self.options.batch_size] * full + [rest] * (rest > 0)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return len(self.batch_sizes)
 
     @property
@@ -143,7 +143,7 @@ class CohortBatches:
         return self.options.policy != "none" or self.options.noise_std > 0
 
     def randomness(self, epoch: int) -> EpochRandomness:
-        """Draw one epoch, which counts from 0."""
+        """Draw the random numbers of one epoch, counted from 0."""
         count, padding = len(self.split), self.options.crop_padding
         flips = offsets = None
         order = self._draw("order", epoch, lambda generator: torch.randperm(count, generator=generator))
@@ -156,25 +156,26 @@ class CohortBatches:
         return EpochRandomness(order, flips, offsets)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(images (K, B, 3, 32, 32) fp32, labels (K, B)) of each step of one epoch, which counts from 0."""
+        """(images (K, B, 3, 32, 32) fp32, labels (K, B)) of each step of one epoch, counted from 0."""
         randomness, size = self.randomness(epoch), self.options.batch_size
         if self.draws_per_batch:
             augmenter = BatchAugmenter(self, epoch)
             for index in torch.split(randomness.order, size, dim=1):
                 yield augmenter.augment(self.pixels(randomness, index)), self.split.labels[index]
             return
-        together = size * max(1, GATHER_IMAGES // (size * len(self.seeds)))
-        for index in torch.split(randomness.order, together, dim=1):
+        # Whole batches only, so that splitting the result gives the batches of `index`.
+        count = size * max(1, GATHER_IMAGES // (size * len(self.seeds)))
+        for index in torch.split(randomness.order, count, dim=1):
             images, labels = self.gather(randomness, index)
             yield from zip(torch.split(images, size, dim=1), torch.split(labels, size, dim=1), strict=True)
 
     def gather(self, randomness: EpochRandomness, index: Tensor) -> tuple[Tensor, Tensor]:
-        """(images (K, B, 3, 32, 32) fp32, labels (K, B)) at `index` (K, B); never waits for the device."""
+        """(images (K, B, 3, 32, 32) fp32, labels (K, B)) at `index` (K, B). Never synchronises the device."""
         images = self.split.normalizer.from_bytes(self.pixels(randomness, index))
         return images.view(*index.shape, *images.shape[1:]), self.split.labels[index]
 
     def pixels(self, randomness: EpochRandomness, index: Tensor) -> Tensor:
-        """uint8 (K · B, 3, 32, 32) at `index` (K, B), member after member, cropped and flipped."""
+        """uint8 (K · B, 3, 32, 32) at `index` (K, B), members in order, cropped and flipped."""
         images = self.split.take(index.reshape(-1))
         if randomness.offsets is not None:
             offsets = randomness.offsets[self._member, index].reshape(-1, 2)
@@ -184,13 +185,13 @@ class CohortBatches:
         return images.contiguous(memory_format=self.split.memory_format)
 
     def _draw(self, name: str, epoch: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
-        """One draw a member from its stream `name`, stacked (K, N, …) on the device; equal seeds are drawn once."""
+        """Draw from stream `name` of each member, stacked (K, N, …) on the device. Equal seeds are drawn once."""
         drawn = {seed: draw(stream(name, seed, epoch)) for seed in dict.fromkeys(self.seeds)}
         return torch.stack([drawn[seed] for seed in self.seeds]).to(self.split.labels.device)
 
 
 class BatchAugmenter:
-    """Policies and noise, which draw from streams that go on from batch to batch of one epoch."""
+    """Policies and noise, drawn from streams that continue from batch to batch of one epoch."""
 
     def __init__(self, batches: CohortBatches, epoch: int) -> None:
         self._options, self._split, seeds = batches.options, batches.split, batches.seeds
@@ -200,7 +201,7 @@ class BatchAugmenter:
         self._noises = [torch.Generator(device).manual_seed(seed) for seed in noises]
 
     def augment(self, images: Tensor) -> Tensor:
-        """uint8 (K · B, 3, 32, 32), member after member → changed and normalised fp32 (K, B, 3, 32, 32)."""
+        """Augment and normalise uint8 (K · B, 3, 32, 32), members in order, to fp32 (K, B, 3, 32, 32)."""
         members, policy, std = len(self._policies), self._options.policy, self._options.noise_std
         if policy != "none":
             parts = zip(images.chunk(members), self._policies, strict=True)

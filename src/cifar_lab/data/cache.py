@@ -1,14 +1,14 @@
-"""Data sets decoded once: a folder of checked arrays for each instance. The only file that knows its file names.
+"""Cache of decoded data sets: a folder of verified arrays per instance. Only this module knows its file names.
 
     $CIFAR_LAB_CACHE or ~/.cache/cifar-lab
         downloads/                          archives fetched for cifar10 and cifar100
-        <name>-<key>/  meta.json            what the folder holds, its source, size and SHA-256 of each file
+        <name>-<key>/  meta.json            content of the folder, its source, size and SHA-256 of each file
                        train_images.npy     uint8 (N, 3, 32, 32)
                        train_labels.npy     int64 (N,)
                        test_images.npy, test_labels.npy
         <name>-<key>.lock                   held while the folder is being made
 
-A folder appears whole, by one rename. Whatever is read is hashed and compared before it is used.
+A folder appears complete, by one rename. Every file is hashed and compared before it is used.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ from cifar_lab.data.arrays import Damaged, FileMark, fault, read_array, write_ar
 from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Progress, Source, Split
 
 FORMAT = 1
-"""Version of the folder's layout; part of its name, so that two versions live side by side."""
+"""Version of the folder's layout. It is part of the folder's name, so versions can coexist."""
 
 SplitName: TypeAlias = Literal["train", "test"]
 
 
 class Meta(BaseModel):
-    """meta.json: what the folder holds and where it came from."""
+    """meta.json: content of the folder and its source."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     info: DataInfo
     key: dict[str, Any]
-    """What names the folder."""
+    """Source key that names the folder."""
     state: dict[str, Any] | None
     """State of the source when it was read."""
     files: dict[str, FileMark]
 
 
 def home() -> Path:
-    """`$CIFAR_LAB_CACHE`, else `cifar-lab` in `$XDG_CACHE_HOME` or in `~/.cache`; absolute, perhaps not there yet.
+    """`$CIFAR_LAB_CACHE`, else `cifar-lab` in `$XDG_CACHE_HOME` or `~/.cache`. Absolute, may not exist yet.
 
     Raises:
         EnvironmentFault: no variable is set and this user has no home folder.
@@ -71,17 +71,17 @@ def home() -> Path:
 
 
 def folder_of(source: Source) -> Path:
-    """The folder of one instance of a data set."""
+    """Cache folder of one instance of a data set."""
     key = json.dumps([FORMAT, source.name, source.key()], sort_keys=True)
     return home() / f"{source.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def read_meta(folder: Path) -> Meta | None:
-    """What the folder says it holds, with the sizes of its files checked; None where there is no folder.
+    """Read meta.json and check the sizes of its files. None if the folder does not exist.
 
     Raises:
-        Damaged: meta.json is not what was written, or a file is missing or of another size.
-        EnvironmentFault: the folder may not be read.
+        Damaged: meta.json is damaged, or a file is missing or has another size.
+        EnvironmentFault: the folder is not readable.
     """
     path = folder / "meta.json"
     try:
@@ -105,11 +105,11 @@ def read_meta(folder: Path) -> Meta | None:
 
 
 def read_split(folder: Path, meta: Meta, split: SplitName) -> Split:
-    """One split; no file of the other is opened.
+    """Read one split. Opens no file of the other.
 
     Raises:
-        Damaged: a file does not have the size or the SHA-256 of meta.json, or holds another kind of array.
-        EnvironmentFault: a file may not be read.
+        Damaged: a file differs in size or SHA-256 from meta.json, or holds another kind of array.
+        EnvironmentFault: a file is not readable.
     """
     images = read_array(folder / f"{split}_images.npy", meta.files.get(f"{split}_images.npy"))
     labels = read_array(folder / f"{split}_labels.npy", meta.files.get(f"{split}_labels.npy"))
@@ -124,10 +124,10 @@ def read_split(folder: Path, meta: Meta, split: SplitName) -> Split:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a folder of the cache, in words; None where every file has its SHA-256.
+    """First damage of a cache folder, as text. None if every file has its SHA-256.
 
     Raises:
-        EnvironmentFault: it may not be read.
+        EnvironmentFault: the folder is not readable.
     """
     try:
         if (meta := read_meta(folder)) is not None:
@@ -139,10 +139,10 @@ def damage(folder: Path) -> str | None:
 
 
 def store(folder: Path, key: Mapping[str, Any], state: dict[str, Any] | None, images: Images, info: DataInfo) -> Meta:
-    """Write a folder beside its place and put it there by a rename. To be called with the lock held.
+    """Write a folder under a temporary name and rename it. The caller holds the lock.
 
     Raises:
-        DataError: the source gave arrays of another kind, or labels that name no class.
+        DataError: the source gave arrays of another kind, or labels without a class.
         EnvironmentFault: the cache cannot be written.
     """
     for split in (images.train, images.test):
@@ -178,9 +178,9 @@ def store(folder: Path, key: Mapping[str, Any], state: dict[str, Any] | None, im
 
 @contextmanager
 def locked(folder: Path, progress: Progress) -> Iterator[None]:
-    """Hold the lock of one folder: of the processes that make it, one works and the others wait.
+    """Hold the lock of one folder, so that one process prepares it while others wait.
 
-    The lock is the kernel's (flock), so it is free at once when its holder dies.
+    The lock is the kernel's (flock), so it is released when its holder dies.
 
     Raises:
         EnvironmentFault: the lock file cannot be made.
@@ -207,7 +207,7 @@ def locked(folder: Path, progress: Progress) -> Iterator[None]:
 
 
 def _check(name: str, split: Split, classes: int) -> None:
-    """Refuse what would be trained on wrongly."""
+    """Raise `DataError` for arrays that would be trained on wrongly."""
     size = len(split.labels)
     if split.images.dtype != np.uint8 or split.images.shape != (size, *IMAGE_SHAPE) or size == 0:
         raise DataError(f"{name}: images are {split.images.dtype} {split.images.shape}, expected uint8 (N, 3, 32, 32)")

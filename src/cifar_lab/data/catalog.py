@@ -24,17 +24,17 @@ from cifar_lab.data.splits import DataInfo, Progress, Source, Split, describe, s
 LOG = logging.getLogger(__name__)
 
 DATASETS: dict[str, Callable[[Any], Source]] = makers("data", __package__)
-"""`data.dataset` and the class that reads it, made from its section of the settings."""
+"""Source class of each `data.dataset`, constructed from the data section of the settings."""
 
 
 def known(data: Data, fingerprint: str | None = None) -> DataInfo | None:
-    """The facts of a data set whose cache is there and as new as its source; None where `prepare` is needed.
+    """Facts of a data set whose cache is complete and up to date. None if `prepare` is needed.
 
-    Neither network nor pixels are touched: meta.json, file sizes and the source's sizes and times. A source that is
-    gone does not make a good cache bad. Images of a `fingerprint` are known by it, whatever became of the source.
+    Reads meta.json, file sizes, and sizes and times of the source, but neither network nor pixels. A missing source
+    does not invalidate a complete cache. With `fingerprint` the source is not looked at.
 
     Raises:
-        EnvironmentFault: the cache may not be read.
+        EnvironmentFault: the cache is not readable.
     """
     source = _source(data)
     try:
@@ -49,15 +49,15 @@ def known(data: Data, fingerprint: str | None = None) -> DataInfo | None:
 
 
 def prepare(data: Data, progress: Progress | None = None, *, fingerprint: str | None = None) -> DataInfo:
-    """Make the cache where it is missing, damaged or older than its source. Asking twice does nothing.
+    """Fill the cache if it is missing, damaged or older than its source. Idempotent.
 
     Args:
-        data: the data section of the settings.
-        progress: called with what is being done, how much is done and how much there is (0: not known).
-        fingerprint: of the images that are meant; where the cache holds them the source is not looked at.
+        data: data section of the settings.
+        progress: see `Progress`.
+        fingerprint: of the expected images. If the cache holds them, the source is not looked at.
 
     Raises:
-        DataError: the images are missing, broken or not what they say.
+        DataError: the images are missing, damaged or not what they claim to be.
         EnvironmentFault: the cache cannot be read or written.
     """
     found = known(data, fingerprint)
@@ -69,23 +69,23 @@ def prepare(data: Data, progress: Progress | None = None, *, fingerprint: str | 
 
 
 class DatasetCatalog:
-    """`known` and `prepare` for one command: a source is looked at once, however many arms share it.
+    """`known` and `prepare` with a memory: a command looks at each source once, for any number of arms.
 
-    To look at a folder is to list it, which takes about a second for 60,000 files.
+    Looking at a folder means listing it, about a second for 60,000 files.
     """
 
     def __init__(self) -> None:
         self._infos: dict[str, DataInfo] = {}
 
     def known(self, data: Data) -> DataInfo | None:
-        """As `known`."""
+        """See `known`."""
         key = source_key(data)
         if key not in self._infos and (found := known(data)) is not None:
             self._infos[key] = found
         return self._infos.get(key)
 
     def prepare(self, data: Data, progress: Progress | None = None) -> DataInfo:
-        """As `prepare`."""
+        """See `prepare`."""
         key = source_key(data)
         if key not in self._infos:
             self._infos[key] = prepare(data, progress)
@@ -93,25 +93,25 @@ class DatasetCatalog:
 
 
 def folder_name(data: Data) -> str:
-    """The name that a data set's folder has in every cache."""
+    """Name of a data set's folder in every cache."""
     return cache.folder_of(_source(data)).name
 
 
 def load_train(data: Data, fingerprint: str | None = None) -> Split:
-    """The training split, prepared first if need be. No file of the test split is opened.
+    """Training split, prepared first if necessary. Opens no file of the test split.
 
     Args:
-        data: the data section of the settings.
-        fingerprint: `DataInfo.fingerprint` of the images that are meant; others are refused.
+        data: data section of the settings.
+        fingerprint: `DataInfo.fingerprint` of the expected images.
 
     Raises:
-        DataError, EnvironmentFault: as `prepare`; DataError also for images of another fingerprint.
+        DataError, EnvironmentFault: as `prepare`. DataError also if the images have another fingerprint.
     """
     return _load(data, "train", fingerprint)
 
 
 def load_test(data: Data, fingerprint: str | None = None) -> Split:
-    """The test split: read once, after training. Arguments and errors as `load_train`."""
+    """Test split, to be read once, after training. Arguments and errors as `load_train`."""
     return _load(data, "test", fingerprint)
 
 
@@ -121,7 +121,7 @@ def _source(data: Data) -> Source:
 
 
 def _make(source: Source, progress: Progress, damage: Damaged | None = None) -> DataInfo:
-    """Read the source and fill the cache. With the lock held."""
+    """Read the source and fill the cache. The caller holds the lock."""
     folder = cache.folder_of(source)
     if damage is None:
         try:
@@ -145,7 +145,7 @@ def _make(source: Source, progress: Progress, damage: Damaged | None = None) -> 
 
 
 def _load(data: Data, split: cache.SplitName, fingerprint: str | None) -> Split:
-    """One split of the images with that fingerprint, the cache mended where it is damaged."""
+    """Load one split of the images with this fingerprint, and repair a damaged cache."""
     source = _source(data)
     folder = cache.folder_of(source)
     wanted = fingerprint or prepare(data).fingerprint

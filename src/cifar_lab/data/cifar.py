@@ -1,8 +1,8 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images).
 
-torchvision reads the batches and checks the MD5 of each. They are pickles, which can run code, so the archive's
-SHA-256 is verified here first, and the download is made here too: torchvision's own (0.26 to 0.29) writes to the
-final name and falls back from https to http.
+torchvision reads the batches and checks the MD5 of each. They are pickles, which can run code. So the SHA-256 of the
+archive is verified here first. The download is made here too, because torchvision's (0.26 to 0.29) writes to the final
+name and falls back from https to http.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Archive:
-    """A published archive; SHA-256 as in Keras and in torchvision's prototype data sets."""
+    """A published archive. SHA-256 as in Keras and in torchvision's prototype data sets."""
 
     file_name: str
     sha256: str
     folder: str
-    """The folder inside, as torchvision expects it."""
+    """Folder in the archive, as torchvision expects it."""
     members: tuple[str, ...]
-    """The only files that are taken out of it."""
+    """Files to extract. Others are ignored."""
     url: str
 
 
@@ -59,7 +59,7 @@ ARCHIVES = {
 
 
 class CifarSource:
-    """An archive in `data.root`, fetched where it is missing; the unpacked folder there is taken as well."""
+    """An archive in `data.root`, downloaded if missing. Its unpacked folder there is accepted too."""
 
     synthetic = False
 
@@ -69,11 +69,11 @@ class CifarSource:
         self.root = cache.home() / "downloads" if root is None else Path(root).expanduser().absolute()
 
     def key(self) -> Mapping[str, Any]:
-        """The archive's checksum: the images are the same from whatever folder they come."""
+        """Checksum of the archive. The folder does not matter."""
         return {"sha256": self.archive.sha256}
 
     def state(self) -> dict[str, Any] | None:
-        """Nothing: what is read was checked against the published sums, so it cannot have changed."""
+        """Constant, because the published checksums are verified when the images are read."""
         return {}
 
     def read(self, progress: Progress) -> Images:
@@ -96,7 +96,7 @@ class CifarSource:
         return self._from_archive(path, progress)
 
     def _fault_of(self, path: Path) -> str | None:
-        """What is wrong with the archive there; None where it is good."""
+        """Fault of the archive at `path`, as text. None if it is intact."""
         try:
             with path.open("rb") as file:
                 found = sha256_of(file)
@@ -120,7 +120,7 @@ class CifarSource:
             ) from error
 
     def _from_archive(self, path: Path, progress: Progress) -> Images:
-        """Unpack the known members into a folder of our own, read them, and leave nothing behind."""
+        """Unpack the known members into a temporary folder, read them, and remove the folder."""
         unpacked = cache.home() / f".{self.name}.unpacked"  # one name, so that a killed process's is found again
         target = unpacked / self.archive.folder
         try:
@@ -150,9 +150,9 @@ class CifarSource:
             shutil.rmtree(unpacked, ignore_errors=True)
 
     def _through_torchvision(self, root: Path) -> Images:
-        """Read `root/<folder>`; torchvision checks the MD5 of every file before it unpickles one.
+        """Read `root/<folder>`. torchvision checks the MD5 of every file before it unpickles one.
 
-        Memory peaks near 1 GB: 0.3 GB of images beside 0.7 GB that importing torchvision takes by itself.
+        Memory peaks near 1 GB: 0.3 GB of images and 0.7 GB from importing torchvision.
         """
         from torchvision.datasets import CIFAR10, CIFAR100
 

@@ -1,4 +1,4 @@
-"""Images of one's own: `train/<class>/…` and `test/<class>/…` anywhere inside a folder or a zip file."""
+"""Image folders of the user: `train/<class>/…` and `test/<class>/…` anywhere in a folder or a zip file."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from cifar_lab.data.listing import SPLITS, Entry, Layout, in_folder, in_zip, lay
 from cifar_lab.data.splits import IMAGE_SHAPE, Images, Progress, Split
 
 SIZE = (IMAGE_SHAPE[2], IMAGE_SHAPE[1])
-"""Columns and rows, as PIL gives them."""
+"""(columns, rows), in PIL's order."""
 DECODER = 1
-"""Raised when the same file comes to give other pixels."""
+"""Version of the decoding. Increased when the same file would give other pixels."""
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 40_000_000
 """Rows × columns of one image: 120 MB as RGB."""
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""What PIL may take a file for; the rest of its decoders stay shut."""
+"""Formats that PIL may try. Its other decoders stay disabled."""
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-"""PIL's modes of more than 8 bits, which it would clip to white."""
+"""PIL modes of more than 8 bits, which a conversion would clip to white."""
 
 _REPORT_EVERY = 250  # images
 
@@ -60,7 +60,7 @@ class ImageFolderSource:
         return {"bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns}
 
     def read(self, progress: Progress) -> Images:
-        """Decode every image; about 6 s for 60,000 of 32 × 32."""
+        """Decode every image. Takes about 6 s for 60,000 of 32 × 32."""
         with ExitStack() as stack:
             if self.root.is_dir():
                 found = layout(in_folder(self.root), str(self.root))
@@ -91,7 +91,7 @@ class ImageFolderSource:
 
 
 def _decode_all(found: Layout, read: Callable[[Entry], bytes], root: str, progress: Progress) -> Images:
-    """Both splits, each in order of class and path."""
+    """Both splits, each ordered by class and path."""
     total = sum(len(files) for split in SPLITS for files in found.files[split].values())
     done = 0
     splits = []
@@ -110,7 +110,7 @@ def _decode_all(found: Layout, read: Callable[[Entry], bytes], root: str, progre
 
 
 def _decode(entry: Entry, read: Callable[[Entry], bytes], root: str) -> NDArray[np.uint8]:
-    """One image as (3, 32, 32): the first frame; alpha dropped; another size squeezed to 32 × 32."""
+    """One image as (3, 32, 32): the first frame, without alpha, resized to 32 × 32."""
     if entry.bytes > MAX_FILE_BYTES:
         raise DataError(f"{root}: {entry.path} has {entry.bytes:,} bytes, at most {MAX_FILE_BYTES:,} are read")
     content = read(entry)

@@ -1,4 +1,4 @@
-"""The files of an image data set, alike in a folder and in a zip, and where its splits and classes lie."""
+"""File listing of an image data set in a folder or a zip, and the location of its splits and classes."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class Entry:
     is_folder: bool
     bytes: int
     changed: int
-    """Time of the last change in nanoseconds; 0 in a zip."""
+    """Modification time in nanoseconds, 0 in a zip."""
     member: zipfile.ZipInfo | None = None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Classes in order of name, and the image files of each class in each split, in order of path."""
+    """Classes ordered by name, and the image files of each class in each split, ordered by path."""
 
     classes: tuple[str, ...]
     files: dict[str, dict[str, list[Entry]]]
-    """split → class → files."""
+    """files[split][class]."""
 
 
 def in_folder(root: Path) -> list[Entry]:
-    """Everything below a folder but hidden files, in order of path. Links are followed, loops of them refused.
+    """All entries below a folder except hidden files, ordered by path. Links are followed, loops of them refused.
 
     Raises:
         DataError: a folder or a link that cannot be read.
@@ -56,7 +56,7 @@ def in_folder(root: Path) -> list[Entry]:
 
 
 def in_zip(archive: zipfile.ZipFile) -> list[Entry]:
-    """Everything in a zip but hidden files, in order of path.
+    """All entries of a zip except hidden files, ordered by path.
 
     Raises:
         DataError: two members of one name.
@@ -76,8 +76,8 @@ def layout(entries: list[Entry], root: str) -> Layout:
     """Find `train/<class>/…` and `test/<class>/…` with the same parent, the one nearest to the root.
 
     Raises:
-        DataError: no such pair or two at the same depth; a class without images or in one split only; fewer than
-            two classes; a file that is no image, or lies in no class.
+        DataError: no such pair or two at the same depth. A class without images or in one split only. Fewer than two
+            classes. A file that is no image, or is in no class.
     """
     parent = _parent_of_splits(entries, root)
     found: dict[str, dict[str, list[Entry]]] = {split: {} for split in SPLITS}
@@ -101,7 +101,7 @@ def layout(entries: list[Entry], root: str) -> Layout:
 
 
 def _parent_of_splits(entries: list[Entry], root: str) -> tuple[str, ...]:
-    """Path of the folder that holds both splits, as its parts."""
+    """Path of the folder that contains both splits, as its parts."""
     folders: set[tuple[str, ...]] = set()
     for entry in entries:
         parts = tuple(entry.path.split("/"))
@@ -141,10 +141,10 @@ def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Itera
             path = prefix + item.name
             yield Entry(path, is_folder, 0 if is_folder else facts.st_size, 0 if is_folder else facts.st_mtime_ns)
             if is_folder:
-                here = (facts.st_dev, facts.st_ino)
-                if here in above:
+                identity = (facts.st_dev, facts.st_ino)
+                if identity in above:
                     raise DataError(f"{item.path}: a link to a folder above it; take it out")
-                yield from _walk(Path(item.path), f"{path}/", above | {here})
+                yield from _walk(Path(item.path), f"{path}/", above | {identity})
 
 
 def _ignored(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Random streams of a run: independent generators derived from (name, seed, epoch), so that resume saves no state."""
+"""Random streams of a run: generators derived from (name, seed, epoch), so a checkpoint needs no generator state."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ import torch
 
 
 def stream_seed(name: str, seed: int, epoch: int = 0) -> int:
-    """63 bits for one random stream, unrelated to those of any other (name, seed, epoch)."""
+    """63-bit seed of a random stream, independent of every other (name, seed, epoch)."""
     digest = hashlib.sha256(f"{name}/{seed}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def stream(name: str, seed: int, epoch: int = 0) -> torch.Generator:
-    """A CPU generator for one random stream: the same numbers on every machine, so resume needs no saved state."""
+    """CPU generator of a random stream. It gives the same numbers on every machine."""
     return torch.Generator().manual_seed(stream_seed(name, seed, epoch))
 
 
 _GLOBAL_GENERATOR = threading.Lock()
-"""Initial weights are drawn from torch's global generator, which the threads of a process share."""
+"""Guards torch's global generator, which initial weights are drawn from and which threads share."""
 
 
 @contextlib.contextmanager
 def seeded_init(seed: int) -> Iterator[None]:
-    """Initial weights drawn inside come from the run's own stream; torch's global generator is left as it was."""
+    """Draw initial weights from the run's stream, and restore torch's global generator afterwards."""
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed("init", seed))
         yield
 
 
 class ModelStreams:
-    """Chance inside the networks (dropout), which draw from torch's global generators: a stream a member and epoch."""
+    """Streams for random numbers inside networks (dropout), which use torch's global generators.
+
+    Each member has a stream per epoch.
+    """
 
     def __init__(self, seeds: Sequence[int], epoch: int) -> None:
-        """`epoch` counts from 0; the first member's stream is in force. No seeds: nothing is drawn inside."""
+        """Seed the streams of `epoch` (from 0) and activate the first member's. Without seeds, do nothing."""
         self._states: list[list[torch.Tensor]] = []
         for seed in reversed(seeds):
             torch.manual_seed(stream_seed("model", seed, epoch))
@@ -45,7 +48,7 @@ class ModelStreams:
 
     @contextlib.contextmanager
     def member(self, number: int) -> Iterator[None]:
-        """Draws inside come from the member's stream; a single member's is always in force."""
+        """Activate the member's stream. That of a single member is always active."""
         if len(self._states) <= 1:
             yield
             return
@@ -65,4 +68,4 @@ class ModelStreams:
 
 
 NO_STREAMS = ModelStreams((), 0)
-"""For models that draw nothing: torch's global generators, which threads share, are left alone."""
+"""For models without random numbers. Leaves torch's global generators alone, which threads share."""

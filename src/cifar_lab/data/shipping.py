@@ -1,6 +1,6 @@
-"""Prepared images that are sent to another machine: taken from one cache, kept in another under their fingerprint.
+"""Transfer of prepared images between machines: packed from one cache, kept in another under their fingerprint.
 
-<cache>/shipped/<fingerprint>/    as cache.py has them
+<cache>/shipped/<fingerprint>/    laid out as in cache.py
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cifar_lab.data.splits import DataInfo, Images, Split, fingerprint, silent
 
 @dataclass(frozen=True)
 class Cargo:
-    """A prepared data set as it travels."""
+    """A prepared data set in transfer."""
 
     info: DataInfo
     train: Split
@@ -26,20 +26,20 @@ class Cargo:
 
 
 def pack(data: Data, wanted: str) -> Cargo:
-    """The images of that fingerprint from this machine's cache.
+    """Pack the images with this fingerprint from this machine's cache.
 
     Raises:
-        DataError: the source has other images by now.
+        DataError: the source has other images now.
     """
     info = catalog.prepare(data, fingerprint=wanted)
     return Cargo(info, catalog.load_train(data, wanted), catalog.load_test(data, wanted))
 
 
 def keep(cargo: Cargo, home: Path) -> None:
-    """Put images into the cache `home` of this machine, under their fingerprint, if they are not there whole.
+    """Store images in the cache `home` of this machine under their fingerprint, unless they are there intact.
 
     Raises:
-        DataError: they are not the images of their fingerprint.
+        DataError: the images do not have their fingerprint.
         EnvironmentFault: the cache cannot be written.
     """
     info = cargo.info
@@ -54,17 +54,17 @@ def keep(cargo: Cargo, home: Path) -> None:
 
 
 def link(data: Data, wanted: str, home: Path, into: Path) -> bool:
-    """Make the images of that fingerprint known in the cache `into`, where the cache `home` has them.
+    """Link the images with this fingerprint from the cache `home` into the cache `into`.
 
-    They are found under the name that their source has here, or as they were kept.
+    Returns whether `home` has them, under the name of their source on this machine or as `keep` stored them.
     """
     name = catalog.folder_name(data)
     for folder in (home / name, _shipped(home, wanted)):
         if _holds(folder, wanted):
             make_folder(into)
-            place = into / name
-            place.unlink(missing_ok=True)
-            place.symlink_to(folder)
+            target = into / name
+            target.unlink(missing_ok=True)
+            target.symlink_to(folder)
             return True
     return False
 
@@ -74,7 +74,7 @@ def _shipped(home: Path, wanted: str) -> Path:
 
 
 def _holds(folder: Path, wanted: str) -> bool:
-    """Whether a folder of the cache holds the images of that fingerprint, byte by byte."""
+    """Whether a cache folder holds the images with this fingerprint, verified byte by byte."""
     try:
         meta = cache.read_meta(folder)
         if meta is None or meta.info.fingerprint != wanted:

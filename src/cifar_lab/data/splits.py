@@ -1,4 +1,4 @@
-"""What every data set gives: two splits of uint8 images in memory, and the facts that identify them."""
+"""Splits of a data set in memory, its identity, the interface of a source, and the validation split."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Images:
-    """Both splits of a data set as its source gives them."""
+    """Both splits of a data set."""
 
     classes: tuple[str, ...]
     train: Split
@@ -42,7 +42,7 @@ class Images:
 
 @dataclass(frozen=True)
 class DataInfo:
-    """The facts of a prepared data set; known without its pixels."""
+    """Facts of a prepared data set. They are known without reading its pixels."""
 
     name: str
     """`data.dataset`."""
@@ -53,15 +53,15 @@ class DataInfo:
     fingerprint: str
     """SHA-256 over images, labels and class names of both splits, 64 hex digits."""
     synthetic: bool
-    """Made-up images: the numbers say nothing about real ones."""
+    """Generated images. Results on them say nothing about real ones."""
     channel_mean: tuple[float, float, float]
-    """Mean of the training pixels a channel, pixels from 0 to 1."""
+    """Mean of the training pixels per channel, pixels scaled to [0, 1]."""
     channel_std: tuple[float, float, float]
-    """Standard deviation of the training pixels a channel (divided by N), pixels from 0 to 1."""
+    """Standard deviation of the training pixels per channel (divided by N), pixels scaled to [0, 1]."""
 
 
 def describe(name: str, images: Images, *, synthetic: bool) -> DataInfo:
-    """The facts of freshly read images; about 1 s for 60,000."""
+    """Facts of newly read images. Takes about 1 s for 60,000."""
     mean, std = channel_stats(images.train.images)
     return DataInfo(
         name=name,
@@ -76,7 +76,7 @@ def describe(name: str, images: Images, *, synthetic: bool) -> DataInfo:
 
 
 def fingerprint(images: Images) -> str:
-    """SHA-256 over class names, sizes, images and labels; the same on every machine, wherever the images came from."""
+    """SHA-256 over class names, sizes, images and labels. Independent of machine and source."""
     head = {"classes": images.classes, "train": len(images.train.labels), "test": len(images.test.labels)}
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for split in (images.train, images.test):
@@ -86,9 +86,9 @@ def fingerprint(images: Images) -> str:
 
 
 def channel_stats(images: NDArray[np.uint8]) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation a channel of (N, 3, 32, 32) images, pixels from 0 to 1.
+    """Mean and standard deviation per channel of (N, 3, 32, 32) images, pixels scaled to [0, 1].
 
-    From exact counts of the 256 values, so that the order of summation cannot change a digit.
+    They are computed from exact counts of the 256 values, so the order of summation cannot change a digit.
     """
     values = np.arange(256)
     means, stds = [], []
@@ -104,34 +104,34 @@ def channel_stats(images: NDArray[np.uint8]) -> tuple[tuple[float, float, float]
 
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done and how much there is (0 where that is not known)."""
+"""Called with the current action, the amount done and the total amount (0 if unknown)."""
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """The progress of nobody."""
+    """Ignore progress."""
 
 
 class Source(Protocol):
-    """Where the images of one data set come from."""
+    """Source of the images of one data set."""
 
     name: str
     """`data.dataset`."""
     synthetic: bool
 
     def key(self) -> Mapping[str, Any]:
-        """What tells this instance from others of its name, in JSON's types; names its folder in the cache."""
+        """Identity of this instance among those of its name, as JSON. It names the folder in the cache."""
         ...
 
     def state(self) -> dict[str, Any] | None:
-        """What changes when the images may have changed, in JSON's types, cheaply; None where the source is gone."""
+        """Cheap indicator of changes to the images, as JSON. None if the source is missing."""
         ...
 
     def read(self, progress: Progress) -> Images:
-        """All images, from the source itself.
+        """Read all images from the source.
 
         Raises:
-            DataError: the source is missing, broken or not what it says.
-            EnvironmentFault: something to be fetched cannot be written.
+            DataError: the source is missing, damaged or not what it claims to be.
+            EnvironmentFault: a download cannot be written.
         """
         ...
 
@@ -139,21 +139,21 @@ class Source(Protocol):
 def validation_split(
     labels: NDArray[np.int64], val_size: int, split_seed: int, images: NDArray[np.uint8] | None = None
 ) -> tuple[Indices, Indices]:
-    """Cut `val_size` images, each class in its share of the whole (largest remainder; ties to the lower class).
+    """Choose `val_size` images, stratified by class (largest remainder, ties to the lower class).
 
     Args:
         labels: (N,) classes of the training split.
-        val_size: images to cut; 0 cuts none.
-        split_seed: decides which; the same seed cuts the same images on every machine and numpy.
-        images: (N, 3, 32, 32). Where given, an image that occurs twice stays in the training part with its copies,
+        val_size: number of images, 0 for none.
+        split_seed: seed of the choice. The same seed gives the same images on every machine and numpy version.
+        images: (N, 3, 32, 32). If given, an image with exact copies stays in the training part together with them,
             so that no validation image is ever trained on.
 
     Returns:
-        Training indices and validation indices, each sorted, together all of 0 to N − 1.
+        Training indices and validation indices, each sorted, together all of 0 to N - 1.
 
     Raises:
-        SettingsError: so many images that a class would have none left to train on, or (with `images`) too few
-            images of a class that occur once.
+        SettingsError: a class would have no image left to train on, or (with `images`) has too few images that occur
+            once.
     """
     total = len(labels)
     if val_size < 0:
@@ -183,7 +183,7 @@ def split_hash(val_indices: Indices) -> str:
 
 
 def _shares(val_size: int, counts: Indices) -> Indices:
-    """Images a class, summing to `val_size` (largest remainder, in exact integers)."""
+    """Images per class, summing to `val_size` (largest remainder, in exact integers)."""
     whole, rest = np.divmod(val_size * counts, counts.sum())
     most = np.argsort(-rest, kind="stable")[: val_size - int(whole.sum())]
     whole[most] += 1
@@ -191,7 +191,7 @@ def _shares(val_size: int, counts: Indices) -> Indices:
 
 
 def _occurs_once(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(N,) false for each image that has an exact copy among the others; about 0.2 s for 50,000."""
+    """(N,) false for each image that has an exact copy. Takes about 0.2 s for 50,000."""
     digests = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
     _, inverse, counts = np.unique(np.array(digests, dtype="V16"), return_inverse=True, return_counts=True)
     return np.asarray(counts[inverse] == 1)

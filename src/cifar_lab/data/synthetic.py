@@ -1,8 +1,8 @@
-"""Ten made-up classes: coloured shapes at random places, sizes and angles, over gradients, clutter and noise.
+"""Ten synthetic classes: coloured shapes at random positions, sizes and angles, over gradients, clutter and noise.
 
-Drawn from a seed alone, with operations that give the same bits on every machine: integers, the four operations and
-the root on floats, and a table of sines; no sum whose order the processor may choose. Images come in blocks with a
-stream each, so a larger set begins with the smaller one.
+Every operation gives the same bits on every machine: integers, the four operations and the root on floats, a table of
+sines, and no sum whose order the processor may choose. Images are drawn in blocks with a stream each, so a larger set
+begins with the smaller one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cifar_lab.config import Synthetic
 from cifar_lab.data.splits import IMAGE_SHAPE, Images, Progress, Split
 
 GENERATOR = 1
-"""Raised when the same settings come to give other images."""
+"""Version of the generator. Increased when the same settings would give other images."""
 
 Floats = NDArray[np.float32]
 
@@ -50,11 +50,11 @@ SHAPES: dict[str, Callable[[Floats, Floats], Floats]] = {
         np.sqrt((x - np.float32(0.5)) * (x - np.float32(0.5)) + y * y) - np.float32(0.75),
     ),
 }
-"""Class names and what is drawn for each."""
+"""Class names and the signed distance function of each shape."""
 
 
 class SyntheticSource:
-    """Images drawn from `data.data_seed`; both splits from the same distribution, classes balanced."""
+    """Images drawn from `data.data_seed`. Both splits have the same distribution and balanced classes."""
 
     name = "synthetic"
     synthetic = True
@@ -73,7 +73,7 @@ class SyntheticSource:
         }
 
     def state(self) -> dict[str, Any] | None:
-        """Nothing: the key says it all."""
+        """Constant, because the key determines the images."""
         return {}
 
     def read(self, progress: Progress) -> Images:
@@ -99,12 +99,12 @@ def _draw(data: Synthetic, split: int, size: int, report: Callable[[int], None])
 
 
 def _shuffled_tens(bits: np.random.PCG64) -> NDArray[np.int64]:
-    """(_BLOCK,) labels: every ten images hold each class once, so that any number of them is balanced."""
+    """(_BLOCK,) labels. Every ten images hold each class once, so any number of them is balanced."""
     return np.argsort(bits.random_raw(_BLOCK).reshape(-1, len(SHAPES)), axis=1).ravel().astype(np.int64)
 
 
 def _block(bits: np.random.PCG64, labels: NDArray[np.int64], difficulty: np.float32) -> NDArray[np.uint8]:
-    """(_BLOCK, 3, 32, 32) images of those classes."""
+    """(_BLOCK, 3, 32, 32) images of the given classes."""
     grey = _uniform(bits, 0.25, 0.75, 1)
     back = grey + _uniform(bits, -0.12, 0.12, 3)  # (B, 3)
     tilt = _uniform(bits, -0.2, 0.2, 3)
@@ -129,14 +129,14 @@ def _block(bits: np.random.PCG64, labels: NDArray[np.int64], difficulty: np.floa
 
 
 def _cover(bits: np.random.PCG64, labels: NDArray[np.int64], small: float, large: float, reach: float) -> Floats:
-    """(B, 32, 32) from 0 to 1: how much of each pixel the shape covers, at a random place, size and small angle."""
+    """(B, 32, 32) in [0, 1]: share of each pixel that the shape covers, at a random position, size and small angle."""
     half = _uniform(bits, small, large, 1)[:, :, None]
-    place = _uniform(bits, -reach, reach, 2) + np.float32(15.5)
+    centre = _uniform(bits, -reach, reach, 2) + np.float32(15.5)
     turn = (_uniform(bits, -0.04, 0.04, 1)[:, :, None] * np.float32(_TURN)).astype(np.int64) % _TURN
     sine, cosine = _SINE[turn], _SINE[(turn + _TURN // 4) % _TURN]
     pixels = np.arange(_SIDE, dtype=np.float32)
-    right = (pixels[None, None, :] - place[:, :1, None]) / half
-    down = (pixels[None, :, None] - place[:, 1:, None]) / half
+    right = (pixels[None, None, :] - centre[:, :1, None]) / half
+    down = (pixels[None, :, None] - centre[:, 1:, None]) / half
     x, y = right * cosine + down * sine, down * cosine - right * sine
     cover = np.empty((len(labels), _SIDE, _SIDE), np.float32)
     for label, measure in enumerate(SHAPES.values()):
@@ -160,7 +160,7 @@ def _colours(bits: np.random.PCG64) -> Floats:
 
 
 def _class_hues(bits: np.random.PCG64, labels: NDArray[np.int64], difficulty: np.float32) -> Floats:
-    """(B, 3): the class's own tenth of the colour circle when easy, the whole circle at difficulty 1."""
+    """(B, 3): a hue from the class's tenth of the colour circle when easy, from the whole circle at difficulty 1."""
     step = (labels * _TURN) // len(SHAPES)
     blur = _uniform(bits, -0.5, 0.5, 1)[:, 0] * (np.float32(0.1) + np.float32(0.9) * difficulty * difficulty)
     angle = step + (blur * np.float32(_TURN)).astype(np.int64)
@@ -174,13 +174,13 @@ def _stripes(x: Floats) -> Floats:
 
 
 def _uniform(bits: np.random.PCG64, low: float, high: float, columns: int) -> Floats:
-    """(_BLOCK, columns) evenly spread from low to high."""
+    """(_BLOCK, columns) uniform from low to high."""
     raw = (bits.random_raw(_BLOCK * columns) >> np.uint64(40)).astype(np.float32).reshape(_BLOCK, columns)
     return np.asarray(np.float32(low) + raw * np.float32((high - low) / 2**24), np.float32)
 
 
 def _noise(bits: np.random.PCG64, shape: tuple[int, ...]) -> Floats:
-    """Sums of four even bytes: mean 0, standard deviation 1, bell-shaped out to 3.4."""
+    """Sum of four uniform bytes: mean 0, standard deviation 1, bell-shaped up to 3.4."""
     size = math.prod(shape)
     parts = bits.random_raw(size // 2).astype("<u8").view(np.uint8).reshape(4, size).astype(np.int16)
     total = parts[0] + parts[1] + parts[2] + parts[3] - np.int16(510)

@@ -1,7 +1,11 @@
-"""The convolutions of K networks at once, in two forms that give the same numbers within rounding.
+"""Fast forms of convolutions: of K networks at once, and of kernels that reach beyond a small plane.
 
-`by_groups` hands all members to one grouped convolution (as HFTA does, arXiv:2102.02344). `by_products` copies each
-member's patches into the columns of a matrix and multiplies K pairs of matrices.
+`by_groups` passes all members to one grouped convolution (as HFTA does, arXiv:2102.02344). `by_products` copies each
+member's patches into the columns of a matrix and multiplies K pairs of matrices. Both agree within rounding.
+
+The last layers of ResNet-18 see planes of 2 × 2 and 1 × 1 pixels of a 32 × 32 image. Of the nine weights of a kernel,
+one or four meet a pixel, and the others are multiplied by padding. `CroppedConv2d` leaves those out, which changes only
+the rounding. docs/performance.md has the time it saves.
 """
 
 from __future__ import annotations
@@ -16,27 +20,27 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 NARROW_CHANNELS = 32
-"""Input channels a member below which a GPU multiplies patches: a grouped kernel would leave most of its tile empty,
+"""Input channels per member below which a GPU multiplies patches. A grouped kernel would leave most of its tile empty,
 while the patches are only a few times the activations. Not measured on a GPU yet, so `deterministic: false` measures
-there for itself. On a CPU core grouped convolutions took half the time of products for the layers of Net and a third
-for those of ResNet18 (`benchmarks/convolutions.py`)."""
+at run time. On a CPU core grouped convolutions took half the time of products for the layers of Net and a third for
+those of ResNet18 (`benchmarks/convolutions.py`)."""
 
 TRIAL_ROUNDS = 3
-"""Forward and backward passes of each form that a measurement takes, after one to warm up."""
+"""Forward and backward passes of each form per measurement, after one warm-up."""
 
 Form = Callable[[Tensor, Tensor, "Tensor | None", "Geometry"], Tensor]
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a kernel moves over an image: rows and columns."""
+    """Stride and padding of a convolution: rows, columns."""
 
     stride: tuple[int, int]
     padding: tuple[int, int]
 
 
 def by_groups(images: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """images (K, B, C, H, W), weight (K, O, C, h, w), bias (K, O) -> (K, B, O, H', W')."""
+    """images (K, B, C, H, W), weight (K, O, C, h, w), bias (K, O) to (K, B, O, H', W')."""
     members, batch = images.shape[:2]
     side_by_side = images.transpose(0, 1).reshape(batch, -1, *images.shape[3:])  # (B, K · C, H, W)
     out = F.conv2d(
@@ -47,7 +51,7 @@ def by_groups(images: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geo
 
 
 def by_products(images: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """As `by_groups`."""
+    """See `by_groups`."""
     members, outputs, _, height, width = weight.shape
     if torch.is_autocast_enabled(images.device.type):  # before the patches are copied, which then are half as large
         images = images.to(torch.get_autocast_dtype(images.device.type))
@@ -63,17 +67,17 @@ def by_products(images: Tensor, weight: Tensor, bias: Tensor | None, geometry: G
 
 
 def form_for(channels: int, device: torch.device) -> Form:
-    """The form for this many input channels a member, by a rule that gives the same bits each time."""
+    """Form for this many input channels per member, by a fixed rule that gives the same bits each time."""
     return by_products if device.type != "cpu" and channels < NARROW_CHANNELS else by_groups
 
 
 def faster_form(images: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Form:
-    """The form whose forward and backward pass on these tensors takes less time here and now."""
+    """Form whose forward and backward pass on these tensors is faster, by measurement."""
     return min((by_groups, by_products), key=lambda form: time_both_ways(form, images, weight, bias, geometry))
 
 
 def time_both_ways(form: Form, images: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> float:
-    """Seconds of a forward and backward pass, by the clock; gradients of the arguments are left alone."""
+    """Seconds of a forward and backward pass. Gradients of the arguments are not changed."""
     wanted = [each for each in (images, weight, bias) if each is not None and each.requires_grad]
 
     def both_ways() -> None:
@@ -98,7 +102,7 @@ def _synchronize(device: torch.device) -> None:
 
 
 class CroppedConv2d(nn.Conv2d):
-    """A convolution with zero padding; where its output is one pixel on the CPU, its kernel is cropped to the plane."""
+    """Convolution with zero padding. If its output is one pixel on the CPU, the kernel is cropped to the plane."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, O, H', W')."""
@@ -118,7 +122,7 @@ class CroppedConv2d(nn.Conv2d):
 
 
 def crop_convolutions(network: nn.Module) -> None:
-    """Put a `CroppedConv2d` with the same parameters in the place of each convolution that can be one."""
+    """Replace each suitable convolution of a network by a `CroppedConv2d` with the same parameters."""
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Conv2d and _can_be_cropped(child):
@@ -132,11 +136,11 @@ def _can_be_cropped(convolution: nn.Conv2d) -> bool:
 
 def _cropped(convolution: nn.Conv2d) -> CroppedConv2d:
     sizes: Any = {name: getattr(convolution, name) for name in ("kernel_size", "stride", "padding")}
-    made = CroppedConv2d(
+    cropped = CroppedConv2d(
         convolution.in_channels, convolution.out_channels, bias=convolution.bias is not None, device="meta", **sizes
     )
-    made.weight, made.bias = convolution.weight, convolution.bias
-    return made
+    cropped.weight, cropped.bias = convolution.weight, convolution.bias
+    return cropped
 
 
 class _Tracer(fx.Tracer):
@@ -145,5 +149,5 @@ class _Tracer(fx.Tracer):
 
 
 def graph_of(network: nn.Module) -> fx.Graph:
-    """What a network does, layer by layer; a cropped convolution is one layer."""
+    """Traced graph of a network. A cropped convolution is one node."""
     return _Tracer().trace(network)

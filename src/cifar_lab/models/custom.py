@@ -1,4 +1,4 @@
-"""A user's own model, named `package.module:Class` or `file.py:Class`: found, made, and tried on two images."""
+"""Custom models of the user, named `package.module:Class` or `file.py:Class`: import, construct, try on two images."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from cifar_lab.core.errors import SettingsError
 def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:
     """`Class(num_classes=num_classes, **options)`, checked to give (2, num_classes) for a (2, 3, 32, 32) batch.
 
-    The module's code is run in this process, like any import.
+    The module's code runs in this process, like any import.
 
     Raises:
-        SettingsError: no such file, module or class; not a `torch.nn.Module`; it cannot be made with these options;
-            it has nothing to train; its output has another shape.
+        SettingsError: no such file, module or class, or not a `torch.nn.Module`. It cannot be constructed with these
+            options, has no trainable parameter, or gives another shape.
     """
     name = settings.name
     path = source_file(name)
@@ -68,10 +68,10 @@ def _find_class(name: str, path: Path) -> type[nn.Module]:
 
 
 def _run_file(path: Path) -> ModuleType:
-    """The file as a module, run afresh from its text: a cached copy could differ from what the run's id hashes.
+    """Execute the file as a new module, from the text that the run id hashes. A cached copy could differ from it.
 
-    It may import files beside it; they are forgotten again, so that another model's of the same name are not taken for
-    them.
+    It may import files beside it. They are removed from `sys.modules` afterwards, so that another model's files of the
+    same name are not mistaken for them.
     """
     module = ModuleType(f"cifar_lab_custom_{path.stem}")
     module.__file__ = str(path)
@@ -90,7 +90,7 @@ def _run_file(path: Path) -> ModuleType:
 
 
 def _try_out(model: nn.Module, name: str, path: Path, num_classes: int) -> None:
-    """One forward pass of zeros in evaluation mode; leaves training mode and random streams as they were."""
+    """Run one forward pass of zeros in evaluation mode. Restores training mode and random streams."""
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             output = model.eval()(torch.zeros(2, 3, 32, 32))
@@ -114,8 +114,8 @@ def _parameters(model_class: type[nn.Module]) -> str:
 
 
 def _describe(error: BaseException, path: Path) -> str:
-    """Type and first line of an error, and the innermost line of the user's file on its way."""
+    """Type and first line of an error, and the innermost line of the user's file in its traceback."""
     line = (str(error).splitlines() or [""])[0]
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    place = f" ({path}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}{line and ': '}{line}{place}"
+    location = f" ({path}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{line and ': '}{line}{location}"

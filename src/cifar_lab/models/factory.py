@@ -20,14 +20,14 @@ MODELS: dict[str, Callable[..., nn.Module]] = makers("model", __package__)
 """Built-in models by `model.name`, each called with the number of classes and its own options."""
 
 LAST_LAYER = {name: cls.component.last_layer for name, cls in BUILT_IN_MODELS.items()}
-"""Layer that pretrained weights never fill: its outputs are the classes of another data set."""
+"""Layer that pretrained weights never fill, because its outputs are the classes of another data set."""
 
 
 def build(model: config.Model, num_classes: int) -> nn.Module:
-    """The model of these settings, on the CPU, in training mode; random values come from torch's global generator.
+    """Build the model of these settings, on the CPU, in training mode. Random weights use torch's global generator.
 
     Raises:
-        SettingsError: a model of one's own that cannot be made; `pretrained` beside `weights`.
+        SettingsError: a custom model that cannot be built, or `pretrained` combined with `weights`.
         WeightsError: pretrained weights that are missing, damaged or of another model.
     """
     if isinstance(model, config.CustomModel):
@@ -44,10 +44,10 @@ def build(model: config.Model, num_classes: int) -> nn.Module:
 
 
 def memory_format(model: config.Model, device_type: str, bf16: bool = False) -> torch.memory_format:
-    """How images lie in memory for a network of this model on `cpu` or a GPU, in fp32 or `bf16`.
+    """Memory format of images for this model on `cpu` or a GPU, in fp32 or `bf16`.
 
-    channels_last on a GPU, and on the CPU where it is faster. A model of one's own keeps the plain format: its `view`
-    of activations may count on it. So do stacked networks, whose channels are those of all members.
+    channels_last on a GPU, and on the CPU where it is faster. Custom models keep the contiguous format, because a
+    `view` of activations may rely on it. Stacked networks keep it too, because their channels are those of all members.
     """
     facts = MODEL_FACTS.get(model.name)
     if facts is None or (device_type == "cpu" and not (facts.channels_last_on_cpu or bf16)):

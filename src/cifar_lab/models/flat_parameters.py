@@ -1,4 +1,4 @@
-"""The trainable parameters of K networks as the rows of one tensor, so that one vector operation updates all."""
+"""Trainable parameters of K networks as rows of one tensor, so that one vector operation updates all of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 ALIGNMENT = 16
-"""Floats between possible starts of a parameter: 64 bytes, as torch aligns tensors of their own. Vector libraries round
-differently on other addresses, so without it a network's numbers would depend on its place in the cohort."""
+"""Parameters begin at multiples of this many floats: 64 bytes, as torch aligns separate tensors. Vector libraries round
+differently at other addresses, so a network's numbers would otherwise depend on its position in the cohort."""
 
 
 @dataclass(frozen=True)
 class ParameterSpan:
-    """Where one parameter lies in each row."""
+    """Location of one parameter in each row."""
 
     name: str
     offset: int
@@ -30,33 +30,35 @@ class StackedParameter:
     """One parameter of all networks."""
 
     values: Tensor
-    """(K, *shape), a leaf of the graph that autograd follows."""
+    """(K, *shape), a leaf of the autograd graph."""
     gradient: Tensor
-    """(K, *shape): where its gradient belongs."""
+    """(K, *shape), memory of its gradient."""
 
 
 @dataclass(frozen=True)
 class FlatParameters:
-    """Parameters and gradients of K networks that have become views of two tensors.
+    """Parameters and gradients of K networks, which are views of two tensors.
 
-    Do not set the networks' gradients to None, nor move or cast the networks: their parameters would leave the rows.
+    Do not set the networks' gradients to None, and do not move or cast the networks. Their parameters would leave
+    the rows.
     """
 
     values: Tensor
-    """(K, P) float32: a row a network. P counts padding between parameters, which stays 0."""
+    """(K, P) float32, a row per network. P includes padding between parameters, which stays 0."""
     gradients: Tensor
-    """(K, P) float32, laid out in the same way; `backward` adds to it."""
+    """(K, P) float32, with the same layout. `backward` adds to it."""
     spans: tuple[ParameterSpan, ...]
 
     def rows(self, start: int, stop: int) -> FlatParameters:
-        """The same memory, of networks `start` to `stop` − 1 alone."""
+        """View of networks `start` to `stop` - 1."""
         return FlatParameters(self.values[start:stop], self.gradients[start:stop], self.spans)
 
     def stacked_parameters(self) -> dict[str, StackedParameter]:
-        """Each parameter of all networks as one, by its name."""
+        """Each parameter of all networks as one tensor, by name."""
         members, width = self.values.shape
         found = {}
         for span in self.spans:
+            # The rows are `width` apart, so a stride over them reaches the same parameter of each network.
             values, gradient = (
                 tensor.as_strided((members, *span.shape), (width, *span.stride), tensor.storage_offset() + span.offset)
                 for tensor in (self.values, self.gradients)
@@ -65,11 +67,11 @@ class FlatParameters:
         return found
 
     def strides(self) -> list[list[int]]:
-        """How each parameter lies in its row: networks in another memory format have others."""
+        """Stride of each parameter in its row. It depends on the memory format of the networks."""
         return [list(span.stride) for span in self.spans]
 
     def from_layout(self, row: Tensor, strides: Sequence[Sequence[int]]) -> Tensor:
-        """A row (1, P) whose parameters lie with `strides`, as a row of this layout.
+        """Convert a row (1, P) whose parameters have `strides` to this layout.
 
         Raises:
             ValueError: strides of other parameters.
@@ -78,47 +80,35 @@ class FlatParameters:
             raise ValueError("a row of other parameters than these networks have")
         moved = torch.zeros_like(row)
         for span, stride in zip(self.spans, strides, strict=True):
-            place = moved.as_strided(span.shape, span.stride, span.offset)
-            place.copy_(row.as_strided(span.shape, tuple(stride), span.offset))
+            target = moved.as_strided(span.shape, span.stride, span.offset)
+            target.copy_(row.as_strided(span.shape, tuple(stride), span.offset))
         return moved
 
     def zero_gradients(self) -> None:
-        """Set every gradient to 0 in place."""
+        """Set every gradient to 0 in target."""
         self.gradients.zero_()
 
 
 def flatten_parameters(modules: Sequence[nn.Module]) -> FlatParameters:
     """Move the trainable parameters of K networks into one tensor and make each parameter a view of it.
 
-    Parameters that share memory by being one object are stored once. Parameters that are not trainable and buffers
-    stay where they are. Device and memory format are kept.
+    A parameter object that is used twice is stored once. Frozen parameters and buffers stay where they are. Device and
+    memory format are kept.
 
     Raises:
-        ValueError: no network or no trainable parameter; parameters that are not float32 or not all on one device;
-            networks of different architectures or that share parameters.
+        ValueError: no network or no trainable parameter. Parameters that are not float32 or not all on one device.
+            Networks of different architectures, or that share parameters.
     """
     if not modules:
         raise ValueError("no network to flatten; a cohort has at least one")
     spans = _spans_of(modules[0])
     rows = [[p for p in module.parameters() if p.requires_grad] for module in modules]
-    if not spans:
-        raise ValueError(f"{type(modules[0]).__name__} has no trainable parameter")
-    for k, module in enumerate(modules):
-        if _spans_of(module) != spans:
-            raise ValueError(f"network {k} of the cohort has other parameters than network 0")
-    everything = [parameter for row in rows for parameter in row]
-    if len({id(parameter) for parameter in everything}) < len(everything):
-        raise ValueError("two networks of the cohort share a parameter; build each network anew")
-    devices = {parameter.device for parameter in everything}
-    if len(devices) > 1:
-        raise ValueError(f"parameters on several devices ({', '.join(sorted(map(str, devices)))}); use one")
-    for span, parameter in zip(spans * len(rows), everything, strict=True):
-        if parameter.dtype != torch.float32:
-            raise ValueError(f"{span.name} is {parameter.dtype}; trainable parameters must be torch.float32")
+    device = _check_parameters(modules, rows, spans)
 
+    # Only the memory of a parameter changes, not the object, so tied weights and references to it stay valid.
     last = spans[-1]
     width = _aligned(last.offset + math.prod(last.shape))
-    values = torch.zeros(len(rows), width, device=devices.pop())  # (K, P)
+    values = torch.zeros(len(rows), width, device=device)  # (K, P)
     gradients = torch.zeros_like(values)
     with torch.no_grad():
         for k, row in enumerate(rows):
@@ -134,8 +124,29 @@ def flatten_parameters(modules: Sequence[nn.Module]) -> FlatParameters:
     return FlatParameters(values, gradients, spans)
 
 
+def _check_parameters(
+    modules: Sequence[nn.Module], rows: Sequence[Sequence[nn.Parameter]], spans: tuple[ParameterSpan, ...]
+) -> torch.device:
+    """Device of the parameters. Raises as `flatten_parameters`."""
+    if not spans:
+        raise ValueError(f"{type(modules[0]).__name__} has no trainable parameter")
+    for k, module in enumerate(modules):
+        if _spans_of(module) != spans:
+            raise ValueError(f"network {k} of the cohort has other parameters than network 0")
+    everything = [parameter for row in rows for parameter in row]
+    if len({id(parameter) for parameter in everything}) < len(everything):
+        raise ValueError("two networks of the cohort share a parameter; build each network anew")
+    devices = {parameter.device for parameter in everything}
+    if len(devices) > 1:
+        raise ValueError(f"parameters on several devices ({', '.join(sorted(map(str, devices)))}); use one")
+    for span, parameter in zip(spans * len(rows), everything, strict=True):
+        if parameter.dtype != torch.float32:
+            raise ValueError(f"{span.name} is {parameter.dtype}; trainable parameters must be torch.float32")
+    return devices.pop()
+
+
 def _spans_of(module: nn.Module) -> tuple[ParameterSpan, ...]:
-    """The place of each trainable parameter in a row."""
+    """Span of each trainable parameter in a row."""
     spans, offset = [], 0
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:

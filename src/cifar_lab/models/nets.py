@@ -1,4 +1,4 @@
-"""The two-convolution, three-linear network of the PyTorch tutorial, and its three variants. 3 × 32 × 32 images."""
+"""Network of the PyTorch tutorial (two convolutions, three linear layers) and three variants, for CIFAR images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Net(nn.Module):
-    """Conv, pool, conv, pool, three linear layers, ReLU between them; torch's default initialisation.
+    """Conv, pool, conv, pool, three linear layers, with ReLU between them and torch's default initialisation.
 
     Args:
         num_classes: number of logits.
@@ -44,7 +44,7 @@ class Net1(Net):
         self.bn3 = nn.BatchNorm1d(self.fc1.out_features)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, num_classes) of normalised images (B, 3, 32, 32); in training mode B is at least 2."""
+        """Logits (B, num_classes) of normalised images (B, 3, 32, 32). In training mode B is at least 2."""
         x = F.relu(F.max_pool2d(self.bn1(self.conv1(images)), 2))  # (B, 6, 14, 14)
         x = F.relu(F.max_pool2d(self.bn2(self.conv2(x)), 2))  # (B, 16, 5, 5)
         x = F.relu(self.bn3(self.fc1(x.flatten(1))))  # (B, 400) -> (B, 120)
@@ -54,7 +54,7 @@ class Net1(Net):
 
 
 class Net2(Net):
-    """Net whose convolution and linear weights start Kaiming-normal, fan-in (arXiv:1502.01852); biases as in Net."""
+    """Net with Kaiming-normal, fan-in weights (arXiv:1502.01852). Biases are initialised as in Net."""
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__(num_classes)

@@ -12,7 +12,7 @@ from cifar_lab.core.errors import WeightsError
 from cifar_lab.models.convolutions import crop_convolutions
 
 IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
-"""Of resnet18-f37072fd.pth, whose name holds the first eight digits."""
+"""Checksum of resnet18-f37072fd.pth, whose name holds the first eight digits."""
 
 
 def resnet18(num_classes: int = 10) -> nn.Module:
@@ -26,11 +26,11 @@ def resnet18(num_classes: int = 10) -> nn.Module:
 
 
 def imagenet_weights_file() -> Path:
-    """The checked file of ResNet18_Weights.IMAGENET1K_V1 in torch hub's folder, fetched if it is not there.
+    """Verified file of ResNet18_Weights.IMAGENET1K_V1 in torch hub's folder, downloaded if missing.
 
     Raises:
-        WeightsError: it cannot be fetched, or the file there is another.
-        EnvironmentFault: the folder cannot be written.
+        WeightsError: the download failed, or the file has another checksum.
+        EnvironmentFault: the folder is not writable.
     """
     from torchvision.models import ResNet18_Weights
 

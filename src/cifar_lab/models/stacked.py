@@ -1,7 +1,7 @@
-"""K networks of one architecture as one network: what it does is read from one of them and done for all at once.
+"""K networks of one architecture as one network: its operations are read from one of them and run on all at once.
 
-The stacked network works on the parameters and running statistics of the K networks themselves, so the same numbers can
-be trained together and looked at one by one.
+The stacked network uses the parameters and running statistics of the K networks themselves, so the same numbers can be
+trained together and evaluated one by one. Its layers add a leading dimension of members to each tensor.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from cifar_lab.models.flat_parameters import FlatParameters, StackedParameter
 
 
 class NotStackable(Exception):
-    """The networks cannot be made one; the message says why, in words for the record."""
+    """The networks cannot be stacked. The message gives the reason for the record."""
 
 
 class StackedConvolution:
-    """K convolutions, each with weights of its own."""
+    """K convolutions with separate weights."""
 
     def __init__(self, layers: Sequence[nn.Conv2d], own: Mapping[str, Tensor], *, deterministic: bool) -> None:
-        """`own`: weight (K, O, C, h, w) and, where the layers have one, bias (K, O).
+        """`own`: weight (K, O, C, h, w) and optional bias (K, O).
 
         Raises:
-            NotStackable: dilation, groups or a padding of another kind.
+            NotStackable: dilation, groups or padding other than zeros.
         """
         layer = layers[0]
         if layer.groups != 1 or layer.dilation != (1, 1) or layer.padding_mode != "zeros":
@@ -42,7 +42,7 @@ class StackedConvolution:
         self._form: Form | None = form_for(layer.in_channels, layer.weight.device) if deterministic else None
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(K, B, C, H, W) -> (K, B, O, H', W')."""
+        """(K, B, C, H, W) to (K, B, O, H', W')."""
         given = (images, self._weight, self._bias, self._geometry)
         if self._form is None:
             self._form = faster_form(*given)
@@ -50,14 +50,14 @@ class StackedConvolution:
 
 
 class StackedLinear:
-    """K linear layers, each with weights of its own."""
+    """K linear layers with separate weights."""
 
     def __init__(self, layers: Sequence[nn.Linear], own: Mapping[str, Tensor], **_: object) -> None:
-        """`own`: weight (K, out, in) and, where the layers have one, bias (K, out)."""
+        """`own`: weight (K, out, in) and optional bias (K, out)."""
         self._weight, self._bias = own["weight"], own.get("bias")
 
     def __call__(self, features: Tensor) -> Tensor:
-        """(K, B, in) -> (K, B, out)."""
+        """(K, B, in) to (K, B, out)."""
         turned = self._weight.transpose(1, 2)
         if self._bias is None:
             return torch.bmm(features, turned)
@@ -65,9 +65,9 @@ class StackedLinear:
 
 
 class StackedBatchNorm:
-    """K BatchNorm layers (arXiv:1502.03167): each member has statistics of its own, of its own batch.
+    """K BatchNorm layers (arXiv:1502.03167). Each member has the statistics of its own batch.
 
-    The layers' running statistics become rows of one tensor, so that either way of running the networks moves the same
+    The layers' running statistics become rows of one tensor, so the stacked and the separate networks update the same
     numbers.
     """
 
@@ -91,10 +91,11 @@ class StackedBatchNorm:
         self.training = True
 
     def __call__(self, values: Tensor) -> Tensor:
-        """(K, B, C, …) -> the same shape."""
+        """(K, B, C, …) to the same shape."""
         members, channels = self._weight.shape
         if self.training:
             self._batches.add_(1)
+        # Statistics are per channel, so members side by side in the channel dimension stay separate in one call.
         normed = F.batch_norm(
             values.transpose(0, 1).flatten(1, 2), self._mean.flatten(), self._variance.flatten(),
             self._weight.flatten(), self._bias.flatten(), self.training, self._momentum, self._eps,
@@ -108,36 +109,37 @@ def max_pool(values: Tensor, *given: Any, **named: Any) -> Tensor:
 
 
 def mean_of_planes(values: Tensor) -> Tensor:
-    """(K, B, C, H, W) -> (K, B, C, 1, 1), as adaptive average pooling to one pixel."""
+    """(K, B, C, H, W) to (K, B, C, 1, 1), as adaptive average pooling to one pixel."""
     return values.mean(dim=(3, 4), keepdim=True)
 
 
 def flatten(values: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """`torch.flatten` of each member's images, from their dimension 1 on.
+    """`torch.flatten` of each member's images from dimension 1.
 
     Raises:
-        NotStackable: it would flatten anything else.
+        NotStackable: other dimensions.
     """
     if (start_dim, end_dim) != (1, -1):
         raise NotStackable(f"flatten from dimension {start_dim} to {end_dim}")
     return values.flatten(2)
 
 
-def _by_plane(act: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
-    """`act` on (planes, C, H, W), whatever the order in which members, images and channels lie in memory."""
+def _by_plane(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """Apply `function` to (planes, C, H, W), for any memory order of members, images and channels."""
+    # Flattening in memory order is a view. In another order it would copy the activations of every step.
     order = sorted(range(3), key=values.stride, reverse=True)
     in_memory = values.permute(*order, 3, 4)
-    acted = act(in_memory.flatten(0, 1))
-    acted = acted.view(*in_memory.shape[:2], *acted.shape[1:])
-    return acted.permute(*(order.index(dimension) for dimension in range(3)), 3, 4)
+    result = function(in_memory.flatten(0, 1))
+    result = result.view(*in_memory.shape[:2], *result.shape[1:])
+    return result.permute(*(order.index(dimension) for dimension in range(3)), 3, 4)
 
 
 def _as_rows(buffers: Sequence[Tensor]) -> Tensor:
-    """The buffers as rows of one tensor, of which each becomes a view."""
-    together = torch.stack(list(buffers))
-    for buffer, row in zip(buffers, together, strict=True):
+    """Move buffers into the rows of one tensor and make each a view of its row."""
+    rows = torch.stack(list(buffers))
+    for buffer, row in zip(buffers, rows, strict=True):
         buffer.data = row
-    return together
+    return rows
 
 
 def _pair(given: tuple[int, ...]) -> tuple[int, int]:
@@ -152,7 +154,7 @@ LAYERS: dict[type[nn.Module], Callable[..., Any]] = {
     nn.BatchNorm1d: StackedBatchNorm,
     nn.BatchNorm2d: StackedBatchNorm,
 }
-"""Layers with parameters, and what K of them become."""
+"""Stacked form of each layer with parameters."""
 
 FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     F.relu: F.relu,
@@ -172,30 +174,30 @@ class StackedNetwork(fx.Interpreter):
         layers: Mapping[str, Callable[[Tensor], Tensor]],
         parameters: Sequence[StackedParameter],
     ) -> None:
-        """`layers`: what stands for each module that the graph calls, by its name."""
+        """`layers`: stacked form of each module that the graph calls, by name."""
         super().__init__(graph)
         self._layers = dict(layers)
         self._values = [parameter.values for parameter in parameters]
         self._gradients = [parameter.gradient for parameter in parameters]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """images (K, B, 3, 32, 32) -> logits (K, B, classes)."""
+        """images (K, B, 3, 32, 32) to logits (K, B, classes)."""
         logits: Tensor = self.run(images)
         return logits
 
     def backward(self, loss: Tensor) -> None:
-        """Write the gradients of `loss` (a scalar) where the networks' own gradients lie; nothing is added up."""
-        for place, gradient in zip(self._gradients, torch.autograd.grad(loss, self._values), strict=True):
-            place.copy_(gradient)
+        """Overwrite the networks' gradients with those of `loss` (a scalar)."""
+        for target, gradient in zip(self._gradients, torch.autograd.grad(loss, self._values), strict=True):
+            target.copy_(gradient)
 
     def train(self, mode: bool = True) -> None:
-        """BatchNorm into training mode, or into evaluation mode."""
+        """Set BatchNorm to training or evaluation mode."""
         for layer in self._layers.values():
             if isinstance(layer, StackedBatchNorm):
                 layer.training = mode
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
-        """Asked by the interpreter, as those below."""
+        """Called by the interpreter, as are the next two."""
         return self._layers[target](*args, **kwargs)
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
@@ -206,14 +208,14 @@ class StackedNetwork(fx.Interpreter):
 
 
 def stack(networks: Sequence[nn.Module], parameters: FlatParameters, *, deterministic: bool) -> StackedNetwork:
-    """The networks, whose parameters are the rows of `parameters`, as one; it starts in training mode.
+    """Stack networks whose parameters are the rows of `parameters`. The result starts in training mode.
 
     Args:
-        deterministic: choose the form of each convolution by rule; otherwise by a measurement at its first use.
+        deterministic: choose the form of each convolution by rule, otherwise by a measurement at its first use.
 
     Raises:
-        NotStackable: they do something that there is no stacked form of, or may: what a model of one's own does can
-            hang on more than its graph shows.
+        NotStackable: an operation has no stacked form. Custom models are always refused, because their forward pass may
+            depend on more than its graph shows.
     """
     first = networks[0]
     if type(first).__module__.partition(".")[0] not in ("cifar_lab", "torchvision"):
@@ -243,7 +245,7 @@ def stack(networks: Sequence[nn.Module], parameters: FlatParameters, *, determin
 def _stacked_layer(
     layers: Sequence[nn.Module], own: Mapping[str, Tensor], deterministic: bool
 ) -> Callable[[Tensor], Tensor]:
-    """What stands for one layer of all networks; `own` are its parameters by their names in the layer."""
+    """Stacked form of one layer of all networks. `own` holds its parameters by their names in the layer."""
     layer = layers[0]
     missing = [name for name, _ in layer.named_parameters() if name not in own]
     if missing:

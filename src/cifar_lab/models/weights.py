@@ -1,4 +1,4 @@
-"""Pretrained weights from a file: read without running anything that is in it, and checked key by key."""
+"""Pretrained weights from a file, read without executing its content and checked key by key."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from torch import Tensor, nn
 from cifar_lab.core.errors import WeightsError
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put before every key."""
+"""Key prefixes of DataParallel and torch.compile."""
 
 SHOWN_KEYS = 5
 
 
 def load_weights(model: nn.Module, path: Path, new_layer: str) -> None:
-    """Copy the weights in `path` into `model`, all but the layer `new_layer`, which stays as it was made.
+    """Copy the weights in `path` into `model`, except for the layer `new_layer`.
 
     Args:
         path: a state dict, .safetensors or torch's format (.pt, .pth).
-        new_layer: name of the layer that is left alone, whatever the file holds for it.
+        new_layer: layer that keeps its values, whatever the file holds for it.
 
     Raises:
-        WeightsError: the file cannot be read, is not a state dict, or its keys or shapes are not the model's.
+        WeightsError: the file cannot be read, is not a state dict, or has other keys or shapes than the model.
     """
     layer = new_layer + "."
     found = {key: value for key, value in read_state_dict(path).items() if not key.startswith(layer)}
@@ -53,7 +53,7 @@ def load_weights(model: nn.Module, path: Path, new_layer: str) -> None:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict by key, on the CPU, without the prefixes of wrappers.
+    """Read a state dict onto the CPU, without the prefixes of wrappers.
 
     Raises:
         WeightsError: the file is missing, damaged, or holds anything but tensors by name.
@@ -86,7 +86,7 @@ def _tensors_by_name(state: object, path: Path) -> dict[str, Tensor]:
 
 
 def _strip_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Take off a prefix that every key has, so that no two keys can become one."""
+    """Remove a prefix that every key has, so that no two keys can become one."""
     for prefix in WRAPPER_PREFIXES * 2:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
@@ -99,6 +99,6 @@ def _first(keys: Iterable[str]) -> str:
 
 
 def _short(error: Exception) -> str:
-    """The first sentence of an error that may be a page long."""
+    """First sentence of an error, whose text may be a page long."""
     line = (str(error).splitlines() or [""])[0].split(". ")[0]
     return f"{type(error).__name__}: {line[:160]}" if line else type(error).__name__

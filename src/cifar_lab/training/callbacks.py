@@ -1,4 +1,4 @@
-"""What happens at each epoch's end: checkpoints are saved, the parent is told, a wish to stop is heard."""
+"""Work at the end of steps and epochs: save checkpoints, report to the parent, check for a stop request."""
 
 from __future__ import annotations
 
@@ -25,53 +25,53 @@ Tell = Callable[[Job, Event], None]
 
 @dataclass
 class ActiveRun:
-    """One run while it is made; its folder is held."""
+    """A run in progress, whose folder is locked."""
 
     job: Job
     folder: RunFolder
     notes: list[str]
-    """What went otherwise than planned."""
+    """Unusual events, for the record."""
     saved: dict[str, Any] | None
-    """The checkpoint to go on from; dropped once it is loaded."""
+    """Checkpoint to resume from, dropped once it is loaded."""
     lock: ExitStack
-    """Holds the folder."""
+    """Holds the lock of the folder."""
     member: Member = field(default_factory=Member)
     started: str = field(default_factory=utc_now)
-    """UTC, of its first epoch."""
+    """UTC time of the start of its first epoch."""
     open: bool = True
     """Whether it has not ended yet."""
 
     def epochs_done(self) -> int:
-        """Epochs that are trained, by the checkpoint or since."""
+        """Epochs completed, in the checkpoint or since."""
         return len(self.saved["history"]) if self.saved else len(self.member.history)
 
     def saved_threads(self) -> int | None:
-        """The threads that its first epochs ran with: others would round differently."""
+        """Threads of its first epochs. Another number would round differently."""
         return int(self.saved["environment"]["threads"]) if self.saved else None
 
     def saved_kernels(self) -> str | None:
-        """What its first epochs' steps were made of, for the same reason."""
+        """Kernels of its first epochs. Others would round differently."""
         return Environment.model_validate(self.saved["environment"]).kernels if self.saved else None
 
     def start_over(self) -> None:
-        """Go back to the last checkpoint, or to nothing."""
+        """Return to the last checkpoint, or to the beginning."""
         self.saved, damage = checkpoint.load_newest(self.folder.checkpoint)
         self.member, self.notes = Member(), self.notes + damage
 
     def pause(self) -> Paused | None:
-        """What ends a run that has come as far as its job asks, short of its end; None for one that is at its end."""
+        """Save the metrics of a run that its job pauses before its last epoch. None for a run that is complete."""
         if self.job.last_epoch == self.job.settings.epochs or self.member.diverged is not None:
             return None
         self.folder.write_metrics(self.member.history)
         return Paused(f"after epoch {self.epochs_done()}")
 
     def close(self) -> None:
-        """It has ended: the folder is free."""
+        """Mark the run as ended and unlock its folder."""
         self.open = False
         self.lock.close()
 
     def resume(self, cohort: Cohort, number: int) -> Environment | None:
-        """Load the checkpoint, if there is one, into member `number`; what its epochs ran with."""
+        """Load the checkpoint, if any, into member `number`. Returns the environment of its epochs."""
         if self.saved is None:
             return None
         saved, self.saved = self.saved, None
@@ -83,11 +83,11 @@ class ActiveRun:
 
 
 WRITERS = 8
-"""Threads that save the members of a cohort: most of their time is waiting for the disk."""
+"""Threads that save the members of a cohort. Mostly they wait for the disk."""
 
 
 class CheckpointCallback:
-    """Keeps the runs of a cohort resumable and reports how they go."""
+    """Saves the runs of a cohort after each epoch and reports their progress."""
 
     def __init__(
         self,
@@ -117,19 +117,19 @@ class CheckpointCallback:
             self._pool.shutdown()
 
     def step(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
-        """Tell the parent where in the epoch the cohort is."""
+        """Report the position in the epoch to the parent."""
         self.tell(self.runs[0].job, StepCompleted(epoch, step, steps, loss, accuracy))
         self._check_threads(epoch)
 
     def epoch(self, members: Sequence[Member]) -> None:
-        """Save everything that the next epoch needs; then stop if that is wished.
+        """Save the state that the next epoch needs, then stop if requested.
 
-        Members of a cohort are saved side by side while the next epoch trains: many small files would cost as much
-        time as the epoch.
+        Members of a cohort are saved in parallel while the next epoch trains. Many small files would take as long as
+        the epoch.
 
         Raises:
-            Interrupted: the parent asked to stop and there is more to train.
-            EnvironmentFault: what the epoch needs, or the one before needed, cannot be written.
+            Interrupted: a stop was requested and epochs remain.
+            EnvironmentFault: this or the previous checkpoint cannot be written.
         """
         self.wait_for_writes()
         healthy = [(number, run) for number, run in enumerate(self.runs) if run.member.diverged is None]
@@ -148,10 +148,10 @@ class CheckpointCallback:
             raise Interrupted(f"stopped after epoch {last}, which is kept")
 
     def wait_for_writes(self) -> None:
-        """Wait until all that was handed over lies on the disk.
+        """Wait until all submitted checkpoints are on disk.
 
         Raises:
-            EnvironmentFault: it could not be written.
+            EnvironmentFault: a checkpoint could not be written.
         """
         waiting, self._writing = self._writing, []
         for each in wait(waiting).done:
@@ -171,7 +171,7 @@ class CheckpointCallback:
         self.tell(run.job, EpochCompleted(**history[-1].model_dump()))
 
     def _check_threads(self, epoch: int) -> None:
-        """Go on with fewer threads where other programs have taken the cores."""
+        """Continue with fewer threads if other programs use the cores."""
         if (fewer := self.guard.check(epoch)) is None:
             return
         set_threads(fewer)

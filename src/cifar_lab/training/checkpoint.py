@@ -1,4 +1,4 @@
-"""The state of a run under way in one file: atomic, with a checksum, never unpickled unless it is whole."""
+"""Checkpoint of a run in one file: written atomically, with a checksum, never unpickled unless it is intact."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from cifar_lab.store.run_folder import previous as previous
 
 
 class DamagedCheckpointError(Exception):
-    """The file is not what was saved: cut, altered, or something else altogether."""
+    """The file is not what `save` wrote."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers, strings, None, lists and dicts of them) to `path`; keep the one before.
+    """Write `state` (tensors, numbers, strings, None, lists and dicts of them) to `path`, and keep the previous one.
 
     The last checkpoint becomes `<name>.previous`, so damage to one file costs an epoch and not the run.
 
     Raises:
-        EnvironmentFault: the disk is full, or the folder is gone.
+        EnvironmentFault: the disk is full, or the folder is missing.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -35,12 +35,12 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The state that `save` wrote, tensors on the CPU.
+    """Load the state that `save` wrote, with tensors on the CPU.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DamagedCheckpointError: its checksum does not hold, and nothing of it was interpreted; or it holds more than
-            `save` writes, and nothing of it was run.
+        FileNotFoundError: no such file.
+        DamagedCheckpointError: the checksum does not match, and the content was not parsed. Or the content holds more
+            than `save` writes, and none of it was executed.
     """
     try:
         payload = unseal_checkpoint(path.parent.name, path.read_bytes())
@@ -56,7 +56,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def load_newest(path: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """(state or None, notes): the newest good checkpoint; a damaged one is set aside as `<name>.damaged`."""
+    """(state or None, notes) of the newest intact checkpoint. A damaged one is renamed to `<name>.damaged`."""
     notes: list[str] = []
     for candidate in (path, previous(path)):
         try:
@@ -70,5 +70,5 @@ def load_newest(path: Path) -> tuple[dict[str, Any] | None, list[str]]:
 
 
 def remove(path: Path) -> None:
-    """Delete the checkpoint and the one before it."""
+    """Delete the checkpoint and the previous one."""
     remove_files(path, previous(path))

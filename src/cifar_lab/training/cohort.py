@@ -1,4 +1,4 @@
-"""A cohort: K networks of one architecture, what updates them, and what is known of each while it trains."""
+"""Cohort: K networks of one architecture, their optimizer and schedule, and the state of each member."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from cifar_lab.training.optim import CohortOptimizer, CohortSchedule, FlatParame
 
 
 class Stacked(Protocol):
-    """K networks in one: see `models.stacked`."""
+    """K networks as one, see `models.stacked`."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """images (K, B, 3, 32, 32) -> logits (K, B, classes)."""
+        """images (K, B, 3, 32, 32) to logits (K, B, classes)."""
 
     def backward(self, loss: Tensor) -> None:
-        """Replace the gradients of all networks by those of `loss`."""
+        """Overwrite the gradients of all networks with those of `loss`."""
 
     def train(self, mode: bool = True) -> object:
-        """Into training or evaluation mode."""
+        """Set training or evaluation mode."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """K networks of one architecture and what updates them."""
+    """K networks of one architecture, with optimizer and schedule."""
 
     networks: Sequence[nn.Module]
     parameters: FlatParameters
     optimizer: CohortOptimizer | MixedOptimizer
     schedule: CohortSchedule
     stacked: Stacked | None = None
-    """The same networks in one pass, on the same parameters; None runs them one after the other."""
+    """The same networks and parameters in one pass. None runs them one after the other."""
 
     def state(self, member: int) -> dict[str, Any]:
-        """Everything that later steps of one member depend on, copied to the CPU: the same as if it had trained alone.
+        """CPU copy of all state that later steps of one member depend on, as if it had trained alone.
 
-        Streams of random numbers are derived, so they need no saving.
+        Random streams are derived from seed and epoch, so they are not saved.
         """
         weights, moments = self.networks[member].state_dict(), self.optimizer.state(member)
         return {
@@ -51,7 +51,7 @@ class Cohort:
         }
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
-        """Let one member go on from `state`.
+        """Restore one member from `state`.
 
         Raises:
             KeyError, ValueError, RuntimeError: a part is missing or does not fit.
@@ -69,7 +69,7 @@ class Cohort:
         self.schedule.load_state(member, state["schedule"])
 
     def train_mode(self) -> None:
-        """All networks into training mode."""
+        """Set all networks to training mode."""
         for network in self.networks:
             network.train()
         if self.stacked is not None:
@@ -78,10 +78,10 @@ class Cohort:
 
 @dataclass
 class Member:
-    """What is known of one run of a cohort while it trains."""
+    """Progress of one run of a cohort."""
 
     history: list[EpochMetrics] = field(default_factory=list)
     diverged: str | None = None
-    """Why and where its numbers stopped being finite."""
+    """First non-finite number, as text for the record. None while all are finite."""
     val: SplitScore | None = None
-    """The validation split after the last epoch of `history`; None where it was not scored in this process."""
+    """Validation score after the last epoch of `history`. None if it was not scored in this process."""

@@ -1,4 +1,4 @@
-"""Device, precision, threads, determinism and random streams of a run. The one place that spells "cuda" to torch."""
+"""Device, precision, threads, determinism and CUDA streams. The only module that names torch's CUDA interface."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from cifar_lab.core.host import processor_name
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how a run executes, as decided on this machine."""
+    """Device and numerics of a run, as decided on this machine."""
 
     device: torch.device
     bf16: bool
     threads: int
     own_kernels: bool = False
-    """Whether steps are made by `kernels` and not by torch's."""
+    """Whether this project's kernels execute the steps instead of torch's."""
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """Forward passes in bfloat16 where `precision: bf16` asks for it."""
+        """Context for forward passes: bfloat16 if `precision: bf16` asks for it."""
         if not self.bf16:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
 
 def choose_device(requested: str) -> torch.device:
-    """The device that `runtime.device` means on this machine.
+    """Device that `runtime.device` selects on this machine.
 
     Raises:
-        SettingsError: a GPU is insisted on and torch sees none.
+        SettingsError: a GPU is required and torch finds none.
     """
     if requested == "cpu":
         return torch.device("cpu")
@@ -50,7 +50,7 @@ def choose_device(requested: str) -> torch.device:
 
 
 def gpu_count() -> int:
-    """GPUs that torch can use here."""
+    """Number of GPUs that torch can use."""
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
@@ -58,7 +58,7 @@ def prepare_execution(runtime: Runtime, threads: int) -> Execution:
     """Set torch's global switches for one run.
 
     Raises:
-        SettingsError: the device is not there.
+        SettingsError: the device is not available.
     """
     device = choose_device(runtime.device)
     set_threads(threads)
@@ -80,25 +80,26 @@ def prepare_execution(runtime: Runtime, threads: int) -> Execution:
 
 
 def set_threads(threads: int) -> None:
-    """CPU threads of the operations from now on."""
+    """Set the number of CPU threads of torch's operations."""
     torch.set_num_threads(threads)
 
 
 _CAPTURING = threading.Lock()
-"""Two captures at once would see each other's allocations."""
+"""Concurrent captures would see each other's allocations."""
 
 WARM_UP_STEPS = 3
-"""Before a capture: libraries choose their kernels and allocate their workspaces (torch's notes on CUDA graphs)."""
+"""Executions before a capture, in which libraries choose kernels and allocate workspaces (torch's notes on CUDA
+graphs)."""
 
 
 def capture(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """`step` as a captured CUDA graph: what is returned replays it on the stream that is current then.
+    """Capture `step` as a CUDA graph. The result replays it on the current stream.
 
-    `step` is run a few times first, and what those runs change is for the caller to put back. On the CPU there are no
-    graphs: it is run there as often, and returned as it is.
+    `step` is executed a few times first, and the caller restores what those executions change. On the CPU `step` is
+    executed as often and returned itself.
 
     Raises:
-        RuntimeError: `step` does something that cannot be captured.
+        RuntimeError: `step` contains an operation that cannot be captured.
     """
     if device.type == "cpu":
         for _ in range(WARM_UP_STEPS):
@@ -120,7 +121,7 @@ def capture(step: Callable[[], None], device: torch.device) -> Callable[[], None
 
 @contextlib.contextmanager
 def own_stream(device: torch.device) -> Iterator[None]:
-    """Work inside goes to a stream of its own, beside that of other threads; on the CPU nothing changes."""
+    """Run the block on a new CUDA stream, concurrently with those of other threads. No effect on the CPU."""
     if device.type == "cpu":
         yield
         return
@@ -130,14 +131,14 @@ def own_stream(device: torch.device) -> Iterator[None]:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of a GPU that nobody holds, with what this process keeps for later."""
+    """Free memory of a GPU, including what this process has reserved but not allocated."""
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 @contextlib.contextmanager
 def peak_bytes(device: torch.device) -> Iterator[Callable[[], int]]:
-    """What work inside adds at most to a GPU's memory, told after the block; nothing else may run meanwhile."""
+    """Measure the peak of memory that the block adds, to be read after it. Nothing else may use the GPU meanwhile."""
     peak = 0
     torch.cuda.synchronize(device)
     before = torch.cuda.memory_allocated(device)
@@ -148,12 +149,12 @@ def peak_bytes(device: torch.device) -> Iterator[Callable[[], int]]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device's memory did not suffice."""
+    """Whether the device ran out of memory."""
     return isinstance(error, torch.OutOfMemoryError)
 
 
 def device_name(device: torch.device) -> str:
-    """The processor's or GPU's own name."""
+    """Name of the processor or GPU."""
     if device.type != "cpu":
         return torch.cuda.get_device_name(device)
     return processor_name()

@@ -1,4 +1,4 @@
-"""What the record says of the machine and the libraries a run was executed with."""
+"""Machine and libraries of a run, for its record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cifar_lab.training.device import Execution, device_name
 
 
 def environment(execution: Execution, backend: BackendInfo) -> Environment:
-    """What the record says of the machine and the libraries."""
+    """Machine, libraries, source version and backend of a run."""
     commit, dirty = git_state()
     return Environment(
         cifar_lab=cifar_lab.__version__,
@@ -41,7 +41,7 @@ def environment(execution: Execution, backend: BackendInfo) -> Environment:
 
 
 def changes(before: Environment, now: Environment, epochs: int) -> list[str]:
-    """A note on what a resumed run's first epochs were executed with, where that could show in its numbers."""
+    """Note on the environment of a resumed run's first epochs, if a difference could affect its numbers."""
     names = (
         "cifar_lab", "torch", "numpy", "device", "device_name", "platform", "stacked", "kernels", "git_commit",
         "git_dirty",

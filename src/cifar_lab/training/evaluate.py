@@ -1,4 +1,4 @@
-"""How a trained network does on a split: `predict` gives its logits, `score` judges them."""
+"""Evaluation of a trained network on a split: `predict` returns logits, `score` judges them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from cifar_lab.training.device import Execution
 EVALUATION_BATCH_SIZE = 500
 
 STACKED_EVALUATION_IMAGES = 8_000
-"""Images a pass, all members together: the patches of Net's first convolution then take 1.9 GB."""
+"""Images per pass over all members. The patches of Net's first convolution then take 1.9 GB."""
 
 
 @torch.no_grad()
 def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> Tensor:
     """Logits (N, classes) in fp32 on the CPU, in data-set order.
 
-    The network is put into evaluation mode (BatchNorm uses its running statistics) and back into the mode it was in.
+    Runs in evaluation mode (BatchNorm uses its running statistics) and restores the network's mode.
     """
     was_training = network.training
     network.eval()
@@ -36,9 +36,9 @@ def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> T
 
 @torch.no_grad()
 def predict_stacked(stacked: Stacked, members: int, split: ResidentSplit, execution: Execution) -> Tensor:
-    """Logits (K, N, classes) of all members in fp32 on the CPU: each network's as `predict` gives them.
+    """Logits (K, N, classes) of all members in fp32 on the CPU, each as `predict` gives them.
 
-    The networks are put into evaluation mode and then into training mode.
+    Leaves the networks in training mode.
     """
     stacked.train(False)
     size = min(EVALUATION_BATCH_SIZE, max(1, STACKED_EVALUATION_IMAGES // members))
@@ -52,7 +52,7 @@ def predict_stacked(stacked: Stacked, members: int, split: ResidentSplit, execut
 
 
 def score(logits: Tensor, labels: Tensor, num_classes: int) -> SplitScore | None:
-    """Accuracy and mean cross-entropy of `logits` (N, classes) against `labels` (N,); None if a logit is not finite."""
+    """Accuracy and mean cross-entropy of `logits` (N, classes) for `labels` (N,). None if a logit is not finite."""
     if not bool(torch.isfinite(logits).all()):
         return None
     predicted = logits.argmax(dim=1)

@@ -1,4 +1,4 @@
-"""A job: one run to make, with everything that a worker needs to make it."""
+"""Job: a run to execute, with everything that a worker needs for it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from cifar_lab.config import Settings
 
 @dataclass(frozen=True)
 class Job:
-    """One run to make exist; everything that a worker needs to know."""
+    """A run to execute."""
 
     settings: Settings
     seed: int
     run_id: str
     recipe: dict[str, Any]
     fingerprint: str
-    """Of the images that the id names; a run on others is refused."""
+    """Fingerprint of the images in the run id. A run on other images is refused."""
     results: Path
     read_test: bool
-    """Whether the test split is read after training; a search leaves it alone."""
+    """Whether to read the test split after training. A search does not."""
     threads: int = 1
     until_epoch: int | None = None
-    """Pause after this epoch, short of the run's end; None trains to the end. The schedule is the whole run's."""
+    """Pause after this epoch, None trains to the end. The schedule is always that of the whole run."""
 
     @property
     def name(self) -> str:
-        """What a person calls the run."""
+        """Display name of the run."""
         return f"{self.settings.label} · seed {self.seed}"
 
     @property
     def last_epoch(self) -> int:
-        """Epochs that are asked for."""
+        """Epoch at which the job stops."""
         return min(self.until_epoch or self.settings.epochs, self.settings.epochs)

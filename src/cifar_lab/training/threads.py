@@ -1,16 +1,16 @@
-"""How many CPU threads a run gets, how they wait for each other, and when it goes on with fewer.
+"""Number of CPU threads of a run, their way of waiting, and the reduction when other programs need the cores.
 
-Milliseconds a step of Net took on an idle machine of two cores (`python -m benchmarks threads` measures again), by our
-own kernels and, behind the bar, by torch's:
+Milliseconds per step of Net on an idle machine of two cores (`python -m benchmarks threads` measures again), with this
+project's kernels and, behind the bar, with torch's:
 
-    images a step                            8     64    512  |     8     64    512
+    images per step                       8     64    512  |     8     64    512
     one thread                            0.51    1.7   13.1  |  0.95    4.3     34
     two that spin a little while waiting  0.63    1.0    6.9  |  0.80    2.6   18.5
     two that sleep at once (PASSIVE)      0.70    1.2    6.8  |   2.6    5.0
     two that spin, beside a busy program          2.4   13.5  |         13-17
 
-So a second thread nearly halves a step, but only where there is a second group of 16 images for it, if it spins, and on
-a core that nobody else wants: where one of two threads has lost its core, the other spins until it is back.
+So a second thread nearly halves a step on three conditions: it has a second group of 16 images, it spins, and its core
+is free. If one of two threads loses its core, the other spins until it is back.
 """
 
 from __future__ import annotations
@@ -24,35 +24,37 @@ from cifar_lab.config.model_catalog import GROUP_IMAGES, MODEL_FACTS
 from cifar_lab.core.host import CoreUse
 
 MOST_FOR_SMALL = 2
-"""Threads of a small model; more were not measured on so small a step."""
+"""Most threads of a small model. More were not measured on such short steps."""
 
 LEAST_BATCH_FOR_TWO = GROUP_IMAGES + 1
-"""Images a step of a small model from which a second thread pays: there is a second group for it."""
+"""Images per step of a small model from which a second thread pays, because it has a second group."""
 
 TOLERATED_CORES = 0.25
-"""Cores' worth of time that others may use before a thread less is better.
+"""Cores that other programs may use before one thread less is better.
 
-With torch's kernels, which lose more: at 2.6 ms a step alone, 15 ms beside a busy program and 4.3 ms on one thread,
-two threads make as many steps as one when the program is busy (1/2.6 - 1/4.3) / (1/2.6 - 1/15) = 48 % of the time. It
-has two thirds of a core then, as one of three on two cores: 0.32 cores. Rounded down, because a smaller step gains
-less."""
+Derived from torch's kernels, which lose more. A step takes 2.6 ms alone, 15 ms beside a busy program and 4.3 ms on one
+thread. So two threads make as many steps as one if the program is busy (1/2.6 - 1/4.3) / (1/2.6 - 1/15) = 48 % of the
+time. It has two thirds of a core then, as one of three threads on two cores: 0.32 cores. Rounded down, because a
+smaller step gains less.
+"""
 
 LOOK_SECONDS = 2.0
-"""Least time between two looks of `ThreadGuard`: against it a tick of 10 ms is nothing."""
+"""Least time between two measurements of `ThreadGuard`, long against a tick of 10 ms."""
 
 SPIN_COUNT = 10_000
-"""Rounds that a thread of GNU OpenMP waits before it sleeps (GOMP_SPINCOUNT), as in the measurements above."""
+"""Spins of a waiting GNU OpenMP thread before it sleeps (GOMP_SPINCOUNT), as in the measurements above."""
 
 BLOCK_MILLISECONDS = 1
-"""The same for Intel's and LLVM's OpenMP (KMP_BLOCKTIME), their shortest wait that is not to sleep at once; by itself
-200. Not measured."""
+"""Same for Intel's and LLVM's OpenMP (KMP_BLOCKTIME, default 200): the shortest wait that is not an immediate sleep.
+Not measured."""
 
 KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-"""What glibc is told (mallopt(3)), so that the activations of a step lie in memory that the step before has freed.
+"""glibc settings (mallopt(3)) that keep freed memory, so a step reuses the activations' memory of the previous step.
 
-By itself it gives blocks of that size back to the system, and each step then pays for new pages: on one thread a step
-of Net took 6.3 ms instead of 5.4 at 64 images (290 to 500 pages a step), 40.9 instead of 37.9 at 512 (3,600 pages),
-with the same numbers to the last bit. 32 MiB is the most that every glibc takes for the first."""
+By default glibc returns blocks of that size to the system, and each step pays for new pages. On one thread a step of
+Net took 6.3 ms instead of 5.4 at 64 images (290 to 500 pages per step), 40.9 instead of 37.9 at 512 (3,600 pages), with
+bit-identical numbers. 32 MiB is the largest value of the first that every glibc accepts.
+"""
 
 
 def choose_threads(
@@ -64,19 +66,19 @@ def choose_threads(
     *,
     limit: int | None = None,
 ) -> int:
-    """CPU threads of a run whose settings leave it open, at least 1.
+    """CPU threads of a run whose settings leave them open, at least 1.
 
-    Each of the runs side by side has an equal share of the cores, and of those that other programs leave free. Of its
-    share a small model takes at most MOST_FOR_SMALL, and a second only from LEAST_BATCH_FOR_TWO images a step on; large
-    models and those of which nothing is known take all.
+    Each of the concurrent runs has an equal share of the cores, and of those that other programs leave free. A small
+    model takes at most MOST_FOR_SMALL of its share, and a second thread only from LEAST_BATCH_FOR_TWO images per step.
+    Large and unknown models take the whole share.
 
     Args:
-        batch_size: images a step.
-        cores: that may be used (`available_cores`).
-        side_by_side: runs that train at the same time, this one with them.
-        free_cores: cores' worth of time that others leave (`CoreUse.free_cores`). None is not known: a small model
-            then stays on one thread, which loses less than two would on a machine that is not idle.
-        limit: most threads that the person allows (`thread_limit`).
+        batch_size: images per step.
+        cores: cores that may be used (`available_cores`).
+        side_by_side: concurrent runs, including this one.
+        free_cores: cores that other programs leave free (`CoreUse.free_cores`). None means unknown: a small model then
+            uses one thread, which loses less than two would on a busy machine.
+        limit: most threads that the user allows (`thread_limit`).
     """
     facts = MODEL_FACTS.get(model_name)
     threads = cores // side_by_side
@@ -91,27 +93,27 @@ def choose_threads(
 
 
 def fitting_threads(free_cores: float) -> int:
-    """Threads for which there are free cores, or nearly (TOLERATED_CORES); at least 1."""
+    """Threads for which cores are free, within TOLERATED_CORES. At least 1."""
     return max(1, math.floor(free_cores + TOLERATED_CORES))
 
 
 def thread_limit(environment: Mapping[str, str] | None = None) -> int | None:
-    """The OMP_NUM_THREADS that a person has set for all programs: no choice goes above it, `runtime.threads` does.
+    """Limit from OMP_NUM_THREADS. Automatic choices respect it, `runtime.threads` overrides it.
 
-    None where it is not set or no whole number from 1; of a list (one number a nesting level) the first counts.
+    None if it is not set or not a whole number from 1. Of a list (one number per nesting level) the first counts.
     """
     first = (os.environ if environment is None else environment).get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(first) if first.isdecimal() and int(first) >= 1 else None
 
 
 def openmp_environment(threads: int, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a process that trains on `threads` threads: `inherited` with OpenMP's part made new.
+    """Environment of a process that trains on `threads` threads: `inherited` with OpenMP's part replaced.
 
-    Memory that is freed is kept (KEEP_FREED_MEMORY) unless `inherited` says otherwise.
+    Memory that is freed is kept (KEEP_FREED_MEMORY) unless `inherited` says otherwise. `inherited` defaults to the
+    environment of this process. The result must be set before torch is imported, because OpenMP reads it once.
 
-    `inherited` is this process's own where it is not given. The result must be there before torch is imported: OpenMP
-    reads it once. An inherited way of waiting goes, because the one that fits one thread (PASSIVE) makes several slower
-    than one. So `torch.set_num_threads` can take a process from several threads to one, never from one to several.
+    An inherited way of waiting is dropped, because the one that fits one thread (PASSIVE) makes several slower than
+    one. So `torch.set_num_threads` can take a process from several threads to one, never from one to several.
     """
     inherited = os.environ if inherited is None else inherited
     waiting = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
@@ -123,9 +125,9 @@ def openmp_environment(threads: int, inherited: Mapping[str, str] | None = None)
 
 
 class ThreadGuard:
-    """Watches, while a run trains, whether other programs leave its threads their cores.
+    """Detects during training that other programs use the cores of its threads.
 
-    It only ever takes threads away: a run that went up and down would round its numbers in a new way each time.
+    It only reduces the number of threads. A run whose threads went up and down would change its rounding each time.
     """
 
     def __init__(
@@ -137,31 +139,31 @@ class ThreadGuard:
         clock: Callable[[], float] = time.monotonic,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
-        """Begin to watch.
+        """Take the first measurement.
 
         Args:
-            asked: the settings say how many threads, so nothing takes any away.
-            look, clock: where moments come from, both in seconds of the same clock.
-            look_seconds: least time between two looks.
+            asked: whether the settings fix the number of threads. It is then never reduced.
+            look, clock: sources of measurements and time, both in seconds of the same clock.
+            look_seconds: least time between two measurements.
         """
         self.threads = threads
-        """That the run is to have now."""
+        """Threads that the run should use now."""
         self.notes: list[str] = []
-        """What changed, in words for the record."""
+        """Changes, as text for the record."""
         self._asked = asked
         self._look, self._clock, self._look_seconds = look, clock, look_seconds
         self._before = look()
-        # Cores' worth that (others used, was free) at the last look, where that was too much.
+        # Cores (used by others, free) at the last measurement, if others used too many.
         self._crowded: tuple[float, float] | None = None
 
     def check(self, epoch: int) -> int | None:
-        """Look, if the last look is `look_seconds` ago; the threads to go on with from now on where they are fewer.
+        """Measure if `look_seconds` have passed. Returns the reduced number of threads, or None for no change.
 
-        Two looks in a row must say so, and the milder counts: a program that works for a moment is not worth a thread
-        for the rest of the run.
+        Two measurements in a row must agree, and the milder one counts. A program that works for a moment is not worth
+        a thread for the rest of the run.
 
         Args:
-            epoch: under way, from 1; for the note.
+            epoch: current epoch, from 1, for the note.
         """
         if self._asked or self.threads == 1 or self._clock() - self._before.seconds < self._look_seconds:
             return None

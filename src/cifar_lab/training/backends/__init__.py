@@ -1,0 +1,1 @@
+"""Backends that execute training steps: eager torch, captured CUDA graphs, and C kernels on the CPU."""

@@ -1,4 +1,4 @@
-"""Optimizers and schedules for a cohort: K runs of one architecture, each with hyper-parameters of its own."""
+"""Optimizers and schedules of a cohort: K runs of one architecture with separate hyper-parameters."""
 
 from cifar_lab.models.flat_parameters import FlatParameters, flatten_parameters
 from cifar_lab.training.optim.factory import MixedOptimizer, make_optimizer

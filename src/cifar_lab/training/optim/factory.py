@@ -1,4 +1,4 @@
-"""The optimizer of a cohort from its members' settings, which may be of several kinds."""
+"""Optimizer of a cohort, from the settings of its members. They may use several kinds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAKERS: dict[str, Callable[..., CohortOptimizer]] = makers("optimizer", __packag
 
 
 class MixedOptimizer:
-    """Several kinds of optimizer in one cohort: each updates the rows of its own members."""
+    """Several kinds of optimizer in one cohort. Each updates the rows of its members."""
 
     def __init__(self, parts: Sequence[CohortOptimizer]) -> None:
         """`parts` in the order of the rows."""
@@ -26,18 +26,18 @@ class MixedOptimizer:
         self._starts = list(accumulate((len(part) for part in parts), initial=0))
 
     def step(self, lr: Tensor, momentum: Tensor | None = None) -> None:
-        """As `CohortOptimizer.step`."""
+        """See `CohortOptimizer.step`."""
         for part, start in zip(self._parts, self._starts, strict=False):
             rows = slice(start, start + len(part))
             part.step(lr[rows], None if momentum is None else momentum[rows])
 
     def state(self, member: int) -> dict[str, Tensor]:
-        """As `CohortOptimizer.state`."""
+        """See `CohortOptimizer.state`."""
         part, row = self._find(member)
         return part.state(row)
 
     def load_state(self, member: int, state: dict[str, Tensor]) -> None:
-        """As `CohortOptimizer.load_state`."""
+        """See `CohortOptimizer.load_state`."""
         part, row = self._find(member)
         part.load_state(row, state)
 
@@ -49,17 +49,17 @@ class MixedOptimizer:
 def make_optimizer(
     settings: Sequence[config.Optimizer], parameters: FlatParameters, *, stacked: bool | None = None
 ) -> CohortOptimizer | MixedOptimizer:
-    """The optimizer of a cohort; member k of `settings` updates row k of `parameters`.
+    """Make the optimizer of a cohort. Member k of `settings` updates row k of `parameters`.
 
-    Members of one kind that stand side by side are updated together.
+    Adjacent members of one kind are updated together.
 
     Args:
-        settings: one a member.
-        parameters: the rows to update.
-        stacked: update all rows together (True) or one after the other (False); None is what suits the device.
+        settings: one per member.
+        parameters: rows to update.
+        stacked: update all rows at once (True) or one after the other (False). None chooses by device.
 
     Raises:
-        ValueError: not one optimizer a row.
+        ValueError: not one optimizer per row.
     """
     if len(settings) != len(parameters.values):
         raise ValueError(f"{len(settings)} optimizers for a cohort of {len(parameters.values)}")

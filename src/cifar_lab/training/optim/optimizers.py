@@ -1,12 +1,12 @@
-"""SGD, Adam and AdamW for a cohort: torch's update rules, each member with hyper-parameters of its own.
+"""SGD, Adam and AdamW for a cohort: torch's update rules with separate hyper-parameters per member.
 
-On the CPU each row is updated by torch's own fused kernel: one pass over a row that stays in the cache. Elsewhere all
-rows are updated together by vector operations with hyper-parameters of shape (K, 1), which never make the device wait,
-so that a CUDA graph can hold them. `gradients` are left in no defined state by a step.
+On the CPU torch's fused kernel updates one row after the other: one pass over a row that stays in the cache. Elsewhere
+vector operations update all rows at once, with hyper-parameters of shape (K, 1). They never synchronise the device, so
+a CUDA graph can capture them. A step leaves `gradients` undefined.
 
-A member alone and the same member in any cohort are equal bit for bit on the CPU, and there equal to torch's
-`fused=True` optimizers on the flat row. A momentum that a schedule moves to exactly 0 leaves the buffer as it is on the
-CPU, as in torch; elsewhere the buffer takes the gradient.
+On the CPU a member gets the same bits alone and in any cohort, equal to torch's `fused=True` optimizers on the flat
+row. A momentum that a schedule moves to exactly 0 leaves the buffer unchanged on the CPU, as in torch. Elsewhere the
+buffer takes the gradient.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from cifar_lab.models.flat_parameters import FlatParameters
 
 
 class CohortOptimizer(ABC):
-    """Updates the parameters of K networks from their gradients, in place."""
+    """Updates the parameters of K networks in place from their gradients."""
 
     def __init__(self, parameters: FlatParameters, stacked: bool) -> None:
         self._values, self._gradients = parameters.values, parameters.gradients
         self._stacked = stacked
         self._memory: dict[str, Tensor] = {}
-        """What is carried from step to step; the first dimension of each tensor is K."""
+        """State between steps. The first dimension of each tensor is K."""
 
     def __len__(self) -> int:
         return len(self._values)
@@ -41,8 +41,8 @@ class CohortOptimizer(ABC):
 
         Args:
             lr: (K, 1), learning rate of each member in this step, on the device of the parameters.
-            momentum: (K, 1) or None. Takes the place of SGD's momentum or of Adam's first beta in this step; NaN leaves
-                the member its own.
+            momentum: (K, 1) or None. Replaces SGD's momentum or Adam's first beta in this step. NaN keeps the member's
+                setting.
         """
         with torch.no_grad():
             if self._stacked:
@@ -52,11 +52,11 @@ class CohortOptimizer(ABC):
                 self._step_rows(lr.flatten().tolist(), [None if math.isnan(each) else each for each in given])
 
     def state(self, member: int) -> dict[str, Tensor]:
-        """Copies of everything that one member's later steps depend on beside its parameters; each has one row."""
+        """Copy of one member's state, one row per tensor. Its parameters are not included."""
         return {name: tensor[member : member + 1].clone() for name, tensor in self._memory.items()}
 
     def load_state(self, member: int, state: dict[str, Tensor]) -> None:
-        """Let one member go on from `state`, in place.
+        """Restore one member's state in place.
 
         Raises:
             ValueError: a part is missing, unknown, or of another shape or type.
@@ -75,19 +75,19 @@ class CohortOptimizer(ABC):
 
     @abstractmethod
     def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
-        """One member after the other."""
+        """Update one member after the other."""
 
     @abstractmethod
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
-        """All members together, without waiting for the device."""
+        """Update all members at once, without synchronising the device."""
 
     def _column(self, numbers: Sequence[float]) -> Tensor:
-        """One number a member, (K, 1) float64: products of hyper-parameters are rounded to float32 once."""
+        """One number per member, (K, 1) float64, so products of hyper-parameters are rounded to float32 only once."""
         return torch.tensor(numbers, dtype=torch.float64, device=self._values.device).unsqueeze(1)
 
 
 class CohortSGD(CohortOptimizer):
-    """torch.optim.SGD: buf ← momentum · buf + g; w ← w − lr · buf, or lr · (g + momentum · buf) with nesterov.
+    """torch.optim.SGD: buf = momentum · buf + g, w = w - lr · buf, or w - lr · (g + momentum · buf) with nesterov.
 
     A buffer that begins as 0 gives torch's first step, buf = g.
     """
@@ -130,7 +130,7 @@ class CohortSGD(CohortOptimizer):
 
 
 class CohortAdam(CohortOptimizer):
-    """torch.optim.Adam; no AMSGrad."""
+    """torch.optim.Adam without AMSGrad."""
 
     _decoupled = False
     """Whether weight decay acts on the weights and not through the gradient."""

@@ -1,4 +1,4 @@
-"""The schedules of a cohort: tables of learning rates, and of momenta where one moves them, an epoch at a time."""
+"""Schedules of a cohort: tables of learning rates, and of momenta if a schedule varies them, one epoch at a time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cifar_lab.config.components import makers
 from cifar_lab.training.optim.rates import Array, RateSchedule
 
 SCHEDULES: dict[str, type[RateSchedule[Any]]] = makers("scheduler", __package__)
-"""`scheduler.name` and the class that has its learning rates."""
+"""Learning-rate class of each `scheduler.name`."""
 
 
 class CohortSchedule:
-    """The schedules of K members; see `make_schedule`."""
+    """Schedules of K members, see `make_schedule`."""
 
     def __init__(self, members: Sequence[RateSchedule[Any]], epochs: int, steps_per_epoch: int) -> None:
         self._members = tuple(members)
@@ -26,12 +26,13 @@ class CohortSchedule:
         """Learning rates and momenta of each step of one epoch, counted from 0.
 
         Returns:
-            lr, (steps_per_epoch, K); momentum (SGD) or first beta (Adam, AdamW), the same shape, NaN in the columns of
-            members whose schedule leaves it alone, or None where all do. A plateau's column holds for the epoch that
-            comes next.
+            lr, (steps_per_epoch, K). Momentum (SGD) or first beta (Adam, AdamW) of the same shape, NaN for members
+            whose
+                schedule does not vary it, or None if no schedule does. A plateau's column is valid for the next epoch
+                only.
 
         Raises:
-            ValueError: an epoch beyond the last.
+            ValueError: an epoch after the last.
         """
         if not 0 <= epoch < self._epochs:
             raise ValueError(f"epoch {epoch} of a schedule of {self._epochs} epochs, which count from 0")
@@ -42,14 +43,14 @@ class CohortSchedule:
         return lr, np.stack([member.momentum(steps) for member in self._members], axis=1)
 
     def end_epoch(self, metrics: Sequence[Mapping[str, float | None]]) -> None:
-        """Let the plateau schedules decide.
+        """Update the plateau schedules.
 
         Args:
-            metrics: one mapping a member, with the number that its plateau watches: train_loss and val_loss (lower is
-                better) or val_accuracy (higher is better); None where the number was not finite.
+            metrics: one mapping per member, with the metric that its plateau monitors: train_loss and val_loss (lower
+                is better) or val_accuracy (higher is better). None if the number was not finite.
 
         Raises:
-            ValueError: not one mapping a member, or the watched number is missing.
+            ValueError: not one mapping per member, or the monitored metric is missing.
         """
         if len(metrics) != len(self._members):
             raise ValueError(f"metrics of {len(metrics)} members for a cohort of {len(self._members)}")
@@ -57,12 +58,12 @@ class CohortSchedule:
             member.end_epoch(numbers)
 
     def state(self, member: int) -> dict[str, Any]:
-        """Everything that one member's later epochs depend on, of plain numbers and mappings."""
-        # The key is that of checkpoints from when a plateau was the only schedule with a memory.
+        """State that one member's later epochs depend on, as plain numbers and mappings."""
+        # The key is that of checkpoints from when a plateau was the only schedule with a state.
         return {"plateaus": [self._members[member].memory()]}
 
     def load_state(self, member: int, state: Mapping[str, Any]) -> None:
-        """Let one member go on from `state`.
+        """Restore one member's state.
 
         Raises:
             ValueError: a part is missing, unknown or of another member.
@@ -86,10 +87,10 @@ def make_schedule(
     epochs: int,
     steps_per_epoch: int,
 ) -> CohortSchedule:
-    """The schedules of a cohort; member k has `schedulers[k]` over `optimizers[k]`.
+    """Make the schedules of a cohort. Member k has `schedulers[k]` over `optimizers[k]`.
 
     Raises:
-        ValueError: not one scheduler an optimizer, or no epoch or step.
+        ValueError: not one scheduler per optimizer, or no epoch or step.
     """
     if len(schedulers) != len(optimizers):
         raise ValueError(f"{len(schedulers)} schedulers for {len(optimizers)} optimizers")

@@ -17,7 +17,17 @@ from cifar_lab.training.backends.kernels.compiler import library
 from cifar_lab.training.backends.kernels.layers import LANES
 from cifar_lab.training.backends.kernels.structures import KernelWorker, Layer
 
-from .small_runs import NETS, compare_gradients, drawn_split, own_steps, settings, split_of, steps_of, torch_gradients
+from .small_runs import (
+    NETS,
+    compare_gradients,
+    compare_losses,
+    drawn_split,
+    own_steps,
+    settings,
+    split_of,
+    steps_of,
+    torch_gradients,
+)
 
 ODD = torch.tensor([0.0, -0.0, 1.0, 1.0, -1.0, math.nan, math.inf, -math.inf])
 
@@ -68,8 +78,8 @@ def test_relu_is_torchs_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("model", NETS)
-def test_images_and_weights_all_alike_give_torchs_gradients(model: str) -> None:
-    """Every window then has four equal numbers, and every class the same."""
+def test_images_and_weights_all_alike_give_the_gradients_of_double_precision(model: str) -> None:
+    """Every window then has four equal numbers, and every image equal logits, of which the first counts."""
     labels = torch.arange(20) % 10
     split = split_of((labels.view(20, 1, 1, 1) * 20 + 5).expand(20, 3, 32, 32).to(torch.uint8), labels)
     arm = settings(f"model.name={model}", "data.batch_size=20")
@@ -80,13 +90,14 @@ def test_images_and_weights_all_alike_give_torchs_gradients(model: str) -> None:
     ((pictures, of_pictures),) = expected.batches.epoch(0)
     (reference,), (network,) = expected.cohort.networks, own.cohort.networks
     exact = copy.deepcopy(reference).double()
-    torch_gradients(exact, pictures[0].double(), of_pictures[0], 0.0)
-    loss, right = torch_gradients(reference, pictures[0], of_pictures[0], 0.0)
+    precise, _ = torch_gradients(exact, pictures[0].double(), of_pictures[0], 0.0)
+    loss, _ = torch_gradients(reference, pictures[0], of_pictures[0], 0.0)
     (batch,) = own.epoch_batches(0)
     own.compute_gradients(batch, 0)
     compare_gradients(network, reference, exact)
-    assert float(own.metrics.loss[0, 0]) == pytest.approx(loss, rel=1e-6)
-    assert int(own.metrics.right[0, 0]) == right
+    assert precise == pytest.approx(math.log(10), rel=1e-12)
+    compare_losses([float(own.metrics.loss[0, 0])], [loss], [precise])
+    assert int(own.metrics.right[0, 0]) == 2
 
 
 @pytest.mark.parametrize("model", ["Net", "Net1"])

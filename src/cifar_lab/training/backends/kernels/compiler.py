@@ -1,4 +1,4 @@
-"""The kernels as a library: compiled once for a processor, kept in the cache. No torch."""
+"""Compilation of the kernels: one library per processor, kept in the cache. No torch."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ SOURCES = Path(__file__).parent
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared", "-w")
 
 THREADS_FLAG = "-fopenmp"
-"""Left out where the compiler has no OpenMP: a step then has one thread."""
+"""Omitted if the compiler has no OpenMP. A step then uses one thread."""
 
 COMPILE_SECONDS = 120
-"""It takes one to three."""
+"""Time limit. A compilation takes one to three seconds."""
 
 
 class KernelsUnavailable(Exception):
-    """The kernels cannot be had; the message says why, in words for the record."""
+    """The kernels are not available. The message gives the reason for the record."""
 
     def as_settings_error(self) -> SettingsError:
-        """The same, where the settings leave nothing open."""
+        """Error for settings that require the kernels."""
         return SettingsError(f"runtime.kernels: own cannot be had: {self}; use --set runtime.kernels=auto")
 
 
 def library() -> ctypes.CDLL:
-    """The compiled kernels.
+    """Compiled kernels.
 
     Raises:
         KernelsUnavailable: no C compiler, a failed compilation, or a cache that is not writable or not private.
@@ -51,7 +51,7 @@ def library() -> ctypes.CDLL:
 
 @lru_cache(maxsize=1)
 def _outcome() -> ctypes.CDLL | str:
-    """The library, or why there is none: a process asks once, because a compiler may fail slowly."""
+    """Library, or the reason for its absence. Cached per process, because a compiler may fail slowly."""
     try:
         return _load()
     except KernelsUnavailable as error:
@@ -91,14 +91,14 @@ def _sources() -> list[Path]:
 
 
 def _key() -> str:
-    """Names a library by all that it depends on: a home folder may be shared by machines of several kinds."""
+    """Hash of everything that a library depends on. Machines of several kinds may share a home folder."""
     parts = [*(path.read_text(encoding="utf-8") for path in _sources()), *FLAGS, *_command()]
     parts += [platform.machine(), processor_name(), processor_features()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _command() -> list[str]:
-    """The C compiler that CC names, or the system's."""
+    """C compiler that CC names, or the system's."""
     try:
         asked = shlex.split(os.environ.get("CC", ""))
     except ValueError as error:
@@ -112,18 +112,18 @@ def _command() -> list[str]:
 
 
 def _compile() -> bytes:
-    """The library's bytes.
+    """Compile the sources and return the library.
 
     Raises:
         KernelsUnavailable: the compiler fails, or takes too long.
-        OSError: there is no room for its files.
+        OSError: no space for its files.
     """
     files = [str(path) for path in _sources() if path.suffix == ".c"]
     with tempfile.TemporaryDirectory(prefix="cifar-lab-") as folder:
-        made = Path(folder) / "kernels.so"
+        library_path = Path(folder) / "kernels.so"
         complaint = ""
         for extra in ((THREADS_FLAG,), ()):
-            command = [*_command(), *FLAGS, *extra, *files, "-o", str(made), "-lm"]
+            command = [*_command(), *FLAGS, *extra, *files, "-o", str(library_path), "-lm"]
             try:
                 # In a session of its own: a Ctrl-C stops runs at the end of an epoch, and is no fault of the compiler.
                 done = subprocess.run(
@@ -135,12 +135,12 @@ def _compile() -> bytes:
             except subprocess.TimeoutExpired:
                 raise KernelsUnavailable(f"{command[0]} takes more than {COMPILE_SECONDS} s") from None
             if done.returncode == 0:
-                return made.read_bytes()
+                return library_path.read_bytes()
             complaint = _first_error(done.stderr.decode(errors="replace"))
         raise KernelsUnavailable(f"{_command()[0]} cannot compile them: {complaint}")
 
 
 def _first_error(output: str) -> str:
-    """The line that says what is wrong, as short as a record wants it."""
+    """First line that reports an error, shortened for the record."""
     lines = [line for line in output.splitlines() if "error" in line] or output.splitlines() or ["it says nothing"]
     return lines[0].strip()[:200]

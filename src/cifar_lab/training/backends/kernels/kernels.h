@@ -63,7 +63,7 @@ INLINE vec broadcast(float x) { return (vec){} + x; }
 /* Per lane: `yes` if all bits of `mask` are set, `no` if none is. */
 INLINE vec blend(ivec mask, vec yes, vec no) { return (vec)((mask & (ivec)yes) | (~mask & (ivec)no)); }
 
-/* Sum of the lanes, in a fixed tree order so that every compiler gives the same bits. */
+/* Sum of the lanes, in a fixed tree order. */
 INLINE float sum_of(vec v)
 {
     typedef float v8 __attribute__((vector_size(32), may_alias));
