@@ -38,7 +38,7 @@ MAX_RANKS = 12
 MAX_CHAIN = 19
 """Modules in the longest chain of imports at import time; the goal is 12."""
 
-IMPORT_THE_ROOT = frozenset({"cli", "execution.ray.versions", "training.environment", "__main__", "api"})
+IMPORT_THE_ROOT = frozenset({"cli", "execution.ray.versions", "training.environment"})
 """Modules that may still import from `cifar_lab` itself, for its version."""
 
 TORCH_FREE = (

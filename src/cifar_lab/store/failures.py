@@ -15,7 +15,7 @@ from cifar_lab.core.atomic_io import make_folder, remove, write_text
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.host import utc_now
 from cifar_lab.store.records import Plain
-from cifar_lab.store.results import RunFolder
+from cifar_lab.store.run_folder import RunFolder
 
 Kind = Literal["killed", "oom", "timeout", "import", "settings", "data", "environment", "error"]
 """Kind of failure: process killed, out of memory, timeout, failed import, refused settings, data or environment (exit

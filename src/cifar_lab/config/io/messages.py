@@ -99,28 +99,39 @@ def hint(node: Node, annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
 
 
 def _meant(node: Node, annotation: Any) -> str:
+    """The value that was probably meant, as YAML writes it. Empty where none is likely."""
     value, origin, arguments = node.value, get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         return next(filter(None, (_meant(node, unwrap(argument, ())[0]) for argument in arguments)), "")
     if origin is Literal and isinstance(value, str):
         return nearest(value, map(str, arguments))
     if origin is tuple and not isinstance(value, list | dict | None):
-        items = value.replace(",", " ").split() if isinstance(value, str) else [show(node)]
-        wanted = unwrap(arguments[0], ())[0]
-        fits = all(type(resolve(item)) in ((int, float) if wanted is float else (int,)) for item in items)
-        count = len(items) if arguments[-1] is Ellipsis else len(arguments)
-        return f"[{', '.join(items)}]" if len(items) == count and wanted in (int, float) and fits else ""
+        return _meant_list(node, arguments)
     if annotation is bool and isinstance(value, str):
         return _TRUTHS.get(value.lower(), nearest(value, ("true", "false")))
     if annotation is float and isinstance(value, str):
         return as_number(value)
     if annotation is int:
-        number = resolve(as_number(value)) if isinstance(value, str) else value
-        whole = isinstance(number, int | float) and not isinstance(number, bool) and number == int(number)
-        return str(int(number)) if whole and not isinstance(value, bool) else ""  # type: ignore[arg-type]
+        return _meant_integer(value)
     if annotation is str and isinstance(plain(node), bool | int | float):
         return f"'{show(node)}'"
     return ""
+
+
+def _meant_list(node: Node, arguments: tuple[Any, ...]) -> str:
+    """A list of numbers that was written as text or as one number."""
+    items = node.value.replace(",", " ").split() if isinstance(node.value, str) else [show(node)]
+    wanted = unwrap(arguments[0], ())[0]
+    fits = all(type(resolve(item)) in ((int, float) if wanted is float else (int,)) for item in items)
+    count = len(items) if arguments[-1] is Ellipsis else len(arguments)
+    return f"[{', '.join(items)}]" if len(items) == count and wanted in (int, float) and fits else ""
+
+
+def _meant_integer(value: Any) -> str:
+    number = resolve(as_number(value)) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != int(number):
+        return ""
+    return str(int(number))
 
 
 def limits_of(annotation: Any) -> dict[str, Any]:

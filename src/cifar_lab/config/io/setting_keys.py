@@ -1,4 +1,4 @@
-"""Names of all settings, from the classes of `cifar_lab.config`: sections, choices, dotted keys."""
+"""Which settings there are, read from the classes of `cifar_lab.config`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cifar_lab.config.roles import Mark, Role, has_mark, role_of
 
 @cache
 def sections() -> dict[str, tuple[type[Section], ...]]:
-    """Sections and their classes. The first class is the default."""
+    """Each section and its classes; the first is the default."""
     found: dict[str, tuple[type[Section], ...]] = {}
     for name, field in Settings.model_fields.items():
         if name in SECTION_CHOICES:
@@ -26,7 +26,7 @@ def sections() -> dict[str, tuple[type[Section], ...]]:
 
 
 def choice_key(section: str) -> str:
-    """The key that chooses the class of a section. Empty for a section without a choice."""
+    """The key that chooses the class of a section; empty where there is no choice."""
     return SECTION_CHOICES[section][0] if section in SECTION_CHOICES else ""
 
 
@@ -35,20 +35,20 @@ def default_choice(section: str) -> str:
 
 
 def chosen(section: str, choice: Any) -> type[Section] | None:
-    """The class that a choice names. None for an unknown choice."""
+    """The class that a choice names; None where it names none."""
     if section == "model" and isinstance(choice, str) and ":" in choice:
         return CustomModel
     return SECTION_CHOICES[section][1].get(choice) if isinstance(choice, str) else None
 
 
 def choice_name(section: str, cls: type[Section]) -> str:
-    """The word that chooses a class of a section."""
+    """The word by which a person knows a class of a section."""
     names = (name for name, known in SECTION_CHOICES[section][1].items() if known is cls)
     return next(names, "a model of your own")
 
 
 def known_choices(section: str) -> tuple[str, ...]:
-    """The choices of a section as messages list them."""
+    """The choices as they are listed to a person."""
     custom = ("package.module:Class",) if section == "model" else ()
     return (*SECTION_CHOICES[section][1], *custom)
 
@@ -81,7 +81,7 @@ def keys_with(*roles: Role) -> frozenset[str]:
 
 
 def dotted_keys_of(name: str) -> tuple[str, ...]:
-    """Settings inside sections that a name without its section may mean."""
+    """The settings inside sections that a person may have meant by a name without its section."""
     by_name: dict[str, list[str]] = {}
     for key in dotted_keys():
         section, _, last = key.partition(".")
@@ -91,7 +91,7 @@ def dotted_keys_of(name: str) -> tuple[str, ...]:
 
 
 def number_types(key: str) -> frozenset[type]:
-    """The types among int and float that a setting accepts. Both for a free key, none for words and lists."""
+    """Of int and float, those that the setting takes; both for a key that is not ours, none for words and lists."""
     if any(key.startswith(f"{free}.") for free in FREE_KEYS):
         return frozenset((int, float))
     section, _, name = key.partition(".")
@@ -101,13 +101,13 @@ def number_types(key: str) -> frozenset[type]:
 
 
 def takes_decimals(key: str, bounds: tuple[float, float]) -> bool:
-    """Whether a range of a setting holds decimal numbers. For a free key, its bounds decide."""
+    """Whether a range of a setting holds decimal numbers; for a key that is not ours its bounds say so."""
     types = number_types(key)
     return float in types and (int not in types or any(isinstance(bound, float) for bound in bounds))
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:
-    """The types of a union, or the single type."""
+    """The types of a union, of a single one itself."""
     if get_origin(annotation) is Annotated:
         return _parts(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
