@@ -94,7 +94,7 @@ def test_what_takes_longest_is_begun_first_as_guessed_or_as_measured(lab: Any) -
 @pytest.mark.slow
 def test_images_are_prepared_in_a_process_of_their_own(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFAR_LAB_CACHE", str(lab.folder / "cache"))
-    monkeypatch.setattr(data, "_make", lambda *given: pytest.fail("they were prepared in the parent"))
+    monkeypatch.setattr(data.catalog, "_make", lambda *given: pytest.fail("they were prepared in the parent"))
     told: list[str] = []
     listener = Listener()
     monkeypatch.setattr(listener, "preparing", lambda what, done, total: told.append(what))

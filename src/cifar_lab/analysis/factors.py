@@ -50,7 +50,8 @@ def _resolved(settings: Settings) -> dict[str, _Setting]:
     for key, owner, name in leaves(settings):
         effect = role_of(type(owner), name).changes_numbers and name not in idle_fields(owner, settings)
         for inner, value in _flat(owner.model_dump(mode="json", include={name})).items():
-            found[key.removesuffix(name) + inner] = _Setting(value, effect)
+            if value != {}:
+                found[key.removesuffix(name) + inner] = _Setting(value, effect)
     return found
 
 
