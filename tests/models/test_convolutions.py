@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cifar_lab.models.convolutions import Geometry, by_groups, by_products, faster_form, form_for
+from cifar_lab.models import MODELS
+from cifar_lab.models.convolutions import Geometry, by_groups, by_products, faster_form, form_for, graph_of
 
 forms = pytest.mark.parametrize("form", [by_groups, by_products])
 
@@ -78,3 +80,18 @@ def test_a_measurement_leaves_gradients_alone_and_picks_one_of_the_forms() -> No
     assert faster_form(images, weight, bias, geometry) in (by_groups, by_products)
     assert images.grad is None
     assert weight.grad is None
+
+
+def test_networks_are_traced_and_run_in_threads_at_once() -> None:
+    """torch patches all modules of the process while it traces one."""
+
+    def trace_or_run(k: int) -> None:
+        network = MODELS["Net1"](10)
+        for _ in range(10):
+            if k % 2:
+                graph_of(network)
+            else:
+                network(torch.zeros(2, 3, 32, 32))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(trace_or_run, range(4)))

@@ -10,6 +10,7 @@ the rounding. docs/performance.md has the time it saves.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -143,11 +144,28 @@ def _cropped(convolution: nn.Conv2d) -> CroppedConv2d:
     return cropped
 
 
+_TRACING = threading.Lock()
+"""Tracing patches `nn.Module` for the whole process, so two traces at once would restore each other's patches."""
+
+
 class _Tracer(fx.Tracer):
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, CroppedConv2d) or super().is_leaf_module(module, name)
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        # The patch also catches networks that other threads train meanwhile.
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
 
 
 def graph_of(network: nn.Module) -> fx.Graph:
     """Traced graph of a network. A cropped convolution is one node."""
-    return _Tracer().trace(network)
+    with _TRACING:
+        return _Tracer().trace(network)
