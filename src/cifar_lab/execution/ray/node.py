@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cifar_lab.config import Data
+from cifar_lab.core._version import __version__
 from cifar_lab.core.atomic_io import make_folder, write_bytes
 from cifar_lab.core.host import GIT_STATE
 from cifar_lab.core.remote_paths import SHIPPED, below
@@ -178,7 +179,7 @@ class NodeWorker:
 @cache
 def versions() -> dict[str, str]:
     """Version by name: Python, numerical libraries, and this package with a hash of its sources."""
-    found = {"python": platform.python_version(), "cifar-lab": f"{_installed('cifar-lab')} ({_sources()[:8]})"}
+    found = {"python": platform.python_version(), "cifar-lab": f"{__version__} ({_sources()[:8]})"}
     return found | {name: _installed(name) for name in PACKAGES}
 
 
