@@ -27,7 +27,7 @@ def _classes(union: Any) -> Iterator[type[Section]]:
 
 
 def _choices(union: Any, key: str) -> dict[str, type[Section]]:
-    """Choice → class, in the order of the union; classes whose key takes more than one word have no choice."""
+    """Choice → class, in the order of the union. A class whose key takes any word has no choice."""
     words = {cls: cls.model_fields[key].annotation for cls in _classes(union)}
     return {get_args(word)[0]: cls for cls, word in words.items() if get_origin(word) is Literal}
 

@@ -1,4 +1,4 @@
-"""Which runs can train together: those that differ only in what a member of a cohort has for its own. No torch."""
+"""Cohorts: runs that train together because they differ in nothing that members share. No torch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cohort_key(job: Job, own: Collection[str] = ()) -> str:
 
 
 def form_cohorts(jobs: Sequence[Job], *, on_gpu: bool, own: Collection[str] = ()) -> list[list[Job]]:
-    """The jobs in cohorts, in the order of their first members; kinds of optimizer stand side by side in each.
+    """The jobs in cohorts, in the order of their first members. In each, members of one optimizer stand together.
 
     `own`: see `cohort_key`.
     """
