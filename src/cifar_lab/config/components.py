@@ -66,12 +66,13 @@ def makers(section: str, package: str) -> dict[str, Any]:
         package: dotted name of the package whose modules the entries name.
 
     Raises:
-        ImportError, AttributeError: an entry names a module, or something in it, that is not there.
+        ImportError, AttributeError: an entry names a module, or something in it, that is not there, or is missing.
     """
     found = {}
-    for choice in SECTION_CHOICES[section][1]:
+    for choice, cls in SECTION_CHOICES[section][1].items():
         component = component_of(section, choice)
-        if component is not None:
-            module, _, name = component.maker.partition(":")
-            found[choice] = getattr(import_module(f"{package}.{module}"), name)
+        if component is None:
+            raise AttributeError(f"{cls.__name__} states no component = Component(maker=…)")
+        module, _, name = component.maker.partition(":")
+        found[choice] = getattr(import_module(f"{package}.{module}"), name)
     return found
