@@ -49,7 +49,7 @@ def refuse(number: int) -> None:
     """From now on the act of this number finds the disk full."""
     count = durable._count
 
-    def counted(act: durable.KernelOp, path: Path, new: Path | None = None) -> int:
+    def counted(act: durable.DiskAct, path: Path, new: Path | None = None) -> int:
         found = count(act, path, new)
         if found == number:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -62,7 +62,7 @@ def record_acts(file: Path, folder: Path) -> list[str]:
     """The acts of an undisturbed sweep, which leaves `folder`."""
     count, told = durable._count, folder.with_suffix(".acts")
 
-    def counted(act: durable.KernelOp, path: Path, new: Path | None = None) -> int:
+    def counted(act: durable.DiskAct, path: Path, new: Path | None = None) -> int:
         with told.open("a") as lines:
             lines.write(f"{act} {path.relative_to(folder.parent)}\n")
         return count(act, path, new)

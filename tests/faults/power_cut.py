@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 @dataclass
-class KernelOp:
+class DiskAct:
     """One act of `durable`, with the bytes that a write came to."""
 
     kind: str
@@ -72,7 +72,7 @@ class Disk:
             found = below
         return found
 
-    def do(self, act: KernelOp) -> None:
+    def do(self, act: DiskAct) -> None:
         if act.kind == "sync folder":
             if act.path.is_relative_to(self.root):
                 self.folder(act.path).sync()

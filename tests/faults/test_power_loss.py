@@ -13,7 +13,7 @@ import pytest
 from cifar_lab.core import atomic_io as durable
 from cifar_lab.store.results import RunFolder, find_records
 
-from .power_cut import Disk, KernelOp
+from .power_cut import Disk, DiskAct
 from .registry import case
 from .small_sweep import state_of, sweep_here, write_files
 
@@ -27,7 +27,7 @@ class Recorded:
 
     file: Path
     root: Path
-    acts: list[KernelOp]
+    acts: list[DiskAct]
     acknowledged: dict[str, int]
     """Run → the number of acts after which it was said to be done."""
     state: dict[str, object]
@@ -38,13 +38,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("recorded")
     root = folder / "disk"
     root.mkdir()
-    acts: list[KernelOp] = []
+    acts: list[DiskAct] = []
     acknowledged: dict[str, int] = {}
     with pytest.MonkeyPatch.context() as patch:
         count, write_record = durable._count, RunFolder.write_record
 
-        def noted(kind: durable.KernelOp, path: Path, new: Path | None = None) -> int:
-            acts.append(KernelOp(kind, path, new))
+        def noted(kind: durable.DiskAct, path: Path, new: Path | None = None) -> int:
+            acts.append(DiskAct(kind, path, new))
             if kind == "sync file":
                 written = next(act for act in reversed(acts) if act.kind == "write" and act.path == path)
                 written.content = path.read_bytes()
@@ -67,7 +67,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 def disks(recorded: Recorded, chance: random.Random) -> Iterator[tuple[int, Disk]]:
     """(number of acts done, the disk) after each act."""
     disk = Disk(recorded.root)
-    disk.do(KernelOp("make folder", recorded.root / "cache"))
+    disk.do(DiskAct("make folder", recorded.root / "cache"))
     disk.top.sync()
     for done, act in enumerate(recorded.acts, start=1):
         disk.do(act)

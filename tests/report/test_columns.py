@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from cifar_lab.cli.selecting import Selection, arm_columns
+from cifar_lab.cli.selection import Selection, arm_columns
 from rich.console import Console
 
 from cifar_lab.analysis.answers import Answer

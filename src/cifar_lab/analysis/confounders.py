@@ -15,6 +15,12 @@ from cifar_lab.analysis.factors import changes
 from cifar_lab.config import Cosine, OneCycle, Plateau, ResNet18, Settings, Step
 from cifar_lab.config.model_catalog import MODEL_FACTS
 
+SCALING: dict[str, tuple[Callable[[float], float], str]] = {
+    "sgd": (float, "linear scaling, arXiv:1706.02677"),
+    "adam": (sqrt, "square-root scaling, arXiv:2205.10287"),
+}
+"""How many times the learning rate goes with how many times the batch, by the rule of the optimizer's step."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -53,16 +59,15 @@ def _batch(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     else:
         yield f"batch {ours} makes {1 / ratio:.3g} times the updates of batch {theirs}, in the same epochs"
     if arm.optimizer.lr == control.optimizer.lr and arm.optimizer.name == control.optimizer.name:
-        sgd = arm.optimizer.name == "sgd"
-        fitting = arm.optimizer.lr * (ratio if sgd else sqrt(ratio))
-        rule = "linear scaling, arXiv:1706.02677" if sgd else "square-root scaling, arXiv:2205.10287"
-        yield f"the learning rate stays {arm.optimizer.lr:g}; {fitting:.3g} would go with batch {ours} ({rule})"
+        lr, rule = arm.optimizer.lr, SCALING.get(arm.optimizer.component.step_rule)
+        fitting = "" if rule is None else f"; {lr * rule[0](ratio):.3g} would go with batch {ours} ({rule[1]})"
+        yield f"the learning rate stays {lr:g}{fitting}"
 
 
 def _rate_of_optimizer(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     ours, theirs = arm.optimizer, control.optimizer
-    both_adaptive = {ours.name, theirs.name} == {"adam", "adamw"}
-    if ours.name != theirs.name and ours.lr == theirs.lr and not both_adaptive:
+    rules = {ours.component.step_rule or ours.name, theirs.component.step_rule or theirs.name}
+    if len(rules) > 1 and ours.lr == theirs.lr:
         yield (
             f"{ours.name} and {theirs.name} share the learning rate {ours.lr:g}, which means another length of step in "
             "each; tune the rate of both before saying that one is better (arXiv:1910.05446)"

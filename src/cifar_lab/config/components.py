@@ -27,7 +27,7 @@ def _classes(union: Any) -> Iterator[type[Section]]:
 
 
 def _choices(union: Any, key: str) -> dict[str, type[Section]]:
-    """Choice → class, in the order of the union; classes whose key takes more than one word have no choice."""
+    """Choice → class, in the order of the union. A class whose key takes any word has no choice."""
     words = {cls: cls.model_fields[key].annotation for cls in _classes(union)}
     return {get_args(word)[0]: cls for cls, word in words.items() if get_origin(word) is Literal}
 
@@ -66,12 +66,13 @@ def makers(section: str, package: str) -> dict[str, Any]:
         package: dotted name of the package whose modules the entries name.
 
     Raises:
-        ImportError, AttributeError: an entry names a module, or something in it, that is not there.
+        ImportError, AttributeError: an entry names a module, or something in it, that is not there, or is missing.
     """
     found = {}
-    for choice in SECTION_CHOICES[section][1]:
+    for choice, cls in SECTION_CHOICES[section][1].items():
         component = component_of(section, choice)
-        if component is not None:
-            module, _, name = component.maker.partition(":")
-            found[choice] = getattr(import_module(f"{package}.{module}"), name)
+        if component is None:
+            raise AttributeError(f"{cls.__name__} states no component = Component(maker=…)")
+        module, _, name = component.maker.partition(":")
+        found[choice] = getattr(import_module(f"{package}.{module}"), name)
     return found

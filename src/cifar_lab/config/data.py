@@ -1,4 +1,4 @@
-"""Which images, how they are cut into splits and batches, and how they are augmented."""
+"""Data section: the images, their splits and batches, and their augmentation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Sizes(NamedTuple):
 
 
 class DataOptions(Section):
-    """What every data set shares."""
+    """Settings that all data sets share."""
 
     component: ClassVar[Component]
 
@@ -44,7 +44,7 @@ class DataOptions(Section):
     """Seed of the validation split: the same images for every run, whatever its own seed."""
 
     def sizes(self) -> Sizes | None:
-        """The numbers that the settings tell; None where only the files can."""
+        """The numbers that the settings tell, None where only the files do."""
         return None
 
 

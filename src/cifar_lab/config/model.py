@@ -1,4 +1,4 @@
-"""Which network."""
+"""Model section: the built-in networks with what is known of each, and custom ones. No torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cifar_lab.config.section import Component, Section
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts of one model; `tests/models/test_contract.py` holds them against the network."""
+    """Facts of a built-in model. `tests/models/test_contract.py` compares them with the network."""
 
     small: bool
     """So small that runs side by side use the cores better than threads do; `threads` has the measurements."""
@@ -39,7 +39,7 @@ class ModelComponent(Component):
 
 
 class ModelOptions(Section):
-    """What every built-in model shares."""
+    """Settings that all built-in models share."""
 
     component: ClassVar[ModelComponent]
 

@@ -35,7 +35,7 @@ def contradictions(settings: Settings, ignore: Collection[str] = ()) -> list[tup
 
 
 def train_size(settings: Settings) -> int | None:
-    """Images of the training split before the validation split is cut; None where only the files can tell."""
+    """Images of the training split before the validation split is cut, None where only the files tell."""
     sizes = settings.data.sizes()
     return None if sizes is None else sizes.train
 

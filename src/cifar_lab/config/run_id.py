@@ -71,14 +71,14 @@ def _stated(section: Section, settings: Settings) -> dict[str, Any]:
 
 @lru_cache(maxsize=16_384)
 def _parsed(text: str) -> dict[str, Any]:
-    """Parse what a section states; −0 is 0. Cached, because thousands of runs have few sections between them."""
+    """Parse the stated values of a section, with −0 as 0. Cached: thousands of runs have few sections between them."""
     values: dict[str, Any] = json.loads(text, parse_float=lambda digits: float(digits) + 0.0)
     return values
 
 
 @cache
 def _fields(cls: type[Section]) -> tuple[tuple[str, ...], frozenset[str], tuple[str, ...]]:
-    """Fields of a section: (in the id and a single word, the choice of its class; not in the id as they are; files)."""
+    """Fields of a section: (the choice of its class, those that the id does not have as they are, files in the id)."""
     inside = [name for name in cls.model_fields if role_of(cls, name).in_id]
     words = {name for name in inside if get_origin(kind := cls.model_fields[name].annotation) is Literal
              and len(get_args(kind)) == 1}  # fmt: skip

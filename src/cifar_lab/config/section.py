@@ -1,4 +1,4 @@
-"""What every section of the settings keeps to, and the kinds of number that several have."""
+"""Base of the sections of the settings, the entry of a component, and the kinds of number that sections share."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""How a network learns: what is minimised, how a step is made of a gradient, how the learning rate changes."""
+"""Training sections: the loss, the optimizers and the schedules of the learning rate."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -23,11 +24,19 @@ class Loss(Section):
 # --- optimizer --------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, kw_only=True)
+class OptimizerComponent(Component):
+    """Registry entry of an optimizer. Its maker takes the settings of the members, their parameters and the form."""
+
+    step_rule: str = ""
+    """Optimizers of one rule, `sgd` or `adam`, make steps of one length at one learning rate. Empty is another rule."""
+
+
 class OptimizerOptions(Section):
-    """What every optimizer shares. Each member of a cohort has its own optimizer."""
+    """Settings that all optimizers share. Each member of a cohort has its own optimizer."""
 
     default_role: ClassVar[Role] = Role.MEMBER
-    component: ClassVar[Component]
+    component: ClassVar[OptimizerComponent]
 
     lr: float = Field(0.001, gt=0)
     """Learning rate a step, before the scheduler."""
@@ -38,7 +47,7 @@ class OptimizerOptions(Section):
 class SGD(OptimizerOptions):
     """Stochastic gradient descent in torch's form: buf ← momentum · buf + grad; w ← w − lr · buf."""
 
-    component = Component(maker="optimizers:CohortSGD", label="SGD")
+    component = OptimizerComponent(maker="optimizers:CohortSGD", label="SGD", step_rule="sgd")
     name: Literal["sgd"] = "sgd"
     momentum: Probability = 0.9
     """Share of the last update that is kept; 0 is plain SGD."""
@@ -49,7 +58,7 @@ class SGD(OptimizerOptions):
 class Adam(OptimizerOptions):
     """Adam (arXiv:1412.6980)."""
 
-    component = Component(maker="optimizers:CohortAdam", label="Adam")
+    component = OptimizerComponent(maker="optimizers:CohortAdam", label="Adam", step_rule="adam")
     name: Literal["adam"]
     betas: Annotated[tuple[Probability, Probability], Field(strict=False)] = (0.9, 0.999)
     """Decay a step of the running means of the gradient and of its square."""
@@ -60,7 +69,7 @@ class Adam(OptimizerOptions):
 class AdamW(Adam):
     """Adam with decoupled weight decay (arXiv:1711.05101)."""
 
-    component = Component(maker="optimizers:CohortAdamW", label="AdamW")
+    component = OptimizerComponent(maker="optimizers:CohortAdamW", label="AdamW", step_rule="adam")
     name: Literal["adamw"]  # type: ignore[assignment]
     weight_decay: float = Field(0.01, ge=0)
 
@@ -78,7 +87,7 @@ class SchedulerOptions(Section):
 
 
 class WarmUp(SchedulerOptions):
-    """What the schedulers without a warm-up of their own share."""
+    """Settings of the schedulers to which a warm-up can be added."""
 
     warmup_epochs: float = Field(0.0, ge=0)
     """Epochs (fractions allowed) in which the learning rate rises linearly from 0 to where the schedule would be."""

@@ -25,7 +25,7 @@ CRASH_AT = "CIFAR_LAB_CRASH_AT"
 DAMAGED_SUFFIX = ".damaged"
 """Suffix of a file that was set aside."""
 
-KernelOp = Literal["make folder", "write", "sync file", "rename", "sync folder", "remove", "remove folder"]
+DiskAct = Literal["make folder", "write", "sync file", "rename", "sync folder", "remove", "remove folder"]
 
 _acts = itertools.count(1)
 """Numbers of the operations of this process."""
@@ -194,7 +194,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _count(act: KernelOp, path: Path, new: Path | None = None) -> int:
+def _count(act: DiskAct, path: Path, new: Path | None = None) -> int:
     """Number the next operation. A crash that a test requests happens here."""
     number = next(_acts)
     if os.environ.get(CRASH_AT) == str(number):

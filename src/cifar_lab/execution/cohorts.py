@@ -1,4 +1,4 @@
-"""Cohorts: jobs that train together because they differ only in settings of a member. No torch."""
+"""Cohorts: runs that train together because they differ in nothing that members share. No torch."""
 
 from __future__ import annotations
 

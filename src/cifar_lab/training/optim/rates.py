@@ -79,14 +79,14 @@ class RateSchedule(ABC, Generic[S]):
         """As `lr`, without the warm-up."""
 
     def momentum(self, steps: Array) -> Array:
-        """Momentum or first beta at `steps`, (steps_per_epoch,); NaN leaves the optimizer its own."""
+        """Momentum or first beta at `steps`, (steps_per_epoch,). NaN leaves the optimizer its own."""
         return np.full_like(steps, math.nan)
 
     def end_epoch(self, numbers: Mapping[str, float | None]) -> None:
-        """Take in the numbers of an epoch; see `CohortSchedule.end_epoch`."""
+        """Take in the numbers of an epoch, as `CohortSchedule.end_epoch` describes them."""
 
     def memory(self) -> dict[str, Any] | None:
-        """Everything that later epochs depend on, of plain numbers; None where that is nothing."""
+        """The state between epochs as plain numbers, None for a function of the step."""
         return None
 
     def remember(self, memory: dict[str, Any]) -> None:
