@@ -52,7 +52,10 @@ class ModelOptions(Section):
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
 
-class Net(ModelOptions):
+# `title` keeps the model's name as the title in the JSON schema.
+
+
+class NetModel(ModelOptions, title="Net"):
     """The tutorial network: conv 3→6 5×5, pool, conv 6→16 5×5, pool, linear 400→120→84→classes, ReLU."""
 
     component = ModelComponent(
@@ -63,7 +66,7 @@ class Net(ModelOptions):
     name: Annotated[Literal["Net"], Role.SHARED] = "Net"
 
 
-class Net1(ModelOptions):
+class Net1Model(ModelOptions, title="Net1"):
     """Net with BatchNorm after conv1, conv2 and fc1."""
 
     component = ModelComponent(
@@ -74,7 +77,7 @@ class Net1(ModelOptions):
     name: Annotated[Literal["Net1"], Role.SHARED]
 
 
-class Net2(ModelOptions):
+class Net2Model(ModelOptions, title="Net2"):
     """Net with Kaiming-normal initialisation of its convolutions and linear layers (arXiv:1502.01852)."""
 
     component = ModelComponent(
@@ -85,7 +88,7 @@ class Net2(ModelOptions):
     name: Annotated[Literal["Net2"], Role.SHARED]
 
 
-class Net3(ModelOptions):
+class Net3Model(ModelOptions, title="Net3"):
     """Net with twice the channels: 12, 32, 240, 168."""
 
     component = ModelComponent(
@@ -96,7 +99,7 @@ class Net3(ModelOptions):
     name: Annotated[Literal["Net3"], Role.SHARED]
 
 
-class ResNet18(ModelOptions):
+class ResNet18Model(ModelOptions, title="ResNet18"):
     """torchvision's ResNet-18 (arXiv:1512.03385), its last layer replaced."""
 
     component = ModelComponent(
@@ -128,11 +131,11 @@ def _model_tag(value: Any) -> str:
 
 
 Model = Annotated[
-    Annotated[Net, Tag("Net")]
-    | Annotated[Net1, Tag("Net1")]
-    | Annotated[Net2, Tag("Net2")]
-    | Annotated[Net3, Tag("Net3")]
-    | Annotated[ResNet18, Tag("ResNet18")]
+    Annotated[NetModel, Tag("Net")]
+    | Annotated[Net1Model, Tag("Net1")]
+    | Annotated[Net2Model, Tag("Net2")]
+    | Annotated[Net3Model, Tag("Net3")]
+    | Annotated[ResNet18Model, Tag("ResNet18")]
     | Annotated[CustomModel, Tag("custom")],
     Discriminator(_model_tag),
 ]

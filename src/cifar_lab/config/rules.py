@@ -10,7 +10,7 @@ from cifar_lab.config import (
     Cosine,
     OneCycle,
     Plateau,
-    ResNet18,
+    ResNet18Model,
     Settings,
     WarmUp,
 )
@@ -91,7 +91,7 @@ def _cycle_momentum(settings: Settings) -> Iterator[str]:
 
 def _pretrained(settings: Settings) -> Iterator[str]:
     model = settings.model
-    if isinstance(model, ResNet18) and model.pretrained and model.weights is not None:
+    if isinstance(model, ResNet18Model) and model.pretrained and model.weights is not None:
         yield "pretrained and weights both say where to start; keep one of them"
 
 
