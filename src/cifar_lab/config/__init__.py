@@ -1,7 +1,7 @@
-"""The settings of an experiment: frozen, typed, checked when they are made. No torch, no files.
+"""Settings of an experiment: frozen, typed, validated on construction. No torch, no files.
 
 The text below a field is its documentation: meaning, unit, special values. `cifar-lab schema` and editors show it.
-A section with a choice (`model.name`, `optimizer.name`, …) has one class a choice, so a setting exists only where
+A section with a choice (`model.name`, `optimizer.name`, …) has one class per choice, so a setting exists only where
 it means something. Defaults never change their meaning: a default left out of a file is left out of a run's id.
 """
 

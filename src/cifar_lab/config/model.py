@@ -1,4 +1,4 @@
-"""Which network."""
+"""Settings of the network."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from cifar_lab.config.section import Component, Section
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts of one model; `tests/models/test_contract.py` holds them against the network."""
+    """Facts of one model. `tests/models/test_contract.py` checks them against the network."""
 
     small: bool
-    """So small that runs side by side use the cores better than threads do; `threads` has the measurements."""
+    """Whether concurrent runs use the cores better than threads do. `training/threads.py` has the measurements."""
     batch_norm: bool
-    """Takes statistics over a batch, so it cannot train on a batch of one image."""
+    """Whether it has BatchNorm layers that cannot train on a batch of one image."""
     parameters: int
-    """With ten classes."""
+    """Trainable parameters with ten classes."""
     channels_last_on_cpu: bool
-    """Faster there with the channels of a pixel side by side in memory. Measured on one thread, a step of 64 images:
-    Net 5.3 ms against 6.6 ms, ResNet18 221 ms against 207 ms. Not asked where `kernels` are used: they have a
-    layout of their own."""
+    """Whether the channels_last memory format is faster on the CPU. Measured on one thread, a step of 64 images: Net
+    5.3 ms against 6.6 ms, ResNet18 221 ms against 207 ms. The `kernels` backend ignores it and has its own layout."""
     own_kernels: bool
-    """Whether `kernels` has all its layers."""
+    """Whether the `kernels` backend has all its layers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +33,12 @@ class ModelComponent(Component):
     """Registry entry of a built-in model. Its maker takes the number of classes and the model's own options."""
 
     last_layer: str
-    """The layer that pretrained weights never fill: its outputs are another data set's classes."""
+    """Layer that pretrained weights never fill, because its outputs are the classes of another data set."""
     facts: ModelFacts
 
 
 class ModelOptions(Section):
-    """What every built-in model shares."""
+    """Settings of every built-in model."""
 
     component: ClassVar[ModelComponent]
 
@@ -47,7 +46,7 @@ class ModelOptions(Section):
     """Pretrained weights (a state dict, .safetensors or .pt); the last layer is made new. Null: from scratch."""
 
     def own_options(self) -> dict[str, Any]:
-        """Keyword arguments of the maker: the fields that are neither the name nor say where weights come from."""
+        """Keyword arguments of the maker: every field except the name and the source of the weights."""
         shared = {"name", "weights", "pretrained"}
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
@@ -125,7 +124,7 @@ class CustomModel(Section):
 
 
 def _model_tag(value: Any) -> str:
-    """The class of a model section: a built-in name, or custom when it holds a colon."""
+    """Tag of a model section: a built-in name, or `custom` if the name holds a colon."""
     name = value.get("name", "Net") if isinstance(value, dict) else getattr(value, "name", "Net")
     return "custom" if isinstance(name, str) and ":" in name else str(name)
 

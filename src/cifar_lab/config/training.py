@@ -1,4 +1,4 @@
-"""How a network learns: what is minimised, how a step is made of a gradient, how the learning rate changes."""
+"""Settings of training: loss, optimizer and learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Loss(Section):
 
 
 class OptimizerOptions(Section):
-    """What every optimizer shares. Each member of a cohort has its own optimizer."""
+    """Settings of every optimizer. Each member of a cohort has its own optimizer."""
 
     default_role: ClassVar[Role] = Role.MEMBER
     component: ClassVar[Component]
@@ -78,7 +78,7 @@ class SchedulerOptions(Section):
 
 
 class WarmUp(SchedulerOptions):
-    """What the schedulers without a warm-up of their own share."""
+    """Settings of the schedulers that accept a linear warm-up."""
 
     warmup_epochs: float = Field(0.0, ge=0)
     """Epochs (fractions allowed) in which the learning rate rises linearly from 0 to where the schedule would be."""
