@@ -16,32 +16,14 @@ from typing import NamedTuple
 import pytest
 
 import cifar_lab
+from cifar_lab.cli import app
+from cifar_lab.config.io.schema import json_schema, sheet_schema
+from cifar_lab.config.sheets import LabSheet, SweepSheet
 
 PACKAGE = Path(cifar_lab.__file__).parent
 
-ALLOWED: dict[str, int] = {
-    "analysis": 133,
-    "api": 6,
-    "cli": 65,
-    "config": 58,
-    "data": 65,
-    "execution": 209,
-    "models": 29,
-    "progress": 35,
-    "report": 61,
-    "studies": 97,
-    "training": 126,
-}
-"""Package → findings in docstrings that it may still have; 0 for a package that is not named. It only shrinks."""
-
-ALLOWED_DOUBLED = frozenset({"Net", "Net1", "Net2", "Net3"})
-"""Class names that may still mean two things."""
-
-ALLOWED_EVENT_KEYS = 67
-"""Uses of `event["…"]` outside the codec that may still be left."""
-
-ALLOWED_SEMICOLON_SHARE = 0.23
-"""Largest share of docstrings with a semicolon; the goal is 0.08."""
+SEMICOLON_SHARE = 0.02
+"""Largest share of docstrings with a semicolon."""
 
 EVENT_CODEC = "execution/events.py"
 """The one file that turns events into mappings and back."""
@@ -52,6 +34,9 @@ BANNED = re.compile(
     r"\b(somebody|nobody|a person|of (?:one's|our|its|their|his|your) own"
     r"|(?:come|comes|came) to|goes on|went on|hangs? on|hung on|(?:is|are) told)\b"
 )
+
+QUOTED = re.compile(r"`[^`]*`")
+"""Code and examples of output, to which the rules of sentences do not apply."""
 
 PER_FORM = re.compile(
     r"\b(?:a|an|one) (?!(?:and|as|at|but|by|for|from|has|if|in|is|of|on|or|such|than|that|to|when|where|which|with)\b)"
@@ -114,18 +99,50 @@ DOCS = [doc for path, tree in TREES.items() for doc in docs_of(path, tree)]
 PACKAGES = sorted({package_of(path) for path in SOURCES})
 
 
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def descriptions(schema: object) -> Iterator[str]:
+    """Every description in a JSON schema."""
+    if isinstance(schema, dict):
+        if isinstance(found := schema.get("description"), str):
+            yield found
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from descriptions(part)
+
+
+def printed_texts() -> frozenset[str]:
+    """Docstrings that the program prints: `--help` of the commands, documentation of the settings."""
+    commands = {words(command.callback.__doc__ or "") for command in app.registered_commands if command.callback}
+    schemas = json_schema(), sheet_schema(LabSheet), sheet_schema(SweepSheet)
+    return frozenset(commands.union(*map(descriptions, schemas)))
+
+
+PRINTED = printed_texts()
+"""The rules do not apply to these. They are sentences of the user interface."""
+
+
 def findings(doc: Doc) -> Iterator[str]:
     """Rules that a docstring breaks."""
+    if words(doc.text) in PRINTED:
+        return
     first = doc.text.strip().partition("\n")[0]
-    whole = " ".join(doc.text.split())
+    whole = words(doc.text)
     if opener := OPENER.match(first):
         yield f"begins with {opener[1]}: {first}"
     if first.startswith("Whether ") and not doc.is_bool:
         yield f"begins with Whether and is no truth value: {first}"
-    if ";" in first:
+    if ";" in QUOTED.sub("", first):
         yield f"semicolon in the first line: {first}"
     yield from (f"“{found[0]}”: {whole[max(0, found.start() - 30) :][:90]}" for found in BANNED.finditer(whole))
     yield from (f"write per for “{found[0]}”" for found in PER_FORM.finditer(whole))
+
+
+def has_semicolon(doc: Doc) -> bool:
+    return ";" in QUOTED.sub("", doc.text) and words(doc.text) not in PRINTED
 
 
 def listed(package: str) -> list[str]:
@@ -140,18 +157,12 @@ def listed(package: str) -> list[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_docstrings_keep_the_rules(package: str) -> None:
-    found = listed(package)
-    assert len(found) <= ALLOWED.get(package, 0), "\n".join(["", *found])
+    assert listed(package) == []
 
 
 def test_few_docstrings_have_a_semicolon() -> None:
-    shares = {
-        name: (sum(";" in doc.text for doc in docs), len(docs))
-        for name in PACKAGES
-        if (docs := [doc for doc in DOCS if doc.package == name])
-    }
-    found, total = (sum(column) for column in zip(*shares.values(), strict=True))
-    assert found <= ALLOWED_SEMICOLON_SHARE * total, shares
+    found = Counter(doc.package for doc in DOCS if has_semicolon(doc))
+    assert found.total() <= SEMICOLON_SHARE * len(DOCS), found
 
 
 def doubled_classes() -> dict[str, list[str]]:
@@ -164,7 +175,7 @@ def doubled_classes() -> dict[str, list[str]]:
 
 
 def test_no_class_name_means_two_things() -> None:
-    assert {name: where for name, where in doubled_classes().items() if name not in ALLOWED_DOUBLED} == {}
+    assert doubled_classes() == {}
 
 
 def event_keys() -> Counter[str]:
@@ -173,8 +184,7 @@ def event_keys() -> Counter[str]:
 
 
 def test_events_are_typed_outside_their_codec() -> None:
-    found = event_keys()
-    assert found.total() <= ALLOWED_EVENT_KEYS, found
+    assert event_keys() == {}
 
 
 @pytest.mark.parametrize(
@@ -186,6 +196,7 @@ def test_events_are_typed_outside_their_codec() -> None:
         ("A line an epoch, read by nobody.", 2),
         ("A chart a question.", 1),
         ("A name of its own.", 1),
+        ("`61.51 to 63.65; n = 5`, percent.", 0),
         ("Mean accuracy per epoch of a run.\n\nOne that a run has; the rest is kept.", 0),
     ],
 )
@@ -197,7 +208,7 @@ def report(packages: list[str]) -> None:
     for package in packages or PACKAGES:
         lines = listed(package)
         sys.stdout.write("".join(f"{line}\n" for line in lines) + f"{package}: {len(lines)} findings\n")
-    semicolons = sum(";" in doc.text for doc in DOCS)
+    semicolons = sum(map(has_semicolon, DOCS))
     sys.stdout.write(f"semicolons: {semicolons} of {len(DOCS)} docstrings ({semicolons / len(DOCS):.1%})\n")
     sys.stdout.write(f"doubled class names: {doubled_classes()}\n")
     sys.stdout.write(f'event["…"]: {event_keys().total()} {dict(event_keys())}\n')

@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from cifar_lab import data
-from cifar_lab.config import SECTION_CHOICES, Cosine, CustomModel, ImageFolder, Loss, Net, Runtime, Settings, Synthetic
+from cifar_lab.config import (
+    SECTION_CHOICES,
+    Cosine,
+    CustomModel,
+    ImageFolder,
+    Loss,
+    NetModel,
+    Runtime,
+    Settings,
+    Synthetic,
+)
 from cifar_lab.config.io import settings_from
 from cifar_lab.config.model_source import source_file, source_files
 from cifar_lab.config.run_id import recipe, run_id
@@ -60,14 +70,14 @@ def test_weights_are_their_content_and_not_their_path(tmp_path: Path) -> None:
     first, second = tmp_path / "first.pt", tmp_path / "second.pt"
     first.write_bytes(b"1")
     second.write_bytes(b"1")
-    assert id_of(Settings(model=Net(weights=str(first)))) == id_of(Settings(model=Net(weights=str(second))))
+    assert id_of(Settings(model=NetModel(weights=str(first)))) == id_of(Settings(model=NetModel(weights=str(second))))
     second.write_bytes(b"2")
-    assert id_of(Settings(model=Net(weights=str(first)))) != id_of(Settings(model=Net(weights=str(second))))
+    assert id_of(Settings(model=NetModel(weights=str(first)))) != id_of(Settings(model=NetModel(weights=str(second))))
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
-        recipe(Settings(model=Net(weights=str(tmp_path / "none.pt"))))
+        recipe(Settings(model=NetModel(weights=str(tmp_path / "none.pt"))))
     assert str(caught.value) == (
         f"{tmp_path}/none.pt: cannot be read (No such file or directory); check the path in the settings"
     )

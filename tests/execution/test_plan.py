@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cifar_lab import data
-from cifar_lab.config import SGD, Net, ResNet18, Runtime, Settings, Synthetic
+from cifar_lab.config import SGD, NetModel, ResNet18Model, Runtime, Settings, Synthetic
 from cifar_lab.core import host as machine
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.execution.plan import PlannedRun, plan_runs, run_ids_of, share_threads
@@ -107,17 +107,17 @@ def test_a_record_of_a_newer_version_is_not_trained_over(results: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "threads", "cores", "seeds", "expected"),
     [
-        (Net(), "auto", 8, (0, 1), 1),
-        (Net(), 3, 8, (0, 1), 3),
-        (ResNet18(name="ResNet18"), "auto", 8, (0,), 8),
-        (ResNet18(name="ResNet18"), "auto", 8, (0, 1), 4),
-        (ResNet18(name="ResNet18"), "auto", 8, (0, 1, 2), 2),
-        (ResNet18(name="ResNet18"), "auto", 2, (0, 1, 2, 3), 1),
-        (ResNet18(name="ResNet18"), 2, 8, (0,), 2),
+        (NetModel(), "auto", 8, (0, 1), 1),
+        (NetModel(), 3, 8, (0, 1), 3),
+        (ResNet18Model(name="ResNet18"), "auto", 8, (0,), 8),
+        (ResNet18Model(name="ResNet18"), "auto", 8, (0, 1), 4),
+        (ResNet18Model(name="ResNet18"), "auto", 8, (0, 1, 2), 2),
+        (ResNet18Model(name="ResNet18"), "auto", 2, (0, 1, 2, 3), 1),
+        (ResNet18Model(name="ResNet18"), 2, 8, (0,), 2),
     ],
 )
 def test_threads(
-    model: Net, threads: int | str, cores: int, seeds: tuple[int, ...], expected: int, results: Path,
+    model: NetModel, threads: int | str, cores: int, seeds: tuple[int, ...], expected: int, results: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     have_cores(monkeypatch, cores)

@@ -43,13 +43,13 @@ def test_every_name_in_the_settings_has_a_model_a_last_layer_and_facts():
 
 
 def test_options_of_a_model_reach_its_network(monkeypatch):
-    class Wide(config.Net):
+    class Wide(config.NetModel):
         width: int = 3
 
     made = []
     monkeypatch.setitem(MODELS, "Net", lambda classes, **options: made.append((classes, options)) or nn.Identity())
     build(Wide(width=5), 7)
-    build(config.Net(), 7)
+    build(config.NetModel(), 7)
     assert made == [(7, {"width": 5}), (7, {})]
 
 
@@ -78,7 +78,7 @@ def test_memory_format_is_channels_last_where_it_is_faster():
     assert formats.items() >= {
         **dict.fromkeys(("Net", "Net1", "Net2", "Net3"), torch.channels_last), "ResNet18": torch.contiguous_format,
     }.items()  # fmt: skip
-    assert memory_format(config.ResNet18(name="ResNet18"), "cuda") == torch.channels_last
+    assert memory_format(config.ResNet18Model(name="ResNet18"), "cuda") == torch.channels_last
     assert memory_format(config.CustomModel(name="a.py:A"), "cuda") == torch.contiguous_format
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from cifar_lab import models
-from cifar_lab.config import ResNet18
+from cifar_lab.config import ResNet18Model
 from cifar_lab.data.random_streams import seeded_init
 from cifar_lab.models import LAST_LAYER
 
@@ -68,10 +68,10 @@ def test_a_run_is_named_by_the_content_of_its_weights_and_not_by_their_path(lab:
 def test_resnet18_takes_weights_of_1000_classes_from_a_torch_file(lab: Any) -> None:
     path = lab.folder / "resnet18.pt"
     with seeded_init(9):
-        source = models.build(ResNet18(name="ResNet18"), 1000)
+        source = models.build(ResNet18Model(name="ResNet18"), 1000)
     torch.save(source.state_dict(), path)
     with seeded_init(0):
-        network = models.build(ResNet18(name="ResNet18", weights=str(path)), 10)
+        network = models.build(ResNet18Model(name="ResNet18", weights=str(path)), 10)
     state = network.state_dict()
     assert state["fc.weight"].shape == (10, 512)
     assert all(torch.equal(state[key], value) for key, value in source.state_dict().items() if key[:3] != "fc.")

@@ -16,7 +16,7 @@ from cifar_lab.core import download
 from cifar_lab.core.errors import SettingsError, WeightsError
 from cifar_lab.models import build, resnet
 
-PRETRAINED = config.ResNet18(name="ResNet18", pretrained=True)
+PRETRAINED = config.ResNet18Model(name="ResNet18", pretrained=True)
 
 
 @pytest.fixture
@@ -132,6 +132,6 @@ def test_the_checksum_is_that_of_the_published_name():
 
 
 def test_pretrained_beside_weights_is_refused(tmp_path):
-    both = config.ResNet18(name="ResNet18", pretrained=True, weights=str(tmp_path / "w.pt"))
+    both = config.ResNet18Model(name="ResNet18", pretrained=True, weights=str(tmp_path / "w.pt"))
     with pytest.raises(SettingsError, match="`pretrained: true` and `weights` contradict each other"):
         build(both, 10)

@@ -10,13 +10,13 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from cifar_lab.cli.selection import Selection, arm_columns
 from rich.console import Console
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.questions import Lab
-from cifar_lab.cli import looking, tables
+from cifar_lab.cli import inspect_output, tables
+from cifar_lab.cli.selection import Selection, arm_columns
 from cifar_lab.config.sheets import Question
 from cifar_lab.report import columns
 from cifar_lab.report.columns import COLUMNS, SHARE, TEXT, Column, ReportRow, columns_of, headers_of
@@ -85,7 +85,7 @@ def test_a_new_column_is_in_the_terminal(medium: columns.Medium) -> None:
 
 def test_a_new_column_is_listed_and_sorted_by() -> None:
     out = Console(file=io.StringIO(), width=200, highlight=False)
-    looking._print_arm_rows(out, LAB.answers[0].rows, 0)
+    inspect_output._print_arm_rows(out, LAB.answers[0].rows, 0)
     assert isinstance(out.file, io.StringIO)
     head, sgd, _ = out.file.getvalue().splitlines()
     assert head.split()[-2:] == ["median", "best_seed"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 
 from cifar_lab.analysis.factors import changes
-from cifar_lab.config import Cosine, OneCycle, Plateau, ResNet18, Settings, Step
+from cifar_lab.config import Cosine, Model, OneCycle, Plateau, ResNet18Model, Settings, Step
 from cifar_lab.config.model_catalog import MODEL_FACTS
 
 SCALING: dict[str, tuple[Callable[[float], float], str]] = {
@@ -83,9 +83,13 @@ def _decay(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
         )
 
 
+def _is_pretrained(model: Model) -> bool:
+    return isinstance(model, ResNet18Model) and model.pretrained
+
+
 def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     ours, theirs = arm.model, control.model
-    if isinstance(ours, ResNet18) and ours.pretrained and not (isinstance(theirs, ResNet18) and theirs.pretrained):
+    if _is_pretrained(ours) and not _is_pretrained(theirs):
         yield "the weights have seen the 1.28 million images of ImageNet"
     if ours.name == theirs.name:
         return

@@ -45,7 +45,7 @@ class _Setting(NamedTuple):
 
 
 def _resolved(settings: Settings) -> dict[str, _Setting]:
-    """Dotted key → setting, in the order of the settings. The inner keys of a mapping are settings too."""
+    """Settings by dotted key, in the order of the settings. Inner keys of a mapping count as settings."""
     found = {}
     for key, owner, name in leaves(settings):
         effect = role_of(type(owner), name).changes_numbers and name not in idle_fields(owner, settings)

@@ -99,7 +99,7 @@ def _measured(comparison: Comparison, gap: Difference, alpha: float, *, is_teste
     """The comparison with the numbers of its difference.
 
     Args:
-        alpha: level of its own test, after Holm and the interim analyses.
+        alpha: level of the test of this comparison, after Holm and the interim analyses.
     """
     interval = gap.confidence_interval(comparison.level)
     design = Design(100 * gap.std, gap.method == "paired") if gap.std and gap.has_variance else None

@@ -1,7 +1,7 @@
-"""The settings of an experiment: frozen, typed, checked when they are made. No torch, no files.
+"""Settings of an experiment: frozen, typed, validated on construction. No torch, no files.
 
 The text below a field is its documentation: meaning, unit, special values. `cifar-lab schema` and editors show it.
-A section with a choice (`model.name`, `optimizer.name`, …) has one class a choice, so a setting exists only where
+A section with a choice (`model.name`, `optimizer.name`, …) has one class per choice, so a setting exists only where
 it means something. Defaults never change their meaning: a default left out of a file is left out of a run's id.
 """
 
@@ -13,7 +13,16 @@ from pydantic import Field
 
 from cifar_lab.config.components import BUILT_IN_MODELS, SECTION_CHOICES
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
-from cifar_lab.config.model import CustomModel, Model, ModelOptions, Net, Net1, Net2, Net3, ResNet18
+from cifar_lab.config.model import (
+    CustomModel,
+    Model,
+    ModelOptions,
+    Net1Model,
+    Net2Model,
+    Net3Model,
+    NetModel,
+    ResNet18Model,
+)
 from cifar_lab.config.roles import Mark, Role
 from cifar_lab.config.section import MAX_SEED, Probability, Section, Seed
 from cifar_lab.config.training import (
@@ -49,17 +58,17 @@ __all__ = [
     "Loss",
     "Model",
     "ModelOptions",
-    "Net",
-    "Net1",
-    "Net2",
-    "Net3",
+    "Net1Model",
+    "Net2Model",
+    "Net3Model",
+    "NetModel",
     "NoSchedule",
     "OneCycle",
     "Optimizer",
     "OptimizerOptions",
     "Plateau",
     "Probability",
-    "ResNet18",
+    "ResNet18Model",
     "Runtime",
     "Scheduler",
     "Section",
@@ -99,7 +108,7 @@ class Settings(Section):
     label: Annotated[str, Role.LABEL] = Field("", max_length=200)
     """Name on charts and in tables; empty is the file's name. Not part of a run's id."""
     data: Annotated[Data, Mark.ALWAYS_IN_ID] = Cifar10()
-    model: Annotated[Model, Mark.ALWAYS_IN_ID] = Net()
+    model: Annotated[Model, Mark.ALWAYS_IN_ID] = NetModel()
     optimizer: Annotated[Optimizer, Mark.ALWAYS_IN_ID] = SGD()
     scheduler: Annotated[Scheduler, Mark.ALWAYS_IN_ID] = NoSchedule()
     loss: Annotated[Loss, Mark.ALWAYS_IN_ID] = Loss()

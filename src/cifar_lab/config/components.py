@@ -16,7 +16,7 @@ from cifar_lab.config.training import Optimizer, Scheduler
 
 
 def _classes(union: Any) -> Iterator[type[Section]]:
-    """The classes of a union, whatever annotates it or them."""
+    """Classes of a union, without the annotations around it or them."""
     if get_origin(union) is Annotated:
         yield from _classes(get_args(union)[0])
     elif isinstance(union, type):
@@ -27,7 +27,7 @@ def _classes(union: Any) -> Iterator[type[Section]]:
 
 
 def _choices(union: Any, key: str) -> dict[str, type[Section]]:
-    """Choice → class, in the order of the union. A class whose key takes any word has no choice."""
+    """Class of each choice, in the order of the union. Classes whose key is not a Literal are left out."""
     words = {cls: cls.model_fields[key].annotation for cls in _classes(union)}
     return {get_args(word)[0]: cls for cls, word in words.items() if get_origin(word) is Literal}
 
@@ -48,7 +48,7 @@ BUILT_IN_MODELS: dict[str, type[ModelOptions]] = {
 
 
 def component_of(section: str, choice: str) -> Component | None:
-    """The entry of a choice, None where it is unknown or has none."""
+    """Registry entry of a choice. None if the choice is unknown or has no entry."""
     return getattr(SECTION_CHOICES[section][1].get(choice), "component", None)
 
 
@@ -66,7 +66,7 @@ def makers(section: str, package: str) -> dict[str, Any]:
         package: dotted name of the package whose modules the entries name.
 
     Raises:
-        ImportError, AttributeError: an entry names a module, or something in it, that is not there, or is missing.
+        ImportError, AttributeError: an entry names a module, or something in it, that does not exist, or is missing.
     """
     found = {}
     for choice, cls in SECTION_CHOICES[section][1].items():

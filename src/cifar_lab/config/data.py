@@ -1,4 +1,4 @@
-"""Data section: the images, their splits and batches, and their augmentation."""
+"""Settings of the images: source, splits, batches, augmentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cifar_lab.config.section import Component, Section, Seed
 
 
 class Sizes(NamedTuple):
-    """Numbers of a data set that are known before its images are there."""
+    """Image and class counts of a data set, known before its images are read."""
 
     train: int
     """Training images, before the validation split."""
@@ -20,7 +20,7 @@ class Sizes(NamedTuple):
 
 
 class DataOptions(Section):
-    """Settings that all data sets share."""
+    """Settings of every data set."""
 
     component: ClassVar[Component]
 
@@ -44,7 +44,7 @@ class DataOptions(Section):
     """Seed of the validation split: the same images for every run, whatever its own seed."""
 
     def sizes(self) -> Sizes | None:
-        """The numbers that the settings tell, None where only the files do."""
+        """Counts that follow from the settings, or None if they depend on the files."""
         return None
 
 
@@ -98,7 +98,7 @@ class Synthetic(DataOptions):
     """Seed of the images themselves; the run's seed does not touch them."""
 
     def sizes(self) -> Sizes:
-        """As asked for."""
+        """Counts as set, with ten classes."""
         return Sizes(self.train_size, self.test_size, 10)
 
 

@@ -1,4 +1,4 @@
-"""Model section: the built-in networks with what is known of each, and custom ones. No torch."""
+"""Settings of the network."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from cifar_lab.config.section import Component, Section
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts of a built-in model. `tests/models/test_contract.py` compares them with the network."""
+    """Facts of one model. `tests/models/test_contract.py` checks them against the network."""
 
     small: bool
-    """So small that runs side by side use the cores better than threads do; `threads` has the measurements."""
+    """Whether concurrent runs use the cores better than threads do. `training/threads.py` has the measurements."""
     batch_norm: bool
-    """Takes statistics over a batch, so it cannot train on a batch of one image."""
+    """Whether it has BatchNorm layers that cannot train on a batch of one image."""
     parameters: int
-    """With ten classes."""
+    """Trainable parameters with ten classes."""
     channels_last_on_cpu: bool
-    """Faster there with the channels of a pixel side by side in memory. Measured on one thread, a step of 64 images:
-    Net 5.3 ms against 6.6 ms, ResNet18 221 ms against 207 ms. Not asked where `kernels` are used: they have a
-    layout of their own."""
+    """Whether the channels_last memory format is faster on the CPU. Measured on one thread, a step of 64 images: Net
+    5.3 ms against 6.6 ms, ResNet18 221 ms against 207 ms. The `kernels` backend ignores it and has its own layout."""
     own_kernels: bool
-    """Whether `kernels` has all its layers."""
+    """Whether the `kernels` backend has all its layers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +33,12 @@ class ModelComponent(Component):
     """Registry entry of a built-in model. Its maker takes the number of classes and the model's own options."""
 
     last_layer: str
-    """The layer that pretrained weights never fill: its outputs are another data set's classes."""
+    """Layer that pretrained weights never fill, because its outputs are the classes of another data set."""
     facts: ModelFacts
 
 
 class ModelOptions(Section):
-    """Settings that all built-in models share."""
+    """Settings of every built-in model."""
 
     component: ClassVar[ModelComponent]
 
@@ -47,12 +46,15 @@ class ModelOptions(Section):
     """Pretrained weights (a state dict, .safetensors or .pt); the last layer is made new. Null: from scratch."""
 
     def own_options(self) -> dict[str, Any]:
-        """Keyword arguments of the maker: the fields that are neither the name nor say where weights come from."""
+        """Keyword arguments of the maker: every field except the name and the source of the weights."""
         shared = {"name", "weights", "pretrained"}
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
 
-class Net(ModelOptions):
+# `title` keeps the model's name as the title in the JSON schema.
+
+
+class NetModel(ModelOptions, title="Net"):
     """The tutorial network: conv 3→6 5×5, pool, conv 6→16 5×5, pool, linear 400→120→84→classes, ReLU."""
 
     component = ModelComponent(
@@ -63,7 +65,7 @@ class Net(ModelOptions):
     name: Annotated[Literal["Net"], Role.SHARED] = "Net"
 
 
-class Net1(ModelOptions):
+class Net1Model(ModelOptions, title="Net1"):
     """Net with BatchNorm after conv1, conv2 and fc1."""
 
     component = ModelComponent(
@@ -74,7 +76,7 @@ class Net1(ModelOptions):
     name: Annotated[Literal["Net1"], Role.SHARED]
 
 
-class Net2(ModelOptions):
+class Net2Model(ModelOptions, title="Net2"):
     """Net with Kaiming-normal initialisation of its convolutions and linear layers (arXiv:1502.01852)."""
 
     component = ModelComponent(
@@ -85,7 +87,7 @@ class Net2(ModelOptions):
     name: Annotated[Literal["Net2"], Role.SHARED]
 
 
-class Net3(ModelOptions):
+class Net3Model(ModelOptions, title="Net3"):
     """Net with twice the channels: 12, 32, 240, 168."""
 
     component = ModelComponent(
@@ -96,7 +98,7 @@ class Net3(ModelOptions):
     name: Annotated[Literal["Net3"], Role.SHARED]
 
 
-class ResNet18(ModelOptions):
+class ResNet18Model(ModelOptions, title="ResNet18"):
     """torchvision's ResNet-18 (arXiv:1512.03385), its last layer replaced."""
 
     component = ModelComponent(
@@ -122,17 +124,17 @@ class CustomModel(Section):
 
 
 def _model_tag(value: Any) -> str:
-    """The class of a model section: a built-in name, or custom when it holds a colon."""
+    """Tag of a model section: a built-in name, or `custom` if the name holds a colon."""
     name = value.get("name", "Net") if isinstance(value, dict) else getattr(value, "name", "Net")
     return "custom" if isinstance(name, str) and ":" in name else str(name)
 
 
 Model = Annotated[
-    Annotated[Net, Tag("Net")]
-    | Annotated[Net1, Tag("Net1")]
-    | Annotated[Net2, Tag("Net2")]
-    | Annotated[Net3, Tag("Net3")]
-    | Annotated[ResNet18, Tag("ResNet18")]
+    Annotated[NetModel, Tag("Net")]
+    | Annotated[Net1Model, Tag("Net1")]
+    | Annotated[Net2Model, Tag("Net2")]
+    | Annotated[Net3Model, Tag("Net3")]
+    | Annotated[ResNet18Model, Tag("ResNet18")]
     | Annotated[CustomModel, Tag("custom")],
     Discriminator(_model_tag),
 ]

@@ -6,7 +6,7 @@ from cifar_lab.config.components import BUILT_IN_MODELS
 from cifar_lab.config.model import ModelFacts
 
 GROUP_IMAGES = 16
-"""That our own `kernels` take at a time: LANES in kernels.h."""
+"""Images that the `kernels` backend takes at a time: LANES in kernels.h."""
 
 MODEL_FACTS: dict[str, ModelFacts] = {name: cls.component.facts for name, cls in BUILT_IN_MODELS.items()}
-"""By `model.name`; of a custom model nothing is known."""
+"""Facts by `model.name`. A custom model has none."""

@@ -25,7 +25,7 @@ class Role(Enum):
     SHARED = "shared"
     """In the id. Equal for all members of a cohort."""
     EXECUTION = "execution"
-    """How to run. Not in the id, equal for all members of a cohort."""
+    """Execution only. Not in the id, equal for all members of a cohort."""
     LABEL = "label"
     """Names or lists runs. Neither in the id nor in the cohort key."""
     UNDECLARED = "undeclared"
@@ -33,7 +33,7 @@ class Role(Enum):
 
     @property
     def in_id(self) -> bool:
-        """Whether the recipe holds the value."""
+        """Whether the run identity holds the value."""
         return self in (Role.MEMBER, Role.SHARED, Role.UNDECLARED)
 
     @property
@@ -119,7 +119,7 @@ def source_fields(cls: type[BaseModel]) -> frozenset[str]:
 
 @cache
 def places(cls: type[BaseModel]) -> frozenset[str]:
-    """Fields of a data section that say where the images are and not which they are."""
+    """Fields of a data section that locate the images without selecting them."""
     return frozenset(name for name in cls.model_fields if has_mark(cls, name, Mark.PLACE))
 
 
@@ -149,7 +149,7 @@ def value_at(settings: BaseModel, key: str) -> Any:
 
 
 def leaves(settings: BaseModel) -> Iterator[tuple[str, BaseModel, str]]:
-    """(dotted key, owner, field) of every field of the settings that is no section itself."""
+    """(dotted key, owner, field) of every field of the settings that is not itself a section."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, BaseModel):

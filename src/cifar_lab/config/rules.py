@@ -1,4 +1,4 @@
-"""Settings that are fine one by one but cannot hold together. No torch, no files."""
+"""Contradictions between settings that are valid individually. No torch, no files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cifar_lab.config import (
     Cosine,
     OneCycle,
     Plateau,
-    ResNet18,
+    ResNet18Model,
     Settings,
     WarmUp,
 )
@@ -22,10 +22,10 @@ Rule = Callable[[Settings], Iterator[str]]
 
 
 def contradictions(settings: Settings, ignore: Collection[str] = ()) -> list[tuple[str, str]]:
-    """Dotted keys and what is wrong with each, in the order of the rules; empty where all is well.
+    """(dotted key, contradiction) pairs, in the order of the rules. Empty if the settings agree.
 
     Args:
-        ignore: keys or sections whose values are not to be trusted; a rule that reads one of them is left out.
+        ignore: keys or sections whose values are invalid. A rule that reads one of them is skipped.
     """
     found = []
     for keys, rule in RULES:
@@ -35,7 +35,7 @@ def contradictions(settings: Settings, ignore: Collection[str] = ()) -> list[tup
 
 
 def train_size(settings: Settings) -> int | None:
-    """Images of the training split before the validation split is cut, None where only the files tell."""
+    """Images of the training split before the validation split is cut, or None if it depends on the files."""
     sizes = settings.data.sizes()
     return None if sizes is None else sizes.train
 
@@ -91,7 +91,7 @@ def _cycle_momentum(settings: Settings) -> Iterator[str]:
 
 def _pretrained(settings: Settings) -> Iterator[str]:
     model = settings.model
-    if isinstance(model, ResNet18) and model.pretrained and model.weights is not None:
+    if isinstance(model, ResNet18Model) and model.pretrained and model.weights is not None:
         yield "pretrained and weights both say where to start; keep one of them"
 
 
@@ -137,4 +137,4 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),
 )
-"""Each rule with the keys that it reads; a contradiction is shown at the first."""
+"""Each rule with the keys that it reads. A contradiction is reported at the first key."""

@@ -1,4 +1,4 @@
-"""A run is named by what it does: a hash of the settings that can change its numbers, the data and the seed."""
+"""Run id: a hash of the settings that can change the numbers, the data fingerprint and the seed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from cifar_lab.core.errors import WeightsError
 from cifar_lab.core.remote_paths import located
 
 NUMERICS = 1
-"""Raised when the same settings come to mean other numbers; every id changes with it."""
+"""Version of the numerics, raised when the same settings yield other numbers. Every id changes with it."""
 
 
 def recipe(settings: Settings) -> dict[str, Any]:
-    """Everything that can change the numbers but the data set and the seed, as the roles of the fields say.
+    """Settings in the identity of a run, by the roles of their fields. Images and seed enter the id separately.
 
-    Values at their default, or without effect beside the others, are left out. Files are named by their content:
-    pretrained weights and the source of a custom model by SHA-256.
+    A value that is the default, or has no effect with the other settings, is left out. Files enter by their content:
+    pretrained weights and the source of a custom model as SHA-256.
 
     Raises:
         WeightsError: a weights file that cannot be read.
@@ -42,7 +42,7 @@ def recipe(settings: Settings) -> dict[str, Any]:
 
 @cache
 def _top(cls: type[Settings]) -> tuple[tuple[str, bool, Any], ...]:
-    """(name, whether always in the id, default) of the sections, and of the settings in the id beside them."""
+    """(name, whether always in the id, default) of each section, and of each other setting in the id."""
     return tuple(
         (name, has_mark(cls, name, Mark.ALWAYS_IN_ID), default)
         for name, field in cls.model_fields.items()
@@ -51,7 +51,7 @@ def _top(cls: type[Settings]) -> tuple[tuple[str, bool, Any], ...]:
 
 
 def _value(settings: Settings, name: str, value: Any) -> Any:
-    """The part of a section, or of a setting outside the sections, in the id."""
+    """Part of a section, or of a setting outside the sections, that is in the id."""
     if isinstance(value, CustomModel):
         return _custom_model(value)
     if isinstance(value, Section):
@@ -60,7 +60,7 @@ def _value(settings: Settings, name: str, value: Any) -> Any:
 
 
 def _stated(section: Section, settings: Settings) -> dict[str, Any]:
-    """The choice of a section, then its values in the id that are not at their default, files by their content."""
+    """Choice of a section, then its values in the id that differ from the default, with files as hashes."""
     choice, outside, files = _fields(type(section))
     left_out = {*outside, *idle_fields(section, settings)}
     values = _parsed(section.model_dump_json(exclude_defaults=True, exclude=left_out))
@@ -71,14 +71,14 @@ def _stated(section: Section, settings: Settings) -> dict[str, Any]:
 
 @lru_cache(maxsize=16_384)
 def _parsed(text: str) -> dict[str, Any]:
-    """Parse the stated values of a section, with −0 as 0. Cached: thousands of runs have few sections between them."""
+    """Parse the JSON of a section, −0 as 0. Cached, because thousands of runs share few distinct sections."""
     values: dict[str, Any] = json.loads(text, parse_float=lambda digits: float(digits) + 0.0)
     return values
 
 
 @cache
 def _fields(cls: type[Section]) -> tuple[tuple[str, ...], frozenset[str], tuple[str, ...]]:
-    """Fields of a section: (the choice of its class, those that the id does not have as they are, files in the id)."""
+    """(single-word literals in the id, fields whose own value is not in the id, files in the id) of a section."""
     inside = [name for name in cls.model_fields if role_of(cls, name).in_id]
     words = {name for name in inside if get_origin(kind := cls.model_fields[name].annotation) is Literal
              and len(get_args(kind)) == 1}  # fmt: skip
@@ -93,17 +93,17 @@ def _custom_model(model: CustomModel) -> dict[str, Any]:
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-"""As `json.dumps` with these options, which makes an encoder anew each time."""
+"""`json.dumps` with these options, but without a new encoder per call."""
 
 
 def run_id(recipe: dict[str, Any], data_fingerprint: str, seed: int) -> str:
-    """16 hex digits: the name of the run's folder."""
+    """Id of a run and name of its folder, 16 hex digits."""
     text = _canonical([NUMERICS, recipe, data_fingerprint, seed])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _sha256_of_all(paths: Sequence[Path]) -> str:
-    """A single file's own hash, or one over the names and hashes of several."""
+    """Hash of a single file, or one over the names and hashes of several."""
     if len(paths) == 1:
         return _sha256(paths[0])
     lines = "".join(f"{path.name} {_sha256(path)}\n" for path in paths)
@@ -120,6 +120,6 @@ def _sha256(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
-    """Hashed once while it stays as it is: every point of a sweep may name the same large file."""
+    """SHA-256 of a file, cached by size and mtime: every point of a sweep may name the same large file."""
     with path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Base of the sections of the settings, the entry of a component, and the kinds of number that sections share."""
+"""Base class of the settings sections, their registry entries, and number types that they share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Component:
     """Registry entry of one choice of a section, stated in its settings class."""
 
     maker: str
-    """`module:name` of the class or function that makes it, the module inside the package of its kind."""
+    """`module:name` of the class or function that makes it. The module is relative to the package of its kind."""
     label: str = ""
     """Name on charts and in labels. Empty is the choice itself."""
 
@@ -31,4 +31,4 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     default_role: ClassVar[Role] = Role.UNDECLARED
-    """The role of fields that state none."""
+    """Role of fields that state none."""

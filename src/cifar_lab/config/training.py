@@ -1,4 +1,4 @@
-"""Training sections: the loss, the optimizers and the schedules of the learning rate."""
+"""Settings of training: loss, optimizer and learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OptimizerComponent(Component):
 
 
 class OptimizerOptions(Section):
-    """Settings that all optimizers share. Each member of a cohort has its own optimizer."""
+    """Settings of every optimizer. Each member of a cohort has its own optimizer."""
 
     default_role: ClassVar[Role] = Role.MEMBER
     component: ClassVar[OptimizerComponent]
@@ -87,7 +87,7 @@ class SchedulerOptions(Section):
 
 
 class WarmUp(SchedulerOptions):
-    """Settings of the schedulers to which a warm-up can be added."""
+    """Settings of the schedulers that accept a linear warm-up."""
 
     warmup_epochs: float = Field(0.0, ge=0)
     """Epochs (fractions allowed) in which the learning rate rises linearly from 0 to where the schedule would be."""

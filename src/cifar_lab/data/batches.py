@@ -99,7 +99,7 @@ class ResidentSplit:
 
 @dataclass(frozen=True)
 class EpochRandomness:
-    """Random numbers of one epoch, on the device. Each member's are drawn from the streams of its own seed."""
+    """Random numbers of one epoch, on the device. Each member's come from the streams of its seed."""
 
     order: Tensor
     """(K, N) int64: image numbers in the order of training."""
@@ -110,7 +110,7 @@ class EpochRandomness:
 
 
 class CohortBatches:
-    """Training batches of K runs, each in the order and with the augmentation of its own seed.
+    """Training batches of K runs, each in the order and with the augmentation of its seed.
 
     Order, flips and crop offsets of an epoch depend on (seed, epoch) alone and belong to the image, not to its position
     in a batch. So arms with equal seeds see the same ones at any batch size (common random numbers).

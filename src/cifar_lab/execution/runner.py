@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from cifar_lab.config import CustomModel, ResNet18, Settings
+from cifar_lab.config import CustomModel, ResNet18Model, Settings
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder
 from cifar_lab.core.errors import DataError, EnvironmentFault, LabError, SettingsError
@@ -263,7 +263,7 @@ def _preflight(arms: Sequence[Settings], images: DatasetCatalog) -> None:
         for settings in arms
         if isinstance(settings.model, CustomModel)
         or settings.model.weights
-        or (isinstance(settings.model, ResNet18) and settings.model.pretrained)
+        or (isinstance(settings.model, ResNet18Model) and settings.model.pretrained)
     }
     if doubtful:
         check_models(list(doubtful.values()))

@@ -34,7 +34,7 @@ def build(model: config.Model, num_classes: int) -> nn.Module:
         return build_custom(model, num_classes)
     network = MODELS[model.name](num_classes, **model.own_options())
     path = None if model.weights is None else located(model.weights)
-    if isinstance(model, config.ResNet18) and model.pretrained:
+    if isinstance(model, config.ResNet18Model) and model.pretrained:
         if path is not None:
             raise SettingsError("model: `pretrained: true` and `weights` contradict each other; keep one of them")
         path = imagenet_weights_file()

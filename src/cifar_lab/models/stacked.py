@@ -65,7 +65,7 @@ class StackedLinear:
 
 
 class StackedBatchNorm:
-    """K BatchNorm layers (arXiv:1502.03167). Each member has the statistics of its own batch.
+    """K BatchNorm layers (arXiv:1502.03167). Each member uses the statistics of its batch alone.
 
     The layers' running statistics become rows of one tensor, so the stacked and the separate networks update the same
     numbers.

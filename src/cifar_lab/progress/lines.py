@@ -24,10 +24,10 @@ from cifar_lab.training.events import (
 from cifar_lab.training.job import Job
 
 PREPARING_SECONDS = 5.0
-"""Between lines on the same step of data preparation."""
+"""Time between lines on the same step of data preparation."""
 
 STANDING_SECONDS = 30.0
-"""Between lines on the whole command."""
+"""Least time between lines on the whole command."""
 
 MANY_RUNS = 20
 """Above this number of runs, lines are per run and not per epoch."""
@@ -44,7 +44,7 @@ def plan_line(planned: Sequence[PlannedRun]) -> str:
 
 
 def outcome_line(event: RunOutcome, *, score: bool) -> str:
-    """How a run ended, in words; with `score` also how well it did."""
+    """Outcome of a run in words. With `score`, its accuracy is included."""
     words = {"interrupted": "stopped"}.get(event.status, event.status)
     for split, accuracy in (("test", event.test_accuracy), ("validation", event.val_accuracy)):
         if score and accuracy is not None:
@@ -53,7 +53,7 @@ def outcome_line(event: RunOutcome, *, score: bool) -> str:
 
 
 def trouble_line(event: Event) -> str | None:
-    """What a person should know of a run that goes on all the same; None for other events."""
+    """Warning about a run that continues: a retry or a quiet worker. None for other events."""
     if isinstance(event, RetryScheduled):
         how = ", with nothing beside it when the others have ended" if event.alone else ""
         return f"{plain(event.reason)}; try {event.attempt} goes on from its last epoch{how}"
@@ -132,12 +132,12 @@ def say(line: str, stream: IO[str] | None = None) -> None:
 
 
 def device_line(event: DeviceChosen) -> str:
-    """What `device: auto` and `threads: auto` came to."""
+    """Line on the device and the number of threads of a run."""
     return f"device: {event.device}, {count(event.threads, 'CPU thread')} a run"
 
 
 def numbers(event: EpochCompleted) -> str:
-    """The epoch's numbers, validation where there is some."""
+    """Metrics of an epoch in words, with the validation accuracy if there is one."""
     text = f"loss {event.train_loss:.3f}, accuracy {event.train_accuracy:.3f}"
     if event.val_accuracy is not None:
         text += f", validation {event.val_accuracy:.3f}"

@@ -33,7 +33,7 @@ def run_cohorts(
 ) -> None:
     """Make the runs of every cohort, `streams` cohorts at a time, and call `ended` once per run.
 
-    On a GPU a cohort is divided if its share of the memory does not hold all members. `tell` and `ended` are called
+    A cohort on a GPU is divided if its share of the memory does not hold all members. `tell` and `ended` are called
     from several threads.
     """
     groups = [group for cohort in cohorts for group in _divide(cohort, min(streams, len(cohorts)), ended)]

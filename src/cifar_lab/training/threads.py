@@ -51,9 +51,9 @@ Not measured."""
 KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 """glibc settings (mallopt(3)) that keep freed memory, so a step reuses the activations' memory of the previous step.
 
-By default glibc returns blocks of that size to the system, and each step pays for new pages. On one thread a step of
-Net took 6.3 ms instead of 5.4 at 64 images (290 to 500 pages per step), 40.9 instead of 37.9 at 512 (3,600 pages), with
-bit-identical numbers. 32 MiB is the largest value of the first that every glibc accepts.
+By default glibc returns blocks of that size to the system, and each step pays for new pages. A step of Net on one
+thread took 6.3 ms instead of 5.4 at 64 images (290 to 500 pages per step), 40.9 instead of 37.9 at 512 (3,600 pages),
+with bit-identical numbers. 32 MiB is the largest MALLOC_MMAP_THRESHOLD_ that every glibc accepts.
 """
 
 

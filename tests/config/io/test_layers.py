@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.config import SGD, Adam, AdamW, Cifar10, Cosine, CustomModel, Net, Plateau, ResNet18, Settings
+from cifar_lab.config import SGD, Adam, AdamW, Cifar10, Cosine, CustomModel, NetModel, Plateau, ResNet18Model, Settings
 from cifar_lab.config.io import load_settings
 from cifar_lab.core.errors import SettingsError
 
@@ -122,7 +122,7 @@ def test_a_model_of_ones_own_is_one_choice(write: Write, tmp_path: Path) -> None
     path = write("b.yaml", "extends: a.yaml\nmodel: {name: net.py:D, options: {deep: {y: 3}}}\n")
     expected = {"width": 8, "deep": {"x": 1, "y": 3}}
     assert load_settings(path).model == CustomModel(name=f"{tmp_path}/net.py:D", options=expected)
-    assert load_settings(path, ["model.name=Net"]).model == Net()
+    assert load_settings(path, ["model.name=Net"]).model == NetModel()
     wider = load_settings(path, ["model.options.width=16"]).model
     assert wider == CustomModel(name=f"{tmp_path}/net.py:D", options=expected | {"width": 16})
 
@@ -267,7 +267,7 @@ def test_paths_are_relative_to_the_file_that_states_them(
     path = write("b.yaml", "extends: base/a.yaml\nepochs: 1\n")
     settings = load_settings(path)
     assert settings.data.root == str(tmp_path / "images")  # type: ignore[union-attr]
-    assert settings.model == ResNet18(name="ResNet18", weights=str(tmp_path / "base/w/net.pt"))
+    assert settings.model == ResNet18Model(name="ResNet18", weights=str(tmp_path / "base/w/net.pt"))
     there = load_settings(path, ["data.root=here", "model.weights=~/w.pt"])
     assert there.data.root == str(tmp_path / "here")  # type: ignore[union-attr]
     assert there.model.weights == "/home/ada/w.pt"  # type: ignore[union-attr]

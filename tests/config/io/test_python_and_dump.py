@@ -16,7 +16,7 @@ from cifar_lab.config import (
     NoSchedule,
     OneCycle,
     Plateau,
-    ResNet18,
+    ResNet18Model,
     Runtime,
     Section,
     Settings,
@@ -182,7 +182,7 @@ def test_round_trip_of_other_values(tmp_path: Path) -> None:
     settings = Settings(
         label="Größe 32 × 32: 日本 😀",
         data=Synthetic(dataset="synthetic", difficulty=1 / 3, train_size=640, val_size=64),
-        model=ResNet18(name="ResNet18", weights="/w/a b.pt"),
+        model=ResNet18Model(name="ResNet18", weights="/w/a b.pt"),
         optimizer=AdamW(name="adamw", lr=1e-5, eps=1e-10, betas=(0.1, 0.2), weight_decay=1e22),
         scheduler=OneCycle(name="one_cycle", max_lr=3e-4, final_div_factor=1e7),
         seeds=tuple(range(50)),

@@ -1,4 +1,4 @@
-"""Which settings there are, read from the classes of `cifar_lab.config`."""
+"""Keys of all settings, read from the classes of `cifar_lab.config`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cifar_lab.config.roles import Mark, Role, has_mark, role_of
 
 @cache
 def sections() -> dict[str, tuple[type[Section], ...]]:
-    """Each section and its classes; the first is the default."""
+    """Classes of each section. The first is the default."""
     found: dict[str, tuple[type[Section], ...]] = {}
     for name, field in Settings.model_fields.items():
         if name in SECTION_CHOICES:
@@ -26,7 +26,7 @@ def sections() -> dict[str, tuple[type[Section], ...]]:
 
 
 def choice_key(section: str) -> str:
-    """The key that chooses the class of a section; empty where there is no choice."""
+    """Key that chooses the class of a section. Empty for a section without a choice."""
     return SECTION_CHOICES[section][0] if section in SECTION_CHOICES else ""
 
 
@@ -35,32 +35,32 @@ def default_choice(section: str) -> str:
 
 
 def chosen(section: str, choice: Any) -> type[Section] | None:
-    """The class that a choice names; None where it names none."""
+    """Class that a choice names. None for an unknown choice."""
     if section == "model" and isinstance(choice, str) and ":" in choice:
         return CustomModel
     return SECTION_CHOICES[section][1].get(choice) if isinstance(choice, str) else None
 
 
 def choice_name(section: str, cls: type[Section]) -> str:
-    """The word by which a person knows a class of a section."""
+    """Name of a class of a section in messages."""
     names = (name for name, known in SECTION_CHOICES[section][1].items() if known is cls)
     return next(names, "a model of your own")
 
 
 def known_choices(section: str) -> tuple[str, ...]:
-    """The choices as they are listed to a person."""
+    """Choices of a section as messages list them."""
     custom = ("package.module:Class",) if section == "model" else ()
     return (*SECTION_CHOICES[section][1], *custom)
 
 
 def owners(section: str, key: str) -> tuple[str, ...]:
-    """The choices of a section that have a key."""
+    """Choices of a section that have a key."""
     found = [name for name, cls in SECTION_CHOICES[section][1].items() if key in cls.model_fields]
     return (*found, "package.module:Class") if section == "model" and key in CustomModel.model_fields else tuple(found)
 
 
 def section_keys(section: str) -> tuple[str, ...]:
-    """Every key that some choice of the section has."""
+    """Keys that at least one class of the section has."""
     return tuple(dict.fromkeys(key for cls in sections()[section] for key in cls.model_fields))
 
 
@@ -75,13 +75,13 @@ def dotted_keys() -> tuple[str, ...]:
 
 @cache
 def keys_with(*roles: Role) -> frozenset[str]:
-    """The settings, as dotted keys, that have one of the roles in some class of their section."""
+    """Dotted keys of the settings that have one of the roles in at least one class of their section."""
     own = {name for name in Settings.model_fields if name not in sections() and role_of(Settings, name) in roles}
     return frozenset(own).union(_keys(lambda cls, name: role_of(cls, name) in roles))
 
 
 def dotted_keys_of(name: str) -> tuple[str, ...]:
-    """The settings inside sections that a person may have meant by a name without its section."""
+    """Dotted keys that a name without its section may mean. A misspelt name stands for the nearest one."""
     by_name: dict[str, list[str]] = {}
     for key in dotted_keys():
         section, _, last = key.partition(".")
@@ -91,7 +91,7 @@ def dotted_keys_of(name: str) -> tuple[str, ...]:
 
 
 def number_types(key: str) -> frozenset[type]:
-    """Of int and float, those that the setting takes; both for a key that is not ours, none for words and lists."""
+    """Number types (int, float) that the setting accepts: both for a free key, none for words and lists."""
     if any(key.startswith(f"{free}.") for free in FREE_KEYS):
         return frozenset((int, float))
     section, _, name = key.partition(".")
@@ -101,13 +101,13 @@ def number_types(key: str) -> frozenset[type]:
 
 
 def takes_decimals(key: str, bounds: tuple[float, float]) -> bool:
-    """Whether a range of a setting holds decimal numbers; for a key that is not ours its bounds say so."""
+    """Whether a range of a setting holds decimal numbers. If it accepts both kinds, the bounds decide."""
     types = number_types(key)
     return float in types and (int not in types or any(isinstance(bound, float) for bound in bounds))
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:
-    """The types of a union, of a single one itself."""
+    """Types of a union, or the single type itself."""
     if get_origin(annotation) is Annotated:
         return _parts(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
@@ -116,7 +116,7 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 
 def _keys(chosen: Callable[[type[Section], str], bool]) -> tuple[str, ...]:
-    """The settings inside sections, as dotted keys, that are so in some class of their section."""
+    """Dotted keys of the settings for which `chosen` holds in at least one class of their section."""
     return tuple(
         dict.fromkeys(
             f"{section}.{name}"
@@ -129,7 +129,7 @@ def _keys(chosen: Callable[[type[Section], str], bool]) -> tuple[str, ...]:
 
 
 PATH_KEYS = _keys(lambda cls, name: has_mark(cls, name, Mark.PATH))
-"""Settings that name a file (`model.name` only as `file.py:Class`); relative to the file that states them."""
+"""Settings that name a file (`model.name` only as `file.py:Class`), relative to the file that states them."""
 
 FREE_KEYS = _keys(lambda cls, name: get_origin(cls.model_fields[name].annotation) is dict)
-"""Settings whose inner keys are not ours."""
+"""Settings with free inner keys: mappings whose keys the program does not check."""

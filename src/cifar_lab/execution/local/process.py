@@ -136,6 +136,6 @@ class WorkerProcess:
 
 
 def _visible(gpu: int) -> str:
-    """Name of the `gpu`-th device that this process may use, in terms of its own `CUDA_VISIBLE_DEVICES`."""
+    """Value of `CUDA_VISIBLE_DEVICES` that selects the `gpu`-th device visible to this process."""
     allowed = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return allowed[gpu].strip() if gpu < len(allowed) else str(gpu)

@@ -15,16 +15,16 @@ EPOCH_NAMES = {
     "lr": "lr",
     "seconds": "seconds",
 }
-"""Field of an epoch's event → name; what is null is left out."""
+"""Scalar name of each field of `EpochCompleted`. Fields that are None are left out."""
 
 
 def epoch_scalars(event: EpochCompleted) -> dict[str, float]:
-    """Of an `epoch` event."""
+    """Scalars of an epoch."""
     return {name: float(value) for key, name in EPOCH_NAMES.items() if (value := getattr(event, key)) is not None}
 
 
 def final_scalars(job: Job) -> tuple[int, dict[str, float]]:
-    """(last epoch, numbers after training) of a run that has ended; (0, nothing) where it has no record."""
+    """(last epoch, scores after training) of a finished run. (0, {}) if it has no readable record."""
     try:
         record = RunFolder(job.results, job.run_id).read_record()
     except DataError:

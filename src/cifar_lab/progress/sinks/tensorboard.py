@@ -24,7 +24,7 @@ class TensorBoardMirror:
         self._writers: dict[str, Any] = {}
 
     def event(self, job: Job, event: EpochCompleted | RunOutcome) -> None:
-        """Write an epoch's numbers, or the last ones; a run that begins anew loses its old files."""
+        """Write the scalars of an epoch or the final ones. A run that restarts at epoch 1 replaces its old files."""
         if isinstance(event, EpochCompleted):
             self._write(job, event.epoch, epoch_scalars(event), anew=event.epoch == 1)
         else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from cifar_lab.config import Net, Settings
+from cifar_lab.config import NetModel, Settings
 from cifar_lab.config.io import Variations
 from cifar_lab.config.roles import source_key
 from cifar_lab.config.run_id import recipe
@@ -20,7 +20,7 @@ SHOWN_PROBLEMS = 10
 MAX_LABEL = 200
 """Characters: the limit of `label`."""
 
-_ANY_MODEL = Net()
+_ANY_MODEL = NetModel()
 _NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "one_cycle": "one-cycle"}
 
 

@@ -185,7 +185,7 @@ class CohortAdam(CohortOptimizer):
 
 
 class CohortAdamW(CohortAdam):
-    """torch.optim.AdamW; no AMSGrad."""
+    """torch.optim.AdamW without AMSGrad."""
 
     _decoupled = True
 

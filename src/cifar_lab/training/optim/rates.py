@@ -1,7 +1,7 @@
-"""Learning rates of one run, and its momenta where a schedule moves them: torch's schedulers, an epoch at a time.
+"""Learning rates of one run, and its momenta if a schedule varies them: torch's schedulers, one epoch at a time.
 
-Steps count from 0. All but the plateau are functions of the step in closed form (torch's own step-by-step products
-differ from them by rounding only); the plateau carries state from epoch to epoch.
+Steps count from 0. All but the plateau are closed-form functions of the step, which differ from torch's step-by-step
+products by rounding only. The plateau carries state from epoch to epoch.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ S = TypeVar("S", bound=config.Scheduler)
 Array = NDArray[np.float64]
 
 PLATEAU_EPS = 1e-8
-"""A cut of the learning rate by no more than this is not made: the default `eps` of torch's ReduceLROnPlateau."""
+"""A cut of the learning rate by no more than this is skipped: the default `eps` of torch's ReduceLROnPlateau."""
 
 
 @dataclass
 class PlateauState:
-    """What ReduceLROnPlateau remembers between epochs."""
+    """State of ReduceLROnPlateau between epochs."""
 
     lr: float
     best: float | None = None
-    """Best number so far; None before the first."""
+    """Best value so far. None before the first."""
     bad_epochs: int = 0
     cooldown_left: int = 0
     """Epochs."""
 
     def end_epoch(self, settings: config.Plateau, metric: float | None) -> None:
-        """Take in the watched number of an epoch; None, a number that was not finite, is no improvement."""
+        """Update with the monitored value of an epoch. None, for a value that was not finite, is no improvement."""
         if metric is not None and self._is_better(settings, metric):
             self.best, self.bad_epochs = metric, 0
         else:
@@ -60,10 +60,10 @@ class PlateauState:
 
 
 class RateSchedule(ABC, Generic[S]):
-    """The learning rate of one run over its steps, and its momentum where the schedule moves it."""
+    """Learning rate of one run over its steps, and its momentum if the schedule varies it."""
 
     moves_momentum = False
-    """Whether `momentum` has numbers."""
+    """Whether `momentum` returns values other than NaN."""
 
     def __init__(self, settings: S, lr: float, epochs: int, steps_per_epoch: int) -> None:
         """`lr`: `optimizer.lr` of the run."""
@@ -79,18 +79,18 @@ class RateSchedule(ABC, Generic[S]):
         """As `lr`, without the warm-up."""
 
     def momentum(self, steps: Array) -> Array:
-        """Momentum or first beta at `steps`, (steps_per_epoch,). NaN leaves the optimizer its own."""
+        """Momentum or first beta at `steps`, (steps_per_epoch,). NaN keeps the optimizer's own value."""
         return np.full_like(steps, math.nan)
 
     def end_epoch(self, numbers: Mapping[str, float | None]) -> None:
-        """Take in the numbers of an epoch, as `CohortSchedule.end_epoch` describes them."""
+        """Update with the metrics of an epoch, see `CohortSchedule.end_epoch`."""
 
     def memory(self) -> dict[str, Any] | None:
-        """The state between epochs as plain numbers, None for a function of the step."""
+        """State that later epochs depend on, as plain numbers. None for a schedule without state."""
         return None
 
     def remember(self, memory: dict[str, Any]) -> None:
-        """Continue from a `memory`."""
+        """Restore the state from `memory`."""
 
 
 class ConstantRate(RateSchedule[config.NoSchedule]):
@@ -146,7 +146,7 @@ class OneCycleRate(RateSchedule[config.OneCycle]):
         self.moves_momentum = settings.cycle_momentum
 
     def lr(self, epoch: int, steps: Array) -> Array:
-        """Its own way up is its warm-up."""
+        """Learning rates without a separate warm-up, because the cycle starts with a rise."""
         return self.unwarmed(epoch, steps)
 
     def unwarmed(self, epoch: int, steps: Array) -> Array:

@@ -27,9 +27,8 @@ class CohortSchedule:
 
         Returns:
             lr, (steps_per_epoch, K). Momentum (SGD) or first beta (Adam, AdamW) of the same shape, NaN for members
-            whose
-                schedule does not vary it, or None if no schedule does. A plateau's column is valid for the next epoch
-                only.
+                whose schedule does not vary it, or None if no schedule does. A plateau's column is valid for the next
+                epoch only.
 
         Raises:
             ValueError: an epoch after the last.
