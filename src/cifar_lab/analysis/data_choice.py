@@ -158,7 +158,7 @@ def choose_data(found: Sequence[DataSet], wanted: str | None, control: NamedData
     """Choose the data set to report on.
 
     The order of preference: the one wanted, the one that the control means, another of its name unless an option asks
-    for the control's, the one with most runs.
+    for the control's, the one with the most runs.
 
     Args:
         found: most runs first.

@@ -11,7 +11,7 @@ from cifar_lab.config.io.setting_keys import keys_with
 from cifar_lab.config.roles import Role, idle_fields, leaves, role_of
 
 ABSENT = "—"
-"""Stands for a setting that one of the arms does not have."""
+"""Value shown for a setting that an arm does not have."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def factors(control: Settings, arm: Settings) -> dict[str, list[SettingChange]]:
 def factor_words(changed: Sequence[SettingChange], arm: Settings) -> str:
     """A factor in words: `optimizer.name sgd → adam`.
 
-    Of the settings that only the arm has, it names those that are not at their default.
+    Of the settings that only the arm has, it names those that differ from their default.
     """
     kept = [change for change in changed if ABSENT not in (change.control, change.arm) or _is_set(change, arm)]
     return ", ".join(map(str, kept))

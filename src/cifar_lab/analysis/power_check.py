@@ -64,7 +64,7 @@ class DesignCheck:
     smallest_pp: float | None
     """Smallest true difference that these seeds detect with a power of 0.8."""
     effect_pp: float
-    """Difference that is asked for."""
+    """True difference to detect."""
     seeds_needed: int | None
     """Seeds per arm that detect `effect_pp` with a power of 0.8. None where `std` is unknown, and above 1,000."""
 

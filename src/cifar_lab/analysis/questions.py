@@ -36,7 +36,7 @@ class Lab:
     command: str = "cifar-lab report"
     """Command that makes this report again."""
     to_run: tuple[str, ...] = ()
-    """Commands that make all that is missing."""
+    """Commands that train all missing runs."""
     min_effect: float = 0.3
     """Smallest difference that matters, in percentage points of test accuracy."""
     family: int = 0

@@ -34,7 +34,7 @@ class WinnersCurse:
     searched: float
     """Validation accuracy of the winner in the search."""
     control_searched: float | None
-    """The control's in the search. None where the control was not a point of it."""
+    """Validation accuracy of the control in the search. None if the control was not a point of the search."""
     fresh: float | None
     """Mean accuracy of the winner's fresh seeds. None before they have run."""
     control_fresh: float | None
@@ -45,7 +45,7 @@ class WinnersCurse:
     lead_searched_pp: float | None
     """The winner's lead over the control in the search."""
     lead_fresh_pp: float | None
-    """The same with fresh seeds."""
+    """The winner's lead over the control with fresh seeds."""
     selection_bias_pp: float | None
     """lead_searched_pp - lead_fresh_pp: the part of the lead that did not repeat."""
     run_std_pp: float | None

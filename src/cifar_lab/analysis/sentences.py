@@ -1,4 +1,4 @@
-"""Answers in words: each sentence can stand in a report as it is."""
+"""Answers in words. Each sentence can be quoted in a report unchanged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def p_words(p: float, name: str = "p") -> str:
 
 
 def _unmeasured(row: Row, control: Row) -> str:
-    """Sentence where one of them has no accuracy, or only one run."""
+    """Sentence on a row without accuracy or with only one run. Empty if both can be compared."""
     for each, rest in ((row, ""), (control, f", so {row.label} cannot be compared")):
         if each.mean is None:
             if each.diverged:
@@ -60,7 +60,7 @@ def _all(runs: int) -> str:
 
 
 def _few(comparison: Comparison) -> str:
-    """Sentence where the runs are too few for a verdict."""
+    """Sentence on too few runs for a verdict. Empty if they suffice."""
     if comparison.verdict != "no verdict":
         return ""
     n = min(comparison.n, comparison.n_control)

@@ -86,7 +86,7 @@ class Winners(_File):
     points: int
     """Number of points of the search."""
     pruned: int = 0
-    """Number of points that were not trained to their end. They are in no mean."""
+    """Number of points that were pruned before their last epoch. They enter no mean."""
     runs: SearchRunsEntry
     control: SweepControl
     winners: tuple[Winner, ...]

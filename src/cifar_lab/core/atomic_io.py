@@ -38,7 +38,7 @@ def write_bytes(path: Path, content: bytes, *, mode: int | None = None) -> None:
 
     Args:
         path: the file.
-        content: all of it.
+        content: the whole new content.
         mode: permission bits. None keeps those of the umask.
 
     Raises:

@@ -59,7 +59,7 @@ ARCHIVES = {
 
 
 class CifarSource:
-    """An archive in `data.root`, downloaded if missing. Its unpacked folder there is accepted too."""
+    """An archive in `data.root`, downloaded if missing. The unpacked folder in `data.root` is accepted too."""
 
     synthetic = False
 

@@ -160,7 +160,7 @@ def _colours(bits: np.random.PCG64) -> Floats:
 
 
 def _class_hues(bits: np.random.PCG64, labels: NDArray[np.int64], difficulty: np.float32) -> Floats:
-    """(B, 3): a hue from the class's tenth of the colour circle when easy, from the whole circle at difficulty 1."""
+    """(B, 3) colours with a hue from the class's tenth of the circle at difficulty 0, from all of it at 1."""
     step = (labels * _TURN) // len(SHAPES)
     blur = _uniform(bits, -0.5, 0.5, 1)[:, 0] * (np.float32(0.1) + np.float32(0.9) * difficulty * difficulty)
     angle = step + (blur * np.float32(_TURN)).astype(np.int64)

@@ -22,7 +22,7 @@ class StopRequests:
         self.signum: int | None = None
         """First signal, SIGTERM in place of SIGHUP. None before a signal."""
         self.why: str | None = None
-        """Reason of a stop by the program itself."""
+        """Reason for a stop that the program requested itself."""
         self._deadline = float("inf")
         self._stop: Callable[[], object] = lambda: None
         self._kill: Callable[[], object] = lambda: None

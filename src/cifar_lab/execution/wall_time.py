@@ -26,8 +26,9 @@ class RunGroup:
     runs: float = 1.0
     """Number of runs. A fraction stands for a point that may be pruned."""
     is_new: bool = True
-    """False for runs that resume and are counted elsewhere."""
+    """Whether the runs add to the number of runs. False for those that continue an earlier run."""
     is_tested: bool = False
+    """Whether the runs are evaluated on the test split."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ImageCounts:
 
 
 def image_counts(settings: Settings, images: DatasetCatalog) -> ImageCounts | None:
-    """Number of images of a run, or None where only unread files can tell."""
+    """Number of images of a run, or None if it depends on files that were not read yet."""
     found, whole = images.known(settings.data), train_size(settings)
     if found is not None:
         train, test, classes = found.train_size, found.test_size, len(found.classes)

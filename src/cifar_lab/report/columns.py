@@ -51,7 +51,7 @@ TEXT = Unit("", str, str)
 NUMBER = Unit("", str, str)
 COUNT = Unit("", "{:,}".format, "{:,}".format)
 SHARE = Unit("%", lambda share: f"{100 * share:.2f}", "{:.4f}".format)
-"""Shares from 0 to 1: percent on pages, as they are in a terminal."""
+"""Fractions from 0 to 1. Pages show them in percent, terminals as they are."""
 SECONDS = Unit("s", "{:,.1f}".format, "{:.1f}".format)
 P_VALUE = Unit("", cells.p_words, cells.p_words)
 

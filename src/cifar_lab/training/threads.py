@@ -125,7 +125,7 @@ def openmp_environment(threads: int, inherited: Mapping[str, str] | None = None)
 
 
 class ThreadGuard:
-    """Detects during training that other programs use the cores of its threads.
+    """Detector of other programs that use the cores of its threads during training.
 
     It only reduces the number of threads. A run whose threads went up and down would change its rounding each time.
     """

@@ -42,7 +42,7 @@ def to_settings(layer: SettingsLayer, where: str = "") -> Settings:
 
 
 def checked_values(check: Check, root: Node, where: str = "") -> Settings:
-    """Settings from the values that are valid one by one. The others are reported and keep their defaults.
+    """Settings from the individually valid values. Invalid ones are reported and keep their defaults.
 
     Args:
         where: as in `to_settings`.

@@ -52,10 +52,10 @@ class NodeHandle:
         return self._actor is not None
 
     def acquire(self, cancelled: Callable[[], bool]) -> None:
-        """Start the actor, without a limit to the wait for a node.
+        """Start the actor. The wait for a node has no time limit.
 
         Raises:
-            Cancelled: `cancelled()` holds.
+            Cancelled: `cancelled` returned true.
             Lost: the node was lost again.
             EnvironmentFault: the node has other versions than this machine.
         """

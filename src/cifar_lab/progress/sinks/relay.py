@@ -21,7 +21,7 @@ from cifar_lab.training.events import EpochCompleted, Event, RunOutcome
 from cifar_lab.training.job import Job
 
 END_SECONDS = 30.0
-"""Wait for the mirrors after the last run."""
+"""Longest wait for the mirrors after the last run."""
 
 SQLITE = "sqlite:///"
 
@@ -32,7 +32,7 @@ class Mirror(Protocol):
     name: str
 
     def event(self, job: Job, event: EpochCompleted | RunOutcome) -> None:
-        """An epoch has ended, or a run has."""
+        """Record the end of an epoch or of a run."""
 
     def close(self) -> None:
         """Flush and close."""
