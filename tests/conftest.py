@@ -62,15 +62,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = longest_first(items)
 
 
-@pytest.fixture(scope="session")
-def session_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("images")
-
-
-@pytest.fixture(autouse=True)
-def images_of_tests(session_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the cache of the person who runs it."""
-    monkeypatch.setenv("CIFAR_LAB_CACHE", str(session_images))
+@pytest.fixture(scope="session", autouse=True)
+def session_images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Cache folder of all tests and of fixtures of any scope. No test reads or writes the cache of its user."""
+    folder = tmp_path_factory.mktemp("images")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIFAR_LAB_CACHE", str(folder))
+        yield folder
 
 
 @dataclass
