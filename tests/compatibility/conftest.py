@@ -24,7 +24,7 @@ def old_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def images_of_old_lab(images_of_tests: None, old_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def images_of_old_lab(session_images: Path, old_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests here read the images of the old lab."""
     monkeypatch.setenv(CACHE_VARIABLE, str(old_cache))
 
