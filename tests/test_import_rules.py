@@ -110,7 +110,7 @@ def test_imports_are_seen() -> None:
     assert {"torch", "store.records", "training.backends.base", "training.cohort"} <= ALWAYS["training.loop"]
     worker = "execution.local.worker"
     assert "training.concurrent" in ANYWHERE[worker] - ALWAYS[worker]
-    assert "config.io" in ANYWHERE[""] - ALWAYS[""]
+    assert "config.io.load" in ANYWHERE[""] - ALWAYS[""]
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.model_source import source_files
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import SettingsError, WeightsError

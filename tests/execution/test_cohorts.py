@@ -8,8 +8,9 @@ from typing import Annotated
 
 import pytest
 
-from cifar_lab.config import SECTION_CHOICES, SGD, Section, Settings
-from cifar_lab.config.io import settings_from
+from cifar_lab.config import SGD, Section, Settings
+from cifar_lab.config.io.load import settings_from
+from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.roles import Role, role_of
 from cifar_lab.config.run_id import recipe
 from cifar_lab.execution.cohorts import GPU_STREAMS, cohort_key, form_cohorts

@@ -13,7 +13,7 @@ from math import ceil, sqrt
 
 from cifar_lab.analysis.factors import changes
 from cifar_lab.config import Cosine, OneCycle, Plateau, ResNet18, Settings, Step
-from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.config.registry import MODEL_FACTS
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[s
     Raises:
         SettingsError: the problems of all files.
     """
-    from cifar_lab.config.io import load_settings
+    from cifar_lab.config.io.load import load_settings
 
     changes = [*overrides, *seeds_override(seeds)]
     return collect([partial(load_settings, path, changes) for path in files])

@@ -11,11 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cifar_lab.config.components import BUILT_IN_MODELS, SECTION_CHOICES
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
 from cifar_lab.config.model import CustomModel, Model, ModelOptions, Net, Net1, Net2, Net3, ResNet18
-from cifar_lab.config.roles import Mark, Role
-from cifar_lab.config.section import MAX_SEED, Probability, Section, Seed
+from cifar_lab.config.roles import MAX_SEED, Mark, Probability, Role, Section, Seed
 from cifar_lab.config.training import (
     SGD,
     Adam,
@@ -33,9 +31,7 @@ from cifar_lab.config.training import (
 )
 
 __all__ = [
-    "BUILT_IN_MODELS",
     "MAX_SEED",
-    "SECTION_CHOICES",
     "SGD",
     "Adam",
     "AdamW",

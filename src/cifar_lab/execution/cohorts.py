@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from cifar_lab.config import Section, Settings
-from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.config.roles import role_of, shared_fields
 from cifar_lab.training.job import Job
 

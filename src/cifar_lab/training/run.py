@@ -10,7 +10,7 @@ from itertools import groupby
 
 import torch
 
-from cifar_lab.config.io import dump_settings
+from cifar_lab.config.io.load import dump_settings
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
