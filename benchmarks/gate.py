@@ -23,18 +23,19 @@ from torch import Tensor
 
 from cifar_lab import data
 from cifar_lab.config import Settings
-from cifar_lab.config.io import settings_from
-from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.config.io.load import settings_from
+from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import NO_STREAMS
 from cifar_lab.models import MODELS
+from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.training.backends.eager import EagerBackend, train_step
 from cifar_lab.training.backends.kernels.backend import KernelBackend
 from cifar_lab.training.build import build_cohort, to_device
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.evaluate import predict, predict_stacked, score
-from cifar_lab.training.optim import flatten_parameters, make_optimizer
+from cifar_lab.training.optim.factory import make_optimizer
 
 ARMS = {
     "sgd, none": [],

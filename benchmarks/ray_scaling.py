@@ -23,11 +23,11 @@ from typing import Any
 
 import cifar_lab
 from cifar_lab import data
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.execution.plan import plan_runs
 from cifar_lab.execution.ray.engine import RayEngine
-from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.tasks import make_tasks
+from cifar_lab.execution.tracker import Policy
 from cifar_lab.training.events import EpochCompleted, Event
 from cifar_lab.training.job import Job
 

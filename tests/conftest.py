@@ -22,7 +22,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import cifar_lab
 from cifar_lab import data
 from cifar_lab.config import Settings
-from cifar_lab.config.io import dump_settings, settings_from
+from cifar_lab.config.io.load import dump_settings, settings_from
 from cifar_lab.core.host import available_cores
 from cifar_lab.execution.plan import plan_runs
 from cifar_lab.store.records import Record

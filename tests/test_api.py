@@ -10,7 +10,7 @@ import pytest
 
 import cifar_lab
 from cifar_lab.core.errors import EnvironmentFault, LabError, SettingsError, TimeLimit
-from cifar_lab.execution.retry_policy import Policy
+from cifar_lab.execution.tracker import Policy
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -162,8 +162,9 @@ def test_the_setting_of_the_guide_is_each_members_own(code: dict[str, Any]) -> N
 def test_the_optimizer_of_the_guide_is_lion(
     code: dict[str, Any], stacked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from cifar_lab.models.flat_parameters import flatten_parameters
     from cifar_lab.training.optim import factory as mixed
-    from cifar_lab.training.optim import flatten_parameters, make_optimizer
+    from cifar_lab.training.optim.factory import make_optimizer
 
     monkeypatch.setitem(mixed.MAKERS, "lion", code["CohortLion"])
     settings = [code["Lion"](name="lion", betas=(0.5, 0.75), weight_decay=0.25), code["Lion"](name="lion")]

@@ -11,7 +11,8 @@ from torchvision.models import resnet18
 
 import cifar_lab
 from cifar_lab.config import Settings
-from cifar_lab.config.io import load_settings, load_sheet, settings_from, sheet_file
+from cifar_lab.config.io.load import load_settings, settings_from
+from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.studies.space.methods import rung_epochs, rung_sizes

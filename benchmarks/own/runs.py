@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()
 
-    from cifar_lab.config.io import settings_from
+    from cifar_lab.config.io.load import settings_from
     from cifar_lab.execution.context import RunContext
     from cifar_lab.execution.runner import make_runs
     from cifar_lab.studies.sweep import load_sweep

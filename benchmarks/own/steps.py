@@ -44,7 +44,7 @@ class Workload:
 
 def settings_of(overrides: Sequence[str]) -> Settings:
     """The baseline's settings, changed as `--set` does."""
-    from cifar_lab.config.io import settings_from
+    from cifar_lab.config.io.load import settings_from
 
     return settings_from({"data": {"dataset": "synthetic"}, "epochs": MANY_EPOCHS}, overrides=overrides)
 

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cifar_lab.analysis.summary import summarize
     from cifar_lab.api import make_runs, make_sweep, policy, read_metrics, read_records
-    from cifar_lab.config.io import load_settings, settings_from
+    from cifar_lab.config.io.load import load_settings, settings_from
     from cifar_lab.core._version import __version__ as __version__
-    from cifar_lab.execution.context import Silent
-    from cifar_lab.execution.engine import open_engine
+    from cifar_lab.execution.context import Silent, open_engine
     from cifar_lab.studies.sweep import load_sweep
 
 __all__ = [
@@ -41,11 +40,11 @@ __all__ = [
 
 _HOMES = {
     "__version__": "core._version",
-    "load_settings": "config.io",
-    "settings_from": "config.io",
+    "load_settings": "config.io.load",
+    "settings_from": "config.io.load",
     "make_runs": "api",
     "make_sweep": "api",
-    "open_engine": "execution.engine",
+    "open_engine": "execution.context",
     "policy": "api",
     "read_metrics": "api",
     "read_records": "api",

@@ -12,11 +12,9 @@ from pathlib import Path
 from cifar_lab.config import Settings
 from cifar_lab.core.text import parse_duration
 from cifar_lab.execution import runner
-from cifar_lab.execution.context import Display, RunContext
-from cifar_lab.execution.engine import Engine
-from cifar_lab.execution.local.engine import LocalEngine
-from cifar_lab.execution.retry_policy import Policy, Retry
+from cifar_lab.execution.context import Display, Engine, RunContext, local_engine
 from cifar_lab.execution.runner import RunBatch
+from cifar_lab.execution.tracker import Policy, Retry
 from cifar_lab.progress.lines import PlainLines, say
 from cifar_lab.store import results as run_files
 from cifar_lab.store.records import EpochMetrics, Record
@@ -144,5 +142,5 @@ def _context(
     engine: Engine | None,
 ) -> RunContext:
     return RunContext(
-        Path(results), force, workers, display or PlainLines(), policy or Policy(), engine or LocalEngine()
+        Path(results), force, workers, display or PlainLines(), policy or Policy(), engine or local_engine()
     )  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 
 from cifar_lab.analysis.confounders import Facts, confounders, steps
 from cifar_lab.config import Settings
-from cifar_lab.config.io import with_values
+from cifar_lab.config.io.load import with_values
 
 BASE = Settings()
 

@@ -18,7 +18,7 @@ from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.arms import Arm, compare_arms
 from cifar_lab.analysis.interim_looks import plan_looks
 from cifar_lab.analysis.stats.power import Design, runs_to_show, runs_to_tell
-from cifar_lab.analysis.stats.samples import t_interval
+from cifar_lab.analysis.stats.significance import t_interval
 from cifar_lab.analysis.summary import Row, recipe_key
 from cifar_lab.analysis.verdicts import judge
 from cifar_lab.config import SGD, Adam, AdamW, Settings

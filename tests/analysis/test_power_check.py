@@ -8,7 +8,7 @@ import pytest
 from cifar_lab.analysis.power_check import DesignCheck, check_design
 from cifar_lab.analysis.stats.power import Design, runs_to_show, smallest_difference
 from cifar_lab.config import Settings
-from cifar_lab.config.io import with_values
+from cifar_lab.config.io.load import with_values
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.cost import MachineSpeeds
 from cifar_lab.store.records import Record

@@ -9,7 +9,7 @@ import torch
 from benchmarks.own.limits import count_step
 from benchmarks.own.runs import GRID, sample
 from benchmarks.own.steps import endless, images_only, prepare
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.studies.sweep import load_sweep
 
 SIZE, IMAGES = 16, 40
@@ -56,7 +56,7 @@ def test_a_sample_of_the_grid_has_all_batch_sizes_equally_often() -> None:
 def test_the_settings_are_the_baselines() -> None:
     from benchmarks.own.steps import MANY_EPOCHS, settings_of
     from benchmarks.processes import ROOT
-    from cifar_lab.config.io import load_settings
+    from cifar_lab.config.io.load import load_settings
 
     ours, baseline = settings_of([]), load_settings(ROOT / "configs" / "baseline.yaml")
     for part in ("model", "optimizer", "scheduler", "loss"):

@@ -17,7 +17,7 @@ from benchmarks.peers.recipes import ARMS, BASELINE, Recipe, Schedule, make_opti
 from benchmarks.peers.reference_loop import evaluate, loader, train
 from benchmarks.processes import ROOT
 from cifar_lab import config, models
-from cifar_lab.config.io import load_settings, settings_from
+from cifar_lab.config.io.load import load_settings, settings_from
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 
 CPU = torch.device("cpu")
@@ -73,7 +73,7 @@ def test_optimizers_and_schedules_are_those_of_the_settings_files(name: str) -> 
         assert (group["momentum"], group["nesterov"]) == (asked.momentum, asked.nesterov)
     else:
         assert (group["betas"], group["eps"]) == (asked.betas, asked.eps)
-    from cifar_lab.training.optim import make_schedule
+    from cifar_lab.training.optim.schedules import make_schedule
 
     epochs, steps = 4, 3
     ours = make_schedule([settings.scheduler], [asked], epochs, steps)

@@ -10,19 +10,10 @@ from typing import Any
 import pytest
 
 from cifar_lab import data
-from cifar_lab.config import (
-    SECTION_CHOICES,
-    Cosine,
-    CustomModel,
-    ImageFolder,
-    Loss,
-    NetModel,
-    Runtime,
-    Settings,
-    Synthetic,
-)
-from cifar_lab.config.io import settings_from
+from cifar_lab.config import Cosine, CustomModel, ImageFolder, Loss, NetModel, Runtime, Settings, Synthetic
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.model_source import source_file, source_files
+from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.core.errors import SettingsError, WeightsError
 from cifar_lab.execution.plan import run_ids_of

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.model_source import source_files
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import SettingsError, WeightsError
-from cifar_lab.core.remote_paths import SHIPPED, below, located
+from cifar_lab.core.host import SHIPPED, below, located
 
 
 def test_a_sent_file_goes_before_the_one_of_that_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

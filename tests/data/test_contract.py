@@ -19,7 +19,7 @@ from cifar_lab.data.splits import Source
 
 
 def test_every_choice_of_the_settings_has_a_data_set():
-    from cifar_lab.config import SECTION_CHOICES
+    from cifar_lab.config.registry import SECTION_CHOICES
 
     assert set(DATASETS) == set(SECTION_CHOICES["data"][1])
 

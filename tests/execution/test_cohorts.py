@@ -8,12 +8,12 @@ from typing import Annotated
 
 import pytest
 
-from cifar_lab.config import SECTION_CHOICES, SGD, Section, Settings
-from cifar_lab.config.io import settings_from
+from cifar_lab.config import SGD, Section, Settings
+from cifar_lab.config.io.load import settings_from
+from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.roles import Role, role_of
 from cifar_lab.config.run_id import recipe
-from cifar_lab.execution.cohorts import GPU_STREAMS, cohort_key, form_cohorts
-from cifar_lab.execution.tasks import make_tasks
+from cifar_lab.execution.tasks import GPU_STREAMS, cohort_key, form_cohorts, make_tasks
 from cifar_lab.training.job import Job
 from tests.config.every_field import FieldCase, every_field
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.core.host import processor_name
 from cifar_lab.execution.cost import MachineSpeeds, RunSeconds, guess_seconds
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cifar_lab import data
 from cifar_lab.config import Settings
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.core.errors import DataError
 from cifar_lab.data import imagefolder
 from cifar_lab.execution.context import RunContext, Silent

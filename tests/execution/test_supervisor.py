@@ -16,9 +16,8 @@ from cifar_lab.execution import watchdog as clock
 from cifar_lab.execution.local import engine as here
 from cifar_lab.execution.local import process as child
 from cifar_lab.execution.local.engine import execute
-from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.tasks import make_tasks
-from cifar_lab.execution.tracker import Outcome
+from cifar_lab.execution.tracker import Outcome, Policy
 from cifar_lab.execution.watchdog import OomWatch
 from cifar_lab.training.events import Event, RetryScheduled, RunResumed, RunStarted
 from cifar_lab.training.job import Job

@@ -8,9 +8,8 @@ import pytest
 
 from cifar_lab.config import Settings
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, TimeLimit
-from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
-from cifar_lab.execution.tracker import Outcome, RunTracker
+from cifar_lab.execution.tracker import Outcome, Policy, RunTracker
 from cifar_lab.training.events import RunOutcome
 from cifar_lab.training.job import Job
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.config.io import with_values
+from cifar_lab.config.io.load import with_values
 from cifar_lab.core.host import processor_name
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.cost import MachineSpeeds

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.core.errors import Interrupted, SettingsError
 from cifar_lab.execution.plan import plan_runs
 

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from cifar_lab import config
-from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.config.registry import BUILT_IN_MODELS, MODEL_FACTS
 from cifar_lab.models import LAST_LAYER, MODELS, build, count_parameters, memory_format
 from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.training.backends.kernels.backend import KernelNetwork
@@ -24,7 +24,7 @@ class Tiny(nn.Sequential):
 """
 
 
-@pytest.fixture(params=[*config.BUILT_IN_MODELS, "custom"])
+@pytest.fixture(params=[*BUILT_IN_MODELS, "custom"])
 def settings(request, tmp_path):
     name = request.param
     if name == "custom":
@@ -39,7 +39,7 @@ def seeded(settings, seed: int, classes: int = 7) -> nn.Module:
 
 
 def test_every_name_in_the_settings_has_a_model_a_last_layer_and_facts():
-    assert list(MODELS) == list(config.BUILT_IN_MODELS) == list(LAST_LAYER) == list(MODEL_FACTS)
+    assert list(MODELS) == list(BUILT_IN_MODELS) == list(LAST_LAYER) == list(MODEL_FACTS)
 
 
 def test_options_of_a_model_reach_its_network(monkeypatch):
@@ -74,7 +74,7 @@ def test_own_kernels_are_there_for_the_models_whose_facts_say_so(name):
 
 
 def test_memory_format_is_channels_last_where_it_is_faster():
-    formats = {name: memory_format(cls(name=name), "cpu") for name, cls in config.BUILT_IN_MODELS.items()}
+    formats = {name: memory_format(cls(name=name), "cpu") for name, cls in BUILT_IN_MODELS.items()}
     assert formats.items() >= {
         **dict.fromkeys(("Net", "Net1", "Net2", "Net3"), torch.channels_last), "ResNet18": torch.contiguous_format,
     }.items()  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_lab.training.optim import flatten_parameters
+from cifar_lab.models.flat_parameters import flatten_parameters
 
 
 class Odd(nn.Module):

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from cifar_lab.models import MODELS
 from cifar_lab.models import stacked as stacked_module
 from cifar_lab.models.convolutions import by_groups, by_products
+from cifar_lab.models.flat_parameters import FlatParameters, flatten_parameters
 from cifar_lab.models.stacked import NotStackable, StackedNetwork, stack
-from cifar_lab.training.optim import FlatParameters, flatten_parameters
 
 MEMBERS, BATCH = 3, 5
 

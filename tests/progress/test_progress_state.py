@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.progress_state import ProgressState
 from cifar_lab.training.events import (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.config import Settings
-from cifar_lab.config.io import load_settings
+from cifar_lab.config.io.load import load_settings
 from cifar_lab.core.atomic_io import make_folder
 from cifar_lab.store.records import DataIdentity, EpochMetrics, Record, SplitScore
 from cifar_lab.store.results import RunFolder, SweepFolder

@@ -14,7 +14,7 @@ import pytest
 
 from cifar_lab.analysis.winners import winners_path
 from cifar_lab.config import Adam, Settings
-from cifar_lab.config.io import load_settings
+from cifar_lab.config.io.load import load_settings
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.report import build

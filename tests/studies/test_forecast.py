@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from cifar_lab import models
-from cifar_lab.config import BUILT_IN_MODELS, Settings
-from cifar_lab.config.io import settings_from
+from cifar_lab.config import Settings
+from cifar_lab.config.io.load import settings_from
+from cifar_lab.config.registry import BUILT_IN_MODELS
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.wall_time import RunGroup

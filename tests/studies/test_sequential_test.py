@@ -12,7 +12,7 @@ from cifar_lab.analysis.interim_looks import read_plan
 from cifar_lab.analysis.summary import Row
 from cifar_lab.analysis.verdicts import judge
 from cifar_lab.config import Settings
-from cifar_lab.config.io import with_values
+from cifar_lab.config.io.load import with_values
 from cifar_lab.config.sheets import Question
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.execution.runner import RunBatch

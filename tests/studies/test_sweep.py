@@ -11,7 +11,7 @@ import yaml
 
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.config import SGD, Adam, AdamW, Plateau, Settings
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.run_id import recipe
 from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.core.errors import SettingsError

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from cifar_lab.core.errors import Paused
-from cifar_lab.execution.cohorts import form_cohorts
 from cifar_lab.execution.plan import plan_runs
 from cifar_lab.execution.protocol import decode_job, encode_job
+from cifar_lab.execution.tasks import form_cohorts
 from cifar_lab.store.records import EpochMetrics, Record
 from cifar_lab.training.job import Job
 from cifar_lab.training.run import run_cohort

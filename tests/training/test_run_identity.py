@@ -10,7 +10,7 @@ from PIL import Image
 
 from cifar_lab import data
 from cifar_lab.config import Settings
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.execution.plan import plan_runs
 from cifar_lab.store.results import RunFolder

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cifar_lab.config import BUILT_IN_MODELS
-from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.config.registry import BUILT_IN_MODELS, MODEL_FACTS
 from cifar_lab.core import host as machine
 from cifar_lab.core.host import CoreUse, available_cores
 from cifar_lab.training.threads import (

@@ -6,12 +6,13 @@ Charts, pages and answers.json show these numbers. `sentences` words them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cifar_lab.analysis.selection_bias import WinnersCurse
-from cifar_lab.analysis.summary import Row
-from cifar_lab.analysis.winners import Winners
-from cifar_lab.config.sheets import Question
+if TYPE_CHECKING:
+    from cifar_lab.analysis.selection_bias import WinnersCurse
+    from cifar_lab.analysis.summary import Row
+    from cifar_lab.analysis.winners import Winners
+    from cifar_lab.config.sheets import Question
 
 Verdict = Literal["better", "worse", "equivalent", "undecided", "no verdict"]
 Method = Literal["paired", "welch", "none"]

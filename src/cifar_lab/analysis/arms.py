@@ -12,7 +12,7 @@ from cifar_lab.analysis.selection_bias import winners_curse
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.analysis.winners import Winners, plan_changed, winner_rows
 from cifar_lab.config import Settings
-from cifar_lab.config.io import load_settings
+from cifar_lab.config.io.load import load_settings
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.config.sheets import LabSheet, Question
 from cifar_lab.core.errors import LabError, Problem, SettingsError

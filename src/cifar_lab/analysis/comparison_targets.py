@@ -13,7 +13,8 @@ from cifar_lab.analysis.questions import DEFAULT_LAB_FILE
 from cifar_lab.analysis.selection_bias import WinnersCurse, winners_curse
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.analysis.winners import read_winners
-from cifar_lab.config.io import load_settings, load_sheet
+from cifar_lab.config.io.load import load_settings
+from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.run_id import recipe
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import DataError, SettingsError

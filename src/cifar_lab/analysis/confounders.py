@@ -13,7 +13,7 @@ from math import ceil, sqrt
 
 from cifar_lab.analysis.factors import changes
 from cifar_lab.config import Cosine, Model, OneCycle, Plateau, ResNet18Model, Settings, Step
-from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.config.registry import MODEL_FACTS
 
 SCALING: dict[str, tuple[Callable[[float], float], str]] = {
     "sgd": (float, "linear scaling, arXiv:1706.02677"),

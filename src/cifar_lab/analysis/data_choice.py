@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cifar_lab.config import SECTION_CHOICES, Settings
+from cifar_lab.config import Settings
+from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.roles import places, source_fields
 from cifar_lab.core.errors import LabError, SettingsError
 from cifar_lab.core.text import count

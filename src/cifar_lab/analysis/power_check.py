@@ -10,8 +10,7 @@ from cifar_lab.analysis.arms import settings_key
 from cifar_lab.analysis.confounders import Facts, confounders
 from cifar_lab.analysis.factors import factor_words, factors, unstated_factors
 from cifar_lab.analysis.stats.power import Design, runs_to_show, smallest_difference
-from cifar_lab.analysis.stats.samples import pooled_std
-from cifar_lab.analysis.stats.significance import ALPHA, ZERO_STD
+from cifar_lab.analysis.stats.significance import ALPHA, ZERO_STD, pooled_std
 from cifar_lab.analysis.summary import by_recipe
 from cifar_lab.config import Settings
 from cifar_lab.data import DatasetCatalog

@@ -14,7 +14,7 @@ from cifar_lab.analysis.interim_looks import read_plans
 from cifar_lab.analysis.summary import reads_test, recipe_key
 from cifar_lab.analysis.verdicts import judge
 from cifar_lab.analysis.winners import Winners, read_winners
-from cifar_lab.config.io import load_sheet
+from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.records import Record

@@ -13,7 +13,7 @@ from math import sqrt
 from statistics import fmean
 from typing import Literal
 
-from cifar_lab.analysis.stats.samples import expected_maximum, pooled_std
+from cifar_lab.analysis.stats.significance import expected_maximum, pooled_std
 from cifar_lab.analysis.summary import by_recipe, recipe_key
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.store.records import Record

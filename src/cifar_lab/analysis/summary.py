@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
-from cifar_lab.analysis.stats.samples import t_interval
+from cifar_lab.analysis.stats.significance import t_interval
 from cifar_lab.store.records import Record
 
 

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-import cifar_lab
 from cifar_lab.cli import check, compare, inspect_runs, plan, report, run, sweep
+from cifar_lab.core._version import __version__
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, SettingsError
 from cifar_lab.core.host import ignore_output
 from cifar_lab.core.text import plain
@@ -45,7 +45,7 @@ app.command("quickstart")(run.quickstart)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"cifar-lab {cifar_lab.__version__}")
+        print(f"cifar-lab {__version__}")
         raise typer.Exit
 
 

@@ -32,7 +32,7 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str
     Raises:
         SettingsError: every problem of the file and of those that it names.
     """
-    from cifar_lab.config.io import dump_settings, load_settings
+    from cifar_lab.config.io.load import dump_settings, load_settings
     from cifar_lab.config.run_id import recipe
 
     kind = _kind(path)
@@ -56,7 +56,8 @@ def _kind(path: Path) -> str:
 
 
 def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
-    from cifar_lab.config.io import load_settings, load_sheet, sheet_file
+    from cifar_lab.config.io.load import load_settings
+    from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
 
     sheet = load_sheet(path, LabSheet)
@@ -98,7 +99,7 @@ def schema(
     ] = False,
 ) -> None:
     """Write the JSON Schema from which editors complete and check settings files."""
-    from cifar_lab.config.io import json_schema, sheet_schema
+    from cifar_lab.config.io.schema import json_schema, sheet_schema
     from cifar_lab.config.sheets import LabSheet, SweepSheet
     from cifar_lab.core.atomic_io import write_text
     from cifar_lab.core.errors import SettingsError

@@ -11,7 +11,7 @@ from rich.table import Table
 from cifar_lab.analysis.summary import Row, summarize
 from cifar_lab.cli.selection import RUN_COLUMNS, Selection, arm_columns
 from cifar_lab.cli.tables import Columns, console, safe
-from cifar_lab.config.io import load_settings
+from cifar_lab.config.io.load import load_settings
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.core.text import count
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from cifar_lab.config import Settings
     from cifar_lab.execution.context import Display, RunContext
-    from cifar_lab.execution.retry_policy import Policy
     from cifar_lab.execution.runner import RunBatch
+    from cifar_lab.execution.tracker import Policy
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[s
     Raises:
         SettingsError: the problems of all files.
     """
-    from cifar_lab.config.io import load_settings
+    from cifar_lab.config.io.load import load_settings
 
     changes = [*overrides, *seeds_override(seeds)]
     return collect([partial(load_settings, path, changes) for path in files])
@@ -176,7 +176,7 @@ def open_context(
     """
     from dataclasses import replace
 
-    from cifar_lab.execution.engine import open_engine
+    from cifar_lab.execution.context import open_engine
 
     display = make_display(mirrors, context.results)
     with open_engine(engine, address) as opened:
@@ -218,7 +218,7 @@ def policy_of(
     import time
 
     from cifar_lab.core.text import parse_duration
-    from cifar_lab.execution.retry_policy import Policy
+    from cifar_lab.execution.tracker import Policy
 
     given = {"--time-limit": time_limit, "--run-timeout": run_timeout}
     options = [option for option, text in given.items() if text is not None]

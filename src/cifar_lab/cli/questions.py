@@ -14,7 +14,7 @@ from cifar_lab.analysis.winners import SHOWN
 from cifar_lab.cli.options import exit_code, load_arms
 from cifar_lab.cli.tables import print_arms, print_plan
 from cifar_lab.config import Settings
-from cifar_lab.config.io import load_sheet, sheet_file
+from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.sheets import LabSheet, SweepSheet
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.text import count, plain

@@ -123,7 +123,7 @@ def quickstart(
     """A first experiment in under a minute, on made-up images: three arms, three seeds, one chart."""
     from importlib.resources import as_file, files
 
-    from cifar_lab.config.io import load_sheet, sheet_file
+    from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
     from cifar_lab.execution.context import RunContext
     from cifar_lab.progress.lines import say

@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cifar_lab.config.components import BUILT_IN_MODELS, SECTION_CHOICES
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
 from cifar_lab.config.model import (
     CustomModel,
@@ -23,8 +22,7 @@ from cifar_lab.config.model import (
     NetModel,
     ResNet18Model,
 )
-from cifar_lab.config.roles import Mark, Role
-from cifar_lab.config.section import MAX_SEED, Probability, Section, Seed
+from cifar_lab.config.roles import MAX_SEED, Mark, Probability, Role, Section, Seed
 from cifar_lab.config.training import (
     SGD,
     Adam,
@@ -42,9 +40,7 @@ from cifar_lab.config.training import (
 )
 
 __all__ = [
-    "BUILT_IN_MODELS",
     "MAX_SEED",
-    "SECTION_CHOICES",
     "SGD",
     "Adam",
     "AdamW",

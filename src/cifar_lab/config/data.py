@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from cifar_lab.config.roles import IdleUnless, Mark, Role
-from cifar_lab.config.section import Component, Section, Seed
+from cifar_lab.config.roles import Component, IdleUnless, Mark, Role, Section, Seed
 
 
 class Sizes(NamedTuple):

@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from cifar_lab.config.roles import Mark, Role
-from cifar_lab.config.section import Component, Section
+from cifar_lab.config.roles import Component, Mark, Role, Section
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.core.remote_paths import located
+from cifar_lab.core.host import located
 
 
 def source_file(model_name: str) -> Path:

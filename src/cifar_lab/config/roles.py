@@ -1,4 +1,4 @@
-"""Field roles: the part of each setting in run identity, data source, cohorts and comparisons of arms.
+"""Sections and field roles: the part of each setting in run identity, data source, cohorts and comparisons of arms.
 
 A role stands where its field is defined, `flip: Annotated[bool, Role.MEMBER] = False`, or once for a section class in
 `default_role`. Run identity, data-source key, cohort key and "settings that differ" are folds over the roles.
@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_SEED = 2**32 - 1
+
+Probability = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class Role(Enum):
@@ -78,6 +83,25 @@ class Mark(Enum):
     """A file or folder. Relative to the settings file that states it."""
     PLACE = "place"
     """A folder that holds the same images wherever it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """Registry entry of one choice of a section, stated in its settings class."""
+
+    maker: str
+    """`module:name` of the class or function that makes it. The module is relative to the package of its kind."""
+    label: str = ""
+    """Name on charts and in labels. Empty is the choice itself."""
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys, wrong types, NaN and infinity are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    default_role: ClassVar[Role] = Role.UNDECLARED
+    """Role of fields that state none."""
 
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from cifar_lab.config import CustomModel, Section, Settings
 from cifar_lab.config.model_source import source_files
 from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
 from cifar_lab.core.errors import WeightsError
-from cifar_lab.core.remote_paths import located
+from cifar_lab.core.host import located
 
 NUMERICS = 1
 """Version of the numerics, raised when the same settings yield other numbers. Every id changes with it."""

@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from cifar_lab.config.roles import DefaultsTo, IdleUnless, Role
-from cifar_lab.config.section import Component, Probability, Section
+from cifar_lab.config.roles import Component, DefaultsTo, IdleUnless, Probability, Role, Section
 
 
 class Loss(Section):

@@ -1,7 +1,8 @@
-"""This machine, without torch: usable cores, memory, processor, clock, git checkout, standard output."""
+"""This machine, without torch: usable cores, memory, processor, clock, git checkout, standard output, shipped files."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+
+SHIPPED = "CIFAR_LAB_SHIPPED"
+"""Environment variable of a remote worker: the folder that stands for the root of the first machine's file system."""
 
 LEAST_LOOK_SECONDS = 0.2
 """Shortest interval that `CoreUse` evaluates: Linux counts in ticks of 10 ms, with an error of one tick per core."""
@@ -201,3 +205,22 @@ def ignore_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def print_status(line: str) -> None:
+    """Print a line on standard error, if it is still open."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def located(path: str | Path) -> Path:
+    """Path of a file on this machine: below `$CIFAR_LAB_SHIPPED` where it was shipped, else unchanged."""
+    root, path = os.environ.get(SHIPPED), Path(path)
+    if root and path.is_absolute() and (sent := below(Path(root), path)).exists():
+        return sent
+    return path
+
+
+def below(root: Path, path: Path) -> Path:
+    """An absolute path, relative to a folder that stands for the root of the file system."""
+    return root.joinpath(*path.parts[1:])

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cifar_lab.config import Data
-from cifar_lab.config.components import makers
+from cifar_lab.config.registry import makers
 from cifar_lab.config.roles import source_key
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache

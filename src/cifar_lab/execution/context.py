@@ -1,20 +1,26 @@
-"""Context of a command: its results folder and the means to make missing runs, the same for all settings. No torch."""
+"""Context of a command: its results folder, and the display, policy and engine for missing runs. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data import DatasetCatalog
-from cifar_lab.execution.engine import Engine
-from cifar_lab.execution.local.engine import LocalEngine
-from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.execution.retry_policy import Policy
-from cifar_lab.training.events import Event
-from cifar_lab.training.job import Job
+from cifar_lab.execution.tracker import Policy
+
+if TYPE_CHECKING:
+    from cifar_lab.config import Settings
+    from cifar_lab.execution.plan import PlannedRun
+    from cifar_lab.execution.tasks import Task
+    from cifar_lab.execution.tracker import OnEvent, Outcome
+    from cifar_lab.training.events import Event
+    from cifar_lab.training.job import Job
+
+EngineName = Literal["here", "ray"]
 
 
 class Display(Protocol):
@@ -45,6 +51,62 @@ class Silent:
     def end(self) -> None: ...
 
 
+class Engine(Protocol):
+    """Interface of an engine."""
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether its runs share the cores of this machine."""
+
+    def check_devices(self, arms: Sequence[Settings]) -> None:
+        """Refuse settings that insist on a missing GPU or on kernels that cannot be compiled, before any work.
+
+        Raises:
+            SettingsError: a device or the kernels are not available.
+        """
+
+    def open(self) -> None:
+        """Get ready for runs, or refuse before anything on the disk changes.
+
+        Raises:
+            EnvironmentFault: the engine is not available.
+        """
+
+    def gpus(self) -> int:
+        """Number of GPUs for runs."""
+
+    def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
+        """Make the runs of every task as `local.engine.execute`. `slots` None means as many as possible."""
+
+
+def local_engine() -> Engine:
+    """The engine of this machine. Its processes and supervisors are imported with it."""
+    from cifar_lab.execution.local.engine import LocalEngine
+
+    return LocalEngine()
+
+
+@contextlib.contextmanager
+def open_engine(name: EngineName, address: str | None = None) -> Iterator[Engine]:
+    """Context manager of the engine of that name. Its connection ends with the context.
+
+    Raises:
+        SettingsError: an address for the local engine.
+    """
+    if name == "here":
+        if address is not None:
+            raise SettingsError("--address: is that of a Ray cluster; add --engine ray")
+        yield local_engine()
+        return
+    from cifar_lab.execution.ray.engine import RayEngine
+
+    engine = RayEngine(address)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
 @dataclass(frozen=True)
 class RunContext:
     """Results folder, and the engine, limits and display for the runs that are missing there."""
@@ -58,7 +120,7 @@ class RunContext:
     `GPU_STREAMS` cohorts."""
     display: Display = field(default_factory=Silent)
     policy: Policy = field(default_factory=Policy)
-    engine: Engine = field(default_factory=LocalEngine)
+    engine: Engine = field(default_factory=local_engine)
     images: DatasetCatalog = field(default_factory=DatasetCatalog)
     """Data sets that the command has found so far. Stages add to it."""
 

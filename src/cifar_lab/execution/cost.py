@@ -15,7 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, TypeAlias
 
 from cifar_lab.config import Settings
-from cifar_lab.config.model_catalog import GROUP_IMAGES
+from cifar_lab.config.registry import GROUP_IMAGES
 from cifar_lab.config.rules import train_size
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.host import gpu_names, has_gpu, processor_name

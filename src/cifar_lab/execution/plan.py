@@ -9,7 +9,7 @@ from typing import Literal
 
 from cifar_lab import data
 from cifar_lab.config import Settings
-from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.core.errors import DataError, Problem, SettingsError
 from cifar_lab.core.host import available_cores

@@ -12,10 +12,9 @@ from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.text import in_words
 from cifar_lab.execution.local.process import WorkerProcess
 from cifar_lab.execution.protocol import STOP, encode_task
-from cifar_lab.execution.retry_policy import TRANSIENT
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.tasks import PullQueue, Task
-from cifar_lab.execution.tracker import Outcome, RunTracker
+from cifar_lab.execution.tracker import TRANSIENT, Outcome, RunTracker
 from cifar_lab.execution.watchdog import AttemptWatchdog, OomWatch
 from cifar_lab.store.failures import Kind
 from cifar_lab.training.events import (

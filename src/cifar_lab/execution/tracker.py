@@ -1,4 +1,4 @@
-"""Outcomes and attempts of one command's runs, shared by all engines."""
+"""Limits of a command, and the outcomes and attempts of its runs, shared by all engines."""
 
 from __future__ import annotations
 
@@ -7,17 +7,51 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, TimeLimit
-from cifar_lab.execution.retry_policy import Policy
+from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, SettingsError, TimeLimit
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.store.failures import Kind
 from cifar_lab.training.events import Event, RunEnd, RunFailed, RunFinished, RunOutcome
 from cifar_lab.training.job import Job
 
+Retry = Literal["none", "failed", "all"]
+"""Runs of an earlier command to attempt again: none, those recorded as failed, or diverged runs as well."""
+
+TRANSIENT: frozenset[Kind] = frozenset({"killed", "oom", "timeout", "import"})
+"""Kinds of failure that a fresh process may not meet again. Any other kind would recur."""
+
 OnEvent = Callable[[Job, Event], None]
 """Receives the events of all runs."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Limits that every engine observes."""
+
+    retries: int = 1
+    """Further attempts of a run after a transient failure."""
+    run_seconds: float | None = None
+    """Time limit of one attempt in seconds. Then its process is ended."""
+    max_failures: int | None = None
+    """Failed runs after which no new run starts and the running ones stop after their epoch."""
+    deadline: float | None = None
+    """Value of `time.monotonic` after which no new run starts and the running ones stop after their epoch."""
+    retry: Retry = "failed"
+    """Treatment of runs that an earlier command ended badly. Decided before an engine is called."""
+
+    def __post_init__(self) -> None:
+        """Validate the limits.
+
+        Raises:
+            SettingsError: `retries` is negative, `max_failures` is below 1, or `retry` is unknown.
+        """
+        if self.retries < 0:
+            raise SettingsError(f"retries: {self.retries} is below 0; write 0 for a single try")
+        if self.max_failures is not None and self.max_failures < 1:
+            raise SettingsError(f"max_failures: {self.max_failures} is below 1; leave it out to go on after failures")
+        if self.retry not in get_args(Retry):
+            raise SettingsError(f"retry: {self.retry!r} is none of {', '.join(get_args(Retry))}")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from cifar_lab.config import Settings
 from cifar_lab.config.rules import CIFAR_TEST_SIZE, train_size
 from cifar_lab.core.host import available_cores, gpu_names
 from cifar_lab.data import DatasetCatalog
-from cifar_lab.execution.cohorts import GPU_STREAMS
 from cifar_lab.execution.cost import MachineSpeeds, Timing, takes_gpu
+from cifar_lab.execution.tasks import GPU_STREAMS
 
 NOT_PREPARED = "the images have not been prepared yet"
 """Reason for an unknown time."""

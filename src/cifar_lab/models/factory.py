@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from cifar_lab import config
-from cifar_lab.config.components import BUILT_IN_MODELS, makers
-from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.config.registry import BUILT_IN_MODELS, MODEL_FACTS, makers
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.core.remote_paths import located
+from cifar_lab.core.host import located
 from cifar_lab.models.custom import build_custom
 from cifar_lab.models.resnet import imagenet_weights_file
 from cifar_lab.models.weights import load_weights

@@ -7,7 +7,7 @@ other files it has.
 from __future__ import annotations
 
 import contextlib
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
@@ -15,7 +15,9 @@ from cifar_lab.core.atomic_io import make_folder, remove, write_text
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.host import utc_now
 from cifar_lab.store.records import Plain
-from cifar_lab.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from cifar_lab.store.run_folder import RunFolder
 
 Kind = Literal["killed", "oom", "timeout", "import", "settings", "data", "environment", "error"]
 """Kind of failure: process killed, out of memory, timeout, failed import, refused settings, data or environment (exit

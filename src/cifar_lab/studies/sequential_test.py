@@ -16,7 +16,7 @@ from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.interim_looks import StoppingPlan, plan_looks, read_plan, save_plan
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.config import Settings
-from cifar_lab.config.io import with_values
+from cifar_lab.config.io.load import with_values
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data import DatasetCatalog

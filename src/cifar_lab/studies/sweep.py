@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_lab.config import MAX_SEED, Settings
-from cifar_lab.config.io import load_settings, load_sheet, sheet_file
 from cifar_lab.config.io.layers import override_layer
+from cifar_lab.config.io.load import load_settings
+from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.io.tree import walk
 from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.core.errors import Problem, SettingsError

@@ -19,10 +19,12 @@ from cifar_lab.config import Data, ImageFolder, Model, Settings
 from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
+from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.store.records import DataIdentity
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
-from cifar_lab.training.optim import flatten_parameters, make_optimizer, make_schedule
+from cifar_lab.training.optim.factory import make_optimizer
+from cifar_lab.training.optim.schedules import make_schedule
 
 
 def layout(model: Model, execution: Execution, *, stacked: bool) -> torch.memory_format:

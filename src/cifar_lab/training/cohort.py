@@ -8,8 +8,11 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.store.records import EpochMetrics, SplitScore
-from cifar_lab.training.optim import CohortOptimizer, CohortSchedule, FlatParameters, MixedOptimizer
+from cifar_lab.training.optim.factory import MixedOptimizer
+from cifar_lab.training.optim.optimizers import CohortOptimizer
+from cifar_lab.training.optim.schedules import CohortSchedule
 
 
 class Stacked(Protocol):

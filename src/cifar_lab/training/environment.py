@@ -9,7 +9,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-import cifar_lab
+from cifar_lab.core._version import __version__
 from cifar_lab.core.host import git_state
 from cifar_lab.store.records import Environment
 from cifar_lab.training.backends.base import BackendInfo
@@ -20,7 +20,7 @@ def environment(execution: Execution, backend: BackendInfo) -> Environment:
     """Machine, libraries, source version and backend of a run."""
     commit, dirty = git_state()
     return Environment(
-        cifar_lab=cifar_lab.__version__,
+        cifar_lab=__version__,
         python=platform.python_version(),
         torch=torch.__version__,
         torchvision=version("torchvision"),

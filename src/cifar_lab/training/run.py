@@ -10,7 +10,7 @@ from itertools import groupby
 
 import torch
 
-from cifar_lab.config.io import dump_settings
+from cifar_lab.config.io.load import dump_settings
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
@@ -53,7 +53,7 @@ def make_run(job: Job, tell: Callable[[Event], None], should_stop: Callable[[], 
 
 
 def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
-    """Make runs that can train together (see `execution.cohorts`), and call `ended` once per run.
+    """Make runs that can train together (see `execution.tasks`), and call `ended` once per run.
 
     A failure of one run does not affect the others. Runs that resume from different epochs train one group after the
     other.

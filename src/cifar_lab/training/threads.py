@@ -20,7 +20,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from cifar_lab.config.model_catalog import GROUP_IMAGES, MODEL_FACTS
+from cifar_lab.config.registry import GROUP_IMAGES, MODEL_FACTS
 from cifar_lab.core.host import CoreUse
 
 MOST_FOR_SMALL = 2

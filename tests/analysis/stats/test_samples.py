@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from cifar_lab.analysis.stats.samples import expected_maximum, pooled_std, t_critical, t_interval
+from cifar_lab.analysis.stats.significance import expected_maximum, pooled_std, t_critical, t_interval
 
 VALUES = [0.5003, 0.5271, 0.5302, 0.5244, 0.5198]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.config import SECTION_CHOICES
-from cifar_lab.config.io import load_settings
+from cifar_lab.config.io.load import load_settings
+from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.core.errors import SettingsError
 
 HERE = Path(__file__).parent

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cifar_lab.config import CustomModel, Section, Settings
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.io.messages import edits, limits_of
 from cifar_lab.config.io.setting_keys import choice_key, sections
 from cifar_lab.core.errors import SettingsError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.config import SGD, Adam, AdamW, Cifar10, Cosine, CustomModel, NetModel, Plateau, ResNet18Model, Settings
-from cifar_lab.config.io import load_settings
+from cifar_lab.config.io.load import load_settings
 from cifar_lab.core.errors import SettingsError
 
 Write = Callable[..., Path]
@@ -288,7 +288,8 @@ def test_a_file_of_ones_own_is_relative_to_the_settings(write: Write, tmp_path: 
 def test_settings_load_without_torch(write: Write) -> None:
     write("a.yaml", "epochs: 1\n")
     code = (
-        "import sys; from pathlib import Path; from cifar_lab.config.io import load_settings, json_schema;"
+        "import sys; from pathlib import Path; from cifar_lab.config.io.load import load_settings; "
+        "from cifar_lab.config.io.schema import json_schema;"
         "load_settings(Path('a.yaml')); json_schema(); print('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     source = str(Path(__file__).parents[3] / "src")

@@ -22,7 +22,7 @@ from cifar_lab.config import (
     Settings,
     Synthetic,
 )
-from cifar_lab.config.io import dump_settings, load_settings, settings_from, with_values
+from cifar_lab.config.io.load import dump_settings, load_settings, settings_from, with_values
 from cifar_lab.config.io.setting_keys import choice_key, sections
 from cifar_lab.config.rules import contradictions
 from cifar_lab.core.errors import Problem, SettingsError

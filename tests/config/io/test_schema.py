@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from cifar_lab.config import AdamW, CustomModel, Section, Settings
-from cifar_lab.config.io import json_schema, sheet_schema
-from cifar_lab.config.io.schema import field_docs
+from cifar_lab.config.io.schema import field_docs, json_schema, sheet_schema
 from cifar_lab.config.io.setting_keys import choice_key, sections
 from cifar_lab.config.sheets import LabSheet, Question, Search, SweepSheet
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.config import SECTION_CHOICES
-from cifar_lab.config.io import load_sheet, sheet_file
+from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
+from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.sheets import Halving, LabSheet, Range, Search, SweepSheet
 from cifar_lab.core.errors import SettingsError
 

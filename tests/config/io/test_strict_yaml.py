@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.config.io import load_settings
+from cifar_lab.config.io.load import load_settings
 from cifar_lab.config.io.strict_yaml import parse
 from cifar_lab.config.io.tree import as_number, plain, resolve, walk
 from cifar_lab.config.io.yaml_files import MAX_BYTES

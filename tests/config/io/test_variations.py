@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cifar_lab.config import Cifar10, OneCycle, Plateau, Settings
-from cifar_lab.config.io import Variations, settings_from, with_values
+from cifar_lab.config.io.load import Variations, settings_from, with_values
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.core.errors import SettingsError
 

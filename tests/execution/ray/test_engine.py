@@ -15,8 +15,8 @@ import pytest
 from cifar_lab.core.errors import EnvironmentFault, Interrupted
 from cifar_lab.execution.ray import node_actor as place
 from cifar_lab.execution.ray.engine import RayEngine
-from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.tasks import make_tasks
+from cifar_lab.execution.tracker import Policy
 from cifar_lab.store.results import RunFolder, SweepFolder, find_records
 from cifar_lab.training.events import Event
 from cifar_lab.training.job import Job

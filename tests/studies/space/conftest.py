@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.studies.space.methods import expand
 from cifar_lab.studies.space.points import Expansion

@@ -38,7 +38,7 @@ def test_the_points_of_seed_0_are_these(points: Any) -> None:
 def test_another_process_draws_the_same() -> None:
     code = (
         "from cifar_lab.config.sheets import SweepSheet; "
-        "from cifar_lab.studies.space.sampling import draw_points; "
+        "from cifar_lab.studies.space.methods import draw_points; "
         f"sheet = SweepSheet.model_validate({{'base': 'b', 'space': {SPACE}, 'search': {search(4)}}}); "
         "print(draw_points(sheet, 4, '') == " + repr(FIRST_POINTS) + ")"
     )

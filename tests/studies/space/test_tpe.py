@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.config.io import settings_from
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.studies.space.axes import drawn_axes
@@ -69,7 +69,7 @@ def test_a_search_that_is_begun_again_proposes_the_same(base: Settings) -> None:
 @pytest.mark.slow
 def test_another_process_proposes_the_same(base: Settings) -> None:
     code = (
-        "import test_tpe as t; from cifar_lab.config.io import settings_from; "
+        "import test_tpe as t; from cifar_lab.config.io.load import settings_from; "
         "base = settings_from({'label': 'base', 'epochs': 9, 'data': {'dataset': 'synthetic', 'val_size': 100}}); "
         "print(t.batches(t.tpe(base))); import sys; print('torch' in sys.modules)"
     )

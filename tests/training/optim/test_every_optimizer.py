@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from cifar_lab import config
-from cifar_lab.config import SECTION_CHOICES
-from cifar_lab.training.optim import CohortOptimizer, MixedOptimizer, flatten_parameters, make_optimizer
+from cifar_lab.config.registry import SECTION_CHOICES
+from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.training.optim.factory import MixedOptimizer, make_optimizer
+from cifar_lab.training.optim.optimizers import CohortOptimizer
 from tests.config.every_field import FieldCase, every_field
 
 RATES = torch.tensor([[0.02]])

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from cifar_lab import config
-from cifar_lab.training.optim import CohortOptimizer, FlatParameters, flatten_parameters, make_optimizer
+from cifar_lab.models.flat_parameters import FlatParameters, flatten_parameters
+from cifar_lab.training.optim.factory import make_optimizer
+from cifar_lab.training.optim.optimizers import CohortOptimizer
 
 STEPS = 60
 

@@ -10,7 +10,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from cifar_lab import config
-from cifar_lab.training.optim import CohortSchedule, make_schedule
+from cifar_lab.training.optim.schedules import CohortSchedule, make_schedule
 
 NONE = config.NoSchedule()
 SGD = config.SGD(lr=0.04, momentum=0.7)

@@ -13,8 +13,7 @@ from math import sqrt
 from statistics import fmean, stdev, variance
 from typing import Literal
 
-from cifar_lab.analysis.stats.samples import t_critical
-from cifar_lab.analysis.stats.significance import FEWEST_SEEDS, ZERO_STD
+from cifar_lab.analysis.stats.significance import FEWEST_SEEDS, ZERO_STD, t_critical
 
 MOST_FLIPPED = 12
 """Pairs up to which all sign patterns are enumerated: 4,096 of them."""

@@ -7,8 +7,9 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from cifar_lab.config import SECTION_CHOICES, CustomModel, Section, Settings
+from cifar_lab.config import CustomModel, Section, Settings
 from cifar_lab.config.io.messages import nearest
+from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.roles import Mark, Role, has_mark, role_of
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import threading
 from collections.abc import Callable, Sequence
 
 from cifar_lab.config import Settings
-from cifar_lab.core.host import available_cores, has_gpu
+from cifar_lab.core.host import available_cores, has_gpu, print_status
 from cifar_lab.execution.local.worker_queries import count_gpus
-from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.supervisor import WorkerSupervisor
 from cifar_lab.execution.tasks import PullQueue, Task
-from cifar_lab.execution.tracker import OnEvent, Outcome, RunTracker
+from cifar_lab.execution.tracker import OnEvent, Outcome, Policy, RunTracker
 from cifar_lab.execution.watchdog import OomWatch
 
 POLL_SECONDS = 0.1
@@ -118,9 +115,3 @@ def execute(
             if supervisor.fault is not None:
                 raise supervisor.fault
         return tracker.result(requests)
-
-
-def print_status(line: str) -> None:
-    """Print a line on standard error, if it is still open."""
-    with contextlib.suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)

@@ -15,8 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from cifar_lab.core.errors import EnvironmentFault
-from cifar_lab.core.host import available_cores
-from cifar_lab.execution.local.engine import print_status
+from cifar_lab.core.host import available_cores, print_status
 from cifar_lab.execution.ray.scratch import Scratch
 
 OLDEST = (2, 54)

@@ -12,11 +12,10 @@ from cifar_lab.execution.local import engine as local
 from cifar_lab.execution.ray.connect import Connection
 from cifar_lab.execution.ray.process import RemoteWorker
 from cifar_lab.execution.ray.transfers import ObjectStore
-from cifar_lab.execution.retry_policy import Policy
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.supervisor import WorkerHandle, WorkerSupervisor
 from cifar_lab.execution.tasks import PullQueue, Task
-from cifar_lab.execution.tracker import OnEvent, Outcome, RunTracker
+from cifar_lab.execution.tracker import OnEvent, Outcome, Policy, RunTracker
 from cifar_lab.execution.watchdog import OomWatch
 from cifar_lab.store.failures import Kind
 

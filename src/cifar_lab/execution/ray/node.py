@@ -20,8 +20,7 @@ from pathlib import Path
 from cifar_lab.config import Data
 from cifar_lab.core._version import __version__
 from cifar_lab.core.atomic_io import make_folder, write_bytes
-from cifar_lab.core.host import GIT_STATE
-from cifar_lab.core.remote_paths import SHIPPED, below
+from cifar_lab.core.host import GIT_STATE, SHIPPED, below
 from cifar_lab.data import cache as data_cache
 from cifar_lab.data import shipping
 from cifar_lab.execution.local.process import WorkerProcess

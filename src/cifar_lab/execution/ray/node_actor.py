@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cifar_lab.core.errors import EnvironmentFault, LabError
-from cifar_lab.core.host import git_state
-from cifar_lab.execution.local.engine import print_status
+from cifar_lab.core.host import git_state, print_status
 from cifar_lab.execution.ray.connect import Connection
 from cifar_lab.execution.ray.node import NodeWorker, differences, versions
 

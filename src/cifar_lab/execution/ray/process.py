@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 
 from cifar_lab.core.errors import EnvironmentFault, LabError
+from cifar_lab.core.host import print_status
 from cifar_lab.execution.failure_classification import classify_end
-from cifar_lab.execution.local.engine import print_status
 from cifar_lab.execution.protocol import STOP, decode_task, encode_task
 from cifar_lab.execution.ray.connect import Connection
 from cifar_lab.execution.ray.delivery import DamagedFiles, Destination

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.progress.sinks.scalars import epoch_scalars, final_scalars
+from cifar_lab.progress.sinks.tensorboard import epoch_scalars, final_scalars
 from cifar_lab.training.events import EpochCompleted, RunOutcome
 from cifar_lab.training.job import Job
 

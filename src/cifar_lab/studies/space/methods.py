@@ -1,27 +1,35 @@
 """Search methods behind one protocol, and successive halving. All methods but `tpe` know their points at the start.
 
+Random search: Bergstra and Bengio 2012, "Random search for hyper-parameter optimization".
 Halving is synchronous, over epochs (Jamieson and Talwalkar 2016, arXiv:1502.07943).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io.sweep_rules import sweep_problems
 from cifar_lab.config.sheets import Halving, Range, SweepSheet
 from cifar_lab.core.errors import Problem, SettingsError
-from cifar_lab.studies.space.points import Expansion, Point, PointResult, make_points, raise_any
-from cifar_lab.studies.space.sampling import draw_points, grid_combinations
+from cifar_lab.studies.space.axes import Axis, Choices, agrees, axes_of, drawn_axes
+from cifar_lab.studies.space.points import Expansion, Point, PointResult, dotted, make_points, raise_any
 
 MAX_POINTS = 10_000
 """Points that a sweep may have without `--yes`."""
 
 PROBES = 64
 """Points drawn before the start to check that the points of a space are valid."""
+
+MAX_ATTEMPTS = 1_000
+"""Draws per point until one is not excluded."""
+
+NO_SUCH_POINT = "agrees with no point; check its values against space and paired"
 
 
 class Method(Protocol):
@@ -147,3 +155,71 @@ def rung_sizes(points: int, halving: Halving, top: int) -> Sequence[int]:
     while len(sizes) < halving.rungs:
         sizes.append(kept_points(sizes[-1], halving, top))
     return sizes
+
+
+def grid_combinations(sheet: SweepSheet, where: str) -> tuple[list[Mapping[str, Any]], int]:
+    """Every combination that `exclude` leaves, and the number that it removed.
+
+    Raises:
+        SettingsError: an entry of `exclude` agrees with no combination.
+    """
+    combinations = list(_product(axes_of(sheet)))
+    excluded_by = [[agrees(values, partial) for partial in sheet.exclude] for values in combinations]
+    unused = [i for i in range(len(sheet.exclude)) if not any(row[i] for row in excluded_by)]
+    raise_any(where, [(f"exclude[{i}]", f"{dotted(sheet.exclude[i])} {NO_SUCH_POINT}") for i in unused])
+    kept = [values for values, row in zip(combinations, excluded_by, strict=True) if not any(row)]
+    return kept, len(combinations) - len(kept)
+
+
+def _product(axes: Sequence[Axis]) -> Iterator[Mapping[str, Any]]:
+    """Every combination, the last axis fastest. Empty without axes."""
+    lists = [axis.options for axis in axes if isinstance(axis, Choices)]
+    for combination in itertools.product(*lists) if lists else ():
+        yield {key: value for option in combination for key, value in option.items()}
+
+
+def draw_points(sheet: SweepSheet, trials: int, where: str) -> list[Mapping[str, Any]]:
+    """Draw the values of `trials` points.
+
+    A larger number of trials only appends points. A new axis leaves the draws of the other axes unchanged.
+
+    Raises:
+        SettingsError: an entry of `exclude` agrees with no point, or `exclude` leaves nearly nothing.
+    """
+    axes = drawn_axes(sheet)
+    raise_any(where, _exclusion_problems(axes, sheet.exclude))
+    drawn = [_draw(axes, sheet.exclude, sheet.search.seed, number) for number in range(trials)]
+    kept = [values for values in drawn if values is not None]
+    if len(kept) < trials:
+        raise_any(where, [("exclude", "takes out nearly every point; leave more of them")])
+    return kept
+
+
+def _exclusion_problems(axes: Sequence[Axis], exclude: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Key and message of each entry that can exclude nothing, because a list lacks its value."""
+    return [
+        (f"exclude[{number}]", f"{dotted(partial)} {NO_SUCH_POINT}")
+        for number, partial in enumerate(exclude)
+        if not all(_has(axis, partial) for axis in axes if isinstance(axis, Choices))
+    ]
+
+
+def _has(axis: Choices, partial: Mapping[str, Any]) -> bool:
+    """Whether an option agrees with the keys of an exclusion that the axis sets."""
+    own = {key: value for key, value in partial.items() if key in axis.options[0]}
+    return any(agrees(option, own) for option in axis.options)
+
+
+def _draw(
+    axes: Sequence[Axis], exclude: Sequence[Mapping[str, Any]], seed: int, number: int
+) -> Mapping[str, Any] | None:
+    """Draw one point, again while it is excluded. None after `MAX_ATTEMPTS`."""
+    # Each axis, point and attempt has its random stream. Python's generator seeded with text gives the same numbers in
+    # every version and on every machine.
+    for attempt in range(MAX_ATTEMPTS):
+        values: dict[str, Any] = {}
+        for axis in axes:
+            values |= axis.at(random.Random(f"{seed} {axis.name} {number} {attempt}").random())
+        if not any(agrees(values, partial) for partial in exclude):
+            return values
+    return None

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from cifar_lab.config import NetModel, Settings
-from cifar_lab.config.io import Variations
+from cifar_lab.config.io.load import Variations
 from cifar_lab.config.roles import source_key
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import Problem, SettingsError

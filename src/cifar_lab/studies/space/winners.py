@@ -8,7 +8,7 @@ from functools import lru_cache
 from statistics import fmean
 
 from cifar_lab.config import Data, Settings
-from cifar_lab.config.io import with_values
+from cifar_lab.config.io.load import with_values
 from cifar_lab.config.rules import contradictions
 from cifar_lab.config.sheets import Search
 from cifar_lab.studies.space.points import Point

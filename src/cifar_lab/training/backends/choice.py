@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cifar_lab.config import CustomModel, Settings
-from cifar_lab.config.model_catalog import MODEL_FACTS
+from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError

@@ -9,7 +9,7 @@ from itertools import accumulate, groupby
 from torch import Tensor
 
 from cifar_lab import config
-from cifar_lab.config.components import makers
+from cifar_lab.config.registry import makers
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.training.optim.optimizers import CohortOptimizer
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cifar_lab import config
-from cifar_lab.config.components import makers
+from cifar_lab.config.registry import makers
 from cifar_lab.training.optim.rates import Array, RateSchedule
 
 SCHEDULES: dict[str, type[RateSchedule[Any]]] = makers("scheduler", __package__)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from cifar_lab.config.model_catalog import GROUP_IMAGES
+from cifar_lab.config.registry import GROUP_IMAGES
 from cifar_lab.data.splits import IMAGE_SHAPE
 from cifar_lab.models.convolutions import graph_of
 from cifar_lab.models.flat_parameters import FlatParameters

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from cifar_lab import data, models
-from cifar_lab.config import SECTION_CHOICES, Section, Settings
-from cifar_lab.config.components import component_of, label_of
+from cifar_lab.config import Section, Settings
 from cifar_lab.config.data import DataOptions
 from cifar_lab.config.model import ModelOptions
+from cifar_lab.config.registry import SECTION_CHOICES, component_of, label_of
 from cifar_lab.config.training import OptimizerOptions, SchedulerOptions
 from cifar_lab.training.optim.factory import MAKERS
 from cifar_lab.training.optim.schedules import SCHEDULES

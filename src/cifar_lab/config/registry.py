@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cifar_lab.config.data import Data
-from cifar_lab.config.model import Model, ModelOptions
-from cifar_lab.config.section import Component, Section
+from cifar_lab.config.model import Model, ModelFacts, ModelOptions
+from cifar_lab.config.roles import Component, Section
 from cifar_lab.config.training import Optimizer, Scheduler
 
 
@@ -45,6 +45,12 @@ BUILT_IN_MODELS: dict[str, type[ModelOptions]] = {
     name: cls for name, cls in SECTION_CHOICES["model"][1].items() if issubclass(cls, ModelOptions)
 }
 """`model.name` and the settings class of each built-in model."""
+
+GROUP_IMAGES = 16
+"""Images that the `kernels` backend takes at a time: LANES in kernels.h."""
+
+MODEL_FACTS: dict[str, ModelFacts] = {name: cls.component.facts for name, cls in BUILT_IN_MODELS.items()}
+"""Facts by `model.name`. A custom model has none."""
 
 
 def component_of(section: str, choice: str) -> Component | None:
