@@ -19,7 +19,7 @@ SCALING: dict[str, tuple[Callable[[float], float], str]] = {
     "sgd": (float, "linear scaling, arXiv:1706.02677"),
     "adam": (sqrt, "square-root scaling, arXiv:2205.10287"),
 }
-"""How many times the learning rate goes with how many times the batch, by the rule of the optimizer's step."""
+"""Learning-rate factor as a function of the batch-size factor, with its source, by the optimizer's `step_rule`."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def read_plan(path: Path) -> StoppingPlan:
         ) from error
 
 
-def read_plans(results: Path) -> tuple[StoppingPlans, list[str]]:
+def read_stopping_plans(results: Path) -> tuple[StoppingPlans, list[str]]:
     """(every plan that can be read, faults of the others)."""
     plans, faults = [], []
     for path in stopping_files(results):

@@ -10,7 +10,7 @@ from pathlib import Path
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.arms import Arm, beside, compare_arms, load_arms, options, unfinished_seeds, winners_answer
 from cifar_lab.analysis.data_choice import DataSet, choose_data, data_sets, named_data, source_overrides
-from cifar_lab.analysis.interim_looks import read_plans
+from cifar_lab.analysis.interim_looks import read_stopping_plans
 from cifar_lab.analysis.summary import reads_test, recipe_key
 from cifar_lab.analysis.verdicts import judge
 from cifar_lab.analysis.winners import Winners, read_winners
@@ -74,7 +74,7 @@ def answer_lab(lab_path: Path, results: Path, overrides: Sequence[str] = (), dat
     tail = options(results, [*overrides, *(source_overrides(ours[0], control) if ours else [])])
     begun = frozenset(run_ids(results)) - {record.run_id for record in there.records}
     arms = {file: _with_command(arm, tail, fingerprint or "", begun) for file, arm in arms.items()}
-    plans, spoilt = read_plans(results)
+    plans, spoilt = read_stopping_plans(results)
     judged, family = judge(
         _answers(lab, lab_path, arms, sweeps, ours, results, tail), lab.min_effect, plans.interim_looks
     )

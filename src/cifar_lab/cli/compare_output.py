@@ -80,13 +80,13 @@ def _print_arms(rows: Sequence[Row], bound: EffectBound) -> None:
     (answer,), _ = judge([Answer("compare", question, (rows[1], rows[0]))], bound.difference_pp)
     (comparison,) = answer.comparisons
     say(plain(comparison_sentences(answer)[0]))
-    if details := _details(comparison):
+    if details := _line_below_verdict(comparison):
         say(details)
         say(plain(f"Differences under {bound.difference_pp:g} pp do not matter here ({bound.source})."))
 
 
-def _details(found: Comparison) -> str:
-    """Numbers beside the sentence."""
+def _line_below_verdict(found: Comparison) -> str:
+    """Terminal line below the verdict: win rate, effect size and further p-values."""
     if found.verdict == "no verdict" or found.win_rate is None:
         return ""
     of = "shared seeds" if found.method == "paired" else "pairs of runs"

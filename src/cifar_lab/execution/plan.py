@@ -60,7 +60,7 @@ def plan_runs(
     for settings in arms:
         info = images.prepare(settings.data)
         try:
-            check_fits(settings, info)
+            check_arm_fits_data(settings, info)
         except SettingsError as error:
             problems += error.problems
             continue
@@ -104,7 +104,7 @@ def share_threads(runs: Sequence[PlannedRun], free_cores: float | None = None) -
     return shared
 
 
-def check_fits(settings: Settings, info: data.DataInfo) -> None:
+def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:
     """Validate settings against the data: the split and the batch must fit the training images.
 
     Raises:

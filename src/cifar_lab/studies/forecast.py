@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar_lab.config import Settings
+from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.config.sheets import Search
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.host import available_memory
@@ -30,7 +31,7 @@ PROCESS_BYTES, BYTES_PER_IMAGE = 320e6, 7_000
 """Unshared memory of a CPU worker. Fitted to 323 MB with 1,500 images and a peak of 731 MB with 60,000 (Net, torch
 2.15). A large model or batch takes more."""
 
-PARAMETERS = {"Net": 62_006, "Net1": 62_290, "Net2": 62_006, "Net3": 244_962, "ResNet18": 11_181_642}
+PARAMETERS = {name: facts.parameters for name, facts in MODEL_FACTS.items()}
 """Of the built-in models with ten classes. For a custom model a record has the number."""
 
 RECORD_BYTES = 12_000
