@@ -30,7 +30,7 @@ class Engine(Protocol):
         """
 
     def open(self) -> None:
-        """Get ready for runs, or refuse before anything on the disk changes.
+        """Get ready for runs, or fail before anything on the disk changes.
 
         Raises:
             EnvironmentFault: the engine is not available.
