@@ -94,7 +94,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Answer:
-    """One question with all that is known about it."""
+    """A question with its rows, comparisons and notes."""
 
     name: str
     question: Question
@@ -106,7 +106,7 @@ class Answer:
     to_sweep: str = ""
     """Command of the sweep, where it has no winners on these images yet."""
     unswept: str = "not swept yet"
-    """Words that stand for the missing winners."""
+    """Words shown instead of the missing winners."""
     comparisons: tuple[Comparison, ...] = ()
     """One per row but the control, in the order of the rows."""
     selection_bias: WinnersCurse | None = None
@@ -119,7 +119,7 @@ class Answer:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """Commands that make all that is missing, each once."""
+        """Commands for the missing runs and winners, each once."""
         wanted = [*(row.command for row in self.rows), self.to_sweep]
         return tuple(dict.fromkeys(command for command in wanted if command))
 

@@ -29,7 +29,7 @@ DEFAULT_MIN_EFFECT = float(LabSheet.model_fields["min_effect"].default)
 
 @dataclass(frozen=True)
 class ComparisonTarget:
-    """One of the two things that are compared, with its runs."""
+    """Run, arm or sweep to compare, with its runs."""
 
     kind: Literal["run", "arm", "sweep"]
     label: str

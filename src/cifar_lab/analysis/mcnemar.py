@@ -25,7 +25,7 @@ class McNemar:
     only_second: int
     neither: int
     p: float
-    """Exact two-sided p that an image which one model alone classifies right is as likely the one's as the other's."""
+    """Exact two-sided p of equal accuracy, from the images that exactly one model classifies right."""
 
     @property
     def images(self) -> int:
@@ -70,7 +70,7 @@ def compare_predictions(first: RunFolder, second: RunFolder) -> McNemar:
 
 
 def mcnemar_sentence(found: McNemar, first: str, second: str) -> str:
-    """Outcome of McNemar's test, which claims nothing about the recipes."""
+    """Sentence on the outcome of McNemar's test. It is about two trained models, not about their settings."""
     differ = found.only_first + found.only_second
     if not differ:
         return f"{first} and {second} classify the same {found.images:,} images right and wrong."

@@ -30,7 +30,7 @@ class ArmCheck:
     faults: tuple[str, ...]
     """Reasons why the comparison does not answer the question, or not that question alone."""
     confounders: tuple[str, ...]
-    """Confounders: things that change along with the factor."""
+    """Confounders: settings and facts that change along with the factor."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class DifferenceStd:
 
 @dataclass(frozen=True)
 class DesignCheck:
-    """All that is known of a comparison before it is made."""
+    """Facts of a comparison that are known before its runs."""
 
     control: str
     arms: tuple[ArmCheck, ...]

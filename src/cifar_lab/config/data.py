@@ -56,7 +56,7 @@ class Cifar10(DataOptions):
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
 
     def sizes(self) -> Sizes:
-        """As published."""
+        """Published counts."""
         return Sizes(50_000, 10_000, 10)
 
 
@@ -69,7 +69,7 @@ class Cifar100(DataOptions):
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
 
     def sizes(self) -> Sizes:
-        """As published."""
+        """Published counts."""
         return Sizes(50_000, 10_000, 100)
 
 
@@ -97,7 +97,7 @@ class Synthetic(DataOptions):
     """Seed of the images themselves; the run's seed does not touch them."""
 
     def sizes(self) -> Sizes:
-        """Counts as set, with ten classes."""
+        """Counts of the settings, with ten classes."""
         return Sizes(self.train_size, self.test_size, 10)
 
 

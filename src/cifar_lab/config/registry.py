@@ -1,4 +1,4 @@
-"""Components: the choices of the sections, derived from the unions, and their makers, imported from the packages above.
+"""Components: choices of the sections, derived from the unions, and their makers, imported from higher packages.
 
 A component is one class in `data`, `model` or `training` with its entry (`Component`), named in the union of its kind.
 """
@@ -65,7 +65,7 @@ def label_of(section: str, choice: str) -> str:
 
 
 def makers(section: str, package: str) -> dict[str, Any]:
-    """The maker of each choice of a section.
+    """Maker of each choice of a section.
 
     Args:
         section: one of `SECTION_CHOICES`.

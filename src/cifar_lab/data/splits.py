@@ -130,7 +130,7 @@ class Source(Protocol):
         """Read all images from the source.
 
         Raises:
-            DataError: the source is missing, damaged or not what it claims to be.
+            DataError: the source is missing, damaged or of another kind.
             EnvironmentFault: a download cannot be written.
         """
         ...

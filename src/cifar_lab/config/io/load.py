@@ -116,9 +116,9 @@ _Stated: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Variations:
-    """Settings that differ from one base in a few values, for thousands of them. Equal sections are one object.
+    """Cache of `with_values` for thousands of settings that differ from one base in a few values.
 
-    A cache of `with_values`: each distinct section is checked once.
+    Each distinct section is checked once, and equal sections are one object.
     """
 
     def __init__(self, base: Settings, *, where: str) -> None:
