@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BASELINE = """\
 label: tiny
 data: {dataset: synthetic, train_size: 200, test_size: 100, batch_size: 20, difficulty: 0.1}
@@ -67,7 +69,6 @@ def test_a_dry_run_needs_no_cluster(lab: Any, command: tuple[str, ...]) -> None:
     assert not lab.results.exists()
 
 
-@pytest.mark.slow
 def test_the_report_answers_in_words_and_numbers(asked: tuple[Any, Any]) -> None:
     lab, _ = asked
     done = lab("report")
@@ -78,7 +79,6 @@ def test_the_report_answers_in_words_and_numbers(asked: tuple[Any, Any]) -> None
     assert (comparison["method"], comparison["n"], comparison["min_effect_pp"]) == ("paired", 3, 1.5)
 
 
-@pytest.mark.slow
 def test_the_plan_counts_runs_hours_and_seeds_and_proves_the_comparison(asked: tuple[Any, Any]) -> None:
     lab, _ = asked
     fair = lab("plan", "--question", "q1", "--effect", "0.5")
@@ -95,7 +95,6 @@ def test_the_plan_counts_runs_hours_and_seeds_and_proves_the_comparison(asked: t
     assert (files.code, fault in files.lines) == (2, True)
 
 
-@pytest.mark.slow
 def test_two_arms_two_runs_and_names_that_mean_nothing(asked: tuple[Any, Any]) -> None:
     lab, _ = asked
     arms = lab("compare", "Adam", "baseline.yaml")
@@ -115,7 +114,6 @@ def test_two_arms_two_runs_and_names_that_mean_nothing(asked: tuple[Any, Any]) -
     assert empty.err == "cifar-lab: no finished runs in nowhere; train some first: cifar-lab run FILE\n"
 
 
-@pytest.mark.slow
 def test_what_does_not_matter_is_what_the_sheet_says_of_arms_of_one_of_its_questions(asked: tuple[Any, Any]) -> None:
     lab, _ = asked
     for first in ("Adam", "adam.yaml"):
@@ -132,7 +130,6 @@ def test_what_does_not_matter_is_what_the_sheet_says_of_arms_of_one_of_its_quest
     assert (gone.code, "nowhere.yaml" in gone.err) == (2, True)
 
 
-@pytest.mark.slow
 def test_the_list_is_sorted_and_filtered_and_sums_up_arms(asked: tuple[Any, Any]) -> None:
     lab, _ = asked
     arms = lab("list", "--arms", "--sort", "arm", "--reverse")
@@ -148,7 +145,6 @@ def test_the_list_is_sorted_and_filtered_and_sums_up_arms(asked: tuple[Any, Any]
     assert "is not KEY=VALUE" in lab("list", "--filter", "label").err
 
 
-@pytest.mark.slow
 def test_seeds_are_added_until_the_question_is_decided(lab: Any) -> None:
     write_files(lab)
     lab.write("adam.yaml", "extends: baseline.yaml\nlabel: Adam\nloss: {label_smoothing: 0.000001}\n")
@@ -189,7 +185,6 @@ def test_what_does_not_go_together_has_its_sentence(lab: Any, words: list[str], 
     assert lab.listing() == before
 
 
-@pytest.mark.slow
 def test_a_lab_file_that_names_a_missing_arm(lab: Any) -> None:
     write_files(lab)
     (lab.folder / "adam.yaml").unlink()
@@ -200,7 +195,6 @@ def test_a_lab_file_that_names_a_missing_arm(lab: Any) -> None:
         assert "adam.yaml" in done.err
 
 
-@pytest.mark.slow
 def test_the_whole_lab_trains_its_arms_and_then_its_sweeps(lab: Any) -> None:
     write_files(lab)
     lab.write("baseline.yaml", BASELINE.replace("[0, 1, 2]", "[0]"))

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SWEEP = """\
 base: tiny.yaml
 search: {top: 1, seeds: [0], confirm_seeds: [100, 101], val_size: 50}
@@ -117,7 +119,6 @@ def test_the_winner_is_the_best_by_validation_and_is_tested_with_fresh_seeds(swe
     assert (lab.results / "grid.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
 def test_the_same_sweep_again_trains_nothing(swept: tuple[Any, Any]) -> None:
     lab, first = swept
     before = {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")}
@@ -184,7 +185,6 @@ def test_a_sweep_file_is_no_settings_file_and_the_other_way_round(lab: Any) -> N
     assert "this is a settings file, not a sweep file; train it with cifar-lab run tiny.yaml" in turned.err
 
 
-@pytest.mark.slow
 def test_a_search_that_the_machine_cut_short_picks_no_winner(swept: tuple[Any, Any], tmp_path: Path) -> None:
     lab = swept[0].copy(tmp_path / "cut")
     plan = json.loads((lab.results / "sweeps" / "grid" / "plan.json").read_text())
@@ -206,7 +206,6 @@ def test_a_search_that_the_machine_cut_short_picks_no_winner(swept: tuple[Any, A
     assert not (lab.results / "sweeps" / "grid" / "winners.json").exists()
 
 
-@pytest.mark.slow
 def test_a_point_that_diverged_is_counted_and_never_a_winner(lab: Any) -> None:
     lab.write(
         "wild.yaml",
@@ -236,7 +235,6 @@ class Fragile(nn.Module):
 """
 
 
-@pytest.mark.slow
 def test_a_search_with_failed_runs_tests_nothing_unless_that_is_allowed(lab: Any) -> None:
     lab.write("fragile.py", FRAGILE)
     lab.write("base.yaml", "extends: tiny.yaml\nmodel: {name: 'fragile.py:Fragile', options: {breaks: false}}\n")
@@ -271,7 +269,6 @@ def table(results: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.slow
 def test_a_report_answers_every_question_from_the_records(swept: tuple[Any, Any]) -> None:
     lab, _ = swept
     before = {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")}
@@ -301,7 +298,6 @@ def test_a_report_answers_every_question_from_the_records(swept: tuple[Any, Any]
     assert {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")} == before
 
 
-@pytest.mark.slow
 def test_a_report_without_runs_shows_every_arm_as_missing(lab: Any) -> None:
     write_files(lab)
     done = lab("report", "--lab", "sheet.yaml")
@@ -314,7 +310,6 @@ def test_a_report_without_runs_shows_every_arm_as_missing(lab: Any) -> None:
     assert (lab.results / "q1.png").is_file()
 
 
-@pytest.mark.slow
 def test_a_report_without_a_sheet_names_it(lab: Any) -> None:
     done = lab("report")
     assert (done.code, done.out) == (2, "")
@@ -322,7 +317,6 @@ def test_a_report_without_a_sheet_names_it(lab: Any) -> None:
     assert not lab.results.exists()
 
 
-@pytest.mark.slow
 def test_a_report_on_a_data_set_without_runs_names_those_that_there_are(swept: tuple[Any, Any]) -> None:
     lab, _ = swept
     done = lab("report", "--lab", "sheet.yaml", "--data", "cifar10")

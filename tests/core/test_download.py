@@ -68,8 +68,6 @@ class Answers(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr(download, "SCHEMES", ("http",))
-    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.5)
-    monkeypatch.setattr(download, "STALL_SECONDS", 0.5)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.done = threading.Event()
@@ -80,6 +78,12 @@ def server(monkeypatch):
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.5)
 
 
 @pytest.mark.parametrize("way", ["good", "moved"])
@@ -102,7 +106,7 @@ def test_a_good_transfer(server, tmp_path, way):
         ("stalls", "the transfer stood still for 0.5 s after [0-9,]+ of 1,024,000 bytes"),
     ],
 )
-def test_a_bad_transfer_says_why_and_keeps_what_was_there(server, tmp_path, way, reason):
+def test_a_bad_transfer_says_why_and_keeps_what_was_there(server, impatient, tmp_path, way, reason):
     (tmp_path / "file").write_bytes(b"before")
     with pytest.raises(NotFetched, match=f"^{reason}$"):
         fetch(f"{server}/{way}", tmp_path / "file", SHA256, lambda *call: None)

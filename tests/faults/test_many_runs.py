@@ -81,6 +81,7 @@ def test_a_report_on_a_thousand_runs_is_there_soon(many: Path, case: Case) -> No
     assert mebibytes < 200
 
 
+@pytest.mark.slow
 @case(34, "a plan of many runs", remains="nothing changes: each record is read once")
 def test_a_plan_reads_each_record_once(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFAR_LAB_CACHE", str(many / "cache"))

@@ -67,6 +67,7 @@ def write_winners(results: Path, fingerprint: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_shipped_lab_draws_nine_charts(
     tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +114,7 @@ def test_same_records_same_bytes(tmp_path: Path, make_record: MakeRecord, save_r
     assert contents(tmp_path) == first
 
 
+@pytest.mark.slow
 def test_the_page_of_the_shipped_lab_is_one_small_file(
     tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         build_report(CONFIGS / "lab.yaml", results)
 
 
+@pytest.mark.slow
 def test_damaged_files_are_named_and_the_rest_is_reported(
     tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
 ) -> None:
@@ -192,6 +195,7 @@ def test_damaged_files_are_named_and_the_rest_is_reported(
     assert "is damaged and left out" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_copied_run_is_named_and_counts_once(
     tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
 ) -> None:
@@ -206,6 +210,7 @@ def test_a_copied_run_is_named_and_counts_once(
     assert report.faults == ()
 
 
+@pytest.mark.slow
 def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
     with pytest.raises(DataError, match="run the sweep to its end first"):
         draw_sweep(tmp_path, "q8_grid")
@@ -222,6 +227,7 @@ def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord
     ) in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_report_says_how_many_points_were_pruned(
     tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords
 ) -> None:

@@ -20,6 +20,8 @@ from cifar_lab.studies.documents import pruned_runs
 from cifar_lab.studies.run_sweep import SweepOutcome, make_sweep, sweep_status
 from cifar_lab.studies.sweep import Sweep, load_sweep
 
+pytestmark = pytest.mark.slow
+
 BASE = """\
 data: {dataset: synthetic, train_size: 180, test_size: 60, batch_size: 20, difficulty: 0.2}
 optimizer: {lr: 0.05}
@@ -80,7 +82,6 @@ def bits(record: Record, results: Path) -> tuple[Any, ...]:
     return record.val, record.files, [line.model_copy(update={"seconds": 0.0}) for line in lines]
 
 
-@pytest.mark.slow
 def test_halving_prunes_and_says_so(halved: tuple[Bench, SweepOutcome, list[str]]) -> None:
     bench, outcome, said = halved
     assert said[0].startswith("estimate: 4 runs to search, 0 there already, 4 to train; then at most 2 runs for")
@@ -123,7 +124,6 @@ def test_a_pruned_run_has_no_record_and_keeps_its_epochs(
     }
 
 
-@pytest.mark.slow
 def test_a_full_search_goes_on_from_what_was_pruned_to_the_same_bits(
     halved: tuple[Bench, SweepOutcome, list[str]], tmp_path: Path
 ) -> None:
@@ -155,7 +155,6 @@ def test_a_halved_search_that_is_over_is_read_from_its_runs(
     assert (status.state.pruned, status.state.results) == (outcome.state.pruned, outcome.state.results)
 
 
-@pytest.mark.slow
 def test_tpe_stopped_and_begun_again_proposes_and_finds_the_same(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     outcome, said = bench.make("proposed", PROPOSED)
@@ -208,7 +207,6 @@ class Own(nn.Sequential):
 """
 
 
-@pytest.mark.slow
 def test_points_that_share_a_run_are_each_judged_by_it(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     for name in ("one", "two"):

@@ -205,6 +205,7 @@ def test_a_model_that_cannot_be_stacked_trains_one_network_after_the_other(lab: 
         assert ours.test == lab.make(solo).test
 
 
+@pytest.mark.slow
 def test_a_cohort_that_memory_does_not_hold_is_made_in_halves(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     members = jobs(lab, "cpu", "results")
     build, sizes = experiment.build_cohort, []

@@ -421,6 +421,7 @@ def test_a_second_call_changes_nothing(lab: Any) -> None:
     assert {path: path.stat().st_mtime_ns for path in lab.run_folder(job).path.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_recorded_with_its_reason_and_without_scores(lab: Any) -> None:
     job = lab.job(lab.settings("optimizer.lr=1e9", "data.val_size=30"))
     record = lab.make(job)
