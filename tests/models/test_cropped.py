@@ -6,7 +6,7 @@ from torch import nn
 from torchvision.models import resnet18 as torchvision_resnet18
 
 from cifar_lab.models.convolutions import CroppedConv2d, crop_convolutions, graph_of
-from cifar_lab.models.resnet import resnet18
+from cifar_lab.models.nets import resnet18
 
 
 def with_gradients(convolution, images):

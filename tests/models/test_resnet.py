@@ -14,7 +14,7 @@ from torchvision.models import ResNet18_Weights
 from cifar_lab import config
 from cifar_lab.core import download
 from cifar_lab.core.errors import SettingsError, WeightsError
-from cifar_lab.models import build, resnet
+from cifar_lab.models import build, nets
 
 PRETRAINED = config.ResNet18Model(name="ResNet18", pretrained=True)
 
@@ -33,7 +33,7 @@ def served(tmp_path, monkeypatch):
     folder = tmp_path / "served"
     folder.mkdir()
     torch.manual_seed(8)
-    source = resnet.resnet18(1000)
+    source = nets.resnet18(1000)
     torch.save(source.state_dict(), folder / "new")
     digest = hashlib.sha256((folder / "new").read_bytes()).hexdigest()
     name = f"resnet18-{digest[:8]}.pth"
@@ -50,7 +50,7 @@ def served(tmp_path, monkeypatch):
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/{name}"
         monkeypatch.setattr(ResNet18_Weights.IMAGENET1K_V1.value, "url", url)
-        monkeypatch.setattr(resnet, "IMAGENET_SHA256", digest)
+        monkeypatch.setattr(nets, "IMAGENET_SHA256", digest)
         monkeypatch.setattr(download, "SCHEMES", ("http",))
         yield source.state_dict(), folder, name
         server.shutdown()
@@ -90,7 +90,7 @@ def test_a_damaged_file_in_the_folder_is_named_and_not_read(checkpoints):
     with pytest.raises(WeightsError) as caught:
         build(PRETRAINED, 10)
     assert str(caught.value) == (
-        f"{path}: damaged: its SHA-256 is {digest}, expected {resnet.IMAGENET_SHA256}; "
+        f"{path}: damaged: its SHA-256 is {digest}, expected {nets.IMAGENET_SHA256}; "
         "delete it and run again to fetch it anew"
     )
 
@@ -128,7 +128,7 @@ def test_a_name_server_that_never_answers(checkpoints, monkeypatch):
 
 
 def test_the_checksum_is_that_of_the_published_name():
-    assert ResNet18_Weights.IMAGENET1K_V1.url.endswith(f"/resnet18-{resnet.IMAGENET_SHA256[:8]}.pth")
+    assert ResNet18_Weights.IMAGENET1K_V1.url.endswith(f"/resnet18-{nets.IMAGENET_SHA256[:8]}.pth")
 
 
 def test_pretrained_beside_weights_is_refused(tmp_path):

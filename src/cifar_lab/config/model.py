@@ -101,7 +101,7 @@ class ResNet18Model(ModelOptions, title="ResNet18"):
     """torchvision's ResNet-18 (arXiv:1512.03385), its last layer replaced."""
 
     component = ModelComponent(
-        maker="resnet:resnet18",
+        maker="nets:resnet18",
         last_layer="fc",
         facts=ModelFacts(
             small=False, batch_norm=True, parameters=11_181_642, channels_last_on_cpu=False, own_kernels=False

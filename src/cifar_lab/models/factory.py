@@ -12,7 +12,7 @@ from cifar_lab.config.registry import BUILT_IN_MODELS, MODEL_FACTS, makers
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.host import located
 from cifar_lab.models.custom import build_custom
-from cifar_lab.models.resnet import imagenet_weights_file
+from cifar_lab.models.nets import imagenet_weights_file
 from cifar_lab.models.weights import load_weights
 
 MODELS: dict[str, Callable[..., nn.Module]] = makers("model", __package__)

@@ -21,8 +21,8 @@ from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
 from cifar_lab.studies.run_sweep import sweep_status
 from cifar_lab.studies.space.axes import drawn_axes
-from cifar_lab.studies.space.optuna_study import distributions_of, import_optuna, params_of, quiet_optuna
 from cifar_lab.studies.space.points import Point, PointResult
+from cifar_lab.studies.space.tpe import distributions_of, import_optuna, params_of, quiet_optuna
 from cifar_lab.studies.space.winners import search_settings
 from cifar_lab.studies.sweep import Sweep
 

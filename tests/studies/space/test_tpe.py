@@ -15,9 +15,8 @@ from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.studies.space.axes import drawn_axes
 from cifar_lab.studies.space.methods import expand, start_method
-from cifar_lab.studies.space.optuna_study import params_of, values_of
 from cifar_lab.studies.space.points import Point, PointResult
-from cifar_lab.studies.space.tpe import Tpe
+from cifar_lab.studies.space.tpe import Tpe, params_of, values_of
 
 SPACE: dict[str, Any] = {
     "optimizer.lr": {"min": 1e-4, "max": 1.0, "log": True},

@@ -103,7 +103,7 @@ def expand(sheet: SweepSheet, base: Settings, where: str, *, allow_large: bool =
 
 def _expand_tpe(sheet: SweepSheet, base: Settings, where: str) -> Expansion:
     """The arms, which are known before the start, and the number of trials."""
-    from cifar_lab.studies.space.optuna_study import import_optuna
+    from cifar_lab.studies.space.tpe import import_optuna
 
     import_optuna()
     make_points(draw_points(sheet, PROBES, where), {}, base, where)

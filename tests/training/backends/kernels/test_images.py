@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cifar_lab.training.backends.kernels.compiler import library
+from cifar_lab.training.backends.kernels.compiler import Batch, KernelWorker, library
 from cifar_lab.training.backends.kernels.layers import LANES
-from cifar_lab.training.backends.kernels.structures import Batch, KernelWorker
 
 from .small_runs import drawn_split, own_steps, settings, split_of
 

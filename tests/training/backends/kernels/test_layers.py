@@ -13,8 +13,7 @@ from torch.nn import functional as F
 from cifar_lab.models import MODELS
 from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.training.backends.kernels.backend import KernelNetwork
-from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
-from cifar_lab.training.backends.kernels.structures import KernelOp, Layer
+from cifar_lab.training.backends.kernels.compiler import KernelOp, KernelsUnavailable, Layer
 
 
 def kernels_of(network: nn.Module) -> KernelNetwork:

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cifar_lab.training.backends.kernels.compiler import library
+from cifar_lab.training.backends.kernels.compiler import KernelWorker, Layer, library
 from cifar_lab.training.backends.kernels.layers import LANES
-from cifar_lab.training.backends.kernels.structures import KernelWorker, Layer
 
 from .small_runs import (
     NETS,

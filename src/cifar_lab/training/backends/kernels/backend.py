@@ -12,17 +12,18 @@ from torch import nn
 from cifar_lab.data.batches import BatchAugmenter, EpochRandomness
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.training.backends.eager import EagerBackend
-from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable, library
-from cifar_lab.training.backends.kernels.layers import LANES, read_layers
-from cifar_lab.training.backends.kernels.structures import (
+from cifar_lab.training.backends.kernels.compiler import (
     STRUCTURES,
     Batch,
     KernelOp,
+    KernelsUnavailable,
     KernelWorker,
     Layer,
     LayerOp,
     Plan,
+    library,
 )
+from cifar_lab.training.backends.kernels.layers import LANES, read_layers
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 

@@ -15,8 +15,7 @@ from cifar_lab.config.registry import GROUP_IMAGES
 from cifar_lab.data.splits import IMAGE_SHAPE
 from cifar_lab.models.convolutions import graph_of
 from cifar_lab.models.flat_parameters import FlatParameters
-from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
-from cifar_lab.training.backends.kernels.structures import KernelOp, Layer
+from cifar_lab.training.backends.kernels.compiler import KernelOp, KernelsUnavailable, Layer
 
 LANES = GROUP_IMAGES
 """Images per group and floats per vector, as in kernels.h."""

@@ -8,7 +8,7 @@ assigned to threads by a fixed rule and sums have a fixed order, so a number of 
 #include <omp.h>
 #endif
 
-/* As in structures.py. Operations from NORM_MERGE on run once, after all groups have reached them. */
+/* As in compiler.py. Operations from NORM_MERGE on run once, after all groups have reached them. */
 enum { LOAD_BATCH, CONVOLVE, CONVOLVE_BACK, MAX_POOL, MAX_POOL_BACK, RELU, RELU_BACK, FLATTEN, FLATTEN_BACK, LINEAR,
        LINEAR_BACK, CROSS_ENTROPY, NORM_MEASURE, NORM, NORM_BACK_MEASURE, NORM_BACK, NORM_MERGE, NORM_BACK_MERGE };
 
@@ -87,7 +87,7 @@ static void work(const plan *p, const batch *given, int thread, int threads)
         for (int64_t i = from; i < to; i++) p->gradients[i] += p->others[other * p->width + i];
 }
 
-/* Compared with structures.py when the library is loaded. */
+/* Compared with compiler.py when the library is loaded. */
 const int32_t sizes[] = {sizeof(layer), sizeof(batch), sizeof(plan), sizeof(worker)};
 
 /* Gradients of the mean loss; the mean loss and the number of correct images, before an update. */
