@@ -29,6 +29,7 @@ def test_random_streams_have_the_same_names_and_draws() -> None:
     assert list(facts.random_streams()) == golden.read("streams.txt")
 
 
+@pytest.mark.slow
 def test_trained_numbers_are_the_same_bits(
     tmp_path: Path, session_images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

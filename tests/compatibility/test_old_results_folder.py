@@ -74,6 +74,7 @@ def test_a_report_is_checked_against_the_old_records(reported: Lab) -> None:
 # --- what is written into an old folder ---
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_resumed_to_the_same_weights_and_predictions(written: Lab) -> None:
     assert other_bits(golden.read("resumed.json"), bits.resumed(written)) == []
 

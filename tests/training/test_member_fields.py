@@ -85,6 +85,7 @@ def train_together(jobs: Sequence[Job]) -> None:
         assert outcome.status == "done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", cases())
 def test_members_that_differ_in_one_field_end_as_they_do_alone(

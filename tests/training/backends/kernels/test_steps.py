@@ -150,6 +150,7 @@ def weights_of(steps: StepBackend) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in kept])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "arm"), FREE)
 def test_running_free_each_epoch_follows_double_precision(model: str, arm: str) -> None:
     epochs, images = 20, 9 * 16 + 6  # 200 steps
