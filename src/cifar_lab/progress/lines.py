@@ -70,7 +70,7 @@ class PlainLines:
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stdout
-        self._tally = ProgressState(())
+        self._state = ProgressState(())
         self._standing_told = time.monotonic()
         self._prepared = ("", 0.0)
         self._devices: set[str] = set()
@@ -83,24 +83,24 @@ class PlainLines:
             self._say(f"{plain(what)}: {100 * done // total} %" if total else plain(what))
 
     def begin(self, planned: Sequence[PlannedRun]) -> None:
-        self._tally = ProgressState(planned)
+        self._state = ProgressState(planned)
         self._standing_told = time.monotonic()
         self._say(plan_line(planned))
 
     def event(self, job: Job, event: Event) -> None:
         name = plain(job.name)
-        self._tally.event(job, event)
+        self._state.event(job, event)
         match event:
             case RunOutcome():
-                line = outcome_line(event, score=self._tally.total > MANY_RUNS)  # else its last epoch has told
-                self._say(f"[{self._tally.ended}/{self._tally.total}] {name}: {line}")
+                line = outcome_line(event, score=self._state.total > MANY_RUNS)  # else its last epoch has told
+                self._say(f"[{self._state.ended}/{self._state.total}] {name}: {line}")
                 self._tell_standing()
             case DeviceChosen() if (line := device_line(event)) not in self._devices:
                 self._devices.add(line)
                 self._say(line)
             case RunResumed():
                 self._say(f"{name}: goes on after epoch {event.epoch}")
-            case EpochCompleted() if self._tally.total <= MANY_RUNS:
+            case EpochCompleted() if self._state.total <= MANY_RUNS:
                 where = f"epoch {event.epoch}/{job.settings.epochs}"
                 self._say(f"{name}: {where}, {numbers(event)}, {event.seconds:.1f} s")
             case _ if (trouble := trouble_line(event)) is not None:
@@ -109,11 +109,11 @@ class PlainLines:
     def end(self) -> None: ...
 
     def _tell_standing(self) -> None:
-        now, tally = time.monotonic(), self._tally
-        if tally.ended < tally.total and now - self._standing_told >= STANDING_SECONDS:
+        now, state = time.monotonic(), self._state
+        if state.ended < state.total and now - self._standing_told >= STANDING_SECONDS:
             self._standing_told = now
-            best = f"; the best is {tally.best[2]}" if tally.best is not None else ""
-            self._say(f"{tally.words()}{best}")
+            best = f"; the best is {state.best[2]}" if state.best is not None else ""
+            self._say(f"{state.words()}{best}")
 
     def _say(self, line: str) -> None:
         # A log that is full costs lines, not runs.

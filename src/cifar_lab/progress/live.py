@@ -104,7 +104,7 @@ class LiveBars:
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._tally = ProgressState(())
+        self._state = ProgressState(())
         self._all: TaskID | None = None
         self._counted_at = 0.0
         self._devices: set[str] = set()
@@ -119,28 +119,28 @@ class LiveBars:
     def begin(self, planned: Sequence[PlannedRun]) -> None:
         self._clear()
         self._print(plan_line(planned))
-        self._tally, self._counted_at = ProgressState(planned), 0.0
-        if self._tally.total:
+        self._state, self._counted_at = ProgressState(planned), 0.0
+        if self._state.total:
             self._progress.start()
-            words = self._tally.words()
-            self._all = self._progress.add_task("all runs", total=self._tally.epochs, state=words, whole=True)
+            words = self._state.words()
+            self._all = self._progress.add_task("all runs", total=self._state.epochs, state=words, whole=True)
 
     def event(self, job: Job, event: Event) -> None:
         of = f"/{job.settings.epochs}"
-        self._tally.event(job, event)
+        self._state.event(job, event)
         match event:
             case RunStarted():
-                self._state(job, "starting")
+                self._describe(job, "starting")
             case DeviceChosen():
                 if (line := device_line(event)) not in self._devices:
                     self._devices.add(line)
                     self._print(line)
             case RunResumed(epoch):
-                self._state(job, f"goes on after epoch {epoch}{of}")
+                self._describe(job, f"goes on after epoch {epoch}{of}")
             case StepCompleted(epoch, step, steps, loss, accuracy):
-                self._state(job, f"epoch {epoch}{of} step {step}/{steps} loss {loss:.3f} accuracy {accuracy:.3f}")
+                self._describe(job, f"epoch {epoch}{of} step {step}/{steps} loss {loss:.3f} accuracy {accuracy:.3f}")
             case EpochCompleted():
-                self._state(job, f"epoch {event.epoch}{of} {numbers(event)}")
+                self._describe(job, f"epoch {event.epoch}{of} {numbers(event)}")
             case RunOutcome():
                 self._end_run(job, event)
             case _ if (trouble := trouble_line(event)) is not None:
@@ -159,16 +159,16 @@ class LiveBars:
             self._progress.remove_task(task)
         self._tasks, self._all = {}, None
 
-    def _state(self, job: Job, state: str) -> None:
+    def _describe(self, job: Job, state: str) -> None:
         """Set the text of a run's bar. Runs beyond MOST_BARS have none."""
         task = self._tasks.get(job.run_id)
         if task is None:
             if len(self._tasks) >= MOST_BARS:
                 return
             name = escape(plain(job.name))
-            epochs = self._tally.epochs_to_make(job)
+            epochs = self._state.epochs_to_make(job)
             task = self._tasks[job.run_id] = self._progress.add_task(name, total=epochs, state=state)
-        self._progress.update(task, completed=self._tally.epochs_made(job), state=state)
+        self._progress.update(task, completed=self._state.epochs_made(job), state=state)
 
     def _drop(self, job: Job) -> None:
         if (task := self._tasks.pop(job.run_id, None)) is not None:
@@ -183,11 +183,11 @@ class LiveBars:
         if self._all is None:
             return
         now = time.monotonic()
-        done = self._tally.all_epochs_made
+        done = self._state.all_epochs_made
         # Not at the end of each run: before a worker starts the next, one too few is active.
-        if now - self._counted_at >= COUNT_SECONDS or self._tally.ended == self._tally.total:
+        if now - self._counted_at >= COUNT_SECONDS or self._state.ended == self._state.total:
             self._counted_at = now
-            self._progress.update(self._all, completed=done, state=self._tally.words())
+            self._progress.update(self._all, completed=done, state=self._state.words())
         else:
             self._progress.update(self._all, completed=done)
 
