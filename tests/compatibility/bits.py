@@ -74,7 +74,7 @@ Numbers = dict[str, Any]
 
 
 def machine() -> dict[str, str]:
-    """What decides how sums are rounded: torch, the processor and the compiler of the lab's own kernels."""
+    """Versions that decide rounding: torch, the processor and the compiler of the C kernels."""
     told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     lines = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in told.splitlines())}
     try:
@@ -111,7 +111,7 @@ def resumed(written: Lab) -> Numbers:
 
 
 def numbers_of(folder: Path) -> dict[str, Any]:
-    """What a run came to, and the checksums of its files."""
+    """Numbers of a run, and the checksums of its files."""
     record = json.loads((folder / "record.json").read_bytes())
     epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_bytes().splitlines()]
     scores = {
