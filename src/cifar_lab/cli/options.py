@@ -184,7 +184,7 @@ def open_context(
 
 
 def make_display(mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS) -> Display:
-    """Live bars on a terminal, plain lines elsewhere, with the mirrors as further sinks.
+    """Live bars where standard error is a terminal, plain lines elsewhere, with the mirrors as further sinks.
 
     Raises:
         SettingsError: an unknown mirror.
@@ -195,7 +195,7 @@ def make_display(mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS) -
         return Mirrored(make_display(), mirrors_of(mirrors, results))
     from cifar_lab.progress.lines import PlainLines
 
-    if not sys.stdout.isatty():
+    if not sys.stderr.isatty():
         return PlainLines()
     from cifar_lab.progress.live import LiveBars, terminal_console
 
