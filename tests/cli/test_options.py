@@ -54,7 +54,7 @@ def test_a_failure_is_written_down_and_known_to_every_later_command(fragile: Any
     shown = fragile("show", failure["run_id"])
     assert f"why: its process ended with 7 ({failure['when']})" in shown.lines
     planned = fragile("run", "mine.yaml", "--seeds", "0", "--dry-run")
-    assert planned.lines[-1] == "1 run: 1 to train, 1 of them failed before"
+    assert planned.progress[-1] == "1 run: 1 to train, 1 of them failed before"
     assert "to train; failed before (killed)" in planned.out
 
     began = time.monotonic()
@@ -107,10 +107,10 @@ def test_diverged_runs_are_trained_again_only_when_all_is_said(lab: Any) -> None
     assert lab(*arguments).code == 0
     (record,) = lab.results.glob("runs/*/record.json")
     before = record.stat().st_mtime_ns
-    assert lab(*arguments, "--retry", "failed").lines[0] == "1 run: 1 there already"
+    assert lab(*arguments, "--retry", "failed").progress[0] == "1 run: 1 already done"
     assert record.stat().st_mtime_ns == before
     again = lab(*arguments, "--retry", "all")
-    assert (again.code, again.lines[0]) == (0, "1 run: 1 to train")
+    assert (again.code, again.progress[0]) == (0, "1 run: 1 to train")
     assert record.stat().st_mtime_ns != before
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from cifar_lab.cli.options import DEFAULT_RESULTS, Overrides, Results
+from cifar_lab.cli.options import DEFAULT_RESULTS, Overrides, Results, flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,27 +18,27 @@ T = TypeVar("T", bound=str)
 
 def report(
     results: Results = DEFAULT_RESULTS,
-    lab: Annotated[Path, typer.Option("--lab", metavar="FILE", help="The sheet of questions.")] = Path(
+    lab: Annotated[Path, typer.Option("--lab", metavar="FILE", help="The lab file, with the questions.")] = Path(
         "configs/lab.yaml"
     ),
     data: Annotated[
-        str | None, typer.Option("--data", metavar="NAME", help="The data set, where the arms ran on several.")
+        str | None, typer.Option("--data", metavar="NAME", help="The data set, if the arms ran on several.")
     ] = None,
     formats: Annotated[
-        str, typer.Option("--format", metavar="LIST", help="Which files: html, md, csv, json, latex.")
+        str, typer.Option("--format", metavar="LIST", help="Files to write: html, md, csv, json, latex.")
     ] = "html,md,csv,json",
     figures: Annotated[
-        str, typer.Option("--figures", metavar="LIST", help="Charts as png, svg, pdf; PNG is always drawn.")
+        str, typer.Option("--figures", metavar="LIST", help="Chart formats: png, svg, pdf. PNG is always written.")
     ] = "png",
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; end with 1 where the report there differs from the records."),
+        flag("--check", help="Write nothing. Exit with 1 if the report differs from the records."),
     ] = False,
     overrides: Overrides = [],  # noqa: B006
 ) -> None:
-    """Answer every question from what is in the results folder: one page, charts, tables, answers.json.
+    """Answer every question from the runs in the results folder: one page, charts, tables, answers.json.
 
-    A damaged record or file of winners is left out and named, and the command ends with 3.
+    Damaged files are named and left out. The command then exits with 3.
     """
     from cifar_lab.core.errors import DataError
     from cifar_lab.core.text import plain

@@ -133,6 +133,24 @@ class PlainLines:
             say(line, self._stream)
 
 
+class FailureLines:
+    """Display with a line per run that failed or diverged, and nothing else."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def preparing(self, what: str, done: int, total: int) -> None: ...
+
+    def begin(self, planned: Sequence[PlannedRun]) -> None: ...
+
+    def event(self, job: Job, event: Event) -> None:
+        if isinstance(event, RunOutcome) and event.status in ("failed", "diverged"):
+            with contextlib.suppress(OSError):
+                say(f"{plain(job.name)}: {outcome_line(event, None)}", self._stream)
+
+    def end(self) -> None: ...
+
+
 def say(line: str, stream: IO[str] | None = None) -> None:
     """Print a line. A closed pipe (`| head`) does not end the work."""
     try:
