@@ -29,7 +29,7 @@ PROGRESS = re.compile(
     | [\d,]+/[\d,]+\ runs?\ ·                      # the state of the command
     | .+\ ·\ seed\ \d+:\ (epoch\ \d|resumes\ after)
     | (drawing|decoding|reading|unpacking)\ images: | writing\ the\ cache
-    | estimate: | about\ .*\ (per|on|of)\ | rung\ \d+\ of | after\ epoch\ \d+: | merged:
+    | (estimate|time|memory|disk):\ | rung\ \d+\ of | after\ epoch\ \d+: | merged:
     | (tpe|random|grid):\ \d+\ points?\ after""",
     re.VERBOSE,
 )

@@ -48,9 +48,9 @@ def test_a_question_trains_its_control_and_its_arms(asked: tuple[Any, Any]) -> N
     assert (done.code, done.err) == (0, "")
     assert done.progress[0] == "6 runs: 6 to train"
     again = lab("run", "--question", "q1", "--dry-run")
-    assert again.progress[-1] == "6 runs: 6 already done"
+    assert again.lines[-1] == "6 runs: 6 already done"
     whole = lab("run", "--all", "--dry-run")
-    assert whole.progress[-1] == "9 runs: 6 already done, 3 to train"
+    assert whole.lines[-1] == "9 runs: 6 already done, 3 to train"
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,9 @@ def test_a_dry_run_says_what_is_there(trained: Any) -> None:
     before = trained.lab.listing()
     done = trained.lab("run", "tiny.yaml", "--dry-run", "--seeds", "0-2")
     assert [" ".join(line.split()[3:-1]) for line in done.lines[1:4]] == ["already done", "already done", "to train"]
-    assert done.progress[4] == "3 runs: 2 already done, 1 to train"
+    assert done.lines[4] == "3 runs: 2 already done, 1 to train"
     forced = trained.lab("run", "tiny.yaml", "--dry-run", "--force")
-    assert forced.progress[-1] == "2 runs: 2 to train"
+    assert forced.lines[-1] == "2 runs: 2 to train"
     assert trained.lab.listing() == before
 
 
@@ -95,6 +95,24 @@ def test_seeds_given_twice_are_refused_and_not_the_last_taken(lab: Any) -> None:
     done = lab("run", "tiny.yaml", "--seeds", "0", "--seeds", "1-2")
     assert (done.code, done.out) == (2, "")
     assert done.err == "cifar-lab: --seeds: given 2 times; give one list, such as --seeds 0,1-2\n"
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("3x", [0, 1, 2]), ("1x", [0]), (" 2x ", [0, 1]), ("3", [3])])
+def test_a_number_of_seeds_ends_in_x(lab: Any, text: str, seeds: list[int]) -> None:
+    done = lab("run", "tiny.yaml", "--dry-run", "--seeds", text)
+    assert [int(line.split()[2]) for line in done.lines[1:-1]] == seeds
+    told = "note: --seeds 3 is seed number 3 alone; for 3 seeds, write --seeds 3x\n" if text == "3" else ""
+    assert done.err == told
+
+
+def test_short_options_are_settings(lab: Any) -> None:
+    arguments = ("--epochs", "2", "--batch-size", "50", "--lr", "0.5", "--device", "cpu")
+    done = lab("run", "tiny.yaml", *arguments, "--resume", "-q", "--seeds", "3x")
+    assert (done.code, done.err, done.progress) == (0, "", [])
+    for record in records(lab.results):
+        settings = record["settings"]
+        assert (settings["epochs"], settings["data"]["batch_size"], settings["optimizer"]["lr"]) == (2, 50, 0.5)
+        assert settings["runtime"]["device"] == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +211,7 @@ def test_a_diverged_run_is_a_result_with_a_reason(lab: Any) -> None:
     assert re.fullmatch(
         r"the loss was not finite in epoch 1 at step \d+; the last finite loss was \S+", record["reason"]
     )
-    assert f"[1/1] tiny · seed 0: diverged: {record['reason']}" in done.lines
+    assert f"[1/1] tiny · seed 0: diverged: {record['reason']}" in done.progress
     assert "1 diverged" in done.lines[-1]
     assert "NaN" not in json.dumps(record)
     strict = lab(*arguments, "--strict")
@@ -254,8 +272,8 @@ def test_a_model_that_fails_in_training_fails_its_runs_and_no_others(lab: Any) -
     done = lab("run", "mine.yaml", "tiny.yaml", "--seeds", "0", "--workers", "1")
     assert (done.code, done.err) == (1, "")
     reason = f"RuntimeError: a batch of [bold]20[/] ({lab.folder}/models.py:27)"
-    assert f"[1/2] mine · seed 0: failed: {reason}" in done.lines
-    assert "[2/2] tiny · seed 0: done" in done.lines
+    assert f"[1/2] mine · seed 0: failed: {reason}" in done.progress
+    assert any(line.startswith("[2/2] tiny · seed 0: done, ") for line in done.progress)
     assert " ".join(done.lines[-2:]).endswith(f"failed mine · seed 0: {reason}")
     assert [record["label"] for record in records(lab.results)] == ["tiny"]
 
@@ -362,4 +380,4 @@ def test_a_label_with_escape_codes_is_refused(lab: Any) -> None:
 def test_two_arms_of_the_same_numbers_are_trained_once(lab: Any) -> None:
     lab.write("same.yaml", "extends: tiny.yaml\nlabel: same\n")
     done = lab("run", "tiny.yaml", "same.yaml", "tiny.yaml", "--seeds", "0", "--dry-run")
-    assert done.progress[-1] == "1 run: 1 to train"
+    assert done.lines[-1] == "1 run: 1 to train"

@@ -109,9 +109,9 @@ def test_the_winner_is_the_best_by_validation_and_is_tested_with_fresh_seeds(swe
         assert record["data"]["val_size"] == 0
     control = [record["seed"] for record in found.values() if record["recipe"] == winners["control"]["recipe"]]
     assert {100, 101} <= set(control)
-    assert done.lines[0].startswith("estimate: 3 runs to search, 0 already done, 3 to train; then at most 4 runs")
-    assert done.lines[1].startswith("time: about ")
-    assert "measured on 2 runs here" in done.lines[1]
+    assert done.progress[0].startswith("estimate: 3 runs to search, 0 already done, 3 to train; then at most 4 runs")
+    assert done.progress[1].startswith("time: about ")
+    assert "measured on 2 runs here" in done.progress[1]
     assert done.progress[4] == "3 runs: 3 to train"
     assert f"   1  {best}" in done.out
     assert f"{validation[best]:.4f}" in done.out
@@ -128,7 +128,7 @@ def test_the_same_sweep_again_trains_nothing(swept: tuple[Any, Any]) -> None:
     done = lab("sweep", "grid.yaml")
     assert (done.code, done.err) == (0, "")
     assert done.progress[0] == "3 runs: 3 already done"
-    assert done.lines[1].endswith(" already done")
+    assert done.progress[1].endswith(" already done")
     results = first.lines[first.lines.index("best by validation accuracy:") :]
     assert done.lines[done.lines.index("best by validation accuracy:") :] == results
     assert {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")} == before
