@@ -1,7 +1,7 @@
 """report.html: one file that opens from a disk without a network and contains the plotting library.
 
-The content security policy in its head forbids every request and every script but those that are hashed there. User text
-reaches the page through Jinja's escaping, or as JSON in a block that no browser runs.
+The content security policy in its head forbids every request and every script but those that are hashed there. User
+text reaches the page through Jinja's escaping, or as JSON in a block that no browser runs.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from cifar_lab.analysis.data_choice import SHORT
 from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.verdict_line import is_answered
 from cifar_lab.core.text import count, plain
 from cifar_lab.report.cells import signed
 from cifar_lab.report.charts.details import confusion_words
@@ -29,7 +30,6 @@ from cifar_lab.report.charts.search import MOST_LINES, MOST_TICKS
 from cifar_lab.report.charts.style import ARMS, CONTROL, look
 from cifar_lab.report.columns import ReportRow, columns_of
 from cifar_lab.report.sections import MOST_RECORDS, newest_first, page_section, test_images
-from cifar_lab.report.verdict_line import is_answered
 
 CELL_LETTERS = 300
 """Length at which the text of a cell is cut."""
@@ -67,14 +67,18 @@ def html_page(lab: Lab, results: Path) -> str:
 def render_page(template: str, charts: dict[str, Any], **values: Any) -> str:
     """Text of a page from a template, with its style, scripts and charts."""
     scripts = [_template_file(name) for name in SCRIPTS]
-    return _environment().get_template(template).render(
-        charts=charts,
-        looks={"control": CONTROL.symbol, "arms": [arm.symbol for arm in ARMS]},
-        scripts=[Markup(script) for script in scripts],
-        hashes=[_hash(script) for script in scripts],
-        style=Markup(_style()),
-        licences=Markup(_template_file("vendor/LICENSES.txt")),
-        **values,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            charts=charts,
+            looks={"control": CONTROL.symbol, "arms": [arm.symbol for arm in ARMS]},
+            scripts=[Markup(script) for script in scripts],
+            hashes=[_hash(script) for script in scripts],
+            style=Markup(_style()),
+            licences=Markup(_template_file("vendor/LICENSES.txt")),
+            **values,
+        )
     )
 
 

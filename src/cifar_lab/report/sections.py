@@ -30,11 +30,11 @@ from cifar_lab.analysis.mistakes import Mistake, cached_test_images, confident_m
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, best_points, read_points
 from cifar_lab.analysis.sentences import comparison_sentences, winner_sentence
+from cifar_lab.analysis.verdict_line import VerdictLine, verdict_line
 from cifar_lab.report.charts.details import classes_chart, confusion_chart, curves_chart
 from cifar_lab.report.charts.figure import Drawing
 from cifar_lab.report.charts.interactive import Chart, accuracy_chart, cost_charts, difference_chart
 from cifar_lab.report.charts.search import MOST_TICKS, effect_chart, effect_range, parallel_chart
-from cifar_lab.report.verdict_line import VerdictLine, verdict_line
 from cifar_lab.store.records import Record
 
 MOST_RECORDS = 100
@@ -199,7 +199,9 @@ def mistake_pictures(
     if images is None:
         return []
     found = [(arm, mistakes) for arm in arms if (mistakes := confident_mistakes(arm, results))]
-    return [(arm, [MistakePicture(each, _data_uri(images[each.index])) for each in each_arm]) for arm, each_arm in found]
+    return [
+        (arm, [MistakePicture(each, _data_uri(images[each.index])) for each in each_arm]) for arm, each_arm in found
+    ]
 
 
 def test_images(lab: Lab) -> Any:

@@ -1,8 +1,8 @@
 """Charts of report.html: the base of all, and those of accuracy, difference and cost.
 
-The accuracy and the difference of a question are the two panels of its figure, from the same `Drawing` and with the same
-words. A chart is a mapping with a `kind`, and `charts.js` has a function for each kind. Texts are shortened here and
-never trusted there. Each chart has a text alternative that says the same.
+The accuracy and the difference of a question are the two panels of its figure, from the same `Drawing` and with the
+same words. A chart is a mapping with a `kind`, and `charts.js` has a function for each kind. Texts are shortened here
+and never trusted there. Each chart has a text alternative that says the same.
 """
 
 from __future__ import annotations

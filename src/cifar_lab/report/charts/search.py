@@ -17,6 +17,8 @@ MOST_TICKS = 8
 """Values of a setting up to which each has a tick and a mean."""
 _LOG_RATIO = 8
 """Ratio of the largest to the smallest value from which a logarithmic scale is considered."""
+_LOG_STEPS = ((1,), (1, 3), (1, 2, 5))
+_FEWEST_TICKS = 4
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class AxisScale:
 
 def axis_scale(axis: Axis, points: Sequence[SearchedPoint]) -> AxisScale:
     """Scale of a setting: logarithmic or linear for numbers, equal steps for other values."""
-    raw = {setting_words(point.values[axis.key]): point.values[axis.key] for point in points if axis.key in point.values}
+    raw = {
+        setting_words(point.values[axis.key]): point.values[axis.key] for point in points if axis.key in point.values
+    }
     words = [value.words for value in axis.values]
     if not axis.is_ordered:
         places = {each: index / (len(words) - 1) for index, each in enumerate(words)}
@@ -51,7 +55,8 @@ def axis_scale(axis: Axis, points: Sequence[SearchedPoint]) -> AxisScale:
 
 def _is_log(numbers: Sequence[float]) -> bool:
     """Whether the numbers lie more evenly on a logarithmic scale than on a linear one."""
-    low, middle, high = numbers[0], numbers[len(numbers) // 2], numbers[-1]
+    low, high = numbers[0], numbers[-1]
+    middle = (numbers[(len(numbers) - 1) // 2] + numbers[len(numbers) // 2]) / 2
     if low <= 0 or high / low < _LOG_RATIO:
         return False
     linear, logarithmic = (middle - low) / (high - low), log10(middle / low) / log10(high / low)
@@ -63,11 +68,11 @@ def _at(number: float, is_log: bool) -> float:
 
 
 def _round_numbers(low: float, high: float, is_log: bool) -> list[float]:
-    """Ticks inside a range: powers of ten where there are two or more, else multiples of 1, 2 or 5."""
+    """Ticks inside a range: powers of ten where there are enough, else more of their multiples."""
     if is_log:
         decades = range(floor(log10(low)), floor(log10(high)) + 1)
-        tens = [10.0**power for power in decades if low <= 10.0**power <= high]
-        return tens if len(tens) > 1 else [m * 10.0**p for p in decades for m in (1, 2, 5) if low <= m * 10.0**p <= high]
+        found = [[m * 10.0**p for p in decades for m in steps if low <= m * 10.0**p <= high] for steps in _LOG_STEPS]
+        return next((ticks for ticks in found if len(ticks) >= _FEWEST_TICKS), found[-1])
     size = 10.0 ** floor(log10((high - low) / 2))
     step = next(size * factor for factor in (1, 2, 5, 10) if (high - low) / (size * factor) <= 5)
     return [round(step * k, 12) for k in range(floor(low / step), floor(high / step) + 1) if step * k >= low]

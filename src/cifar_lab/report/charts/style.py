@@ -41,7 +41,6 @@ BASE_FONT = "DejaVu Sans"
 """Font that comes with matplotlib, so that charts are the same on every machine where it has the letters."""
 
 
-
 @dataclass(frozen=True)
 class ArmLook:
     """Colour and symbol of an arm, in figures and on the page."""

@@ -82,8 +82,7 @@ globalThis.labCharts = (() => {
         marks.push(Plot.rect([0], { x1: -chart.min_effect, x2: chart.min_effect, y1: 0, y2: count, fill: SOFT, fillOpacity: 0.16 }));
       }
       marks.push(...scaled(Math.max(2, Math.min(6, Math.floor(width / 70))), { tickFormat: (value) => String(+value.toFixed(4)).replace("-", "−"), label: null }),
-        Plot.ruleX([0], { stroke: SOFT, strokeWidth: 1.4 }),
-        Plot.text(["difference to the control (pp)"], { text: (words) => words, frameAnchor: "top", dy: -9, fill: SOFT }));
+        Plot.ruleX([0], { stroke: SOFT, strokeWidth: 1.4 }));
       rows.forEach((row, k) => {
         const arm = look(row.style), at = (pixels) => k + (pixels + shift) / row_height;
         if (!beside) marks.push(Plot.text([row.label], { y: at(-7), text: (words) => words, frameAnchor: "left", textAnchor: "start", fontSize: 13, fontWeight: 600, fill: INK, ...halo,
@@ -122,7 +121,7 @@ globalThis.labCharts = (() => {
       const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((each) => each >= least) || Math.ceil(least);
       const ticks = Array.from({ length: longest }, (_, k) => k + 1).filter((epoch) => epoch % step === 0 || (epoch === 1 && step < 5));
       return frame(width, two && !side ? 500 : 330, points, { marks: [
-        Plot.gridY({ stroke: GRID, strokeOpacity: 1 }), axisX({ ticks, tickFormat: (epoch) => String(epoch), label: "epoch" }), axisY({ label: measure, ticks: 5 }), ...marks],
+        Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }), axisX({ ticks, tickFormat: (epoch) => String(epoch), label: "epoch" }), axisY({ label: measure, ticks: 5 }), ...marks],
         marginLeft: 52, marginRight: two && !side ? 24 : 12, marginTop: 26, marginBottom: 40, x: { domain: [1 - 0.04 * Math.max(1, longest - 1), longest + 0.04 * Math.max(1, longest - 1)] }, y: { nice: true },
         ...(two ? { [side ? "fx" : "fy"]: { label: null, padding: 0.1 } } : {}) });
     },
@@ -161,7 +160,7 @@ globalThis.labCharts = (() => {
         Plot.cell(cells, { x: "p", y: "t", fill: "var(--zero)", inset: 0.5 }), fill((cell) => cell.value > 0, "var(--high)"), fill((cell) => cell.value < 0, "var(--low)"),
         axisX({ ticks, tickFormat: (c) => chart.names[c], tickRotate: -45, textAnchor: "end", label: "predicted class", labelOffset: 0.75 * name + 28, color: INK }),
         axisY({ ticks, tickFormat: (c) => chart.names[c], label: "true class", labelOffset: name + 22, color: INK }),
-        ...(numbers ? [Plot.text(cells, { x: "p", y: "t", text: "shown", fontSize: side > 480 ? 12 : 9.5, fill: (cell) => (cell.share > 0.6 ? PAPER : INK) })] : [])],
+        ...(numbers ? [Plot.text(cells, { x: "p", y: "t", text: "shown", fontSize: side > 480 ? 12 : 9.5, fill: (cell) => (cell.share > 0.75 ? PAPER : INK) })] : [])],
         marginLeft: name + 30, marginRight: 6, marginTop: 6, marginBottom: 0.75 * name + 34, color: { type: "identity" },
         x: { domain: every, type: "band", padding: 0 }, y: { domain: every, type: "band", padding: 0 }, opacity: { type: "identity" } });
     },
@@ -169,13 +168,12 @@ globalThis.labCharts = (() => {
     cost(chart, width) {
       const marks = [], xs = chart.points.map((point) => point.x), [low, high] = extent(xs), pad = (high - low || high || 1) * 0.14;
       for (const point of chart.points) {
-        const arm = look(point.style), right = point.x > (low + high) / 2;
+        const arm = look(point.style);
         if (point.low !== null) marks.push(Plot.ruleX([point], { x: "x", y1: "low", y2: "high", stroke: arm.color, strokeWidth: 1.6 }));
-        marks.push(Plot.dot([point], { x: "x", y: "y", symbol: arm.symbol, r: 5.5, fill: arm.color }),
-          Plot.text([point], { x: "x", y: "y", text: "label", textAnchor: right ? "end" : "start", dx: right ? -10 : 10, dy: -9, fill: arm.color, ...halo, lineWidth: width / 26, textOverflow: "ellipsis-middle" }));
+        marks.push(Plot.dot([point], { x: "x", y: "y", symbol: arm.symbol, r: 5.5, fill: arm.color }));
       }
       return frame(width, 320, chart.points, { marks: [
-        Plot.gridY({ stroke: GRID, strokeOpacity: 1 }), axisX({ label: chart.title, ticks: Math.floor(width / 90), tickFormat: (value) => value.toLocaleString("en") }),
+        Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }), axisX({ label: chart.title, ticks: Math.floor(width / 90), tickFormat: (value) => value.toLocaleString("en") }),
         axisY({ label: "test accuracy", ticks: 5, tickFormat: percent }), ...marks],
         marginLeft: 56, marginRight: 12, marginBottom: 40, x: { domain: [Math.max(0, low - pad), high + pad] }, y: { nice: true } });
     },
@@ -211,7 +209,7 @@ globalThis.labCharts = (() => {
     effect(chart, width) {
       const each = chart.values.flatMap((value) => value.each.map((accuracy, n) => ({ x: value.at + (value.mean === null ? 0 : 0.05 * (((n * 0.618) % 1) - 0.5)), y: accuracy, words: `${chart.name} = ${value.label}\n${accuracy.toFixed(2)} %` })));
       const means = chart.values.filter((value) => value.mean !== null).map((value) => ({ x: value.at, y: value.mean, words: `${chart.name} = ${value.label}\nmean of ${value.n} points ${value.mean.toFixed(2)} %` }));
-      const marks = [Plot.gridY({ stroke: GRID, strokeOpacity: 1 }), axisX({ ticks: chart.ticks.map(([place]) => place), tickFormat: (place, k) => chart.ticks[k][1], label: null }), axisY({ ticks: 5, tickFormat: percent, label: null }),
+      const marks = [Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }), axisX({ ticks: chart.ticks.map(([place]) => place), tickFormat: (place, k) => chart.ticks[k][1], label: null }), axisY({ ticks: 5, tickFormat: percent, label: null }),
         Plot.dot(each, { x: "x", y: "y", r: 2.2, stroke: "var(--control)", strokeOpacity: 0.7 })];
       if (chart.ordered && means.length) marks.push(Plot.line(means, { x: "x", y: "y", stroke: "var(--arm0)", strokeWidth: 2 }));
       marks.push(Plot.dot(means, { x: "x", y: "y", symbol: "diamond2", r: 5, fill: "var(--arm0)" }));

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cifar_lab.analysis.answers import VERDICT_MARKS, Answer, Comparison, Verdict
+from cifar_lab.analysis.sentences import pp
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
-from cifar_lab.report.cells import signed
 
 Entry = tuple[Row, Comparison]
 
@@ -46,11 +46,12 @@ def verdict_line(answer: Answer) -> VerdictLine:
         if groups[verdict]:
             clauses.append(_clause(verdict, groups[verdict], answer, is_first=not clauses))
     clauses += _without_verdict(groups["no verdict"], is_first=not clauses)
-    first = next((verdict for verdict, found in groups.items() if found), "no verdict")
+    first: Verdict = next((verdict for verdict, found in groups.items() if found), "no verdict")
     sentence = "; ".join(clauses) + "." if clauses else f"{answer.unswept if answer.to_sweep else 'no runs yet'}."
     if answer.sweep is not None and entries:
-        points = answer.sweep.points
-        sentence = f"The best of {points:,} points, {sentence}" if points > 1 else sentence
+        name = entries[0][0].label
+        if answer.sweep.points > 1 and sentence.startswith(f"{name} "):
+            sentence = f"The best of {answer.sweep.points:,} points, {name}, {sentence.removeprefix(name).lstrip()}"
     return VerdictLine(first, sentence[:1].upper() + sentence[1:] if not clauses else sentence)
 
 
@@ -108,7 +109,7 @@ def _size(found: Comparison) -> str:
 def _difference(found: Comparison) -> str:
     """`+10.3`, with two decimals below one point."""
     gap = found.difference_pp or 0.0
-    return signed(gap, 2 if abs(gap) < 1 else 1)
+    return pp(gap, sign=True) if abs(gap) < 1 else f"{gap:+.1f}".replace("-", "−")
 
 
 def _joined(parts: Iterable[str]) -> str:
