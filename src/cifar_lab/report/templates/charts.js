@@ -48,7 +48,7 @@ globalThis.labCharts = (() => {
         const arm = look(row.style), at = (pixels) => k + pixels / ROW;
         marks.push(
           Plot.text([row.label], { x: 0, y: at(13), text: (words) => words, textAnchor: "start", fontSize: 13, fontWeight: 600, dx: 1,
-            lineWidth: (width - wide - 16) / 13, textOverflow: "ellipsis-middle", ...halo, fill: INK }),
+            lineWidth: 0.86 * (width - wide - 30) / 13, textOverflow: "ellipsis-middle", ...halo, fill: INK }),
           Plot.text([row.count], { y: at(13), text: (words) => words, frameAnchor: "right", dx: 62, textAnchor: "end", fill: SOFT }));
         if (row.mean === null) {
           marks.push(Plot.text([row.note], { x: 0, y: at(35), text: (words) => words, textAnchor: "start", dx: 8, fontStyle: "italic", fill: SOFT, stroke: PAPER, strokeWidth: 4 }));
@@ -67,7 +67,7 @@ globalThis.labCharts = (() => {
           Plot.ruleX([chart.chance], { stroke: INK, strokeDasharray: "4,3" }),
           Plot.text([chart.chance_words], { x: chart.chance, text: (words) => words, frameAnchor: "top", dy: -9, fill: SOFT }));
       }
-      return frame(width, HEAD + ROW * count + FOOT, points, { marks, marginTop: HEAD, marginBottom: FOOT, marginLeft: 6, marginRight: 66,
+      return frame(width, HEAD + ROW * count + FOOT, points, { marks, marginTop: HEAD, marginBottom: FOOT, marginLeft: 14, marginRight: 66,
         x: { domain: [0, chart.end] }, y: { domain: [0, count], reverse: true, axis: null } });
     },
 
@@ -86,7 +86,7 @@ globalThis.labCharts = (() => {
       rows.forEach((row, k) => {
         const arm = look(row.style), at = (pixels) => k + (pixels + shift) / row_height;
         if (!beside) marks.push(Plot.text([row.label], { y: at(-7), text: (words) => words, frameAnchor: "left", textAnchor: "start", fontSize: 13, fontWeight: 600, fill: INK, ...halo,
-          lineWidth: (width - 12) / 13, textOverflow: "ellipsis-middle" }));
+          lineWidth: 0.86 * (width - 12) / 13, textOverflow: "ellipsis-middle" }));
         if (row.words) marks.push(Plot.text([row.words], { y: at(13), text: (words) => words, frameAnchor: beside ? "middle" : "left", textAnchor: beside ? "middle" : "start", fontSize: 13, fill: INK, ...halo }));
         if (row.mean === null) return;
         if (row.low !== null) marks.push(...whisker(row.low, row.high, at(32), 5 / row_height, arm.color, 2));
@@ -207,15 +207,26 @@ globalThis.labCharts = (() => {
     },
 
     effect(chart, width) {
+      const ticks = apart(chart.ticks, width - 60);
       const each = chart.values.flatMap((value) => value.each.map((accuracy, n) => ({ x: value.at + (value.mean === null ? 0 : 0.05 * (((n * 0.618) % 1) - 0.5)), y: accuracy, words: `${chart.name} = ${value.label}\n${accuracy.toFixed(2)} %` })));
       const means = chart.values.filter((value) => value.mean !== null).map((value) => ({ x: value.at, y: value.mean, words: `${chart.name} = ${value.label}\nmean of ${value.n} points ${value.mean.toFixed(2)} %` }));
-      const marks = [Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }), axisX({ ticks: chart.ticks.map(([place]) => place), tickFormat: (place, k) => chart.ticks[k][1], label: null }), axisY({ ticks: 5, tickFormat: percent, label: null }),
+      const marks = [Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }), axisX({ ticks: ticks.map(([place]) => place), tickFormat: (place, k) => ticks[k][1], label: null }), axisY({ ticks: 5, tickFormat: percent, label: null }),
         Plot.dot(each, { x: "x", y: "y", r: 2.2, stroke: "var(--control)", strokeOpacity: 0.7 })];
       if (chart.ordered && means.length) marks.push(Plot.line(means, { x: "x", y: "y", stroke: "var(--arm0)", strokeWidth: 2 }));
       marks.push(Plot.dot(means, { x: "x", y: "y", symbol: "diamond2", r: 5, fill: "var(--arm0)" }));
       return frame(width, 230, means.length ? [...means, ...each] : each, { marks, marginLeft: 44, marginRight: 14, marginTop: 10, marginBottom: 28, x: { domain: [-0.08, 1.08] }, y: { domain: chart.range } });
     },
   };
+
+  // Ticks without those that would touch the one before.
+  function apart(ticks, width) {
+    const kept = [];
+    for (const tick of ticks) {
+      const last = kept.at(-1);
+      if (!last || (tick[0] - last[0]) * width > 3.6 * (tick[1].length + last[1].length) + 8) kept.push(tick);
+    }
+    return kept;
+  }
 
   function signed(value, digits = 1) {
     return (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
