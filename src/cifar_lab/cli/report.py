@@ -34,6 +34,11 @@ def report(
         bool,
         flag("--check", help="Write nothing. Exit with 1 if the report differs from the records."),
     ] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Write watch.html every 5 seconds while runs are under way. It has no verdict."),
+    ] = False,
     overrides: Overrides = [],  # noqa: B006
 ) -> None:
     """Answer every question from the runs in the results folder: one page, charts, tables, answers.json.
@@ -43,19 +48,58 @@ def report(
     from cifar_lab.core.errors import DataError
     from cifar_lab.core.text import plain
     from cifar_lab.progress.lines import say
-    from cifar_lab.report.build import FORMATS, build_report
+    from cifar_lab.report.build import FILE_NAMES, FORMATS, build_report
     from cifar_lab.report.charts.style import FIGURE_FORMATS
 
+    if watch:
+        _watch(results, open_page)
+        return
     wanted, drawn = _listed("--format", formats, FORMATS), _listed("--figures", figures, FIGURE_FORMATS)
     if check:
         raise typer.Exit(_check(lab, results, overrides, data))
     built = build_report(lab, results, overrides, data, formats=wanted, figures=drawn)
     for line in built.lines:
         say(line)
+    if open_page:
+        _open(results / FILE_NAMES["html"])
     for fault in built.faults:
         say(f"cifar-lab: {plain(fault)}", sys.stderr)
     if built.faults:
         raise typer.Exit(DataError.exit_code)
+
+
+def _watch(results: Path, open_page: bool) -> None:
+    """Follow the runs of the folder until none is under way.
+
+    Raises:
+        SettingsError: the results folder is missing.
+    """
+    from cifar_lab.core.errors import SettingsError
+    from cifar_lab.progress.lines import say
+    from cifar_lab.report.watch import SECONDS, watch
+
+    if not results.is_dir():
+        raise SettingsError(f"{results}: no such results folder; start runs first, such as: cifar-lab quickstart")
+
+    def ready(page: Path) -> None:
+        say(f"{page}: updated every {SECONDS:.0f} seconds while runs are under way; press Ctrl-C to end")
+        if open_page:
+            _open(page)
+
+    state = watch(results, ready)
+    say(f"nothing is running: {state.done} runs done, {state.diverged} diverged, {state.interrupted} interrupted")
+
+
+def _open(page: Path) -> None:
+    """Open a page in the browser, or name it where there is none."""
+    import webbrowser
+
+    from cifar_lab.progress.lines import say
+
+    if not page.is_file():
+        say(f"{page}: not there, so nothing is opened; add html to --format", sys.stderr)
+    elif not webbrowser.open(page.resolve().as_uri()):
+        say(f"no browser found; open {page}", sys.stderr)
 
 
 def _check(lab: Path, results: Path, overrides: Sequence[str], data: str | None) -> int:
