@@ -12,6 +12,7 @@ from cifar_lab.analysis.selection_bias import winners_curse
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.analysis.winners import Winners, plan_changed, winner_rows
 from cifar_lab.config import Settings
+from cifar_lab.config.io import shipped
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.config.sheets import LabSheet, Question
@@ -79,7 +80,7 @@ def unfinished_seeds(arm: Arm, fingerprint: str, begun: frozenset[str]) -> tuple
 
 def beside(lab_path: Path, file: str) -> Path:
     """Path of a file that the lab file names, from the working directory."""
-    return lab_path.parent / Path(file).expanduser()
+    return shipped.beside(lab_path.parent, file)
 
 
 def options(results: Path, overrides: Sequence[str]) -> list[str]:

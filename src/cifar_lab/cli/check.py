@@ -47,8 +47,10 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str
 
 def _kind(path: Path) -> str:
     """`lab`, `sweep` or `settings`, by top-level keys that only one kind has."""
+    from cifar_lab.config.io.shipped import readable
+
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = readable(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "settings"
     keys = {line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha()}
