@@ -9,7 +9,6 @@ from typing import Literal
 
 from cifar_lab.analysis.arms import load_arms
 from cifar_lab.analysis.data_choice import data_sets
-from cifar_lab.analysis.questions import DEFAULT_LAB_FILE
 from cifar_lab.analysis.selection_bias import WinnersCurse, winners_curse
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.analysis.winners import read_winners
@@ -154,19 +153,19 @@ class EffectBound:
 
 
 def effect_bound(
-    lab_path: Path, targets: Sequence[ComparisonTarget], results: Path, overrides: Sequence[str]
+    lab_path: Path | None, targets: Sequence[ComparisonTarget], results: Path, overrides: Sequence[str]
 ) -> EffectBound:
     """`min_effect` of the lab file where one of its questions has both targets, else the default.
 
     Args:
-        lab_path: the lab file. The default one need not exist.
+        lab_path: the lab file. None without one.
         targets: with records each.
         overrides: change the settings files of the lab file.
 
     Raises:
         SettingsError: the lab file, or a settings file that it names, is wrong.
     """
-    if lab_path.is_file() or lab_path != DEFAULT_LAB_FILE:
+    if lab_path is not None:
         lab = load_sheet(lab_path, LabSheet)
         wanted = {recipe_key(target.records[0].recipe) for target in targets}
         if any(wanted <= keys for keys in _questions(lab_path, lab, results, overrides)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
+from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.stats.significance import t_interval
 from cifar_lab.store.records import Record
 
@@ -186,9 +187,12 @@ def _mean(values: Sequence[float]) -> float | None:
 def summarize(records: Iterable[Record]) -> list[Row]:
     """A row per arm and data set, in the order of the records.
 
-    Where an arm was renamed between its runs, the row has the label of the last finished one.
+    Where an arm was renamed between its runs, the row has the label of the last finished one. Arms of one label that
+    differ get labels that name the settings that differ.
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((recipe_key(record.recipe), record.data.fingerprint), []).append(record)
-    return [arm_row(max(group, key=lambda record: record.finished).label, group) for group in groups.values()]
+    last = [max(group, key=lambda record: record.finished) for group in groups.values()]
+    labels = distinct_labels([labelled_record(record) for record in last])
+    return [arm_row(label, group) for label, group in zip(labels, groups.values(), strict=True)]

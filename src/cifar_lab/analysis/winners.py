@@ -136,6 +136,19 @@ def read_winners(results: Path, name: str) -> Winners | None:
         raise DataError(f"{path}: not a sweep's winners ({reason}); run the sweep again to rebuild it") from error
 
 
+def all_winners(results: Path) -> tuple[list[Winners], list[str]]:
+    """(winners of every sweep of the folder that has some, faults of files that cannot be read)."""
+    found, faults = [], []
+    for path in sorted((results / "sweeps").glob("*/winners.json")):
+        try:
+            winners = read_winners(results, path.parent.name)
+        except DataError as fault:
+            faults.append(str(fault))
+            continue
+        found += [winners] if winners else []
+    return found, faults
+
+
 def plan_changed(results: Path, found: Winners) -> bool:
     """Whether the plan of the sweep has changed since these winners were picked."""
     try:

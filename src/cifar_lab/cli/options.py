@@ -49,7 +49,10 @@ Mirrors = Annotated[
     typer.Option("--mirror", metavar="WHERE", help="Copy curves to tensorboard, mlflow or mlflow:FILE.db. Repeatable."),
 ]
 
-Lab = Annotated[Path, typer.Option("--lab", metavar="FILE", help="The sheet of questions.")]
+Lab = Annotated[
+    Path | None,
+    typer.Option("--lab", metavar="FILE", help="The lab file. Default: lab.yaml, else configs/lab.yaml."),
+]
 Questions = Annotated[
     list[str], typer.Option("--question", metavar="NAME", help="A question of the lab sheet, such as q3. Repeatable.")
 ]

@@ -22,7 +22,7 @@ def plan(
         list[Path], typer.Argument(metavar="FILE", help="Settings files: the control, then its arms.")
     ] = [],  # noqa: B006
     question: Questions = [],  # noqa: B006
-    lab: Lab = Path("configs/lab.yaml"),
+    lab: Lab = None,
     effect: Annotated[
         float | None,
         typer.Option("--effect", metavar="PP", help="The difference to be shown, pp. Default: the sheet's min_effect."),
@@ -37,6 +37,7 @@ def plan(
     Without files and --question all questions of the lab sheet are checked. Ends with 2 where an arm differs from its
     control in more than what is varied.
     """
+    from cifar_lab.analysis.questions import lab_file
     from cifar_lab.cli.questions import NamedQuestion, ask
     from cifar_lab.config.sheets import LabSheet
     from cifar_lab.core.errors import SettingsError
@@ -52,7 +53,7 @@ def plan(
         asked = {f"{control.label}: the control": NamedQuestion("", "", (), control, tuple(arms))}
         family, min_effect = len(arms), float(LabSheet.model_fields["min_effect"].default)
     else:
-        found = ask(lab, question, overrides, seeds)
+        found = ask(lab_file(lab), question, overrides, seeds)
         asked = {f"{each.name}: {each.title}": each for each in found.questions}
         family, min_effect, sweeps = found.family, found.min_effect, found.sweeps
     is_faulty = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from cifar_lab.cli.options import DEFAULT_RESULTS, Overrides, Results
+from cifar_lab.cli.options import DEFAULT_RESULTS, Lab, Overrides, Results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +18,10 @@ T = TypeVar("T", bound=str)
 
 def report(
     results: Results = DEFAULT_RESULTS,
-    lab: Annotated[Path, typer.Option("--lab", metavar="FILE", help="The sheet of questions.")] = Path(
-        "configs/lab.yaml"
-    ),
+    lab: Lab = None,
+    found: Annotated[
+        bool, typer.Option("--found", help="Compare all arms of the results folder, without the lab file.")
+    ] = False,
     data: Annotated[
         str | None, typer.Option("--data", metavar="NAME", help="The data set, where the arms ran on several.")
     ] = None,
@@ -38,18 +39,22 @@ def report(
 ) -> None:
     """Answer every question from what is in the results folder: one page, charts, tables, answers.json.
 
+    Without a lab file, or where no run fits one of its arms, the arms of the folder are compared as they are found.
     A damaged record or file of winners is left out and named, and the command ends with 3.
     """
+    from cifar_lab.analysis.questions import find_lab_file
     from cifar_lab.core.errors import DataError
     from cifar_lab.core.text import plain
     from cifar_lab.progress.lines import say
     from cifar_lab.report.build import FORMATS, build_report
     from cifar_lab.report.charts.style import FIGURE_FORMATS
 
+    _refuse_missing(results)
+    lab_path = find_lab_file(lab)
     wanted, drawn = _listed("--format", formats, FORMATS), _listed("--figures", figures, FIGURE_FORMATS)
     if check:
-        raise typer.Exit(_check(lab, results, overrides, data))
-    built = build_report(lab, results, overrides, data, formats=wanted, figures=drawn)
+        raise typer.Exit(_check(lab_path, results, overrides, data, found))
+    built = build_report(lab_path, results, overrides, data, found=found, formats=wanted, figures=drawn)
     for line in built.lines:
         say(line)
     for fault in built.faults:
@@ -58,13 +63,25 @@ def report(
         raise typer.Exit(DataError.exit_code)
 
 
-def _check(lab: Path, results: Path, overrides: Sequence[str], data: str | None) -> int:
+def _refuse_missing(results: Path) -> None:
+    """Refuse a results folder that is not there.
+
+    Raises:
+        SettingsError: the folder is missing.
+    """
+    from cifar_lab.core.errors import SettingsError
+
+    if not results.is_dir():
+        raise SettingsError(f"{results}: no such results folder; make runs first, such as: cifar-lab quickstart")
+
+
+def _check(lab: Path | None, results: Path, overrides: Sequence[str], data: str | None, found: bool) -> int:
     """Compare the report with its records and return the exit code, 0 where they agree."""
     from cifar_lab.core.text import plain
     from cifar_lab.progress.lines import say
     from cifar_lab.report.recheck import check_report
 
-    files, differences = check_report(lab, results, overrides, data)
+    files, differences = check_report(lab, results, overrides, data, found=found)
     for line in differences:
         say(f"cifar-lab: {plain(line)}", sys.stderr)
     if differences:

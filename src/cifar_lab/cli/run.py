@@ -62,7 +62,7 @@ def run(
     address: Address = None,
     question: Questions = [],  # noqa: B006
     whole_lab: Annotated[bool, typer.Option("--all", help="All questions of the lab sheet, its sweeps too.")] = False,
-    lab: Lab = Path("configs/lab.yaml"),
+    lab: Lab = None,
     until_decided: Annotated[
         bool,
         typer.Option("--until-decided", help="Add seeds to the questions, at planned looks, until they are answered."),
@@ -82,9 +82,12 @@ def run(
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     context = RunContext(results, force=force, workers=workers, policy=policy)
     if question or whole_lab or until_decided or not files:
+        from cifar_lab.analysis.questions import lab_file
         from cifar_lab.cli.questions import RunRequest, preview_questions, run_questions
 
-        request = RunRequest(files, question, whole_lab, lab, overrides, seeds, max_seeds if until_decided else None)
+        request = RunRequest(
+            files, question, whole_lab, lab_file(lab), overrides, seeds, max_seeds if until_decided else None
+        )
         asked = request.ask(force)
         if dry_run:
             preview_questions(request, asked, context)

@@ -118,7 +118,7 @@ def html_page(lab: Lab, results: Path) -> str:
         lab: the answers.
         results: folder of the page, from which learning curves and the points of searches are read.
     """
-    sections = [_section(answer, lab, results) for answer in lab.answers]
+    sections = [_section(answer, lab, results) for answer in lab.shown]
     charts = {
         f"{section.answer.name}-{name}": chart.spec for section in sections for name, chart in section.charts.items()
     }

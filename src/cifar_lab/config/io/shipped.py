@@ -17,7 +17,7 @@ FOLDER = "configs"
 
 @cache
 def shipped_folder() -> Path | None:
-    """Folder of the shipped files: beside the modules of a wheel, at the top of a checkout. None where it is missing."""
+    """Folder of the shipped files: in the package of a wheel, at the top of a checkout. None where it is missing."""
     package = Path(cifar_lab.__file__).parent
     places = (package / FOLDER, package.parents[1] / FOLDER)
     return next((place for place in places if (place / "baseline.yaml").is_file()), None)
