@@ -98,10 +98,29 @@ def run(
     arms = load_arms(files, overrides, seeds)
     if dry_run:
         _preview(arms, context)
+        _say_next(files, overrides, seeds, results, lab)
         return
     with open_context(context, engine, address, mirrors) as working:
         runs = _make_and_print(arms, working)
+    if not runs.exit_code:
+        _say_next(files, overrides, seeds, results, lab, (arms, runs))
     raise typer.Exit(exit_code([runs], strict=strict))
+
+
+def _say_next(
+    files: Sequence[Path],
+    overrides: Sequence[str],
+    seeds: Sequence[str],
+    results: Path,
+    lab: Path | None,
+    made: tuple[Sequence[Settings], RunBatch] | None = None,
+) -> None:
+    """Print the command that leads on to the answer. `made`: arms and runs. None before they are made."""
+    from cifar_lab.cli.next_step import NextStep, next_line
+    from cifar_lab.progress.lines import say
+
+    step = NextStep(files, overrides, seeds, results, lab)
+    say(next_line(step.before_run() if made is None else step.after_run(*made)))
 
 
 def _preview(arms: Sequence[Settings], context: RunContext) -> None:
@@ -126,6 +145,7 @@ def quickstart(
     """A first experiment in under a minute, on made-up images: three arms, three seeds, one chart."""
     from importlib.resources import as_file, files
 
+    from cifar_lab.cli.next_step import next_line
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
     from cifar_lab.execution.context import RunContext
@@ -141,7 +161,12 @@ def quickstart(
         if runs.exit_code:
             raise typer.Exit(runs.exit_code)
         report = build_report(path, results)
+    say(f"{next(iter(sheet.questions.values())).title}")
+    for line in report.lines:
+        if line.startswith("  "):
+            say(line)
     for chart in report.charts:
         say(f"chart: {chart}")
     say(f"the answer in words, tables and charts: {report.files[0]}")
-    say(f"The same on real images: cifar-lab run {Path('configs/q3_adam.yaml')}, then cifar-lab report")
+    say("The same on real images, CIFAR-10, which is downloaded once:")
+    say(next_line(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"]))
