@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from cifar_lab.cli import check, compare, inspect_runs, plan, report, run, sweep
+from cifar_lab.cli import check, compare, init, inspect_runs, plan, report, run, sweep
 from cifar_lab.core._version import __version__
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, SettingsError
 from cifar_lab.core.host import ignore_output
@@ -41,6 +41,7 @@ app.command("verify")(inspect_runs.verify)
 app.command("check")(check.check)
 app.command("schema")(check.schema)
 app.command("quickstart")(run.quickstart)
+app.command("init")(init.init)
 
 
 def _print_version(wanted: bool) -> None:

@@ -96,7 +96,8 @@ class NextStep:
         if question := self._first_question(files[0]):
             return question
         other = "sgd" if arm.optimizer.name != "sgd" else "adam"
-        return ["run", files[0], "--set", f"optimizer.name={other}", *self.tail]
+        kept = [word for word in self.overrides if not word.strip().startswith("optimizer.") or "lr=" in word]
+        return ["run", files[0], "--set", f"optimizer.name={other}", *replace(self, overrides=kept).tail]
 
     def _with_control(self) -> list[Path]:
         """The files. Where it is one, what it is compared with comes first: its control in the lab file, else the
