@@ -11,7 +11,7 @@ from typing import Any
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.confounders import Facts, confounders
 from cifar_lab.analysis.factors import factor_words, factors
-from cifar_lab.analysis.labels import distinct_labels, flat, labelled_record
+from cifar_lab.analysis.labels import distinct_labels, flat, labelled_record, stated_count
 from cifar_lab.analysis.summary import Row, arm_row, recipe_key
 from cifar_lab.config import Settings
 from cifar_lab.config.sheets import Question
@@ -72,7 +72,7 @@ def choose_control(arms: Sequence[FoundArm]) -> FoundArm:
     def differences(arm: FoundArm) -> int:
         return sum(len(arms) - counts[key][repr(arm.identity.get(key))] for key in keys)
 
-    return min(arms, key=lambda arm: (differences(arm), len(arm.identity), arm.started, arm.label))
+    return min(arms, key=lambda arm: (differences(arm), stated_count(arm.identity), arm.started, arm.label))
 
 
 def found_answers(arms: Sequence[FoundArm]) -> tuple[list[Answer], Answer | None]:

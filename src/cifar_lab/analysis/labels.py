@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from cifar_lab.config import Settings
@@ -57,7 +58,7 @@ def distinct_labels(arms: Sequence[LabelledArm]) -> list[str]:
         groups.setdefault(arm.label, []).append(index)
     labels, taken = [arm.label for arm in arms], set(groups)
     for members in groups.values():
-        first = min(members, key=lambda index: len(flat(arms[index].identity))) if len(members) > 1 else members[0]
+        first = min(members, key=lambda index: stated_count(arms[index].identity)) if len(members) > 1 else members[0]
         given = {_key(arms[first]): arms[first].label}
         for index in members:
             key = _key(arms[index])
@@ -79,6 +80,17 @@ def difference_words(first: LabelledArm, other: LabelledArm) -> str:
     if not words:
         words = [other.data if other.data != first.data else other.fingerprint[:HASH_DIGITS]]
     return ", ".join(words)
+
+
+def stated_count(identity: Mapping[str, Any]) -> int:
+    """Number of settings of a run identity that are not at their default."""
+    defaults = _default_identity()
+    return sum(value != defaults.get(key) for key, value in flat(identity).items())
+
+
+@cache
+def _default_identity() -> dict[str, Any]:
+    return flat(recipe(Settings()))
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

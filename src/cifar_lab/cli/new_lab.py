@@ -189,7 +189,7 @@ def _control_text(question: NewQuestion, data: str, shared: Sequence[str]) -> st
 label: {_quoted(question.control.label)}
 data:
 {_data_lines(data)}  batch_size: 64
-  val_size: {_val_size(data)}          # training images kept back to watch a run. The test split is read once, at the end
+  val_size: {_val_size(data)}          # training images kept back to watch a run; the test split is read once
 {body}
 seeds: [0, 1, 2]         # three are the fewest for a verdict
 """
