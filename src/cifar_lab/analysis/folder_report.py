@@ -90,7 +90,7 @@ def _outside(sheet: LabSheet, lab_path: Path, there: Found, results: Path, overr
     if not runs and not others:
         return []
     words = [_runs_words(runs)] if runs else []
-    words += [f"the {'sweep' if len(others) == 1 else 'sweeps'} {', '.join(others)}"] if others else []
+    words += [f"the sweep{'s' if len(others) > 1 else ''} {', '.join(others)}"] if others else []
     verb = "is" if len(runs) + len(others) == 1 else "are"
     command = None if others else _lab_command(sheet, lab_path, runs, results)
     command = command or shlex.join(["cifar-lab", "report", *found_option(), *options(results, ())])

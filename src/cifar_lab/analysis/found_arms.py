@@ -119,7 +119,7 @@ def _answer(factor: str, control: FoundArm, arms: Sequence[FoundArm]) -> Answer:
 
 
 def _confounders(control: FoundArm, arm: FoundArm) -> list[str]:
-    """What changes along with the factor, from the settings of the runs."""
+    """Sentences on changes that come with the factor, from the settings of the runs."""
     if control.settings is None or arm.settings is None:
         return []
     first = control.records[0]

@@ -77,7 +77,7 @@ class Lab:
 
     @property
     def shown(self) -> tuple[Answer, ...]:
-        """Answers with a section of their own: the one with the last finished run first, then by the lab file."""
+        """Answers with a section. The one with the last finished run is first, the others follow in their order."""
         kept = [answer for answer in self.answers if self.is_found or answer.is_answered]
         if len(kept) < 2:
             return tuple(kept)

@@ -30,11 +30,12 @@ def init(
     """Write a new lab: a lab file and the settings files of its arms. Existing files are never overwritten."""
     from cifar_lab.cli.new_lab import file_texts
     from cifar_lab.cli.next_step import next_line
+    from cifar_lab.core.atomic_io import make_folder
     from cifar_lab.progress.lines import say
 
     texts = file_texts(question, data, with_model=model)
     _refuse_existing(folder, texts)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = [folder / name for name, text in texts.items() if _write(folder / name, text)]
     names = ", ".join(path.as_posix() for path in written)
     say(f"wrote {names}" if written else f"{folder / 'lab.yaml'}: all files are there already")
@@ -65,9 +66,9 @@ def _is_other(path: Path, text: str) -> bool:
 
 def _write(path: Path, text: str) -> bool:
     """Write a new file. Whether it was missing."""
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
+    from cifar_lab.core.atomic_io import write_text
+
+    if path.exists():
         return False
+    write_text(path, text)
     return True

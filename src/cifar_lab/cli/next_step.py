@@ -179,9 +179,8 @@ def _base(file: Path) -> Path | None:
 
 
 def _more_seeds(arms: Sequence[Settings]) -> str:
-    """Seeds with which every arm has enough for a verdict. Empty where they are enough."""
-    fewest = min(arms, key=lambda arm: len(arm.seeds))
-    if len(fewest.seeds) >= FEWEST_SEEDS:
+    """Seeds with which the arms have enough for a verdict. Empty where one has enough."""
+    if max(len(arm.seeds) for arm in arms) >= FEWEST_SEEDS:
         return ""
     seeds = sorted({seed for arm in arms for seed in arm.seeds})
     while len(seeds) < FEWEST_SEEDS:

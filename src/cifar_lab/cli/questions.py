@@ -12,7 +12,6 @@ from cifar_lab.analysis.arms import beside, options
 from cifar_lab.analysis.questions import answer_lab, lab_option
 from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
-from cifar_lab.cli.next_step import next_line
 from cifar_lab.cli.options import exit_code, load_arms
 from cifar_lab.cli.tables import print_arms, print_plan
 from cifar_lab.config import Settings
@@ -143,7 +142,7 @@ def preview_questions(request: RunRequest, asked: NamedQuestions, context: RunCo
     """Print the runs of the questions without making any."""
     print_plan(asked.arms, preview_runs(asked.arms, context))
     _say_sweeps(request, asked)
-    say(next_line(request.run_command(context)))
+    _say_next(request.run_command(context))
 
 
 def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContext, *, strict: bool) -> int:
@@ -163,8 +162,14 @@ def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContex
     else:
         _say_sweeps(request, asked)
     if not code:
-        say(next_line(_next_command(request, asked, context)))
+        _say_next(_next_command(request, asked, context))
     return code
+
+
+def _say_next(command: Sequence[str | Path]) -> None:
+    from cifar_lab.cli.next_step import next_line
+
+    say(next_line(command))
 
 
 def _next_command(request: RunRequest, asked: NamedQuestions, context: RunContext) -> list[str | Path]:

@@ -47,7 +47,8 @@ def answers_document(lab: Lab) -> dict[str, Any]:
         "family": lab.family,
         "questions": [_answer(answer) for answer in lab.answers],
         "to_run": list(lab.to_run),
-        "notes": [*([lab.data_note] if lab.data_note else []), *lab.notices, *lab.notes],
+        "notes": [*([lab.data_note] if lab.data_note else []), *lab.notes],
+        "notices": list(lab.notices),
         "faults": list(lab.faults),
     }
 

@@ -18,8 +18,8 @@ from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
 SHOWN = 20
 """Differences per file that are named."""
 
-_COMMANDS = frozenset({"command", "commands", "to_run"})
-"""Keys of answers.json that are commands. They depend on the working directory."""
+_COMMANDS = frozenset({"command", "commands", "to_run", "notices"})
+"""Keys of answers.json that are or hold commands. They depend on the working directory."""
 
 
 def check_report(

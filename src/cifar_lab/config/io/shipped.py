@@ -7,8 +7,6 @@ import os
 from functools import cache
 from pathlib import Path
 
-import cifar_lab
-
 LOG = logging.getLogger(__name__)
 
 FOLDER = "configs"
@@ -18,7 +16,7 @@ FOLDER = "configs"
 @cache
 def shipped_folder() -> Path | None:
     """Folder of the shipped files: in the package of a wheel, at the top of a checkout. None where it is missing."""
-    package = Path(cifar_lab.__file__).parent
+    package = Path(__file__).parents[2]
     places = (package / FOLDER, package.parents[1] / FOLDER)
     return next((place for place in places if (place / "baseline.yaml").is_file()), None)
 
