@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
-from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.stats.significance import t_interval
 from cifar_lab.store.records import Record
 
@@ -190,6 +189,8 @@ def summarize(records: Iterable[Record]) -> list[Row]:
     Where an arm was renamed between its runs, the row has the label of the last finished one. Arms of one label that
     differ get labels that name the settings that differ.
     """
+    from cifar_lab.analysis.labels import distinct_labels, labelled_record  # not needed to read one row
+
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((recipe_key(record.recipe), record.data.fingerprint), []).append(record)
