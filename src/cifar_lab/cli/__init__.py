@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from cifar_lab.cli import check, compare, inspect_runs, plan, report, run, sweep
+from cifar_lab.cli import check, compare, init, inspect_runs, plan, report, run, sweep
 from cifar_lab.cli.options import flag
 from cifar_lab.core._version import __version__
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, SettingsError
@@ -65,6 +65,7 @@ def _examples(*lines: str) -> str:
 
 _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("quickstart", run.quickstart, ()),
+    ("init", init.init, ("cifar-lab init my_lab", "cifar-lab init my_lab --question 'Adam or SGD?'")),
     ("run", run.run, (
         "cifar-lab run configs/baseline.yaml configs/q3_adam.yaml",
         "cifar-lab run configs/q3_adam.yaml --epochs 2 --seeds 3x",

@@ -20,10 +20,29 @@ def check(
     seeds: Seeds = [],  # noqa: B006
 ) -> None:
     """Validate settings files and print the resolved settings. All problems are reported at once."""
+    from cifar_lab.cli.next_step import next_line
     from cifar_lab.progress.lines import say
 
     texts = collect([partial(_describe, path, overrides, seeds) for path in files])
     say("\n---\n".join(text.rstrip() for text in texts))
+    say(f"# {next_line(_next_command(files, overrides, seeds))}")
+
+
+def _next_command(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[str]) -> list[str | Path]:
+    """The plan of a lab file, else the runs of the settings files, else the sweep."""
+    from cifar_lab.analysis.arms import DEFAULT_RESULTS, options
+    from cifar_lab.analysis.questions import lab_option
+    from cifar_lab.cli.next_step import NextStep
+
+    kinds = {path: _kind(path) for path in reversed(files)}
+    path, named = {kind: path for path, kind in kinds.items()}, options(DEFAULT_RESULTS, overrides)
+    named += [word for text in seeds for word in ("--seeds", text)]
+    if "lab" in path:
+        return ["plan", *lab_option(path["lab"]), *named]
+    if "settings" in path:
+        settings = [file for file in files if kinds[file] == "settings"]
+        return NextStep(settings, overrides, seeds, DEFAULT_RESULTS).before_run()
+    return ["sweep", path["sweep"], *named]
 
 
 def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str:
@@ -47,8 +66,10 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str
 
 def _kind(path: Path) -> str:
     """`lab`, `sweep` or `settings`, by top-level keys that only one kind has."""
+    from cifar_lab.config.io.shipped import readable
+
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = readable(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "settings"
     keys = {line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +16,7 @@ def compare(
     second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with, in the same forms.")],
     results: Results = DEFAULT_RESULTS,
     overrides: Overrides = [],  # noqa: B006
-    lab: Lab = Path("configs/lab.yaml"),
+    lab: Lab = None,
     min_effect: Annotated[
         float | None,
         typer.Option(
@@ -29,6 +28,7 @@ def compare(
     ] = None,
 ) -> None:
     """Compare A with B: two arms or sweeps by their seeds, two single runs by their test images."""
+    from cifar_lab.analysis.questions import find_lab_file
     from cifar_lab.cli.compare_output import print_comparison
 
-    print_comparison(first, second, results, overrides, lab, min_effect)
+    print_comparison(first, second, results, overrides, find_lab_file(lab), min_effect)

@@ -111,8 +111,12 @@ Verbose = Annotated[
 ]
 
 Lab = Annotated[
-    Path, typer.Option("--lab", metavar="FILE", help="The lab file, with the questions.", rich_help_panel=TRAIN_PANEL)
-]
+    Path | None,
+    typer.Option(
+        "--lab", metavar="FILE", rich_help_panel=TRAIN_PANEL,
+        help="The lab file, with the questions. Default: lab.yaml, else configs/lab.yaml.",
+    ),
+]  # fmt: skip
 Questions = Annotated[
     list[str],
     typer.Option(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cifar_lab.analysis.power_check import DesignCheck
+    from cifar_lab.cli.next_step import NextStep
+    from cifar_lab.cli.questions import NamedQuestions
     from cifar_lab.config import Settings
 
 
@@ -22,7 +24,7 @@ def plan(
         list[Path], typer.Argument(metavar="FILE", help="Settings files: the control, then its arms.")
     ] = [],  # noqa: B006
     question: Questions = [],  # noqa: B006
-    lab: Lab = Path("configs/lab.yaml"),
+    lab: Lab = None,
     effect: Annotated[
         float | None,
         typer.Option(
@@ -41,6 +43,8 @@ def plan(
     Without files and without --question, all questions of the lab file are checked.
     Exits with 2 if an arm differs from its control in more than the varied setting.
     """
+    from cifar_lab.analysis.questions import lab_file
+    from cifar_lab.cli.next_step import NextStep, next_line
     from cifar_lab.cli.questions import NamedQuestion, ask
     from cifar_lab.config.sheets import LabSheet
     from cifar_lab.core.errors import SettingsError
@@ -51,12 +55,13 @@ def plan(
     if effect is not None and not 0 < effect <= 100:
         raise SettingsError(f"--effect: {effect:g} is out of range; expected percentage points above 0 and at most 100")
     sweeps: dict[str, Path] = {}
+    path = lab_file(lab)
     if files:
         control, *arms = load_arms(files, overrides, seeds)
         asked = {f"{control.label}: the control": NamedQuestion("", "", (), control, tuple(arms))}
         family, min_effect = len(arms), float(LabSheet.model_fields["min_effect"].default)
     else:
-        found = ask(lab, question, overrides, seeds)
+        found = ask(path, question, overrides, seeds)
         asked = {f"{each.name}: {each.title}": each for each in found.questions}
         family, min_effect, sweeps = found.family, found.min_effect, found.sweeps
     is_faulty = False
@@ -68,9 +73,30 @@ def plan(
         is_faulty = is_faulty or any(arm.faults for arm in check.arms)
         for line in _lines(title, check):
             say(line)
-    for name, path in sweeps.items():
-        say(f"{name}: a sweep; what it takes: cifar-lab sweep {path} --dry-run")
+    for name, file in sweeps.items():
+        say(f"{name}: a sweep; what it takes: cifar-lab sweep {file} --dry-run")
+    if not is_faulty:
+        tail = NextStep(files, overrides, seeds, results, lab)
+        command = tail.before_run() if files else _next_command(path, question, found, tail)
+        say(next_line(command))
     raise typer.Exit(SettingsError.exit_code if is_faulty else 0)
+
+
+def _next_command(path: Path, names: Sequence[str], found: NamedQuestions, step: NextStep) -> list[str | Path]:
+    """The runs of the questions that are named, else of the first that misses some, else the report."""
+    from cifar_lab.analysis.arms import options
+    from cifar_lab.analysis.questions import lab_option
+    from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.runner import preview_runs
+
+    for each in found.questions:
+        planned = preview_runs([each.control, *each.arms], RunContext(step.results))
+        if planned is None or any(run.state != "done" for run in planned):
+            wanted = [name for question in names or [each.name] for name in ("--question", question)]
+            return ["run", *wanted, *lab_option(path), *step.tail]
+    if not found.questions and found.sweeps:
+        return ["sweep", next(iter(found.sweeps.values())), *step.tail]
+    return ["report", *lab_option(path), *options(step.results, step.overrides)]
 
 
 def _check(

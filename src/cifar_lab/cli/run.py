@@ -80,7 +80,7 @@ def run(
     whole_lab: Annotated[
         bool, flag("--all", help="All questions of the lab file, including its sweeps.", panel=TRAIN_PANEL)
     ] = False,
-    lab: Lab = Path("configs/lab.yaml"),
+    lab: Lab = None,
     until_decided: Annotated[
         bool,
         flag("--until-decided", help="Add seeds at planned looks until the questions are answered.", panel=TRAIN_PANEL),
@@ -112,9 +112,12 @@ def run(
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     context = RunContext(results, force=force, workers=workers, policy=policy)
     if question or whole_lab or until_decided or not files:
+        from cifar_lab.analysis.questions import lab_file
         from cifar_lab.cli.questions import RunRequest, preview_questions, run_questions
 
-        request = RunRequest(files, question, whole_lab, lab, overrides, seeds, max_seeds if until_decided else None)
+        request = RunRequest(
+            files, question, whole_lab, lab_file(lab), overrides, seeds, max_seeds if until_decided else None
+        )
         asked = request.ask(force)
         if dry_run:
             preview_questions(request, asked, context)
@@ -125,10 +128,29 @@ def run(
     arms = load_arms(files, overrides, seeds)
     if dry_run:
         _preview(arms, context)
+        _say_next(files, overrides, seeds, results, lab)
         return
     with open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
         runs = _make_and_print(arms, working)
+    if not runs.exit_code:
+        _say_next(files, overrides, seeds, results, lab, (arms, runs))
     raise typer.Exit(exit_code([runs], strict=strict))
+
+
+def _say_next(
+    files: Sequence[Path],
+    overrides: Sequence[str],
+    seeds: Sequence[str],
+    results: Path,
+    lab: Path | None,
+    made: tuple[Sequence[Settings], RunBatch] | None = None,
+) -> None:
+    """Print the command that leads on to the answer. `made`: arms and runs. None before they are made."""
+    from cifar_lab.cli.next_step import NextStep, next_line
+    from cifar_lab.progress.lines import say
+
+    step = NextStep(files, overrides, seeds, results, lab)
+    say(next_line(step.before_run() if made is None else step.after_run(*made)))
 
 
 def _preview(arms: Sequence[Settings], context: RunContext) -> None:
@@ -154,6 +176,7 @@ def quickstart(
     """Run a first experiment in under a minute, on synthetic images: three arms, three seeds, one chart."""
     from importlib.resources import as_file, files
 
+    from cifar_lab.cli.next_step import next_line
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
     from cifar_lab.execution.context import RunContext
@@ -169,7 +192,12 @@ def quickstart(
         if runs.exit_code:
             raise typer.Exit(runs.exit_code)
         report = build_report(path, results)
+    say(f"{next(iter(sheet.questions.values())).title}")
+    for line in report.lines:
+        if line.startswith("  "):
+            say(line)
     for chart in report.charts:
         say(f"chart: {chart}")
     say(f"the answer in words, tables and charts: {report.files[0]}")
-    say(f"The same on real images: cifar-lab run {Path('configs/q3_adam.yaml')}, then cifar-lab report")
+    say("The same on real images, CIFAR-10, which is downloaded once:")
+    say(next_line(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"]))

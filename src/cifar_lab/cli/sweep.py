@@ -47,6 +47,8 @@ from cifar_lab.cli.options import (
 from cifar_lab.core.text import count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cifar_lab.execution.context import RunContext
     from cifar_lab.studies.run_sweep import SweepOutcome, SweepStatus
     from cifar_lab.studies.search import SearchState
@@ -99,7 +101,9 @@ def sweep(
     --set changes the base settings, --seeds the seeds of the search.
     If a run of the search fails, nothing is tested.
     """
+    from cifar_lab.cli.next_step import next_line
     from cifar_lab.execution.context import RunContext
+    from cifar_lab.progress.lines import say
     from cifar_lab.store.locks import one_writer
     from cifar_lab.studies.run_sweep import sweep_status
     from cifar_lab.studies.sweep import load_sweep
@@ -113,10 +117,42 @@ def sweep(
         return
     if dry_run:
         _print_status(loaded, sweep_status(loaded, context))
+        say(next_line(_sweep_command(file, overrides, seeds, results)))
         return
     with one_writer(results), open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
         outcome = _make_and_print(loaded, working, allow_failed)
+    if not outcome.confirmed.exit_code:
+        say(next_line(_report_command(file, overrides, results, outcome)))
     raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], strict=strict))
+
+
+def _sweep_command(file: Path, overrides: Sequence[str], seeds: Sequence[str], results: Path) -> list[str | Path]:
+    """The command that makes the runs of the sweep."""
+    from cifar_lab.analysis.arms import options
+
+    return ["sweep", file, *(word for text in seeds for word in ("--seeds", text)), *options(results, overrides)]
+
+
+def _report_command(file: Path, overrides: Sequence[str], results: Path, outcome: SweepOutcome) -> list[str | Path]:
+    """The report that has the winners: of the lab file where it asks for them, else of the folder."""
+    from cifar_lab.analysis.arms import options
+    from cifar_lab.analysis.data_choice import SHORT
+    from cifar_lab.analysis.folder_report import answer_folder, found_option
+    from cifar_lab.analysis.questions import find_lab_file, lab_option
+    from cifar_lab.core.errors import LabError
+
+    path, images = find_lab_file(), {record.data.fingerprint for record in outcome.confirmed.records}
+    try:
+        if path is not None:
+            lab = answer_folder(path, results, overrides)
+            asked = {answer.sweep.sweep for answer in lab.answers if answer.sweep and not lab.is_found}
+            if file.stem in asked:
+                return ["report", *lab_option(path), *options(results, overrides)]
+        data = answer_folder(None, results).data
+    except LabError:
+        return ["report", *options(results, ())]
+    named = [] if data is None or data.fingerprint in images or not images else ["--data", min(images)[:SHORT]]
+    return ["report", *found_option(), *named, *options(results, ())]
 
 
 def _make_and_print(loaded: Sweep, context: RunContext, allow_failed: bool) -> SweepOutcome:
