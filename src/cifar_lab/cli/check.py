@@ -10,16 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from cifar_lab.cli.options import Overrides, Seeds, collect, parse_seeds, seeds_override
+from cifar_lab.cli.options import Overrides, Seeds, collect, flag, parse_seeds, seeds_override
 from cifar_lab.core.text import count
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, lab sheets, sweep files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, lab files, sweep files.")],
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
 ) -> None:
-    """Check settings files and print what they come to; the problems of all of them in one pass."""
+    """Validate settings files and print the resolved settings. All problems are reported at once."""
     from cifar_lab.cli.next_step import next_line
     from cifar_lab.progress.lines import say
 
@@ -111,15 +111,13 @@ def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] =
 
 
 def schema(
-    kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="Of which kind of file: settings, lab or sweep.")
-    ] = "settings",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.")] = None,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="The reference of all files for people instead.")
-    ] = False,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of file: settings, lab or sweep.")] = "settings",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the schema to this file.")
+    ] = None,
+    markdown: Annotated[bool, flag("--markdown", help="Write a reference for readers in Markdown instead.")] = False,
 ) -> None:
-    """Write the JSON Schema from which editors complete and check settings files."""
+    """Write the JSON Schema with which editors complete and check settings files."""
     from cifar_lab.config.io.schema import json_schema, sheet_schema
     from cifar_lab.config.sheets import LabSheet, SweepSheet
     from cifar_lab.core.atomic_io import write_text

@@ -27,17 +27,21 @@ def plan(
     lab: Lab = None,
     effect: Annotated[
         float | None,
-        typer.Option("--effect", metavar="PP", help="The difference to be shown, pp. Default: the sheet's min_effect."),
+        typer.Option(
+            "--effect",
+            metavar="PP",
+            help="Difference to detect, in percentage points. Default: min_effect of the lab file.",
+        ),
     ] = None,
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
     results: Results = DEFAULT_RESULTS,
     workers: Workers = None,
 ) -> None:
-    """Check a comparison before it costs anything: runs, hours, what its seeds can show, and whether it is fair.
+    """Check a comparison before it runs: number of runs, time, detectable difference and confounders.
 
-    Without files and --question all questions of the lab sheet are checked. Ends with 2 where an arm differs from its
-    control in more than what is varied.
+    Without files and without --question, all questions of the lab file are checked.
+    Exits with 2 if an arm differs from its control in more than the varied setting.
     """
     from cifar_lab.analysis.questions import lab_file
     from cifar_lab.cli.next_step import NextStep, next_line
@@ -148,8 +152,8 @@ def _runs(check: DesignCheck) -> str:
     from cifar_lab.execution.wall_time import NOT_PREPARED
 
     if not check.missing:
-        return f"{count(check.runs, 'run')}, all there already"
-    line = f"{count(check.runs, 'run')}, {check.runs - check.missing} there already, {check.missing} to train"
+        return f"{count(check.runs, 'run')}, all already done"
+    line = f"{count(check.runs, 'run')}, {check.runs - check.missing} already done, {check.missing} to train"
     cost = check.cost
     if cost.hours is None and cost.guess == NOT_PREPARED:
         return f"{line}; hours not known: {NOT_PREPARED}"

@@ -32,9 +32,9 @@ ROWS_AT_ONCE = 1_000
 """Rows per write."""
 
 STATE_WORDS = {
-    "done": "there already",
+    "done": "already done",
     "untested": "trained; to test",
-    "interrupted": "to go on with",
+    "interrupted": "to resume",
     "missing": "to train",
 }
 

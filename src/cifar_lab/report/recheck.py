@@ -109,10 +109,11 @@ def _csv_differences(name: str, old: str, new: str) -> Iterator[str]:
 
 
 def _lines(kind: str, text: str) -> list[str]:
-    """Lines that depend on the records."""
+    """Lines that depend on the records. Pictures depend on the cache of images, too."""
     if kind == "html":
         data = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, flags=re.S)
-        text = re.sub(r"<style>.*?</style>|<script.*?</script>|<meta[^>]*>", "", text, flags=re.S)
+        other = r"<style>.*?</style>|<script.*?</script>|<meta[^>]*>|<!--pictures-->.*?<!--/pictures-->|<!--.*?-->"
+        text = re.sub(other, "", text, flags=re.S)
         text += "\n" + "\n".join(part.replace("}, ", "},\n") for part in data)
     return [line for line in text.splitlines() if "cifar-lab " not in line]
 

@@ -81,6 +81,11 @@ def sweeps_with_winners(results: Path) -> list[str]:
     return sorted(path.parent.name for path in (results / "sweeps").glob("*/winners.json"))
 
 
+def sweep_plans(results: Path) -> list[Path]:
+    """Plans of all sweeps, by the name of the sweep."""
+    return sorted((results / "sweeps").glob("*/plan.json"))
+
+
 def _folder_name(stem: str) -> str:
     """The stem where it is a safe name, else a part of it and a hash."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", stem):
