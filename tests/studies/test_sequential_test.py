@@ -35,7 +35,7 @@ class Bench:
         self.trained: list[dict[str, tuple[int, ...]]] = []
         self.seeds: dict[str, set[int]] = {}
 
-    def train(self, arms: Sequence[Settings]) -> RunBatch:
+    def train(self, arms: Sequence[Settings], plan: str) -> RunBatch:
         self.trained.append({arm.label: arm.seeds for arm in arms})
         for arm in arms:
             self.seeds.setdefault(arm.label, set()).update(arm.seeds)

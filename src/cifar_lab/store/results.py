@@ -55,20 +55,25 @@ class SweepFolder:
 
     def __init__(self, results: Path, name: str) -> None:
         """`name` is the stem of the sweep file, which may hold any character of a file name."""
+        self.results = results
         self.path = results / "sweeps" / _folder_name(name)
         self.plan = self.path / "plan.json"
         self.history = self.path / "history.json"
         self.winners = self.path / "winners.json"
 
 
+STOPPING = "stopping"
+"""Folder of the plans of interim analyses."""
+
+
 def stopping_file(results: Path, question: str) -> Path:
     """Path of a question's plan of interim analyses."""
-    return results / "stopping" / f"{question}.json"
+    return results / STOPPING / f"{question}.json"
 
 
 def stopping_files(results: Path) -> list[Path]:
     """Plans of interim analyses, by name."""
-    return sorted((results / "stopping").glob("*.json"))
+    return sorted((results / STOPPING).glob("*.json"))
 
 
 def history_files(results: Path) -> list[Path]:
