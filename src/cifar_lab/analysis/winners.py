@@ -16,7 +16,7 @@ from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.regular_files import read_regular
 from cifar_lab.store.documents import DamagedDocumentError, read_document
-from cifar_lab.store.ranges import Count, Digest, Positive, Seed, Share, Values
+from cifar_lab.store.ranges import Count, Positive, Seed, Share, Values
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import SweepFolder
 
@@ -80,9 +80,9 @@ class Winners(_File):
     """Outcome of the search of a sweep."""
 
     sweep: str
-    plan_sha256: Digest
+    plan_sha256: str
     """Checksum of the plan.json that the winners were picked from."""
-    fingerprint: Digest
+    fingerprint: str
     """Fingerprint of the images of the search and of the confirming runs."""
     search: SearchInfo
     confirm_seeds: tuple[Seed, ...]
@@ -130,7 +130,11 @@ def read_winners(results: Path, name: str) -> Winners | None:
     Raises:
         DataError: the file is not what a sweep writes.
     """
-    path = winners_path(results, name)
+    return read_winners_file(winners_path(results, name))
+
+
+def read_winners_file(path: Path) -> Winners | None:
+    """`read_winners` of one winners.json."""
     try:
         return Winners.model_validate_json(json.dumps(read_document(path).values))
     except FileNotFoundError:

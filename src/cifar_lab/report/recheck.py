@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.recount import recount
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
+from cifar_lab.store.results import find_records
 
 SHOWN = 20
 """Differences per file that are named."""
@@ -27,7 +29,8 @@ def check_report(
     """(files of the report, a line per difference to the records).
 
     The numbers and words of answers.json, summary.csv, report.md, report.tex and report.html are made again and
-    compared. Nothing is written. Commands and the scripts of the page are left out.
+    compared. Nothing is written. Commands and the scripts of the page are left out. What the report takes from the
+    documents of sweeps and plans of looks is computed again from the records.
 
     Raises:
         SettingsError: as in `answer_lab`, or no file of a report exists.
@@ -50,6 +53,7 @@ def check_report(
         differences += found[:SHOWN]
         if len(found) > SHOWN:
             differences.append(f"{path.name}: and {len(found) - SHOWN} more differences")
+    differences += recount(results, find_records(results).records)
     return [path for _, path in there], differences
 
 

@@ -38,8 +38,6 @@ Positive = Annotated[int, Field(strict=True, ge=1, le=LARGEST)]
 
 Seed = Annotated[int, Field(strict=True, ge=0, le=LARGEST_SEED)]
 
-Flag = Annotated[bool, Field(strict=True)]
-
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 as 64 hex digits."""
 

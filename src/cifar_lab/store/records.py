@@ -13,7 +13,7 @@ from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.regular_files import NotRegularError, read_regular
-from cifar_lab.store.ranges import Count, Digest, Flag, Loss, Positive, Rate, Seconds, Seed, Share, Values
+from cifar_lab.store.ranges import Count, Digest, Loss, Positive, Rate, Seconds, Seed, Share, Values
 
 SCHEMA = 3
 """Version of record.json. A record of a newer schema is refused by name.
@@ -112,9 +112,9 @@ class Environment(Plain):
     threads: Positive
     cohort: Positive = 1
     """Runs trained together in one process. 1 is a run alone."""
-    stacked: Flag = False
+    stacked: bool = Field(False, strict=True)
     """Whether the cohort trained as one stacked set of parameters, instead of one network after the other."""
-    captured: Flag = False
+    captured: bool = Field(False, strict=True)
     """Whether steps were replays of a captured CUDA graph."""
     eager_reason: str | None = None
     """Reason why a GPU ran steps, or networks, one by one. Null where it did not, and on the CPU."""
@@ -124,7 +124,7 @@ class Environment(Plain):
     """Reason why torch's kernels ran on the CPU although the settings allowed the lab's own."""
     git_commit: str | None
     """Commit of the working folder, where it is a git checkout."""
-    git_dirty: Flag | None
+    git_dirty: bool | None = Field(strict=True)
 
 
 class Record(Plain):
@@ -175,16 +175,20 @@ class Record(Plain):
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
-        """Refuse settings without the values that commands read from records.
+        """Refuse settings without the values that commands read from records. They may be empty.
 
         Raises:
             ValueError: of pydantic's convention.
         """
         data, model = self.settings.get("data"), self.settings.get("model")
-        if not isinstance(data, dict) or type(data.get("batch_size")) is not int or data["batch_size"] < 1:
+        if not self.settings:
+            return self
+        if not isinstance(data, dict) or not isinstance(model, dict):
+            raise ValueError("settings: no data and model")
+        if type(data.get("batch_size")) is not int or data["batch_size"] < 1:
             raise ValueError("settings: no data.batch_size")
-        if not isinstance(model, dict) or not isinstance(model.get("name"), str):
-            raise ValueError("settings: no model.name")
+        if not isinstance(data.get("dataset"), str) or not isinstance(model.get("name"), str):
+            raise ValueError("settings: no data.dataset and model.name")
         return self
 
 

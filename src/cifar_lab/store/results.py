@@ -81,6 +81,11 @@ def history_files(results: Path) -> list[Path]:
     return sorted((results / "sweeps").glob("*/history.json"))
 
 
+def sweep_folders(results: Path) -> list[Path]:
+    """Folders of all sweeps, by name."""
+    return sorted(path for path in (results / "sweeps").glob("*") if path.is_dir() and not path.is_symlink())
+
+
 def _folder_name(stem: str) -> str:
     """The stem where it is a safe name, else a part of it and a hash."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", stem):
