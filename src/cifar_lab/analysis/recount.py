@@ -21,7 +21,7 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.store.documents import read_document
 from cifar_lab.store.ranges import Positive, Share, Values
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder, stopping_file, sweep_folders
+from cifar_lab.store.results import RunFolder, SweepFolder, stopping_file, sweep_folders
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
@@ -85,7 +85,7 @@ def recount(results: Path, records: Sequence[Record]) -> list[str]:
     by_id = {record.run_id: record for record in records}
     lines: list[str] = []
     for folder in sweep_folders(results):
-        where = folder.relative_to(results).as_posix()
+        where = folder.path.relative_to(results).as_posix()
         try:
             lines += [f"{where}/{line}" for line in _recount_sweep(results, folder, by_id)]
         except DataError as fault:
@@ -94,14 +94,14 @@ def recount(results: Path, records: Sequence[Record]) -> list[str]:
     return [*lines, *faults, *(line for plan in plans.plans for line in _recount_looks(results, plan, records))]
 
 
-def _recount_sweep(results: Path, folder: Path, records: Mapping[str, Record]) -> Iterator[str]:
+def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Record]) -> Iterator[str]:
     """Differences of winners.json and history.json to the records of the search."""
-    found = read_winners_file(folder / "winners.json")
+    found = read_winners_file(folder.winners)
     if found is None:
         return
-    plan = _read(folder / "plan.json", _Plan)
-    has_history = found.search.halving is not None or (folder / "history.json").exists()
-    entries = _read(folder / "history.json", _History).points if has_history else ()
+    plan = _read(folder.plan, _Plan)
+    has_history = found.search.halving is not None or folder.history.exists()
+    entries = _read(folder.history, _History).points if has_history else ()
     history = {entry.name: entry for entry in entries}
     yield from _recount_history(results, plan, history, records)
     tried = []

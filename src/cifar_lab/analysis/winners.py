@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.regular_files import read_regular
+from cifar_lab.core.text import plain
 from cifar_lab.store.documents import DamagedDocumentError, read_document
 from cifar_lab.store.ranges import Count, Positive, Seed, Share, Values
 from cifar_lab.store.records import Record
@@ -148,7 +149,7 @@ def _reason(error: DamagedDocumentError | ValidationError) -> str:
     if isinstance(error, DamagedDocumentError):
         return error.fault
     first = error.errors(include_url=False, include_input=False)[0]
-    return f"not a sweep's winners ({'.'.join(map(str, first['loc']))}: {first['msg']})"[:200]
+    return plain(f"not a sweep's winners ({'.'.join(map(str, first['loc']))}: {first['msg']})")[:200]
 
 
 def plan_changed(results: Path, found: Winners) -> bool:

@@ -56,15 +56,18 @@ def read_failure(folder: RunFolder) -> Failure | None:
         return None
 
 
-def is_damaged_failure(folder: RunFolder) -> bool:
-    """Whether failure.json is not what was written. False for a missing file."""
+def verify_failure(folder: RunFolder) -> bool:
+    """Whether failure.json has a checksum. False without one, and for a missing file.
+
+    Raises:
+        DataError: it is damaged.
+    """
     try:
-        _read(folder)
+        return _read(folder).format > 1
     except FileNotFoundError:
         return False
-    except (OSError, DataError):
-        return True
-    return False
+    except OSError as error:
+        raise DataError(f"{folder.failure}: is damaged ({error.strerror})") from error
 
 
 def _read(folder: RunFolder) -> Failure:

@@ -13,6 +13,7 @@ from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.regular_files import NotRegularError, read_regular
+from cifar_lab.core.text import plain
 from cifar_lab.store.ranges import Count, Digest, Loss, Positive, Rate, Seconds, Seed, Share, Values
 
 SCHEMA = 3
@@ -259,7 +260,7 @@ def _reason(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return ""
-    return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)[:200]
+    return plain(": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part))[:200]
 
 
 def _schema_in(path: Path) -> int:

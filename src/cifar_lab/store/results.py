@@ -81,9 +81,10 @@ def history_files(results: Path) -> list[Path]:
     return sorted((results / "sweeps").glob("*/history.json"))
 
 
-def sweep_folders(results: Path) -> list[Path]:
+def sweep_folders(results: Path) -> list[SweepFolder]:
     """Folders of all sweeps, by name."""
-    return sorted(path for path in (results / "sweeps").glob("*") if path.is_dir() and not path.is_symlink())
+    folders = sorted((results / "sweeps").glob("*"))
+    return [SweepFolder(results, path.name) for path in folders if path.is_dir() and not path.is_symlink()]
 
 
 def _folder_name(stem: str) -> str:

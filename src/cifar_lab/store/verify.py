@@ -17,7 +17,7 @@ from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, set_aside, write_text
 from cifar_lab.core.checksums import is_damaged_checkpoint
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.core.text import count
-from cifar_lab.store.failures import is_damaged_failure
+from cifar_lab.store.failures import verify_failure
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import CopiedRecordError, DamagedFileError, DamagedRecordError, RunFolder, run_ids
 from cifar_lab.store.run_folder import runs_folder, text_digest
@@ -167,8 +167,10 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
     for path in folder.checkpoints():
         checked.files += path.exists()
         checked.damaged += [path] if is_damaged_checkpoint(path) else []
-    checked.files += folder.failure.exists()
-    checked.damaged += [folder.failure] if is_damaged_failure(folder) else []
+    try:
+        checked.files += verify_failure(folder)
+    except DataError:
+        checked.damaged.append(folder.failure)
     return checked
 
 
