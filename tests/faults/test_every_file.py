@@ -1,4 +1,4 @@
-"""Every kind of file of a results folder, with every kind of damage: `verify` names it, and the report is not misled."""
+"""Every kind of file of a results folder with every kind of damage: `verify` names it, the report is not misled."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import pytest
 from cifar_lab.analysis.interim_looks import LOOKS_OF_LOST_PLAN, read_stopping_plans
 from cifar_lab.analysis.recount import recount
 from cifar_lab.analysis.summary import Row
+from cifar_lab.config.io.load import recorded_settings_text
 from cifar_lab.core.checksums import seal_record, unseal_record
 from cifar_lab.report.build import build_report
 from cifar_lab.report.recheck import check_report
-from cifar_lab.store.documents import DOCUMENT_SCHEMA
+from cifar_lab.store.documents import DOCUMENT_SCHEMA, write_document
+from cifar_lab.store.records import Record
 from cifar_lab.store.results import find_records
 from cifar_lab.store.verify import verify_results
 
@@ -78,6 +80,10 @@ def edit(path: Path, how: str, other: Path, outside: Path) -> None:
         path.symlink_to(outside)
 
 
+def settings_of(record: Record) -> str | None:
+    return recorded_settings_text(record.settings, record.seed)
+
+
 def test_every_kind_of_file_is_there(made: Folder) -> None:
     assert tuple(made.files()) == KINDS
     found = verify_results(made.results)
@@ -94,20 +100,18 @@ def test_every_kind_of_file_is_there(made: Folder) -> None:
 def test_verify_names_it(kind: str, how: str, folder: Folder, others: Folder, tmp_path: Path) -> None:
     path, outside = folder.files()[kind], tmp_path / "outside"
     if how == "another's" and kind in ("plan", "winners", "index"):
-        pytest.skip("equal in every made lab, or whole on its own: see the tests of the report below")
+        pytest.skip("these are equal in both folders")
     edit(path, how, others.files()[kind], outside)
     kept = outside.read_bytes() if outside.exists() else b""
-    found = verify_results(folder.results)
+    found = verify_results(folder.results, settings_of)
     if how == "removed" and kind in ("checkpoint", "failure", "index"):
         assert found.damage == ()
         return
-    if kind == "looks" and how == "another's":
-        assert any(path.name in fault for fault in read_stopping_plans(folder.results)[1])
-        return
-    assert any(str(path) in line or str(path.parent / "record.json") in line for line in found.damage), found
+    told = found.notes if kind == "record" and how in ("another's", "removed") else found.damage
+    assert any(str(path) in line for line in told), found
     assert (outside.read_bytes() if outside.exists() else b"") == kept
-    if kind != "looks":
-        assert verify_results(folder.results).damage == ()
+    again = verify_results(folder.results, settings_of)
+    assert (again.damage == ()) == (kind != "looks" or how != "removed")
 
 
 @pytest.mark.parametrize("how", ["digit", "cut", "emptied", "a folder", "a link", "removed", "whole folder"])
@@ -173,13 +177,32 @@ def set_to(*keys: str | int, value: Any) -> Any:
     ],
 )
 def test_an_edited_winner_with_a_new_checksum_differs_from_the_records(change: Any, folder: Folder) -> None:
-    build_report(folder.sheet, folder.results, formats=["json"])
-    assert check_report(folder.sheet, folder.results)[1] == []
-    winners = folder.files()["winners"]
-    reseal(winners, change)
+    records = find_records(folder.results).records
+    assert recount(folder.results, records) == []
+    reseal(folder.files()["winners"], change)
+    lines = recount(folder.results, records)
+    assert any(line.startswith("sweeps/grid/winners.json: ") for line in lines), lines
+
+
+def test_a_report_that_repeats_an_edited_winner_fails_its_check(folder: Folder) -> None:
+    reseal(folder.files()["winners"], set_to("winners", 0, "val_accuracy", value=0.97))
     build_report(folder.sheet, folder.results, formats=["json"])
     lines = check_report(folder.sheet, folder.results)[1]
-    assert any(line.startswith("sweeps/grid/winners.json: ") for line in lines), lines
+    assert lines == ["sweeps/grid/winners.json: winners[1].val_accuracy: 0.97 on disk, 0.6 from the records"]
+
+
+def test_an_edited_history_differs_from_the_records(folder: Folder) -> None:
+    plan = json.loads(folder.files()["plan"].read_bytes())
+    history = [
+        {"name": point["name"], "runs": point["runs"], "val_accuracies": [value], "pruned_after_epoch": None}
+        for point, value in zip(plan["points"], (0.4, 0.45, 0.5, 0.55, 0.6, None), strict=True)
+    ]
+    path = folder.files()["plan"].with_name("history.json")
+    write_document(folder.results, path, {"sweep": "grid", "points": history})
+    records = find_records(folder.results).records
+    assert recount(folder.results, records) == []
+    reseal(path, set_to("points", 0, "val_accuracies", value=[0.9]))
+    assert [line.partition(": ")[0] for line in recount(folder.results, records)] == ["sweeps/grid/history.json"]
 
 
 def test_an_edited_plan_of_looks_differs_from_its_runs(folder: Folder) -> None:

@@ -127,12 +127,12 @@ def read_stopping_plans(results: Path, records: Iterable[Record] = ()) -> tuple[
         records: runs of the folder. A plan that one of them names must be there.
     """
     plans, faults, lost = [], [], []
-    least = dict(indexed(results))
+    entries = {entry.path: entry for entry in indexed(results)}
     for path in sorted({*stopping_files(results), *lost_plans(results, records)}):
         try:
             plan = read_plan(path)
-            if len(plan.looks) < least.get(path, 0):
-                raise DataError(f"{path}: has {len(plan.looks)} of {least[path]} looks; {_LOST}")
+            if path in entries and (reason := entries[path].fault()):
+                raise DataError(f"{path}: {reason}; {_LOST}")
             plans.append(plan)
         except DataError as fault:
             faults.append(str(fault))

@@ -165,7 +165,7 @@ def _recount_history(
         elif entry.val_accuracies is not None:
             epoch = entry.pruned_after_epoch
             values = [_accuracy(results, run_id, records.get(run_id), epoch) for run_id in point.runs]
-            if len(entry.val_accuracies) == len(values) and list(entry.val_accuracies) != values:
+            if len(entry.val_accuracies) == len(values) and not all(map(_is_close, entry.val_accuracies, values)):
                 yield f"history.json: {point.name[:60]}: other accuracies than its runs have"
 
 
@@ -196,8 +196,17 @@ def _recount_looks(results: Path, plan: StoppingPlan, records: Sequence[Record])
 
 
 def _number(where: str, old: float | None, new: float | None) -> Iterator[str]:
-    if old != new and (old is None or new is None or not isclose(old, new, rel_tol=1e-9)):
-        yield f"{where}: {old} on disk, {new} from the records"
+    if not _is_close(old, new):
+        yield f"{where}: {_word(old)} on disk, {_word(new)} from the records"
+
+
+def _is_close(old: float | None, new: float | None) -> bool:
+    """Whether two numbers are equal but for the rounding of a mean."""
+    return old == new if old is None or new is None else isclose(old, new, rel_tol=1e-9)
+
+
+def _word(number: float | None) -> str:
+    return "none" if number is None else f"{number:.10g}"
 
 
 def _unsplit(recipe: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 A document of schema 2 has its SHA-256 as last key. Documents of earlier versions have neither, and are read unchecked.
 
-    index/<hash>.json     names one document. It is written after it, so a document that is gone is noticed
+    index/<hash>.json     names one document and its content, so a document that is gone or replaced is noticed
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def seal_document(values: dict[str, Any]) -> bytes:
 
 
 def write_document(results: Path, path: Path, values: dict[str, Any], entries: int = 1) -> None:
-    """Write a document, then its entry in the index. A document with these values stays as it is.
+    """Write a document and its entry in the index. A document with these values stays as it is.
+
+    A crash leaves a new document without an entry, or an entry that names the old content and the new.
 
     Args:
         entries: number of items that the document has at least from now on, such as looks.
@@ -112,10 +114,13 @@ def write_document(results: Path, path: Path, values: dict[str, Any], entries: i
         EnvironmentFault: the disk refuses.
     """
     if _values_of(path) != json.loads(json.dumps(values)):
+        content, old = seal_document(values), _digest_of(path)
         make_folder(path.parent)
-        write_bytes(path, seal_document(values))
+        if old is not None and index_entry(results, path).exists():
+            _note(results, path, entries, [old, hashlib.sha256(content).hexdigest()])
+        write_bytes(path, content)
     if is_sealed(path):
-        _note(results, path, entries)
+        _note(results, path, entries, [_digest_of(path)])
 
 
 def _values_of(path: Path) -> dict[str, Any] | None:
@@ -141,26 +146,54 @@ def index_entry(results: Path, path: Path) -> Path:
     return results / INDEX / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
 
 
-def _note(results: Path, path: Path, entries: int) -> None:
+def _digest_of(path: Path) -> str | None:
+    """SHA-256 of a file. None where it cannot be read."""
+    try:
+        return hashlib.sha256(read_regular(path)).hexdigest()
+    except OSError:
+        return None
+
+
+def _note(results: Path, path: Path, entries: int, contents: list[str | None]) -> None:
     entry = index_entry(results, path)
-    values = {"document": path.relative_to(results).as_posix(), "entries": entries}
+    values = {"document": path.relative_to(results).as_posix(), "entries": entries, "contents": contents}
     if _values_of(entry) != values:
         make_folder(entry.parent)
         write_bytes(entry, seal_document(values))
 
 
-def indexed(results: Path) -> Iterator[tuple[Path, int]]:
-    """(document, number of its items at least) of every intact entry of the index."""
+@dataclass(frozen=True)
+class Indexed:
+    """Entry of the index: a document that was written."""
+
+    path: Path
+    entries: int
+    """Number of items that it has at least."""
+    contents: tuple[str, ...]
+    """SHA-256 of its content. Two where a command ended between the entry and the document."""
+
+    def fault(self) -> str:
+        """Reason why the document is not the one that was written. Empty for a good or missing one."""
+        digest = _digest_of(self.path)
+        return "" if digest is None or digest in self.contents else "is damaged (the index names another content)"
+
+
+def indexed(results: Path) -> Iterator[Indexed]:
+    """Every intact entry of the index."""
     for entry in sorted((results / INDEX).glob("*.json")):
         values = _values_of(entry) or {}
-        name, entries = values.get("document"), values.get("entries")
-        if isinstance(name, str) and type(entries) is int and index_entry(results, results / name) == entry:
-            yield results / name, entries
+        name, entries, contents = (values.get(key) for key in ("document", "entries", "contents"))
+        if not isinstance(name, str) or type(entries) is not int or not isinstance(contents, list):
+            continue
+        # A name that leads out of the folder is no document of this lab.
+        is_inside = len(parts := Path(name).parts) > 1 and not {"..", "/"} & set(parts)
+        if is_inside and index_entry(results, results / name) == entry:
+            yield Indexed(results / name, entries, tuple(map(str, contents)))
 
 
 def lost_documents(results: Path, folder: str) -> list[Path]:
     """Documents of a folder that were written and are gone: set aside as damaged, or only named in the index."""
     damaged = (results / folder).glob(f"*.json{DAMAGED_SUFFIX}")
     aside = [path.with_name(path.name.removesuffix(DAMAGED_SUFFIX)) for path in damaged]
-    named = [path for path, _ in indexed(results) if path.parent == results / folder]
+    named = [each.path for each in indexed(results) if each.path.parent == results / folder]
     return sorted(path for path in {*aside, *named} if not path.is_file())

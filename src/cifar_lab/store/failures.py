@@ -83,7 +83,7 @@ def _read(folder: RunFolder) -> Failure:
         failure = Failure.model_validate_json(content)
     except (BrokenSealError, ValidationError) as error:
         raise DataError(f"{folder.failure}: is damaged") from error
-    if is_sealed != (failure.format > 1):
+    if is_sealed != (failure.format > 1) or failure.run_id != folder.path.name:
         raise DataError(f"{folder.failure}: is damaged")
     return failure
 

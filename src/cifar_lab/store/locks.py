@@ -7,6 +7,7 @@ holder for messages, and exists only while the lock is held.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
@@ -152,6 +153,9 @@ def is_held(path: Path) -> bool:
         return True
     except FileNotFoundError:
         pass
+    except OSError as error:
+        if error.errno != errno.ELOOP:  # a link is no lock of this lab
+            raise
     return False
 
 
@@ -168,6 +172,8 @@ def _locked_file(path: Path, patience: float, refusal: Callable[[str], Environme
     while True:
         with disk_errors(path.parent):
             # The text of a lock is replaced, so a link would cost the file that it names.
+            if path.is_symlink():
+                path.unlink()
             file = open(path, "a+", encoding="utf-8", errors="backslashreplace", opener=no_follow)  # noqa: SIM115
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

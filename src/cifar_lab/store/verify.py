@@ -153,8 +153,9 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
             checked.files += 1 + len(record.files) + bool(record.metrics_sha256) + bool(record.settings_sha256)
             checked.unchecked += (record.schema_ == 1) + (record.settings_sha256 is None and folder.settings.exists())
             checked.damaged += _damaged_files(folder, record)
-        elif os.path.lexists(folder.metrics):
-            checked.unchecked += 1
+        else:
+            checked.notes += _missing_record(folder)
+            checked.unchecked += os.path.lexists(folder.metrics)
             folder.read_metrics()
     except DamagedFileError as fault:
         checked.damaged.append(fault.path)
@@ -174,10 +175,21 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
     return checked
 
 
+def _aside(path: Path) -> Path:
+    return path.with_name(path.name + DAMAGED_SUFFIX)
+
+
+def _missing_record(folder: RunFolder) -> Iterator[str]:
+    """Note on a finished run without its record. A checkpoint is removed only when the record is there."""
+    if folder.weights.exists() and not folder.has_checkpoint() and not _aside(folder.record).exists():
+        yield f"{folder.record}: is missing, but the run has its weights; `cifar-lab run` makes it again"
+
+
 def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:
     reads: list[Callable[[], object]] = [partial(folder.read_file, record, name) for name in record.files]
     reads.append(partial(folder.read_metrics, record))
-    if record.settings_sha256 is not None:
+    was_set_aside = not os.path.lexists(folder.settings) and _aside(folder.settings).exists()
+    if record.settings_sha256 is not None and not was_set_aside:
         reads.append(partial(folder.read_settings, record))
     for read in reads:
         try:

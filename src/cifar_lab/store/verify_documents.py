@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cifar_lab.core.atomic_io import set_aside
 from cifar_lab.core.errors import DataError
-from cifar_lab.store.documents import INDEX, DamagedDocumentError, index_entry, indexed, read_document
+from cifar_lab.store.documents import INDEX, DamagedDocumentError, Indexed, index_entry, indexed, read_document
 from cifar_lab.store.run_folder import runs_folder
 
 SWEEPS = "sweeps"
@@ -36,9 +36,10 @@ def verify_documents(results: Path) -> VerifiedDocuments:
         EnvironmentFault: a damaged file cannot be renamed.
     """
     found = VerifiedDocuments()
+    entries = {each.path: each for each in indexed(results)}
     for path in _documents(results, found):
-        _verify(path, found)
-    for path, _ in list(indexed(results)):
+        _verify(path, found, entries.get(path))
+    for path in entries:
         if not path.exists() and not path.with_name(path.name + ".damaged").exists():
             line = f"{path}: is missing; {_remedy(path)}"
             found.damage.append(line)
@@ -62,10 +63,12 @@ def _documents(results: Path, found: VerifiedDocuments) -> Iterator[Path]:
             yield from (path for path in children if path.suffix == ".json")
 
 
-def _verify(path: Path, found: VerifiedDocuments) -> None:
-    """Read one document and count it."""
+def _verify(path: Path, found: VerifiedDocuments, entry: Indexed | None) -> None:
+    """Read one document, compare it with its entry in the index, and count it."""
     try:
         document = read_document(path)
+        if entry is not None and (reason := entry.fault()):
+            raise DamagedDocumentError(path, reason)
     except FileNotFoundError:  # set aside or replaced meanwhile
         return
     except DamagedDocumentError as fault:
