@@ -184,6 +184,22 @@ def test_an_edited_winner_with_a_new_checksum_differs_from_the_records(change: A
     assert any(line.startswith("sweeps/grid/winners.json: ") for line in lines), lines
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (set_to("test", "accuracy", value=0.97), "test.accuracy: 0.97 on disk, 0.5 from the predictions"),
+        (set_to("seed", value=3), "another run_id"),
+        (set_to("recipe", "epochs", value=3), "another run_id"),
+        (set_to("data", "fingerprint", value="0" * 64), "another run_id"),
+        (set_to("files", "predictions.npz", value="0" * 64), "is damaged"),
+    ],
+)
+def test_an_edited_record_with_a_new_checksum_differs_from_its_files(change: Any, told: str, folder: Folder) -> None:
+    reseal(folder.run.record, change)
+    lines = recount(folder.results, find_records(folder.results).records)
+    assert any(told in line and str(folder.run.path.name) in line for line in lines), lines
+
+
 def test_a_report_that_repeats_an_edited_winner_fails_its_check(folder: Folder) -> None:
     reseal(folder.files()["winners"], set_to("winners", 0, "val_accuracy", value=0.97))
     build_report(folder.sheet, folder.results, formats=["json"])

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cifar_lab.analysis.interim_looks import StoppingPlan, read_stopping_plans
+from cifar_lab.analysis.recount_records import recount_record
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.analysis.winners import Winner, Winners, read_winners_file
 from cifar_lab.core.errors import DataError
@@ -77,13 +78,13 @@ class _Tried:
 
 
 def recount(results: Path, records: Sequence[Record]) -> list[str]:
-    """A line per difference between the documents of a results folder and its records.
+    """A line per difference between the documents of a results folder, its records and what these follow from.
 
     Args:
         records: all of the folder.
     """
     by_id = {record.run_id: record for record in records}
-    lines: list[str] = []
+    lines = [line for record in records for line in recount_record(results, record)]
     for folder in sweep_folders(results):
         where = folder.path.relative_to(results).as_posix()
         try:
