@@ -123,6 +123,8 @@ class RunContext:
     engine: Engine = field(default_factory=local_engine)
     images: DatasetCatalog = field(default_factory=DatasetCatalog)
     """Data sets that the command has found so far. Stages add to it."""
+    plan: str | None = None
+    """Document under which the runs are made, for their records (`Record.plan`)."""
 
     def __post_init__(self) -> None:
         """Validate the number of workers.

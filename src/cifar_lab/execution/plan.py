@@ -43,12 +43,13 @@ def plan_runs(
     read_test: bool = True,
     force: bool = False,
     until_epoch: int | None = None,
+    plan: str | None = None,
 ) -> list[PlannedRun]:
     """Planned runs of all arms and seeds, in order. A run that several arms share appears once.
 
     Args:
         images: data sets that the command has found. None reads each source again.
-        until_epoch: see `Job`.
+        until_epoch, plan: see `Job`.
 
     Raises:
         SettingsError: arms do not fit their data. One message names all of them.
@@ -68,7 +69,10 @@ def plan_runs(
         for seed in settings.seeds:
             name = run_id(parts, info.fingerprint, seed)
             if name not in planned:
-                job = Job(settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch)
+                job = Job(
+                    settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch,
+                    plan=plan,
+                )  # fmt: skip
                 planned[name] = PlannedRun(job, "missing", None) if force else _on_disk(job, shared)
     if problems:
         raise SettingsError(problems)

@@ -148,8 +148,9 @@ def plan(
 
 def _plan(arms: Sequence[Settings], context: RunContext, read_test: bool, until_epoch: int | None) -> list[PlannedRun]:
     return plan_runs(
-        arms, context.results, context.images, read_test=read_test, force=context.force, until_epoch=until_epoch
-    )
+        arms, context.results, context.images, read_test=read_test, force=context.force, until_epoch=until_epoch,
+        plan=context.plan,
+    )  # fmt: skip
 
 
 def _with_diverged(planned: Sequence[PlannedRun]) -> list[PlannedRun]:

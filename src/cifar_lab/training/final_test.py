@@ -15,10 +15,12 @@ from torch import nn
 
 from cifar_lab import data, models
 from cifar_lab.config import Settings
+from cifar_lab.config.io.load import settings_text
 from cifar_lab.core.host import utc_now
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.store.records import SCHEMA, DataIdentity, Environment, Record, SplitScore
 from cifar_lab.store.results import RunFolder, metrics_digest
+from cifar_lab.store.run_folder import text_digest
 from cifar_lab.training import checkpoint
 from cifar_lab.training.build import layout, make_normalizer, to_device, training_layout
 from cifar_lab.training.callbacks import ActiveRun
@@ -77,8 +79,10 @@ def _make_record(
         environment=environment,
         files=files,
         sizes=run.folder.sizes(files),
+        settings_sha256=text_digest(settings_text(job.settings, job.seed)),
         metrics_sha256=metrics_digest(member.history),
         notes=tuple(run.notes),
+        plan=job.plan,
     )
 
 

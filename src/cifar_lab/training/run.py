@@ -10,7 +10,7 @@ from itertools import groupby
 
 import torch
 
-from cifar_lab.config.io.load import dump_settings
+from cifar_lab.config.io.load import settings_text
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
@@ -103,7 +103,7 @@ def _open(job: Job) -> ActiveRun | Record:
             except DamagedFileError as error:
                 aside = folder.set_aside(error.path)
                 damage = f"{error.path.name} was damaged; set aside as {aside.name}, and the run made again"
-        write_text(folder.settings, dump_settings(job.settings.model_copy(update={"seeds": (job.seed,)})))
+        write_text(folder.settings, settings_text(job.settings, job.seed))
         saved, notes = checkpoint.load_newest(folder.checkpoint)
         return ActiveRun(job, folder, [*([damage] if damage else []), *notes], saved, lock.pop_all())
 
