@@ -40,7 +40,7 @@ class KernelNetwork:
             KernelsUnavailable: no kernels on this machine, or none for a layer of the network.
         """
         self._step = step_function()
-        self._threads = threads
+        self._threads, self._shards = threads, library().shards_of(batch_size)
         groups = math.ceil(batch_size / LANES)
         # BatchNorm needs the statistics of all groups before it can normalise one, so each group keeps its
         # activations. Otherwise a thread finishes one group before the next, and both use the same memory.
@@ -60,7 +60,7 @@ class KernelNetwork:
     def _make_plan(self, parameters: FlatParameters, slot_per_group: bool, label_smoothing: float) -> Plan:
         layers, width = self._layers, parameters.values.shape[1]
         ops = [(KernelOp.LOAD_BATCH, 0), *layers.forward, *layers.backward]
-        others = layers.keep(torch.zeros(max(1, self._threads - 1), width))
+        others = layers.keep(torch.zeros(max(1, self._shards - 1), width))
         lane_sums = layers.keep(torch.zeros(self._threads, max(1, layers.lane_sums), LANES))
         return Plan(
             layers=(Layer * len(layers.layers))(*layers.layers),
@@ -74,7 +74,7 @@ class KernelNetwork:
             width=width,
             lanes=lane_sums.data_ptr(),
             lane_count=layers.lane_sums,
-            workers=(KernelWorker * self._threads)(),
+            workers=(KernelWorker * self._shards)(),
         )
 
 
