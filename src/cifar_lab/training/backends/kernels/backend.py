@@ -90,9 +90,10 @@ class KernelBackend:
         self.cohort = eager.cohort
         self.metrics = eager.metrics
         self._eager, self._batches = eager, eager.batches
+        self._threads = eager.execution.threads
         (network,) = self.cohort.networks
         self.network = KernelNetwork(
-            network, self.cohort.parameters, max(self._batches.batch_sizes), eager.execution.threads,
+            network, self.cohort.parameters, max(self._batches.batch_sizes), self._threads,
             eager.label_smoothing,
         )  # fmt: skip
 
@@ -105,11 +106,15 @@ class KernelBackend:
             self.cohort.optimizer.step(lr[step], None if momentum is None else momentum[step])
             yield step + 1
 
+    def use_threads(self, threads: int) -> None:
+        """See `StepBackend`. The kernels give the same bits on any number of threads."""
+        self._threads = threads
+
     def compute_gradients(self, batch: Batch, step: int) -> None:
         """Compute the gradients of a batch and store its loss in the metrics of `step`."""
         loss, right = self.metrics.loss, self.metrics.right
         self.network.gradients(
-            batch, torch.get_num_threads(), loss.data_ptr() + step * loss.element_size(),
+            batch, self._threads, loss.data_ptr() + step * loss.element_size(),
             right.data_ptr() + step * right.element_size(),
         )  # fmt: skip
 
