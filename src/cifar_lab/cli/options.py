@@ -33,7 +33,8 @@ Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="The res
 Force = Annotated[bool, typer.Option("--force", help="Train again what is there already.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is there; do nothing.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Runs side by side. Default: one a core; a few on a GPU.")
+    int | None,
+    typer.Option("--workers", min=1, help="Runs side by side. Default: as many as the cores hold; a few on a GPU."),
 ]
 EngineChoice = Annotated[
     Literal["here", "ray"],

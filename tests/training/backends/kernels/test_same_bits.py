@@ -13,8 +13,11 @@ import pytest
 from cifar_lab.core.errors import Interrupted
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
+from cifar_lab.training import checkpoint
 from cifar_lab.training.job import Job
 from cifar_lab.training.threads import openmp_environment
+
+from ....faults.registry import case
 
 AUGMENTED = ("data.flip=true", "data.crop_padding=2", "data.val_size=30", "scheduler.name=one_cycle")
 
@@ -57,6 +60,24 @@ def test_a_run_that_was_interrupted_ends_as_if_it_was_not(arm: str, lab: Any) ->
     record = made(lab, job)
     assert record.notes == ("resumed after epoch 2",)
     assert bits(lab.run_folder(job)) == bits(lab.run_folder(undisturbed))
+
+
+@case(35, "the run was begun by an earlier version", remains="the run, whose record notes the other order of sums")
+def test_a_run_begun_by_an_earlier_version_is_resumed_with_a_note(lab: Any) -> None:
+    job = lab.job(lab.settings(*AUGMENTED))
+    with pytest.raises(Interrupted):
+        lab.make(job, should_stop=lambda: True)
+    path = lab.run_folder(job).checkpoint
+    saved, _ = checkpoint.load_newest(path)
+    assert saved is not None
+    assert saved["environment"].pop("reduction") == "batch"
+    checkpoint.save(path, saved)
+    record = made(lab, job)
+    assert record.notes == (
+        "resumed after epoch 1",
+        "epochs 1 to 1 ran with an earlier version's order of sums on 1 thread",
+    )
+    assert record.environment.reduction == "batch"
 
 
 def test_a_run_tested_later_is_as_one_tested_at_once(lab: Any) -> None:
