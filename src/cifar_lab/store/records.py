@@ -98,6 +98,10 @@ class DataIdentity(Plain):
         return self.folder or self.name
 
 
+Reduction = Literal["batch", "threads", "device"]
+"""Order of the sums over a batch: it depends on the batch alone, on the number of threads, or on the GPU."""
+
+
 class Environment(Plain):
     """Software and hardware that executed the run."""
 
@@ -123,6 +127,8 @@ class Environment(Plain):
     """Kernels of the steps: this lab's own, or torch's."""
     kernels_reason: str | None = None
     """Reason why torch's kernels ran on the CPU although the settings allowed the lab's own."""
+    reduction: Reduction | None = None
+    """Order of the sums over a batch. Null in records of versions before 0.2, whose own kernels added up by threads."""
     git_commit: str | None
     """Commit of the working folder, where it is a git checkout."""
     git_dirty: bool | None = Field(strict=True)

@@ -24,7 +24,7 @@ from cifar_lab.store.run_folder import text_digest
 from cifar_lab.training import checkpoint
 from cifar_lab.training.build import layout, make_normalizer, to_device, training_layout
 from cifar_lab.training.callbacks import ActiveRun
-from cifar_lab.training.device import Execution, prepare_execution
+from cifar_lab.training.device import Execution, prepare_execution, settle_threads
 from cifar_lab.training.evaluate import predict, score
 from cifar_lab.training.job import Job
 
@@ -127,6 +127,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     """
     execution = prepare_execution(job.settings.runtime, record.environment.threads)
     execution = replace(execution, own_kernels=record.environment.kernels == "own")
+    execution = settle_threads(execution, job.settings, record.environment.threads)
     content = folder.read_file(record, folder.weights.name)
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
     network = models.build(model, len(record.data.classes))
