@@ -155,7 +155,6 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
             checked.damaged += _damaged_files(folder, record)
         else:
             checked.notes += _missing_record(folder)
-            checked.unchecked += os.path.lexists(folder.metrics)
             folder.read_metrics()
     except DamagedFileError as fault:
         checked.damaged.append(fault.path)
