@@ -19,6 +19,7 @@ from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import DataError
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.results import stopping_file, stopping_files
 
 GROWTH = 1.5
@@ -100,6 +101,7 @@ def read_stopping_plans(results: Path) -> tuple[StoppingPlans, list[str]]:
         try:
             plans.append(read_plan(path))
         except DataError as fault:
+            leave_out(fault)
             faults.append(str(fault))
     return StoppingPlans(plans), faults
 

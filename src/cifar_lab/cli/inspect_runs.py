@@ -54,9 +54,10 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
     from cifar_lab.core.text import count, plain
     from cifar_lab.data import cache
     from cifar_lab.progress.lines import say
+    from cifar_lab.store.results import existing_results
     from cifar_lab.store.verify import verify_results
 
-    found = verify_results(results)
+    found = verify_results(existing_results(results))
     for line in found.notes:
         say(f"note: {plain(line)}")
     # Damaged images are only named: they are prepared again on their next use.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from cifar_lab.core.errors import Problem, SettingsError
+from cifar_lab.core.errors import ExitCode, Problem, SettingsError, exit_code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,23 @@ Overrides = Annotated[
 Seeds = Annotated[
     list[str], typer.Option("--seeds", metavar="LIST", help="Seeds instead of the files' own, once: 0,1,2 or 0-4.")
 ]
-Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="The results folder.", show_default=True)]
+
+
+def _results_folder(value: str | Path) -> Path:
+    """Path of `--results`.
+
+    Raises:
+        SettingsError: it is empty, which would mean the working folder.
+    """
+    if not str(value).strip():
+        raise SettingsError("--results: the name is empty; give a folder, such as --results results")
+    return Path(value)
+
+
+Results = Annotated[
+    Path,
+    typer.Option("--results", metavar="DIR", help="The results folder.", show_default=True, parser=_results_folder),
+]
 Force = Annotated[bool, typer.Option("--force", help="Train again what is there already.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is there; do nothing.")]
 Workers = Annotated[
@@ -43,7 +59,7 @@ Address = Annotated[
     str | None,
     typer.Option("--address", metavar="HOST:PORT", help="The Ray cluster; by itself one on this machine alone."),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="End with 1 when a run diverged.")]
+Strict = Annotated[bool, typer.Option("--strict", help="End with 5 when a run of the sweep diverged.")]
 Mirrors = Annotated[
     list[str],
     typer.Option("--mirror", metavar="WHERE", help="Copy curves to tensorboard, mlflow or mlflow:FILE.db. Repeatable."),
@@ -124,10 +140,12 @@ def collect(actions: Sequence[Callable[[], T]]) -> list[T]:
     return found
 
 
-def exit_code(batches: Sequence[RunBatch], *, strict: bool) -> int:
-    """Largest exit code of the batches. With `strict` a run that diverged counts as 1."""
-    diverged = any(record.status == "diverged" for batch in batches for record in batch.records)
-    return max(batch.exit_code for batch in batches) or int(strict and diverged)
+def exit_code(batches: Sequence[RunBatch], *, diverged_counts: bool = True) -> int:
+    """Exit code of the batches. A search may count a run that diverged as a result."""
+    codes = [batch.exit_code for batch in batches]
+    if diverged_counts and any(batch.diverged for batch in batches):
+        codes.append(ExitCode.DIVERGED)
+    return exit_code_of(codes)
 
 
 def seeds_override(given: Sequence[str]) -> list[str]:

@@ -66,7 +66,8 @@ def plan(
             say(line)
     for name, path in sweeps.items():
         say(f"{name}: a sweep; what it takes: cifar-lab sweep {path} --dry-run")
-    raise typer.Exit(SettingsError.exit_code if is_faulty else 0)
+    if is_faulty:
+        raise typer.Exit(SettingsError.exit_code)
 
 
 def _check(

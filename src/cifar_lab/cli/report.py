@@ -40,26 +40,23 @@ def report(
 
     A damaged record or file of winners is left out and named, and the command ends with 3.
     """
-    from cifar_lab.core.errors import DataError
-    from cifar_lab.core.text import plain
     from cifar_lab.progress.lines import say
     from cifar_lab.report.build import FORMATS, build_report
     from cifar_lab.report.charts.style import FIGURE_FORMATS
+    from cifar_lab.store.results import existing_results
 
+    existing_results(results)
     wanted, drawn = _listed("--format", formats, FORMATS), _listed("--figures", figures, FIGURE_FORMATS)
     if check:
         raise typer.Exit(_check(lab, results, overrides, data))
     built = build_report(lab, results, overrides, data, formats=wanted, figures=drawn)
     for line in built.lines:
         say(line)
-    for fault in built.faults:
-        say(f"cifar-lab: {plain(fault)}", sys.stderr)
-    if built.faults:
-        raise typer.Exit(DataError.exit_code)
 
 
 def _check(lab: Path, results: Path, overrides: Sequence[str], data: str | None) -> int:
     """Compare the report with its records and return the exit code, 0 where they agree."""
+    from cifar_lab.core.errors import ExitCode
     from cifar_lab.core.text import plain
     from cifar_lab.progress.lines import say
     from cifar_lab.report.recheck import check_report
@@ -69,7 +66,7 @@ def _check(lab: Path, results: Path, overrides: Sequence[str], data: str | None)
         say(f"cifar-lab: {plain(line)}", sys.stderr)
     if differences:
         say("cifar-lab: the report is not what its records say; `cifar-lab report` makes it again", sys.stderr)
-        return 1
+        return ExitCode.RUNS_FAILED
     say(f"{', '.join(path.name for path in files)}: as the records say")
     return 0
 

@@ -98,7 +98,7 @@ def run(
         return
     with open_context(context, engine, address, mirrors) as working:
         runs = _make_and_print(arms, working)
-    raise typer.Exit(exit_code([runs], strict=strict))
+    raise typer.Exit(exit_code([runs]))
 
 
 def _preview(arms: Sequence[Settings], context: RunContext) -> None:
@@ -135,8 +135,8 @@ def quickstart(
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
         arms = load_arms([sheet_file(path, name) for name in names], [], [])
         runs = _make_and_print(arms, RunContext(results, display=make_display()))
-        if runs.exit_code:
-            raise typer.Exit(runs.exit_code)
+        if code := exit_code([runs]):
+            raise typer.Exit(code)
         report = build_report(path, results)
     for chart in report.charts:
         say(f"chart: {chart}")

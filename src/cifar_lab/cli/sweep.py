@@ -31,7 +31,7 @@ from cifar_lab.cli.options import (
     parse_seeds,
     policy_of,
 )
-from cifar_lab.core.text import count
+from cifar_lab.core.text import count, plain
 
 if TYPE_CHECKING:
     from cifar_lab.execution.context import RunContext
@@ -75,6 +75,7 @@ def sweep(
     """
     from cifar_lab.execution.context import RunContext
     from cifar_lab.store.locks import one_writer
+    from cifar_lab.store.results import existing_results
     from cifar_lab.studies.run_sweep import sweep_status
     from cifar_lab.studies.sweep import load_sweep
 
@@ -82,14 +83,14 @@ def sweep(
     context = RunContext(results, force=force, workers=workers, policy=policy)
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if export_optuna is not None:
-        _export(loaded, results, export_optuna)
+        _export(loaded, existing_results(results), export_optuna)
         return
     if dry_run:
         _print_status(loaded, sweep_status(loaded, context))
         return
     with one_writer(results), open_context(context, engine, address, mirrors) as working:
         outcome = _make_and_print(loaded, working, allow_failed)
-    raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], strict=strict))
+    raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], diverged_counts=strict))
 
 
 def _make_and_print(loaded: Sweep, context: RunContext, allow_failed: bool) -> SweepOutcome:
@@ -117,11 +118,12 @@ def _export(loaded: Sweep, results: Path, path: Path) -> None:
 
 def _print_status(sweep: Sweep, status: SweepStatus) -> None:
     """Print the points of a sweep with their states, and the estimate of the remaining steps."""
-    from cifar_lab.cli.tables import Columns, console, safe
+    from cifar_lab.cli.tables import Columns
+    from cifar_lab.core.terminal import console
     from cifar_lab.studies.run_sweep import estimate_lines
 
     out = console()
-    out.print(f"{safe(sweep.name)}: {_expansion_words(sweep)}")
+    out.print(f"{plain(sweep.name)}: {_expansion_words(sweep)}")
     states = _step_states(status)
     table = Columns("point", "state")
     for point in status.state.points:
@@ -174,7 +176,8 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     """Print the winners by validation accuracy, then their test accuracies."""
     from rich.table import Table
 
-    from cifar_lab.cli.tables import console, print_arms, safe
+    from cifar_lab.cli.tables import print_arms
+    from cifar_lab.core.terminal import console
 
     out = console()
     out.print("\nbest by validation accuracy:")
@@ -184,7 +187,7 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
         table.add_column("point")
         table.add_column("validation", justify="right")
         for winner in outcome.winners:
-            table.add_row(str(winner.rank), safe(winner.point.name), f"{winner.val_accuracy:.4f}")
+            table.add_row(str(winner.rank), plain(winner.point.name), f"{winner.val_accuracy:.4f}")
         out.print(table)
     else:
         out.print("no point ended with finite numbers, so there is no winner")
@@ -193,6 +196,6 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     out.print(f"search: {count(runs.searched, 'run')}, {runs.failed} failed, {runs.diverged} diverged{note}")
     failed = [each for each in outcome.search_runs.outcomes if each.status == "failed"]
     if failed:
-        out.print(f"the first that failed: {safe(failed[0].job.name)}: {safe(failed[0].reason or '')}")
+        out.print(f"the first that failed: {plain(failed[0].job.name)}: {plain(failed[0].reason or '')}")
     out.print("\ntrained again with fresh seeds, then tested:")
     print_arms(sweep.confirm_arms(outcome.winners), outcome.confirmed)

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from typing import IO, Any, TextIO, cast
 
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
 from cifar_lab.core.host import ignore_output
+from cifar_lab.core.terminal import SafeConsole
 from cifar_lab.core.text import in_words, plain
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.lines import device_line, numbers, outcome_line, plan_line, trouble_line
@@ -44,7 +44,7 @@ COUNT_SECONDS = 1.0
 
 def terminal_console() -> Console:
     """Console on standard output that survives a closed terminal."""
-    return Console(file=cast(IO[str], _LiveOutput(sys.stdout)), highlight=False)
+    return SafeConsole(file=cast(IO[str], _LiveOutput(sys.stdout)))
 
 
 class _LiveOutput:
@@ -96,9 +96,9 @@ class LiveBars:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = _Bars(
-            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             BarColumn(BAR_WIDTH),
-            TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True)),
             _TimeLeft(),
             console=console,
             transient=True,
@@ -113,7 +113,7 @@ class LiveBars:
         self._progress.start()
         if what not in self._tasks:
             self._clear()
-            self._tasks[what] = self._progress.add_task(escape(plain(what)), total=total or None, state="")
+            self._tasks[what] = self._progress.add_task(plain(what), total=total or None, state="")
         self._progress.update(self._tasks[what], completed=done, total=total or None)
 
     def begin(self, planned: Sequence[PlannedRun]) -> None:
@@ -165,7 +165,7 @@ class LiveBars:
         if task is None:
             if len(self._tasks) >= MOST_BARS:
                 return
-            name = escape(plain(job.name))
+            name = plain(job.name)
             epochs = self._state.epochs_to_make(job)
             task = self._tasks[job.run_id] = self._progress.add_task(name, total=epochs, state=state)
         self._progress.update(task, completed=self._state.epochs_made(job), state=state)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from cifar_lab.core.atomic_io import make_folder, remove, write_text
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.host import utc_now
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Plain
 
 if TYPE_CHECKING:
@@ -41,11 +42,17 @@ class Failure(Plain):
 
 
 def read_failure(folder: RunFolder) -> Failure | None:
-    """Reason why the run failed. None for no failure or an unreadable file, because no decision depends on it."""
+    """Reason why the run failed. None for no failure, and for a damaged file, which is named."""
     try:
-        return Failure.model_validate_json(folder.failure.read_bytes())
-    except (OSError, ValidationError):
+        failure = Failure.model_validate_json(folder.failure.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, ValidationError):
+        failure = None
+    if failure is None or failure.run_id != folder.path.name:
+        leave_out(folder.left_out(folder.failure, "is damaged"))
+        return None
+    return failure
 
 
 def note_failure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -159,13 +160,23 @@ NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 class DamagedRecordError(DataError):
     """A record with a wrong checksum or content. It is set aside and the run made again."""
 
+    def __init__(self, path: Path, what: str = "is damaged", remedy: str = "") -> None:
+        remedy = remedy or "`cifar-lab run` on its settings sets it aside and makes the run again"
+        super().__init__(f"{path}: {what}; {remedy}")
+        self.path, self.what = path, what
+
 
 class CopiedRecordError(DamagedRecordError):
     """A record in a folder of another name: a copied run, which must not count twice."""
 
     def __init__(self, path: Path, run_id: str) -> None:
-        super().__init__(f"{path}: is a copy of run {run_id} and is not counted; move {path.parent} elsewhere")
         self.run_id = run_id
+        self.is_backup = re.fullmatch("[0-9a-f]{16}", path.parent.name) is None
+        """Whether the folder is a copy under a name of the user's. The folder of another run lost its own record."""
+        if self.is_backup:
+            super().__init__(path, f"is a copy of run {run_id} and is not counted", f"move {path.parent} elsewhere")
+        else:
+            super().__init__(path, f"is the record of another run, {run_id}")
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -188,27 +199,23 @@ def read_record(path: Path) -> Record:
     try:
         content, is_sealed = unseal_record(path.read_bytes())
         record = Record.model_validate_json(content)
+    except IsADirectoryError as error:
+        raise DamagedRecordError(path, "is a folder") from error
     except OSError as error:
         if error.errno in NO_SUCH_FILE:
             raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except BrokenSealError as error:
-        raise _damaged(path) from error
+        raise DamagedRecordError(path) from error
     except ValidationError as error:
         _refuse_newer(path, _schema_in(path))
-        raise _damaged(path) from error
+        raise DamagedRecordError(path) from error
     _refuse_newer(path, record.schema_)
     if is_sealed != (record.schema_ > 1):
-        raise _damaged(path)
+        raise DamagedRecordError(path)
     if record.run_id != path.parent.name:
         raise CopiedRecordError(path, record.run_id)
     return record
-
-
-def _damaged(path: Path) -> DamagedRecordError:
-    return DamagedRecordError(
-        f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
-    )
 
 
 def _schema_in(path: Path) -> int:
