@@ -82,7 +82,7 @@ def _print_runs(
     for name in others:
         folder, fault = RunFolder(results, name), unusable.get(name)
         state = _unfinished_words(folder, pruned.get(name)) if fault is None else _fault_words(fault)
-        settings = _unfinished_settings(folder, images) if fault is None else None
+        settings = _unfinished_settings(folder, images)
         label, seed = _label_and_seed(folder, settings)
         table.add(name, label, seed, state, "", "", _epochs(folder), "", "", "")
     table.print(out)
@@ -131,23 +131,28 @@ def _history(folder: RunFolder, record: Record | None = None) -> list[EpochMetri
 
 
 def _unfinished_settings(folder: RunFolder, images: DatasetCatalog) -> Settings | None:
-    """Settings of a run without a record. None where they are missing or damaged, which is named.
-
-    Where the images are known, the settings must give the run's id.
-    """
+    """Settings of a run without a record. None where they are missing or damaged, which is named."""
     begun = folder.has_checkpoint() or folder.metrics.exists()
     if not folder.settings.exists() and not begun:
         return None  # it failed, or was stopped, before its settings were written
     try:
         settings = load_settings(folder.settings)
+    except SettingsError:
+        leave_out(folder.left_out(folder.settings, "is missing or damaged"))
+        return None
+    if _expected_id(settings, images) not in (None, folder.path.name):
+        leave_out(folder.left_out(folder.settings, "is damaged (its settings are those of another run)"))
+        return None
+    return settings
+
+
+def _expected_id(settings: Settings, images: DatasetCatalog) -> str | None:
+    """Id of the run of these settings. None where its images, or the files that it names, are not there."""
+    try:
         info = images.known(settings.data)
-        if info is None or run_id(recipe(settings), info.fingerprint, settings.seeds[0]) == folder.path.name:
-            return settings
-        fault = "is damaged (its settings are those of another run)"
+        return None if info is None else run_id(recipe(settings), info.fingerprint, settings.seeds[0])
     except LabError:
-        fault = "is missing or damaged"
-    leave_out(folder.left_out(folder.settings, fault))
-    return None
+        return None
 
 
 def _label_and_seed(folder: RunFolder, settings: Settings | None) -> tuple[str, str]:

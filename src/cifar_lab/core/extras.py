@@ -41,7 +41,12 @@ def require_extra(name: ExtraName, needed_by: str) -> None:
         MissingExtraError: one is not, with the command that installs it.
     """
     if any(find_spec(module) is None for module in EXTRAS[name].modules):
-        raise MissingExtraError(f"{needed_by}: {EXTRAS[name].title} is not installed; {install_words(name)}")
+        raise missing_extra(name, needed_by)
+
+
+def missing_extra(name: ExtraName, needed_by: str) -> MissingExtraError:
+    """Exception for an extra that is not installed, or cannot be imported."""
+    return MissingExtraError(f"{needed_by}: {EXTRAS[name].title} is not installed; {install_words(name)}")
 
 
 def outdated_extra(name: ExtraName, needed_by: str, reason: str) -> MissingExtraError:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from cifar_lab.config import Settings
 from cifar_lab.config.run_id import run_id
 from cifar_lab.core.errors import DataError
-from cifar_lab.store.records import DamagedRecordError, Record, SplitScore
+from cifar_lab.store.records import RUN_ID, DamagedRecordError, Record, SplitScore
 
 
 def check_coherence(path: Path, record: Record) -> None:
@@ -31,7 +31,8 @@ def check_coherence(path: Path, record: Record) -> None:
 
 def contradiction(record: Record) -> str:
     """Parts of a record that contradict each other, in words. Empty for a record of a run."""
-    if run_id(record.recipe, record.data.fingerprint, record.seed) != record.run_id:
+    identity = record.recipe, record.data.fingerprint, record.seed
+    if RUN_ID.fullmatch(record.run_id) and run_id(*identity) != record.run_id:
         return "its id is not that of its settings, images and seed"
     for split, score in (("val", record.val), ("test", record.test)):
         if score is not None and not _fits(score, len(record.data.classes)):

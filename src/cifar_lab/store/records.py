@@ -21,6 +21,10 @@ SCHEMA = 2
 """
 
 
+RUN_ID = re.compile("[0-9a-f]{16}")
+"""Names of the folders of runs."""
+
+
 class Plain(BaseModel):
     """Base of the record types: immutable, no unknown keys, every number finite."""
 
@@ -160,9 +164,13 @@ NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 class DamagedRecordError(DataError):
     """A record with a wrong checksum or content. It is set aside and the run made again."""
 
-    def __init__(self, path: Path, what: str = "is damaged", remedy: str = "") -> None:
-        remedy = remedy or "`cifar-lab run` on its settings sets it aside and makes the run again"
-        super().__init__(f"{path}: {what}; {remedy}")
+    def __init__(
+        self,
+        path: Path,
+        what: str = "is damaged",
+        remedy: str = "; `cifar-lab run` on its settings sets it aside and makes the run again",
+    ) -> None:
+        super().__init__(f"{path}: {what}{remedy}")
         self.path, self.what = path, what
 
 
@@ -171,10 +179,11 @@ class CopiedRecordError(DamagedRecordError):
 
     def __init__(self, path: Path, run_id: str) -> None:
         self.run_id = run_id
-        self.is_backup = re.fullmatch("[0-9a-f]{16}", path.parent.name) is None
+        self.is_backup = RUN_ID.fullmatch(path.parent.name) is None
         """Whether the folder is a copy under a name of the user's. The folder of another run lost its own record."""
         if self.is_backup:
-            super().__init__(path, f"is a copy of run {run_id} and is not counted", f"move {path.parent} elsewhere")
+            what = f"is a copy of run {run_id} and is not counted; move {path.parent} elsewhere"
+            super().__init__(path, what, remedy="")
         else:
             super().__init__(path, f"is the record of another run, {run_id}")
 

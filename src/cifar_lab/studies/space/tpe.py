@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cifar_lab.config import Settings
 from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.core.extras import require_extra
+from cifar_lab.core.extras import missing_extra
 from cifar_lab.studies.space.axes import Axis, Choices, Interval, agrees, drawn_axes
 from cifar_lab.studies.space.points import Point, PointResult, dotted, identity_of, make_points
 
@@ -116,9 +116,10 @@ def import_optuna(needed_by: str = "search.method: tpe") -> ModuleType:
     Raises:
         MissingExtraError: it is not installed.
     """
-    require_extra("optuna", needed_by)
-    import optuna
-
+    try:
+        import optuna
+    except ImportError as error:
+        raise missing_extra("optuna", needed_by) from error
     return optuna
 
 
