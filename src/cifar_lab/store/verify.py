@@ -91,10 +91,11 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
         if (record := folder.read_record()) is not None:
             checked.files += 1 + len(record.files) + bool(record.metrics_sha256)
             checked.damaged += _damaged_files(folder, record)
-    except CopiedRecordError as fault:
-        checked.notes.append(str(fault))
-    except DamagedRecordError:
-        checked.damaged.append(folder.record)
+    except DamagedRecordError as fault:
+        if isinstance(fault, CopiedRecordError) and fault.is_backup:
+            checked.notes.append(str(fault))
+        else:
+            checked.damaged.append(folder.record)
     except DataError as fault:
         checked.notes.append(str(fault))
     for path in folder.checkpoints():
