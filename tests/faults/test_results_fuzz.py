@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from cifar_lab.report import build
+from cifar_lab.store.results import RunFolder
 
 from ..compatibility.commands import Lab
 from ..compatibility.golden import CACHE_VARIABLE
+from .registry import case
 from .results_fuzz import DAMAGES, FuzzedLab
 
 ADAM, CONTROL, DIVERGED = "13747b80a8ccfdc5", "6bec6d09b0ae94b4", "fc598f454169a1cc"
@@ -73,6 +74,11 @@ def every_trial() -> list[tuple[str, str, str]]:
     return [(name, damage, line) for name in (*SEALED, *UNSEALED) for damage in DAMAGES for line in COMMANDS]
 
 
+@case(
+    12,
+    "any file of a results folder is damaged, replaced by another one, made a folder or removed, and any command reads it",
+    remains="the other files; the file is named, or no number changes",
+)
 def test_a_sample_of_damage(old_lab: FuzzedLab) -> None:
     chance = random.Random(1)
     faults = fuzz(old_lab, chance.sample(every_trial(), 100), chance)
@@ -81,7 +87,40 @@ def test_a_sample_of_damage(old_lab: FuzzedLab) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_every_damage_to_every_file(old_lab: FuzzedLab, damage: str) -> None:
+def test_damage_of_every_kind(old_lab: FuzzedLab, damage: str) -> None:
     trials = [trial for trial in every_trial() if trial[1] == damage]
-    faults = fuzz(old_lab, trials, random.Random(damage))
+    chance = random.Random(damage)
+    faults = fuzz(old_lab, chance.sample(trials, 1_520 // len(DAMAGES)), chance)
     assert not faults, "\n".join(faults)
+
+
+REMADE = ("record.json", "settings.yaml", "metrics.jsonl", "predictions.npz", "weights.safetensors")
+ARM = ("13747b80a8ccfdc5", "72f85fd22a2f8563", "82e89229fb5ecc15")
+
+
+@pytest.mark.slow
+def test_runs_are_made_again_with_the_same_numbers(old_lab: FuzzedLab) -> None:
+    """Twenty-one damaged runs, three per command, of which a worker makes again what is damaged."""
+    lab, chance = old_lab.lab, random.Random(7)
+    assert lab.give("run adam.yaml --force").code == 0
+    good = {run: scores(lab, run) for run in ARM}
+    for _ in range(7):
+        spoilt = [(f"{run}/{chance.choice(REMADE)}", chance.choice(list(DAMAGES))) for run in ARM]
+        for name, damage in spoilt:
+            DAMAGES[damage](lab.results / "runs" / name, chance)
+        said = lab.give("run adam.yaml")
+        assert "unforeseen" not in said.text, (spoilt, said.text)
+        if said.code == 0:
+            assert {run: scores(lab, run) for run in ARM} == good, spoilt
+        else:
+            assert said.code in (1, 3, 4), (spoilt, said.text)
+            assert any(f"runs/{name}" in said.text for name, _ in spoilt), (spoilt, said.text)
+            old_lab.restore()
+            assert lab.give("run adam.yaml --force").code == 0
+    old_lab.restore()
+
+
+def scores(lab: Lab, run: str) -> object:
+    """Scores of a run."""
+    record = RunFolder(lab.results, run).read_record()
+    return None if record is None else (record.val, record.test)

@@ -103,3 +103,27 @@ def test_of_two_that_look_at_once_the_first_to_write_wins(tmp_path: Path) -> Non
     other.take()
     other.release()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_locks_can_be_read_and_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    lock = tmp_path / "lock"
+    lock.touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert not is_held(lock)
+    (tmp_path / LOCK_NAME).touch()
+    for action in (hold(lock), one_writer(tmp_path)):
+        with pytest.raises(EnvironmentFault, match=r"cannot be locked \(No locks available\)"), action:
+            pytest.fail("it was taken")
+    (tmp_path / LOCK_NAME).unlink()
+    with pytest.raises(EnvironmentFault, match="cannot be locked"), one_writer(tmp_path) as writer:
+        writer.take()
+
+
+def test_a_lock_that_is_a_folder_is_held_by_nobody(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    assert not is_held(tmp_path / "lock")
