@@ -76,7 +76,7 @@ def every_trial() -> list[tuple[str, str, str]]:
 
 @case(
     12,
-    "any file of a results folder is damaged, replaced by another one, made a folder or removed, and any command reads it",
+    "any file of a results folder is damaged, replaced, made a folder or removed, and any command reads it",
     remains="the other files; the file is named, or no number changes",
 )
 def test_a_sample_of_damage(old_lab: FuzzedLab) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import platform
 import subprocess
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.core.errors import EnvironmentFault
-from cifar_lab.store.locks import LOCK_NAME, WriterLock, one_writer
+from cifar_lab.store.locks import LOCK_NAME, WriterLock, hold, is_held, one_writer
 
 HOLD = """
 import sys, time

@@ -16,7 +16,7 @@ from cifar_lab.analysis.comparison_targets import (
     find_target,
     same_images,
 )
-from cifar_lab.analysis.factors import changes
+from cifar_lab.analysis.factors import changes, settings_of
 from cifar_lab.analysis.mcnemar import compare_predictions, mcnemar_sentence
 from cifar_lab.analysis.sentences import comparison_sentences, p_words, winner_sentence
 from cifar_lab.analysis.summary import Row, arm_row
@@ -27,7 +27,6 @@ from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.core.terminal import console
 from cifar_lab.core.text import plain
 from cifar_lab.progress.lines import say
-from cifar_lab.store.coherence import settings_of
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import existing_results, find_records
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.summary import Row, summarize
 from cifar_lab.cli.selection import RUN_COLUMNS, Selection, arm_columns
 from cifar_lab.cli.tables import Columns
@@ -19,7 +20,6 @@ from cifar_lab.core.terminal import console
 from cifar_lab.core.text import count, plain
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of
-from cifar_lab.store.coherence import settings_of
 from cifar_lab.store.failures import read_failure
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import EpochMetrics, Record, SplitScore
@@ -180,11 +180,20 @@ def print_run(results: Path, wanted: str) -> None:
         _print_unfinished(out, folder, results)
         return
     _print_heading(out, folder, record)
-    _print_settings_and_curve(out, folder, settings_of(record), record)
+    _print_settings_and_curve(out, folder, _recorded_settings(folder, record), record)
     score, split = (record.test, "test") if record.test else (record.val, "validation")
     if score is not None:
         out.print(f"\n{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}")
         out.print(_class_table(score, record))
+
+
+def _recorded_settings(folder: RunFolder, record: Record) -> Settings | None:
+    """Settings of a record. None where this version cannot read them, which is named."""
+    try:
+        return settings_of(record)
+    except DataError as fault:
+        leave_out(fault)
+        return None
 
 
 def _find_run(results: Path, wanted: str) -> RunFolder:

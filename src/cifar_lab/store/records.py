@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,16 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.identity import RUN_ID
 
 SCHEMA = 2
 """Version of record.json. A record of a newer schema is refused by name.
 
 1: as below without a checksum, `sizes` and `metrics_sha256`. 2: with a checksum (see `core.checksums`).
 """
-
-
-RUN_ID = re.compile("[0-9a-f]{16}")
-"""Names of the folders of runs."""
 
 
 class Plain(BaseModel):
@@ -179,8 +175,8 @@ class CopiedRecordError(DamagedRecordError):
 
     def __init__(self, path: Path, run_id: str) -> None:
         self.run_id = run_id
+        # A folder with the name of a run has lost its own record. Any other name was given by a user.
         self.is_backup = RUN_ID.fullmatch(path.parent.name) is None
-        """Whether the folder is a copy under a name of the user's. The folder of another run lost its own record."""
         if self.is_backup:
             what = f"is a copy of run {run_id} and is not counted; move {path.parent} elsewhere"
             super().__init__(path, what, remedy="")

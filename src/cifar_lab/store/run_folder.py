@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, remove, set_aside, write_bytes, write_text
 from cifar_lab.core.errors import DataError
 from cifar_lab.store import locks
-from cifar_lab.store.coherence import check_coherence
+from cifar_lab.store.coherence import contradiction
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
 
 METRICS = "metrics.jsonl"
@@ -89,7 +89,8 @@ class RunFolder:
                 if not self._lost_its_record():
                     return None
             else:
-                check_coherence(self.record, record)
+                if fault := contradiction(record):
+                    raise DamagedRecordError(self.record, f"is damaged ({fault})")
                 return record
         raise DamagedRecordError(self.record, "is missing, although the run has ended")  # it was not there twice
 
