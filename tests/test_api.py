@@ -60,7 +60,7 @@ def test_the_code_of_the_readme_and_of_the_package_run_as_they_stand(
     assert [line.epoch for line in cifar_lab.read_metrics("results", record.run_id)] == [1, 2, 3, 4, 5]
     code = package[package.index("import cifar_lab") : package.index("What the options")]
     exec(compile(code, "cifar_lab", "exec"), {})
-    assert capsys.readouterr().out.splitlines() == ["1 run: 1 there already", lines[-1]]
+    assert capsys.readouterr().out.splitlines() == ["1 run: 1 already done", lines[-1]]
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ def test_a_policy_says_what_the_options_of_a_command_say(here: Path) -> None:
         ({"time_limit": "2 hours"}, "time_limit: '2 hours' is no length of time; write 90s, 15m, 2h or 1h30m"),
         ({"retries": -1}, "retries: -1 is below 0; write 0 for a single try"),
         ({"max_failures": 0}, "max_failures: 0 is below 1; leave it out to go on after failures"),
-        ({"retry": "some"}, "retry: 'some' is none of none, failed, all"),
+        ({"retry": "some"}, "retry: 'some' is not one of: none, failed, all"),
     ],
 )
 def test_a_policy_that_means_nothing_is_refused(given: dict[str, Any], said: str) -> None:
