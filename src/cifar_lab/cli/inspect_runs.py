@@ -52,6 +52,7 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
 
     Damaged files are named and set aside, so that the next `run` replaces them. The command then exits with 3.
     """
+    from cifar_lab.config.io.load import recorded_settings_text
     from cifar_lab.core.errors import DataError
     from cifar_lab.core.text import count, plain
     from cifar_lab.data import cache
@@ -59,7 +60,8 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
     from cifar_lab.store.results import existing_results
     from cifar_lab.store.verify import verify_results
 
-    found = verify_results(existing_results(results))
+    settings_of = lambda record: recorded_settings_text(record.settings, record.seed)  # noqa: E731
+    found = verify_results(existing_results(results), settings_of)
     for line in found.notes:
         say(f"note: {plain(line)}")
     # Damaged images are only named: they are prepared again on their next use.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cifar_lab.core.identity import RUN_ID, run_id
+from cifar_lab.core.identity import NUMERICS, RUN_ID, run_id
 
 if TYPE_CHECKING:
     from cifar_lab.store.records import Record, SplitScore
@@ -17,7 +17,8 @@ def contradiction(record: Record) -> str:
     A checksum shows that the file is what was written, not that a run wrote it.
     """
     identity = record.recipe, record.data.fingerprint, record.seed
-    if RUN_ID.fullmatch(record.run_id) and run_id(*identity) != record.run_id:
+    ids = (run_id(*identity, numerics) for numerics in range(NUMERICS, 0, -1))
+    if RUN_ID.fullmatch(record.run_id) and record.run_id not in ids:
         return "its id is not that of its settings, images and seed"
     for section, key, kind in (("data", "batch_size", int), ("model", "name", str)):
         values = record.settings.get(section)
