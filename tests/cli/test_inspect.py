@@ -20,8 +20,15 @@ def record(lab: Any, seed: int) -> dict[str, Any]:
 
 def test_list_without_runs_says_how_to_make_some(lab: Any) -> None:
     done = lab("list")
-    assert (done.code, done.out) == (0, "no runs in results yet; try: cifar-lab quickstart\n")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "cifar-lab: results: no such results folder; give another with --results, or make it: cifar-lab run FILE "
+        "--results results\n"
+    )
     assert not lab.results.exists()
+    lab.results.mkdir()
+    done = lab("list")
+    assert (done.code, done.out) == (0, "no runs in results yet; try: cifar-lab quickstart\n")
 
 
 def test_list_is_a_line_a_run(trained: Any) -> None:
@@ -80,15 +87,17 @@ def test_show_tells_everything_of_a_run(trained: Any) -> None:
 
 def test_show_of_an_unfinished_run_is_its_settings_and_its_curve_so_far(trained_copy: Any) -> None:
     first, second = (record(trained_copy, seed)["run_id"] for seed in (0, 1))
-    (trained_copy.results / "runs" / first / "record.json").unlink()
+    (trained_copy.results / "runs" / first / "record.json").rename(
+        trained_copy.results / "runs" / first / "checkpoint.bin"
+    )
     done = trained_copy("show", first)
     assert (done.code, done.err) == (0, "")
     assert done.lines[0] == f"tiny · seed 0 · interrupted · results/runs/{first}"
     assert "  lr: 0.02" in done.lines
     assert done.lines[-3].split()[:2] == ["epoch", "lr"]
     assert done.lines[-2].split()[:2] == ["1", "0.02"]
-    (trained_copy.results / "runs" / second / "record.json").unlink()
-    (trained_copy.results / "runs" / second / "metrics.jsonl").unlink()
+    for name in ("record.json", "metrics.jsonl", "weights.safetensors", "predictions.npz"):
+        (trained_copy.results / "runs" / second / name).unlink()
     assert trained_copy("show", second).lines[-1] == "no epoch has ended yet"
 
 

@@ -218,6 +218,7 @@ def test_a_point_that_diverged_is_counted_and_never_a_winner(lab: Any) -> None:
     winners = json.loads((lab.results / "sweeps" / "wild" / "winners.json").read_text())
     assert winners["runs"] == {"searched": 2, "failed": 0, "diverged": 1}
     assert [winner["label"] for winner in winners["winners"]] == ["lr 0.03"]
+    assert lab("sweep", "wild.yaml", "--workers", "1", "--strict").code == 5
 
 
 FRAGILE = """\

@@ -151,7 +151,7 @@ CASES = (
     elsewhere(
         17, "a loss that is not finite",
         "cli/test_run.py::test_a_diverged_run_is_a_result_with_a_reason",
-        remains="a record with the reason and no scores; it is not tried again", code=0,
+        remains="a record with the reason and no scores; it is not tried again", code=5,
         says="the loss was not finite in epoch {epoch} at step {step}; the last finite loss was {loss}",
     ),
     elsewhere(

@@ -18,6 +18,7 @@ from cifar_lab.config.io.shipped import file_exists, readable
 from cifar_lab.config.run_id import recipe
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record
 
 SHOWN = 5
@@ -181,7 +182,8 @@ def _questions(lab_path: Path, lab: LabSheet, results: Path, overrides: Sequence
         if question.sweep:
             try:
                 winners = read_winners(results, Path(question.sweep).stem)
-            except DataError:
+            except DataError as fault:
+                leave_out(fault)
                 winners = None
             keys |= {recipe_key(recipe) for recipe in winners.recipes} if winners else set()
         yield keys

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import math
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar_lab.analysis.sentences import p_words, pp
 from cifar_lab.analysis.stats.significance import ALPHA
 from cifar_lab.core.errors import DataError
-from cifar_lab.store.results import RunFolder
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import DamagedFileError, RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,17 +59,17 @@ def mcnemar(both: int, only_first: int, only_second: int, neither: int) -> McNem
     return McNemar(both, only_first, only_second, neither, p)
 
 
-def compare_predictions(first: RunFolder, second: RunFolder) -> McNemar:
-    """Apply McNemar's test to the saved test predictions of two runs.
+def compare_predictions(results: Path, first: Record, second: Record) -> McNemar:
+    """Apply McNemar's test to the saved test predictions of two tested runs.
 
     Raises:
         DataError: predictions are missing or damaged, or are of different images.
     """
     import numpy as np
 
-    (labels, right), (others, also) = _correct(first), _correct(second)
+    (labels, right), (others, also) = _correct(results, first), _correct(results, second)
     if not np.array_equal(labels, others):
-        raise DataError(f"{first.predictions} and {second.predictions}: of different test images; nothing to compare")
+        raise DataError(f"runs {first.run_id} and {second.run_id}: of different test images; nothing to compare")
     both, neither = int((right & also).sum()), int((~right & ~also).sum())
     return mcnemar(both, int((right & ~also).sum()), int((~right & also).sum()), neither)
 
@@ -87,15 +92,23 @@ def mcnemar_sentence(found: McNemar, first: str, second: str) -> str:
     )
 
 
-def _correct(folder: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(labels, whether each test image is classified right)."""
+def _correct(results: Path, record: Record) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(labels, whether each test image is classified right), of the file that the record names.
+
+    Raises:
+        DataError: the file is missing, another, or not predictions that give the record's accuracy.
+    """
     import numpy as np
 
+    folder = RunFolder(results, record.run_id)
+    content = folder.read_file(record, folder.predictions.name)
     try:
-        with np.load(folder.predictions, allow_pickle=False) as saved:
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             labels, logits = saved["labels"], saved["logits"]
-        return labels, logits.argmax(axis=1) == labels
-    except FileNotFoundError:
-        raise DataError(f"{folder.predictions}: not there; make the run again with --force") from None
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{folder.predictions}: is damaged; make the run again with --force") from error
+        right: NDArray[np.bool_] = logits.argmax(axis=1) == labels
+        agrees = record.test is not None and math.isclose(right.mean(), record.test.accuracy, abs_tol=1e-6)
+        if labels.shape != (record.data.test_size,) or not agrees or not np.isfinite(logits).all():
+            raise ValueError("not the predictions of the record")
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, AttributeError) as error:
+        raise DamagedFileError(folder.predictions, "is damaged (it does not give the record's accuracy)") from error
+    return labels, right

@@ -57,9 +57,11 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
     from cifar_lab.core.text import count, plain
     from cifar_lab.data import cache
     from cifar_lab.progress.lines import say
+    from cifar_lab.store.results import existing_results
     from cifar_lab.store.verify import verify_results
 
-    found = verify_results(results, lambda record: recorded_settings_text(record.settings, record.seed))
+    settings_of = lambda record: recorded_settings_text(record.settings, record.seed)  # noqa: E731
+    found = verify_results(existing_results(results), settings_of)
     for line in found.notes:
         say(f"note: {plain(line)}")
     # Damaged images are only named: they are prepared again on their next use.

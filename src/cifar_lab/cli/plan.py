@@ -75,11 +75,11 @@ def plan(
             say(line)
     for name, file in sweeps.items():
         say(f"{name}: a sweep; what it takes: cifar-lab sweep {file} --dry-run")
-    if not is_faulty:
-        tail = NextStep(files, overrides, seeds, results, lab)
-        command = tail.before_run() if files else _next_command(path, question, found, tail)
-        say(next_line(command))
-    raise typer.Exit(SettingsError.exit_code if is_faulty else 0)
+    if is_faulty:
+        raise typer.Exit(SettingsError.exit_code)
+    tail = NextStep(files, overrides, seeds, results, lab)
+    command = tail.before_run() if files else _next_command(path, question, found, tail)
+    say(next_line(command))
 
 
 def _next_command(path: Path, names: Sequence[str], found: NamedQuestions, step: NextStep) -> list[str | Path]:

@@ -14,9 +14,8 @@ from cifar_lab.config.model_source import source_files
 from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
 from cifar_lab.core.errors import WeightsError
 from cifar_lab.core.host import located
-
-NUMERICS = 1
-"""Version of the numerics, raised when the same settings yield other numbers. Every id changes with it."""
+from cifar_lab.core.identity import NUMERICS as NUMERICS
+from cifar_lab.core.identity import run_id as run_id
 
 
 def recipe(settings: Settings) -> dict[str, Any]:
@@ -90,16 +89,6 @@ def _custom_model(model: CustomModel) -> dict[str, Any]:
     stated = model.model_dump(exclude_defaults=True, exclude=set(outside_id(type(model))))
     values: dict[str, Any] = json.loads(json.dumps(stated))
     return {**values, "name": model.name.rpartition("/")[2], "source": _sha256_of_all(source_files(model.name))}
-
-
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-"""`json.dumps` with these options, but without a new encoder per call."""
-
-
-def run_id(recipe: dict[str, Any], data_fingerprint: str, seed: int, numerics: int = NUMERICS) -> str:
-    """Id of a run and name of its folder, 16 hex digits. `numerics` is that of the version that made the run."""
-    text = _canonical([numerics, recipe, data_fingerprint, seed])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _sha256_of_all(paths: Sequence[Path]) -> str:

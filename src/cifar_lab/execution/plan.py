@@ -31,6 +31,8 @@ class PlannedRun:
     """Failure in an earlier command, if any."""
     epochs: int = 0
     """Completed epochs of a run that is not `done`."""
+    damage: tuple[Path, str] | None = None
+    """File and kind of the damage because of which a run counts as missing. None without any."""
 
 
 def plan_runs(
@@ -120,14 +122,17 @@ def _on_disk(job: Job, shared: SharedParts) -> PlannedRun:
     folder = RunFolder(job.results, job.run_id)
     try:
         record = folder.read_record()
-    except DamagedRecordError:
-        return PlannedRun(job, "missing", None, read_failure(folder))
-    if record is None or folder.incomplete_file(record) is not None:
+    except DamagedRecordError as fault:
+        return PlannedRun(job, "missing", None, read_failure(folder), damage=(fault.path, fault.what))
+    missing = folder.incomplete_file(record) if record is not None else None
+    if record is None or missing is not None:
         resumable = folder.has_checkpoint()
         epochs = _completed_epochs(folder) if resumable else 0
         if record is None and job.last_epoch < job.settings.epochs and epochs >= job.last_epoch:
             return PlannedRun(job, "done", None)
-        return PlannedRun(job, "interrupted" if resumable else "missing", None, read_failure(folder), epochs)
+        state: Literal["interrupted", "missing"] = "interrupted" if resumable else "missing"
+        damage = (folder.path / missing, "is missing or cut short") if missing is not None else None
+        return PlannedRun(job, state, None, read_failure(folder), epochs, damage)
     record = shared.of(record)
     if job.read_test and record.test_reason == "search":
         return PlannedRun(job, "untested", record, read_failure(folder), job.last_epoch)

@@ -7,7 +7,6 @@ holder for messages, and exists only while the lock is held.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import platform
@@ -72,8 +71,10 @@ class WriterLock:
                             raise self._refusal(_holder(file)) from None
                         time.sleep(0.02)
                         continue
-            except (FileNotFoundError, NotADirectoryError, PermissionError):
-                pass
+                    except OSError as error:
+                        raise _not_supported(self._results, error) from error
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+                pass  # `take` reports what cannot be written
             return
 
     def _refusal(self, holder: str) -> EnvironmentFault:
@@ -145,17 +146,14 @@ def hold(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock file `path`."""
+    """Whether a process holds the lock file `path`. False where the file cannot be opened or locked."""
     try:
         with open(path, opener=no_follow) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        if error.errno != errno.ELOOP:  # a link is no lock of this lab
-            raise
+    except OSError:  # no such file, a folder, a link, no permission, or a file system without locks
+        return False
     return False
 
 
@@ -183,10 +181,21 @@ def _locked_file(path: Path, patience: float, refusal: Callable[[str], Environme
                     raise refusal(_holder(file)) from None
             time.sleep(0.02)
             continue
+        except OSError as error:
+            file.close()
+            raise _not_supported(path.parent, error) from error
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
         file.close()
+
+
+def _not_supported(folder: Path, error: OSError) -> EnvironmentFault:
+    """Fault of a file system without locks, such as some network mounts."""
+    return EnvironmentFault(
+        f"{folder}: cannot be locked ({error.strerror}), and without a lock two commands could write there; choose a "
+        "folder on another file system with --results (`list`, `show` and `report` read this one)"
+    )
 
 
 def _holder(file: IO[str]) -> str:

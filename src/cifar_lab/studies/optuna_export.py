@@ -40,11 +40,12 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     intermediate values are the means per epoch. Its attributes hold the run ids.
 
     Raises:
-        SettingsError: Optuna is not installed, or `path` is another file.
+        MissingExtraError: Optuna is not installed.
+        SettingsError: `path` is another file.
         DataError: no point is complete yet.
         EnvironmentFault: the file cannot be written.
     """
-    import_optuna()
+    import_optuna("--export-optuna")
     _refuse_other_files(path)
     state, images = sweep_status(sweep, RunContext(results)).state, DatasetCatalog()
     points = state.points if images.known(sweep.base.data) is not None else []
