@@ -1,0 +1,81 @@
+"""Guarded reading of files that a user or a results folder names: by kind and by size.
+
+A named pipe in place of a file would block for ever, a device would fill the memory. Both raise an `OSError` whose
+text fits into the sentence of a reader: `{path}: cannot be read ({error.strerror})`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from cifar_lab.core.host import available_memory
+
+DOCUMENT_BYTES = 256 * 2**20
+"""Largest JSON, YAML or Python file. The record of a run with 1,000 classes has about 10 MB."""
+
+UNCHECKED_BYTES = 64 * 2**20
+"""Size in bytes below which a file fits into memory without a look at the free memory."""
+
+_KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_file(path: Path, most: int | None = None) -> BinaryIO:
+    """Open a regular file for reading, at once and whatever else has this name.
+
+    Args:
+        path: the file. Links are followed.
+        most: largest size in bytes. None is the memory that is free.
+
+    Raises:
+        OSError: as `open`, and for a folder, a pipe, a socket or a device (EINVAL), or a larger file (EFBIG).
+    """
+    _require_file(path.stat(), path)  # before opening, because a device may act on it
+    # Another file may have the name by now. Without O_NONBLOCK a pipe would wait for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
+        _require_file(status, path)
+        _require_size(status.st_size, path, most)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_file(path: Path, most: int | None = None) -> bytes:
+    """Content of a regular file. Arguments and errors as `open_file`."""
+    with open_file(path, most) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(size + 1) or b""  # None: a file of /proc with nothing to read yet
+    if len(content) > size:
+        raise OSError(errno.EINVAL, "it grew while it was read", str(path))
+    return content
+
+
+def read_document(path: Path) -> bytes:
+    """Content of a JSON, YAML or Python file. Errors as `open_file`."""
+    return read_file(path, DOCUMENT_BYTES)
+
+
+def _require_file(status: os.stat_result, path: Path) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    for is_kind, name in _KINDS:
+        if is_kind(status.st_mode):
+            raise OSError(errno.EINVAL, f"it is {name}, not a file", str(path))
+
+
+def _require_size(size: int, path: Path, most: int | None) -> None:
+    if most is not None and size > most:
+        raise OSError(errno.EFBIG, f"it has {size:,} bytes, at most {most:,} are read", str(path))
+    if size > UNCHECKED_BYTES and (free := available_memory()) is not None and size > free:
+        raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than the free memory of {free:,} bytes", str(path))
