@@ -19,6 +19,7 @@ from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import read_document
 from cifar_lab.store.results import stopping_file, stopping_files
 
 GROWTH = 1.5
@@ -83,7 +84,7 @@ def read_plan(path: Path) -> StoppingPlan:
         DataError: the file is not what `run --until-decided` writes.
     """
     try:
-        return StoppingPlan.model_validate_json(path.read_bytes())
+        return StoppingPlan.model_validate_json(read_document(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cifar_lab.analysis.sentences import p_words, pp
 from cifar_lab.analysis.stats.significance import ALPHA
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import open_file
 from cifar_lab.store.results import RunFolder
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _correct(folder: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     import numpy as np
 
     try:
-        with np.load(folder.predictions, allow_pickle=False) as saved:
+        with open_file(folder.predictions) as file, np.load(file, allow_pickle=False) as saved:
             labels, logits = saved["labels"], saved["logits"]
         return labels, logits.argmax(axis=1) == labels
     except FileNotFoundError:

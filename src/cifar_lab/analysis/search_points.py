@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from cifar_lab.analysis.factors import setting_words
+from cifar_lab.core.files import read_document
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import SweepFolder
 
@@ -72,7 +73,7 @@ def read_points(results: Path, name: str, records: Mapping[str, Record]) -> list
         records: by run id, those of the search included.
     """
     try:
-        plan = json.loads(SweepFolder(results, name).plan.read_bytes())
+        plan = json.loads(read_document(SweepFolder(results, name).plan))
         points = [(str(point["name"]), dict(point["values"]), list(point["runs"])) for point in plan["points"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []

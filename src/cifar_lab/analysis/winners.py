@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import read_document
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import SweepFolder
 
@@ -128,7 +129,7 @@ def read_winners(results: Path, name: str) -> Winners | None:
     """
     path = winners_path(results, name)
     try:
-        return Winners.model_validate_json(path.read_bytes())
+        return Winners.model_validate_json(read_document(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValidationError) as error:
@@ -139,7 +140,7 @@ def read_winners(results: Path, name: str) -> Winners | None:
 def plan_changed(results: Path, found: Winners) -> bool:
     """Whether the plan of the sweep has changed since these winners were picked."""
     try:
-        plan = SweepFolder(results, found.sweep).plan.read_bytes()
+        plan = read_document(SweepFolder(results, found.sweep).plan)
     except OSError:
         return False
     return hashlib.sha256(plan).hexdigest() != found.plan_sha256

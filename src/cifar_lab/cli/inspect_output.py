@@ -13,6 +13,7 @@ from cifar_lab.cli.selection import RUN_COLUMNS, Selection, arm_columns
 from cifar_lab.cli.tables import Columns, console, safe
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.files import read_document
 from cifar_lab.core.text import count
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 from cifar_lab.store.failures import read_failure
@@ -184,7 +185,7 @@ def _print_heading(out: Console, folder: RunFolder, record: Record) -> None:
 def _print_settings_and_curve(out: Console, folder: RunFolder, record: Record | None = None) -> None:
     """Print settings.yaml and the epochs so far."""
     if folder.settings.is_file():
-        out.print(folder.settings.read_text(encoding="utf-8").rstrip(), markup=False)
+        out.print(read_document(folder.settings).decode("utf-8", "replace").rstrip(), markup=False)
         out.print()
     history = folder.read_metrics(record)
     if history:

@@ -10,6 +10,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from cifar_lab.core.files import UnsuitableFileError, read_file
+
 CHECKPOINT_MAGIC = b"cifar-lab checkpoint 1\n"
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -76,8 +78,10 @@ def is_whole_library(sealed: bytes) -> bool:
 def is_damaged_checkpoint(path: Path) -> bool:
     """Whether a checkpoint in a run's folder has a wrong checksum. False for a missing file."""
     try:
-        unseal_checkpoint(path.parent.name, path.read_bytes())
+        unseal_checkpoint(path.parent.name, read_file(path))
     except BrokenSealError:
+        return True
+    except (UnsuitableFileError, IsADirectoryError):
         return True
     except FileNotFoundError:
         return False

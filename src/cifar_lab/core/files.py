@@ -7,10 +7,10 @@ text fits into the sentence of a reader: `{path}: cannot be read ({error.strerro
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from cifar_lab.core.host import available_memory
 
@@ -28,23 +28,29 @@ _KINDS = (
 )
 
 
-def open_file(path: Path, most: int | None = None) -> BinaryIO:
+class UnsuitableFileError(OSError):
+    """A pipe, a socket or a device where a file is expected."""
+
+
+def open_file(path: Path, most: int | None = None) -> io.BufferedReader:
     """Open a regular file for reading, at once and whatever else has this name.
 
     Args:
         path: the file. Links are followed.
-        most: largest size in bytes. None is the memory that is free.
+        most: largest size in bytes, None for any.
 
     Raises:
-        OSError: as `open`, and for a folder, a pipe, a socket or a device (EINVAL), or a larger file (EFBIG).
+        UnsuitableFileError: a pipe, a socket or a device.
+        OSError: as `open`, for a folder, and for a larger file.
     """
-    _require_file(path.stat(), path)  # before opening, because a device may act on it
+    require_file(path)  # before opening, because a device may act on it
     # Another file may have the name by now. Without O_NONBLOCK a pipe would wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)
-        _require_file(status, path)
-        _require_size(status.st_size, path, most)
+        _require_regular(status, path)
+        if most is not None and status.st_size > most:
+            raise OSError(errno.EFBIG, f"it has {status.st_size:,} bytes, at most {most:,} are read", str(path))
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -52,9 +58,10 @@ def open_file(path: Path, most: int | None = None) -> BinaryIO:
 
 
 def read_file(path: Path, most: int | None = None) -> bytes:
-    """Content of a regular file. Arguments and errors as `open_file`."""
+    """Content of a regular file. Arguments and errors as `open_file`, and the free memory is a limit too."""
     with open_file(path, most) as file:
         size = os.fstat(file.fileno()).st_size
+        _require_memory(size, path)
         content = file.read(size + 1) or b""  # None: a file of /proc with nothing to read yet
     if len(content) > size:
         raise OSError(errno.EINVAL, "it grew while it was read", str(path))
@@ -66,16 +73,19 @@ def read_document(path: Path) -> bytes:
     return read_file(path, DOCUMENT_BYTES)
 
 
-def _require_file(status: os.stat_result, path: Path) -> None:
+def require_file(path: Path) -> None:
+    """Check that `path` is a regular file or a link to one, without opening it. Errors as `open_file`."""
+    _require_regular(path.stat(), path)
+
+
+def _require_regular(status: os.stat_result, path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     for is_kind, name in _KINDS:
         if is_kind(status.st_mode):
-            raise OSError(errno.EINVAL, f"it is {name}, not a file", str(path))
+            raise UnsuitableFileError(errno.EINVAL, f"it is {name}, not a file", str(path))
 
 
-def _require_size(size: int, path: Path, most: int | None) -> None:
-    if most is not None and size > most:
-        raise OSError(errno.EFBIG, f"it has {size:,} bytes, at most {most:,} are read", str(path))
+def _require_memory(size: int, path: Path) -> None:
     if size > UNCHECKED_BYTES and (free := available_memory()) is not None and size > free:
         raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than the free memory of {free:,} bytes", str(path))

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cifar_lab.core.atomic_io import new_file, new_folder, remove_folder, rename
 from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.core.files import read_document
 from cifar_lab.data.arrays import Damaged, FileMark, fault, read_array, write_array
 from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Progress, Source, Split
 
@@ -85,7 +86,7 @@ def read_meta(folder: Path) -> Meta | None:
     """
     path = folder / "meta.json"
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_document(path))
         if hashlib.sha256(_canonical(document["meta"])).hexdigest() != document["sha256"]:
             raise Damaged(f"{path}: its checksum does not hold")
         meta = Meta.model_validate(document["meta"])

@@ -18,6 +18,8 @@ from PIL import Image
 
 from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import open_file, read_file
+from cifar_lab.data.archives import read_member
 from cifar_lab.data.listing import SPLITS, Entry, Layout, in_folder, in_zip, layout
 from cifar_lab.data.splits import IMAGE_SHAPE, Images, Progress, Split
 
@@ -65,23 +67,24 @@ class ImageFolderSource:
             if self.root.is_dir():
                 found = layout(in_folder(self.root), str(self.root))
                 return _decode_all(found, self._from_folder, str(self.root), progress)
-            archive = stack.enter_context(self._open_zip())
-            found = layout(in_zip(archive), str(self.root))
+            archive = self._open_zip(stack)
+            found = layout(in_zip(archive, str(self.root)), str(self.root))
 
             def from_zip(entry: Entry) -> bytes:
-                return _read_member(archive, entry)
+                return _read_member(archive, entry, str(self.root))
 
             return _decode_all(found, from_zip, str(self.root), progress)
 
     def _from_folder(self, entry: Entry) -> bytes:
         try:
-            return (self.root / entry.path).read_bytes()
+            return read_file(self.root / entry.path, MAX_FILE_BYTES)
         except OSError as error:
             raise DataError(f"{self.root}: {entry.path} cannot be read ({error.strerror}); check the file") from error
 
-    def _open_zip(self) -> zipfile.ZipFile:
+    def _open_zip(self, stack: ExitStack) -> zipfile.ZipFile:
         try:
-            return zipfile.ZipFile(self.root)
+            file = stack.enter_context(open_file(self.root))
+            return stack.enter_context(zipfile.ZipFile(file))
         except FileNotFoundError as error:
             raise DataError(f"{self.root}: no such folder or zip file; check data.root") from error
         except OSError as error:
@@ -136,11 +139,10 @@ def _decode(entry: Entry, read: Callable[[Entry], bytes], root: str) -> NDArray[
         raise DataError(f"{root}: {entry.path} is broken ({reason}); mend it or take it out") from error
 
 
-def _read_member(archive: zipfile.ZipFile, entry: Entry) -> bytes:
+def _read_member(archive: zipfile.ZipFile, entry: Entry, root: str) -> bytes:
     assert entry.member is not None
     try:
-        return archive.read(entry.member)
+        return read_member(archive, entry.member, MAX_FILE_BYTES)
     except Exception as error:  # zipfile, zlib, lzma and bz2 each have their own
-        raise DataError(
-            f"{archive.filename}: {entry.path} cannot be unpacked ({' '.join(str(error).split())}); make the zip again"
-        ) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{root}: {entry.path} cannot be unpacked ({reason}); make the zip again") from error

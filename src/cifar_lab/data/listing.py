@@ -55,7 +55,7 @@ def in_folder(root: Path) -> list[Entry]:
         ) from error
 
 
-def in_zip(archive: zipfile.ZipFile) -> list[Entry]:
+def in_zip(archive: zipfile.ZipFile, root: str) -> list[Entry]:
     """All entries of a zip except hidden files, ordered by path.
 
     Raises:
@@ -67,7 +67,7 @@ def in_zip(archive: zipfile.ZipFile) -> list[Entry]:
         if any(_ignored(part) for part in path.split("/")):
             continue
         if path in entries and not info.is_dir():
-            raise DataError(f"{archive.filename}: holds {path} twice; make the zip again")
+            raise DataError(f"{root}: holds {path} twice; make the zip again")
         entries[path] = Entry(path, info.is_dir(), info.file_size, 0, info)
     return [entries[path] for path in sorted(entries)]
 

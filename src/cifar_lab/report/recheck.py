@@ -12,6 +12,7 @@ from typing import Any
 
 from cifar_lab.analysis.questions import Lab, answer_lab
 from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.files import read_document
 from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
 
 SHOWN = 20
@@ -40,7 +41,7 @@ def check_report(
     differences: list[str] = []
     for kind, path in there:
         try:
-            old = path.read_bytes().decode("utf-8")
+            old = read_document(path).decode("utf-8")
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError:

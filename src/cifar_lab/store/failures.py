@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from cifar_lab.core.atomic_io import make_folder, remove, write_text
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.files import read_document
 from cifar_lab.core.host import utc_now
 from cifar_lab.store.records import Plain
 
@@ -43,7 +44,7 @@ class Failure(Plain):
 def read_failure(folder: RunFolder) -> Failure | None:
     """Reason why the run failed. None for no failure or an unreadable file, because no decision depends on it."""
     try:
-        return Failure.model_validate_json(folder.failure.read_bytes())
+        return Failure.model_validate_json(read_document(folder.failure))
     except (OSError, ValidationError):
         return None
 

@@ -7,10 +7,13 @@ holder for messages, and exists only while the lock is held.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import io
 import os
 import platform
 import shlex
+import stat
 import sys
 import threading
 import time
@@ -20,6 +23,7 @@ from typing import IO
 
 from cifar_lab.core.atomic_io import disk_errors, make_folder
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.files import UnsuitableFileError, open_file
 from cifar_lab.core.host import utc_now
 
 LOCK_NAME = ".writer"
@@ -62,7 +66,7 @@ class WriterLock:
         give_up = time.monotonic() + PATIENCE_SECONDS
         while self._file is None:
             try:
-                with self._path.open(encoding="utf-8", errors="replace") as file:
+                with io.TextIOWrapper(open_file(self._path), encoding="utf-8", errors="replace") as file:
                     try:
                         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                     except BlockingIOError:
@@ -70,6 +74,8 @@ class WriterLock:
                             raise self._refusal(_holder(file)) from None
                         time.sleep(0.02)
                         continue
+            except UnsuitableFileError as error:
+                raise EnvironmentFault(f"{self._path}: {error.strerror}; remove it") from error
             except (FileNotFoundError, NotADirectoryError, PermissionError):
                 pass
             return
@@ -145,11 +151,11 @@ def hold(path: Path) -> Iterator[None]:
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock file `path`."""
     try:
-        with path.open("r") as file:
+        with open_file(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except FileNotFoundError:
+    except (FileNotFoundError, UnsuitableFileError):
         pass
     return False
 
@@ -166,7 +172,7 @@ def _locked_file(path: Path, patience: float, refusal: Callable[[str], Environme
     give_up = time.monotonic() + patience
     while True:
         with disk_errors(path.parent):
-            file = path.open("a+", encoding="utf-8", errors="backslashreplace")
+            file = _opened(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -179,6 +185,26 @@ def _locked_file(path: Path, patience: float, refusal: Callable[[str], Environme
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
         file.close()
+
+
+def _opened(path: Path) -> IO[str]:
+    """Lock file, created if it is missing. Neither a link, whose target would be emptied, nor a pipe.
+
+    Raises:
+        EnvironmentFault: another kind of file has this name.
+        OSError: it cannot be created.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise EnvironmentFault(f"{path}: it is a link or a socket, not a file; remove it") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise EnvironmentFault(f"{path}: it is not a file; remove it")
+    return os.fdopen(descriptor, "a+", encoding="utf-8", errors="backslashreplace")
 
 
 def _holder(file: IO[str]) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import read_document
 
 SCHEMA = 2
 """Version of record.json. A record of a newer schema is refused by name.
@@ -186,7 +187,7 @@ def read_record(path: Path) -> Record:
             remedy.
     """
     try:
-        content, is_sealed = unseal_record(path.read_bytes())
+        content, is_sealed = unseal_record(read_document(path))
         record = Record.model_validate_json(content)
     except OSError as error:
         if error.errno in NO_SUCH_FILE:
@@ -214,7 +215,7 @@ def _damaged(path: Path) -> DamagedRecordError:
 def _schema_in(path: Path) -> int:
     """Schema stated by a record with unknown keys. 0 where it states none."""
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(read_document(path))
     except (OSError, ValueError, RecursionError):
         return 0
     schema = values.get("schema") if isinstance(values, dict) else None

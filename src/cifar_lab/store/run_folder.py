@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from cifar_lab.core.atomic_io import remove, set_aside, write_bytes, write_text
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import read_document, read_file
 from cifar_lab.store import locks
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
 
@@ -86,12 +87,14 @@ class RunFolder:
         """
         wanted = record.metrics_sha256 if record is not None else None
         try:
-            lines = self.metrics.read_bytes().splitlines()
+            lines = read_document(self.metrics).splitlines()
             history = [EpochMetrics.model_validate_json(line) for line in lines]
         except FileNotFoundError as error:
             if wanted is None:
                 return []
             raise DamagedFileError(self.metrics, "is missing") from error
+        except OSError as error:
+            raise DamagedFileError(self.metrics, f"cannot be read ({error.strerror})") from error
         except ValidationError as error:
             raise DamagedFileError(self.metrics, "is damaged") from error
         if record is not None and wanted is not None:
@@ -109,7 +112,7 @@ class RunFolder:
         """
         path = self.path / name
         try:
-            content = path.read_bytes()
+            content = read_file(path)
         except OSError as error:
             raise DamagedFileError(path, f"cannot be read ({error.strerror})") from error
         if hashlib.sha256(content).hexdigest() != record.files.get(name):

@@ -13,6 +13,7 @@ from cifar_lab.config.io.search_rules import OF_METHODS
 from cifar_lab.config.run_id import recipe
 from cifar_lab.config.sheets import Search
 from cifar_lab.core.atomic_io import make_folder, write_text
+from cifar_lab.core.files import read_document
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import run_ids_of
 from cifar_lab.store.results import SweepFolder, history_files
@@ -73,7 +74,7 @@ class SearchDocuments:
         return self._run_ids[point.name]
 
     def _write(self, path: Path, text: str) -> None:
-        if not path.is_file() or path.read_bytes() != text.encode():
+        if not path.is_file() or read_document(path) != text.encode():
             make_folder(path.parent)
             write_text(path, text)
 
@@ -88,7 +89,7 @@ def pruned_runs(results: Path) -> dict[str, int]:
     found: dict[str, int] = {}
     for path in history_files(results):
         try:
-            points = json.loads(path.read_bytes())["points"]
+            points = json.loads(read_document(path))["points"]
             found |= {run: p["pruned_after_epoch"] for p in points if p["pruned_after_epoch"] for run in p["runs"]}
         except (OSError, ValueError, KeyError, TypeError):
             continue

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.files import read_file
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.plan import run_ids_of
@@ -59,7 +60,7 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
         study.set_user_attr(MARK, sweep.name)
         study.add_trials(trials)
         storage.engine.dispose()
-        write_bytes(path, file.read_bytes())
+        write_bytes(path, read_file(file))
     return len(trials)
 
 

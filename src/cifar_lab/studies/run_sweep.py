@@ -9,6 +9,7 @@ from statistics import fmean
 
 from cifar_lab.config.sheets import Search
 from cifar_lab.core.atomic_io import write_text
+from cifar_lab.core.files import read_document
 from cifar_lab.core.text import count
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.plan import PlannedRun
@@ -88,7 +89,7 @@ def make_sweep(
         runs=state.run_counts,
         base_val_accuracy=_base_val_accuracy(sweep, state),
         fingerprint=context.images.prepare(sweep.base.data).fingerprint,
-        plan_sha256=hashlib.sha256(folder.plan.read_bytes()).hexdigest(),
+        plan_sha256=hashlib.sha256(read_document(folder.plan)).hexdigest(),
     )
     write_text(folder.winners, document_text(document))
     return SweepOutcome(state, winners, confirmed)
