@@ -120,6 +120,20 @@ def test_one_damaged_record_hides_no_other_run(trained_copy: Any) -> None:
     assert trained_copy("report", "--lab", "sheet.yaml").code == 0
 
 
+def test_before_a_run_is_suggested_its_code_is_named(tmp_path: Path) -> None:
+    lab = OldLab.copied(tmp_path / "lab")
+    with (lab.run("13747b80a8ccfdc5") / "weights.safetensors").open("r+b") as file:
+        file.write(b"damage")
+    said = lab.give("verify")
+    assert said.code == 3
+    note, damage = said.err.splitlines()
+    assert note == (
+        "note: `cifar-lab run` executes the model code that a settings.yaml names; if these results came from others, "
+        "read settings.yaml and that code first"
+    )
+    assert "to make the run again: cifar-lab run " in damage
+
+
 def test_show_of_no_run_or_several(trained: Any) -> None:
     none = trained.lab("show", "zzz")
     assert (none.code, none.out, none.err) == (

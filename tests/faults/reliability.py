@@ -26,7 +26,12 @@ A fault ends in one line on standard error that says what, where and what to do 
 Exit codes: 0 all well, 1 finished but some runs failed, 2 settings or usage, 3 data or damaged files, 4 the machine
 (disk, permission, lock), 130 and 143 after Ctrl-C and SIGTERM. After any fault the same command, given again, goes on;
 what was said to be done is kept and is not made twice. `cifar-lab verify` reads a whole results folder against its
-checksums."""
+checksums.
+
+A checksum shows damage. It does not show who wrote a file, and anyone who can write a results folder can write a
+matching one. A model file is code that runs with all permissions of its user, and so is the model that the settings of
+a results folder name. Read both before `run` or `sweep` on settings from others. Commands that only read import no
+model. The compiled kernels are loaded only from folders that no other user can write."""
 
 
 def cases() -> list[Case]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cifar_lab.core.atomic_io import new_file
 from cifar_lab.core.errors import EnvironmentFault
-from cifar_lab.core.files import open_file
+from cifar_lab.core.files import UnsuitableFileError, open_file
 
 
 class Damaged(Exception):
@@ -67,6 +67,8 @@ def read_array(path: Path, mark: FileMark | None) -> NDArray[Any]:
                 raise Damaged(f"{path}: it was cut while it was read")
     except FileNotFoundError as error:
         raise Damaged(f"{path}: missing") from error
+    except (UnsuitableFileError, IsADirectoryError) as error:
+        raise Damaged(f"{path}: {error.strerror}") from error
     except OSError as error:
         raise fault(path, error) from error
     found = hashlib.sha256(raw.data).hexdigest()

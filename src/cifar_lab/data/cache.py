@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cifar_lab.core.atomic_io import new_file, new_folder, remove_folder, rename
 from cifar_lab.core.errors import DataError, EnvironmentFault
-from cifar_lab.core.files import read_document
+from cifar_lab.core.files import UnsuitableFileError, read_document
 from cifar_lab.data.arrays import Damaged, FileMark, fault, read_array, write_array
 from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Progress, Source, Split
 
@@ -98,6 +98,8 @@ def read_meta(folder: Path) -> Meta | None:
         if folder.is_dir():
             raise Damaged(f"{error.filename}: missing") from error
         return None
+    except (UnsuitableFileError, IsADirectoryError) as error:
+        raise Damaged(f"{path}: {error.strerror}") from error
     except OSError as error:
         raise fault(path, error) from error
     except (ValueError, KeyError, TypeError, ValidationError) as error:
