@@ -6,11 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cifar_lab.cli.inspect_output import spark
+
+from ..compatibility.commands import Lab as OldLab
 
 
 def record(lab: Any, seed: int) -> dict[str, Any]:

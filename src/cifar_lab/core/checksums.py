@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
-
-from cifar_lab.core.files import UnsuitableFileError, read_file
 
 CHECKPOINT_MAGIC = b"cifar-lab checkpoint 1\n"
 
@@ -73,19 +70,6 @@ def is_whole_library(sealed: bytes) -> bool:
     The system kills a process that loads a truncated library (SIGBUS).
     """
     return len(sealed) > _DIGEST_SIZE and seal_library(sealed[:-_DIGEST_SIZE]) == sealed
-
-
-def is_damaged_checkpoint(path: Path) -> bool:
-    """Whether a checkpoint in a run's folder has a wrong checksum. False for a missing file."""
-    try:
-        unseal_checkpoint(path.parent.name, read_file(path))
-    except BrokenSealError:
-        return True
-    except (UnsuitableFileError, IsADirectoryError):
-        return True
-    except FileNotFoundError:
-        return False
-    return False
 
 
 def _digest(run_id: str, payload: bytes) -> bytes:

@@ -15,7 +15,7 @@ _MAX_LINKS = 40
 
 
 def is_private(status: os.stat_result) -> bool:
-    """Whether only this user and root can change a file or folder. A symbolic link has no mode of its own."""
+    """Whether only this user and root can change a file or folder. The mode of a symbolic link says nothing."""
     others_write = not stat.S_ISLNK(status.st_mode) and bool(status.st_mode & OTHERS_MAY_WRITE)
     return status.st_uid in (os.geteuid(), 0) and not others_write
 

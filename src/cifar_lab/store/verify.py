@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from cifar_lab.core.atomic_io import DAMAGED_SUFFIX
-from cifar_lab.core.checksums import is_damaged_checkpoint
+from cifar_lab.core.checksums import BrokenSealError, unseal_checkpoint
 from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.core.files import UnsuitableFileError, read_file
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import CopiedRecordError, DamagedFileError, DamagedRecordError, RunFolder, run_ids
 
@@ -99,7 +100,7 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
         checked.notes.append(str(fault))
     for path in folder.checkpoints():
         checked.files += path.exists()
-        checked.damaged += [path] if is_damaged_checkpoint(path) else []
+        checked.damaged += [path] if _is_damaged_checkpoint(path) else []
     return checked
 
 
@@ -111,3 +112,14 @@ def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:
             read()
         except DamagedFileError as fault:
             yield fault.path
+
+
+def _is_damaged_checkpoint(path: Path) -> bool:
+    """Whether a checkpoint in a run's folder has a wrong checksum. False for a missing file."""
+    try:
+        unseal_checkpoint(path.parent.name, read_file(path))
+    except FileNotFoundError:
+        return False
+    except (BrokenSealError, UnsuitableFileError, IsADirectoryError):
+        return True
+    return False
