@@ -6,11 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cifar_lab.cli.inspect_output import spark
+
+from ..compatibility.commands import Lab as OldLab
 
 
 def record(lab: Any, seed: int) -> dict[str, Any]:
@@ -127,6 +130,20 @@ def test_one_damaged_record_hides_no_other_run(trained_copy: Any) -> None:
     assert (trained_copy.results / "q.png").is_file()
     assert trained_copy("run", f"results/runs/{first}/settings.yaml").code == 0
     assert trained_copy("report", "--lab", "sheet.yaml").code == 0
+
+
+def test_before_a_run_is_suggested_its_code_is_named(tmp_path: Path) -> None:
+    lab = OldLab.copied(tmp_path / "lab")
+    with (lab.run("13747b80a8ccfdc5") / "weights.safetensors").open("r+b") as file:
+        file.write(b"damage")
+    said = lab.give("verify")
+    assert said.code == 3
+    note, damage = said.err.splitlines()
+    assert note == (
+        "note: `cifar-lab run` executes the model code that a settings.yaml names; if these results came from others, "
+        "read settings.yaml and that code first"
+    )
+    assert "to make the run again: cifar-lab run " in damage
 
 
 def test_show_of_no_run_or_several(trained: Any) -> None:

@@ -31,6 +31,11 @@ After any fault the same command, given again, resumes: what was reported as don
 Every command that reads results has the same reader. It names on standard error each file that it leaves out, with the
 command that mends it, and ends with 3.
 
+A checksum shows damage. It does not show who wrote a file, and anyone who can write a results folder can write a
+matching one. A model file is code that runs with all permissions of its user, and so is the model that the settings of
+a results folder name. Read both before `run` or `sweep` on settings from others. Commands that only read import no
+model. The compiled kernels are loaded only from folders that no other user can write.
+
 ## Exit codes
 
 They are the same in every command. If several hold, the first of {order} counts.

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from cifar_lab.analysis.factors import setting_words
+from cifar_lab.core.files import read_regular
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import SweepFolder
@@ -76,7 +77,7 @@ def read_points(results: Path, name: str, records: Mapping[str, Record]) -> list
     """
     path = SweepFolder(results, name).plan
     try:
-        plan = json.loads(path.read_bytes())
+        plan = json.loads(read_regular(path))
         points = [(str(point["name"]), dict(point["values"]), map(str, point["runs"])) for point in plan["points"]]
         return [_point(label, values, [records[i] for i in ids if i in records]) for label, values, ids in points]
     except (FileNotFoundError, NotADirectoryError):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.regular_files import read_regular
+from cifar_lab.core.files import read_regular
 from cifar_lab.core.text import plain
 from cifar_lab.store.documents import DamagedDocumentError, read_document
 from cifar_lab.store.left_out import leave_out

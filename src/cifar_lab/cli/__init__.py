@@ -142,8 +142,8 @@ def _exit_code_of_app(debug: bool) -> int:
 def _lines(error: Exception) -> list[str]:
     """Lines of an expected error, or the location of an unexpected one."""
     if isinstance(error, LabError):
-        each = error.problems if isinstance(error, SettingsError) else [error]
-        return [plain(str(one)) for one in each]
+        each = map(str, error.problems) if isinstance(error, SettingsError) else str(error).splitlines()
+        return [plain(one) for one in each]
     if isinstance(error, OSError) and error.errno is not None:
         where = error.filename or "a file or the standard output"
         return [plain(f"{where}: {error.strerror}; see to it, then give the same command again")]

@@ -47,6 +47,13 @@ def show(
     print_run(results, run)
 
 
+CODE_RUNS = (
+    "`cifar-lab run` executes the model code that a settings.yaml names; if these results came from others, read "
+    "settings.yaml and that code first"
+)
+"""Warning before a command that makes a run again."""
+
+
 def verify(results: Results = DEFAULT_RESULTS) -> None:
     """Compare every file of the results with its checksum.
 
@@ -70,6 +77,8 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
         *found.damage,
         *(f"{fault}; the images are prepared again when they are used" for fault in images if fault),
     ]
+    if found.damage:  # a stranger's results are checked before anything of theirs is run
+        say(f"note: {CODE_RUNS}", sys.stderr)
     for line in damage:
         say(f"cifar-lab: {plain(line)}", sys.stderr)
     files = found.files + len(images)

@@ -13,6 +13,7 @@ from cifar_lab.config import CustomModel, Section, Settings
 from cifar_lab.config.model_source import source_files
 from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
 from cifar_lab.core.errors import WeightsError
+from cifar_lab.core.files import open_file
 from cifar_lab.core.host import located
 from cifar_lab.core.identity import NUMERICS as NUMERICS
 from cifar_lab.core.identity import run_id as run_id
@@ -110,5 +111,5 @@ def _sha256(path: Path) -> str:
 @lru_cache(maxsize=256)
 def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
     """SHA-256 of a file, cached by size and mtime: every point of a sweep may name the same large file."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -93,6 +93,7 @@ def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:
     """
     size, left = settings.data.batch_size, info.train_size - settings.data.val_size
     fault = None
+    check_validation(settings, info)
     if left < len(info.classes):
         fault = (
             "data.val_size",
@@ -109,6 +110,23 @@ def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:
         )
     if fault is not None:
         raise SettingsError([Problem(settings.label, *fault)])
+
+
+def check_validation(settings: Settings, info: data.DataInfo) -> None:
+    """Validate the size of the validation split against the images.
+
+    Raises:
+        SettingsError: with the class that is too small, and the largest size that works.
+    """
+    size = settings.data.val_size
+    if info.own_val and size != info.own_val:
+        message = f"{size} is not the number of images in val/; set data.val_size: {info.own_val}"
+        raise SettingsError([Problem(settings.label, "data.val_size", message)])
+    if size and info.class_sizes and not info.own_val:
+        try:
+            data.check_val_size(size, info.class_sizes, info.single_sizes, info.classes, key="data.val_size")
+        except SettingsError as error:
+            raise SettingsError([replace(problem, where=settings.label) for problem in error.problems]) from None
 
 
 def _has_lone_image(settings: Settings, train_size: int) -> bool:

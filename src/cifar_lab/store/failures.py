@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from cifar_lab.core.atomic_io import make_folder, remove, write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.core.files import read_regular
 from cifar_lab.core.host import utc_now
-from cifar_lab.core.regular_files import read_regular
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.ranges import Count
 from cifar_lab.store.records import Plain

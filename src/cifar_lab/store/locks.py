@@ -7,10 +7,12 @@ holder for messages, and exists only while the lock is held.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
 import shlex
+import stat
 import sys
 import threading
 import time
@@ -20,8 +22,8 @@ from typing import IO
 
 from cifar_lab.core.atomic_io import disk_errors, make_folder
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.files import no_follow
 from cifar_lab.core.host import utc_now
-from cifar_lab.core.regular_files import no_follow
 
 LOCK_NAME = ".writer"
 
@@ -172,7 +174,7 @@ def _locked_file(path: Path, patience: float, refusal: Callable[[str], Environme
             # The text of a lock is replaced, so a link would cost the file that it names.
             if path.is_symlink():
                 path.unlink()
-            file = open(path, "a+", encoding="utf-8", errors="backslashreplace", opener=no_follow)  # noqa: SIM115
+            file = _opened(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -196,6 +198,26 @@ def _not_supported(folder: Path, error: OSError) -> EnvironmentFault:
         f"{folder}: cannot be locked ({error.strerror}), and without a lock two commands could write there; choose a "
         "folder on another file system with --results (`list`, `show` and `report` read this one)"
     )
+
+
+def _opened(path: Path) -> IO[str]:
+    """Lock file, created if it is missing. Neither a link, whose target would be emptied, nor a pipe.
+
+    Raises:
+        EnvironmentFault: another kind of file has this name.
+        OSError: it cannot be created.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise EnvironmentFault(f"{path}: it is a link or a socket, not a file; remove it") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise EnvironmentFault(f"{path}: it is not a file; remove it")
+    return os.fdopen(descriptor, "a+", encoding="utf-8", errors="backslashreplace")
 
 
 def _holder(file: IO[str]) -> str:

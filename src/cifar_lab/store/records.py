@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.core.identity import RUN_ID
-from cifar_lab.core.regular_files import NotRegularError, read_regular
 from cifar_lab.core.text import plain
 from cifar_lab.store.ranges import Count, Digest, Loss, Positive, Rate, Seconds, Seed, Share, Values
 
@@ -21,7 +21,7 @@ SCHEMA = 3
 """Version of record.json. A record of a newer schema is refused by name.
 
 1: as below without a checksum, `sizes` and `metrics_sha256`. 2: with a checksum (see `core.checksums`). 3: with
-`settings_sha256` and `plan`.
+`settings_sha256`, `plan` and `environment.reduction`.
 """
 
 RunFile = Annotated[str, Field(pattern=r"^(weights\.safetensors|predictions\.npz)$")]

@@ -181,6 +181,12 @@ def _aside(path: Path) -> Path:
     return path.with_name(path.name + DAMAGED_SUFFIX)
 
 
+def _missing_record(folder: RunFolder) -> Iterator[str]:
+    """Note on a finished run without its record. A checkpoint is removed only when the record is there."""
+    if folder.weights.exists() and not folder.has_checkpoint() and not _aside(folder.record).exists():
+        yield f"{folder.record}: is missing, but the run has its weights; `cifar-lab run` makes it again"
+
+
 def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:
     reads: list[Callable[[], object]] = [partial(folder.read_file, record, name) for name in record.files]
     reads.append(partial(folder.read_metrics, record))
