@@ -12,7 +12,7 @@ from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, best_
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.core.errors import LabError
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder, find_records, run_ids, sweep_plans
+from cifar_lab.store.results import RunFolder, SweepFolder, find_records, run_ids, sweep_plans
 
 MOST_BEST = 3
 """Finished points of a search whose curves are shown beside those of running runs."""
@@ -103,7 +103,7 @@ def _search(results: Path, plan: Path, records: Mapping[str, Record]) -> SearchU
         len(ids),
         sum(run.status == "done" for run in ended),
         sum(run.status == "diverged" for run in ended),
-        (plan.parent / "winners.json").is_file(),
+        SweepFolder(results, name).winners.is_file(),
         tuple(_closed_run(results, run) for run in judged[:MOST_BEST]),
     )
 

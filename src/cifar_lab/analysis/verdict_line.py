@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cifar_lab.analysis.answers import VERDICT_MARKS, Answer, Comparison, Verdict
-from cifar_lab.analysis.sentences import pp
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
 
@@ -109,7 +108,7 @@ def _size(found: Comparison) -> str:
 def _difference(found: Comparison) -> str:
     """`+10.3`, with two decimals below one point."""
     gap = found.difference_pp or 0.0
-    return pp(gap, sign=True) if abs(gap) < 1 else f"{gap:+.1f}".replace("-", "−")
+    return f"{gap:+.{2 if abs(gap) < 1 else 1}f}".replace("-", "−")
 
 
 def _joined(parts: Iterable[str]) -> str:
