@@ -25,13 +25,6 @@ class VerdictLine:
         return VERDICT_MARKS[self.verdict]
 
 
-def is_answered(answer: Answer) -> bool:
-    """Whether an arm of the question was compared with its control, or a search has winners."""
-    return any(found.difference_pp is not None for found in answer.comparisons) or any(
-        row.diverged for row in answer.rows[1:]
-    )
-
-
 def verdict_line(answer: Answer) -> VerdictLine:
     """The answer in one sentence: a clause per verdict, the clear ones first. For a sweep, its winner alone."""
     entries = list(zip(answer.rows[1:], answer.comparisons, strict=False))

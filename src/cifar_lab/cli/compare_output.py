@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from cifar_lab.analysis.comparison_targets import (
     same_images,
 )
 from cifar_lab.analysis.factors import changes
+from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.mcnemar import compare_predictions, mcnemar_sentence
 from cifar_lab.analysis.sentences import comparison_sentences, p_words, winner_sentence
 from cifar_lab.analysis.summary import Row, arm_row
@@ -32,12 +34,12 @@ from cifar_lab.store.results import RunFolder, find_records
 
 
 def print_comparison(
-    first: str, second: str, results: Path, overrides: Sequence[str], lab: Path, min_effect: float | None
+    first: str, second: str, results: Path, overrides: Sequence[str], lab: Path | None, min_effect: float | None
 ) -> None:
     """Compare two arms or sweeps by their seeds, or two runs by their predictions, and print the result.
 
     Args:
-        lab: lab file, whose `min_effect` counts where one of its questions has both targets.
+        lab: lab file, whose `min_effect` counts where one of its questions has both targets. None without one.
         min_effect: smallest relevant difference in pp. None takes that of the lab file.
 
     Raises:
@@ -53,7 +55,10 @@ def print_comparison(
     if [r.run_id for r in targets[0].records] == [r.run_id for r in targets[1].records]:
         raise SettingsError(f"{first} and {second} are the same runs; there is nothing to compare")
     out = console()
-    rows = [arm_row(target.label, target.records, is_control=number == 1) for number, target in enumerate(targets)]
+    rows = [
+        arm_row(label, target.records, is_control=number == 1)
+        for number, (label, target) in enumerate(zip(_labels(targets), targets, strict=True))
+    ]
     out.print(arms_table("compare", rows))
     if all(target.kind == "run" for target in targets):
         _print_models(targets, results)
@@ -64,6 +69,13 @@ def print_comparison(
         if target.selection_bias:
             say(plain(winner_sentence(target.selection_bias)))
     _print_settings(out, *(target.records[0] for target in targets))
+
+
+def _labels(targets: Sequence[ComparisonTarget]) -> list[str]:
+    """Labels of the targets. Equal ones get the settings that differ."""
+    return distinct_labels(
+        [replace(labelled_record(target.records[0]), label=target.label) for target in reversed(targets)]
+    )[::-1]
 
 
 def _print_models(targets: Sequence[ComparisonTarget], results: Path) -> None:

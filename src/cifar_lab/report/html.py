@@ -18,7 +18,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cifar_lab.analysis.data_choice import SHORT
-from cifar_lab.analysis.verdict_line import is_answered
 from cifar_lab.core.text import count, plain
 from cifar_lab.report.cells import signed
 from cifar_lab.report.charts.chart import short
@@ -27,7 +26,7 @@ from cifar_lab.report.charts.drawing import accuracy_caption, difference_caption
 from cifar_lab.report.charts.search import MOST_LINES, MOST_TICKS
 from cifar_lab.report.charts.style import ARMS, CONTROL, look
 from cifar_lab.report.columns import ReportRow, columns_of
-from cifar_lab.report.sections import MOST_RECORDS, newest_first, page_section, test_images
+from cifar_lab.report.sections import MOST_RECORDS, page_section, test_images
 
 if TYPE_CHECKING:
     from cifar_lab.analysis.questions import Lab
@@ -49,9 +48,8 @@ def html_page(lab: Lab, results: Path) -> str:
         lab: the answers.
         results: folder of the page, from which learning curves, predictions and the points of searches are read.
     """
-    answered = newest_first([answer for answer in lab.answers if is_answered(answer)], lab.records)
     images = test_images(lab)
-    sections = [page_section(answer, lab, results, images) for answer in answered]
+    sections = [page_section(answer, lab, results, images) for answer in lab.shown]
     charts = {
         f"{section.answer.name}-{name}": chart.spec for section in sections for name, chart in section.charts.items()
     }
@@ -60,7 +58,7 @@ def html_page(lab: Lab, results: Path) -> str:
         charts,
         lab=lab,
         sections=sections,
-        unanswered=[answer for answer in lab.answers if not is_answered(answer)],
+        unanswered=lab.unanswered,
         has_images=images is not None,
     )
 

@@ -125,17 +125,6 @@ class PageSection:
         ]
 
 
-def newest_first(answers: Sequence[Answer], records: Mapping[str, Record]) -> list[Answer]:
-    """Answers with the one whose arms have the newest run at the front, the others in their order."""
-
-    def newest(answer: Answer) -> str:
-        ids = [run_id for row in answer.rows[1:] for run_id in row.run_ids]
-        return max((records[run_id].finished for run_id in ids if run_id in records), default="")
-
-    first = max(answers, key=newest, default=None)
-    return [] if first is None else [first, *(answer for answer in answers if answer is not first)]
-
-
 def page_section(answer: Answer, lab: Lab, results: Path, images: Any = None) -> PageSection:
     """Section of one question.
 
