@@ -14,7 +14,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from cifar_lab.analysis.under_way import read_under_way
 from cifar_lab.report.build import build_report
+from cifar_lab.report.watch import watch_page
 from cifar_lab.store.records import Record
 
 from .made_lab import HOSTILE, make_lab
@@ -230,6 +232,76 @@ def test_marks_tell_their_numbers_by_mouse_and_by_keyboard(visit: Callable[..., 
         seen.page.keyboard.press("Escape")
         seen.wait_until(f"{tip} === ''")
         assert seen.said == []
+
+
+def test_epochs_have_whole_ticks_and_matrices_have_axis_titles(visit: Callable[..., Any]) -> None:
+    texts = "(id, name) => [...document.querySelectorAll(`#${id} [aria-label='${name}'] text`)].map(t => t.textContent)"
+    with visit() as seen:
+        seen.page.evaluate(DRAW_ALL)
+        for width in (360, 1280, 1920):
+            seen.page.set_viewport_size({"width": width, "height": 800})
+            seen.page.evaluate(DRAW_ALL)
+            seen.wait_until("document.querySelector('#q1-curves').dataset.drawn == "
+                            "document.querySelector('#q1-curves').clientWidth")  # fmt: skip
+            ticks = seen.page.evaluate(f"({texts})('q1-curves', 'x-axis tick label')")
+            assert ticks == ["1", "2", "3", "4", "5", "6"]
+        labels = seen.page.locator("#q1-confusion svg").text_content() or ""
+        assert "predicted class" in labels
+        assert "true class" in labels
+        ticks = seen.page.evaluate(f"({texts})('q2-effect0', 'x-axis tick label')")
+        assert ticks in (["0.001", "0.01", "0.1"], ["false", "true"])
+
+
+def test_a_confusion_matrix_is_the_arm_s_own_or_its_change(visit: Callable[..., Any]) -> None:
+    with visit() as seen:
+        seen.page.evaluate(DRAW_ALL)
+        cells = "[...document.querySelectorAll('#q1-confusion [aria-label=text] text')].map(t => t.textContent)"
+        own = seen.page.evaluate(cells)
+        assert all(number.isdigit() for number in own if number)
+        part = seen.page.locator("#q1 details").filter(has=seen.page.locator("#q1-confusion"))
+        part.get_by_label("change against the control").check()
+        assert any(number.startswith("+") for number in seen.page.evaluate(cells))
+        part.get_by_label("baseline").check()
+        seen.page.get_by_label("this arm").first.check()
+        assert seen.page.evaluate(cells) != own
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_the_verdict_is_on_the_first_screen_of_a_phone(visit: Callable[..., Any], width: int) -> None:
+    with visit(viewport={"width": width, "height": 800}) as seen:
+        box = seen.page.locator(".headline").first.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] < 700
+
+
+def test_a_command_breaks_between_its_words_only(visit: Callable[..., Any]) -> None:
+    with visit(viewport={"width": 360, "height": 800}) as seen:
+        seen.page.evaluate(DRAW_ALL)
+        broken = seen.page.evaluate(
+            "[...document.querySelectorAll('.word')].filter(w => w.textContent.length < 30 && w.getClientRects().length"
+            " && w.getBoundingClientRect().height > 30).map(w => w.textContent)"
+        )
+        assert broken == []
+
+
+def test_the_page_that_follows_runs_is_quiet_and_fits(browser: Browser, report: Path) -> None:
+    page = report.with_name("watch.html")
+    page.write_text(watch_page(read_under_way(report.parent), report.parent, None), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 360, "height": 800}, bypass_csp=True)
+    seen = context.new_page()
+    said: list[str] = []
+    seen.on("console", lambda message: said.append(message.text))
+    seen.on("pageerror", lambda error: said.append(str(error)))
+    seen.on("request", lambda asked: None if asked.url == page.as_uri() else said.append(asked.url))
+    seen.goto(page.as_uri())
+    seen.evaluate(DRAW_ALL)
+    assert seen.evaluate("document.documentElement.scrollWidth") == 360
+    assert {plot.get_attribute("data-chart") for plot in seen.locator(".plot").all()} >= {"search0-parallel"}
+    assert "5 of 6" in seen.locator("main").inner_text() or "6 of 6" in seen.locator("main").inner_text()
+    assert said == []
+    found = Axe().run(seen, options={"resultTypes": ["violations"]})
+    assert [each["id"] for each in found.response["violations"] if each["impact"] in ("serious", "critical")] == []
+    context.close()
 
 
 def test_colours_follow_the_scheme(visit: Callable[..., Any]) -> None:

@@ -70,10 +70,10 @@ def _undecided(entries: Sequence[Entry], control: str, is_first: bool) -> str:
         return f"{_joined(row.label for row, _ in entries)} {'is' if len(entries) == 1 else 'are'} undecided"
     said = []
     for index, (row, found) in enumerate(entries):
-        of = f" from {control}" if index == 0 else ""
-        said.append(f"{row.label} differs{of} by {_difference(found)} pp")
+        side = "above" if (found.difference_pp or 0.0) > 0 else "below"
+        said.append(f"{row.label} is {_size(found)} pp {side}{f' {control}' if index == 0 else ''}")
     more = [found.seeds_more for _, found in entries if found.seeds_more is not None]
-    seeds = f", about {max(more):,} more {'seed' if max(more) == 1 else 'seeds'} would decide" if more else ""
+    seeds = f" (about {max(more):,} more {'seed' if max(more) == 1 else 'seeds'} would decide)" if more else ""
     return f"{_joined(said)}{seeds}"
 
 
