@@ -110,7 +110,7 @@ def test_words_on_the_chart(rows: list[Row]) -> None:
     shown = texts(draw(Drawing("Which optimizer?", rows, CIFAR10, found, min_effect=0.3)))
     for text in (
         "Which optimizer?", "Test accuracy after 10 epochs · CIFAR-10", "SGD", "n = 3", "50.0 %", "Adam", "n = 2",
-        "62.0 %", "? +11.0 (−1.7 to 23.7)", "AdamW", "n = 1", "+12.0, no interval", "vs control, pp",
+        "62.0 %", "? +11.0 (−1.7 to 23.7)", "AdamW", "n = 1", "+12.0, no interval", "difference to the control (pp)",
     ):  # fmt: skip
         assert text in shown
     caption = " ".join(shown).replace("\n", " ")
@@ -148,7 +148,7 @@ def test_differences_have_a_scale_of_their_own_with_zero_every_pair_and_the_inte
 def test_without_differences_there_is_no_right_side(rows: list[Row]) -> None:
     figure = draw(Drawing("q", rows, CIFAR10, (comparison("Adam"), comparison("AdamW"))))
     assert len(figure.axes) == 1
-    assert "vs control, pp" not in texts(figure)
+    assert "difference to the control (pp)" not in texts(figure)
 
 
 def test_single_runs_have_no_word_of_whiskers() -> None:
