@@ -124,7 +124,7 @@ def answer_lab(
     tail = options(results, [*overrides, *(source_overrides(ours[0], control) if ours else [])])
     begun = frozenset(run_ids(results)) - {record.run_id for record in there.records}
     arms = {file: _with_command(arm, tail, fingerprint or "", begun) for file, arm in arms.items()}
-    plans, spoilt = read_stopping_plans(results)
+    plans, spoilt = read_stopping_plans(results, there.records)
     judged, family = judge(
         _answers(lab, lab_path, arms, sweeps, ours, results, tail), lab.min_effect, plans.interim_looks
     )

@@ -20,6 +20,7 @@ from cifar_lab.analysis.comparison_targets import (
 from cifar_lab.analysis.factors import changes
 from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.mcnemar import compare_predictions, mcnemar_sentence
+from cifar_lab.analysis.rounding import mixed_rounding
 from cifar_lab.analysis.sentences import comparison_sentences, p_words, winner_sentence
 from cifar_lab.analysis.summary import Row, arm_row
 from cifar_lab.analysis.verdicts import judge
@@ -66,6 +67,8 @@ def print_comparison(
         given = None if min_effect is None else EffectBound(min_effect, "--min-effect")
         _print_arms(rows, given or effect_bound(lab, targets, results, overrides))
     for target in targets:
+        for note in mixed_rounding(target.label, target.records):
+            say(plain(note))
         if target.selection_bias:
             say(plain(winner_sentence(target.selection_bias)))
     _print_settings(out, *(target.records[0] for target in targets))

@@ -152,11 +152,17 @@ def _lines(lab: Lab, boxes: str) -> list[str]:
     """Lines of the report for a terminal."""
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [f"note: {lab.data_note}"] if lab.data_note else []
+    lines += [f"note: {plain(note)}" for note in lab.notices] if lab.is_found else []
     lines += [line for answer in lab.shown for line in _answer_lines(answer)]
-    lines += [f"not answered yet: {', '.join(answer.name for answer in lab.unanswered)}"] if lab.unanswered else []
-    lines += [f"note: {plain(note)}" for note in (*lab.notices, *lab.notes)]
+    lines += [f"not answered yet: {', '.join(map(_open_words, lab.unanswered))}"] if lab.unanswered else []
+    notices = () if lab.is_found else lab.notices
+    lines += [f"note: {plain(note)}" for note in (*notices, *lab.notes)]
     lines += [f"note: {boxes}"] if boxes else []
     return lines + [f"to run: {plain(command)}" for command in lab.to_run]
+
+
+def _open_words(answer: Answer) -> str:
+    return f"{answer.name} ({answer.unswept})" if answer.to_sweep else answer.name
 
 
 def _answer_lines(answer: Answer) -> list[str]:
