@@ -71,7 +71,7 @@ def confident_mistakes(arm: ArmBreakdown, results: Path) -> list[Mistake]:
 def _predictions(folder: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
     """(labels, probabilities) of the test split. None where they are missing or damaged."""
     try:
-        with np.load(folder.predictions, allow_pickle=False) as saved:
+        with folder.predictions.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             labels, logits = saved["labels"], saved["logits"].astype(float)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
