@@ -154,3 +154,7 @@ def _power(check: DesignCheck) -> Iterator[str]:
         yield f"seeds: the arms share {count(check.seeds, 'seed')}, too few to show anything"
     needed = "more than 1,000 seeds" if check.seeds_needed is None else count(check.seeds_needed, "seed")
     yield f"to show {check.effect_pp:g} pp in 4 of 5 labs takes {needed}"
+    yield (
+        f"both numbers allow for a spread that is estimated, from {std.dof:.3g} degrees of freedom: power is averaged "
+        "over the spreads that may be true (assurance)"
+    )

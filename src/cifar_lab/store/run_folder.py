@@ -30,6 +30,7 @@ from cifar_lab.store import locks
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
 
 METRICS = "metrics.jsonl"
+PREDICTIONS = "predictions.npz"
 
 MAKE_AGAIN = "make the run again with --force"
 
@@ -58,7 +59,7 @@ class RunFolder:
     settings = _Named("settings.yaml")
     record = _Named("record.json")
     metrics = _Named(METRICS)
-    predictions = _Named("predictions.npz")
+    predictions = _Named(PREDICTIONS)
     weights = _Named("weights.safetensors")
     checkpoint = _Named("checkpoint.bin")
     failure = _Named("failure.json")
