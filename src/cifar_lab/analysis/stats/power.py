@@ -93,13 +93,7 @@ def _smallest_ratio(n: int, unit: Design, alpha: float, power: float) -> float:
     known = float(nctdtrinc(dof, 1 - power, _t_ppf(1 - alpha / 2, dof))) * unit.standard_error(n)
     if unit.std_dof is None:
         return known
-    low = high = known
-    while power_to_show(high, n, unit, alpha) < power and high < _LARGEST_RATIO:
-        low, high = high, 2 * high
-    while high - low > 1e-6 * high:
-        middle = (low + high) / 2
-        low, high = (low, middle) if power_to_show(middle, n, unit, alpha) >= power else (middle, high)
-    return high
+    return _smallest(lambda ratio: power_to_show(ratio, n, unit, alpha), power, known)
 
 
 def runs_to_show(difference: float, design: Design, alpha: float = ALPHA, power: float = POWER) -> int | None:
@@ -129,6 +123,8 @@ def runs_to_tell(
     if room <= 0:
         return shown
     within = within or design
+    if shown is not None and power_of_equivalence(difference, margin, shown, within, alpha) < power:
+        return shown
     guess = _normal_runs(room, within, alpha, power)
     equal = _fewest(lambda n: power_of_equivalence(difference, margin, n, within, alpha), power, guess)
     return min((n for n in (shown, equal) if n is not None), default=None)
@@ -136,12 +132,33 @@ def runs_to_tell(
 
 def _normal_runs(distance: float, design: Design, tail: float, power: float) -> int:
     """Runs that a normal test of level `tail` needs for a `distance`. A t test needs a few more."""
-    from scipy.special import ndtri
-
-    units = (ndtri(power) - ndtri(tail)) * design.standard_error(1, distance)
+    units = _normal_ratio(tail, power, design.std_dof) * design.standard_error(1, distance)
     if not distance or (runs := (units / distance) ** 2) > MOST_SEEDS:
         return MOST_SEEDS
     return max(FEWEST_SEEDS, int(runs))
+
+
+@lru_cache(maxsize=256)
+def _normal_ratio(tail: float, power: float, std_dof: float | None) -> float:
+    """Distance in standard errors at which a normal test of level `tail` has `power`."""
+    from scipy.special import ndtr, ndtri
+
+    bound = -float(ndtri(tail))
+    known = bound + float(ndtri(power))
+    if std_dof is None:
+        return known
+    return _smallest(lambda ratio: _average(lambda scale: ndtr(ratio * scale - bound), std_dof), power, known)
+
+
+def _smallest(power_of: Callable[[float], float], power: float, start: float) -> float:
+    """Smallest ratio above `start` with `power_of(ratio)` at least `power`, by bisection."""
+    low = high = start
+    while power_of(high) < power and high < _LARGEST_RATIO:
+        low, high = high, 2 * high
+    while high - low > 1e-6 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power_of(middle) >= power else (middle, high)
+    return high
 
 
 def _fewest(power_of: Callable[[int], float], power: float, guess: int) -> int | None:
