@@ -4,9 +4,9 @@
 
 Every lab has two arms of n seeds. Each run has an error rate of its own, drawn from a beta distribution. Given the
 error rates of the two runs of a seed, an image is wrong in both, in one, in the other or in none: these outcomes are
-drawn for every image, as counts of a multinomial distribution. `overlap` is the dependence of the two runs: 0 is none, 1
-is as many common errors as there can be. Two rates are printed per setting: *equivalent* where the expected difference
-is `MIN_EFFECT`, and *better* or *worse* where it is 0.
+drawn for every image, as counts of a multinomial distribution. `overlap` is the dependence of the two runs: 0 is none,
+1 is as many common errors as there can be. Two rates are printed per setting: *equivalent* where the expected
+difference is `MIN_EFFECT`, and *better* or *worse* where it is 0.
 """
 
 from __future__ import annotations

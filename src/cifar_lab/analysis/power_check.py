@@ -100,7 +100,7 @@ def check_design(
     runs = [groups.get(settings_key(settings), []) for settings in everyone]
     std = _difference_std(runs) if arms else None
     shared = set(control.seeds).intersection(*(arm.seeds for arm in arms))
-    design = _design(std, _grain(runs), effect) if std else None
+    design = Design(std.std_pp, std_dof=std.dof, grain=_grain(runs)) if std else None
     alpha = ALPHA / max(1, family)
     return DesignCheck(
         control=control.label,
@@ -116,11 +116,6 @@ def check_design(
         effect_pp=effect,
         seeds_needed=runs_to_show(effect, design, alpha) if design else None,
     )  # fmt: skip
-
-
-def _design(std: DifferenceStd, grain: float, effect: float) -> Design:
-    """Layout of the comparison. A spread below what the test images resolve is no estimate, so it has no dof."""
-    return Design(std.std_pp, std_dof=std.dof if std.std_pp**2 >= grain * effect else None, grain=grain)
 
 
 def _grain(runs: Sequence[Sequence[Record]]) -> float:

@@ -184,7 +184,8 @@ def _caution(comparison: Comparison) -> str:
         return ""
     seeds = min(comparison.n, comparison.n_control)
     known = "the uncertainty of the spread is included"
-    return f" With {seeds} seeds a difference under {pp(smallest)} pp is easily missed; {known}."
+    size = f"a difference under {pp(smallest)} pp" if smallest <= 100 else "any difference"
+    return f" With {seeds} seeds {size} is easily missed; {known}."
 
 
 def _stuck(row: Row, control: Row) -> str:

@@ -145,7 +145,9 @@ def _power(check: DesignCheck) -> Iterator[str]:
         f"spread: {std.std_pp:.2f} pp between an arm's run and the control's, one standard deviation, from {std.source}"
     )
     held = f", held to the {check.family} comparisons of the report" if check.family > 1 else ""
-    if check.smallest_pp is not None:
+    if check.smallest_pp is not None and check.smallest_pp > 100:
+        yield f"seeds: the {check.seeds} that the arms share are too few to show any difference in 4 of 5 labs{held}"
+    elif check.smallest_pp is not None:
         yield (
             f"seeds: the {check.seeds} that the arms share show a difference of {check.smallest_pp:.2f} pp or more in "
             f"4 of 5 labs{held}"

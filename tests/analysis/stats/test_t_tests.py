@@ -136,13 +136,14 @@ def test_ties_are_judged_by_the_resolution_of_the_test_images(values: dict[int, 
 
 
 def test_one_gap_in_every_seed_varies_as_a_count_of_images() -> None:
-    """Two of 100 images in each seed: standard deviation √2 images."""
+    """Two of 100 images in each of six seeds: 12 discordant images of 12, so z = 12 / √12 (McNemar)."""
     difference = compare(dict.fromkeys(range(6), 0.52), dict.fromkeys(range(6), 0.5), 100)
     assert difference is not None
     error = (0.02 / 100 / 6) ** 0.5
-    assert difference.p_value() == pytest.approx(2 * stats.t.sf(0.02 / error, 5))
+    assert 0.02 / error == pytest.approx(12**0.5)
+    assert difference.p_value() == pytest.approx(2 * stats.norm.sf(12**0.5))
     low, high = difference.confidence_interval(0.95) or (0, 0)
-    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 5) * error)
+    assert (high - low) / 2 == pytest.approx(stats.norm.ppf(0.975) * error)
 
 
 def test_a_spread_above_the_resolution_is_taken_as_it_is() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import sqrt
+from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, POWER
@@ -48,15 +48,15 @@ class Design:
         """Degrees of freedom with n runs in each group."""
         return n - 1 if self.paired else 2 * n - 2
 
-    def standard_error(self, n: int, difference: float = 0.0) -> float:
-        """Standard error of the difference of means with n runs in each group, where their means differ."""
-        return sqrt(max(self.std**2, self.grain * abs(difference)) / n)
+    def standard_error(self, n: int) -> float:
+        """Standard error of the difference of means with n runs in each group."""
+        return self.std / sqrt(n)
 
 
 def power_to_show(difference: float, n: int, design: Design, alpha: float = ALPHA) -> float:
     """Power of the two-sided t test at `alpha` for a true `difference` with n runs in each group."""
     dof = design.dof(n)
-    bound, noncentrality = _t_ppf(1 - alpha / 2, dof), abs(difference) / design.standard_error(n, difference)
+    bound, noncentrality = _t_ppf(1 - alpha / 2, dof), abs(difference) / design.standard_error(n)
 
     def power(scale: NDArray[np.float64]) -> NDArray[np.float64]:
         t = noncentrality * scale
@@ -81,7 +81,7 @@ def power_of_equivalence(difference: float, margin: float, n: int, design: Desig
 def smallest_difference(n: int, design: Design, alpha: float = ALPHA, power: float = POWER) -> float:
     """Smallest true difference that n runs in each group detect with probability `power`."""
     ratio = _smallest_ratio(n, Design(1.0, design.paired, design.std_dof), alpha, power)
-    return max(ratio * design.std, ratio**2 * design.grain)
+    return max(ratio * design.std, _normal_ratio(alpha / 2, power, None) ** 2 * design.grain / n)
 
 
 @lru_cache(maxsize=1024)
@@ -98,10 +98,11 @@ def _smallest_ratio(n: int, unit: Design, alpha: float, power: float) -> float:
 
 def runs_to_show(difference: float, design: Design, alpha: float = ALPHA, power: float = POWER) -> int | None:
     """Fewest runs in each group, at least three, that detect `difference`. None beyond 1,000."""
-    if not difference:
-        return None
-    guess = _normal_runs(abs(difference), design, alpha / 2, power)
-    return _fewest(lambda n: power_to_show(difference, n, design, alpha), power, guess)
+    resolved = _resolving_runs(abs(difference), design, alpha / 2, power)
+    if resolved > MOST_SEEDS or not design.std:
+        return resolved if resolved <= MOST_SEEDS else None
+    guess = max(resolved, _normal_runs(abs(difference), design, alpha / 2, power))
+    return _fewest(lambda n: power_to_show(difference, n, design, alpha), power, guess, resolved)
 
 
 def runs_to_tell(
@@ -130,9 +131,16 @@ def runs_to_tell(
     return min((n for n in (shown, equal) if n is not None), default=None)
 
 
+def _resolving_runs(difference: float, design: Design, tail: float, power: float) -> int:
+    """Runs, at least three, with which the test images resolve a `difference`. Beyond 1,000 for none."""
+    if not difference:
+        return MOST_SEEDS + 1
+    return max(FEWEST_SEEDS, ceil(_normal_ratio(tail, power, None) ** 2 * design.grain / difference))
+
+
 def _normal_runs(distance: float, design: Design, tail: float, power: float) -> int:
     """Runs that a normal test of level `tail` needs for a `distance`. A t test needs a few more."""
-    units = _normal_ratio(tail, power, design.std_dof) * design.standard_error(1, distance)
+    units = _normal_ratio(tail, power, design.std_dof) * design.std
     if not distance or (runs := (units / distance) ** 2) > MOST_SEEDS:
         return MOST_SEEDS
     return max(FEWEST_SEEDS, int(runs))
@@ -161,12 +169,12 @@ def _smallest(power_of: Callable[[float], float], power: float, start: float) ->
     return high
 
 
-def _fewest(power_of: Callable[[int], float], power: float, guess: int) -> int | None:
-    """Smallest n from 3 to 1,000 with `power_of(n)` at least `power`, by bisection from `guess`.
+def _fewest(power_of: Callable[[int], float], power: float, guess: int, fewest: int = FEWEST_SEEDS) -> int | None:
+    """Smallest n from `fewest` to 1,000 with `power_of(n)` at least `power`, by bisection from `guess`.
 
     Power rises with n, so the first n that suffices is the fewest.
     """
-    low, high, step = FEWEST_SEEDS - 1, guess, 1
+    low, high, step = fewest - 1, guess, 1
     while power_of(high) < power:
         if high >= MOST_SEEDS:
             return None

@@ -3,8 +3,8 @@
 Units are those of the values. Sources: Student (1908). Welch (1947), with the degrees of freedom of Satterthwaite
 (1946). Sign flips: Fisher (1935), The Design of Experiments, section 21. Two one-sided tests: Schuirmann (1987).
 
-Accuracies on a test set move in steps of an image, so a few of them can be equal by chance. No test takes a smaller
-standard deviation than the test images can resolve (`Resolution`).
+Accuracies on a test set move in steps of an image, so a few of them can be equal by chance. A difference is shown only
+where a test over the test images shows it too, and equivalence allows for their resolution (`Resolution`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from statistics import fmean, stdev, variance
 from typing import Literal
 
 from cifar_lab.analysis.stats.resolution import Resolution
-from cifar_lab.analysis.stats.significance import FEWEST_SEEDS, ZERO_STD, t_critical
+from cifar_lab.analysis.stats.significance import FEWEST_SEEDS, LEVEL, ZERO_STD, t_critical
 
 MOST_FLIPPED = 12
 """Pairs up to which all sign patterns are enumerated: 4,096 of them."""
@@ -54,21 +54,16 @@ class Difference:
         """Whether the standard error is above zero."""
         return self.standard_error is not None and self.standard_error > ZERO_STD
 
-    @property
-    def resolved_std(self) -> float | None:
-        """Standard deviation in the test of a difference: `std`, or what the test images resolve where that is more."""
-        return None if self.std is None else sqrt(max(self.std**2, self._resolved(0.0)))
-
     def equivalence_std(self, margin: float) -> float | None:
         """Standard deviation in the tests of a difference beyond ± `margin`."""
         return None if self.std is None else sqrt(self.std**2 + self._resolved(margin))
 
     @property
     def is_resolution_limited(self) -> bool:
-        """Whether `std` is zero, or below what the test images resolve."""
-        if self.resolution is None or self.std is None:
+        """Whether the test images, and not the runs, limit what a test of a difference can show."""
+        if self.resolution is None or self.standard_error is None or self.dof is None:
             return False
-        return not self.has_variance or self.std**2 < self._resolved(0.0)
+        return not self.has_variance or self._half_of_runs(LEVEL) < self._half_of_images(LEVEL)
 
     @property
     def runs(self) -> int:
@@ -81,31 +76,32 @@ class Difference:
         return self.mean / self.std if self.method == "paired" and self.std and self.has_variance else None
 
     def confidence_interval(self, level: float) -> tuple[float, float] | None:
-        """The t interval. None where the standard error is unknown or zero."""
-        error = self._error(0.0)
-        if error is None or self.dof is None:
+        """The t interval over runs, or that over images where it is wider. None where no error is known."""
+        if self.standard_error is None or self.dof is None:
             return None
-        half = t_critical(level, self.dof) * error
-        return self.mean - half, self.mean + half
+        half = max(self._half_of_runs(level), self._half_of_images(level))
+        return (self.mean - half, self.mean + half) if half > ZERO_STD else None
 
     def p_value(self) -> float | None:
-        """Two-sided p of no difference.
+        """Two-sided p of no difference: that of the t test over runs, or of the test over images where it is larger.
 
-        Where the standard error is zero it is 1 if nothing differs, else the exact sign-flip p, which needs no standard
-        error. None where neither is known.
+        Without a resolution and without variance it is 1 if nothing differs, else the exact sign-flip p, which needs no
+        standard error. None where neither is known.
         """
         if self.method == "none":
             return None
-        if (error := self._error(0.0)) is not None:
-            return min(1.0, 2 * self._t_cdf(-abs(self.mean) / error))
         if abs(self.mean) <= ZERO_STD:
             return 1.0
-        return 2.0 ** (1 - self.n) if self.method == "paired" else None
+        if self.resolution is None and not self.has_variance:
+            return 2.0 ** (1 - self.n) if self.method == "paired" else None
+        return min(1.0, 2 * max(self._tail_of_runs(), self._tail_of_images()))
 
     def equivalence_p(self, margin: float) -> float | None:
         """p of two one-sided t tests that the difference is beyond ± `margin`. None for a standard error of 0."""
-        error = self._error(margin)
-        return None if error is None else self._t_cdf((abs(self.mean) - margin) / error)
+        if self.standard_error is None:
+            return None
+        error = sqrt(self.standard_error**2 + self._resolved(margin) / self.runs)
+        return self._t_cdf((abs(self.mean) - margin) / error) if error > ZERO_STD else None
 
     def sign_flip_p(self) -> float | None:
         """Exact two-sided p of the mean over all sign patterns of the paired differences. None beyond 12 pairs."""
@@ -120,13 +116,26 @@ class Difference:
         observed = fmean(map(abs, self.differences)) if self.method == "paired" else abs(self.mean)
         return self.resolution.variance(max(observed, margin)) + self.resolution.skew_variance(margin)
 
-    def _error(self, margin: float) -> float | None:
-        """Standard error in a test of a difference of `margin`. None where it is unknown or zero."""
-        if self.standard_error is None:
-            return None
-        resolved = self._resolved(margin) / self.runs
-        error = sqrt(self.standard_error**2 + resolved if margin else max(self.standard_error**2, resolved))
-        return error if error > ZERO_STD else None
+    def _error_of_images(self) -> float:
+        """Standard error of the difference if only the test images vary."""
+        return sqrt(self._resolved(0.0) / self.runs)
+
+    def _half_of_runs(self, level: float) -> float:
+        return t_critical(level, self.dof or 1) * (self.standard_error or 0.0)
+
+    def _half_of_images(self, level: float) -> float:
+        from scipy.special import ndtri
+
+        return float(ndtri((1 + level) / 2)) * self._error_of_images()
+
+    def _tail_of_runs(self) -> float:
+        return self._t_cdf(-abs(self.mean) / self.standard_error) if self.has_variance and self.standard_error else 0.0
+
+    def _tail_of_images(self) -> float:
+        from scipy.special import ndtr
+
+        error = self._error_of_images()
+        return float(ndtr(-abs(self.mean) / error)) if error else 0.0
 
     def _t_cdf(self, t: float) -> float:
         from scipy.special import stdtr
