@@ -159,4 +159,6 @@ def _power(check: DesignCheck) -> Iterator[str]:
     yield (
         f"both numbers allow for a spread that is estimated, from {std.dof:.3g} degrees of freedom: power is averaged "
         "over the spreads that may be true (assurance)"
+        if std.std_pp
+        else "both numbers rest on the number of test images alone, because the runs do not differ"
     )
