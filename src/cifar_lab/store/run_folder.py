@@ -34,6 +34,7 @@ from cifar_lab.store.coherence import contradiction
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
 
 METRICS = "metrics.jsonl"
+PREDICTIONS = "predictions.npz"
 
 
 class DamagedFileError(DataError):
@@ -69,7 +70,7 @@ class RunFolder:
     settings = _Named("settings.yaml")
     record = _Named("record.json")
     metrics = _Named(METRICS)
-    predictions = _Named("predictions.npz")
+    predictions = _Named(PREDICTIONS)
     weights = _Named("weights.safetensors")
     checkpoint = _Named("checkpoint.bin")
     failure = _Named("failure.json")
