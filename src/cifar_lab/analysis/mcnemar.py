@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from cifar_lab.analysis.predictions import read_predictions
 from cifar_lab.analysis.sentences import p_words, pp
 from cifar_lab.analysis.stats.significance import ALPHA
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import DamagedFileError, RunFolder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -67,9 +59,10 @@ def compare_predictions(results: Path, first: Record, second: Record) -> McNemar
     """
     import numpy as np
 
-    (labels, right), (others, also) = _correct(results, first), _correct(results, second)
+    (labels, ours), (others, theirs) = (read_predictions(results, record) for record in (first, second))
     if not np.array_equal(labels, others):
         raise DataError(f"runs {first.run_id} and {second.run_id}: of different test images; nothing to compare")
+    right, also = ours.argmax(axis=1) == labels, theirs.argmax(axis=1) == labels
     both, neither = int((right & also).sum()), int((~right & ~also).sum())
     return mcnemar(both, int((right & ~also).sum()), int((~right & also).sum()), neither)
 
@@ -90,25 +83,3 @@ def mcnemar_sentence(found: McNemar, first: str, second: str) -> str:
         "not about the two recipes: two seeds of one recipe can differ as much. Compare arms of three seeds or more "
         "for that."
     )
-
-
-def _correct(results: Path, record: Record) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(labels, whether each test image is classified right), of the file that the record names.
-
-    Raises:
-        DataError: the file is missing, another, or not predictions that give the record's accuracy.
-    """
-    import numpy as np
-
-    folder = RunFolder(results, record.run_id)
-    content = folder.read_file(record, folder.predictions.name)
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-            labels, logits = saved["labels"], saved["logits"]
-        right: NDArray[np.bool_] = logits.argmax(axis=1) == labels
-        agrees = record.test is not None and math.isclose(right.mean(), record.test.accuracy, abs_tol=1e-6)
-        if labels.shape != (record.data.test_size,) or not agrees or not np.isfinite(logits).all():
-            raise ValueError("not the predictions of the record")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, AttributeError) as error:
-        raise DamagedFileError(folder.predictions, "is damaged (it does not give the record's accuracy)") from error
-    return labels, right
