@@ -1,10 +1,10 @@
 """Interim analyses: adding seeds until a question is decided, without raising the error rate.
 
-A plan names all looks beforehand, and a file keeps it, so that every later report of these runs is held to it. With K
-looks, each test at each look is made at α / K. By the union bound the probability of a false answer at any look is at
-most α, whatever the stopping rule and however the looks depend on each other (Bonferroni, and Jennison and Turnbull
-2000, Group Sequential Methods, chapter 9: an interval at level 1 - α / K at each look is a repeated confidence
-interval). For t tests with few runs the sharper boundaries of normal theory do not hold.
+A plan names its looks beforehand, and a file keeps it. `error_budget` divides what is left of the error rate among
+them. By the union bound the probability of a false answer at any look is at most α, whatever the stopping rule and
+however the looks depend on each other (Bonferroni, and Jennison and Turnbull 2000, Group Sequential Methods, chapter 9:
+an interval at level 1 - α / K at each of K looks is a repeated confidence interval). For t tests with few runs the
+sharper boundaries of normal theory do not hold.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ class StoppingPlan(BaseModel):
 class StoppingPlans:
     """All plans of a results folder."""
 
-    plans: Sequence[StoppingPlan]
+    plans: Sequence[StoppingPlan] = ()
 
-    def interim_looks(self, row: Row, control: Row) -> int:
-        """Number of looks planned for a comparison: 1 without a plan, the sum of several plans."""
-        return sum(len(plan.looks) for plan in self.plans if plan.binds(row, control)) or 1
+    def of(self, row: Row, control: Row) -> list[StoppingPlan]:
+        """Plans that bind a comparison, in either order of its arms."""
+        return [plan for plan in self.plans if plan.binds(row, control) or plan.binds(control, row)]
 
 
 def read_plan(path: Path) -> StoppingPlan:
@@ -88,8 +88,8 @@ def read_plan(path: Path) -> StoppingPlan:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         raise DataError(
-            f"{path}: not a plan of looks ({error.errors()[0]['msg']}); until it is mended, verdicts on this question "
-            "are judged as if it had been looked at once"
+            f"{path}: not a plan of looks ({error.errors()[0]['msg']}); the looks that were made stay counted, those "
+            "to come are judged as unplanned ones"
         ) from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.questions import answer_lab
+from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
 from cifar_lab.cli.options import exit_code, load_arms
@@ -163,8 +164,9 @@ def _run_until_decided(
 ) -> int:
     """Run the sequential test of one question and return the exit code."""
 
-    def answer_question() -> Answer:
-        answers = answer_lab(request.lab, context.results, request.overrides).answers
+    def answer_question(seeds: int) -> Answer:
+        viewing = Viewing(question=question.name, analysis=seeds)
+        answers = answer_lab(request.lab, context.results, request.overrides, viewing=viewing).answers
         return next(answer for answer in answers if answer.name == question.name)
 
     code, train = 0, partial(make_runs, context=context)

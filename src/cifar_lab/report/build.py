@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import data_sets
 from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentences, winner_sentence
 from cifar_lab.analysis.winners import read_winners, winner_rows, winners_path
 from cifar_lab.core.atomic_io import make_folder, write_bytes, write_text
@@ -71,7 +72,7 @@ def build_report(
         SettingsError: the lab file or a settings file is wrong, or no runs are on the data set asked for.
         EnvironmentFault: the results folder cannot be written.
     """
-    lab = answer_lab(lab_path, results, overrides, data_name)
+    lab = answer_lab(lab_path, results, overrides, data_name, viewing=Viewing())
     make_folder(results)
     drawings = [_drawing(answer, lab) for answer in lab.answers]
     charts = [results / answer.question.chart for answer in lab.answers]
@@ -146,7 +147,8 @@ def _lines(lab: Lab, boxes: str) -> list[str]:
     lines += [line for answer in lab.answers for line in _answer_lines(answer)]
     lines += [f"note: {plain(note)}" for note in lab.notes]
     lines += [f"note: {boxes}"] if boxes else []
-    return lines + [f"to run: {plain(command)}" for command in lab.to_run]
+    lines += [f"to run: {plain(command)}" for command in lab.to_run]
+    return lines + [f"to decide: {plain(command)}" for command in lab.to_decide]
 
 
 def _answer_lines(answer: Answer) -> list[str]:

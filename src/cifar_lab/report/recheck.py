@@ -17,7 +17,7 @@ from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
 SHOWN = 20
 """Differences per file that are named."""
 
-_COMMANDS = frozenset({"command", "commands", "to_run"})
+_COMMANDS = frozenset({"command", "commands", "to_run", "to_decide"})
 """Keys of answers.json that are commands. They depend on the working directory."""
 
 

@@ -66,7 +66,7 @@ def caption(drawing: Drawing) -> str:
     if any(row.interval is not None for row in drawing.rows):
         parts = ["Bars: mean over seeds; dots: one run each; whiskers: 95 % t interval of the mean."]
     if drawing.compared:
-        parts.append("Right: difference to the first row with its 95 % interval; dots: one shared seed each.")
+        parts.append("Right: difference to the first row with the interval of its look; dots: one shared seed each.")
         if drawing.min_effect:
             parts.append(f"Shaded: under {drawing.min_effect:g} pp, which does not matter.")
     if data is not None:

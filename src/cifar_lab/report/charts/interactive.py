@@ -96,7 +96,7 @@ def difference_chart(answer: Answer, min_effect: float) -> Chart | None:
     inside = scale([*known, -min_effect, min_effect], FEWEST_POINTS_WIDE, -100, 100)
     spec = {"kind": "difference", "rows": rows, "min_effect": min_effect, "range": inside}
     said = "; ".join(f"{row['label']} {row['words']}" for row in compared)
-    alt = f"Difference of each arm to the control in percentage points with its 95 % interval. {said}."
+    alt = f"Difference of each arm to the control in percentage points with its interval. {said}."
     return Chart(spec, alt, 70 + 58 * len(rows))
 
 
@@ -150,6 +150,7 @@ def _difference_row(answer: Answer, index: int, found: Comparison) -> dict[str, 
         "mean": _rounded(found.difference_pp),
         "low": _rounded(found.low_pp),
         "high": _rounded(found.high_pp),
+        "level": round(100 * found.level, 4),
     }
 
 

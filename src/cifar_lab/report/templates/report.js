@@ -69,7 +69,7 @@
           marker: { symbol: mark.symbol + "-open", size: 8, color: mark.color, line: { width: 1.5 } } });
       }
       if (row.mean !== null) {
-        const interval = row.low === null ? "" : `<br>95 % interval ${row.low.toFixed(digits)} to ${row.high.toFixed(digits)} ${unit}`;
+        const interval = row.low === null ? "" : `<br>${row.level ?? 95} % interval ${row.low.toFixed(digits)} to ${row.high.toFixed(digits)} ${unit}`;
         traces.push({ type: "scatter", mode: "markers", x: [row.mean], y: [y],
           hovertemplate: `${text(row.label)}, mean of ${row.values.length}<br>${row.mean.toFixed(digits)} ${unit}${interval}<extra></extra>`,
           marker: { symbol: mark.symbol, size: 11, color: mark.color, line: { color: color("--paper"), width: 1 } } });
