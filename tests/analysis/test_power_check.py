@@ -61,8 +61,8 @@ def test_what_the_seeds_can_show_comes_from_the_measured_spread(make_record: Mak
     assert (found.std.std_pp, found.std.dof) == (pytest.approx(1.0), 2)
     assert found.std.source == "3 pairs of runs of one seed"
     assert found.seeds == 4
-    assert found.smallest_pp == pytest.approx(smallest_difference(4, Design(1.0), 0.05 / 3))
-    assert found.seeds_needed == runs_to_show(0.5, Design(1.0), 0.05 / 3)
+    assert found.smallest_pp == pytest.approx(smallest_difference(4, Design(1.0), 0.03 / 3))
+    assert found.seeds_needed == runs_to_show(0.5, Design(1.0), 0.03 / 3)
 
 
 def test_before_an_arm_has_run_the_control_s_own_spread_stands_in(make_record: MakeRecord) -> None:

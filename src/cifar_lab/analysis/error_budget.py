@@ -12,6 +12,7 @@ The rule needs looks whose time does not depend on values seen without a look. L
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cifar_lab.analysis.stats.significance import ALPHA, FIRST_LOOK_ALPHA
 from cifar_lab.store.looks import PairLooks, PlannedLooks
@@ -21,6 +22,28 @@ PLAN_SHARE = 0.9
 
 USUAL_ANALYSES = 3
 """Analyses of a plan that starts at five seeds and ends at 20, to foresee its levels."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at two arms."""
+
+    number: int = 1
+    """Counted from 1, over all looks at the two arms on these images. 0 where the earlier ones cannot be read."""
+    alpha: float = FIRST_LOOK_ALPHA
+    """Level of each test at this look."""
+    alpha_next: float = FIRST_LOOK_ALPHA
+    """Level at an analysis to come, to foresee the seeds that it needs."""
+    planned: int = 1
+    """Analyses that plans have, 1 without a plan."""
+    is_new: bool = False
+    """Whether these runs were not judged together before."""
+
+    def adjust(self, p: float | None) -> float | None:
+        """p adjusted for the other looks: at most α where the test rejects at the level of this one."""
+        if p is None:
+            return None
+        return min(1.0, p * ALPHA / self.alpha) if self.alpha > 0 else 1.0
 
 
 def remaining(pair: PairLooks) -> float:
@@ -35,6 +58,11 @@ def unplanned_alpha(pair: PairLooks) -> float:
     number = 1 + sum(look.planned is None for look in pair.looks)
     left = remaining(pair)
     return left * FIRST_LOOK_ALPHA / ALPHA if number == 1 else left / number
+
+
+def alpha_of_lost_plan(pair: PairLooks, analyses: int) -> float:
+    """Level of a look where a plan cannot be read that may have named the pair, with up to this number of analyses."""
+    return PLAN_SHARE * remaining(pair) / analyses
 
 
 def planned_alpha(pair: PairLooks, seeds: int, wanted: int | None = None) -> tuple[float, int] | None:

@@ -9,6 +9,7 @@ sharper boundaries of normal theory do not hold.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from cifar_lab.analysis.summary import Row
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.results import stopping_file, stopping_files
+
+LOOKS_OF_LOST_PLAN = 40
+"""Looks of a plan whose file is gone or damaged. `plan_looks` never gives more, up to ten million seeds."""
 
 GROWTH = 1.5
 """Ratio of the runs of one look to those of the look before. More looks would cost more seeds than they save."""
@@ -70,10 +74,21 @@ class StoppingPlans:
     """All plans of a results folder."""
 
     plans: Sequence[StoppingPlan] = ()
+    lost: frozenset[str] = frozenset()
+    """`plan_suffix` of each plan that was made and cannot be read."""
 
     def of(self, row: Row, control: Row) -> list[StoppingPlan]:
         """Plans that bind a comparison, in either order of its arms."""
         return [plan for plan in self.plans if plan.binds(row, control) or plan.binds(control, row)]
+
+    def may_have_lost(self, row: Row, control: Row) -> set[str]:
+        """`plan_suffix` of each plan that cannot be read and may have named this comparison."""
+        return {plan_suffix(control.fingerprint, each.key) for each in (row, control)} & self.lost
+
+
+def plan_suffix(fingerprint: str, control: str) -> str:
+    """End of the name of a plan, from its images and its control's `recipe_key`."""
+    return hashlib.sha256(f"{fingerprint} {control}".encode()).hexdigest()[:8]
 
 
 def read_plan(path: Path) -> StoppingPlan:
@@ -88,20 +103,21 @@ def read_plan(path: Path) -> StoppingPlan:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         raise DataError(
-            f"{path}: not a plan of looks ({error.errors()[0]['msg']}); the looks that were made stay counted, those "
-            "to come are judged as unplanned ones"
+            f"{path}: not a plan of looks ({error.errors()[0]['msg']}); restore it from a copy; until then verdicts "
+            f"against its control are judged as if there were {LOOKS_OF_LOST_PLAN} looks"
         ) from error
 
 
 def read_stopping_plans(results: Path) -> tuple[StoppingPlans, list[str]]:
     """(every plan that can be read, faults of the others)."""
-    plans, faults = [], []
+    plans, faults, lost = [], [], []
     for path in stopping_files(results):
         try:
             plans.append(read_plan(path))
         except DataError as fault:
             faults.append(str(fault))
-    return StoppingPlans(plans), faults
+            lost.append(path.stem.rpartition("-")[2])
+    return StoppingPlans(plans, frozenset(lost)), faults
 
 
 def save_plan(results: Path, plan: StoppingPlan) -> Path:

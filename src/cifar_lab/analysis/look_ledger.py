@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection
 
-from cifar_lab.analysis.error_budget import alpha_to_come, open_analyses, planned_alpha, unplanned_alpha, with_plan
-from cifar_lab.analysis.interim_looks import StoppingPlans
-from cifar_lab.analysis.stats.significance import ALPHA, FIRST_LOOK_ALPHA
+from cifar_lab.analysis.error_budget import (
+    Look,
+    alpha_of_lost_plan,
+    alpha_to_come,
+    open_analyses,
+    planned_alpha,
+    unplanned_alpha,
+    with_plan,
+)
+from cifar_lab.analysis.interim_looks import LOOKS_OF_LOST_PLAN, StoppingPlans
 from cifar_lab.analysis.stats.t_tests import Difference
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.host import utc_now
 from cifar_lab.store.looks import FoundLooks, LookBook, PairLooks, PastLook
-
-
-@dataclass(frozen=True)
-class Look:
-    """A look at two arms."""
-
-    number: int = 1
-    """Counted from 1, over all looks at the two arms on these images. 0 where the earlier ones cannot be read."""
-    alpha: float = FIRST_LOOK_ALPHA
-    """Level of each test at this look."""
-    alpha_next: float = FIRST_LOOK_ALPHA
-    """Level at an analysis to come, to foresee the seeds that it needs."""
-    planned: int = 1
-    """Analyses that plans have, 1 without a plan."""
-    is_new: bool = False
-    """Whether these runs were not judged together before."""
-
-    def adjust(self, p: float | None) -> float | None:
-        """p adjusted for the other looks: at most α where the test rejects at the level of this one."""
-        if p is None:
-            return None
-        return min(1.0, p * ALPHA / self.alpha) if self.alpha > 0 else 1.0
-
-
-LookAt = Callable[[Row, Row, Difference], Look]
-"""Look of a row, its control and their difference, which could give a verdict."""
 
 
 class LookLedger:
@@ -62,7 +42,7 @@ class LookLedger:
         index = pair.at(runs)
         slot = planned_alpha(pair, gap.runs, self._analysis)
         if index is None or (slot is not None and slot[0] > pair.looks[index].alpha):
-            alpha, planned = slot or (unplanned_alpha(pair), None)
+            alpha, planned = slot or (self._unplanned(pair, row, control), None)
             made = PastLook(runs=runs, seeds=gap.runs, alpha=alpha, planned=planned, made=utc_now())
             index = len(pair.looks) if index is None else index
             pair = pair.model_copy(update={"looks": (*pair.looks[:index], made, *pair.looks[index + 1 :])})
@@ -76,6 +56,11 @@ class LookLedger:
             sum(len(plan.seeds) for plan in pair.plans) or 1,
             is_new=tuple(sorted(runs)) in self._new,
         )
+
+    def _unplanned(self, pair: PairLooks, row: Row, control: Row) -> float:
+        """Level of a new look outside a plan. A plan that cannot be read is one unless the looks name it."""
+        lost = self._plans.may_have_lost(row, control) - {plan.name.rpartition("-")[2] for plan in pair.plans}
+        return alpha_of_lost_plan(pair, LOOKS_OF_LOST_PLAN) if lost else unplanned_alpha(pair)
 
     def pair(self, row: Row, control: Row) -> PairLooks:
         """Looks at two rows so far, with the plans that bind them."""

@@ -81,7 +81,7 @@ def judge_results(
             remembered = False
     judged = [_told(answer, made.ledger, there, remembered or not viewing.shows(answer)) for answer in made.answers]
     faults = (*damaged, *found.faults, *_missing_plans(judged, made.ledger, results, plans))
-    return Judged([_advised(each, made.ledger, plans, questions) for each in judged], made.family, faults)
+    return Judged([advised(each, made.ledger, plans, questions) for each in judged], made.family, faults)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _missing_plans(answers: Sequence[Answer], ledger: LookLedger, results: Path,
             yield f"{path}: is missing; its looks stay counted, and `run --until-decided` plans new ones"
 
 
-def _advised(answer: Answer, ledger: LookLedger, plans: StoppingPlans, questions: Collection[str]) -> Answer:
+def advised(answer: Answer, ledger: LookLedger, plans: StoppingPlans, questions: Collection[str]) -> Answer:
     """The answer with the arguments of the command that decides it."""
     waiting = [
         (comparison, row)

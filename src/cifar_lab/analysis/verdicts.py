@@ -2,22 +2,26 @@
 
 The rules, in docs/statistics.md with their reasons: paired by seed, else Welch. Holm over all comparisons of the
 report, once for *different* and once for *equivalent*. No verdict below three runs. Each p is first adjusted for the
-other looks at its two arms (`look_ledger`), then by Holm: the smallest adjusted p of all looks is a valid p, and Holm's
-procedure rejects no more at any look than it does with those, so the report keeps its error rate over all looks.
+other looks at its two arms (`error_budget`), then by Holm. The smallest of a pair's p values so adjusted, over all its
+looks, is a valid p, and Holm's procedure rejects at no look more than it does with those. So a report keeps its error
+rate over all looks together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log2
 
 from cifar_lab.analysis.answers import Answer, Comparison, Verdict
-from cifar_lab.analysis.look_ledger import Look, LookAt
+from cifar_lab.analysis.error_budget import Look
 from cifar_lab.analysis.stats.power import Design, runs_to_tell, smallest_difference
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, LEVEL, AdjustedP, holm
 from cifar_lab.analysis.stats.t_tests import Difference, compare
 from cifar_lab.analysis.summary import Row
+
+LookAt = Callable[[Row, Row, Difference], Look]
+"""Look of a row, its control and their difference, which could give a verdict."""
 
 
 @dataclass(frozen=True)

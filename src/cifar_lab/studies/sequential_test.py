@@ -6,14 +6,20 @@ source). The plan is written before the first analysis, and every later report o
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.interim_looks import StoppingPlan, plan_looks, read_plan, read_stopping_plans, save_plan
+from cifar_lab.analysis.interim_looks import (
+    StoppingPlan,
+    plan_looks,
+    plan_suffix,
+    read_plan,
+    read_stopping_plans,
+    save_plan,
+)
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import with_values
@@ -102,7 +108,7 @@ def _plan(
     images = DatasetCatalog()
     fingerprint = images.prepare(control.data).fingerprint
     key = _key(control)
-    short = hashlib.sha256(f"{fingerprint} {key}".encode()).hexdigest()[:8]
+    short = plan_suffix(fingerprint, key)
     keys = tuple(_key(arm) for arm in arms)
     new = StoppingPlan(question=f"{name}-{short}", fingerprint=fingerprint, control=key, arms=keys, looks=(max_seeds,))
     plan = _find_plan(results, new)
