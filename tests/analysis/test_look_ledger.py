@@ -107,7 +107,7 @@ def test_an_analysis_of_runs_that_were_seen_before_has_the_larger_of_both_levels
     late = reader.look(row("adam", 5), row("sgd", 5))
     raised = reader.look(row("adam", 5), row("sgd", 5), analysis=6)  # a run of the sixth seed diverged
     assert (late.number, raised.number) == (1, 1)
-    assert raised.alpha == pytest.approx(0.0225) > late.alpha
+    assert late.alpha < raised.alpha == pytest.approx(0.0225)
 
 
 def test_a_plan_of_the_folder_stays_counted_when_its_file_is_gone() -> None:
