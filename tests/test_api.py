@@ -60,7 +60,7 @@ def test_the_code_of_the_readme_and_of_the_package_run_as_they_stand(
     assert [line.epoch for line in cifar_lab.read_metrics("results", record.run_id)] == [1, 2, 3, 4, 5]
     code = package[package.index("import cifar_lab") : package.index("What the options")]
     exec(compile(code, "cifar_lab", "exec"), {})
-    assert capsys.readouterr().out.splitlines() == ["1 run: 1 there already", lines[-1]]
+    assert capsys.readouterr().out.splitlines() == ["1 run: 1 already done", lines[-1]]
 
 
 @pytest.mark.slow

@@ -70,7 +70,7 @@ def test_the_tour_can_be_walked(tmp_path: Path) -> None:
     assert (
         "wrote results/report.html, results/report.md, results/summary.csv, results/answers.json and 1 chart" in report
     )
-    assert "10 runs: 6 there already, 4 to train" in more
+    assert "10 runs: 6 already done, 4 to train" in more
     assert "results/report.tex" in paper
     assert "as the records say" in recheck
     assert (tmp_path / "results" / "batch_norm.pdf").is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,19 @@ seeds: [0, 1]
 """
 """Two runs of a tenth of a second each."""
 
+PROGRESS = re.compile(
+    r"""[\d,]+\ runs?:\ [\d,]+\ (already|to)\b      # the plan
+    | device:\ \w+,\ \d+\ CPU
+    | \[[\d,]+/[\d,]+\]\                           # a run that ended
+    | [\d,]+/[\d,]+\ runs?\ ·                      # the state of the command
+    | .+\ ·\ seed\ \d+:\ (epoch\ \d|resumes\ after)
+    | (drawing|decoding|reading|unpacking)\ images: | writing\ the\ cache
+    | (estimate|time|memory|disk):\ | rung\ \d+\ of | after\ epoch\ \d+: | merged:
+    | (tpe|random|grid):\ \d+\ points?\ after""",
+    re.VERBOSE,
+)
+"""Lines of progress."""
+
 Listing = dict[str, tuple[int, int]]
 
 
@@ -31,10 +45,14 @@ class Done:
     code: int
     out: str
     err: str
+    """Standard error without the lines of progress: errors and notes."""
+    progress: list[str]
+    """Lines of progress, from standard error."""
     seconds: float
 
     @property
     def lines(self) -> list[str]:
+        """Lines of results, from standard output."""
         return [line.rstrip() for line in self.out.splitlines()]
 
 
@@ -72,7 +90,10 @@ class Lab:
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         seconds = time.monotonic() - began
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode(), seconds)
+        told = done.stderr.decode().splitlines(keepends=True)
+        progress = [line.rstrip() for line in told if PROGRESS.match(line)]
+        err = "".join(line for line in told if not PROGRESS.match(line))
+        return Done(done.returncode, done.stdout.decode(), err, progress, seconds)
 
     def listing(self) -> Listing:
         """Path → (size, time of change in ns) of everything in the working folder and the cache."""

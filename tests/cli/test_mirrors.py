@@ -53,7 +53,8 @@ def test_a_mirror_that_cannot_write_costs_a_line_and_no_run(lab: Any) -> None:
     lab.write("taken", "a file, no folder")
     done = lab("run", "tiny.yaml", "--seeds", "4", "--mirror", "mlflow:taken/ml.db")
     assert done.code == 0
-    (line,) = done.err.splitlines()
+    note, line = done.err.splitlines()
+    assert note == "note: --seeds 4 is seed number 4 alone; for 4 seeds, write --seeds 4x"
     assert line.startswith("cifar-lab: mirror mlflow: stops here (")
     assert line.endswith("; the runs go on, their records are whole")
     assert len(read_records(lab.results)) == 1

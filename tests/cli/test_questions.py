@@ -46,11 +46,11 @@ def asked(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, trained:
 def test_a_question_trains_its_control_and_its_arms(asked: tuple[Any, Any]) -> None:
     lab, done = asked
     assert (done.code, done.err) == (0, "")
-    assert done.lines[0] == "6 runs: 6 to train"
+    assert done.progress[0] == "6 runs: 6 to train"
     again = lab("run", "--question", "q1", "--dry-run")
-    assert again.lines[-1] == "6 runs: 6 there already"
+    assert again.lines[-1] == "6 runs: 6 already done"
     whole = lab("run", "--all", "--dry-run")
-    assert whole.lines[-1] == "9 runs: 6 there already, 3 to train"
+    assert whole.lines[-1] == "9 runs: 6 already done, 3 to train"
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_the_plan_counts_runs_hours_and_seeds_and_proves_the_comparison(asked: t
     lab, _ = asked
     fair = lab("plan", "--question", "q1", "--effect", "0.5")
     assert (fair.code, fair.err) == (0, "")
-    assert fair.lines[:2] == ["q1: Does Adam help?", "  runs: 6 runs, all there already"]
+    assert fair.lines[:2] == ["q1: Does Adam help?", "  runs: 6 runs, all already done"]
     assert any(line.startswith("  to show 0.5 pp in 4 of 5 labs takes ") for line in fair.lines)
     assert fair.lines[-1].endswith("optimizer.name sgd → adam and in nothing else from tiny")
     unfair = lab("plan", "--question", "q2")
     assert unfair.code == 2
-    assert unfair.lines[1].startswith("  runs: 6 runs, 3 there already, 3 to train: about ")
+    assert unfair.lines[1].startswith("  runs: 6 runs, 3 already done, 3 to train: about ")
     fault = "    fault: it differs in 2 things, so nothing says which of them did it: data.flip, loss.label_smoothing"
     assert fault in unfair.lines
     files = lab("plan", "baseline.yaml", "both.yaml")

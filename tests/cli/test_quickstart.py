@@ -37,4 +37,4 @@ def test_the_first_experiment(lab: Any, without_network: Callable[[], tuple[tupl
     assert chart.shape[1] >= 400
     assert len(np.unique(chart.reshape(-1, 3), axis=0)) > 50
     again = lab("quickstart", CIFAR_LAB_CACHE=str(lab.folder / "cache"))
-    assert (again.code, again.lines[0]) == (0, "9 runs: 9 there already")
+    assert (again.code, again.progress[0]) == (0, "9 runs: 9 already done")

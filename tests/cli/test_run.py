@@ -12,7 +12,7 @@ import pytest
 
 from cifar_lab.core.checksums import seal_record
 
-EPOCH = r"tiny · seed \d: epoch 1/1, loss \d\.\d{3}, accuracy \d\.\d{3}, \d+\.\d s"
+EPOCH = r"tiny · seed \d: epoch 1/1, loss \d\.\d{3}, training accuracy \d\.\d{3}, \d+\.\d s"
 
 
 def records(results: Path) -> list[dict[str, Any]]:
@@ -23,14 +23,14 @@ def records(results: Path) -> list[dict[str, Any]]:
 def test_the_first_run_says_what_it_does_and_what_came_of_it(trained: Any) -> None:
     done, results = trained.first, trained.lab.results
     assert (done.code, done.err) == (0, "")
-    told = [line for line in done.lines if not line.startswith(("drawing images:", "writing the cache"))]
-    assert told[:2] == ["2 runs: 2 to train", "device: cpu, 1 CPU thread a run"]
+    told = [line for line in done.progress if not line.startswith(("drawing images:", "writing the cache"))]
+    assert told[:2] == ["2 runs: 2 to train", "device: cpu, 1 CPU thread per run"]
     assert len([line for line in told if re.fullmatch(EPOCH, line)]) == 2
-    ends = [line for line in told if line.endswith(": done")]
+    ends = [line.partition(", training accuracy 0.")[0] for line in told if ": done, " in line]
     assert [line[:6] for line in ends] == ["[1/2] ", "[2/2] "]
     assert sorted(line[6:] for line in ends) == ["tiny · seed 0: done", "tiny · seed 1: done"]
     first, second = (record["test"]["accuracy"] for record in records(results))
-    header, row = told[-2:]
+    header, row = done.lines
     assert header.split("  ")[0] == "arm"
     assert f"{first:.4f} {second:.4f}" in row
     assert row.startswith("tiny  2 ")
@@ -44,9 +44,8 @@ def test_the_first_run_says_what_it_does_and_what_came_of_it(trained: Any) -> No
 def test_the_second_run_is_quick_and_changes_nothing(trained: Any) -> None:
     before = trained.lab.listing()
     done = trained.lab("run", "tiny.yaml")
-    assert (done.code, done.err) == (0, "")
-    assert done.lines[0] == "2 runs: 2 there already"
-    assert done.lines[1:] == trained.first.lines[-2:]
+    assert (done.code, done.err, done.progress) == (0, "", ["2 runs: 2 already done"])
+    assert done.lines == trained.first.lines
     again = (trained.lab("run", "tiny.yaml").seconds for _ in range(3))  # the machine may be busy with other tests
     assert done.seconds < 1 or any(seconds < 1 for seconds in again)
     assert trained.lab.listing() == before
@@ -77,8 +76,8 @@ def test_a_dry_run_does_nothing(lab: Any, trained: Any) -> None:
 def test_a_dry_run_says_what_is_there(trained: Any) -> None:
     before = trained.lab.listing()
     done = trained.lab("run", "tiny.yaml", "--dry-run", "--seeds", "0-2")
-    assert [" ".join(line.split()[3:-1]) for line in done.lines[1:4]] == ["there already", "there already", "to train"]
-    assert done.lines[4] == "3 runs: 2 there already, 1 to train"
+    assert [" ".join(line.split()[3:-1]) for line in done.lines[1:4]] == ["already done", "already done", "to train"]
+    assert done.lines[4] == "3 runs: 2 already done, 1 to train"
     forced = trained.lab("run", "tiny.yaml", "--dry-run", "--force")
     assert forced.lines[-1] == "2 runs: 2 to train"
     assert trained.lab.listing() == before
@@ -98,16 +97,34 @@ def test_seeds_given_twice_are_refused_and_not_the_last_taken(lab: Any) -> None:
     assert done.err == "cifar-lab: --seeds: given 2 times; give one list, such as --seeds 0,1-2\n"
 
 
+@pytest.mark.parametrize(("text", "seeds"), [("3x", [0, 1, 2]), ("1x", [0]), (" 2x ", [0, 1]), ("3", [3])])
+def test_a_number_of_seeds_ends_in_x(lab: Any, text: str, seeds: list[int]) -> None:
+    done = lab("run", "tiny.yaml", "--dry-run", "--seeds", text)
+    assert [int(line.split()[2]) for line in done.lines[1:-1]] == seeds
+    told = "note: --seeds 3 is seed number 3 alone; for 3 seeds, write --seeds 3x\n" if text == "3" else ""
+    assert done.err == told
+
+
+def test_short_options_are_settings(lab: Any) -> None:
+    arguments = ("--epochs", "2", "--batch-size", "50", "--lr", "0.5", "--device", "cpu")
+    done = lab("run", "tiny.yaml", *arguments, "--resume", "-q", "--seeds", "3x")
+    assert (done.code, done.err, done.progress) == (0, "", [])
+    for record in records(lab.results):
+        settings = record["settings"]
+        assert (settings["epochs"], settings["data"]["batch_size"], settings["optimizer"]["lr"]) == (2, 50, 0.5)
+        assert settings["runtime"]["device"] == "cpu"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "--seeds: '' is no list of seeds; write 0,1,2 or 0-4"),
-        ("1,", "--seeds: '1,' is no list of seeds; write 0,1,2 or 0-4"),
-        ("a", "--seeds: 'a' is no list of seeds; write 0,1,2 or 0-4"),
-        ("1.5", "--seeds: '1.5' is no list of seeds; write 0,1,2 or 0-4"),
-        ("4-1", "--seeds: '4-1' is no list of seeds; write 0,1,2 or 0-4"),
-        ("1-", "--seeds: '1-' is no list of seeds; write 0,1,2 or 0-4"),
-        ("²", "--seeds: '²' is no list of seeds; write 0,1,2 or 0-4"),
+        ("", "--seeds: '' is not a list of seeds; write 3x (three seeds), 0-4 or 0,1,7"),
+        ("1,", "--seeds: '1,' is not a list of seeds; write 3x (three seeds), 0-4 or 0,1,7"),
+        ("a", "--seeds: 'a' is not a list of seeds; write 3x (three seeds), 0-4 or 0,1,7"),
+        ("1.5", "--seeds: '1.5' is not a list of seeds; write 3x (three seeds), 0-4 or 0,1,7"),
+        ("4-1", "--seeds: '4-1' is not a list of seeds; write 3x (three seeds), 0-4 or 0,1,7"),
+        ("1-", "--seeds: '1-' is not a list of seeds; write 3x (three seeds), 0-4 or 0,1,7"),
+        ("²", "--seeds: '²' is not a list of seeds; write 3x (three seeds), 0-4 or 0,1,7"),
         ("1,0-2", "--seeds: '1,0-2' names a seed twice"),
         ("0-99999999999", "--seeds: 0-99999999999 is more than 10,000 seeds"),
         ("4294967296", "--seeds: 4294967296 is above 4294967295, the largest seed; choose a smaller one"),
@@ -147,7 +164,7 @@ def test_force_makes_the_runs_again(trained_copy: Any) -> None:
     before = records(trained_copy.results)
     times = {path: path.stat().st_mtime_ns for path in trained_copy.results.glob("runs/*/weights.safetensors")}
     done = trained_copy("run", "tiny.yaml", "--force", "--seeds", "0")
-    assert (done.code, done.lines[0]) == (0, "1 run: 1 to train")
+    assert (done.code, done.progress[0]) == (0, "1 run: 1 to train")
     after = records(trained_copy.results)
     assert [record["test"] for record in after] == [record["test"] for record in before]
     changed = [path.parent.name for path, time in times.items() if path.stat().st_mtime_ns != time]
@@ -164,7 +181,7 @@ def test_a_damaged_record_is_made_again_and_says_so(trained_copy: Any) -> None:
     (line,) = (line.split() for line in listed.lines if line.startswith(first["run_id"]))
     assert line[:4] == [first["run_id"], "tiny", "0", "damaged"]
     done = trained_copy("run", "tiny.yaml")
-    assert (done.code, done.lines[0]) == (0, "2 runs: 1 there already, 1 to train")
+    assert (done.code, done.progress[0]) == (0, "2 runs: 1 already done, 1 to train")
     again = records(trained_copy.results)[0]
     assert again["test"] == first["test"]
     assert again["notes"] == ["the record was damaged; set aside as record.json.damaged, and the run made again"]
@@ -194,11 +211,11 @@ def test_a_diverged_run_is_a_result_with_a_reason(lab: Any) -> None:
     assert re.fullmatch(
         r"the loss was not finite in epoch 1 at step \d+; the last finite loss was \S+", record["reason"]
     )
-    assert f"[1/1] tiny · seed 0: diverged: {record['reason']}" in done.lines
+    assert f"[1/1] tiny · seed 0: diverged: {record['reason']}" in done.progress
     assert "1 diverged" in done.lines[-1]
     assert "NaN" not in json.dumps(record)
     strict = lab(*arguments, "--strict")
-    assert (strict.code, strict.lines[0]) == (1, "1 run: 1 there already")
+    assert (strict.code, strict.progress[0]) == (1, "1 run: 1 already done")
 
 
 MODELS = """\
@@ -255,8 +272,8 @@ def test_a_model_that_fails_in_training_fails_its_runs_and_no_others(lab: Any) -
     done = lab("run", "mine.yaml", "tiny.yaml", "--seeds", "0", "--workers", "1")
     assert (done.code, done.err) == (1, "")
     reason = f"RuntimeError: a batch of [bold]20[/] ({lab.folder}/models.py:27)"
-    assert f"[1/2] mine · seed 0: failed: {reason}" in done.lines
-    assert "[2/2] tiny · seed 0: done" in done.lines
+    assert f"[1/2] mine · seed 0: failed: {reason}" in done.progress
+    assert any(line.startswith("[2/2] tiny · seed 0: done, ") for line in done.progress)
     assert " ".join(done.lines[-2:]).endswith(f"failed mine · seed 0: {reason}")
     assert [record["label"] for record in records(lab.results)] == ["tiny"]
 
@@ -305,7 +322,7 @@ def test_a_cache_that_is_good_needs_no_network(
 ) -> None:
     before, variables = without_network()
     done = trained.lab("run", "tiny.yaml", before=before, **variables)
-    assert (done.code, done.lines[0]) == (0, "2 runs: 2 there already")
+    assert (done.code, done.progress) == (0, ["2 runs: 2 already done"])
 
 
 def test_a_file_in_the_place_of_the_results_is_4(lab: Any) -> None:

@@ -64,7 +64,7 @@ def test_a_dry_run_says_what_a_sweep_comes_to(lab: Any) -> None:
         "lr 0.02 · flip · batch 25",
         "lr 0.1 · no flip · batch 20",
         "the data has not been prepared yet, so no run can be there",
-        "estimate: 3 runs to search, 0 there already, 3 to train; then at most 4 runs for the base and the best 1",
+        "estimate: 3 runs to search, 0 already done, 3 to train; then at most 4 runs for the base and the best 1",
     ]
     assert done.lines[7].startswith("time: about 0.0 s for the search with ")
     assert done.lines[7].endswith("guessed from another machine, since no run of the model was made here yet")
@@ -109,10 +109,10 @@ def test_the_winner_is_the_best_by_validation_and_is_tested_with_fresh_seeds(swe
         assert record["data"]["val_size"] == 0
     control = [record["seed"] for record in found.values() if record["recipe"] == winners["control"]["recipe"]]
     assert {100, 101} <= set(control)
-    assert done.lines[0].startswith("estimate: 3 runs to search, 0 there already, 3 to train; then at most 4 runs")
-    assert done.lines[1].startswith("time: about ")
-    assert "measured on 2 runs here" in done.lines[1]
-    assert done.lines[4] == "3 runs: 3 to train"
+    assert done.progress[0].startswith("estimate: 3 runs to search, 0 already done, 3 to train; then at most 4 runs")
+    assert done.progress[1].startswith("time: about ")
+    assert "measured on 2 runs here" in done.progress[1]
+    assert done.progress[4] == "3 runs: 3 to train"
     assert f"   1  {best}" in done.out
     assert f"{validation[best]:.4f}" in done.out
     assert done.lines[-1] == "chart: results/grid.png"
@@ -123,12 +123,12 @@ def test_the_same_sweep_again_trains_nothing(swept: tuple[Any, Any]) -> None:
     lab, first = swept
     before = {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")}
     dry = lab("sweep", "grid.yaml", "--dry-run")
-    assert all("  there already (0." in line for line in dry.lines[2:5])
+    assert all("  already done (0." in line for line in dry.lines[2:5])
     assert dry.lines[5] == "the search is over; without --dry-run its winners are trained with fresh seeds and tested"
     done = lab("sweep", "grid.yaml")
     assert (done.code, done.err) == (0, "")
-    assert done.lines[0] == "3 runs: 3 there already"
-    assert done.lines[1].endswith(" there already")
+    assert done.progress[0] == "3 runs: 3 already done"
+    assert done.progress[1].endswith(" already done")
     results = first.lines[first.lines.index("best by validation accuracy:") :]
     assert done.lines[done.lines.index("best by validation accuracy:") :] == results
     assert {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")} == before

@@ -71,7 +71,7 @@ def test_arms_of_one_recipe_have_a_line_each_under_the_labels_just_given(trained
     trained_copy.write("renamed.yaml", "extends: tiny.yaml\nlabel: renamed\n")
     trained_copy.write("first.yaml", "extends: tiny.yaml\nlabel: first\nseeds: [0]\n")
     done = trained_copy("run", "renamed.yaml", "first.yaml", "renamed.yaml")
-    assert (done.code, done.lines[0]) == (0, "2 runs: 2 there already")
+    assert (done.code, done.progress[0]) == (0, "2 runs: 2 already done")
     assert arm_rows(done.lines) == [["renamed", "2"], ["first", "1"]]
 
 

@@ -16,7 +16,7 @@ CASES = (
         1, "the same, and the command is given again",
         "training/test_run.py::test_a_command_that_is_killed_goes_on_where_it_was",
         remains="the run, with the numbers of an undisturbed one; nothing needs to be cleaned up",
-        says="goes on after epoch",
+        says="resumes after epoch",
     ),
     elsewhere(
         1, "a run is killed at any epoch, and amid any",
@@ -26,7 +26,7 @@ CASES = (
     elsewhere(
         4, "a worker is killed once",
         "execution/local/test_engine.py::test_a_worker_that_is_killed_once_costs_nothing_but_its_epoch",
-        remains="all but its epoch: the run goes on in a fresh process", says="goes on after epoch", code=0,
+        remains="all but its epoch: the run goes on in a fresh process", says="resumes after epoch", code=0,
     ),
     elsewhere(
         4, "a worker is killed again and again",
@@ -129,7 +129,7 @@ CASES = (
     elsewhere(
         15, "no network, and images that were prepared before",
         "cli/test_run.py::test_a_cache_that_is_good_needs_no_network",
-        remains="the results as they were", code=0, says="2 runs: 2 there already",
+        remains="the results as they were", code=0, says="2 runs: 2 already done",
     ),
     elsewhere(
         16, "a file of weights that is not there",

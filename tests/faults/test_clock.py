@@ -48,7 +48,7 @@ def test_a_clock_that_jumps_changes_no_number(lab: Any, jump: timedelta, monkeyp
     23,
     "the time zone changes between stop and resume",
     remains="one run, with times in UTC",
-    says="1 run: 1 there already",
+    says="1 run: 1 already done",
     code=0,
 )
 def test_another_time_zone_is_the_same_run(lab: Any, case: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def listing(results: Path) -> dict[str, bytes]:
     35,
     "results of an earlier version, and the command that made them",
     remains="those results, byte for byte: they count as done",
-    says="1 run: 1 there already",
+    says="1 run: 1 already done",
     code=0,
 )
 def test_runs_of_an_earlier_version_are_there_already(old: Path, lab: Any, case: Case) -> None:

@@ -48,9 +48,9 @@ def outcome(status: Any, reason: str | None = None) -> RunOutcome:
     ("states", "line"),
     [
         (["missing"], "1 run: 1 to train"),
-        (["done", "done"], "2 runs: 2 there already"),
+        (["done", "done"], "2 runs: 2 already done"),
         (["missing", "untested", "done", "interrupted", "missing"],
-         "5 runs: 1 there already, 2 to train, 1 to go on with, 1 to test"),
+         "5 runs: 1 already done, 2 to train, 1 to resume, 1 to test"),
     ],
 )  # fmt: skip
 def test_the_plan_in_words(states: list[State], line: str) -> None:
@@ -77,14 +77,14 @@ def test_a_command_from_its_plan_to_its_end() -> None:
         lines.event(job, event)
     lines.end()
     assert stream.getvalue().splitlines() == [
-        "5 runs: 1 there already, 3 to train, 1 to go on with",
-        "device: cpu, 1 CPU thread a run",
-        "Adam[31m · seed 1: goes on after epoch 1",
-        "Adam[31m · seed 0: epoch 1/2, loss 1.235, accuracy 0.500, 0.2 s",
-        "Adam[31m · seed 1: epoch 2/2, loss 1.235, accuracy 0.500, validation 0.432, 0.2 s",
-        "[1/4] Adam[31m · seed 1: done",
-        "[2/4] Adam[31m · seed 0: stopped: stopped after epoch 1, which is kept",
-        "[3/4] Adam[31m · seed 2: diverged: the loss was not finite in epoch 1 at step 3",
+        "5 runs: 1 already done, 3 to train, 1 to resume",
+        "device: cpu, 1 CPU thread per run",
+        "Adam[31m · seed 1: resumes after epoch 1",
+        "Adam[31m · seed 0: epoch 1/2, loss 1.235, training accuracy 0.500, 0.2 s",
+        "Adam[31m · seed 1: epoch 2/2, loss 1.235, training accuracy 0.500, validation accuracy 0.432, 0.2 s",
+        "[1/4] Adam[31m · seed 1: done, validation accuracy 0.4321 · 1 s left",
+        "[2/4] Adam[31m · seed 0: stopped: stopped after epoch 1, which is kept · 1 s left",
+        "[3/4] Adam[31m · seed 2: diverged: the loss was not finite in epoch 1 at step 3 · 1 s left",
         "[4/4] Adam[31m · seed 3: failed: ValueError: two lines [0m",
     ]
 
@@ -106,11 +106,12 @@ def test_many_runs_are_a_line_a_run() -> None:
     lines.begin(runs)
     lines.event(runs[0].job, epoch(1))
     lines.event(runs[0].job, replace(outcome("done"), val_accuracy=0.512345, test_accuracy=None))
-    lines.event(runs[1].job, replace(outcome("done"), val_accuracy=0.5, test_accuracy=0.625))
+    lines.event(runs[1].job, epoch(2))
+    lines.event(runs[1].job, replace(outcome("done"), test_accuracy=0.625))
     assert stream.getvalue().splitlines() == [
         "21 runs: 21 to train",
-        "[1/21] Adam[31m · seed 0: done, validation 0.5123",
-        "[2/21] Adam[31m · seed 1: done, test 0.6250",
+        "[1/21] Adam[31m · seed 0: done, validation accuracy 0.5123 · 10 s left",
+        "[2/21] Adam[31m · seed 1: done, training accuracy 0.5000 · 10 s left",
     ]
 
 
@@ -120,7 +121,7 @@ def test_a_plan_says_what_failed_before() -> None:
     )
     first, *others = planned("missing", "interrupted", "done")
     assert plan_line([replace(first, failure=failure), *others]) == (
-        "3 runs: 1 there already, 1 to train, 1 to go on with, 1 of them failed before"
+        "3 runs: 1 already done, 1 to train, 1 to resume, 1 of these failed before"
     )
 
 
@@ -133,12 +134,12 @@ def test_trouble_is_told_of_a_run_that_goes_on() -> None:
     alone = RetryScheduled(reason="out of memory", attempt=3, alone=True)
     for event in (retry, alone, WorkerQuiet(seconds=240.0, pid=77)):
         lines.event(runs[0].job, event)
-    name, goes = "Adam[31m · seed", "goes on from its last epoch"
+    name, goes = "Adam[31m · seed", "resumes from its last epoch"
     assert stream.getvalue().splitlines()[1:] == [
-        f"{name} 0: its process was killed by signal 9; try 2 {goes}",
-        f"{name} 0: out of memory; try 3 {goes}, with nothing beside it when the others have ended",
-        f"{name} 0: nothing heard for 4 min (process 77); it may be a long step, or stuck: "
-        "--run-timeout ends such runs",
+        f"{name} 0: its process was killed by signal 9; attempt 2 {goes}",
+        f"{name} 0: out of memory; attempt 3 {goes}, alone, after the other runs have ended",
+        f"{name} 0: no progress for 4 min (process 77); the step may be long, or the process may be stuck: "
+        "use --run-timeout to end such runs",
     ]
 
 
@@ -150,9 +151,9 @@ def test_now_and_then_it_is_told_how_the_command_stands(monkeypatch: pytest.Monk
     lines.begin(runs)
     lines.event(runs[1].job, DeviceChosen(device="cpu", threads=1))
     lines.event(runs[0].job, epoch(2))
-    lines.event(runs[0].job, replace(outcome("done"), val_accuracy=None, test_accuracy=0.25))
+    lines.event(runs[0].job, replace(outcome("done"), val_accuracy=0.25, test_accuracy=0.5))
     assert stream.getvalue().splitlines()[-1] == (
-        "1/2 runs, 1 running · best test 0.2500 · 0.5 s left; the best is Adam[31m · seed 0"
+        "1/2 runs · 1 s elapsed, 1 s left · best validation 0.250: Adam[31m · seed 0 · 1 running"
     )
     lines.event(runs[1].job, outcome("done"))
     assert stream.getvalue().splitlines()[-1] == "[2/2] Adam[31m · seed 1: done"

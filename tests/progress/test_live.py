@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from cifar_lab.config import Settings
@@ -98,8 +99,8 @@ def test_every_event_of_a_whole_command(terminal: Terminal) -> None:
     lines = [line.rstrip() for line in terminal.words.splitlines()]
     for line in (
         "4 runs: 4 to train",
-        "device: cpu, 2 CPU threads a run",
-        "Adam · seed 0: done",
+        "device: cpu, 2 CPU threads per run",
+        "Adam · seed 0: done, validation accuracy 0.4000",
         "Adam · seed 1: diverged: the loss was not finite",
         "Adam · seed 2: failed: a [bold]reason[/] [2J",
         "Adam · seed 3: stopped: stopped after epoch 2, which is kept",
@@ -115,17 +116,41 @@ def test_the_bars_of_a_run_under_way(terminal: Terminal) -> None:
     for event in whole_run()[:3]:
         bars.event(runs[0].job, event)
     bars._progress.refresh()
-    assert "epoch 1/2 step 50/100 loss 2.000 accuracy 0.250" in terminal.words
+    assert "epoch 1/2  training 0.250  loss 2.000  step 50/100" in terminal.words
     assert "0/2 runs" in terminal.words
     bars.event(runs[0].job, whole_run()[3])
     bars._progress.refresh()
-    assert "epoch 1/2 loss 1.500, accuracy 0.500, validation 0.400" in terminal.words
+    assert "epoch 1/2  9 s left  validation 0.400  loss 1.500" in terminal.words
     bars.event(runs[1].job, RunStarted())
     bars.event(runs[1].job, RunResumed(epoch=1))
     bars._progress.refresh()
-    assert "goes on after epoch 1/2" in terminal.words
+    assert "resumes after 1/2" in terminal.words
     (whole,) = (task for task in bars._progress.tasks if task.description == "all runs")
     assert (whole.completed, whole.total) == (2, 4)
+    bars.end()
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (120, "Adam · seed 0 ━━━━━━━━━╺━━ epoch 2/2  4 s left  validation 0.400  loss 2.000  step 50/100"),
+        (80, "Adam · seed 0 ━━━━━━━━━╺━━ epoch 2/2  4 s left  validation 0.400  loss 2.000"),
+        (70, "Adam · seed 0 ━━━━━━━━━╺━━ epoch 2/2  4 s left  validation 0.400"),
+        (60, "Adam · seed 0 ━━━━━━━━━╺━━ epoch 2/2  4 s left"),
+        (40, "Adam · seed 0 ━━━━━━━━━╺━━ epoch 2/2"),
+    ],
+)
+def test_columns_drop_by_importance_and_the_bar_keeps_its_width(terminal: Terminal, width: int, line: str) -> None:
+    terminal.console.width = width
+    bars = LiveBars(terminal.console)
+    (run,) = planned(1)
+    bars.begin([run])
+    for event in whole_run()[:5]:
+        bars.event(run.job, event)
+    bars._progress.refresh()
+    shown = [each.rstrip() for each in terminal.words.splitlines() if "Adam" in each]
+    assert shown[-1] == line
+    assert all(cell_len(each) <= width for each in terminal.words.splitlines())
     bars.end()
 
 
@@ -171,7 +196,9 @@ def test_the_second_plan_of_a_sweep_begins_anew(terminal: Terminal) -> None:
         bars.begin(runs)
         bars.event(runs[0].job, RunStarted())
         bars.event(runs[0].job, outcome("done"))
-        tasks = [(task.description, task.completed, task.total, task.fields["state"]) for task in bars._progress.tasks]
+        tasks = [
+            (task.description, task.completed, task.total, task.fields["parts"][0]) for task in bars._progress.tasks
+        ]
         assert tasks == [("all runs", 2, 2, "1/1 run")]
         bars.end()
 
@@ -180,7 +207,7 @@ def test_nothing_to_do_shows_no_bar(terminal: Terminal) -> None:
     bars = LiveBars(terminal.console)
     bars.begin([PlannedRun(run.job, "done", None) for run in planned(3)])
     bars.end()
-    assert terminal.output == "3 runs: 3 there already\n"
+    assert terminal.output == "3 runs: 3 already done\n"
 
 
 def test_an_end_without_a_plan_gives_the_cursor_back(terminal: Terminal) -> None:

@@ -80,7 +80,7 @@ def test_the_last_run_is_not_shared_by_anybody() -> None:
 def test_a_command_in_words() -> None:
     plan = planned(5)
     tally = ProgressState(plan)
-    assert tally.words() == "0/5 runs"
+    assert tally.words() == "0/5 runs · 1 s elapsed"
     ends = [
         {"status": "done", "val_accuracy": 0.25}, {"status": "failed"}, {"status": "diverged"},
         {"status": "done", "val_accuracy": 0.5}, {"status": "done", "val_accuracy": 0.125},
@@ -88,7 +88,7 @@ def test_a_command_in_words() -> None:
     for run, end in zip(plan[:4], ends[:4], strict=True):
         tally.event(run.job, epoch(10, 6.0))
         tally.event(run.job, RunOutcome(**end))
-    assert tally.words() == "4/5 runs, 1 failed, 1 diverged · best validation 0.5000 · 60 s left"
-    assert tally.best == (0.5, "validation", "Net, SGD · seed 3")
+    assert tally.words() == "4/5 runs · 1 s elapsed, 60 s left · best validation 0.500 · 1 failed, 1 diverged"
+    assert tally.best == (("validation", 0.5), "Net, SGD · seed 3")
     tally.event(plan[4].job, RunOutcome(**ends[4]))
-    assert tally.words() == "5/5 runs, 1 failed, 1 diverged · best validation 0.5000"
+    assert tally.words() == "5/5 runs · 1 s elapsed · best validation 0.500 · 1 failed, 1 diverged"

@@ -84,7 +84,7 @@ def bits(record: Record, results: Path) -> tuple[Any, ...]:
 
 def test_halving_prunes_and_says_so(halved: tuple[Bench, SweepOutcome, list[str]]) -> None:
     bench, outcome, said = halved
-    assert said[0].startswith("estimate: 4 runs to search, 0 there already, 4 to train; then at most 2 runs for")
+    assert said[0].startswith("estimate: 4 runs to search, 0 already done, 4 to train; then at most 2 runs for")
     halving = [line for line in said if "rung" in line or line.startswith("after")]
     assert halving[0] == "rung 1 of 3: 4 points to epoch 1 of 4; the best 2 go on"
     assert halving[1].startswith("after epoch 1: 2 points of 4 go on, 1 pruned, 1 without a finite number; best: lr 0.")
@@ -158,7 +158,7 @@ def test_a_halved_search_that_is_over_is_read_from_its_runs(
 def test_tpe_stopped_and_begun_again_proposes_and_finds_the_same(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     outcome, said = bench.make("proposed", PROPOSED)
-    assert said[0].startswith("estimate: 6 runs to search, 0 there already, at most 6 to train;")
+    assert said[0].startswith("estimate: 6 runs to search, 0 already done, at most 6 to train;")
     assert said[4:] == ["tpe: 3 points after 0, 3 proposals to come", "tpe: 3 points after 3, 0 proposals to come"]
     folder = SweepFolder(bench.folder / "results", "proposed")
     plan, history, winners = (path.read_bytes() for path in (folder.plan, folder.history, folder.winners))
@@ -175,7 +175,7 @@ def test_tpe_stopped_and_begun_again_proposes_and_finds_the_same(tmp_path: Path)
     assert [len(status.state.results), *(run.state for run in status.planned)] == [3, "done", "missing", "missing"]
 
     again, said = bench.make("proposed", PROPOSED, workers=2)
-    assert said[0].startswith("estimate: 6 runs to search, 4 there already, 2 to train; then at most 2 runs")
+    assert said[0].startswith("estimate: 6 runs to search, 4 already done, 2 to train; then at most 2 runs")
     assert (folder.plan.read_bytes(), folder.history.read_bytes(), folder.winners.read_bytes()) == (
         plan,
         history,

@@ -166,7 +166,7 @@ def test_a_command_that_is_killed_goes_on_where_it_was(lab: Any) -> None:
         command.process.wait()
     code, output, _ = lab.command("run", path)
     assert code == 0
-    assert "augmented · seed 0: goes on after epoch 1" in output
+    assert "augmented · seed 0: resumes after epoch 1" in output
     (record,) = lab.records()
     assert record.notes == ("resumed after epoch 1",)
     undisturbed = lab.job(lab.settings(*settings, "label=augmented"), results="undisturbed")

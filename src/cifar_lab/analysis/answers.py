@@ -134,6 +134,11 @@ class Answer:
         return self.rows[0]
 
     @property
+    def is_answered(self) -> bool:
+        """Whether the control and a row beside it have runs."""
+        return not self.control.is_missing and any(not row.is_missing for row in self.rows[1:])
+
+    @property
     def commands(self) -> tuple[str, ...]:
         """Commands for the missing runs and winners, each once."""
         wanted = [*(row.command for row in self.rows), self.to_sweep]

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.labels import distinct_labels, labelled
 from cifar_lab.analysis.selection_bias import winners_curse
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.analysis.winners import Winners, plan_changed, winner_rows
 from cifar_lab.config import Settings
+from cifar_lab.config.io import shipped
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.config.sheets import LabSheet, Question
@@ -58,7 +60,8 @@ def load_arms(lab_path: Path, lab: LabSheet, overrides: Sequence[str]) -> dict[s
         arms[file] = Arm(settings.label or Path(file).stem, settings, settings_key(settings), beside(lab_path, file))
     if problems:
         raise SettingsError(problems)
-    return arms
+    labels = distinct_labels([labelled(arm.settings.model_copy(update={"label": arm.label})) for arm in arms.values()])
+    return {file: replace(arm, label=label) for (file, arm), label in zip(arms.items(), labels, strict=True)}
 
 
 def settings_key(settings: Settings) -> str:
@@ -79,7 +82,7 @@ def unfinished_seeds(arm: Arm, fingerprint: str, begun: frozenset[str]) -> tuple
 
 def beside(lab_path: Path, file: str) -> Path:
     """Path of a file that the lab file names, from the working directory."""
-    return lab_path.parent / Path(file).expanduser()
+    return shipped.beside(lab_path.parent, file)
 
 
 def options(results: Path, overrides: Sequence[str]) -> list[str]:
@@ -121,6 +124,13 @@ def winners_answer(
         row = _row(control, kept, is_control=True)
         unswept = "not swept yet" if found is None else "not swept yet on these images"
         return Answer(name, question, (row,), tuple(_left_out(control, left_out)), to_sweep=command, unswept=unswept)
+    return confirmed_answer(name, question, found, command, records, results)
+
+
+def confirmed_answer(
+    name: str, question: Question, found: Winners, command: str, records: Sequence[Record], results: Path
+) -> Answer:
+    """Rows of the winners of a sweep, from the records of its data set. Not judged yet."""
     rows = winner_rows(found, records, command)
     notes = [_search_note(found, len(rows) - 1)]
     if plan_changed(results, found):

@@ -9,12 +9,13 @@ from typing import Literal
 
 from cifar_lab.analysis.arms import Arm, load_arms, options
 from cifar_lab.analysis.data_choice import data_sets, source_overrides
-from cifar_lab.analysis.questions import DEFAULT_LAB_FILE
+from cifar_lab.analysis.questions import lab_option
 from cifar_lab.analysis.selection_bias import WinnersCurse, winners_curse
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.analysis.winners import read_winners
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.config.io.sheet_files import load_sheet
+from cifar_lab.config.io.shipped import file_exists, readable
 from cifar_lab.config.run_id import recipe
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import DataError, SettingsError
@@ -93,9 +94,10 @@ def same_images(first: ComparisonTarget, second: ComparisonTarget) -> tuple[Comp
 
 
 def _file(path: Path, results: Path, records: Sequence[Record], overrides: Sequence[str]) -> ComparisonTarget | None:
-    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+    if path.suffix not in (".yaml", ".yml") or not file_exists(path):
         return None
-    keys = {line.partition(":")[0] for line in path.read_text("utf-8", "replace").splitlines() if line[:1].isalpha()}
+    lines = readable(path).read_text("utf-8", "replace").splitlines()
+    keys = {line.partition(":")[0] for line in lines if line[:1].isalpha()}
     if "questions" in keys:
         raise SettingsError(f"{path}: a sheet of questions is no arm; cifar-lab report compares its arms")
     if keys & {"space", "base", "paired", "arms"}:
@@ -156,27 +158,27 @@ class EffectBound:
 
 
 def effect_bound(
-    lab_path: Path, targets: Sequence[ComparisonTarget], results: Path, overrides: Sequence[str]
+    lab_path: Path | None, targets: Sequence[ComparisonTarget], results: Path, overrides: Sequence[str]
 ) -> EffectBound:
     """`min_effect` of the lab file where one of its questions has both targets, else the default.
 
     Args:
-        lab_path: the lab file. The default one need not exist.
+        lab_path: the lab file. None without one.
         targets: with records each.
         overrides: change the settings files of the lab file.
 
     Raises:
         SettingsError: the lab file, or a settings file that it names, is wrong.
     """
-    if lab_path.is_file() or lab_path != DEFAULT_LAB_FILE:
+    if lab_path is not None:
         lab = load_sheet(lab_path, LabSheet)
         wanted = {recipe_key(target.records[0].recipe) for target in targets}
         found = [each for each in _questions(lab_path, lab, results, overrides) if wanted <= each.keys]
         source = f"min_effect of {lab_path.as_posix()}"
         if named := next((each for each in found if each.control.key in wanted and each.has_arms), None):
             data = source_overrides(targets[0].records[0], named.control.settings)
-            file = [] if lab_path == DEFAULT_LAB_FILE else ["--lab", lab_path.as_posix()]
-            return EffectBound(lab.min_effect, source, named.name, (*file, *options(results, [*overrides, *data])))
+            words = (*lab_option(lab_path), *options(results, [*overrides, *data]))
+            return EffectBound(lab.min_effect, source, named.name, words)
         if found:
             return EffectBound(lab.min_effect, source)
     return EffectBound(DEFAULT_MIN_EFFECT, "the default; --min-effect sets another")

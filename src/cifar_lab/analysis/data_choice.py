@@ -185,6 +185,17 @@ def choose_data(found: Sequence[DataSet], wanted: str | None, control: NamedData
     return DataChoice(taken, f"The control names images without runs here; these have the most {among}.")
 
 
+def choose_found_data(found: Sequence[DataSet], wanted: str | None) -> DataChoice:
+    """Choose the data set of a report without a lab file: the one wanted, else the one with the most runs.
+
+    Raises:
+        SettingsError: as `choose_data`.
+    """
+    if wanted is not None:
+        return DataChoice(_wanted(wanted, found, ()))
+    return DataChoice(found[0] if found else None)
+
+
 def _wanted(wanted: str, found: Sequence[DataSet], meant: Sequence[DataSet]) -> DataSet:
     named = [each for each in found if each.name == wanted]
     if len(named) > 1:

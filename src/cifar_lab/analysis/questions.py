@@ -17,14 +17,28 @@ from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import DamagedRecordError, Unusable, find_records, run_ids
+from cifar_lab.store.results import DamagedRecordError, Found, Unusable, find_records, run_ids
 
 DEFAULT_LAB_FILE = Path("configs/lab.yaml")
+"""Lab file of a checkout, which ships with cifar-lab."""
+
+LAB_FILES = (Path("lab.yaml"), DEFAULT_LAB_FILE)
+"""Lab files that are found by themselves, the first that exists."""
+
+
+def find_lab_file(given: Path | None = None) -> Path | None:
+    """The lab file that is given, else the one of the working directory. None where there is none."""
+    return given or next((path for path in LAB_FILES if path.is_file()), None)
+
+
+def lab_file(given: Path | None) -> Path:
+    """The lab file that is given, else the one of the working directory, else the shipped one."""
+    return find_lab_file(given) or DEFAULT_LAB_FILE
 
 
 @dataclass(frozen=True)
 class Lab:
-    """All questions of a lab file, answered on one data set."""
+    """All questions of a report, answered on one data set."""
 
     title: str
     data: DataSet | None
@@ -52,6 +66,34 @@ class Lab:
     """Every record on these images by run id, those of searches included."""
     to_decide: tuple[str, ...] = ()
     """Commands that add seeds to undecided questions until they are decided, one per question."""
+    is_found: bool = False
+    """Whether the comparisons were found in the folder and no lab file asked for them."""
+    notices: tuple[str, ...] = ()
+    """Sentences on the runs that the report has, and on those that it leaves out."""
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether the accuracies of two arms are compared anywhere."""
+        return any(each.difference_pp is not None for answer in self.answers for each in answer.comparisons)
+
+    @property
+    def shown(self) -> tuple[Answer, ...]:
+        """Answers with a section. The one with the last finished run is first, the others follow in their order."""
+        kept = [answer for answer in self.answers if self.is_found or answer.is_answered]
+        if len(kept) < 2:
+            return tuple(kept)
+        last = max(kept, key=lambda answer: (self._finished(answer), -kept.index(answer)))
+        return (last, *(answer for answer in kept if answer is not last))
+
+    @property
+    def unanswered(self) -> tuple[Answer, ...]:
+        """Questions that miss the runs of their control, or of all other arms."""
+        return tuple(answer for answer in self.answers if not (self.is_found or answer.is_answered))
+
+    def _finished(self, answer: Answer) -> str:
+        """Time of the last run of the arms beside the control."""
+        ids = [run_id for row in answer.rows[1:] for run_id in row.run_ids]
+        return max((self.records[run_id].finished for run_id in ids if run_id in self.records), default="")
 
 
 def answer_lab(
@@ -59,12 +101,14 @@ def answer_lab(
     results: Path,
     overrides: Sequence[str] = (),
     data_name: str | None = None,
+    there: Found | None = None,
     *,
     viewing: Viewing = NO_LOOK,
 ) -> Lab:
     """Answer every question of a lab file. Records match its arms by run identity, not by label.
 
     Args:
+        there: records of the results folder, where they have been read already.
         viewing: the verdicts that are shown to a reader, which are remembered as looks.
 
     Raises:
@@ -74,13 +118,12 @@ def answer_lab(
     arms = load_arms(lab_path, lab, overrides)
     sweeps, faults = _read_sweeps(lab, results)
     control = arms[lab.control].settings
-    there = find_records(results)
+    there = there or find_records(results)
     ours = _records_of(there.records, arms.values(), sweeps.values())
     found = data_sets(ours)
     choice = choose_data(found, data_name, named_data(control, there.records, overrides))
     fingerprint = choice.data.fingerprint if choice.data else None
     ours = [record for record in ours if record.data.fingerprint == fingerprint]
-    on_images = [record for record in there.records if record.data.fingerprint == fingerprint]
 
     tail = options(results, [*overrides, *(source_overrides(ours[0], control) if ours else [])])
     begun = frozenset(run_ids(results)) - {record.run_id for record in there.records}
@@ -93,23 +136,36 @@ def answer_lab(
         there=[record.run_id for record in there.records],
         questions=[name for name, question in lab.questions.items() if question.sweep is None],
     )
-    named = ["--lab", lab_path.as_posix()] if lab_path != DEFAULT_LAB_FILE else []
-    return Lab(
+    made = Lab(
         lab.title,
         choice.data,
         tuple(each for each in found if each != choice.data),
         tuple(judged.answers),
-        shlex.join(["cifar-lab", "report", *named, *options(results, overrides)]),
+        shlex.join(["cifar-lab", "report", *lab_option(lab_path), *options(results, overrides)]),
         _to_run(judged.answers, arms.values(), tail),
         lab.min_effect,
         judged.family,
-        test_reads=sum(map(reads_test, on_images)),
         data_note=choice.note,
-        notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
-        faults=(*faults, *judged.faults, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
-        records={record.run_id: record for record in on_images},
-        to_decide=tuple(_to_decide(judged.answers, [*named, *tail])),
+        to_decide=tuple(_to_decide(judged.answers, [*lab_option(lab_path), *tail])),
     )
+    return with_records(made, there, results, [*faults, *judged.faults])
+
+
+def with_records(lab: Lab, there: Found, results: Path, faults: Sequence[str]) -> Lab:
+    """The report with its records, the reads of the test split, and what cannot be used."""
+    on_images = [record for record in there.records if lab.data and record.data.fingerprint == lab.data.fingerprint]
+    return replace(
+        lab,
+        test_reads=sum(map(reads_test, on_images)),
+        notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
+        faults=(*faults, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
+        records={record.run_id: record for record in on_images},
+    )
+
+
+def lab_option(lab_path: Path) -> list[str]:
+    """The option of a command that names the lab file, where it is not found by itself."""
+    return [] if lab_path == find_lab_file() else ["--lab", lab_path.as_posix()]
 
 
 def _read_sweeps(lab: LabSheet, results: Path) -> tuple[dict[str, Winners | None], list[str]]:

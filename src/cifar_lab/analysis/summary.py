@@ -186,9 +186,14 @@ def _mean(values: Sequence[float]) -> float | None:
 def summarize(records: Iterable[Record]) -> list[Row]:
     """A row per arm and data set, in the order of the records.
 
-    Where an arm was renamed between its runs, the row has the label of the last finished one.
+    Where an arm was renamed between its runs, the row has the label of the last finished one. Arms of one label that
+    differ get labels that name the settings that differ.
     """
+    from cifar_lab.analysis.labels import distinct_labels, labelled_record  # not needed to read one row
+
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((recipe_key(record.recipe), record.data.fingerprint), []).append(record)
-    return [arm_row(max(group, key=lambda record: record.finished).label, group) for group in groups.values()]
+    last = [max(group, key=lambda record: record.finished) for group in groups.values()]
+    labels = distinct_labels([labelled_record(record) for record in last])
+    return [arm_row(label, group) for label, group in zip(labels, groups.values(), strict=True)]

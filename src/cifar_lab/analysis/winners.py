@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import SweepFolder
+from cifar_lab.store.results import SweepFolder, sweeps_with_winners
 
 SHOWN = 5
 """Number of winners on the chart, by their rank in the search."""
@@ -134,6 +134,19 @@ def read_winners(results: Path, name: str) -> Winners | None:
     except (OSError, ValidationError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
         raise DataError(f"{path}: not a sweep's winners ({reason}); run the sweep again to rebuild it") from error
+
+
+def all_winners(results: Path) -> tuple[list[Winners], list[str]]:
+    """(winners of every sweep of the folder that has some, faults of files that cannot be read)."""
+    found, faults = [], []
+    for name in sweeps_with_winners(results):
+        try:
+            winners = read_winners(results, name)
+        except DataError as fault:
+            faults.append(str(fault))
+            continue
+        found += [winners] if winners else []
+    return found, faults
 
 
 def plan_changed(results: Path, found: Winners) -> bool:

@@ -9,11 +9,14 @@ import os
 import signal
 import sys
 import traceback
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from cifar_lab.cli import check, compare, inspect_runs, plan, report, run, sweep
+from cifar_lab.cli import check, compare, init, inspect_runs, plan, report, run, sweep
+from cifar_lab.cli.options import flag
 from cifar_lab.core._version import __version__
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, SettingsError
 from cifar_lab.core.host import ignore_output
@@ -23,24 +26,63 @@ GC_THRESHOLDS = 50_000, 10, 10
 """Thresholds of Python's garbage collector. With its defaults (700, 10, 10) it walks thousands of records and settings
 again and again, which takes a tenth of the start of a large sweep."""
 
+
+def _hide_types(command: Any, ctx: Any) -> None:
+    """Leave Python types out of the help of a command: each option names its value."""
+    for param in command.get_params(ctx):
+        if param.metavar is None or isinstance(param, TyperArgument):
+            param.display_type_rich = lambda ctx: None
+
+
+class _Command(TyperCommand):
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        _hide_types(self, ctx)
+        super().format_help(ctx, formatter)
+
+
+class _Group(TyperGroup):
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        _hide_types(self, ctx)
+        super().format_help(ctx, formatter)
+
+
 app = typer.Typer(
     name="cifar-lab",
+    cls=_Group,
     help="Controlled training experiments on small images: name the arms in YAML, get an answer you can defend.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.run)
-app.command("sweep")(sweep.sweep)
-app.command("plan")(plan.plan)
-app.command("report")(report.report)
-app.command("compare")(compare.compare)
-app.command("list")(inspect_runs.list_runs)
-app.command("show")(inspect_runs.show)
-app.command("verify")(inspect_runs.verify)
-app.command("check")(check.check)
-app.command("schema")(check.schema)
-app.command("quickstart")(run.quickstart)
+
+
+def _examples(*lines: str) -> str:
+    """Examples below the options of a command, one per line."""
+    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
+
+
+_COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
+    ("quickstart", run.quickstart, ()),
+    ("init", init.init, ("cifar-lab init my_lab", "cifar-lab init my_lab --question 'Adam or SGD?'")),
+    ("run", run.run, (
+        "cifar-lab run configs/baseline.yaml configs/q3_adam.yaml",
+        "cifar-lab run configs/q3_adam.yaml --epochs 2 --seeds 3x",
+        "cifar-lab run --question q3 --until-decided",
+    )),
+    ("sweep", sweep.sweep, ("cifar-lab sweep configs/q8_grid.yaml --dry-run", "cifar-lab sweep configs/q8_grid.yaml")),
+    ("plan", plan.plan, ("cifar-lab plan --question q3", "cifar-lab plan control.yaml arm.yaml --effect 1")),
+    ("report", report.report, ("cifar-lab report", "cifar-lab report --check")),
+    ("compare", compare.compare, ("cifar-lab compare configs/q3_adam.yaml configs/baseline.yaml",)),
+    ("list", inspect_runs.list_runs, ("cifar-lab list --arms", "cifar-lab list --filter optimizer.name=adam")),
+    ("show", inspect_runs.show, ()),
+    ("verify", inspect_runs.verify, ()),
+    ("check", check.check, ("cifar-lab check configs/*.yaml",)),
+    ("schema", check.schema, ("cifar-lab schema --output settings.schema.json",)),
+)  # fmt: skip
+for _name, _function, _lines_of_examples in _COMMANDS:
+    app.command(_name, cls=_Command, epilog=_examples(*_lines_of_examples) if _lines_of_examples else None)(_function)
 
 
 def _print_version(wanted: bool) -> None:
@@ -52,10 +94,14 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+        bool,
+        typer.Option(
+            "--version", "-V", metavar="", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere in the command.")
+        bool,
+        flag("--debug", help="Show the traceback of an error. Accepted anywhere in the command."),
     ] = False,
 ) -> None: ...
 

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cifar_lab.cli.options import DEFAULT_RESULTS, Lab, Overrides, Results
 
-THING = "A settings file, a label, a sweep's file or name, or the beginning of a run's id."
+THING = "A settings file, a label, a sweep file or its name, or the first characters of a run id."
 
 
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help=THING)],
-    second: Annotated[str, typer.Argument(metavar="B", help="The same: what A is compared with.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with, in the same forms.")],
     results: Results = DEFAULT_RESULTS,
     overrides: Overrides = [],  # noqa: B006
-    lab: Lab = Path("configs/lab.yaml"),
+    lab: Lab = None,
     min_effect: Annotated[
         float | None,
         typer.Option(
             "--min-effect",
             metavar="PP",
-            help="Differences smaller than this do not matter, pp. Default: min_effect of the lab sheet where one of "
-            "its questions has both, else 0.3.",
+            help="Smaller differences are negligible, in percentage points. Default: min_effect of the lab file if "
+            "one of its questions compares the two, else 0.3.",
         ),
     ] = None,
 ) -> None:
-    """Is A better than B? Two arms or sweeps by their seeds; two single runs by their test images."""
+    """Compare A with B: two arms or sweeps by their seeds, two single runs by their test images."""
+    from cifar_lab.analysis.questions import find_lab_file
     from cifar_lab.cli.compare_output import print_comparison
 
-    print_comparison(first, second, results, overrides, lab, min_effect)
+    print_comparison(first, second, results, overrides, find_lab_file(lab), min_effect)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from cifar_lab.analysis.comparison_targets import (
     same_images,
 )
 from cifar_lab.analysis.factors import changes
+from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.mcnemar import compare_predictions, mcnemar_sentence
 from cifar_lab.analysis.remembered_looks import Viewing, judge_results
 from cifar_lab.analysis.sentences import comparison_sentences, p_words, winner_sentence
@@ -33,12 +35,12 @@ from cifar_lab.store.results import RunFolder, find_records
 
 
 def print_comparison(
-    first: str, second: str, results: Path, overrides: Sequence[str], lab: Path, min_effect: float | None
+    first: str, second: str, results: Path, overrides: Sequence[str], lab: Path | None, min_effect: float | None
 ) -> None:
     """Compare two arms or sweeps by their seeds, or two runs by their predictions, and print the result.
 
     Args:
-        lab: lab file, whose `min_effect` counts where one of its questions has both targets.
+        lab: lab file, whose `min_effect` counts where one of its questions has both targets. None without one.
         min_effect: smallest relevant difference in pp. None takes that of the lab file.
 
     Raises:
@@ -55,7 +57,10 @@ def print_comparison(
         raise SettingsError(f"{first} and {second} are the same runs; there is nothing to compare")
     out = console()
     faults: tuple[str, ...] = ()
-    rows = [arm_row(target.label, target.records, is_control=number == 1) for number, target in enumerate(targets)]
+    rows = [
+        arm_row(label, target.records, is_control=number == 1)
+        for number, (label, target) in enumerate(zip(_labels(targets), targets, strict=True))
+    ]
     out.print(arms_table("compare", rows))
     if all(target.kind == "run" for target in targets):
         _print_models(targets, results)
@@ -69,6 +74,13 @@ def print_comparison(
     _print_settings(out, *(target.records[0] for target in targets))
     if faults:
         raise DataError("\n".join(map(plain, faults)))
+
+
+def _labels(targets: Sequence[ComparisonTarget]) -> list[str]:
+    """Labels of the targets. Equal ones get the settings that differ."""
+    return distinct_labels(
+        [replace(labelled_record(target.records[0]), label=target.label) for target in reversed(targets)]
+    )[::-1]
 
 
 def _print_models(targets: Sequence[ComparisonTarget], results: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from cifar_lab.analysis.summary import Row, summarize
+from cifar_lab.analysis.labels import distinct_labels, labelled_record
+from cifar_lab.analysis.summary import Row, recipe_key, summarize
 from cifar_lab.cli.selection import RUN_COLUMNS, Selection, arm_columns
 from cifar_lab.cli.tables import Columns, console, safe
 from cifar_lab.config.io.load import load_settings
@@ -59,9 +60,9 @@ def _print_runs(
     pruned = pruned_runs(results) if others else {}
     names = ("run", "arm", "seed", "status", "test", "validation", "epochs", "seconds", "data", "finished")
     table = Columns(*names, right=("seed", "test", "validation", "epochs", "seconds"))
-    for record in records:
+    for record, label in zip(records, _labels(records), strict=True):
         table.add(
-            record.run_id, record.label, str(record.seed), record.status, _accuracy(record.test),
+            record.run_id, label, str(record.seed), record.status, _accuracy(record.test),
             _accuracy(record.val), str(record.epochs_trained), f"{record.train_seconds:.1f}", record.data.title,
             record.finished,
         )  # fmt: skip
@@ -71,6 +72,13 @@ def _print_runs(
         label, seed = _label_and_seed(folder)
         table.add(run_id, label, seed, state, "", "", _epochs(folder), "", "", "")
     table.print(out)
+
+
+def _labels(records: Sequence[Record]) -> list[str]:
+    """Label of each run. Runs of arms with one label that differ have labels that name what differs."""
+    arms = {(recipe_key(record.recipe), record.data.fingerprint, record.label): record for record in records}
+    labels = dict(zip(arms, distinct_labels([labelled_record(record) for record in arms.values()]), strict=True))
+    return [labels[recipe_key(record.recipe), record.data.fingerprint, record.label] for record in records]
 
 
 def _unfinished_words(folder: RunFolder, pruned_after: int | None) -> str:

@@ -7,24 +7,26 @@ from typing import Annotated
 
 import typer
 
-from cifar_lab.cli.options import DEFAULT_RESULTS, Results
+from cifar_lab.cli.options import DEFAULT_RESULTS, Results, flag
 
 
 def list_runs(
     results: Results = DEFAULT_RESULTS,
     arms: Annotated[
-        bool, typer.Option("--arms", help="A line an arm: its runs, and the mean with its 95 % interval.")
+        bool, flag("--arms", help="One line per arm: its runs, and the mean with its 95 % interval.")
     ] = False,
     sort: Annotated[
-        str | None, typer.Option("--sort", metavar="COLUMN", help="Order by a column; accuracies from the best down.")
+        str | None,
+        typer.Option("--sort", metavar="COLUMN", help="Sort by a column. Accuracies are sorted from the highest down."),
     ] = None,
-    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    reverse: Annotated[bool, flag("--reverse", help="Reverse the order.")] = False,
     filters: Annotated[
         list[str],
         typer.Option(
             "--filter",
             metavar="KEY=VALUE",
-            help="Only what has this: label=Adam, status=done, optimizer.lr=0.01. Repeatable; a value may end in *.",
+            help="Only runs with this value: label=Adam, status=done, optimizer.lr=0.01. A value may end in *. "
+            "Repeatable.",
         ),
     ] = [],  # noqa: B006
 ) -> None:
@@ -36,19 +38,19 @@ def list_runs(
 
 
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its first characters.")],
     results: Results = DEFAULT_RESULTS,
 ) -> None:
-    """Show one run: settings, curve, accuracy and confusion a class."""
+    """Show one run: settings, learning curve, accuracy and confusion per class."""
     from cifar_lab.cli.inspect_output import print_run
 
     print_run(results, run)
 
 
 def verify(results: Results = DEFAULT_RESULTS) -> None:
-    """Read every file of the results against its checksum.
+    """Compare every file of the results with its checksum.
 
-    What is damaged is named and set aside, so that the next `run` makes it again, and the command ends with 3.
+    Damaged files are named and set aside, so that the next `run` replaces them. The command then exits with 3.
     """
     from cifar_lab.core.errors import DataError
     from cifar_lab.core.text import count, plain

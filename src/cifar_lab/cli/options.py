@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -23,36 +24,106 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TRAIN_PANEL = "Arms, seeds and settings"
+EXECUTION_PANEL = "Execution"
+LIMITS_PANEL = "Failures and time limits"
+OUTPUT_PANEL = "Results and output"
+"""Panels of `--help`."""
+
+
+def flag(*names: str, help: str, panel: str | None = None, hidden: bool = False) -> Any:
+    """Option without a value."""
+    return typer.Option(*names, metavar="", help=help, rich_help_panel=panel, hidden=hidden)
+
+
 Overrides = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. optimizer.lr=0.01. Repeatable.")
-]
+    list[str],
+    typer.Option(
+        "--set", metavar="KEY=VALUE", rich_help_panel=TRAIN_PANEL,
+        help="Change a setting, such as optimizer.momentum=0.8. Repeatable.",
+    ),
+]  # fmt: skip
 Seeds = Annotated[
-    list[str], typer.Option("--seeds", metavar="LIST", help="Seeds instead of the files' own, once: 0,1,2 or 0-4.")
+    list[str],
+    typer.Option(
+        "--seeds", metavar="LIST", rich_help_panel=TRAIN_PANEL,
+        help="Seeds to train instead of those in the file: 3x (three seeds), 0-4, or 0,1,7.",
+    ),
+]  # fmt: skip
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", metavar="N", help="Short for --set epochs=N.", rich_help_panel=TRAIN_PANEL)
 ]
-Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="The results folder.", show_default=True)]
-Force = Annotated[bool, typer.Option("--force", help="Train again what is there already.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what is there; do nothing.")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", metavar="N", help="Short for --set data.batch_size=N.", rich_help_panel=TRAIN_PANEL),
+]
+LearningRate = Annotated[
+    str | None,
+    typer.Option("--lr", metavar="RATE", help="Short for --set optimizer.lr=RATE.", rich_help_panel=TRAIN_PANEL),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="DEVICE", rich_help_panel=EXECUTION_PANEL,
+        help="Short for --set runtime.device=DEVICE: auto, cpu or cuda.",
+    ),
+]  # fmt: skip
+Results = Annotated[
+    Path,
+    typer.Option(
+        "--results", metavar="DIR", help="The results folder.", show_default=True, rich_help_panel=OUTPUT_PANEL
+    ),
+]
+Force = Annotated[bool, flag("--force", help="Retrain runs that already exist.", panel=TRAIN_PANEL)]
+DryRun = Annotated[bool, flag("--dry-run", help="Print what would be done, without doing it.", panel=EXECUTION_PANEL)]
+Resume = Annotated[bool, flag("--resume", help="Accepted for habit: runs always resume.", hidden=True)]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Runs side by side. Default: one a core; a few on a GPU.")
-]
+    int | None,
+    typer.Option(
+        "--workers", min=1, metavar="N", rich_help_panel=EXECUTION_PANEL,
+        help="Number of concurrent runs. Default: one per core, a few on a GPU.",
+    ),
+]  # fmt: skip
 EngineChoice = Annotated[
     Literal["here", "ray"],
-    typer.Option("--engine", help="Where runs are made: on this machine, or on a Ray cluster (docs/cluster.md)."),
-]
+    typer.Option(
+        "--engine", metavar="here|ray", rich_help_panel=EXECUTION_PANEL,
+        help="Train on this machine, or on a Ray cluster (docs/cluster.md).",
+    ),
+]  # fmt: skip
 Address = Annotated[
     str | None,
-    typer.Option("--address", metavar="HOST:PORT", help="The Ray cluster; by itself one on this machine alone."),
-]
-Strict = Annotated[bool, typer.Option("--strict", help="End with 1 when a run diverged.")]
+    typer.Option(
+        "--address", metavar="HOST:PORT", rich_help_panel=EXECUTION_PANEL,
+        help="Address of the Ray cluster. Default: a Ray of this machine alone.",
+    ),
+]  # fmt: skip
 Mirrors = Annotated[
     list[str],
-    typer.Option("--mirror", metavar="WHERE", help="Copy curves to tensorboard, mlflow or mlflow:FILE.db. Repeatable."),
+    typer.Option(
+        "--mirror", metavar="WHERE", rich_help_panel=OUTPUT_PANEL,
+        help="Copy the curves to tensorboard, mlflow or mlflow:FILE.db. Repeatable.",
+    ),
+]  # fmt: skip
+Quiet = Annotated[bool, flag("--quiet", "-q", help="Print no progress, only results and errors.", panel=OUTPUT_PANEL)]
+Verbose = Annotated[
+    bool, flag("--verbose", "-v", help="Print a line per epoch, also for many runs.", panel=OUTPUT_PANEL)
 ]
 
-Lab = Annotated[Path, typer.Option("--lab", metavar="FILE", help="The sheet of questions.")]
+Lab = Annotated[
+    Path | None,
+    typer.Option(
+        "--lab", metavar="FILE", rich_help_panel=TRAIN_PANEL,
+        help="The lab file, with the questions. Default: lab.yaml, else configs/lab.yaml.",
+    ),
+]  # fmt: skip
 Questions = Annotated[
-    list[str], typer.Option("--question", metavar="NAME", help="A question of the lab sheet, such as q3. Repeatable.")
-]
+    list[str],
+    typer.Option(
+        "--question", metavar="NAME", rich_help_panel=TRAIN_PANEL,
+        help="A question of the lab file, such as q3. Repeatable.",
+    ),
+]  # fmt: skip
 
 
 class RetryChoice(StrEnum):
@@ -63,33 +134,43 @@ class RetryChoice(StrEnum):
     ALL = "all"
 
 
+Strict = Annotated[bool, flag("--strict", help="End with an error code when a run diverged.", panel=LIMITS_PANEL)]
 Retries = Annotated[
     int,
     typer.Option(
-        "--retries", min=0, metavar="N",
-        help="More tries of a run whose process died, ran out of memory or time; each goes on from its last epoch.",
+        "--retries", min=0, metavar="N", rich_help_panel=LIMITS_PANEL,
+        help="Further attempts of a run whose process dies, runs out of memory or exceeds --run-timeout. "
+        "Each resumes from the last completed epoch.",
     ),
 ]  # fmt: skip
 Retry = Annotated[
     RetryChoice,
     typer.Option(
-        "--retry", help="Runs that failed in an earlier command: leave them, try them again, or also what diverged."
+        "--retry", metavar="none|failed|all", rich_help_panel=LIMITS_PANEL,
+        help="Runs of an earlier command to train again: none, those that failed, or also those that diverged.",
     ),
 ]  # fmt: skip
 MaxFailures = Annotated[
-    int | None, typer.Option("--max-failures", min=1, metavar="N", help="Begin no more runs once N have failed.")
+    int | None,
+    typer.Option(
+        "--max-failures", min=1, metavar="N", help="Start no more runs after N failures.", rich_help_panel=LIMITS_PANEL
+    ),
 ]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="The same as --max-failures 1.")]
+FailFast = Annotated[bool, flag("--fail-fast", help="Short for --max-failures 1.", panel=LIMITS_PANEL)]
 TimeLimit = Annotated[
     str | None,
     typer.Option(
-        "--time-limit", metavar="TIME", help="Stop as Ctrl-C once does after 90s, 15m, 2h; the command ends with 124."
+        "--time-limit", metavar="TIME", rich_help_panel=LIMITS_PANEL,
+        help="Stop after this time (90s, 15m, 2h), at the end of the current epoch, with exit code 124.",
     ),
-]
+]  # fmt: skip
 RunTimeout = Annotated[
     str | None,
-    typer.Option("--run-timeout", metavar="TIME", help="End a run that takes longer than 90s, 15m, 2h: it is stuck."),
-]
+    typer.Option(
+        "--run-timeout", metavar="TIME", rich_help_panel=LIMITS_PANEL,
+        help="End a run that takes longer than this time (90s, 15m, 2h).",
+    ),
+]  # fmt: skip
 
 DEFAULT_RESULTS = Path("results")
 
@@ -130,6 +211,14 @@ def exit_code(batches: Sequence[RunBatch], *, strict: bool) -> int:
     return max(batch.exit_code for batch in batches) or int(strict and diverged)
 
 
+def short_overrides(
+    epochs: int | None = None, batch_size: int | None = None, lr: str | None = None, device: str | None = None
+) -> list[str]:
+    """Options with a short name as overrides, to follow those of `--set`."""
+    given = {"epochs": epochs, "data.batch_size": batch_size, "optimizer.lr": lr, "runtime.device": device}
+    return [f"{key}={value}" for key, value in given.items() if value is not None]
+
+
 def seeds_override(given: Sequence[str]) -> list[str]:
     """`--seeds 0,1,5-7` as an override of `seeds`, or no override without the option.
 
@@ -139,8 +228,19 @@ def seeds_override(given: Sequence[str]) -> list[str]:
     return [f"seeds={parse_seeds(given)}"] if given else []
 
 
+MOST_SEEDS_MEANT = 30
+"""Largest number after `--seeds` that may be meant as a number of seeds."""
+
+
+def note(text: str) -> None:
+    """Print a note on standard error."""
+    from cifar_lab.progress.lines import say
+
+    say(f"note: {text}", sys.stderr)
+
+
 def parse_seeds(given: Sequence[str]) -> list[int]:
-    """Parse seeds such as `0,1,5-7`.
+    """Parse seeds such as `0,1,5-7`, or `3x` for the first three. A note on standard error says what one number means.
 
     Raises:
         SettingsError: given more than once, not a list of whole numbers, a seed twice, or one that is too large.
@@ -151,10 +251,15 @@ def parse_seeds(given: Sequence[str]) -> list[int]:
         raise SettingsError(f"--seeds: given {len(given)} times; give one list, such as --seeds {','.join(given)}")
     (text,) = given
     seeds: list[int] = []
+    if number := re.fullmatch(r"\s*([0-9]{1,4})x\s*", text):
+        text = f"0-{int(number[1]) - 1}" if int(number[1]) else text
+    elif text.strip().isdecimal() and 1 < int(text) <= MOST_SEEDS_MEANT:
+        seed = int(text)
+        note(f"--seeds {seed} is seed number {seed} alone; for {seed} seeds, write --seeds {seed}x")
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise SettingsError(f"--seeds: {text!r} is no list of seeds; write 0,1,2 or 0-4")
+            raise SettingsError(f"--seeds: {text!r} is not a list of seeds; write 3x (three seeds), 0-4 or 0,1,7")
         if dash and int(last) - int(first) >= 10_000:
             raise SettingsError(f"--seeds: {part.strip()} is more than 10,000 seeds")
         seeds += range(int(first), int(last or first) + 1) if dash else [int(first)]
@@ -167,7 +272,13 @@ def parse_seeds(given: Sequence[str]) -> list[int]:
 
 @contextlib.contextmanager
 def open_context(
-    context: RunContext, engine: Literal["here", "ray"], address: str | None, mirrors: Sequence[str]
+    context: RunContext,
+    engine: Literal["here", "ray"],
+    address: str | None,
+    mirrors: Sequence[str],
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> Iterator[RunContext]:
     """Open the engine of the options, and return the context with it and with the display.
 
@@ -178,13 +289,15 @@ def open_context(
 
     from cifar_lab.execution.context import open_engine
 
-    display = make_display(mirrors, context.results)
+    display = make_display(mirrors, context.results, quiet=quiet, verbose=verbose)
     with open_engine(engine, address) as opened:
         yield replace(context, engine=opened, display=display)
 
 
-def make_display(mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS) -> Display:
-    """Live bars on a terminal, plain lines elsewhere, with the mirrors as further sinks.
+def make_display(
+    mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS, *, quiet: bool = False, verbose: bool = False
+) -> Display:
+    """Live bars where standard error is a terminal, plain lines elsewhere, with the mirrors as further sinks.
 
     Raises:
         SettingsError: an unknown mirror.
@@ -192,11 +305,13 @@ def make_display(mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS) -
     if mirrors:
         from cifar_lab.progress.sinks.relay import Mirrored, mirrors_of
 
-        return Mirrored(make_display(), mirrors_of(mirrors, results))
-    from cifar_lab.progress.lines import PlainLines
+        return Mirrored(make_display(quiet=quiet, verbose=verbose), mirrors_of(mirrors, results))
+    from cifar_lab.progress.lines import FailureLines, PlainLines
 
-    if not sys.stdout.isatty():
-        return PlainLines()
+    if quiet:
+        return FailureLines()
+    if verbose or not sys.stderr.isatty():
+        return PlainLines(every_epoch=verbose)
     from cifar_lab.progress.live import LiveBars, terminal_console
 
     return LiveBars(terminal_console())

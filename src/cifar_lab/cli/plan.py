@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cifar_lab.analysis.power_check import DesignCheck
+    from cifar_lab.cli.next_step import NextStep
+    from cifar_lab.cli.questions import NamedQuestions
     from cifar_lab.config import Settings
 
 
@@ -22,21 +24,27 @@ def plan(
         list[Path], typer.Argument(metavar="FILE", help="Settings files: the control, then its arms.")
     ] = [],  # noqa: B006
     question: Questions = [],  # noqa: B006
-    lab: Lab = Path("configs/lab.yaml"),
+    lab: Lab = None,
     effect: Annotated[
         float | None,
-        typer.Option("--effect", metavar="PP", help="The difference to be shown, pp. Default: the sheet's min_effect."),
+        typer.Option(
+            "--effect",
+            metavar="PP",
+            help="Difference to detect, in percentage points. Default: min_effect of the lab file.",
+        ),
     ] = None,
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
     results: Results = DEFAULT_RESULTS,
     workers: Workers = None,
 ) -> None:
-    """Check a comparison before it costs anything: runs, hours, what its seeds can show, and whether it is fair.
+    """Check a comparison before it runs: number of runs, time, detectable difference and confounders.
 
-    Without files and --question all questions of the lab sheet are checked. Ends with 2 where an arm differs from its
-    control in more than what is varied.
+    Without files and without --question, all questions of the lab file are checked.
+    Exits with 2 if an arm differs from its control in more than the varied setting.
     """
+    from cifar_lab.analysis.questions import lab_file
+    from cifar_lab.cli.next_step import NextStep, next_line
     from cifar_lab.cli.questions import NamedQuestion, ask
     from cifar_lab.config.sheets import LabSheet
     from cifar_lab.core.errors import SettingsError
@@ -47,12 +55,13 @@ def plan(
     if effect is not None and not 0 < effect <= 100:
         raise SettingsError(f"--effect: {effect:g} is out of range; expected percentage points above 0 and at most 100")
     sweeps: dict[str, Path] = {}
+    path = lab_file(lab)
     if files:
         control, *arms = load_arms(files, overrides, seeds)
         asked = {f"{control.label}: the control": NamedQuestion("", "", (), control, tuple(arms))}
         family, min_effect = len(arms), float(LabSheet.model_fields["min_effect"].default)
     else:
-        found = ask(lab, question, overrides, seeds)
+        found = ask(path, question, overrides, seeds)
         asked = {f"{each.name}: {each.title}": each for each in found.questions}
         family, min_effect, sweeps = found.family, found.min_effect, found.sweeps
     is_faulty = False
@@ -64,9 +73,30 @@ def plan(
         is_faulty = is_faulty or any(arm.faults for arm in check.arms)
         for line in _lines(title, check):
             say(line)
-    for name, path in sweeps.items():
-        say(f"{name}: a sweep; what it takes: cifar-lab sweep {path} --dry-run")
+    for name, file in sweeps.items():
+        say(f"{name}: a sweep; what it takes: cifar-lab sweep {file} --dry-run")
+    if not is_faulty:
+        tail = NextStep(files, overrides, seeds, results, lab)
+        command = tail.before_run() if files else _next_command(path, question, found, tail)
+        say(next_line(command))
     raise typer.Exit(SettingsError.exit_code if is_faulty else 0)
+
+
+def _next_command(path: Path, names: Sequence[str], found: NamedQuestions, step: NextStep) -> list[str | Path]:
+    """The runs of the questions that are named, else of the first that misses some, else the report."""
+    from cifar_lab.analysis.arms import options
+    from cifar_lab.analysis.questions import lab_option
+    from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.runner import preview_runs
+
+    for each in found.questions:
+        planned = preview_runs([each.control, *each.arms], RunContext(step.results))
+        if planned is None or any(run.state != "done" for run in planned):
+            wanted = [name for question in names or [each.name] for name in ("--question", question)]
+            return ["run", *wanted, *lab_option(path), *step.tail]
+    if not found.questions and found.sweeps:
+        return ["sweep", next(iter(found.sweeps.values())), *step.tail]
+    return ["report", *lab_option(path), *options(step.results, step.overrides)]
 
 
 def _check(
@@ -122,8 +152,8 @@ def _runs(check: DesignCheck) -> str:
     from cifar_lab.execution.wall_time import NOT_PREPARED
 
     if not check.missing:
-        return f"{count(check.runs, 'run')}, all there already"
-    line = f"{count(check.runs, 'run')}, {check.runs - check.missing} there already, {check.missing} to train"
+        return f"{count(check.runs, 'run')}, all already done"
+    line = f"{count(check.runs, 'run')}, {check.runs - check.missing} already done, {check.missing} to train"
     cost = check.cost
     if cost.hours is None and cost.guess == NOT_PREPARED:
         return f"{line}; hours not known: {NOT_PREPARED}"

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
-from cifar_lab.analysis.questions import answer_lab
+from cifar_lab.analysis.arms import beside, options
+from cifar_lab.analysis.questions import answer_lab, lab_option
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
@@ -78,7 +79,10 @@ def ask(lab: Path, names: Sequence[str], overrides: Sequence[str], seeds: Sequen
                       tuple(found[file] for file in question.arms))
         for name, question in of_arms.items()
     )  # fmt: skip
-    sweeps = {name: sheet_file(lab, question.sweep) for name, question in wanted.items() if question.sweep}
+    for question in wanted.values():
+        if question.sweep:
+            sheet_file(lab, question.sweep)
+    sweeps = {name: beside(lab, question.sweep) for name, question in wanted.items() if question.sweep}
     return NamedQuestions(questions, sweeps, _family(sheet, lab), sheet.min_effect)
 
 
@@ -112,6 +116,13 @@ class RunRequest:
             raise SettingsError(f"run: {problem}")
         return ask(self.lab, self.question, self.overrides, self.seeds)
 
+    def run_command(self, context: RunContext) -> list[str | Path]:
+        """The command that makes the runs of this request."""
+        named = ["--all"] if self.whole_lab else [word for name in self.question for word in ("--question", name)]
+        named += [word for text in self.seeds for word in ("--seeds", text)]
+        named += ["--until-decided"] if self.max_seeds is not None else []
+        return ["run", *named, *lab_option(self.lab), *options(context.results, self.overrides)]
+
     def _problem(self, force: bool) -> str:
         if self.files and (self.question or self.whole_lab):
             return "give files, or questions of the lab sheet (--question, --all), not both"
@@ -132,6 +143,7 @@ def preview_questions(request: RunRequest, asked: NamedQuestions, context: RunCo
     """Print the runs of the questions without making any."""
     print_plan(asked.arms, preview_runs(asked.arms, context))
     _say_sweeps(request, asked)
+    _say_next(request.run_command(context))
 
 
 def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContext, *, strict: bool) -> int:
@@ -150,7 +162,22 @@ def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContex
             code = max(code, outcome.search_runs.exit_code, outcome.confirmed.exit_code)
     else:
         _say_sweeps(request, asked)
+    if not code:
+        _say_next(_next_command(request, asked, context))
     return code
+
+
+def _say_next(command: Sequence[str | Path]) -> None:
+    from cifar_lab.cli.next_step import next_line
+
+    say(next_line(command))
+
+
+def _next_command(request: RunRequest, asked: NamedQuestions, context: RunContext) -> list[str | Path]:
+    """The report, or the sweep where the command names nothing else."""
+    if not asked.arms and asked.sweeps and not request.whole_lab:
+        return ["sweep", next(iter(asked.sweeps.values())), *options(context.results, request.overrides)]
+    return ["report", *lab_option(request.lab), *options(context.results, request.overrides)]
 
 
 def _say_sweeps(request: RunRequest, asked: NamedQuestions) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from cifar_lab.cli.options import DEFAULT_RESULTS, Overrides, Results
+from cifar_lab.cli.options import DEFAULT_RESULTS, Lab, Overrides, Results, flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,53 +18,106 @@ T = TypeVar("T", bound=str)
 
 def report(
     results: Results = DEFAULT_RESULTS,
-    lab: Annotated[Path, typer.Option("--lab", metavar="FILE", help="The sheet of questions.")] = Path(
-        "configs/lab.yaml"
-    ),
+    lab: Lab = None,
+    found: Annotated[
+        bool, flag("--found", help="Compare all arms of the results folder, without the lab file.")
+    ] = False,
     data: Annotated[
-        str | None, typer.Option("--data", metavar="NAME", help="The data set, where the arms ran on several.")
+        str | None, typer.Option("--data", metavar="NAME", help="The data set, if the arms ran on several.")
     ] = None,
     formats: Annotated[
-        str, typer.Option("--format", metavar="LIST", help="Which files: html, md, csv, json, latex.")
+        str, typer.Option("--format", metavar="LIST", help="Files to write: html, md, csv, json, latex.")
     ] = "html,md,csv,json",
     figures: Annotated[
-        str, typer.Option("--figures", metavar="LIST", help="Charts as png, svg, pdf; PNG is always drawn.")
+        str, typer.Option("--figures", metavar="LIST", help="Chart formats: png, svg, pdf. PNG is always written.")
     ] = "png",
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; end with 1 where the report there differs from the records."),
+        flag("--check", help="Write nothing. Exit with 1 if the report differs from the records."),
+    ] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Write watch.html every 5 seconds while runs are under way. It has no verdict."),
     ] = False,
     overrides: Overrides = [],  # noqa: B006
 ) -> None:
-    """Answer every question from what is in the results folder: one page, charts, tables, answers.json.
+    """Answer every question from the runs in the results folder: one page, charts, tables, answers.json.
 
-    A damaged record or file of winners is left out and named, and the command ends with 3.
+    Without a lab file, or if no run belongs to one of its arms, the arms in the folder are compared as found.
+    Damaged files are named and left out. The command then exits with 3.
     """
+    from cifar_lab.analysis.questions import find_lab_file
     from cifar_lab.core.errors import DataError
     from cifar_lab.core.text import plain
     from cifar_lab.progress.lines import say
-    from cifar_lab.report.build import FORMATS, build_report
+    from cifar_lab.report.build import FILE_NAMES, FORMATS, build_report
     from cifar_lab.report.charts.style import FIGURE_FORMATS
 
+    _refuse_missing(results)
+    if watch:
+        _watch(results, open_page)
+        return
+    lab_path = find_lab_file(lab)
     wanted, drawn = _listed("--format", formats, FORMATS), _listed("--figures", figures, FIGURE_FORMATS)
     if check:
-        raise typer.Exit(_check(lab, results, overrides, data))
-    built = build_report(lab, results, overrides, data, formats=wanted, figures=drawn)
+        raise typer.Exit(_check(lab_path, results, overrides, data, found))
+    built = build_report(lab_path, results, overrides, data, found=found, formats=wanted, figures=drawn)
     for line in built.lines:
         say(line)
+    if open_page:
+        _open(results / FILE_NAMES["html"])
     for fault in built.faults:
         say(f"cifar-lab: {plain(fault)}", sys.stderr)
     if built.faults:
         raise typer.Exit(DataError.exit_code)
 
 
-def _check(lab: Path, results: Path, overrides: Sequence[str], data: str | None) -> int:
+def _watch(results: Path, open_page: bool) -> None:
+    """Follow the runs of the folder until none is in progress."""
+    from cifar_lab.progress.lines import say
+    from cifar_lab.report.watch import SECONDS, watch
+
+    def ready(page: Path) -> None:
+        say(f"{page}: updated every {SECONDS:.0f} seconds while runs are under way; press Ctrl-C to end")
+        if open_page:
+            _open(page)
+
+    state = watch(results, ready)
+    say(f"nothing is running: {state.done} runs done, {state.diverged} diverged, {state.interrupted} interrupted")
+
+
+def _open(page: Path) -> None:
+    """Open a page in the browser, or name it where there is none."""
+    import webbrowser
+
+    from cifar_lab.progress.lines import say
+
+    if not page.is_file():
+        say(f"{page}: not there, so nothing is opened; add html to --format", sys.stderr)
+    elif not webbrowser.open(page.resolve().as_uri()):
+        say(f"no browser found; open {page}", sys.stderr)
+
+
+def _refuse_missing(results: Path) -> None:
+    """Refuse a results folder that is not there.
+
+    Raises:
+        SettingsError: the folder is missing.
+    """
+    from cifar_lab.core.errors import SettingsError
+
+    if not results.is_dir():
+        raise SettingsError(f"{results}: no such results folder; make runs first, such as: cifar-lab quickstart")
+
+
+def _check(lab: Path | None, results: Path, overrides: Sequence[str], data: str | None, found: bool) -> int:
     """Compare the report with its records and return the exit code, 0 where they agree."""
     from cifar_lab.core.text import plain
     from cifar_lab.progress.lines import say
     from cifar_lab.report.recheck import check_report
 
-    files, differences = check_report(lab, results, overrides, data)
+    files, differences = check_report(lab, results, overrides, data, found=found)
     for line in differences:
         say(f"cifar-lab: {plain(line)}", sys.stderr)
     if differences:

@@ -9,17 +9,24 @@ import typer
 
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
+    TRAIN_PANEL,
     Address,
+    BatchSize,
+    Device,
     DryRun,
     EngineChoice,
+    Epochs,
     FailFast,
     Force,
     Lab,
+    LearningRate,
     MaxFailures,
     Mirrors,
     Overrides,
     Questions,
+    Quiet,
     Results,
+    Resume,
     Retries,
     Retry,
     RetryChoice,
@@ -27,12 +34,15 @@ from cifar_lab.cli.options import (
     Seeds,
     Strict,
     TimeLimit,
+    Verbose,
     Workers,
     exit_code,
+    flag,
     load_arms,
     make_display,
     open_context,
     policy_of,
+    short_overrides,
 )
 
 if TYPE_CHECKING:
@@ -44,9 +54,15 @@ if TYPE_CHECKING:
 
 
 def run(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, one an arm.")] = [],  # noqa: B006
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="Settings files, one per arm.", show_default=False)
+    ] = [],  # noqa: B006
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
+    device: Device = None,
     results: Results = DEFAULT_RESULTS,
     force: Force = False,
     dry_run: DryRun = False,
@@ -61,44 +77,80 @@ def run(
     engine: EngineChoice = "here",
     address: Address = None,
     question: Questions = [],  # noqa: B006
-    whole_lab: Annotated[bool, typer.Option("--all", help="All questions of the lab sheet, its sweeps too.")] = False,
-    lab: Lab = Path("configs/lab.yaml"),
+    whole_lab: Annotated[
+        bool, flag("--all", help="All questions of the lab file, including its sweeps.", panel=TRAIN_PANEL)
+    ] = False,
+    lab: Lab = None,
     until_decided: Annotated[
         bool,
-        typer.Option("--until-decided", help="Add seeds to the questions, at planned looks, until they are answered."),
+        flag("--until-decided", help="Add seeds at planned looks until the questions are answered.", panel=TRAIN_PANEL),
     ] = False,
     max_seeds: Annotated[
-        int, typer.Option("--max-seeds", min=3, max=1000, help="The last look of --until-decided, in seeds an arm.")
+        int,
+        typer.Option(
+            "--max-seeds",
+            min=3,
+            max=1000,
+            metavar="N",
+            rich_help_panel=TRAIN_PANEL,
+            help="Stop --until-decided at this many seeds per arm.",
+        ),
     ] = 20,
     mirrors: Mirrors = [],  # noqa: B006
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    resume: Resume = False,
 ) -> None:
-    """Train each arm over its seeds: what is missing, and nothing twice.
+    """Train every arm with each of its seeds. Runs that already exist are skipped.
 
-    A run that was stopped, killed or given up goes on after its last epoch. Ctrl-C once ends after the epoch, twice at
-    once.
+    Interrupted runs resume from their last completed epoch.
+    Press Ctrl-C once to stop after the current epoch, twice to stop immediately.
     """
     from cifar_lab.execution.context import RunContext
 
+    overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     context = RunContext(results, force=force, workers=workers, policy=policy)
     if question or whole_lab or until_decided or not files:
+        from cifar_lab.analysis.questions import lab_file
         from cifar_lab.cli.questions import RunRequest, preview_questions, run_questions
 
-        request = RunRequest(files, question, whole_lab, lab, overrides, seeds, max_seeds if until_decided else None)
+        request = RunRequest(
+            files, question, whole_lab, lab_file(lab), overrides, seeds, max_seeds if until_decided else None
+        )
         asked = request.ask(force)
         if dry_run:
             preview_questions(request, asked, context)
             return
-        with open_context(context, engine, address, mirrors) as working:
+        with open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
             code = run_questions(request, asked, working, strict=strict)
         raise typer.Exit(code)
     arms = load_arms(files, overrides, seeds)
     if dry_run:
         _preview(arms, context)
+        _say_next(files, overrides, seeds, results, lab)
         return
-    with open_context(context, engine, address, mirrors) as working:
+    with open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
         runs = _make_and_print(arms, working)
+    if not runs.exit_code:
+        _say_next(files, overrides, seeds, results, lab, (arms, runs))
     raise typer.Exit(exit_code([runs], strict=strict))
+
+
+def _say_next(
+    files: Sequence[Path],
+    overrides: Sequence[str],
+    seeds: Sequence[str],
+    results: Path,
+    lab: Path | None,
+    made: tuple[Sequence[Settings], RunBatch] | None = None,
+) -> None:
+    """Print the command that leads on to the answer. `made`: arms and runs. None before they are made."""
+    from cifar_lab.cli.next_step import NextStep, next_line
+    from cifar_lab.progress.lines import say
+
+    step = NextStep(files, overrides, seeds, results, lab)
+    say(next_line(step.before_run() if made is None else step.after_run(*made)))
 
 
 def _preview(arms: Sequence[Settings], context: RunContext) -> None:
@@ -119,10 +171,12 @@ def _make_and_print(arms: Sequence[Settings], context: RunContext) -> RunBatch:
 
 def quickstart(
     results: Results = DEFAULT_RESULTS / "quickstart",
+    quiet: Quiet = False,
 ) -> None:
-    """A first experiment in under a minute, on made-up images: three arms, three seeds, one chart."""
+    """Run a first experiment in under a minute, on synthetic images: three arms, three seeds, one chart."""
     from importlib.resources import as_file, files
 
+    from cifar_lab.cli.next_step import next_line
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
     from cifar_lab.execution.context import RunContext
@@ -134,11 +188,16 @@ def quickstart(
         sheet = load_sheet(path, LabSheet)
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
         arms = load_arms([sheet_file(path, name) for name in names], [], [])
-        runs = _make_and_print(arms, RunContext(results, display=make_display()))
+        runs = _make_and_print(arms, RunContext(results, display=make_display(quiet=quiet)))
         if runs.exit_code:
             raise typer.Exit(runs.exit_code)
         report = build_report(path, results)
+    say(f"{next(iter(sheet.questions.values())).title}")
+    for line in report.lines:
+        if line.startswith("  "):
+            say(line)
     for chart in report.charts:
         say(f"chart: {chart}")
     say(f"the answer in words, tables and charts: {report.files[0]}")
-    say(f"The same on real images: cifar-lab run {Path('configs/q3_adam.yaml')}, then cifar-lab report")
+    say("The same on real images, CIFAR-10, which is downloaded once:")
+    say(next_line(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"]))

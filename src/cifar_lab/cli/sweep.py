@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,15 +10,24 @@ import typer
 
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
+    LIMITS_PANEL,
+    OUTPUT_PANEL,
+    TRAIN_PANEL,
     Address,
+    BatchSize,
+    Device,
     DryRun,
     EngineChoice,
+    Epochs,
     FailFast,
     Force,
+    LearningRate,
     MaxFailures,
     Mirrors,
     Overrides,
+    Quiet,
     Results,
+    Resume,
     Retries,
     Retry,
     RetryChoice,
@@ -25,15 +35,20 @@ from cifar_lab.cli.options import (
     Seeds,
     Strict,
     TimeLimit,
+    Verbose,
     Workers,
     exit_code,
+    flag,
     open_context,
     parse_seeds,
     policy_of,
+    short_overrides,
 )
 from cifar_lab.core.text import count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cifar_lab.execution.context import RunContext
     from cifar_lab.studies.run_sweep import SweepOutcome, SweepStatus
     from cifar_lab.studies.search import SearchState
@@ -45,6 +60,10 @@ def sweep(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The sweep file.")],
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
+    device: Device = None,
     results: Results = DEFAULT_RESULTS,
     force: Force = False,
     dry_run: DryRun = False,
@@ -60,24 +79,36 @@ def sweep(
     address: Address = None,
     mirrors: Mirrors = [],  # noqa: B006
     allow_failed: Annotated[
-        bool, typer.Option("--allow-failed", help="Pick winners also where runs of the search failed.")
+        bool, flag("--allow-failed", help="Choose winners although runs of the search failed.", panel=LIMITS_PANEL)
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Accept more than 10,000 points.")] = False,
+    yes: Annotated[bool, flag("--yes", help="Accept more than 10,000 points.", panel=TRAIN_PANEL)] = False,
     export_optuna: Annotated[
         Path | None,
-        typer.Option("--export-optuna", metavar="FILE", help="Write what is there for Optuna's dashboard; do no more."),
+        typer.Option(
+            "--export-optuna",
+            metavar="FILE",
+            rich_help_panel=OUTPUT_PANEL,
+            help="Write the finished runs as an Optuna study and stop. Nothing is trained.",
+        ),
     ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    resume: Resume = False,
 ) -> None:
     """Search many arms by validation accuracy, then train the winners with fresh seeds and test only them.
 
-    Give the same command again after an interruption: what is there is not made twice. --set changes the base,
-    --seeds the seeds of the search. Where a run of the search fails, nothing is tested.
+    After an interruption, give the same command again: finished runs are skipped.
+    --set changes the base settings, --seeds the seeds of the search.
+    If a run of the search fails, nothing is tested.
     """
+    from cifar_lab.cli.next_step import next_line
     from cifar_lab.execution.context import RunContext
+    from cifar_lab.progress.lines import say
     from cifar_lab.store.locks import one_writer
     from cifar_lab.studies.run_sweep import sweep_status
     from cifar_lab.studies.sweep import load_sweep
 
+    overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     context = RunContext(results, force=force, workers=workers, policy=policy)
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
@@ -86,10 +117,42 @@ def sweep(
         return
     if dry_run:
         _print_status(loaded, sweep_status(loaded, context))
+        say(next_line(_sweep_command(file, overrides, seeds, results)))
         return
-    with one_writer(results), open_context(context, engine, address, mirrors) as working:
+    with one_writer(results), open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
         outcome = _make_and_print(loaded, working, allow_failed)
+    if not outcome.confirmed.exit_code:
+        say(next_line(_report_command(file, overrides, results, outcome)))
     raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], strict=strict))
+
+
+def _sweep_command(file: Path, overrides: Sequence[str], seeds: Sequence[str], results: Path) -> list[str | Path]:
+    """The command that makes the runs of the sweep."""
+    from cifar_lab.analysis.arms import options
+
+    return ["sweep", file, *(word for text in seeds for word in ("--seeds", text)), *options(results, overrides)]
+
+
+def _report_command(file: Path, overrides: Sequence[str], results: Path, outcome: SweepOutcome) -> list[str | Path]:
+    """The report that has the winners: of the lab file where it asks for them, else of the folder."""
+    from cifar_lab.analysis.arms import options
+    from cifar_lab.analysis.data_choice import SHORT
+    from cifar_lab.analysis.folder_report import answer_folder, found_option
+    from cifar_lab.analysis.questions import find_lab_file, lab_option
+    from cifar_lab.core.errors import LabError
+
+    path, images = find_lab_file(), {record.data.fingerprint for record in outcome.confirmed.records}
+    try:
+        if path is not None:
+            lab = answer_folder(path, results, overrides)
+            asked = {answer.sweep.sweep for answer in lab.answers if answer.sweep and not lab.is_found}
+            if file.stem in asked:
+                return ["report", *lab_option(path), *options(results, overrides)]
+        data = answer_folder(None, results).data
+    except LabError:
+        return ["report", *options(results, ())]
+    named = [] if data is None or data.fingerprint in images or not images else ["--data", min(images)[:SHORT]]
+    return ["report", *found_option(), *named, *options(results, ())]
 
 
 def _make_and_print(loaded: Sweep, context: RunContext, allow_failed: bool) -> SweepOutcome:
@@ -97,7 +160,7 @@ def _make_and_print(loaded: Sweep, context: RunContext, allow_failed: bool) -> S
     from cifar_lab.progress.lines import say
     from cifar_lab.studies.run_sweep import make_sweep
 
-    outcome = make_sweep(loaded, context, allow_failed=allow_failed, say=say)
+    outcome = make_sweep(loaded, context, allow_failed=allow_failed, say=lambda line: say(line, sys.stderr))
     _print_outcome(loaded, outcome)
     if outcome.confirmed.records:
         from cifar_lab.report.build import draw_sweep  # matplotlib, which the parent of the runs need not hold
@@ -167,7 +230,7 @@ def _result_words(state: SearchState, point: Point) -> str:
     if diverged == len(accuracies):
         return "diverged"
     note = f", {diverged} of {len(accuracies)} diverged" if diverged else ""
-    return f"there already ({fmean(value for value in accuracies if value is not None):.4f}{note})"
+    return f"already done ({fmean(value for value in accuracies if value is not None):.4f}{note})"
 
 
 def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:

@@ -14,6 +14,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from cifar_lab.analysis.labels import distinct_labels, labelled
 from cifar_lab.analysis.summary import Row, arm_row
 from cifar_lab.config import Settings
 from cifar_lab.core.host import ignore_output
@@ -31,9 +32,9 @@ ROWS_AT_ONCE = 1_000
 """Rows per write."""
 
 STATE_WORDS = {
-    "done": "there already",
+    "done": "already done",
     "untested": "trained; to test",
-    "interrupted": "to go on with",
+    "interrupted": "to resume",
     "missing": "to train",
 }
 
@@ -101,7 +102,9 @@ def _rows(arms: Sequence[Settings], runs: RunBatch) -> list[Row]:
     """Row of each arm that has a record."""
     images = DatasetCatalog()
     records = {record.run_id: record for record in runs.records}
-    found = dict.fromkeys((arm.label, tuple(i for i in run_ids_of(arm, images) if i in records)) for arm in arms)
+    labels = distinct_labels([labelled(arm) for arm in arms])
+    ids = [tuple(i for i in run_ids_of(arm, images) if i in records) for arm in arms]
+    found = dict.fromkeys(zip(labels, ids, strict=True))
     return [arm_row(label, [records[i] for i in run_ids]) for label, run_ids in found if run_ids]
 
 

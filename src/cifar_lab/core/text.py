@@ -83,6 +83,11 @@ def parse_duration(text: str, option: str) -> float:
     return seconds
 
 
+def progress_time(seconds: float) -> str:
+    """An elapsed or remaining time in whole seconds, as `in_words`. Never zero."""
+    return in_words(max(1, round(seconds)))
+
+
 def in_words(seconds: float) -> str:
     """A duration in two units at most: `8 s`, `14 min`, `3 h 20 min`, `2 d 5 h`."""
     if seconds < 100:

@@ -1,4 +1,7 @@
-"""Progress of a command as plain lines, for logs, pipes and files. `live` shows bars on a terminal."""
+"""Progress of a command as plain lines on standard error, for logs, pipes and files.
+
+`live` shows bars on a terminal. Results go to standard output, so that a pipe holds nothing else.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import IO
 from cifar_lab.core.host import ignore_output
 from cifar_lab.core.text import count, in_words, plain
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.progress.progress_state import ProgressState
+from cifar_lab.progress.progress_state import ProgressState, Score, outcome_score
 from cifar_lab.training.events import (
     DeviceChosen,
     EpochCompleted,
@@ -36,31 +39,35 @@ MANY_RUNS = 20
 def plan_line(planned: Sequence[PlannedRun]) -> str:
     """Line on the runs of a plan, by state."""
     states = [run.state for run in planned]
-    words = {"done": "there already", "missing": "to train", "interrupted": "to go on with", "untested": "to test"}
+    words = {"done": "already done", "missing": "to train", "interrupted": "to resume", "untested": "to test"}
     counts = [f"{states.count(state):,} {word}" for state, word in words.items() if state in states]
     failed = sum(run.failure is not None for run in planned)
-    counts += [f"{failed:,} of them failed before"] if failed else []
+    counts += [f"{failed:,} of these failed before"] if failed else []
     return f"{count(len(planned), 'run')}: {', '.join(counts)}"
 
 
-def outcome_line(event: RunOutcome, *, score: bool) -> str:
-    """Outcome of a run in words. With `score`, its accuracy is included."""
+def outcome_line(event: RunOutcome, last: Score | None) -> str:
+    """Outcome of a run in words, with its reason or its accuracy.
+
+    Args:
+        last: score of its last epoch, for a run without a validation split.
+    """
     words = {"interrupted": "stopped"}.get(event.status, event.status)
-    for split, accuracy in (("test", event.test_accuracy), ("validation", event.val_accuracy)):
-        if score and accuracy is not None:
-            return f"{words}, {split} {accuracy:.4f}"
-    return f"{words}: {plain(event.reason)}" if event.reason else words
+    if event.reason:
+        return f"{words}: {plain(event.reason)}"
+    score = outcome_score(event) or last
+    return words if score is None else f"{words}, {score.split} accuracy {score.accuracy:.4f}"
 
 
 def trouble_line(event: Event) -> str | None:
     """Warning about a run that continues: a retry or a quiet worker. None for other events."""
     if isinstance(event, RetryScheduled):
-        how = ", with nothing beside it when the others have ended" if event.alone else ""
-        return f"{plain(event.reason)}; try {event.attempt} goes on from its last epoch{how}"
+        how = ", alone, after the other runs have ended" if event.alone else ""
+        return f"{plain(event.reason)}; attempt {event.attempt} resumes from its last epoch{how}"
     if isinstance(event, WorkerQuiet):
         return (
-            f"nothing heard for {in_words(event.seconds)} (process {event.pid}); it may be a long step, "
-            "or stuck: --run-timeout ends such runs"
+            f"no progress for {in_words(event.seconds)} (process {event.pid}); the step may be long, or the process "
+            "may be stuck: use --run-timeout to end such runs"
         )
     return None
 
@@ -68,8 +75,10 @@ def trouble_line(event: Event) -> str | None:
 class PlainLines:
     """Display with a line per epoch, or per run where there are many."""
 
-    def __init__(self, stream: IO[str] | None = None) -> None:
-        self._stream = stream or sys.stdout
+    def __init__(self, stream: IO[str] | None = None, *, every_epoch: bool = False) -> None:
+        """`every_epoch`: a line per epoch also for many runs."""
+        self._stream = stream or sys.stderr
+        self._every_epoch = every_epoch
         self._state = ProgressState(())
         self._standing_told = time.monotonic()
         self._prepared = ("", 0.0)
@@ -88,21 +97,24 @@ class PlainLines:
         self._say(plan_line(planned))
 
     def event(self, job: Job, event: Event) -> None:
-        name = plain(job.name)
+        name, last = plain(job.name), self._state.last_score(job)
         self._state.event(job, event)
         match event:
             case RunOutcome():
-                line = outcome_line(event, score=self._state.total > MANY_RUNS)  # else its last epoch has told
-                self._say(f"[{self._state.ended}/{self._state.total}] {name}: {line}")
+                left = f" · {time_left}" if (time_left := self._state.time_left()) else ""
+                self._say(f"[{self._state.ended}/{self._state.total}] {name}: {outcome_line(event, last)}{left}")
                 self._tell_standing()
             case DeviceChosen() if (line := device_line(event)) not in self._devices:
                 self._devices.add(line)
                 self._say(line)
             case RunResumed():
-                self._say(f"{name}: goes on after epoch {event.epoch}")
-            case EpochCompleted() if self._state.total <= MANY_RUNS:
+                self._say(f"{name}: resumes after epoch {event.epoch}")
+            case EpochCompleted() if self._every_epoch or self._state.total <= MANY_RUNS:
                 where = f"epoch {event.epoch}/{job.settings.epochs}"
                 self._say(f"{name}: {where}, {numbers(event)}, {event.seconds:.1f} s")
+                self._tell_standing()
+            case EpochCompleted():
+                self._tell_standing()
             case _ if (trouble := trouble_line(event)) is not None:
                 self._say(f"{name}: {trouble}")
 
@@ -112,13 +124,31 @@ class PlainLines:
         now, state = time.monotonic(), self._state
         if state.ended < state.total and now - self._standing_told >= STANDING_SECONDS:
             self._standing_told = now
-            best = f"; the best is {state.best[2]}" if state.best is not None else ""
-            self._say(f"{state.words()}{best}")
+            best = f": {state.best[1]}" if state.best is not None else ""
+            self._say(" · ".join(part + best * part.startswith("best") for part in state.parts()))
 
     def _say(self, line: str) -> None:
         # A log that is full costs lines, not runs.
         with contextlib.suppress(OSError):
             say(line, self._stream)
+
+
+class FailureLines:
+    """Display with a line per run that failed or diverged, and nothing else."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def preparing(self, what: str, done: int, total: int) -> None: ...
+
+    def begin(self, planned: Sequence[PlannedRun]) -> None: ...
+
+    def event(self, job: Job, event: Event) -> None:
+        if isinstance(event, RunOutcome) and event.status in ("failed", "diverged"):
+            with contextlib.suppress(OSError):
+                say(f"{plain(job.name)}: {outcome_line(event, None)}", self._stream)
+
+    def end(self) -> None: ...
 
 
 def say(line: str, stream: IO[str] | None = None) -> None:
@@ -133,12 +163,12 @@ def say(line: str, stream: IO[str] | None = None) -> None:
 
 def device_line(event: DeviceChosen) -> str:
     """Line on the device and the number of threads of a run."""
-    return f"device: {event.device}, {count(event.threads, 'CPU thread')} a run"
+    return f"device: {event.device}, {count(event.threads, 'CPU thread')} per run"
 
 
 def numbers(event: EpochCompleted) -> str:
-    """Metrics of an epoch in words, with the validation accuracy if there is one."""
-    text = f"loss {event.train_loss:.3f}, accuracy {event.train_accuracy:.3f}"
+    """Metrics of an epoch in words."""
+    text = f"loss {event.train_loss:.3f}, training accuracy {event.train_accuracy:.3f}"
     if event.val_accuracy is not None:
-        text += f", validation {event.val_accuracy:.3f}"
+        text += f", validation accuracy {event.val_accuracy:.3f}"
     return text

@@ -9,7 +9,8 @@ from typing import Literal, get_args
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import data_sets
-from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.folder_report import answer_folder
+from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentences, winner_sentence
 from cifar_lab.analysis.winners import read_winners, winner_rows, winners_path
@@ -19,7 +20,7 @@ from cifar_lab.core.text import plain
 from cifar_lab.report.charts.figure import Drawing, draw
 from cifar_lab.report.charts.style import FigureFormat, boxes_words, figure_bytes
 from cifar_lab.report.html import html_page
-from cifar_lab.report.json import answers_json
+from cifar_lab.report.json import answers_json, has_answers
 from cifar_lab.report.latex import latex_page
 from cifar_lab.report.markdown import csv_page, markdown_page
 from cifar_lab.store.results import SweepFolder, find_records
@@ -53,18 +54,21 @@ class ReportFiles:
 
 
 def build_report(
-    lab_path: Path,
+    lab_path: Path | None,
     results: Path,
     overrides: Sequence[str] = (),
     data_name: str | None = None,
     *,
+    found: bool = False,
     formats: Sequence[Format] = DEFAULT_FORMATS,
     figures: Sequence[FigureFormat] = ("png",),
 ) -> ReportFiles:
-    """Draw every chart of the lab file and write its answers into `results`. The same records give the same bytes.
+    """Draw every chart of the report and write its answers into `results`. The same records give the same bytes.
+
+    A report without answers replaces none that has some.
 
     Args:
-        lab_path, results, overrides, data_name: as in `answer_lab`.
+        lab_path, results, overrides, data_name, found: as in `answer_folder`.
         formats: formats of the page and tables.
         figures: formats of the charts. PNG is always drawn.
 
@@ -72,24 +76,29 @@ def build_report(
         SettingsError: the lab file or a settings file is wrong, or no runs are on the data set asked for.
         EnvironmentFault: the results folder cannot be written.
     """
-    lab = answer_lab(lab_path, results, overrides, data_name, viewing=Viewing())
+    lab = answer_folder(lab_path, results, overrides, data_name, found=found, viewing=Viewing())
     make_folder(results)
-    drawings = [_drawing(answer, lab) for answer in lab.answers]
-    charts = [results / answer.question.chart for answer in lab.answers]
+    drawings = [_drawing(answer, lab) for answer in lab.shown]
+    boxes = boxes_words(text for drawing in drawings for text in drawing.texts)
+    missing = tuple(
+        plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing
+    )
+    files = [results / FILE_NAMES[kind] for kind in formats]
+    kept = [] if lab.has_answers else [path for path in files if path.is_file()] if has_answers(results) else []
+    if kept:
+        line = f"kept, because this report has no answers and the one on the disk has: {', '.join(map(str, kept))}"
+        return ReportFiles((), (), _name(lab), missing, (*_lines(lab, boxes), line), lab.faults)
+    charts = [results / answer.question.chart for answer in lab.shown]
     for drawing, chart in zip(drawings, charts, strict=True):
         _write_chart(drawing, chart, figures)
-    files = [results / FILE_NAMES[kind] for kind in formats]
     for made, path in zip(formats, files, strict=True):
         write_text(path, report_text(made, lab, results))
-    boxes = boxes_words(text for drawing in drawings for text in drawing.texts)
-    return ReportFiles(
-        tuple(charts),
-        tuple(files),
-        lab.data.name if lab.data else None,
-        tuple(plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing),
-        (*_lines(lab, boxes), _written([*files], len(charts))),
-        lab.faults,
-    )
+    lines = (*_lines(lab, boxes), _written([*files], len(charts)))
+    return ReportFiles(tuple(charts), tuple(files), _name(lab), missing, lines, lab.faults)
+
+
+def _name(lab: Lab) -> str | None:
+    return lab.data.name if lab.data else None
 
 
 def report_text(kind: Format, lab: Lab, results: Path) -> str:
@@ -144,8 +153,9 @@ def _lines(lab: Lab, boxes: str) -> list[str]:
     """Lines of the report for a terminal."""
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [f"note: {lab.data_note}"] if lab.data_note else []
-    lines += [line for answer in lab.answers for line in _answer_lines(answer)]
-    lines += [f"note: {plain(note)}" for note in lab.notes]
+    lines += [line for answer in lab.shown for line in _answer_lines(answer)]
+    lines += [f"not answered yet: {', '.join(answer.name for answer in lab.unanswered)}"] if lab.unanswered else []
+    lines += [f"note: {plain(note)}" for note in (*lab.notices, *lab.notes)]
     lines += [f"note: {boxes}"] if boxes else []
     lines += [f"to run: {plain(command)}" for command in lab.to_run]
     return lines + [f"to decide: {plain(command)}" for command in lab.to_decide]

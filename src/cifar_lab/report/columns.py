@@ -195,9 +195,11 @@ ORDER: Mapping[Medium, tuple[str, ...]] = {
         "parameters", "mean_low", "mean_high", "difference_low_pp", "difference_high_pp", "method", "verdict", "p",
         "p_holm", "run_ids",
     ),
+    "html": ("arm", "verdict", "difference_pp", "p_holm", "mean"),
     "sort": ("arm", "n", "mean", "validation"),
 }  # fmt: skip
-"""Names that come first, where a published order differs. The others follow, so that new columns stand at the end."""
+"""Names that come first, where a published order differs. The others follow, so that new columns stand at the end. On
+the page the verdict stands beside the arm, so that a phone shows it."""
 
 
 def columns_of(medium: Medium, answer: Answer | None = None) -> list[Column]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from cifar_lab.analysis.answers import Answer, Comparison
@@ -48,8 +49,19 @@ def answers_document(lab: Lab) -> dict[str, Any]:
         "to_run": list(lab.to_run),
         "to_decide": list(lab.to_decide),
         "notes": [*([lab.data_note] if lab.data_note else []), *lab.notes],
+        "notices": list(lab.notices),
         "faults": list(lab.faults),
     }
+
+
+def has_answers(results: Path) -> bool:
+    """Whether the answers.json of the folder compares the accuracies of two arms."""
+    try:
+        document = json.loads((results / "answers.json").read_bytes())
+        compared = [each for question in document["questions"] for each in question["comparisons"]]
+        return any(each["points_pp"] is not None for each in compared)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _answer(answer: Answer) -> dict[str, Any]:

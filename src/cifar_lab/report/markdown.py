@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import SHORT, DataSet
@@ -27,8 +27,11 @@ all workers of its command side by side. Below three runs there is no verdict.""
 def markdown_page(lab: Lab) -> str:
     """Text of report.md."""
     parts = [f"# {markdown(lab.title)}", _HOW_TO_READ, "## Data", *_data(lab)]
-    for answer in lab.answers:
+    for answer in lab.shown:
         parts += [f"## {markdown(answer.name)}: {markdown(answer.question.title)}", *_section(answer)]
+    if lab.unanswered:
+        names = ", ".join(f"{markdown(each.name)} ({markdown(each.question.title)})" for each in lab.unanswered)
+        parts += ["## Not answered yet", f"{names}.", *_commands(lab.to_run)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -66,8 +69,9 @@ def _images(lab: Lab) -> Iterator[str]:
     )
     times = "once" if lab.test_reads == 1 else f"{lab.test_reads:,} times"
     yield f"The test set was read {times} for these runs, once for each tested run on these images in this folder."
-    if lab.data_note:
-        yield markdown(lab.data_note)
+    for note in (lab.data_note, *lab.notices):
+        if note:
+            yield markdown(note)
     if data.is_synthetic:
         yield "These images are **made up, to try the tool**. Nothing here says anything about real images."
     if lab.other_data:
@@ -102,9 +106,13 @@ def _section(answer: Answer) -> Iterator[str]:
         )
     if answer.to_sweep:
         yield f"{answer.unswept.capitalize()}."
-    if answer.commands:
+    yield from _commands(answer.commands)
+
+
+def _commands(commands: Sequence[str]) -> Iterator[str]:
+    if commands:
         yield "Runs still to make:"
-        yield "\n".join(f"- {code_span(command)}" for command in answer.commands)
+        yield "\n".join(f"- {code_span(command)}" for command in commands)
 
 
 def _table(answer: Answer) -> str:

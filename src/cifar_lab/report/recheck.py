@@ -10,19 +10,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.folder_report import answer_folder
+from cifar_lab.analysis.questions import Lab
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
 
 SHOWN = 20
 """Differences per file that are named."""
 
-_COMMANDS = frozenset({"command", "commands", "to_run", "to_decide"})
-"""Keys of answers.json that are commands. They depend on the working directory."""
+_COMMANDS = frozenset({"command", "commands", "to_run", "to_decide", "notices"})
+"""Keys of answers.json that are or hold commands. They depend on the working directory."""
 
 
 def check_report(
-    lab_path: Path, results: Path, overrides: Sequence[str] = (), data_name: str | None = None
+    lab_path: Path | None,
+    results: Path,
+    overrides: Sequence[str] = (),
+    data_name: str | None = None,
+    *,
+    found: bool = False,
 ) -> tuple[list[Path], list[str]]:
     """(files of the report, a line per difference to the records).
 
@@ -30,10 +36,10 @@ def check_report(
     compared. Nothing is written. Commands and the scripts of the page are left out.
 
     Raises:
-        SettingsError: as in `answer_lab`, or no file of a report exists.
+        SettingsError: as in `answer_folder`, or no file of a report exists.
         DataError: a file of the report cannot be read.
     """
-    lab = answer_lab(lab_path, results, overrides, data_name)
+    lab = answer_folder(lab_path, results, overrides, data_name, found=found)
     there = [(kind, results / FILE_NAMES[kind]) for kind in FORMATS if (results / FILE_NAMES[kind]).is_file()]
     if not there:
         raise SettingsError(f"{results}: no report to check; give `cifar-lab report` first")
@@ -46,10 +52,10 @@ def check_report(
         except UnicodeDecodeError:
             differences.append(f"{path.name}: is no text in UTF-8")
             continue
-        found = list(_compare(kind, path.name, old, report_text(kind, lab, results), lab))
-        differences += found[:SHOWN]
-        if len(found) > SHOWN:
-            differences.append(f"{path.name}: and {len(found) - SHOWN} more differences")
+        lines = list(_compare(kind, path.name, old, report_text(kind, lab, results), lab))
+        differences += lines[:SHOWN]
+        if len(lines) > SHOWN:
+            differences.append(f"{path.name}: and {len(lines) - SHOWN} more differences")
     return [path for _, path in there], differences
 
 
@@ -103,10 +109,11 @@ def _csv_differences(name: str, old: str, new: str) -> Iterator[str]:
 
 
 def _lines(kind: str, text: str) -> list[str]:
-    """Lines that depend on the records."""
+    """Lines that depend on the records. Pictures depend on the cache of images, too."""
     if kind == "html":
         data = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, flags=re.S)
-        text = re.sub(r"<style>.*?</style>|<script.*?</script>|<meta[^>]*>", "", text, flags=re.S)
+        other = r"<style>.*?</style>|<script.*?</script>|<meta[^>]*>|<!--pictures-->.*?<!--/pictures-->|<!--.*?-->"
+        text = re.sub(other, "", text, flags=re.S)
         text += "\n" + "\n".join(part.replace("}, ", "},\n") for part in data)
     return [line for line in text.splitlines() if "cifar-lab " not in line]
 

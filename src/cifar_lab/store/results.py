@@ -77,6 +77,16 @@ def history_files(results: Path) -> list[Path]:
     return sorted((results / "sweeps").glob("*/history.json"))
 
 
+def sweeps_with_winners(results: Path) -> list[str]:
+    """Names of the folders of all sweeps that have winners, sorted."""
+    return sorted(path.parent.name for path in (results / "sweeps").glob("*/winners.json"))
+
+
+def sweep_plans(results: Path) -> list[Path]:
+    """Plans of all sweeps, by the name of the sweep."""
+    return sorted((results / "sweeps").glob("*/plan.json"))
+
+
 def _folder_name(stem: str) -> str:
     """The stem where it is a safe name, else a part of it and a hash."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", stem):

@@ -195,7 +195,7 @@ def estimate_lines(
     confirming = len(search.confirm_seeds) * (search.top + 1)
     at_most = "at most " if step.trials_left else ""
     yield (
-        f"estimate: {count(done + runs, 'run')} to search, {done:,} there already, {at_most}{runs:,} to train; then "
+        f"estimate: {count(done + runs, 'run')} to search, {done:,} already done, {at_most}{runs:,} to train; then "
         f"at most {count(confirming, 'run')} for the base and the best {search.top}"
     )
     yield from estimate.lines()

@@ -237,7 +237,7 @@ def test_a_worker_that_is_killed_once_costs_nothing_but_its_epoch(lab: Any, forc
         command.wait_for("epoch 2/4")
         (worker,) = command.workers()
         os.kill(worker, signal.SIGKILL)
-        command.wait_for("goes on after epoch")
+        command.wait_for("resumes after epoch")
         (second,) = command.workers()
         assert second != worker
         assert command.end() == 0

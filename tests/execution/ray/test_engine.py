@@ -218,13 +218,13 @@ def test_a_driver_that_is_stopped_or_killed_goes_on_where_it_was(lab: Any, two_n
     assert said.endswith("give the same command again (without --force) to go on\n")
     assert "Traceback" not in said
     with lab.start(*ray) as command:
-        assert "goes on after epoch" in command.wait_for("goes on after epoch")
+        assert "resumes after epoch" in command.wait_for("resumes after epoch")
         command.wait_for("epoch 4/5")
         command.process.kill()
         command.process.wait()
     code, output, said = lab.command(*ray)
     assert code == 0, said
-    assert "goes on after epoch" in output
+    assert "resumes after epoch" in output
     records = lab.records()
     assert [record.seed for record in records] == [0, 1]
     code, _, said = lab.command("run", arm, "--results", "here")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.config.io.setting_keys import PATH_KEYS, choice_key, chosen, default_choice, sections
+from cifar_lab.config.io.shipped import beside
 from cifar_lab.config.io.strict_yaml import parse
 from cifar_lab.config.io.tree import (
     MAX_DEPTH,
@@ -63,7 +64,7 @@ def _ancestry(layer: SettingsLayer, path: Path, shown: str) -> list[SettingsLaye
 
 def _parent_path(extends: Node, path: Path) -> Path:
     if isinstance(extends.value, str) and extends.value.strip():
-        return path.parent / Path(extends.value).expanduser()
+        return beside(path.parent, extends.value)
     message = "expected the name of one settings file, such as baseline.yaml"
     raise SettingsError([Problem(str(extends.spot), "extends", message)])
 

@@ -12,6 +12,7 @@ from cifar_lab.config import Section, Settings
 from cifar_lab.config.io.check import unknown
 from cifar_lab.config.io.messages import PATTERN_WORDS, did_you_mean, found, limits_of, show
 from cifar_lab.config.io.setting_keys import sections
+from cifar_lab.config.io.shipped import beside, file_exists
 from cifar_lab.config.io.sweep_rules import sweep_points, sweep_rules
 from cifar_lab.config.io.tree import Finding, Node, dotted, one_line, plain, refuse, walk
 from cifar_lab.config.io.values import Check, expected_of, value_fits
@@ -35,8 +36,8 @@ def load_sheet(path: Path, sheet: type[S]) -> S:
         SettingsError: with every problem found, in the order of lines.
     """
     path = Path(path)
-    if sheet is LabSheet and not os.path.isdir(path.parent):  # noqa: PTH112  # the default, away from a checkout
-        raise SettingsError(f"no file {one_line(str(path))}; name a sheet of questions with --lab FILE")
+    if sheet is LabSheet and not os.path.isdir(path.parent) and not file_exists(path):  # noqa: PTH112
+        raise SettingsError(f"no file {one_line(str(path))}; name a lab file with --lab FILE")
     layer = read_file(path)
     if isinstance(layer.root.value, dict):
         _right_kind(path, layer.root, sheet)
@@ -62,7 +63,7 @@ def sheet_file(sheet: Path, name: str) -> Path:
         SettingsError: the file does not exist. Names the line of the sheet.
     """
     path = _beside(sheet, name)
-    if path.is_file():
+    if file_exists(path):
         return path
     spot = next((str(node.at) for _, node in walk(read_file(sheet).root) if node.value == name), str(sheet))
     raise SettingsError([unreadable(path, FileNotFoundError(), spot)])
@@ -70,7 +71,7 @@ def sheet_file(sheet: Path, name: str) -> Path:
 
 def _beside(sheet: Path, name: str) -> Path:
     folder = os.path.abspath(sheet.parent)  # noqa: PTH100
-    return Path(os.path.normpath(os.path.join(folder, os.path.expanduser(name))))  # noqa: PTH111, PTH118
+    return Path(os.path.normpath(os.path.abspath(beside(Path(folder), name))))  # noqa: PTH100
 
 
 def _right_kind(path: Path, root: Node, sheet: type[Section]) -> None:
@@ -147,11 +148,7 @@ def _missing_files(path: Path, root: Node) -> list[Finding]:
     findings = []
     for key, node in _named_files(root):
         file = _beside(path, node.value)
-        try:
-            there = file.is_file()
-        except (OSError, ValueError):
-            there = False
-        if node.value and not there:
+        if node.value and not file_exists(file):
             findings.append(Finding(node.at, key, unreadable(file, FileNotFoundError()).message))
     return findings
 

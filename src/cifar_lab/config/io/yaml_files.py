@@ -6,6 +6,7 @@ import codecs
 from pathlib import Path
 
 from cifar_lab.config.io.messages import did_you_mean
+from cifar_lab.config.io.shipped import FOLDER, readable, shipped_names
 from cifar_lab.config.io.strict_yaml import parse
 from cifar_lab.config.io.tree import UNPRINTABLE, SettingsLayer, SourceLocation, one_line, shorten
 from cifar_lab.core.errors import Problem, SettingsError
@@ -24,7 +25,7 @@ def read_file(path: Path, named_at: SourceLocation | None = None, rank: int = 0)
         SettingsError: the file cannot be opened, or is not one YAML mapping.
     """
     try:
-        return read_layer(path, one_line(str(path)), rank)
+        return read_layer(readable(path), one_line(str(path)), rank)
     except (OSError, ValueError) as error:
         raise SettingsError([unreadable(path, error, str(named_at or ""), "extends" if named_at else "")]) from None
 
@@ -41,10 +42,12 @@ def unreadable(path: Path, error: OSError | ValueError, where: str = "", key: st
 
 
 def _neighbours(path: Path) -> list[str]:
+    shipped = shipped_names() if path.parent == Path(FOLDER) else []
     try:
-        return sorted(item.name for item in path.parent.iterdir() if item.suffix in (".yaml", ".yml"))[:1000]
+        there = sorted(item.name for item in path.parent.iterdir() if item.suffix in (".yaml", ".yml"))[:1000]
     except OSError:
-        return []
+        there = []
+    return [*there, *shipped]
 
 
 def read_layer(path: Path, source: str, rank: int = 0) -> SettingsLayer:

@@ -59,16 +59,24 @@ def subtitle(drawing: Drawing) -> str:
     return f"Test accuracy{after}" + (f" · {drawing.data.title}" if drawing.data else "")
 
 
+def accuracy_caption(drawing: Drawing) -> str:
+    """Marks of the accuracies in words."""
+    has_interval = any(row.interval is not None for row in drawing.rows)
+    return f"Bars: mean over seeds; dots: one run each{'; whiskers: 95 % t interval of the mean' * has_interval}."
+
+
+def difference_caption(drawing: Drawing) -> str:
+    """Marks of the differences in words."""
+    shade = f" Shaded: below {drawing.min_effect:g} pp, negligible." if drawing.min_effect else ""
+    return f"difference to the control with the interval of this look; dots: one shared seed each.{shade}"
+
+
 def caption(drawing: Drawing) -> str:
     """Legend in words: marks, and the data."""
     data = drawing.data
-    parts = ["Bars: mean over seeds; dots: one run each."]
-    if any(row.interval is not None for row in drawing.rows):
-        parts = ["Bars: mean over seeds; dots: one run each; whiskers: 95 % t interval of the mean."]
+    parts = [accuracy_caption(drawing)]
     if drawing.compared:
-        parts.append("Right: difference to the first row with the interval of its look; dots: one shared seed each.")
-        if drawing.min_effect:
-            parts.append(f"Shaded: under {drawing.min_effect:g} pp, which does not matter.")
+        parts.append(f"Right: {difference_caption(drawing)}")
     if data is not None:
         parts.append(f"Data: {data.title}, {data.train_size:,} training and {data.test_size:,} test images.")
         if data.is_synthetic:

@@ -1,28 +1,29 @@
-"""Interactive charts of report.html: the base of all, and those of accuracy, difference and cost.
+"""Charts of report.html: the base of all, and those of accuracy, difference and cost.
 
-A chart is a mapping with a `kind`, and `report.js` has a function for each kind. Texts are shortened here and never
-trusted there. Each chart has a text alternative that says the same.
+The accuracy and the difference of a question are the two panels of its figure, from the same `Drawing` and with the
+same words. A chart is a mapping with a `kind`, and `charts.js` has a function for each kind. Texts are shortened here
+and never trusted there. Each chart has a text alternative that says the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor
 from typing import Any
 
-from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.data_choice import DataSet
+from cifar_lab.analysis.answers import VERDICT_MARKS, Answer, Comparison
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.text import plain
-from cifar_lab.report.cells import chart_difference
+from cifar_lab.report.cells import chart_difference, interval_words
+from cifar_lab.report.charts.figure import Drawing
+from cifar_lab.report.charts.panels import count_words
 
 MOST_MARKS = 100
 """Small marks per arm. Its mean and interval are over all its runs."""
-FEWEST_POINTS_WIDE = 2.0
-"""Least width of an accuracy scale, percentage points, so that noise is not magnified."""
 NAME_LETTERS = 60
 """Length of a name on a chart. The table beside it has the whole."""
+ROW_PIXELS, FRAME_PIXELS = 58, 52
+"""Height of a row of a figure and of what surrounds the rows, CSS pixels, as charts.js draws them."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Chart:
     """Chart of the page."""
 
     spec: Mapping[str, Any]
-    """Content, as JSON for report.js."""
+    """Content, as JSON for charts.js."""
     alt: str
     """Text alternative."""
     height: int
-    """Height in CSS pixels."""
+    """Height before the chart is drawn, CSS pixels."""
 
 
 def short(text: str, letters: int = NAME_LETTERS) -> str:
@@ -43,61 +44,40 @@ def short(text: str, letters: int = NAME_LETTERS) -> str:
     return line if len(line) <= letters else line[: letters - 1].rstrip() + "…"
 
 
-def scale(known: Sequence[float], least: float, bottom: float, top: float) -> list[float]:
-    """(start, end) of a scale with all numbers and a margin, inside its bounds.
-
-    Args:
-        least: smallest width without a margin.
-        bottom, top: bounds.
-    """
-    low, high = min(known), max(known)
-    room = max(0.08 * (high - low), (least - (high - low)) / 2, 0.25)
-    digits = 10 if high - low < 5 else 1
-    return [max(bottom, floor((low - room) * digits) / digits), min(top, ceil((high + room) * digits) / digits)]
+def style_of(rows: Sequence[Row], index: int) -> int:
+    """Index of colour and symbol: -1 for the control, arms from 0 in the order of the rows."""
+    return -1 if rows[index].is_control else index - 1
 
 
-def accuracy_chart(answer: Answer, data: DataSet | None) -> Chart | None:
-    """Every run, mean and interval of each arm. None without tested runs."""
-    rows: list[dict[str, Any]] = [
-        {
-            "label": short(row.label),
-            "style": _style(answer, index),
-            "words": _accuracy_words(row),
-            "values": [[seed, _percent(value)] for seed, value in row.values[:MOST_MARKS]],
-            "mean": None if row.mean is None else _percent(row.mean),
-            **_interval(row),
-        }
-        for index, row in enumerate(answer.rows)
-    ]
-    ends = [end for row in rows for end in (row["low"], row["high"], *(value for _, value in row["values"]))]
-    known = [end for end in ends if end is not None]
+def accuracy_chart(drawing: Drawing) -> Chart | None:
+    """Mean, interval and every run of each arm. None without tested runs."""
+    rows: list[dict[str, Any]] = [_accuracy_row(drawing.rows, index) for index in range(len(drawing.rows))]
+    known = [end for row in rows for end in (row["high"], *(value for _, value in row["values"])) if end is not None]
     if not known:
         return None
-    said = "; ".join(f"{row['label']} {row['words']}" for row in rows)
+    said = "; ".join(f"{row['label']} {row['note'] or row['shown']} ({row['count']})" for row in rows)
+    data = drawing.data
+    chance = None if data is None else _percent(data.chance)
     spec = {
         "kind": "accuracy",
         "rows": rows,
-        "chance": None if data is None else _percent(data.chance),
-        "range": scale(known, FEWEST_POINTS_WIDE, 0, 100),
+        "chance": chance,
+        "chance_words": None if chance is None else f"chance {chance:.3g} %",
+        "end": min(100.0, max(20.0, chance or 0.0, *known)),
     }
-    return Chart(spec, f"Test accuracy of each arm, a mark a run. {said}.", 70 + 58 * len(rows))
+    return Chart(spec, f"Mean test accuracy of each arm, with each run. {said}.", _height(rows))
 
 
-def difference_chart(answer: Answer, min_effect: float) -> Chart | None:
+def difference_chart(drawing: Drawing) -> Chart | None:
     """Each arm minus the control with its interval and a mark per pair. None where nothing can be compared."""
-    pairs = [(index, answer.comparison(row)) for index, row in enumerate(answer.rows)]
-    compared = [_difference_row(answer, index, found) for index, found in pairs if found is not None]
-    ends = [end for row in compared for end in (row["low"], row["high"], row["mean"], *(v for _, v in row["values"]))]
-    known = [end for end in ends if end is not None]
-    if not known:
+    compared = drawing.compared
+    if not compared:
         return None
-    reference = {"label": short(answer.control.label), "style": -1, "words": "control", "values": [], "mean": None}
-    rows = [{**reference, "low": None, "high": None}, *compared]
-    inside = scale([*known, -min_effect, min_effect], FEWEST_POINTS_WIDE, -100, 100)
-    spec = {"kind": "difference", "rows": rows, "min_effect": min_effect, "range": inside}
-    said = "; ".join(f"{row['label']} {row['words']}" for row in compared)
+    rows = [_difference_row(drawing.rows, index, compared.get(index)) for index in range(len(drawing.rows))]
+    said = "; ".join(f"{row['label']} {row['words']}" for row in rows if row["words"])
+    spec = {"kind": "difference", "rows": rows, "min_effect": drawing.min_effect}
     alt = f"Difference of each arm to the control in percentage points with its interval. {said}."
-    return Chart(spec, alt, 70 + 58 * len(rows))
+    return Chart(spec, alt, _height(rows))
 
 
 def cost_charts(answer: Answer) -> dict[str, Chart]:
@@ -106,7 +86,7 @@ def cost_charts(answer: Answer) -> dict[str, Chart]:
     seconds = [(index, row, row.seconds) for index, row in rows]
     parameters = [(index, row, row.parameters) for index, row in rows]
     found = {
-        "seconds": _cost_chart(answer, seconds, "training time of a run, seconds", "s"),
+        "seconds": _cost_chart(answer, seconds, "training time per run (seconds)", "s"),
         "parameters": _cost_chart(answer, parameters, "trainable parameters", "parameters"),
     }
     return {name: chart for name, chart in found.items() if chart is not None}
@@ -116,9 +96,10 @@ def _cost_chart(answer: Answer, costs: Sequence[tuple[int, Row, float | None]], 
     points: list[dict[str, Any]] = [
         {
             "label": short(row.label),
-            "style": _style(answer, index),
+            "style": style_of(answer.rows, index),
             "x": round(cost, 3),
             "y": _percent(row.mean or 0.0),
+            "words": f"{short(row.label)}\n{100 * (row.mean or 0.0):.2f} % at {cost:,.4g} {unit}",
             **_interval(row),
         }
         for index, row, cost in costs
@@ -127,26 +108,47 @@ def _cost_chart(answer: Answer, costs: Sequence[tuple[int, Row, float | None]], 
     if len({point["x"] for point in points}) < 2:
         return None
     said = "; ".join(f"{point['label']} {point['y']:.1f} % at {point['x']:,.4g} {unit}" for point in points)
-    spec = {"kind": "cost", "title": title, "unit": unit, "points": points}
+    spec = {"kind": "cost", "title": title, "points": points}
     return Chart(spec, f"Test accuracy against {title}. {said}.", 320)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _style(answer: Answer, index: int) -> int:
-    """Index of colour and symbol: -1 for the control, arms from 0 in the order of the rows."""
-    return -1 if answer.rows[index].is_control else index - 1
+def _height(rows: Sequence[Any]) -> int:
+    return FRAME_PIXELS + ROW_PIXELS * len(rows)
 
 
-def _difference_row(answer: Answer, index: int, found: Comparison) -> dict[str, Any]:
+def _accuracy_row(rows: Sequence[Row], index: int) -> dict[str, Any]:
+    row, label = rows[index], short(rows[index].label)
+    note = "" if row.mean is not None else "no runs yet" if row.is_missing else "diverged"
+    shown = "" if row.mean is None else f"{100 * row.mean:.1f} %"
+    around = ""
+    if row.interval is not None:
+        around = f"\n95 % interval {interval_words(100 * row.interval[0], 100 * row.interval[1])} %"
     return {
-        "label": short(answer.rows[index].label),
-        "style": _style(answer, index),
-        "words": chart_difference(found, " pp"),
-        "values": [
-            [seed, round(gap, 3)] for seed, gap in [*zip(found.seeds, found.differences_pp, strict=True)][:MOST_MARKS]
-        ],
+        "label": label,
+        "style": style_of(rows, index),
+        "count": count_words(row),
+        "note": note,
+        "shown": shown,
+        "words": f"{label}, {count_words(row)}\nmean {shown}{around}",
+        "values": [[seed, _percent(value)] for seed, value in row.values[:MOST_MARKS]],
+        "mean": None if row.mean is None else _percent(row.mean),
+        **_interval(row),
+    }
+
+
+def _difference_row(rows: Sequence[Row], index: int, found: Comparison | None) -> dict[str, Any]:
+    base = {"label": short(rows[index].label), "style": style_of(rows, index)}
+    if found is None:
+        return {**base, "words": "", "values": [], "mean": None, "low": None, "high": None}
+    pairs = [*zip(found.seeds, found.differences_pp, strict=True)][:MOST_MARKS]
+    mark = "" if found.verdict == "no verdict" else f"{VERDICT_MARKS[found.verdict]} "
+    return {
+        **base,
+        "words": mark + chart_difference(found),
+        "values": [[seed, round(gap, 3)] for seed, gap in pairs],
         "mean": _rounded(found.difference_pp),
         "low": _rounded(found.low_pp),
         "high": _rounded(found.high_pp),
@@ -154,17 +156,13 @@ def _difference_row(answer: Answer, index: int, found: Comparison) -> dict[str, 
     }
 
 
-def _accuracy_words(row: Row) -> str:
-    if row.mean is None:
-        return "no runs yet" if row.is_missing else f"{len(row.diverged)} diverged"
-    runs = "one run" if row.n == 1 else f"n = {row.n}"
-    lost = f", {len(row.diverged)} diverged" if row.diverged else ""
-    return f"{100 * row.mean:.1f} % ({runs}{lost})"
-
-
 def _interval(row: Row) -> dict[str, float | None]:
+    """Ends of the interval inside 0 to 100 %."""
     low, high = row.interval or (None, None)
-    return {"low": low and _percent(low), "high": high and _percent(high)}
+    return {
+        "low": None if low is None else _percent(max(0.0, low)),
+        "high": None if high is None else _percent(min(1.0, high)),
+    }
 
 
 def _rounded(value: float | None) -> float | None:

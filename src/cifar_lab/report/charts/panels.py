@@ -13,7 +13,7 @@ from cifar_lab.analysis.answers import VERDICT_MARKS, Comparison
 from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.summary import Row
 from cifar_lab.report.cells import chart_difference
-from cifar_lab.report.charts.style import ALARM, ARM, CONTROL, FAINT, GRID, INK, LABEL, SHADE, SMALL
+from cifar_lab.report.charts.style import ALARM, FAINT, GRID, INK, LABEL, SHADE, SMALL, look
 
 
 def count_words(row: Row) -> str:
@@ -68,7 +68,7 @@ def draw_row(axes: Axes, index: int, row: Row, name: str, thick: float) -> None:
         else:
             beside(axes, 0, index, "diverged", color=ALARM, fontsize=LABEL)
         return
-    color = CONTROL if row.is_control else ARM
+    color = look(-1 if row.is_control else index - 1).color
     axes.barh(index, row.mean, height=thick, color=color, zorder=2, gid="bar")
     end = max(row.mean, *(value for _, value in row.values))
     if row.interval is not None:
@@ -108,7 +108,7 @@ def _percent(share: float) -> str:
 def draw_differences(
     axes: Axes, compared: Mapping[int, Comparison], min_effect: float, slots: int, thick: float
 ) -> None:
-    """Draw each arm minus the control: a diamond with its interval, a dot per shared seed, the numbers above.
+    """Draw each arm minus the control: its symbol with its interval, a dot per shared seed, the numbers above.
 
     `compared` has the comparison of each row by its index.
     """
@@ -130,6 +130,7 @@ def draw_differences(
     axes.axvline(0, color=FAINT, linewidth=1, zorder=1, gid="zero")
     for index, found in compared.items():
         assert found.difference_pp is not None
+        arm = look(index - 1)
         heights = [index + thick * (0.34 + 0.22 * (k % 3)) for k in range(len(found.differences_pp))]
         axes.scatter(
             found.differences_pp, heights, s=11, facecolor="white", edgecolor=INK, linewidth=0.8, zorder=5, gid="pairs"
@@ -137,11 +138,12 @@ def draw_differences(
         if found.low_pp is not None and found.high_pp is not None:
             around = ([found.difference_pp - found.low_pp], [found.high_pp - found.difference_pp])
             axes.errorbar(
-                found.difference_pp, index, xerr=around, color=ARM, linewidth=2, capsize=5, capthick=1.6, zorder=3
+                found.difference_pp, index, xerr=around, color=arm.color, linewidth=2, capsize=5, capthick=1.6, zorder=3
             )
         axes.scatter(
-            [found.difference_pp], [index], s=18, marker="D", color=ARM, linewidth=0, zorder=6, gid="difference"
-        )
+            [found.difference_pp], [index], s=30, marker=arm.marker, color=arm.color, linewidth=0, zorder=6,
+            gid="difference",
+        )  # fmt: skip
         mark = "" if found.verdict == "no verdict" else f"{VERDICT_MARKS[found.verdict]} "
         above = (0.5, index - 0.42 * thick)
         axes.annotate(mark + chart_difference(found), above, (0, 3), xycoords=("axes fraction", "data"),

@@ -1,4 +1,6 @@
-"""Style of all charts: fonts, colours, widths of text, files. The bytes do not depend on a matplotlibrc.
+"""Style of all charts: colours and symbols of the arms, fonts, widths of text, files.
+
+Figures and the charts of the page share the colours and symbols. The bytes do not depend on a matplotlibrc.
 
 Colours are those of Okabe and Ito (2008), which readers with any colour vision can distinguish. No chart relies on them
 alone.
@@ -12,6 +14,7 @@ import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -31,11 +34,42 @@ MOST_PIXELS = 60_000
 """Largest height. Agg refuses 65,536 pixels, so taller charts have fewer dots per inch."""
 
 INK, FAINT, GRID, SHADE = "#1f2328", "#5b636d", "#e4e7eb", "#eef0f3"
-CONTROL, ARM, ALARM = "#9aa2ab", "#0072b2", "#b34700"
+ALARM = "#b34700"
 TITLE, LABEL, SMALL = 15.0, 11.0, 9.0
 """Font sizes, points."""
 BASE_FONT = "DejaVu Sans"
 """Font that comes with matplotlib, so that charts are the same on every machine where it has the letters."""
+
+
+@dataclass(frozen=True)
+class ArmLook:
+    """Colour and symbol of an arm, in figures and on the page."""
+
+    color: str
+    """On white paper, with a contrast of 4.5 as text."""
+    letter: str
+    marker: str
+    """Name of the symbol in matplotlib."""
+    symbol: str
+    """Name of the symbol in Observable Plot."""
+
+
+CONTROL = ArmLook("#6b737d", "○", "o", "circle")
+ARMS = (
+    ArmLook("#0068a8", "●", "o", "circle"),
+    ArmLook("#b54700", "■", "s", "square"),
+    ArmLook("#00795a", "◆", "D", "diamond2"),
+    ArmLook("#9b3f83", "▲", "^", "triangle"),
+    ArmLook("#7a5c00", "★", "*", "star"),
+    ArmLook("#33669b", "⬢", "H", "hexagon"),
+)
+"""Looks of the arms, in the order of the rows. They repeat where there are more arms."""
+
+
+def look(style: int) -> ArmLook:
+    """Look of an arm by the index of its style, which is -1 for the control."""
+    return CONTROL if style < 0 else ARMS[style % len(ARMS)]
+
 
 MOST_NAMED = 8
 """Number of letters without a font that are named."""

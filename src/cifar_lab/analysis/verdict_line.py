@@ -1,0 +1,111 @@
+"""The answer to a question in one short sentence, without its evidence, for the first line that a reader sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cifar_lab.analysis.answers import VERDICT_MARKS, Answer, Comparison, Verdict
+from cifar_lab.analysis.sentences import pp
+from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
+from cifar_lab.analysis.summary import Row
+
+Entry = tuple[Row, Comparison]
+
+
+@dataclass(frozen=True)
+class VerdictLine:
+    """Sentence on all arms of a question, with the sign of its first clause."""
+
+    verdict: Verdict
+    sentence: str
+
+    @property
+    def mark(self) -> str:
+        """Sign of the verdict."""
+        return VERDICT_MARKS[self.verdict]
+
+
+def verdict_line(answer: Answer) -> VerdictLine:
+    """The answer in one sentence: a clause per verdict, the clear ones first. For a sweep, its winner alone."""
+    entries = list(zip(answer.rows[1:], answer.comparisons, strict=False))
+    if answer.sweep is not None:
+        entries = entries[:1]
+    groups: dict[Verdict, list[Entry]] = {verdict: [] for verdict in VERDICT_MARKS}
+    for row, found in entries:
+        groups[found.verdict].append((row, found))
+    clauses: list[str] = []
+    for verdict in ("better", "worse", "equivalent", "undecided"):
+        if groups[verdict]:
+            clauses.append(_clause(verdict, groups[verdict], answer, is_first=not clauses))
+    clauses += _without_verdict(groups["no verdict"], is_first=not clauses)
+    first: Verdict = next((verdict for verdict, found in groups.items() if found), "no verdict")
+    sentence = "; ".join(clauses) + "." if clauses else f"{answer.unswept if answer.to_sweep else 'no runs yet'}."
+    if answer.sweep is not None and entries:
+        name = entries[0][0].label
+        if answer.sweep.points > 1 and sentence.startswith(f"{name} "):
+            sentence = f"The best of {answer.sweep.points:,} points, {name}, {sentence.removeprefix(name).lstrip()}"
+    return VerdictLine(first, sentence[:1].upper() + sentence[1:] if not clauses else sentence)
+
+
+def _clause(verdict: Verdict, entries: Sequence[Entry], answer: Answer, *, is_first: bool) -> str:
+    """`Adam is better than SGD by 10.3 pp`, or `flip is undecided` after another clause."""
+    control = answer.control.label
+    be = "is" if len(entries) == 1 else "are"
+    if verdict in ("better", "worse"):
+        than = f" than {control}" if is_first else ""
+        if len(entries) == 1:
+            row, found = entries[0]
+            return f"{row.label} is {verdict}{than} by {_size(found)} pp"
+        return f"{_joined(f'{row.label} ({_difference(found)} pp)' for row, found in entries)} {be} {verdict}{than}"
+    names = _joined(row.label for row, _ in entries)
+    if verdict == "equivalent":
+        same = all(row.is_same_runs(answer.control) for row, _ in entries)
+        to = f" to {control}" if is_first else ""
+        return f"{names} {be} {'the same runs as ' + control if same else f'equivalent{to}'}"
+    return f"{'Undecided: ' if is_first else ''}{_undecided(entries, control, is_first)}"
+
+
+def _undecided(entries: Sequence[Entry], control: str, is_first: bool) -> str:
+    if not is_first:
+        return f"{_joined(row.label for row, _ in entries)} {'is' if len(entries) == 1 else 'are'} undecided"
+    said = []
+    for index, (row, found) in enumerate(entries):
+        of = f" from {control}" if index == 0 else ""
+        said.append(f"{row.label} differs{of} by {_difference(found)} pp")
+    more = [found.seeds_more for _, found in entries if found.seeds_more is not None]
+    seeds = f", about {max(more):,} more {'seed' if max(more) == 1 else 'seeds'} would decide" if more else ""
+    return f"{_joined(said)}{seeds}"
+
+
+def _without_verdict(entries: Sequence[Entry], *, is_first: bool) -> list[str]:
+    """Clauses on arms with too few runs, and on those without an accuracy."""
+    few = [(row, found) for row, found in entries if found.difference_pp is not None]
+    clauses = []
+    if few:
+        names = _joined(f"{row.label} ({_difference(found)} pp)" for row, found in few)
+        have = "has" if len(few) == 1 else "have"
+        clauses.append(f"{'No verdict yet: ' if is_first else ''}{names} {have} fewer than {FEWEST_SEEDS} seeds")
+    rest = [row for row, found in entries if found.difference_pp is None]
+    lost, missing = [row.label for row in rest if row.diverged], [row.label for row in rest if row.is_missing]
+    if lost:
+        clauses.append(f"{_joined(lost)} diverged")
+    if missing:
+        clauses.append(f"{_joined(missing)} {'has' if len(missing) == 1 else 'have'} no runs yet")
+    return clauses
+
+
+def _size(found: Comparison) -> str:
+    return _difference(found).lstrip("+−")
+
+
+def _difference(found: Comparison) -> str:
+    """`+10.3`, with two decimals below one point."""
+    gap = found.difference_pp or 0.0
+    return pp(gap, sign=True) if abs(gap) < 1 else f"{gap:+.1f}".replace("-", "−")
+
+
+def _joined(parts: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    words = list(parts)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
