@@ -85,7 +85,7 @@ def judge_results(
 
 
 @dataclass(frozen=True)
-class _Attempt:
+class _JudgedOnce:
     """Answers judged from one state of the looks."""
 
     answers: list[Answer]
@@ -98,12 +98,12 @@ class _Attempt:
 
 def _attempt(
     answers: Sequence[Answer], min_effect: float, found: FoundLooks, plans: StoppingPlans, viewing: Viewing
-) -> _Attempt:
+) -> _JudgedOnce:
     ledger = LookLedger(found, plans, viewing.analysis)
     for pair in pairs_of([answer for answer in answers if viewing.shows(answer)]):
         pair.seen(ledger.look)
     book, is_new = ledger.book, ledger.has_new
-    return _Attempt(*judge(answers, min_effect, ledger.look), ledger, book, is_new)
+    return _JudgedOnce(*judge(answers, min_effect, ledger.look), ledger, book, is_new)
 
 
 def _told(answer: Answer, ledger: LookLedger, there: Collection[str], remembered: bool) -> Answer:
