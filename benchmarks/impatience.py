@@ -65,31 +65,25 @@ class Lab:
         self.said.update(verdicts)
         return verdicts
 
-    def advice(self, seeds: int) -> int | None:
-        """`--max-seeds` of the command that a report advises. None where it advises none."""
+    def advice(self, seeds: int) -> list[str]:
+        """Words of the command that a report advises. Empty where it advises none."""
         ledger = LookLedger(FoundLooks(self.book), self.plans)
         (judged,), _ = judge([self._answer(seeds)], self.min_effect, ledger.look)
         told = advised(judged, ledger, self.plans, ["q"])
-        words = next((shlex.split(each.to_decide) for each in told.comparisons if each.to_decide), None)
-        if words is None:
-            return None
-        return int(words[-1]) if "--max-seeds" in words else USUAL_MAX_SEEDS
+        return next((shlex.split(each.to_decide) for each in told.comparisons if each.to_decide), [])
 
     def until_decided(self, there: int, most: int) -> int:
         """`run --until-decided --max-seeds MOST` with the seeds that are there. Returns those at the end."""
         arms = tuple(f"arm {number}" for number in range(1, len(self.accuracies)))
-        ahead = plan_looks(there, most)
-        earlier = self.plans.plans[0].looks if self.plans.plans else ()
-        looks = (*earlier, *(number for number in ahead if number > max(earlier, default=0)))
-        plan = StoppingPlan(question="q", fingerprint="f", control="arm 0", arms=arms, looks=looks)
+        plan = StoppingPlan(question="q", fingerprint="f", control="arm 0", arms=arms, looks=plan_looks(there, most))
         self.plans = StoppingPlans([plan])
         undecided = list(range(1, len(self.accuracies)))
-        for number in ahead:
+        for number in plan.looks:
             verdicts = self.report(number, number, undecided)
             undecided = [arm for arm, verdict in zip(undecided, verdicts, strict=True) if verdict == "undecided"]
             if not undecided:
                 return number
-        return ahead[-1]
+        return most
 
     def _answer(self, seeds: int, arms: Sequence[int] = ()) -> Answer:
         numbers = (0, *(arms or range(1, len(self.accuracies))))
@@ -120,14 +114,22 @@ def obeys(*seeds: int) -> Reader:
     """Report at these numbers of seeds, then do what the report advises, again and again."""
 
     def read(lab: Lab) -> None:
-        there = 0
         for there in seeds:
             verdicts = lab.report(there)
-        while "undecided" in verdicts and (most := lab.advice(there)) is not None and there < most <= MOST_SEEDS:
-            there = lab.until_decided(there, most)
+        while "undecided" in verdicts and (words := lab.advice(there)):
+            most = most_seeds(words)
+            if not there < most <= MOST_SEEDS:
+                break
+            there = lab.until_decided(there, most) if "--until-decided" in words else most
             verdicts = lab.report(there)
 
     return read
+
+
+def most_seeds(words: Sequence[str]) -> int:
+    """Largest number of seeds that a command makes."""
+    given = words[-1].removesuffix("x")
+    return int(given) if given.isdigit() else USUAL_MAX_SEEDS
 
 
 def plans(there: int, most: int) -> Reader:
@@ -207,7 +209,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labs", type=int, default=2_000)
-    for line in table(CASES, parser.parse_args().labs):
+    parser.add_argument("--only", default="", help="part of a reader's name")
+    options = parser.parse_args()
+    for line in table([case for case in CASES if options.only in case.name], options.labs):
         print(line, flush=True)
 
 

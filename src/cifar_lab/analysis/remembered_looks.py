@@ -128,7 +128,7 @@ def _missing_plans(answers: Sequence[Answer], ledger: LookLedger, results: Path,
 
 
 def advised(answer: Answer, ledger: LookLedger, plans: StoppingPlans, questions: Collection[str]) -> Answer:
-    """The answer with the arguments of the command that decides it."""
+    """The answer with the arguments of the command that adds seeds where it is undecided."""
     waiting = [
         (comparison, row)
         for comparison, row in zip(answer.comparisons, answer.rows[1:], strict=True)
@@ -136,18 +136,21 @@ def advised(answer: Answer, ledger: LookLedger, plans: StoppingPlans, questions:
     ]
     if answer.name not in questions or not waiting:
         return answer
-    most = max(_max_seeds(comparison, row, answer.control, ledger, plans) for comparison, row in waiting)
-    words = ["run", "--question", answer.name, "--until-decided"]
-    words += [] if most == USUAL_MAX_SEEDS else ["--max-seeds", str(most)]
-    decided = {id(comparison): replace(comparison, to_decide=shlex.join(words)) for comparison, _ in waiting}
-    return replace(answer, comparisons=tuple(decided.get(id(each), each) for each in answer.comparisons))
+    words = shlex.join(["run", "--question", answer.name, *_seed_options(waiting, answer.control, ledger, plans)])
+    told = {id(comparison): replace(comparison, to_decide=words) for comparison, _ in waiting}
+    return replace(answer, comparisons=tuple(told.get(id(each), each) for each in answer.comparisons))
 
 
-def _max_seeds(comparison: Comparison, row: Row, control: Row, ledger: LookLedger, plans: StoppingPlans) -> int:
-    """`--max-seeds` that is likely to decide a comparison: the end of its plan, else what its runs ask for."""
-    if (end := ledger.last_planned(row, control)) is not None:
-        return end
-    there = min(comparison.n, comparison.n_control)
-    wanted = max(USUAL_MAX_SEEDS, there + (comparison.seeds_more or 0))
-    ended = max((plan.looks[-1] for plan in plans.of(row, control)), default=there)
-    return min(MOST_SEEDS, wanted if wanted > ended else ceil(GROWTH * ended))
+def _seed_options(
+    waiting: Sequence[tuple[Comparison, Row]], control: Row, ledger: LookLedger, plans: StoppingPlans
+) -> list[str]:
+    """Options that add seeds: up to the end of a plan, else as many as the runs ask for, by a plan or after one."""
+    ahead = [end for _, row in waiting if (end := ledger.last_planned(row, control)) is not None]
+    ended = [plan.looks[-1] for _, row in waiting for plan in plans.of(row, control)]
+    there = max(min(comparison.n, comparison.n_control) for comparison, _ in waiting)
+    wanted = max(min(each.n, each.n_control) + (each.seeds_more or 0) for each, _ in waiting)
+    most = min(MOST_SEEDS, max(USUAL_MAX_SEEDS, wanted, ceil(GROWTH * there) if there >= USUAL_MAX_SEEDS else 0))
+    if ended and not ahead:
+        return ["--seeds", f"{most}x"]  # a plan is never changed, so its end is followed by a look outside of it
+    most = max(ahead, default=most)
+    return ["--until-decided", *([] if most == USUAL_MAX_SEEDS else ["--max-seeds", str(most)])]

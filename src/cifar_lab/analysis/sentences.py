@@ -150,7 +150,8 @@ def _what_would_tell(comparison: Comparison) -> str:
     if comparison.look == 0:
         return "the earlier looks cannot be read, and without them there is no verdict"
     if comparison.to_decide:
-        return f"`{comparison.to_decide}` adds seeds until it is decided"
+        until = " until it is decided" if "--until-decided" in comparison.to_decide else " for the next report"
+        return f"`{comparison.to_decide}` adds seeds{until}"
     if comparison.seeds_more is not None:
         return "more seeds are needed, which `run --until-decided` adds to a question of arms in a lab file"
     if comparison.low_pp is None:

@@ -112,14 +112,19 @@ def _plan(
     keys = tuple(_key(arm) for arm in arms)
     new = StoppingPlan(question=f"{name}-{short}", fingerprint=fingerprint, control=key, arms=keys, looks=(max_seeds,))
     plan = _find_plan(results, new)
-    there = _seeds_done(control, arms, results, images, seeds)
     if plan is None:
-        plan = new.model_copy(update={"looks": plan_looks(there, max_seeds)})
-    elif plan.looks[-1] == max_seeds and set(keys) <= set(plan.arms):
+        plan = new.model_copy(
+            update={"looks": plan_looks(_seeds_done(control, arms, results, images, seeds), max_seeds)}
+        )
+    elif plan.looks[-1] != max_seeds:
+        raise SettingsError(
+            f"--max-seeds {max_seeds}: {stopping_file(results, plan.question)} has looks at {_listed(plan.looks)} "
+            f"seeds; a plan that is changed after looking keeps no error rate; give --max-seeds {plan.looks[-1]}"
+        )
+    elif set(keys) <= set(plan.arms):
         return plan
     else:
-        looks = plan.looks if plan.looks[-1] == max_seeds else _longer(plan, there, max_seeds, results)
-        plan = plan.model_copy(update={"looks": looks, "arms": tuple(dict.fromkeys([*plan.arms, *keys]))})
+        plan = plan.model_copy(update={"arms": tuple(dict.fromkeys([*plan.arms, *keys]))})
     save_plan(results, plan)
     return plan
 
@@ -136,21 +141,6 @@ def _find_plan(results: Path, new: StoppingPlan) -> StoppingPlan | None:
     plans, _ = read_stopping_plans(results)
     same = (plan for plan in plans.plans if (plan.fingerprint, plan.control) == (new.fingerprint, new.control))
     return next((plan for plan in same if set(plan.arms) & set(new.arms)), None)
-
-
-def _longer(plan: StoppingPlan, there: int, max_seeds: int, results: Path) -> tuple[int, ...]:
-    """Analyses of a plan that was carried out to its end, and of one that begins there.
-
-    Raises:
-        SettingsError: the plan has analyses to come, or ends later.
-    """
-    if there < plan.looks[-1] or max_seeds <= plan.looks[-1]:
-        raise SettingsError(
-            f"--max-seeds {max_seeds}: {stopping_file(results, plan.question)} has looks at {_listed(plan.looks)} "
-            f"seeds; a plan that is changed before its end keeps no error rate; give --max-seeds {plan.looks[-1]}"
-        )
-    more = plan_looks(min(there, max_seeds), max_seeds)
-    return (*plan.looks, *(number for number in more if number > plan.looks[-1]))
 
 
 def _seeds_done(
