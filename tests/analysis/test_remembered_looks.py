@@ -240,8 +240,12 @@ def test_a_plan_of_the_folder_counts_and_its_end_is_what_is_advised(folder: Fold
     planned = folder.look()
     assert (planned.alpha, planned.interim_looks) == (pytest.approx(0.015), 3)
     assert planned.to_decide == "run --question q1 --until-decided --max-seeds 8"
+    folder.train(3, 4, 5, 6, 7)
+    ended = folder.look()
+    assert ended.alpha == pytest.approx(0.015)
+    assert ended.verdict != "undecided" or ended.to_decide.startswith("run --question q1 --seeds ")
     path.unlink()
-    folder.train(3)
+    folder.train(8)
     lab = folder.report()
     assert lab.answers[0].comparisons[0].alpha == pytest.approx(0.003)
     assert f"{path}: is missing; its looks stay counted, and `run --until-decided` plans new ones" in lab.faults

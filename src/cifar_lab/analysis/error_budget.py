@@ -82,6 +82,12 @@ def open_analyses(pair: PairLooks, plan: PlannedLooks) -> list[int]:
     return [number for number in plan.seeds if number not in made]
 
 
+def analyses_ahead(pair: PairLooks, plan: PlannedLooks) -> list[int]:
+    """Analyses of a plan at more seeds than any look had."""
+    seen = max((max(look.seeds, look.planned or 0) for look in pair.looks), default=0)
+    return [number for number in plan.seeds if number > seen]
+
+
 def with_plan(pair: PairLooks, name: str, seeds: Sequence[int]) -> PairLooks:
     """The pair with a part of its budget set aside for a plan. Analyses at numbers of seeds already seen need none."""
     if any(plan.name == name and plan.seeds[-1] == seeds[-1] for plan in pair.plans):
@@ -96,5 +102,5 @@ def with_plan(pair: PairLooks, name: str, seeds: Sequence[int]) -> PairLooks:
 
 def alpha_to_come(pair: PairLooks) -> float:
     """Level of an analysis that `run --until-decided` would make next, as far as it is known."""
-    ahead = [plan.alpha for plan in pair.plans if open_analyses(pair, plan)]
+    ahead = [plan.alpha for plan in pair.plans if analyses_ahead(pair, plan)]
     return max(ahead, default=PLAN_SHARE * remaining(pair) / USUAL_ANALYSES)

@@ -8,7 +8,7 @@ from cifar_lab.analysis.error_budget import (
     Look,
     alpha_of_lost_plan,
     alpha_to_come,
-    open_analyses,
+    analyses_ahead,
     planned_alpha,
     unplanned_alpha,
     with_plan,
@@ -72,7 +72,7 @@ class LookLedger:
     def last_planned(self, row: Row, control: Row) -> int | None:
         """Seeds at the last analysis of a plan that has analyses to come. None without one."""
         pair = self.pair(row, control)
-        return max((plan.seeds[-1] for plan in pair.plans if open_analyses(pair, plan)), default=None)
+        return max((plan.seeds[-1] for plan in pair.plans if analyses_ahead(pair, plan)), default=None)
 
     def gone(self, row: Row, control: Row, there: Collection[str]) -> list[str]:
         """Ids of runs that an earlier look counted and that are not `there` any more."""
