@@ -31,6 +31,8 @@ SPREAD = 0.006
 """Standard deviation of a run over seeds, a share."""
 MOST_SEEDS = 120
 """Seeds after which a reader gives up."""
+IMAGES = "f" * 64
+"""Fingerprint of the images."""
 QUESTION = Question(title="Is it better?", arms=("a.yaml",), chart="q.png")
 
 Reader = Callable[["Lab"], None]
@@ -75,7 +77,7 @@ class Lab:
     def until_decided(self, there: int, most: int) -> int:
         """`run --until-decided --max-seeds MOST` with the seeds that are there. Returns those at the end."""
         arms = tuple(f"arm {number}" for number in range(1, len(self.accuracies)))
-        plan = StoppingPlan(question="q", fingerprint="f", control="arm 0", arms=arms, looks=plan_looks(there, most))
+        plan = StoppingPlan(question="q", fingerprint=IMAGES, control="arm 0", arms=arms, looks=plan_looks(there, most))
         self.plans = StoppingPlans([plan])
         undecided = list(range(1, len(self.accuracies)))
         for number in plan.looks:
@@ -94,7 +96,7 @@ class Lab:
         values = tuple(enumerate(self.accuracies[number, :seeds].tolist(), first))
         ids = tuple(f"{number}-{seed}" for seed, _ in values)
         label = f"arm {number}"
-        return Row(label, values, 0.5, run_ids=ids, key=label, fingerprint="f", is_control=number == 0)
+        return Row(label, values, 0.5, run_ids=ids, key=label, fingerprint=IMAGES, is_control=number == 0)
 
 
 # --- readers ----------------------------------------------------------------------------------------------------------

@@ -203,3 +203,16 @@ def test_the_reference_has_every_setting_with_a_meaning() -> None:
         (meaning, *_) = re.findall(rf"^\| `{re.escape(key)}` \| (.*?) \| ", text, flags=re.M)
         assert len(meaning) > 5, key
     assert "betas" in section_keys("optimizer")
+
+
+@pytest.mark.slow
+def test_a_tutorial_script_becomes_settings(tmp_path: Path) -> None:
+    checked, trained, report, new = follow(
+        "from-pytorch.md", tmp_path, {"train_size: 2000, test_size: 1000": "train_size: 400, test_size: 100"}
+    )
+    assert checked.count("good; resolved:") == 2
+    assert "6 runs: 6 to train" in trained
+    assert trained.splitlines()[-1] == "next: cifar-lab report"
+    assert "Adam" in report
+    assert "found in the folder, not asked beforehand" in report
+    assert "next: cifar-lab run --question q1 --lab my_lab/lab.yaml" in new

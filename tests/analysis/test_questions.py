@@ -94,7 +94,7 @@ def test_the_command_makes_what_is_missing(sheet: Path) -> None:
 def test_the_default_results_folder_is_not_repeated(sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(sheet.parent)
     lab = answer_lab(Path("lab.yaml"), Path("results"))
-    assert lab.command == "cifar-lab report --lab lab.yaml"
+    assert lab.command == "cifar-lab report"  # lab.yaml is found by itself
     assert [row.command for row in lab.answers[0].rows] == ["cifar-lab run baseline.yaml", "cifar-lab run adam.yaml"]
 
 

@@ -248,4 +248,4 @@ def test_a_plan_of_the_folder_counts_and_its_end_is_what_is_advised(folder: Fold
     folder.train(8)
     lab = folder.report()
     assert lab.answers[0].comparisons[0].alpha == pytest.approx(0.003)
-    assert f"{path}: is missing; its looks stay counted, and `run --until-decided` plans new ones" in lab.faults
+    assert [fault for fault in lab.faults if fault.startswith(f"{path}: is missing")]

@@ -40,7 +40,8 @@ def test_check_prints_settings_that_load_as_the_same(sheets: Any) -> None:
     assert (values["label"], values["epochs"], values["optimizer"]["lr"], values["seeds"]) == ("one", 2, 0.3, [4, 5, 6])
     assert sheets.listing() == before
     sheets.write("again.yaml", done.out)
-    assert sheets("check", "again.yaml").lines[1:] == done.lines[1:]
+    assert done.lines[-1] == "# next: cifar-lab run tiny.yaml one.yaml --set optimizer.lr=0.3 --seeds 4-6"
+    assert sheets("check", "again.yaml").lines[1:-1] == done.lines[1:-1]
 
 
 def test_check_of_sheets_and_sweeps(sheets: Any) -> None:
@@ -50,9 +51,13 @@ def test_check_of_sheets_and_sweeps(sheets: Any) -> None:
         "# sheet.yaml: a lab sheet of 2 questions and 2 arms, all good",
         "---",
         "# grid.yaml: a sweep of 2 points, all good",
+        "# next: cifar-lab plan --lab sheet.yaml",
     ]
     sheets.write("tpe.yaml", SWEEP.replace("{top: 1,", "{method: tpe, trials: 1, top: 1,"))
-    assert sheets("check", "tpe.yaml").lines == ["# tpe.yaml: a sweep of 1 proposal of tpe, all good"]
+    assert sheets("check", "tpe.yaml").lines == [
+        "# tpe.yaml: a sweep of 1 proposal of tpe, all good",
+        "# next: cifar-lab sweep tpe.yaml",
+    ]
 
 
 def test_check_finds_the_problems_of_everything_that_a_sheet_names(sheets: Any) -> None:

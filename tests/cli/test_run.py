@@ -30,7 +30,8 @@ def test_the_first_run_says_what_it_does_and_what_came_of_it(trained: Any) -> No
     assert [line[:6] for line in ends] == ["[1/2] ", "[2/2] "]
     assert sorted(line[6:] for line in ends) == ["tiny · seed 0: done", "tiny · seed 1: done"]
     first, second = (record["test"]["accuracy"] for record in records(results))
-    header, row = done.lines
+    header, row, following = done.lines
+    assert following == "next: cifar-lab run tiny.yaml --seeds 0,1,2"  # two seeds are too few for a verdict
     assert header.split("  ")[0] == "arm"
     assert f"{first:.4f} {second:.4f}" in row
     assert row.startswith("tiny  2 ")
@@ -62,10 +63,13 @@ def test_a_dry_run_does_nothing(lab: Any, trained: Any) -> None:
     before = lab.listing()
     done = lab("run", "tiny.yaml", "--dry-run", CIFAR_LAB_CACHE=str(lab.folder / "no cache"))
     assert (done.code, done.err) == (0, "")
-    assert done.lines == ["2 runs of 1 arm to train; the data has not been prepared yet, so none can be there"]
+    assert done.lines == [
+        "2 runs of 1 arm to train; the data has not been prepared yet, so none can be there",
+        "next: cifar-lab run tiny.yaml",
+    ]
     prepared = lab("run", "tiny.yaml", "--dry-run", "--seeds", "0")
     run = records(trained.lab.results)[0]["run_id"]
-    assert [line.split() for line in prepared.lines] == [
+    assert [line.split() for line in prepared.lines[:-1]] == [
         ["run", "arm", "seed", "state", "epochs"],
         [run, "tiny", "0", "to", "train", "1"],
         ["1", "run:", "1", "to", "train"],
@@ -79,7 +83,7 @@ def test_a_dry_run_says_what_is_there(trained: Any) -> None:
     assert [" ".join(line.split()[3:-1]) for line in done.lines[1:4]] == ["already done", "already done", "to train"]
     assert done.lines[4] == "3 runs: 2 already done, 1 to train"
     forced = trained.lab("run", "tiny.yaml", "--dry-run", "--force")
-    assert forced.lines[-1] == "2 runs: 2 to train"
+    assert forced.lines[-2] == "2 runs: 2 to train"
     assert trained.lab.listing() == before
 
 
@@ -88,7 +92,7 @@ def test_a_dry_run_says_what_is_there(trained: Any) -> None:
 )
 def test_seeds(lab: Any, trained: Any, text: str, seeds: list[int]) -> None:
     done = lab("run", "tiny.yaml", "--dry-run", "--seeds", text)
-    assert [int(line.split()[2]) for line in done.lines[1:-1]] == seeds
+    assert [int(line.split()[2]) for line in done.lines[1:-2]] == seeds
 
 
 def test_seeds_given_twice_are_refused_and_not_the_last_taken(lab: Any) -> None:
@@ -380,4 +384,4 @@ def test_a_label_with_escape_codes_is_refused(lab: Any) -> None:
 def test_two_arms_of_the_same_numbers_are_trained_once(lab: Any) -> None:
     lab.write("same.yaml", "extends: tiny.yaml\nlabel: same\n")
     done = lab("run", "tiny.yaml", "same.yaml", "tiny.yaml", "--seeds", "0", "--dry-run")
-    assert done.lines[-1] == "1 run: 1 to train"
+    assert done.lines[-2] == "1 run: 1 to train"

@@ -234,6 +234,21 @@ CASES = (
         remains="nothing new",
     ),
     elsewhere(
+        38, "other programs use all cores, and the command has other runs to make too",
+        "cli/test_same_bits.py::test_among_others_on_two_workers_beside_busy_programs",
+        remains="the bits of a run alone on an idle machine",
+    ),
+    elsewhere(
+        38, "a run is killed before its first checkpoint, and made again beside busy programs",
+        "cli/test_same_bits.py::test_killed_before_its_first_checkpoint_and_begun_again_under_load",
+        remains="the bits of a run that was left alone",
+    ),
+    elsewhere(
+        35, "a run was begun by an earlier version",
+        "training/backends/kernels/test_same_bits.py::test_a_run_begun_by_an_earlier_version_is_resumed_with_a_note",
+        remains="the run, whose record notes the other order of sums",
+    ),
+    elsewhere(
         36, "scripts, templates, ten thousand letters and right-to-left words as labels, in a browser",
         "report/test_browser.py::test_hostile_words_are_shown_as_they_are",
         remains="the page, with those words on it as they are",

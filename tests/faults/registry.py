@@ -46,6 +46,7 @@ ROWS = {
     34: "Ten thousand runs",
     35: "Results of an earlier version",
     36: "Hostile values in the report",
+    38: "Other programs use the cores",
 }
 """The faults, by the numbers under which they are known here."""
 

@@ -49,7 +49,7 @@ def test_a_report_agrees_with_its_records(reported: Path) -> None:
         ("report.tex", "50.45 (", "51.45 (", "51.45 (n = 4"),
         ("report.html", '"mean": 50.45', '"mean": 51.45', "51.45"),
         ("report.html", ">50.45<br>", ">51.45<br>", "51.45"),
-        ("report.md", "## q3", "## \\udcff", "is no text in UTF-8"),
+        ("report.md", "## q1", "## \\udcff", "is no text in UTF-8"),
     ],
 )
 def test_what_differs_is_named(

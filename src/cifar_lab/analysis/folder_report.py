@@ -135,8 +135,7 @@ def _answer_found(
     answers, others = found_answers(found_arms(alone))
     shown = [sweep for sweep in sweeps if data and sweep.fingerprint == data.fingerprint]
     answers += [_sweep_answer(number, sweep, ours, results) for number, sweep in enumerate(shown, start=1)]
-    known = [record.run_id for record in there.records]
-    judged = judge_results(answers, _min_effect(), results, viewing, there=known)
+    judged = judge_results(answers, _min_effect(), results, viewing, there=there.records)
     lab = Lab(
         f"Runs of {results.name or 'this folder'}",
         data,

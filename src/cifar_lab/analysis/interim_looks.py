@@ -10,7 +10,8 @@ sharper boundaries of normal theory do not hold.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
-from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import DataError
-from cifar_lab.store.results import stopping_file, stopping_files
+from cifar_lab.store.documents import DamagedDocumentError, indexed, lost_documents, read_document, write_document
+from cifar_lab.store.ranges import Digest, Positive
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import STOPPING, stopping_file, stopping_files
 
 LOOKS_OF_LOST_PLAN = 40
 """Looks of a plan whose file is gone or damaged. `plan_looks` never gives more, up to ten million seeds."""
@@ -55,13 +58,13 @@ class StoppingPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     question: str
-    fingerprint: str
+    fingerprint: Digest
     """Fingerprint of the images."""
     control: str
     """The control's `recipe_key`."""
     arms: tuple[str, ...]
     """The arms' `recipe_key`s."""
-    looks: tuple[int, ...] = Field(min_length=1)
+    looks: tuple[Positive, ...] = Field(min_length=1, max_length=LOOKS_OF_LOST_PLAN)
     """Numbers of seeds at the looks, rising. The last is `--max-seeds`."""
 
     def binds(self, row: Row, control: Row) -> bool:
@@ -95,34 +98,56 @@ def read_plan(path: Path) -> StoppingPlan:
     """Read one plan.
 
     Raises:
-        DataError: the file is not what `run --until-decided` writes.
+        DataError: the file is missing, or not what `run --until-decided` wrote there.
     """
     try:
-        return StoppingPlan.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        plan = StoppingPlan.model_validate_json(json.dumps(read_document(path).values))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: is missing, but {_LOST}") from error
+    except DamagedDocumentError as error:
+        raise DataError(f"{path}: {error.fault}; {_LOST}") from error
     except ValidationError as error:
-        raise DataError(
-            f"{path}: not a plan of looks ({error.errors()[0]['msg']}); restore it from a copy; until then verdicts "
-            f"against its control are judged as if there were {LOOKS_OF_LOST_PLAN} looks"
-        ) from error
+        raise DataError(f"{path}: not a plan of looks ({error.errors()[0]['msg']}); {_LOST}") from error
+    if plan.question != path.stem:
+        raise DataError(f"{path}: is the plan of {plan.question[:80]}; {_LOST}")
+    return plan
 
 
-def read_stopping_plans(results: Path) -> tuple[StoppingPlans, list[str]]:
-    """(every plan that can be read, faults of the others)."""
+_LOST = (
+    "looks were planned there; restore it from a copy; until then verdicts against its control are judged as if there "
+    f"were {LOOKS_OF_LOST_PLAN} looks"
+)
+
+
+def read_stopping_plans(results: Path, records: Iterable[Record] = ()) -> tuple[StoppingPlans, list[str]]:
+    """(every plan that can be read, faults of the others).
+
+    Args:
+        records: runs of the folder. A plan that one of them names must be there.
+    """
     plans, faults, lost = [], [], []
-    for path in stopping_files(results):
+    entries = {entry.path: entry for entry in indexed(results)}
+    for path in sorted({*stopping_files(results), *lost_plans(results, records)}):
         try:
-            plans.append(read_plan(path))
+            plan = read_plan(path)
+            if path in entries and (reason := entries[path].fault()):
+                raise DataError(f"{path}: {reason}; {_LOST}")
+            plans.append(plan)
         except DataError as fault:
             faults.append(str(fault))
             lost.append(path.stem.rpartition("-")[2])
     return StoppingPlans(plans, frozenset(lost)), faults
 
 
+def lost_plans(results: Path, records: Iterable[Record]) -> list[Path]:
+    """Plans that are gone: set aside as damaged, named in the index of documents, or named by a record."""
+    named = {results / record.plan for record in records if record.plan}
+    gone = {path for path in named if path.parent.name == STOPPING and not path.is_file()}
+    return sorted({*lost_documents(results, STOPPING), *gone})
+
+
 def save_plan(results: Path, plan: StoppingPlan) -> Path:
     """Write a plan. Call it before the first look."""
     path = stopping_file(results, plan.question)
-    make_folder(path.parent)
-    write_text(path, plan.model_dump_json(indent=1) + "\n")
+    write_document(results, path, plan.model_dump(mode="json"), len(plan.looks))
     return path

@@ -80,9 +80,10 @@ class Lab:
     def shown(self) -> tuple[Answer, ...]:
         """Answers with a section. The one with the last finished run is first, the others follow in their order."""
         kept = [answer for answer in self.answers if self.is_found or answer.is_answered]
-        if len(kept) < 2:
+        compared = [answer for answer in kept if answer.comparisons]
+        if not compared:
             return tuple(kept)
-        last = max(kept, key=lambda answer: (self._finished(answer), -kept.index(answer)))
+        last = max(compared, key=lambda answer: (self._finished(answer), -compared.index(answer)))
         return (last, *(answer for answer in kept if answer is not last))
 
     @property
@@ -133,7 +134,7 @@ def answer_lab(
         lab.min_effect,
         results,
         viewing,
-        there=[record.run_id for record in there.records],
+        there=there.records,
         questions=[name for name, question in lab.questions.items() if question.sweep is None],
     )
     made = Lab(

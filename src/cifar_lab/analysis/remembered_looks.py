@@ -16,6 +16,7 @@ from cifar_lab.analysis.summary import Row
 from cifar_lab.analysis.verdicts import judge, pairs_of
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.store.looks import FoundLooks, LookBook, find_looks, looks_lock, save_looks
+from cifar_lab.store.records import Record
 from cifar_lab.store.results import stopping_file
 
 USUAL_MAX_SEEDS = 20
@@ -58,17 +59,18 @@ def judge_results(
     results: Path,
     viewing: Viewing,
     *,
-    there: Collection[str],
+    there: Sequence[Record],
     questions: Collection[str] = (),
 ) -> Judged:
     """Judge all answers together, and remember the verdicts that are shown before they are.
 
     Args:
         min_effect: smallest difference that matters, in percentage points.
-        there: ids of all runs with a record.
+        there: all records of the folder.
         questions: names of the answers that `run --question` can add seeds to.
     """
-    plans, damaged = read_stopping_plans(results)
+    plans, damaged = read_stopping_plans(results, there)
+    ids = {record.run_id for record in there}
     found = find_looks(results)
     made = _attempt(answers, min_effect, found, plans, viewing)
     remembered = True
@@ -79,7 +81,7 @@ def judge_results(
                 save_looks(results, made.book)
         except (EnvironmentFault, DataError):
             remembered = False
-    judged = [_told(answer, made.ledger, there, remembered or not viewing.shows(answer)) for answer in made.answers]
+    judged = [_told(answer, made.ledger, ids, remembered or not viewing.shows(answer)) for answer in made.answers]
     faults = (*damaged, *found.faults, *_missing_plans(judged, made.ledger, results, plans))
     return Judged([advised(each, made.ledger, plans, questions) for each in judged], made.family, faults)
 
@@ -123,7 +125,8 @@ def _missing_plans(answers: Sequence[Answer], ledger: LookLedger, results: Path,
         plan.name for answer in answers for row in answer.rows[1:] for plan in ledger.pair(row, answer.control).plans
     }
     for name in sorted(names - {plan.question for plan in plans.plans}):
-        if not (path := stopping_file(results, name)).exists():
+        path = stopping_file(results, name)
+        if name.rpartition("-")[2] not in plans.lost and not path.exists():
             yield f"{path}: is missing; its looks stay counted, and `run --until-decided` plans new ones"
 
 

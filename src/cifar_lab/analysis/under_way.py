@@ -12,7 +12,7 @@ from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, best_
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.core.errors import LabError
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder, find_records, run_ids, sweep_plans
+from cifar_lab.store.results import RunFolder, find_records, run_ids, sweep_folders
 
 MOST_BEST = 3
 """Finished points of a search whose curves are shown beside those of running runs."""
@@ -79,7 +79,9 @@ def read_under_way(results: Path) -> UnderWay:
     open_runs = [RunFolder(results, run_id) for run_id in run_ids(results) if run_id not in records]
     running = [folder for folder in open_runs if folder.unfinished_state() == "running"]
     return UnderWay(
-        tuple(search for path in sweep_plans(results) if (search := _search(results, path, records)) is not None),
+        tuple(
+            search for sweep in sweep_folders(results) if (search := _search(results, sweep.plan, records)) is not None
+        ),
         tuple(found for folder in running[:MOST_RUNNING] if (found := _open_run(folder)) is not None),
         sum(record.status == "done" for record in records.values()),
         sum(record.status == "diverged" for record in records.values()),

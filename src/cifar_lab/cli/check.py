@@ -130,7 +130,7 @@ def schema(
         "sweep": lambda: sheet_schema(SweepSheet),
     }
     if kind not in makers:
-        raise SettingsError(f"schema: {kind!r} is none of {', '.join(makers)}")
+        raise SettingsError(f"schema: {kind!r} is not one of: {', '.join(makers)}")
     if markdown:
         from cifar_lab.config.io.schema import settings_reference
 

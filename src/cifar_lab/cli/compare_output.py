@@ -22,6 +22,7 @@ from cifar_lab.analysis.factors import changes
 from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.mcnemar import compare_predictions, mcnemar_sentence
 from cifar_lab.analysis.remembered_looks import Viewing, judge_results
+from cifar_lab.analysis.rounding import mixed_rounding
 from cifar_lab.analysis.sentences import comparison_sentences, p_words, winner_sentence
 from cifar_lab.analysis.summary import Row, arm_row
 from cifar_lab.cli.tables import arms_table, console, safe
@@ -67,8 +68,10 @@ def print_comparison(
     else:
         given = None if min_effect is None else EffectBound(min_effect, "--min-effect")
         bound = given or effect_bound(lab, targets, results, overrides)
-        faults = _print_arms(rows, bound, results, [record.run_id for record in records])
+        faults = _print_arms(rows, bound, results, records)
     for target in targets:
+        for note in mixed_rounding(target.label, target.records):
+            say(plain(note))
         if target.selection_bias:
             say(plain(winner_sentence(target.selection_bias)))
     _print_settings(out, *(target.records[0] for target in targets))
@@ -92,7 +95,7 @@ def _print_models(targets: Sequence[ComparisonTarget], results: Path) -> None:
     say(plain(mcnemar_sentence(found, targets[0].label, targets[1].label)))
 
 
-def _print_arms(rows: Sequence[Row], bound: EffectBound, results: Path, there: Sequence[str]) -> tuple[str, ...]:
+def _print_arms(rows: Sequence[Row], bound: EffectBound, results: Path, there: Sequence[Record]) -> tuple[str, ...]:
     """Print the verdict, remember the look and return the faults of what is known of earlier looks."""
     name = bound.question or "compare"
     answers = [Answer(name, Question(title="compare", chart="c.png"), (rows[1], rows[0]))]

@@ -52,13 +52,14 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
 
     Damaged files are named and set aside, so that the next `run` replaces them. The command then exits with 3.
     """
+    from cifar_lab.config.io.load import recorded_settings_text
     from cifar_lab.core.errors import DataError
     from cifar_lab.core.text import count, plain
     from cifar_lab.data import cache
     from cifar_lab.progress.lines import say
     from cifar_lab.store.verify import verify_results
 
-    found = verify_results(results)
+    found = verify_results(results, lambda record: recorded_settings_text(record.settings, record.seed))
     for line in found.notes:
         say(f"note: {plain(line)}")
     # Damaged images are only named: they are prepared again on their next use.

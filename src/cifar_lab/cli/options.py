@@ -81,7 +81,7 @@ Workers = Annotated[
     int | None,
     typer.Option(
         "--workers", min=1, metavar="N", rich_help_panel=EXECUTION_PANEL,
-        help="Number of concurrent runs. Default: one per core, a few on a GPU.",
+        help="Number of concurrent runs. Default: as many as the cores allow, a few on a GPU.",
     ),
 ]  # fmt: skip
 EngineChoice = Annotated[

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
@@ -21,7 +20,7 @@ from cifar_lab.config.sheets import LabSheet, SweepSheet
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.text import count, plain
 from cifar_lab.execution.context import RunContext
-from cifar_lab.execution.runner import make_runs, preview_runs
+from cifar_lab.execution.runner import RunBatch, make_runs, preview_runs
 from cifar_lab.progress.lines import say
 from cifar_lab.studies.run_sweep import make_sweep
 from cifar_lab.studies.sequential_test import InterimAnalysis, run_sequential_test
@@ -196,7 +195,10 @@ def _run_until_decided(
         answers = answer_lab(request.lab, context.results, request.overrides, viewing=viewing).answers
         return next(answer for answer in answers if answer.name == question.name)
 
-    code, train = 0, partial(make_runs, context=context)
+    def train(arms: Sequence[Settings], plan: str) -> RunBatch:
+        return make_runs(arms, replace(context, plan=plan))
+
+    code = 0
     arms = (question.name, question.control, question.arms)
     for analysis in run_sequential_test(*arms, context.results, max_seeds, train, answer_question):
         _say_analysis(question, analysis)

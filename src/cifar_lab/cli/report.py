@@ -138,5 +138,5 @@ def _listed(option: str, text: str, known: tuple[T, ...]) -> list[T]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     wrong = [word for word in words if word not in known]
     if wrong or not words:
-        raise SettingsError(f"{option}: {(wrong or [text])[0]!r} is none of {', '.join(known)}")
+        raise SettingsError(f"{option}: {(wrong or [text])[0]!r} is not one of: {', '.join(known)}")
     return [word for word in known if word in words]

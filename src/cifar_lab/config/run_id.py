@@ -96,9 +96,9 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 """`json.dumps` with these options, but without a new encoder per call."""
 
 
-def run_id(recipe: dict[str, Any], data_fingerprint: str, seed: int) -> str:
-    """Id of a run and name of its folder, 16 hex digits."""
-    text = _canonical([NUMERICS, recipe, data_fingerprint, seed])
+def run_id(recipe: dict[str, Any], data_fingerprint: str, seed: int, numerics: int = NUMERICS) -> str:
+    """Id of a run and name of its folder, 16 hex digits. `numerics` is that of the version that made the run."""
+    text = _canonical([numerics, recipe, data_fingerprint, seed])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.regular_files import no_follow
 
 CRASH_AT = "CIFAR_LAB_CRASH_AT"
 
@@ -73,7 +74,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         OSError: the disk refuses.
     """
     torn = _is_torn(_count("write", path))
-    with path.open("wb") as file:
+    with open(path, "wb", opener=no_follow) as file:
         yield file
         file.flush()
         if torn:

@@ -75,6 +75,9 @@ class Engine(Protocol):
     def gpus(self) -> int:
         """Number of GPUs for runs."""
 
+    def cores(self) -> int:
+        """Number of cores that one run may use."""
+
     def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
         """Make the runs of every task as `local.engine.execute`. `slots` None means as many as possible."""
 
@@ -116,13 +119,15 @@ class RunContext:
     force: bool = False
     """Discard existing runs and train them again."""
     workers: int | None = None
-    """Concurrent processes on the CPU, concurrent cohorts on each GPU. None means a process per core, or
-    `GPU_STREAMS` cohorts."""
+    """Concurrent processes on the CPU, concurrent cohorts on each GPU. None means as many processes as the cores hold
+    (`cores.share_cores`), or `GPU_STREAMS` cohorts."""
     display: Display = field(default_factory=Silent)
     policy: Policy = field(default_factory=Policy)
     engine: Engine = field(default_factory=local_engine)
     images: DatasetCatalog = field(default_factory=DatasetCatalog)
     """Data sets that the command has found so far. Stages add to it."""
+    plan: str | None = None
+    """Document under which the runs are made, for their records (`Record.plan`)."""
 
     def __post_init__(self) -> None:
         """Validate the number of workers.
@@ -131,4 +136,4 @@ class RunContext:
             SettingsError: it is below 1.
         """
         if self.workers is not None and self.workers < 1:
-            raise SettingsError(f"workers: {self.workers} is below 1; leave it out for one a core")
+            raise SettingsError(f"workers: {self.workers} is below 1; leave it out for as many as the cores hold")

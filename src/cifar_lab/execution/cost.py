@@ -144,7 +144,7 @@ class MachineSpeeds:
         seen: dict[tuple[str, str, str], dict[int, list[tuple[str, float]]]] = {}
         for record in records:
             environment, images = record.environment, record.epochs_trained * record.data.train_size
-            if images and environment.device_name in devices.get(environment.device, ()):
+            if images and record.settings and environment.device_name in devices.get(environment.device, ()):
                 model = record.settings["model"]["name"]
                 by_batch = seen.setdefault((environment.device, environment.kernels, model), {})
                 # The members of a cohort share the seconds in which it trained.

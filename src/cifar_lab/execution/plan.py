@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +12,10 @@ from cifar_lab.config import Settings
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.core.errors import DataError, Problem, SettingsError
-from cifar_lab.core.host import available_cores
 from cifar_lab.store.failures import Failure, read_failure
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import DamagedRecordError, RunFolder, SharedParts
 from cifar_lab.training.job import Job
-from cifar_lab.training.threads import choose_threads, thread_limit
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,13 @@ def plan_runs(
     read_test: bool = True,
     force: bool = False,
     until_epoch: int | None = None,
+    plan: str | None = None,
 ) -> list[PlannedRun]:
     """Planned runs of all arms and seeds, in order. A run that several arms share appears once.
 
     Args:
         images: data sets that the command has found. None reads each source again.
-        until_epoch: see `Job`.
+        until_epoch, plan: see `Job`.
 
     Raises:
         SettingsError: arms do not fit their data. One message names all of them.
@@ -68,40 +67,20 @@ def plan_runs(
         for seed in settings.seeds:
             name = run_id(parts, info.fingerprint, seed)
             if name not in planned:
-                job = Job(settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch)
+                job = Job(
+                    settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch,
+                    plan=plan,
+                )  # fmt: skip
                 planned[name] = PlannedRun(job, "missing", None) if force else _on_disk(job, shared)
     if problems:
         raise SettingsError(problems)
-    return share_threads(list(planned.values()))
+    return list(planned.values())
 
 
 def run_ids_of(settings: Settings, images: data.DatasetCatalog | None = None) -> list[str]:
     """Run ids of an arm in the order of its seeds. `images` as in `plan_runs`."""
     parts, fingerprint = recipe(settings), (images or data.DatasetCatalog()).prepare(settings.data).fingerprint
     return [run_id(parts, fingerprint, seed) for seed in settings.seeds]
-
-
-def share_threads(runs: Sequence[PlannedRun], free_cores: float | None = None) -> list[PlannedRun]:
-    """Assign CPU threads to each run, from its settings or from `choose_threads`.
-
-    The number of threads changes the rounding of sums. It depends on the whole plan and not on the missing runs, so a
-    repeated command rounds as the first one.
-
-    Args:
-        runs: the whole plan.
-        free_cores: CPU time that other programs leave, in cores. None means unknown.
-    """
-    cores, limit = available_cores(), thread_limit()
-    concurrent = min(cores, max(1, len(runs)))
-    shared = []
-    for run in runs:
-        settings = run.job.settings
-        threads = settings.runtime.threads
-        if threads == "auto":
-            size = settings.data.batch_size
-            threads = choose_threads(settings.model.name, size, cores, concurrent, free_cores, limit=limit)
-        shared.append(replace(run, job=replace(run.job, threads=threads)))
-    return shared
 
 
 def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:

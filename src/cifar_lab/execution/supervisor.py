@@ -87,7 +87,7 @@ class WorkerSupervisor:
                 try:
                     self._try(task)
                 finally:
-                    self.queue.finished()
+                    self.queue.finished(task)
         except Exception as error:
             self.fault = error
             self.queue.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from cifar_lab.report.html import html_page
 from cifar_lab.report.json import answers_json, has_answers
 from cifar_lab.report.latex import latex_page
 from cifar_lab.report.markdown import csv_page, markdown_page
-from cifar_lab.store.results import SweepFolder, find_records
+from cifar_lab.store.results import SweepFolder, find_records, runs_folder
 
 Format = Literal["html", "md", "csv", "json", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -77,6 +78,8 @@ def build_report(
         EnvironmentFault: the results folder cannot be written.
     """
     lab = answer_folder(lab_path, results, overrides, data_name, found=found, viewing=Viewing())
+    if lab.is_found and lab.data is None:
+        return ReportFiles((), (), None, (), tuple(_empty_lines(results)), lab.faults)
     make_folder(results)
     drawings = [_drawing(answer, lab) for answer in lab.shown]
     boxes = boxes_words(text for drawing in drawings for text in drawing.texts)
@@ -95,6 +98,14 @@ def build_report(
         write_text(path, report_text(made, lab, results))
     lines = (*_lines(lab, boxes), _written([*files], len(charts)))
     return ReportFiles(tuple(charts), tuple(files), _name(lab), missing, lines, lab.faults)
+
+
+def _empty_lines(results: Path) -> list[str]:
+    """Lines on a results folder without runs: the folders in it that have some, or the command that makes some."""
+    inner = [path for path in sorted(results.glob("*")) if runs_folder(path).is_dir()]
+    lines = [f"no runs in {results} yet, so nothing is written"]
+    lines += [shlex.join(["next:", "cifar-lab", "report", "--results", path.as_posix()]) for path in inner[:1]]
+    return [*lines, *([] if inner else ["next: cifar-lab run configs/baseline.yaml configs/q3_adam.yaml"])]
 
 
 def _name(lab: Lab) -> str | None:
@@ -153,12 +164,18 @@ def _lines(lab: Lab, boxes: str) -> list[str]:
     """Lines of the report for a terminal."""
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [f"note: {lab.data_note}"] if lab.data_note else []
+    lines += [f"note: {plain(note)}" for note in lab.notices] if lab.is_found else []
     lines += [line for answer in lab.shown for line in _answer_lines(answer)]
-    lines += [f"not answered yet: {', '.join(answer.name for answer in lab.unanswered)}"] if lab.unanswered else []
-    lines += [f"note: {plain(note)}" for note in (*lab.notices, *lab.notes)]
+    lines += [f"not answered yet: {', '.join(map(_open_words, lab.unanswered))}"] if lab.unanswered else []
+    notices = () if lab.is_found else lab.notices
+    lines += [f"note: {plain(note)}" for note in (*notices, *lab.notes)]
     lines += [f"note: {boxes}"] if boxes else []
     lines += [f"to run: {plain(command)}" for command in lab.to_run]
     return lines + [f"to decide: {plain(command)}" for command in lab.to_decide]
+
+
+def _open_words(answer: Answer) -> str:
+    return f"{answer.name} ({answer.unswept})" if answer.to_sweep else answer.name
 
 
 def _answer_lines(answer: Answer) -> list[str]:

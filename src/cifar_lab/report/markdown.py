@@ -30,9 +30,14 @@ def markdown_page(lab: Lab) -> str:
     for answer in lab.shown:
         parts += [f"## {markdown(answer.name)}: {markdown(answer.question.title)}", *_section(answer)]
     if lab.unanswered:
-        names = ", ".join(f"{markdown(each.name)} ({markdown(each.question.title)})" for each in lab.unanswered)
+        names = ", ".join(map(_open_words, lab.unanswered))
         parts += ["## Not answered yet", f"{names}.", *_commands(lab.to_run)]
     return "\n\n".join(parts) + "\n"
+
+
+def _open_words(answer: Answer) -> str:
+    unswept = f"; {answer.unswept}" if answer.to_sweep else ""
+    return f"{markdown(answer.name)} ({markdown(answer.question.title)}{unswept})"
 
 
 def csv_page(lab: Lab) -> str:

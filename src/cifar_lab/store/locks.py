@@ -7,6 +7,7 @@ holder for messages, and exists only while the lock is held.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
@@ -21,6 +22,7 @@ from typing import IO
 from cifar_lab.core.atomic_io import disk_errors, make_folder
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.host import utc_now
+from cifar_lab.core.regular_files import no_follow
 
 LOCK_NAME = ".writer"
 
@@ -62,7 +64,7 @@ class WriterLock:
         give_up = time.monotonic() + PATIENCE_SECONDS
         while self._file is None:
             try:
-                with self._path.open(encoding="utf-8", errors="replace") as file:
+                with open(self._path, encoding="utf-8", errors="replace", opener=no_follow) as file:
                     try:
                         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                     except BlockingIOError:
@@ -149,12 +151,15 @@ def hold(path: Path, patience: float = RUN_PATIENCE_SECONDS) -> Iterator[None]:
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock file `path`."""
     try:
-        with path.open("r") as file:
+        with open(path, opener=no_follow) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except FileNotFoundError:
         pass
+    except OSError as error:
+        if error.errno != errno.ELOOP:  # a link is no lock of this lab
+            raise
     return False
 
 
@@ -170,7 +175,10 @@ def _locked_file(path: Path, patience: float, refusal: Callable[[str], Environme
     give_up = time.monotonic() + patience
     while True:
         with disk_errors(path.parent):
-            file = path.open("a+", encoding="utf-8", errors="backslashreplace")
+            # The text of a lock is replaced, so a link would cost the file that it names.
+            if path.is_symlink():
+                path.unlink()
+            file = open(path, "a+", encoding="utf-8", errors="backslashreplace", opener=no_follow)  # noqa: SIM115
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -5,6 +5,7 @@ results/
     sweeps/<name>/        plan.json, history.json (halving, tpe), winners.json
     stopping/             <question>.json: the looks that `run --until-decided` planned
     looks.json            the looks that were made, with a copy in runs/: see `looks`
+    index/                see `documents`
 """
 
 from __future__ import annotations
@@ -56,20 +57,25 @@ class SweepFolder:
 
     def __init__(self, results: Path, name: str) -> None:
         """`name` is the stem of the sweep file, which may hold any character of a file name."""
+        self.results = results
         self.path = results / "sweeps" / _folder_name(name)
         self.plan = self.path / "plan.json"
         self.history = self.path / "history.json"
         self.winners = self.path / "winners.json"
 
 
+STOPPING = "stopping"
+"""Folder of the plans of interim analyses."""
+
+
 def stopping_file(results: Path, question: str) -> Path:
     """Path of a question's plan of interim analyses."""
-    return results / "stopping" / f"{question}.json"
+    return results / STOPPING / f"{question}.json"
 
 
 def stopping_files(results: Path) -> list[Path]:
     """Plans of interim analyses, by name."""
-    return sorted((results / "stopping").glob("*.json"))
+    return sorted((results / STOPPING).glob("*.json"))
 
 
 def history_files(results: Path) -> list[Path]:
@@ -82,9 +88,10 @@ def sweeps_with_winners(results: Path) -> list[str]:
     return sorted(path.parent.name for path in (results / "sweeps").glob("*/winners.json"))
 
 
-def sweep_plans(results: Path) -> list[Path]:
-    """Plans of all sweeps, by the name of the sweep."""
-    return sorted((results / "sweeps").glob("*/plan.json"))
+def sweep_folders(results: Path) -> list[SweepFolder]:
+    """Folders of all sweeps, by name."""
+    folders = sorted((results / "sweeps").glob("*"))
+    return [SweepFolder(results, path.name) for path in folders if path.is_dir() and not path.is_symlink()]
 
 
 def _folder_name(stem: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.interim_looks import (
     StoppingPlan,
+    lost_plans,
     plan_looks,
     plan_suffix,
     read_plan,
@@ -28,10 +29,10 @@ from cifar_lab.core.errors import SettingsError
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import plan_runs
 from cifar_lab.execution.runner import RunBatch
-from cifar_lab.store.results import stopping_file
+from cifar_lab.store.results import find_records, stopping_file
 
-Train = Callable[[Sequence[Settings]], RunBatch]
-"""Makes the runs of arms."""
+Train = Callable[[Sequence[Settings], str], RunBatch]
+"""Makes the runs of arms under a plan, whose path in the results folder their records name."""
 
 AnswerQuestion = Callable[[int], Answer]
 """The question as a report on the results folder answers it at a planned number of seeds, remembered as a look."""
@@ -81,10 +82,12 @@ def run_sequential_test(
     """
     seeds = seed_list(control, arms, max_seeds)
     plan = _plan(name, control, arms, results, max_seeds, seeds)
+    path = stopping_file(results, plan.question).relative_to(results).as_posix()
     undecided = list(arms)
     for number, count in enumerate(plan.looks, start=1):
         wanted = {"seeds": list(seeds[:count])}
-        runs = train([with_values(each, wanted, where=f"look {number} of {name}") for each in (control, *undecided)])
+        due = [with_values(each, wanted, where=f"look {number} of {name}") for each in (control, *undecided)]
+        runs = train(due, path)
         answer = answer_question(count)
         comparisons = dict(zip([_key(arm) for arm in arms], answer.comparisons, strict=True))
         undecided = [arm for arm in arms if comparisons[_key(arm)].verdict in ("undecided", "no verdict")]
@@ -136,7 +139,7 @@ def _find_plan(results: Path, new: StoppingPlan) -> StoppingPlan | None:
         DataError: the file of this name cannot be read.
     """
     path = stopping_file(results, new.question)
-    if path.is_file():
+    if path.is_file() or path in lost_plans(results, find_records(results).records):
         return read_plan(path)
     plans, _ = read_stopping_plans(results)
     same = (plan for plan in plans.plans if (plan.fingerprint, plan.control) == (new.fingerprint, new.control))

@@ -160,6 +160,14 @@ class GpuCount(Event, word="gpus"):
 
 
 @dataclass(frozen=True)
+class ModelBuilt(Event, word="model built"):
+    """Answer to the query whether a model builds."""
+
+    parameters: int
+    """Trainable ones."""
+
+
+@dataclass(frozen=True)
 class TaskDone(Event, word="task done"):
     """Every run of the worker's task has ended."""
 

@@ -99,8 +99,8 @@ def test_a_mirror_that_hangs_does_not_keep_the_command(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("wandb", "'wandb' is none of tensorboard, mlflow, mlflow:FILE.db"),
-        ("tensorboard:x", "'tensorboard:x' is none of"),
+        ("wandb", "'wandb' is not one of: tensorboard, mlflow, mlflow:FILE.db"),
+        ("tensorboard:x", "'tensorboard:x' is not one of:"),
         ("mlflow:http://127.0.0.1:5000", "is no SQLite file; cifar-lab speaks to no server, write mlflow:FILE.db"),
         ("mlflow:postgresql://db", "is no SQLite file"),
     ],

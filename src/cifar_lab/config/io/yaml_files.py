@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from pathlib import Path
 
 from cifar_lab.config.io.messages import did_you_mean
@@ -33,6 +34,8 @@ def read_file(path: Path, named_at: SourceLocation | None = None, rank: int = 0)
 def unreadable(path: Path, error: OSError | ValueError, where: str = "", key: str = "") -> Problem:
     """The problem of a file that cannot be opened, with the nearest file name in its folder."""
     shown = one_line(str(path))
+    if isinstance(error, FileNotFoundError) and re.fullmatch(r"[a-z_.]+=\S*", shown):
+        return Problem(where, key, f"{shown} is a setting and not a file; write --set {shown}")
     if isinstance(error, FileNotFoundError):
         return Problem(where, key, f"no file {shown}{did_you_mean(path.name, _neighbours(path))}")
     if isinstance(error, IsADirectoryError):

@@ -29,6 +29,7 @@ from cifar_lab.training.events import (
     Event,
     GpuCount,
     Message,
+    ModelBuilt,
     RunEnd,
     RunFinished,
     TaskDone,
@@ -146,15 +147,14 @@ def _import_training() -> None:
             gc.enable()
 
 
-def _check_model(settings: Settings, num_classes: int) -> RunEnd:
-    """Build the model once, so that an error is reported before anything is written."""
+def _check_model(settings: Settings, num_classes: int) -> ModelBuilt | RunEnd:
+    """Build the model once, so that an error is reported before anything is written, and count its parameters."""
     try:
-        from cifar_lab.models import build
+        from cifar_lab.models import build, count_parameters
 
-        build(settings.model, num_classes)
+        return ModelBuilt(count_parameters(build(settings.model, num_classes)))
     except Exception as error:
         return classify_end(error)
-    return RunFinished()
 
 
 def _prepare(data: Data, send: Send) -> RunEnd:

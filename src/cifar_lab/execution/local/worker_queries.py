@@ -10,16 +10,16 @@ from cifar_lab.core.errors import EnvironmentFault, LabError, SettingsError, Wei
 from cifar_lab.data.splits import Progress
 from cifar_lab.execution.local.process import WorkerProcess
 from cifar_lab.execution.protocol import GPU_QUERY, encode_check, encode_prepare
-from cifar_lab.training.events import DataProgress, Event, GpuCount, Message, RunFailed
+from cifar_lab.training.events import DataProgress, Event, GpuCount, Message, ModelBuilt, RunFailed
 
 
-def check_models(arms: Sequence[tuple[Settings, int]]) -> None:
-    """Build the model of each (settings, number of classes) in a worker.
+def check_models(arms: Sequence[tuple[Settings, int]]) -> list[int]:
+    """Build the model of each (settings, number of classes) in a worker. Returns their trainable parameters.
 
     Raises:
         LabError: the first that does not build, with its exit code and message.
     """
-    worker = WorkerProcess(threads=1)
+    worker, parameters = WorkerProcess(threads=1), []
     try:
         for settings, num_classes in arms:
             worker.say(encode_check(settings, num_classes))
@@ -27,8 +27,11 @@ def check_models(arms: Sequence[tuple[Settings, int]]) -> None:
             if answer is None:
                 raise LabError(f"model.name: {settings.model.name} cannot be built: {worker.cause_of_death()}")
             _raise_failed(answer.event)
+            assert isinstance(answer.event, ModelBuilt)
+            parameters.append(answer.event.parameters)
     finally:
         worker.close()
+    return parameters
 
 
 def prepare_images(data: Data, progress: Progress) -> None:

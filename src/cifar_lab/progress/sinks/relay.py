@@ -103,7 +103,7 @@ def mirrors_of(words: Sequence[str], results: Path) -> list[Mirror]:
     for word in words:
         kind, _, where = word.partition(":")
         if kind not in ("tensorboard", "mlflow") or (kind == "tensorboard" and where):
-            problems.append(f"--mirror: {word!r} is none of tensorboard, mlflow, mlflow:FILE.db")
+            problems.append(f"--mirror: {word!r} is not one of: tensorboard, mlflow, mlflow:FILE.db")
         elif "://" in where.removeprefix(SQLITE):
             problems.append(
                 f"--mirror: {word!r} is no SQLite file; cifar-lab speaks to no server, write mlflow:FILE.db"
