@@ -21,7 +21,7 @@ from cifar_lab.store.results import find_records
 SHOWN = 20
 """Differences per file that are named."""
 
-_COMMANDS = frozenset({"command", "commands", "to_run", "notices"})
+_COMMANDS = frozenset({"command", "commands", "to_run", "to_decide", "notices"})
 """Keys of answers.json that are or hold commands. They depend on the working directory."""
 
 
