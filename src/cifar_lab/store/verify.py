@@ -157,6 +157,7 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
             checked.damaged += _damaged_files(folder, record)
         else:
             checked.unchecked += os.path.lexists(folder.metrics)
+            checked.damaged += [folder.record] if folder.lost_its_record() else []  # the lock is ours, or a worker's
             folder.read_metrics()
     except DamagedFileError as fault:
         checked.damaged.append(fault.path)
