@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.harness import ComparisonTarget, Harness
 from benchmarks.processes import steps
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.core.host import available_cores
 from cifar_lab.training.threads import choose_threads, openmp_environment
 
@@ -61,7 +62,8 @@ class Options:
 
     def threads_alone(self, model: str, batch_size: int) -> int:
         """Those of a run alone on an idle machine, as the product chooses them."""
-        return choose_threads(model, batch_size, self.cores, 1, float(self.cores))
+        given = {"model": {"name": model}, "data": {"batch_size": batch_size}}
+        return choose_threads(settings_from(given), self.cores, 1)
 
     def own(self, *arguments: object, threads: int, copies: int = 1) -> ComparisonTarget:
         """cifar-lab's steps in a worker's environment."""

@@ -114,7 +114,7 @@ def test_a_policy_says_what_the_options_of_a_command_say(here: Path) -> None:
         ({"time_limit": "2 hours"}, "time_limit: '2 hours' is no length of time; write 90s, 15m, 2h or 1h30m"),
         ({"retries": -1}, "retries: -1 is below 0; write 0 for a single try"),
         ({"max_failures": 0}, "max_failures: 0 is below 1; leave it out to go on after failures"),
-        ({"retry": "some"}, "retry: 'some' is none of none, failed, all"),
+        ({"retry": "some"}, "retry: 'some' is not one of: none, failed, all"),
     ],
 )
 def test_a_policy_that_means_nothing_is_refused(given: dict[str, Any], said: str) -> None:

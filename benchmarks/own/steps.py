@@ -65,10 +65,11 @@ def prepare(
     from cifar_lab.training.backends.choice import choose_kernels, make_backend
     from cifar_lab.training.backends.eager import EagerBackend
     from cifar_lab.training.build import build_cohort, layout, training_layout
-    from cifar_lab.training.device import prepare_execution
+    from cifar_lab.training.device import prepare_execution, set_threads
 
     settings = settings_of(overrides)
     execution, why_torch = choose_kernels(settings, prepare_execution(settings.runtime, threads), members, None)
+    set_threads(1 if execution.own_kernels else threads)
     stacked = members > 1 if stacked is None else stacked
     memory_format = training_layout(execution, layout(settings.model, execution, stacked=stacked))
     normalizer = Normalizer.make(settings.data.normalize, (0.5,) * 3, (0.25,) * 3, execution.device, memory_format)
@@ -100,12 +101,11 @@ def endless(workload: Workload, *, asked_threads: bool = True) -> Iterator[int]:
     Args:
         asked_threads: whether the threads stay what they are when other programs want the cores.
     """
-    from cifar_lab.training.device import set_threads
     from cifar_lab.training.loop import CHECK_STEPS
     from cifar_lab.training.threads import ThreadGuard
 
     steps, members = workload.steps, len(workload.batches.seeds)
-    guard = ThreadGuard(workload.execution.threads, asked=asked_threads)
+    guard = ThreadGuard(workload.execution.threads, asked=asked_threads or not workload.execution.own_kernels)
     epoch = 0
     while True:
         steps.cohort.train_mode()
@@ -114,7 +114,7 @@ def endless(workload: Workload, *, asked_threads: bool = True) -> Iterator[int]:
                 steps.metrics.all_diverged(done)
                 steps.metrics.first_member(done)
                 if (fewer := guard.check(epoch + 1)) is not None:
-                    set_threads(fewer)
+                    steps.use_threads(fewer)
             yield members * steps.metrics.batch_sizes[done - 1]
         epoch += 1
 

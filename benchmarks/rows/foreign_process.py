@@ -23,7 +23,7 @@ def measure(options: Options) -> list[Comparison]:
     return [
         compare(
             Comparison(
-                "one run beside a busy program", "images/s", "one thread, as chosen where a core is taken",
+                "one run beside a busy program", "images/s", "one thread",
                 "one thread on an idle machine", FAIR,
             ),
             beside(options.own(threads=1)), alone,

@@ -39,7 +39,7 @@ def make_runs(
         arms: resolved settings, as returned by `load_settings`.
         results: results folder, created if missing.
         force: discard existing runs and train again.
-        workers: number of worker processes. None takes one per core, or a few on a GPU.
+        workers: number of worker processes. None takes as many as the cores hold, or a few on a GPU.
         display: receives the progress. None prints lines, `cifar_lab.Silent()` prints nothing.
         policy: retries and time limits, as returned by `cifar_lab.policy`.
         engine: executes the runs, as opened by `cifar_lab.open_engine`. None is this machine.

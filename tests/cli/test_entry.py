@@ -57,7 +57,7 @@ def test_version(lab: Any) -> None:
         (["run"], "cifar-lab: run: nothing to run; name settings files, --question NAME or --all"),
         (["run", "tiny.yaml", "--worker", "2"], "No such option"),
         (["run", "tiny.yaml", "--workers", "0"], "greater than or equal to 1"),
-        (["schema", "wrong"], "cifar-lab: schema: 'wrong' is none of settings, lab, sweep"),
+        (["schema", "wrong"], "cifar-lab: schema: 'wrong' is not one of: settings, lab, sweep"),
     ],
 )
 def test_wrong_usage_is_2(lab: Any, arguments: list[str], said: str) -> None:

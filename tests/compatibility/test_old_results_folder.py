@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cifar_lab.store.documents import read_document
+
 from . import bits, golden
 from .cases import READING, REPEATED, REPORT_CHECK, VERIFY_DAMAGE, Case
 from .commands import OLD_LAB, ORIGIN, Lab
@@ -102,12 +104,18 @@ def test_settings_are_written_as_they_were(written: Lab) -> None:
         assert after.replace(str(written.folder), ORIGIN) == before
 
 
-def test_what_a_search_leaves_is_made_anew_from_its_runs_to_the_byte(written: Lab) -> None:
+def test_what_a_search_leaves_is_made_anew_from_its_runs_and_has_a_checksum(written: Lab) -> None:
     before, after = (
-        {path.relative_to(lab.results): path.read_text() for path in (lab.results / "sweeps").rglob("*.json")}
+        {path.relative_to(lab.results): read_document(path) for path in (lab.results / "sweeps").rglob("*.json")}
         for lab in (Lab(OLD_LAB), written)
     )
-    assert after == before
+    assert {path: found.is_checked for path, found in before.items()} == dict.fromkeys(before, False)
+    assert {path: found.is_checked for path, found in after.items()} == dict.fromkeys(before, True)
+    new = {"schema", "plan_sha256"}
+    for path, found in before.items():
+        assert {k: v for k, v in after[path].values.items() if k not in new} == {
+            k: v for k, v in found.values.items() if k not in new
+        }
 
 
 def test_files_have_the_names_and_keys_that_they_had(written: Lab) -> None:

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cifar_lab import data
-from cifar_lab.config import SGD, NetModel, ResNet18Model, Runtime, Settings, Synthetic
-from cifar_lab.core import host as machine
+from cifar_lab.config import SGD, Settings, Synthetic
 from cifar_lab.core.errors import DataError, SettingsError
-from cifar_lab.execution.plan import PlannedRun, plan_runs, run_ids_of, share_threads
+from cifar_lab.execution.plan import PlannedRun, plan_runs, run_ids_of
 from cifar_lab.store.records import DataIdentity, Environment, Record
 from cifar_lab.store.results import RunFolder
 
@@ -99,53 +96,9 @@ def test_a_record_of_a_newer_version_is_not_trained_over(results: Path) -> None:
     (planned,) = plan_runs([arm(seeds=(0,))], results)
     folder = RunFolder(results, planned.job.run_id)
     folder.path.mkdir(parents=True)
-    folder.record.write_text('{"schema": 3}')
-    with pytest.raises(DataError, match="is of schema 3, this cifar-lab reads up to 2"):
+    folder.record.write_text('{"schema": 4}')
+    with pytest.raises(DataError, match="is of schema 4, this cifar-lab reads up to 3"):
         plan_runs([arm(seeds=(0,))], results)
-
-
-@pytest.mark.parametrize(
-    ("model", "threads", "cores", "seeds", "expected"),
-    [
-        (NetModel(), "auto", 8, (0, 1), 1),
-        (NetModel(), 3, 8, (0, 1), 3),
-        (ResNet18Model(name="ResNet18"), "auto", 8, (0,), 8),
-        (ResNet18Model(name="ResNet18"), "auto", 8, (0, 1), 4),
-        (ResNet18Model(name="ResNet18"), "auto", 8, (0, 1, 2), 2),
-        (ResNet18Model(name="ResNet18"), "auto", 2, (0, 1, 2, 3), 1),
-        (ResNet18Model(name="ResNet18"), 2, 8, (0,), 2),
-    ],
-)
-def test_threads(
-    model: NetModel, threads: int | str, cores: int, seeds: tuple[int, ...], expected: int, results: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    have_cores(monkeypatch, cores)
-    settings = arm(model=model, runtime=Runtime.model_validate({"threads": threads}), seeds=seeds)
-    assert {run.job.threads for run in plan_runs([settings], results)} == {expected}
-
-
-def have_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
-    monkeypatch.setattr(machine, "_cgroup_quota_cores", lambda: None)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-
-
-def test_a_lone_small_run_takes_a_second_core_that_is_free(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    have_cores(monkeypatch, 2)
-    images = IMAGES.model_copy(update={"batch_size": 20})
-    lone, pair = (plan_runs([arm(seeds=seeds, data=images)], results) for seeds in ((0,), (0, 1)))
-    assert [run.job.threads for free in (2.0, 1.1, None) for run in share_threads(lone, free)] == [2, 1, 1]
-    assert [run.job.threads for run in share_threads(pair, 2.0)] == [1, 1]
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert [run.job.threads for run in share_threads(lone, 2.0)] == [1]
-
-
-def test_what_is_left_of_a_plan_rounds_as_the_whole(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    have_cores(monkeypatch, 2)
-    first, second = plan_runs([arm(seeds=(0, 1))], results)
-    left = [replace(first, state="done"), second]
-    assert [run.job.threads for run in share_threads(left, 2.0)] == [1, 1]
 
 
 def test_what_does_not_fit_the_data_is_told_of_every_arm(results: Path) -> None:

@@ -10,8 +10,8 @@ from cifar_lab.execution.tasks import PullQueue, Task
 from cifar_lab.training.job import Job
 
 
-def task(name: str) -> Task:
-    return Task(((Job(Settings(label=name), 0, name, {}, "", Path("results"), True),),))
+def task(name: str, threads: int = 1, gpu: int | None = None) -> Task:
+    return Task(((Job(Settings(label=name), 0, name, {}, "", Path("results"), True, threads),),), gpu=gpu)
 
 
 A, B, C = (task(name) for name in "ABC")
@@ -20,8 +20,8 @@ A, B, C = (task(name) for name in "ABC")
 def test_tasks_come_in_their_order_and_then_there_is_none() -> None:
     queue = PullQueue([A, B])
     assert [queue.take(wait=False) for _ in range(3)] == [A, B, None]
-    queue.finished()
-    queue.finished()
+    queue.finished(A)
+    queue.finished(B)
     assert queue.take(wait=True) is None
 
 
@@ -29,7 +29,7 @@ def test_what_is_given_back_is_the_next() -> None:
     queue = PullQueue([A, B])
     assert queue.take(wait=False) == A
     queue.give_back(A, alone=False)
-    queue.finished()
+    queue.finished(A)
     assert [queue.take(wait=False), queue.take(wait=False)] == [A, B]
 
 
@@ -38,16 +38,16 @@ def test_what_is_to_be_alone_waits_until_nothing_is_beside_it_and_keeps_the_othe
     first, second = queue.take(wait=False), queue.take(wait=False)
     assert first == A
     queue.give_back(A, alone=True)
-    queue.finished()
+    queue.finished(A)
     assert queue.take(wait=False) == C
-    queue.finished()
+    queue.finished(C)
     assert queue.take(wait=False) is None, "B is under way"
     assert second == B
     queue.give_back(B, alone=True)
-    queue.finished()
+    queue.finished(B)
     assert queue.take(wait=False) == A
     assert queue.take(wait=False) is None, "A is to be alone"
-    queue.finished()
+    queue.finished(A)
     assert queue.take(wait=False) == B
 
 
@@ -63,7 +63,7 @@ def test_who_waits_is_woken(how: str) -> None:
     if how == "closed":
         queue.close()
     else:
-        queue.finished()
+        queue.finished(A)
     waiting.join(5)
     assert taken == [A if how == "given back" else None]
 
@@ -72,3 +72,23 @@ def test_a_closed_queue_hands_out_nothing() -> None:
     queue = PullQueue([A, B])
     queue.close()
     assert queue.take(wait=True) is None
+
+
+def test_concurrent_tasks_fit_the_cores() -> None:
+    large, small, other, wide = task("large", 2), task("small"), task("other"), task("wide", 9)
+    queue = PullQueue([small, large, other, wide], cores=2)
+    assert queue.take(wait=False) == small
+    assert queue.take(wait=False) is None, "the next task waits for two cores"
+    queue.finished(small)
+    assert queue.take(wait=False) == large
+    assert queue.take(wait=False) is None
+    queue.finished(large)
+    assert queue.take(wait=False) == other
+    assert queue.take(wait=False) is None
+    queue.finished(other)
+    assert queue.take(wait=False) == wide, "alone it may have more threads than there are cores"
+
+
+def test_tasks_on_a_gpu_need_no_cores() -> None:
+    queue = PullQueue([task("first", 2, gpu=0), task("second", 2, gpu=1)], cores=2)
+    assert None not in [queue.take(wait=False), queue.take(wait=False)]

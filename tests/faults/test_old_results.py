@@ -48,7 +48,7 @@ def test_runs_of_an_earlier_version_are_there_already(old: Path, lab: Any, case:
     35,
     "results of an earlier version are listed and verified",
     remains="those results, byte for byte",
-    says="1 run, 3 files read: none damaged",
+    says="1 run, {files} files read: none damaged",
     code=0,
 )
 def test_results_of_an_earlier_version_are_read(
@@ -64,7 +64,7 @@ def test_results_of_an_earlier_version_are_read(
     case.check(told + wrong, code)
     record = RunFolder(old, run).read_record()
     assert record is not None
-    assert record.schema_ == 1
+    assert record.schema_ < SCHEMA
     assert listing(old) == before
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.core.atomic_io import make_folder
+from cifar_lab.store.documents import write_document
 from cifar_lab.store.records import DataIdentity, EpochMetrics, Record, SplitScore
 from cifar_lab.store.results import RunFolder, SweepFolder
 from cifar_lab.studies.documents import winners_document
@@ -80,7 +81,7 @@ def made_record(
     make_record: MakeRecord, settings: Settings, seed: int, accuracy: float | None, *, search: bool = False
 ) -> Record:
     """A record with ten classes, whose confusion follows from its accuracy."""
-    whole = score(accuracy or 0.0)
+    whole = score(0.5 if accuracy is None else accuracy)
     changes: dict[str, Any] = {"data": _images()}
     if accuracy is None:
         changes["reason"] = "loss is nan at step 7 " + "x" * 10_000
@@ -141,15 +142,14 @@ def _search(folder: Path, results: Path, make_record: MakeRecord) -> None:
         found[point.name] = [accuracy]
         plan.append({"name": point.name, "values": dict(point.values), "runs": [run.run_id]})
     target = SweepFolder(results, "grid")
-    make_folder(target.path)
-    text = json.dumps({"sweep": "grid", "search": sweep.search.model_dump(mode="json"), "points": plan})
-    target.plan.write_text(text, encoding="utf-8")
+    search = sweep.search.model_dump(mode="json")
+    write_document(results, target.plan, {"sweep": "grid", "search": search, "points": plan})
     winners = pick_winners(sweep.expansion.points, found, 2)
     document = winners_document(
         "grid", sweep.base, sweep.search, winners, points=6, runs=SearchRuns(6, 0, 1), base_val_accuracy=0.45,
-        fingerprint=_images().fingerprint, plan_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        fingerprint=_images().fingerprint, plan_sha256=hashlib.sha256(target.plan.read_bytes()).hexdigest(),
     )  # fmt: skip
-    target.winners.write_text(json.dumps(document), encoding="utf-8")
+    write_document(results, target.winners, document)
     for rank, arm in enumerate(sweep.confirm_arms(winners)):
         for seed in arm.seeds:
             accuracy = 0.5 + 0.03 * rank + 0.001 * (seed - 100)

@@ -23,8 +23,9 @@ def test_a_failure_is_written_down_also_where_the_run_never_began(folder: RunFol
     note(folder)
     written = json.loads(folder.failure.read_text())
     assert written.pop("when").endswith("Z")
+    assert len(written.pop("sha256")) == 64
     assert written == {
-        "format": 1, "run_id": "abc", "label": "Adam", "seed": 3, "kind": "oom", "reason": "out of memory",
+        "format": 2, "run_id": "abc", "label": "Adam", "seed": 3, "kind": "oom", "reason": "out of memory",
         "exit_code": 1, "attempts": 2,
     }  # fmt: skip
     found = read_failure(folder)

@@ -14,7 +14,7 @@ from cifar_lab.analysis.verdicts import judge
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import with_values
 from cifar_lab.config.sheets import Question
-from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.studies.sequential_test import InterimAnalysis, run_sequential_test, seed_list
 
@@ -35,7 +35,7 @@ class Bench:
         self.trained: list[dict[str, tuple[int, ...]]] = []
         self.seeds: dict[str, set[int]] = {}
 
-    def train(self, arms: Sequence[Settings]) -> RunBatch:
+    def train(self, arms: Sequence[Settings], plan: str) -> RunBatch:
         self.trained.append({arm.label: arm.seeds for arm in arms})
         for arm in arms:
             self.seeds.setdefault(arm.label, set()).update(arm.seeds)
@@ -83,6 +83,17 @@ def test_the_plan_is_written_before_the_first_look_and_kept(tmp_path: Path) -> N
     assert path.read_bytes() == before
     with pytest.raises(SettingsError, match="looks at 3, 5, 8 and 12 seeds; a plan that is changed after looking"):
         next(looks(Bench(), tmp_path, most=20))
+
+
+def test_a_plan_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    next(looks(Bench(), tmp_path))
+    (path,) = (tmp_path / "stopping").iterdir()
+    good = path.read_bytes()
+    path.unlink()
+    with pytest.raises(DataError, match="is missing, but looks were planned there; restore it from a copy"):
+        next(looks(Bench(), tmp_path))
+    path.write_bytes(good)
+    next(looks(Bench(), tmp_path))
 
 
 def test_an_arm_that_joins_later_is_bound_to_the_same_looks(tmp_path: Path) -> None:

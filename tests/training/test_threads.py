@@ -12,63 +12,48 @@ from dataclasses import dataclass
 
 import pytest
 
+from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.registry import BUILT_IN_MODELS, MODEL_FACTS
 from cifar_lab.core import host as machine
 from cifar_lab.core.host import CoreUse, available_cores
 from cifar_lab.training.threads import (
     KEEP_FREED_MEMORY,
+    LARGE_PARAMETERS,
     LOOK_SECONDS,
-    TOLERATED_CORES,
     ThreadGuard,
     choose_threads,
+    least_threads,
     openmp_environment,
     thread_limit,
+    torch_threads,
+    usable_cores,
 )
-
-
-@pytest.mark.parametrize(
-    ("model", "batch_size", "cores", "side_by_side", "free", "expected"),
-    [
-        ("Net", 64, 2, 1, 2.0, 2),
-        ("Net", 64, 2, 1, 1.75, 2),
-        ("Net", 64, 2, 1, 1.74, 1),
-        ("Net", 64, 2, 1, 0.1, 1),
-        ("Net", 64, 2, 1, None, 1),
-        ("Net", 64, 2, 2, 2.0, 1),
-        ("Net", 64, 1, 1, 1.0, 1),
-        ("Net", 64, 16, 1, 16.0, 2),
-        ("Net", 64, 16, 4, 16.0, 2),
-        ("Net", 64, 16, 4, 7.0, 1),
-        ("Net", 64, 16, 9, 16.0, 1),
-        ("Net", 17, 2, 1, 2.0, 2),
-        ("Net", 16, 2, 1, 2.0, 1),
-        ("ResNet18", 1, 8, 1, 8.0, 8),
-        ("ResNet18", 64, 8, 1, None, 8),
-        ("ResNet18", 64, 8, 1, 6.8, 7),
-        ("ResNet18", 64, 8, 3, 8.0, 2),
-        ("ResNet18", 64, 8, 2, 5.0, 2),
-        ("ResNet18", 64, 2, 4, 2.0, 1),
-        ("model.py:Own", 64, 8, 2, 8.0, 4),
-    ],
-)
-def test_choice(model: str, batch_size: int, cores: int, side_by_side: int, free: float | None, expected: int) -> None:
-    assert choose_threads(model, batch_size, cores, side_by_side, free) == expected
 
 
 @pytest.mark.parametrize("model", [*sorted(MODEL_FACTS), "model.py:Own"])
 def test_runs_side_by_side_never_have_more_threads_than_there_are_cores(model: str) -> None:
     assert set(MODEL_FACTS) == set(BUILT_IN_MODELS)
+    settings = settings_from({"model": {"name": model}})
     for cores in range(1, 9):
-        for side_by_side in range(1, cores + 1):
-            for free in (None, 0.0, cores / 2, float(cores)):
-                together = side_by_side * choose_threads(model, 64, cores, side_by_side, free)
-                assert side_by_side <= together <= cores
-                assert free is None or together <= max(side_by_side, free + TOLERATED_CORES)
+        room = cores // least_threads(settings, cores)
+        for side_by_side in range(1, room + 1):
+            together = side_by_side * choose_threads(settings, cores, side_by_side)
+            assert side_by_side <= together <= cores
+
+
+@pytest.mark.parametrize("model", sorted(MODEL_FACTS))
+def test_torch_threads_follow_from_the_size_of_the_network(model: str) -> None:
+    settings = settings_from({"model": {"name": model}})
+    expected = 8 if MODEL_FACTS[model].parameters >= LARGE_PARAMETERS else 1
+    assert torch_threads(settings, 8) == expected
+    assert least_threads(settings, 8) == expected
+    assert torch_threads(settings_from({"model": {"name": model}, "runtime": {"threads": 3}}), 3) == 3
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(1, 1), (3, 3), (8, 8), (64, 8), (None, 8)])
-def test_a_person_can_only_lower_the_choice(limit: int | None, expected: int) -> None:
-    assert choose_threads("ResNet18", 64, 8, 1, 8.0, limit=limit) == expected
+def test_a_person_can_only_lower_the_choice(limit: int | None, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert usable_cores(8, limit) == expected
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.labels import distinct_labels, labelled
+from cifar_lab.analysis.rounding import mixed_rounding
 from cifar_lab.analysis.selection_bias import winners_curse
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.analysis.winners import Winners, plan_changed, winner_rows
@@ -106,6 +107,7 @@ def compare_arms(name: str, question: Question, control: Arm, arms: Sequence[Arm
         for arm in [control, *arms]
         if not arm.key
     ]
+    notes += _rounding_notes(rows, records)
     return Answer(name, question, tuple(rows), (*notes, *_left_out(control, left_out)))
 
 
@@ -137,6 +139,7 @@ def confirmed_answer(
         notes.append("The sweep has another plan by now than the one these winners are of; give its command again.")
     winners = zip(rows[1:], found.top, strict=True)
     notes += [_same_settings(row.label) for row, winner in winners if winner.recipe == found.control.recipe]
+    notes += _rounding_notes(rows, records)
     return Answer(name, question, tuple(rows), tuple(notes), found, selection_bias=winners_curse(found, records))
 
 
@@ -174,6 +177,13 @@ def _left_out(control: Arm, seeds: Sequence[int]) -> list[str]:
         return []
     named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     return [f"Left out of {control.label}: {named}, which its settings do not ask for and no arm here has."]
+
+
+def _rounding_notes(rows: Sequence[Row], records: Sequence[Record]) -> list[str]:
+    """One sentence per row whose runs were not computed in one way."""
+    by_id = {record.run_id: record for record in records}
+    shown = {row.run_ids: row for row in rows}
+    return [note for ids, row in shown.items() for note in mixed_rounding(row.label, [by_id[run_id] for run_id in ids])]
 
 
 def _search_note(found: Winners, shown: int) -> str:

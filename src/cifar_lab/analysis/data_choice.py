@@ -108,10 +108,10 @@ def named_data(control: Settings, records: Sequence[Record], overrides: Sequence
 
 def source_overrides(record: Record, control: Settings) -> list[str]:
     """Overrides that lead from the control's data set to the one that the record was made on."""
-    used: dict[str, Any] = record.settings["data"]
+    used: dict[str, Any] = record.settings.get("data", {})
     named = control.data.model_dump(mode="json")
     words = []
-    for key in sorted(_source_keys(used["dataset"]) & used.keys()):
+    for key in sorted(_source_keys(used.get("dataset", "")) & used.keys()):
         if used[key] != named.get(key):
             value = os.path.relpath(used[key]) if key == "root" and used[key] else used[key]
             words.append(f"data.{key}={value}")
@@ -130,7 +130,7 @@ def _same_source(record: Record, settings: Settings) -> bool:
     The archives of CIFAR are the same in every folder. A record without a setting is older than the setting and had
     its default.
     """
-    used: dict[str, Any] = record.settings["data"]
+    used: dict[str, Any] = record.settings.get("data", {})
     cls, named = type(settings.data), settings.data.model_dump(mode="json")
     return record.data.name == named["dataset"] and all(
         used.get(key, cls.model_fields[key].default) == named[key] for key in source_fields(cls) - places(cls)

@@ -9,7 +9,9 @@ interval). For t tests with few runs the sharper boundaries of normal theory do 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +19,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
-from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import DataError
-from cifar_lab.store.results import stopping_file, stopping_files
+from cifar_lab.store.documents import DamagedDocumentError, indexed, lost_documents, read_document, write_document
+from cifar_lab.store.left_out import leave_out
+from cifar_lab.store.ranges import Digest, Positive
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import STOPPING, stopping_file, stopping_files
+
+LOOKS_OF_LOST_PLAN = 40
+"""Looks of a plan whose file is gone or damaged. `plan_looks` never gives more, up to ten million seeds."""
 
 GROWTH = 1.5
 """Ratio of the runs of one look to those of the look before. More looks would cost more seeds than they save."""
@@ -51,13 +59,13 @@ class StoppingPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     question: str
-    fingerprint: str
+    fingerprint: Digest
     """Fingerprint of the images."""
     control: str
     """The control's `recipe_key`."""
     arms: tuple[str, ...]
     """The arms' `recipe_key`s."""
-    looks: tuple[int, ...] = Field(min_length=1)
+    looks: tuple[Positive, ...] = Field(min_length=1, max_length=LOOKS_OF_LOST_PLAN)
     """Numbers of seeds at the looks, rising. The last is `--max-seeds`."""
 
     def binds(self, row: Row, control: Row) -> bool:
@@ -70,43 +78,79 @@ class StoppingPlans:
     """All plans of a results folder."""
 
     plans: Sequence[StoppingPlan]
+    lost: frozenset[str] = frozenset()
+    """`plan_suffix` of each plan that was made and cannot be read."""
 
     def interim_looks(self, row: Row, control: Row) -> int:
-        """Number of looks planned for a comparison: 1 without a plan, the sum of several plans."""
-        return sum(len(plan.looks) for plan in self.plans if plan.binds(row, control)) or 1
+        """Number of looks planned for a comparison: 1 without a plan, the sum of several plans.
+
+        A plan that cannot be read may have named this row, with as many looks as any plan has.
+        """
+        looks = sum(len(plan.looks) for plan in self.plans if plan.binds(row, control))
+        is_lost = plan_suffix(control.fingerprint, control.key) in self.lost
+        return looks + is_lost * LOOKS_OF_LOST_PLAN or 1
+
+
+def plan_suffix(fingerprint: str, control: str) -> str:
+    """End of the name of a plan, from its images and its control's `recipe_key`."""
+    return hashlib.sha256(f"{fingerprint} {control}".encode()).hexdigest()[:8]
 
 
 def read_plan(path: Path) -> StoppingPlan:
     """Read one plan.
 
     Raises:
-        DataError: the file is not what `run --until-decided` writes.
+        DataError: the file is missing, or not what `run --until-decided` wrote there.
     """
     try:
-        return StoppingPlan.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        plan = StoppingPlan.model_validate_json(json.dumps(read_document(path).values))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: is missing, but {_LOST}") from error
+    except DamagedDocumentError as error:
+        raise DataError(f"{path}: {error.fault}; {_LOST}") from error
     except ValidationError as error:
-        raise DataError(
-            f"{path}: not a plan of looks ({error.errors()[0]['msg']}); until it is mended, verdicts on this question "
-            "are judged as if it had been looked at once"
-        ) from error
+        raise DataError(f"{path}: not a plan of looks ({error.errors()[0]['msg']}); {_LOST}") from error
+    if plan.question != path.stem:
+        raise DataError(f"{path}: is the plan of {plan.question[:80]}; {_LOST}")
+    return plan
 
 
-def read_stopping_plans(results: Path) -> tuple[StoppingPlans, list[str]]:
-    """(every plan that can be read, faults of the others)."""
-    plans, faults = [], []
-    for path in stopping_files(results):
+_LOST = (
+    "looks were planned there; restore it from a copy; until then verdicts against its control are judged as if there "
+    f"were {LOOKS_OF_LOST_PLAN} looks"
+)
+
+
+def read_stopping_plans(results: Path, records: Iterable[Record] = ()) -> tuple[StoppingPlans, list[str]]:
+    """(every plan that can be read, faults of the others).
+
+    Args:
+        records: runs of the folder. A plan that one of them names must be there.
+    """
+    plans, faults, lost = [], [], []
+    entries = {entry.path: entry for entry in indexed(results)}
+    for path in sorted({*stopping_files(results), *lost_plans(results, records)}):
         try:
-            plans.append(read_plan(path))
+            plan = read_plan(path)
+            if path in entries and (reason := entries[path].fault()):
+                raise DataError(f"{path}: {reason}; {_LOST}")
+            plans.append(plan)
         except DataError as fault:
+            leave_out(fault)
             faults.append(str(fault))
-    return StoppingPlans(plans), faults
+            lost.append(path.stem.rpartition("-")[2])
+    return StoppingPlans(plans, frozenset(lost)), faults
+
+
+def lost_plans(results: Path, records: Iterable[Record]) -> list[Path]:
+    """Plans that are gone: set aside as damaged, named in the index of documents, or named by a record."""
+    named = {results / record.plan for record in records if record.plan}
+    gone = {path for path in named if path.parent.name == STOPPING and not path.is_file()}
+    return sorted({*lost_documents(results, STOPPING), *gone})
 
 
 def save_plan(results: Path, plan: StoppingPlan) -> Path:
     """Write a plan. Call it before the first look."""
     path = stopping_file(results, plan.question)
-    make_folder(path.parent)
-    write_text(path, plan.model_dump_json(indent=1) + "\n")
+    write_document(results, path, plan.model_dump(mode="json"), len(plan.looks))
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import read_regular
+from cifar_lab.core.text import plain
+from cifar_lab.store.documents import DamagedDocumentError, read_document
+from cifar_lab.store.left_out import leave_out
+from cifar_lab.store.ranges import Count, Positive, Seed, Share, Values
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import SweepFolder, sweeps_with_winners
 
@@ -28,46 +34,46 @@ class SweepControl(_File):
     """Control of the sweep, trained with the confirming seeds."""
 
     label: str
-    recipe: dict[str, Any]
-    val_accuracy: float | None = None
+    recipe: Values
+    val_accuracy: Share | None = None
 
 
 class Winner(_File):
     """One of the best points by mean validation accuracy in the search, 0 to 1."""
 
-    rank: int
+    rank: Positive
     label: str
     """Name of the point in the sweep."""
-    recipe: dict[str, Any]
+    recipe: Values
     """Run identity of the confirming runs, without the seed."""
-    values: dict[str, Any] = Field(default_factory=dict)
+    values: Values = Field(default_factory=dict)
     """Settings of the point, by dotted key."""
-    val_accuracy: float | None = None
-    seeds_searched: int | None = None
+    val_accuracy: Share | None = None
+    seeds_searched: Positive | None = None
     """Number of runs of the point in the search."""
 
 
 class SearchRunsEntry(_File):
     """Counts of the runs of a search, by their end."""
 
-    searched: int
-    failed: int
-    diverged: int
+    searched: Count
+    failed: Count
+    diverged: Count
 
 
 class HalvingInfo(_File):
     """Successive halving, which prunes points before their last epoch."""
 
-    eta: int
-    rungs: int
+    eta: Positive
+    rungs: Positive
 
 
 class SearchInfo(_File):
     """Method of the search."""
 
     method: str
-    seeds: tuple[int, ...]
-    val_size: int
+    seeds: tuple[Seed, ...]
+    val_size: Count
     """Number of images in the validation split."""
     halving: HalvingInfo | None = None
 
@@ -81,11 +87,11 @@ class Winners(_File):
     fingerprint: str
     """Fingerprint of the images of the search and of the confirming runs."""
     search: SearchInfo
-    confirm_seeds: tuple[int, ...]
+    confirm_seeds: tuple[Seed, ...]
     """Fresh seeds of the control and the winners. No other run of theirs answers the question."""
-    points: int
+    points: Positive
     """Number of points of the search."""
-    pruned: int = 0
+    pruned: Count = 0
     """Number of points that were pruned before their last epoch. They enter no mean."""
     runs: SearchRunsEntry
     control: SweepControl
@@ -126,14 +132,25 @@ def read_winners(results: Path, name: str) -> Winners | None:
     Raises:
         DataError: the file is not what a sweep writes.
     """
-    path = winners_path(results, name)
+    return read_winners_file(winners_path(results, name))
+
+
+def read_winners_file(path: Path) -> Winners | None:
+    """`read_winners` of one winners.json."""
     try:
-        return Winners.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+        return Winners.model_validate_json(json.dumps(read_document(path).values))
+    except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
-        raise DataError(f"{path}: not a sweep's winners ({reason}); run the sweep again to rebuild it") from error
+    except (DamagedDocumentError, ValidationError) as error:
+        raise DataError(f"{path}: {_reason(error)}; run the sweep again to rebuild it") from error
+
+
+def _reason(error: DamagedDocumentError | ValidationError) -> str:
+    """The fault of the file, or of its first value that no sweep writes."""
+    if isinstance(error, DamagedDocumentError):
+        return error.fault
+    first = error.errors(include_url=False, include_input=False)[0]
+    return plain(f"not a sweep's winners ({'.'.join(map(str, first['loc']))}: {first['msg']})")[:200]
 
 
 def all_winners(results: Path) -> tuple[list[Winners], list[str]]:
@@ -143,6 +160,7 @@ def all_winners(results: Path) -> tuple[list[Winners], list[str]]:
         try:
             winners = read_winners(results, name)
         except DataError as fault:
+            leave_out(fault)
             faults.append(str(fault))
             continue
         found += [winners] if winners else []
@@ -152,7 +170,7 @@ def all_winners(results: Path) -> tuple[list[Winners], list[str]]:
 def plan_changed(results: Path, found: Winners) -> bool:
     """Whether the plan of the sweep has changed since these winners were picked."""
     try:
-        plan = SweepFolder(results, found.sweep).plan.read_bytes()
+        plan = read_regular(SweepFolder(results, found.sweep).plan)
     except OSError:
         return False
     return hashlib.sha256(plan).hexdigest() != found.plan_sha256

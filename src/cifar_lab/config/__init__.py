@@ -94,8 +94,8 @@ class Runtime(Section):
     """Most runs trained together as one stacked set of parameters. `auto`: of a small model as many as fit into a GPU's
     memory; 1 of a large one, and on the CPU, where processes side by side are faster."""
     threads: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], Role.EXECUTION] = "auto"
-    """CPU threads of one run. `auto`: a share of the free cores, equal for all runs side by side; for the Net family at
-    most 2."""
+    """CPU threads of one run. `auto`, with torch's kernels: one below a million parameters, else all cores that the
+    process may use. With the lab's own kernels one, or two for a run that has the cores for itself."""
 
 
 class Settings(Section):

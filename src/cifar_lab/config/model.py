@@ -15,7 +15,7 @@ class ModelFacts:
     """Facts of one model. `tests/models/test_contract.py` checks them against the network."""
 
     small: bool
-    """Whether concurrent runs use the cores better than threads do. `training/threads.py` has the measurements."""
+    """Whether a GPU trains all its runs as one cohort, because one of them would not keep it busy."""
     batch_norm: bool
     """Whether it has BatchNorm layers that cannot train on a batch of one image."""
     parameters: int

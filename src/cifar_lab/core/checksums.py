@@ -1,7 +1,8 @@
 """Checksums inside files, to detect damage after writing. No torch.
 
-A record carries its SHA-256 as its last key, a checkpoint in its header, a compiled library after its end, where the
-loader does not look. A checksum does not prove the author of a file.
+A record, and every other JSON document of a results folder, carries its SHA-256 as its last key, a checkpoint in its
+header, a compiled library after its end, where the loader does not look. A checksum does not prove the author of a
+file.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+
+from cifar_lab.core.files import NotRegularError, read_regular
 
 CHECKPOINT_MAGIC = b"cifar-lab checkpoint 1\n"
 
@@ -28,7 +31,7 @@ def seal_record(document: str) -> bytes:
 
 
 def unseal_record(content: bytes) -> tuple[bytes, bool]:
-    """(JSON object without its checksum, whether it had one). Records of schema 1 have none.
+    """(JSON object without its checksum, whether it had one). Records and documents of schema 1 have none.
 
     Raises:
         BrokenSealError: the checksum does not match.
@@ -65,23 +68,19 @@ def seal_library(content: bytes) -> bytes:
     return content + hashlib.sha256(content).digest()
 
 
-def is_whole_library(path: Path) -> bool:
-    """Whether a file is a library with a matching checksum. False for a missing file.
+def is_whole_library(sealed: bytes) -> bool:
+    """Whether the content of a file is a library with a matching checksum.
 
     The system kills a process that loads a truncated library (SIGBUS).
     """
-    try:
-        sealed = path.read_bytes()
-    except FileNotFoundError:
-        return False
     return len(sealed) > _DIGEST_SIZE and seal_library(sealed[:-_DIGEST_SIZE]) == sealed
 
 
 def is_damaged_checkpoint(path: Path) -> bool:
-    """Whether a checkpoint in a run's folder has a wrong checksum. False for a missing file."""
+    """Whether a checkpoint in a run's folder has a wrong checksum, or is no regular file. False for a missing file."""
     try:
-        unseal_checkpoint(path.parent.name, path.read_bytes())
-    except BrokenSealError:
+        unseal_checkpoint(path.parent.name, read_regular(path))
+    except (BrokenSealError, NotRegularError):
         return True
     except FileNotFoundError:
         return False

@@ -97,13 +97,6 @@ class CoreUse:
         return None if elsewhere is None else min(float(available_cores()), len(self.cores) - elsewhere)
 
 
-def free_cores_since(before: CoreUse) -> float | None:
-    """Cores that other programs have left free since `before`. Sleeps until the interval is long enough."""
-    elapsed = time.monotonic() - before.seconds
-    time.sleep(max(0.0, LEAST_LOOK_SECONDS * 1.1 - elapsed))
-    return before.free_cores(CoreUse.now())
-
-
 def _ticks_by_core(root: Path) -> dict[int, tuple[int, int]]:
     """Core number -> (ticks not idle, ticks in all) since boot."""
     ticks = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.extras import require_extra
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.tracker import Policy
 
@@ -75,6 +76,9 @@ class Engine(Protocol):
     def gpus(self) -> int:
         """Number of GPUs for runs."""
 
+    def cores(self) -> int:
+        """Number of cores that one run may use."""
+
     def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
         """Make the runs of every task as `local.engine.execute`. `slots` None means as many as possible."""
 
@@ -92,12 +96,14 @@ def open_engine(name: EngineName, address: str | None = None) -> Iterator[Engine
 
     Raises:
         SettingsError: an address for the local engine.
+        MissingExtraError: Ray is not installed.
     """
     if name == "here":
         if address is not None:
             raise SettingsError("--address: is that of a Ray cluster; add --engine ray")
         yield local_engine()
         return
+    require_extra("ray", "--engine ray")
     from cifar_lab.execution.ray.engine import RayEngine
 
     engine = RayEngine(address)
@@ -116,13 +122,15 @@ class RunContext:
     force: bool = False
     """Discard existing runs and train them again."""
     workers: int | None = None
-    """Concurrent processes on the CPU, concurrent cohorts on each GPU. None means a process per core, or
-    `GPU_STREAMS` cohorts."""
+    """Concurrent processes on the CPU, concurrent cohorts on each GPU. None means as many processes as the cores hold
+    (`cores.share_cores`), or `GPU_STREAMS` cohorts."""
     display: Display = field(default_factory=Silent)
     policy: Policy = field(default_factory=Policy)
     engine: Engine = field(default_factory=local_engine)
     images: DatasetCatalog = field(default_factory=DatasetCatalog)
     """Data sets that the command has found so far. Stages add to it."""
+    plan: str | None = None
+    """Document under which the runs are made, for their records (`Record.plan`)."""
 
     def __post_init__(self) -> None:
         """Validate the number of workers.
@@ -131,4 +139,4 @@ class RunContext:
             SettingsError: it is below 1.
         """
         if self.workers is not None and self.workers < 1:
-            raise SettingsError(f"workers: {self.workers} is below 1; leave it out for one a core")
+            raise SettingsError(f"workers: {self.workers} is below 1; leave it out for as many as the cores hold")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,12 +12,10 @@ from cifar_lab.config import Settings
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.core.errors import DataError, Problem, SettingsError
-from cifar_lab.core.host import available_cores
 from cifar_lab.store.failures import Failure, read_failure
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import DamagedRecordError, RunFolder, SharedParts
 from cifar_lab.training.job import Job
-from cifar_lab.training.threads import choose_threads, thread_limit
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,8 @@ class PlannedRun:
     """Failure in an earlier command, if any."""
     epochs: int = 0
     """Completed epochs of a run that is not `done`."""
+    damage: tuple[Path, str] | None = None
+    """File and kind of the damage because of which a run counts as missing. None without any."""
 
 
 def plan_runs(
@@ -43,12 +43,13 @@ def plan_runs(
     read_test: bool = True,
     force: bool = False,
     until_epoch: int | None = None,
+    plan: str | None = None,
 ) -> list[PlannedRun]:
     """Planned runs of all arms and seeds, in order. A run that several arms share appears once.
 
     Args:
         images: data sets that the command has found. None reads each source again.
-        until_epoch: see `Job`.
+        until_epoch, plan: see `Job`.
 
     Raises:
         SettingsError: arms do not fit their data. One message names all of them.
@@ -68,40 +69,20 @@ def plan_runs(
         for seed in settings.seeds:
             name = run_id(parts, info.fingerprint, seed)
             if name not in planned:
-                job = Job(settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch)
+                job = Job(
+                    settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch,
+                    plan=plan,
+                )  # fmt: skip
                 planned[name] = PlannedRun(job, "missing", None) if force else _on_disk(job, shared)
     if problems:
         raise SettingsError(problems)
-    return share_threads(list(planned.values()))
+    return list(planned.values())
 
 
 def run_ids_of(settings: Settings, images: data.DatasetCatalog | None = None) -> list[str]:
     """Run ids of an arm in the order of its seeds. `images` as in `plan_runs`."""
     parts, fingerprint = recipe(settings), (images or data.DatasetCatalog()).prepare(settings.data).fingerprint
     return [run_id(parts, fingerprint, seed) for seed in settings.seeds]
-
-
-def share_threads(runs: Sequence[PlannedRun], free_cores: float | None = None) -> list[PlannedRun]:
-    """Assign CPU threads to each run, from its settings or from `choose_threads`.
-
-    The number of threads changes the rounding of sums. It depends on the whole plan and not on the missing runs, so a
-    repeated command rounds as the first one.
-
-    Args:
-        runs: the whole plan.
-        free_cores: CPU time that other programs leave, in cores. None means unknown.
-    """
-    cores, limit = available_cores(), thread_limit()
-    concurrent = min(cores, max(1, len(runs)))
-    shared = []
-    for run in runs:
-        settings = run.job.settings
-        threads = settings.runtime.threads
-        if threads == "auto":
-            size = settings.data.batch_size
-            threads = choose_threads(settings.model.name, size, cores, concurrent, free_cores, limit=limit)
-        shared.append(replace(run, job=replace(run.job, threads=threads)))
-    return shared
 
 
 def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:
@@ -112,6 +93,7 @@ def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:
     """
     size, left = settings.data.batch_size, info.train_size - settings.data.val_size
     fault = None
+    check_validation(settings, info)
     if left < len(info.classes):
         fault = (
             "data.val_size",
@@ -130,6 +112,23 @@ def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:
         raise SettingsError([Problem(settings.label, *fault)])
 
 
+def check_validation(settings: Settings, info: data.DataInfo) -> None:
+    """Validate the size of the validation split against the images.
+
+    Raises:
+        SettingsError: with the class that is too small, and the largest size that works.
+    """
+    size = settings.data.val_size
+    if info.own_val and size != info.own_val:
+        message = f"{size} is not the number of images in val/; set data.val_size: {info.own_val}"
+        raise SettingsError([Problem(settings.label, "data.val_size", message)])
+    if size and info.class_sizes and not info.own_val:
+        try:
+            data.check_val_size(size, info.class_sizes, info.single_sizes, info.classes, key="data.val_size")
+        except SettingsError as error:
+            raise SettingsError([replace(problem, where=settings.label) for problem in error.problems]) from None
+
+
 def _has_lone_image(settings: Settings, train_size: int) -> bool:
     """Whether the last batch is a single image, whose variance BatchNorm cannot compute."""
     size, facts = settings.data.batch_size, MODEL_FACTS.get(settings.model.name)
@@ -141,14 +140,17 @@ def _on_disk(job: Job, shared: SharedParts) -> PlannedRun:
     folder = RunFolder(job.results, job.run_id)
     try:
         record = folder.read_record()
-    except DamagedRecordError:
-        return PlannedRun(job, "missing", None, read_failure(folder))
-    if record is None or folder.incomplete_file(record) is not None:
+    except DamagedRecordError as fault:
+        return PlannedRun(job, "missing", None, read_failure(folder), damage=(fault.path, fault.what))
+    missing = folder.incomplete_file(record) if record is not None else None
+    if record is None or missing is not None:
         resumable = folder.has_checkpoint()
         epochs = _completed_epochs(folder) if resumable else 0
         if record is None and job.last_epoch < job.settings.epochs and epochs >= job.last_epoch:
             return PlannedRun(job, "done", None)
-        return PlannedRun(job, "interrupted" if resumable else "missing", None, read_failure(folder), epochs)
+        state: Literal["interrupted", "missing"] = "interrupted" if resumable else "missing"
+        damage = (folder.path / missing, "is missing or cut short") if missing is not None else None
+        return PlannedRun(job, state, None, read_failure(folder), epochs, damage)
     record = shared.of(record)
     if job.read_test and record.test_reason == "search":
         return PlannedRun(job, "untested", record, read_failure(folder), job.last_epoch)

@@ -27,6 +27,7 @@ def encode_job(job: Job) -> str:
             "read_test": job.read_test,
             "threads": job.threads,
             "until_epoch": job.until_epoch,
+            "plan": job.plan,
         }
     )
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cifar_lab.config import CustomModel, ResNet18Model, Settings
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder
-from cifar_lab.core.errors import DataError, EnvironmentFault, LabError, SettingsError
-from cifar_lab.core.host import CoreUse, available_cores, free_cores_since
+from cifar_lab.core.errors import ExitCode, LabError, error_of, exit_code_of
+from cifar_lab.core.host import print_status
 from cifar_lab.core.text import count
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.context import RunContext
+from cifar_lab.execution.cores import model_key, share_cores, share_gpu_host
 from cifar_lab.execution.cost import RunSeconds
 from cifar_lab.execution.local.worker_queries import check_models, prepare_images
-from cifar_lab.execution.plan import PlannedRun, plan_runs, share_threads
+from cifar_lab.execution.plan import PlannedRun, plan_runs
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.execution.tracker import Outcome
 from cifar_lab.store.failures import Failure, note_failure, remove_failure
+from cifar_lab.store.left_out import leave_out, skip
 from cifar_lab.store.locks import WriterLock, one_writer
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, runs_folder
-from cifar_lab.training.events import Event, RunOutcome, RunStarted
+from cifar_lab.training.events import Event, RunOutcome, RunStarted, WarningIssued
 from cifar_lab.training.job import Job
+
+OF_ONE_RUN = frozenset({ExitCode.ENVIRONMENT, ExitCode.DATA})
+"""Exit codes of a failed run that are the command's whatever became of the other runs."""
 
 SHOWN_REASONS = 3
 """Number of failed runs that an exception names."""
@@ -41,18 +46,25 @@ class RunBatch:
 
     @property
     def exit_code(self) -> int:
-        """0 without failures, 4 if the environment caused one, the common code if all runs failed with it, else 1."""
+        """Exit code of the failures, 0 without any.
+
+        Machine and data count even if one run failed with them. Another code counts if all runs failed with it.
+        """
         codes = [outcome.exit_code for outcome in self.outcomes if outcome.status == "failed"]
         if not codes:
-            return 0
-        if EnvironmentFault.exit_code in codes:
-            return EnvironmentFault.exit_code
-        return codes[0] if len(set(codes)) == 1 and len(codes) == len(self.planned) else 1
+            return ExitCode.DONE
+        if len(set(codes)) == 1 and len(codes) == len(self.planned):
+            return codes[0]
+        return exit_code_of(code if code in OF_ONE_RUN else ExitCode.RUNS_FAILED for code in codes)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a run diverged."""
+        return any(record.status == "diverged" for record in self.records)
 
     def fault(self, message: str) -> LabError:
         """Exception whose class matches `exit_code`."""
-        kinds: tuple[type[LabError], ...] = (SettingsError, DataError, EnvironmentFault)
-        return next((kind for kind in kinds if kind.exit_code == self.exit_code), LabError)(message)
+        return error_of(self.exit_code, message)
 
     def raise_failed(self) -> None:
         """Raise an exception if runs failed.
@@ -87,12 +99,11 @@ def make_runs(
             results folder.
         Interrupted, TimeLimit, LabError: a signal or the policy stopped it. Completed work is kept.
     """
-    began = CoreUse.now()
     resolve(arms, context)
     with one_writer(context.results) as writer:
         try:
             prepare_data(arms, context, writer)
-            planned = plan(arms, context, began, read_test=read_test, until_epoch=until_epoch)
+            planned = plan(arms, context, read_test=read_test, until_epoch=until_epoch)
             if on_plan is not None:
                 writer.take()
                 on_plan(planned)
@@ -131,25 +142,23 @@ def prepare_data(arms: Sequence[Settings], context: RunContext, writer: WriterLo
 
 
 def plan(
-    arms: Sequence[Settings], context: RunContext, began: CoreUse, *, read_test: bool, until_epoch: int | None
+    arms: Sequence[Settings], context: RunContext, *, read_test: bool, until_epoch: int | None
 ) -> list[PlannedRun]:
-    """Stage 3: the runs with their ids, state on disk and CPU threads. `began`: CPU times at the start of the command.
+    """Stage 3: the runs with their ids and state on disk.
 
     Raises:
         SettingsError: an arm does not fit its data.
         DataError: a record is from a newer version of cifar-lab.
     """
     planned = _plan(arms, context, read_test, until_epoch)
-    few = context.engine.on_this_machine and len(planned) < available_cores()
-    if few and any(run.state != "done" for run in planned):
-        planned = share_threads(planned, free_cores_since(began))
     return _with_diverged(planned) if context.policy.retry == "all" else planned
 
 
 def _plan(arms: Sequence[Settings], context: RunContext, read_test: bool, until_epoch: int | None) -> list[PlannedRun]:
     return plan_runs(
-        arms, context.results, context.images, read_test=read_test, force=context.force, until_epoch=until_epoch
-    )
+        arms, context.results, context.images, read_test=read_test, force=context.force, until_epoch=until_epoch,
+        plan=context.plan,
+    )  # fmt: skip
 
 
 def _with_diverged(planned: Sequence[PlannedRun]) -> list[PlannedRun]:
@@ -168,6 +177,10 @@ def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLo
         Interrupted, TimeLimit, LabError: a signal or the policy stopped it.
     """
     to_do = [run for run in planned if run.state != "done"]
+    for run in to_do:
+        if run.damage is not None:
+            path, what = run.damage
+            skip(f"{path}: {what}; the run is made again")
     outcomes = {
         run.job.run_id: _earlier_failure(run.job, run.failure)
         for run in to_do
@@ -177,12 +190,12 @@ def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLo
         context.display.event(outcome.job, outcome.event())
     jobs = [run.job for run in to_do if run.job.run_id not in outcomes]
     if jobs:
-        _preflight([job.settings for job in jobs], context.images)
+        parameters = _preflight([job.settings for job in jobs], context.images)
         context.engine.open()  # before --force discards runs that could not be made again without it
         writer.take()
         make_folder(runs_folder(jobs[0].results))
         _discard([run.job for run in to_do if context.force or (run.state == "missing" and run.record is not None)])
-        outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context)}
+        outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context, parameters)}
     return [outcomes[run.job.run_id] for run in to_do]
 
 
@@ -192,18 +205,43 @@ def _earlier_failure(job: Job, failure: Failure) -> Outcome:
     return Outcome(job, "failed", reason, failure.exit_code, kind=failure.kind, attempts=failure.attempts)
 
 
-def _train(jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext) -> list[Outcome]:
+def _train(
+    jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext, parameters: Mapping[str, int]
+) -> list[Outcome]:
     """Divide the jobs into tasks, the longest first, and let the engine execute them."""
     gpus = context.engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
+    jobs, workers = _share(jobs, gpus, context, parameters)
     run_seconds = RunSeconds(planned)
     tasks = make_tasks(jobs, gpus, context.workers)
     tasks.sort(key=lambda task: -sum(run_seconds.seconds_per_run(run_seconds.shape(job.settings)) for job in task.jobs))
 
     def on_event(job: Job, event: Event) -> None:
+        if isinstance(event, WarningIssued):
+            skip(event.text)
+            return
         _record_failure(job, event)
         context.display.event(job, event)
 
-    return context.engine.execute(tasks, gpus or context.workers, on_event, context.policy)
+    return context.engine.execute(tasks, gpus or workers, on_event, context.policy)
+
+
+def _share(
+    jobs: Sequence[Job], gpus: int, context: RunContext, parameters: Mapping[str, int]
+) -> tuple[list[Job], int | None]:
+    """The jobs with their CPU threads, and the number of workers on the CPU."""
+    cores, workers = context.engine.cores(), context.workers
+    on_gpu: list[Job] = []
+    on_cpu: list[Job] = []
+    for job in jobs:
+        (on_gpu if gpus and job.settings.runtime.device != "cpu" else on_cpu).append(job)
+    if not on_cpu:
+        return share_gpu_host(on_gpu, cores), workers
+    shares = share_cores(on_cpu, cores, workers, parameters)
+    if context.engine.on_this_machine and not gpus:
+        workers = shares.side_by_side
+        if shares.cut is not None:
+            print_status(shares.cut)
+    return [*share_gpu_host(on_gpu, cores), *shares.jobs], workers
 
 
 def _record_failure(job: Job, event: Event) -> None:
@@ -249,21 +287,26 @@ def preview_runs(
     """The plan without side effects. None if data is not prepared, because ids depend on its fingerprint."""
     if any(context.images.known(settings.data) is None for settings in arms):
         return None
-    return _plan(arms, context, read_test, until_epoch)
+    planned = _plan(arms, context, read_test, until_epoch)
+    for run in planned:
+        if run.damage is not None:
+            leave_out(RunFolder(run.job.results, run.job.run_id).left_out(*run.damage))
+    return planned
 
 
-def _preflight(arms: Sequence[Settings], images: DatasetCatalog) -> None:
+def _preflight(arms: Sequence[Settings], images: DatasetCatalog) -> dict[str, int]:
     """Build, in a worker, each model that can fail to build: custom models and those with weights.
+
+    Returns their numbers of trainable parameters by `model_key`.
 
     Raises:
         SettingsError, WeightsError: a model does not build, or its weights do not fit.
     """
     doubtful = {
-        settings.model.model_dump_json(): (settings, len(images.prepare(settings.data).classes))
+        model_key(settings): (settings, len(images.prepare(settings.data).classes))
         for settings in arms
         if isinstance(settings.model, CustomModel)
         or settings.model.weights
         or (isinstance(settings.model, ResNet18Model) and settings.model.pretrained)
     }
-    if doubtful:
-        check_models(list(doubtful.values()))
+    return dict(zip(doubtful, check_models(list(doubtful.values())) if doubtful else (), strict=True))

@@ -88,6 +88,11 @@ class Task:
         """All runs of the task."""
         return [job for cohort in self.cohorts for job in cohort]
 
+    @property
+    def cores(self) -> int:
+        """Cores that it keeps busy. 0 on a GPU."""
+        return 0 if self.gpu is not None else max(job.threads for job in self.jobs)
+
     def only(self, run_ids: set[str]) -> Task:
         """The same task, restricted to these runs."""
         left = (tuple(job for job in cohort if job.run_id in run_ids) for cohort in self.cohorts)
@@ -137,7 +142,9 @@ class PullQueue:
     Exclusive tasks run with no other task beside them. They come last, so that no consumer is idle before that.
     """
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    def __init__(self, tasks: Iterable[Task], cores: int | None = None) -> None:
+        """`cores`: limit of the cores of concurrent tasks. A task that needs more runs alone. None means no limit."""
+        self._cores, self._busy_cores = cores, 0
         self._waiting = deque(tasks)
         self._alone: deque[Task] = deque()
         self._taken = 0
@@ -156,6 +163,7 @@ class PullQueue:
                 task = None if self._closed else self._next()
                 if task is not None:
                     self._taken += 1
+                    self._busy_cores += task.cores
                     return task
                 if not wait or self._closed or not (self._taken or self._waiting or self._alone):
                     return None
@@ -163,8 +171,11 @@ class PullQueue:
 
     def _next(self) -> Task | None:
         if self._waiting:
-            return self._waiting.popleft()
+            return self._waiting.popleft() if self._has_room(self._waiting[0]) else None
         return self._alone.popleft() if self._alone and not self._taken else None
+
+    def _has_room(self, task: Task) -> bool:
+        return not self._taken or self._cores is None or self._busy_cores + task.cores <= self._cores
 
     def give_back(self, task: Task, *, alone: bool) -> None:
         """Queue a taken task once more, with `alone` as an exclusive one."""
@@ -174,10 +185,11 @@ class PullQueue:
             else:
                 self._waiting.appendleft(task)
 
-    def finished(self) -> None:
+    def finished(self, task: Task) -> None:
         """Mark a taken task as finished or given back."""
         with self._changed:
             self._taken -= 1
+            self._busy_cores -= task.cores
             self._changed.notify_all()
 
     def close(self) -> None:

@@ -51,7 +51,7 @@ class Policy:
         if self.max_failures is not None and self.max_failures < 1:
             raise SettingsError(f"max_failures: {self.max_failures} is below 1; leave it out to go on after failures")
         if self.retry not in get_args(Retry):
-            raise SettingsError(f"retry: {self.retry!r} is none of {', '.join(get_args(Retry))}")
+            raise SettingsError(f"retry: {self.retry!r} is not one of: {', '.join(get_args(Retry))}")
 
 
 @dataclass(frozen=True)

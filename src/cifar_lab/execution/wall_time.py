@@ -9,6 +9,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config.rules import CIFAR_TEST_SIZE, train_size
 from cifar_lab.core.host import available_cores, gpu_names
 from cifar_lab.data import DatasetCatalog
+from cifar_lab.execution.cores import concurrent_on_cpu
 from cifar_lab.execution.cost import MachineSpeeds, Timing, takes_gpu
 from cifar_lab.execution.tasks import GPU_STREAMS
 
@@ -116,4 +117,4 @@ def concurrent_runs(settings: Settings, workers: int | None, runs: float) -> int
     """Number of runs that train at a time, of `runs` of these settings. `workers` as in `RunContext`."""
     if takes_gpu(settings):
         return max(1, len(gpu_names())) * (workers or GPU_STREAMS)
-    return max(1, min(workers or available_cores(), round(runs)))
+    return max(1, min(concurrent_on_cpu(settings, available_cores(), workers), round(runs)))

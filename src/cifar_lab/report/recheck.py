@@ -12,8 +12,11 @@ from typing import Any
 
 from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.recount import recount
 from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.files import read_document
 from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
+from cifar_lab.store.results import find_records
 
 SHOWN = 20
 """Differences per file that are named."""
@@ -33,7 +36,8 @@ def check_report(
     """(files of the report, a line per difference to the records).
 
     The numbers and words of answers.json, summary.csv, report.md, report.tex and report.html are made again and
-    compared. Nothing is written. Commands and the scripts of the page are left out.
+    compared. Nothing is written. Commands and the scripts of the page are left out. What the report takes from the
+    documents of sweeps and plans of looks is computed again from the records.
 
     Raises:
         SettingsError: as in `answer_folder`, or no file of a report exists.
@@ -46,7 +50,7 @@ def check_report(
     differences: list[str] = []
     for kind, path in there:
         try:
-            old = path.read_bytes().decode("utf-8")
+            old = read_document(path).decode("utf-8")
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError:
@@ -56,6 +60,7 @@ def check_report(
         differences += lines[:SHOWN]
         if len(lines) > SHOWN:
             differences.append(f"{path.name}: and {len(lines) - SHOWN} more differences")
+    differences += recount(results, find_records(results).records)
     return [path for _, path in there], differences
 
 

@@ -5,19 +5,27 @@ from __future__ import annotations
 import errno
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import NotRegularError, read_regular
+from cifar_lab.core.identity import RUN_ID
+from cifar_lab.core.text import plain
+from cifar_lab.store.ranges import Count, Digest, Loss, Positive, Rate, Seconds, Seed, Share, Values
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of record.json. A record of a newer schema is refused by name.
 
-1: as below without a checksum, `sizes` and `metrics_sha256`. 2: with a checksum (see `core.checksums`).
+1: as below without a checksum, `sizes` and `metrics_sha256`. 2: with a checksum (see `core.checksums`). 3: with
+`settings_sha256`, `plan` and `environment.reduction`.
 """
+
+RunFile = Annotated[str, Field(pattern=r"^(weights\.safetensors|predictions\.npz)$")]
+"""Names in `files` and `sizes`. A record that names another file is damaged."""
 
 
 class Plain(BaseModel):
@@ -29,30 +37,42 @@ class Plain(BaseModel):
 class SplitScore(Plain):
     """Scores of a trained model on one split, in evaluation mode."""
 
-    accuracy: float
+    accuracy: Share
     """Fraction of images classified correctly, 0 to 1."""
-    loss: float
+    loss: Loss
     """Mean cross-entropy in nats, without label smoothing."""
-    per_class: tuple[float, ...]
+    per_class: tuple[Share, ...]
     """Accuracy per class, 0 to 1."""
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[Count, ...], ...]
     """confusion[true][predicted]: number of images."""
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> Self:
+        """Refuse lists that have not one entry per class.
+
+        Raises:
+            ValueError: of pydantic's convention.
+        """
+        classes = len(self.per_class)
+        if len(self.confusion) != classes or any(len(row) != classes for row in self.confusion):
+            raise ValueError("per_class and confusion are of different sizes")
+        return self
 
 
 class EpochMetrics(Plain):
     """One line of metrics.jsonl. Training numbers are means over the epoch's steps, in training mode."""
 
-    epoch: int
+    epoch: Positive
     """1 after the first pass."""
-    lr: float
+    lr: Rate
     """Learning rate of the epoch's last step."""
-    train_loss: float | None
+    train_loss: Loss | None
     """Null where it was not finite."""
-    train_accuracy: float | None
-    val_loss: float | None = None
+    train_accuracy: Share | None
+    val_loss: Loss | None = None
     """Null without a validation split."""
-    val_accuracy: float | None = None
-    seconds: float
+    val_accuracy: Share | None = None
+    seconds: Seconds
     """Wall time of the epoch, training and validation."""
 
 
@@ -68,15 +88,19 @@ class DataIdentity(Plain):
     split_hash: str | None
     """SHA-256 over the indices of the validation split. Null without one."""
     classes: tuple[str, ...]
-    train_size: int
+    train_size: Count
     """Images trained on, without the validation split."""
-    val_size: int
-    test_size: int
+    val_size: Count
+    test_size: Count
 
     @property
     def title(self) -> str:
         """Name of an image folder, else of the data set."""
         return self.folder or self.name
+
+
+Reduction = Literal["batch", "threads", "device"]
+"""Order of the sums over a batch: it depends on the batch alone, on the number of threads, or on the GPU."""
 
 
 class Environment(Plain):
@@ -91,12 +115,12 @@ class Environment(Plain):
     device: str
     """`cpu` or `cuda`."""
     device_name: str
-    threads: int
-    cohort: int = 1
+    threads: Positive
+    cohort: Positive = 1
     """Runs trained together in one process. 1 is a run alone."""
-    stacked: bool = False
+    stacked: bool = Field(False, strict=True)
     """Whether the cohort trained as one stacked set of parameters, instead of one network after the other."""
-    captured: bool = False
+    captured: bool = Field(False, strict=True)
     """Whether steps were replays of a captured CUDA graph."""
     eager_reason: str | None = None
     """Reason why a GPU ran steps, or networks, one by one. Null where it did not, and on the CPU."""
@@ -104,9 +128,11 @@ class Environment(Plain):
     """Kernels of the steps: this lab's own, or torch's."""
     kernels_reason: str | None = None
     """Reason why torch's kernels ran on the CPU although the settings allowed the lab's own."""
+    reduction: Reduction | None = None
+    """Order of the sums over a batch. Null in records of versions before 0.2, whose own kernels added up by threads."""
     git_commit: str | None
     """Commit of the working folder, where it is a git checkout."""
-    git_dirty: bool | None
+    git_dirty: bool | None = Field(strict=True)
 
 
 class Record(Plain):
@@ -114,19 +140,19 @@ class Record(Plain):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, serialize_by_alias=True)
 
-    schema_: int = Field(SCHEMA, alias="schema")
+    schema_: Positive = Field(SCHEMA, alias="schema")
     run_id: str
-    recipe: dict[str, Any]
+    recipe: Values
     """The settings that can change the numbers, without the data set and the seed, defaults left out."""
-    settings: dict[str, Any]
+    settings: Values
     """All settings, resolved."""
     label: str
-    seed: int
+    seed: Seed
     status: Literal["done", "diverged"]
     reason: str | None = None
     """Reason and step of divergence."""
-    epochs_trained: int
-    parameters: int
+    epochs_trained: Count
+    parameters: Count
     """Number of trainable parameters."""
     val: SplitScore | None
     """The validation split after the last epoch. Null without one."""
@@ -134,22 +160,44 @@ class Record(Plain):
     """The test split, evaluated once after training. Null with the reason below."""
     test_reason: str | None = None
     """Reason for no test score: `search` (chosen by validation only), `diverged`, or a logit that was not finite."""
-    train_seconds: float
+    train_seconds: Seconds
     """Wall time of the training epochs, over all attempts."""
     started: str
     """UTC, ISO 8601."""
     finished: str
     data: DataIdentity
     environment: Environment
-    files: dict[str, str] = {}
+    files: dict[RunFile, Digest] = {}
     """SHA-256 of the files beside the record, by name."""
-    sizes: dict[str, int] = {}
+    sizes: dict[RunFile, Count] = {}
     """Bytes of the same files, to notice a truncated file without reading it."""
-    metrics_sha256: str | None = None
+    settings_sha256: Digest | None = None
+    """SHA-256 of settings.yaml."""
+    metrics_sha256: Digest | None = None
     """SHA-256 over the lines of metrics.jsonl without their seconds, so that a resumed run has the digest of an
     uninterrupted one. The seconds sum to `train_seconds`."""
     notes: tuple[str, ...] = ()
     """Deviations from the plan: resumed at an epoch, a damaged checkpoint set aside."""
+    plan: str | None = Field(None, pattern=r"^(sweeps/[^/]+/plan|stopping/[^/]+)\.json$")
+    """Document of the results folder under which the run was made: the plan of a sweep, or of interim analyses."""
+
+    @model_validator(mode="after")
+    def _check_settings(self) -> Self:
+        """Refuse settings without the values that commands read from records. They may be empty.
+
+        Raises:
+            ValueError: of pydantic's convention.
+        """
+        data, model = self.settings.get("data"), self.settings.get("model")
+        if not self.settings:
+            return self
+        if not isinstance(data, dict) or not isinstance(model, dict):
+            raise ValueError("settings: no data and model")
+        if type(data.get("batch_size")) is not int or data["batch_size"] < 1:
+            raise ValueError("settings: no data.batch_size")
+        if not isinstance(data.get("dataset"), str) or not isinstance(model.get("name"), str):
+            raise ValueError("settings: no data.dataset and model.name")
+        return self
 
 
 NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -159,13 +207,28 @@ NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 class DamagedRecordError(DataError):
     """A record with a wrong checksum or content. It is set aside and the run made again."""
 
+    def __init__(
+        self,
+        path: Path,
+        what: str = "is damaged",
+        remedy: str = "; `cifar-lab run` on its settings sets it aside and makes the run again",
+    ) -> None:
+        super().__init__(f"{path}: {what}{remedy}")
+        self.path, self.what = path, what
+
 
 class CopiedRecordError(DamagedRecordError):
     """A record in a folder of another name: a copied run, which must not count twice."""
 
     def __init__(self, path: Path, run_id: str) -> None:
-        super().__init__(f"{path}: is a copy of run {run_id} and is not counted; move {path.parent} elsewhere")
         self.run_id = run_id
+        # A folder with the name of a run has lost its own record. Any other name was given by a user.
+        self.is_backup = RUN_ID.fullmatch(path.parent.name) is None
+        if self.is_backup:
+            what = f"is a copy of run {run_id} and is not counted; move {path.parent} elsewhere"
+            super().__init__(path, what, remedy="")
+        else:
+            super().__init__(path, f"is the record of another run, {run_id}")
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -186,39 +249,44 @@ def read_record(path: Path) -> Record:
             remedy.
     """
     try:
-        content, is_sealed = unseal_record(path.read_bytes())
+        content, is_sealed = unseal_record(read_regular(path))
         record = Record.model_validate_json(content)
+    except NotRegularError as error:
+        raise DamagedRecordError(path, "is damaged (not a regular file)") from error
     except OSError as error:
         if error.errno in NO_SUCH_FILE:
             raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except BrokenSealError as error:
-        raise _damaged(path) from error
+        raise DamagedRecordError(path) from error
     except ValidationError as error:
         _refuse_newer(path, _schema_in(path))
-        raise _damaged(path) from error
+        reason = _reason(error)
+        raise DamagedRecordError(path, f"is damaged ({reason})" if reason else "is damaged") from error
     _refuse_newer(path, record.schema_)
     if is_sealed != (record.schema_ > 1):
-        raise _damaged(path)
+        raise DamagedRecordError(path)
     if record.run_id != path.parent.name:
         raise CopiedRecordError(path, record.run_id)
     return record
 
 
-def _damaged(path: Path) -> DamagedRecordError:
-    return DamagedRecordError(
-        f"{path}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again"
-    )
+def _reason(error: ValidationError) -> str:
+    """The first value that no run writes, by its key. Empty where the file is no JSON."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return ""
+    return plain(": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part))[:200]
 
 
 def _schema_in(path: Path) -> int:
     """Schema stated by a record with unknown keys. 0 where it states none."""
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(read_regular(path))
     except (OSError, ValueError, RecursionError):
         return 0
     schema = values.get("schema") if isinstance(values, dict) else None
-    return schema if isinstance(schema, int) else 0
+    return schema if type(schema) is int else 0
 
 
 def _refuse_newer(path: Path, schema: int) -> None:

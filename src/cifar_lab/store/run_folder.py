@@ -18,28 +18,40 @@ import contextlib
 import hashlib
 import math
 import os
+import shlex
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
-from cifar_lab.core.atomic_io import remove, set_aside, write_bytes, write_text
+from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, remove, set_aside, write_bytes, write_text
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store import locks
+from cifar_lab.store.coherence import contradiction
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
 
 METRICS = "metrics.jsonl"
-
-MAKE_AGAIN = "make the run again with --force"
+PREDICTIONS = "predictions.npz"
 
 
 class DamagedFileError(DataError):
     """A file beside a record whose content is not what was written."""
 
     def __init__(self, path: Path, fault: str) -> None:
-        super().__init__(f"{path}: {fault}; {MAKE_AGAIN}")
-        self.path = path
+        folder, results = path.parent, path.parents[2]
+        command = [
+            "cifar-lab",
+            "run",
+            (folder / "settings.yaml").as_posix(),
+            "--results",
+            results.as_posix(),
+            "--force",
+        ]
+        super().__init__(f"{path}: {fault}; to make the run again: {shlex.join(command)}")
+        self.path, self.what = path, fault
 
 
 class _Named:
@@ -58,7 +70,7 @@ class RunFolder:
     settings = _Named("settings.yaml")
     record = _Named("record.json")
     metrics = _Named(METRICS)
-    predictions = _Named("predictions.npz")
+    predictions = _Named(PREDICTIONS)
     weights = _Named("weights.safetensors")
     checkpoint = _Named("checkpoint.bin")
     failure = _Named("failure.json")
@@ -71,12 +83,33 @@ class RunFolder:
         """The run's record. None where the run is not done.
 
         Raises:
-            DataError: the record is damaged, or of a newer version of cifar-lab.
+            DataError: the record is damaged or lost, or of a newer version. Or the folder is a symbolic link.
         """
-        try:
-            return read_record(self.record)
-        except FileNotFoundError:
-            return None
+        self.refuse_link()
+        for _ in range(2):
+            try:
+                record = read_record(self.record)
+            except FileNotFoundError:
+                if not self._lost_its_record():
+                    return None
+            else:
+                if fault := contradiction(record):
+                    raise DamagedRecordError(self.record, f"is damaged ({fault})")
+                return record
+        raise DamagedRecordError(self.record, "is missing, although the run has ended")  # it was not there twice
+
+    def _lost_its_record(self) -> bool:
+        """Whether a run has left files, but neither a record nor a checkpoint, and nothing was set aside.
+
+        A checkpoint is removed after the record is written, so one of them remains wherever a run is stopped.
+        """
+        ended = any(path.exists() for path in (self.metrics, self.predictions, self.weights))
+        return (
+            ended
+            and not self.has_checkpoint()
+            and next(self.path.glob(f"*{DAMAGED_SUFFIX}"), None) is None
+            and not locks.is_held(self.lock_file)
+        )
 
     def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
         """Metrics per epoch, oldest first. Empty before the end of the first epoch.
@@ -86,20 +119,56 @@ class RunFolder:
         """
         wanted = record.metrics_sha256 if record is not None else None
         try:
-            lines = self.metrics.read_bytes().splitlines()
+            lines = self._read(self.metrics).splitlines()
             history = [EpochMetrics.model_validate_json(line) for line in lines]
         except FileNotFoundError as error:
             if wanted is None:
                 return []
             raise DamagedFileError(self.metrics, "is missing") from error
-        except ValidationError as error:
+        except (ValidationError, NotRegularError) as error:
             raise DamagedFileError(self.metrics, "is damaged") from error
+        except OSError as error:
+            raise DamagedFileError(self.metrics, f"cannot be read ({error.strerror})") from error
         if record is not None and wanted is not None:
             seconds = sum(line.seconds for line in history)
-            same_time = math.isclose(seconds, record.train_seconds, rel_tol=1e-9)  # Python versions sum differently
+            same_time = math.isclose(seconds, record.train_seconds, rel_tol=1e-12)  # Python versions sum differently
             if metrics_digest(history) != wanted or not same_time:
                 raise DamagedFileError(self.metrics, "is damaged (it is not what the record was made with)")
         return history
+
+    def read_settings(self, record: Record | None = None) -> bytes:
+        """Text of settings.yaml.
+
+        Raises:
+            DamagedFileError: it cannot be read, or is not the one that `record` names.
+        """
+        wanted = record.settings_sha256 if record is not None else None
+        try:
+            content = self._read(self.settings)
+        except OSError as error:
+            raise DamagedFileError(self.settings, f"cannot be read ({error.strerror})") from error
+        if wanted is not None and hashlib.sha256(content).hexdigest() != wanted:
+            raise DamagedFileError(self.settings, "is damaged (its SHA-256 is not the record's)")
+        return content
+
+    def refuse_link(self) -> None:
+        """Refuse a folder that is a symbolic link, since it leads out of the results.
+
+        Raises:
+            DataError: it is one.
+        """
+        if self.path.is_symlink():
+            raise DataError(f"{self.path}: is a symbolic link, which is not followed; put the folder itself there")
+
+    def _read(self, path: Path) -> bytes:
+        """Content of a file of this folder.
+
+        Raises:
+            DataError: the folder is a symbolic link.
+            OSError: the file is missing, or no regular file.
+        """
+        self.refuse_link()
+        return read_regular(path)
 
     def read_file(self, record: Record, name: str) -> bytes:
         """Read a file beside the record and check it against the record's SHA-256.
@@ -107,12 +176,14 @@ class RunFolder:
         Raises:
             DamagedFileError: it is missing or damaged.
         """
+        if name not in record.files:
+            raise DamagedFileError(self.path / name, "is not named in the record")
         path = self.path / name
         try:
-            content = path.read_bytes()
+            content = self._read(path)
         except OSError as error:
             raise DamagedFileError(path, f"cannot be read ({error.strerror})") from error
-        if hashlib.sha256(content).hexdigest() != record.files.get(name):
+        if hashlib.sha256(content).hexdigest() != record.files[name]:
             raise DamagedFileError(path, "is damaged (its SHA-256 is not the record's)")
         return content
 
@@ -126,10 +197,12 @@ class RunFolder:
 
     def _has_size(self, name: str, record: Record) -> bool:
         try:
-            size = os.stat(f"{self.path}/{name}").st_size  # noqa: PTH116
+            found = os.lstat(f"{self.path}/{name}")
         except OSError:
             return False
-        expected = record.sizes.get(name)  # none of metrics.jsonl, and in records of schema 1
+        size, expected = found.st_size, record.sizes.get(name)  # none of metrics.jsonl, and in records of schema 1
+        if not stat.S_ISREG(found.st_mode):
+            return False
         return size == expected if expected is not None else size > 0 or name == METRICS
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
@@ -157,6 +230,8 @@ class RunFolder:
             record = self.read_record()
         except DamagedRecordError:
             what = "the record was damaged"
+            if not self.record.exists():
+                return "the record was missing, and the run made again"
         else:
             name = self.incomplete_file(record) if record is not None else None
             if name is None:
@@ -170,9 +245,9 @@ class RunFolder:
 
         A missing file is not renamed, and a checkpoint belongs to no record.
         """
-        if damaged not in self.checkpoints() and damaged != self.record and self.record.exists():
+        if damaged not in self.checkpoints() and damaged != self.record and os.path.lexists(self.record):
             set_aside(self.record)
-        return set_aside(damaged) if damaged.exists() else damaged
+        return set_aside(damaged) if os.path.lexists(damaged) else damaged
 
     def discard(self) -> None:
         """Delete the files of the run, its record first, so that it starts from scratch."""
@@ -184,9 +259,16 @@ class RunFolder:
         """Paths of the checkpoints of the last epoch and of the one before."""
         return self.checkpoint, previous(self.checkpoint)
 
+    def left_out(self, path: Path, what: str) -> str:
+        """Line on damage of the run that a reader leaves out, with the command that makes the run again."""
+        command = ["cifar-lab", "run", self.settings.as_posix(), "--results", self.path.parents[1].as_posix()]
+        if not self.settings.is_file():
+            return f"{path}: {what} and left out; `cifar-lab run` on the settings of its arm makes the run again"
+        return f"{path}: {what} and left out; to make the run again: {shlex.join(command)}"
+
     def has_checkpoint(self) -> bool:
         """Whether the run can be resumed. During a save only the checkpoint before exists."""
-        return any(path.is_file() for path in self.checkpoints())
+        return any(path.is_file() and not path.is_symlink() for path in self.checkpoints())
 
     def unfinished_state(self) -> Literal["running", "interrupted"]:
         """State of a folder without a record: running if a process holds its lock."""
@@ -212,6 +294,11 @@ def previous(checkpoint: Path) -> Path:
 def runs_folder(results: Path) -> Path:
     """Folder of all run folders."""
     return results / "runs"
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of a file that `write_text` writes, as 64 hex digits."""
+    return hashlib.sha256(text.encode("utf-8", errors="surrogateescape")).hexdigest()
 
 
 def metrics_digest(history: Sequence[EpochMetrics]) -> str:

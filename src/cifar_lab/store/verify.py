@@ -1,18 +1,30 @@
-"""Verification of a results folder: compare every file with its checksum and set damaged files aside. No torch."""
+"""Verification of a results folder: compare every file with its checksum and set damaged files aside. No torch.
+
+Only files of the laboratory are read or renamed, and none through a symbolic link. `verify_documents` has the files
+beside the runs.
+"""
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cifar_lab.core.atomic_io import DAMAGED_SUFFIX
+from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, set_aside, write_text
 from cifar_lab.core.checksums import is_damaged_checkpoint
 from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.core.text import count
+from cifar_lab.store.failures import verify_failure
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import CopiedRecordError, DamagedFileError, DamagedRecordError, RunFolder, run_ids
+from cifar_lab.store.run_folder import runs_folder, text_digest
+from cifar_lab.store.verify_documents import verify_documents
+
+SettingsOf = Callable[[Record], str | None]
+"""Text of settings.yaml as a record has it. None where this version cannot make it."""
 
 
 @dataclass(frozen=True)
@@ -22,32 +34,52 @@ class Verification:
     runs: int
     """Folders of runs."""
     files: int
-    """Files with a checksum."""
+    """Files that were read and have a checksum."""
     damage: tuple[str, ...]
     """One line per damaged file, with its new name and the command that makes the run again."""
     notes: tuple[str, ...]
-    """One line per run folder that was skipped, because it is a copy, unreadable or in use."""
+    """One line per run folder that was skipped, because it is a copy, unreadable or in use. Then files without a
+    checksum, which earlier versions wrote."""
 
 
-def verify_results(results: Path) -> Verification:
-    """Compare every record, its files and checkpoints with their checksums.
+def verify_results(results: Path, settings_of: SettingsOf = lambda record: None) -> Verification:
+    """Compare every record, its files, checkpoints and documents of the folder with their checksums.
 
     Damaged files and their records are renamed, so that the next `run` makes the run again. Runs locked by another
     process are skipped.
 
+    Args:
+        settings_of: makes a damaged settings.yaml again from the record.
+
     Raises:
         EnvironmentFault: a damaged file cannot be renamed.
     """
-    runs = [_verify_run(RunFolder(results, run_id), results) for run_id in run_ids(results)]
+    linked = [path for path in (runs_folder(results),) if path.is_symlink()]
+    runs = [_verify_run(RunFolder(results, run_id), results, settings_of) for run_id in run_ids(results) if not linked]
+    documents = verify_documents(results)
+    unchecked = sum(run.unchecked for run in runs) + documents.unchecked
     return Verification(
         runs=len(runs),
-        files=sum(run.files for run in runs),
-        damage=tuple(line for run in runs for line in run.damage),
-        notes=tuple(line for run in runs for line in run.notes),
+        files=sum(run.files for run in runs) + documents.files,
+        damage=(*(line for run in runs for line in run.damage), *documents.damage),
+        notes=(
+            *(f"{path}: is a symbolic link, which is not followed" for path in linked),
+            *(line for run in runs for line in run.notes),
+            *documents.notes,
+            *([f"{count(unchecked, 'file')} of an earlier version without a checksum: unchecked"] if unchecked else []),
+        ),
     )
 
 
-def _verify_run(folder: RunFolder, results: Path) -> Verification:
+@dataclass(frozen=True)
+class _VerifiedRun:
+    files: int
+    unchecked: int
+    damage: list[str]
+    notes: list[str]
+
+
+def _verify_run(folder: RunFolder, results: Path, settings_of: SettingsOf) -> _VerifiedRun:
     checked = _check_files(folder)
     lines: list[str] = []
     notes = checked.notes
@@ -55,23 +87,46 @@ def _verify_run(folder: RunFolder, results: Path) -> Verification:
         try:
             with folder.lock():
                 checked = _check_files(folder)  # under the lock: the run may have been made again meanwhile
-                lines = [_set_aside(folder, path) for path in checked.damaged]
+                lines = list(_set_all_aside(folder, checked, results, settings_of))
         except EnvironmentFault as fault:
             if folder.unfinished_state() != "running":
                 raise
             notes = [*notes, str(fault)]
-    if lines:
+    return _VerifiedRun(checked.files, checked.unchecked, lines, notes)
+
+
+def _set_all_aside(folder: RunFolder, checked: _CheckedFiles, results: Path, settings_of: SettingsOf) -> Iterator[str]:
+    """Set damaged files aside, and write settings.yaml again. Returns a line per file."""
+    record, texts = checked.record, [folder.settings, folder.failure]
+    if record is None:
+        texts.append(folder.metrics)
+    settings = None if record is None else settings_of(record)
+    is_same = record is not None and settings is not None and text_digest(settings) == record.settings_sha256
+    lines = [_set_aside(folder, path) for path in checked.damaged if path not in texts]
+    for path in (path for path in checked.damaged if path in texts):
+        line = f"{path}: is missing"
+        if os.path.lexists(path):
+            line = f"{path}: is damaged; set aside as {set_aside(path).name}"
+        if path == folder.settings and is_same and settings is not None:
+            write_text(path, settings)
+            line += "; written again from the record"
+        elif path == folder.settings:
+            line += "; record.json has all settings"
+        yield line
+    if lines and (folder.settings.exists() or folder.settings not in checked.damaged):
         command = shlex.join(["cifar-lab", "run", str(folder.settings), "--results", str(results)])
         lines[-1] += f"; to make the run again: {command}"
-    return Verification(1, checked.files, tuple(lines), tuple(notes))
+    yield from lines
 
 
 def _set_aside(folder: RunFolder, path: Path) -> str:
     """Set a damaged or missing file aside and return a line on it."""
-    is_there = path.exists()
+    is_there = os.path.lexists(path)
     aside = folder.set_aside(path)
     if is_there:
         return f"{path}: is damaged; set aside as {aside.name}"
+    if path == folder.record:
+        return f"{path}: is missing, although the run has ended"
     return f"{path}: is missing; {folder.record.name} set aside as {folder.record.name}{DAMAGED_SUFFIX}"
 
 
@@ -80,32 +135,64 @@ class _CheckedFiles:
     """Files of one run folder."""
 
     files: int
+    unchecked: int
     damaged: list[Path]
     notes: list[str]
+    record: Record | None = None
 
 
 def _check_files(folder: RunFolder) -> _CheckedFiles:
     """Read each file of the run that has a checksum."""
-    checked = _CheckedFiles(0, [], [])
+    checked = _CheckedFiles(0, 0, [], [])
+    try:
+        folder.refuse_link()
+    except DataError as fault:
+        checked.notes.append(str(fault))
+        return checked
     try:
         if (record := folder.read_record()) is not None:
-            checked.files += 1 + len(record.files) + bool(record.metrics_sha256)
+            checked.record = record
+            checked.files += 1 + len(record.files) + bool(record.metrics_sha256) + bool(record.settings_sha256)
+            checked.unchecked += (record.schema_ == 1) + (record.settings_sha256 is None and folder.settings.exists())
             checked.damaged += _damaged_files(folder, record)
-    except CopiedRecordError as fault:
-        checked.notes.append(str(fault))
-    except DamagedRecordError:
-        checked.damaged.append(folder.record)
+        else:
+            checked.notes += _missing_record(folder)
+            folder.read_metrics()
+    except DamagedFileError as fault:
+        checked.damaged.append(fault.path)
+    except DamagedRecordError as fault:
+        if isinstance(fault, CopiedRecordError) and fault.is_backup:
+            checked.notes.append(str(fault))
+        else:
+            checked.damaged.append(folder.record)
     except DataError as fault:
         checked.notes.append(str(fault))
     for path in folder.checkpoints():
         checked.files += path.exists()
         checked.damaged += [path] if is_damaged_checkpoint(path) else []
+    try:
+        checked.files += verify_failure(folder)
+    except DataError:
+        checked.damaged.append(folder.failure)
     return checked
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(path.name + DAMAGED_SUFFIX)
+
+
+def _missing_record(folder: RunFolder) -> Iterator[str]:
+    """Note on a finished run without its record. A checkpoint is removed only when the record is there."""
+    if folder.weights.exists() and not folder.has_checkpoint() and not _aside(folder.record).exists():
+        yield f"{folder.record}: is missing, but the run has its weights; `cifar-lab run` makes it again"
 
 
 def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:
     reads: list[Callable[[], object]] = [partial(folder.read_file, record, name) for name in record.files]
     reads.append(partial(folder.read_metrics, record))
+    was_set_aside = not os.path.lexists(folder.settings) and _aside(folder.settings).exists()
+    if record.settings_sha256 is not None and not was_set_aside:
+        reads.append(partial(folder.read_settings, record))
     for read in reads:
         try:
             read()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +11,11 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io.search_rules import OF_METHODS
 from cifar_lab.config.run_id import recipe
 from cifar_lab.config.sheets import Search
-from cifar_lab.core.atomic_io import make_folder, write_text
+from cifar_lab.core.errors import DataError
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import run_ids_of
+from cifar_lab.store.documents import read_document, write_document
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.results import SweepFolder, history_files
 from cifar_lab.studies.space.points import Point
 from cifar_lab.studies.space.winners import Ranked, SearchRuns, confirm_settings, search_settings
@@ -29,8 +30,8 @@ class SearchDocuments:
     def __init__(self, folder: SweepFolder, name: str, search: Search, images: DatasetCatalog) -> None:
         self.folder, self.name, self.search, self.images = folder, name, search, images
         self._points: list[Point] | None = None
-        self._plan = ""
-        """Text of the plan of `_points`. A grid has the same at its end as at its start."""
+        self._plan: dict[str, Any] = {}
+        """Plan of `_points`. A grid has the same at its end as at its start."""
         self._run_ids: dict[str, list[str]] = {}
 
     def write_plan(self, points: Sequence[Point]) -> None:
@@ -44,10 +45,8 @@ class SearchDocuments:
             documents = [
                 {"name": point.name, "values": dict(point.values), "runs": self._runs(point)} for point in points
             ]
-            self._plan = document_text(
-                {"sweep": self.name, "search": search_document(self.search), "points": documents}
-            )
-        self._write(self.folder.plan, self._plan)
+            self._plan = {"sweep": self.name, "search": search_document(self.search), "points": documents}
+        write_document(self.folder.results, self.folder.plan, self._plan)
 
     def write_history(self, state: SearchState) -> None:
         """Write the result of each point, and the epoch after which it was pruned.
@@ -56,7 +55,7 @@ class SearchDocuments:
             EnvironmentFault: the file cannot be written.
         """
         document = {"sweep": self.name, "points": [self._history(point, state) for point in state.points]}
-        self._write(self.folder.history, document_text(document))
+        write_document(self.folder.results, self.folder.history, document)
 
     def _history(self, point: Point, state: SearchState) -> dict[str, Any]:
         result = state.results.get(point.name)
@@ -72,26 +71,17 @@ class SearchDocuments:
             self._run_ids[point.name] = run_ids_of(search_settings(point.settings, self.search), self.images)
         return self._run_ids[point.name]
 
-    def _write(self, path: Path, text: str) -> None:
-        if not path.is_file() or path.read_bytes() != text.encode():
-            make_folder(path.parent)
-            write_text(path, text)
-
-
-def document_text(document: dict[str, Any]) -> str:
-    """JSON text of a document."""
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
 
 def pruned_runs(results: Path) -> dict[str, int]:
-    """Epoch of pruning by run id, from all sweeps of a results folder. Damaged files are skipped."""
+    """Epoch of pruning by run id, from all sweeps of a results folder. Damaged files are named and left out."""
     found: dict[str, int] = {}
     for path in history_files(results):
         try:
-            points = json.loads(path.read_bytes())["points"]
-            found |= {run: p["pruned_after_epoch"] for p in points if p["pruned_after_epoch"] for run in p["runs"]}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+            points = read_document(path).values["points"]
+            found |= {str(run): int(p["pruned_after_epoch"]) for p in points if p["pruned_after_epoch"]
+                      for run in p["runs"]}  # fmt: skip
+        except (OSError, DataError, ValueError, KeyError, TypeError):
+            leave_out(f"{path}: is damaged and left out; run the sweep again to rebuild it")
     return found
 
 

@@ -137,7 +137,9 @@ def estimate(
     known = measured_records(records, results)
     speeds = MachineSpeeds(known)
     timings = [wall_time(groups, speeds, workers, images) for groups in (search, confirm)]
-    parameters = PARAMETERS | {str(record.settings["model"]["name"]): record.parameters for record in known}
+    parameters = PARAMETERS | {
+        str(record.settings["model"]["name"]): record.parameters for record in known if record.settings
+    }
     counted = [(group, image_counts(group.settings, images)) for group in (*search, *confirm)]
     weights = {group.settings.model.name: 4 * parameters.get(group.settings.model.name, 0) for group, _ in counted}
     new = [(group, counts) for group, counts in counted if group.is_new]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from cifar_lab.config.sheets import Search
-from cifar_lab.core.atomic_io import write_text
+from cifar_lab.core.files import read_regular
 from cifar_lab.core.text import count
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.execution.runner import RunBatch, make_runs
+from cifar_lab.store.documents import write_document
 from cifar_lab.store.results import SweepFolder
-from cifar_lab.studies.documents import SearchDocuments, document_text, winners_document
+from cifar_lab.studies.documents import SearchDocuments, winners_document
 from cifar_lab.studies.forecast import Estimate, forecast
 from cifar_lab.studies.search import SearchState, SearchStep, finished_step, make_step, preview_step, run_search
 from cifar_lab.studies.space.methods import kept_points
@@ -74,6 +75,7 @@ def make_sweep(
             anything is tested.
     """
     folder = SweepFolder(context.results, sweep.name)
+    context = replace(context, plan=folder.plan.relative_to(context.results).as_posix())
     documents = SearchDocuments(folder, sweep.name, sweep.search, context.images)
     state = _Searching(sweep, context, documents, allow_failed, say).run()
     winners = pick_winners(state.points, state.accuracies, sweep.search.top)
@@ -88,9 +90,9 @@ def make_sweep(
         runs=state.run_counts,
         base_val_accuracy=_base_val_accuracy(sweep, state),
         fingerprint=context.images.prepare(sweep.base.data).fingerprint,
-        plan_sha256=hashlib.sha256(folder.plan.read_bytes()).hexdigest(),
+        plan_sha256=hashlib.sha256(read_regular(folder.plan)).hexdigest(),
     )
-    write_text(folder.winners, document_text(document))
+    write_document(context.results, folder.winners, document)
     return SweepOutcome(state, winners, confirmed)
 
 
@@ -129,16 +131,22 @@ class _Searching:
         self._search = sweep.search
         self._is_adaptive = self._search.method == "tpe" or self._search.halving is not None
         self._has_estimated = False
+        self._is_new = True
+        """Whether the present step had missing runs. The history has the others already."""
 
     def run(self) -> SearchState:
         state = run_search(self._sweep.method(), self._search, self._context, self._make_step, self._after_step)
         self._documents.write_plan(state.points)
+        if self._is_adaptive:
+            self._documents.write_history(state)
         return state
 
     def _make_step(self, state: SearchState, step: SearchStep) -> RunBatch:
         # A search that resumes passes its finished steps in silence.
         if self._is_adaptive and not self._context.force and (runs := finished_step(self._context, step)) is not None:
+            self._is_new = False
             return runs
+        self._is_new = True
         runs = make_step(self._context, step, lambda planned: self._before_step(state, step, planned))
         _refuse_incomplete(SearchState(batches=[*state.batches, runs]).runs, self._allow_failed)
         return runs
@@ -159,7 +167,7 @@ class _Searching:
         self._documents.write_plan(state.points)
 
     def _after_step(self, state: SearchState, step: SearchStep) -> None:
-        if self._is_adaptive:
+        if self._is_adaptive and self._is_new:
             self._documents.write_history(state)
         if step.until_epoch is not None:
             self._say(_rung_line(state, step))

@@ -6,14 +6,13 @@ before the first analysis, and every later report of these runs is held to it.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.interim_looks import StoppingPlan, plan_looks, read_plan, save_plan
+from cifar_lab.analysis.interim_looks import StoppingPlan, lost_plans, plan_looks, plan_suffix, read_plan, save_plan
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import with_values
@@ -22,10 +21,10 @@ from cifar_lab.core.errors import SettingsError
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import plan_runs
 from cifar_lab.execution.runner import RunBatch
-from cifar_lab.store.results import stopping_file
+from cifar_lab.store.results import find_records, stopping_file
 
-Train = Callable[[Sequence[Settings]], RunBatch]
-"""Makes the runs of arms."""
+Train = Callable[[Sequence[Settings], str], RunBatch]
+"""Makes the runs of arms under a plan, whose path in the results folder their records name."""
 
 AnswerQuestion = Callable[[], Answer]
 """The question as a report on the results folder answers it."""
@@ -75,10 +74,12 @@ def run_sequential_test(
     """
     seeds = seed_list(control, arms, max_seeds)
     plan = _plan(name, control, arms, results, max_seeds, seeds)
+    path = stopping_file(results, plan.question).relative_to(results).as_posix()
     undecided = list(arms)
     for number, count in enumerate(plan.looks, start=1):
         wanted = {"seeds": list(seeds[:count])}
-        runs = train([with_values(each, wanted, where=f"look {number} of {name}") for each in (control, *undecided)])
+        due = [with_values(each, wanted, where=f"look {number} of {name}") for each in (control, *undecided)]
+        runs = train(due, path)
         answer = answer_question()
         comparisons = dict(zip([_key(arm) for arm in arms], answer.comparisons, strict=True))
         undecided = [arm for arm in arms if comparisons[_key(arm)].verdict in ("undecided", "no verdict")]
@@ -102,10 +103,10 @@ def _plan(
     images = DatasetCatalog()
     fingerprint = images.prepare(control.data).fingerprint
     key = _key(control)
-    short = hashlib.sha256(f"{fingerprint} {key}".encode()).hexdigest()[:8]
+    short = plan_suffix(fingerprint, key)
     path = stopping_file(results, f"{name}-{short}")
     keys = tuple(_key(arm) for arm in arms)
-    if path.is_file():
+    if path.is_file() or path in lost_plans(results, find_records(results).records):
         plan = read_plan(path)
         if plan.looks[-1] != max_seeds:
             raise SettingsError(

@@ -14,7 +14,6 @@ from cifar_lab.store.records import Environment, EpochMetrics
 from cifar_lab.store.results import RunFolder
 from cifar_lab.training import checkpoint
 from cifar_lab.training.cohort import Cohort, Member
-from cifar_lab.training.device import set_threads
 from cifar_lab.training.events import EpochCompleted, Event, StepCompleted
 from cifar_lab.training.job import Job
 from cifar_lab.training.threads import ThreadGuard
@@ -46,7 +45,7 @@ class ActiveRun:
         return len(self.saved["history"]) if self.saved else len(self.member.history)
 
     def saved_threads(self) -> int | None:
-        """Threads of its first epochs. Another number would round differently."""
+        """Threads of its first epochs. With torch's kernels another number would round differently."""
         return int(self.saved["environment"]["threads"]) if self.saved else None
 
     def saved_kernels(self) -> str | None:
@@ -98,6 +97,7 @@ class CheckpointCallback:
         tell: Tell,
         should_stop: Callable[[], bool],
         guard: ThreadGuard,
+        use_threads: Callable[[int], None],
     ) -> None:
         self.runs = runs
         self.cohort = cohort
@@ -105,7 +105,7 @@ class CheckpointCallback:
         self.epochs = epochs
         self.tell = tell
         self.should_stop = should_stop
-        self.guard = guard
+        self.guard, self.use_threads = guard, use_threads
         self._pool = ThreadPoolExecutor(WRITERS) if len(runs) > 1 else None
         self._writing: list[Future[None]] = []
 
@@ -174,7 +174,7 @@ class CheckpointCallback:
         """Continue with fewer threads if other programs use the cores."""
         if (fewer := self.guard.check(epoch)) is None:
             return
-        set_threads(fewer)
+        self.use_threads(fewer)
         self.environment = self.environment.model_copy(update={"threads": fewer})
         for run in self.runs:
             run.notes.append(self.guard.notes[-1])

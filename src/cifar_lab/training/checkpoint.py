@@ -11,6 +11,7 @@ import torch
 from cifar_lab.core.atomic_io import disk_errors, rename, set_aside, write_bytes
 from cifar_lab.core.atomic_io import remove as remove_files
 from cifar_lab.core.checksums import BrokenSealError, seal_checkpoint, unseal_checkpoint
+from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store.run_folder import previous as previous
 
 
@@ -43,8 +44,8 @@ def load(path: Path) -> dict[str, Any]:
             than `save` writes, and none of it was executed.
     """
     try:
-        payload = unseal_checkpoint(path.parent.name, path.read_bytes())
-    except BrokenSealError as error:
+        payload = unseal_checkpoint(path.parent.name, read_regular(path))
+    except (BrokenSealError, NotRegularError) as error:
         raise DamagedCheckpointError(f"{path.name} is damaged") from error
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)

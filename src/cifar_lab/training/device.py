@@ -6,13 +6,14 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from cifar_lab.config import Runtime
+from cifar_lab.config import Runtime, Settings
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.host import processor_name
+from cifar_lab.training.threads import torch_threads
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Execution:
     device: torch.device
     bf16: bool
     threads: int
+    """CPU threads of the steps."""
     own_kernels: bool = False
     """Whether this project's kernels execute the steps instead of torch's."""
 
@@ -82,6 +84,25 @@ def prepare_execution(runtime: Runtime, threads: int) -> Execution:
 def set_threads(threads: int) -> None:
     """Set the number of CPU threads of torch's operations."""
     torch.set_num_threads(threads)
+
+
+def settle_threads(execution: Execution, settings: Settings, saved: int | None = None) -> Execution:
+    """Set the threads of torch's operations, once the kernels are chosen, so that they decide the bits of no run.
+
+    With this project's kernels torch only evaluates and updates, on one thread. torch's own kernels have as many
+    threads as `torch_threads` allows.
+
+    Args:
+        saved: threads of a resumed run's first epochs. With torch's kernels another number would round differently.
+    """
+    if execution.own_kernels:
+        set_threads(1)
+        return execution
+    threads = execution.threads
+    if execution.device.type == "cpu":
+        threads = saved or torch_threads(settings, threads)
+    set_threads(threads)
+    return replace(execution, threads=threads)
 
 
 _CAPTURING = threading.Lock()

@@ -11,7 +11,7 @@ import torch
 
 from cifar_lab.core._version import __version__
 from cifar_lab.core.host import git_state
-from cifar_lab.store.records import Environment
+from cifar_lab.store.records import Environment, Reduction
 from cifar_lab.training.backends.base import BackendInfo
 from cifar_lab.training.device import Execution, device_name
 
@@ -35,9 +35,17 @@ def environment(execution: Execution, backend: BackendInfo) -> Environment:
         eager_reason=backend.eager_reason,
         kernels="own" if execution.own_kernels else "torch",
         kernels_reason=backend.kernels_reason,
+        reduction=reduction_of(execution),
         git_commit=commit,
         git_dirty=dirty,
     )
+
+
+def reduction_of(execution: Execution) -> Reduction:
+    """Order of the sums over a batch."""
+    if execution.own_kernels:
+        return "batch"
+    return "threads" if execution.device.type == "cpu" else "device"
 
 
 def changes(before: Environment, now: Environment, epochs: int) -> list[str]:
@@ -46,7 +54,8 @@ def changes(before: Environment, now: Environment, epochs: int) -> list[str]:
         "cifar_lab", "torch", "numpy", "device", "device_name", "platform", "stacked", "kernels", "git_commit",
         "git_dirty",
     )  # fmt: skip
-    differing = [name for name in names if getattr(before, name) != getattr(now, name)]
-    if not differing:
-        return []
-    return [f"epochs 1 to {epochs} ran with {', '.join(f'{name} {getattr(before, name)}' for name in differing)}"]
+    differing = [f"{name} {getattr(before, name)}" for name in names if getattr(before, name) != getattr(now, name)]
+    if before.reduction is None and now.reduction == "batch" and before.kernels == now.kernels:
+        threads = "1 thread" if before.threads == 1 else f"{before.threads} threads"
+        differing.append(f"an earlier version's order of sums on {threads}")
+    return [f"epochs 1 to {epochs} ran with {', '.join(differing)}"] if differing else []

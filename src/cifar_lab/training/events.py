@@ -153,10 +153,25 @@ class DataProgress(Event, word="preparing"):
 
 
 @dataclass(frozen=True)
+class WarningIssued(Event, word="warning"):
+    """A warning that a worker logged, for example on damaged images that were prepared again."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class GpuCount(Event, word="gpus"):
     """Answer to the query for GPUs."""
 
     count: int
+
+
+@dataclass(frozen=True)
+class ModelBuilt(Event, word="model built"):
+    """Answer to the query whether a model builds."""
+
+    parameters: int
+    """Trainable ones."""
 
 
 @dataclass(frozen=True)

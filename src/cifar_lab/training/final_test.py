@@ -15,14 +15,16 @@ from torch import nn
 
 from cifar_lab import data, models
 from cifar_lab.config import Settings
+from cifar_lab.config.io.load import settings_text
 from cifar_lab.core.host import utc_now
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.store.records import SCHEMA, DataIdentity, Environment, Record, SplitScore
 from cifar_lab.store.results import RunFolder, metrics_digest
+from cifar_lab.store.run_folder import text_digest
 from cifar_lab.training import checkpoint
 from cifar_lab.training.build import layout, make_normalizer, to_device, training_layout
 from cifar_lab.training.callbacks import ActiveRun
-from cifar_lab.training.device import Execution, prepare_execution
+from cifar_lab.training.device import Execution, prepare_execution, settle_threads
 from cifar_lab.training.evaluate import predict, score
 from cifar_lab.training.job import Job
 
@@ -77,8 +79,10 @@ def _make_record(
         environment=environment,
         files=files,
         sizes=run.folder.sizes(files),
+        settings_sha256=text_digest(settings_text(job.settings, job.seed)),
         metrics_sha256=metrics_digest(member.history),
         notes=tuple(run.notes),
+        plan=job.plan,
     )
 
 
@@ -123,6 +127,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     """
     execution = prepare_execution(job.settings.runtime, record.environment.threads)
     execution = replace(execution, own_kernels=record.environment.kernels == "own")
+    execution = settle_threads(execution, job.settings, record.environment.threads)
     content = folder.read_file(record, folder.weights.name)
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
     network = models.build(model, len(record.data.classes))

@@ -10,7 +10,7 @@ from itertools import groupby
 
 import torch
 
-from cifar_lab.config.io.load import dump_settings
+from cifar_lab.config.io.load import settings_text
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
@@ -23,7 +23,7 @@ from cifar_lab.training.backends.choice import choose_kernels, make_backend
 from cifar_lab.training.build import Splits, build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
 from cifar_lab.training.cohort import Cohort
-from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution
+from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution, settle_threads
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.evaluate import predict, predict_stacked, score
 from cifar_lab.training.events import DeviceChosen, Event, RunResumed
@@ -103,7 +103,7 @@ def _open(job: Job) -> ActiveRun | Record:
             except DamagedFileError as error:
                 aside = folder.set_aside(error.path)
                 damage = f"{error.path.name} was damaged; set aside as {aside.name}, and the run made again"
-        write_text(folder.settings, dump_settings(job.settings.model_copy(update={"seeds": (job.seed,)})))
+        write_text(folder.settings, settings_text(job.settings, job.seed))
         saved, notes = checkpoint.load_newest(folder.checkpoint)
         return ActiveRun(job, folder, [*([damage] if damage else []), *notes], saved, lock.pop_all())
 
@@ -160,8 +160,9 @@ class _Training:
 def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     """Choose device and backend, load the images and build the cohort."""
     jobs, settings = [run.job for run in runs], runs[0].job.settings
-    execution = prepare_execution(settings.runtime, runs[0].saved_threads() or jobs[0].threads)
+    execution = prepare_execution(settings.runtime, jobs[0].threads)
     execution, kernels_reason = choose_kernels(settings, execution, len(runs), runs[0].saved_kernels())
+    execution = settle_threads(execution, settings, runs[0].saved_threads())
     stacked = len(runs) > 1
     memory_format = layout(settings.model, execution, stacked=stacked)
     splits = load_training_data(settings, jobs[0].fingerprint, execution, memory_format)
@@ -191,9 +192,12 @@ def _callback(
 ) -> CheckpointCallback:
     """Callback that saves the runs, reports them, and gives up threads that other programs need."""
     job, execution = runs[0].job, training.execution
-    asked = job.settings.runtime.threads != "auto" or execution.device.type != "cpu"
+    asked = job.settings.runtime.threads != "auto" or not execution.own_kernels
     guard = ThreadGuard(execution.threads, asked=asked)
-    return CheckpointCallback(runs, training.cohort, training.environment, job.last_epoch, tell, should_stop, guard)
+    return CheckpointCallback(
+        runs, training.cohort, training.environment, job.last_epoch, tell, should_stop, guard,
+        training.backend.use_threads,
+    )  # fmt: skip
 
 
 def _validate(training: _Training) -> list[SplitScore | None]:

@@ -1,4 +1,8 @@
-"""Number of CPU threads of a run, their way of waiting, and the reduction when other programs need the cores.
+"""Number of CPU threads of a run, and their way of waiting. Neither depends on what else the machine does.
+
+The bits of a run are those of its settings and of the machine. The lab's own kernels add up a batch in an order that
+depends on the batch alone, so their threads may be any number. torch's kernels round by the number of threads, so it
+follows from the size of the network: one thread, or all cores that the process may use.
 
 Milliseconds per step of Net on an idle machine of two cores (`python -m benchmarks threads` measures again), with this
 project's kernels and, behind the bar, with torch's:
@@ -9,8 +13,8 @@ project's kernels and, behind the bar, with torch's:
     two that sleep at once (PASSIVE)      0.70    1.2    6.8  |   2.6    5.0
     two that spin, beside a busy program          2.4   13.5  |         13-17
 
-So a second thread nearly halves a step on three conditions: it has a second group of 16 images, it spins, and its core
-is free. If one of two threads loses its core, the other spins until it is back.
+So a second thread of the lab's own kernels nearly halves a step on three conditions: it has a second group of 16
+images, it spins, and its core is free. If one of two threads loses its core, the other spins until it is back.
 """
 
 from __future__ import annotations
@@ -20,14 +24,19 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
+from cifar_lab.config import Settings
 from cifar_lab.config.registry import GROUP_IMAGES, MODEL_FACTS
 from cifar_lab.core.host import CoreUse
 
+LARGE_PARAMETERS = 1_000_000
+"""Trainable parameters from which torch's kernels use all cores. Smaller networks have one thread, because processes
+side by side use the cores better, and because the bits of a run must not depend on its neighbours."""
+
 MOST_FOR_SMALL = 2
-"""Most threads of a small model. More were not measured on such short steps."""
+"""Most threads of the lab's own kernels. More were not measured on such short steps."""
 
 LEAST_BATCH_FOR_TWO = GROUP_IMAGES + 1
-"""Images per step of a small model from which a second thread pays, because it has a second group."""
+"""Images per step from which a second thread of the lab's own kernels pays, because it has a second group."""
 
 TOLERATED_CORES = 0.25
 """Cores that other programs may use before one thread less is better.
@@ -57,39 +66,56 @@ with bit-identical numbers. 32 MiB is the largest MALLOC_MMAP_THRESHOLD_ that ev
 """
 
 
-def choose_threads(
-    model_name: str,
-    batch_size: int,
-    cores: int,
-    side_by_side: int,
-    free_cores: float | None,
-    *,
-    limit: int | None = None,
-) -> int:
-    """CPU threads of a run whose settings leave them open, at least 1.
-
-    Each of the concurrent runs has an equal share of the cores, and of those that other programs leave free. A small
-    model takes at most MOST_FOR_SMALL of its share, and a second thread only from LEAST_BATCH_FOR_TWO images per step.
-    Large and unknown models take the whole share.
+def least_threads(settings: Settings, cores: int, *, parameters: int | None = None) -> int:
+    """CPU threads that a run needs, at least 1: as many as `runtime.threads` states, else by the size of its network.
 
     Args:
-        batch_size: images per step.
-        cores: cores that may be used (`available_cores`).
-        side_by_side: concurrent runs, including this one.
-        free_cores: cores that other programs leave free (`CoreUse.free_cores`). None means unknown: a small model then
-            uses one thread, which loses less than two would on a busy machine.
-        limit: most threads that the user allows (`thread_limit`).
+        cores: cores that the process may use (`usable_cores`).
+        parameters: of a custom model, whose size the settings do not tell. None means unknown, which counts as large.
     """
-    facts = MODEL_FACTS.get(model_name)
-    threads = cores // side_by_side
-    if free_cores is not None:
-        threads = min(threads, fitting_threads(free_cores) // side_by_side)
-    if facts is not None and facts.small:
-        two_pay = free_cores is not None and batch_size >= LEAST_BATCH_FOR_TWO
-        threads = min(threads, MOST_FOR_SMALL if two_pay else 1)
-    if limit is not None:
-        threads = min(threads, limit)
-    return max(1, threads)
+    asked, facts = settings.runtime.threads, MODEL_FACTS.get(settings.model.name)
+    if asked != "auto":
+        return asked
+    if facts is not None:
+        parameters = facts.parameters
+    return max(1, cores) if parameters is None or parameters >= LARGE_PARAMETERS else 1
+
+
+def choose_threads(settings: Settings, cores: int, side_by_side: int, *, parameters: int | None = None) -> int:
+    """CPU threads of a run: `least_threads`, or MOST_FOR_SMALL if its kernels gain from a second one.
+
+    Args:
+        side_by_side: concurrent runs, including this one. Each has an equal share of the cores.
+        cores, parameters: as in `least_threads`.
+    """
+    threads = least_threads(settings, cores, parameters=parameters)
+    if threads > 1 or settings.runtime.threads != "auto" or not _may_use_own_kernels(settings):
+        return threads
+    pays = settings.data.batch_size >= LEAST_BATCH_FOR_TWO
+    return max(1, min(MOST_FOR_SMALL, cores // side_by_side)) if pays else 1
+
+
+def torch_threads(settings: Settings, threads: int) -> int:
+    """Threads of torch's kernels in a run that was given `threads` threads.
+
+    A network below LARGE_PARAMETERS has one. The run may have been given more, for kernels of the lab that turned out
+    to be unavailable.
+    """
+    facts = MODEL_FACTS.get(settings.model.name)
+    is_small = facts is not None and facts.parameters < LARGE_PARAMETERS
+    return 1 if is_small and settings.runtime.threads == "auto" else threads
+
+
+def _may_use_own_kernels(settings: Settings) -> bool:
+    """Whether the settings allow the lab's own kernels. The worker decides, because they may fail to compile."""
+    facts, runtime = MODEL_FACTS.get(settings.model.name), settings.runtime
+    return facts is not None and facts.own_kernels and runtime.kernels != "torch" and runtime.precision == "fp32"
+
+
+def usable_cores(cores: int, limit: int | None = None) -> int:
+    """Cores of one run: `cores`, cut by OMP_NUM_THREADS (`limit`, by default as `thread_limit` reads it)."""
+    limit = thread_limit() if limit is None else limit
+    return max(1, cores if limit is None else min(cores, limit))
 
 
 def fitting_threads(free_cores: float) -> int:
@@ -127,7 +153,7 @@ def openmp_environment(threads: int, inherited: Mapping[str, str] | None = None)
 class ThreadGuard:
     """Detector of other programs that use the cores of its threads during training.
 
-    It only reduces the number of threads. A run whose threads went up and down would change its rounding each time.
+    It serves the lab's own kernels, whose bits do not depend on the number of threads. It only reduces the number.
     """
 
     def __init__(
@@ -142,7 +168,8 @@ class ThreadGuard:
         """Take the first measurement.
 
         Args:
-            asked: whether the settings fix the number of threads. It is then never reduced.
+            asked: whether the number of threads is fixed, by the settings or by torch's kernels, whose bits it decides.
+                It is then never reduced.
             look, clock: sources of measurements and time, both in seconds of the same clock.
             look_seconds: least time between two measurements.
         """

@@ -133,7 +133,7 @@ def test_one_letter_typos_of_choices(section: str) -> None:
         others = {stating(section, other, {})[section][key] for other in sections()[section]}
         for typo in set(typos(word)) - others - {""}:
             told = message({section: {key: typo}})
-            assert told.startswith(f"{section}.{key}: {typo!r} is none of ")
+            assert told.startswith(f"{section}.{key}: {typo!r} is not one of: ")
             near = told.partition(" — did you mean ")[2].rstrip("?")
             assert near in others
             assert edits(typo.lower(), near.lower()) <= 1

@@ -133,8 +133,8 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
     (
         "base: baseline.yaml\nspace: {optimizer.name: [sgd, adamm], data.dataset: [cifar10, 3]}\n",
         [
-            f"x.yaml:2: space.optimizer.name[1]: 'adamm' is none of {choices('optimizer')} — did you mean adam?",
-            f"x.yaml:2: space.data.dataset[1]: 3 is a whole number, which is none of {choices('data')}",
+            f"x.yaml:2: space.optimizer.name[1]: 'adamm' is not one of: {choices('optimizer')} — did you mean adam?",
+            f"x.yaml:2: space.data.dataset[1]: 3 is a whole number, which is not one of: {choices('data')}",
         ],
     ),
     (
@@ -182,7 +182,7 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
     (
         "base: baseline.yaml\nspace: {epochs: [1]}\nsearch: {method: gird, tpo: 3, top: 0, seeds: [101]}\n",
         [
-            "x.yaml:3: search.method: 'gird' is none of grid, random, tpe — did you mean grid?",
+            "x.yaml:3: search.method: 'gird' is not one of: grid, random, tpe — did you mean grid?",
             "x.yaml:3: search.tpo: no such setting — did you mean top?",
             "x.yaml:3: search.top: 0 is out of range; expected a whole number from 1 to 100",
             "x.yaml:3: search.confirm_seeds: seed 101 is a seed of the search; winners are confirmed with fresh seeds",

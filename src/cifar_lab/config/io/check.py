@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from cifar_lab.config import Section, Settings
 from cifar_lab.config.io import setting_keys
-from cifar_lab.config.io.messages import did_you_mean, found, nearest, show
+from cifar_lab.config.io.messages import did_you_mean, found, nearest, several_values, show
 from cifar_lab.config.io.tree import Finding, Node, SettingsLayer, dotted, plain, refuse
 from cifar_lab.config.io.values import Check, expected_of, value_fits
 from cifar_lab.config.rules import contradictions
@@ -138,7 +138,8 @@ def _choice(check: Check, section: str, key: str, node: Node) -> tuple[type[Sect
     if cls is None:
         known = setting_keys.known_choices(section)
         if isinstance(stated.value, str):
-            message = f"{show(stated)} is none of {', '.join(known)}{did_you_mean(stated.value, known)}"
+            message = f"{show(stated)} is not one of: {', '.join(known)}{did_you_mean(stated.value, known)}"
+            message += several_values(stated, here)
         else:
             message = f"{found(stated)}; expected one of {', '.join(known)}"
         check.report(stated, here, message)
@@ -196,4 +197,6 @@ def _unknown_in_section(section: str, cls: type[Section] | None, name: str, *, s
 
 def unknown(name: str, known: Collection[str]) -> str:
     """The message for an unknown key."""
+    if name.isdecimal():  # `{lr: 0,01}` is a key `01` without a value
+        return "a comma ends a value here; write decimal numbers with a point, such as 0.01"
     return f"no such setting{did_you_mean(name, known) or '; the settings are ' + ', '.join(known)}"

@@ -16,7 +16,7 @@ from cifar_lab.config.io.setting_keys import choice_key, sections
 from cifar_lab.config.io.tree import Node, SettingsLayer, SourceLocation, from_python, resolve
 from cifar_lab.config.io.values import Check
 from cifar_lab.config.rules import contradictions
-from cifar_lab.core.errors import Problem, SettingsError
+from cifar_lab.core.errors import LabError, Problem, SettingsError
 
 
 def load_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
@@ -174,6 +174,19 @@ def dump_settings(settings: Settings) -> str:
         key = choice_key(section)
         values[section] = {key: values[section].pop(key), **values[section]}
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def settings_text(settings: Settings, seed: int) -> str:
+    """Text of settings.yaml in the folder of one run."""
+    return dump_settings(settings.model_copy(update={"seeds": (seed,)}))
+
+
+def recorded_settings_text(values: Mapping[str, Any], seed: int) -> str | None:
+    """`settings_text` from the settings of a record. None for settings that this version refuses."""
+    try:
+        return settings_text(Settings.model_validate(values, strict=False), seed)
+    except (ValueError, LabError):
+        return None
 
 
 class _Dumper(yaml.SafeDumper):

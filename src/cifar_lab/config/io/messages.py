@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 from types import UnionType
@@ -179,8 +180,35 @@ SYNONYMS = {
     "learning_rate": "lr",
     "wd": "weight_decay",
     "bs": "batch_size",
+    "cosineannealinglr": "cosine",
+    "steplr": "step",
+    "reducelronplateau": "plateau",
+    "onecyclelr": "one_cycle",
+    "constantlr": "none",
+    "crossentropyloss": "cross_entropy",
+    "nll": "cross_entropy",
+    "num_epochs": "epochs",
+    "max_epochs": "epochs",
+    "train_batch_size": "batch_size",
+    "momentum_decay": "momentum",
+    "horizontal_flip": "flip",
+    "randomhorizontalflip": "flip",
+    "randomcrop": "crop_padding",
+    "random_seed": "seeds",
+    "seed": "seeds",
+    "amp": "bf16",
 }
-"""Names that other tools use, and the names of this lab."""
+"""Names that other tools use, in lower case, and the names of this lab."""
+
+
+def several_values(node: Node, key: str) -> str:
+    """`; to try several values, …` where a text lists values with commas, else empty."""
+    items = node.value.split(",") if isinstance(node.value, str) else []
+    words = [item.strip() for item in items]
+    if len(words) < 2 or not all(re.fullmatch(r"[A-Za-z0-9_.+-]+", word) for word in words):
+        return ""
+    values = ", ".join(words)
+    return f"; to try several values, write a sweep file with space: {{{key}: [{values}]}} and run cifar-lab sweep FILE"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -131,7 +131,7 @@ def _setting_value(check: Check, key: str, setting: str, node: Node, folder: Pat
             known = setting_keys.known_choices(section)
             near = did_you_mean(node.value, known) if isinstance(node.value, str) else ""
             wrong = f"{show(node)} is" if isinstance(node.value, str) else f"{found(node)}, which is"
-            check.report(node, key, f"{wrong} none of {', '.join(known)}{near}")
+            check.report(node, key, f"{wrong} not one of: {', '.join(known)}{near}")
             return node
         classes = [cls]
     trials = [Check() for _ in classes]

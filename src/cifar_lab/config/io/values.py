@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from cifar_lab.config import Section
-from cifar_lab.config.io.messages import describe, found, hint, item_type, show
+from cifar_lab.config.io.messages import describe, found, hint, item_type, several_values, show
 from cifar_lab.config.io.tree import Finding, Node, plain
 
 
@@ -47,7 +47,9 @@ def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node
             here, path, annotation, metadata = _descend(node, location, info)
             if path not in reported:
                 reported.add(path)
-                check.report(here, key + path, _mismatch(here, kind, annotation, metadata))
+                message = _mismatch(here, kind, annotation, metadata)
+                several = "" if "did you mean" in message else several_values(here, key)
+                check.report(here, key + path, message + several)
         return not reported
     return True
 
@@ -75,7 +77,7 @@ def _mismatch(node: Node, kind: str, annotation: Any, metadata: tuple[Any, ...])
     if kind in _OUT_OF_RANGE:
         return f"{show(node)} is out of range; expected {wanted}"
     if kind == "literal_error" and isinstance(node.value, str):
-        return f"{show(node)} is none of {wanted.removeprefix('one of ')}{suggestion}"
+        return f"{show(node)} is not one of: {wanted.removeprefix('one of ')}{suggestion}"
     if kind == "string_pattern_mismatch":
         return f"{show(node)} does not fit; expected {wanted}"
     if kind == "string_too_long":

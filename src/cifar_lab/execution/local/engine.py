@@ -46,9 +46,13 @@ class LocalEngine:
         """Number of GPUs that torch sees."""
         return count_gpus() if has_gpu() else 0
 
+    def cores(self) -> int:
+        """Cores that this process may use."""
+        return available_cores()
+
     def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
-        """As `Engine`, by default with a process per core."""
-        return execute(tasks, slots or available_cores(), on_event, policy)
+        """As `Engine`, by default with a process per core. The threads of concurrent tasks do not exceed the cores."""
+        return execute(tasks, slots or available_cores(), on_event, policy, cores=available_cores())
 
 
 def execute(
@@ -58,8 +62,11 @@ def execute(
     policy: Policy = Policy(),  # noqa: B008
     oom_watch: OomWatch | None = None,
     new_supervisor: NewSupervisor = WorkerSupervisor,
+    cores: int | None = None,
 ) -> list[Outcome]:
     """Make the runs of every task, `slots` tasks at a time in their order, and return outcomes in the order of runs.
+
+    `cores`: see `PullQueue`.
 
     A run whose process dies, runs out of memory or exceeds its time is retried in a fresh process from its last epoch,
     as often as the policy allows. After an out-of-memory failure it is retried alone, after the others.
@@ -72,7 +79,7 @@ def execute(
         Interrupted, TimeLimit: a signal or the deadline stopped it. The outcomes so far were emitted as events.
         LabError: `max_failures` did.
     """
-    queue, watch = PullQueue(tasks), oom_watch or OomWatch()
+    queue, watch = PullQueue(tasks, cores), oom_watch or OomWatch()
     tracker = RunTracker([job for task in tasks for job in task.jobs], policy, on_event)
     with StopRequests() as requests:
         supervisors = [new_supervisor(queue, tracker, requests, watch) for _ in range(min(slots, len(tasks)))]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
+import logging
 import os
 import queue
 import signal
@@ -29,9 +30,11 @@ from cifar_lab.training.events import (
     Event,
     GpuCount,
     Message,
+    ModelBuilt,
     RunEnd,
     RunFinished,
     TaskDone,
+    WarningIssued,
     encode_event,
 )
 from cifar_lab.training.job import Job
@@ -53,6 +56,7 @@ def main() -> None:
     tie_to_parent(int(sys.argv[1]))
     offer_to_the_oom_killer()
     stopping, send = _handle_signals(), _open_events()
+    logging.getLogger("cifar_lab").addHandler(_WarningEvents(send))
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, stopping), daemon=True).start()
 
@@ -126,6 +130,17 @@ def _open_events() -> Send:
     return send
 
 
+class _WarningEvents(logging.Handler):
+    """Send each logged warning to the parent, whose user would not see standard error."""
+
+    def __init__(self, send: Send) -> None:
+        super().__init__(logging.WARNING)
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._send(Message(WarningIssued(record.getMessage())))
+
+
 def _answer(line: str, send: Send) -> Event | None:
     """Answer of a query. None if the line is a task."""
     if (check := decode_check(line)) is not None:
@@ -146,15 +161,14 @@ def _import_training() -> None:
             gc.enable()
 
 
-def _check_model(settings: Settings, num_classes: int) -> RunEnd:
-    """Build the model once, so that an error is reported before anything is written."""
+def _check_model(settings: Settings, num_classes: int) -> ModelBuilt | RunEnd:
+    """Build the model once, so that an error is reported before anything is written, and count its parameters."""
     try:
-        from cifar_lab.models import build
+        from cifar_lab.models import build, count_parameters
 
-        build(settings.model, num_classes)
+        return ModelBuilt(count_parameters(build(settings.model, num_classes)))
     except Exception as error:
         return classify_end(error)
-    return RunFinished()
 
 
 def _prepare(data: Data, send: Send) -> RunEnd:

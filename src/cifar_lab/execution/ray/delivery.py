@@ -88,7 +88,8 @@ class Destination:
                 raise DamagedFiles(f"its record is that of run {error.run_id}") from error
             except DataError as error:
                 raise DamagedFiles("its record cannot be read") from error
-        for name, digest in record.files.items():
+        settings = {self.folder.settings.name: record.settings_sha256} if record.settings_sha256 else {}
+        for name, digest in (record.files | settings).items():
             sent = sent_files.files.get(name)
             if sent is not None and hashlib.sha256(sent).hexdigest() != digest:
                 raise DamagedFiles(f"{name} is not the one that its record names")

@@ -80,6 +80,10 @@ class RayEngine:
         """Number of GPUs of the cluster."""
         return self._connect().gpus()
 
+    def cores(self) -> int:
+        """Cores of the smallest node, so that every node can make every run."""
+        return min((int(node["CPU"]) for node in self._connect().nodes() if node.get("CPU", 0) >= 1), default=1)
+
     def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
         """As `local.engine.execute`, on the cluster. `slots` None means as many as its nodes have room for now."""
         connection = self._connect()

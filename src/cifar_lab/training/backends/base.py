@@ -22,6 +22,9 @@ class StepBackend(Protocol):
     def epoch(self, epoch: int) -> Iterator[int]:
         """Execute the steps of an epoch (counted from 0) and yield the number of completed steps after each."""
 
+    def use_threads(self, threads: int) -> None:
+        """Continue on so many CPU threads, if that leaves the bits of the run unchanged."""
+
 
 @dataclass(frozen=True)
 class BackendInfo:

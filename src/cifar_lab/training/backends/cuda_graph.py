@@ -74,6 +74,9 @@ class CudaGraphBackend:
             self.metrics.write(self._full, *eager.update(images, labels, lr, momentum))
             yield self._full + 1
 
+    def use_threads(self, threads: int) -> None:
+        """See `StepBackend`. The GPU makes the steps."""
+
     def _captured_step(self) -> None:
         """Execute the step at the counter, then advance the counter."""
         index = self._index.index_select(0, self._step).squeeze(0)  # (K, B)

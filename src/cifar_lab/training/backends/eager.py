@@ -82,6 +82,9 @@ class EagerBackend:
             self.metrics.write(step, *loss_and_right)
             yield step + 1
 
+    def use_threads(self, threads: int) -> None:
+        """See `StepBackend`. torch's kernels keep their threads, which decide their rounding."""
+
     def update(self, images: Tensor, labels: Tensor, lr: Tensor, momentum: Tensor | None) -> tuple[Tensor, Tensor]:
         """`train_step` of networks that draw no random numbers."""
         return train_step(self.cohort, images, labels, lr, momentum, self.label_smoothing, self.execution, NO_STREAMS)

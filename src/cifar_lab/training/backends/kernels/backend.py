@@ -40,7 +40,7 @@ class KernelNetwork:
             KernelsUnavailable: no kernels on this machine, or none for a layer of the network.
         """
         self._step = step_function()
-        self._threads = threads
+        self._threads, self._shards = threads, library().shards_of(batch_size)
         groups = math.ceil(batch_size / LANES)
         # BatchNorm needs the statistics of all groups before it can normalise one, so each group keeps its
         # activations. Otherwise a thread finishes one group before the next, and both use the same memory.
@@ -60,7 +60,7 @@ class KernelNetwork:
     def _make_plan(self, parameters: FlatParameters, slot_per_group: bool, label_smoothing: float) -> Plan:
         layers, width = self._layers, parameters.values.shape[1]
         ops = [(KernelOp.LOAD_BATCH, 0), *layers.forward, *layers.backward]
-        others = layers.keep(torch.zeros(max(1, self._threads - 1), width))
+        others = layers.keep(torch.zeros(max(1, self._shards - 1), width))
         lane_sums = layers.keep(torch.zeros(self._threads, max(1, layers.lane_sums), LANES))
         return Plan(
             layers=(Layer * len(layers.layers))(*layers.layers),
@@ -74,7 +74,7 @@ class KernelNetwork:
             width=width,
             lanes=lane_sums.data_ptr(),
             lane_count=layers.lane_sums,
-            workers=(KernelWorker * self._threads)(),
+            workers=(KernelWorker * self._shards)(),
         )
 
 
@@ -90,9 +90,10 @@ class KernelBackend:
         self.cohort = eager.cohort
         self.metrics = eager.metrics
         self._eager, self._batches = eager, eager.batches
+        self._threads = eager.execution.threads
         (network,) = self.cohort.networks
         self.network = KernelNetwork(
-            network, self.cohort.parameters, max(self._batches.batch_sizes), eager.execution.threads,
+            network, self.cohort.parameters, max(self._batches.batch_sizes), self._threads,
             eager.label_smoothing,
         )  # fmt: skip
 
@@ -105,11 +106,15 @@ class KernelBackend:
             self.cohort.optimizer.step(lr[step], None if momentum is None else momentum[step])
             yield step + 1
 
+    def use_threads(self, threads: int) -> None:
+        """See `StepBackend`. The kernels give the same bits on any number of threads."""
+        self._threads = threads
+
     def compute_gradients(self, batch: Batch, step: int) -> None:
         """Compute the gradients of a batch and store its loss in the metrics of `step`."""
         loss, right = self.metrics.loss, self.metrics.right
         self.network.gradients(
-            batch, torch.get_num_threads(), loss.data_ptr() + step * loss.element_size(),
+            batch, self._threads, loss.data_ptr() + step * loss.element_size(),
             right.data_ptr() + step * right.element_size(),
         )  # fmt: skip
 

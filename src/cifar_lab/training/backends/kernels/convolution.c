@@ -3,6 +3,7 @@
 Each function keeps a block of sums in registers (AVX-512 has 32 of 16 floats). A loaded vector of images then serves
 several outputs or taps, and a broadcast weight several pixels. Without such reuse, loads would limit the speed. */
 #include "kernels.h"
+#include <string.h>
 
 #define TILE_BYTES 24576 /* gradients that each tap reads again: they must stay in a 32 KiB L1 cache */
 
@@ -41,7 +42,7 @@ void convolve(const layer *l, worker *at)
     else forward_blocks(1, 1, l, in, out);
 }
 
-/* Gradient of the weights, summed over pixels only. Lanes are summed once per step (fold_lanes), not per group, because
+/* Gradient of the weights, summed over pixels only. Lanes are summed once per shard (fold_lanes), not per group, because
 a horizontal sum costs more than the multiply-adds of a tap. Rows are processed in tiles that stay in the L1 cache. */
 INLINE void weight_blocks(const int O, const layer *l, const vec *in, const vec *gradient, vec *lanes)
 {
@@ -109,6 +110,7 @@ void convolve_back(const layer *l, worker *at)
     const vec *gradient = (const vec *)(l->out_gradient + at->slot * l->out_size);
     vec *lanes = at->lanes + l->lanes_at, *bias = lanes + l->outputs * l->channels * KERNEL * KERNEL;
     const int plane = l->out_height * l->out_width;
+    if (at->group == at->first) memset(lanes, 0, lanes_of(l) * sizeof(vec));
     if (l->outputs % 4 == 0) weight_blocks(4, l, in, gradient, lanes);
     else if (l->outputs % 3 == 0) weight_blocks(3, l, in, gradient, lanes);
     else weight_blocks(1, l, in, gradient, lanes);
@@ -120,7 +122,7 @@ void convolve_back(const layer *l, worker *at)
     else input_blocks(1, 1, l, gradient, in_gradient);
 }
 
-/* Sum the lanes of the weight gradients into the thread's row. */
+/* Sum the lanes of the weight gradients into the shard's row. */
 void fold_lanes(const layer *l, worker *at)
 {
     const int weights = l->outputs * l->channels * KERNEL * KERNEL;

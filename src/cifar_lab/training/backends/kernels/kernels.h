@@ -49,12 +49,13 @@ typedef struct {
     int32_t padding, images;                    /* pixels that crops may move; B */
 } batch;
 
-/* State of one thread. */
+/* State of one shard, a fixed part of the batch, and of the thread that processes it. */
 typedef struct {
     int32_t group, slot, count;                 /* images group * 16 to group * 16 + count - 1 of the batch */
-    float *gradients;                           /* the thread's row of gradient sums */
-    vec *lanes;                                 /* the thread's lane sums */
-    double loss;                                /* sum over the thread's images */
+    int32_t first;                              /* the shard's first group */
+    float *gradients;                           /* the shard's row of gradient sums */
+    vec *lanes;                                 /* lane sums of the thread, for one shard after the other */
+    double loss;                                /* sum over the shard's images */
     int64_t right;
 } worker;
 
@@ -72,6 +73,9 @@ INLINE float sum_of(vec v)
     const v4 *quarters = (const v4 *)&a, b = quarters[0] + quarters[1];
     return (b[0] + b[2]) + (b[1] + b[3]);
 }
+
+/* Vectors of a convolution's lane sums: its weights, then its biases. */
+INLINE int lanes_of(const layer *l) { return l->outputs * (l->channels * KERNEL * KERNEL + 1); }
 
 void load_batch(const batch *given, vec *images, const worker *at);
 void convolve(const layer *l, worker *at);

@@ -4,6 +4,7 @@ Rows of activations are padded with zeros to whole vectors. Rows of weights are 
 a vector may reach into the next row: those lanes are masked, or written back with 0 added. After the last row of
 weights comes the bias, so no access leaves the parameters. */
 #include "kernels.h"
+#include <string.h>
 
 void flatten(const layer *l, worker *at)
 {
@@ -54,9 +55,9 @@ void linear(const layer *l, worker *at)
     for (; o < l->outputs; o++) linear_blocks(1, l, in, out, o);
 }
 
-/* Gradient of the weights of O outputs, X vectors of features at a time. */
+/* Gradient of the weights of O outputs, X vectors of features at a time: added to `sums`, or stored there. */
 INLINE void weight_blocks(const int O, const int X, const layer *l, const float *in, const float *error, float *sums,
-                          int o, int f)
+                          int o, int f, int add)
 {
     vec sum[4][4];
     float *row = sums + (int64_t)o * l->channels + f;
@@ -67,15 +68,20 @@ INLINE void weight_blocks(const int O, const int X, const layer *l, const float 
             vec e = broadcast(error[n * l->out_width + o + i]);
             UNROLL for (int j = 0; j < X; j++) sum[i][j] += e * *(const vec *)(in + n * l->width + f + j * LANES);
         }
-    UNROLL for (int i = 0; i < O; i++)
-        UNROLL for (int j = 0; j < X; j++) *(loose_vec *)(row + i * l->channels + j * LANES) += sum[i][j];
+    if (add) {
+        UNROLL for (int i = 0; i < O; i++)
+            UNROLL for (int j = 0; j < X; j++) *(loose_vec *)(row + i * l->channels + j * LANES) += sum[i][j];
+    } else {
+        UNROLL for (int i = 0; i < O; i++)
+            UNROLL for (int j = 0; j < X; j++) *(loose_vec *)(row + i * l->channels + j * LANES) = sum[i][j];
+    }
 }
 
-INLINE void weight_rows(const int O, const layer *l, const float *in, const float *error, float *sums, int o)
+INLINE void weight_rows(const int O, const layer *l, const float *in, const float *error, float *sums, int o, int add)
 {
     int f = 0;
-    for (; f + 4 * LANES <= l->width; f += 4 * LANES) weight_blocks(O, 4, l, in, error, sums, o, f);
-    for (; f < l->width; f += LANES) weight_blocks(O, 1, l, in, error, sums, o, f);
+    for (; f + 4 * LANES <= l->width; f += 4 * LANES) weight_blocks(O, 4, l, in, error, sums, o, f, add);
+    for (; f < l->width; f += LANES) weight_blocks(O, 1, l, in, error, sums, o, f, add);
 }
 
 /* Gradient of the features of 4 images, X vectors at a time. */
@@ -95,9 +101,16 @@ void linear_back(const layer *l, worker *at)
 {
     const float *in = l->in + at->slot * l->in_size, *error = l->out_gradient + at->slot * l->out_size;
     float *sums = at->gradients + l->weight_at, *bias = at->gradients + l->bias_at;
-    int o = 0;
-    for (; o + 4 <= l->outputs; o += 4) weight_rows(4, l, in, error, sums, o);
-    for (; o < l->outputs; o++) weight_rows(1, l, in, error, sums, o);
+    int o = 0, add = at->group > at->first;
+    if (!add) {
+        memset(bias, 0, l->outputs * sizeof(float));
+        if (l->channels % LANES) { /* a vector may reach into the next row, so it must be added */
+            memset(sums, 0, (int64_t)l->outputs * l->channels * sizeof(float));
+            add = 1;
+        }
+    }
+    for (; o + 4 <= l->outputs; o += 4) weight_rows(4, l, in, error, sums, o, add);
+    for (; o < l->outputs; o++) weight_rows(1, l, in, error, sums, o, add);
     for (int n = 0; n < LANES; n++)
         for (int i = 0; i < l->outputs; i++) bias[i] += error[n * l->out_width + i];
     if (!l->in_gradient) return;

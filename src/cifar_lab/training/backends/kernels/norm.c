@@ -138,8 +138,8 @@ void norm_back_merge(const layer *l, int32_t images, worker *at)
             sum += row_of(l, g + 1, GRADIENT)[c];
             product += row_of(l, g + 1, PRODUCT)[c];
         }
-        at->gradients[l->bias_at + c] += (float)sum;
-        at->gradients[l->weight_at + c] += (float)product;
+        at->gradients[l->bias_at + c] = (float)sum;
+        at->gradients[l->weight_at + c] = (float)product;
         row_of(l, 0, GRADIENT)[c] = (float)(sum / ((double)images * plane_of(l)));
         row_of(l, 0, PRODUCT)[c] = (float)(product / ((double)images * plane_of(l)));
     }

@@ -1,9 +1,11 @@
 /* Gradients of one batch: the operations on each group of images, on one or several threads.
 
-A group passes through all operations before the next one starts, so its activations stay in the cache. Groups are
-assigned to threads by a fixed rule and sums have a fixed order, so a number of threads always gives the same bits. */
+A group passes through all operations before the next one starts, so its activations stay in the cache.
+
+The order of every sum over the batch depends on the number of images alone. The groups form shards of consecutive
+groups. A shard adds up its groups in their order, and the shards are added up in theirs. A thread processes whole
+shards, so any number of threads gives the same bits. */
 #include "kernels.h"
-#include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -22,12 +24,23 @@ typedef struct {
     int32_t layer_count, op_count;
     int32_t slot_per_group;                     /* else one per thread, which stays in the cache */
     float smoothing;
-    float *gradients, *others;                  /* (width), the result; (threads - 1, width) */
+    float *gradients, *others;                  /* (width), shard 0 and the result; (shards - 1, width) */
     int64_t width;
     vec *lanes;                                 /* (threads, lane_count) */
     int64_t lane_count;
-    worker *workers;                            /* one per thread */
+    worker *workers;                            /* one per shard */
 } plan;
+
+#define MOST_SHARDS 4 /* and so most threads of a step: each shard costs a row of gradients that is cleared and added */
+
+static int groups_of(int32_t images) { return (images + LANES - 1) / LANES; }
+
+/* Shards of a batch. Part of the numbers of a run, because it decides the order of sums. */
+int32_t shards_of(int32_t images)
+{
+    const int groups = groups_of(images);
+    return groups < MOST_SHARDS ? groups : MOST_SHARDS;
+}
 
 static void run_op(const plan *p, const op *o, const batch *given, worker *at)
 {
@@ -54,37 +67,66 @@ static void run_op(const plan *p, const op *o, const batch *given, worker *at)
     }
 }
 
-/* One thread's part: all operations up to each merge, then its slice of the sum of gradients. */
+/* Operations `begin` to `end - 1` on all groups of a shard. */
+static void work_on_shard(const plan *p, const batch *given, int begin, int end, int shard, int thread)
+{
+    const int groups = groups_of(given->images), shards = shards_of(given->images);
+    worker *at = p->workers + shard;
+    for (int group = at->first; group < groups * (shard + 1) / shards; group++) {
+        at->group = group;
+        at->slot = p->slot_per_group ? group : thread;
+        at->count = group + 1 < groups ? LANES : given->images - group * LANES;
+        for (int i = begin; i < end; i++) run_op(p, p->ops + i, given, at);
+    }
+    for (int i = begin; i < end; i++)
+        if (p->ops[i].kind == CONVOLVE_BACK) fold_lanes(p->layers + p->ops[i].layer, at);
+}
+
+/* Gradients `from` to `to - 1` of the batch: the rows of S shards, added in their order. */
+INLINE void add_rows(const int S, const plan *p, int64_t from, int64_t to)
+{
+    float *sum = p->gradients;
+    const float *more = p->others;
+    int64_t i = from;
+    for (; i + LANES <= to; i += LANES) {
+        vec total = *(const loose_vec *)(sum + i);
+        UNROLL for (int row = 0; row < S - 1; row++) total += *(const loose_vec *)(more + row * p->width + i);
+        *(loose_vec *)(sum + i) = total;
+    }
+    for (; i < to; i++)
+        for (int row = 0; row < S - 1; row++) sum[i] += more[row * p->width + i];
+}
+
+static void add_shards(const plan *p, int shards, int64_t from, int64_t to)
+{
+    switch (shards) {
+    case 2: add_rows(2, p, from, to); break;
+    case 3: add_rows(3, p, from, to); break;
+    case 4: add_rows(4, p, from, to); break;
+    }
+}
+
+/* One thread's part: its shards up to each merge, then its slice of the sum of gradients. */
 static void work(const plan *p, const batch *given, int thread, int threads)
 {
-    const int groups = (given->images + LANES - 1) / LANES;
-    const int first = groups * thread / threads, last = groups * (thread + 1) / threads;
-    worker *at = p->workers + thread;
-    *at = (worker){
-        .gradients = thread ? p->others + (thread - 1) * p->width : p->gradients,
-        .lanes = p->lanes + thread * p->lane_count,
-    };
-    memset(at->gradients, 0, p->width * sizeof(float));
-    memset(at->lanes, 0, p->lane_count * sizeof(vec));
+    const int groups = groups_of(given->images), shards = shards_of(given->images);
+    const int first = shards * thread / threads, last = shards * (thread + 1) / threads;
+    for (int shard = first; shard < last; shard++)
+        p->workers[shard] = (worker){
+            .first = groups * shard / shards,
+            .gradients = shard ? p->others + (shard - 1) * p->width : p->gradients,
+            .lanes = p->lanes + thread * p->lane_count,
+        };
     for (int begin = 0, end; begin < p->op_count; begin = end + 1) {
         for (end = begin; end < p->op_count && p->ops[end].kind < NORM_MERGE; end++) {}
-        for (int group = first; group < last; group++) {
-            at->group = group;
-            at->slot = p->slot_per_group ? group : thread;
-            at->count = group + 1 < groups ? LANES : given->images - group * LANES;
-            for (int i = begin; i < end; i++) run_op(p, p->ops + i, given, at);
-        }
+        for (int shard = first; shard < last; shard++) work_on_shard(p, given, begin, end, shard, thread);
         if (end == p->op_count) break;
 #pragma omp barrier
-        if (thread == 0) run_op(p, p->ops + end, given, at);
+        if (thread == 0) run_op(p, p->ops + end, given, p->workers);
 #pragma omp barrier
     }
-    for (int i = 0; i < p->layer_count; i++)
-        if (p->layers[i].lanes_at >= 0) fold_lanes(p->layers + i, at);
 #pragma omp barrier
-    const int64_t from = p->width * thread / threads, to = p->width * (thread + 1) / threads;
-    for (int other = 0; other < threads - 1; other++)
-        for (int64_t i = from; i < to; i++) p->gradients[i] += p->others[other * p->width + i];
+    add_shards(p, shards, p->width * thread / threads, p->width * (thread + 1) / threads);
 }
 
 /* Compared with compiler.py when the library is loaded. */
@@ -93,27 +135,21 @@ const int32_t sizes[] = {sizeof(layer), sizeof(batch), sizeof(plan), sizeof(work
 /* Gradients of the mean loss; the mean loss and the number of correct images, before an update. */
 void step(const plan *p, const batch *given, int32_t threads, float *loss, int64_t *right)
 {
-    const int groups = (given->images + LANES - 1) / LANES;
-    int used = threads < groups ? threads : groups;
+    const int shards = shards_of(given->images);
 #ifdef _OPENMP
+    const int used = threads < shards ? threads : shards;
     if (used > 1) {
+        /* May be fewer than requested (OMP_THREAD_LIMIT). */
 #pragma omp parallel num_threads(used)
-        {
-            work(p, given, omp_get_thread_num(), omp_get_num_threads());
-#pragma omp master
-            used = omp_get_num_threads(); /* may be fewer than requested (OMP_THREAD_LIMIT) */
-        }
+        work(p, given, omp_get_thread_num(), omp_get_num_threads());
     } else
 #endif
-    {
-        used = 1;
         work(p, given, 0, 1);
-    }
     double total = 0;
     *right = 0;
-    for (int i = 0; i < used; i++) {
-        total += p->workers[i].loss;
-        *right += p->workers[i].right;
+    for (int shard = 0; shard < shards; shard++) {
+        total += p->workers[shard].loss;
+        *right += p->workers[shard].right;
     }
     *loss = (float)(total / given->images);
 }

@@ -1,0 +1,231 @@
+"""Recount of documents from the records: winners and counts of every sweep, and the runs of every plan of looks.
+
+A checksum does not prove the author of a file. A number that follows from the records is computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isclose
+from pathlib import Path
+from statistics import fmean
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cifar_lab.analysis.interim_looks import StoppingPlan, read_stopping_plans
+from cifar_lab.analysis.recount_records import recount_record
+from cifar_lab.analysis.summary import recipe_key
+from cifar_lab.analysis.winners import Winner, Winners, read_winners_file
+from cifar_lab.core.errors import DataError
+from cifar_lab.store.documents import read_document
+from cifar_lab.store.ranges import Positive, Share, Values
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder, SweepFolder, stopping_file, sweep_folders
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+class _PlannedPoint(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    values: Values
+    runs: tuple[str, ...]
+
+
+class _Search(BaseModel):
+    top: Positive
+
+
+class _Plan(BaseModel):
+    search: _Search
+    points: tuple[_PlannedPoint, ...]
+
+
+class _HistoryPoint(BaseModel):
+    name: str
+    val_accuracies: tuple[Share | None, ...] | None
+    pruned_after_epoch: Positive | None
+
+
+class _History(BaseModel):
+    points: tuple[_HistoryPoint, ...]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """Point of a sweep with the results of its runs."""
+
+    point: _PlannedPoint
+    records: Sequence[Record]
+    pruned_after: int | None
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Validation accuracy of each run that did not diverge."""
+        return [record.val.accuracy for record in self.records if record.val is not None]
+
+    @property
+    def mean(self) -> float | None:
+        """Mean validation accuracy. None where every run diverged, or the point was pruned."""
+        return fmean(self.accuracies) if self.accuracies and self.pruned_after is None else None
+
+    def is_of(self, recipe: Mapping[str, Any]) -> bool:
+        """Whether its runs have this identity, whose validation split may be another."""
+        return any(_unsplit(record.recipe) == _unsplit(recipe) for record in self.records)
+
+
+def recount(results: Path, records: Sequence[Record]) -> list[str]:
+    """A line per difference between the documents of a results folder, its records and what these follow from.
+
+    Args:
+        records: all of the folder.
+    """
+    by_id = {record.run_id: record for record in records}
+    lines = [line for record in records for line in recount_record(results, record)]
+    for folder in sweep_folders(results):
+        where = folder.path.relative_to(results).as_posix()
+        try:
+            lines += [f"{where}/{line}" for line in _recount_sweep(results, folder, by_id)]
+        except DataError as fault:
+            lines.append(str(fault))
+    plans, faults = read_stopping_plans(results, records)
+    return [*lines, *faults, *(line for plan in plans.plans for line in _recount_looks(results, plan, records))]
+
+
+def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Record]) -> Iterator[str]:
+    """Differences of winners.json and history.json to the records of the search."""
+    found = read_winners_file(folder.winners)
+    if found is None:
+        return
+    plan = _read(folder.plan, _Plan)
+    has_history = found.search.halving is not None or folder.history.exists()
+    entries = _read(folder.history, _History).points if has_history else ()
+    history = {entry.name: entry for entry in entries}
+    yield from _recount_history(results, plan, history, records)
+    tried = []
+    for point in plan.points:
+        runs = [records[run_id] for run_id in point.runs if run_id in records]
+        pruned_after = history[point.name].pruned_after_epoch if point.name in history else None
+        tried.append(_Tried(point, runs, pruned_after))
+    yield from _recount_runs(found, tried)
+    ranked = _ranked(tried)[: plan.search.top]
+    best = [(rank, each.point.name) for rank, each in enumerate(ranked, 1)]
+    if [(each.rank, each.label) for each in found.winners] != best:
+        yield "winners.json: other winners than the records say"
+        return
+    for winner in found.winners:
+        yield from _recount_winner(winner, ranked[winner.rank - 1])
+    control = next((each.mean for each in tried if each.is_of(found.control.recipe)), None)
+    yield from _number("winners.json: control.val_accuracy", found.control.val_accuracy, control)
+
+
+def _recount_runs(found: Winners, tried: Sequence[_Tried]) -> Iterator[str]:
+    """Differences of the counts of points and runs."""
+    runs = {run_id for each in tried for run_id in each.point.runs}
+    there = {record.run_id: record for each in tried for record in each.records}
+    unpruned = {run_id for each in tried if each.pruned_after is None for run_id in each.point.runs}
+    yield from _number("winners.json: points", found.points, len(tried))
+    yield from _number("winners.json: runs.searched", found.runs.searched, len(runs))
+    yield from _number("winners.json: pruned", found.pruned, sum(each.pruned_after is not None for each in tried))
+    diverged = sum(record.status == "diverged" for record in there.values())
+    yield from _number("winners.json: runs.diverged", found.runs.diverged, diverged)
+    without = len(unpruned - there.keys())
+    if without > found.runs.failed:
+        yield f"winners.json: runs.failed: {found.runs.failed} on disk, but {without} runs have no record"
+
+
+def _ranked(tried: Sequence[_Tried]) -> list[_Tried]:
+    """Points from the best down: those without a diverged run first, equal ones in the order of the plan."""
+    finished = [each for each in tried if each.mean is not None]
+    return sorted(finished, key=lambda each: (len(each.accuracies) < len(each.records), -(each.mean or 0.0)))
+
+
+def _recount_winner(winner: Winner, tried: _Tried) -> Iterator[str]:
+    where = f"winners.json: winners[{winner.rank}]"
+    yield from _number(f"{where}.val_accuracy", winner.val_accuracy, tried.mean)
+    yield from _number(f"{where}.seeds_searched", winner.seeds_searched, len(tried.records))
+    if winner.values != tried.point.values:
+        yield f"{where}.values: others than the plan has"
+    if not tried.is_of(winner.recipe):
+        yield f"{where}.recipe: another than that of its runs"
+
+
+def _recount_history(
+    results: Path, plan: _Plan, history: Mapping[str, _HistoryPoint], records: Mapping[str, Record]
+) -> Iterator[str]:
+    """Differences of history.json to the runs' metrics, or to their records where they ran to the end."""
+    for point in plan.points:
+        entry = history.get(point.name)
+        if not history:
+            return
+        if entry is None:
+            yield f"history.json: {point.name[:60]}: is missing"
+        elif entry.val_accuracies is not None:
+            epoch = entry.pruned_after_epoch
+            values = [_accuracy(results, run_id, records.get(run_id), epoch) for run_id in point.runs]
+            if len(entry.val_accuracies) == len(values) and not all(map(_is_close, entry.val_accuracies, values)):
+                yield f"history.json: {point.name[:60]}: other accuracies than its runs have"
+
+
+def _accuracy(results: Path, run_id: str, record: Record | None, pruned_after: int | None) -> float | None:
+    """Validation accuracy of a run at its end, or after the epoch at which it was pruned. None where it diverged."""
+    if pruned_after is None:
+        return record.val.accuracy if record is not None and record.val is not None else None
+    epochs = RunFolder(results, run_id).read_metrics(record)
+    return epochs[pruned_after - 1].val_accuracy if len(epochs) >= pruned_after else None
+
+
+def _recount_looks(results: Path, plan: StoppingPlan, records: Sequence[Record]) -> Iterator[str]:
+    """Differences of a plan of looks to the runs that were made under it."""
+    path = stopping_file(results, plan.question).relative_to(results).as_posix()
+    under = [record for record in records if record.plan == path]
+    keys = {plan.control, *plan.arms}
+    others = [
+        record
+        for record in under
+        if record.data.fingerprint != plan.fingerprint or recipe_key(record.recipe) not in keys
+    ]
+    if others:
+        yield f"{path}: does not bind run {others[0].run_id}, which was made under it"
+    seeds = max((sum(recipe_key(record.recipe) == key for record in under) for key in keys), default=0)
+    if seeds > plan.looks[-1] or list(plan.looks) != sorted(set(plan.looks)):
+        looks = ", ".join(map(str, plan.looks))
+        yield f"{path}: looks at {looks} seeds, but {seeds} runs of one arm were made under it"
+
+
+def _number(where: str, old: float | None, new: float | None) -> Iterator[str]:
+    if not _is_close(old, new):
+        yield f"{where}: {_word(old)} on disk, {_word(new)} from the records"
+
+
+def _is_close(old: float | None, new: float | None) -> bool:
+    """Whether two numbers are equal but for the rounding of a mean."""
+    return old == new if old is None or new is None else isclose(old, new, rel_tol=1e-9)
+
+
+def _word(number: float | None) -> str:
+    return "none" if number is None else f"{number:.10g}"
+
+
+def _unsplit(recipe: Mapping[str, Any]) -> str:
+    """A run identity without its validation split, which a search adds."""
+    data = recipe.get("data")
+    kept = {key: value for key, value in data.items() if key != "val_size"} if isinstance(data, dict) else data
+    return recipe_key({**recipe, "data": kept})
+
+
+def _read(path: Path, kind: type[Kind]) -> Kind:
+    """A document, parsed.
+
+    Raises:
+        DataError: it is missing, damaged, or of another shape.
+    """
+    try:
+        return kind.model_validate(read_document(path).values)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: is missing, so the winners cannot be computed again") from error
+    except ValidationError as error:
+        raise DataError(f"{path}: is damaged (not what a sweep writes)") from error
