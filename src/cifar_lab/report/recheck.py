@@ -120,7 +120,7 @@ def _lines(kind: str, text: str) -> list[str]:
         other = r"<style>.*?</style>|<script.*?</script>|<meta[^>]*>|<!--pictures-->.*?<!--/pictures-->|<!--.*?-->"
         text = re.sub(other, "", text, flags=re.S)
         text += "\n" + "\n".join(part.replace("}, ", "},\n") for part in data)
-    return [line for line in text.splitlines() if "cifar-lab " not in line]
+    return [line for line in text.splitlines() if "cifar-lab " not in line and ">cifar-lab<" not in line]
 
 
 def _line_differences(name: str, old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
