@@ -33,6 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, make_folder, set_aside, write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store.locks import hold
 from cifar_lab.store.records import NO_SUCH_FILE
 from cifar_lab.store.run_folder import runs_folder
@@ -136,9 +137,9 @@ def read_look_book(path: Path) -> LookBook:
         DataError: it cannot be read, or is of a newer version of cifar-lab.
     """
     try:
-        content, is_sealed = unseal_record(path.read_bytes())
+        content, is_sealed = unseal_record(read_regular(path))
         book = LookBook.model_validate_json(content)
-    except IsADirectoryError as error:
+    except NotRegularError as error:
         raise DamagedLooksError(f"{path}: is damaged") from error
     except OSError as error:
         if error.errno in NO_SUCH_FILE:
