@@ -83,7 +83,7 @@ def test_looks_without_a_readable_copy_are_lost_and_not_none(tmp_path: Path, dam
     assert found.is_lost
     assert "no verdict is given without the earlier looks" in found.faults[-1]
     for path in looks_files(tmp_path):
-        path.rename(path.with_name("looks.json.damaged"))
+        path.rename(path.with_name(f"{path.name}.damaged"))
     assert find_looks(tmp_path).is_lost
 
 
