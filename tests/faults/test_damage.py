@@ -86,7 +86,8 @@ def test_no_damaged_checkpoint_is_read(folder: RunFolder) -> None:
     12,
     "a bit of the weights or of the predictions flips, or they are cut",
     remains="the file, until it is set aside with its record",
-    says="{path}: is damaged (its SHA-256 is not the record's); make the run again with --force",
+    says="{path}: is damaged (its SHA-256 is not the record's); to make the run again: cifar-lab run {settings} "
+    "--results {results} --force",
 )
 @pytest.mark.parametrize("name", ["weights.safetensors", "predictions.npz"])
 def test_no_damaged_file_of_a_run_is_read(folder: RunFolder, name: str, case: Case) -> None:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from math import ceil, log2
 
 from cifar_lab.analysis.answers import Answer, Comparison, Verdict
+from cifar_lab.analysis.differences import difference_design, equivalence_design, row_difference
 from cifar_lab.analysis.error_budget import Look
 from cifar_lab.analysis.stats.power import Design, runs_to_tell, smallest_difference
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, LEVEL, AdjustedP, holm
-from cifar_lab.analysis.stats.t_tests import Difference, compare
+from cifar_lab.analysis.stats.t_tests import Difference
 from cifar_lab.analysis.summary import Row
 
 LookAt = Callable[[Row, Row, Difference], Look]
@@ -73,9 +74,7 @@ def first_look(row: Row, control: Row, gap: Difference) -> Look:
 def pairs_of(answers: Sequence[Answer]) -> list[Pair]:
     """Pairs of a row and its control, in the order of the answers."""
     return [
-        Pair(row, answer.control, compare(dict(row.values), dict(answer.control.values)))
-        for answer in answers
-        for row in answer.rows[1:]
+        Pair(row, answer.control, row_difference(row, answer.control)) for answer in answers for row in answer.rows[1:]
     ]
 
 
@@ -137,7 +136,7 @@ def _measured(comparison: Comparison, gap: Difference, look: Look | None, diviso
         divisor: of the level of the look, by Holm.
     """
     interval = gap.confidence_interval(comparison.level)
-    design = Design(100 * gap.std, gap.method == "paired") if gap.std and gap.has_variance else None
+    design = difference_design(gap)
     min_effect = comparison.min_effect_pp
     undecided, usable = comparison.verdict == "undecided", look if look is not None and look.alpha > 0 else None
     return replace(
@@ -157,6 +156,7 @@ def _measured(comparison: Comparison, gap: Difference, look: Look | None, diviso
         effect_size=gap.effect_size,
         win_rate=gap.win_rate,
         ties=gap.ties,
+        is_resolution_limited=gap.is_resolution_limited,
         p=gap.p_value(),
         p_sign_flip=gap.sign_flip_p(),
         p_equivalence=gap.equivalence_p(min_effect / 100),
@@ -179,7 +179,8 @@ def _verdict(pair: Pair, different: AdjustedP | None, equal: AdjustedP | None) -
 def _seeds_more(gap: Difference, design: Design | None, min_effect: float, alpha: float) -> int | None:
     """Further runs in each group that make a verdict likely, if mean and standard deviation stay."""
     if design is not None:
-        wanted = runs_to_tell(100 * gap.mean, min_effect, design, alpha)
+        within = equivalence_design(gap, min_effect)
+        wanted = runs_to_tell(100 * gap.mean, min_effect, design, alpha, within=within)
         return None if wanted is None else max(1, wanted - gap.runs)
     if gap.method != "paired":
         return None

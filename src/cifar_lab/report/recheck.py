@@ -14,7 +14,7 @@ from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.recount import recount
 from cifar_lab.core.errors import DataError, SettingsError
-from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
+from cifar_lab.core.files import read_document
 from cifar_lab.store.results import find_records
 
 SHOWN = 20
@@ -42,6 +42,8 @@ def check_report(
         SettingsError: as in `answer_folder`, or no file of a report exists.
         DataError: a file of the report cannot be read.
     """
+    from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text  # all formats and charts
+
     lab = answer_folder(lab_path, results, overrides, data_name, found=found)
     there = [(kind, results / FILE_NAMES[kind]) for kind in FORMATS if (results / FILE_NAMES[kind]).is_file()]
     if not there:
@@ -49,7 +51,7 @@ def check_report(
     differences: list[str] = []
     for kind, path in there:
         try:
-            old = path.read_bytes().decode("utf-8")
+            old = read_document(path).decode("utf-8")
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError:
@@ -119,7 +121,7 @@ def _lines(kind: str, text: str) -> list[str]:
         other = r"<style>.*?</style>|<script.*?</script>|<meta[^>]*>|<!--pictures-->.*?<!--/pictures-->|<!--.*?-->"
         text = re.sub(other, "", text, flags=re.S)
         text += "\n" + "\n".join(part.replace("}, ", "},\n") for part in data)
-    return [line for line in text.splitlines() if "cifar-lab " not in line]
+    return [line for line in text.splitlines() if "cifar-lab " not in line and ">cifar-lab<" not in line]
 
 
 def _line_differences(name: str, old: Sequence[str], new: Sequence[str]) -> Iterator[str]:

@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, set_aside, write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.regular_files import NotRegularError, read_regular
+from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store.locks import hold
 from cifar_lab.store.records import NO_SUCH_FILE
 
