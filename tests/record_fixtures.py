@@ -19,8 +19,10 @@ MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]
 
 
-def score(accuracy: float) -> SplitScore:
-    return SplitScore(accuracy=accuracy, loss=1.0, per_class=(accuracy, accuracy), confusion=((5, 5), (5, 5)))
+def score(accuracy: float, classes: int = 10) -> SplitScore:
+    return SplitScore(
+        accuracy=accuracy, loss=1.0, per_class=(accuracy,) * classes, confusion=((5,) * classes,) * classes
+    )
 
 
 def record(
@@ -64,7 +66,7 @@ def record(
     if accuracy is None:
         values |= {"status": "diverged", "reason": "loss is nan at step 7", "test_reason": "diverged"}
     else:
-        values |= {"test": score(accuracy)}
+        values |= {"test": score(accuracy, classes)}
     return Record(**{**values, **changes})
 
 

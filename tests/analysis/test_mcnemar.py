@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,10 @@ from statsmodels.stats.contingency_tables import mcnemar as reference
 
 from cifar_lab.analysis.mcnemar import compare_predictions, mcnemar, mcnemar_sentence
 from cifar_lab.core.errors import DataError
+from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
+
+from ..record_fixtures import record
 
 
 @pytest.mark.parametrize("table", [(50, 3, 9, 38), (0, 5, 5, 0), (6000, 1221, 1194, 1585), (1, 0, 1, 0), (10, 0, 8, 2)])
@@ -32,30 +37,59 @@ def test_models_that_never_differ() -> None:
         mcnemar(0, 0, 0, 0)
 
 
-def save(folder: RunFolder, labels: list[int], predicted: list[int]) -> RunFolder:
+def save(results: Path, seed: int, labels: list[int], predicted: list[int]) -> Record:
+    """The record of a run with these predictions."""
+    buffer = io.BytesIO()
+    np.savez(buffer, labels=np.array(labels), logits=np.eye(3, dtype=np.float32)[predicted])
+    right = float(np.mean(np.array(labels) == predicted))
+    made = record(right, seed, classes=3, files={"predictions.npz": hashlib.sha256(buffer.getvalue()).hexdigest()})
+    made = made.model_copy(update={"data": made.data.model_copy(update={"test_size": len(labels)})})
+    folder = RunFolder(results, made.run_id)
     folder.path.mkdir(parents=True)
-    np.savez(folder.predictions, labels=np.array(labels), logits=np.eye(3, dtype=np.float32)[predicted])
-    return folder
+    folder.predictions.write_bytes(buffer.getvalue())
+    return made
 
 
 def test_two_runs_are_compared_image_by_image(tmp_path: Path) -> None:
-    first = save(RunFolder(tmp_path, "a"), [0, 1, 2, 0, 1], [0, 1, 2, 0, 0])
-    second = save(RunFolder(tmp_path, "b"), [0, 1, 2, 0, 1], [0, 2, 1, 1, 0])
-    found = compare_predictions(first, second)
+    first = save(tmp_path, 0, [0, 1, 2, 0, 1], [0, 1, 2, 0, 0])
+    second = save(tmp_path, 1, [0, 1, 2, 0, 1], [0, 2, 1, 1, 0])
+    found = compare_predictions(tmp_path, first, second)
     assert (found.both, found.only_first, found.only_second, found.neither, found.p) == (1, 3, 0, 1, 0.25)
 
 
-def test_predictions_that_are_gone_damaged_or_of_other_images(tmp_path: Path) -> None:
-    first = save(RunFolder(tmp_path, "a"), [0, 1], [0, 1])
-    other = save(RunFolder(tmp_path, "b"), [1, 1], [0, 1])
+def test_predictions_of_other_images_are_not_compared(tmp_path: Path) -> None:
+    first, other = save(tmp_path, 0, [0, 1], [0, 1]), save(tmp_path, 1, [1, 1], [0, 1])
     with pytest.raises(DataError, match="of different test images"):
-        compare_predictions(first, other)
-    other.predictions.write_bytes(b"PK no zip")
-    with pytest.raises(DataError, match=r"predictions\.npz: is damaged; make the run again with --force"):
-        compare_predictions(first, other)
-    other.predictions.unlink()
-    with pytest.raises(DataError, match=r"predictions\.npz: not there"):
-        compare_predictions(first, other)
+        compare_predictions(tmp_path, first, other)
+
+
+def test_only_the_predictions_that_the_record_names_are_used(tmp_path: Path) -> None:
+    first, other = save(tmp_path, 0, [0, 1, 2], [0, 1, 1]), save(tmp_path, 1, [0, 1, 2], [0, 2, 1])
+    ours, theirs = (RunFolder(tmp_path, each.run_id).predictions for each in (first, other))
+    good = theirs.read_bytes()
+    for content in (b"", b"PK no zip", good[:-1], good + b"x", ours.read_bytes()):
+        theirs.write_bytes(content)
+        with pytest.raises(DataError, match=r"predictions\.npz: is damaged .*; to make the run again: cifar-lab run "):
+            compare_predictions(tmp_path, first, other)
+    theirs.unlink()
+    with pytest.raises(DataError, match=r"predictions\.npz: cannot be read \(No such file"):
+        compare_predictions(tmp_path, first, other)
+
+
+@pytest.mark.parametrize("logits", ["not finite", "of another accuracy", "flat", "text"])
+def test_predictions_that_do_not_give_the_record_s_accuracy_are_damaged(tmp_path: Path, logits: str) -> None:
+    """A record that was sealed again over such a file."""
+    first = save(tmp_path, 0, [0, 1, 2], [0, 1, 2])
+    folder = RunFolder(tmp_path, first.run_id)
+    values = {
+        "not finite": np.full((3, 3), np.nan), "of another accuracy": np.eye(3)[[0, 0, 0]], "flat": np.zeros(3),
+        "text": np.array(["a", "b", "c"]),
+    }  # fmt: skip
+    np.savez(folder.predictions, labels=np.array([0, 1, 2]), logits=values[logits])
+    digest = hashlib.sha256(folder.predictions.read_bytes()).hexdigest()
+    forged = first.model_copy(update={"files": {"predictions.npz": digest}})
+    with pytest.raises(DataError, match=r"is damaged \(it does not give the record's accuracy\)"):
+        compare_predictions(tmp_path, forged, forged)
 
 
 def test_the_words_claim_nothing_of_the_recipes() -> None:

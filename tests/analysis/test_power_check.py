@@ -61,8 +61,28 @@ def test_what_the_seeds_can_show_comes_from_the_measured_spread(make_record: Mak
     assert (found.std.std_pp, found.std.dof) == (pytest.approx(1.0), 2)
     assert found.std.source == "3 pairs of runs of one seed"
     assert found.seeds == 4
-    assert found.smallest_pp == pytest.approx(smallest_difference(4, Design(1.0), 0.05 / 3))
-    assert found.seeds_needed == runs_to_show(0.5, Design(1.0), 0.05 / 3)
+    design = Design(1.0, std_dof=2, grain=0.01)
+    assert found.smallest_pp == pytest.approx(smallest_difference(4, design, 0.05 / 3))
+    assert found.seeds_needed == runs_to_show(0.5, design, 0.05 / 3)
+
+
+def test_differences_from_one_control_count_as_fewer_degrees_of_freedom(make_record: MakeRecord) -> None:
+    arms = [arm(data__flip=True), arm(optimizer__lr=0.2)]
+    gaps = ((0.00, 0.01, 0.02), (0.02, 0.00, 0.01))
+    records = [make_record(0.5, seed, CONTROL) for seed in range(3)]
+    records += [make_record(0.5 + gap, seed, each) for each, row in zip(arms, gaps, strict=True)
+                for seed, gap in enumerate(row)]  # fmt: skip
+    found = check(arms, records).std
+    assert found is not None
+    assert found.dof == pytest.approx(4 / 1.25)
+
+
+def test_runs_that_never_differ_are_planned_by_the_resolution_of_the_test_images(make_record: MakeRecord) -> None:
+    flip = arm(data__flip=True)
+    found = check([flip], [make_record(0.9, seed, each) for each in (CONTROL, flip) for seed in range(3)])
+    assert found.std is not None
+    assert found.std.std_pp == 0
+    assert found.smallest_pp == pytest.approx(smallest_difference(4, Design(0.0, grain=0.01)))
 
 
 def test_before_an_arm_has_run_the_control_s_own_spread_stands_in(make_record: MakeRecord) -> None:

@@ -9,6 +9,7 @@ from cifar_lab.analysis.questions import answer_lab
 from cifar_lab.analysis.stats.t_tests import compare
 from cifar_lab.analysis.summary import Row
 from cifar_lab.config import SGD, Adam, Cifar10, ImageFolder, Settings, Synthetic
+from cifar_lab.config.run_id import run_id
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data import prepare
 from cifar_lab.store.records import Record
@@ -146,7 +147,8 @@ def test_prepared_images_are_told_by_their_fingerprint_whatever_their_settings(
     settings = Settings(data=Synthetic(dataset="synthetic", train_size=200, test_size=20))
     info = prepare(settings.data)
     made = make_record(0.3, 0, data="synthetic")
-    here = made.model_copy(update={"data": made.data.model_copy(update={"fingerprint": info.fingerprint})})
+    identity = made.data.model_copy(update={"fingerprint": info.fingerprint})
+    here = made.model_copy(update={"data": identity, "run_id": run_id(made.recipe, info.fingerprint, 0)})
     save_records(results, here, *(make_record(0.9, s, settings, data="synthetic", images="old") for s in (1, 2)))
     words = ["data.dataset=synthetic", "data.train_size=200", "data.test_size=20"]
     assert answer_lab(sheet, results, words).answers[0].control.values == ((0, 0.3),)

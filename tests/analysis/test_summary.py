@@ -85,3 +85,10 @@ def test_summarize_groups_by_recipe_and_data(make_record: MakeRecord) -> None:
         ("old name", 1, "synthetic"),
     ]
     assert rows[0].mean == pytest.approx(0.51)
+
+
+def test_equal_accuracies_have_an_interval_as_wide_as_the_step_of_the_test_set() -> None:
+    """Three runs, standard deviation of rounding to 1 % of 100 images: 4.303 · 0.01 / √12 / √3."""
+    row = Row("tied", values=((0, 0.99), (1, 0.99), (2, 0.99)), test_size=100)
+    low, high = row.interval or (0.0, 0.0)
+    assert (high - low) / 2 == pytest.approx(4.3027 * 0.01 / 6, abs=1e-6)

@@ -36,9 +36,15 @@ SENTENCES: dict[Comparison, str] = {}
 
 
 def compared(
-    *arms: Row, control: Sequence[float] = CONTROL, min_effect: float = 0.3, looks: int = 1
+    *arms: Row,
+    control: Sequence[float] = CONTROL,
+    min_effect: float = 0.3,
+    looks: int = 1,
+    control_size: int = 0,
+    predictions: tuple[str, ...] = (),
 ) -> list[Comparison]:
-    answer = Answer("q", QUESTION, (row("baseline", *control, is_control=True), *arms))
+    first = row("baseline", *control, is_control=True, test_size=control_size, predictions=predictions)
+    answer = Answer("q", QUESTION, (first, *arms))
     (judged,), _ = judge([answer], min_effect, lambda arm, control: looks)
     SENTENCES.update(zip(judged.comparisons, comparison_sentences(judged), strict=True))
     return list(judged.comparisons)
@@ -79,7 +85,7 @@ def test_undecided_says_what_would_tell_and_what_could_not_be_seen() -> None:
     assert SENTENCES[found] == (
         "Undecided: flip is 0.30 pp above baseline (95 % −0.41 to 1.01; 5 shared seeds; p = .305); about "
         f"{found.seeds_more} more seeds would tell. With 5 seeds a difference under {found.smallest_shown_pp:.2f} pp "
-        "is easily missed."
+        "is easily missed; the uncertainty of the spread is included."
     )
 
 
@@ -103,20 +109,30 @@ def test_the_margin_decides_what_is_equivalent() -> None:
     ]
 
 
-def test_runs_equal_to_the_last_bit_are_equivalent_in_words_of_their_own() -> None:
-    (found,) = compared(row("plateau", *CONTROL))
-    assert (
-        found.verdict,
-        found.difference_pp,
-        found.low_pp,
-        found.high_pp,
-        found.ties,
-    ) == ("equivalent", 0, None, None, 5)
-    assert (found.p, found.p_sign_flip, found.p_equivalence) == (1, 1, 0)
-    assert SENTENCES[found] == (
-        "plateau has exactly the accuracy of baseline in each of 5 shared seeds: equivalent within 0.3 pp, the gap is "
-        "0."
+def test_equal_accuracies_are_judged_by_the_resolution_of_the_test_images() -> None:
+    (fine,) = compared(row("plateau", *CONTROL, test_size=10_000), control_size=10_000)
+    assert (fine.verdict, fine.difference_pp, fine.low_pp, fine.high_pp, fine.ties) == ("equivalent", 0, None, None, 5)
+    assert SENTENCES[fine] == (
+        "plateau has the accuracy of baseline in each of 5 shared seeds: equivalent within 0.3 pp (p of a larger one "
+        "< .001)."
     )
+    (coarse,) = compared(row("plateau", *CONTROL, test_size=100), control_size=100)
+    assert (coarse.verdict, coarse.p) == ("undecided", 1)
+    assert coarse.seeds_more is not None
+
+
+def test_equal_predictions_are_the_same_runs_whatever_the_test_set() -> None:
+    digests = tuple(f"digest {seed}" for seed in range(5))
+    for size in (10, 100, 10_000):
+        arm = row("plateau", *CONTROL, test_size=size, predictions=digests)
+        (found,) = compared(arm, control_size=size, predictions=digests)
+        assert (found.verdict, found.p_holm, found.family) == ("no verdict", None, 0)
+        assert SENTENCES[found] == (
+            "plateau and baseline made the same predictions, bit for bit, in each of 5 shared seeds: they are the same "
+            "runs."
+        )
+        (other,) = compared(replace(arm, predictions=(*digests[:4], "another")), predictions=digests)
+        assert "the same runs" not in SENTENCES[other]
 
 
 def test_runs_that_never_differ_at_all_are_suspected() -> None:

@@ -6,11 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cifar_lab.cli.inspect_output import spark
+
+from ..compatibility.commands import Lab as OldLab
 
 
 def record(lab: Any, seed: int) -> dict[str, Any]:
@@ -20,8 +23,15 @@ def record(lab: Any, seed: int) -> dict[str, Any]:
 
 def test_list_without_runs_says_how_to_make_some(lab: Any) -> None:
     done = lab("list")
-    assert (done.code, done.out) == (0, "no runs in results yet; try: cifar-lab quickstart\n")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "cifar-lab: results: no such results folder; give another with --results, or make it: cifar-lab run FILE "
+        "--results results\n"
+    )
     assert not lab.results.exists()
+    lab.results.mkdir()
+    done = lab("list")
+    assert (done.code, done.out) == (0, "no runs in results yet; try: cifar-lab quickstart\n")
 
 
 def test_list_is_a_line_a_run(trained: Any) -> None:
@@ -80,15 +90,17 @@ def test_show_tells_everything_of_a_run(trained: Any) -> None:
 
 def test_show_of_an_unfinished_run_is_its_settings_and_its_curve_so_far(trained_copy: Any) -> None:
     first, second = (record(trained_copy, seed)["run_id"] for seed in (0, 1))
-    (trained_copy.results / "runs" / first / "record.json").unlink()
+    (trained_copy.results / "runs" / first / "record.json").rename(
+        trained_copy.results / "runs" / first / "checkpoint.bin"
+    )
     done = trained_copy("show", first)
     assert (done.code, done.err) == (0, "")
     assert done.lines[0] == f"tiny · seed 0 · interrupted · results/runs/{first}"
     assert "  lr: 0.02" in done.lines
     assert done.lines[-3].split()[:2] == ["epoch", "lr"]
     assert done.lines[-2].split()[:2] == ["1", "0.02"]
-    (trained_copy.results / "runs" / second / "record.json").unlink()
-    (trained_copy.results / "runs" / second / "metrics.jsonl").unlink()
+    for name in ("record.json", "metrics.jsonl", "weights.safetensors", "predictions.npz"):
+        (trained_copy.results / "runs" / second / name).unlink()
     assert trained_copy("show", second).lines[-1] == "no epoch has ended yet"
 
 
@@ -118,6 +130,20 @@ def test_one_damaged_record_hides_no_other_run(trained_copy: Any) -> None:
     assert (trained_copy.results / "q.png").is_file()
     assert trained_copy("run", f"results/runs/{first}/settings.yaml").code == 0
     assert trained_copy("report", "--lab", "sheet.yaml").code == 0
+
+
+def test_before_a_run_is_suggested_its_code_is_named(tmp_path: Path) -> None:
+    lab = OldLab.copied(tmp_path / "lab")
+    with (lab.run("13747b80a8ccfdc5") / "weights.safetensors").open("r+b") as file:
+        file.write(b"damage")
+    said = lab.give("verify")
+    assert said.code == 3
+    note, damage = said.err.splitlines()
+    assert note == (
+        "note: `cifar-lab run` executes the model code that a settings.yaml names; if these results came from others, "
+        "read settings.yaml and that code first"
+    )
+    assert "to make the run again: cifar-lab run " in damage
 
 
 def test_show_of_no_run_or_several(trained: Any) -> None:

@@ -209,7 +209,7 @@ def test_cuda_without_cuda_is_2_before_anything_is_written(lab: Any) -> None:
 def test_a_diverged_run_is_a_result_with_a_reason(lab: Any) -> None:
     arguments = ("run", "tiny.yaml", "--seeds", "0", "--set", "optimizer.lr=1e9")
     done = lab(*arguments)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (5, "")
     (record,) = records(lab.results)
     assert (record["status"], record["test"], record["test_reason"]) == ("diverged", None, "diverged")
     assert re.fullmatch(
@@ -219,7 +219,7 @@ def test_a_diverged_run_is_a_result_with_a_reason(lab: Any) -> None:
     assert "1 diverged" in done.lines[-1]
     assert "NaN" not in json.dumps(record)
     strict = lab(*arguments, "--strict")
-    assert (strict.code, strict.progress[0]) == (1, "1 run: 1 already done")
+    assert (strict.code, strict.progress[0]) == (5, "1 run: 1 already done")
 
 
 MODELS = """\

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from ..faults.registry import case
 from .conftest import Lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("same bits")]
@@ -88,11 +87,6 @@ def test_alone(name: str, undisturbed: tuple[Lab, dict[str, Any]]) -> None:
     assert bits(lab, f"alone_{name}") == {name: expected[name]}
 
 
-@case(
-    37,
-    "other programs use all cores, or the command has other runs to make too",
-    remains="the bits of a run alone on an idle machine",
-)
 def test_among_others_on_two_workers_beside_busy_programs(undisturbed: tuple[Lab, dict[str, Any]]) -> None:
     lab, expected = undisturbed
     with busy_programs(2):
@@ -102,11 +96,6 @@ def test_among_others_on_two_workers_beside_busy_programs(undisturbed: tuple[Lab
     assert bits(lab, "others", seed=1).keys() == expected.keys()
 
 
-@case(
-    1,
-    "killed before the first checkpoint, and given again beside busy programs",
-    remains="the bits of a run that was left alone",
-)
 def test_killed_before_its_first_checkpoint_and_begun_again_under_load(
     undisturbed: tuple[Lab, dict[str, Any]],
 ) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from cifar_lab.core.extras import install_words
+
 SWEEP = """\
 base: tiny.yaml
 search: {method: tpe, trials: 4, batch: 2, top: 1, confirm_seeds: [100], val_size: 50}
@@ -67,6 +69,6 @@ def test_a_search_that_was_killed_proposes_and_finds_what_an_undisturbed_one_doe
 def test_without_optuna_nothing_is_begun(proposed: Any) -> None:
     (proposed.folder / "optuna.py").write_text("raise ImportError('not here')\n")
     done = proposed("sweep", "proposed.yaml", PYTHONPATH=f"{proposed.folder}:{os.environ.get('PYTHONPATH', '')}")
-    assert (done.code, done.out) == (2, "")
-    assert done.err == "cifar-lab: Optuna is not installed; give: pip install 'cifar-lab[optuna]'\n"
+    assert (done.code, done.out) == (6, "")
+    assert done.err == f"cifar-lab: search.method: tpe: Optuna is not installed; {install_words('optuna')}\n"
     assert not proposed.results.exists()

@@ -218,6 +218,7 @@ def test_a_point_that_diverged_is_counted_and_never_a_winner(lab: Any) -> None:
     winners = json.loads((lab.results / "sweeps" / "wild" / "winners.json").read_text())
     assert winners["runs"] == {"searched": 2, "failed": 0, "diverged": 1}
     assert [winner["label"] for winner in winners["winners"]] == ["lr 0.03"]
+    assert lab("sweep", "wild.yaml", "--workers", "1", "--strict").code == 5
 
 
 FRAGILE = """\
@@ -317,3 +318,31 @@ def test_a_report_on_a_data_set_without_runs_names_those_that_there_are(swept: t
     done = lab("report", "--lab", "sheet.yaml", "--data", "cifar10")
     assert done.code == 2
     assert done.err.startswith("cifar-lab: --data cifar10: no runs of these arms on it; there are: synthetic (")
+
+
+# --- report --open and --watch ---
+
+
+def test_a_watched_folder_has_a_page_without_a_verdict(swept: tuple[Any, Any], tmp_path: Path) -> None:
+    lab = swept[0].copy(tmp_path / "watched")
+    done = lab("report", "--watch")
+    assert (done.code, done.err) == (0, "")
+    assert done.lines[0].startswith("results/watch.html: updated every 5 seconds while runs are under way")
+    assert done.lines[1].startswith("nothing is running: ")
+    page = (lab.results / "watch.html").read_text(encoding="utf-8")
+    assert "runs of the search ended, winners chosen" in page
+    assert not (lab.results / "report.html").exists()
+    assert not (lab.results / "stopping").exists()
+
+
+def test_an_opened_report_is_given_to_the_browser(swept: tuple[Any, Any], tmp_path: Path) -> None:
+    lab = swept[0].copy(tmp_path / "opened")
+    done = lab("report", "--lab", "sheet.yaml", "--open", BROWSER="echo %s")
+    assert done.code == 0
+    assert (lab.results / "report.html").resolve().as_uri() in done.out
+    (lab.results / "report.html").unlink()
+    done = lab("report", "--lab", "sheet.yaml", "--open", "--format", "csv")
+    assert (done.code, done.err) == (
+        0,
+        "results/report.html: not there, so nothing is opened; add html to --format\n",
+    )

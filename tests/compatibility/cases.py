@@ -57,8 +57,8 @@ READING = (
 """Commands that change nothing."""
 
 REPEATED = (
-    Case("run_again", "run baseline.yaml adam.yaml augmented.yaml smooth.yaml net.yaml wild.yaml"),
-    Case("run_again_strict", "run wild.yaml --strict", 1),
+    Case("run_again", "run baseline.yaml adam.yaml augmented.yaml smooth.yaml net.yaml wild.yaml", 5),
+    Case("run_again_strict", "run wild.yaml --strict", 5),
     Case("run_again_failed", "run broken.yaml --retry none", 1),
     Case("run_again_until_decided", "run --lab lab.yaml --question smooth --until-decided --max-seeds 4"),
     Case("run_again_other_looks", "run --lab lab.yaml --question smooth --until-decided --max-seeds 9", 2),

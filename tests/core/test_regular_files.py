@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.core.atomic_io import new_file
-from cifar_lab.core.regular_files import NotRegularError, read_regular
+from cifar_lab.core.files import NotRegularError, read_regular
 
 
 def test_a_file_is_read_and_a_missing_one_is_missing(tmp_path: Path) -> None:

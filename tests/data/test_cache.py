@@ -79,7 +79,7 @@ def test_a_damaged_file_without_its_source_says_what_was_expected_and_found(smal
         images.load_train(data)
     assert str(caught.value) == (
         f"{folder / 'train_images.npy'}: SHA-256 is {found}, expected {expected}; it cannot be made again: "
-        f"{path}: no such folder or zip file; check data.root"
+        f"{path}: no such folder or archive; check data.root"
     )
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from cifar_lab import data as images
 from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError
-from cifar_lab.data import imagefolder
+from cifar_lab.data import decoding, imagefolder
 
 from .conftest import draw_folder, zip_folder
 
@@ -122,45 +122,46 @@ def test_other_modes_become_rgb(root, mode):
     np.testing.assert_array_equal(read, np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
 
 
-def test_a_palette_with_transparency_is_read_without_a_warning(root):
+def test_a_palette_with_transparency_is_laid_on_white(root):
     picture = gradient(32, 32).quantize(8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read = save(picture, root, transparency=bytes([0, 100, 255]))
-    np.testing.assert_array_equal(read, np.asarray(picture.convert("RGB")).transpose(2, 0, 1))
-
-
-def test_sixteen_bits_are_refused_not_clipped(root):
-    Image.fromarray(np.full((32, 32), 4000, np.uint16)).save(root / "pics/train/ant/00.png")
-    assert refusal(root) == f"{root}: pics/train/ant/00.png has more than 8 bits a channel; save it with 8"
+    picture.info["transparency"] = bytes([0, 100, 255])
+    expected = Image.alpha_composite(Image.new("RGBA", (32, 32), "white"), picture.convert("RGBA")).convert("RGB")
+    np.testing.assert_array_equal(read, np.asarray(expected).transpose(2, 0, 1))
 
 
 # --- refusals
 
 
 def test_nothing_there(tmp_path):
-    assert refusal(tmp_path / "none") == f"{tmp_path / 'none'}: no such folder or zip file; check data.root"
+    assert refusal(tmp_path / "none") == f"{tmp_path / 'none'}: no such folder or archive; check data.root"
 
 
 def test_not_a_zip(tmp_path):
     (tmp_path / "x.zip").write_text("<html>not found</html>")
     assert refusal(tmp_path / "x.zip") == (
-        f"{tmp_path / 'x.zip'}: not a zip file, or a broken one (File is not a zip file); fetch it again"
+        f"{tmp_path / 'x.zip'}: not a zip or tar archive, or a broken one (File is not a zip file); fetch it again"
     )
 
 
 def test_half_a_zip(root, tmp_path):
     path = zip_folder(root, tmp_path / "x.zip")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert refusal(path).startswith(f"{path}: not a zip file, or a broken one (")
+    assert refusal(path).startswith(f"{path}: not a zip or tar archive, or a broken one (")
 
 
 @pytest.mark.parametrize(
     ("remove", "message"),
     [
-        ("test", "no test/ folder; expected train/<class>/… and test/<class>/… side by side"),
-        ("train", "no train/ folder; expected train/<class>/… and test/<class>/… side by side"),
-        ("", "no train/ and no test/ folder; expected train/<class>/… and test/<class>/… side by side"),
+        (
+            "test",
+            "no test/ folder; found kept.txt, pics/; expected train/<class>/… and test/<class>/… side by side, or set "
+            "data.test_share (0.2, say) to cut a test split from these images",
+        ),
+        ("train", "no train/ folder; found kept.txt, pics/; expected train/<class>/… and test/<class>/… side by side"),
+        ("", "no train/ and no test/ folder; found kept.txt; expected train/<class>/… and test/<class>/… side by side"),
         ("test/bee", "class 'bee' is in train/ but not in test/; both need the same classes"),
         ("train/bee", "class 'bee' is in test/ but not in train/; both need the same classes"),
     ],
@@ -176,7 +177,8 @@ def test_what_is_missing(root, tmp_path, remove, message):
 def test_splits_apart(root):
     shutil.move(root / "pics/test", root / "test")
     assert refusal(root) == (
-        f"{root}: train/ and test/ apart; expected train/<class>/… and test/<class>/… side by side"
+        f"{root}: train/ and test/ are not in one folder; found pics/, test/; expected "
+        "train/<class>/… and test/<class>/… side by side"
     )
 
 
@@ -201,15 +203,23 @@ def test_one_class(tmp_path):
 
 def test_an_image_without_a_class(root):
     shutil.copy(root / "pics/train/ant/00.png", root / "pics/train/00.png")
-    assert refusal(root) == f"{root}: pics/train/00.png lies in no class; move it to train/<class>/"
+    assert refusal(root) == f"{root}: pics/train/00.png lies in no class; move it to a folder <class>/ beside it"
 
 
 def test_a_file_that_is_no_image(root):
-    (root / "pics/train/ant/notes.txt").write_text("hello")
+    (root / "pics/train/ant/photo.heic").write_text("hello")
     assert refusal(root) == (
-        f"{root}: pics/train/ant/notes.txt is no image by its name (.bmp, .gif, .jpeg, .jpg, .pbm, .pgm, .png, .ppm, "
+        f"{root}: pics/train/ant/photo.heic is no image by its name (.bmp, .gif, .jpeg, .jpg, .pbm, .pgm, .png, .ppm, "
         ".tif, .tiff, .webp); take it out"
     )
+
+
+def test_notes_and_annotations_are_left_aside_and_said(root, caplog):
+    (root / "pics/train/ant/notes.txt").write_text("hello")
+    assert images.prepare(settings(root)).train_size == 9
+    assert [record.getMessage() for record in caplog.records] == [
+        f"note: {root}: pics/train/ant/notes.txt is no image and is left aside"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +256,7 @@ def test_a_flipped_bit_in_a_zip_names_the_member(root, tmp_path):
     path.write_bytes(content)
     assert refusal(path) == (
         f"{path}: pics/test/cow/01.png cannot be unpacked (Bad CRC-32 for file 'pics/test/cow/01.png'); "
-        "make the zip again"
+        "make the archive again"
     )
 
 
@@ -260,7 +270,7 @@ def test_a_member_twice(root, tmp_path):
 def test_too_many_pixels_are_refused_before_they_are_unpacked(root):
     Image.new("1", (20_000, 2_001)).save(root / "pics/train/ant/00.png")  # 5 KB that would unpack to 120 MB
     assert refusal(root) == (
-        f"{root}: pics/train/ant/00.png is 20000 × 2001, at most {imagefolder.MAX_PIXELS:,} pixels are read"
+        f"{root}: pics/train/ant/00.png is 20000 × 2001, at most {decoding.MAX_PIXELS:,} pixels are read"
     )
 
 

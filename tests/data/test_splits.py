@@ -75,9 +75,12 @@ def test_copies_of_an_image_stay_in_the_training_part():
 @pytest.mark.parametrize(
     ("val_size", "message"),
     [
-        (107, "data.val_size: 107 of 107 training images leave none to train on; take fewer"),
-        (5_000, "data.val_size: 5,000 of 107 training images leave none to train on; take fewer"),
-        (106, "data.val_size: 106 takes all 31 training images of class 1; take fewer"),
+        (107, "data.val_size: 107 of 107 training images leave none to train on; the largest size that works is 100"),
+        (
+            5_000,
+            "data.val_size: 5,000 of 107 training images leave none to train on; the largest size that works is 100",
+        ),
+        (106, "data.val_size: 106 takes all 31 training images of class 1; the largest size that works is 100"),
         (-1, "data.val_size: -1 is below 0"),
     ],
 )
@@ -92,4 +95,4 @@ def test_too_few_images_without_a_copy():
     images = np.zeros((20, 3, 32, 32), np.uint8)
     with pytest.raises(SettingsError) as caught:
         validation_split(np.arange(20) % 2, 4, 0, images)
-    assert str(caught.value) == "data.val_size: class 0 has 0 images without a copy, 2 are wanted; take fewer"
+    assert str(caught.value) == "data.val_size: class 0 has 0 images without a copy, 2 are wanted; no size works"

@@ -151,7 +151,7 @@ CASES = (
     elsewhere(
         17, "a loss that is not finite",
         "cli/test_run.py::test_a_diverged_run_is_a_result_with_a_reason",
-        remains="a record with the reason and no scores; it is not tried again", code=0,
+        remains="a record with the reason and no scores; it is not tried again", code=5,
         says="the loss was not finite in epoch {epoch} at step {step}; the last finite loss was {loss}",
     ),
     elsewhere(
@@ -234,6 +234,21 @@ CASES = (
         remains="nothing new",
     ),
     elsewhere(
+        39, "other programs use all cores, and the command has other runs to make too",
+        "cli/test_same_bits.py::test_among_others_on_two_workers_beside_busy_programs",
+        remains="the bits of a run alone on an idle machine",
+    ),
+    elsewhere(
+        39, "a run is killed before its first checkpoint, and made again beside busy programs",
+        "cli/test_same_bits.py::test_killed_before_its_first_checkpoint_and_begun_again_under_load",
+        remains="the bits of a run that was left alone",
+    ),
+    elsewhere(
+        35, "a run was begun by an earlier version",
+        "training/backends/kernels/test_same_bits.py::test_a_run_begun_by_an_earlier_version_is_resumed_with_a_note",
+        remains="the run, whose record notes the other order of sums",
+    ),
+    elsewhere(
         36, "scripts, templates, ten thousand letters and right-to-left words as labels, in a browser",
         "report/test_browser.py::test_hostile_words_are_shown_as_they_are",
         remains="the page, with those words on it as they are",
@@ -270,5 +285,33 @@ CASES = (
     elsewhere(
         36, "a table for a spreadsheet with cells that begin as formulas do",
         "core/test_text.py::test_csv_cell_is_never_a_formula", remains="a table of text",
+    ),
+    elsewhere(
+        37, "a zip whose headers lie about sizes, by any method of packing",
+        "data/test_archives.py::test_a_member_that_unpacks_to_more_takes_no_memory",
+        remains="nothing new; at most 64 MiB are unpacked", says="it unpacks to more than {number} bytes", code=3,
+    ),
+    elsewhere(
+        38, "the folder of the compiled kernels, or one above it, may be written by others",
+        "training/backends/kernels/test_compiler.py::test_a_folder_that_others_can_write_is_not_used",
+        remains="kernels in a private folder for temporary files",
+    ),
+    elsewhere(
+        38, "another user puts a library with a matching checksum there, again and again",
+        "training/backends/kernels/test_compiler.py::test_a_library_of_another_user_never_runs",
+        remains="that library, which never runs",
+    ),
+    elsewhere(
+        38, "no folder is private",
+        "training/backends/kernels/test_compiler.py::test_without_any_private_folder_there_is_a_reason",
+        remains="nothing new: torch's kernels make the steps, and the record has the reason",
+        says="may be changed by others; set CIFAR_LAB_CACHE to a folder that only you can write",
+    ),
+    elsewhere(
+        38, "a results folder of others with damage, whose settings name a model file",
+        "cli/test_inspect.py::test_before_a_run_is_suggested_its_code_is_named",
+        remains="as after `verify`; nothing of the model file has run", code=3,
+        says="note: `cifar-lab run` executes the model code that a settings.yaml names; if these results came from "
+        "others, read settings.yaml and that code first",
     ),
 )  # fmt: skip

@@ -46,7 +46,9 @@ ROWS = {
     34: "Ten thousand runs",
     35: "Results of an earlier version",
     36: "Hostile values in the report",
-    37: "Other programs use the cores",
+    37: "Files that are none, and archives that lie",
+    38: "Code and libraries of others",
+    39: "Other programs use the cores",
 }
 """The faults, by the numbers under which they are known here."""
 

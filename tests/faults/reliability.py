@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from cifar_lab.core.errors import PRECEDENCE, ExitCode
+
 from . import elsewhere
 from .registry import ROWS, Case
 
@@ -23,10 +25,34 @@ Every line below is shown by a test, which is named; the sentences are those tha
 differs from case to case. This page is made from the tests by `python -m tests.faults.reliability`.
 
 A fault ends in one line on standard error that says what, where and what to do next; `--debug` adds the traceback.
-Exit codes: 0 all well, 1 finished but some runs failed, 2 settings or usage, 3 data or damaged files, 4 the machine
-(disk, permission, lock), 130 and 143 after Ctrl-C and SIGTERM. After any fault the same command, given again, goes on;
-what was said to be done is kept and is not made twice. `cifar-lab verify` reads a whole results folder against its
-checksums."""
+After any fault the same command, given again, resumes: what was reported as done is kept and is not made twice.
+`cifar-lab verify` reads a whole results folder against its checksums.
+
+Every command that reads results has the same reader. It names on standard error each file that it leaves out, with the
+command that mends it, and ends with 3.
+
+A checksum shows damage. It does not show who wrote a file, and anyone who can write a results folder can write a
+matching one. A model file is code that runs with all permissions of its user, and so is the model that the settings of
+a results folder name. Read both before `run` or `sweep` on settings from others. Commands that only read import no
+model. The compiled kernels are loaded only from folders that no other user can write.
+
+## Exit codes
+
+They are the same in every command. If several hold, the first of {order} counts.
+
+{table}"""
+
+
+def exit_code_table() -> str:
+    """Table of the exit codes in Markdown."""
+    rows = [f"| {code:d} | {code.meaning} |" for code in ExitCode]
+    return "\n".join(["| exit code | meaning |", "| --- | --- |", *rows])
+
+
+def head() -> str:
+    """Text before the rows."""
+    order = ", ".join(f"{code:d}" for code in PRECEDENCE if code != ExitCode.DONE)
+    return HEAD.format(order=order, table=exit_code_table())
 
 
 def cases() -> list[Case]:
@@ -40,7 +66,7 @@ def cases() -> list[Case]:
 
 def page(found: Sequence[Case]) -> str:
     """The page in Markdown."""
-    parts = [HEAD]
+    parts = [head()]
     for row, title in ROWS.items():
         those = [case for case in found if case.row == row]
         if those:

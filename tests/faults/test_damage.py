@@ -86,7 +86,8 @@ def test_no_damaged_checkpoint_is_read(folder: RunFolder) -> None:
     12,
     "a bit of the weights or of the predictions flips, or they are cut",
     remains="the file, until it is set aside with its record",
-    says="{path}: is damaged (its SHA-256 is not the record's); make the run again with --force",
+    says="{path}: is damaged (its SHA-256 is not the record's); to make the run again: cifar-lab run {settings} "
+    "--results {results} --force",
 )
 @pytest.mark.parametrize("name", ["weights.safetensors", "predictions.npz"])
 def test_no_damaged_file_of_a_run_is_read(folder: RunFolder, name: str, case: Case) -> None:
@@ -176,7 +177,7 @@ def test_verify_names_damage_and_the_command_it_names_mends_it(
     code, out, told = lab.command("verify", "--results", folder.path.parents[1])
     settings, results = folder.settings, folder.path.parents[1]
     case.check(told, code, path=folder.path / name, aside=f"{name}.damaged", settings=settings, results=results)
-    assert out == f"1 run, {0 if name == 'record.json' else 4} files read: 1 damaged\n"
+    assert out == f"1 run, {0 if name == 'record.json' else 5} files read: 1 damaged\n"
     assert (folder.path / f"{name}.damaged").read_bytes() == damaged
     assert (folder.path / "record.json.damaged").exists()
     if name == "weights.safetensors":

@@ -14,7 +14,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from cifar_lab.analysis.under_way import read_under_way
 from cifar_lab.report.build import build_report
+from cifar_lab.report.watch import watch_page
 from cifar_lab.store.records import Record
 
 from .made_lab import HOSTILE, make_lab
@@ -101,12 +103,12 @@ def test_every_chart_is_drawn_and_nothing_is_said_or_asked(visit: Callable[..., 
         assert {"q2-effect0", "q2-effect1"} <= kinds
         for plot in plots:
             marks = plot.evaluate(
-                "plot => [...plot.querySelectorAll('.scatterlayer path, .heatmaplayer image')]"
+                "plot => [...plot.querySelectorAll('svg path, svg circle, svg rect')]"
                 ".filter(mark => mark.getBoundingClientRect().width > 2).length"
             )
-            assert marks >= 2 or "confusion" in str(plot.get_attribute("data-chart")), plot.get_attribute("data-chart")
+            assert marks >= 2, plot.get_attribute("data-chart")
             assert len(set(plot.screenshot())) > 100
-        assert seen.page.locator("#q1-confusion .heatmaplayer image").count() == 1
+        assert seen.page.locator("#q1-confusion [aria-label=cell]").first.locator("rect").count() == 100
         assert seen.said == []
 
 
@@ -132,7 +134,7 @@ def test_nothing_stands_out_to_the_side(visit: Callable[..., Any]) -> None:
         for width in (360, 390, 768, 1280, 1920):
             seen.page.set_viewport_size({"width": width, "height": 800})
             seen.wait_until(
-                "[...document.querySelectorAll('.plot')].every(each => each._fullLayout.width === each.clientWidth)"
+                "[...document.querySelectorAll('.plot')].every(each => Number(each.dataset.drawn) === each.clientWidth)"
             )
             assert seen.page.evaluate("document.documentElement.scrollWidth") == width
 
@@ -143,9 +145,9 @@ def test_on_a_phone_no_word_of_a_chart_is_cut_and_a_table_keeps_its_names(visit:
         cut = seen.page.evaluate(
             """() => [...document.querySelectorAll('.plot')].flatMap(plot => {
               const box = plot.getBoundingClientRect();
-              return [...plot.querySelectorAll('.annotation-text')].filter(words => {
+              return [...plot.querySelectorAll('svg text')].filter(words => {
                 const at = words.getBoundingClientRect();
-                return at.right > box.right + 1 || at.left < box.left - 4 || at.top < box.top - 1;
+                return at.right > box.right + 1 || at.left < box.left - 4 || at.top < box.top - 4;
               }).map(words => `${plot.id}: ${words.textContent}`);
             })"""
         )
@@ -173,9 +175,10 @@ def test_axe_finds_nothing_serious(visit: Callable[..., Any], scheme: str) -> No
 
 def test_tables_sort_by_a_click_and_by_keyboard(visit: Callable[..., Any]) -> None:
     with visit() as seen:
+        seen.page.evaluate(DRAW_ALL)
         table = seen.page.locator("#q1 table").first
-        seconds = "table => [...table.tBodies[0].rows].map(row => Number(row.cells[1].dataset.v))"
-        header = table.locator("thead th").nth(1)
+        seconds = "table => [...table.tBodies[0].rows].map(row => Number(row.cells[5].dataset.v))"
+        header = table.locator("thead th").nth(5)
         assert table.evaluate(seconds) == [4, 4, 3, 4, 4]
         header.locator("button").click()
         assert table.evaluate(seconds) == [3, 4, 4, 4, 4]
@@ -197,7 +200,7 @@ def test_parts_fold(visit: Callable[..., Any]) -> None:
         curves.locator("summary").click()
         seen.page.wait_for_selector("#q1-curves[data-drawn]")
         before = seen.page.locator("#q1-curves").screenshot()
-        curves.get_by_label("training accuracy").check()
+        curves.get_by_label("loss").check()
         assert seen.page.locator("#q1-curves").screenshot() != before
         everything = seen.page.locator("button.fold")
         everything.click()
@@ -210,28 +213,101 @@ def test_marks_tell_their_numbers_by_mouse_and_by_keyboard(visit: Callable[..., 
     with visit() as seen:
         seen.page.locator("#q1-accuracy").scroll_into_view_if_needed()
         seen.page.wait_for_selector("#q1-accuracy[data-drawn]")
-        box = seen.page.locator("#q1-accuracy .scatterlayer .trace").first.locator("path.point").first.bounding_box()
-        assert box is not None
-        seen.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        seen.page.wait_for_selector("#q1-accuracy .hoverlayer text")
-        assert "baseline, seed 0" in str(seen.page.locator("#q1-accuracy .hoverlayer").text_content())
+        dot = seen.page.locator("#q1-accuracy [aria-label=dot]").first.locator("circle").first
+        dot.hover(force=True)
+        tip = "document.querySelector('#q1-accuracy [aria-label=tip]').textContent"
+        seen.wait_until(f"{tip}.includes('baseline')")
         seen.page.locator("#q1-difference").focus()
         seen.page.wait_for_selector("#q1-difference[data-drawn]")
-        for seed in (0, 1):
+        said = "document.getElementById('said').textContent"
+        for words in ("▲ +", "seed 0", "seed 1"):
             seen.page.keyboard.press("ArrowRight")
-            seen.wait_until(f"document.getElementById('said').textContent.includes('seed {seed}')")
+            seen.wait_until(f"{said}.includes({words!r})")
             assert HOSTILE[0] in seen.page.locator("#said").inner_text()
-        seen.page.keyboard.press("ArrowUp")
-        for _ in range(9):  # four seeds and a mean, three seeds and a mean
+        tip = "document.querySelector('#q1-difference [aria-label=tip]').textContent"
+        seen.wait_until(f"{tip}.includes('seed 1')")
+        for _ in range(8):  # two seeds, a mean and three seeds, a mean and a seed
             seen.page.keyboard.press("ArrowRight")
-        seen.wait_until("document.getElementById('said').textContent.includes('%{x}, seed 0')")
+        seen.wait_until(f"{said}.includes('%{{x}}, seed 0')")
+        seen.page.keyboard.press("Escape")
+        seen.wait_until(f"{tip} === ''")
         assert seen.said == []
+
+
+def test_epochs_have_whole_ticks_and_matrices_have_axis_titles(visit: Callable[..., Any]) -> None:
+    texts = "(id, name) => [...document.querySelectorAll(`#${id} [aria-label='${name}'] text`)].map(t => t.textContent)"
+    with visit() as seen:
+        seen.page.evaluate(DRAW_ALL)
+        for width in (360, 1280, 1920):
+            seen.page.set_viewport_size({"width": width, "height": 800})
+            seen.page.evaluate(DRAW_ALL)
+            seen.wait_until("document.querySelector('#q1-curves').dataset.drawn == "
+                            "document.querySelector('#q1-curves').clientWidth")  # fmt: skip
+            ticks = seen.page.evaluate(f"({texts})('q1-curves', 'x-axis tick label')")
+            assert ticks == ["1", "2", "3", "4", "5", "6"]
+        labels = seen.page.locator("#q1-confusion svg").text_content() or ""
+        assert "predicted class" in labels
+        assert "true class" in labels
+        ticks = seen.page.evaluate(f"({texts})('q2-effect0', 'x-axis tick label')")
+        assert ticks in (["0.001", "0.01", "0.1"], ["false", "true"])
+
+
+def test_a_confusion_matrix_is_the_arm_s_own_or_its_change(visit: Callable[..., Any]) -> None:
+    with visit() as seen:
+        seen.page.evaluate(DRAW_ALL)
+        cells = "[...document.querySelectorAll('#q1-confusion [aria-label=text] text')].map(t => t.textContent)"
+        own = seen.page.evaluate(cells)
+        assert all(number.isdigit() for number in own if number)
+        part = seen.page.locator("#q1 details").filter(has=seen.page.locator("#q1-confusion"))
+        part.get_by_label("change against the control").check()
+        assert any(number.startswith("+") for number in seen.page.evaluate(cells))
+        part.get_by_label("baseline").check()
+        seen.page.get_by_label("this arm").first.check()
+        assert seen.page.evaluate(cells) != own
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_the_verdict_is_on_the_first_screen_of_a_phone(visit: Callable[..., Any], width: int) -> None:
+    with visit(viewport={"width": width, "height": 800}) as seen:
+        box = seen.page.locator(".headline").first.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] < 700
+
+
+def test_a_command_breaks_between_its_words_only(visit: Callable[..., Any]) -> None:
+    with visit(viewport={"width": 360, "height": 800}) as seen:
+        seen.page.evaluate(DRAW_ALL)
+        broken = seen.page.evaluate(
+            "[...document.querySelectorAll('.word')].filter(w => w.textContent.length < 30 && w.getClientRects().length"
+            " && w.getBoundingClientRect().height > 30).map(w => w.textContent)"
+        )
+        assert broken == []
+
+
+def test_the_page_that_follows_runs_is_quiet_and_fits(browser: Browser, report: Path) -> None:
+    page = report.with_name("watch.html")
+    page.write_text(watch_page(read_under_way(report.parent), report.parent, None), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 360, "height": 800}, bypass_csp=True)
+    seen = context.new_page()
+    said: list[str] = []
+    seen.on("console", lambda message: said.append(message.text))
+    seen.on("pageerror", lambda error: said.append(str(error)))
+    seen.on("request", lambda asked: None if asked.url == page.as_uri() else said.append(asked.url))
+    seen.goto(page.as_uri())
+    seen.evaluate(DRAW_ALL)
+    assert seen.evaluate("document.documentElement.scrollWidth") == 360
+    assert {plot.get_attribute("data-chart") for plot in seen.locator(".plot").all()} >= {"search0-parallel"}
+    assert "5 of 6" in seen.locator("main").inner_text() or "6 of 6" in seen.locator("main").inner_text()
+    assert said == []
+    found = Axe().run(seen, options={"resultTypes": ["violations"]})
+    assert [each["id"] for each in found.response["violations"] if each["impact"] in ("serious", "critical")] == []
+    context.close()
 
 
 def test_colours_follow_the_scheme(visit: Callable[..., Any]) -> None:
     with visit() as seen:
-        seen.page.wait_for_selector("#q1-accuracy[data-drawn]")
-        colour = "document.querySelector('#q1-accuracy .annotation-text').style.fill"
+        seen.page.evaluate(DRAW_ALL)
+        colour = "getComputedStyle(document.querySelector('#q1-accuracy svg text')).fill"
         light = seen.page.evaluate(colour)
         seen.page.emulate_media(color_scheme="dark")
         seen.wait_until(f"{colour} !== {light!r}")
@@ -253,9 +329,9 @@ def test_it_prints_with_everything_unfolded_but_the_links(visit: Callable[..., A
 
 def test_without_scripts_the_answers_and_tables_are_there(visit: Callable[..., Any]) -> None:
     with visit(java_script_enabled=False) as seen:
-        assert "is better than baseline by" in seen.page.locator("#q1 .answer").inner_text()
+        assert "are better than baseline" in seen.page.locator("#q1 .headline").inner_text()
         assert seen.page.locator("#q1 table").first.locator("tbody tr").count() == 5
-        assert seen.page.locator("#q3").inner_text().count("cifar-lab run") == 1
+        assert str(seen.page.locator("#q3").text_content()).count("cifar-lab run") == 1
 
 
 def test_the_policy_lets_nothing_out_and_no_other_script_in(visit: Callable[..., Any]) -> None:

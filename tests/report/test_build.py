@@ -123,7 +123,7 @@ def test_the_page_of_the_shipped_lab_is_one_small_file(
 ) -> None:
     save_records(tmp_path, *(make_record(0.5 + seed / 50, seed) for seed in range(3)))
     build_report(CONFIGS / "lab.yaml", tmp_path)
-    assert (tmp_path / "report.html").stat().st_size < 8_000_000
+    assert (tmp_path / "report.html").stat().st_size < 1_000_000
 
 
 def test_letters_without_a_font_are_said(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:

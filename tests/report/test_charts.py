@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.summary import Row
-from cifar_lab.report.charts.figure import Drawing, draw
+from cifar_lab.report.charts.drawing import Drawing
+from cifar_lab.report.charts.figure import draw
 from cifar_lab.report.charts.style import (
-    ARM,
+    ARMS,
     CONTROL,
     DPI,
     FIGURE_FORMATS,
@@ -59,7 +60,7 @@ def rows() -> list[Row]:
     return [row("SGD", 0.50, 0.52, 0.48, is_control=True), row("Adam", 0.60, 0.64), row("AdamW", 0.62)]
 
 
-def test_bars_are_means_control_first_in_its_own_colour(rows: list[Row]) -> None:
+def test_bars_are_means_each_arm_in_its_own_colour(rows: list[Row]) -> None:
     axes = draw_rows("Which optimizer?", rows, CIFAR10).axes[0]
     drawn = bars(axes)
     assert [bar.get_width() for bar in drawn] == pytest.approx([0.50, 0.62, 0.62])
@@ -67,7 +68,7 @@ def test_bars_are_means_control_first_in_its_own_colour(rows: list[Row]) -> None
     middles = [bar.get_y() + bar.get_height() / 2 for bar in drawn]
     assert middles == pytest.approx([0, 1, 2])
     assert axes.yaxis_inverted()  # the first row is on top
-    assert [to_hex(bar.get_facecolor()) for bar in drawn] == [CONTROL, ARM, ARM]
+    assert [to_hex(bar.get_facecolor()) for bar in drawn] == [CONTROL.color, ARMS[0].color, ARMS[1].color]
 
 
 def test_every_seed_is_a_dot(rows: list[Row]) -> None:
@@ -109,12 +110,12 @@ def test_words_on_the_chart(rows: list[Row]) -> None:
     shown = texts(draw(Drawing("Which optimizer?", rows, CIFAR10, found, min_effect=0.3)))
     for text in (
         "Which optimizer?", "Test accuracy after 10 epochs · CIFAR-10", "SGD", "n = 3", "50.0 %", "Adam", "n = 2",
-        "62.0 %", "? +11.0 (−1.7 to 23.7)", "AdamW", "n = 1", "+12.0, no interval", "vs control, pp",
+        "62.0 %", "? +11.0 (−1.7 to 23.7)", "AdamW", "n = 1", "+12.0, no interval", "difference to the control (pp)",
     ):  # fmt: skip
         assert text in shown
     caption = " ".join(shown).replace("\n", " ")
     assert "whiskers: 95 % t interval of the mean" in caption
-    assert "Shaded: under 0.3 pp, which does not matter." in caption
+    assert "Shaded: below 0.3 pp, negligible." in caption
     assert "Data: CIFAR-10, 50,000 training and 10,000 test images." in caption
 
 
@@ -147,7 +148,7 @@ def test_differences_have_a_scale_of_their_own_with_zero_every_pair_and_the_inte
 def test_without_differences_there_is_no_right_side(rows: list[Row]) -> None:
     figure = draw(Drawing("q", rows, CIFAR10, (comparison("Adam"), comparison("AdamW"))))
     assert len(figure.axes) == 1
-    assert "vs control, pp" not in texts(figure)
+    assert "difference to the control (pp)" not in texts(figure)
 
 
 def test_single_runs_have_no_word_of_whiskers() -> None:
@@ -190,7 +191,7 @@ def test_synthetic_data_is_called_so() -> None:
 def test_the_picture_is_drawn_in_its_colours(rows: list[Row]) -> None:
     image = pixels(draw_rows("Which optimizer?", rows, CIFAR10))
     assert image.shape[1] == 8 * DPI
-    for colour, least in ((CONTROL, 0.01), (ARM, 0.02)):
+    for colour, least in ((CONTROL.color, 0.01), (ARMS[0].color, 0.01), (ARMS[1].color, 0.01)):
         wanted = np.array([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
         assert (np.abs(image - wanted).max(axis=2) < 0.01).mean() > least
     # Nothing touches the border: no text is cut off.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import platform
 import subprocess
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.core.errors import EnvironmentFault
-from cifar_lab.store.locks import LOCK_NAME, WriterLock, one_writer
+from cifar_lab.store.locks import LOCK_NAME, WriterLock, hold, is_held, one_writer
 
 HOLD = """
 import sys, time
@@ -103,3 +105,27 @@ def test_of_two_that_look_at_once_the_first_to_write_wins(tmp_path: Path) -> Non
     other.take()
     other.release()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_locks_can_be_read_and_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    lock = tmp_path / "lock"
+    lock.touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert not is_held(lock)
+    (tmp_path / LOCK_NAME).touch()
+    for action in (hold(lock), one_writer(tmp_path)):
+        with pytest.raises(EnvironmentFault, match=r"cannot be locked \(No locks available\)"), action:
+            pytest.fail("it was taken")
+    (tmp_path / LOCK_NAME).unlink()
+    with pytest.raises(EnvironmentFault, match="cannot be locked"), one_writer(tmp_path) as writer:
+        writer.take()
+
+
+def test_a_lock_that_is_a_folder_is_held_by_nobody(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    assert not is_held(tmp_path / "lock")

@@ -12,26 +12,30 @@ from typing import Any
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.config.run_id import run_id
+from cifar_lab.core.errors import DataError, EnvironmentFault, MissingResultsError
+from cifar_lab.store.left_out import LEFT_OUT, SKIPPED
 from cifar_lab.store.records import SCHEMA, DataIdentity, Environment, EpochMetrics, Record, SplitScore, read_record
 from cifar_lab.store.results import (
     DamagedRecordError,
     RunFolder,
     SharedParts,
+    existing_results,
     find_records,
     read_metrics,
     read_records,
     run_ids,
 )
 
-RUN = "0123456789abcdef"
+RECIPE = {"optimizer": {"name": "sgd", "lr": 0.1}}
+RUN = run_id(RECIPE, "f" * 64, 4)
 
 
 def make_record(**changes: Any) -> Record:
     """A finished run of two epochs."""
     values: dict[str, Any] = {
         "run_id": RUN,
-        "recipe": {"optimizer": {"name": "sgd", "lr": 0.1}},
+        "recipe": RECIPE,
         "settings": Settings().model_dump(mode="json"),
         "label": "Ünï [red]",
         "seed": 4,
@@ -164,6 +168,7 @@ def epoch(number: int) -> EpochMetrics:
 
 def test_metrics_are_a_line_an_epoch(folder: RunFolder) -> None:
     assert folder.read_metrics() == []
+    folder.checkpoint.write_bytes(b"under way")
     folder.write_metrics([epoch(1)])
     folder.write_metrics([epoch(1), epoch(2)])
     assert read_metrics(folder.path.parents[1], RUN) == [epoch(1), epoch(2)]
@@ -174,7 +179,10 @@ def test_damaged_metrics_are_named(folder: RunFolder) -> None:
     folder.metrics.write_text(epoch(1).model_dump_json() + '\n{"epoch": 2, "lr"')
     with pytest.raises(DataError) as caught:
         folder.read_metrics()
-    assert str(caught.value) == f"{folder.metrics}: is damaged; make the run again with --force"
+    assert str(caught.value) == (
+        f"{folder.metrics}: is damaged; to make the run again: cifar-lab run {folder.settings} --results "
+        f"{folder.path.parents[1]} --force"
+    )
 
 
 def test_records_are_sorted_by_label_and_seed(tmp_path: Path) -> None:
@@ -190,8 +198,8 @@ def test_records_are_sorted_by_label_and_seed(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_apart_from_the_good_records(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("a", "b", "a-backup", "c"):
         RunFolder(tmp_path, name).path.mkdir(parents=True)
-    for name, run_id in [("a", "a"), ("b", "b"), ("a-backup", "a")]:
-        RunFolder(tmp_path, name).write_record(make_record(run_id=run_id))
+    for name, of in [("a", "a"), ("b", "b"), ("a-backup", "a")]:
+        RunFolder(tmp_path, name).write_record(make_record(run_id=of))
     damaged = RunFolder(tmp_path, "b").record
     damaged.write_text("{")
     found = find_records(tmp_path)
@@ -200,11 +208,64 @@ def test_what_cannot_be_used_is_apart_from_the_good_records(tmp_path: Path, capl
     copy = RunFolder(tmp_path, "a-backup")
     messages = [
         f"{copy.record}: is a copy of run a and is not counted; move {copy.path} elsewhere",
-        f"{damaged}: is damaged; `cifar-lab run` on its settings sets it aside and makes the run again",
+        f"{damaged}: is damaged and left out; `cifar-lab run` on the settings of its arm makes the run again",
     ]
-    assert [str(each.fault) for each in found.unusable] == messages
+    assert [each.message for each in found.unusable] == caplog.messages == messages
+    assert [record.name for record in caplog.records] == [SKIPPED, LEFT_OUT]
     assert read_records(tmp_path) == found.records
-    assert caplog.messages == messages
+
+
+def test_a_second_record_of_one_seed_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "b"):
+        RunFolder(tmp_path, name).path.mkdir(parents=True)
+        RunFolder(tmp_path, name).write_record(make_record(run_id=name))
+    assert [record.run_id for record in read_records(tmp_path)] == ["a"]
+    assert "is a second record of seed 4 of the same arm and left out" in caplog.text
+
+
+def test_runs_that_are_no_folder_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "runs").write_text("")
+    assert read_records(tmp_path) == []
+    assert caplog.messages == [
+        f"{tmp_path / 'runs'}: is no folder, so there is no run; restore it from a copy, or remove it"
+    ]
+
+
+def test_a_record_that_is_lost_is_told_from_a_run_that_has_not_ended(folder: RunFolder) -> None:
+    folder.write_record(make_record())
+    folder.write_metrics([epoch(1)])
+    folder.record.unlink()
+    with pytest.raises(DamagedRecordError, match="is missing, although the run has ended"):
+        folder.read_record()
+    with folder.lock():  # the worker that makes it again
+        assert folder.read_record() is None
+    folder.checkpoint.write_bytes(b"under way")
+    assert folder.read_record() is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"run_id": RUN, "seed": 5}, "its id is not that of its settings, images and seed"),
+        ({"settings": {}}, "its settings have no data.batch_size"),
+        ({"settings": {"data": {"batch_size": 2}, "model": "Net"}}, "its settings have no model.name"),
+        ({"started": "yesterday"}, "its start is no time"),
+        ({"test": SplitScore(accuracy=0.5, loss=1, per_class=(1.0,), confusion=((1,),))}, "its test scores are"),
+    ],
+    ids=["seed", "no settings", "no model", "time", "classes"],
+)
+def test_a_record_whose_parts_contradict_each_other_is_damaged(
+    folder: RunFolder, changes: dict[str, Any], why: str
+) -> None:
+    folder.write_record(make_record(**changes))
+    with pytest.raises(DamagedRecordError, match=re.escape(f"is damaged ({why}")):
+        folder.read_record()
+
+
+def test_a_reader_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    assert existing_results(tmp_path) == tmp_path
+    with pytest.raises(MissingResultsError, match="no such results folder; give another with --results"):
+        existing_results(tmp_path / "none")
 
 
 def test_an_empty_results_folder_has_no_runs(tmp_path: Path) -> None:

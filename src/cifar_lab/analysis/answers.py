@@ -67,6 +67,8 @@ class Comparison:
     """Share of the shared seeds in which the row is ahead, a tie counting half. Welch: of all pairs of runs."""
     ties: int = 0
     """Shared seeds with equal accuracy."""
+    is_resolution_limited: bool = False
+    """Whether `std_pp` is below what the test images resolve, so that the tests take the resolution instead."""
     p: float | None = None
     """Two-sided p of no difference: t test, or the sign-flip test where every difference is the same."""
     p_holm: float | None = None

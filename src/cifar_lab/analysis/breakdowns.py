@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.core.errors import DataError
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import EpochMetrics, Record
 from cifar_lab.store.results import RunFolder
 
@@ -74,12 +75,13 @@ Curve = Sequence[float | None]
 
 
 def read_curves(arms: Sequence[ArmBreakdown], results: Path) -> dict[str, dict[str, Curve]]:
-    """Read the learning curves of each run id, by column. Runs whose file is missing or damaged are left out."""
+    """Read the learning curves of each run id, by column. A missing or damaged file is named and left out."""
     found = {}
     for run in (run for arm in arms for run in arm.runs[:MOST_CURVES]):
         try:
-            columns = _curves(RunFolder(results, run.run_id).read_metrics())
-        except DataError:
+            columns = _curves(RunFolder(results, run.run_id).read_metrics(run))
+        except DataError as fault:
+            leave_out(fault)
             continue
         if columns:
             found[run.run_id] = columns

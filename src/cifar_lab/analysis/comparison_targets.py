@@ -15,9 +15,11 @@ from cifar_lab.analysis.winners import read_winners
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.io.shipped import file_exists, readable
+from cifar_lab.config.io.yaml_files import top_level_keys
 from cifar_lab.config.run_id import recipe
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record
 
 SHOWN = 5
@@ -95,8 +97,7 @@ def same_images(first: ComparisonTarget, second: ComparisonTarget) -> tuple[Comp
 def _file(path: Path, results: Path, records: Sequence[Record], overrides: Sequence[str]) -> ComparisonTarget | None:
     if path.suffix not in (".yaml", ".yml") or not file_exists(path):
         return None
-    lines = readable(path).read_text("utf-8", "replace").splitlines()
-    keys = {line.partition(":")[0] for line in lines if line[:1].isalpha()}
+    keys = top_level_keys(readable(path))
     if "questions" in keys:
         raise SettingsError(f"{path}: a sheet of questions is no arm; cifar-lab report compares its arms")
     if keys & {"space", "base", "paired", "arms"}:
@@ -181,7 +182,8 @@ def _questions(lab_path: Path, lab: LabSheet, results: Path, overrides: Sequence
         if question.sweep:
             try:
                 winners = read_winners(results, Path(question.sweep).stem)
-            except DataError:
+            except DataError as fault:
+                leave_out(fault)
                 winners = None
             keys |= {recipe_key(recipe) for recipe in winners.recipes} if winners else set()
         yield keys

@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from cifar_lab.config import OptimizerOptions, Settings
 from cifar_lab.config.io.setting_keys import keys_with
 from cifar_lab.config.roles import Role, idle_fields, leaves, role_of
+from cifar_lab.core.errors import DataError
+from cifar_lab.store.records import Record
 
 ABSENT = "—"
 """Value shown for a setting that an arm does not have."""
@@ -34,6 +38,23 @@ def changes(control: Settings, arm: Settings) -> list[SettingChange]:
         for key in dict.fromkeys([*theirs, *ours])
         if _shown(theirs, key) != _shown(ours, key) and (_has_effect(theirs, key) or _has_effect(ours, key))
     ]
+
+
+def settings_of(record: Record) -> Settings:
+    """Settings of a run, with its seed alone.
+
+    Raises:
+        DataError: this version does not know them.
+    """
+    try:
+        return Settings.model_validate({**record.settings, "seeds": [record.seed]}, strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "settings"
+        raise DataError(
+            f"run {record.run_id}: this version cannot read its settings ({key}: {first['msg']}); install the version "
+            "that wrote it"
+        ) from error
 
 
 class _Setting(NamedTuple):

@@ -21,6 +21,7 @@ from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.documents import DamagedDocumentError, indexed, lost_documents, read_document, write_document
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.ranges import Digest, Positive
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import STOPPING, stopping_file, stopping_files
@@ -135,6 +136,7 @@ def read_stopping_plans(results: Path, records: Iterable[Record] = ()) -> tuple[
                 raise DataError(f"{path}: {reason}; {_LOST}")
             plans.append(plan)
         except DataError as fault:
+            leave_out(fault)
             faults.append(str(fault))
             lost.append(path.stem.rpartition("-")[2])
     return StoppingPlans(plans, frozenset(lost)), faults

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from cifar_lab.analysis.predictions import read_predictions
 from cifar_lab.analysis.sentences import p_words, pp
 from cifar_lab.analysis.stats.significance import ALPHA
 from cifar_lab.core.errors import DataError
-from cifar_lab.store.results import RunFolder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from cifar_lab.store.records import Record
 
 
 @dataclass(frozen=True)
@@ -54,17 +51,18 @@ def mcnemar(both: int, only_first: int, only_second: int, neither: int) -> McNem
     return McNemar(both, only_first, only_second, neither, p)
 
 
-def compare_predictions(first: RunFolder, second: RunFolder) -> McNemar:
-    """Apply McNemar's test to the saved test predictions of two runs.
+def compare_predictions(results: Path, first: Record, second: Record) -> McNemar:
+    """Apply McNemar's test to the saved test predictions of two tested runs.
 
     Raises:
         DataError: predictions are missing or damaged, or are of different images.
     """
     import numpy as np
 
-    (labels, right), (others, also) = _correct(first), _correct(second)
+    (labels, ours), (others, theirs) = (read_predictions(results, record) for record in (first, second))
     if not np.array_equal(labels, others):
-        raise DataError(f"{first.predictions} and {second.predictions}: of different test images; nothing to compare")
+        raise DataError(f"runs {first.run_id} and {second.run_id}: of different test images; nothing to compare")
+    right, also = ours.argmax(axis=1) == labels, theirs.argmax(axis=1) == labels
     both, neither = int((right & also).sum()), int((~right & ~also).sum())
     return mcnemar(both, int((right & ~also).sum()), int((~right & also).sum()), neither)
 
@@ -85,17 +83,3 @@ def mcnemar_sentence(found: McNemar, first: str, second: str) -> str:
         "not about the two recipes: two seeds of one recipe can differ as much. Compare arms of three seeds or more "
         "for that."
     )
-
-
-def _correct(folder: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(labels, whether each test image is classified right)."""
-    import numpy as np
-
-    try:
-        with np.load(folder.predictions, allow_pickle=False) as saved:
-            labels, logits = saved["labels"], saved["logits"]
-        return labels, logits.argmax(axis=1) == labels
-    except FileNotFoundError:
-        raise DataError(f"{folder.predictions}: not there; make the run again with --force") from None
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{folder.predictions}: is damaged; make the run again with --force") from error

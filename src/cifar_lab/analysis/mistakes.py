@@ -5,7 +5,6 @@ Both read what the runs saved. The test split is evaluated once, at the end of a
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from cifar_lab.analysis.breakdowns import ArmBreakdown
+from cifar_lab.analysis.predictions import read_predictions
 from cifar_lab.config import Settings
-from cifar_lab.core.errors import LabError
+from cifar_lab.core.errors import DataError, LabError
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
 from cifar_lab.data.catalog import folder_name
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder
 
 MOST_SHOWN = 6
 """Mistakes per arm."""
@@ -56,7 +56,7 @@ def confident_mistakes(arm: ArmBreakdown, results: Path) -> list[Mistake]:
 
     Probabilities are means over the runs. Runs without usable predictions are left out.
     """
-    saved = [found for run in arm.runs[:MOST_RUNS] if (found := _predictions(RunFolder(results, run.run_id)))]
+    saved = [found for run in arm.runs[:MOST_RUNS] if (found := _predictions(results, run))]
     if not saved:
         return []
     labels = saved[0][0]
@@ -68,14 +68,16 @@ def confident_mistakes(arm: ArmBreakdown, results: Path) -> list[Mistake]:
     return [Mistake(int(i), names[labels[i]], names[predicted[i]], float(confidence[i])) for i in worst]
 
 
-def _predictions(folder: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-    """(labels, probabilities) of the test split. None where they are missing or damaged."""
-    try:
-        with np.load(folder.predictions, allow_pickle=False) as saved:
-            labels, logits = saved["labels"], saved["logits"].astype(float)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+def _predictions(results: Path, record: Record) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """(labels, probabilities) of the test split. None where they are missing or damaged, which is named."""
+    if record.test is None or not record.files:
         return None
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    try:
+        labels, logits = read_predictions(results, record)
+    except DataError as fault:
+        leave_out(fault)
+        return None
+    powers = np.exp(logits.astype(float) - logits.max(axis=1, keepdims=True))
     return labels, powers / powers.sum(axis=1, keepdims=True)
 
 

@@ -38,7 +38,7 @@ class DifferenceStd:
     """Standard deviation of the difference of two runs of one seed, estimated from finished runs."""
 
     std_pp: float
-    dof: int
+    dof: float
     """Degrees of freedom of the estimate."""
     source: str
     """Runs that it is estimated from, in words."""
@@ -61,11 +61,12 @@ class DesignCheck:
     std: DifferenceStd | None
     """None before two runs are finished."""
     smallest_pp: float | None
-    """Smallest true difference that these seeds detect with a power of 0.8."""
+    """Smallest true difference that these seeds detect with an assurance of 0.8: power averaged over the uncertainty of
+    `std`."""
     effect_pp: float
     """True difference to detect."""
     seeds_needed: int | None
-    """Seeds per arm that detect `effect_pp` with a power of 0.8. None where `std` is unknown, and above 1,000."""
+    """Seeds per arm that detect `effect_pp` with an assurance of 0.8. None where `std` is unknown, and above 1,000."""
 
 
 def check_design(
@@ -99,7 +100,7 @@ def check_design(
     runs = [groups.get(settings_key(settings), []) for settings in everyone]
     std = _difference_std(runs) if arms else None
     shared = set(control.seeds).intersection(*(arm.seeds for arm in arms))
-    design = Design(std.std_pp) if std else None
+    design = Design(std.std_pp, std_dof=std.dof, grain=_grain(runs)) if std else None
     alpha = ALPHA / max(1, family)
     return DesignCheck(
         control=control.label,
@@ -115,6 +116,11 @@ def check_design(
         effect_pp=effect,
         seeds_needed=runs_to_show(effect, design, alpha) if design else None,
     )  # fmt: skip
+
+
+def _grain(runs: Sequence[Sequence[Record]]) -> float:
+    """`Design.grain` of the test images, in percentage points."""
+    return 100 / next(record.data.test_size for arm in runs for record in arm)
 
 
 def _parameters(runs: Sequence[Record]) -> int | None:
@@ -157,10 +163,11 @@ def _difference_std(runs: Sequence[Sequence[Record]]) -> DifferenceStd | None:
     moving = [each for each in differences if (alone := pooled_std([each])) and alone[0] > 100 * ZERO_STD]
     pooled = pooled_std(moving)
     if pooled is not None:
-        pairs = sum(map(len, moving))
-        return DifferenceStd(*pooled, f"{pairs} pairs of runs of one seed")
+        pairs, shared = sum(map(len, moving)), 1 + (len(moving) - 1) / 4
+        # differences from one control correlate by 1/2, so k arms tell less than k times as much (Satterthwaite 1946)
+        return DifferenceStd(pooled[0], pooled[1] / shared, f"{pairs} pairs of runs of one seed")
     alone = pooled_std([list(each.values()) for each in values])
-    if alone is None or alone[0] <= 100 * ZERO_STD:
+    if alone is None:
         return None
     return DifferenceStd(
         sqrt(2) * alone[0], alone[1], "runs over their seeds, as if pairs of one seed had nothing in common"

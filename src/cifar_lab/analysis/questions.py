@@ -17,8 +17,9 @@ from cifar_lab.analysis.winners import Winners, read_winners
 from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import DataError
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import DamagedRecordError, Found, Unusable, find_records, run_ids
+from cifar_lab.store.results import Found, find_records, run_ids
 
 DEFAULT_LAB_FILE = Path("configs/lab.yaml")
 """Lab file of a checkout, which ships with cifar-lab."""
@@ -79,9 +80,10 @@ class Lab:
     def shown(self) -> tuple[Answer, ...]:
         """Answers with a section. The one with the last finished run is first, the others follow in their order."""
         kept = [answer for answer in self.answers if self.is_found or answer.is_answered]
-        if len(kept) < 2:
+        compared = [answer for answer in kept if answer.comparisons]
+        if not compared:
             return tuple(kept)
-        last = max(kept, key=lambda answer: (self._finished(answer), -kept.index(answer)))
+        last = max(compared, key=lambda answer: (self._finished(answer), -compared.index(answer)))
         return (last, *(answer for answer in kept if answer is not last))
 
     @property
@@ -149,7 +151,7 @@ def with_records(lab: Lab, there: Found, results: Path, faults: Sequence[str]) -
         lab,
         test_reads=sum(map(reads_test, on_images)),
         notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
-        faults=(*faults, *(_remedy(each, results) for each in there.unusable if not each.copy_of)),
+        faults=(*faults, *(each.message for each in there.unusable if not each.copy_of)),
         records={record.run_id: record for record in on_images},
     )
 
@@ -169,6 +171,7 @@ def _read_sweeps(lab: LabSheet, results: Path) -> tuple[dict[str, Winners | None
                 sweeps[question.sweep] = read_winners(results, Path(question.sweep).stem)
             except DataError as fault:
                 sweeps[question.sweep] = None
+                leave_out(fault)
                 faults.append(str(fault))
     return sweeps, faults
 
@@ -210,15 +213,6 @@ def _answers(
             command = shlex.join(["cifar-lab", "sweep", beside(lab_path, question.sweep).as_posix(), *tail])
             answers.append(winners_answer(name, question, control, sweeps[question.sweep], command, records, results))
     return answers
-
-
-def _remedy(unusable: Unusable, results: Path) -> str:
-    """Fault of a record, with the command that makes the run again."""
-    folder = unusable.folder
-    if not isinstance(unusable.fault, DamagedRecordError) or not folder.settings.is_file():
-        return str(unusable.fault)
-    command = shlex.join(["cifar-lab", "run", folder.settings.as_posix(), *options(results, [])])
-    return f"{folder.record}: is damaged and left out; to make the run again: {command}"
 
 
 def _to_run(answers: Sequence[Answer], arms: Iterable[Arm], tail: Sequence[str]) -> tuple[str, ...]:

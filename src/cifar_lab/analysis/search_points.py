@@ -10,6 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from cifar_lab.analysis.factors import setting_words
+from cifar_lab.core.files import read_regular
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import SweepFolder
 
@@ -66,17 +68,23 @@ class Axis:
 def read_points(results: Path, name: str, records: Mapping[str, Record]) -> list[SearchedPoint]:
     """Read the points of the sweep called `name`, in the order of its plan. Empty where no plan can be read.
 
+    A damaged plan is named.
+
     Args:
         results: the results folder.
         name: of the sweep.
         records: by run id, those of the search included.
     """
+    path = SweepFolder(results, name).plan
     try:
-        plan = json.loads(SweepFolder(results, name).plan.read_bytes())
-        points = [(str(point["name"]), dict(point["values"]), list(point["runs"])) for point in plan["points"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        plan = json.loads(read_regular(path))
+        points = [(str(point["name"]), dict(point["values"]), map(str, point["runs"])) for point in plan["points"]]
+        return [_point(label, values, [records[i] for i in ids if i in records]) for label, values, ids in points]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return [_point(label, values, [records[i] for i in ids if i in records]) for label, values, ids in points]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        leave_out(f"{path}: is damaged, so the points of the search are left out; run the sweep again to rebuild it")
+        return []
 
 
 def _point(name: str, values: Mapping[str, Any], runs: Sequence[Record]) -> SearchedPoint:

@@ -24,9 +24,19 @@ def comparison_sentence(comparison: Comparison, row: Row, control: Row) -> str:
     """Answer to *is this arm better than its control?*"""
     arm, other = row.label, control.label
     if row.is_same_runs(control):
-        return f"{arm} and {other} have the same settings: they are the same runs."
+        return f"{arm} and {other} {_sameness(row, control)}: they are the same runs."
     text = _unmeasured(row, control) or _few(comparison) or _measured(comparison)
     return text + _stuck(row, control) + _lost(row) + _lost(control)
+
+
+def _sameness(row: Row, control: Row) -> str:
+    """Reason why both are the same runs."""
+    if row.run_ids == control.run_ids:
+        return "have the same settings"
+    shared = len(dict(row.values).keys() & dict(control.values).keys())
+    return (
+        f"made the same predictions, bit for bit, in {f'each of {shared} shared seeds' if shared > 1 else 'their seed'}"
+    )
 
 
 def pp(value: float, *, sign: bool = False) -> str:
@@ -103,7 +113,9 @@ def _equivalent(comparison: Comparison) -> str:
     within = f"equivalent within {comparison.min_effect_pp:g} pp"
     if comparison.ties == len(comparison.seeds) and comparison.method == "paired":
         seeds = len(comparison.seeds)
-        return f"{arm} has exactly the accuracy of {control} in each of {seeds} shared seeds: {within}, the gap is 0."
+        p = comparison.p_equivalence_holm
+        large = f" ({p_words(p, _p_name(comparison) + ' of a larger one')})" if p is not None else ""
+        return f"{arm} has the accuracy of {control} in each of {seeds} shared seeds: {within}{large}."
     shown = comparison.p_holm is not None and comparison.p_holm <= ALPHA
     which = f"; the difference is too small to matter but it is there, {'for' if gap > 0 else 'against'} {arm}"
     return (
@@ -131,12 +143,14 @@ def _rests_on(comparison: Comparison, interval: bool = True) -> str:
         parts.append(f"{_level(comparison)} {pp(comparison.low_pp)} to {pp(comparison.high_pp)}")
     if comparison.low_pp is None and comparison.method == "paired":
         parts.append("the same in every seed, so that no interval can be made")
+    elif comparison.is_resolution_limited:
+        parts.append("spread below what the test images resolve")
     if comparison.method == "paired":
         parts.append(f"{comparison.n} shared seeds" + ("" if comparison.is_whole else ", runs without a partner apart"))
     else:
         few = "too few shared seeds" if comparison.seeds else "no shared seeds"
         parts.append(f"{comparison.n} and {comparison.n_control} runs with {few}")
-    name = "Holm p" if comparison.family > 1 else "p"
+    name = _p_name(comparison)
     if comparison.verdict == "equivalent" and comparison.p_equivalence_holm is not None:
         parts.append(p_words(comparison.p_equivalence_holm, f"{name} of a larger one"))
     elif comparison.p_holm is not None:
@@ -144,6 +158,10 @@ def _rests_on(comparison: Comparison, interval: bool = True) -> str:
     if comparison.interim_looks > 1:
         parts.append(f"held to {comparison.interim_looks} planned looks")
     return "; ".join(parts)
+
+
+def _p_name(comparison: Comparison) -> str:
+    return "Holm p" if comparison.family > 1 else "p"
 
 
 def _what_would_tell(comparison: Comparison) -> str:
@@ -165,7 +183,9 @@ def _caution(comparison: Comparison) -> str:
     if smallest is None:
         return ""
     seeds = min(comparison.n, comparison.n_control)
-    return f" With {seeds} seeds a difference under {pp(smallest)} pp is easily missed."
+    known = "the uncertainty of the spread is included"
+    size = f"a difference under {pp(smallest)} pp" if smallest <= 100 else "any difference"
+    return f" With {seeds} seeds {size} is easily missed; {known}."
 
 
 def _stuck(row: Row, control: Row) -> str:

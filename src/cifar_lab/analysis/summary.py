@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
-from cifar_lab.analysis.stats.significance import t_interval
+from cifar_lab.analysis.stats.significance import FEWEST_SEEDS, t_interval
 from cifar_lab.store.records import Record
+from cifar_lab.store.run_folder import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class Row:
     command: str = ""
     """Command that makes the missing runs. Empty where nothing is missing."""
     is_control: bool = False
+    test_size: int = 0
+    """Test images of a run. 0 without runs."""
+    predictions: tuple[str, ...] = ()
+    """SHA-256 of the saved predictions of the runs in `values`, in their order. Empty where a run has none."""
 
     @property
     def n(self) -> int:
@@ -69,7 +74,7 @@ class Row:
     @property
     def interval(self) -> tuple[float, float] | None:
         """95 % t interval of the mean. None below two runs."""
-        return t_interval([accuracy for _, accuracy in self.values])
+        return t_interval([accuracy for _, accuracy in self.values], step=1 / self.test_size if self.test_size else 0.0)
 
     @property
     def attempts(self) -> int:
@@ -82,8 +87,18 @@ class Row:
         return self.attempts == 0
 
     def is_same_runs(self, other: Row) -> bool:
-        """Whether both rows are the same tested runs."""
-        return bool(self.run_ids) and self.run_ids == other.run_ids
+        """Whether both rows are the same tested runs, or equal bit for bit in every shared seed."""
+        return (bool(self.run_ids) and self.run_ids == other.run_ids) or self.has_predictions_of(other)
+
+    def has_predictions_of(self, other: Row) -> bool:
+        """Whether the runs of all shared seeds, enough for pairs, made the same predictions bit for bit."""
+        mine, others = self._predictions_by_seed(), other._predictions_by_seed()
+        shared = mine.keys() & others.keys()
+        is_paired = bool(shared) and len(shared) >= min(FEWEST_SEEDS, self.n, other.n)
+        return is_paired and all(mine[seed] == others[seed] for seed in shared)
+
+    def _predictions_by_seed(self) -> dict[int, str]:
+        return dict(zip((seed for seed, _ in self.values), self.predictions, strict=False))
 
 
 def recipe_key(recipe: Mapping[str, Any]) -> str:
@@ -124,6 +139,8 @@ def arm_row(
     _check_one_arm(label, records)
     finished = [record for record in records if record.status == "done"]
     scores = _scores(finished)
+    digests = {record.seed: record.files.get(PREDICTIONS, "") for record in finished}
+    predictions = tuple(digests[seed] for seed, _, _ in scores)
     accuracies = [accuracy for _, accuracy, _ in scores]
     counted = [record for record in finished if record.test is not None] or finished
     missing = tuple(sorted(set(seeds) - {record.seed for record in records}))
@@ -133,6 +150,7 @@ def arm_row(
         mean=_mean(accuracies),
         std=_std(accuracies),
         run_ids=tuple(run_id for _, _, run_id in scores),
+        predictions=predictions if all(predictions) else (),
         diverged=_diverged(records),
         without_score=tuple(sorted(r.seed for r in finished if r.test is None and reads_test(r))),
         untested=len(finished) - len(scores),
@@ -151,6 +169,7 @@ def arm_row(
         parameters=first.parameters,
         data=first.data.title,
         fingerprint=first.data.fingerprint,
+        test_size=first.data.test_size,
         key=recipe_key(first.recipe),
         command=command if missing else "",
     )

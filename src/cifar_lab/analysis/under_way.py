@@ -12,7 +12,7 @@ from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, best_
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.core.errors import LabError
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder, find_records, run_ids, sweep_folders
+from cifar_lab.store.results import RunFolder, SweepFolder, find_records, run_ids, sweep_folders
 
 MOST_BEST = 3
 """Finished points of a search whose curves are shown beside those of running runs."""
@@ -79,20 +79,18 @@ def read_under_way(results: Path) -> UnderWay:
     open_runs = [RunFolder(results, run_id) for run_id in run_ids(results) if run_id not in records]
     running = [folder for folder in open_runs if folder.unfinished_state() == "running"]
     return UnderWay(
-        tuple(
-            search for sweep in sweep_folders(results) if (search := _search(results, sweep.plan, records)) is not None
-        ),
-        tuple(found for folder in running[:MOST_RUNNING] if (found := _open_run(folder)) is not None),
+        tuple(found for sweep in sweep_folders(results) if (found := _search(results, sweep, records)) is not None),
+        tuple(run for folder in running[:MOST_RUNNING] if (run := _open_run(folder)) is not None),
         sum(record.status == "done" for record in records.values()),
         sum(record.status == "diverged" for record in records.values()),
         len(open_runs) - len(running),
     )
 
 
-def _search(results: Path, plan: Path, records: Mapping[str, Record]) -> SearchUnderWay | None:
+def _search(results: Path, sweep: SweepFolder, records: Mapping[str, Record]) -> SearchUnderWay | None:
     """Search of a plan. None where the plan cannot be read."""
     try:
-        document = json.loads(plan.read_bytes())
+        document = json.loads(sweep.plan.read_bytes())
         name, ids = str(document["sweep"]), [run for point in document["points"] for run in point["runs"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -105,7 +103,7 @@ def _search(results: Path, plan: Path, records: Mapping[str, Record]) -> SearchU
         len(ids),
         sum(run.status == "done" for run in ended),
         sum(run.status == "diverged" for run in ended),
-        (plan.parent / "winners.json").is_file(),
+        sweep.winners.is_file(),
         tuple(_closed_run(results, run) for run in judged[:MOST_BEST]),
     )
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cifar_lab.analysis.answers import VERDICT_MARKS, Answer, Comparison, Verdict
-from cifar_lab.analysis.sentences import pp
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
 
@@ -71,10 +70,10 @@ def _undecided(entries: Sequence[Entry], control: str, is_first: bool) -> str:
         return f"{_joined(row.label for row, _ in entries)} {'is' if len(entries) == 1 else 'are'} undecided"
     said = []
     for index, (row, found) in enumerate(entries):
-        of = f" from {control}" if index == 0 else ""
-        said.append(f"{row.label} differs{of} by {_difference(found)} pp")
+        side = "above" if (found.difference_pp or 0.0) > 0 else "below"
+        said.append(f"{row.label} is {_size(found)} pp {side}{f' {control}' if index == 0 else ''}")
     more = [found.seeds_more for _, found in entries if found.seeds_more is not None]
-    seeds = f", about {max(more):,} more {'seed' if max(more) == 1 else 'seeds'} would decide" if more else ""
+    seeds = f" (about {max(more):,} more {'seed' if max(more) == 1 else 'seeds'} would decide)" if more else ""
     return f"{_joined(said)}{seeds}"
 
 
@@ -102,7 +101,7 @@ def _size(found: Comparison) -> str:
 def _difference(found: Comparison) -> str:
     """`+10.3`, with two decimals below one point."""
     gap = found.difference_pp or 0.0
-    return pp(gap, sign=True) if abs(gap) < 1 else f"{gap:+.1f}".replace("-", "−")
+    return f"{gap:+.{2 if abs(gap) < 1 else 1}f}".replace("-", "−")
 
 
 def _joined(parts: Iterable[str]) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from math import ceil, log2
 
 from cifar_lab.analysis.answers import Answer, Comparison, Verdict
+from cifar_lab.analysis.differences import difference_design, equivalence_design, row_difference
 from cifar_lab.analysis.stats.power import Design, runs_to_tell, smallest_difference
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, AdjustedP, holm
-from cifar_lab.analysis.stats.t_tests import Difference, compare
+from cifar_lab.analysis.stats.t_tests import Difference
 from cifar_lab.analysis.summary import Row
 
 InterimLooks = Callable[[Row, Row], int]
@@ -55,9 +56,7 @@ def judge(
         min_effect: smallest difference that matters, in percentage points.
     """
     pairs = [
-        _Pair(
-            row, answer.control, looks_of(row, answer.control), compare(dict(row.values), dict(answer.control.values))
-        )
+        _Pair(row, answer.control, looks_of(row, answer.control), row_difference(row, answer.control))
         for answer in answers
         for row in answer.rows[1:]
     ]
@@ -102,7 +101,7 @@ def _measured(comparison: Comparison, gap: Difference, alpha: float, *, is_teste
         alpha: level of the test of this comparison, after Holm and the interim analyses.
     """
     interval = gap.confidence_interval(comparison.level)
-    design = Design(100 * gap.std, gap.method == "paired") if gap.std and gap.has_variance else None
+    design = difference_design(gap)
     min_effect = comparison.min_effect_pp
     undecided = comparison.verdict == "undecided"
     return replace(
@@ -122,6 +121,7 @@ def _measured(comparison: Comparison, gap: Difference, alpha: float, *, is_teste
         effect_size=gap.effect_size,
         win_rate=gap.win_rate,
         ties=gap.ties,
+        is_resolution_limited=gap.is_resolution_limited,
         p=gap.p_value(),
         p_sign_flip=gap.sign_flip_p(),
         p_equivalence=gap.equivalence_p(min_effect / 100),
@@ -144,7 +144,8 @@ def _verdict(pair: _Pair, different: AdjustedP | None, equal: AdjustedP | None) 
 def _seeds_more(gap: Difference, design: Design | None, min_effect: float, alpha: float) -> int | None:
     """Further runs in each group that make a verdict likely, if mean and standard deviation stay."""
     if design is not None:
-        wanted = runs_to_tell(100 * gap.mean, min_effect, design, alpha)
+        within = equivalence_design(gap, min_effect)
+        wanted = runs_to_tell(100 * gap.mean, min_effect, design, alpha, within=within)
         return None if wanted is None else max(1, wanted - gap.runs)
     if gap.method != "paired":
         return None

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.regular_files import read_regular
+from cifar_lab.core.files import read_regular
 from cifar_lab.core.text import plain
 from cifar_lab.store.documents import DamagedDocumentError, read_document
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.ranges import Count, Positive, Seed, Share, Values
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import SweepFolder, sweeps_with_winners
@@ -159,6 +160,7 @@ def all_winners(results: Path) -> tuple[list[Winners], list[str]]:
         try:
             winners = read_winners(results, name)
         except DataError as fault:
+            leave_out(fault)
             faults.append(str(fault))
             continue
         found += [winners] if winners else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import io
 import os
@@ -16,11 +15,12 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from cifar_lab.cli import check, compare, init, inspect_runs, plan, report, run, sweep
+from cifar_lab.cli.notices import Notices
 from cifar_lab.cli.options import flag
 from cifar_lab.core._version import __version__
-from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, SettingsError
-from cifar_lab.core.host import ignore_output
-from cifar_lab.core.text import plain
+from cifar_lab.core.errors import ExitCode, Interrupted, LabError, SettingsError, exit_code_of
+from cifar_lab.core.host import ignore_output, print_status
+from cifar_lab.core.text import plain, printable
 
 GC_THRESHOLDS = 50_000, 10, 10
 """Thresholds of Python's garbage collector. With its defaults (700, 10, 10) it walks thousands of records and settings
@@ -118,27 +118,32 @@ def main() -> None:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup
             signal.signal(signum, _interrupt)
+    with Notices() as notices:
+        code = _exit_code_of_app(debug)
+    sys.exit(exit_code_of([code, ExitCode.DATA if notices.damage else ExitCode.DONE]))
+
+
+def _exit_code_of_app(debug: bool) -> int:
+    """Run the command, print its error, and return its exit code."""
     try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:
         ignore_output()
-        sys.exit(0)
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-        else:
-            with contextlib.suppress(OSError):  # the terminal may be gone
-                print("\n".join(f"cifar-lab: {line}" for line in _lines(error)), file=sys.stderr)
-        sys.exit(
-            error.exit_code if isinstance(error, LabError) else EnvironmentFault.exit_code if _has_errno(error) else 1
-        )
+        text = traceback.format_exc() if debug else "\n".join(f"cifar-lab: {line}" for line in _lines(error))
+        print_status(printable(text.rstrip("\n")))
+        machine = ExitCode.ENVIRONMENT if _has_errno(error) else ExitCode.RUNS_FAILED
+        return error.exit_code if isinstance(error, LabError) else machine
+    return ExitCode.DONE
 
 
 def _lines(error: Exception) -> list[str]:
     """Lines of an expected error, or the location of an unexpected one."""
     if isinstance(error, LabError):
-        each = error.problems if isinstance(error, SettingsError) else [error]
-        return [plain(str(one)) for one in each]
+        each = map(str, error.problems) if isinstance(error, SettingsError) else str(error).splitlines()
+        return [plain(one) for one in each]
     if isinstance(error, OSError) and error.errno is not None:
         where = error.filename or "a file or the standard output"
         return [plain(f"{where}: {error.strerror}; see to it, then give the same command again")]

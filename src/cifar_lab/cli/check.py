@@ -67,12 +67,12 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str
 def _kind(path: Path) -> str:
     """`lab`, `sweep` or `settings`, by top-level keys that only one kind has."""
     from cifar_lab.config.io.shipped import readable
+    from cifar_lab.config.io.yaml_files import top_level_keys
 
     try:
-        text = readable(path).read_text(encoding="utf-8", errors="replace")
+        keys = top_level_keys(readable(path))
     except OSError:
         return "settings"
-    keys = {line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha()}
     return "lab" if "questions" in keys else "sweep" if keys & {"space", "base", "paired", "arms"} else "settings"
 
 

@@ -17,21 +17,21 @@ from cifar_lab.analysis.comparison_targets import (
     find_target,
     same_images,
 )
-from cifar_lab.analysis.factors import changes
+from cifar_lab.analysis.factors import changes, settings_of
 from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.mcnemar import compare_predictions, mcnemar_sentence
 from cifar_lab.analysis.rounding import mixed_rounding
 from cifar_lab.analysis.sentences import comparison_sentences, p_words, winner_sentence
 from cifar_lab.analysis.summary import Row, arm_row
 from cifar_lab.analysis.verdicts import judge
-from cifar_lab.cli.tables import arms_table, console, safe
-from cifar_lab.config import Settings
+from cifar_lab.cli.tables import arms_table
 from cifar_lab.config.sheets import Question
 from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.terminal import console
 from cifar_lab.core.text import plain
 from cifar_lab.progress.lines import say
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder, find_records
+from cifar_lab.store.results import existing_results, find_records
 
 
 def print_comparison(
@@ -49,7 +49,7 @@ def print_comparison(
     """
     if min_effect is not None and not 0 < min_effect <= 100:
         raise SettingsError(f"--min-effect: {min_effect:g} is out of range; expected above 0 and at most 100")
-    records = find_records(results).records
+    records = find_records(existing_results(results)).records
     if not records:
         raise SettingsError(f"no finished runs in {results}; train some first: cifar-lab run FILE")
     targets = same_images(*(find_target(name, results, records, overrides) for name in (first, second)))
@@ -86,7 +86,7 @@ def _print_models(targets: Sequence[ComparisonTarget], results: Path) -> None:
     for record in (ours, theirs):
         if record.test is None:
             raise DataError(f"run {record.run_id}: has no test accuracy ({plain(record.test_reason or '')})")
-    found = compare_predictions(RunFolder(results, ours.run_id), RunFolder(results, theirs.run_id))
+    found = compare_predictions(results, ours, theirs)
     say(plain(mcnemar_sentence(found, targets[0].label, targets[1].label)))
 
 
@@ -117,15 +117,11 @@ def _line_below_verdict(found: Comparison) -> str:
 
 def _print_settings(out: Console, first: Record, second: Record) -> None:
     """Print the recorded settings that differ."""
-    differing = changes(_settings(second), _settings(first))
+    differing = changes(settings_of(second), settings_of(first))
     if not differing:
         out.print("the settings are the same but for the seed")
         return
     table = Table("setting", "A", "B", box=None, pad_edge=False)
     for change in differing:
-        table.add_row(safe(change.key), safe(str(change.arm)), safe(str(change.control)))
+        table.add_row(plain(change.key), plain(str(change.arm)), plain(str(change.control)))
     out.print(table)
-
-
-def _settings(record: Record) -> Settings:
-    return Settings.model_validate(record.settings, strict=False)

@@ -8,17 +8,31 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.summary import Row, recipe_key, summarize
 from cifar_lab.cli.selection import RUN_COLUMNS, Selection, arm_columns
-from cifar_lab.cli.tables import Columns, console, safe
-from cifar_lab.config.io.load import load_settings
-from cifar_lab.core.errors import DataError, SettingsError
-from cifar_lab.core.text import count
+from cifar_lab.cli.tables import Columns
+from cifar_lab.config import Settings
+from cifar_lab.config.io.load import dump_settings, load_settings
+from cifar_lab.config.run_id import recipe, run_id
+from cifar_lab.core.errors import DataError, LabError, SettingsError
+from cifar_lab.core.terminal import console
+from cifar_lab.core.text import count, plain
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 from cifar_lab.store.failures import read_failure
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import EpochMetrics, Record, SplitScore
-from cifar_lab.store.results import DamagedRecordError, RunFolder, Unusable, find_records, run_ids
+from cifar_lab.store.results import (
+    DamagedFileError,
+    DamagedRecordError,
+    RunFolder,
+    Unusable,
+    existing_results,
+    find_records,
+    run_ids,
+)
 from cifar_lab.studies.documents import pruned_runs
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -34,12 +48,12 @@ def print_list(results: Path, selection: Selection = Selection(), *, arms: bool 
     Raises:
         SettingsError: a filter on an unknown key.
     """
-    found = find_records(results)
+    found = find_records(existing_results(results))
     records, unusable = found.records, {each.folder.path.name: each for each in found.unusable}
     others = sorted(set(run_ids(results)) - {record.run_id for record in records})
     out = console()
     if not records and not others:
-        out.print(f"no runs in {safe(str(results))} yet; try: cifar-lab quickstart")
+        out.print(f"no runs in {plain(str(results))} yet; try: cifar-lab quickstart")
         return
     selection.check(records)
     records = list(filter(selection.keeps, records))
@@ -57,7 +71,7 @@ def _print_runs(
     out: Console, records: Sequence[Record], others: Sequence[str], unusable: Mapping[str, Unusable], results: Path
 ) -> None:
     """Print finished runs, then the runs `others` without a usable record."""
-    pruned = pruned_runs(results) if others else {}
+    pruned, images = pruned_runs(results) if others else {}, DatasetCatalog()
     names = ("run", "arm", "seed", "status", "test", "validation", "epochs", "seconds", "data", "finished")
     table = Columns(*names, right=("seed", "test", "validation", "epochs", "seconds"))
     for record, label in zip(records, _labels(records), strict=True):
@@ -66,11 +80,12 @@ def _print_runs(
             _accuracy(record.val), str(record.epochs_trained), f"{record.train_seconds:.1f}", record.data.title,
             record.finished,
         )  # fmt: skip
-    for run_id in others:
-        folder, fault = RunFolder(results, run_id), unusable.get(run_id)
-        state = _unfinished_words(folder, pruned.get(run_id)) if fault is None else _fault_words(fault)
-        label, seed = _label_and_seed(folder)
-        table.add(run_id, label, seed, state, "", "", _epochs(folder), "", "", "")
+    for name in others:
+        folder, fault = RunFolder(results, name), unusable.get(name)
+        state = _unfinished_words(folder, pruned.get(name)) if fault is None else _fault_words(fault)
+        settings = _unfinished_settings(folder, images)
+        label, seed = _label_and_seed(folder, settings)
+        table.add(name, label, seed, state, "", "", _epochs(folder), "", "", "")
     table.print(out)
 
 
@@ -110,20 +125,50 @@ def _fault_words(unusable: Unusable) -> str:
 
 def _epochs(folder: RunFolder) -> str:
     """Number of epochs in metrics.jsonl. Empty where it is damaged."""
+    history = _history(folder)
+    return "" if history is None else str(len(history))
+
+
+def _history(folder: RunFolder, record: Record | None = None) -> list[EpochMetrics] | None:
+    """Epochs of a run. None where their file is damaged, which is named."""
     try:
-        return str(len(folder.read_metrics()))
-    except DataError:
-        return ""
+        return folder.read_metrics(record)
+    except DamagedFileError as fault:
+        leave_out(folder.left_out(fault.path, fault.what))
+        return None
 
 
-def _label_and_seed(folder: RunFolder) -> tuple[str, str]:
-    """Label and seed of a run without a record, from its settings. Empty where these cannot be read."""
+def _unfinished_settings(folder: RunFolder, images: DatasetCatalog) -> Settings | None:
+    """Settings of a run without a record. None where they are missing or damaged, which is named."""
+    begun = folder.has_checkpoint() or folder.metrics.exists()
+    if not folder.settings.exists() and not begun:
+        return None  # it failed, or was stopped, before its settings were written
     try:
         settings = load_settings(folder.settings)
     except SettingsError:
-        failure = read_failure(folder)  # it may have failed before its settings were written
-        return (failure.label, str(failure.seed)) if failure is not None else ("", "")
-    return settings.label, " ".join(map(str, settings.seeds))
+        leave_out(folder.left_out(folder.settings, "is missing or damaged"))
+        return None
+    if _expected_id(settings, images) not in (None, folder.path.name):
+        leave_out(folder.left_out(folder.settings, "is damaged (its settings are those of another run)"))
+        return None
+    return settings
+
+
+def _expected_id(settings: Settings, images: DatasetCatalog) -> str | None:
+    """Id of the run of these settings. None where its images, or the files that it names, are not there."""
+    try:
+        info = images.known(settings.data)
+        return None if info is None else run_id(recipe(settings), info.fingerprint, settings.seeds[0])
+    except LabError:
+        return None
+
+
+def _label_and_seed(folder: RunFolder, settings: Settings | None) -> tuple[str, str]:
+    """Label and seed of a run without a record, from its settings or its failure. Empty where neither can be read."""
+    if settings is not None:
+        return settings.label, " ".join(map(str, settings.seeds))
+    failure = read_failure(folder)
+    return (failure.label, str(failure.seed)) if failure is not None else ("", "")
 
 
 def print_run(results: Path, wanted: str) -> None:
@@ -133,17 +178,30 @@ def print_run(results: Path, wanted: str) -> None:
         SettingsError: no run id, or several, begin with `wanted`.
         DataError: the record is unusable.
     """
-    folder = _find_run(results, wanted)
-    out, record = console(), folder.read_record()
+    folder = _find_run(existing_results(results), wanted)
+    try:
+        record = folder.read_record()
+    except DataError as fault:
+        raise DataError(Unusable(folder, fault).message) from fault
+    out = console()
     if record is None:
         _print_unfinished(out, folder, results)
         return
     _print_heading(out, folder, record)
-    _print_settings_and_curve(out, folder, record)
+    _print_settings_and_curve(out, folder, _recorded_settings(folder, record), record)
     score, split = (record.test, "test") if record.test else (record.val, "validation")
     if score is not None:
         out.print(f"\n{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}")
         out.print(_class_table(score, record))
+
+
+def _recorded_settings(folder: RunFolder, record: Record) -> Settings | None:
+    """Settings of a record. None where this version cannot read them, which is named."""
+    try:
+        return settings_of(record)
+    except DataError as fault:
+        leave_out(fault)
+        return None
 
 
 def _find_run(results: Path, wanted: str) -> RunFolder:
@@ -161,43 +219,46 @@ def _find_run(results: Path, wanted: str) -> RunFolder:
 
 
 def _print_unfinished(out: Console, folder: RunFolder, results: Path) -> None:
-    label, seed = _label_and_seed(folder)
+    settings = _unfinished_settings(folder, DatasetCatalog())
+    label, seed = _label_and_seed(folder, settings)
     state = _unfinished_words(folder, pruned_runs(results).get(folder.path.name))
-    out.print(f"{safe(label)} · seed {seed} · {state} · {safe(str(folder.path))}")
+    out.print(f"{plain(label)} · seed {seed} · {state} · {plain(str(folder.path))}")
     if (failure := read_failure(folder)) is not None:
-        out.print(f"why: {safe(failure.reason)} ({failure.when})")
+        out.print(f"why: {plain(failure.reason)} ({failure.when})")
     out.print()
-    _print_settings_and_curve(out, folder)
+    _print_settings_and_curve(out, folder, settings)
 
 
 def _print_heading(out: Console, folder: RunFolder, record: Record) -> None:
     """Print label, seed and status, then data, size, time and environment of a finished run."""
-    out.print(f"{safe(record.label)} · seed {record.seed} · {record.status} · {safe(str(folder.path))}")
+    out.print(f"{plain(record.label)} · seed {record.seed} · {record.status} · {plain(str(folder.path))}")
     if record.reason:
-        out.print(f"why: {safe(record.reason)}")
+        out.print(f"why: {plain(record.reason)}")
     environment = record.environment
     out.print(
-        f"{safe(record.data.title)} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
+        f"{plain(record.data.title)} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
         f"{record.data.test_size:,} test images) · {record.parameters:,} parameters · {record.train_seconds:.1f} s on "
-        f"{safe(environment.device_name)}, {count(environment.threads, 'thread')} · "
+        f"{plain(environment.device_name)}, {count(environment.threads, 'thread')} · "
         f"torch {environment.torch}{', own kernels' if environment.kernels == 'own' else ''}"
     )
     if environment.kernels_reason:
-        out.print(f"torch's kernels, not our own: {safe(environment.kernels_reason)}")
+        out.print(f"torch's kernels, not our own: {plain(environment.kernels_reason)}")
     for note in record.notes:
-        out.print(f"note: {safe(note)}")
+        out.print(f"note: {plain(note)}")
     out.print()
 
 
-def _print_settings_and_curve(out: Console, folder: RunFolder, record: Record | None = None) -> None:
-    """Print settings.yaml and the epochs so far."""
-    if folder.settings.is_file():
-        out.print(folder.settings.read_text(encoding="utf-8").rstrip(), markup=False)
+def _print_settings_and_curve(
+    out: Console, folder: RunFolder, settings: Settings | None, record: Record | None = None
+) -> None:
+    """Print the settings and the epochs so far."""
+    if settings is not None:
+        out.print(dump_settings(settings).rstrip())
         out.print()
-    history = folder.read_metrics(record)
+    history = _history(folder, record)
     if history:
         _print_curve(out, history)
-    else:
+    elif history is not None:
         out.print("no epoch has ended yet")
 
 
@@ -240,9 +301,9 @@ def _class_table(score: SplitScore, record: Record) -> Table:
     few = len(record.data.classes) <= 20
     for number, name in enumerate(record.data.classes):
         if few:
-            table.add_column(safe(name)[:6] or str(number), justify="right")
+            table.add_column(plain(name)[:6] or str(number), justify="right")
     for name, accuracy, row in zip(record.data.classes, score.per_class, score.confusion, strict=True):
-        table.add_row(safe(name), f"{accuracy:.3f}", *(map(str, row) if few else ()))
+        table.add_row(plain(name), f"{accuracy:.3f}", *(map(str, row) if few else ()))
     return table
 
 

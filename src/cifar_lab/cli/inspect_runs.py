@@ -47,6 +47,13 @@ def show(
     print_run(results, run)
 
 
+CODE_RUNS = (
+    "`cifar-lab run` executes the model code that a settings.yaml names; if these results came from others, read "
+    "settings.yaml and that code first"
+)
+"""Warning before a command that makes a run again."""
+
+
 def verify(results: Results = DEFAULT_RESULTS) -> None:
     """Compare every file of the results with its checksum.
 
@@ -57,9 +64,11 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
     from cifar_lab.core.text import count, plain
     from cifar_lab.data import cache
     from cifar_lab.progress.lines import say
+    from cifar_lab.store.results import existing_results
     from cifar_lab.store.verify import verify_results
 
-    found = verify_results(results, lambda record: recorded_settings_text(record.settings, record.seed))
+    settings_of = lambda record: recorded_settings_text(record.settings, record.seed)  # noqa: E731
+    found = verify_results(existing_results(results), settings_of)
     for line in found.notes:
         say(f"note: {plain(line)}")
     # Damaged images are only named: they are prepared again on their next use.
@@ -68,6 +77,8 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
         *found.damage,
         *(f"{fault}; the images are prepared again when they are used" for fault in images if fault),
     ]
+    if found.damage:  # a stranger's results are checked before anything of theirs is run
+        say(f"note: {CODE_RUNS}", sys.stderr)
     for line in damage:
         say(f"cifar-lab: {plain(line)}", sys.stderr)
     files = found.files + len(images)

@@ -26,7 +26,8 @@ from cifar_lab.execution.runner import RunBatch
 def next_line(command: Sequence[str | Path]) -> str:
     """Last line of a command: the next command, ready to be copied."""
     words = [word.as_posix() if isinstance(word, Path) else word for word in command]
-    return plain(f"next: {shlex.join(['cifar-lab', *words])}")
+    line = f"next: {shlex.join(['cifar-lab', *words])}"
+    return line if line.isprintable() else plain(line)  # `plain` joins spaces, which a path may have
 
 
 @dataclass(frozen=True)

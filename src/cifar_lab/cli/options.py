@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from cifar_lab.core.errors import Problem, SettingsError
+from cifar_lab.core.errors import ExitCode, Problem, SettingsError, exit_code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,10 +68,28 @@ Device = Annotated[
         help="Short for --set runtime.device=DEVICE: auto, cpu or cuda.",
     ),
 ]  # fmt: skip
+
+
+def _results_folder(value: str | Path) -> Path:
+    """Path of `--results`.
+
+    Raises:
+        SettingsError: it is empty, which would mean the working folder.
+    """
+    if not str(value).strip():
+        raise SettingsError("--results: the name is empty; give a folder, such as --results results")
+    return Path(value)
+
+
 Results = Annotated[
     Path,
     typer.Option(
-        "--results", metavar="DIR", help="The results folder.", show_default=True, rich_help_panel=OUTPUT_PANEL
+        "--results",
+        metavar="DIR",
+        help="The results folder.",
+        show_default=True,
+        rich_help_panel=OUTPUT_PANEL,
+        parser=_results_folder,
     ),
 ]
 Force = Annotated[bool, flag("--force", help="Retrain runs that already exist.", panel=TRAIN_PANEL)]
@@ -134,7 +152,7 @@ class RetryChoice(StrEnum):
     ALL = "all"
 
 
-Strict = Annotated[bool, flag("--strict", help="End with an error code when a run diverged.", panel=LIMITS_PANEL)]
+Strict = Annotated[bool, flag("--strict", help="Exit with 5 if a run of a sweep diverged.", panel=LIMITS_PANEL)]
 Retries = Annotated[
     int,
     typer.Option(
@@ -205,10 +223,12 @@ def collect(actions: Sequence[Callable[[], T]]) -> list[T]:
     return found
 
 
-def exit_code(batches: Sequence[RunBatch], *, strict: bool) -> int:
-    """Largest exit code of the batches. With `strict` a run that diverged counts as 1."""
-    diverged = any(record.status == "diverged" for batch in batches for record in batch.records)
-    return max(batch.exit_code for batch in batches) or int(strict and diverged)
+def exit_code(batches: Sequence[RunBatch], *, diverged_counts: bool = True) -> int:
+    """Exit code of the batches. A search may count a run that diverged as a result."""
+    codes = [batch.exit_code for batch in batches]
+    if diverged_counts and any(batch.diverged for batch in batches):
+        codes.append(ExitCode.DIVERGED)
+    return exit_code_of(codes)
 
 
 def short_overrides(

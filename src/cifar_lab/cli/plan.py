@@ -75,11 +75,11 @@ def plan(
             say(line)
     for name, file in sweeps.items():
         say(f"{name}: a sweep; what it takes: cifar-lab sweep {file} --dry-run")
-    if not is_faulty:
-        tail = NextStep(files, overrides, seeds, results, lab)
-        command = tail.before_run() if files else _next_command(path, question, found, tail)
-        say(next_line(command))
-    raise typer.Exit(SettingsError.exit_code if is_faulty else 0)
+    if is_faulty:
+        raise typer.Exit(SettingsError.exit_code)
+    tail = NextStep(files, overrides, seeds, results, lab)
+    command = tail.before_run() if files else _next_command(path, question, found, tail)
+    say(next_line(command))
 
 
 def _next_command(path: Path, names: Sequence[str], found: NamedQuestions, step: NextStep) -> list[str | Path]:
@@ -175,7 +175,9 @@ def _power(check: DesignCheck) -> Iterator[str]:
         f"spread: {std.std_pp:.2f} pp between an arm's run and the control's, one standard deviation, from {std.source}"
     )
     held = f", held to the {check.family} comparisons of the report" if check.family > 1 else ""
-    if check.smallest_pp is not None:
+    if check.smallest_pp is not None and check.smallest_pp > 100:
+        yield f"seeds: the {check.seeds} that the arms share are too few to show any difference in 4 of 5 labs{held}"
+    elif check.smallest_pp is not None:
         yield (
             f"seeds: the {check.seeds} that the arms share show a difference of {check.smallest_pp:.2f} pp or more in "
             f"4 of 5 labs{held}"
@@ -184,3 +186,9 @@ def _power(check: DesignCheck) -> Iterator[str]:
         yield f"seeds: the arms share {count(check.seeds, 'seed')}, too few to show anything"
     needed = "more than 1,000 seeds" if check.seeds_needed is None else count(check.seeds_needed, "seed")
     yield f"to show {check.effect_pp:g} pp in 4 of 5 labs takes {needed}"
+    yield (
+        f"both numbers allow for a spread that is estimated, from {std.dof:.3g} degrees of freedom: power is averaged "
+        "over the spreads that may be true (assurance)"
+        if std.std_pp
+        else "both numbers rest on the number of test images alone, because the runs do not differ"
+    )

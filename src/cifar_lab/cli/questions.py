@@ -16,7 +16,7 @@ from cifar_lab.cli.tables import print_arms, print_plan
 from cifar_lab.config import Settings
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.sheets import LabSheet, SweepSheet
-from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.errors import ExitCode, SettingsError, exit_code_of
 from cifar_lab.core.text import count, plain
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import RunBatch, make_runs, preview_runs
@@ -145,21 +145,24 @@ def preview_questions(request: RunRequest, asked: NamedQuestions, context: RunCo
 
 
 def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContext, *, strict: bool) -> int:
-    """Train the arms of the questions, then their sweeps with `--all`, and return the exit code."""
-    code = 0
+    """Train the arms of the questions, then their sweeps with `--all`, and return the exit code.
+
+    With `strict` a point of a sweep that diverged counts too.
+    """
+    codes: list[int] = []
     if request.max_seeds is not None:
-        for question in asked.questions:
-            code = max(code, _run_until_decided(question, request, request.max_seeds, context, strict))
+        codes += [_run_until_decided(each, request, request.max_seeds, context) for each in asked.questions]
     elif asked.arms:
         runs = make_runs(asked.arms, context)
         print_arms(asked.arms, runs)
-        code = exit_code([runs], strict=strict)
-    if request.whole_lab and not code:
+        codes.append(exit_code([runs]))
+    if request.whole_lab and set(codes) <= {ExitCode.DONE, ExitCode.DIVERGED}:
         for path in asked.sweeps.values():
             outcome = make_sweep(load_sweep(path, request.overrides), context)
-            code = max(code, outcome.search_runs.exit_code, outcome.confirmed.exit_code)
+            codes.append(exit_code([outcome.search_runs, outcome.confirmed], diverged_counts=strict))
     else:
         _say_sweeps(request, asked)
+    code = exit_code_of(codes)
     if not code:
         _say_next(_next_command(request, asked, context))
     return code
@@ -184,9 +187,7 @@ def _say_sweeps(request: RunRequest, asked: NamedQuestions) -> None:
         say(f"{name}: {when}: cifar-lab sweep {path}")
 
 
-def _run_until_decided(
-    question: NamedQuestion, request: RunRequest, max_seeds: int, context: RunContext, strict: bool
-) -> int:
+def _run_until_decided(question: NamedQuestion, request: RunRequest, max_seeds: int, context: RunContext) -> int:
     """Run the sequential test of one question and return the exit code."""
 
     def answer_question() -> Answer:
@@ -196,12 +197,12 @@ def _run_until_decided(
     def train(arms: Sequence[Settings], plan: str) -> RunBatch:
         return make_runs(arms, replace(context, plan=plan))
 
-    code = 0
+    codes: set[int] = set()
     arms = (question.name, question.control, question.arms)
     for analysis in run_sequential_test(*arms, context.results, max_seeds, train, answer_question):
         _say_analysis(question, analysis)
-        code = exit_code([analysis.runs], strict=strict)
-    return code
+        codes.add(exit_code([analysis.runs]))
+    return exit_code_of(codes)
 
 
 def _say_analysis(question: NamedQuestion, analysis: InterimAnalysis) -> None:

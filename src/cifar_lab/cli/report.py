@@ -48,13 +48,12 @@ def report(
     Damaged files are named and left out. The command then exits with 3.
     """
     from cifar_lab.analysis.questions import find_lab_file
-    from cifar_lab.core.errors import DataError
-    from cifar_lab.core.text import plain
     from cifar_lab.progress.lines import say
     from cifar_lab.report.build import FILE_NAMES, FORMATS, build_report
     from cifar_lab.report.charts.style import FIGURE_FORMATS
+    from cifar_lab.store.results import existing_results
 
-    _refuse_missing(results)
+    existing_results(results)
     if watch:
         _watch(results, open_page)
         return
@@ -67,10 +66,6 @@ def report(
         say(line)
     if open_page:
         _open(results / FILE_NAMES["html"])
-    for fault in built.faults:
-        say(f"cifar-lab: {plain(fault)}", sys.stderr)
-    if built.faults:
-        raise typer.Exit(DataError.exit_code)
 
 
 def _watch(results: Path, open_page: bool) -> None:
@@ -99,20 +94,9 @@ def _open(page: Path) -> None:
         say(f"no browser found; open {page}", sys.stderr)
 
 
-def _refuse_missing(results: Path) -> None:
-    """Refuse a results folder that is not there.
-
-    Raises:
-        SettingsError: the folder is missing.
-    """
-    from cifar_lab.core.errors import SettingsError
-
-    if not results.is_dir():
-        raise SettingsError(f"{results}: no such results folder; make runs first, such as: cifar-lab quickstart")
-
-
 def _check(lab: Path | None, results: Path, overrides: Sequence[str], data: str | None, found: bool) -> int:
     """Compare the report with its records and return the exit code, 0 where they agree."""
+    from cifar_lab.core.errors import ExitCode
     from cifar_lab.core.text import plain
     from cifar_lab.progress.lines import say
     from cifar_lab.report.recheck import check_report
@@ -122,7 +106,7 @@ def _check(lab: Path | None, results: Path, overrides: Sequence[str], data: str 
         say(f"cifar-lab: {plain(line)}", sys.stderr)
     if differences:
         say("cifar-lab: the report is not what its records say; `cifar-lab report` makes it again", sys.stderr)
-        return 1
+        return ExitCode.RUNS_FAILED
     say(f"{', '.join(path.name for path in files)}: as the records say")
     return 0
 

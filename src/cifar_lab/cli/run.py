@@ -134,7 +134,7 @@ def run(
         runs = _make_and_print(arms, working)
     if not runs.exit_code:
         _say_next(files, overrides, seeds, results, lab, (arms, runs))
-    raise typer.Exit(exit_code([runs], strict=strict))
+    raise typer.Exit(exit_code([runs]))
 
 
 def _say_next(
@@ -189,8 +189,8 @@ def quickstart(
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
         arms = load_arms([sheet_file(path, name) for name in names], [], [])
         runs = _make_and_print(arms, RunContext(results, display=make_display(quiet=quiet)))
-        if runs.exit_code:
-            raise typer.Exit(runs.exit_code)
+        if code := exit_code([runs]):
+            raise typer.Exit(code)
         report = build_report(path, results)
     say(f"{next(iter(sheet.questions.values())).title}")
     for line in report.lines:

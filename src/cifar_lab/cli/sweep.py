@@ -44,7 +44,7 @@ from cifar_lab.cli.options import (
     policy_of,
     short_overrides,
 )
-from cifar_lab.core.text import count
+from cifar_lab.core.text import count, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,6 +105,7 @@ def sweep(
     from cifar_lab.execution.context import RunContext
     from cifar_lab.progress.lines import say
     from cifar_lab.store.locks import one_writer
+    from cifar_lab.store.results import existing_results
     from cifar_lab.studies.run_sweep import sweep_status
     from cifar_lab.studies.sweep import load_sweep
 
@@ -113,7 +114,7 @@ def sweep(
     context = RunContext(results, force=force, workers=workers, policy=policy)
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if export_optuna is not None:
-        _export(loaded, results, export_optuna)
+        _export(loaded, existing_results(results), export_optuna)
         return
     if dry_run:
         _print_status(loaded, sweep_status(loaded, context))
@@ -123,7 +124,7 @@ def sweep(
         outcome = _make_and_print(loaded, working, allow_failed)
     if not outcome.confirmed.exit_code:
         say(next_line(_report_command(file, overrides, results, outcome)))
-    raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], strict=strict))
+    raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], diverged_counts=strict))
 
 
 def _sweep_command(file: Path, overrides: Sequence[str], seeds: Sequence[str], results: Path) -> list[str | Path]:
@@ -180,11 +181,12 @@ def _export(loaded: Sweep, results: Path, path: Path) -> None:
 
 def _print_status(sweep: Sweep, status: SweepStatus) -> None:
     """Print the points of a sweep with their states, and the estimate of the remaining steps."""
-    from cifar_lab.cli.tables import Columns, console, safe
+    from cifar_lab.cli.tables import Columns
+    from cifar_lab.core.terminal import console
     from cifar_lab.studies.run_sweep import estimate_lines
 
     out = console()
-    out.print(f"{safe(sweep.name)}: {_expansion_words(sweep)}")
+    out.print(f"{plain(sweep.name)}: {_expansion_words(sweep)}")
     states = _step_states(status)
     table = Columns("point", "state")
     for point in status.state.points:
@@ -237,7 +239,8 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     """Print the winners by validation accuracy, then their test accuracies."""
     from rich.table import Table
 
-    from cifar_lab.cli.tables import console, print_arms, safe
+    from cifar_lab.cli.tables import print_arms
+    from cifar_lab.core.terminal import console
 
     out = console()
     out.print("\nbest by validation accuracy:")
@@ -247,7 +250,7 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
         table.add_column("point")
         table.add_column("validation", justify="right")
         for winner in outcome.winners:
-            table.add_row(str(winner.rank), safe(winner.point.name), f"{winner.val_accuracy:.4f}")
+            table.add_row(str(winner.rank), plain(winner.point.name), f"{winner.val_accuracy:.4f}")
         out.print(table)
     else:
         out.print("no point ended with finite numbers, so there is no winner")
@@ -256,6 +259,6 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     out.print(f"search: {count(runs.searched, 'run')}, {runs.failed} failed, {runs.diverged} diverged{note}")
     failed = [each for each in outcome.search_runs.outcomes if each.status == "failed"]
     if failed:
-        out.print(f"the first that failed: {safe(failed[0].job.name)}: {safe(failed[0].reason or '')}")
+        out.print(f"the first that failed: {plain(failed[0].job.name)}: {plain(failed[0].reason or '')}")
     out.print("\ntrained again with fresh seeds, then tested:")
     print_arms(sweep.confirm_arms(outcome.winners), outcome.confirmed)

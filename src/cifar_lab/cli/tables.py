@@ -8,7 +8,6 @@ from itertools import zip_longest
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
@@ -17,7 +16,7 @@ from rich.text import Text
 from cifar_lab.analysis.labels import distinct_labels, labelled
 from cifar_lab.analysis.summary import Row, arm_row
 from cifar_lab.config import Settings
-from cifar_lab.core.host import ignore_output
+from cifar_lab.core.terminal import console
 from cifar_lab.core.text import count, plain
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import PlannedRun, run_ids_of
@@ -39,30 +38,13 @@ STATE_WORDS = {
 }
 
 
-class _TableOutput(Console):
-    def on_broken_pipe(self) -> None:
-        """Keep running: the exit code does not depend on the reader of the output."""
-        ignore_output()
-
-
-def console() -> Console:
-    """Console on standard output. A table in a pipe or file is not wrapped at the width of a terminal."""
-    terminal = _TableOutput(highlight=False)
-    return terminal if terminal.is_terminal else _TableOutput(highlight=False, width=160)
-
-
-def safe(text: str) -> str:
-    """Escape text from files, so that it neither moves the cursor nor counts as markup."""
-    return escape(plain(text))
-
-
 def arms_table(medium: Medium, rows: Sequence[Row]) -> Table:
     """A line per arm, with the columns of the report that the command shows."""
     table, columns = Table(box=None, pad_edge=False), columns_of(medium)
     for column in columns:
         table.add_column(column.header(medium), justify="left" if column.is_text else "right")
     for row in rows:
-        table.add_row(*(safe(str(column.cell(medium, ReportRow(row)))) for column in columns))
+        table.add_row(*(plain(str(column.cell(medium, ReportRow(row)))) for column in columns))
     return table
 
 
@@ -95,7 +77,8 @@ def print_arms(arms: Sequence[Settings], runs: RunBatch) -> None:
         out.print(arms_table("run", _rows(arms, runs)))
     for outcome in runs.outcomes:
         if outcome.status == "failed":
-            out.print(f"[red]failed[/] {safe(outcome.job.name)}: {safe(outcome.reason or '')}")
+            line = f"failed {plain(outcome.job.name)}: {plain(outcome.reason or '')}"
+            out.print(Text.assemble((line[:6], "red"), line[6:]))
 
 
 def _rows(arms: Sequence[Settings], runs: RunBatch) -> list[Row]:

@@ -74,12 +74,19 @@ class Cifar100(DataOptions):
 
 
 class ImageFolder(DataOptions):
-    """Images of your own: `train/<class>/…` and `test/<class>/…`, anywhere inside a folder or a zip file."""
+    """Images of your own: `train/<class>/…` and `test/<class>/…`, anywhere inside a folder, a zip or a tar archive."""
 
     component = Component(maker="imagefolder:ImageFolderSource")
     dataset: Annotated[Literal["imagefolder"], Role.SOURCE]
     root: Annotated[str, Role.SOURCE, Mark.PATH]
-    """The folder or zip file. Images of another size are resized to 32 × 32."""
+    """The folder or archive."""
+    image_size: Annotated[int, Role.SOURCE] = Field(32, ge=8, le=512)
+    """Rows and columns in pixels. Images of another size are resized."""
+    val_folder: Annotated[Literal["aside", "validation", "test"], Role.SOURCE] = "aside"
+    """Use of a folder val/ beside train/: none, the validation split (`val_size` is then its number of images), or the
+    test split."""
+    test_share: Annotated[float, Role.SOURCE] = Field(0.0, ge=0, lt=1)
+    """Share of each class that becomes the test split where the images have none; 0 refuses such images."""
 
 
 class Synthetic(DataOptions):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.files import read_document, require_file
 from cifar_lab.core.host import located
 
 
@@ -20,9 +21,13 @@ def source_file(model_name: str) -> Path:
     where = model_name.rpartition(":")[0]
     if where.endswith(".py"):
         path = located(where)
-        if path.is_file():
-            return path
-        raise SettingsError(f"model.name: no file {where}; give the path relative to the settings file")
+        try:
+            require_file(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise SettingsError(f"model.name: no file {where}; give the path relative to the settings file") from None
+        except OSError as error:
+            raise SettingsError(f"model.name: {where} cannot be read ({error.strerror}); name a Python file") from error
+        return path
     top, *rest = where.split(".")
     try:
         spec = importlib.util.find_spec(top)
@@ -61,7 +66,7 @@ def files_beside(path: Path) -> list[Path]:
 def _imported_beside(path: Path, folder: Path) -> Iterator[Path]:
     """Files of `folder` that the source in `path` imports. None where it cannot be parsed."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(read_document(path))
     except (OSError, SyntaxError, ValueError):
         return
     for node in ast.walk(tree):

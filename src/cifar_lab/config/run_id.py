@@ -13,10 +13,10 @@ from cifar_lab.config import CustomModel, Section, Settings
 from cifar_lab.config.model_source import source_files
 from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
 from cifar_lab.core.errors import WeightsError
+from cifar_lab.core.files import open_file
 from cifar_lab.core.host import located
-
-NUMERICS = 1
-"""Version of the numerics, raised when the same settings yield other numbers. Every id changes with it."""
+from cifar_lab.core.identity import NUMERICS as NUMERICS
+from cifar_lab.core.identity import run_id as run_id
 
 
 def recipe(settings: Settings) -> dict[str, Any]:
@@ -92,16 +92,6 @@ def _custom_model(model: CustomModel) -> dict[str, Any]:
     return {**values, "name": model.name.rpartition("/")[2], "source": _sha256_of_all(source_files(model.name))}
 
 
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-"""`json.dumps` with these options, but without a new encoder per call."""
-
-
-def run_id(recipe: dict[str, Any], data_fingerprint: str, seed: int, numerics: int = NUMERICS) -> str:
-    """Id of a run and name of its folder, 16 hex digits. `numerics` is that of the version that made the run."""
-    text = _canonical([numerics, recipe, data_fingerprint, seed])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _sha256_of_all(paths: Sequence[Path]) -> str:
     """Hash of a single file, or one over the names and hashes of several."""
     if len(paths) == 1:
@@ -121,5 +111,5 @@ def _sha256(path: Path) -> str:
 @lru_cache(maxsize=256)
 def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
     """SHA-256 of a file, cached by size and mtime: every point of a sweep may name the same large file."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

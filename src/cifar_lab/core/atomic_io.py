@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from cifar_lab.core.errors import EnvironmentFault
-from cifar_lab.core.regular_files import no_follow
+from cifar_lab.core.files import no_follow
 
 CRASH_AT = "CIFAR_LAB_CRASH_AT"
 
@@ -139,12 +139,13 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def make_folder(path: Path, *, inside: Path | None = None) -> None:
+def make_folder(path: Path, *, inside: Path | None = None, mode: int = 0o777) -> None:
     """Create `path` and its missing parents durably.
 
     Args:
         path: the folder.
         inside: a parent that must exist, so a results folder that was deleted during a run is not created again.
+        mode: permission bits of what is created, less those of the umask.
 
     Raises:
         EnvironmentFault: it cannot be created.
@@ -154,19 +155,19 @@ def make_folder(path: Path, *, inside: Path | None = None) -> None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(inside))
         missing = [each for each in (path, *path.parents) if not each.exists()]
         for each in reversed(missing):
-            new_folder(each)
+            new_folder(each, mode)
         if not path.is_dir():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
-def new_folder(path: Path) -> None:
+def new_folder(path: Path, mode: int = 0o777) -> None:
     """Create one folder durably. Does nothing where another process was faster.
 
     Raises:
         OSError: the disk refuses, or a file has this name.
     """
     _count("make folder", path)
-    path.mkdir(exist_ok=True)
+    path.mkdir(mode, exist_ok=True)
     _sync_folder(path.parent)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from cifar_lab.core.regular_files import NotRegularError, read_regular
+from cifar_lab.core.files import NotRegularError, read_regular
 
 CHECKPOINT_MAGIC = b"cifar-lab checkpoint 1\n"
 
@@ -68,15 +68,11 @@ def seal_library(content: bytes) -> bytes:
     return content + hashlib.sha256(content).digest()
 
 
-def is_whole_library(path: Path) -> bool:
-    """Whether a file is a library with a matching checksum. False for a missing file.
+def is_whole_library(sealed: bytes) -> bool:
+    """Whether the content of a file is a library with a matching checksum.
 
     The system kills a process that loads a truncated library (SIGBUS).
     """
-    try:
-        sealed = path.read_bytes()
-    except FileNotFoundError:
-        return False
     return len(sealed) > _DIGEST_SIZE and seal_library(sealed[:-_DIGEST_SIZE]) == sealed
 
 

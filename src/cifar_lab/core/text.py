@@ -21,12 +21,22 @@ def plain(text: str) -> str:
     """One line without control characters. Line breaks and tabs become spaces."""
     if text.isprintable():  # nearly always, and it may be one of thousands: nothing to take out
         return " ".join(text.split())
-    kept = (
-        character
-        for character in text
-        if character.isspace() or (unicodedata.category(character) not in _UNSEEN and character not in _DIRECTION)
-    )
+    kept = (each for each in text if each.isspace() or _kept(each))
     return " ".join("".join(kept).split())
+
+
+def printable(text: str) -> str:
+    """Text without control characters. Line breaks remain, and tabs become spaces.
+
+    What reaches a terminal goes through here, because no text of a file may move its cursor or change its state.
+    """
+    if text.isprintable():
+        return text
+    return "\n".join(_kept(line.expandtabs(4)) for line in text.split("\n"))
+
+
+def _kept(line: str) -> str:
+    return "".join(each for each in line if unicodedata.category(each) not in _UNSEEN and each not in _DIRECTION)
 
 
 def markdown(text: str) -> str:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cifar_lab.core.atomic_io import new_file
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.files import UnsuitableFileError, open_file
 
 
 class Damaged(Exception):
@@ -57,13 +58,17 @@ def read_array(path: Path, mark: FileMark | None) -> NDArray[Any]:
     if mark is None:
         raise Damaged(f"{path}: not listed in meta.json")
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             size = os.fstat(file.fileno()).st_size
-            raw = np.empty(size, np.uint8)
-            if size != mark.bytes or file.readinto(raw.data) != size:
+            if size != mark.bytes:
                 raise Damaged(f"{path}: {size:,} bytes, expected {mark.bytes:,}")
+            raw = np.empty(size, np.uint8)
+            if file.readinto(raw.data) != size:
+                raise Damaged(f"{path}: it was cut while it was read")
     except FileNotFoundError as error:
         raise Damaged(f"{path}: missing") from error
+    except (UnsuitableFileError, IsADirectoryError) as error:
+        raise Damaged(f"{path}: {error.strerror}") from error
     except OSError as error:
         raise fault(path, error) from error
     found = hashlib.sha256(raw.data).hexdigest()

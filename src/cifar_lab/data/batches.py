@@ -47,7 +47,8 @@ class Normalizer:
         """
         mean, std = {
             "half": ([0.5] * 3, [0.5] * 3),
-            "channel": (list(channel_mean), list(channel_std)),
+            # A channel with one value everywhere becomes 0, and not a division by zero.
+            "channel": (list(channel_mean), [std or 1.0 for std in channel_std]),
             "none": ([0.0] * 3, [1.0] * 3),
         }[method]
         full = (torch.tensor(values).view(1, 3, 1, 1).expand(1, *IMAGE_SHAPE) for values in (mean, std))

@@ -30,8 +30,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cifar_lab.core.atomic_io import new_file, new_folder, remove_folder, rename
 from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.core.files import UnsuitableFileError, read_document
 from cifar_lab.data.arrays import Damaged, FileMark, fault, read_array, write_array
-from cifar_lab.data.splits import IMAGE_SHAPE, DataInfo, Images, Progress, Source, Split
+from cifar_lab.data.splits import DataInfo, Images, Progress, Source, Split
 
 FORMAT = 1
 """Version of the folder's layout. It is part of the folder's name, so versions can coexist."""
@@ -85,7 +86,7 @@ def read_meta(folder: Path) -> Meta | None:
     """
     path = folder / "meta.json"
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_document(path))
         if hashlib.sha256(_canonical(document["meta"])).hexdigest() != document["sha256"]:
             raise Damaged(f"{path}: its checksum does not hold")
         meta = Meta.model_validate(document["meta"])
@@ -97,6 +98,8 @@ def read_meta(folder: Path) -> Meta | None:
         if folder.is_dir():
             raise Damaged(f"{error.filename}: missing") from error
         return None
+    except (UnsuitableFileError, IsADirectoryError) as error:
+        raise Damaged(f"{path}: {error.strerror}") from error
     except OSError as error:
         raise fault(path, error) from error
     except (ValueError, KeyError, TypeError, ValidationError) as error:
@@ -114,10 +117,9 @@ def read_split(folder: Path, meta: Meta, split: SplitName) -> Split:
     images = read_array(folder / f"{split}_images.npy", meta.files.get(f"{split}_images.npy"))
     labels = read_array(folder / f"{split}_labels.npy", meta.files.get(f"{split}_labels.npy"))
     size = meta.info.train_size if split == "train" else meta.info.test_size
-    if images.dtype != np.uint8 or images.shape != (size, *IMAGE_SHAPE):
-        raise Damaged(
-            f"{folder / split}_images.npy: {images.dtype} {images.shape}, expected uint8 {(size, *IMAGE_SHAPE)}"
-        )
+    shape = (size, 3, meta.info.side, meta.info.side)
+    if images.dtype != np.uint8 or images.shape != shape:
+        raise Damaged(f"{folder / split}_images.npy: {images.dtype} {images.shape}, expected uint8 {shape}")
     if labels.dtype != np.int64 or labels.shape != (size,):
         raise Damaged(f"{folder / split}_labels.npy: {labels.dtype} {labels.shape}, expected int64 {(size,)}")
     return Split(images, labels)
@@ -146,7 +148,7 @@ def store(folder: Path, key: Mapping[str, Any], state: dict[str, Any] | None, im
         EnvironmentFault: the cache cannot be written.
     """
     for split in (images.train, images.test):
-        _check(info.name, split, len(images.classes))
+        _check(info, split)
     temporary = folder.with_name(f".{folder.name}.new")
     old = folder.with_name(f".{folder.name}.old")
     arrays: dict[str, NDArray[Any]] = {
@@ -206,11 +208,13 @@ def locked(folder: Path, progress: Progress) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _check(name: str, split: Split, classes: int) -> None:
+def _check(info: DataInfo, split: Split) -> None:
     """Raise `DataError` for arrays that would be trained on wrongly."""
-    size = len(split.labels)
-    if split.images.dtype != np.uint8 or split.images.shape != (size, *IMAGE_SHAPE) or size == 0:
-        raise DataError(f"{name}: images are {split.images.dtype} {split.images.shape}, expected uint8 (N, 3, 32, 32)")
+    name, size, side, classes = info.name, len(split.labels), info.side, len(info.classes)
+    if split.images.dtype != np.uint8 or split.images.shape != (size, 3, side, side) or size == 0:
+        raise DataError(
+            f"{name}: images are {split.images.dtype} {split.images.shape}, expected uint8 (N, 3, {side}, {side})"
+        )
     if split.labels.dtype != np.int64 or split.labels.min() < 0 or split.labels.max() >= classes:
         raise DataError(f"{name}: labels are not int64 from 0 to {classes - 1}")
 

@@ -141,6 +141,8 @@ def _make(source: Source, progress: Progress, damage: Damaged | None = None) -> 
         raise DataError(f"{source.name}: the images changed while they were read; run again when they are complete")
     progress("writing the cache", 0, 0)
     info = describe(source.name, images, synthetic=source.synthetic)
+    for sentence in info.notes:
+        LOG.warning("note: %s: %s", getattr(source, "root", source.name), sentence)
     return cache.store(folder, source.key(), state, images, info).info
 
 

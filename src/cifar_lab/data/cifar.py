@@ -21,6 +21,7 @@ import numpy as np
 from cifar_lab.config import Cifar10, Cifar100
 from cifar_lab.core.download import NotFetched, fetch, sha256_of
 from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.core.files import open_file, require_file
 from cifar_lab.data import cache
 from cifar_lab.data.splits import Images, Progress, Split
 
@@ -81,6 +82,8 @@ class CifarSource:
         if (self.root / self.archive.folder).is_dir():
             progress(f"reading {self.archive.folder}", 0, 0)
             try:
+                for member in self.archive.members:  # torchvision would wait for a pipe
+                    require_file(self.root / self.archive.folder / member)
                 return self._through_torchvision(self.root)
             except (RuntimeError, OSError):
                 LOG.warning(
@@ -98,7 +101,7 @@ class CifarSource:
     def _fault_of(self, path: Path) -> str | None:
         """Fault of the archive at `path`, as text. None if it is intact."""
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 found = sha256_of(file)
         except FileNotFoundError:
             return "missing"
@@ -124,7 +127,7 @@ class CifarSource:
         unpacked = cache.home() / f".{self.name}.unpacked"  # one name, so that a killed process's is found again
         target = unpacked / self.archive.folder
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 if sha256_of(file) != self.archive.sha256:  # again, on the very file that is then unpacked
                     raise DataError(f"{path}: changed while it was read; run again")
                 shutil.rmtree(unpacked, ignore_errors=True)

@@ -1,13 +1,12 @@
-"""Image folders of the user: `train/<class>/…` and `test/<class>/…` anywhere in a folder or a zip file."""
+"""Images of the user: a folder or an archive with a layout of `listing`, decoded as a viewer shows them."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import logging
 import warnings
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,42 +16,51 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cifar_lab.config import ImageFolder
-from cifar_lab.core.errors import DataError
-from cifar_lab.data.listing import SPLITS, Entry, Layout, in_folder, in_zip, layout
-from cifar_lab.data.splits import IMAGE_SHAPE, Images, Progress, Split
+from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.core.host import available_memory
+from cifar_lab.data.archives import MAX_FILE_BYTES, Entry, FolderTree, Tree, open_archive
+from cifar_lab.data.decoding import DECODER, decode
+from cifar_lab.data.findings import Kind, UnusableFileError, printable
+from cifar_lab.data.label_tables import MAX_TABLE_BYTES, TABLE_SUFFIXES, Table, read_table
+from cifar_lab.data.listing import Layout, rivals, split_layout
+from cifar_lab.data.splits import Images, Progress, Split, validation_split
 
-SIZE = (IMAGE_SHAPE[2], IMAGE_SHAPE[1])
-"""(columns, rows), in PIL's order."""
-DECODER = 1
-"""Version of the decoding. Increased when the same file would give other pixels."""
-MAX_FILE_BYTES = 64 * 2**20
-MAX_PIXELS = 40_000_000
-"""Rows × columns of one image: 120 MB as RGB."""
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Formats that PIL may try. Its other decoders stay disabled."""
-DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-"""PIL modes of more than 8 bits, which a conversion would clip to white."""
+LOG = logging.getLogger(__name__)
+
+TOO_BIG = Kind(
+    f"{{name}} has {{reason}} bytes, at most {MAX_FILE_BYTES:,} are read",
+    f"{{count}} files have more than {MAX_FILE_BYTES:,} bytes: {{names}}; take them out",
+)
+UNREADABLE = Kind("{name} cannot be read{because}; check the file", "{count} files cannot be read: {names}; check them")
+NOT_UNPACKED = Kind(
+    "{name} cannot be unpacked{because}; make the archive again",
+    "{count} files cannot be unpacked: {names}; make the archive again",
+)
 
 _REPORT_EVERY = 250  # images
 
 
 class ImageFolderSource:
-    """A folder or a zip file, decoded to 32 × 32 RGB."""
+    """A folder or an archive, decoded to RGB of one size."""
 
     name = "imagefolder"
     synthetic = False
 
     def __init__(self, data: ImageFolder) -> None:
         self.root = Path(data.root).expanduser().resolve()
+        self._settings = data
 
     def key(self) -> Mapping[str, Any]:
-        return {"root": str(self.root), "decoder": DECODER}
+        """Folder, version of the decoding, and the settings that differ from their default."""
+        settings = self._settings.model_dump(include={"image_size", "val_folder", "test_share"}, exclude_defaults=True)
+        return {"root": str(self.root), "decoder": DECODER, **settings}
 
     def state(self) -> dict[str, Any] | None:
-        """Size and time of the zip, or a hash of path, size and time of every file of the folder."""
+        """Size and time of the archive, or a hash of path, size and time of every file of the folder."""
         try:
             if self.root.is_dir():
-                listing = [[entry.path, entry.bytes, entry.changed] for entry in in_folder(self.root)]
+                entries = sorted(FolderTree(self.root).entries(), key=lambda entry: entry.path)
+                listing = [[entry.path, entry.bytes, entry.changed] for entry in entries]
                 return {"listing": hashlib.sha256(json.dumps(listing).encode()).hexdigest()}
             facts = self.root.stat()
         except OSError:
@@ -60,87 +68,138 @@ class ImageFolderSource:
         return {"bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns}
 
     def read(self, progress: Progress) -> Images:
-        """Decode every image. Takes about 6 s for 60,000 of 32 × 32."""
+        """Decode every image. Takes about 6 s for 60,000 of 32 × 32.
+
+        Raises:
+            DataError: one line per kind of fault, with the number of files and their first names.
+        """
         with ExitStack() as stack:
-            if self.root.is_dir():
-                found = layout(in_folder(self.root), str(self.root))
-                return _decode_all(found, self._from_folder, str(self.root), progress)
-            archive = stack.enter_context(self._open_zip())
-            found = layout(in_zip(archive), str(self.root))
-
-            def from_zip(entry: Entry) -> bytes:
-                return _read_member(archive, entry)
-
-            return _decode_all(found, from_zip, str(self.root), progress)
-
-    def _from_folder(self, entry: Entry) -> bytes:
-        try:
-            return (self.root / entry.path).read_bytes()
-        except OSError as error:
-            raise DataError(f"{self.root}: {entry.path} cannot be read ({error.strerror}); check the file") from error
-
-    def _open_zip(self) -> zipfile.ZipFile:
-        try:
-            return zipfile.ZipFile(self.root)
-        except FileNotFoundError as error:
-            raise DataError(f"{self.root}: no such folder or zip file; check data.root") from error
-        except OSError as error:
-            raise DataError(f"{self.root}: cannot be read ({error.strerror or error}); check data.root") from error
-        except zipfile.BadZipFile as error:
-            raise DataError(f"{self.root}: not a zip file, or a broken one ({error}); fetch it again") from error
-
-
-def _decode_all(found: Layout, read: Callable[[Entry], bytes], root: str, progress: Progress) -> Images:
-    """Both splits, each ordered by class and path."""
-    total = sum(len(files) for split in SPLITS for files in found.files[split].values())
-    done = 0
-    splits = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for split in SPLITS:
-            files = [(label, entry) for label, name in enumerate(found.classes) for entry in found.files[split][name]]
-            images = np.empty((len(files), *IMAGE_SHAPE), np.uint8)
-            for index, (_, entry) in enumerate(files):
-                images[index] = _decode(entry, read, root)
-                done += 1
-                if done % _REPORT_EVERY == 0 or done == total:
-                    progress("decoding images", done, total)
-            splits.append(Split(images, np.array([label for label, _ in files], np.int64)))
-    return Images(found.classes, splits[0], splits[1])
-
-
-def _decode(entry: Entry, read: Callable[[Entry], bytes], root: str) -> NDArray[np.uint8]:
-    """One image as (3, 32, 32): the first frame, without alpha, resized to 32 × 32."""
-    if entry.bytes > MAX_FILE_BYTES:
-        raise DataError(f"{root}: {entry.path} has {entry.bytes:,} bytes, at most {MAX_FILE_BYTES:,} are read")
-    content = read(entry)
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
+            tree: Tree = FolderTree(self.root) if self.root.is_dir() else stack.enter_context(open_archive(self.root))
+            entries = tree.entries()
+            if len(names := rivals(entries)) > 1:
                 raise DataError(
-                    f"{root}: {entry.path} is {image.width} × {image.height}, at most {MAX_PIXELS:,} pixels are read"
+                    f"{self.root}: train/ and test/ both in {' and '.join(map(printable, names[:2]))}; set data.root "
+                    "to one of them"
                 )
-            if image.mode in DEEP_MODES:
-                raise DataError(f"{root}: {entry.path} has more than 8 bits a channel; save it with 8")
-            with_alpha = image.mode == "P" and "transparency" in image.info
-            pixels = (image.convert("RGBA") if with_alpha else image).convert("RGB")
-            if pixels.size != SIZE:
-                pixels = pixels.resize(SIZE, Image.Resampling.BILINEAR)  # PIL smooths as it shrinks: no aliasing
-            return np.asarray(pixels).transpose(2, 0, 1)  # (32, 32, 3) → (3, 32, 32)
-    except DataError:
-        raise
-    except Exception as error:  # PIL's decoders raise whatever the broken bytes lead them to
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if "cannot identify image file" in reason:
-            reason = "not an image of a known format"
-        raise DataError(f"{root}: {entry.path} is broken ({reason}); mend it or take it out") from error
+            found = split_layout(
+                entries,
+                self._tables(tree, entries),
+                self._settings.val_folder,
+                cut_test=self._settings.test_share > 0,
+            )
+            return self._decoded(tree, found, progress)
+
+    def _tables(self, tree: Tree, entries: list[Entry]) -> dict[str, Table]:
+        """Tables of labels. A text that cannot be read is none."""
+        tables = {}
+        for entry in entries:
+            if entry.is_folder or not entry.path.lower().endswith(TABLE_SUFFIXES) or entry.bytes > MAX_TABLE_BYTES:
+                continue
+            if entry.path.count("/") > _TABLE_DEPTH:
+                continue
+            try:
+                table = read_table(entry.path, tree.read(entry))
+            except Exception as error:  # as for images
+                LOG.debug("%s: %s", entry.path, error)
+                continue
+            if table is not None:
+                tables[entry.path] = table
+        return tables
+
+    def _decoded(self, tree: Tree, found: Layout, progress: Progress) -> Images:
+        root, side = str(self.root), self._settings.image_size
+        _require_memory(root, sum(map(len, _per_class(found))), side)
+        decoder = _Decoder(tree, found, side, in_archive=not self.root.is_dir())
+        splits = decoder.splits(progress)
+        found.faults.refuse(root)
+        notes = tuple(found.notes.sentences())
+        classes = tuple(map(printable, found.classes))
+        train, test = splits["train"], splits.get("test")
+        if test is None:
+            train, test = self._cut(train)
+        if "val" not in splits:
+            return Images(classes, train, test, notes=notes)
+        val = splits["val"]
+        joined = Split(np.concatenate([train.images, val.images]), np.concatenate([train.labels, val.labels]))
+        return Images(classes, joined, test, own_val=len(val.labels), notes=notes)
+
+    def _cut(self, split: Split) -> tuple[Split, Split]:
+        """Training and test split of images without one. Copies of an image stay in the training split."""
+        size = max(1, round(self._settings.test_share * len(split.labels)))
+        kept, held_out = validation_split(split.labels, size, 0, split.images, key="data.test_share")
+        return (
+            Split(split.images[kept], split.labels[kept]),
+            Split(split.images[held_out], split.labels[held_out]),
+        )
 
 
-def _read_member(archive: zipfile.ZipFile, entry: Entry) -> bytes:
-    assert entry.member is not None
-    try:
-        return archive.read(entry.member)
-    except Exception as error:  # zipfile, zlib, lzma and bz2 each have their own
-        raise DataError(
-            f"{archive.filename}: {entry.path} cannot be unpacked ({' '.join(str(error).split())}); make the zip again"
-        ) from error
+_TABLE_DEPTH = 3
+"""Folders above a table of labels. Deeper texts, one per class in Tiny-ImageNet, are not opened."""
+
+
+def _per_class(found: Layout) -> list[list[Entry]]:
+    return [files for classes in found.files.values() for files in classes.values()]
+
+
+def _require_memory(root: str, count: int, side: int) -> None:
+    """Check that the images fit into memory.
+
+    Raises:
+        EnvironmentFault: they do not.
+    """
+    needed, free = count * 3 * side * side, available_memory()
+    if free is not None and needed > free:
+        raise EnvironmentFault(
+            f"{root}: {count:,} images of {side} × {side} take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB of memory "
+            "are free; choose a smaller data.image_size, or model.input_size, which enlarges batches on the device"
+        )
+
+
+class _Decoder:
+    """Decoding of all images, with every fault and note on the way."""
+
+    def __init__(self, tree: Tree, found: Layout, side: int, *, in_archive: bool) -> None:
+        self._tree = tree
+        self._found = found
+        self._side = side
+        self._read_fault = NOT_UNPACKED if in_archive else UNREADABLE
+
+    def splits(self, progress: Progress) -> dict[str, Split]:
+        """Each split, ordered by class and path. Read in the order of the archive."""
+        labels = {name: label for label, name in enumerate(self._found.classes)}
+        splits, work = {}, []
+        for split, classes in self._found.files.items():
+            files = [
+                (labels[name], entry) for name in sorted(classes.keys() & labels.keys()) for entry in classes[name]
+            ]
+            images = np.zeros((len(files), 3, self._side, self._side), np.uint8)
+            splits[split] = Split(images, np.array([label for label, _ in files], np.int64))
+            work += [(entry, images, index) for index, (_, entry) in enumerate(files)]
+        work.sort(key=lambda each: each[0].offset)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            for done, (entry, images, index) in enumerate(work, 1):
+                self._decode_into(entry, images[index])
+                if done % _REPORT_EVERY == 0 or done == len(work):
+                    progress("decoding images", done, len(work))
+        return splits
+
+    def _decode_into(self, entry: Entry, target: NDArray[np.uint8]) -> None:
+        if entry.bytes > MAX_FILE_BYTES:
+            self._found.faults.add(TOO_BIG, entry.path, f"{entry.bytes:,}")
+            return
+        try:
+            content = self._tree.read(entry)
+        except Exception as error:  # zipfile, tarfile, zlib, lzma and bz2 each have their own
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            self._found.faults.add(self._read_fault, entry.path, reason)
+            return
+        try:
+            pixels, notes = decode(content, self._side)
+        except UnusableFileError as error:
+            self._found.faults.add(error.kind, entry.path, error.reason)
+            return
+        target[:] = pixels
+        for kind in notes:
+            self._found.notes.add(kind, entry.path)

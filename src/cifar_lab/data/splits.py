@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +38,10 @@ class Images:
     classes: tuple[str, ...]
     train: Split
     test: Split
+    own_val: int = 0
+    """Images at the end of the training split that come as a validation split."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was found, one per kind."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,23 @@ class DataInfo:
     """Mean of the training pixels per channel, pixels scaled to [0, 1]."""
     channel_std: tuple[float, float, float]
     """Standard deviation of the training pixels per channel (divided by N), pixels scaled to [0, 1]."""
+    own_val: int = 0
+    """Images at the end of the training split that come as a validation split."""
+    side: int = IMAGE_SHAPE[1]
+    """Rows and columns of an image, in pixels."""
+    class_sizes: tuple[int, ...] = ()
+    """Training images per class. Empty for images that were prepared before they were counted."""
+    single_sizes: tuple[int, ...] = ()
+    """Those of them without an exact copy among the training images."""
+    notes: tuple[str, ...] = ()
+    """Sentences on images that were found, said once when they are prepared."""
 
 
 def describe(name: str, images: Images, *, synthetic: bool) -> DataInfo:
     """Facts of newly read images. Takes about 1 s for 60,000."""
     mean, std = channel_stats(images.train.images)
+    marks, labels = digests(images.train.images), images.train.labels
+    count = len(images.classes)
     return DataInfo(
         name=name,
         classes=images.classes,
@@ -72,12 +88,36 @@ def describe(name: str, images: Images, *, synthetic: bool) -> DataInfo:
         synthetic=synthetic,
         channel_mean=mean,
         channel_std=std,
+        own_val=images.own_val,
+        side=images.train.images.shape[2],
+        class_sizes=tuple(np.bincount(labels, minlength=count).tolist()),
+        single_sizes=tuple(np.bincount(labels[~has_copy(marks)], minlength=count).tolist()),
+        notes=(*images.notes, *_equal_images(marks, digests(images.test.images)), *_flat_channels(std)),
     )
+
+
+def _equal_images(train: NDArray[np.void], test: NDArray[np.void]) -> Iterator[str]:
+    if both := int(np.isin(test, train).sum()):
+        yield f"{both:,} of {len(test):,} test images are equal to a training image; accuracy on them is no test"
+
+
+def _flat_channels(std: Sequence[float]) -> Iterator[str]:
+    flat = [name for name, spread in zip(("red", "green", "blue"), std, strict=True) if spread == 0]
+    if flat:
+        yield (
+            f"{' and '.join(flat)} have the same value in every training image"
+            if len(flat) > 1
+            else (f"{flat[0]} has the same value in every training image")
+        )
 
 
 def fingerprint(images: Images) -> str:
     """SHA-256 over class names, sizes, images and labels. Independent of machine and source."""
-    head = {"classes": images.classes, "train": len(images.train.labels), "test": len(images.test.labels)}
+    head: dict[str, Any] = {
+        "classes": images.classes, "train": len(images.train.labels), "test": len(images.test.labels),
+    }  # fmt: skip
+    if images.own_val:
+        head["val"] = images.own_val
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for split in (images.train, images.test):
         digest.update(np.ascontiguousarray(split.images).data)
@@ -137,7 +177,13 @@ class Source(Protocol):
 
 
 def validation_split(
-    labels: NDArray[np.int64], val_size: int, split_seed: int, images: NDArray[np.uint8] | None = None
+    labels: NDArray[np.int64],
+    val_size: int,
+    split_seed: int,
+    images: NDArray[np.uint8] | None = None,
+    *,
+    classes: Sequence[str] = (),
+    key: str = "data.val_size",
 ) -> tuple[Indices, Indices]:
     """Choose `val_size` images, stratified by class (largest remainder, ties to the lower class).
 
@@ -147,6 +193,8 @@ def validation_split(
         split_seed: seed of the choice. The same seed gives the same images on every machine and numpy version.
         images: (N, 3, 32, 32). If given, an image with exact copies stays in the training part together with them,
             so that no validation image is ever trained on.
+        classes: names of the classes, for messages.
+        key: setting that states `val_size`, for messages.
 
     Returns:
         Training indices and validation indices, each sorted, together all of 0 to N - 1.
@@ -156,25 +204,62 @@ def validation_split(
             once.
     """
     total = len(labels)
-    if val_size < 0:
-        raise _refuse(f"{val_size} is below 0")
-    if val_size >= total:
-        raise _refuse(f"{val_size:,} of {total:,} training images leave none to train on; take fewer")
-    classes, counts = np.unique(labels, return_counts=True)
+    single = np.ones(total, bool) if images is None else ~has_copy(digests(images))
+    counts = np.bincount(labels) if total else np.zeros(1, np.int64)
+    singles = np.bincount(labels[single], minlength=len(counts))
+    check_val_size(val_size, counts.tolist(), singles.tolist(), classes, key=key)
     quota = _shares(val_size, counts)
     keys = np.random.PCG64(split_seed).random_raw(total)  # the raw stream is fixed for ever; Generator's may change
-    single = np.ones(total, bool) if images is None else _occurs_once(images)
     chosen = np.zeros(total, bool)
-    for label, count, wanted in zip(classes.tolist(), counts.tolist(), quota.tolist(), strict=True):
-        if wanted >= count:
-            raise _refuse(f"{val_size:,} takes all {count:,} training images of class {label}; take fewer")
+    for label, wanted in enumerate(quota.tolist()):
         members = np.flatnonzero((labels == label) & single)
-        if wanted > len(members):
-            raise _refuse(
-                f"class {label} has {len(members):,} images without a copy, {wanted:,} are wanted; take fewer"
-            )
         chosen[members[np.argsort(keys[members], kind="stable")[:wanted]]] = True
     return np.flatnonzero(~chosen).astype(np.int64), np.flatnonzero(chosen).astype(np.int64)
+
+
+def check_val_size(
+    val_size: int, counts: Sequence[int], singles: Sequence[int], classes: Sequence[str] = (), *, key: str
+) -> None:
+    """Check that a validation split of this size can be cut.
+
+    Args:
+        val_size: its number of images.
+        counts: training images per class.
+        singles: those of them without a copy.
+        classes: names of the classes, for the message.
+        key: setting that states the size, for the message.
+
+    Raises:
+        SettingsError: a class would have no image left to train on, or has too few images that occur once. Names the
+            largest size that works.
+    """
+    total = sum(counts)
+    if val_size < 0:
+        raise _refuse(key, f"{val_size} is below 0")
+    if val_size >= total:
+        raise _refuse(
+            key,
+            f"{val_size:,} of {total:,} training images leave none to train on; {_largest(val_size, counts, singles)}",
+        )
+    for label, wanted in enumerate(_shares(val_size, np.array(counts, np.int64)).tolist()):
+        name = f"class {classes[label]}" if label < len(classes) else f"class {label}"
+        if counts[label] and wanted >= counts[label]:
+            fault = f"{val_size:,} takes all {counts[label]:,} training images of {name}"
+        elif wanted > singles[label]:
+            fault = f"{name} has {singles[label]:,} images without a copy, {wanted:,} are wanted"
+        else:
+            continue
+        raise _refuse(key, f"{fault}; {_largest(val_size, counts, singles)}")
+
+
+def _largest(val_size: int, counts: Sequence[int], singles: Sequence[int]) -> str:
+    """Advice with the largest size that works."""
+    most = [min(count - 1, single) if count else 0 for count, single in zip(counts, singles, strict=True)]
+    sizes = np.array(counts, np.int64)
+    for size in range(min(val_size, sum(most)), 0, -1):
+        if (_shares(size, sizes) <= most).all():
+            return f"the largest size that works is {size:,}"
+    return "no size works"
 
 
 def split_hash(val_indices: Indices) -> str:
@@ -190,12 +275,16 @@ def _shares(val_size: int, counts: Indices) -> Indices:
     return np.asarray(whole, np.int64)
 
 
-def _occurs_once(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(N,) false for each image that has an exact copy. Takes about 0.2 s for 50,000."""
-    digests = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
-    _, inverse, counts = np.unique(np.array(digests, dtype="V16"), return_inverse=True, return_counts=True)
-    return np.asarray(counts[inverse] == 1)
+def digests(images: NDArray[np.uint8]) -> NDArray[np.void]:
+    """(N,) hash of each image. Takes about 0.2 s for 50,000."""
+    return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images], dtype="V16")
 
 
-def _refuse(message: str) -> SettingsError:
-    return SettingsError([Problem("", "data.val_size", message)])
+def has_copy(marks: NDArray[np.void]) -> NDArray[np.bool_]:
+    """(N,) whether each of these hashes occurs twice or more."""
+    _, inverse, counts = np.unique(marks, return_inverse=True, return_counts=True)
+    return np.asarray(counts[inverse] > 1)
+
+
+def _refuse(key: str, message: str) -> SettingsError:
+    return SettingsError([Problem("", key, message)])

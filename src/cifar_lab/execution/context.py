@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.extras import require_extra
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.tracker import Policy
 
@@ -95,12 +96,14 @@ def open_engine(name: EngineName, address: str | None = None) -> Iterator[Engine
 
     Raises:
         SettingsError: an address for the local engine.
+        MissingExtraError: Ray is not installed.
     """
     if name == "here":
         if address is not None:
             raise SettingsError("--address: is that of a Ray cluster; add --engine ray")
         yield local_engine()
         return
+    require_extra("ray", "--engine ray")
     from cifar_lab.execution.ray.engine import RayEngine
 
     engine = RayEngine(address)

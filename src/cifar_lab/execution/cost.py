@@ -21,7 +21,7 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.core.host import gpu_names, has_gpu, processor_name
 from cifar_lab.core.text import count
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder, run_ids
+from cifar_lab.store.results import RunFolder, Unusable, run_ids
 
 if TYPE_CHECKING:
     from cifar_lab.execution.plan import PlannedRun
@@ -175,12 +175,14 @@ class MachineSpeeds:
 
 
 def measured_records(records: Sequence[Record], results: Path) -> list[Record]:
-    """The given records and a sample of the results folder, each run once. Unreadable records are skipped."""
+    """The given records and a sample of the results folder, each run once. Unusable records are named."""
     found = {record.run_id: record for record in records}
     for run_id in run_ids(results)[:SAMPLED_RECORDS]:
+        folder = RunFolder(results, run_id)
         try:
-            record = RunFolder(results, run_id).read_record()
-        except DataError:
+            record = folder.read_record()
+        except DataError as fault:
+            Unusable(folder, fault).tell()
             continue
         if record is not None:
             found[run_id] = record

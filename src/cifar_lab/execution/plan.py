@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,8 @@ class PlannedRun:
     """Failure in an earlier command, if any."""
     epochs: int = 0
     """Completed epochs of a run that is not `done`."""
+    damage: tuple[Path, str] | None = None
+    """File and kind of the damage because of which a run counts as missing. None without any."""
 
 
 def plan_runs(
@@ -91,6 +93,7 @@ def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:
     """
     size, left = settings.data.batch_size, info.train_size - settings.data.val_size
     fault = None
+    check_validation(settings, info)
     if left < len(info.classes):
         fault = (
             "data.val_size",
@@ -109,6 +112,23 @@ def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:
         raise SettingsError([Problem(settings.label, *fault)])
 
 
+def check_validation(settings: Settings, info: data.DataInfo) -> None:
+    """Validate the size of the validation split against the images.
+
+    Raises:
+        SettingsError: with the class that is too small, and the largest size that works.
+    """
+    size = settings.data.val_size
+    if info.own_val and size != info.own_val:
+        message = f"{size} is not the number of images in val/; set data.val_size: {info.own_val}"
+        raise SettingsError([Problem(settings.label, "data.val_size", message)])
+    if size and info.class_sizes and not info.own_val:
+        try:
+            data.check_val_size(size, info.class_sizes, info.single_sizes, info.classes, key="data.val_size")
+        except SettingsError as error:
+            raise SettingsError([replace(problem, where=settings.label) for problem in error.problems]) from None
+
+
 def _has_lone_image(settings: Settings, train_size: int) -> bool:
     """Whether the last batch is a single image, whose variance BatchNorm cannot compute."""
     size, facts = settings.data.batch_size, MODEL_FACTS.get(settings.model.name)
@@ -120,14 +140,17 @@ def _on_disk(job: Job, shared: SharedParts) -> PlannedRun:
     folder = RunFolder(job.results, job.run_id)
     try:
         record = folder.read_record()
-    except DamagedRecordError:
-        return PlannedRun(job, "missing", None, read_failure(folder))
-    if record is None or folder.incomplete_file(record) is not None:
+    except DamagedRecordError as fault:
+        return PlannedRun(job, "missing", None, read_failure(folder), damage=(fault.path, fault.what))
+    missing = folder.incomplete_file(record) if record is not None else None
+    if record is None or missing is not None:
         resumable = folder.has_checkpoint()
         epochs = _completed_epochs(folder) if resumable else 0
         if record is None and job.last_epoch < job.settings.epochs and epochs >= job.last_epoch:
             return PlannedRun(job, "done", None)
-        return PlannedRun(job, "interrupted" if resumable else "missing", None, read_failure(folder), epochs)
+        state: Literal["interrupted", "missing"] = "interrupted" if resumable else "missing"
+        damage = (folder.path / missing, "is missing or cut short") if missing is not None else None
+        return PlannedRun(job, state, None, read_failure(folder), epochs, damage)
     record = shared.of(record)
     if job.read_test and record.test_reason == "search":
         return PlannedRun(job, "untested", record, read_failure(folder), job.last_epoch)

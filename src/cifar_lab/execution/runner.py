@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from cifar_lab.config import CustomModel, ResNet18Model, Settings
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder
-from cifar_lab.core.errors import DataError, EnvironmentFault, LabError, SettingsError
+from cifar_lab.core.errors import ExitCode, LabError, error_of, exit_code_of
 from cifar_lab.core.host import print_status
 from cifar_lab.core.text import count
 from cifar_lab.data import DatasetCatalog
@@ -20,11 +20,15 @@ from cifar_lab.execution.plan import PlannedRun, plan_runs
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.execution.tracker import Outcome
 from cifar_lab.store.failures import Failure, note_failure, remove_failure
+from cifar_lab.store.left_out import leave_out, skip
 from cifar_lab.store.locks import WriterLock, one_writer
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, runs_folder
-from cifar_lab.training.events import Event, RunOutcome, RunStarted
+from cifar_lab.training.events import Event, RunOutcome, RunStarted, WarningIssued
 from cifar_lab.training.job import Job
+
+OF_ONE_RUN = frozenset({ExitCode.ENVIRONMENT, ExitCode.DATA})
+"""Exit codes of a failed run that are the command's whatever became of the other runs."""
 
 SHOWN_REASONS = 3
 """Number of failed runs that an exception names."""
@@ -42,18 +46,25 @@ class RunBatch:
 
     @property
     def exit_code(self) -> int:
-        """0 without failures, 4 if the environment caused one, the common code if all runs failed with it, else 1."""
+        """Exit code of the failures, 0 without any.
+
+        Machine and data count even if one run failed with them. Another code counts if all runs failed with it.
+        """
         codes = [outcome.exit_code for outcome in self.outcomes if outcome.status == "failed"]
         if not codes:
-            return 0
-        if EnvironmentFault.exit_code in codes:
-            return EnvironmentFault.exit_code
-        return codes[0] if len(set(codes)) == 1 and len(codes) == len(self.planned) else 1
+            return ExitCode.DONE
+        if len(set(codes)) == 1 and len(codes) == len(self.planned):
+            return codes[0]
+        return exit_code_of(code if code in OF_ONE_RUN else ExitCode.RUNS_FAILED for code in codes)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a run diverged."""
+        return any(record.status == "diverged" for record in self.records)
 
     def fault(self, message: str) -> LabError:
         """Exception whose class matches `exit_code`."""
-        kinds: tuple[type[LabError], ...] = (SettingsError, DataError, EnvironmentFault)
-        return next((kind for kind in kinds if kind.exit_code == self.exit_code), LabError)(message)
+        return error_of(self.exit_code, message)
 
     def raise_failed(self) -> None:
         """Raise an exception if runs failed.
@@ -166,6 +177,10 @@ def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLo
         Interrupted, TimeLimit, LabError: a signal or the policy stopped it.
     """
     to_do = [run for run in planned if run.state != "done"]
+    for run in to_do:
+        if run.damage is not None:
+            path, what = run.damage
+            skip(f"{path}: {what}; the run is made again")
     outcomes = {
         run.job.run_id: _earlier_failure(run.job, run.failure)
         for run in to_do
@@ -201,6 +216,9 @@ def _train(
     tasks.sort(key=lambda task: -sum(run_seconds.seconds_per_run(run_seconds.shape(job.settings)) for job in task.jobs))
 
     def on_event(job: Job, event: Event) -> None:
+        if isinstance(event, WarningIssued):
+            skip(event.text)
+            return
         _record_failure(job, event)
         context.display.event(job, event)
 
@@ -269,7 +287,11 @@ def preview_runs(
     """The plan without side effects. None if data is not prepared, because ids depend on its fingerprint."""
     if any(context.images.known(settings.data) is None for settings in arms):
         return None
-    return _plan(arms, context, read_test, until_epoch)
+    planned = _plan(arms, context, read_test, until_epoch)
+    for run in planned:
+        if run.damage is not None:
+            leave_out(RunFolder(run.job.results, run.job.run_id).left_out(*run.damage))
+    return planned
 
 
 def _preflight(arms: Sequence[Settings], images: DatasetCatalog) -> dict[str, int]:

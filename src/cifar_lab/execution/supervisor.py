@@ -24,6 +24,7 @@ from cifar_lab.training.events import (
     RunInterrupted,
     RunStarted,
     TaskDone,
+    WarningIssued,
     WorkerQuiet,
 )
 from cifar_lab.training.job import Job
@@ -139,8 +140,12 @@ class WorkerSupervisor:
             if isinstance(event, TaskDone):
                 attempt.complete = True
                 break
-            job = attempt.left.get(run_id)
+            # A warning of the worker belongs to no run: it is passed on with any.
+            job = attempt.left.get(run_id) if run_id else next(iter(attempt.left.values()), None)
             if job is None:
+                continue
+            if isinstance(event, WarningIssued):
+                self.tracker.emit(job, event)
                 continue
             # Without a request, the interruption is a SIGTERM to the worker, which _bury deals with.
             if isinstance(event, RunInterrupted) and not self.requests.stopping:

@@ -15,6 +15,7 @@ from torch import nn
 from cifar_lab.config import CustomModel
 from cifar_lab.config.model_source import files_beside, source_file
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.files import read_document
 
 
 def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:
@@ -80,7 +81,7 @@ def _run_file(path: Path) -> ModuleType:
     beside = {other.relative_to(path.parent).parts[0].removesuffix(".py") for other in files_beside(path)}
     sys.path.insert(0, folder)
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+        exec(compile(read_document(path), str(path), "exec"), module.__dict__)
     finally:
         sys.path.remove(folder)
         for name in set(sys.modules) - before:

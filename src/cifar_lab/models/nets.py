@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cifar_lab.core.download import NotFetched, fetch, sha256_of
 from cifar_lab.core.errors import WeightsError
+from cifar_lab.core.files import open_file
 from cifar_lab.models.convolutions import crop_convolutions
 
 IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
@@ -109,7 +110,7 @@ def imagenet_weights_file() -> Path:
                 f"{path.name}: the ImageNet weights of ResNet18 are not on this machine and {url} cannot be fetched "
                 f"({error}); put the file into {path.parent}, or name one of your own with `model.weights: PATH`"
             ) from error
-    with path.open("rb") as file:
+    with open_file(path) as file:
         found = sha256_of(file)
     if found != IMAGENET_SHA256:
         raise WeightsError(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cifar_lab.core.errors import WeightsError
+from cifar_lab.core.files import read_file
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """Key prefixes of DataParallel and torch.compile."""
@@ -59,7 +60,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         WeightsError: the file is missing, damaged, or holds anything but tensors by name.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}); correct `model.weights`") from error
     try:

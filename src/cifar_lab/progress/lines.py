@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import IO
 
 from cifar_lab.core.host import ignore_output
-from cifar_lab.core.text import count, in_words, plain
+from cifar_lab.core.text import count, in_words, plain, printable
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.progress_state import ProgressState, Score, outcome_score
 from cifar_lab.training.events import (
@@ -152,9 +152,9 @@ class FailureLines:
 
 
 def say(line: str, stream: IO[str] | None = None) -> None:
-    """Print a line. A closed pipe (`| head`) does not end the work."""
+    """Print lines without control characters. A closed pipe (`| head`) does not end the work."""
     try:
-        print(line, file=stream or sys.stdout, flush=True)
+        print(printable(line), file=stream or sys.stdout, flush=True)
     except BrokenPipeError:
         ignore_output()
     except ValueError:  # the stream is closed

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cifar_lab.core.host import ignore_output
+from cifar_lab.core.terminal import SafeConsole
 from cifar_lab.core.text import plain
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.lines import device_line, outcome_line, plan_line, trouble_line
@@ -48,7 +49,7 @@ COUNT_SECONDS = 1.0
 
 def terminal_console() -> Console:
     """Console on standard error that survives a closed terminal."""
-    return Console(file=cast(IO[str], _LiveOutput(sys.stderr)), highlight=False)
+    return SafeConsole(file=cast(IO[str], _LiveOutput(sys.stderr)))
 
 
 class _LiveOutput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from cifar_lab.report.html import html_page
 from cifar_lab.report.json import answers_json, has_answers
 from cifar_lab.report.latex import latex_page
 from cifar_lab.report.markdown import csv_page, markdown_page
-from cifar_lab.store.results import SweepFolder, find_records
+from cifar_lab.store.results import SweepFolder, find_records, runs_folder
 
 Format = Literal["html", "md", "csv", "json", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -76,6 +77,8 @@ def build_report(
         EnvironmentFault: the results folder cannot be written.
     """
     lab = answer_folder(lab_path, results, overrides, data_name, found=found)
+    if lab.is_found and lab.data is None:
+        return ReportFiles((), (), None, (), tuple(_empty_lines(results)), lab.faults)
     make_folder(results)
     drawings = [_drawing(answer, lab) for answer in lab.shown]
     boxes = boxes_words(text for drawing in drawings for text in drawing.texts)
@@ -94,6 +97,14 @@ def build_report(
         write_text(path, report_text(made, lab, results))
     lines = (*_lines(lab, boxes), _written([*files], len(charts)))
     return ReportFiles(tuple(charts), tuple(files), _name(lab), missing, lines, lab.faults)
+
+
+def _empty_lines(results: Path) -> list[str]:
+    """Lines on a results folder without runs: the folders in it that have some, or the command that makes some."""
+    inner = [path for path in sorted(results.glob("*")) if runs_folder(path).is_dir()]
+    lines = [f"no runs in {results} yet, so nothing is written"]
+    lines += [shlex.join(["next:", "cifar-lab", "report", "--results", path.as_posix()]) for path in inner[:1]]
+    return [*lines, *([] if inner else ["next: cifar-lab run configs/baseline.yaml configs/q3_adam.yaml"])]
 
 
 def _name(lab: Lab) -> str | None:

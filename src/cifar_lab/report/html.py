@@ -9,26 +9,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import shlex
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cifar_lab.analysis.data_choice import SHORT
-from cifar_lab.analysis.questions import Lab
 from cifar_lab.core.text import count, plain
 from cifar_lab.report.cells import signed
+from cifar_lab.report.charts.chart import short
 from cifar_lab.report.charts.details import confusion_words
-from cifar_lab.report.charts.figure import accuracy_caption, difference_caption
-from cifar_lab.report.charts.interactive import short
+from cifar_lab.report.charts.drawing import accuracy_caption, difference_caption
 from cifar_lab.report.charts.search import MOST_LINES, MOST_TICKS
 from cifar_lab.report.charts.style import ARMS, CONTROL, look
 from cifar_lab.report.columns import ReportRow, columns_of
 from cifar_lab.report.sections import MOST_RECORDS, page_section, test_images
+
+if TYPE_CHECKING:
+    from cifar_lab.analysis.questions import Lab
 
 CELL_LETTERS = 300
 """Length at which the text of a cell is cut."""
@@ -117,16 +118,17 @@ def _environment() -> Environment:
 def command_words(command: str) -> Markup:
     """Command whose lines break between its words only, an option kept with its value."""
     line = plain(command)
-    words = line.split(" ") if any(quote in line for quote in "'\"\\") else _with_values(shlex.split(line))
+    words = _with_values(line.split(" "))
     return Markup(" ").join(Markup('<span class="word">{}</span>').format(word) for word in words)
 
 
 def _with_values(words: list[str]) -> list[str]:
-    """Words with each short option joined to its value."""
+    """Words with the command joined to its name, and each short option to its value."""
     joined: list[str] = []
     for word in words:
         last = joined[-1] if joined else ""
-        if last.startswith("-") and " " not in last and word[:1] != "-" and len(last + word) < UNBROKEN_LETTERS:
+        is_value = last.startswith("-") and " " not in last and word[:1] != "-"
+        if last == "cifar-lab" or (is_value and len(last + word) < UNBROKEN_LETTERS):
             joined[-1] = f"{last} {word}"
         else:
             joined.append(word)

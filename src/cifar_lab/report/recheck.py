@@ -14,6 +14,7 @@ from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.recount import recount
 from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.files import read_document
 from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
 from cifar_lab.store.results import find_records
 
@@ -49,7 +50,7 @@ def check_report(
     differences: list[str] = []
     for kind, path in there:
         try:
-            old = path.read_bytes().decode("utf-8")
+            old = read_document(path).decode("utf-8")
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -27,15 +27,18 @@ from cifar_lab.analysis.breakdowns import (
 from cifar_lab.analysis.chance import chance_sentence, is_at_chance
 from cifar_lab.analysis.factors import settings_that_differ
 from cifar_lab.analysis.mistakes import Mistake, cached_test_images, confident_mistakes, confusion_rates
-from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, best_points, read_points
 from cifar_lab.analysis.sentences import comparison_sentences, winner_sentence
 from cifar_lab.analysis.verdict_line import VerdictLine, verdict_line
+from cifar_lab.report.charts.chart import Chart
 from cifar_lab.report.charts.details import classes_chart, confusion_chart, curves_chart
-from cifar_lab.report.charts.figure import Drawing
-from cifar_lab.report.charts.interactive import Chart, accuracy_chart, cost_charts, difference_chart
+from cifar_lab.report.charts.drawing import Drawing
+from cifar_lab.report.charts.interactive import accuracy_chart, cost_charts, difference_chart
 from cifar_lab.report.charts.search import MOST_TICKS, effect_chart, effect_range, parallel_chart
 from cifar_lab.store.records import Record
+
+if TYPE_CHECKING:
+    from cifar_lab.analysis.questions import Lab
 
 MOST_RECORDS = 100
 """Records per arm that the page lists. answers.json has all."""

@@ -17,7 +17,7 @@ from cifar_lab.analysis.arms import options
 from cifar_lab.analysis.breakdowns import CURVES
 from cifar_lab.analysis.under_way import RunCurves, SearchUnderWay, UnderWay, read_under_way
 from cifar_lab.core.atomic_io import write_text
-from cifar_lab.report.charts.interactive import Chart, short
+from cifar_lab.report.charts.chart import Chart, short
 from cifar_lab.report.html import render_page
 from cifar_lab.report.sections import search_charts
 

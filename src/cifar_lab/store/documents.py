@@ -17,7 +17,7 @@ from typing import Any
 from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, make_folder, write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.regular_files import NotRegularError, read_regular
+from cifar_lab.core.files import NotRegularError, read_regular
 
 DOCUMENT_SCHEMA = 2
 """Version of a document. 1, without the key: no checksum. 2: with a checksum."""

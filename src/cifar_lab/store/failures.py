@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from cifar_lab.core.atomic_io import make_folder, remove, write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.core.files import read_regular
 from cifar_lab.core.host import utc_now
-from cifar_lab.core.regular_files import read_regular
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.ranges import Count
 from cifar_lab.store.records import Plain
 
@@ -49,10 +50,13 @@ class Failure(Plain):
 
 
 def read_failure(folder: RunFolder) -> Failure | None:
-    """Reason why the run failed. None for no failure or an unreadable file, because no decision depends on it."""
+    """Reason why the run failed. None for no failure, and for a damaged file, which is named."""
     try:
         return _read(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (OSError, DataError):
+        leave_out(folder.left_out(folder.failure, "is damaged"))
         return None
 
 

@@ -12,6 +12,7 @@ import fcntl
 import os
 import platform
 import shlex
+import stat
 import sys
 import threading
 import time
@@ -21,8 +22,8 @@ from typing import IO
 
 from cifar_lab.core.atomic_io import disk_errors, make_folder
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.files import no_follow
 from cifar_lab.core.host import utc_now
-from cifar_lab.core.regular_files import no_follow
 
 LOCK_NAME = ".writer"
 
@@ -72,8 +73,10 @@ class WriterLock:
                             raise self._refusal(_holder(file)) from None
                         time.sleep(0.02)
                         continue
-            except (FileNotFoundError, NotADirectoryError, PermissionError):
-                pass
+                    except OSError as error:
+                        raise _not_supported(self._results, error) from error
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+                pass  # `take` reports what cannot be written
             return
 
     def _refusal(self, holder: str) -> EnvironmentFault:
@@ -145,17 +148,14 @@ def hold(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock file `path`."""
+    """Whether a process holds the lock file `path`. False where the file cannot be opened or locked."""
     try:
         with open(path, opener=no_follow) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        if error.errno != errno.ELOOP:  # a link is no lock of this lab
-            raise
+    except OSError:  # no such file, a folder, a link, no permission, or a file system without locks
+        return False
     return False
 
 
@@ -174,7 +174,7 @@ def _locked_file(path: Path, patience: float, refusal: Callable[[str], Environme
             # The text of a lock is replaced, so a link would cost the file that it names.
             if path.is_symlink():
                 path.unlink()
-            file = open(path, "a+", encoding="utf-8", errors="backslashreplace", opener=no_follow)  # noqa: SIM115
+            file = _opened(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -183,10 +183,41 @@ def _locked_file(path: Path, patience: float, refusal: Callable[[str], Environme
                     raise refusal(_holder(file)) from None
             time.sleep(0.02)
             continue
+        except OSError as error:
+            file.close()
+            raise _not_supported(path.parent, error) from error
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
         file.close()
+
+
+def _not_supported(folder: Path, error: OSError) -> EnvironmentFault:
+    """Fault of a file system without locks, such as some network mounts."""
+    return EnvironmentFault(
+        f"{folder}: cannot be locked ({error.strerror}), and without a lock two commands could write there; choose a "
+        "folder on another file system with --results (`list`, `show` and `report` read this one)"
+    )
+
+
+def _opened(path: Path) -> IO[str]:
+    """Lock file, created if it is missing. Neither a link, whose target would be emptied, nor a pipe.
+
+    Raises:
+        EnvironmentFault: another kind of file has this name.
+        OSError: it cannot be created.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise EnvironmentFault(f"{path}: it is a link or a socket, not a file; remove it") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise EnvironmentFault(f"{path}: it is not a file; remove it")
+    return os.fdopen(descriptor, "a+", encoding="utf-8", errors="backslashreplace")
 
 
 def _holder(file: IO[str]) -> str:

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.regular_files import NotRegularError, read_regular
+from cifar_lab.core.files import NotRegularError, read_regular
+from cifar_lab.core.identity import RUN_ID
 from cifar_lab.core.text import plain
 from cifar_lab.store.ranges import Count, Digest, Loss, Positive, Rate, Seconds, Seed, Share, Values
 
@@ -20,7 +21,7 @@ SCHEMA = 3
 """Version of record.json. A record of a newer schema is refused by name.
 
 1: as below without a checksum, `sizes` and `metrics_sha256`. 2: with a checksum (see `core.checksums`). 3: with
-`settings_sha256` and `plan`.
+`settings_sha256`, `plan` and `environment.reduction`.
 """
 
 RunFile = Annotated[str, Field(pattern=r"^(weights\.safetensors|predictions\.npz)$")]
@@ -206,13 +207,28 @@ NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 class DamagedRecordError(DataError):
     """A record with a wrong checksum or content. It is set aside and the run made again."""
 
+    def __init__(
+        self,
+        path: Path,
+        what: str = "is damaged",
+        remedy: str = "; `cifar-lab run` on its settings sets it aside and makes the run again",
+    ) -> None:
+        super().__init__(f"{path}: {what}{remedy}")
+        self.path, self.what = path, what
+
 
 class CopiedRecordError(DamagedRecordError):
     """A record in a folder of another name: a copied run, which must not count twice."""
 
     def __init__(self, path: Path, run_id: str) -> None:
-        super().__init__(f"{path}: is a copy of run {run_id} and is not counted; move {path.parent} elsewhere")
         self.run_id = run_id
+        # A folder with the name of a run has lost its own record. Any other name was given by a user.
+        self.is_backup = RUN_ID.fullmatch(path.parent.name) is None
+        if self.is_backup:
+            what = f"is a copy of run {run_id} and is not counted; move {path.parent} elsewhere"
+            super().__init__(path, what, remedy="")
+        else:
+            super().__init__(path, f"is the record of another run, {run_id}")
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -236,29 +252,23 @@ def read_record(path: Path) -> Record:
         content, is_sealed = unseal_record(read_regular(path))
         record = Record.model_validate_json(content)
     except NotRegularError as error:
-        raise _damaged(path, "not a regular file") from error
+        raise DamagedRecordError(path, "is damaged (not a regular file)") from error
     except OSError as error:
         if error.errno in NO_SUCH_FILE:
             raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except BrokenSealError as error:
-        raise _damaged(path) from error
+        raise DamagedRecordError(path) from error
     except ValidationError as error:
         _refuse_newer(path, _schema_in(path))
-        raise _damaged(path, _reason(error)) from error
+        reason = _reason(error)
+        raise DamagedRecordError(path, f"is damaged ({reason})" if reason else "is damaged") from error
     _refuse_newer(path, record.schema_)
     if is_sealed != (record.schema_ > 1):
-        raise _damaged(path)
+        raise DamagedRecordError(path)
     if record.run_id != path.parent.name:
         raise CopiedRecordError(path, record.run_id)
     return record
-
-
-def _damaged(path: Path, reason: str = "") -> DamagedRecordError:
-    told = f" ({reason})" if reason else ""
-    return DamagedRecordError(
-        f"{path}: is damaged{told}; `cifar-lab run` on its settings sets it aside and makes the run again"
-    )
 
 
 def _reason(error: ValidationError) -> str:

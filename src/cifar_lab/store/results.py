@@ -10,13 +10,15 @@ results/
 from __future__ import annotations
 
 import hashlib
-import logging
+import json
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.core.errors import DataError
+from cifar_lab.core.errors import DataError, MissingResultsError
+from cifar_lab.store.left_out import leave_out, skip
 from cifar_lab.store.records import CopiedRecordError as CopiedRecordError
 from cifar_lab.store.records import DamagedRecordError as DamagedRecordError
 from cifar_lab.store.records import DataIdentity, Environment, EpochMetrics, Record
@@ -24,8 +26,6 @@ from cifar_lab.store.run_folder import DamagedFileError as DamagedFileError
 from cifar_lab.store.run_folder import RunFolder as RunFolder
 from cifar_lab.store.run_folder import metrics_digest as metrics_digest
 from cifar_lab.store.run_folder import runs_folder as runs_folder
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,20 @@ class Unusable:
     @property
     def copy_of(self) -> str:
         """Id of the original of a copied run. Empty for a damaged record."""
-        return self.fault.run_id if isinstance(self.fault, CopiedRecordError) else ""
+        is_copy = isinstance(self.fault, CopiedRecordError) and self.fault.is_backup
+        return self.fault.run_id if is_copy and isinstance(self.fault, CopiedRecordError) else ""
+
+    @property
+    def message(self) -> str:
+        """Fault of the record, with the command that makes the run again."""
+        fault = self.fault
+        if self.copy_of or not isinstance(fault, DamagedRecordError):
+            return str(fault)
+        return self.folder.left_out(fault.path, fault.what)
+
+    def tell(self) -> None:
+        """Name the run, which a reader does not use."""
+        skip(self.message) if self.copy_of else leave_out(self.message)
 
 
 @dataclass(frozen=True)
@@ -104,34 +117,59 @@ def _folder_name(stem: str) -> str:
 def run_ids(results: Path) -> list[str]:
     """Ids of all runs with a folder, done or not."""
     folder = runs_folder(results)
-    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if folder.is_dir():
+        return sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if folder.exists():
+        leave_out(f"{folder}: is no folder, so there is no run; restore it from a copy, or remove it")
+    return []
 
 
 def find_records(results: Path) -> Found:
-    """Records of finished runs, and folders with an unusable record. Both empty for a missing folder."""
+    """Records of finished runs, and folders with an unusable record. Both empty for a missing folder.
+
+    The reader of all commands. Each unusable record is named (`store.left_out`).
+    """
     found, shared = Found([], []), SharedParts()
+    seen: set[tuple[str, str, int]] = set()
     for run_id in run_ids(results):
         folder = RunFolder(results, run_id)
         try:
             record = folder.read_record()
+            if record is not None:
+                _refuse_second(folder, record, seen)
+                found.records.append(shared.of(record))
         except DataError as fault:
             found.unusable.append(Unusable(folder, fault))
-            continue
-        if record is not None:
-            found.records.append(shared.of(record))
+            found.unusable[-1].tell()
     found.records.sort(key=lambda record: (record.label, record.seed, record.run_id))
     return found
 
 
-def read_records(results: Path) -> list[Record]:
-    """Records of finished runs, sorted by label, seed and id. Empty for a missing folder.
+def _refuse_second(folder: RunFolder, record: Record, seen: set[tuple[str, str, int]]) -> None:
+    """Refuse a second record of the same arm, images and seed, which no run can have."""
+    key = (json.dumps(record.recipe, sort_keys=True), record.data.fingerprint, record.seed)
+    if key in seen:
+        raise DamagedRecordError(folder.record, f"is a second record of seed {record.seed} of the same arm")
+    seen.add(key)
 
-    Each unusable record is skipped with a logged warning. `find_records` returns them.
+
+def read_records(results: Path) -> list[Record]:
+    """Records of finished runs, sorted by label, seed and id. Empty for a missing folder. See `find_records`."""
+    return find_records(results).records
+
+
+def existing_results(results: Path) -> Path:
+    """The results folder, for a command that only reads.
+
+    Raises:
+        MissingResultsError: there is no such folder.
     """
-    found = find_records(results)
-    for each in found.unusable:
-        LOG.warning("%s", each.fault)
-    return found.records
+    if not results.is_dir():
+        raise MissingResultsError(
+            f"{results}: no such results folder; give another with --results, or make it: cifar-lab run FILE --results "
+            f"{shlex.quote(str(results))}"
+        )
+    return results
 
 
 def read_metrics(results: Path, run_id: str) -> list[EpochMetrics]:

@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import math
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,23 +26,32 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from cifar_lab.core.atomic_io import remove, set_aside, write_bytes, write_text
+from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, remove, set_aside, write_bytes, write_text
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.regular_files import NotRegularError, read_regular
+from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store import locks
+from cifar_lab.store.coherence import contradiction
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
 
 METRICS = "metrics.jsonl"
-
-MAKE_AGAIN = "make the run again with --force"
+PREDICTIONS = "predictions.npz"
 
 
 class DamagedFileError(DataError):
     """A file beside a record whose content is not what was written."""
 
     def __init__(self, path: Path, fault: str) -> None:
-        super().__init__(f"{path}: {fault}; {MAKE_AGAIN}")
-        self.path = path
+        folder, results = path.parent, path.parents[2]
+        command = [
+            "cifar-lab",
+            "run",
+            (folder / "settings.yaml").as_posix(),
+            "--results",
+            results.as_posix(),
+            "--force",
+        ]
+        super().__init__(f"{path}: {fault}; to make the run again: {shlex.join(command)}")
+        self.path, self.what = path, fault
 
 
 class _Named:
@@ -60,7 +70,7 @@ class RunFolder:
     settings = _Named("settings.yaml")
     record = _Named("record.json")
     metrics = _Named(METRICS)
-    predictions = _Named("predictions.npz")
+    predictions = _Named(PREDICTIONS)
     weights = _Named("weights.safetensors")
     checkpoint = _Named("checkpoint.bin")
     failure = _Named("failure.json")
@@ -73,13 +83,33 @@ class RunFolder:
         """The run's record. None where the run is not done.
 
         Raises:
-            DataError: the record is damaged, or of a newer version of cifar-lab. Or the folder is a symbolic link.
+            DataError: the record is damaged or lost, or of a newer version. Or the folder is a symbolic link.
         """
         self.refuse_link()
-        try:
-            return read_record(self.record)
-        except FileNotFoundError:
-            return None
+        for _ in range(2):
+            try:
+                record = read_record(self.record)
+            except FileNotFoundError:
+                if not self._lost_its_record():
+                    return None
+            else:
+                if fault := contradiction(record):
+                    raise DamagedRecordError(self.record, f"is damaged ({fault})")
+                return record
+        raise DamagedRecordError(self.record, "is missing, although the run has ended")  # it was not there twice
+
+    def _lost_its_record(self) -> bool:
+        """Whether a run has left files, but neither a record nor a checkpoint, and nothing was set aside.
+
+        A checkpoint is removed after the record is written, so one of them remains wherever a run is stopped.
+        """
+        ended = any(path.exists() for path in (self.metrics, self.predictions, self.weights))
+        return (
+            ended
+            and not self.has_checkpoint()
+            and next(self.path.glob(f"*{DAMAGED_SUFFIX}"), None) is None
+            and not locks.is_held(self.lock_file)
+        )
 
     def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
         """Metrics per epoch, oldest first. Empty before the end of the first epoch.
@@ -200,6 +230,8 @@ class RunFolder:
             record = self.read_record()
         except DamagedRecordError:
             what = "the record was damaged"
+            if not self.record.exists():
+                return "the record was missing, and the run made again"
         else:
             name = self.incomplete_file(record) if record is not None else None
             if name is None:
@@ -226,6 +258,13 @@ class RunFolder:
     def checkpoints(self) -> tuple[Path, Path]:
         """Paths of the checkpoints of the last epoch and of the one before."""
         return self.checkpoint, previous(self.checkpoint)
+
+    def left_out(self, path: Path, what: str) -> str:
+        """Line on damage of the run that a reader leaves out, with the command that makes the run again."""
+        command = ["cifar-lab", "run", self.settings.as_posix(), "--results", self.path.parents[1].as_posix()]
+        if not self.settings.is_file():
+            return f"{path}: {what} and left out; `cifar-lab run` on the settings of its arm makes the run again"
+        return f"{path}: {what} and left out; to make the run again: {shlex.join(command)}"
 
     def has_checkpoint(self) -> bool:
         """Whether the run can be resumed. During a save only the checkpoint before exists."""

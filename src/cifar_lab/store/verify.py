@@ -125,6 +125,8 @@ def _set_aside(folder: RunFolder, path: Path) -> str:
     aside = folder.set_aside(path)
     if is_there:
         return f"{path}: is damaged; set aside as {aside.name}"
+    if path == folder.record:
+        return f"{path}: is missing, although the run has ended"
     return f"{path}: is missing; {folder.record.name} set aside as {folder.record.name}{DAMAGED_SUFFIX}"
 
 
@@ -155,14 +157,14 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
             checked.damaged += _damaged_files(folder, record)
         else:
             checked.notes += _missing_record(folder)
-            checked.unchecked += os.path.lexists(folder.metrics)
             folder.read_metrics()
     except DamagedFileError as fault:
         checked.damaged.append(fault.path)
-    except CopiedRecordError as fault:
-        checked.notes.append(str(fault))
-    except DamagedRecordError:
-        checked.damaged.append(folder.record)
+    except DamagedRecordError as fault:
+        if isinstance(fault, CopiedRecordError) and fault.is_backup:
+            checked.notes.append(str(fault))
+        else:
+            checked.damaged.append(folder.record)
     except DataError as fault:
         checked.notes.append(str(fault))
     for path in folder.checkpoints():

@@ -15,6 +15,7 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import run_ids_of
 from cifar_lab.store.documents import read_document, write_document
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.results import SweepFolder, history_files
 from cifar_lab.studies.space.points import Point
 from cifar_lab.studies.space.winners import Ranked, SearchRuns, confirm_settings, search_settings
@@ -72,14 +73,15 @@ class SearchDocuments:
 
 
 def pruned_runs(results: Path) -> dict[str, int]:
-    """Epoch of pruning by run id, from all sweeps of a results folder. Damaged files are skipped."""
+    """Epoch of pruning by run id, from all sweeps of a results folder. Damaged files are named and left out."""
     found: dict[str, int] = {}
     for path in history_files(results):
         try:
             points = read_document(path).values["points"]
-            found |= {run: p["pruned_after_epoch"] for p in points if p["pruned_after_epoch"] for run in p["runs"]}
-        except (OSError, DataError, KeyError, TypeError):
-            continue
+            found |= {str(run): int(p["pruned_after_epoch"]) for p in points if p["pruned_after_epoch"]
+                      for run in p["runs"]}  # fmt: skip
+        except (OSError, DataError, ValueError, KeyError, TypeError):
+            leave_out(f"{path}: is damaged and left out; run the sweep again to rebuild it")
     return found
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.files import read_file, require_file
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.plan import run_ids_of
@@ -40,11 +41,12 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     intermediate values are the means per epoch. Its attributes hold the run ids.
 
     Raises:
-        SettingsError: Optuna is not installed, or `path` is another file.
+        MissingExtraError: Optuna is not installed.
+        SettingsError: `path` is another file.
         DataError: no point is complete yet.
         EnvironmentFault: the file cannot be written.
     """
-    import_optuna()
+    import_optuna("--export-optuna")
     _refuse_other_files(path)
     state, images = sweep_status(sweep, RunContext(results)).state, DatasetCatalog()
     points = state.points if images.known(sweep.base.data) is not None else []
@@ -59,7 +61,7 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
         study.set_user_attr(MARK, sweep.name)
         study.add_trials(trials)
         storage.engine.dispose()
-        write_bytes(path, file.read_bytes())
+        write_bytes(path, read_file(file))
     return len(trials)
 
 
@@ -116,9 +118,10 @@ def _refuse_other_files(path: Path) -> None:
     if not path.exists():
         return
     try:
+        require_file(path)  # SQLite would wait for a pipe
         with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as file:
             marks: list[Any] = file.execute("SELECT key FROM study_user_attributes").fetchall()
-    except sqlite3.Error:
+    except (OSError, sqlite3.Error):
         marks = []
     if (MARK,) not in marks:
         raise SettingsError(f"--export-optuna: {path} is there and is no export of a sweep; name another file")

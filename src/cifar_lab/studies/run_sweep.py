@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from cifar_lab.config.sheets import Search
+from cifar_lab.core.files import read_regular
 from cifar_lab.core.text import count
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.plan import PlannedRun
@@ -89,7 +90,7 @@ def make_sweep(
         runs=state.run_counts,
         base_val_accuracy=_base_val_accuracy(sweep, state),
         fingerprint=context.images.prepare(sweep.base.data).fingerprint,
-        plan_sha256=hashlib.sha256(folder.plan.read_bytes()).hexdigest(),
+        plan_sha256=hashlib.sha256(read_regular(folder.plan)).hexdigest(),
     )
     write_document(context.results, folder.winners, document)
     return SweepOutcome(state, winners, confirmed)

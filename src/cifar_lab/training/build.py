@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -85,7 +86,11 @@ def _splits(
 ) -> Splits:  # fmt: skip
     split = _training_split(source, fingerprint)
     # Exact copies of an image stay in the training part, so no validation image is ever trained on.
-    chosen, held_out = data.validation_split(split.labels, val_size, split_seed, split.images if val_size else None)
+    if info.own_val:
+        chosen, held_out = np.split(np.arange(len(split.labels)), [len(split.labels) - info.own_val])
+    else:
+        images = split.images if val_size else None
+        chosen, held_out = data.validation_split(split.labels, val_size, split_seed, images, classes=info.classes)
     identity = DataIdentity(
         name=info.name,
         folder=folder,

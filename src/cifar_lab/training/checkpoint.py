@@ -11,7 +11,7 @@ import torch
 from cifar_lab.core.atomic_io import disk_errors, rename, set_aside, write_bytes
 from cifar_lab.core.atomic_io import remove as remove_files
 from cifar_lab.core.checksums import BrokenSealError, seal_checkpoint, unseal_checkpoint
-from cifar_lab.core.regular_files import NotRegularError, read_regular
+from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store.run_folder import previous as previous
 
 

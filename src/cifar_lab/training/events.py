@@ -153,6 +153,13 @@ class DataProgress(Event, word="preparing"):
 
 
 @dataclass(frozen=True)
+class WarningIssued(Event, word="warning"):
+    """A warning that a worker logged, for example on damaged images that were prepared again."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class GpuCount(Event, word="gpus"):
     """Answer to the query for GPUs."""
 

@@ -106,7 +106,7 @@ def test_single_runs_have_a_difference_and_nothing_to_measure_it_with() -> None:
 def test_runs_equal_to_the_last_bit() -> None:
     difference = found(OURS, OURS)
     assert (difference.mean, difference.std, difference.win_rate, difference.ties) == (0, 0, 0.5, 5)
-    assert (difference.p_value(), difference.sign_flip_p(), difference.equivalence_p(0.003)) == (1, 1, 0)
+    assert (difference.p_value(), difference.sign_flip_p(), difference.equivalence_p(0.003)) == (1, 1, None)
     assert difference.confidence_interval(0.95) is None
 
 
@@ -117,8 +117,42 @@ def test_the_same_difference_in_every_seed_is_judged_by_its_signs() -> None:
     assert stdev(difference.differences) > 0
     assert not difference.has_variance
     assert difference.p_value() == 2**-5 == difference.sign_flip_p()
-    assert (difference.equivalence_p(0.3), difference.equivalence_p(0.1)) == (0, 1)
+    assert (difference.equivalence_p(0.3), difference.equivalence_p(0.1)) == (None, None)
     assert difference.effect_size is None
+
+
+@pytest.mark.parametrize("values", [OURS, dict.fromkeys(range(5), 0.99)])
+def test_ties_are_judged_by_the_resolution_of_the_test_images(values: dict[int, float]) -> None:
+    """By hand: variance margin / images of counting, and margin⁴ / (margin + errors)² of their skewness."""
+    errors, margin = 1 - fmean(values.values()), 0.003
+    for images in (100, 1_000, 10_000):
+        difference = compare(values, values, images)
+        assert difference is not None
+        std = (margin / images + margin**4 / (margin + errors) ** 2) ** 0.5
+        assert difference.equivalence_std(margin) == pytest.approx(std)
+        assert difference.equivalence_p(margin) == pytest.approx(stats.t.sf(margin / (std / 5**0.5), 4))
+        assert (difference.p_value(), difference.confidence_interval(0.95)) == (1, None)
+        assert difference.is_resolution_limited
+
+
+def test_one_gap_in_every_seed_varies_as_a_count_of_images() -> None:
+    """Two of 100 images in each of six seeds: 12 discordant images of 12, so z = 12 / √12 (McNemar)."""
+    difference = compare(dict.fromkeys(range(6), 0.52), dict.fromkeys(range(6), 0.5), 100)
+    assert difference is not None
+    error = (0.02 / 100 / 6) ** 0.5
+    assert 0.02 / error == pytest.approx(12**0.5)
+    assert difference.p_value() == pytest.approx(2 * stats.norm.sf(12**0.5))
+    low, high = difference.confidence_interval(0.95) or (0, 0)
+    assert (high - low) / 2 == pytest.approx(stats.norm.ppf(0.975) * error)
+
+
+def test_a_spread_above_the_resolution_is_taken_as_it_is() -> None:
+    plain, resolved = compare(OURS, THEIRS), compare(OURS, THEIRS, 10_000)
+    assert plain is not None
+    assert resolved is not None
+    assert not resolved.is_resolution_limited
+    assert resolved.p_value() == plain.p_value()
+    assert resolved.confidence_interval(0.95) == plain.confidence_interval(0.95)
 
 
 def test_two_groups_without_any_spread_say_nothing() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.core.errors import SettingsError
+from cifar_lab.core import extras
+from cifar_lab.core.errors import MissingExtraError, SettingsError
 from cifar_lab.execution.context import Silent
 from cifar_lab.progress.lines import PlainLines
-from cifar_lab.progress.sinks import relay
 from cifar_lab.progress.sinks.relay import Mirrored, mirrors_of
 from cifar_lab.training.events import EpochCompleted, Event, RunOutcome, RunStarted, StepCompleted
 from cifar_lab.training.job import Job
@@ -112,8 +112,10 @@ def test_other_mirrors_are_refused(word: str, told: str) -> None:
 
 
 def test_a_missing_package_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"pip install 'cifar-lab\[mlflow\]'"):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    with pytest.raises(
+        MissingExtraError, match=r"--mirror mlflow: MLflow is not installed; .*pip install '\.\[mlflow\]'"
+    ):
         mirrors_of(["mlflow"], Path("results"))
 
 

@@ -12,7 +12,8 @@ import pytest
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.sheets import SweepSheet
-from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.errors import MissingExtraError, SettingsError
+from cifar_lab.core.extras import install_words
 from cifar_lab.studies.space.axes import drawn_axes
 from cifar_lab.studies.space.methods import expand, start_method
 from cifar_lab.studies.space.points import Point, PointResult
@@ -147,6 +148,6 @@ def test_a_trial_says_what_its_point_does() -> None:
 
 def test_without_optuna_the_message_says_how_to_install_it(base: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(MissingExtraError) as refused:
         tpe(settings_from({"data": {"dataset": "synthetic"}}))
-    assert str(refused.value) == "Optuna is not installed; give: pip install 'cifar-lab[optuna]'"
+    assert str(refused.value) == f"search.method: tpe: Optuna is not installed; {install_words('optuna')}"

@@ -56,12 +56,17 @@ def t_critical(level: float, dof: float) -> float:
     return float(stdtrit(dof, (1 + level) / 2))
 
 
-def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
-    """Student's confidence interval of the mean (1908). None below two values, of width 0 where all are equal."""
+def t_interval(values: Sequence[float], level: float = LEVEL, *, step: float = 0.0) -> tuple[float, float] | None:
+    """Student's confidence interval of the mean (1908). None below two values.
+
+    Args:
+        step: of the values. Their standard deviation is taken as at least that of rounding to it, step / √12 (Sheppard
+            1898, and section F.2.2.1 of the GUM 2008). With 0 the interval of equal values has width 0.
+    """
     n = len(values)
     if n < 2:
         return None
-    mean, half = fmean(values), t_critical(level, n - 1) * stdev(values) / sqrt(n)
+    mean, half = fmean(values), t_critical(level, n - 1) * max(stdev(values), step / sqrt(12)) / sqrt(n)
     return mean - half, mean + half
 
 

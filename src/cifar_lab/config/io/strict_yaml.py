@@ -45,6 +45,9 @@ def parse(text: str, source: str, rank: int = 0, *, lines: bool = True) -> Setti
         SettingsError: the syntax is wrong: `file:line:column` and a sentence.
     """
     builder = _Builder(source, rank, lines)
+    if (bad := UNPRINTABLE.search(text)) is not None:  # of an option: files are refused where they are decoded
+        is_undecoded = "\udc80" <= bad[0] <= "\udcff"
+        raise builder.error(None, "the text is not UTF-8" if is_undecoded else f"control character U+{ord(bad[0]):04X}")
     loader = yaml.SafeLoader(text)
     try:
         for event in _events(loader):

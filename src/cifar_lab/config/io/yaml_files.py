@@ -11,6 +11,7 @@ from cifar_lab.config.io.shipped import FOLDER, readable, shipped_names
 from cifar_lab.config.io.strict_yaml import parse
 from cifar_lab.config.io.tree import UNPRINTABLE, SettingsLayer, SourceLocation, one_line, shorten
 from cifar_lab.core.errors import Problem, SettingsError
+from cifar_lab.core.files import open_file
 
 MAX_BYTES = 1_000_000
 """Largest file in bytes. The shipped files have less than a thousandth of it."""
@@ -60,7 +61,7 @@ def read_layer(path: Path, source: str, rank: int = 0) -> SettingsLayer:
         OSError, ValueError: the file cannot be opened.
         SettingsError: it is not one YAML mapping.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise SettingsError([Problem(source, "", f"more than {MAX_BYTES:,} bytes; is this a settings file?")])
@@ -72,6 +73,17 @@ def read_layer(path: Path, source: str, rank: int = 0) -> SettingsLayer:
     found = "a list" if isinstance(layer.root.value, list) else f"the single value {shorten(layer.root.text)!r}"
     message = f"found {found}, expected lines of 'key: value'; a space must follow the colon"
     raise SettingsError([Problem(str(layer.root.at), "", message)])
+
+
+def top_level_keys(path: Path) -> set[str]:
+    """Words before a colon at the start of a line, to tell the kinds of settings files apart without parsing them.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    with open_file(path) as file:
+        lines = file.read(MAX_BYTES).decode("utf-8", "replace").splitlines()
+    return {line.partition(":")[0] for line in lines if line[:1].isalpha()}
 
 
 def decode(content: bytes, source: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
+import logging
 import os
 import queue
 import signal
@@ -33,6 +34,7 @@ from cifar_lab.training.events import (
     RunEnd,
     RunFinished,
     TaskDone,
+    WarningIssued,
     encode_event,
 )
 from cifar_lab.training.job import Job
@@ -54,6 +56,7 @@ def main() -> None:
     tie_to_parent(int(sys.argv[1]))
     offer_to_the_oom_killer()
     stopping, send = _handle_signals(), _open_events()
+    logging.getLogger("cifar_lab").addHandler(_WarningEvents(send))
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, stopping), daemon=True).start()
 
@@ -125,6 +128,17 @@ def _open_events() -> Send:
             os._exit(1)
 
     return send
+
+
+class _WarningEvents(logging.Handler):
+    """Send each logged warning to the parent, whose user would not see standard error."""
+
+    def __init__(self, send: Send) -> None:
+        super().__init__(logging.WARNING)
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._send(Message(WarningIssued(record.getMessage())))
 
 
 def _answer(line: str, send: Send) -> Event | None:

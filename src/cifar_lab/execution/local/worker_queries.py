@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cifar_lab.config import Data, Settings
-from cifar_lab.core.errors import EnvironmentFault, LabError, SettingsError, WeightsError
+from cifar_lab.core.errors import LabError, error_of
+from cifar_lab.core.host import print_status
+from cifar_lab.core.text import plain
 from cifar_lab.data.splits import Progress
 from cifar_lab.execution.local.process import WorkerProcess
 from cifar_lab.execution.protocol import GPU_QUERY, encode_check, encode_prepare
-from cifar_lab.training.events import DataProgress, Event, GpuCount, Message, ModelBuilt, RunFailed
+from cifar_lab.store.left_out import skip
+from cifar_lab.training.events import DataProgress, Event, GpuCount, ModelBuilt, RunFailed, WarningIssued
 
 
 def check_models(arms: Sequence[tuple[Settings, int]]) -> list[int]:
@@ -23,12 +25,12 @@ def check_models(arms: Sequence[tuple[Settings, int]]) -> list[int]:
     try:
         for settings, num_classes in arms:
             worker.say(encode_check(settings, num_classes))
-            answer: Message | None = next(worker.messages(), None)
+            answer = next(_answers(worker), None)
             if answer is None:
                 raise LabError(f"model.name: {settings.model.name} cannot be built: {worker.cause_of_death()}")
-            _raise_failed(answer.event)
-            assert isinstance(answer.event, ModelBuilt)
-            parameters.append(answer.event.parameters)
+            _raise_failed(answer)
+            assert isinstance(answer, ModelBuilt)
+            parameters.append(answer.parameters)
     finally:
         worker.close()
     return parameters
@@ -44,7 +46,7 @@ def prepare_images(data: Data, progress: Progress) -> None:
     worker = WorkerProcess(threads=1)
     try:
         worker.say(encode_prepare(data))
-        for event, _ in worker.messages():
+        for event in _answers(worker):
             if isinstance(event, DataProgress):
                 progress(event.what, event.done, event.total)
             else:
@@ -52,11 +54,20 @@ def prepare_images(data: Data, progress: Progress) -> None:
                 break
         else:
             raise LabError(f"{data.dataset}: its images cannot be prepared: {worker.cause_of_death()}")
-        warnings = worker.last_words()
+        said = worker.last_words()
     finally:
         worker.close()
-    for line in warnings:  # for example of a damaged cache that was rebuilt
-        print(line, file=sys.stderr, flush=True)
+    for line in said:  # of a library that reads images
+        print_status(plain(line))
+
+
+def _answers(worker: WorkerProcess) -> Iterator[Event]:
+    """Events of a worker, without its warnings, which are logged here."""
+    for event, _ in worker.messages():
+        if isinstance(event, WarningIssued):
+            skip(event.text)
+        else:
+            yield event
 
 
 def _raise_failed(event: Event) -> None:
@@ -66,9 +77,7 @@ def _raise_failed(event: Event) -> None:
         LabError: with the exit code and message of the worker's error.
     """
     if isinstance(event, RunFailed):
-        kinds: tuple[type[LabError], ...] = (SettingsError, WeightsError, EnvironmentFault)
-        kind = next((kind for kind in kinds if kind.exit_code == event.exit_code), LabError)
-        raise kind(event.reason)
+        raise error_of(event.exit_code, event.reason)
 
 
 def count_gpus() -> int:
@@ -76,7 +85,7 @@ def count_gpus() -> int:
     worker = WorkerProcess(threads=1)
     try:
         worker.say(GPU_QUERY)
-        answer = next(worker.messages(), None)
-        return answer.event.count if answer is not None and isinstance(answer.event, GpuCount) else 0
+        answer = next(_answers(worker), None)
+        return answer.count if isinstance(answer, GpuCount) else 0
     finally:
         worker.close()

@@ -9,12 +9,13 @@ import secrets
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.extras import outdated_extra, require_extra
 from cifar_lab.core.host import available_cores, print_status
 from cifar_lab.execution.ray.scratch import Scratch
 
@@ -83,14 +84,17 @@ class Connection:
 
 
 def _import_ray() -> ModuleType:
-    try:
-        found = version("ray")
-    except PackageNotFoundError as error:
-        raise EnvironmentFault("--engine ray: Ray is not installed; pip install 'cifar-lab[ray]'") from error
+    """Import Ray.
+
+    Raises:
+        MissingExtraError: it is not installed, or too old.
+    """
+    require_extra("ray", "--engine ray")
+    found = version("ray")
     if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        raise EnvironmentFault(
-            f"--engine ray: Ray {found} has known holes, {oldest} or newer is needed; pip install -U 'cifar-lab[ray]'"
+        raise outdated_extra(
+            "ray", "--engine ray", f"Ray {found} has known security holes, {oldest} or newer is needed"
         )
     import ray
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from cifar_lab.config import CustomModel, Data, Settings
 from cifar_lab.config.model_source import source_files
+from cifar_lab.core.files import read_file
 from cifar_lab.data import shipping
 from cifar_lab.store.results import RunFolder
 from cifar_lab.store.run_folder import previous as previous
@@ -58,7 +59,7 @@ def outward(job: Job) -> RunFiles:
     paths = [folder.record, folder.checkpoint, previous(folder.checkpoint)]
     if folder.record.is_file():
         paths += [folder.weights, folder.metrics, folder.predictions]
-    return RunFiles.of(job.run_id, {path.name: path.read_bytes() for path in paths if path.is_file()})
+    return RunFiles.of(job.run_id, {path.name: read_file(path) for path in paths if path.is_file()})
 
 
 def inward(folder: RunFolder) -> list[Path]:
@@ -87,7 +88,7 @@ class WatchedFolder:
                 mark = self._mark(path)
                 if mark == self._seen.get(path.name):
                     continue
-                files[path.name] = path.read_bytes()
+                files[path.name] = read_file(path)
             except FileNotFoundError:  # not written yet, or being replaced: the next call finds it
                 continue
             self._seen[path.name] = mark
@@ -127,7 +128,7 @@ class ObjectStore:
         key = (str(path), found.st_size, found.st_mtime_ns)
         with self._lock:
             if key not in self._files:
-                self._files[key] = self._ray.put(path.read_bytes())
+                self._files[key] = self._ray.put(read_file(path))
             return self._files[key]
 
 

@@ -6,11 +6,11 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.extras import require_extra
 from cifar_lab.core.text import plain
 from cifar_lab.execution.context import Display
 from cifar_lab.execution.plan import PlannedRun
@@ -96,7 +96,8 @@ def mirrors_of(words: Sequence[str], results: Path) -> list[Mirror]:
     """Mirrors of the words `tensorboard`, `mlflow` (a database in `results`), `mlflow:FILE`, `mlflow:sqlite:///FILE`.
 
     Raises:
-        SettingsError: every word that is unknown, names a server, or needs a package that is not installed.
+        SettingsError: every word that is unknown or names a server.
+        MissingExtraError: a package is not installed.
     """
     problems: list[str] = []
     found: dict[str, Mirror] = {}
@@ -108,8 +109,6 @@ def mirrors_of(words: Sequence[str], results: Path) -> list[Mirror]:
             problems.append(
                 f"--mirror: {word!r} is no SQLite file; cifar-lab speaks to no server, write mlflow:FILE.db"
             )
-        elif find_spec(kind) is None:
-            problems.append(f"--mirror {kind}: is not installed; pip install 'cifar-lab[{kind}]'")
         elif kind == "tensorboard":
             found[kind] = TensorBoardMirror()
         else:
@@ -117,4 +116,7 @@ def mirrors_of(words: Sequence[str], results: Path) -> list[Mirror]:
             found[f"{kind} {file.absolute()}"] = MlflowMirror(file.absolute())
     if problems:
         raise SettingsError("; ".join(dict.fromkeys(problems)))
+    for name in ("tensorboard", "mlflow"):
+        if any(key.partition(" ")[0] == name for key in found):
+            require_extra(name, f"--mirror {name}")
     return list(found.values())

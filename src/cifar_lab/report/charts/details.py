@@ -7,7 +7,7 @@ from typing import Any
 
 from cifar_lab.analysis.breakdowns import CURVES, ArmBreakdown, ClassGap, ConfusionGap, Curve, arm_curves, mean_curve
 from cifar_lab.report.cells import signed
-from cifar_lab.report.charts.interactive import Chart, short
+from cifar_lab.report.charts.chart import Chart, short
 
 MOST_RUNS_DRAWN = 12
 """Thin curves per arm, beside its mean over all its runs."""

@@ -1,47 +1,26 @@
-"""Charts of report.html: the base of all, and those of accuracy, difference and cost.
+"""Charts of report.html: those of accuracy, difference and cost.
 
 The accuracy and the difference of a question are the two panels of its figure, from the same `Drawing` and with the
-same words. A chart is a mapping with a `kind`, and `charts.js` has a function for each kind. Texts are shortened here
-and never trusted there. Each chart has a text alternative that says the same.
+same words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from cifar_lab.analysis.answers import VERDICT_MARKS, Answer, Comparison
-from cifar_lab.analysis.summary import Row
-from cifar_lab.core.text import plain
 from cifar_lab.report.cells import chart_difference, interval_words
-from cifar_lab.report.charts.figure import Drawing
-from cifar_lab.report.charts.panels import count_words
+from cifar_lab.report.charts.chart import Chart, short
+from cifar_lab.report.charts.drawing import Drawing, count_words
+
+if TYPE_CHECKING:
+    from cifar_lab.analysis.summary import Row
 
 MOST_MARKS = 100
 """Small marks per arm. Its mean and interval are over all its runs."""
-NAME_LETTERS = 60
-"""Length of a name on a chart. The table beside it has the whole."""
 ROW_PIXELS, FRAME_PIXELS = 58, 52
 """Height of a row of a figure and of what surrounds the rows, CSS pixels, as charts.js draws them."""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Chart of the page."""
-
-    spec: Mapping[str, Any]
-    """Content, as JSON for charts.js."""
-    alt: str
-    """Text alternative."""
-    height: int
-    """Height before the chart is drawn, CSS pixels."""
-
-
-def short(text: str, letters: int = NAME_LETTERS) -> str:
-    """Cut a text to one line of at most so many letters."""
-    line = plain(text)
-    return line if len(line) <= letters else line[: letters - 1].rstrip() + "…"
 
 
 def style_of(rows: Sequence[Row], index: int) -> int:

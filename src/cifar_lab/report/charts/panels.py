@@ -13,17 +13,8 @@ from cifar_lab.analysis.answers import VERDICT_MARKS, Comparison
 from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.summary import Row
 from cifar_lab.report.cells import chart_difference
+from cifar_lab.report.charts.drawing import count_words
 from cifar_lab.report.charts.style import ALARM, FAINT, GRID, INK, LABEL, SHADE, SMALL, look
-
-
-def count_words(row: Row) -> str:
-    """`n = 3`, with the runs that diverged or are missing."""
-    parts = [f"n = {row.n}"]
-    if row.diverged:
-        parts.append(f"{len(row.diverged)} of {row.attempts} diverged")
-    if row.missing_seeds and not row.is_missing:
-        parts.append(f"{len(row.missing_seeds)} to run")
-    return ", ".join(parts)
 
 
 def frame(axes: Axes, slots: int, upper: float, data: DataSet | None) -> None:
@@ -123,8 +114,8 @@ def draw_differences(
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
     axes.tick_params(axis="x", labelsize=SMALL, labelcolor=FAINT)
     _quiet(axes, slots)
-    axes.annotate("vs control, pp", (0.5, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", ha="center",
-                  va="bottom", fontsize=SMALL, color=FAINT)  # fmt: skip
+    axes.annotate("difference to the control (pp)", (0.5, 1), (0, 5), xycoords="axes fraction",
+                  textcoords="offset points", ha="center", va="bottom", fontsize=SMALL, color=FAINT)  # fmt: skip
     if min_effect:
         axes.axvspan(-min_effect, min_effect, color=SHADE, zorder=0.4, linewidth=0, gid="min_effect")
     axes.axvline(0, color=FAINT, linewidth=1, zorder=1, gid="zero")

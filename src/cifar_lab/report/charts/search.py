@@ -9,7 +9,7 @@ from typing import Any
 
 from cifar_lab.analysis.factors import setting_words
 from cifar_lab.analysis.search_points import Axis, SearchedPoint, best_points
-from cifar_lab.report.charts.interactive import Chart, short
+from cifar_lab.report.charts.chart import Chart, short
 
 MOST_LINES = 500
 """Points of a search that are drawn, the best where it has more."""

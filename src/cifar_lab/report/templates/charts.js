@@ -12,7 +12,9 @@ globalThis.labCharts = (() => {
     : { color: `var(--arm${style % LOOKS.arms.length})`, symbol: LOOKS.arms[style % LOOKS.arms.length], dash: DASHES[style % DASHES.length] };
   const known = (values) => values.filter((value) => value !== null && value !== undefined);
   const extent = (values) => [Math.min(...known(values)), Math.max(...known(values))];
-  const letters = (names) => Math.max(...names.map((name) => name.length));
+  const ruler = document.createElement("canvas").getContext("2d");
+  ruler.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  const widest = (names) => Math.max(0, ...names.map((name) => ruler.measureText(name).width));
   const halo = { stroke: PAPER, strokeWidth: 4, strokeLinejoin: "round" };
   const percent = (value) => `${+value.toFixed(4)} %`;
 
@@ -24,6 +26,7 @@ globalThis.labCharts = (() => {
       marks: [...marks, Plot.tip(points, Plot.pointer({ x: "x", y: "y", title: "words", fx: options.fx ? "fx" : undefined, fy: options.fy ? "fy" : undefined,
         fill: PAPER, stroke: SOFT, fontSize: 13, lineWidth: 26, maxRadius: 36 }))],
     });
+    svg.setAttribute("aria-hidden", "true");  // the text alternative of the chart says the same
     return { svg, points };
   }
 
@@ -41,7 +44,7 @@ globalThis.labCharts = (() => {
 
   const KINDS = {
     accuracy(chart, width) {
-      const count = chart.rows.length, marks = [], points = [], wide = letters(chart.rows.map((row) => row.count)) * 6.6;
+      const count = chart.rows.length, marks = [], points = [], wide = widest(chart.rows.map((row) => row.count));
       const ticks = Math.max(2, Math.min(6, Math.floor(width / 80)));
       marks.push(...scaled(ticks, { tickFormat: percent, label: null }));
       chart.rows.forEach((row, k) => {
@@ -136,19 +139,19 @@ globalThis.labCharts = (() => {
           Plot.dot(means, { x: "x", y: "y", symbol: arm.symbol, r: 5, fill: arm.color, stroke: PAPER, strokeWidth: 0.8 }));
         points.push(...means, ...dots);
       });
-      const gap = Math.max(20, 9 + 9 * arms);
+      const gap = Math.max(20, 9 + 9 * arms), room = Math.min(widest(chart.names), 0.38 * width);
       return frame(width, 50 + count * gap, points, { marks: [
         Plot.gridX({ stroke: GRID, strokeOpacity: 1 }), Plot.gridY(chart.names.slice(1).map((_, k) => k + 0.5), { stroke: GRID, strokeOpacity: 1 }), Plot.ruleX([0], { stroke: SOFT, strokeWidth: 1.4 }),
         axisX({ label: "difference to the control (pp)", ticks: Math.floor(width / 80), tickFormat: (value) => String(+value.toFixed(4)).replace("-", "−") }),
-        axisY({ ticks: chart.names.map((_, c) => c), tickFormat: (c) => chart.names[c], label: null, color: INK }), ...marks],
-        marginLeft: 10 + 6.6 * Math.min(18, letters(chart.names)), marginRight: 12, marginTop: 6, marginBottom: 40, y: { domain: [-0.5, count - 0.5], reverse: true } });
+        axisY({ ticks: chart.names.map((_, c) => c), tickFormat: (c) => chart.names[c], label: null, color: INK, lineWidth: room / 12, textOverflow: "ellipsis" }), ...marks],
+        marginLeft: 12 + room, marginRight: 12, marginTop: 6, marginBottom: 40, y: { domain: [-0.5, count - 0.5], reverse: true } });
     },
 
     confusion(chart, width, beside, choices) {
       const row = chart.rows[Number(choices.arm || 0)], change = choices.cells === "change" && row.change;
       const cells = (change || row.own).flatMap((line, t) => line.map((value, p) => ({ t, p, value })));
       const count = chart.names.length, most = change ? Math.max(1, ...cells.map((cell) => Math.abs(cell.value))) : 100;
-      const side = Math.min(width, 620), named = count <= 40, name = named ? Math.min(14, letters(chart.names)) * 6.4 : 0;
+      const side = Math.min(width, 620), named = count <= 40, name = named ? widest(chart.names) + 4 : 0;
       cells.forEach((cell) => {
         cell.share = Math.abs(cell.value) / most;
         cell.shown = change ? (Math.abs(cell.value) >= 0.5 ? signed(cell.value, 0) : "") : cell.value >= 0.5 ? cell.value.toFixed(0) : "";

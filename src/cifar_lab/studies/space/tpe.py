@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cifar_lab.config import Settings
 from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.extras import missing_extra
 from cifar_lab.studies.space.axes import Axis, Choices, Interval, agrees, drawn_axes
 from cifar_lab.studies.space.points import Point, PointResult, dotted, identity_of, make_points
 
@@ -109,16 +110,16 @@ def _batch_seed(seed: int, trials_before: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def import_optuna() -> ModuleType:
+def import_optuna(needed_by: str = "search.method: tpe") -> ModuleType:
     """Import Optuna.
 
     Raises:
-        SettingsError: it is not installed.
+        MissingExtraError: it is not installed.
     """
     try:
         import optuna
     except ImportError as error:
-        raise SettingsError("Optuna is not installed; give: pip install 'cifar-lab[optuna]'") from error
+        raise missing_extra("optuna", needed_by) from error
     return optuna
 
 

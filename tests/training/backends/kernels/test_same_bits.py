@@ -17,8 +17,6 @@ from cifar_lab.training import checkpoint
 from cifar_lab.training.job import Job
 from cifar_lab.training.threads import openmp_environment
 
-from ....faults.registry import case
-
 AUGMENTED = ("data.flip=true", "data.crop_padding=2", "data.val_size=30", "scheduler.name=one_cycle")
 
 ARMS = {
@@ -62,7 +60,6 @@ def test_a_run_that_was_interrupted_ends_as_if_it_was_not(arm: str, lab: Any) ->
     assert bits(lab.run_folder(job)) == bits(lab.run_folder(undisturbed))
 
 
-@case(35, "the run was begun by an earlier version", remains="the run, whose record notes the other order of sums")
 def test_a_run_begun_by_an_earlier_version_is_resumed_with_a_note(lab: Any) -> None:
     job = lab.job(lab.settings(*AUGMENTED))
     with pytest.raises(Interrupted):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import hashlib
 import os
 import platform
@@ -18,7 +20,9 @@ from pathlib import Path
 from cifar_lab.core.atomic_io import make_folder, write_bytes
 from cifar_lab.core.checksums import is_whole_library, seal_library
 from cifar_lab.core.errors import LabError, SettingsError
+from cifar_lab.core.files import open_file
 from cifar_lab.core.host import processor_features, processor_name
+from cifar_lab.core.private_folders import exposed_part, is_private
 from cifar_lab.data.cache import home
 
 SOURCES = Path(__file__).parent
@@ -27,6 +31,9 @@ FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fPIC
 
 THREADS_FLAG = "-fopenmp"
 """Omitted if the compiler has no OpenMP. A step then uses one thread."""
+
+LIBRARY_BYTES = 64 * 2**20
+"""Largest library. The kernels have about 0.1 MB."""
 
 COMPILE_SECONDS = 120
 """Time limit. A compilation takes one to three seconds."""
@@ -61,31 +68,91 @@ def _outcome() -> ctypes.CDLL | str:
 
 
 def _load() -> ctypes.CDLL:
-    path = _folder() / f"kernels-{_key()}.so"
+    """Library from a folder that no other user can write, compiled if it is missing or damaged.
+
+    A library runs as whoever loads it. Its checksum does not say who wrote it, so the folder and the file must be
+    private. The bytes that were checked are loaded, not whatever has the name afterwards.
+    """
+    folder = _folder()
+    path = folder / f"kernels-{_key()}.so"
     try:
-        if not is_whole_library(path):
-            content = _compile()
-            make_folder(path.parent)
-            write_bytes(path, seal_library(content), mode=0o644)
-        status = path.stat()
+        content = _kept(path)
+        if content is None:
+            content = seal_library(_compile(folder))
+            make_folder(folder, mode=0o755)
+            if exposed_part(folder) is not None:  # another user was faster to make it
+                raise KernelsUnavailable(f"{folder} may be changed by others; remove it")
+            write_bytes(path, content, mode=0o644)
     except LabError as error:
         raise KernelsUnavailable(f"they cannot be kept: {error}") from error
     except OSError as error:
-        raise KernelsUnavailable(f"{path.parent}: {error.strerror}") from error
-    # A library runs as whoever loads it.
-    if status.st_uid not in (os.getuid(), 0) or status.st_mode & 0o022:
-        raise KernelsUnavailable(f"{path} may be changed by others; remove it")
+        raise KernelsUnavailable(f"{folder}: {error.strerror}") from error
+    return _loaded(content, path)
+
+
+def _folder() -> Path:
+    """Folder of libraries: in the cache, or where others can write there, in the folder for temporary files."""
+    try:
+        chosen = home() / "kernels"
+    except LabError as error:
+        raise KernelsUnavailable(str(error)) from error
+    exposed: list[Path] = []
+    for folder in (chosen, Path(tempfile.gettempdir()) / f"cifar-lab-{os.geteuid()}"):
+        try:
+            part = exposed_part(folder)
+        except OSError as error:
+            raise KernelsUnavailable(f"{folder}: {error.strerror}") from error
+        if part is None:
+            return folder
+        exposed.append(part)
+    raise KernelsUnavailable(
+        f"{' and '.join(map(str, dict.fromkeys(exposed)))} may be changed by others; "
+        "set CIFAR_LAB_CACHE to a folder that only you can write"
+    )
+
+
+def _kept(path: Path) -> bytes | None:
+    """Content of a library that was kept. None if it is missing or damaged.
+
+    Raises:
+        KernelsUnavailable: another user owns it, or may write it.
+        OSError: it cannot be read.
+    """
+    try:
+        with open_file(path, LIBRARY_BYTES) as file:
+            if not is_private(os.fstat(file.fileno())):
+                raise KernelsUnavailable(f"{path} may be changed by others; remove it")
+            content = file.read()
+    except FileNotFoundError:
+        return None
+    return content if is_whole_library(content) else None
+
+
+def _loaded(content: bytes, path: Path) -> ctypes.CDLL:
+    """Load these bytes, from memory where the system can."""
+    try:
+        return ctypes.CDLL(_in_memory(content))
+    except OSError:
+        pass  # no such system call, or no execution from memory. The folder is private
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise KernelsUnavailable(f"{path} cannot be loaded ({error})") from error
 
 
-def _folder() -> Path:
-    try:
-        return home() / "kernels"
-    except LabError as error:
-        raise KernelsUnavailable(str(error)) from error
+def _in_memory(content: bytes) -> str:
+    """Path of a file in memory that nothing can change. It stays open, because the loader knows a library by its path.
+
+    Raises:
+        OSError: the system has no such files.
+    """
+    if not hasattr(os, "memfd_create"):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    descriptor = os.memfd_create("cifar-lab-kernels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    return f"/proc/self/fd/{descriptor}"
 
 
 def _sources() -> list[Path]:
@@ -113,15 +180,18 @@ def _command() -> list[str]:
     raise KernelsUnavailable("no C compiler (cc, gcc, clang) is found")
 
 
-def _compile() -> bytes:
+def _compile(keep: Path) -> bytes:
     """Compile the sources and return the library.
+
+    Args:
+        keep: folder for the compiler's files where others can write the one for temporary files.
 
     Raises:
         KernelsUnavailable: the compiler fails, or takes too long.
         OSError: no space for its files.
     """
     files = [str(path) for path in _sources() if path.suffix == ".c"]
-    with tempfile.TemporaryDirectory(prefix="cifar-lab-") as folder:
+    with tempfile.TemporaryDirectory(prefix="cifar-lab-", dir=_scratch(keep)) as folder:
         library_path = Path(folder) / "kernels.so"
         complaint = ""
         for extra in ((THREADS_FLAG,), ()):
@@ -130,7 +200,7 @@ def _compile() -> bytes:
                 # In a session of its own: a Ctrl-C stops runs at the end of an epoch, and is no fault of the compiler.
                 done = subprocess.run(
                     command, capture_output=True, timeout=COMPILE_SECONDS, stdin=subprocess.DEVNULL, check=False,
-                    start_new_session=True, env={**os.environ, "LC_ALL": "C"},
+                    start_new_session=True, env={**os.environ, "LC_ALL": "C", "TMPDIR": folder},
                 )  # fmt: skip
             except OSError as error:
                 raise KernelsUnavailable(f"{command[0]} cannot be run ({error.strerror})") from error
@@ -140,6 +210,15 @@ def _compile() -> bytes:
                 return library_path.read_bytes()
             complaint = _first_error(done.stderr.decode(errors="replace"))
         raise KernelsUnavailable(f"{_command()[0]} cannot compile them: {complaint}")
+
+
+def _scratch(keep: Path) -> Path:
+    """Folder for temporary files that no other user can replace."""
+    scratch = Path(tempfile.gettempdir())
+    if exposed_part(scratch, is_sticky_enough=True) is None:
+        return scratch
+    make_folder(keep, mode=0o755)
+    return keep
 
 
 def _first_error(output: str) -> str:
@@ -202,7 +281,7 @@ class KernelWorker(Structure):
     """See `worker` in kernels.h."""
 
     _fields_ = (
-        *((name, c_int32) for name in ("group", "slot", "count")),
+        *((name, c_int32) for name in ("group", "slot", "count", "first")),
         *((name, c_void_p) for name in ("gradients", "lanes")),
         ("loss", c_double),
         ("right", c_int64),

@@ -1,0 +1,180 @@
+"""Tables of labels beside images: a CSV file, or the annotations of Tiny-ImageNet, which name a file and its class."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cifar_lab.data.archives import Entry
+from cifar_lab.data.findings import Findings, Kind
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+MAX_TABLE_BYTES = 64 * 2**20
+
+FILE_HEADERS = (
+    "file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_name", "image_path", "image_id",
+    "img", "id", "name",
+)  # fmt: skip
+LABEL_HEADERS = (
+    "label",
+    "class",
+    "class_name",
+    "classname",
+    "classid",
+    "class_id",
+    "category",
+    "target",
+    "species",
+    "y",
+)
+SPLIT_HEADERS = ("split", "set", "subset", "fold", "partition", "usage")
+
+NO_ROW = Kind(
+    "{name} has no label in {reason}; add it or take the image out",
+    "{count} images have no label: {names}; add them or take the images out",
+)
+NO_FILE = Kind(
+    "{reason} names {name}, which is not there; take the row out",
+    "{count} rows name files that are not there: {names}; take the rows out",
+)
+TWO_LABELS = Kind("{reason} gives {name} two labels; keep one", "{count} files have two labels: {names}; keep one each")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a table of labels."""
+
+    path: str
+    rows: Sequence[tuple[str, str, str]]
+    """(file, label, split) each. The split is empty where the table has none."""
+
+    @property
+    def folder(self) -> str:
+        """Folder that holds it."""
+        return self.path.rpartition("/")[0]
+
+
+def read_table(path: str, content: bytes) -> Table | None:
+    """Parse a table with a file and a label per row. None for any other text."""
+    lines = content.decode("utf-8-sig", "replace").splitlines()
+    rows = [row for row in _rows(lines) if len(row) > 1]
+    if not rows:
+        return None
+    header = [re.sub(r"[^a-z]+", "_", cell.strip().lower()).strip("_") for cell in rows[0]]
+    file, label = _column(header, FILE_HEADERS), _column(header, LABEL_HEADERS)
+    if label is None:
+        file, label, split = 0, 1, None
+    else:
+        split = _column(header, SPLIT_HEADERS)
+        file = file if file is not None else next(i for i in range(len(header)) if i != label)
+        rows = rows[1:]
+    needed = max(file or 0, label, split or 0)
+    return Table(
+        path,
+        [
+            (row[file or 0].strip(), row[label].strip(), row[split].strip().lower() if split is not None else "")
+            for row in rows
+            if len(row) > needed
+        ],
+    )
+
+
+def _rows(lines: Sequence[str]) -> Iterable[list[str]]:
+    first = next((line for line in lines if line.strip()), "")
+    for delimiter in "\t,;":
+        if delimiter in first:
+            return csv.reader(lines, delimiter=delimiter)
+    return (line.split() for line in lines)
+
+
+def _column(header: Sequence[str], names: Sequence[str]) -> int | None:
+    return next((header.index(name) for name in names if name in header), None)
+
+
+class ImageIndex:
+    """Image files by their path, or a shorter name that only one of them has."""
+
+    def __init__(self, images: Iterable[Entry]) -> None:
+        self.images = list(images)
+        self._found: dict[str, Entry | None] = {}
+        for entry in self.images:
+            parts = entry.path.split("/")
+            names = {"/".join(parts[start:]) for start in range(len(parts))}
+            for name in names | {name.rpartition(".")[0] for name in names}:
+                self._found[name] = None if name in self._found else entry
+
+    def get(self, name: str, folder: str) -> Entry | None:
+        """File that a row of a table in `folder` names."""
+        name = name.replace("\\", "/").removeprefix("./").strip("/")
+        return self._found.get(f"{folder}/{name}" if folder else name) or self._found.get(name)
+
+
+def labelled(
+    images: Sequence[Entry], folder: str, tables: Mapping[str, Table], faults: Findings
+) -> dict[str, list[Entry]] | None:
+    """Image files of a folder by class, from the table in it or beside it. None where no table names them.
+
+    Each file without a row, and each row without a file, is a fault.
+    """
+    index = ImageIndex(images)
+    parent, _, name = folder.rpartition("/")
+    inside = [table for table in tables.values() if table.folder == folder]
+    beside = [
+        table
+        for table in tables.values()
+        if folder and table.folder == parent and table.path.rpartition("/")[2].lower().startswith(name.lower())
+    ]
+    for table in [*inside, *beside]:
+        if 2 * sum(index.get(file, table.folder) is not None for file, _, _ in table.rows) >= len(images) > 0:
+            return by_class(index, table.rows, table, faults)
+    return None
+
+
+def by_class(
+    index: ImageIndex, rows: Iterable[tuple[str, str, str]], table: Table, faults: Findings, *, all_images: bool = True
+) -> dict[str, list[Entry]]:
+    """Image files by the label of their row, ordered by path."""
+    labels: dict[str, tuple[Entry, str]] = {}
+    for file, label, _ in rows:
+        entry = index.get(file, table.folder)
+        if entry is None:
+            faults.add(NO_FILE, file, table.path)
+        elif labels.setdefault(entry.path, (entry, label))[1] != label:
+            faults.add(TWO_LABELS, file, table.path)
+    if all_images:
+        for entry in index.images:
+            if entry.path not in labels:
+                faults.add(NO_ROW, entry.path, table.path)
+    classes: dict[str, list[Entry]] = {}
+    for _, (entry, label) in sorted(labels.items()):
+        classes.setdefault(label, []).append(entry)
+    return classes
+
+
+def table_splits(
+    images: Sequence[Entry], tables: Mapping[str, Table], faults: Findings, spellings: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, list[Entry]]] | None:
+    """Image files by split and class, from one table with a column of splits or from a table per split. None without.
+
+    Args:
+        spellings: names of each split.
+    """
+    index = ImageIndex(images)
+    for table in tables.values():
+        splits = {split: [row for row in table.rows if row[2] in names] for split, names in spellings.items()}
+        if splits["train"] and splits["test"]:
+            return {
+                split: by_class(index, rows, table, faults, all_images=False) for split, rows in splits.items() if rows
+            }
+    named: dict[str, Table] = {}
+    for split, names in spellings.items():
+        for table in tables.values():
+            stem = re.split(r"[^a-z]", table.path.rpartition("/")[2].lower().removesuffix("labels"))[0]
+            known = sum(index.get(file, table.folder) is not None for file, _, _ in table.rows)
+            if any(stem.startswith(each) for each in names) and 2 * known >= len(table.rows) > 0:
+                named.setdefault(split, table)
+    if not {"train", "test"} <= named.keys():
+        return None
+    return {split: by_class(index, table.rows, table, faults, all_images=False) for split, table in named.items()}
