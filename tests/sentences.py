@@ -16,6 +16,8 @@ from cifar_lab.cli import app
 from cifar_lab.config.io.schema import json_schema, sheet_schema
 from cifar_lab.config.sheets import LabSheet, SweepSheet
 
+from .test_prose import PER_FORM
+
 PACKAGE = Path(cifar_lab.__file__).parent
 TEMPLATES = PACKAGE / "report" / "templates"
 FILE = Path(__file__).with_name("sentences.txt")
@@ -38,12 +40,11 @@ RULES = {
     "hang on": r"\b(?:hangs?|hung) on\b",
     "told": r"\b(?:is|are|was|were) told\b",
     "there already": r"\bthere already\b|\balready there\b",
-    "per": r"(?<![-\w])(?:s|ms|MB|GB|kB|MiB|seconds?|minutes?|images?|seeds|bytes) an? (?:run|arm|worker|step|image|epoch|seed)\b",
-    "a chart per question": (
-        r"\b(?:a|an|one) (?!(?:and|as|at|but|by|for|from|has|if|in|is|of|on|or|such|than|that|to|when|where|which|with)\b)"
-        r"[a-z]+ an? (?:arm|batch|chart|class|cohort|core|epoch|file|image|line|member|point|question|row|run|seed|step|"
-        r"sweep|table|worker)\b"
+    "per": (
+        r"(?<![-\w])(?:s|ms|MB|GB|kB|MiB|seconds?|minutes?|images?|seeds|bytes|bits|rate) an? "
+        r"(?:arm|channel|epoch|image|run|seed|step|worker)\b"
     ),
+    "a chart per question": PER_FORM.pattern,
     "detectable difference": r"pp or more in 4 of 5",
     "control": r"\b(?:the|vs|than) baseline\b|\bfirst row\b|\bthe base\b",
     "not one of": r"\bis none of\b|\bnone of these\b",
@@ -89,8 +90,7 @@ def _joined(text: str) -> str:
 
 
 def _is_sentence(text: str) -> bool:
-    words = WORD.findall(re.sub(r"\{[^}]*\}", " ", text))
-    return len(words) >= 2 and " " in text
+    return " " in text and len(WORD.findall(re.sub(r"\{[^}]*\}", " ", text))) >= 2
 
 
 def _of_module(path: Path) -> Iterator[str]:

@@ -67,7 +67,7 @@ def test_a_dry_run_says_what_a_sweep_comes_to(lab: Any) -> None:
         "estimate: 3 runs to search, 0 already done, 3 to train; then at most 4 runs for the base and the best 1",
     ]
     assert done.lines[7].startswith("time: about 0.0 s for the search with ")
-    assert done.lines[7].endswith("guessed from another machine, since no run of the model was made here yet")
+    assert done.lines[7].endswith("estimated from another machine, because this one has no run of the model yet")
     assert [line.partition(":")[0] for line in done.lines[8:]] == ["memory", "disk"]
     assert lab.listing() == before
 

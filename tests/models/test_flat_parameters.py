@@ -140,7 +140,10 @@ def test_padding_is_zero() -> None:
         ([nn.ReLU()], "ReLU has no trainable parameter"),
         ([Odd(7), Odd(8)], "network 1 of the cohort has other parameters than network 0"),
         ([nn.Linear(2, 2).double()], "weight is torch.float64; trainable parameters must be torch.float32"),
-        ([shared := nn.Linear(2, 2), shared], "two networks of the cohort share a parameter; build each network anew"),
+        (
+            [shared := nn.Linear(2, 2), shared],
+            "two networks of the cohort share a parameter; build each network separately",
+        ),
         (
             [nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, device="meta"))],
             "parameters on several devices (cpu, meta); use one",

@@ -70,7 +70,7 @@ def test_weights_are_fetched_once_and_the_last_layer_is_new(checkpoints, served,
 def test_a_download_with_another_hash_is_not_kept(checkpoints, served):
     _, folder, name = served
     (folder / name).write_bytes((folder / name).read_bytes()[:1000])
-    with pytest.raises(WeightsError, match=r"cannot be fetched \(what came has SHA-256 "):
+    with pytest.raises(WeightsError, match=r"cannot be fetched \(the downloaded file has SHA-256 "):
         build(PRETRAINED, 10)
     assert list(checkpoints.iterdir()) == []
 
@@ -91,7 +91,7 @@ def test_a_damaged_file_in_the_folder_is_named_and_not_read(checkpoints):
         build(PRETRAINED, 10)
     assert str(caught.value) == (
         f"{path}: damaged: its SHA-256 is {digest}, expected {nets.IMAGENET_SHA256}; "
-        "delete it and run again to fetch it anew"
+        "delete it, so that the next run downloads it again"
     )
 
 
@@ -109,7 +109,7 @@ def test_no_network_names_the_file_the_folder_and_the_other_way(checkpoints, mon
         "resnet18-f37072fd.pth: the ImageNet weights of ResNet18 are not on this machine and "
         "https://download.pytorch.org/models/resnet18-f37072fd.pth cannot be fetched "
         "(no connection ([Errno 101] Network is unreachable)); "
-        f"put the file into {checkpoints}, or name one of your own with `model.weights: PATH`"
+        f"put the file into {checkpoints}, or set `model.weights: PATH`"
     )
 
 

@@ -150,7 +150,7 @@ def test_a_pickle_bomb_does_not_run_even_with_a_right_checksum(path: Path, tmp_p
     bomb = {"cohort": Bomb(victim)}
     payload = torch_file(bomb) if form == "torch" else pickle.dumps(bomb)
     seal(path, payload)
-    with pytest.raises(DamagedCheckpointError, match=r"^checkpoint\.bin is no checkpoint of this version \(\w+\)$"):
+    with pytest.raises(DamagedCheckpointError, match=r"^checkpoint\.bin is not a checkpoint of this version \(\w+\)$"):
         checkpoint.load(path)
     assert not victim.exists()
     pickle.loads(pickle.dumps(Bomb(victim)))

@@ -81,8 +81,8 @@ class WriterLock:
 
     def _refusal(self, holder: str) -> EnvironmentFault:
         return EnvironmentFault(
-            f"{self._results}: {holder} writes there; wait for it, end it, or choose another folder with --results "
-            "(`list`, `show` and `report` may read meanwhile)"
+            f"{self._results}: {holder} is using this folder; wait for it, end it, or choose another folder with "
+            "--results (`list`, `show` and `report` still work)"
         )
 
     def release(self) -> None:

@@ -115,7 +115,7 @@ def _set_all_aside(folder: RunFolder, checked: _CheckedFiles, results: Path, set
         yield line
     if lines and (folder.settings.exists() or folder.settings not in checked.damaged):
         command = shlex.join(["cifar-lab", "run", str(folder.settings), "--results", str(results)])
-        lines[-1] += f"; to make the run again: {command}"
+        lines[-1] += f"; to retrain the run: {command}"
     yield from lines
 
 
@@ -184,7 +184,7 @@ def _aside(path: Path) -> Path:
 def _missing_record(folder: RunFolder) -> Iterator[str]:
     """Note on a finished run without its record. A checkpoint is removed only when the record is there."""
     if folder.weights.exists() and not folder.has_checkpoint() and not _aside(folder.record).exists():
-        yield f"{folder.record}: is missing, but the run has its weights; `cifar-lab run` makes it again"
+        yield f"{folder.record}: is missing, but the run has its weights; `cifar-lab run` retrains it"
 
 
 def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:

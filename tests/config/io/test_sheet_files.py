@@ -146,18 +146,18 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
             "x.yaml:4: space.optimiser.lr: no such setting — did you mean optimizer.lr?",
             "x.yaml:5: space.lr: no such setting — did you mean optimizer.lr?",
             "x.yaml:6: space.optimizer: a whole section; name one of its settings, such as optimizer.name",
-            "x.yaml:7: space.seeds: seeds repeat a point, they are no part of it; state search.seeds",
-            "x.yaml:8: space.label: points and arms have names of their own; remove it",
+            "x.yaml:7: space.seeds: seeds repeat a point and are not part of it; set search.seeds",
+            "x.yaml:8: space.label: points and arms are named by their settings; remove it",
             "x.yaml:9: space.quite.strange: no such setting; write section.key",
-            "x.yaml:10: space.extends: a sweep has one base; state base",
+            "x.yaml:10: space.extends: a sweep has one base; set base",
         ],
     ),
     (
         "base: baseline.yaml\nspace: {epochs: [1]}\npaired:\n  - {epochs: [1, 2]}\n"
         "  - {data.flip: [true], optimizer.lr: [1, 2]}\n",
         [
-            "x.yaml:4: paired[0].epochs: epochs is an axis already, on line 2; keep one of them",
-            "x.yaml:5: paired[1]: values change together, so their lists are equally long; "
+            "x.yaml:4: paired[0].epochs: epochs is already an axis, on line 2; keep one of them",
+            "x.yaml:5: paired[1]: values change together, so their lists must have the same length; "
             "data.flip has 1, optimizer.lr has 2",
         ],
     ),
@@ -166,8 +166,8 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         "  - {epoch: 1}\n",
         [
             "x.yaml:4: paired[0]: an empty group; remove it",
-            "x.yaml:6: exclude[0]: an empty entry would take out every point; remove it",
-            "x.yaml:7: exclude[1].data.flip: is no key of space or paired; those are epochs",
+            "x.yaml:6: exclude[0]: an empty entry would exclude every point; remove it",
+            "x.yaml:7: exclude[1].data.flip: is not a key of space or paired; the keys are epochs",
             "x.yaml:8: exclude[2].epoch: no such setting — did you mean epochs?",
         ],
     ),
@@ -212,7 +212,7 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
             "expected a list of values",
             "x.yaml:8: space.optimizer.momentum.max: missing; expected a list of values, or a range such as "
             "{min: 0.001, max: 0.1, log: true}",
-            "x.yaml:8: space.optimizer.momentum.mx: no part of a range — did you mean max?",
+            "x.yaml:8: space.optimizer.momentum.mx: not a key of a range — did you mean max?",
             "x.yaml:9: space.data.noise_std.min: 'a' is text; expected a whole number or a number",
         ],
     ),
@@ -243,13 +243,13 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         [
             "x.yaml:2: search.method: tpe draws from space or paired; state one of them",
             "x.yaml:2: search.trials: missing; tpe needs a number of points (50, say)",
-            "x.yaml:2: search.halving: tpe has no halving: tpe learns from whole trainings; remove it, or state "
+            "x.yaml:2: search.halving: tpe has no halving: tpe needs runs of full length; remove it, or state "
             "method: random",
             "x.yaml:3: arms.a.epochs: points are compared after the same epochs (search.halving); remove it",
         ],
     ),
     ("optimizer: {lr: 1}\n", ["x.yaml: this is a settings file, not a sweep file; train it with cifar-lab run x.yaml"]),
-    ("title: x\ncontrol: a\nquestions: {}\n", ["x.yaml: this is a sheet of questions, not a sweep file"]),
+    ("title: x\ncontrol: a\nquestions: {}\n", ["x.yaml: this is a lab file, not a sweep file"]),
     ("[1]\n", ["x.yaml:1: found a list, expected lines of 'key: value'; a space must follow the colon"]),
 ]  # fmt: skip
 
@@ -309,11 +309,12 @@ BAD_SHEETS: list[tuple[str, list[str]]] = [
     ("title: T\ncontrol: baseline.yaml\nquestions: [a]\n",
      ["x.yaml:3: questions: found a list of 1; expected a mapping of keys to values"]),
     (HEAD + "  q1: {title: A, chart: a.png, arms: [adam.yaml], factor: [optimizer, data.batchsize, momentum]}\n",
-     ["x.yaml:4: questions.q1.factor[1]: 'data.batchsize' is no setting and no section — did you mean data.batch_size?",
-      "x.yaml:4: questions.q1.factor[2]: 'momentum' is no setting and no section"]),
+     ["x.yaml:4: questions.q1.factor[1]: 'data.batchsize' is neither a setting nor a section — did you mean "
+      "data.batch_size?",
+      "x.yaml:4: questions.q1.factor[2]: 'momentum' is neither a setting nor a section"]),
     ("title: T\ncontrol: baseline.yaml\nmin_effect: 0\nquestions:\n  q1: {title: A, chart: a.png, arms: [adam.yaml]}\n",
      ["x.yaml:3: min_effect: 0 is out of range; expected a number above 0 and at most 100"]),
-    ("base: a\nspace: {}\n", ["x.yaml: this is a sweep file, not a sheet of questions"]),
+    ("base: a\nspace: {}\n", ["x.yaml: this is a sweep file, not a lab file"]),
 ]  # fmt: skip
 
 

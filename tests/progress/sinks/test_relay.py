@@ -93,7 +93,7 @@ def test_a_mirror_that_hangs_does_not_keep_the_command(monkeypatch: pytest.Monke
     display.end()
     wait.set()
     assert len(said) == 1
-    assert said[0].startswith("mirror kept: has not taken in everything after ")
+    assert said[0].startswith("mirror kept: is not complete after ")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_mirror_that_hangs_does_not_keep_the_command(monkeypatch: pytest.Monke
     [
         ("wandb", "'wandb' is not one of: tensorboard, mlflow, mlflow:FILE.db"),
         ("tensorboard:x", "'tensorboard:x' is not one of:"),
-        ("mlflow:http://127.0.0.1:5000", "is no SQLite file; cifar-lab speaks to no server, write mlflow:FILE.db"),
+        ("mlflow:http://127.0.0.1:5000", "is not an SQLite file; servers are not supported, write mlflow:FILE.db"),
         ("mlflow:postgresql://db", "is no SQLite file"),
     ],
 )
