@@ -234,7 +234,7 @@ def test_a_broken_image_is_named(root, tmp_path, content, reason):
         gradient(64, 64).save(buffer, "JPEG")
         content = buffer.getvalue()[:-300]
     file.write_bytes(content)
-    pattern = rf": pics/train/bee/01.png is broken \({reason}\); mend it or take it out$"
+    pattern = rf": pics/train/bee/01.png is damaged \({reason}\); repair or remove it$"
     with pytest.raises(DataError, match=pattern):
         images.prepare(settings(root))
     with pytest.raises(DataError, match=pattern):
@@ -244,7 +244,7 @@ def test_a_broken_image_is_named(root, tmp_path, content, reason):
 def test_other_decoders_of_pil_stay_shut(root):
     gradient(32, 32).save(root / "pics/train/bee/01.png", format="SGI")
     assert refusal(root) == (
-        f"{root}: pics/train/bee/01.png is broken (not an image of a known format); mend it or take it out"
+        f"{root}: pics/train/bee/01.png is damaged (not an image of a known format); repair or remove it"
     )
 
 
@@ -265,7 +265,7 @@ def test_a_member_twice(root, tmp_path):
     path = zip_folder(root, tmp_path / "x.zip")
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("pics/test/cow/01.png", b"another")
-    assert refusal(path) == f"{path}: holds pics/test/cow/01.png twice; create the zip file again"
+    assert refusal(path) == f"{path}: contains pics/test/cow/01.png twice; create the zip file again"
 
 
 def test_too_many_pixels_are_refused_before_they_are_unpacked(root):
@@ -278,7 +278,7 @@ def test_too_many_pixels_are_refused_before_they_are_unpacked(root):
 def test_an_image_bomb_beyond_the_limit_of_pil(root):
     Image.new("1", (20_000, 10_000)).save(root / "pics/train/ant/00.png")
     assert refusal(root).startswith(
-        f"{root}: pics/train/ant/00.png is broken (Image size (200000000 pixels) exceeds limit"
+        f"{root}: pics/train/ant/00.png is damaged (Image size (200000000 pixels) exceeds limit"
     )
 
 

@@ -108,7 +108,7 @@ def test_a_row_of_another_memory_format_is_moved_parameter_by_parameter() -> Non
     assert not torch.equal(moved, channels_last.values)
     for span in plain.spans:
         assert torch.equal(moved.as_strided(span.shape, span.stride, span.offset), wanted[span.name]), span.name
-    with pytest.raises(ValueError, match="a row of other parameters"):
+    with pytest.raises(ValueError, match="the row belongs to networks with other parameters"):
         plain.from_layout(channels_last.values, channels_last.strides()[1:])
 
 

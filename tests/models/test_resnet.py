@@ -70,7 +70,7 @@ def test_weights_are_fetched_once_and_the_last_layer_is_new(checkpoints, served,
 def test_a_download_with_another_hash_is_not_kept(checkpoints, served):
     _, folder, name = served
     (folder / name).write_bytes((folder / name).read_bytes()[:1000])
-    with pytest.raises(WeightsError, match=r"cannot be fetched \(the downloaded file has SHA-256 "):
+    with pytest.raises(WeightsError, match=r"cannot be downloaded \(the downloaded file has SHA-256 "):
         build(PRETRAINED, 10)
     assert list(checkpoints.iterdir()) == []
 
@@ -78,7 +78,7 @@ def test_a_download_with_another_hash_is_not_kept(checkpoints, served):
 def test_a_file_that_the_server_lacks(checkpoints, served):
     _, folder, name = served
     (folder / name).unlink()
-    with pytest.raises(WeightsError, match=re.escape("cannot be fetched (the server answered 404 File not found)")):
+    with pytest.raises(WeightsError, match=re.escape("cannot be downloaded (the server answered 404 File not found)")):
         build(PRETRAINED, 10)
 
 
@@ -122,7 +122,7 @@ def test_a_name_server_that_never_answers(checkpoints, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     monkeypatch.setattr(download, "CONNECT_SECONDS", 0.3)
-    with pytest.raises(WeightsError, match=re.escape("cannot be fetched (no answer within 0.3 s)")):
+    with pytest.raises(WeightsError, match=re.escape("cannot be downloaded (no answer within 0.3 s)")):
         build(PRETRAINED, 10)
     over.set()
 

@@ -91,9 +91,9 @@ def test_a_record_of_a_newer_schema_is_refused_by_name_and_kept(folder: RunFolde
     with pytest.raises(DataError) as caught:
         folder.read_record()
     assert str(caught.value) == (
-        f"{folder.record}: is of schema 4, but this cifar-lab reads up to 3; install a newer cifar-lab"
+        f"{folder.record}: has schema 4, but this cifar-lab reads up to 3; install a newer cifar-lab"
     )
-    with pytest.raises(DataError, match="is of schema 4"):
+    with pytest.raises(DataError, match="has schema 4"):
         folder.set_aside_damage()
     assert folder.record.is_file()
 
@@ -250,7 +250,7 @@ def test_a_record_that_is_lost_is_told_from_a_run_that_has_not_ended(folder: Run
         ({"settings": {}}, "its settings have no data.batch_size"),
         ({"settings": {"data": {"batch_size": 2}, "model": "Net"}}, "its settings have no model.name"),
         ({"started": "yesterday"}, "its start is not a time"),
-        ({"test": SplitScore(accuracy=0.5, loss=1, per_class=(1.0,), confusion=((1,),))}, "its test scores are"),
+        ({"test": SplitScore(accuracy=0.5, loss=1, per_class=(1.0,), confusion=((1,),))}, "its test scores do not have"),
     ],
     ids=["seed", "no settings", "no model", "time", "classes"],
 )

@@ -86,7 +86,7 @@ ENDLESS["data"] = ENDLESS
         ({"data": None}, "data: nothing is stated; expected a section with keys such as data.dataset"),
         ({"extends": 3}, "extends: expected the name of one settings file, such as baseline.yaml"),
         ({"extends": "nowhere.yaml"}, "extends: no file nowhere.yaml"),
-        ({"optimizer.lr": 1}, "optimizer.lr: no such setting at the top level — did you mean lr below optimizer?"),
+        ({"optimizer.lr": 1}, "optimizer.lr: no such setting at the top level — did you mean lr in section optimizer?"),
         (ENDLESS, "nested deeper than 20 levels"),
     ],
     ids=lambda case: repr(case)[:60],

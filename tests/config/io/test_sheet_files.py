@@ -231,7 +231,7 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         "space: {optimizer.lr: {min: 0.1, max: 1}, epochs: [1, 2]}\n",
         [
             "x.yaml:2: search.trials: grid has no trials: a grid tries every point; remove it, or state method: random",
-            "x.yaml:2: search.batch: grid has no batch: it is for tpe; remove it",
+            "x.yaml:2: search.batch: grid has no batch: it is only for tpe; remove it",
             "x.yaml:2: search.halving: points are compared after the same epochs; take epochs out of the space",
             "x.yaml:2: search.halving.eta: 1 is out of range; expected a whole number from 2 to 100",
             "x.yaml:2: search.halving.rung: no such setting — did you mean rungs?",
@@ -295,7 +295,7 @@ BAD_SHEETS: list[tuple[str, list[str]]] = [
       "x.yaml:4: questions.q1.arms[2]: 'baseline.yaml' is the control; it is not repeated among the arms",
       "x.yaml:4: questions.q1.arms[3]: no file HERE/adm.yaml — did you mean adam.yaml?"]),
     (HEAD + "  q1: {title: A, chart: a.png, arms: [adam.yaml]}\n  q2: {title: B, chart: A.png, arms: [adam.yaml]}\n",
-     ["x.yaml:5: questions.q2.chart: 'A.png' is the chart of q1 already; name another file"]),
+     ["x.yaml:5: questions.q2.chart: 'A.png' is the chart of q1, too; name another file"]),
     (HEAD + "  q1: {title: A, chart: ../a.png, arms: [adam.yaml]}\n",
      ["x.yaml:4: questions.q1.chart: '../a.png' does not fit; "
       "expected a file name of letters, digits, '.', '_' and '-' that ends in .png"]),

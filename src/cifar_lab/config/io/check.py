@@ -84,7 +84,7 @@ def _nearest_node(root: Node, key: str) -> Node:
 def _unknown_top(key: str) -> str:
     if key in setting_keys.dotted_keys():
         section, _, name = key.partition(".")
-        return f"no such setting at the top level level — did you mean {name} in section {section}?"
+        return f"no such setting at the top level — did you mean {name} in section {section}?"
     close = nearest(key, Settings.model_fields)
     if close:
         return f"no such setting — did you mean {close}?"
