@@ -208,7 +208,7 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
             "x.yaml:4: space.optimizer.lr.min: 0 is out of range; expected a number above 0",
             "x.yaml:5: space.data.batch_size.min: 8.5 is a decimal number; expected a whole number from 1 to 65,536",
             "x.yaml:6: space.epochs.max: 4 is not above min, which is 4",
-            "x.yaml:7: space.data.flip: found a range, but data.flip takes no range of numbers; "
+            "x.yaml:7: space.data.flip: found a range, but data.flip cannot have a range; "
             "expected a list of values",
             "x.yaml:8: space.optimizer.momentum.max: missing; expected a list of values, or a range such as "
             "{min: 0.001, max: 0.1, log: true}",
@@ -220,7 +220,7 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         "base: baseline.yaml\nsearch: {method: random, trials: 5}\nspace:\n"
         "  scheduler.min_lr: {min: 0, max: 0.1, log: true}\n  data.flip: [true]\nexclude: [{scheduler.min_lr: 0.1}]\n",
         [
-            "x.yaml:4: space.scheduler.min_lr.min: 0 is not above 0, which a logarithmic scale (log: true) cannot "
+            "x.yaml:4: space.scheduler.min_lr.min: 0 is not above 0, as a logarithmic scale (log: true) cannot "
             "reach",
             "x.yaml:6: exclude[0].scheduler.min_lr: is a range here, of which no single value is drawn; "
             "make the range narrower",

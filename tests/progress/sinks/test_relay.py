@@ -72,7 +72,9 @@ def test_a_mirror_that_fails_is_said_once_and_the_others_go_on() -> None:
     for event in (EPOCH, EPOCH, DONE):
         display.event(job(), event)
     display.end()
-    assert said == ["mirror broken: stopped (OSError: database is locked); the runs continue and their records are complete"]
+    assert said == [
+        "mirror broken: stopped (OSError: database is locked); the runs continue and their records are complete"
+    ]
     assert len(broken.heard) == 1
     assert len(kept.heard) == 3
     assert "epoch 1/10" in shown.getvalue()
