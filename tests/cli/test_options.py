@@ -95,8 +95,8 @@ def test_a_command_that_has_no_more_time_ends_with_124_and_can_go_on(lab: Any) -
     assert done.code == 124
     assert 4 < time.monotonic() - began < 60
     assert done.err.splitlines()[-1] == (
-        "cifar-lab: stopped, the time limit is reached; 0 of 1 runs have ended, the others keep their last completed epoch; "
-        "give the same command again (without --force) to resume"
+        "cifar-lab: stopped, the time limit is reached; 0 of 1 runs have ended, the others keep their last completed "
+        "epoch; give the same command again (without --force) to resume"
     )
     assert lab("run", "long.yaml", "--dry-run").lines[-1].startswith("1 run: 1 to ")
 

@@ -104,7 +104,7 @@ def test_no_data_and_no_network_names_the_place_and_the_ways_on(no_network, fake
         f"{tmp_path}/mine/cifar-10-python.tar.gz: missing, and http://127.0.0.1:9/none could not be downloaded: "
         "no connection ([Errno 111] Connection refused). "
         f"Put cifar-10-python.tar.gz (SHA-256 {sha256}) into {tmp_path}/mine, "
-        "or use other images: --set data.dataset=imagefolder --set data.root=PATH (a folder or zip of your own images) "
+        "or use other images: --set data.dataset=imagefolder --set data.root=PATH (your folder or zip file) "
         "or --set data.dataset=synthetic (synthetic images)"
     )
     assert caught.value.exit_code == 3

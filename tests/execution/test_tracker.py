@@ -83,7 +83,8 @@ def test_why_a_command_ended_early_and_how_to_go_on() -> None:
         tracker(Policy()).result(limited)
     assert late.value.exit_code == 124
     assert str(late.value) == (
-        f"stopped, the time limit is reached; 0 of 3 runs have ended, the others keep their last completed epoch; {GO_ON}"
+        f"stopped, the time limit is reached; 0 of 3 runs have ended, "
+        f"the others keep their last completed epoch; {GO_ON}"
     )
     signalled = StopRequests()
     signalled.stop("the time limit is reached")

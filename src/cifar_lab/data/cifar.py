@@ -116,8 +116,8 @@ class CifarSource:
             raise DataError(
                 f"{path}: {broken}, and {self.archive.url} could not be downloaded: {error}. "
                 f"Put {self.archive.file_name} (SHA-256 {self.archive.sha256}) into {path.parent}, "
-                "or use other images: --set data.dataset=imagefolder --set data.root=PATH (a folder or zip of your own "
-                "images) or --set data.dataset=synthetic (synthetic images)"
+                "or use other images: --set data.dataset=imagefolder --set data.root=PATH (your folder or zip file) or "
+                "--set data.dataset=synthetic (synthetic images)"
             ) from error
 
     def _from_archive(self, path: Path, progress: Progress) -> Images:

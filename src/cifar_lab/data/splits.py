@@ -98,7 +98,8 @@ def describe(name: str, images: Images, *, synthetic: bool) -> DataInfo:
 
 def _equal_images(train: NDArray[np.void], test: NDArray[np.void]) -> Iterator[str]:
     if both := int(np.isin(test, train).sum()):
-        yield f"{both:,} of {len(test):,} test images are equal to a training image; accuracy on them shows no generalisation"
+        equal = f"{both:,} of {len(test):,} test images are equal to a training image"
+        yield f"{equal}; accuracy on them shows no generalisation"
 
 
 def _flat_channels(std: Sequence[float]) -> Iterator[str]:

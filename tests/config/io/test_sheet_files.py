@@ -220,9 +220,9 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         "base: baseline.yaml\nsearch: {method: random, trials: 5}\nspace:\n"
         "  scheduler.min_lr: {min: 0, max: 0.1, log: true}\n  data.flip: [true]\nexclude: [{scheduler.min_lr: 0.1}]\n",
         [
-            "x.yaml:4: space.scheduler.min_lr.min: 0 is not above 0, as a logarithmic scale (log: true) cannot "
-            "reach",
-            "x.yaml:6: exclude[0].scheduler.min_lr: is a range here, of which no single value is drawn; "
+            "x.yaml:4: space.scheduler.min_lr.min: 0 is not above 0, as a logarithmic scale (log: true) "
+            "requires",
+            "x.yaml:6: exclude[0].scheduler.min_lr: is a range here, so no single value can be excluded; "
             "make the range narrower",
         ],
     ),
