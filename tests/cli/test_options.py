@@ -81,7 +81,7 @@ def test_after_so_many_failures_no_run_is_begun(fragile: Any) -> None:
     assert "1 run has failed: stopping after the current epoch; press Ctrl-C twice to stop immediately\n" in done.err
     assert re.search(
         r"cifar-lab: stopped, 1 run has failed; [12] of 8 runs have ended, the others keep their last completed epoch; "
-        r"the last: mine · seed \d: its process ended with 7; see to it, then give the same command again",
+        r"the last: mine · seed \d: its process ended with 7; see to it, then run the same command again",
         done.err,
     )
     assert len(failures(fragile)) <= 2
@@ -96,7 +96,7 @@ def test_a_command_that_has_no_more_time_ends_with_124_and_can_go_on(lab: Any) -
     assert 4 < time.monotonic() - began < 60
     assert done.err.splitlines()[-1] == (
         "cifar-lab: stopped, the time limit is reached; 0 of 1 runs have ended, the others keep their last completed "
-        "epoch; give the same command again (without --force) to resume"
+        "epoch; run the same command again (without --force) to resume"
     )
     assert lab("run", "long.yaml", "--dry-run").lines[-1].startswith("1 run: 1 to ")
 

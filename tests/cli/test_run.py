@@ -339,7 +339,7 @@ def test_a_file_in_the_place_of_the_results_is_4(lab: Any) -> None:
     assert done.code == 4
     assert done.err == (
         "cifar-lab: results: cannot be written (File exists); free space or choose another folder with --results, "
-        "then give the same command again\n"
+        "then run the same command again\n"
     )
 
 

@@ -14,7 +14,7 @@ from cifar_lab.training.events import RunOutcome
 from cifar_lab.training.job import Job
 
 JOBS = [Job(Settings(label=name), 0, name, {}, "", Path("results"), True) for name in "abc"]
-GO_ON = "give the same command again (without --force) to resume"
+GO_ON = "run the same command again (without --force) to resume"
 
 
 def tracker(policy: Policy, heard: list[Any] | None = None, now: float = 0.0) -> RunTracker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .registry import elsewhere
 
-GO_ON = "give the same command again"
+GO_ON = "run the same command again"
 
 CASES = (
     elsewhere(
@@ -53,7 +53,7 @@ CASES = (
         8, "the file or pipe that the output goes to is full",
         "cli/test_entry.py::test_an_output_that_is_full_is_4",
         remains="as before", code=4, says="a file or the standard output: No space left on device; see to it, then "
-        "give the same command again",
+        "run the same command again",
     ),
     elsewhere(
         11, "a checkpoint that is empty, a text, torch's own or of another run",
@@ -145,7 +145,7 @@ CASES = (
         16, "weights of another model",
         "models/test_weights.py::test_weights_of_another_model_are_named_key_by_key",
         remains="nothing new", code=3,
-        says="{weights}: does not fit {model}: {keys}; give the weights of this model or choose the model of these "
+        says="{weights}: does not fit {model}: {keys}; use weights of this model, or choose the model of these "
         "weights",
     ),
     elsewhere(

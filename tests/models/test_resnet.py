@@ -107,7 +107,7 @@ def test_no_network_names_the_file_the_folder_and_the_other_way(checkpoints, mon
     assert time.monotonic() - started < 10
     assert str(caught.value) == (
         "resnet18-f37072fd.pth: the ImageNet weights of ResNet18 are not on this machine and "
-        "https://download.pytorch.org/models/resnet18-f37072fd.pth cannot be fetched "
+        "https://download.pytorch.org/models/resnet18-f37072fd.pth cannot be downloaded "
         "(no connection ([Errno 101] Network is unreachable)); "
         f"put the file into {checkpoints}, or set `model.weights: PATH`"
     )

@@ -315,7 +315,7 @@ def test_a_run_that_another_process_holds_is_refused_by_name(folder: RunFolder, 
         pass
     message = str(caught.value)
     assert message.startswith(f"{folder.path}: held by process {holder.pid} on ")
-    assert message.endswith("Z; wait for it, or end it, then give the same command again")
+    assert message.endswith("Z; wait for it, or end it, then run the same command again")
 
 
 def test_the_lock_is_free_at_once_after_kill_9(folder: RunFolder, holder: subprocess.Popen[str]) -> None:

@@ -84,7 +84,7 @@ def test_a_save_that_fails_at_any_moment_leaves_a_good_one(
             checkpoint.save(path, in_epoch(3))
     assert re.fullmatch(
         rf"{path}: cannot be written \(No space left on device(?: for [\d,]+ bytes)?\); free space or choose another "
-        "folder with --results, then give the same command again",
+        "folder with --results, then run the same command again",
         str(caught.value),
     )
     state, notes = checkpoint.load_newest(path)

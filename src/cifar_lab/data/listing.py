@@ -185,8 +185,8 @@ def _read_splits(
 
 
 def _replace_unlabelled_test(found: Layout, folders: Mapping[str, str], *, cut_test: bool) -> None:
-    """Where the folder of the test split has no class of the other: take the validation folder, as Tiny-ImageNet has
-    it, or cut the test split."""
+    """The validation folder, if the folder of the test split has no class of the other, as in Tiny-ImageNet, or a
+    test split cut from train/."""
     train, unlabelled = found.files["train"], f"{folders['test']}/"
     loose = found.faults.found.get(NO_CLASS, [])
     loose[:] = [each for each in loose if not each[0].startswith(unlabelled)]

@@ -151,7 +151,7 @@ class RunTracker:
         ended = sum(outcome.status != "interrupted" for outcome in self.outcomes.values())
         if requests.stopping and ended < len(self.jobs):
             state = f"{ended} of {len(self.jobs)} runs have ended, the others keep their last completed epoch"
-            go_on = "give the same command again (without --force) to resume"
+            go_on = "run the same command again (without --force) to resume"
             if requests.signum is not None:
                 raise Interrupted(f"stopped; {state}; {go_on}", requests.signum)
             failed = self.failed()

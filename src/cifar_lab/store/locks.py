@@ -141,7 +141,7 @@ def hold(path: Path, patience: float = RUN_PATIENCE_SECONDS) -> Iterator[None]:
 
     def refusal(holder: str) -> EnvironmentFault:
         return EnvironmentFault(
-            f"{path.parent}: held by {holder}; wait for it, or end it, then give the same command again"
+            f"{path.parent}: held by {holder}; wait for it, or end it, then run the same command again"
         )
 
     with _locked_file(path, patience, refusal) as file:

@@ -75,7 +75,7 @@ def test_ctrl_c_once_keeps_the_epoch_and_says_how_to_go_on(lab: Any, whole_group
         epochs_told = sum("long · seed 0: epoch" in line for line in command.heard)
     assert "stopping after the current epoch; press Ctrl-C again to stop immediately" in said
     assert said.splitlines()[-1].startswith("cifar-lab: stopped; ")
-    assert said.endswith("give the same command again (without --force) to resume\n")
+    assert said.endswith("run the same command again (without --force) to resume\n")
     assert "Traceback" not in said
     assert f"stopped after epoch {epochs_told}, whose checkpoint is kept" in command.output
     assert saved_epochs(lab) == epochs_told >= 1
