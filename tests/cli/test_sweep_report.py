@@ -200,7 +200,7 @@ def test_a_search_that_the_machine_cut_short_picks_no_winner(swept: tuple[Any, A
         4,
         "cifar-lab: 1 of 3 runs of the search failed, so no winner is picked; run the same command again to try them "
         f"again, or add --allow-failed to pick among the others; the first: {plan['points'][1]['name']} · seed 0: "
-        f"results/runs/{held.name}: held by process 1 elsewhere; wait for it, or end it, then give the same command "
+        f"results/runs/{held.name}: held by process 1 elsewhere; wait for it, or end it, then run the same command "
         "again\n",
     )
     assert not (lab.results / "sweeps" / "grid" / "winners.json").exists()

@@ -161,7 +161,7 @@ def as_another_user(action: Callable[[], object]) -> tuple[int, str]:
     9,
     "a file stands where the results folder should be",
     remains="the file as it was",
-    says="results: cannot be written (File exists); free space or choose another folder with --results, then give the "
+    says="results: cannot be written (File exists); free space or choose another folder with --results, then run the "
     "same command again",
     code=4,
 )
@@ -197,7 +197,7 @@ def test_results_deleted_in_mid_run_are_noticed_at_the_next_write(lab: Any, case
     10,
     "a run's folder is replaced by a file while the run is under way",
     remains="the file as it is",
-    says="{path}: cannot be written (Not a directory); free space or choose another folder with --results, then give "
+    says="{path}: cannot be written (Not a directory); free space or choose another folder with --results, then run "
     "the same command again",
 )
 def test_a_file_in_the_place_of_a_run_is_left_alone(lab: Any, case: Case) -> None:
