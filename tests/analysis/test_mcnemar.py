@@ -69,7 +69,7 @@ def test_only_the_predictions_that_the_record_names_are_used(tmp_path: Path) -> 
     good = theirs.read_bytes()
     for content in (b"", b"PK no zip", good[:-1], good + b"x", ours.read_bytes()):
         theirs.write_bytes(content)
-        with pytest.raises(DataError, match=r"predictions\.npz: is damaged .*; to make the run again: cifar-lab run "):
+        with pytest.raises(DataError, match=r"predictions\.npz: is damaged .*; to retrain the run: cifar-lab run "):
             compare_predictions(tmp_path, first, other)
     theirs.unlink()
     with pytest.raises(DataError, match=r"predictions\.npz: cannot be read \(No such file"):

@@ -96,7 +96,7 @@ def test_before_an_arm_has_run_the_control_s_own_spread_stands_in(make_record: M
 def test_without_runs_nothing_is_made_up() -> None:
     found = check([arm(data__flip=True)])
     assert (found.std, found.smallest_pp, found.seeds_needed, found.cost.measured) == (None, None, None, 0)
-    assert found.cost.guess == "guessed from another machine, since no run of the model was made here yet"
+    assert found.cost.guess == "estimated from another machine, because this one has no run of the model yet"
     assert (found.runs, found.missing) == (8, 8)
 
 

@@ -143,6 +143,6 @@ def test_an_output_that_is_full_is_4(trained: Any, command: str) -> None:
     done = shell(trained.lab, f"lab {command} > /dev/full")
     assert (done.returncode, done.stderr) == (
         4,
-        "cifar-lab: a file or the standard output: No space left on device; see to it, then give the same command "
+        "cifar-lab: a file or the standard output: No space left on device; see to it, then run the same command "
         "again\n",
     )

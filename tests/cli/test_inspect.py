@@ -25,7 +25,7 @@ def test_list_without_runs_says_how_to_make_some(lab: Any) -> None:
     done = lab("list")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "cifar-lab: results: no such results folder; give another with --results, or make it: cifar-lab run FILE "
+        "cifar-lab: results: no such results folder; give another with --results, or create it: cifar-lab run FILE "
         "--results results\n"
     )
     assert not lab.results.exists()
@@ -124,7 +124,7 @@ def test_one_damaged_record_hides_no_other_run(trained_copy: Any) -> None:
     report = trained_copy("report", "--lab", "sheet.yaml")
     assert report.code == 3
     assert report.err == (
-        f"cifar-lab: results/runs/{first}/record.json: is damaged and left out; to make the run again: "
+        f"cifar-lab: results/runs/{first}/record.json: is damaged and left out; to retrain the run: "
         f"cifar-lab run results/runs/{first}/settings.yaml\n"
     )
     assert (trained_copy.results / "q.png").is_file()
@@ -143,7 +143,7 @@ def test_before_a_run_is_suggested_its_code_is_named(tmp_path: Path) -> None:
         "note: `cifar-lab run` executes the model code that a settings.yaml names; if these results came from others, "
         "read settings.yaml and that code first"
     )
-    assert "to make the run again: cifar-lab run " in damage
+    assert "to retrain the run: cifar-lab run " in damage
 
 
 def test_show_of_no_run_or_several(trained: Any) -> None:

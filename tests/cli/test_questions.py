@@ -164,9 +164,9 @@ def test_seeds_are_added_until_the_question_is_decided(lab: Any) -> None:
     [
         (["run"], "run: nothing to run; name settings files, --question NAME or --all"),
         (["run", "--question", "q7"], "--question q7: configs/lab.yaml has no such question; it has q1, q2"),
-        (["run", "adam.yaml", "--question", "q1"], "run: give files, or questions of the lab sheet"),
+        (["run", "adam.yaml", "--question", "q1"], "run: give files, or questions of the lab file"),
         (["run", "--all", "--question", "q1"], "run: --all is every question"),
-        (["run", "adam.yaml", "--until-decided"], "run: --until-decided answers questions of the lab sheet"),
+        (["run", "adam.yaml", "--until-decided"], "run: --until-decided answers questions of the lab file"),
         (["run", "--all", "--until-decided", "--seeds", "1"], "run: --until-decided chooses the seeds"),
         (["run", "--all", "--until-decided", "--force"], "run: --until-decided goes on from what is there"),
         (["plan", "adam.yaml", "--question", "q1"], "plan: give files, or questions, not both"),

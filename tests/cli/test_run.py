@@ -188,7 +188,7 @@ def test_a_damaged_record_is_made_again_and_says_so(trained_copy: Any) -> None:
     assert (done.code, done.progress[0]) == (0, "2 runs: 1 already done, 1 to train")
     again = records(trained_copy.results)[0]
     assert again["test"] == first["test"]
-    assert again["notes"] == ["the record was damaged; set aside as record.json.damaged, and the run made again"]
+    assert again["notes"] == ["the record was damaged; set aside as record.json.damaged, and the run trained again"]
     assert (folder / "record.json.damaged").read_text() == "{"
 
 
@@ -258,7 +258,11 @@ class FailsInTraining(NoForward):
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
-        ("NoInit", 2, "model.name: {file}:NoInit could not be made: ValueError: no such ({file}:7); correct the class"),
+        (
+            "NoInit",
+            2,
+            "model.name: {file}:NoInit could not be created: ValueError: no such ({file}:7); correct the class",
+        ),
         ("Dies", 1, "model.name: {file}:Dies cannot be built: its process ended with 9"),
     ],
 )
@@ -335,7 +339,7 @@ def test_a_file_in_the_place_of_the_results_is_4(lab: Any) -> None:
     assert done.code == 4
     assert done.err == (
         "cifar-lab: results: cannot be written (File exists); free space or choose another folder with --results, "
-        "then give the same command again\n"
+        "then run the same command again\n"
     )
 
 

@@ -67,7 +67,7 @@ def test_a_dry_run_says_what_a_sweep_comes_to(lab: Any) -> None:
         "estimate: 3 runs to search, 0 already done, 3 to train; then at most 4 runs for the base and the best 1",
     ]
     assert done.lines[7].startswith("time: about 0.0 s for the search with ")
-    assert done.lines[7].endswith("guessed from another machine, since no run of the model was made here yet")
+    assert done.lines[7].endswith("estimated from another machine, because this one has no run of the model yet")
     assert [line.partition(":")[0] for line in done.lines[8:]] == ["memory", "disk"]
     assert lab.listing() == before
 
@@ -198,9 +198,9 @@ def test_a_search_that_the_machine_cut_short_picks_no_winner(swept: tuple[Any, A
         done = lab("sweep", "grid.yaml")
     assert (done.code, done.err) == (
         4,
-        "cifar-lab: 1 of 3 runs of the search failed, so no winner is picked; give the same command again to try them "
+        "cifar-lab: 1 of 3 runs of the search failed, so no winner is picked; run the same command again to try them "
         f"again, or add --allow-failed to pick among the others; the first: {plan['points'][1]['name']} · seed 0: "
-        f"results/runs/{held.name}: held by process 1 elsewhere; wait for it, or end it, then give the same command "
+        f"results/runs/{held.name}: held by process 1 elsewhere; wait for it, or end it, then run the same command "
         "again\n",
     )
     assert not (lab.results / "sweeps" / "grid" / "winners.json").exists()
@@ -248,7 +248,7 @@ def test_a_search_with_failed_runs_tests_nothing_unless_that_is_allowed(lab: Any
     stopped = lab("sweep", "few.yaml", "--workers", "1")
     assert stopped.code == 1
     assert stopped.err.startswith(
-        "cifar-lab: 1 of 2 runs of the search failed, so no winner is picked; give the same command again to try them "
+        "cifar-lab: 1 of 2 runs of the search failed, so no winner is picked; run the same command again to try them "
         "again, or add --allow-failed to pick among the others; the first: breaks · seed 0: "
     )
     assert "out of patience" in stopped.err

@@ -97,7 +97,7 @@ def test_a_record_of_a_newer_version_is_not_trained_over(results: Path) -> None:
     folder = RunFolder(results, planned.job.run_id)
     folder.path.mkdir(parents=True)
     folder.record.write_text('{"schema": 4}')
-    with pytest.raises(DataError, match="is of schema 4, this cifar-lab reads up to 3"):
+    with pytest.raises(DataError, match="has schema 4, but this cifar-lab reads up to 3"):
         plan_runs([arm(seeds=(0,))], results)
 
 

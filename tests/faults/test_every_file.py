@@ -208,7 +208,7 @@ def test_a_record_whose_id_is_not_that_of_its_settings_is_left_out(change: Any, 
     reseal(folder.run.record, change)
     (fault,) = find_records(folder.results).unusable
     assert fault.folder.path == folder.run.path
-    assert "its id is not that of its settings, images and seed" in fault.message
+    assert "its id does not match its settings, images and seed" in fault.message
 
 
 def test_a_report_that_repeats_an_edited_winner_fails_its_check(folder: Folder) -> None:

@@ -192,7 +192,7 @@ def test_damaged_files_are_named_and_the_rest_is_reported(
     winners_fault, record_fault = report.faults
     assert winners_fault.startswith(f"{winners}: not a sweep's winners (")
     assert record_fault == (
-        f"{folder.record}: is damaged and left out; to make the run again: "
+        f"{folder.record}: is damaged and left out; to retrain the run: "
         f"{shlex.join(['cifar-lab', 'run', str(folder.settings), '--results', str(tmp_path)])}"
     )
     assert any("baseline 60.0 % (n = 1)" in line for line in report.lines)

@@ -238,7 +238,7 @@ def test_a_label_says_what_a_point_sets(values: dict[str, Any], label: str) -> N
         (
             {"paired": [{"epochs": [1, 2], "optimizer.lr": [0.1]}]},
             [
-                "grid.yaml: paired[0]: values change together, so their lists are equally long; "
+                "grid.yaml: paired[0]: values change together, so their lists must have the same length; "
                 "epochs has 2, optimizer.lr has 1"
             ],
         ),
@@ -246,15 +246,15 @@ def test_a_label_says_what_a_point_sets(values: dict[str, Any], label: str) -> N
         (
             {"space": {"epochs": [1]}, "paired": [{"epochs": [2]}, {"epochs": [3]}]},
             [
-                "grid.yaml: paired[0].epochs: epochs is an axis already, as space.epochs; keep one of them",
-                "grid.yaml: paired[1].epochs: epochs is an axis already, as space.epochs; keep one of them",
+                "grid.yaml: paired[0].epochs: epochs is already an axis, as space.epochs; keep one of them",
+                "grid.yaml: paired[1].epochs: epochs is already an axis, as space.epochs; keep one of them",
             ],
         ),
         (
             {"space": {"epochs": [1]}, "exclude": [{"epoch": 1}, {}]},
             [
-                "grid.yaml: exclude[0].epoch: is no key of space or paired; those are epochs",
-                "grid.yaml: exclude[1]: an empty entry would take out every point; remove it",
+                "grid.yaml: exclude[0].epoch: is not a key of space or paired; the keys are epochs",
+                "grid.yaml: exclude[1]: an empty entry would exclude every point; remove it",
             ],
         ),
         (
@@ -268,8 +268,8 @@ def test_a_label_says_what_a_point_sets(values: dict[str, Any], label: str) -> N
         (
             {"space": {"seeds": [[0], [1]]}, "arms": {"a": {"label": "b"}}},
             [
-                "grid.yaml: space.seeds: seeds repeat a point, they are no part of it; state search.seeds",
-                "grid.yaml: arms.a.label: points and arms have names of their own; remove it",
+                "grid.yaml: space.seeds: seeds repeat a point and are not part of it; set search.seeds",
+                "grid.yaml: arms.a.label: points and arms are named by their settings; remove it",
             ],
         ),
         (

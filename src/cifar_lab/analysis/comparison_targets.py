@@ -100,7 +100,7 @@ def _file(path: Path, results: Path, records: Sequence[Record], overrides: Seque
         return None
     keys = top_level_keys(readable(path))
     if "questions" in keys:
-        raise SettingsError(f"{path}: a sheet of questions is no arm; cifar-lab report compares its arms")
+        raise SettingsError(f"{path}: a lab file is not an arm; cifar-lab report compares its arms")
     if keys & {"space", "base", "paired", "arms"}:
         return _sweep(path.stem, results, records) or ComparisonTarget("sweep", path.stem, ())
     settings = load_settings(path, overrides)

@@ -146,7 +146,7 @@ def _lines(error: Exception) -> list[str]:
         return [plain(one) for one in each]
     if isinstance(error, OSError) and error.errno is not None:
         where = error.filename or "a file or the standard output"
-        return [plain(f"{where}: {error.strerror}; see to it, then give the same command again")]
+        return [plain(f"{where}: {error.strerror}; see to it, then run the same command again")]
     where = traceback.extract_tb(error.__traceback__)[-1]
     return [
         plain(f"unforeseen {type(error).__name__}: {error} ({where.filename}:{where.lineno})"),
@@ -160,5 +160,5 @@ def _has_errno(error: Exception) -> bool:
 
 def _interrupt(signum: int, frame: object) -> None:
     raise Interrupted(
-        "stopped; give the same command again to go on", signal.SIGTERM if signum == signal.SIGHUP else signum
+        "stopped; run the same command again to go on", signal.SIGTERM if signum == signal.SIGHUP else signum
     )

@@ -95,7 +95,7 @@ def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
         if question.sweep
     ]
     collect(checks)
-    return f"# {path}: a lab sheet of {count(len(questions), 'question')} and {count(len(arms), 'arm')}, all good"
+    return f"# {path}: a lab file with {count(len(questions), 'question')} and {count(len(arms), 'arm')}, all good"
 
 
 def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] = ()) -> str:

@@ -124,11 +124,11 @@ class RunRequest:
 
     def _problem(self, force: bool) -> str:
         if self.files and (self.question or self.whole_lab):
-            return "give files, or questions of the lab sheet (--question, --all), not both"
+            return "give files, or questions of the lab file (--question, --all), not both"
         if self.question and self.whole_lab:
             return "--all is every question; leave --question out, or --all"
         if self.files:
-            return "--until-decided answers questions of the lab sheet; give --question NAME or --all"
+            return "--until-decided answers questions of the lab file; give --question NAME or --all"
         if not (self.question or self.whole_lab):
             return "nothing to run; name settings files, --question NAME or --all"
         if self.max_seeds is not None and self.seeds:

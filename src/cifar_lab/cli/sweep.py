@@ -97,7 +97,7 @@ def sweep(
 ) -> None:
     """Search many arms by validation accuracy, then train the winners with fresh seeds and test only them.
 
-    After an interruption, give the same command again: finished runs are skipped.
+    After an interruption, run the same command again: finished runs are skipped.
     --set changes the base settings, --seeds the seeds of the search.
     If a run of the search fails, nothing is tested.
     """

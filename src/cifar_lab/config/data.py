@@ -24,11 +24,11 @@ class DataOptions(Section):
     component: ClassVar[Component]
 
     batch_size: Annotated[int, Role.SHARED] = Field(64, ge=1, le=65_536)
-    """Images a step. The last step of an epoch takes what is left over."""
+    """Images per step. The last step of an epoch takes the remaining images."""
     flip: Annotated[bool, Role.MEMBER] = False
-    """Mirror each training image left to right with probability 0.5, anew in each epoch."""
+    """Mirror each training image left to right with probability 0.5, drawn in each epoch."""
     crop_padding: Annotated[int, Role.SHARED] = Field(0, ge=0, le=16)
-    """Pixels of black added on each side before a random 32 × 32 crop; 0 is no crop."""
+    """Black pixels added on each side before a random 32 × 32 crop. 0: no crop."""
     policy: Annotated[Literal["none", "autoaugment", "randaugment", "trivialaugment"], Role.SHARED] = "none"
     """Augmentation policy, drawn for each image: AutoAugment (arXiv:1805.09501, its CIFAR-10 policy), RandAugment
     (arXiv:1909.13719, 2 operations at magnitude 9) or TrivialAugment (arXiv:2103.10158, wide)."""
@@ -38,9 +38,9 @@ class DataOptions(Section):
     """`half`: (pixel − 0.5) / 0.5; `channel`: mean and standard deviation of each channel over all training images,
     those of a validation split too; `none`: pixels from 0 to 1."""
     val_size: Annotated[int, Role.SHARED] = Field(0, ge=0)
-    """Images cut from the training split, the same share of each class, to choose by; 0 is no validation split."""
+    """Training images that are set aside for validation, the same share of each class. 0: no validation split."""
     split_seed: Annotated[Seed, Role.SHARED, IdleUnless("val_size")] = 0
-    """Seed of the validation split: the same images for every run, whatever its own seed."""
+    """Seed of the validation split. Every run has the same split, whatever its seed."""
 
     def sizes(self) -> Sizes | None:
         """Counts that follow from the settings, or None if they depend on the files."""
@@ -53,7 +53,7 @@ class Cifar10(DataOptions):
     component = Component(maker="cifar:Cifar10Source", label="CIFAR-10")
     dataset: Annotated[Literal["cifar10"], Role.SOURCE] = "cifar10"
     root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
-    """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
+    """Folder of the downloaded archive. Null: the cache folder of `cifar-lab`."""
 
     def sizes(self) -> Sizes:
         """Published counts."""
@@ -66,7 +66,7 @@ class Cifar100(DataOptions):
     component = Component(maker="cifar:Cifar100Source", label="CIFAR-100")
     dataset: Annotated[Literal["cifar100"], Role.SOURCE]
     root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
-    """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
+    """Folder of the downloaded archive. Null: the cache folder of `cifar-lab`."""
 
     def sizes(self) -> Sizes:
         """Published counts."""
@@ -74,7 +74,7 @@ class Cifar100(DataOptions):
 
 
 class ImageFolder(DataOptions):
-    """Images of your own: `train/<class>/…` and `test/<class>/…`, anywhere inside a folder, a zip or a tar archive."""
+    """Your images: `train/<class>/…` and `test/<class>/…`, at any depth of a folder, a zip archive or a tar archive."""
 
     component = Component(maker="imagefolder:ImageFolderSource")
     dataset: Annotated[Literal["imagefolder"], Role.SOURCE]
@@ -90,7 +90,7 @@ class ImageFolder(DataOptions):
 
 
 class Synthetic(DataOptions):
-    """Ten made-up classes, 32 × 32 × 3, drawn from a seed: to try the tool, never to draw conclusions."""
+    """Ten synthetic classes, 32 × 32 × 3, generated from a seed. For trying the tool, not for conclusions."""
 
     component = Component(maker="synthetic:SyntheticSource", label="synthetic data")
     dataset: Annotated[Literal["synthetic"], Role.SOURCE]
@@ -99,9 +99,9 @@ class Synthetic(DataOptions):
     test_size: Annotated[int, Role.SOURCE] = Field(1_000, ge=10, le=200_000)
     """Test images."""
     difficulty: Annotated[float, Role.SOURCE] = Field(0.5, ge=0, le=1)
-    """0 is easy, 1 is close to chance."""
+    """Difficulty: 0 is easy, 1 is close to chance."""
     data_seed: Annotated[Seed, Role.SOURCE] = 0
-    """Seed of the images themselves; the run's seed does not touch them."""
+    """Seed of the images. The seed of a run does not change them."""
 
     def sizes(self) -> Sizes:
         """Counts of the settings, with ten classes."""

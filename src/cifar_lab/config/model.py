@@ -42,7 +42,8 @@ class ModelOptions(Section):
     component: ClassVar[ModelComponent]
 
     weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
-    """Pretrained weights (a state dict, .safetensors or .pt); the last layer is made new. Null: from scratch."""
+    """Pretrained weights (a state dict, .safetensors or .pt). The last layer is initialised again. Null: from
+    scratch."""
 
     def own_options(self) -> dict[str, Any]:
         """Keyword arguments of the maker: every field except the name and the source of the weights."""
@@ -113,11 +114,12 @@ class ResNet18Model(ModelOptions, title="ResNet18"):
 
 
 class CustomModel(Section):
-    """A `torch.nn.Module` of your own, called as `Class(num_classes=…, **options)`."""
+    """Your `torch.nn.Module`, called as `Class(num_classes=…, **options)`."""
 
     name: Annotated[str, Role.SHARED, Mark.PATH] = Field(pattern=r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$")
     """`package.module:Class`, or `path/to/file.py:Class` with the path relative to the settings file. The id of a run
-    names the file and the files beside it that it imports; of a package only the module itself."""
+    includes the content of the file and of the files beside it that it imports. Of a package it includes only the
+    module."""
     options: Annotated[dict[str, Any], Role.SHARED] = Field(default_factory=dict)
     """Keyword arguments of the class: numbers, strings, booleans, lists and mappings of them."""
 

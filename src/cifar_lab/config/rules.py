@@ -86,26 +86,26 @@ def _cycle_momentum(settings: Settings) -> Iterator[str]:
         and isinstance(optimizer, SGD)
         and optimizer.momentum == 0
     ):
-        yield "there is no momentum to move, optimizer.momentum is 0; set one of them (cycle_momentum: false)"
+        yield "optimizer.momentum is 0, so there is no momentum to cycle; set it, or cycle_momentum: false"
 
 
 def _pretrained(settings: Settings) -> Iterator[str]:
     model = settings.model
     if isinstance(model, ResNet18Model) and model.pretrained and model.weights is not None:
-        yield "pretrained and weights both say where to start; keep one of them"
+        yield "pretrained and weights both set the initial weights; keep one of them"
 
 
 def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
-        yield "the lab's own kernels work in fp32 on the CPU, uncompiled; leave it at auto"
+        yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
 
 
 def _seeds(settings: Settings) -> Iterator[str]:
     seen: set[int] = set()
     for seed in settings.seeds:
         if seed in seen:
-            yield f"seed {seed} is stated twice; a run counts once"
+            yield f"seed {seed} is stated twice; remove one of them"
             return
         seen.add(seed)
 

@@ -112,11 +112,15 @@ def _opened(file: io.BufferedReader, root: str) -> Iterator[Tree]:
                 yield _TarTree(tar, root)
                 return
     except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{root}: is a broken tar archive ({_words(error)}); fetch it again") from error
+        raise DataError(
+            f"{root}: is a damaged tar archive ({_words(error)}); set data.root to a folder or a zip file"
+        ) from error
     try:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
-        raise DataError(f"{root}: not a zip or tar archive, or a broken one ({error}); fetch it again") from error
+        raise DataError(
+            f"{root}: not a zip or tar archive, or a damaged one ({error}); set data.root to a folder or a zip file"
+        ) from error
     with archive:
         yield _ZipTree(archive, root)
 
@@ -196,7 +200,7 @@ def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Itera
             if is_folder:
                 identity = (facts.st_dev, facts.st_ino)
                 if identity in above:
-                    raise DataError(f"{item.path}: a link to a folder above it; take it out")
+                    raise DataError(f"{item.path}: a link to a folder above it; remove it")
                 yield from _walk(Path(item.path), f"{path}/", above | {identity})
 
 
@@ -215,7 +219,7 @@ class _ZipTree:
         for member in self._archive.infolist():
             path = clean_path(_zip_name(member))
             if path in found and not member.is_dir():
-                raise DataError(f"{self._root}: holds {path} twice; make the zip again")
+                raise DataError(f"{self._root}: contains {path} twice; create the zip file again")
             if path and not any(map(is_hidden, path.split("/"))):
                 found[path] = Entry(
                     path, member.is_dir() or member.filename.endswith("\\"), member.file_size, 0, member
@@ -242,14 +246,16 @@ class _TarTree:
                 if path and not any(map(is_hidden, path.split("/"))) and (is_file or member.isdir()):
                     found[path] = Entry(path, member.isdir(), member.size, 0, member)
         except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, KeyError) as error:
-            raise DataError(f"{self._root}: is a broken tar archive ({_words(error)}); fetch it again") from error
+            raise DataError(
+                f"{self._root}: is a damaged tar archive ({_words(error)}); set data.root to a folder or a zip file"
+            ) from error
         return list(found.values())
 
     def read(self, entry: Entry) -> bytes:
         assert isinstance(entry.member, tarfile.TarInfo)
         file = self._tar.extractfile(entry.member)  # follows links within the archive
         if file is None:
-            raise DataError("it is no file")
+            raise DataError("it is not a file")
         with file:
             content = file.read(MAX_FILE_BYTES)
         if len(content) < entry.bytes:

@@ -29,12 +29,12 @@ LOG = logging.getLogger(__name__)
 
 TOO_BIG = Kind(
     f"{{name}} has {{reason}} bytes, at most {MAX_FILE_BYTES:,} are read",
-    f"{{count}} files have more than {MAX_FILE_BYTES:,} bytes: {{names}}; take them out",
+    f"{{count}} files have more than {MAX_FILE_BYTES:,} bytes: {{names}}; remove them",
 )
 UNREADABLE = Kind("{name} cannot be read{because}; check the file", "{count} files cannot be read: {names}; check them")
 NOT_UNPACKED = Kind(
-    "{name} cannot be unpacked{because}; make the archive again",
-    "{count} files cannot be unpacked: {names}; make the archive again",
+    "{name} cannot be unpacked{because}; create the archive again",
+    "{count} files cannot be unpacked: {names}; create the archive again",
 )
 
 _REPORT_EVERY = 250  # images

@@ -33,31 +33,31 @@ Tables = Mapping[str, Table]
 """Tables of labels by path."""
 
 NO_CLASS = Kind(
-    "{name} lies in no class; move it to a folder <class>/ beside it",
-    "{count} images lie in no class: {names}; move them to folders <class>/ beside them",
+    "{name} belongs to no class; move it to a folder <class>/ beside it",
+    "{count} images belong to no class: {names}; move them to folders <class>/ beside them",
 )
 NO_IMAGE = Kind(
-    f"{{name}} is no image by its name ({', '.join(IMAGE_SUFFIXES)}); take it out",
-    f"{{count}} files are no images by their names ({', '.join(IMAGE_SUFFIXES)}): {{names}}; take them out",
+    f"{{name}} is not an image file ({', '.join(IMAGE_SUFFIXES)}); remove it",
+    f"{{count}} files are not image files ({', '.join(IMAGE_SUFFIXES)}): {{names}}; remove them",
 )
 EMPTY_CLASS = Kind(
-    "class {name} has no images in {reason}/; add some or take the folder out",
-    "{count} folders of classes have no images: {names}; add some or take the folders out",
+    "class {name} has no images in {reason}/; add images or remove the folder",
+    "{count} folders of classes have no images: {names}; add images or remove the folders",
 )
 ONE_SIDED = Kind(
     "class {name} is {reason}; both need the same classes",
     "{count} classes are in one split only: {names}; both need the same classes",
 )
-FEW_CLASSES = Kind("{reason} in train/; at least two are needed to tell apart")
+FEW_CLASSES = Kind("{reason} in train/; at least two classes are needed")
 NO_SPLITS = Kind("{reason}")
-VAL_ASIDE = Kind("{name} is left aside; to use its images, set data.val_folder to validation or test")
+VAL_ASIDE = Kind("{name} is ignored; to use its images, set data.val_folder to validation or test")
 NO_TEST_CLASS = Kind(
     "{name} has no class of train/{because}; sort its images into classes, or set data.test_share (0.2, say) to cut a "
     "test split from train/"
 )
-TEST_IS_CUT = Kind("{name} has no classes and is left aside; the test split is cut from train/")
-VAL_IS_TEST = Kind("{name} has no classes, so that {reason} is the test split")
-TEXT_ASIDE = Kind("{name} is no image and is left aside", "{count} files are no images and are left aside: {names}")
+TEST_IS_CUT = Kind("{name} has no classes and is ignored; the test split is cut from train/")
+VAL_IS_TEST = Kind("{name} has no classes, so {reason} is the test split")
+TEXT_ASIDE = Kind("{name} is not an image and is ignored", "{count} files are not images and are ignored: {names}")
 JOINED = Kind("{name} is spelled in two ways that look alike (Unicode NFC and NFD); they are one class")
 
 ValUse = Literal["aside", "validation", "test"]

@@ -49,7 +49,7 @@ def keep(cargo: Cargo, home: Path) -> None:
             return
         whole = Images(info.classes, cargo.train, cargo.test)
         if fingerprint(whole) != info.fingerprint:
-            raise DataError(f"{info.name}: the images arrived damaged; give the same command again")
+            raise DataError(f"{info.name}: the images arrived damaged; run the same command again")
         cache.store(folder, {"fingerprint": info.fingerprint}, None, whole, info)
 
 

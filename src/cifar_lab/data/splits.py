@@ -98,7 +98,8 @@ def describe(name: str, images: Images, *, synthetic: bool) -> DataInfo:
 
 def _equal_images(train: NDArray[np.void], test: NDArray[np.void]) -> Iterator[str]:
     if both := int(np.isin(test, train).sum()):
-        yield f"{both:,} of {len(test):,} test images are equal to a training image; accuracy on them is no test"
+        equal = f"{both:,} of {len(test):,} test images are equal to a training image"
+        yield f"{equal}; accuracy on them shows no generalisation"
 
 
 def _flat_channels(std: Sequence[float]) -> Iterator[str]:
@@ -246,7 +247,7 @@ def check_val_size(
         if counts[label] and wanted >= counts[label]:
             fault = f"{val_size:,} takes all {counts[label]:,} training images of {name}"
         elif wanted > singles[label]:
-            fault = f"{name} has {singles[label]:,} images without a copy, {wanted:,} are wanted"
+            fault = f"{name} has {singles[label]:,} images without a duplicate, {wanted:,} are needed"
         else:
             continue
         raise _refuse(key, f"{fault}; {_largest(val_size, counts, singles)}")

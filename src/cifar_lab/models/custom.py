@@ -40,10 +40,10 @@ def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:
         ) from error
     except Exception as error:
         raise SettingsError(
-            f"model.name: {name} could not be made: {_describe(error, path)}; correct the class"
+            f"model.name: {name} could not be created: {_describe(error, path)}; correct the class"
         ) from error
     if not trainable:
-        raise SettingsError(f"model.name: {name} has no trainable parameters; make its layers in __init__")
+        raise SettingsError(f"model.name: {name} has no trainable parameters; create its layers in __init__")
     _try_out(model, name, path, num_classes)
     return model
 
@@ -105,7 +105,7 @@ def _try_out(model: nn.Module, name: str, path: Path, num_classes: int) -> None:
     if shape != (2, num_classes):
         raise SettingsError(
             f"model.name: {name} gives {shape} for a (2, 3, 32, 32) batch instead of (2, {num_classes}); "
-            "its forward must return one logit a class"
+            "its forward must return one logit per class"
         )
 
 

@@ -219,7 +219,7 @@ def stack(networks: Sequence[nn.Module], parameters: FlatParameters, *, determin
     """
     first = networks[0]
     if type(first).__module__.partition(".")[0] not in ("cifar_lab", "torchvision"):
-        raise NotStackable(f"{type(first).__name__} is none of {', '.join(MODELS)}")
+        raise NotStackable(f"{type(first).__name__} is not one of: {', '.join(MODELS)}")
     graph = fx.GraphModule(first, graph_of(first))
     stacked_parameters: dict[str, StackedParameter] = parameters.stacked_parameters()
     layers = {}

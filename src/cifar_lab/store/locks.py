@@ -81,8 +81,8 @@ class WriterLock:
 
     def _refusal(self, holder: str) -> EnvironmentFault:
         return EnvironmentFault(
-            f"{self._results}: {holder} writes there; wait for it, end it, or choose another folder with --results "
-            "(`list`, `show` and `report` may read meanwhile)"
+            f"{self._results}: {holder} is using this folder; wait for it, end it, or choose another folder with "
+            "--results (`list`, `show` and `report` still work)"
         )
 
     def release(self) -> None:
@@ -141,7 +141,7 @@ def hold(path: Path, patience: float = RUN_PATIENCE_SECONDS) -> Iterator[None]:
 
     def refusal(holder: str) -> EnvironmentFault:
         return EnvironmentFault(
-            f"{path.parent}: held by {holder}; wait for it, or end it, then give the same command again"
+            f"{path.parent}: held by {holder}; wait for it, or end it, then run the same command again"
         )
 
     with _locked_file(path, patience, refusal) as file:

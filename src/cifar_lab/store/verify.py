@@ -117,7 +117,7 @@ def _set_all_aside(folder: RunFolder, checked: _CheckedFiles, results: Path, set
         yield line
     if lines and (folder.settings.exists() or folder.settings not in checked.damaged):
         command = shlex.join(["cifar-lab", "run", str(folder.settings), "--results", str(results)])
-        lines[-1] += f"; to make the run again: {command}"
+        lines[-1] += f"; to retrain the run: {command}"
     yield from lines
 
 

@@ -96,7 +96,7 @@ class Estimate:
         if self.disk_bytes > self.free_disk:
             raise EnvironmentFault(
                 f"{results}: the runs to make need about {amount(self.disk_bytes)}, {amount(self.free_disk)} are free; "
-                "free space or choose another folder with --results, then give the same command again"
+                "free space or choose another folder with --results, then run the same command again"
             )
 
 

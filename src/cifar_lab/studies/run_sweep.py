@@ -186,7 +186,7 @@ def _refuse_incomplete(runs: RunBatch, allow_failed: bool) -> None:
         remedy = "" if all_failed else ", or add --allow-failed to pick among the others"
         raise runs.fault(
             f"{len(failed)} of {count(len(runs.planned), 'run')} of the search failed, so no winner is picked; "
-            f"give the same command again to try them again{remedy}; the first: {first.job.name}: {first.reason}"
+            f"run the same command again to try them again{remedy}; the first: {first.job.name}: {first.reason}"
         )
 
 

@@ -146,7 +146,7 @@ def build_cohort(
         try:
             stacked_network = stack(networks, parameters, deterministic=first.runtime.deterministic)
         except NotStackable as error:
-            unstacked_reason = f"networks one by one: {error}"
+            unstacked_reason = f"networks separately: {error}"
     if first.runtime.compile:
         for network in networks:
             network.compile()

@@ -181,7 +181,7 @@ def test_other_kinds_of_files_are_named(write: Write) -> None:
     write("lab.yaml", "title: x\ncontrol: a.yaml\nquestions: {}\n")
     assert message("sweep.yaml") == "sweep.yaml: this is a sweep file; run it with cifar-lab sweep sweep.yaml"
     assert message("lab.yaml") == (
-        "lab.yaml: this is a sheet of questions; train all its arms with cifar-lab run --lab lab.yaml --all"
+        "lab.yaml: this is a lab file; train all its arms with cifar-lab run --lab lab.yaml --all"
     )
 
 
@@ -211,7 +211,7 @@ def test_overrides_are_one_last_layer(write: Write) -> None:
         ("optimizer.lr=", ": optimizer.lr: nothing is stated; expected a number above 0"),
         ("optimizer.rl=1", ": optimizer.rl: no such setting — did you mean lr?"),
         ("optimiser.lr=1", ": optimiser: no such setting — did you mean optimizer?"),
-        ("lr=1", ": lr: no such setting at the top — did you mean optimizer.lr?"),
+        ("lr=1", ": lr: no such setting at the top level — did you mean optimizer.lr?"),
         ("optimizer=adam", ": optimizer: 'adam' is text; expected a section: optimizer: {name: adam}"),
         ("epochs.x=1", ": epochs: found a mapping; expected a whole number from 1 to 100,000"),
         ("epochs=[", ": epochs: the text ends where a value belongs; close the bracket"),

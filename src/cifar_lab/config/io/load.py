@@ -107,7 +107,7 @@ def _is_settings(path: Path, root: Node) -> None:
     if "base" in keys and keys & {"space", "paired", "arms"}:
         raise SettingsError([Problem(str(path), "", f"this is a sweep file; run it with cifar-lab sweep {path}")])
     if "questions" in keys and "control" in keys:
-        message = f"this is a sheet of questions; train all its arms with cifar-lab run --lab {path} --all"
+        message = f"this is a lab file; train all its arms with cifar-lab run --lab {path} --all"
         raise SettingsError([Problem(str(path), "", message)])
 
 

@@ -38,7 +38,7 @@ def choose_kernels(
     try:
         _check_kernels(settings, execution, members)
         if saved == "torch" and asked == "auto":
-            raise KernelsUnavailable("its first epochs were made of torch's")
+            raise KernelsUnavailable("its first epochs used torch's")
     except KernelsUnavailable as error:
         if asked == "own":
             raise error.as_settings_error() from error
@@ -85,7 +85,7 @@ def _check_kernels(settings: Settings, execution: Execution, members: int) -> No
     if execution.bf16:
         raise KernelsUnavailable("there are none for bf16")
     if settings.runtime.compile:
-        raise KernelsUnavailable("runtime.compile makes others")
+        raise KernelsUnavailable("runtime.compile generates others")
     if members > 1:
         raise KernelsUnavailable("runs that train together are stacked by torch")
     step_function()
