@@ -151,7 +151,7 @@ def _check_model(settings: Settings, num_classes: int) -> RunEnd:
     try:
         from cifar_lab.models import build
 
-        build(settings.model, num_classes)
+        build(settings.model, num_classes, settings.data.side())
     except Exception as error:
         return classify_end(error)
     return RunFinished()
