@@ -61,6 +61,9 @@ class Cifar10(DataOptions):
     dataset: Annotated[Literal["cifar10"], Role.SOURCE] = "cifar10"
     root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH] = None
+    """Other images to test on, in place of the test split: arrays (.npy, .npz), such as CIFAR-10.1 or a file of
+    CIFAR-10-C, or a folder or archive with the same classes. Null is the test split."""
 
     def sizes(self) -> Sizes:
         """Published counts."""
@@ -74,6 +77,9 @@ class Cifar100(DataOptions):
     dataset: Annotated[Literal["cifar100"], Role.SOURCE]
     root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
     """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH] = None
+    """Other images to test on, in place of the test split: arrays (.npy, .npz), such as CIFAR-10.1 or a file of
+    CIFAR-10-C, or a folder or archive with the same classes. Null is the test split."""
 
     def sizes(self) -> Sizes:
         """Published counts."""
@@ -94,6 +100,9 @@ class ImageFolder(DataOptions):
     test split."""
     test_share: Annotated[float, Role.SOURCE] = Field(0.0, ge=0, lt=1)
     """Share of each class that becomes the test split where the images have none; 0 refuses such images."""
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH] = None
+    """Other images to test on, in place of the test split: arrays (.npy, .npz), such as CIFAR-10.1 or a file of
+    CIFAR-10-C, or a folder or archive with the same classes. Null is the test split."""
 
     def side(self) -> int:
         """Size of the settings."""

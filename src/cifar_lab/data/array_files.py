@@ -83,8 +83,8 @@ def read_pairs(files: list[Path], root: str) -> dict[str, Pair]:
     if not complete or ({"train", "test"} & pairs.keys() and len(complete) < len(pairs)):
         shown = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"
         raise DataError(
-            f"{root}: no pairs of images and labels; found {shown}; expected arrays such as x_train, y_train, x_test and "
-            "y_test"
+            f"{root}: no pairs of images and labels; found {shown}; expected arrays such as x_train, y_train, "
+            "x_test and y_test"
         )
     return complete
 
@@ -174,16 +174,16 @@ def _unflattened(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _as_bytes(images: Array, root: str, name: str) -> NDArray[np.uint8]:
     if images.dtype == np.uint8:
-        return images
+        return images.view(np.uint8)
     if images.dtype == np.bool_:
-        return images.astype(np.uint8) * np.uint8(255)
+        return np.where(images, 255, 0).astype(np.uint8)
     if not np.issubdtype(images.dtype, np.number) or np.issubdtype(images.dtype, np.complexfloating):
         raise DataError(f"{root}: {name} has values of type {images.dtype}; save uint8")
     low, high = (float(images.min()), float(images.max())) if images.size else (0.0, 0.0)
     if not np.isfinite([low, high]).all():
         raise DataError(f"{root}: {name} has values that are not finite; save uint8")
     if np.issubdtype(images.dtype, np.floating) and low >= 0 and high <= 1:
-        return np.rint(images * 255).astype(np.uint8)
+        return np.asarray(np.rint(images * 255), dtype=np.uint8)
     if low >= 0 and high <= 255 and (images == np.rint(images)).all():
         return images.astype(np.uint8)
     raise DataError(f"{root}: {name} has values from {low:g} to {high:g}; save uint8 from 0 to 255")
