@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cifar_lab.cli.options import Overrides, Seeds, collect, flag, parse_seeds, seeds_override
+from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override
+from cifar_lab.cli.options import Overrides, Seeds, flag
 from cifar_lab.core.text import count
 
 

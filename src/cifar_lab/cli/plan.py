@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cifar_lab.cli.options import DEFAULT_RESULTS, Lab, Overrides, Questions, Results, Seeds, Workers, load_arms
+from cifar_lab.cli.conversion import load_arms
+from cifar_lab.cli.options import DEFAULT_RESULTS, Lab, Overrides, Questions, Results, Seeds, Workers
 from cifar_lab.core.text import count, plain
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from cifar_lab.analysis.arms import beside, options
 from cifar_lab.analysis.questions import answer_lab, lab_option
 from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
-from cifar_lab.cli.options import exit_code, load_arms
+from cifar_lab.cli.conversion import exit_code, load_arms
 from cifar_lab.cli.tables import print_arms, print_plan
 from cifar_lab.config import Settings
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cifar_lab.cli.conversion import exit_code, load_arms, make_display, open_context, policy_of, short_overrides
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     TRAIN_PANEL,
@@ -36,13 +37,7 @@ from cifar_lab.cli.options import (
     TimeLimit,
     Verbose,
     Workers,
-    exit_code,
     flag,
-    load_arms,
-    make_display,
-    open_context,
-    policy_of,
-    short_overrides,
 )
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cifar_lab.cli.conversion import exit_code, open_context, parse_seeds, policy_of, short_overrides
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     LIMITS_PANEL,
@@ -37,12 +38,7 @@ from cifar_lab.cli.options import (
     TimeLimit,
     Verbose,
     Workers,
-    exit_code,
     flag,
-    open_context,
-    parse_seeds,
-    policy_of,
-    short_overrides,
 )
 from cifar_lab.core.text import count, plain
 

@@ -22,7 +22,13 @@ from cifar_lab.config.io.messages import describe
 from cifar_lab.config.sheets import LabSheet, Question, Search, SweepSheet
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-EXTENDS = {"type": "string", "minLength": 1, "description": "Settings file that this one starts from, relative to it."}
+EXTENDS = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+    ],
+    "description": "Settings file that this one starts from, relative to it. Of several in a list, later ones win.",
+}
 
 
 def json_schema() -> dict[str, Any]:
@@ -129,6 +135,10 @@ _HEAD = """\
 Every key of a settings file, a lab sheet and a sweep file, written by `cifar-lab schema --markdown` from the source. A
 key that a file leaves out has its default; `extends: other.yaml` starts from another file; `--set section.key=value`
 changes one setting of a command. A key that is not here is refused, and so is a value of another kind or out of range.
+
+`extends: [baseline.yaml, adam.yaml]` starts from several files. A later file wins over an earlier one, and the file
+itself wins over all. Each of them may extend others, and a file that several of them extend counts once. There are no
+variables: a file shows its values as they are, and what two files share stands in a third.
 """
 
 _SEE = {"search": "How its points are tried, below.", "name": "There is one."}
