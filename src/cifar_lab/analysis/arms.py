@@ -150,7 +150,7 @@ def _runs(arm: Arm, groups: dict[str, list[Record]]) -> list[Record]:
 
 def _row(arm: Arm, runs: Sequence[Record], *, is_control: bool = False) -> Row:
     row = arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command, is_control=is_control)
-    return replace(row, unfinished=arm.unfinished)
+    return replace(row, unfinished=arm.unfinished, key=row.key or arm.key)
 
 
 def _comparable(control: Arm, arms: Sequence[Arm], groups: dict[str, list[Record]]) -> tuple[list[Record], list[int]]:

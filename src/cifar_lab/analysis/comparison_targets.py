@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from cifar_lab.analysis.arms import load_arms
-from cifar_lab.analysis.data_choice import data_sets
+from cifar_lab.analysis.arms import Arm, load_arms, options
+from cifar_lab.analysis.data_choice import data_sets, source_overrides
+from cifar_lab.analysis.questions import lab_option
 from cifar_lab.analysis.selection_bias import WinnersCurse, winners_curse
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.analysis.winners import read_winners
@@ -151,6 +152,10 @@ class EffectBound:
     """Percentage points of test accuracy."""
     source: str
     """Source of the bound, in words."""
+    question: str = ""
+    """Question of arms in the lab file that compares both, one of them its control. Empty without one."""
+    options: tuple[str, ...] = ()
+    """Options of a command that adds seeds to the question."""
 
 
 def effect_bound(
@@ -169,15 +174,30 @@ def effect_bound(
     if lab_path is not None:
         lab = load_sheet(lab_path, LabSheet)
         wanted = {recipe_key(target.records[0].recipe) for target in targets}
-        if any(wanted <= keys for keys in _questions(lab_path, lab, results, overrides)):
-            return EffectBound(lab.min_effect, f"min_effect of {lab_path.as_posix()}")
+        found = [each for each in _questions(lab_path, lab, results, overrides) if wanted <= each.keys]
+        source = f"min_effect of {lab_path.as_posix()}"
+        if named := next((each for each in found if each.control.key in wanted and each.has_arms), None):
+            data = source_overrides(targets[0].records[0], named.control.settings)
+            words = (*lab_option(lab_path), *options(results, [*overrides, *data]))
+            return EffectBound(lab.min_effect, source, named.name, words)
+        if found:
+            return EffectBound(lab.min_effect, source)
     return EffectBound(DEFAULT_MIN_EFFECT, "the default; --min-effect sets another")
 
 
-def _questions(lab_path: Path, lab: LabSheet, results: Path, overrides: Sequence[str]) -> Iterator[set[str]]:
-    """`recipe_key`s of each question: its control with its arms, or with the winners of its sweep."""
+@dataclass(frozen=True)
+class _QuestionKeys:
+    name: str
+    control: Arm
+    keys: set[str]
+    """`recipe_key`s of its control and its arms, or the winners of its sweep."""
+    has_arms: bool
+
+
+def _questions(lab_path: Path, lab: LabSheet, results: Path, overrides: Sequence[str]) -> Iterator[_QuestionKeys]:
+    """Every question of the lab file."""
     arms = load_arms(lab_path, lab, overrides)
-    for question in lab.questions.values():
+    for name, question in lab.questions.items():
         keys = {arms[file].key for file in (question.control or lab.control, *question.arms)}
         if question.sweep:
             try:
@@ -186,4 +206,4 @@ def _questions(lab_path: Path, lab: LabSheet, results: Path, overrides: Sequence
                 leave_out(fault)
                 winners = None
             keys |= {recipe_key(recipe) for recipe in winners.recipes} if winners else set()
-        yield keys
+        yield _QuestionKeys(name, arms[question.control or lab.control], keys, question.sweep is None)

@@ -13,7 +13,6 @@ from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.roles import places, source_fields
 from cifar_lab.core.errors import LabError, SettingsError
 from cifar_lab.core.text import count
-from cifar_lab.data import known
 from cifar_lab.store.records import Record
 
 SHORT = 8
@@ -96,6 +95,8 @@ def named_data(control: Settings, records: Sequence[Record], overrides: Sequence
     They are known by their fingerprint where the cache is ready, else by the records whose settings name the same
     source: those have the fingerprint that the source had when they were made.
     """
+    from cifar_lab.data import known  # the charts, which need the rest of this module, read no images
+
     try:
         info = known(control.data)
     except LabError:

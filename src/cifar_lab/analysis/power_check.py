@@ -10,7 +10,7 @@ from cifar_lab.analysis.arms import settings_key
 from cifar_lab.analysis.confounders import Facts, confounders
 from cifar_lab.analysis.factors import factor_words, factors, unstated_factors
 from cifar_lab.analysis.stats.power import Design, runs_to_show, smallest_difference
-from cifar_lab.analysis.stats.significance import ALPHA, ZERO_STD, pooled_std
+from cifar_lab.analysis.stats.significance import FIRST_LOOK_ALPHA, ZERO_STD, pooled_std
 from cifar_lab.analysis.summary import by_recipe
 from cifar_lab.config import Settings
 from cifar_lab.data import DatasetCatalog
@@ -101,7 +101,7 @@ def check_design(
     std = _difference_std(runs) if arms else None
     shared = set(control.seeds).intersection(*(arm.seeds for arm in arms))
     design = Design(std.std_pp, std_dof=std.dof, grain=_grain(runs)) if std else None
-    alpha = ALPHA / max(1, family)
+    alpha = FIRST_LOOK_ALPHA / max(1, family)
     return DesignCheck(
         control=control.label,
         arms=tuple(_arm(control, arm, stated, Facts(train_size, _parameters(runs[0]), _parameters(found)))

@@ -6,6 +6,10 @@ from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, ZERO_STD
 from cifar_lab.analysis.summary import Row
+from cifar_lab.core.text import count
+
+SHOWN_RUNS = 5
+"""Runs that a sentence names."""
 
 
 def answer_sentences(answer: Answer) -> tuple[str, ...]:
@@ -26,7 +30,7 @@ def comparison_sentence(comparison: Comparison, row: Row, control: Row) -> str:
     if row.is_same_runs(control):
         return f"{arm} and {other} {_sameness(row, control)}: they are the same runs."
     text = _unmeasured(row, control) or _few(comparison) or _measured(comparison)
-    return text + _stuck(row, control) + _lost(row) + _lost(control)
+    return text + _stuck(row, control) + _lost(row) + _lost(control) + _gone(comparison) + _forgotten(comparison)
 
 
 def _sameness(row: Row, control: Row) -> str:
@@ -92,7 +96,7 @@ def _measured(comparison: Comparison) -> str:
     if comparison.verdict in ("better", "worse"):
         size = pp(abs(gap))
         low, high = _ends(comparison)
-        around = f"{_level(comparison)} {low} to {high}; " if low else ""
+        around = f"{comparison.level_words} {low} to {high}; " if low else ""
         return f"{arm} is {comparison.verdict} than {control} by {size} pp ({around}{_rests_on(comparison, False)})."
     words = f"Undecided: {arm} is {_far(comparison)} {control} ({_rests_on(comparison)})"
     return f"{words}; {_what_would_tell(comparison)}.{_caution(comparison)}"
@@ -132,15 +136,11 @@ def _far(comparison: Comparison) -> str:
     return f"{pp(abs(gap))} pp {'above' if gap > 0 else 'below'}"
 
 
-def _level(comparison: Comparison) -> str:
-    return f"{100 * comparison.level:.4g} %"
-
-
 def _rests_on(comparison: Comparison, interval: bool = True) -> str:
     """Evidence in brackets: interval, runs, p."""
     parts = []
     if interval and comparison.low_pp is not None and comparison.high_pp is not None:
-        parts.append(f"{_level(comparison)} {pp(comparison.low_pp)} to {pp(comparison.high_pp)}")
+        parts.append(f"{comparison.level_words} {pp(comparison.low_pp)} to {pp(comparison.high_pp)}")
     if comparison.low_pp is None and comparison.method == "paired":
         parts.append("the same in every seed, so that no interval can be made")
     elif comparison.is_resolution_limited:
@@ -155,19 +155,23 @@ def _rests_on(comparison: Comparison, interval: bool = True) -> str:
         parts.append(p_words(comparison.p_equivalence_holm, f"{name} of a larger one"))
     elif comparison.p_holm is not None:
         parts.append(p_words(comparison.p_holm, name))
-    if comparison.interim_looks > 1:
-        parts.append(f"held to {comparison.interim_looks} planned looks")
+    if comparison.look is not None and comparison.look > 1:
+        parts.append(f"look {comparison.look}")
     return "; ".join(parts)
 
 
 def _p_name(comparison: Comparison) -> str:
-    return "Holm p" if comparison.family > 1 else "p"
+    return "Holm p" if comparison.family > 1 else "adjusted p"
 
 
 def _what_would_tell(comparison: Comparison) -> str:
-    more = comparison.seeds_more
-    if more is not None:
-        return f"about {more:,} more {'seed' if more == 1 else 'seeds'} would tell"
+    if comparison.look == 0:
+        return "the earlier looks cannot be read, and without them there is no verdict"
+    if comparison.to_decide:
+        until = " until it is decided" if "--until-decided" in comparison.to_decide else " for the next report"
+        return f"`{comparison.to_decide}` adds seeds{until}"
+    if comparison.seeds_more is not None:
+        return "more seeds are needed, which `run --until-decided` adds to a question of arms in a lab file"
     if comparison.low_pp is None:
         return "the runs of each have no spread, so nothing says how many more seeds would tell"
     return "more than 1,000 more seeds would be needed to tell"
@@ -206,6 +210,22 @@ def _lost(row: Row) -> str:
     if row.unfinished and row.mean is not None:
         parts.append(f"{len(row.unfinished)} {'has' if len(row.unfinished) == 1 else 'have'} no result yet")
     return f" Of the runs of {row.label}, {' and '.join(parts)}: they are in no mean." if parts else ""
+
+
+def _gone(comparison: Comparison) -> str:
+    """Warning about runs that an earlier look counted and that are not there any more."""
+    runs = comparison.gone
+    if not runs:
+        return ""
+    named = ", ".join(runs[:SHOWN_RUNS]) + (", …" if len(runs) > SHOWN_RUNS else "")
+    return f" {count(len(runs), 'run')} that an earlier look counted {'is' if len(runs) == 1 else 'are'} gone: {named}."
+
+
+def _forgotten(comparison: Comparison) -> str:
+    """Warning where later looks will not know of this one."""
+    if comparison.look_remembered:
+        return ""
+    return " This look was not remembered, because the results folder cannot be written."
 
 
 # --- the winner of a sweep --------------------------------------------------------------------------------------------

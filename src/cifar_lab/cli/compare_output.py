@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,10 @@ from cifar_lab.analysis.comparison_targets import (
 from cifar_lab.analysis.factors import changes, settings_of
 from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.mcnemar import compare_predictions, mcnemar_sentence
+from cifar_lab.analysis.remembered_looks import Viewing, judge_results
 from cifar_lab.analysis.rounding import mixed_rounding
 from cifar_lab.analysis.sentences import comparison_sentences, p_words, winner_sentence
 from cifar_lab.analysis.summary import Row, arm_row
-from cifar_lab.analysis.verdicts import judge
 from cifar_lab.cli.tables import arms_table
 from cifar_lab.config.sheets import Question
 from cifar_lab.core.errors import DataError, SettingsError
@@ -56,6 +57,7 @@ def print_comparison(
     if [r.run_id for r in targets[0].records] == [r.run_id for r in targets[1].records]:
         raise SettingsError(f"{first} and {second} are the same runs; there is nothing to compare")
     out = console()
+    faults: tuple[str, ...] = ()
     rows = [
         arm_row(label, target.records, is_control=number == 1)
         for number, (label, target) in enumerate(zip(_labels(targets), targets, strict=True))
@@ -65,13 +67,16 @@ def print_comparison(
         _print_models(targets, results)
     else:
         given = None if min_effect is None else EffectBound(min_effect, "--min-effect")
-        _print_arms(rows, given or effect_bound(lab, targets, results, overrides))
+        bound = given or effect_bound(lab, targets, results, overrides)
+        faults = _print_arms(rows, bound, results, records)
     for target in targets:
         for note in mixed_rounding(target.label, target.records):
             say(plain(note))
         if target.selection_bias:
             say(plain(winner_sentence(target.selection_bias)))
     _print_settings(out, *(target.records[0] for target in targets))
+    if faults:
+        raise DataError("\n".join(map(plain, faults)))
 
 
 def _labels(targets: Sequence[ComparisonTarget]) -> list[str]:
@@ -90,14 +95,21 @@ def _print_models(targets: Sequence[ComparisonTarget], results: Path) -> None:
     say(plain(mcnemar_sentence(found, targets[0].label, targets[1].label)))
 
 
-def _print_arms(rows: Sequence[Row], bound: EffectBound) -> None:
-    question = Question(title="compare", chart="c.png")
-    (answer,), _ = judge([Answer("compare", question, (rows[1], rows[0]))], bound.difference_pp)
+def _print_arms(rows: Sequence[Row], bound: EffectBound, results: Path, there: Sequence[Record]) -> tuple[str, ...]:
+    """Print the verdict, remember the look and return the faults of what is known of earlier looks."""
+    name = bound.question or "compare"
+    answers = [Answer(name, Question(title="compare", chart="c.png"), (rows[1], rows[0]))]
+    questions = [bound.question] if bound.question else []
+    judged = judge_results(answers, bound.difference_pp, results, Viewing(), there=there, questions=questions)
+    (answer,) = judged.answers
     (comparison,) = answer.comparisons
     say(plain(comparison_sentences(answer)[0]))
     if details := _line_below_verdict(comparison):
         say(details)
         say(plain(f"Differences under {bound.difference_pp:g} pp do not matter here ({bound.source})."))
+    if comparison.to_decide:
+        say(plain(f"to decide: {shlex.join(['cifar-lab', *shlex.split(comparison.to_decide), *bound.options])}"))
+    return judged.faults
 
 
 def _line_below_verdict(found: Comparison) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.arms import beside, options
 from cifar_lab.analysis.questions import answer_lab, lab_option
+from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
 from cifar_lab.cli.conversion import exit_code, load_arms
@@ -190,8 +191,9 @@ def _say_sweeps(request: RunRequest, asked: NamedQuestions) -> None:
 def _run_until_decided(question: NamedQuestion, request: RunRequest, max_seeds: int, context: RunContext) -> int:
     """Run the sequential test of one question and return the exit code."""
 
-    def answer_question() -> Answer:
-        answers = answer_lab(request.lab, context.results, request.overrides).answers
+    def answer_question(seeds: int) -> Answer:
+        viewing = Viewing(question=question.name, analysis=seeds)
+        answers = answer_lab(request.lab, context.results, request.overrides, viewing=viewing).answers
         return next(answer for answer in answers if answer.name == question.name)
 
     def train(arms: Sequence[Settings], plan: str) -> RunBatch:

@@ -12,6 +12,7 @@ from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import data_sets
 from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentences, winner_sentence
 from cifar_lab.analysis.winners import read_winners, winner_rows, winners_path
 from cifar_lab.core.atomic_io import make_folder, write_bytes, write_text
@@ -76,7 +77,7 @@ def build_report(
         SettingsError: the lab file or a settings file is wrong, or no runs are on the data set asked for.
         EnvironmentFault: the results folder cannot be written.
     """
-    lab = answer_folder(lab_path, results, overrides, data_name, found=found)
+    lab = answer_folder(lab_path, results, overrides, data_name, found=found, viewing=Viewing())
     if lab.is_found and lab.data is None:
         return ReportFiles((), (), None, (), tuple(_empty_lines(results)), lab.faults)
     make_folder(results)
@@ -169,7 +170,8 @@ def _lines(lab: Lab, boxes: str) -> list[str]:
     notices = () if lab.is_found else lab.notices
     lines += [f"note: {plain(note)}" for note in (*notices, *lab.notes)]
     lines += [f"note: {boxes}"] if boxes else []
-    return lines + [f"to run: {plain(command)}" for command in lab.to_run]
+    lines += [f"to run: {plain(command)}" for command in lab.to_run]
+    return lines + [f"to decide: {plain(command)}" for command in lab.to_decide]
 
 
 def _open_words(answer: Answer) -> str:

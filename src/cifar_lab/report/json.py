@@ -47,6 +47,7 @@ def answers_document(lab: Lab) -> dict[str, Any]:
         "family": lab.family,
         "questions": [_answer(answer) for answer in lab.answers],
         "to_run": list(lab.to_run),
+        "to_decide": list(lab.to_decide),
         "notes": [*([lab.data_note] if lab.data_note else []), *lab.notes],
         "notices": list(lab.notices),
         "faults": list(lab.faults),

@@ -18,8 +18,9 @@ Each question compares arms with one control, the first row of its table. A run 
 the number of tested runs. Accuracies are those of the test split, in percent; *mean* has its 95 % t interval over runs,
 *std* is the sample standard deviation. The same seed means the same initial weights, data order and augmentation in
 every arm where that is possible, so *vs control*, in percentage points (pp), is taken seed by seed where both have the
-seed (paired t), else between means (Welch); its interval is that of this comparison alone. *p* is adjusted by Holm over
-all comparisons of this report, and the verdict follows it. *s a run* is the training time of one run in seconds, with
+seed (paired t), else between means (Welch); its interval is that of this comparison alone, at the level of this look:
+97 % at the first, more at those that follow. *p* is adjusted for the other looks and by Holm over all comparisons of
+this report, and the verdict follows it. *s a run* is the training time of one run in seconds, with
 all workers of its command side by side. Below three runs there is no verdict."""
 
 
@@ -42,7 +43,8 @@ def _open_words(answer: Answer) -> str:
 def csv_page(lab: Lab) -> str:
     """Text of summary.csv: a line per arm and question.
 
-    Accuracies are shares from 0 to 1, intervals are at 95 %, lists are separated by spaces.
+    Accuracies are shares from 0 to 1. Intervals of means are at 95 %, those of differences at `difference_level`. Lists
+    are separated by spaces.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -128,8 +128,12 @@ def one_writer(results: Path) -> Iterator[WriterLock]:
 
 
 @contextlib.contextmanager
-def hold(path: Path) -> Iterator[None]:
+def hold(path: Path, patience: float = RUN_PATIENCE_SECONDS) -> Iterator[None]:
     """Hold the folder of the lock file `path`, which names this process meanwhile.
+
+    Args:
+        path: the lock file.
+        patience: seconds to wait for another holder.
 
     Raises:
         EnvironmentFault: another process holds it, and is named. Or the folder cannot be written.
@@ -140,7 +144,7 @@ def hold(path: Path) -> Iterator[None]:
             f"{path.parent}: held by {holder}; wait for it, or end it, then give the same command again"
         )
 
-    with _locked_file(path, RUN_PATIENCE_SECONDS, refusal) as file:
+    with _locked_file(path, patience, refusal) as file:
         _name_holder(file, path)
         yield
         with contextlib.suppress(OSError):  # a folder that is gone needs no lock

@@ -90,7 +90,7 @@ class RunFolder:
             try:
                 record = read_record(self.record)
             except FileNotFoundError:
-                if not self._lost_its_record():
+                if not self.lost_its_record() or locks.is_held(self.lock_file):
                     return None
             else:
                 if fault := contradiction(record):
@@ -98,18 +98,13 @@ class RunFolder:
                 return record
         raise DamagedRecordError(self.record, "is missing, although the run has ended")  # it was not there twice
 
-    def _lost_its_record(self) -> bool:
+    def lost_its_record(self) -> bool:
         """Whether a run has left files, but neither a record nor a checkpoint, and nothing was set aside.
 
         A checkpoint is removed after the record is written, so one of them remains wherever a run is stopped.
         """
         ended = any(path.exists() for path in (self.metrics, self.predictions, self.weights))
-        return (
-            ended
-            and not self.has_checkpoint()
-            and next(self.path.glob(f"*{DAMAGED_SUFFIX}"), None) is None
-            and not locks.is_held(self.lock_file)
-        )
+        return ended and not self.has_checkpoint() and next(self.path.glob(f"*{DAMAGED_SUFFIX}"), None) is None
 
     def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
         """Metrics per epoch, oldest first. Empty before the end of the first epoch.

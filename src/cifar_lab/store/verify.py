@@ -156,7 +156,7 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
             checked.unchecked += (record.schema_ == 1) + (record.settings_sha256 is None and folder.settings.exists())
             checked.damaged += _damaged_files(folder, record)
         else:
-            checked.notes += _missing_record(folder)
+            checked.damaged += [folder.record] if folder.lost_its_record() else []  # the lock is ours, or a worker's
             folder.read_metrics()
     except DamagedFileError as fault:
         checked.damaged.append(fault.path)
@@ -179,12 +179,6 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
 
 def _aside(path: Path) -> Path:
     return path.with_name(path.name + DAMAGED_SUFFIX)
-
-
-def _missing_record(folder: RunFolder) -> Iterator[str]:
-    """Note on a finished run without its record. A checkpoint is removed only when the record is there."""
-    if folder.weights.exists() and not folder.has_checkpoint() and not _aside(folder.record).exists():
-        yield f"{folder.record}: is missing, but the run has its weights; `cifar-lab run` makes it again"
 
 
 def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:
