@@ -11,8 +11,10 @@ from rich.table import Table
 from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.summary import Row, recipe_key, summarize
+from cifar_lab.cli.output import Output
 from cifar_lab.cli.selection import RUN_COLUMNS, Selection, arm_columns
-from cifar_lab.cli.tables import Columns
+from cifar_lab.cli.tables import arms_table
+from cifar_lab.cli.text_table import TableColumn, TextTable
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import dump_settings, load_settings
 from cifar_lab.config.run_id import recipe, run_id
@@ -20,7 +22,6 @@ from cifar_lab.core.errors import DataError, LabError, SettingsError
 from cifar_lab.core.terminal import console
 from cifar_lab.core.text import count, plain
 from cifar_lab.data import DatasetCatalog
-from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 from cifar_lab.store.failures import read_failure
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import EpochMetrics, Record, SplitScore
@@ -38,12 +39,43 @@ from cifar_lab.studies.documents import pruned_runs
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def print_list(results: Path, selection: Selection = Selection(), *, arms: bool = False) -> None:  # noqa: B008
+def share(value: float | None) -> str:
+    """Cell of an accuracy."""
+    return "" if value is None else f"{value:.4f}"
+
+
+def seconds(value: float | None) -> str:
+    """Cell of a time in seconds."""
+    return "" if value is None else f"{value:.1f}"
+
+
+LIST_COLUMNS = (
+    TableColumn("run", "run_id"),
+    TableColumn("arm", "label"),
+    TableColumn("seed", "seed", worth=8, right=True),
+    TableColumn("status", "status", worth=7),
+    TableColumn("test accuracy", "test_accuracy", right=True, cell=share),
+    TableColumn("validation accuracy", "validation_accuracy", worth=5, right=True, cell=share),
+    TableColumn("epochs", "epochs", worth=3, right=True),
+    TableColumn("seconds", "train_seconds", worth=2, right=True, cell=seconds),
+    TableColumn("data", "data", worth=4),
+    TableColumn("finished", "finished", worth=1),
+)
+
+
+def print_list(
+    results: Path,
+    selection: Selection = Selection(),  # noqa: B008
+    *,
+    arms: bool = False,
+    as_json: bool = False,
+) -> None:
     """Print one line per run: finished runs by label and seed, then running, interrupted and unusable ones.
 
     Args:
         selection: with a filter, finished runs alone are printed.
         arms: print one line per arm instead.
+        as_json: print one JSON document instead.
 
     Raises:
         SettingsError: a filter on an unknown key.
@@ -51,33 +83,32 @@ def print_list(results: Path, selection: Selection = Selection(), *, arms: bool 
     found = find_records(existing_results(results))
     records, unusable = found.records, {each.folder.path.name: each for each in found.unusable}
     others = sorted(set(run_ids(results)) - {record.run_id for record in records})
-    out = console()
-    if not records and not others:
-        out.print(f"no runs in {plain(str(results))} yet; try: cifar-lab quickstart")
-        return
+    out = Output("list", as_json=as_json)
+    out.value("results", str(results))
     selection.check(records)
-    records = list(filter(selection.keeps, records))
-    others = [] if selection.filters else others
-    if selection.filters and not records:
-        out.print("no finished run has that")
-        return
-    if arms:
-        _print_arm_rows(out, selection.ordered(summarize(records), arm_columns()), len(others))
-        return
-    _print_runs(out, selection.ordered(records, RUN_COLUMNS), others, unusable, results)
+    kept = list(filter(selection.keeps, records))
+    listed = [] if selection.filters else others
+    if not records and not others:
+        out.line(f"no runs in {results} yet; try: cifar-lab quickstart")
+    elif selection.filters and not kept:
+        out.line("no finished run has that")
+    if arms and (kept or listed or as_json):
+        _print_arm_rows(out, selection.ordered(summarize(kept), arm_columns()), len(listed))
+    elif kept or listed or as_json:
+        _print_runs(out, selection.ordered(kept, RUN_COLUMNS), listed, unusable, results)
+    out.close()
 
 
 def _print_runs(
-    out: Console, records: Sequence[Record], others: Sequence[str], unusable: Mapping[str, Unusable], results: Path
+    out: Output, records: Sequence[Record], others: Sequence[str], unusable: Mapping[str, Unusable], results: Path
 ) -> None:
     """Print finished runs, then the runs `others` without a usable record."""
     pruned, images = pruned_runs(results) if others else {}, DatasetCatalog()
-    names = ("run", "arm", "seed", "status", "test", "validation", "epochs", "seconds", "data", "finished")
-    table = Columns(*names, right=("seed", "test", "validation", "epochs", "seconds"))
+    table = TextTable(*LIST_COLUMNS)
     for record, label in zip(records, _labels(records), strict=True):
         table.add(
-            record.run_id, label, str(record.seed), record.status, _accuracy(record.test),
-            _accuracy(record.val), str(record.epochs_trained), f"{record.train_seconds:.1f}", record.data.title,
+            record.run_id, label, record.seed, record.status, record.test and record.test.accuracy,
+            record.val and record.val.accuracy, record.epochs_trained, record.train_seconds, record.data.title,
             record.finished,
         )  # fmt: skip
     for name in others:
@@ -85,8 +116,9 @@ def _print_runs(
         state = _unfinished_words(folder, pruned.get(name)) if fault is None else _fault_words(fault)
         settings = _unfinished_settings(folder, images)
         label, seed = _label_and_seed(folder, settings)
-        table.add(name, label, seed, state, "", "", _epochs(folder), "", "", "")
-    table.print(out)
+        history = _history(folder)
+        table.add(name, label, seed, state, None, None, None if history is None else len(history), None, None, None)
+    out.table(table, "runs")
 
 
 def _labels(records: Sequence[Record]) -> list[str]:
@@ -104,16 +136,12 @@ def _unfinished_words(folder: RunFolder, pruned_after: int | None) -> str:
     return f"pruned after epoch {pruned_after}" if state == "interrupted" and pruned_after else state
 
 
-def _print_arm_rows(out: Console, rows: Sequence[Row], unfinished: int) -> None:
+def _print_arm_rows(out: Output, rows: Sequence[Row], unfinished: int) -> None:
     """Print one line per arm, with the runs that its mean leaves out."""
-    columns = columns_of("list")
-    right = {name for name, column in zip(headers_of("list"), columns, strict=True) if not column.is_text}
-    table = Columns(*headers_of("list"), right=right)
-    for row in rows:
-        table.add(*(str(column.cell("list", ReportRow(row))) for column in columns))
-    table.print(out)
+    out.table(arms_table("list", rows), "arms")
+    out.value("runs_without_record", unfinished)
     if unfinished:
-        out.print(f"and {count(unfinished, 'run')} without a usable record; cifar-lab list shows them")
+        out.line(f"and {count(unfinished, 'run')} without a usable record; cifar-lab list shows them")
 
 
 def _fault_words(unusable: Unusable) -> str:
@@ -121,12 +149,6 @@ def _fault_words(unusable: Unusable) -> str:
     if unusable.copy_of:
         return f"copy of {unusable.copy_of}"
     return "damaged" if isinstance(unusable.fault, DamagedRecordError) else "not readable"
-
-
-def _epochs(folder: RunFolder) -> str:
-    """Number of epochs in metrics.jsonl. Empty where it is damaged."""
-    history = _history(folder)
-    return "" if history is None else str(len(history))
 
 
 def _history(folder: RunFolder, record: Record | None = None) -> list[EpochMetrics] | None:
@@ -163,12 +185,12 @@ def _expected_id(settings: Settings, images: DatasetCatalog) -> str | None:
         return None
 
 
-def _label_and_seed(folder: RunFolder, settings: Settings | None) -> tuple[str, str]:
-    """Label and seed of a run without a record, from its settings or its failure. Empty where neither can be read."""
+def _label_and_seed(folder: RunFolder, settings: Settings | None) -> tuple[str, int | None]:
+    """Label and seed of a run without a record, from its settings or its failure. Neither where both cannot be read."""
     if settings is not None:
-        return settings.label, " ".join(map(str, settings.seeds))
+        return settings.label, settings.seeds[0]
     failure = read_failure(folder)
-    return (failure.label, str(failure.seed)) if failure is not None else ("", "")
+    return (failure.label, failure.seed) if failure is not None else ("", None)
 
 
 def print_run(results: Path, wanted: str) -> None:
@@ -305,10 +327,6 @@ def _class_table(score: SplitScore, record: Record) -> Table:
     for name, accuracy, row in zip(record.data.classes, score.per_class, score.confusion, strict=True):
         table.add_row(plain(name), f"{accuracy:.3f}", *(map(str, row) if few else ()))
     return table
-
-
-def _accuracy(score: SplitScore | None) -> str:
-    return "" if score is None else f"{score.accuracy:.4f}"
 
 
 def _number(name: str, value: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cifar_lab.cli.options import DEFAULT_RESULTS, Results, flag
+from cifar_lab.cli.options import DEFAULT_RESULTS, Json, Results, flag
 
 
 def list_runs(
@@ -29,12 +29,13 @@ def list_runs(
             "Repeatable.",
         ),
     ] = [],  # noqa: B006
+    as_json: Json = False,
 ) -> None:
     """List the runs in the results folder, or its arms."""
     from cifar_lab.cli.inspect_output import print_list
     from cifar_lab.cli.selection import Selection
 
-    print_list(results, Selection.of(filters, sort, reverse, arms=arms), arms=arms)
+    print_list(results, Selection.of(filters, sort, reverse, arms=arms), arms=arms, as_json=as_json)
 
 
 def show(

@@ -110,6 +110,7 @@ Mirrors = Annotated[
     ),
 ]  # fmt: skip
 Quiet = Annotated[bool, flag("--quiet", "-q", help="Print no progress, only results and errors.", panel=OUTPUT_PANEL)]
+Json = Annotated[bool, flag("--json", help="Print one JSON document instead, numbers unrounded.", panel=OUTPUT_PANEL)]
 Verbose = Annotated[
     bool, flag("--verbose", "-v", help="Print a line per epoch, also for many runs.", panel=OUTPUT_PANEL)
 ]
