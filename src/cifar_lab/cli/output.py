@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -33,17 +34,28 @@ class Output:
     def line(self, text: str = "", key: str = "") -> None:
         """Print a line. `key`: list of the document that has it."""
         if not self.as_json:
-            say(plain(text))
+            say(_indent(text) + plain(text))
         elif key:
             self._document.setdefault(key, []).append(plain(text))
 
+    def text(self, text: str) -> None:
+        """Print lines that stand in the document in another form."""
+        if not self.as_json:
+            say(text)
+
     def wrapped(self, text: str, key: str = "") -> None:
-        """Print a sentence, wrapped between words on a terminal."""
-        if self.as_json:
+        """Print a sentence, broken between words where a terminal is narrow."""
+        out = console()
+        if self.as_json or not out.is_terminal:
             self.line(text, key)
-        else:
-            out = console()
-            out.print(plain(text), soft_wrap=not out.is_terminal)
+            return
+        first = _indent(text)
+        say(
+            textwrap.fill(
+                plain(text), out.width, initial_indent=first, subsequent_indent=f"{first}  " if first else "",
+                break_long_words=False, break_on_hyphens=False,
+            )
+        )  # fmt: skip
 
     def table(self, table: TextTable, key: str) -> None:
         """Print a table."""
@@ -74,6 +86,10 @@ class Output:
             print(json.dumps(_finite(self._document), indent=1, ensure_ascii=True, allow_nan=False), flush=True)
         except BrokenPipeError:
             ignore_output()
+
+
+def _indent(text: str) -> str:
+    return text[: len(text) - len(text.lstrip(" "))]
 
 
 def _finite(value: Any) -> Any:

@@ -51,6 +51,8 @@ class TableColumn:
     """Whether it is aligned right, as numbers are. Such cells are never wrapped."""
     cell: Callable[[Any], str] = words
     """Cell of a value."""
+    group: str = ""
+    """Columns that are left out together, under this name."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ class TextTable:
         self._rows.append(tuple(plain(column.cell(value)) for column, value in pairs))
         self.documents.append(document or {column.key: value for column, value in pairs if column.key})
 
+    def add_line(self, *cells: str) -> None:
+        """Add a row of cells that is no row under `--json`."""
+        self._rows.append(tuple(map(plain, cells)))
+
     def print(self, out: Console) -> None:
         """Print header and rows, and below them the columns that the terminal has no room for."""
         layout = self._layout(out.width if out.is_terminal else None)
@@ -100,13 +106,18 @@ class TextTable:
         needed = {index: self._needed(index, width) for index, width in enumerate(widest)}
         left_out: list[int] = []
         while _total(needed.values()) > room and (index := self._least(needed)) is not None:
-            del needed[index]
-            left_out.append(index)
+            group = self._columns[index].group
+            gone = [each for each in needed if each == index or (group and self._columns[each].group == group)]
+            left_out += gone
+            for each in gone:
+                del needed[each]
         widths = self._narrowed(needed, room)
-        for index in sorted(widths, key=lambda index: -self._columns[index].worth):
+        texts = [index for index in widths if not self._columns[index].right]
+        for index in sorted(texts, key=lambda index: -self._columns[index].worth):
             spare = room - _total(widths.values())
             widths[index] = min(full[index], widths[index] + max(0, spare))
-        return _Layout(widths, [self._columns[index].header for index in sorted(left_out)])
+        unseen = [self._columns[index] for index in sorted(left_out)]
+        return _Layout(widths, list(dict.fromkeys(column.group or column.header for column in unseen)))
 
     def _needed(self, index: int, widest: int) -> int:
         """Width that a column must have: of a number all, of a text what is readable, of a header two lines."""
