@@ -188,10 +188,11 @@ def quickstart(
         if code := exit_code([runs]):
             raise typer.Exit(code)
         report = build_report(path, results)
-    say(f"{next(iter(sheet.questions.values())).title}")
+    name, question = next(iter(sheet.questions.items()))
+    say(question.title)
     for line in report.lines:
-        if line.startswith("  "):
-            say(line)
+        if line.startswith((f"{name}: ", "  ")):
+            say(line.removeprefix(f"{name}: "))
     for chart in report.charts:
         say(f"chart: {chart}")
     say(f"the answer in words, tables and charts: {report.files[0]}")

@@ -54,6 +54,7 @@ def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None, o
     out = out or Output("run")
     if planned is None:
         runs = sum(len(settings.seeds) for settings in arms)
+        out.value("runs", None)
         out.wrapped(
             f"{count(runs, 'run')} of {count(len(arms), 'arm')} to train. The data has not been prepared yet, so no "
             "run can be there.",
