@@ -137,8 +137,8 @@ key that a file leaves out has its default. `extends: other.yaml` starts from an
 changes one setting for one command. Unknown keys, wrong types and values out of range are refused.
 
 `extends: [baseline.yaml, adam.yaml]` starts from several files. A later file overrides an earlier one, and the file
-itself overrides both. Each of them may extend other files. A file that several of them extend is read once. There are no
-variables: a file shows its values as they are. Put shared values into a third file.
+itself overrides both. Each of them may extend other files. A file that several of them extend is read once.
+There are no variables: a file shows its values as they are. Put shared values into a third file.
 """
 
 _SEE = {"search": "Search of the points, see below.", "name": "The only choice."}
