@@ -111,7 +111,7 @@ def _yaml_files(incomplete: str) -> Iterable[str]:
             yield f"{shown}/"
         elif path.suffix in (".yaml", ".yml"):
             yield shown
-    yield from (f"{FOLDER}/{name}" for name in shipped_names())
+    yield from (f"{FOLDER}/{name}" for name in shipped_names()) if head == FOLDER else [f"{FOLDER}/"]
 
 
 def _questions(lab: Any) -> Iterable[str]:
