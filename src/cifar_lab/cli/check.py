@@ -11,13 +11,17 @@ from typing import Annotated, Any
 
 import typer
 
+from cifar_lab.cli.completion import complete_file
 from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override
 from cifar_lab.cli.options import Json, Overrides, Seeds, flag
 from cifar_lab.core.text import count
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, lab files, sweep files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="Settings files, lab files, sweep files.", autocompletion=complete_file),
+    ],
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
     as_json: Json = False,

@@ -6,14 +6,18 @@ from typing import Annotated
 
 import typer
 
+from cifar_lab.cli.completion import complete_name
 from cifar_lab.cli.options import DEFAULT_RESULTS, OUTPUT_PANEL, Json, Lab, Overrides, Results, flag
 
 THING = "A settings file, a label, a sweep file or its name, or the first characters of a run id."
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help=THING)],
-    second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with, in the same forms.")],
+    first: Annotated[str, typer.Argument(metavar="A", help=THING, autocompletion=complete_name)],
+    second: Annotated[
+        str,
+        typer.Argument(metavar="B", help="What A is compared with, in the same forms.", autocompletion=complete_name),
+    ],
     results: Results = DEFAULT_RESULTS,
     overrides: Overrides = [],  # noqa: B006
     lab: Lab = None,

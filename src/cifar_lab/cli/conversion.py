@@ -24,15 +24,27 @@ T = TypeVar("T")
 
 
 def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[str]) -> list[Settings]:
-    """Load the settings of each file with the changes of the options.
+    """Load the settings of each file with the changes of the options, and labels that tell the arms apart.
 
     Raises:
         SettingsError: the problems of all files.
     """
+    from cifar_lab.analysis.labels import with_distinct_labels
     from cifar_lab.config.io.load import load_settings
 
     changes = [*overrides, *seeds_override(seeds)]
-    return collect([partial(load_settings, path, changes) for path in files])
+    arms = collect([partial(load_settings, path, changes) for path in files])
+    return with_distinct_labels(arms, [_as_written(path) if overrides else None for path in files])
+
+
+def _as_written(path: Path) -> Settings | None:
+    """Settings of a file without `--set`. None where they are contradictory without it."""
+    from cifar_lab.config.io.load import load_settings
+
+    try:
+        return load_settings(path)
+    except SettingsError:
+        return None
 
 
 def collect(actions: Sequence[Callable[[], T]]) -> list[T]:

@@ -140,7 +140,7 @@ def _print_arm_rows(out: Output, rows: Sequence[Row], unfinished: int) -> None:
     out.table(arms_table("list", rows), "arms")
     out.value("runs_without_record", unfinished)
     if unfinished:
-        out.line(f"and {count(unfinished, 'run')} without a usable record; cifar-lab list shows them")
+        out.wrapped(f"and {count(unfinished, 'run')} without a usable record; cifar-lab list shows them")
 
 
 def _fault_words(unusable: Unusable) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cifar_lab.cli.completion import complete_filter, complete_name
 from cifar_lab.cli.options import DEFAULT_RESULTS, Json, Overrides, Results, flag
 
 
@@ -25,6 +26,7 @@ def list_runs(
         typer.Option(
             "--filter",
             metavar="KEY=VALUE",
+            autocompletion=complete_filter,
             help="Only runs with this value: label=Adam, status=done, optimizer.lr=0.01. A value may end in *. "
             "Repeatable.",
         ),
@@ -41,7 +43,11 @@ def list_runs(
 def show(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="First characters of a run id, a label, a settings file or a sweep."),
+        typer.Argument(
+            metavar="NAME",
+            help="First characters of a run id, a label, a settings file or a sweep.",
+            autocompletion=complete_name,
+        ),
     ],
     results: Results = DEFAULT_RESULTS,
     overrides: Overrides = [],  # noqa: B006

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from cifar_lab.cli.completion import complete_file, complete_question, complete_setting, setting_values
 from cifar_lab.core.errors import SettingsError
 
 TRAIN_PANEL = "Arms, seeds and settings"
@@ -25,7 +26,7 @@ def flag(*names: str, help: str, panel: str | None = None, hidden: bool = False)
 Overrides = Annotated[
     list[str],
     typer.Option(
-        "--set", metavar="KEY=VALUE", rich_help_panel=TRAIN_PANEL,
+        "--set", metavar="KEY=VALUE", rich_help_panel=TRAIN_PANEL, autocompletion=complete_setting,
         help="Change a setting, such as optimizer.momentum=0.8. Repeatable.",
     ),
 ]  # fmt: skip
@@ -51,6 +52,7 @@ Device = Annotated[
     str | None,
     typer.Option(
         "--device", metavar="DEVICE", rich_help_panel=EXECUTION_PANEL,
+        autocompletion=lambda: setting_values("runtime.device"),
         help="Short for --set runtime.device=DEVICE: auto, cpu or cuda.",
     ),
 ]  # fmt: skip
@@ -118,14 +120,14 @@ Verbose = Annotated[
 Lab = Annotated[
     Path | None,
     typer.Option(
-        "--lab", metavar="FILE", rich_help_panel=TRAIN_PANEL,
+        "--lab", metavar="FILE", rich_help_panel=TRAIN_PANEL, autocompletion=complete_file,
         help="The lab file, with the questions. Default: lab.yaml, else configs/lab.yaml.",
     ),
 ]  # fmt: skip
 Questions = Annotated[
     list[str],
     typer.Option(
-        "--question", metavar="NAME", rich_help_panel=TRAIN_PANEL,
+        "--question", metavar="NAME", rich_help_panel=TRAIN_PANEL, autocompletion=complete_question,
         help="A question of the lab file, such as q3. Repeatable.",
     ),
 ]  # fmt: skip

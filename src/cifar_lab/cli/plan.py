@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cifar_lab.cli.completion import complete_file
 from cifar_lab.cli.conversion import load_arms
 from cifar_lab.cli.options import DEFAULT_RESULTS, Json, Lab, Overrides, Questions, Results, Seeds, Workers
 from cifar_lab.core.text import count, plain
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 def plan(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Settings files: the control, then its arms.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE", help="Settings files: the control, then its arms.", autocompletion=complete_file
+        ),
     ] = [],  # noqa: B006
     question: Questions = [],  # noqa: B006
     lab: Lab = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cifar_lab.cli.completion import complete_file
 from cifar_lab.cli.conversion import exit_code, load_arms, make_display, open_context, policy_of, short_overrides
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
@@ -53,7 +54,10 @@ if TYPE_CHECKING:
 
 def run(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Settings files, one per arm.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="FILE", help="Settings files, one per arm.", show_default=False, autocompletion=complete_file
+        ),
     ] = [],  # noqa: B006
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006

@@ -139,7 +139,7 @@ def _print_unfinished(out: Output, folder: RunFolder, results: Path) -> None:
     state = unfinished_words(folder, pruned_runs(results).get(folder.path.name))
     _print_first_line(out, folder, label, seed, state)
     if (failure := read_failure(folder)) is not None:
-        out.line(f"why: {failure.reason} ({failure.when})", "reasons")
+        out.wrapped(f"why: {failure.reason} ({failure.when})", "reasons")
     _print_settings(out, settings)
     _print_curve(out, folder)
 
@@ -154,7 +154,7 @@ def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
     """Print label, seed and status, then data, size, time and environment of a finished run."""
     _print_first_line(out, folder, record.label, record.seed, record.status)
     if record.reason:
-        out.line(f"why: {record.reason}", "reasons")
+        out.wrapped(f"why: {record.reason}", "reasons")
     environment = record.environment
     out.wrapped(
         f"{record.data.title} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
@@ -168,7 +168,7 @@ def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
     out.value("finished", record.finished)
     out.value("environment", environment.model_dump(mode="json"))
     if environment.kernels_reason:
-        out.line(f"torch's kernels, not our own: {environment.kernels_reason}")
+        out.wrapped(f"torch's kernels, not our own: {environment.kernels_reason}")
     for note in record.notes:
         out.wrapped(f"note: {note}", "notes")
 

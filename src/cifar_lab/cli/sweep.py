@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cifar_lab.cli.completion import complete_file
 from cifar_lab.cli.conversion import exit_code, open_context, parse_seeds, policy_of, short_overrides
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The sweep file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The sweep file.", autocompletion=complete_file)],
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
     epochs: Epochs = None,
