@@ -45,7 +45,7 @@ class ModelOptions(Section):
 
     weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
     """Pretrained weights (a state dict, .safetensors or .pt); the last layer is made new. Null: from scratch."""
-    input_size: Annotated[int | None, Role.SHARED] = Field(None, ge=8, le=1024)
+    input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns in pixels to which each batch is resized on the device, after augmentation; null is the size of
     the images."""
 
@@ -130,7 +130,7 @@ class CustomModel(Section):
     names the file and the files beside it that it imports; of a package only the module itself."""
     options: Annotated[dict[str, Any], Role.SHARED] = Field(default_factory=dict)
     """Keyword arguments of the class: numbers, strings, booleans, lists and mappings of them."""
-    input_size: Annotated[int | None, Role.SHARED] = Field(None, ge=8, le=1024)
+    input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns in pixels to which each batch is resized on the device, after augmentation; null is the size of
     the images."""
 

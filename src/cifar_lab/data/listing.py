@@ -202,8 +202,10 @@ def _read_splits(
 
 
 def _replace_unlabelled_test(found: Layout, folders: Mapping[str, str], *, cut_test: bool) -> None:
-    """Where the folder of the test split has no class of the other: take the validation folder, as Tiny-ImageNet has
-    it, or cut the test split."""
+    """Take the validation folder as test split, as Tiny-ImageNet needs it, or cut one, or refuse.
+
+    For a folder of the test split without any class of the training split.
+    """
     train, unlabelled = found.files["train"], f"{folders['test']}/"
     loose = found.faults.found.get(NO_CLASS, [])
     loose[:] = [each for each in loose if not each[0].startswith(unlabelled)]
