@@ -61,7 +61,7 @@ class Cifar10(DataOptions):
     dataset: Annotated[Literal["cifar10"], Role.SOURCE] = "cifar10"
     root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
     """Folder of the downloaded archive. Null: the cache folder of `cifar-lab`."""
-    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH] = None
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.LATER] = None
     """Other test images that replace the test split: arrays (.npy, .npz) such as CIFAR-10.1 or a file of CIFAR-10-C, or
     a folder or archive with the same classes. Null: the test split."""
 
@@ -77,7 +77,7 @@ class Cifar100(DataOptions):
     dataset: Annotated[Literal["cifar100"], Role.SOURCE]
     root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
     """Folder of the downloaded archive. Null: the cache folder of `cifar-lab`."""
-    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH] = None
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.LATER] = None
     """Other test images that replace the test split: arrays (.npy, .npz) such as CIFAR-10.1 or a file of CIFAR-10-C, or
     a folder or archive with the same classes. Null: the test split."""
 
@@ -93,14 +93,14 @@ class ImageFolder(DataOptions):
     dataset: Annotated[Literal["imagefolder"], Role.SOURCE]
     root: Annotated[str, Role.SOURCE, Mark.PATH]
     """The folder or archive."""
-    image_size: Annotated[int, Role.SOURCE] = Field(IMAGE_SIDE, ge=8, le=512)
+    image_size: Annotated[int, Role.SOURCE, Mark.LATER] = Field(IMAGE_SIDE, ge=8, le=512)
     """Rows and columns in pixels. Images of another size are resized."""
-    val_folder: Annotated[Literal["aside", "validation", "test"], Role.SOURCE] = "aside"
+    val_folder: Annotated[Literal["aside", "validation", "test"], Role.SOURCE, Mark.LATER] = "aside"
     """Use of a folder val/ beside train/: none, the validation split (`val_size` is then its number of images), or the
     test split."""
-    test_share: Annotated[float, Role.SOURCE] = Field(0.0, ge=0, lt=1)
+    test_share: Annotated[float, Role.SOURCE, Mark.LATER] = Field(0.0, ge=0, lt=1)
     """Share of each class that becomes the test split where the images have none; 0 refuses such images."""
-    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH] = None
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.LATER] = None
     """Other images to test on, in place of the test split: arrays (.npy, .npz), such as CIFAR-10.1 or a file of
     CIFAR-10-C, or a folder or archive with the same classes. Null is the test split."""
 

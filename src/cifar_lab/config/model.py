@@ -46,7 +46,7 @@ class ModelOptions(Section):
     weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
     """Pretrained weights (a state dict, .safetensors or .pt). The last layer is initialised again. Null: from
     scratch."""
-    input_size: Annotated[int | None, Role.SHARED] = Field(None, ge=8, le=1024)
+    input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
     the images."""
 
@@ -132,7 +132,7 @@ class CustomModel(Section):
     module."""
     options: Annotated[dict[str, Any], Role.SHARED] = Field(default_factory=dict)
     """Keyword arguments of the class: numbers, strings, booleans, lists and mappings of them."""
-    input_size: Annotated[int | None, Role.SHARED] = Field(None, ge=8, le=1024)
+    input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
     the images."""
 

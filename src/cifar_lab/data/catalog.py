@@ -19,7 +19,6 @@ from cifar_lab.config.roles import source_key
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
-from cifar_lab.data.other_test import OtherTestSource
 from cifar_lab.data.splits import DataInfo, Progress, Source, Split, describe, silent
 
 LOG = logging.getLogger(__name__)
@@ -119,8 +118,11 @@ def load_test(data: Data, fingerprint: str | None = None) -> Split:
 def source_of(data: Data) -> Source:
     """Source of the images that these settings select."""
     source: Source = DATASETS[data.dataset](data)
-    test_root = getattr(data, "test_root", None)
-    return source if test_root is None else OtherTestSource(source, test_root, data.side())
+    if (test_root := getattr(data, "test_root", None)) is None:
+        return source
+    from cifar_lab.data.other_test import OtherTestSource
+
+    return OtherTestSource(source, test_root, data.side())
 
 
 def _make(source: Source, progress: Progress, damage: Damaged | None = None) -> DataInfo:
