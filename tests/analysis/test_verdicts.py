@@ -118,8 +118,8 @@ def test_equal_accuracies_are_judged_by_the_resolution_of_the_test_images() -> N
     (fine,) = compared(row("plateau", *CONTROL, test_size=10_000), control_size=10_000)
     assert (fine.verdict, fine.difference_pp, fine.low_pp, fine.high_pp, fine.ties) == ("equivalent", 0, None, None, 5)
     assert SENTENCES[fine] == (
-        "plateau has the accuracy of baseline in each of 5 shared seeds: equivalent within 0.3 pp (p of a larger one "
-        "< .001)."
+        "plateau has the accuracy of baseline in each of 5 shared seeds: equivalent within 0.3 pp (adjusted p of a "
+        "larger one < .001)."
     )
     (coarse,) = compared(row("plateau", *CONTROL, test_size=100), control_size=100)
     assert (coarse.verdict, coarse.p) == ("undecided", 1)

@@ -22,6 +22,9 @@ OLD_LAB = HERE / "old_lab"
 ORIGIN = "/home/somebody/lab"
 """Folder in which the old lab was made: the path of its model, as its records have it."""
 
+LOOKS = ("looks.json", ".looks.json")
+"""Memory of the looks, which `report` and `compare` write."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 MACHINE = (
@@ -83,8 +86,8 @@ class Lab:
         return Said(code, self._plain(out.getvalue()), self._plain(err.getvalue()))
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of every file of the results, by path."""
-        files = sorted(path for path in self.results.rglob("*") if path.is_file())
+        """SHA-256 of every file of the results, by path, without the looks that a comparison adds."""
+        files = sorted(path for path in self.results.rglob("*") if path.is_file() and path.name not in LOOKS)
         return {str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     def _plain(self, text: str) -> str:

@@ -60,7 +60,7 @@ def test_a_look_is_found_again_by_exactly_its_runs_and_accuracies() -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1])
-@pytest.mark.parametrize("damage", ["removed", "cut", "emptied", "flipped", "folder", "no checksum"])
+@pytest.mark.parametrize("damage", ["removed", "cut", "emptied", "flipped", "folder", "link", "no checksum"])
 def test_one_copy_is_enough_and_the_fault_is_named(tmp_path: Path, which: int, damage: str) -> None:
     book = book_of(look("1", "2"))
     save_looks(tmp_path, book)
@@ -83,17 +83,19 @@ def test_looks_without_a_readable_copy_are_lost_and_not_none(tmp_path: Path, dam
     assert found.is_lost
     assert "no verdict is given without the earlier looks" in found.faults[-1]
     for path in looks_files(tmp_path):
-        path.rename(path.with_name("looks.json.damaged"))
+        path.rename(path.with_name(f"{path.name}.damaged"))
     assert find_looks(tmp_path).is_lost
 
 
 def spoil(path: Path, damage: str) -> None:
     content = path.read_bytes()
-    if damage in ("removed", "folder"):
+    if damage in ("removed", "folder", "link"):
         path.unlink()
+    if damage == "link":
+        path.symlink_to(path.with_name("elsewhere.json"))
     if damage == "folder":
         path.mkdir()
-    elif damage != "removed":
+    elif damage not in ("removed", "link"):
         spoilt = {
             "cut": content[: len(content) // 2],
             "emptied": b"",
@@ -101,6 +103,27 @@ def spoil(path: Path, damage: str) -> None:
             "no checksum": json.dumps({"schema": 1, "pairs": []}).encode(),
         }
         path.write_bytes(spoilt[damage])
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut", "folder", "link"])
+def test_verify_replaces_one_copy_by_the_other(tmp_path: Path, damage: str) -> None:
+    book = book_of(look("1", "2"))
+    save_looks(tmp_path, book)
+    first, second = looks_files(tmp_path)
+    spoil(second, damage)
+    (line,) = verify_results(tmp_path).damage
+    assert line.startswith(f"{second}: is {'missing' if damage == 'removed' else 'damaged; set aside as'}")
+    assert line.endswith(f"written again from {first}")
+    assert read_look_book(second) == book
+    assert verify_results(tmp_path).damage == ()
+
+
+def test_verify_of_two_damaged_copies_leaves_the_looks_lost(tmp_path: Path) -> None:
+    save_looks(tmp_path, book_of(look("1", "2")))
+    for path in looks_files(tmp_path):
+        spoil(path, "cut")
+    assert len(verify_results(tmp_path).damage) == 2
+    assert find_looks(tmp_path).is_lost
 
 
 def test_copies_that_differ_are_counted_together(tmp_path: Path) -> None:

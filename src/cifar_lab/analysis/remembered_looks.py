@@ -15,6 +15,7 @@ from cifar_lab.analysis.stats.power import MOST_SEEDS
 from cifar_lab.analysis.summary import Row
 from cifar_lab.analysis.verdicts import judge, pairs_of
 from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.looks import FoundLooks, LookBook, find_looks, looks_lock, save_looks
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import stopping_file
@@ -82,8 +83,11 @@ def judge_results(
         except (EnvironmentFault, DataError):
             remembered = False
     judged = [_told(answer, made.ledger, ids, remembered or not viewing.shows(answer)) for answer in made.answers]
-    faults = (*damaged, *found.faults, *_missing_plans(judged, made.ledger, results, plans))
-    return Judged([advised(each, made.ledger, plans, questions) for each in judged], made.family, faults)
+    faults = [*found.faults, *_missing_plans(judged, made.ledger, results, plans)]
+    for fault in faults:
+        leave_out(fault)
+    answers = [advised(each, made.ledger, plans, questions) for each in judged]
+    return Judged(answers, made.family, (*damaged, *faults))
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,6 @@ def print_comparison(
     if [r.run_id for r in targets[0].records] == [r.run_id for r in targets[1].records]:
         raise SettingsError(f"{first} and {second} are the same runs; there is nothing to compare")
     out = console()
-    faults: tuple[str, ...] = ()
     rows = [
         arm_row(label, target.records, is_control=number == 1)
         for number, (label, target) in enumerate(zip(_labels(targets), targets, strict=True))
@@ -68,15 +67,13 @@ def print_comparison(
     else:
         given = None if min_effect is None else EffectBound(min_effect, "--min-effect")
         bound = given or effect_bound(lab, targets, results, overrides)
-        faults = _print_arms(rows, bound, results, records)
+        _print_arms(rows, bound, results, records)
     for target in targets:
         for note in mixed_rounding(target.label, target.records):
             say(plain(note))
         if target.selection_bias:
             say(plain(winner_sentence(target.selection_bias)))
     _print_settings(out, *(target.records[0] for target in targets))
-    if faults:
-        raise DataError("\n".join(map(plain, faults)))
 
 
 def _labels(targets: Sequence[ComparisonTarget]) -> list[str]:
@@ -95,8 +92,8 @@ def _print_models(targets: Sequence[ComparisonTarget], results: Path) -> None:
     say(plain(mcnemar_sentence(found, targets[0].label, targets[1].label)))
 
 
-def _print_arms(rows: Sequence[Row], bound: EffectBound, results: Path, there: Sequence[Record]) -> tuple[str, ...]:
-    """Print the verdict, remember the look and return the faults of what is known of earlier looks."""
+def _print_arms(rows: Sequence[Row], bound: EffectBound, results: Path, there: Sequence[Record]) -> None:
+    """Print the verdict and remember the look."""
     name = bound.question or "compare"
     answers = [Answer(name, Question(title="compare", chart="c.png"), (rows[1], rows[0]))]
     questions = [bound.question] if bound.question else []
@@ -109,7 +106,6 @@ def _print_arms(rows: Sequence[Row], bound: EffectBound, results: Path, there: S
         say(plain(f"Differences under {bound.difference_pp:g} pp do not matter here ({bound.source})."))
     if comparison.to_decide:
         say(plain(f"to decide: {shlex.join(['cifar-lab', *shlex.split(comparison.to_decide), *bound.options])}"))
-    return judged.faults
 
 
 def _line_below_verdict(found: Comparison) -> str:

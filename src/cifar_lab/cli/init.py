@@ -61,7 +61,9 @@ def _is_other(path: Path, text: str) -> bool:
     """Whether something else than this text is at the path."""
     if not path.is_file():
         return path.exists() or path.is_symlink()
-    return path.read_bytes() != text.encode()
+    from cifar_lab.core.files import read_document
+
+    return read_document(path) != text.encode()
 
 
 def _write(path: Path, text: str) -> bool:

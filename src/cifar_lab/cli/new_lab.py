@@ -12,6 +12,7 @@ from zipfile import BadZipFile, ZipFile
 from cifar_lab.config.io.shipped import FOLDER, shipped_folder
 from cifar_lab.config.registry import SECTION_CHOICES, label_of
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.files import open_file
 
 MOST_LETTERS = 300
 """Longest question, as in a lab file."""
@@ -224,7 +225,7 @@ def _train_images(path: Path) -> int:
         names = [found.relative_to(path).as_posix() for found in path.rglob("*") if found.is_file()]
     else:
         try:
-            with ZipFile(path) as archive:
+            with open_file(path) as file, ZipFile(file) as archive:
                 names = [name for name in archive.namelist() if not name.endswith("/")]
         except (OSError, BadZipFile) as error:
             raise SettingsError(f"--data: {path} is no folder and no zip file; name one of the two") from error

@@ -185,8 +185,7 @@ def _read_splits(
 
 
 def _replace_unlabelled_test(found: Layout, folders: Mapping[str, str], *, cut_test: bool) -> None:
-    """The validation folder, if the folder of the test split has no class of the other, as in Tiny-ImageNet, or a
-    test split cut from train/."""
+    """Replace a test folder without classes, such as Tiny-ImageNet's, by the validation folder or by a cut."""
     train, unlabelled = found.files["train"], f"{folders['test']}/"
     loose = found.faults.found.get(NO_CLASS, [])
     loose[:] = [each for each in loose if not each[0].startswith(unlabelled)]

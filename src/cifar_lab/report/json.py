@@ -15,6 +15,7 @@ from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences, winner_sentence
 from cifar_lab.analysis.winners import Winners
+from cifar_lab.core.files import read_document
 from cifar_lab.report.columns import ReportRow, columns_of
 
 ANSWERS_SCHEMA = 1
@@ -57,7 +58,7 @@ def answers_document(lab: Lab) -> dict[str, Any]:
 def has_answers(results: Path) -> bool:
     """Whether the answers.json of the folder compares the accuracies of two arms."""
     try:
-        document = json.loads((results / "answers.json").read_bytes())
+        document = json.loads(read_document(results / "answers.json"))
         compared = [each for question in document["questions"] for each in question["comparisons"]]
         return any(each["points_pp"] is not None for each in compared)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

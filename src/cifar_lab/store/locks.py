@@ -75,7 +75,7 @@ class WriterLock:
                         continue
                     except OSError as error:
                         raise _not_supported(self._results, error) from error
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+            except OSError:
                 pass  # `take` reports what cannot be written
             return
 

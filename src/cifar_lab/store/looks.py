@@ -1,7 +1,7 @@
 """Memory of the looks at a results folder: which runs were judged for which two arms, and at which level. No torch.
 
 A look is a verdict that was shown. `analysis.error_budget` has the rules, this module the files. Two copies of one
-sealed document are kept, `looks.json` and `runs/looks.json`, so that one that is missing or damaged is noticed and
+sealed document are kept, `looks.json` and `.looks.json`, so that one that is missing or damaged is noticed and
 replaced by the other:
 
     {"schema": 1,
@@ -30,12 +30,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, make_folder, set_aside, write_bytes
+from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, set_aside, write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store.locks import hold
 from cifar_lab.store.records import NO_SUCH_FILE
-from cifar_lab.store.run_folder import runs_folder
 
 LOOKS_SCHEMA = 1
 """Version of looks.json. A file of a newer schema is refused by name."""
@@ -124,7 +124,7 @@ class FoundLooks:
 
 def looks_files(results: Path) -> tuple[Path, Path]:
     """Both copies of the looks."""
-    return results / "looks.json", runs_folder(results) / "looks.json"
+    return results / "looks.json", results / ".looks.json"
 
 
 def read_look_book(path: Path) -> LookBook:
@@ -136,9 +136,9 @@ def read_look_book(path: Path) -> LookBook:
         DataError: it cannot be read, or is of a newer version of cifar-lab.
     """
     try:
-        content, is_sealed = unseal_record(path.read_bytes())
+        content, is_sealed = unseal_record(read_regular(path))
         book = LookBook.model_validate_json(content)
-    except IsADirectoryError as error:
+    except NotRegularError as error:
         raise DamagedLooksError(f"{path}: is damaged") from error
     except OSError as error:
         if error.errno in NO_SUCH_FILE:
@@ -200,7 +200,6 @@ def save_looks(results: Path, book: LookBook) -> None:
     """
     content = seal_record(book.model_dump_json(indent=1))
     for path in looks_files(results):
-        make_folder(path.parent, inside=results)
         with contextlib.suppress(FileNotFoundError):
             _set_aside_damaged(path)
         write_bytes(path, content)
@@ -211,6 +210,33 @@ def _set_aside_damaged(path: Path) -> None:
         read_look_book(path)
     except DamagedLooksError:
         set_aside(path)
+
+
+def verify_looks(results: Path) -> tuple[int, list[str]]:
+    """(copies of the looks that were read, a line per damaged or missing one). The other copy replaces it.
+
+    Raises:
+        EnvironmentFault: a damaged copy cannot be renamed or replaced.
+    """
+    whole: list[Path] = []
+    faults: dict[Path, str] = {}
+    for path in looks_files(results):
+        try:
+            read_look_book(path)
+            whole.append(path)
+        except FileNotFoundError:
+            faults[path] = f"{path}: is missing"
+        except DamagedLooksError as fault:
+            faults[path] = f"{fault}; set aside as {set_aside(path).name}"
+        except DataError as fault:
+            faults[path] = str(fault)
+    if whole and faults:
+        with looks_lock(results):
+            save_looks(results, find_looks(results).book)
+        return len(whole), [f"{fault}; written again from {whole[0]}" for fault in faults.values()]
+    if all(fault.endswith("is missing") for fault in faults.values()):
+        return len(whole), []
+    return 0, [f"{fault}; restore it from a copy; until then there is no verdict" for fault in faults.values()]
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ results/
     runs/<run id>/        the folder of one run: see `run_folder`
     sweeps/<name>/        plan.json, history.json (halving, tpe), winners.json
     stopping/             <question>.json: the looks that `run --until-decided` planned
-    looks.json            the looks that were made, with a copy in runs/: see `looks`
+    looks.json            the looks that were made, with a copy in .looks.json: see `looks`
     index/                see `documents`
 """
 

@@ -18,6 +18,7 @@ from cifar_lab.core.checksums import is_damaged_checkpoint
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.core.text import count
 from cifar_lab.store.failures import verify_failure
+from cifar_lab.store.looks import verify_looks
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import CopiedRecordError, DamagedFileError, DamagedRecordError, RunFolder, run_ids
 from cifar_lab.store.run_folder import runs_folder, text_digest
@@ -43,7 +44,7 @@ class Verification:
 
 
 def verify_results(results: Path, settings_of: SettingsOf = lambda record: None) -> Verification:
-    """Compare every record, its files, checkpoints and documents of the folder with their checksums.
+    """Compare every record, its files, checkpoints, documents and looks of the folder with their checksums.
 
     Damaged files and their records are renamed, so that the next `run` makes the run again. Runs locked by another
     process are skipped.
@@ -57,11 +58,12 @@ def verify_results(results: Path, settings_of: SettingsOf = lambda record: None)
     linked = [path for path in (runs_folder(results),) if path.is_symlink()]
     runs = [_verify_run(RunFolder(results, run_id), results, settings_of) for run_id in run_ids(results) if not linked]
     documents = verify_documents(results)
+    looks, lost_looks = verify_looks(results)
     unchecked = sum(run.unchecked for run in runs) + documents.unchecked
     return Verification(
         runs=len(runs),
-        files=sum(run.files for run in runs) + documents.files,
-        damage=(*(line for run in runs for line in run.damage), *documents.damage),
+        files=sum(run.files for run in runs) + documents.files + looks,
+        damage=(*(line for run in runs for line in run.damage), *documents.damage, *lost_looks),
         notes=(
             *(f"{path}: is a symbolic link, which is not followed" for path in linked),
             *(line for run in runs for line in run.notes),
