@@ -8,9 +8,10 @@ from typing import Any, Literal
 import pytest
 
 from cifar_lab.config import Settings
+from cifar_lab.core.terminal import say
 from cifar_lab.core.text import count
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.progress.lines import MANY_RUNS, PlainLines, plan_line, say
+from cifar_lab.progress.lines import MANY_RUNS, PlainLines, plan_line
 from cifar_lab.store.failures import Failure
 from cifar_lab.training.events import (
     DeviceChosen,

@@ -151,7 +151,7 @@ def schema(
     from cifar_lab.config.sheets import LabSheet, SweepSheet
     from cifar_lab.core.atomic_io import write_text
     from cifar_lab.core.errors import SettingsError
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
 
     makers: dict[str, Callable[[], dict[str, Any]]] = {
         "settings": json_schema,

@@ -96,7 +96,7 @@ MOST_SEEDS_MEANT = 30
 
 def note(text: str) -> None:
     """Print a note on standard error."""
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
 
     say(f"note: {text}", sys.stderr)
 

@@ -31,7 +31,7 @@ def init(
     from cifar_lab.cli.new_lab import file_texts
     from cifar_lab.cli.next_step import next_line
     from cifar_lab.core.atomic_io import make_folder
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
 
     texts = file_texts(question, data, with_model=model)
     _refuse_existing(folder, texts)

@@ -41,10 +41,10 @@ def list_runs(
 
 
 def show(
-    name: Annotated[
+    run: Annotated[
         str,
         typer.Argument(
-            metavar="NAME",
+            metavar="RUN",
             help="First characters of a run id, a label, a settings file or a sweep.",
             autocompletion=complete_name,
         ),
@@ -56,7 +56,7 @@ def show(
     """Show a run, arm or sweep: settings, learning curve, accuracy and confusion per class, or all runs of an arm."""
     from cifar_lab.cli.show_output import print_target
 
-    print_target(results, name, overrides, as_json=as_json)
+    print_target(results, run, overrides, as_json=as_json)
 
 
 CODE_RUNS = (
@@ -73,9 +73,9 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
     """
     from cifar_lab.config.io.load import recorded_settings_text
     from cifar_lab.core.errors import DataError
+    from cifar_lab.core.terminal import say
     from cifar_lab.core.text import count, plain
     from cifar_lab.data import cache
-    from cifar_lab.progress.lines import say
     from cifar_lab.store.results import existing_results
     from cifar_lab.store.verify import verify_results
 

@@ -16,16 +16,15 @@ from typing import Any
 
 from cifar_lab.cli.text_table import TextTable
 from cifar_lab.core.host import ignore_output
-from cifar_lab.core.terminal import console
+from cifar_lab.core.terminal import console, say
 from cifar_lab.core.text import plain
-from cifar_lab.progress.lines import say
 
 DOCUMENT_SCHEMA = 1
 """Version of the documents. A key never changes its meaning. New keys may be added."""
 
 
 class Output:
-    """What a command prints. Under `--json` lines without a key are left out."""
+    """Output of one command. Under `--json`, lines without a key are left out."""
 
     def __init__(self, command: str, *, as_json: bool = False) -> None:
         self.as_json = as_json

@@ -51,7 +51,7 @@ def report(
     Damaged files are named and left out. The command then exits with 3.
     """
     from cifar_lab.analysis.questions import find_lab_file
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
     from cifar_lab.report.build import FILE_NAMES, FORMATS, build_report
     from cifar_lab.report.charts.style import FIGURE_FORMATS
     from cifar_lab.store.results import existing_results
@@ -75,7 +75,7 @@ def report(
 
 def _watch(results: Path, open_page: bool) -> None:
     """Follow the runs of the folder until none is in progress."""
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
     from cifar_lab.report.watch import SECONDS, watch
 
     def ready(page: Path) -> None:
@@ -91,7 +91,7 @@ def _open(page: Path) -> None:
     """Open a page in the browser, or name it where there is none."""
     import webbrowser
 
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
 
     if not page.is_file():
         say(f"{page}: not there, so nothing is opened; add html to --format", sys.stderr)
@@ -102,8 +102,8 @@ def _open(page: Path) -> None:
 def _check(lab: Path | None, results: Path, overrides: Sequence[str], data: str | None, found: bool) -> int:
     """Compare the report with its records and return the exit code, 0 where they agree."""
     from cifar_lab.core.errors import ExitCode
+    from cifar_lab.core.terminal import say
     from cifar_lab.core.text import plain
-    from cifar_lab.progress.lines import say
     from cifar_lab.report.recheck import check_report
 
     files, differences = check_report(lab, results, overrides, data, found=found)

@@ -179,8 +179,8 @@ def quickstart(
     from cifar_lab.cli.output import Output
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
+    from cifar_lab.core.terminal import say
     from cifar_lab.execution.context import RunContext
-    from cifar_lab.progress.lines import say
     from cifar_lab.report.build import build_report
 
     with as_file(files("cifar_lab.cli") / "quickstart") as folder:

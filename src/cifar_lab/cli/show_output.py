@@ -9,17 +9,10 @@ from cifar_lab.analysis.comparison_targets import ComparisonTarget, find_target
 from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.sentences import winner_sentence
 from cifar_lab.analysis.summary import arm_row
-from cifar_lab.cli.inspect_output import (
-    history,
-    label_and_seed,
-    runs_table,
-    share,
-    unfinished_settings,
-    unfinished_words,
-)
 from cifar_lab.cli.output import Output
-from cifar_lab.cli.tables import arms_table
+from cifar_lab.cli.tables import arms_table, runs_table, share
 from cifar_lab.cli.text_table import TableColumn, TextTable
+from cifar_lab.cli.unfinished import history, label_and_seed, unfinished_settings, unfinished_words
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import dump_settings
 from cifar_lab.core.errors import DataError, SettingsError

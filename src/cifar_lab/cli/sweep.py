@@ -99,8 +99,8 @@ def sweep(
     If a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.next_step import next_line
+    from cifar_lab.core.terminal import say
     from cifar_lab.execution.context import RunContext
-    from cifar_lab.progress.lines import say
     from cifar_lab.store.locks import one_writer
     from cifar_lab.store.results import existing_results
     from cifar_lab.studies.run_sweep import sweep_status
@@ -155,7 +155,7 @@ def _report_command(file: Path, overrides: Sequence[str], results: Path, outcome
 
 def _make_and_print(loaded: Sweep, context: RunContext, allow_failed: bool) -> SweepOutcome:
     """Run the sweep, print its winners and draw its charts."""
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
     from cifar_lab.studies.run_sweep import make_sweep
 
     outcome = make_sweep(loaded, context, allow_failed=allow_failed, say=lambda line: say(line, sys.stderr))
@@ -169,7 +169,7 @@ def _make_and_print(loaded: Sweep, context: RunContext, allow_failed: bool) -> S
 
 
 def _export(loaded: Sweep, results: Path, path: Path) -> None:
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
     from cifar_lab.studies.optuna_export import export_optuna
 
     trials = export_optuna(loaded, results, path)

@@ -1,4 +1,4 @@
-"""Tables of arms and of planned runs, and the words that commands share."""
+"""Tables of arms, of runs and of planned runs, and the words that commands share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from rich.text import Text
 
 from cifar_lab.analysis.chance import chance_sentence, is_at_chance
 from cifar_lab.analysis.data_choice import data_sets
-from cifar_lab.analysis.labels import distinct_labels, labelled
-from cifar_lab.analysis.summary import Row, arm_row
+from cifar_lab.analysis.labels import distinct_labels, labelled, labelled_record
+from cifar_lab.analysis.summary import Row, arm_row, recipe_key
 from cifar_lab.cli.output import Output
 from cifar_lab.cli.text_table import TableColumn, TextTable
 from cifar_lab.config import Settings
@@ -19,8 +19,8 @@ from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import PlannedRun, run_ids_of
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.progress.lines import plan_line
-from cifar_lab.report.columns import Medium, ReportRow, columns_of
-from cifar_lab.report.json import row_document
+from cifar_lab.report.columns import Medium, ReportRow, columns_of, row_document
+from cifar_lab.store.records import Record
 
 STATE_WORDS = {
     "done": "already done",
@@ -36,6 +36,30 @@ PLAN_COLUMNS = (
     TableColumn("seed", "seed", right=True),
     TableColumn("state", "state"),
     TableColumn("epochs", "epochs", worth=2, right=True),
+)
+
+
+def share(value: float | None) -> str:
+    """Cell of an accuracy."""
+    return "" if value is None else f"{value:.4f}"
+
+
+def seconds(value: float | None) -> str:
+    """Cell of a time in seconds."""
+    return "" if value is None else f"{value:.1f}"
+
+
+LIST_COLUMNS = (
+    TableColumn("run", "run_id"),
+    TableColumn("arm", "label"),
+    TableColumn("seed", "seed", worth=8, right=True),
+    TableColumn("status", "status", worth=7),
+    TableColumn("test accuracy", "test_accuracy", right=True, cell=share),
+    TableColumn("validation accuracy", "validation_accuracy", worth=5, right=True, cell=share),
+    TableColumn("epochs", "epochs", worth=3, right=True),
+    TableColumn("seconds", "train_seconds", worth=2, right=True, cell=seconds),
+    TableColumn("data", "data", worth=4),
+    TableColumn("finished", "finished", worth=1),
 )
 
 
@@ -98,3 +122,22 @@ def _rows(arms: Sequence[Settings], runs: RunBatch) -> list[Row]:
     ids = [tuple(i for i in run_ids_of(arm, images) if i in records) for arm in arms]
     found = dict.fromkeys(zip(labels, ids, strict=True))
     return [arm_row(label, [records[i] for i in run_ids]) for label, run_ids in found if run_ids]
+
+
+def runs_table(records: Sequence[Record]) -> TextTable:
+    """A line per finished run."""
+    table = TextTable(*LIST_COLUMNS)
+    for record, label in zip(records, _run_labels(records), strict=True):
+        table.add(
+            record.run_id, label, record.seed, record.status, record.test and record.test.accuracy,
+            record.val and record.val.accuracy, record.epochs_trained, record.train_seconds, record.data.title,
+            record.finished,
+        )  # fmt: skip
+    return table
+
+
+def _run_labels(records: Sequence[Record]) -> list[str]:
+    """Label of each run. Runs of arms with one label that differ have labels that name what differs."""
+    arms = {(recipe_key(record.recipe), record.data.fingerprint, record.label): record for record in records}
+    labels = dict(zip(arms, distinct_labels([labelled_record(record) for record in arms.values()]), strict=True))
+    return [labels[recipe_key(record.recipe), record.data.fingerprint, record.label] for record in records]

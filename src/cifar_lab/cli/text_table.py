@@ -44,7 +44,7 @@ class TableColumn:
 
     header: str
     key: str = ""
-    """Name of its values under `--json`. Empty where rows bring a document of their own."""
+    """Name of its values under `--json`. Empty where each row is added with its document."""
     worth: int = ESSENTIAL
     """Columns of the least worth are left out first."""
     right: bool = False

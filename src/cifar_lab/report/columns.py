@@ -221,3 +221,8 @@ def columns_of(medium: Medium, answer: Answer | None = None) -> list[Column]:
 def headers_of(medium: Medium, answer: Answer | None = None) -> list[str]:
     """Headers of a medium, in its order."""
     return [column.header(medium) for column in columns_of(medium, answer)]
+
+
+def row_document(entry: ReportRow) -> dict[str, Any]:
+    """An arm as answers.json and the `--json` of commands have it."""
+    return {column.header("json"): column.cell("json", entry) for column in columns_of("json")}

@@ -16,7 +16,7 @@ from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences, winner_sentence
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.core.files import read_document
-from cifar_lab.report.columns import ReportRow, columns_of
+from cifar_lab.report.columns import ReportRow, row_document
 
 ANSWERS_SCHEMA = 1
 """Version of answers.json. A key never changes its meaning. New keys may be added."""
@@ -82,11 +82,6 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "notes": list(answer.notes),
         "commands": list(answer.commands),
     }
-
-
-def row_document(entry: ReportRow) -> dict[str, Any]:
-    """An arm as answers.json and the `--json` of commands have it."""
-    return {column.header("json"): column.cell("json", entry) for column in columns_of("json")}
 
 
 def comparison_document(comparison: Comparison, sentence: str) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.extras import require_extra
+from cifar_lab.core.terminal import say
 from cifar_lab.core.text import plain
 from cifar_lab.execution.context import Display
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.progress.lines import say
 from cifar_lab.progress.sinks.mlflow import MlflowMirror
 from cifar_lab.progress.sinks.tensorboard import TensorBoardMirror
 from cifar_lab.training.events import EpochCompleted, Event, RunOutcome
