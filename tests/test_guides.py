@@ -64,7 +64,7 @@ def test_the_tour_can_be_walked(tmp_path: Path) -> None:
         tmp_path,
         {"train_size: 2000, test_size: 1000": "train_size: 200, test_size: 100", "epochs: 3": "epochs: 1"},
     )
-    assert "all good" in check
+    assert "all valid" in check
     assert "differs in model.name Net → Net1 and in nothing else" in plan
     assert "6 runs: 6 to train" in run
     assert (

@@ -115,7 +115,7 @@ def test_a_missing_file_below_configs_is_the_shipped_one(lab: Any) -> None:
     lab.write("mine.yaml", "extends: configs/q3_adam.yaml\noptimizer: {lr: 0.003}\n")
     lab.write("deep/mine.yaml", "extends: configs/q3_adam.yaml\n")
     done = lab("check", "mine.yaml", "deep/mine.yaml")
-    assert (done.code, done.lines[0]) == (0, "# mine.yaml: good; resolved:")
+    assert (done.code, done.lines[0]) == (0, "# mine.yaml: valid; resolved settings:")
 
 
 def test_a_file_of_the_folder_wins(lab: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.cli.inspect_output import spark
+from cifar_lab.cli.show_output import spark
 
 from ..compatibility.commands import Lab as OldLab
 
@@ -39,7 +39,8 @@ def test_list_is_a_line_a_run(trained: Any) -> None:
     assert (done.code, done.err) == (0, "")
     first = record(trained.lab, 0)
     assert done.lines[0].split() == [
-        "run", "arm", "seed", "status", "test", "validation", "epochs", "seconds", "data", "finished",
+        "run", "arm", "seed", "status", "test", "accuracy", "validation", "accuracy", "epochs", "seconds", "data",
+        "finished",
     ]  # fmt: skip
     assert done.lines[1].split() == [
         first["run_id"], "tiny", "0", "done", f"{first['test']['accuracy']:.4f}", "1", f"{first['train_seconds']:.1f}",

@@ -110,6 +110,6 @@ def test_what_does_not_fit_the_data_is_told_of_every_arm(results: Path) -> None:
         plan_runs(arms, results)
     assert str(caught.value).splitlines() == [
         "large batch: data.batch_size: 41 is more than the 40 images to train on",
-        "large split: data.val_size: 36 of 40 training images leaves 4 to train on; choose a smaller one",
-        "all of it: data.val_size: 50 of 40 training images leaves 0 to train on; choose a smaller one",
+        "large split: data.val_size: 36 takes all 4 training images of class 'disc'; the largest size that works is 30",
+        "all of it: data.val_size: 50 of 40 training images leave none to train on; the largest size that works is 30",
     ]

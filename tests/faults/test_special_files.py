@@ -265,7 +265,10 @@ def test_a_file_is_never_written_through_a_temporary_name_of_others(kind: str, t
     assert precious.read_text() == "four years of work"
 
 
-GUARDED = {"read_bytes", "read_text", "ZipFile", "load", "fromfile", "memmap", "connect", "CDLL", "open"}
+GUARDED = {
+    "read_bytes", "read_text", "ZipFile", "load", "fromfile", "memmap", "connect", "CDLL", "open",
+    "GzipFile", "BZ2File", "LZMAFile",
+}  # fmt: skip
 """Names of functions that read a file by its path."""
 
 UNGUARDED = {
@@ -285,10 +288,12 @@ OPENED = {
     "cli/report": {"webbrowser.open(page.resolve().as_uri())"},
     "data/archives": {
         "archive.open(member)", "tarfile.open(fileobj=cast(IO[bytes], unpacked), mode='r:')", "zipfile.ZipFile(file)",
+        "gzip.GzipFile(fileobj=file, mode='rb')", "bz2.BZ2File(file)", "lzma.LZMAFile(file)",
     },
+    "data/array_files": {"archive.open(member)", "zipfile.ZipFile(file)"},
+    "data/decoding": {"Image.open(io.BytesIO(content), formats=FORMATS)", "image.load()"},
     "data/cache": {"os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 438)"},
     "data/cifar": {"tarfile.open(fileobj=file, mode='r:gz')"},
-    "data/decoding": {"Image.open(io.BytesIO(content), formats=FORMATS)", "image.load()"},
     "execution/runner": {"context.engine.open()"},
     "models/weights": {
         "safetensors.torch.load(content)", "torch.load(io.BytesIO(content), map_location='cpu', weights_only=True)",

@@ -47,6 +47,19 @@ class ComparisonTarget:
         return replace(self, records=kept)
 
 
+def look_up(
+    name: str, results: Path, records: Sequence[Record], overrides: Sequence[str] = ()
+) -> ComparisonTarget | None:
+    """As `find_target`, but None where nothing has the name. The target may have no runs."""
+    finders: tuple[Callable[[], ComparisonTarget | None], ...] = (
+        lambda: _file(Path(name), results, records, overrides),
+        lambda: _labelled(name, records),
+        lambda: _sweep(name, results, records),
+        lambda: _run(name, records),
+    )
+    return next((target for find in finders if (target := find()) is not None), None)
+
+
 def find_target(name: str, results: Path, records: Sequence[Record], overrides: Sequence[str] = ()) -> ComparisonTarget:
     """Find the run, arm or sweep called `name`.
 
@@ -60,17 +73,11 @@ def find_target(name: str, results: Path, records: Sequence[Record], overrides: 
         SettingsError: the name matches nothing, or several things.
         DataError: the sweep's winners are damaged.
     """
-    finders: tuple[Callable[[], ComparisonTarget | None], ...] = (
-        lambda: _file(Path(name), results, records, overrides),
-        lambda: _labelled(name, records),
-        lambda: _sweep(name, results, records),
-        lambda: _run(name, records),
-    )
-    found = next((target for find in finders if (target := find()) is not None), None)
+    found = look_up(name, results, records, overrides)
     if found is None:
         raise SettingsError(
-            f"{name!r}: no settings file, arm, sweep or run of {results} is called so; `cifar-lab list --results "
-            f"{results}` shows what there is"
+            f"no run id starts with {name!r}, and no settings file, label or sweep of {results} has this name; "
+            f"see what there is: cifar-lab list --results {results}"
         )
     if not found.records:
         command = "sweep" if found.kind == "sweep" else "run"
@@ -137,7 +144,7 @@ def _run(name: str, records: Sequence[Record]) -> ComparisonTarget | None:
     found = [record for record in records if name and record.run_id.startswith(name)]
     if len(found) > 1:
         some = ", ".join(record.run_id for record in found[:SHOWN])
-        raise SettingsError(f"{name!r}: {len(found)} runs begin like this: {some}; give more of the id")
+        raise SettingsError(f"{len(found)} run ids start with {name!r}: {some}; give more digits")
     return ComparisonTarget("run", f"{found[0].label}, seed {found[0].seed}", tuple(found)) if found else None
 
 

@@ -67,19 +67,34 @@ def compare_predictions(results: Path, first: Record, second: Record) -> McNemar
     return mcnemar(both, int((right & ~also).sum()), int((~right & also).sum()), neither)
 
 
+SAME_RECIPE = (
+    "This is about these two models, not about their settings: two seeds of the same settings can differ as much. "
+    "Compare arms with three or more seeds for that."
+)
+
+
+def mcnemar_verdict(found: McNemar, first: str, second: str) -> str:
+    """Outcome of McNemar's test without its evidence."""
+    if not found.only_first + found.only_second:
+        return f"{first} and {second} classify the same {found.images:,} images right and wrong."
+    verdict = "differ" if found.p <= ALPHA else "are not shown to differ"
+    return f"These two trained models {verdict}: {first} is {_ahead(found)} {second}. {SAME_RECIPE}"
+
+
 def mcnemar_sentence(found: McNemar, first: str, second: str) -> str:
-    """Sentence on the outcome of McNemar's test. It is about two trained models, not about their settings."""
+    """Outcome of McNemar's test with its evidence. It is about two trained models, not about their settings."""
     differ = found.only_first + found.only_second
     if not differ:
-        return f"{first} and {second} classify the same {found.images:,} images right and wrong."
-    ahead = "level with"
-    if found.only_first != found.only_second:
-        gap = found.difference_pp
-        ahead = f"{pp(abs(gap))} pp {'above' if gap > 0 else 'below'}"
+        return mcnemar_verdict(found, first, second)
     verdict = "differ" if found.p <= ALPHA else "are not shown to differ"
     return (
-        f"These two trained models {verdict}: {first} is {ahead} {second}; of {differ:,} images that one alone has "
-        f"right, it has {found.only_first:,} ({p_words(found.p, 'exact McNemar p')}). This is about these two models, "
-        "not about the two recipes: two seeds of one recipe can differ as much. Compare arms of three seeds or more "
-        "for that."
+        f"These two trained models {verdict}: {first} is {_ahead(found)} {second}; of {differ:,} images that one alone "
+        f"has right, it has {found.only_first:,} ({p_words(found.p, 'exact McNemar p')}). {SAME_RECIPE}"
     )
+
+
+def _ahead(found: McNemar) -> str:
+    if found.only_first == found.only_second:
+        return "level with"
+    gap = found.difference_pp
+    return f"{pp(abs(gap))} pp {'above' if gap > 0 else 'below'}"

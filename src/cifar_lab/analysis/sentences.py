@@ -30,7 +30,16 @@ def comparison_sentence(comparison: Comparison, row: Row, control: Row) -> str:
     if row.is_same_runs(control):
         return f"{arm} and {other} {_sameness(row, control)}: they are the same runs."
     text = _unmeasured(row, control) or _few(comparison) or _measured(comparison)
-    return text + _stuck(row, control) + _lost(row) + _lost(control) + _gone(comparison) + _forgotten(comparison)
+    return text + _warnings(comparison, row, control)
+
+
+def warning_sentences(comparison: Comparison, row: Row, control: Row) -> str:
+    """Warnings that stand beside a verdict without its evidence. Empty where there are none."""
+    return "" if row.is_same_runs(control) else _warnings(comparison, row, control).strip()
+
+
+def _warnings(comparison: Comparison, row: Row, control: Row) -> str:
+    return _stuck(row, control) + _lost(row) + _lost(control) + _gone(comparison) + _forgotten(comparison)
 
 
 def _sameness(row: Row, control: Row) -> str:

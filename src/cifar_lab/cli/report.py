@@ -35,6 +35,9 @@ def report(
         bool,
         flag("--check", help="Write nothing. Exit with 1 if the report differs from the records."),
     ] = False,
+    details: Annotated[
+        bool, flag("--details", help="Print the evidence of each verdict: interval, p value, number of seeds.")
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     watch: Annotated[
         bool,
@@ -61,7 +64,9 @@ def report(
     wanted, drawn = _listed("--format", formats, FORMATS), _listed("--figures", figures, FIGURE_FORMATS)
     if check:
         raise typer.Exit(_check(lab_path, results, overrides, data, found))
-    built = build_report(lab_path, results, overrides, data, found=found, formats=wanted, figures=drawn)
+    built = build_report(
+        lab_path, results, overrides, data, found=found, formats=wanted, figures=drawn, details=details
+    )
     for line in built.lines:
         say(line)
     if open_page:

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from cifar_lab.config.roles import Component, IdleUnless, Mark, Role, Section, Seed
 
+IMAGE_SIDE = 32
+"""Rows and columns of an image in pixels, where no setting states another size."""
+
 
 class Sizes(NamedTuple):
     """Image and class counts of a data set, known before its images are read."""
@@ -46,6 +49,10 @@ class DataOptions(Section):
         """Counts that follow from the settings, or None if they depend on the files."""
         return None
 
+    def side(self) -> int:
+        """Rows and columns of an image in pixels."""
+        return IMAGE_SIDE
+
 
 class Cifar10(DataOptions):
     """CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test images in 10 classes."""
@@ -54,6 +61,9 @@ class Cifar10(DataOptions):
     dataset: Annotated[Literal["cifar10"], Role.SOURCE] = "cifar10"
     root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
     """Folder of the downloaded archive. Null: the cache folder of `cifar-lab`."""
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.LATER] = None
+    """Other test images that replace the test split: arrays (.npy, .npz) such as CIFAR-10.1 or a file of CIFAR-10-C, or
+    a folder or archive with the same classes. Null: the test split."""
 
     def sizes(self) -> Sizes:
         """Published counts."""
@@ -67,6 +77,9 @@ class Cifar100(DataOptions):
     dataset: Annotated[Literal["cifar100"], Role.SOURCE]
     root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
     """Folder of the downloaded archive. Null: the cache folder of `cifar-lab`."""
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.LATER] = None
+    """Other test images that replace the test split: arrays (.npy, .npz) such as CIFAR-10.1 or a file of CIFAR-10-C, or
+    a folder or archive with the same classes. Null: the test split."""
 
     def sizes(self) -> Sizes:
         """Published counts."""
@@ -80,13 +93,20 @@ class ImageFolder(DataOptions):
     dataset: Annotated[Literal["imagefolder"], Role.SOURCE]
     root: Annotated[str, Role.SOURCE, Mark.PATH]
     """The folder or archive."""
-    image_size: Annotated[int, Role.SOURCE] = Field(32, ge=8, le=512)
+    image_size: Annotated[int, Role.SOURCE, Mark.LATER] = Field(IMAGE_SIDE, ge=8, le=512)
     """Rows and columns in pixels. Images of another size are resized."""
-    val_folder: Annotated[Literal["aside", "validation", "test"], Role.SOURCE] = "aside"
+    val_folder: Annotated[Literal["aside", "validation", "test"], Role.SOURCE, Mark.LATER] = "aside"
     """Use of a folder val/ beside train/: none, the validation split (`val_size` is then its number of images), or the
     test split."""
-    test_share: Annotated[float, Role.SOURCE] = Field(0.0, ge=0, lt=1)
+    test_share: Annotated[float, Role.SOURCE, Mark.LATER] = Field(0.0, ge=0, lt=1)
     """Share of each class that becomes the test split where the images have none; 0 refuses such images."""
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.LATER] = None
+    """Other images to test on, in place of the test split: arrays (.npy, .npz), such as CIFAR-10.1 or a file of
+    CIFAR-10-C, or a folder or archive with the same classes. Null is the test split."""
+
+    def side(self) -> int:
+        """Size of the settings."""
+        return self.image_size
 
 
 class Synthetic(DataOptions):

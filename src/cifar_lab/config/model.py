@@ -25,6 +25,8 @@ class ModelFacts:
     5.3 ms against 6.6 ms, ResNet18 221 ms against 207 ms. The `kernels` backend ignores it and has its own layout."""
     own_kernels: bool
     """Whether the `kernels` backend has all its layers."""
+    any_size: bool = False
+    """Whether it takes images of another size than 32 × 32 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +46,13 @@ class ModelOptions(Section):
     weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
     """Pretrained weights (a state dict, .safetensors or .pt). The last layer is initialised again. Null: from
     scratch."""
+    input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
+    """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
+    the images."""
 
     def own_options(self) -> dict[str, Any]:
         """Keyword arguments of the maker: every field except the name and the source of the weights."""
-        shared = {"name", "weights", "pretrained"}
+        shared = {"name", "weights", "pretrained", "input_size"}
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
 
@@ -105,7 +110,12 @@ class ResNet18Model(ModelOptions, title="ResNet18"):
         maker="nets:resnet18",
         last_layer="fc",
         facts=ModelFacts(
-            small=False, batch_norm=True, parameters=11_181_642, channels_last_on_cpu=False, own_kernels=False
+            small=False,
+            batch_norm=True,
+            parameters=11_181_642,
+            channels_last_on_cpu=False,
+            own_kernels=False,
+            any_size=True,
         ),
     )
     name: Annotated[Literal["ResNet18"], Role.SHARED]
@@ -122,6 +132,9 @@ class CustomModel(Section):
     module."""
     options: Annotated[dict[str, Any], Role.SHARED] = Field(default_factory=dict)
     """Keyword arguments of the class: numbers, strings, booleans, lists and mappings of them."""
+    input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
+    """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
+    the images."""
 
 
 def _model_tag(value: Any) -> str:

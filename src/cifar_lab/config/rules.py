@@ -8,12 +8,14 @@ from cifar_lab.config import (
     SGD,
     Adam,
     Cosine,
+    ModelOptions,
     OneCycle,
     Plateau,
     ResNet18Model,
     Settings,
     WarmUp,
 )
+from cifar_lab.config.data import IMAGE_SIDE
 
 CIFAR_TEST_SIZE = 10_000
 """Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
@@ -95,6 +97,12 @@ def _pretrained(settings: Settings) -> Iterator[str]:
         yield "pretrained and weights both set the initial weights; keep one of them"
 
 
+def _input_size(settings: Settings) -> Iterator[str]:
+    model, side = settings.model, settings.model.input_size or settings.data.side()
+    if isinstance(model, ModelOptions) and side != IMAGE_SIDE and not model.component.facts.any_size:
+        yield f"{model.name} takes images of {IMAGE_SIDE} × {IMAGE_SIDE} pixels, not {side}; set model.input_size: 32"
+
+
 def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
@@ -132,6 +140,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.base_momentum", "scheduler.max_momentum", "scheduler.name"), _cycle_bounds),
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
+    (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
     (("runtime.kernels", "runtime.device", "runtime.precision", "runtime.compile"), _kernels),
     (("seeds",), _seeds),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),

@@ -14,5 +14,5 @@ from cifar_lab.data.splits import (
 
 __all__ = [
     "DATASETS", "DataInfo", "DatasetCatalog", "Images", "Progress", "Source", "Split",
-    "check_val_size",    "folder_name", "known", "load_test", "load_train", "prepare", "split_hash", "validation_split",
+    "check_val_size", "folder_name", "known", "load_test", "load_train", "prepare", "split_hash", "validation_split",
 ]  # fmt: skip

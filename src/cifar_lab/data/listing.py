@@ -106,6 +106,23 @@ def split_layout(entries: Iterable[Entry], tables: Tables, val_use: ValUse, *, c
     return found
 
 
+def test_layout(entries: Iterable[Entry], tables: Tables) -> Layout:
+    """Layout of images to test on: the test split where there is one, else all images, as one split `test`."""
+    ordered = sorted(entries, key=lambda entry: entry.path)
+    found = Layout()
+    folders = _split_folders(ordered)
+    if "test" in folders:
+        below = [entry for entry in ordered if entry.path.startswith(f"{folders['test']}/")]
+        found.files["test"] = _classes_below(found, below, folders["test"], tables)
+    else:
+        _read_one_split(found, ordered, tables)
+        found.files["test"] = found.files.pop("train")
+    found.classes = tuple(sorted(found.files["test"]))
+    if not any(found.files["test"].values()):
+        found.faults.add(NO_SPLITS, reason="no images in folders of classes, and no table of labels")
+    return found
+
+
 def _split_folders(entries: Sequence[Entry]) -> dict[str, str]:
     """Folder of each split, as a path: those of the pair train and test nearest to the root, else what there is.
 
@@ -160,7 +177,7 @@ def _missing(entries: Sequence[Entry], folders: Mapping[str, str]) -> str:
     advice = "expected train/<class>/… and test/<class>/… side by side"
     if missing == ["test"] and "val" in folders:
         advice = f"rename {printable(folders['val'])}/ to test/, or set data.val_folder: test"
-    elif missing == ["test"] or (len(missing) == 2 and _class_folders(entries)):
+    elif missing == ["test"] or (len(missing) == 2 and _class_folders(entries) is not None):
         advice += ", or set data.test_share (0.2, say) to cut a test split from these images"
     return f"{what}; found {shown or 'nothing'}; {advice}"
 

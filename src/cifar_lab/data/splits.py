@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.core.errors import Problem, SettingsError
 
-IMAGE_SHAPE = (3, 32, 32)
-"""Channels (red, green, blue), rows, columns of every image."""
+IMAGE_SHAPE = (3, IMAGE_SIDE, IMAGE_SIDE)
+"""Channels (red, green, blue), rows and columns of an image, where no setting states another size."""
 
 Indices = NDArray[np.int64]
 
@@ -243,7 +244,7 @@ def check_val_size(
             f"{val_size:,} of {total:,} training images leave none to train on; {_largest(val_size, counts, singles)}",
         )
     for label, wanted in enumerate(_shares(val_size, np.array(counts, np.int64)).tolist()):
-        name = f"class {classes[label]}" if label < len(classes) else f"class {label}"
+        name = f"class {classes[label]!r}" if label < len(classes) else f"class {label}"
         if counts[label] and wanted >= counts[label]:
             fault = f"{val_size:,} takes all {counts[label]:,} training images of {name}"
         elif wanted > singles[label]:

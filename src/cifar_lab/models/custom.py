@@ -13,13 +13,15 @@ import torch
 from torch import nn
 
 from cifar_lab.config import CustomModel
+from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.model_source import files_beside, source_file
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.files import read_document
+from cifar_lab.models.input_size import resize_input
 
 
-def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:
-    """`Class(num_classes=num_classes, **options)`, checked to give (2, num_classes) for a (2, 3, 32, 32) batch.
+def build_custom(settings: CustomModel, num_classes: int, side: int = IMAGE_SIDE) -> nn.Module:
+    """`Class(num_classes=num_classes, **options)`, checked to give (2, num_classes) for a (2, 3, side, side) batch.
 
     The module's code runs in this process, like any import.
 
@@ -44,7 +46,8 @@ def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:
         ) from error
     if not trainable:
         raise SettingsError(f"model.name: {name} has no trainable parameters; create its layers in __init__")
-    _try_out(model, name, path, num_classes)
+    resize_input(model, settings.input_size)
+    _try_out(model, name, path, num_classes, (2, 3, side, side))
     return model
 
 
@@ -90,21 +93,21 @@ def _run_file(path: Path) -> ModuleType:
     return module
 
 
-def _try_out(model: nn.Module, name: str, path: Path, num_classes: int) -> None:
+def _try_out(model: nn.Module, name: str, path: Path, num_classes: int, batch: tuple[int, ...]) -> None:
     """Run one forward pass of zeros in evaluation mode. Restores training mode and random streams."""
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            output = model.eval()(torch.zeros(2, 3, 32, 32))
+            output = model.eval()(torch.zeros(batch))
     except Exception as error:
         raise SettingsError(
-            f"model.name: {name} fails on a (2, 3, 32, 32) batch: {_describe(error, path)}; correct its forward"
+            f"model.name: {name} fails on a {batch} batch: {_describe(error, path)}; correct its forward"
         ) from error
     finally:
         model.train()
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
     if shape != (2, num_classes):
         raise SettingsError(
-            f"model.name: {name} gives {shape} for a (2, 3, 32, 32) batch instead of (2, {num_classes}); "
+            f"model.name: {name} gives {shape} for a {batch} batch instead of (2, {num_classes}); "
             "its forward must return one logit per class"
         )
 

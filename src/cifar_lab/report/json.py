@@ -73,9 +73,9 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "chart": question.chart,
         "note": question.note,
         "sentences": list(answer_sentences(answer)),
-        "arms": [_row(ReportRow(row, answer)) for row in answer.rows],
+        "arms": [row_document(ReportRow(row, answer)) for row in answer.rows],
         "comparisons": [
-            _comparison(each, sentence)
+            comparison_document(each, sentence)
             for each, sentence in zip(answer.comparisons, comparison_sentences(answer), strict=True)
         ],
         "sweep": None if answer.sweep is None else _sweep(answer.sweep, answer.selection_bias),
@@ -84,11 +84,13 @@ def _answer(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _row(entry: ReportRow) -> dict[str, Any]:
+def row_document(entry: ReportRow) -> dict[str, Any]:
+    """An arm as answers.json and the `--json` of commands have it."""
     return {column.header("json"): column.cell("json", entry) for column in columns_of("json")}
 
 
-def _comparison(comparison: Comparison, sentence: str) -> dict[str, Any]:
+def comparison_document(comparison: Comparison, sentence: str) -> dict[str, Any]:
+    """A comparison as answers.json and `compare --json` have it."""
     found = {_COMPARISON_KEYS.get(name, name): value for name, value in asdict(comparison).items()}
     return {**found, "sentence": sentence}
 

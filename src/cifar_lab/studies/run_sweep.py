@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from cifar_lab.config.sheets import Search
+from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.core.files import read_regular
 from cifar_lab.core.text import count
 from cifar_lab.execution.context import RunContext
@@ -106,11 +108,27 @@ def sweep_status(sweep: Sweep, context: RunContext) -> SweepStatus:
             missing.append(step)
         return runs
 
-    state = run_search(sweep.method(), sweep.search, context, read_runs)
-    if not missing:
-        return SweepStatus(state, None, None, None)
-    planned = preview_step(context, missing[0])
+    with _naming_search_setting(sweep):
+        state = run_search(sweep.method(), sweep.search, context, read_runs)
+        if not missing:
+            return SweepStatus(state, None, None, None)
+        planned = preview_step(context, missing[0])
     return SweepStatus(state, missing[0], planned, forecast(sweep.base, sweep.search, missing[0], planned, context))
+
+
+@contextmanager
+def _naming_search_setting(sweep: Sweep) -> Iterator[None]:
+    """Name `search.val_size` where it does not fit the images: once, and not `data.val_size` of every point.
+
+    Raises:
+        SettingsError: with the largest size that works.
+    """
+    try:
+        yield
+    except SettingsError as error:
+        if sweep.base.data.val_size or {problem.key for problem in error.problems} != {"data.val_size"}:
+            raise
+        raise SettingsError([Problem(sweep.name, "search.val_size", error.problems[0].message)]) from None
 
 
 def _base_val_accuracy(sweep: Sweep, state: SearchState) -> float | None:
@@ -135,7 +153,8 @@ class _Searching:
         """Whether the present step had missing runs. The history has the others already."""
 
     def run(self) -> SearchState:
-        state = run_search(self._sweep.method(), self._search, self._context, self._make_step, self._after_step)
+        with _naming_search_setting(self._sweep):
+            state = run_search(self._sweep.method(), self._search, self._context, self._make_step, self._after_step)
         self._documents.write_plan(state.points)
         if self._is_adaptive:
             self._documents.write_history(state)

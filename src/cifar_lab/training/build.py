@@ -75,7 +75,7 @@ def make_normalizer(
 ) -> Normalizer:
     """Normalisation that `data.normalize` selects, from the statistics of the training images."""
     return Normalizer.make(
-        settings.data.normalize, info.channel_mean, info.channel_std, execution.device, memory_format
+        settings.data.normalize, info.channel_mean, info.channel_std, execution.device, memory_format, info.side
     )
 
 
@@ -134,7 +134,7 @@ def build_cohort(
     networks = []
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
-            network = models.build(member.model, num_classes)
+            network = models.build(member.model, num_classes, member.data.side())
         networks.append(to_device(network, execution, memory_format))
     parameters = flatten_parameters(networks)
     optimizers = [member.optimizer for member in settings]

@@ -84,7 +84,7 @@ ENDLESS["data"] = ENDLESS
         ({"label": b"x"}, "label: a builtins.bytes is not a setting; give a plain number, string or list"),
         ({"data": Settings}, "a pydantic._internal._model_construction.ModelMetaclass is not a setting"),
         ({"data": None}, "data: nothing is stated; expected a section with keys such as data.dataset"),
-        ({"extends": 3}, "extends: expected the name of one settings file, such as baseline.yaml"),
+        ({"extends": 3}, "extends: expected the name of a settings file or a list of names, such as baseline.yaml"),
         ({"extends": "nowhere.yaml"}, "extends: no file nowhere.yaml"),
         ({"optimizer.lr": 1}, "optimizer.lr: no such setting at the top level — did you mean lr in section optimizer?"),
         (ENDLESS, "nested deeper than 20 levels"),

@@ -22,7 +22,13 @@ from cifar_lab.config.io.messages import describe
 from cifar_lab.config.sheets import LabSheet, Question, Search, SweepSheet
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-EXTENDS = {"type": "string", "minLength": 1, "description": "Settings file that this file extends, relative to it."}
+EXTENDS = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+    ],
+    "description": "Settings file that this file extends, relative to it. In a list, later files override earlier.",
+}
 
 
 def json_schema() -> dict[str, Any]:
@@ -129,6 +135,10 @@ _HEAD = """\
 Every key of a settings file, a lab file and a sweep file, written by `cifar-lab schema --markdown` from the source. A
 key that a file leaves out has its default. `extends: other.yaml` starts from another file. `--set section.key=value`
 changes one setting for one command. Unknown keys, wrong types and values out of range are refused.
+
+`extends: [baseline.yaml, adam.yaml]` starts from several files. A later file overrides an earlier one, and the file
+itself overrides both. Each of them may extend other files. A file that several of them extend is read once.
+There are no variables: a file shows its values as they are. Put shared values into a third file.
 """
 
 _SEE = {"search": "Search of the points, see below.", "name": "The only choice."}

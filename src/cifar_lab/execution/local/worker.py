@@ -166,7 +166,7 @@ def _check_model(settings: Settings, num_classes: int) -> ModelBuilt | RunEnd:
     try:
         from cifar_lab.models import build, count_parameters
 
-        return ModelBuilt(count_parameters(build(settings.model, num_classes)))
+        return ModelBuilt(count_parameters(build(settings.model, num_classes, settings.data.side())))
     except Exception as error:
         return classify_end(error)
 

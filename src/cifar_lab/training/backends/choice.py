@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cifar_lab.config import CustomModel, Settings
+from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
@@ -86,6 +87,8 @@ def _check_kernels(settings: Settings, execution: Execution, members: int) -> No
         raise KernelsUnavailable("there are none for bf16")
     if settings.runtime.compile:
         raise KernelsUnavailable("runtime.compile generates others")
+    if (side := settings.model.input_size or settings.data.side()) != IMAGE_SIDE or settings.data.side() != IMAGE_SIDE:
+        raise KernelsUnavailable(f"there are none for {side} × {side} pixels")
     if members > 1:
         raise KernelsUnavailable("runs that train together are stacked by torch")
     step_function()
