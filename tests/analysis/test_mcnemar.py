@@ -99,6 +99,6 @@ def test_the_words_claim_nothing_of_the_recipes() -> None:
         "right, it has 1,500 (exact McNemar p < .001). This is about these two models, not about their settings"
     )
     assert mcnemar_sentence(mcnemar(5, 2, 2, 1), "A", "B").startswith(
-        "These two trained models are not shown to differ: A is level with B"
+        "These two trained models do not differ significantly: A is level with B"
     )
     assert mcnemar_sentence(mcnemar(5, 0, 0, 1), "A", "B") == "A and B classify the same 6 images right and wrong."

@@ -72,5 +72,5 @@ def test_where_one_stands_is_no_difference(reported: Path, monkeypatch: pytest.M
 
 
 def test_without_a_report_there_is_nothing_to_check(reported: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no report to check; give `cifar-lab report` first"):
+    with pytest.raises(SettingsError, match="no report to check; write it first: cifar-lab report"):
         check_report(reported, tmp_path)

@@ -63,7 +63,7 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:
     found = estimate([RunGroup(settings(), 10, 1e9)], [], tmp_path, 2, DatasetCatalog(), [timed_record(100)])
     with pytest.raises(EnvironmentFault) as refused:
         found.check_disk(tmp_path)
-    assert str(refused.value).startswith(f"{tmp_path}: the runs to make need about 260 TB, ")
+    assert str(refused.value).startswith(f"{tmp_path}: the missing runs need about 260 TB, ")
     assert str(refused.value).endswith(
         " are free; free space or choose another folder with --results, then run the same command again"
     )
