@@ -59,7 +59,7 @@ def test_two_runs_are_compared_image_by_image(tmp_path: Path) -> None:
 
 def test_predictions_of_other_images_are_not_compared(tmp_path: Path) -> None:
     first, other = save(tmp_path, 0, [0, 1], [0, 1]), save(tmp_path, 1, [1, 1], [0, 1])
-    with pytest.raises(DataError, match="of different test images"):
+    with pytest.raises(DataError, match="have different test images"):
         compare_predictions(tmp_path, first, other)
 
 

@@ -90,7 +90,7 @@ def test_before_an_arm_has_run_the_control_s_own_spread_stands_in(make_record: M
     found = check([arm(data__flip=True)], records).std
     assert found is not None
     assert found.std_pp == pytest.approx(2**0.5)
-    assert found.source.startswith("runs over their seeds")
+    assert found.source.startswith("runs, without correlation")
 
 
 def test_without_runs_nothing_is_made_up() -> None:
@@ -105,4 +105,4 @@ def test_an_arm_equal_to_the_last_bit_tells_nothing_of_the_spread(make_record: M
     records = [make_record(0.5 + seed / 100, seed, each) for each in (CONTROL, plateau) for seed in range(3)]
     found = check([plateau], records).std
     assert found is not None
-    assert found.source.startswith("runs over their seeds")
+    assert found.source.startswith("runs, without correlation")

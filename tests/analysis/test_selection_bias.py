@@ -47,9 +47,10 @@ def test_the_lead_in_the_search_against_the_lead_of_fresh_seeds(make_record: Mak
     assert found.run_std_pp == pytest.approx(1.0)
     assert found.expected_bias_pp == pytest.approx(expected_maximum(100))
     assert winner_sentence(found) == (
-        "lr 0.1 is the best of 100 points: 60.00 % of the validation images correct in the search, 10.00 pp ahead of the "
-        "control; with 3 fresh seeds it has 58.00 % of the test images correct, 7.00 pp ahead of the control: 3.00 pp of "
-        "that lead did not repeat. Were all 100 points equal, the best of them would seem 2.51 pp better than they "
+        "lr 0.1 is the best of 100 points: 60.00 % of the validation images correct in the search, 10.00 pp ahead of "
+        "the control; with 3 fresh seeds it has 58.00 % of the test images correct, 7.00 pp ahead of the control: 3.00 "
+        "pp of "
+        "that lead did not repeat. If all 100 points were equal, the best of them would seem 2.51 pp better than they "
         "are, by chance alone (2.5 times the spread of 1.00 pp between runs)."
     )
 

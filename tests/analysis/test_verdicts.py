@@ -90,7 +90,7 @@ def test_undecided_says_what_would_tell_and_what_could_not_be_seen() -> None:
         "Undecided: flip is 0.30 pp above baseline (95 % −0.41 to 1.01; 5 shared seeds; adjusted p = .305); more seeds "
         "are needed, which `run --until-decided` adds to a question of arms in a lab file. With 5 seeds a difference "
         f"under {found.smallest_shown_pp:.2f} pp "
-        "is easily missed; the uncertainty of the spread is included."
+        "can easily be missed; the uncertainty of the spread is included."
     )
 
 
@@ -143,7 +143,7 @@ def test_equal_predictions_are_the_same_runs_whatever_the_test_set() -> None:
 def test_runs_that_never_differ_at_all_are_suspected() -> None:
     (found,) = compared(row("slow", 0.1, 0.1, 0.1), control=(0.1, 0.1, 0.1))
     assert SENTENCES[found].endswith(
-        "All runs of both arms have the same accuracy, which suggests that nothing was learnt: check the learning curves."
+        "All runs of both arms have the same accuracy, so perhaps nothing was learnt: check the learning curves."
     )
 
 
@@ -175,8 +175,8 @@ def test_below_three_seeds_there_is_never_a_verdict() -> None:
     (found,) = compared(row("Adam", 0.90, 0.93))
     assert (found.verdict, found.p_holm, found.family) == ("no verdict", None, 0)
     assert SENTENCES[found] == (
-        "Adam: 40.50 pp above baseline (95 % 34.15 to 46.85; 2 shared seeds, runs without a partner left out); two runs "
-        "are too few for a verdict, which needs at least 3."
+        "Adam: 40.50 pp above baseline (95 % 34.15 to 46.85; 2 shared seeds, runs without a partner left out); two "
+        "runs are too few for a verdict, which needs at least 3."
     )
 
 
@@ -193,8 +193,8 @@ def test_runs_that_are_in_no_mean_are_counted_in_words() -> None:
     (found,) = compared(arm)
     assert found.n == 3
     assert SENTENCES[found].endswith(
-        " Of the runs of wild, 1 of 4 diverged and 1 ended without a finite test accuracy and 1 has no result yet: they are "
-        "in no mean."
+        " Of the runs of wild, 1 of 4 diverged and 1 ended without a finite test accuracy and 1 has no result yet: they "
+        "are not part of any mean."
     )
 
 
@@ -227,7 +227,7 @@ def test_holm_counts_all_questions_of_the_report_and_says_when_it_is_what_decide
     assert found.p_holm == pytest.approx(7 * (found.p or 0))
     assert found.verdict == "undecided"
     assert comparison_sentences(judged[0])[0].endswith(
-        "Its own interval leaves 0 out, but of 7 comparisons one does so by chance too easily."
+        "Its interval excludes 0, but with 7 comparisons this happens too easily by chance."
     )
     assert (found.p, found.difference_pp, found.low_pp) == (
         alone.p,

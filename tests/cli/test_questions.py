@@ -158,7 +158,7 @@ def test_seeds_are_added_until_the_question_is_decided(lab: Any) -> None:
     assert json.loads(plan.read_text())["looks"] == [3, 5]
     other = lab("run", "--question", "q1", "--until-decided", "--max-seeds", "9")
     assert other.code == 2
-    assert "looks at 3 and 5 seeds; a plan that is changed after looking keeps no error rate" in other.err
+    assert "looks at 3 and 5 seeds; changing a plan after a look keeps no error rate" in other.err
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,8 @@ def same_images(first: ComparisonTarget, second: ComparisonTarget) -> tuple[Comp
     shared = [each for each in data_sets([*first.records, *second.records]) if each.fingerprint in ours & theirs]
     if not shared:
         raise SettingsError(
-            f"{first.label} and {second.label} were trained on different images; results on different data sets cannot be "
-            "compared"
+            f"{first.label} and {second.label} were trained on different images; results on different data sets "
+            "cannot be compared"
         )
     chosen = shared[0].fingerprint
     return first.on(chosen), second.on(chosen)

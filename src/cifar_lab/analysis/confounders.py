@@ -155,8 +155,8 @@ def _mean_rate(arm: Settings) -> float:
 def _images(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     if arm.data.val_size != control.data.val_size:
         yield (
-            f"{arm.data.val_size:,} images are set aside for validation, but the control sets aside {control.data.val_size:,}, so "
-            "the arms do not train on the same images"
+            f"{arm.data.val_size:,} images are set aside for validation, but the control sets aside "
+            f"{control.data.val_size:,}, so the arms do not train on the same images"
         )
     if arm.data.normalize != control.data.normalize and arm.optimizer.lr == control.optimizer.lr:
         yield (

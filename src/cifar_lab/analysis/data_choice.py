@@ -203,7 +203,8 @@ def _wanted(wanted: str, found: Sequence[DataSet], meant: Sequence[DataSet]) -> 
         named = [each for each in named if each in meant]
         if len(named) != 1:
             raise SettingsError(
-                f"--data {wanted}: several data sets have this name; give the first digits of a fingerprint: {_names(found)}"
+                f"--data {wanted}: several data sets have this name; give the first digits of a fingerprint: "
+                f"{_names(found)}"
             )
     named += [each for each in found if len(wanted) >= SHORT and each.fingerprint.startswith(wanted)]
     if not named:

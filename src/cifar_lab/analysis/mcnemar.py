@@ -89,7 +89,8 @@ def mcnemar_sentence(found: McNemar, first: str, second: str) -> str:
     verdict = "differ" if found.p <= ALPHA else "do not differ significantly"
     return (
         f"These two trained models {verdict}: {first} is {_ahead(found)} {second}; of {differ:,} images that only one "
-        f"of them classifies correctly, it has {found.only_first:,} ({p_words(found.p, 'exact McNemar p')}). {SAME_RECIPE}"
+        f"of them classifies correctly, it has {found.only_first:,} "
+        f"({p_words(found.p, 'exact McNemar p')}). {SAME_RECIPE}"
     )
 
 

@@ -208,7 +208,7 @@ def _stuck(row: Row, control: Row) -> str:
     values = [accuracy for each in (row, control) for _, accuracy in each.values]
     if min(row.n, control.n) < 2 or max(values) - min(values) > ZERO_STD:
         return ""
-    return " All runs of both arms have the same accuracy, which suggests that nothing was learnt: check the learning curves."
+    return " All runs of both arms have the same accuracy, so perhaps nothing was learnt: check the learning curves."
 
 
 def _lost(row: Row) -> str:

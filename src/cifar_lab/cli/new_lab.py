@@ -85,7 +85,9 @@ KEYWORDS: Sequence[tuple[str, str, tuple[str, str], tuple[str, str]]] = (
 )
 """(words of a question, factor, control, arm). The first that fits counts, the last fits all."""
 
-ANY_QUESTION = "The question names no setting that cifar-lab knows. Write here the settings in which this arm differs from the control."
+ANY_QUESTION = (
+    "The question names no known setting. Write here the settings in which this arm differs from the control."
+)
 
 
 def nine_questions(data: str) -> dict[str, str]:

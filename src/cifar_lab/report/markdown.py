@@ -14,7 +14,7 @@ from cifar_lab.core.text import code_span, count, csv_cell, markdown, plain
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 
 _HOW_TO_READ = """\
-Each question compares arms with one control, which is the first arm of its table. A run is one training with one seed; *n* is
+Each question compares arms with one control, the first arm of its table. A run is one training with one seed; *n* is
 the number of tested runs. Accuracies are those of the test split, in percent; *mean* has its 95 % t interval over runs,
 *std* is the sample standard deviation. The same seed means the same initial weights, data order and augmentation in
 every arm where that is possible, so *vs control*, in percentage points (pp), is taken seed by seed where both have the
