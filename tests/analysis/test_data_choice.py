@@ -67,7 +67,10 @@ def test_a_name_or_a_fingerprint_chooses(records: list[Record]) -> None:
     assert choose_data(found, found[2].fingerprint[:40], NamedData("cifar10")) == DataChoice(found[2])
     mine = NamedData("imagefolder", frozenset({found[2].fingerprint}))
     assert choose_data(found, "imagefolder", mine) == DataChoice(found[2])
-    with pytest.raises(SettingsError, match=r"^--data imagefolder: several have this name; give the digits of one: "):
+    with pytest.raises(
+        SettingsError,
+        match=r"^--data imagefolder: several data sets have this name; give the first digits of a fingerprint: ",
+    ):
         choose_data(found, "imagefolder", NamedData("cifar10"))
 
 
@@ -80,5 +83,5 @@ def test_an_unknown_name_lists_what_there_is(records: list[Record]) -> None:
         "--data svhn: no runs of these arms on it; "
         f"there are: cifar10 ({cifar10}, 2 runs), synthetic ({synthetic}, 1 run)"
     )
-    with pytest.raises(SettingsError, match="there are: no runs at all"):
+    with pytest.raises(SettingsError, match="there are: no images"):
         choose_data([], "cifar10", NamedData("cifar10"))

@@ -59,7 +59,7 @@ def test_two_runs_are_compared_image_by_image(tmp_path: Path) -> None:
 
 def test_predictions_of_other_images_are_not_compared(tmp_path: Path) -> None:
     first, other = save(tmp_path, 0, [0, 1], [0, 1]), save(tmp_path, 1, [1, 1], [0, 1])
-    with pytest.raises(DataError, match="of different test images"):
+    with pytest.raises(DataError, match="have different test images"):
         compare_predictions(tmp_path, first, other)
 
 
@@ -99,6 +99,6 @@ def test_the_words_claim_nothing_of_the_recipes() -> None:
         "right, it has 1,500 (exact McNemar p < .001). This is about these two models, not about their settings"
     )
     assert mcnemar_sentence(mcnemar(5, 2, 2, 1), "A", "B").startswith(
-        "These two trained models are not shown to differ: A is level with B"
+        "These two trained models do not differ significantly: A is level with B"
     )
     assert mcnemar_sentence(mcnemar(5, 0, 0, 1), "A", "B") == "A and B classify the same 6 images right and wrong."

@@ -78,7 +78,7 @@ def test_show_tells_everything_of_a_run(trained: Any) -> None:
     assert whole.lines[0] == f"tiny · seed 1 · done · results/runs/{found['run_id']}"
     assert whole.lines[1].startswith("synthetic (200 training, 0 validation, 100 test images) · 62,006 parameters · ")
     assert ", 1 thread · torch " in whole.out
-    assert whole.lines[1].endswith(", own kernels")
+    assert whole.lines[1].endswith(", C kernels")
     for line in ("label: tiny", "  dataset: synthetic", "  lr: 0.02", "seeds: [1]"):
         assert line in whole.lines
     assert f"test accuracy {found['test']['accuracy']:.4f}, loss {found['test']['loss']:.4f}" in whole.lines

@@ -35,7 +35,7 @@ def test_the_first_run_says_what_it_does_and_what_came_of_it(trained: Any) -> No
     assert header.split("  ")[0] == "arm"
     assert f"{first:.4f} {second:.4f}" in row
     assert row.startswith("tiny  2 ")
-    assert row.endswith("synthetic (made up)")
+    assert row.endswith("synthetic")
     for record in records(results):
         assert sorted(path.name for path in (results / "runs" / record["run_id"]).iterdir()) == [
             "metrics.jsonl", "predictions.npz", "record.json", "settings.yaml", "weights.safetensors",
