@@ -20,6 +20,7 @@ from typing import IO, Protocol, cast
 
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import open_file, read_file
+from cifar_lab.data.findings import Findings, Kind
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest file of a data set."""
@@ -40,6 +41,16 @@ OTHER_ARCHIVES = {
 }
 """First bytes of archives that Python does not read."""
 
+
+UNLISTED = Kind(
+    "{name} cannot be read{because}; check the folder of data.root",
+    "{count} files or folders cannot be read: {names}; check the folder of data.root",
+)
+LOOP = Kind(
+    "{name} is a link to a folder above it; take it out",
+    "{count} links lead to folders above them: {names}; take them out",
+)
+TWICE = Kind("holds {name} twice; make the zip again", "holds {count} files twice: {names}; make the zip again")
 
 _NOT_OURS = frozenset({"__macosx", "thumbs.db", "desktop.ini"})  # what desktops leave; with a leading dot, the rest
 
@@ -65,11 +76,11 @@ class Entry:
 class Tree(Protocol):
     """Files of a data set, wherever they are."""
 
-    def entries(self) -> list[Entry]:
-        """All entries, in any order.
+    def entries(self, faults: Findings) -> list[Entry]:
+        """All entries, in any order. Those that cannot be listed become faults.
 
         Raises:
-            DataError: they cannot be listed.
+            DataError: nothing can be listed.
         """
         ...
 
@@ -118,7 +129,7 @@ def _opened(file: io.BufferedReader, root: str) -> Iterator[Tree]:
     except zipfile.BadZipFile as error:
         raise DataError(f"{root}: not a zip or tar archive, or a broken one ({error}); fetch it again") from error
     with archive:
-        yield _ZipTree(archive, root)
+        yield _ZipTree(archive)
 
 
 class _Unpacked(io.RawIOBase):
@@ -172,32 +183,35 @@ class FolderTree:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def entries(self) -> list[Entry]:
-        try:
-            return list(_walk(self._root, "", frozenset()))
-        except OSError as error:
-            raise DataError(
-                f"{error.filename}: cannot be read ({error.strerror}); check the folder of data.root"
-            ) from error
+    def entries(self, faults: Findings) -> list[Entry]:
+        facts = self._root.stat()
+        return list(_walk(self._root, "", frozenset({(facts.st_dev, facts.st_ino)}), faults))
 
     def read(self, entry: Entry) -> bytes:
         return read_file(self._root / entry.path, MAX_FILE_BYTES)
 
 
-def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[Entry]:
-    with os.scandir(folder) as items:
-        for item in items:
-            if is_hidden(item.name):
-                continue
-            facts = item.stat()
-            is_folder = stat.S_ISDIR(facts.st_mode)
-            path = prefix + item.name
-            yield Entry(path, is_folder, 0 if is_folder else facts.st_size, 0 if is_folder else facts.st_mtime_ns)
-            if is_folder:
-                identity = (facts.st_dev, facts.st_ino)
-                if identity in above:
-                    raise DataError(f"{item.path}: a link to a folder above it; take it out")
-                yield from _walk(Path(item.path), f"{path}/", above | {identity})
+def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]], faults: Findings) -> Iterator[Entry]:
+    try:
+        names = sorted(name for name in os.listdir(folder) if not is_hidden(name))  # noqa: PTH208, bytes stay escaped
+    except OSError as error:
+        faults.add(UNLISTED, prefix.rstrip("/") or ".", error.strerror or "")
+        return
+    for name in names:
+        path, where = prefix + name, folder / name
+        try:
+            facts = where.stat()
+        except OSError as error:
+            faults.add(UNLISTED, path, error.strerror or "")
+            continue
+        is_folder = stat.S_ISDIR(facts.st_mode)
+        identity = (facts.st_dev, facts.st_ino)
+        if is_folder and identity in above:
+            faults.add(LOOP, path)
+            continue
+        yield Entry(path, is_folder, 0 if is_folder else facts.st_size, 0 if is_folder else facts.st_mtime_ns)
+        if is_folder:
+            yield from _walk(where, f"{path}/", above | {identity}, faults)
 
 
 def is_hidden(name: str) -> bool:
@@ -206,16 +220,16 @@ def is_hidden(name: str) -> bool:
 
 
 class _ZipTree:
-    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
+    def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
-        self._root = root
 
-    def entries(self) -> list[Entry]:
+    def entries(self, faults: Findings) -> list[Entry]:
         found: dict[str, Entry] = {}
         for member in self._archive.infolist():
             path = clean_path(_zip_name(member))
             if path in found and not member.is_dir():
-                raise DataError(f"{self._root}: holds {path} twice; make the zip again")
+                faults.add(TWICE, path)
+                continue
             if path and not any(map(is_hidden, path.split("/"))):
                 found[path] = Entry(
                     path, member.is_dir() or member.filename.endswith("\\"), member.file_size, 0, member
@@ -232,7 +246,7 @@ class _TarTree:
         self._tar = tar
         self._root = root
 
-    def entries(self) -> list[Entry]:
+    def entries(self, faults: Findings) -> list[Entry]:
         """The last member of a name counts, as tar unpacks it."""
         found: dict[str, Entry] = {}
         try:

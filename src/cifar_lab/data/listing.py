@@ -74,7 +74,9 @@ class Layout:
     notes: Findings = field(default_factory=Findings)
 
 
-def split_layout(entries: Iterable[Entry], tables: Tables, val_use: ValUse, *, cut_test: bool) -> Layout:
+def split_layout(
+    entries: Iterable[Entry], tables: Tables, val_use: ValUse, *, cut_test: bool, faults: Findings
+) -> Layout:
     """Find the splits, with the same parent and nearest to the root, and their classes.
 
     Args:
@@ -82,9 +84,10 @@ def split_layout(entries: Iterable[Entry], tables: Tables, val_use: ValUse, *, c
         tables: those among them.
         val_use: what a folder val/ is for.
         cut_test: whether the test split is cut from the other images where there is none.
+        faults: what is wrong already.
     """
     ordered = sorted(entries, key=lambda entry: entry.path)
-    found = Layout()
+    found = Layout(faults=faults)
     folders = _split_folders(ordered)
     if not set(SPLITS) <= folders.keys():
         images = [entry for entry in ordered if _is_image(entry)]
@@ -106,10 +109,10 @@ def split_layout(entries: Iterable[Entry], tables: Tables, val_use: ValUse, *, c
     return found
 
 
-def test_layout(entries: Iterable[Entry], tables: Tables) -> Layout:
+def test_layout(entries: Iterable[Entry], tables: Tables, faults: Findings) -> Layout:
     """Layout of images to test on: the test split where there is one, else all images, as one split `test`."""
     ordered = sorted(entries, key=lambda entry: entry.path)
-    found = Layout()
+    found = Layout(faults=faults)
     folders = _split_folders(ordered)
     if "test" in folders:
         below = [entry for entry in ordered if entry.path.startswith(f"{folders['test']}/")]
