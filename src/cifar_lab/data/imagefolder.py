@@ -18,13 +18,16 @@ from PIL import Image
 from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.core.host import available_memory
-from cifar_lab.data.archives import MAX_FILE_BYTES, Entry, FolderTree, Tree, open_archive
+from cifar_lab.data.archives import open_archive
 from cifar_lab.data.array_files import Pair, array_files, read_pairs, splits
 from cifar_lab.data.decoding import DECODER, decode
+from cifar_lab.data.file_tree import MAX_FILE_BYTES, Entry, FolderTree, Tree
 from cifar_lab.data.findings import Findings, Kind, UnusableFileError, printable
 from cifar_lab.data.label_tables import MAX_TABLE_BYTES, TABLE_SUFFIXES, Table, read_table
-from cifar_lab.data.listing import Layout, rivals, split_layout, test_layout
-from cifar_lab.data.splits import Images, Progress, Split, validation_split
+from cifar_lab.data.listing import Layout, split_layout, test_layout
+from cifar_lab.data.split_folders import rivals
+from cifar_lab.data.splits import Images, Progress, Split
+from cifar_lab.data.validation import validation_split
 
 LOG = logging.getLogger(__name__)
 
