@@ -193,8 +193,8 @@ def test_runs_that_are_in_no_mean_are_counted_in_words() -> None:
     (found,) = compared(arm)
     assert found.n == 3
     assert SENTENCES[found].endswith(
-        " Of the runs of wild, 1 of 4 diverged and 1 ended without a finite test accuracy and 1 has no result yet: they "
-        "are not part of any mean."
+        " Of the runs of wild, 1 of 4 diverged and 1 ended without a finite test accuracy and 1 has no result yet: "
+        "they are not part of any mean."
     )
 
 

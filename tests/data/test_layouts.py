@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import unicodedata
 import zipfile
@@ -261,6 +262,11 @@ def test_all_faults_are_named_in_one_pass(tmp_path: Path) -> None:
         (root / f"train/ant/{number}.png").write_bytes(b"no image")
     Image.fromarray(np.ones((32, 32), np.float32)).save(root / "train/ant/20.png", "TIFF")
     Image.new("1", (20_000, 2_001)).save(root / "train/bee/0.png")
+    (root / "train/bee/loop").symlink_to(root)
+    (root / "train/bee/gone.png").symlink_to("nowhere.png")
+    os.mkfifo(root / "train/bee/pipe.png")
+    with (root / "train/bee/vast.png").open("wb") as file:
+        file.truncate(100 << 20)
     (root / "train/bee/film.mp4").write_bytes(b"")
     (root / "train/bee/photo.heic").write_bytes(b"")
     (root / "train/empty").mkdir()
@@ -270,11 +276,12 @@ def test_all_faults_are_named_in_one_pass(tmp_path: Path) -> None:
     assert all(line.startswith(f"{root}: ") for line in lines)
     kinds = [line.removeprefix(f"{root}: ")[:30] for line in lines]
     assert kinds == [
+        "train/bee/gone.png cannot be r", "train/bee/loop is a link to a ",
         "test/loose.png lies in no clas", "2 files are no images by their", "class 'empty' has no images in",
         "2 classes are in one split onl", "12 files are broken: train/ant", "train/ant/20.png has 32 bits a",
-        "train/bee/0.png is 20000 × 200",
+        "train/bee/0.png is 20000 × 200", "train/bee/pipe.png cannot be r", "train/bee/vast.png has 104,857",
     ]  # fmt: skip
-    assert lines[4].endswith("train/ant/7.png (not an image of a known format) and 2 more; mend them or take them out")
+    assert lines[6].endswith("train/ant/7.png (not an image of a known format) and 2 more; mend them or take them out")
 
 
 def test_equal_images_in_train_and_test_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

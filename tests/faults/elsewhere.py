@@ -288,7 +288,7 @@ CASES = (
     ),
     elsewhere(
         37, "a zip whose headers lie about sizes, by any method of packing",
-        "data/test_archives.py::test_a_member_that_unpacks_to_more_takes_no_memory",
+        "data/test_zip_members.py::test_a_member_that_unpacks_to_more_takes_no_memory",
         remains="nothing new; at most 64 MiB are unpacked", says="it unpacks to more than {number} bytes", code=3,
     ),
     elsewhere(
