@@ -19,11 +19,11 @@ def told(values: dict[str, Any], base: dict[str, Any] | None = None, **facts: in
 def test_a_larger_batch_makes_fewer_updates_at_the_rate_of_the_smaller() -> None:
     fewer, rate = told({"data.batch_size": 512}, train_size=50_000)
     assert fewer == "batch 512 makes 980 updates, batch 64 makes 7,820, in the same epochs"
-    assert rate == "the learning rate stays 0.001; 0.008 would go with batch 512 (linear scaling, arXiv:1706.02677)"
+    assert rate == "the learning rate stays 0.001; 0.008 would suit batch 512 (linear scaling, arXiv:1706.02677)"
     unknown, _ = told({"data.batch_size": 16})
     assert unknown == "batch 16 makes 4 times the updates of batch 64, in the same epochs"
     _, adam = told({"data.batch_size": 256}, {"optimizer.name": "adam"})
-    assert adam.startswith("the learning rate stays 0.001; 0.002 would go with batch 256 (square-root scaling")
+    assert adam.startswith("the learning rate stays 0.001; 0.002 would suit batch 256 (square-root scaling")
     assert len(told({"data.batch_size": 128, "optimizer.lr": 0.002}, train_size=50_000)) == 1
 
 
@@ -88,7 +88,7 @@ def test_other_images_other_inputs_more_epochs_and_other_seeds() -> None:
     assert told({"data.val_size": 5_000})[0].startswith(
         "5,000 images are set aside for validation, but the control sets aside 0"
     )
-    assert told({"data.normalize": "none"})[0].startswith("inputs of another scale (none) want another learning rate")
+    assert told({"data.normalize": "none"})[0].startswith("inputs of another scale (none) need another learning rate")
     assert told({"epochs": 30}) == ["30 epochs are 3 times the training of the control"]
     assert told({"seeds": [7, 8]})[0].startswith("the arm and its control share no seed")
     assert told({"seeds": [0, 1, 9]}) == ["seeds 9 of the arm are not among the seeds of the control"]

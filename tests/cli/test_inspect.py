@@ -152,7 +152,8 @@ def test_show_of_no_run_or_several(trained: Any) -> None:
     assert (none.code, none.out, none.err) == (
         2,
         "",
-        "cifar-lab: 'zzz': no run in results begins like this; `cifar-lab list --results results` shows their ids\n",
+        "cifar-lab: no run id starts with 'zzz', and no settings file, label or sweep of results has this name; "
+        "list all runs: cifar-lab list --results results\n",
     )
     several = trained.lab("show", "")
     assert several.code == 2

@@ -64,7 +64,7 @@ def test_a_dry_run_does_nothing(lab: Any, trained: Any) -> None:
     done = lab("run", "tiny.yaml", "--dry-run", CIFAR_LAB_CACHE=str(lab.folder / "no cache"))
     assert (done.code, done.err) == (0, "")
     assert done.lines == [
-        "2 runs of 1 arm to train; the data has not been prepared yet, so none can be there",
+        "2 runs of 1 arm to train. The data has not been prepared yet, so no run can be there.",
         "next: cifar-lab run tiny.yaml",
     ]
     prepared = lab("run", "tiny.yaml", "--dry-run", "--seeds", "0")

@@ -47,7 +47,7 @@ def test_an_estimate_adds_up(tmp_path: Path) -> None:
         "time: about 8 min for the search with 2 workers, then at most 2 min for the winners; "
         "2 min per run, measured on 1 run here"
     )
-    assert lines[1].startswith("memory: about 740 MB a worker, 1.5 GB in all")
+    assert lines[1].startswith("memory: about 740 MB per worker, 1.5 GB in all")
     assert lines[2].startswith("disk: about 391 kB a run, 13 MB in all; ")
 
 
