@@ -48,7 +48,7 @@ def test_an_estimate_adds_up(tmp_path: Path) -> None:
         "2 min per run, measured on 1 run here"
     )
     assert lines[1].startswith("memory: about 740 MB per worker, 1.5 GB in all")
-    assert lines[2].startswith("disk: about 391 kB a run, 13 MB in all; ")
+    assert lines[2].startswith("disk: about 391 kB per run, 13 MB in all; ")
 
 
 def test_what_a_run_leaves_is_no_more_than_was_told(lab: Any) -> None:

@@ -76,7 +76,7 @@ SAME_RECIPE = (
 def mcnemar_verdict(found: McNemar, first: str, second: str) -> str:
     """Outcome of McNemar's test without its evidence."""
     if not found.only_first + found.only_second:
-        return f"{first} and {second} agree on every one of {found.images:,} images."
+        return f"Of {found.images:,} images, {first} and {second} classify the same ones correctly."
     verdict = "differ" if found.p <= ALPHA else "do not differ significantly"
     return f"These two trained models {verdict}: {first} is {_ahead(found)} {second}. {SAME_RECIPE}"
 
