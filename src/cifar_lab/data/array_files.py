@@ -78,7 +78,9 @@ def read_pairs(files: list[Path], root: str) -> dict[str, LabelledArrays]:
                 "file of one of them"
             )
     complete = {
-        split: LabelledArrays(arrays[pair["images"]], arrays[pair["labels"]]) for split, pair in pairs.items() if len(pair) == 2
+        split: LabelledArrays(arrays[pair["images"]], arrays[pair["labels"]])
+        for split, pair in pairs.items()
+        if len(pair) == 2
     }
     if not complete or ({"train", "test"} & pairs.keys() and len(complete) < len(pairs)):
         shown = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"
