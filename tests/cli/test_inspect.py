@@ -157,7 +157,7 @@ def test_show_of_no_run_or_several(trained: Any) -> None:
     )
     several = trained.lab("show", "")
     assert several.code == 2
-    assert several.err.startswith("cifar-lab: '': 2 runs in results begin like this; ")
+    assert several.err.startswith("cifar-lab: no run id starts with ''")
 
 
 def test_spark() -> None:

@@ -195,6 +195,6 @@ def test_findings_are_counted_and_the_first_are_named() -> None:
         found.add(decoding.BROKEN, f"{number}.png", "cut")
     found.add(decoding.TOO_DEEP, "caf\udce9.tif")
     assert list(found.sentences(2)) == [
-        "12 files are broken: 0.png (cut), 1.png (cut) and 10 more; mend them or take them out",
-        "caf\\xe9.tif has 32 bits a channel, whose range is not known; save it with 8",
+        "12 files are damaged: 0.png (cut), 1.png (cut) and 10 more; repair or remove them",
+        "caf\\xe9.tif has 32 bits per channel, whose range is not known; save it with 8",
     ]

@@ -94,7 +94,7 @@ def test_a_third_folder_is_left_aside_and_said(tmp_path: Path, caplog: pytest.Lo
     info = images.prepare(settings(root))
     assert (info.train_size, info.test_size, info.own_val) == (6, 6, 0)
     assert notes(caplog) == [
-        f"note: {root}: val/ is left aside; to use its images, set data.val_folder to validation or test"
+        f"note: {root}: val/ is ignored; to use its images, set data.val_folder to validation or test"
     ]
 
 
@@ -146,8 +146,8 @@ def test_tiny_imagenet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
     assert (info.train_size, info.test_size, info.classes) == (6, 4, ("n01", "n02"))
     assert images.load_test(settings(tmp_path)).labels.tolist() == [0, 0, 1, 1]
     assert [line.removeprefix(f"note: {tmp_path}: ") for line in notes(caplog)] == [
-        "2 files are no images and are left aside: train/n01/n01_boxes.txt, train/n02/n02_boxes.txt",
-        "test/ has no classes, so that the labelled val/ is the test split",
+        "2 files are not images and are ignored: train/n01/n01_boxes.txt, train/n02/n02_boxes.txt",
+        "test/ has no classes, so the labelled val/ is the test split",
     ]
 
 
@@ -221,9 +221,9 @@ def test_a_table_and_its_files_that_differ(tmp_path: Path) -> None:
     rows = "".join(f"{number}.png,{'ab'[number % 2]}\n" for number in range(9))
     (tmp_path / "labels.csv").write_text(f"file,label\n{rows}99.png,a\n0.png,b\n")
     assert refusal(tmp_path, test_share=0.2) == [
-        f"{tmp_path}: labels.csv names 99.png, which is not there; take the row out",
+        f"{tmp_path}: labels.csv names 99.png, which does not exist; remove the row",
         f"{tmp_path}: labels.csv gives 0.png two labels; keep one",
-        f"{tmp_path}: images/9.png has no label in labels.csv; add it or take the image out",
+        f"{tmp_path}: images/9.png has no label in labels.csv; add it or remove the image",
     ]
 
 
@@ -284,18 +284,18 @@ def test_all_faults_are_named_in_one_pass(tmp_path: Path) -> None:
     kinds = [line.removeprefix(f"{root}: ")[:30] for line in lines]
     assert kinds == [
         "train/bee/gone.png cannot be r", "train/bee/loop is a link to a ",
-        "test/loose.png lies in no clas", "2 files are no images by their", "class 'empty' has no images in",
-        "2 classes are in one split onl", "12 files are broken: train/ant", "train/ant/20.png has 32 bits a",
+        "test/loose.png belongs to no c", "2 files are not image files (.", "class 'empty' has no images in",
+        "2 classes are in one split onl", "12 files are damaged: train/an", "train/ant/20.png has 32 bits p",
         "train/bee/0.png is 20000 × 200", "train/bee/pipe.png cannot be r", "train/bee/vast.png has 104,857",
     ]  # fmt: skip
-    assert lines[6].endswith("train/ant/7.png (not an image of a known format) and 2 more; mend them or take them out")
+    assert lines[6].endswith("train/ant/7.png (not an image of a known format) and 2 more; repair or remove them")
 
 
 def test_equal_images_in_train_and_test_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = fill(tmp_path, "train", "test")
     (root / "test/ant/0.png").write_bytes((root / "train/ant/1.png").read_bytes())
     info = images.prepare(settings(root))
-    assert info.notes == ("1 of 6 test images are equal to a training image; accuracy on them is no test",)
+    assert info.notes == ("1 of 6 test images are equal to a training image; accuracy on them shows no generalisation",)
     assert notes(caplog) == [f"note: {root}: {info.notes[0]}"]
     caplog.clear()
     images.prepare(settings(root))
@@ -335,7 +335,7 @@ def test_a_tar_of_the_old_kind_and_with_hard_links(tmp_path: Path) -> None:
 def test_half_a_tar_is_refused(mode: str, keep: float, tmp_path: Path) -> None:
     path = tar_of(fill(tmp_path / "set", "train", "test"), tmp_path / "x.tar", mode)
     path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
-    assert any("broken tar archive" in line or "cannot be unpacked" in line for line in refusal(path))
+    assert any("damaged tar archive" in line or "cannot be unpacked" in line for line in refusal(path))
 
 
 def test_a_tar_whose_headers_lie_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +344,7 @@ def test_a_tar_whose_headers_lie_takes_no_memory(tmp_path: Path, monkeypatch: py
     header.type, header.size = tarfile.XHDTYPE, 1 << 33
     (tmp_path / "x.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 16))
     (line,) = refusal(tmp_path / "x.tar")
-    assert "is a broken tar archive (a header of more than 1,048,576 bytes)" in line
+    assert "is a damaged tar archive (a header of more than 1,048,576 bytes)" in line
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,10 @@ OTHER_ARCHIVES = {
 """First bytes of archives that Python does not read."""
 
 
-TWICE = Kind("holds {name} twice; make the zip again", "holds {count} files twice: {names}; make the zip again")
+TWICE = Kind(
+    "contains {name} twice; create the zip file again",
+    "contains {count} files twice: {names}; create the zip file again",
+)
 
 
 @contextmanager
