@@ -96,8 +96,8 @@ def test_the_words_claim_nothing_of_the_recipes() -> None:
     told = mcnemar_sentence(mcnemar(5_000, 1_500, 1_200, 2_300), "A, seed 0", "B, seed 0")
     assert told.startswith(
         "These two trained models differ: A, seed 0 is 3.00 pp above B, seed 0; of 2,700 images that only one "
-        "of them classifies correctly, it has 1,500 (exact McNemar p < .001). This is about these two models, not about "
-        "their settings"
+        "of them classifies correctly, it has 1,500 (exact McNemar p < .001). This is about these two models, not "
+        "about their settings"
     )
     assert mcnemar_sentence(mcnemar(5, 2, 2, 1), "A", "B").startswith(
         "These two trained models do not differ significantly: A is level with B"
