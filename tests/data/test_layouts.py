@@ -18,7 +18,7 @@ from PIL import Image
 from cifar_lab import data as images
 from cifar_lab.config import Cifar10, ImageFolder
 from cifar_lab.core.errors import DataError, EnvironmentFault, SettingsError
-from cifar_lab.data import archives, imagefolder
+from cifar_lab.data import archives, imagefolder, shipping
 
 from .conftest import FakeCifar
 
@@ -106,6 +106,13 @@ def test_a_third_folder_as_validation_split(tmp_path: Path) -> None:
     assert info.fingerprint != aside.fingerprint
     with_val, without = (images.load_train(settings(root, **o)) for o in ({"val_folder": "validation"}, {}))
     np.testing.assert_array_equal(with_val.images[:6], without.images)
+
+
+def test_images_with_a_validation_folder_are_shipped_whole(tmp_path: Path) -> None:
+    data = settings(fill(tmp_path / "set", "train", "val", "test"), val_folder="validation")
+    info = images.prepare(data)
+    shipping.keep(shipping.pack(data, info.fingerprint), tmp_path / "there")
+    assert shipping.link(data, info.fingerprint, tmp_path / "there", tmp_path / "work")
 
 
 def test_one_folder_is_split_by_the_lab(tmp_path: Path) -> None:
@@ -353,6 +360,14 @@ def test_archives_that_python_does_not_read_are_named(start: bytes, words: str, 
     (line,) = refusal(tmp_path / "x.zip")
     assert words in line
     assert line.endswith("; unpack it and set data.root to the folder")
+
+
+def test_archives_in_an_archive_are_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in ("train.zip", "test.zip"):
+            archive.writestr(name, b"")
+    (line,) = refusal(tmp_path / "x.zip")
+    assert "found test.zip, train.zip; unpack the archives in it; expected train/<class>/" in line
 
 
 def zip_of(root: Path, path: Path, rename: Callable[[str], str], *, utf8: bool = True) -> Path:

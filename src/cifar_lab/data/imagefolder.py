@@ -19,7 +19,7 @@ from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.core.host import available_memory
 from cifar_lab.data.archives import open_archive
-from cifar_lab.data.array_files import Pair, array_files, read_pairs, splits
+from cifar_lab.data.array_files import LabelledArrays, array_files, read_pairs, splits
 from cifar_lab.data.decoding import DECODER, decode
 from cifar_lab.data.file_tree import MAX_FILE_BYTES, Entry, FolderTree, Tree
 from cifar_lab.data.findings import Findings, Kind, UnusableFileError, printable
@@ -129,7 +129,7 @@ class ImageFolderSource:
             with open_archive(self.root) as tree:
                 yield tree
 
-    def _of_arrays(self, pairs: Mapping[str, Pair]) -> Images:
+    def _of_arrays(self, pairs: Mapping[str, LabelledArrays]) -> Images:
         classes, found = splits(pairs, self._settings.image_size, str(self.root))
         train, test = found.get("train", found.get("all")), found.get("test")
         if self._settings.val_folder == "test" and test is None:

@@ -11,6 +11,8 @@ from cifar_lab.data.findings import SHOWN_NAMES, printable
 IMAGE_SUFFIXES = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+
 SPLITS = ("train", "test")
 SPELLINGS = {
     "train": ("train", "training"),
@@ -77,7 +79,9 @@ def missing_splits(entries: Sequence[Entry], folders: Mapping[str, str]) -> str:
     )
     shown = ", ".join(map(printable, there[:SHOWN_NAMES])) + (", …" if len(there) > SHOWN_NAMES else "")
     advice = "expected train/<class>/… and test/<class>/… side by side"
-    if missing == ["test"] and "val" in folders:
+    if any(name.lower().endswith(ARCHIVE_SUFFIXES) for name in there):
+        advice = f"unpack the archives in it; {advice}"
+    elif missing == ["test"] and "val" in folders:
         advice = f"rename {printable(folders['val'])}/ to test/, or set data.val_folder: test"
     elif missing == ["test"] or (len(missing) == 2 and class_folder(entries) is not None):
         advice += ", or set data.test_share (0.2, say) to cut a test split from these images"
