@@ -72,7 +72,7 @@ def test_the_tour_can_be_walked(tmp_path: Path) -> None:
     )
     assert "10 runs: 6 already done, 4 to train" in more
     assert "results/report.tex" in paper
-    assert "as the records say" in recheck
+    assert "equal to the records" in recheck
     assert (tmp_path / "results" / "batch_norm.pdf").is_file()
 
 
@@ -215,7 +215,7 @@ def test_a_tutorial_script_becomes_settings(tmp_path: Path) -> None:
     )
     assert checked.count("valid; resolved settings:") == 2
     assert "6 runs: 6 to train" in trained
-    assert trained.splitlines()[-1] == "next: cifar-lab report"
+    assert trained.splitlines()[-1] == "next: cifar-lab compare adam.yaml sgd.yaml"
     assert "is at chance" not in report
     assert "found in the folder, not asked beforehand" in report
     assert "next: cifar-lab run --question q1 --lab my_lab/lab.yaml" in new
