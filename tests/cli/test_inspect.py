@@ -98,8 +98,8 @@ def test_show_of_an_unfinished_run_is_its_settings_and_its_curve_so_far(trained_
     assert (done.code, done.err) == (0, "")
     assert done.lines[0] == f"tiny · seed 0 · interrupted · results/runs/{first}"
     assert "  lr: 0.02" in done.lines
-    assert done.lines[-3].split()[:2] == ["epoch", "lr"]
-    assert done.lines[-2].split()[:2] == ["1", "0.02"]
+    assert done.lines[-2].split()[:2] == ["epoch", "lr"]
+    assert done.lines[-1].split()[:2] == ["1", "0.02"]
     for name in ("record.json", "metrics.jsonl", "weights.safetensors", "predictions.npz"):
         (trained_copy.results / "runs" / second / name).unlink()
     assert trained_copy("show", second).lines[-1] == "no epoch has ended yet"

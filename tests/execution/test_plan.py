@@ -35,7 +35,13 @@ def record_of(run: PlannedRun, **changes: object) -> Record:
         threads=1, git_commit=None, git_dirty=None,
     )  # fmt: skip
     identity = DataIdentity(
-        name="synthetic", fingerprint=data.prepare(IMAGES).fingerprint, split_hash=None, classes=("a",), train_size=40, val_size=0, test_size=20
+        name="synthetic",
+        fingerprint=data.prepare(IMAGES).fingerprint,
+        split_hash=None,
+        classes=("a",),
+        train_size=40,
+        val_size=0,
+        test_size=20,
     )
     values = {
         "run_id": run.job.run_id, "recipe": run.job.recipe, "settings": run.job.settings.model_dump(mode="json"), "label": "arm", "seed": run.job.seed,
