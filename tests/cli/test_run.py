@@ -30,7 +30,8 @@ def test_the_first_run_says_what_it_does_and_what_came_of_it(trained: Any) -> No
     assert [line[:6] for line in ends] == ["[1/2] ", "[2/2] "]
     assert sorted(line[6:] for line in ends) == ["tiny · seed 0: done", "tiny · seed 1: done"]
     first, second = (record["test"]["accuracy"] for record in records(results))
-    header, row, *others, following = done.lines
+    header, row, at_chance, following = done.lines
+    assert at_chance.startswith("tiny is at chance (10.00 %, ")
     assert following == "next: cifar-lab run tiny.yaml --seeds 0,1,2"  # two seeds are too few for a verdict
     assert header.split("  ")[0] == "arm"
     assert f"{first:.4f} {second:.4f}" in row

@@ -43,8 +43,9 @@ def record_of(run: PlannedRun, **changes: object) -> Record:
         val_size=0,
         test_size=20,
     )
+    settings = run.job.settings.model_dump(mode="json")
     values = {
-        "run_id": run.job.run_id, "recipe": run.job.recipe, "settings": run.job.settings.model_dump(mode="json"), "label": "arm", "seed": run.job.seed,
+        "run_id": run.job.run_id, "recipe": run.job.recipe, "settings": settings, "label": "arm", "seed": run.job.seed,
         "status": "done", "epochs_trained": 1, "parameters": 1, "val": None, "test": None, "train_seconds": 1.0,
         "started": "", "finished": "", "data": identity, "environment": environment,
     }  # fmt: skip
