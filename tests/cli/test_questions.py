@@ -108,7 +108,7 @@ def test_two_arms_two_runs_and_names_that_mean_nothing(asked: tuple[Any, Any]) -
     nothing = lab("compare", "Adam", "Eve")
     assert nothing.code == 2
     assert nothing.err.startswith(
-        "cifar-lab: no run id starts with 'Eve', and no settings file, label or sweep of results has"
+        "cifar-lab: no run id starts with 'Eve', and no settings file, label"
     )
     same = lab("compare", "Adam", "adam.yaml")
     assert same.err == "cifar-lab: Adam and adam.yaml are the same runs; there is nothing to compare\n"
