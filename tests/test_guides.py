@@ -213,7 +213,7 @@ def test_a_tutorial_script_becomes_settings(tmp_path: Path) -> None:
     checked, trained, report, new = follow(
         "from-pytorch.md", tmp_path, {"train_size: 2000, test_size: 1000": "train_size: 400, test_size: 100"}
     )
-    assert checked.count("good; resolved:") == 2
+    assert checked.count("valid; resolved settings:") == 2
     assert "6 runs: 6 to train" in trained
     assert trained.splitlines()[-1] == "next: cifar-lab report"
     assert "is at chance" not in report

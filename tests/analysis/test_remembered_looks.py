@@ -160,12 +160,12 @@ def test_a_run_that_was_counted_and_is_gone_is_named(folder: Folder) -> None:
     run = counted.rows[1].run_ids[3]
     (folder.results / "runs" / run / "record.json").unlink()
     (sentence,) = answer_sentences(folder.report().answers[0])
-    assert sentence.endswith(f" 1 run that an earlier look counted is gone: {run}.")
+    assert sentence.endswith(f" 1 run of an earlier look is gone: {run}.")
     assert folder.look().look == 2
     for run in counted.rows[1].run_ids[:3]:
         (folder.results / "runs" / run / "record.json").unlink()
     (sentence,) = answer_sentences(folder.report().answers[0])
-    assert sentence.startswith("adam: no runs yet. 4 runs that an earlier look counted are gone: ")
+    assert sentence.startswith("adam: no runs yet. 4 runs of an earlier look are gone: ")
 
 
 @pytest.mark.parametrize("which", [0, 1])

@@ -90,7 +90,7 @@ def test_undecided_says_what_would_tell_and_what_could_not_be_seen() -> None:
         "Undecided: flip is 0.30 pp above baseline (95 % −0.41 to 1.01; 5 shared seeds; adjusted p = .305); more seeds "
         "are needed, which `run --until-decided` adds to a question of arms in a lab file. With 5 seeds a difference "
         f"under {found.smallest_shown_pp:.2f} pp "
-        "is easily missed; the uncertainty of the spread is included."
+        "can easily be missed; the uncertainty of the spread is included."
     )
 
 
@@ -103,7 +103,7 @@ def test_equivalent_within_the_margin_is_an_answer() -> None:
     )
     (tiny,) = compared(row("flip", *shifted([0.12, 0.11, 0.13, 0.12, 0.12])))
     assert tiny.verdict == "equivalent"
-    assert SENTENCES[tiny].endswith("; the difference is too small to matter but it is there, for flip.")
+    assert SENTENCES[tiny].endswith("; the difference is negligible, but real: for flip.")
 
 
 def test_the_margin_decides_what_is_equivalent() -> None:
@@ -143,7 +143,7 @@ def test_equal_predictions_are_the_same_runs_whatever_the_test_set() -> None:
 def test_runs_that_never_differ_at_all_are_suspected() -> None:
     (found,) = compared(row("slow", 0.1, 0.1, 0.1), control=(0.1, 0.1, 0.1))
     assert SENTENCES[found].endswith(
-        "Every run of both has the same accuracy, as where nothing was learned: look at the curves."
+        "All runs of both arms have the same accuracy, so perhaps nothing was learnt: check the learning curves."
     )
 
 
@@ -153,7 +153,7 @@ def test_the_same_gap_in_every_seed_has_no_interval_and_is_judged_by_its_signs()
         compared(row("Adam", *(value + 0.02 for value in control[:n])), control=control[:n])[0] for n in (3, 6)
     )
     assert (three.verdict, three.p, three.seeds_more) == ("undecided", 0.25, 3)
-    assert "the same in every seed, so that no interval can be made" in SENTENCES[three]
+    assert "the same in every seed, so there is no interval" in SENTENCES[three]
     assert (six.verdict, six.p, six.low_pp) == ("better", 2**-5, None)
 
 
@@ -175,8 +175,8 @@ def test_below_three_seeds_there_is_never_a_verdict() -> None:
     (found,) = compared(row("Adam", 0.90, 0.93))
     assert (found.verdict, found.p_holm, found.family) == ("no verdict", None, 0)
     assert SENTENCES[found] == (
-        "Adam: 40.50 pp above baseline (95 % 34.15 to 46.85; 2 shared seeds, runs without a partner apart); two runs "
-        "are too few for a verdict, which takes 3 at least."
+        "Adam: 40.50 pp above baseline (95 % 34.15 to 46.85; 2 shared seeds, runs without a partner left out); two "
+        "runs are too few for a verdict, which needs at least 3."
     )
 
 
@@ -193,8 +193,8 @@ def test_runs_that_are_in_no_mean_are_counted_in_words() -> None:
     (found,) = compared(arm)
     assert found.n == 3
     assert SENTENCES[found].endswith(
-        " Of the runs of wild, 1 of 4 diverged and 1 ended without a finite answer and 1 has no result yet: they are "
-        "in no mean."
+        " Of the runs of wild, 1 of 4 diverged and 1 ended without a finite test accuracy and 1 has no result yet: "
+        "they are not part of any mean."
     )
 
 
@@ -208,7 +208,7 @@ def test_seeds_that_do_not_match_are_compared_by_welch_and_said_so() -> None:
     (most,) = compared(row("Adam", *shifted([10, 11, 12, 11, 10, 11])[1:], first_seed=1))
     assert (most.method, most.seeds, most.is_whole) == ("paired", (1, 2, 3, 4), False)
     assert most.difference_pp == pytest.approx(11.0)
-    assert "4 shared seeds, runs without a partner apart" in SENTENCES[most]
+    assert "4 shared seeds, runs without a partner left out" in SENTENCES[most]
 
 
 def test_holm_counts_all_questions_of_the_report_and_says_when_it_is_what_decides() -> None:
@@ -227,7 +227,7 @@ def test_holm_counts_all_questions_of_the_report_and_says_when_it_is_what_decide
     assert found.p_holm == pytest.approx(7 * (found.p or 0))
     assert found.verdict == "undecided"
     assert comparison_sentences(judged[0])[0].endswith(
-        "Its own interval leaves 0 out, but of 7 comparisons one does so by chance too easily."
+        "Its interval excludes 0, but with 7 comparisons this happens too easily by chance."
     )
     assert (found.p, found.difference_pp, found.low_pp) == (
         alone.p,

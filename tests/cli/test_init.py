@@ -47,7 +47,7 @@ def test_no_file_is_overwritten(lab: Any) -> None:
     before = lab.listing()
     done = lab("init", "mine", "--question", "Adam or SGD?")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("cifar-lab: mine/sgd.yaml: is there already, and init overwrites no file; ")
+    assert done.err.startswith("cifar-lab: mine/sgd.yaml: already exists, and init never overwrites a file; ")
     assert lab.listing() == before
 
 

@@ -78,7 +78,7 @@ def test_show_tells_everything_of_a_run(trained: Any) -> None:
     assert whole.lines[0] == f"tiny · seed 1 · done · results/runs/{found['run_id']}"
     assert whole.lines[1].startswith("synthetic (200 training, 0 validation, 100 test images) · 62,006 parameters · ")
     assert ", 1 thread · torch " in whole.out
-    assert whole.lines[1].endswith(", own kernels")
+    assert whole.lines[1].endswith(", C kernels")
     for line in ("label: tiny", "  dataset: synthetic", "  lr: 0.02", "seeds: [1]"):
         assert line in whole.lines
     assert f"test accuracy {found['test']['accuracy']:.4f}, loss {found['test']['loss']:.4f}" in whole.lines
@@ -152,8 +152,8 @@ def test_show_of_nothing_that_is_there(trained: Any) -> None:
     assert (none.code, none.out, none.err) == (
         2,
         "",
-        "cifar-lab: no run id starts with 'zzz', and no settings file, label or sweep of results has this name; see "
-        "what there is: cifar-lab list --results results\n",
+        "cifar-lab: no run id starts with 'zzz', and no settings file, label or sweep of results has this name; "
+        "list all runs: cifar-lab list --results results\n",
     )
     assert trained.lab("show", "").code == 2
 

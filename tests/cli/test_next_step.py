@@ -129,7 +129,7 @@ def test_a_page_with_answers_is_not_replaced_by_one_without(folder: Any) -> None
     folder.write("other/lab.yaml", LAB.replace("[adam", "[../two").replace("control: base", "control: ../base"))
     done = folder("report", "--lab", "other/lab.yaml")
     assert done.code == 0
-    assert done.lines[-1].startswith("kept, because this report has no answers and the one on the disk has: ")
+    assert done.lines[-1].startswith("kept, because this report has no answers and the existing one has: ")
     changed = {name for name, state in folder.listing().items() if before.get(name) != state}
     assert not any(name.startswith(str(folder.results)) for name in changed)
 

@@ -81,7 +81,7 @@ def test_after_so_many_failures_no_run_is_begun(fragile: Any) -> None:
     assert "1 run has failed: stopping after the current epoch; press Ctrl-C twice to stop immediately\n" in done.err
     assert re.search(
         r"cifar-lab: stopped, 1 run has failed; [12] of 8 runs have ended, the others keep their last completed epoch; "
-        r"the last: mine · seed \d: its process ended with 7; see to it, then run the same command again",
+        r"the last: mine · seed \d: its process ended with 7; fix this, then run the same command again",
         done.err,
     )
     assert len(failures(fragile)) <= 2

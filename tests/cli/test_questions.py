@@ -89,7 +89,9 @@ def test_the_plan_counts_runs_hours_and_seeds_and_proves_the_comparison(asked: t
     unfair = lab("plan", "--question", "q2")
     assert unfair.code == 2
     assert unfair.lines[1].startswith("  runs: 6 runs, 3 already done, 3 to train: about ")
-    fault = "    fault: it differs in 2 things, so nothing says which of them did it: data.flip, loss.label_smoothing"
+    fault = (
+        "    fault: it differs in 2 things, so the cause of a difference is unclear: data.flip, loss.label_smoothing"
+    )
     assert fault in unfair.lines
     files = lab("plan", "baseline.yaml", "both.yaml")
     assert (files.code, fault in files.lines) == (2, True)
@@ -138,7 +140,7 @@ def test_the_list_is_sorted_and_filtered_and_sums_up_arms(asked: tuple[Any, Any]
     assert " ± " in arms.out
     adam = lab("list", "--filter", "label=A*", "--filter", "optimizer.lr=0.01", "--sort", "seed")
     assert [line.split()[2] for line in adam.lines[1:]] == ["0", "1", "2"]
-    assert lab("list", "--filter", "seed=77").lines == ["no finished run has that"]
+    assert lab("list", "--filter", "seed=77").lines == ["no finished run has this value"]
     wrong = lab("list", "--sort", "accurcy")
     assert (wrong.code, "did you mean accuracy?" in wrong.err) == (2, True)
     typo = lab("list", "--filter", "optimizer.lrr=1")
@@ -157,7 +159,7 @@ def test_seeds_are_added_until_the_question_is_decided(lab: Any) -> None:
     assert json.loads(plan.read_text())["looks"] == [3, 5]
     other = lab("run", "--question", "q1", "--until-decided", "--max-seeds", "9")
     assert other.code == 2
-    assert "looks at 3 and 5 seeds; a plan that is changed after looking keeps no error rate" in other.err
+    assert "looks at 3 and 5 seeds; changing a plan after a look keeps no error rate" in other.err
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ def test_the_whole_lab_trains_its_arms_and_then_its_sweeps(lab: Any) -> None:
     assert (done.code, done.err) == (0, "")
     assert (lab.results / "sweeps" / "grid" / "winners.json").is_file()
     report = lab("report", "--lab", "lab.yaml")
-    assert any("of the validation images right in the search" in line for line in report.lines)
+    assert any("of the validation images correct in the search" in line for line in report.lines)
     document = json.loads((lab.results / "answers.json").read_text())
     assert document["questions"][1]["sweep"]["luck"]["points"] == 2
     pair = lab("compare", "grid", "Adam")

@@ -35,7 +35,7 @@ def test_the_first_run_says_what_it_does_and_what_came_of_it(trained: Any) -> No
     assert header.split("  ")[0] == "arm"
     assert f"{first:.4f} {second:.4f}" in row
     assert row.startswith("tiny  2 ")
-    assert row.endswith("synthetic (made up)")
+    assert row.endswith("synthetic")
     for record in records(results):
         assert sorted(path.name for path in (results / "runs" / record["run_id"]).iterdir()) == [
             "metrics.jsonl", "predictions.npz", "record.json", "settings.yaml", "weights.safetensors",
@@ -64,7 +64,7 @@ def test_a_dry_run_does_nothing(lab: Any, trained: Any) -> None:
     done = lab("run", "tiny.yaml", "--dry-run", CIFAR_LAB_CACHE=str(lab.folder / "no cache"))
     assert (done.code, done.err) == (0, "")
     assert done.lines == [
-        "2 runs of 1 arm to train; the data has not been prepared yet, so none can be there",
+        "2 runs of 1 arm to train. The data has not been prepared yet, so no run can be there.",
         "next: cifar-lab run tiny.yaml",
     ]
     prepared = lab("run", "tiny.yaml", "--dry-run", "--seeds", "0")

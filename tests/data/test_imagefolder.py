@@ -291,11 +291,11 @@ def test_a_zip_bomb_is_refused_by_its_size(root, tmp_path):
 
 def test_a_loop_of_links(root):
     (root / "pics/train/ant/loop").symlink_to(root / "pics")
-    assert refusal(root).endswith("/loop: a link to a folder above it; remove it")
+    assert refusal(root) == f"{root}: pics/train/ant/loop is a link to a folder above it; remove it"
 
 
 def test_a_link_to_nowhere(root):
     (root / "pics/train/ant/link.png").symlink_to(root / "gone.png")
     assert refusal(root) == (
-        f"{root}/pics/train/ant/link.png: cannot be read (No such file or directory); check the folder of data.root"
+        f"{root}: pics/train/ant/link.png cannot be read (No such file or directory); check the folder of data.root"
     )

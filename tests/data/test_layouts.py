@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import unicodedata
 import zipfile
@@ -17,7 +18,7 @@ from PIL import Image
 from cifar_lab import data as images
 from cifar_lab.config import Cifar10, ImageFolder
 from cifar_lab.core.errors import DataError, EnvironmentFault, SettingsError
-from cifar_lab.data import archives, imagefolder
+from cifar_lab.data import archives, imagefolder, shipping
 
 from .conftest import FakeCifar
 
@@ -105,6 +106,13 @@ def test_a_third_folder_as_validation_split(tmp_path: Path) -> None:
     assert info.fingerprint != aside.fingerprint
     with_val, without = (images.load_train(settings(root, **o)) for o in ({"val_folder": "validation"}, {}))
     np.testing.assert_array_equal(with_val.images[:6], without.images)
+
+
+def test_images_with_a_validation_folder_are_shipped_whole(tmp_path: Path) -> None:
+    data = settings(fill(tmp_path / "set", "train", "val", "test"), val_folder="validation")
+    info = images.prepare(data)
+    shipping.keep(shipping.pack(data, info.fingerprint), tmp_path / "there")
+    assert shipping.link(data, info.fingerprint, tmp_path / "there", tmp_path / "work")
 
 
 def test_one_folder_is_split_by_the_lab(tmp_path: Path) -> None:
@@ -261,6 +269,11 @@ def test_all_faults_are_named_in_one_pass(tmp_path: Path) -> None:
         (root / f"train/ant/{number}.png").write_bytes(b"no image")
     Image.fromarray(np.ones((32, 32), np.float32)).save(root / "train/ant/20.png", "TIFF")
     Image.new("1", (20_000, 2_001)).save(root / "train/bee/0.png")
+    (root / "train/bee/loop").symlink_to(root)
+    (root / "train/bee/gone.png").symlink_to("nowhere.png")
+    os.mkfifo(root / "train/bee/pipe.png")
+    with (root / "train/bee/vast.png").open("wb") as file:
+        file.truncate(100 << 20)
     (root / "train/bee/film.mp4").write_bytes(b"")
     (root / "train/bee/photo.heic").write_bytes(b"")
     (root / "train/empty").mkdir()
@@ -270,11 +283,12 @@ def test_all_faults_are_named_in_one_pass(tmp_path: Path) -> None:
     assert all(line.startswith(f"{root}: ") for line in lines)
     kinds = [line.removeprefix(f"{root}: ")[:30] for line in lines]
     assert kinds == [
+        "train/bee/gone.png cannot be r", "train/bee/loop is a link to a ",
         "test/loose.png lies in no clas", "2 files are no images by their", "class 'empty' has no images in",
         "2 classes are in one split onl", "12 files are broken: train/ant", "train/ant/20.png has 32 bits a",
-        "train/bee/0.png is 20000 × 200",
+        "train/bee/0.png is 20000 × 200", "train/bee/pipe.png cannot be r", "train/bee/vast.png has 104,857",
     ]  # fmt: skip
-    assert lines[4].endswith("train/ant/7.png (not an image of a known format) and 2 more; mend them or take them out")
+    assert lines[6].endswith("train/ant/7.png (not an image of a known format) and 2 more; mend them or take them out")
 
 
 def test_equal_images_in_train_and_test_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -346,6 +360,14 @@ def test_archives_that_python_does_not_read_are_named(start: bytes, words: str, 
     (line,) = refusal(tmp_path / "x.zip")
     assert words in line
     assert line.endswith("; unpack it and set data.root to the folder")
+
+
+def test_archives_in_an_archive_are_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in ("train.zip", "test.zip"):
+            archive.writestr(name, b"")
+    (line,) = refusal(tmp_path / "x.zip")
+    assert "found test.zip, train.zip; unpack the archives in it; expected train/<class>/" in line
 
 
 def zip_of(root: Path, path: Path, rename: Callable[[str], str], *, utf8: bool = True) -> Path:

@@ -70,7 +70,7 @@ def test_why_a_command_ended_early_and_how_to_go_on() -> None:
         runs.result(requests)
     assert str(full.value) == (
         f"stopped, 1 run has failed; {state}; the last: b · seed 0: its process was killed by signal 9; "
-        f"see to it, then {GO_ON}"
+        f"fix this, then {GO_ON}"
     )
     runs = tracker(Policy(max_failures=1))
     runs.end(failed(JOBS[1]))

@@ -52,7 +52,7 @@ CASES = (
     elsewhere(
         8, "the file or pipe that the output goes to is full",
         "cli/test_entry.py::test_an_output_that_is_full_is_4",
-        remains="as before", code=4, says="a file or the standard output: No space left on device; see to it, then "
+        remains="as before", code=4, says="a file or the standard output: No space left on device; fix this, then "
         "run the same command again",
     ),
     elsewhere(
@@ -216,7 +216,7 @@ CASES = (
     elsewhere(
         30, "a sweep of more than 10,000 points",
         "studies/test_sweep.py::test_more_than_ten_thousand_points_must_be_meant", remains="nothing new", code=2,
-        says="{sweep}: {points} points, more than 10,000; make it smaller, or add --yes to go on",
+        says="{sweep}: {points} points, more than 10,000; make it smaller, or add --yes",
     ),
     elsewhere(
         32, "a node of a Ray cluster is lost in mid-sweep",
@@ -288,7 +288,7 @@ CASES = (
     ),
     elsewhere(
         37, "a zip whose headers lie about sizes, by any method of packing",
-        "data/test_archives.py::test_a_member_that_unpacks_to_more_takes_no_memory",
+        "data/test_zip_members.py::test_a_member_that_unpacks_to_more_takes_no_memory",
         remains="nothing new; at most 64 MiB are unpacked", says="it unpacks to more than {number} bytes", code=3,
     ),
     elsewhere(

@@ -94,7 +94,7 @@ def test_the_longest_name_is_written(lab: Any, case: Case) -> None:
     24,
     "a name that is longer than the system allows",
     remains="nothing",
-    says="{path}: File name too long; see to it, then run the same command again",
+    says="{path}: File name too long; fix this, then run the same command again",
     code=4,
 )
 def test_a_name_that_is_too_long_is_told(lab: Any, case: Case) -> None:

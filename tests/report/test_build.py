@@ -91,7 +91,7 @@ def test_the_shipped_lab_draws_a_chart_per_answer(
     assert to_run[0].endswith(f" configs/q9_resnet18_imagenet.yaml --results {results}")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "in ten epochs?; not swept yet), q9" in text
-    assert "Runs still to make:\n\n- `cifar-lab run configs/baseline.yaml" in text
+    assert "Missing runs:\n\n- `cifar-lab run configs/baseline.yaml" in text
     assert f"- `cifar-lab sweep configs/q8_grid.yaml --results {results}`" in text
     assert f"to run: cifar-lab sweep configs/q8_grid.yaml --results {results}" in report.lines
     assert [chart for chart in CHARTS if f"]({chart})" in text] == ["q3_optimizer.png"]
@@ -137,7 +137,7 @@ def test_letters_without_a_font_are_said(tmp_path: Path, make_record: MakeRecord
     save_records(results, *(make_record(0.5, 0, Settings(epochs=ord(name))) for name in ("a", "b")))
     (line,) = [line for line in build_report(sheet, results).lines if line.startswith("note: no font")]
     assert line.startswith(
-        "note: no font of this machine has \U000e0fff (U+E0FFF), so the charts show boxes there; install a Noto font"
+        "note: no font on this machine has \U000e0fff (U+E0FFF), so the charts show boxes there; install a Noto font"
     )
 
 

@@ -50,7 +50,8 @@ def test_a_section_by_hand() -> None:
     section = page[page.index("## q3") :]
     undecided = (
         "Undecided: Adam &lt;1&gt; is 12.00 pp above SGD (95 % −0.50 to 24.50; 2 shared seeds; adjusted p = .051); "
-        "more than 1,000 more seeds would be needed to tell. Of the runs of Adam, 1 of 3 diverged: they are in no mean."
+        "more than 1,000 more seeds would be needed to decide. Of the runs of Adam, 1 of 3 diverged: they are not part "
+        "of any mean."
     )
     assert section == (
         "## q3: Does Adam help?\n\n"
@@ -65,7 +66,7 @@ def test_a_section_by_hand() -> None:
         "| AdamW | 0 | no runs yet |  | not comparable yet | – no verdict |  | 0: to run, 1: to run |  |  |  |\n\n"
         "Note: Same rate.\n\n"
         "- Adam, seed 2, diverged: loss is nan at step 7\n\n"
-        "Runs still to make:\n\n"
+        "Missing runs:\n\n"
         "- `cifar-lab run configs/q3_adamw.yaml`\n"
     )
 
@@ -98,7 +99,7 @@ def test_the_data_set_is_named_and_the_others_offered() -> None:
 
 
 def test_made_up_images_are_called_so() -> None:
-    assert "These images are **made up, to try the tool**." in markdown_page(lab(data=MADE_UP))
+    assert "These images are **synthetic, for trying the tool**." in markdown_page(lab(data=MADE_UP))
     assert "made up" not in markdown_page(lab())
 
 
@@ -148,7 +149,7 @@ def test_csv_has_a_line_an_arm_with_numbers_as_numbers() -> None:
 
 
 def test_without_runs_the_page_says_so() -> None:
-    assert "No runs yet: give the commands below." in markdown_page(lab(data=None))
+    assert "No runs yet: run the commands below." in markdown_page(lab(data=None))
 
 
 def test_latex_has_a_table_a_question_with_everything_escaped() -> None:

@@ -62,7 +62,10 @@ def read(document: dict[str, Any]) -> Record:
             record = folder.read_record()
         except DataError as fault:
             told = str(fault)
-            if not told.startswith(f"{folder.record}: is ") or len(told.splitlines()) != 1:
+            if (
+                not told.startswith((f"{folder.record}: is ", f"{folder.record}: has schema "))
+                or len(told.splitlines()) != 1
+            ):
                 raise AssertionError(told) from fault
             raise
     assert record is not None

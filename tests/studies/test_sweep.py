@@ -156,7 +156,7 @@ def test_exclude_compares_numbers_but_not_truth_with_one() -> None:
     space = {"epochs": [1, 2], "data.flip": [False, True]}
     assert points(space=space, exclude=[{"epochs": 1.0}]).excluded == 2
     assert problems(space=space, exclude=[{"data.flip": 1}]) == [
-        "grid.yaml: exclude[0]: data.flip: 1 agrees with no point; check its values against space and paired"
+        "grid.yaml: exclude[0]: data.flip: 1 matches no point; check its values against space and paired"
     ]
 
 
@@ -259,11 +259,11 @@ def test_a_label_says_what_a_point_sets(values: dict[str, Any], label: str) -> N
         ),
         (
             {"space": {"epochs": [1, 2]}, "exclude": [{"epochs": 3}]},
-            ["grid.yaml: exclude[0]: epochs: 3 agrees with no point; check its values against space and paired"],
+            ["grid.yaml: exclude[0]: epochs: 3 matches no point; check its values against space and paired"],
         ),
         (
             {"space": {"epochs": [1, 2]}, "exclude": [{"epochs": 1}, {"epochs": 2}]},
-            ["grid.yaml: exclude: takes out every point; leave at least one"],
+            ["grid.yaml: exclude: excludes every point; keep at least one"],
         ),
         (
             {"space": {"seeds": [[0], [1]]}, "arms": {"a": {"label": "b"}}},
@@ -309,9 +309,7 @@ def test_a_contradiction_of_some_points_only() -> None:
 @pytest.mark.slow
 def test_more_than_ten_thousand_points_must_be_meant() -> None:
     space = {key: list(range(1, 11)) for key in ("epochs", "a", "b", "c", "d", "e", "f", "g")}
-    assert problems(space=space) == [
-        "grid.yaml: 100,000,000 points, more than 10,000; make it smaller, or add --yes to go on"
-    ]
+    assert problems(space=space) == ["grid.yaml: 100,000,000 points, more than 10,000; make it smaller, or add --yes"]
     many = sheet(space={"epochs": list(range(1, 10_001))}, arms={"one more": {"data.flip": True}})
     with pytest.raises(SettingsError, match=r"10,001 points, more than 10,000"):
         expand(many, BASE, "grid.yaml")

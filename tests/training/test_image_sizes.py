@@ -102,7 +102,7 @@ def test_blank_tiles_are_told_with_their_class_and_a_size_that_works(val_size: i
     with pytest.raises(SettingsError) as caught:
         lab.job(arm(root, val_size=val_size))
     assert str(caught.value).endswith(
-        f"data.val_size: class 'ant' has 2 images without a copy, {val_size // 2} are wanted; the largest size that "
-        "works is 4"
+        f"data.val_size: class 'ant' has 2 images without a duplicate, {val_size // 2} are needed; the largest size "
+        "that works is 4"
     )
     assert lab.make(lab.job(arm(root, val_size=4))).data.val_size == 4

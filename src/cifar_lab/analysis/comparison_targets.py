@@ -77,7 +77,7 @@ def find_target(name: str, results: Path, records: Sequence[Record], overrides: 
     if found is None:
         raise SettingsError(
             f"no run id starts with {name!r}, and no settings file, label or sweep of {results} has this name; "
-            f"see what there is: cifar-lab list --results {results}"
+            f"list all runs: cifar-lab list --results {results}"
         )
     if not found.records:
         command = "sweep" if found.kind == "sweep" else "run"
@@ -95,8 +95,8 @@ def same_images(first: ComparisonTarget, second: ComparisonTarget) -> tuple[Comp
     shared = [each for each in data_sets([*first.records, *second.records]) if each.fingerprint in ours & theirs]
     if not shared:
         raise SettingsError(
-            f"{first.label} and {second.label} were trained on different images; numbers of two data sets are never "
-            "compared"
+            f"{first.label} and {second.label} were trained on different images; results on different data sets "
+            "cannot be compared"
         )
     chosen = shared[0].fingerprint
     return first.on(chosen), second.on(chosen)

@@ -176,8 +176,8 @@ def choose_data(found: Sequence[DataSet], wanted: str | None, control: NamedData
     if meant:
         return DataChoice(meant[0])
     if control.asked:
-        names = _names(found) or "no runs at all"
-        raise SettingsError(f"{control.asked}: no runs of these arms on it; there are: {names}")
+        names = _names(found) or "no images"
+        raise SettingsError(f"{control.asked}: no runs of these arms on these images; there are runs on: {names}")
     if not found:
         return DataChoice(None)
     same_name = [each for each in found if each.name == control.name]
@@ -202,11 +202,14 @@ def _wanted(wanted: str, found: Sequence[DataSet], meant: Sequence[DataSet]) -> 
     if len(named) > 1:
         named = [each for each in named if each in meant]
         if len(named) != 1:
-            raise SettingsError(f"--data {wanted}: several have this name; give the digits of one: {_names(found)}")
+            raise SettingsError(
+                f"--data {wanted}: several data sets have this name; give the first digits of a fingerprint: "
+                f"{_names(found)}"
+            )
     named += [each for each in found if len(wanted) >= SHORT and each.fingerprint.startswith(wanted)]
     if not named:
-        names = _names(found) or "no runs at all"
-        raise SettingsError(f"--data {wanted}: no runs of these arms on it; there are: {names}")
+        names = _names(found) or "no images"
+        raise SettingsError(f"--data {wanted}: no runs of these arms on these images; there are runs on: {names}")
     return named[0]
 
 

@@ -44,7 +44,7 @@ def plan_looks(there: int, most: int) -> tuple[int, ...]:
     """
     first = max(there, FEWEST_SEEDS)
     if most < first:
-        raise ValueError(f"{most} seeds at most, but the first look has {first}")
+        raise ValueError(f"{most} seeds at most, but the first look needs {first}")
     looks = [first]
     while (following := int(looks[-1] * GROWTH + 0.5)) < most:
         looks.append(following)

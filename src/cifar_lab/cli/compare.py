@@ -16,7 +16,9 @@ def compare(
     first: Annotated[str, typer.Argument(metavar="A", help=THING, autocompletion=complete_name)],
     second: Annotated[
         str,
-        typer.Argument(metavar="B", help="What A is compared with, in the same forms.", autocompletion=complete_name),
+        typer.Argument(
+            metavar="B", help="The other side of the comparison, in the same forms.", autocompletion=complete_name
+        ),
     ],
     results: Results = DEFAULT_RESULTS,
     overrides: Overrides = [],  # noqa: B006

@@ -14,6 +14,8 @@ from typing import Any, get_args
 
 import typer
 
+from cifar_lab.core.files import open_file
+
 MOST_RUNS = 2_000
 """Runs whose labels are read."""
 
@@ -137,7 +139,7 @@ def _label(settings: Path) -> str:
     """Label in a settings.yaml. Empty where it cannot be read."""
     import yaml
 
-    with contextlib.suppress(OSError, ValueError, yaml.YAMLError), settings.open("rb") as file:
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError), open_file(settings) as file:
         first = file.read(HEAD).decode("utf-8", "replace").splitlines()[:1]
         found = yaml.safe_load(first[0]) if first else None
         return str(found["label"]) if isinstance(found, dict) and "label" in found else ""

@@ -20,7 +20,7 @@ def init(
         ),
     ] = None,
     model: Annotated[
-        bool, typer.Option("--model", help="Also write model.py, a network to change, and use it in the arms.")
+        bool, typer.Option("--model", help="Also write model.py, a network to edit, and use it in the arms.")
     ] = False,
     data: Annotated[
         str,
@@ -38,7 +38,7 @@ def init(
     make_folder(folder)
     written = [folder / name for name, text in texts.items() if _write(folder / name, text)]
     names = ", ".join(path.as_posix() for path in written)
-    say(f"wrote {names}" if written else f"{folder / 'lab.yaml'}: all files are there already")
+    say(f"wrote {names}" if written else f"{folder / 'lab.yaml'}: all files already exist")
     named: list[str | Path] = [] if folder == Path() else ["--lab", folder / "lab.yaml"]
     say(next_line(["run", "--question", "q1", *named]))
 
@@ -53,7 +53,7 @@ def _refuse_existing(folder: Path, texts: Mapping[str, str]) -> None:
 
     there = [folder / name for name, text in texts.items() if _is_other(folder / name, text)]
     if there:
-        message = "is there already, and init overwrites no file; name another folder: cifar-lab init FOLDER"
+        message = "already exists, and init never overwrites a file; name another folder: cifar-lab init FOLDER"
         raise SettingsError([Problem(path.as_posix(), "", message) for path in there])
 
 

@@ -52,7 +52,7 @@ def print_list(
     if not records and not others:
         out.line(f"no runs in {results} yet; try: cifar-lab quickstart")
     elif selection.filters and not kept:
-        out.line("no finished run has that")
+        out.line("no finished run has this value")
     if arms and (kept or listed or as_json):
         _print_arm_rows(out, selection.ordered(summarize(kept), arm_columns()), len(listed))
     elif kept or listed or as_json:

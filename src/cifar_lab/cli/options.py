@@ -101,7 +101,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         "--address", metavar="HOST:PORT", rich_help_panel=EXECUTION_PANEL,
-        help="Address of the Ray cluster. Default: a Ray of this machine alone.",
+        help="Address of the Ray cluster. Default: a private Ray cluster on this machine.",
     ),
 ]  # fmt: skip
 Mirrors = Annotated[

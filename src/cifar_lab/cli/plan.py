@@ -156,7 +156,7 @@ def _lines(title: str, check: DesignCheck) -> Iterator[str]:
         proof = "" if arm.faults else f" and in nothing else from {plain(check.control)}"
         yield f"  {plain(arm.label)} differs in {plain(varied)}{proof}"
         yield from (f"    fault: {plain(fault)}" for fault in arm.faults)
-        yield from (f"    comes with it: {plain(each)}" for each in arm.confounders)
+        yield from (f"    confounder: {plain(each)}" for each in arm.confounders)
 
 
 def _runs(check: DesignCheck) -> str:
@@ -171,7 +171,7 @@ def _runs(check: DesignCheck) -> str:
         return f"{line}; hours not known: {NOT_PREPARED}"
     if cost.hours is None:
         labels = ", ".join(dict.fromkeys(map(plain, cost.unknown)))
-        return f"{line}; hours not known: no run like those of {labels} was made on this machine yet"
+        return f"{line}; hours not known: this machine has no run like those of {labels} yet"
     size = f"{cost.hours:.1f} hours" if cost.hours >= 1 else f"{60 * cost.hours:.0f} minutes"
     source = cost.guess or f"by {count(cost.measured, 'run')} that took their time here"
     return f"{line}: about {size} on this machine, {cost.workers} side by side, {source}"
@@ -200,5 +200,5 @@ def _power(check: DesignCheck) -> Iterator[str]:
     yield (
         f"power is averaged over the spreads that {std.dof:.3g} degrees of freedom leave open (assurance)"
         if std.std_pp
-        else "the runs do not differ, so both numbers rest on the number of test images alone"
+        else "the runs do not differ, so both numbers depend only on the number of test images"
     )

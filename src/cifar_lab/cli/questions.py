@@ -135,7 +135,7 @@ class RunRequest:
         if self.max_seeds is not None and self.seeds:
             return "--until-decided chooses the seeds; leave --seeds out"
         if self.max_seeds is not None and force:
-            return "--until-decided goes on from what is there; leave --force out"
+            return "--until-decided continues from existing runs; leave --force out"
         return ""
 
 

@@ -94,7 +94,7 @@ def _open(page: Path) -> None:
     from cifar_lab.core.terminal import say
 
     if not page.is_file():
-        say(f"{page}: not there, so nothing is opened; add html to --format", sys.stderr)
+        say(f"{page}: does not exist, so nothing is opened; add html to --format", sys.stderr)
     elif not webbrowser.open(page.resolve().as_uri()):
         say(f"no browser found; open {page}", sys.stderr)
 
@@ -110,9 +110,9 @@ def _check(lab: Path | None, results: Path, overrides: Sequence[str], data: str 
     for line in differences:
         say(f"cifar-lab: {plain(line)}", sys.stderr)
     if differences:
-        say("cifar-lab: the report is not what its records say; `cifar-lab report` makes it again", sys.stderr)
+        say("cifar-lab: the report differs from its records; write it again: cifar-lab report", sys.stderr)
         return ExitCode.RUNS_FAILED
-    say(f"{', '.join(path.name for path in files)}: as the records say")
+    say(f"{', '.join(path.name for path in files)}: equal to the records")
     return 0
 
 

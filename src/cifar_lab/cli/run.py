@@ -199,6 +199,6 @@ def quickstart(
             say(line.removeprefix(f"{name}: "))
     for chart in report.charts:
         say(f"chart: {chart}")
-    say(f"the answer in words, tables and charts: {report.files[0]}")
-    say("The same on real images, CIFAR-10, which is downloaded once:")
+    say(f"the answer with tables and charts: {report.files[0]}")
+    say("The same with real images, CIFAR-10, which are downloaded once:")
     say(next_line(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"]))

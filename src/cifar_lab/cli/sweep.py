@@ -95,7 +95,7 @@ def sweep(
     """Search many arms by validation accuracy, then train the winners with fresh seeds and test only them.
 
     After an interruption, run the same command again: finished runs are skipped.
-    --set changes the base settings, --seeds the seeds of the search.
+    --set changes the settings of the control, --seeds the seeds of the search.
     If a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.next_step import next_line
@@ -173,7 +173,7 @@ def _export(loaded: Sweep, results: Path, path: Path) -> None:
     from cifar_lab.studies.optuna_export import export_optuna
 
     trials = export_optuna(loaded, results, path)
-    say(f"wrote {path}: {count(trials, 'trial')}; to look at it: optuna-dashboard sqlite:///{path}")
+    say(f"wrote {path}: {count(trials, 'trial')}; to view it: optuna-dashboard sqlite:///{path}")
 
 
 def _print_status(sweep: Sweep, status: SweepStatus) -> None:

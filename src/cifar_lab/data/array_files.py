@@ -34,7 +34,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Pair:
+class LabelledArrays:
     """Images and labels of one split, as stored."""
 
     images: Array
@@ -59,7 +59,7 @@ def array_files(root: Path) -> list[Path]:
     return [path for path in there if path.suffix.lower() in SUFFIXES]
 
 
-def read_pairs(files: list[Path], root: str) -> dict[str, Pair]:
+def read_pairs(files: list[Path], root: str) -> dict[str, LabelledArrays]:
     """Images and labels by split. `all` is a pair without a split.
 
     Raises:
@@ -78,7 +78,9 @@ def read_pairs(files: list[Path], root: str) -> dict[str, Pair]:
                 "file of one of them"
             )
     complete = {
-        split: Pair(arrays[pair["images"]], arrays[pair["labels"]]) for split, pair in pairs.items() if len(pair) == 2
+        split: LabelledArrays(arrays[pair["images"]], arrays[pair["labels"]])
+        for split, pair in pairs.items()
+        if len(pair) == 2
     }
     if not complete or ({"train", "test"} & pairs.keys() and len(complete) < len(pairs)):
         shown = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"
@@ -207,7 +209,7 @@ def class_numbers(labels: Array, root: str, name: str) -> NDArray[Any]:
     return labels.astype(str) if labels.dtype.kind == "S" else labels
 
 
-def splits(pairs: Mapping[str, Pair], side: int, root: str) -> tuple[tuple[str, ...], dict[str, Split]]:
+def splits(pairs: Mapping[str, LabelledArrays], side: int, root: str) -> tuple[tuple[str, ...], dict[str, Split]]:
     """(class names, images and labels by split). Class names are the labels, in order.
 
     Raises:

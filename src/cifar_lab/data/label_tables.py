@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cifar_lab.data.archives import Entry
+from cifar_lab.data.file_tree import Entry
 from cifar_lab.data.findings import Findings, Kind
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")

@@ -160,5 +160,5 @@ class RunTracker:
             of_machine = any(each.exit_code == EnvironmentFault.exit_code for each in failed)
             kind = EnvironmentFault if of_machine else LabError
             last = f"the last: {failed[-1].job.name}: {failed[-1].reason}"
-            raise kind(f"stopped, {requests.why}; {state}; {last}; see to it, then {go_on}")
+            raise kind(f"stopped, {requests.why}; {state}; {last}; fix this, then {go_on}")
         return [self.outcomes[job.run_id] for job in self.jobs]

@@ -92,7 +92,7 @@ def build_report(
     files = [results / FILE_NAMES[kind] for kind in formats]
     kept = [] if lab.has_answers else [path for path in files if path.is_file()] if has_answers(results) else []
     if kept:
-        line = f"kept, because this report has no answers and the one on the disk has: {', '.join(map(str, kept))}"
+        line = f"kept, because this report has no answers and the existing one has: {', '.join(map(str, kept))}"
         return ReportFiles((), (), _name(lab), missing, (*_lines(lab, boxes, details=details), line), lab.faults)
     charts = [results / answer.question.chart for answer in lab.shown]
     for drawing, chart in zip(drawings, charts, strict=True):
@@ -146,7 +146,7 @@ def draw_sweep(results: Path, name: str) -> list[str]:
     """
     found = read_winners(results, name)
     if found is None:
-        raise DataError(f"{winners_path(results, name)}: not there; run the sweep to its end first")
+        raise DataError(f"{winners_path(results, name)}: does not exist; finish the sweep first")
     records = [record for record in find_records(results).records if found.confirms(record)]
     rows = winner_rows(found, records)
     best = f"the best {len(rows) - 1}" if len(rows) > 1 else "no winner"

@@ -185,7 +185,7 @@ COLUMNS: list[Column] = [
     Column("mean_low", _row(lambda row: row.interval and row.interval[0]), SHARE, {"csv": "mean_low"}),
     Column("mean_high", _row(lambda row: row.interval and row.interval[1]), SHARE, {"csv": "mean_high"}),
     Column("data", _row(lambda row: row.data), TEXT, _same("run list sort", "data") | {"csv": "data_set"},
-           {"run": _row(lambda row: "synthetic (made up)" if row.data == "synthetic" else row.data)}, worth=2),
+           {"run": _row(lambda row: "synthetic" if row.data == "synthetic" else row.data)}, worth=2),
     Column("fingerprint", _row(lambda row: row.fingerprint), TEXT, {"csv": "data_fingerprint"}),
     Column("not_counted", _row(cells.not_counted), TEXT, {"list": "not counted"}, worth=6),
     Column("command", _row(lambda row: row.command), TEXT, {"json": "command"}),

@@ -47,7 +47,7 @@ def check_report(
     lab = answer_folder(lab_path, results, overrides, data_name, found=found)
     there = [(kind, results / FILE_NAMES[kind]) for kind in FORMATS if (results / FILE_NAMES[kind]).is_file()]
     if not there:
-        raise SettingsError(f"{results}: no report to check; give `cifar-lab report` first")
+        raise SettingsError(f"{results}: no report to check; write it first: cifar-lab report")
     differences: list[str] = []
     for kind, path in there:
         try:
@@ -55,7 +55,7 @@ def check_report(
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError:
-            differences.append(f"{path.name}: is no text in UTF-8")
+            differences.append(f"{path.name}: is not UTF-8 text")
             continue
         lines = list(_compare(kind, path.name, old, report_text(kind, lab, results), lab))
         differences += lines[:SHOWN]
@@ -70,7 +70,7 @@ def _compare(kind: str, name: str, old: str, new: str, lab: Lab) -> Iterator[str
         try:
             there = json.loads(old)
         except ValueError:
-            yield f"{name}: is no JSON any more"
+            yield f"{name}: is not valid JSON"
             return
         yield from (f"{name}: {line}" for line in _json_differences(there, json.loads(new), ""))
     elif kind == "csv":

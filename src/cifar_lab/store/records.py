@@ -292,5 +292,5 @@ def _schema_in(path: Path) -> int:
 def _refuse_newer(path: Path, schema: int) -> None:
     if schema > SCHEMA:
         raise DataError(
-            f"{path}: has schema {schema}, but this cifar-lab reads up to {SCHEMA}; install a newer cifar-lab"
+            f"{path}: has schema {str(schema)[:20]}, but this cifar-lab reads up to {SCHEMA}; install a newer cifar-lab"
         )

@@ -122,7 +122,7 @@ def _plan(
     elif plan.looks[-1] != max_seeds:
         raise SettingsError(
             f"--max-seeds {max_seeds}: {stopping_file(results, plan.question)} has looks at {_listed(plan.looks)} "
-            f"seeds; a plan that is changed after looking keeps no error rate; give --max-seeds {plan.looks[-1]}"
+            f"seeds; changing a plan after a look would break its error rate; use --max-seeds {plan.looks[-1]}"
         )
     elif set(keys) <= set(plan.arms):
         return plan

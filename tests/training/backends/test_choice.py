@@ -150,5 +150,5 @@ def test_insisting_in_vain_ends_a_command_with_2_and_names_the_key(lab: Any, mon
     assert (code, errors) == (0, "")
     (record,) = lab.records()
     shown = lab.command("show", record.run_id)[1]
-    assert f"torch's kernels, not our own: {words}\n" in shown
+    assert f"torch's kernels, not the C kernels: {words}\n" in shown
     assert kernels(record) == ("torch", words)

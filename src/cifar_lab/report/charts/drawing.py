@@ -68,7 +68,7 @@ def caption(drawing: Drawing) -> str:
     if data is not None:
         parts.append(f"Data: {data.title}, {data.train_size:,} training and {data.test_size:,} test images.")
         if data.is_synthetic:
-            parts.append("Made-up images: nothing here says anything about real ones.")
+            parts.append("Synthetic images: the results say nothing about real images.")
     return " ".join(parts)
 
 

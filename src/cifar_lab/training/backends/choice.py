@@ -87,7 +87,8 @@ def _check_kernels(settings: Settings, execution: Execution, members: int) -> No
         raise KernelsUnavailable("there are none for bf16")
     if settings.runtime.compile:
         raise KernelsUnavailable("runtime.compile generates others")
-    if (side := settings.model.input_size or settings.data.side()) != IMAGE_SIDE or settings.data.side() != IMAGE_SIDE:
+    sizes = (settings.data.side(), settings.model.input_size or IMAGE_SIDE)
+    if (side := next((each for each in sizes if each != IMAGE_SIDE), None)) is not None:
         raise KernelsUnavailable(f"there are none for {side} × {side} pixels")
     if members > 1:
         raise KernelsUnavailable("runs that train together are stacked by torch")

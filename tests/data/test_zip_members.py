@@ -12,7 +12,7 @@ import pytest
 from cifar_lab import data as images
 from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError
-from cifar_lab.data.archives import read_member
+from cifar_lab.data.zip_members import read_member
 
 METHODS = {
     "stored": zipfile.ZIP_STORED,
