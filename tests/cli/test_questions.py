@@ -84,8 +84,8 @@ def test_the_plan_counts_runs_hours_and_seeds_and_proves_the_comparison(asked: t
     fair = lab("plan", "--question", "q1", "--effect", "0.5")
     assert (fair.code, fair.err) == (0, "")
     assert fair.lines[:2] == ["q1: Does Adam help?", "  runs: 6 runs, all already done"]
-    assert any(line.startswith("  to show 0.5 pp in 4 of 5 labs takes ") for line in fair.lines)
-    assert fair.lines[-1].endswith("optimizer.name sgd → adam and in nothing else from tiny")
+    assert any(line.startswith("  to detect 0.5 pp with 80 % power: ") for line in fair.lines)
+    assert fair.lines[-2].endswith("optimizer.name sgd → adam and in nothing else from tiny")
     unfair = lab("plan", "--question", "q2")
     assert unfair.code == 2
     assert unfair.lines[1].startswith("  runs: 6 runs, 3 already done, 3 to train: about ")
@@ -99,35 +99,36 @@ def test_the_plan_counts_runs_hours_and_seeds_and_proves_the_comparison(asked: t
 
 def test_two_arms_two_runs_and_names_that_mean_nothing(asked: tuple[Any, Any]) -> None:
     lab, _ = asked
-    arms = lab("compare", "Adam", "baseline.yaml")
+    arms = lab("compare", "Adam", "baseline.yaml", "--details")
     assert (arms.code, arms.err) == (0, "")
     assert "3 shared seeds" in arms.out
     assert "optimizer.name" in arms.out
     first, second = sorted(path.name for path in (lab.results / "runs").iterdir())[:2]
     models = lab("compare", first[:10], second)
     assert models.code == 0
-    assert "not about the two recipes" in models.out or "right and wrong" in models.out
+    assert "not about their settings" in models.out or "right and wrong" in models.out
     nothing = lab("compare", "Adam", "Eve")
     assert nothing.code == 2
-    assert nothing.err.startswith("cifar-lab: 'Eve': no settings file, arm, sweep or run of results is called so")
+    assert nothing.err.startswith(
+        "cifar-lab: no run id starts with 'Eve', and no settings file, label"
+    )
     same = lab("compare", "Adam", "adam.yaml")
     assert same.err == "cifar-lab: Adam and adam.yaml are the same runs; there is nothing to compare\n"
     empty = lab("compare", "Adam", "tiny", "--results", "nowhere")
-    assert empty.err == "cifar-lab: no finished runs in nowhere; train some first: cifar-lab run FILE\n"
+    assert empty.err.startswith("cifar-lab: nowhere: no such results folder; ")
 
 
 def test_what_does_not_matter_is_what_the_sheet_says_of_arms_of_one_of_its_questions(asked: tuple[Any, Any]) -> None:
     lab, _ = asked
     for first in ("Adam", "adam.yaml"):
-        told = lab("compare", first, "baseline.yaml")
+        told = lab("compare", first, "baseline.yaml", "--details")
         assert told.code == 0
-        assert "Differences under 1.5 pp do not matter here (min_effect of configs/lab.yaml)." in told.lines
-        assert "p of a difference beyond 1.5 pp" in told.out
-    given = lab("compare", "Adam", "tiny", "--min-effect", "2")
-    assert "Differences under 2 pp do not matter here (--min-effect)." in given.lines
+        assert "Differences below 1.5 pp are negligible here (min_effect of configs/lab.yaml)." in told.lines
+    given = lab("compare", "Adam", "tiny", "--min-effect", "2", "--details")
+    assert "Differences below 2 pp are negligible here (--min-effect)." in given.lines
     lab.write("strangers.yaml", SHEET.replace("[adam.yaml]", "[both.yaml]"))
-    other = lab("compare", "Adam", "tiny", "--lab", "strangers.yaml")
-    assert "Differences under 0.3 pp do not matter here (the default; --min-effect sets another)." in other.lines
+    other = lab("compare", "Adam", "tiny", "--lab", "strangers.yaml", "--details")
+    assert "Differences below 0.3 pp are negligible here (the default; --min-effect sets another)." in other.lines
     gone = lab("compare", "Adam", "tiny", "--lab", "nowhere.yaml")
     assert (gone.code, "nowhere.yaml" in gone.err) == (2, True)
 

@@ -129,8 +129,8 @@ def test_the_same_sweep_again_trains_nothing(swept: tuple[Any, Any]) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.progress[0] == "3 runs: 3 already done"
     assert done.progress[1].endswith(" already done")
-    results = first.lines[first.lines.index("best by validation accuracy:") :]
-    assert done.lines[done.lines.index("best by validation accuracy:") :] == results
+    results = first.lines[first.lines.index("Best by validation accuracy:") :]
+    assert done.lines[done.lines.index("Best by validation accuracy:") :] == results
     assert {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")} == before
 
 
