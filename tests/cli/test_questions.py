@@ -109,9 +109,7 @@ def test_two_arms_two_runs_and_names_that_mean_nothing(asked: tuple[Any, Any]) -
     assert "not about their settings" in models.out or "right and wrong" in models.out
     nothing = lab("compare", "Adam", "Eve")
     assert nothing.code == 2
-    assert nothing.err.startswith(
-        "cifar-lab: no run id starts with 'Eve', and no settings file, label"
-    )
+    assert nothing.err.startswith("cifar-lab: no run id starts with 'Eve', and no settings file, label")
     same = lab("compare", "Adam", "adam.yaml")
     assert same.err == "cifar-lab: Adam and adam.yaml are the same runs; there is nothing to compare\n"
     empty = lab("compare", "Adam", "tiny", "--results", "nowhere")
