@@ -47,7 +47,8 @@ def record_of(run: PlannedRun, **changes: object) -> Record:
     values = {
         "run_id": run.job.run_id, "recipe": run.job.recipe, "settings": settings, "label": "arm", "seed": run.job.seed,
         "status": "done", "epochs_trained": 1, "parameters": 1, "val": None, "test": None, "train_seconds": 1.0,
-        "started": "2026-11-01T10:00:00Z", "finished": "2026-11-01T10:00:01Z", "data": identity, "environment": environment,
+        "started": "2026-11-01T10:00:00Z", "finished": "2026-11-01T10:00:01Z", "data": identity,
+        "environment": environment,
     }  # fmt: skip
     return Record.model_validate({**values, **changes})
 
