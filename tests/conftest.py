@@ -30,6 +30,7 @@ from cifar_lab.store.results import RunFolder, read_records
 from cifar_lab.training.events import Event
 from cifar_lab.training.job import Job
 
+from .progress_lines import PROGRESS
 from .work_units import MOST_PROCESSES, LoadFilesAndGroups, longest_first
 
 PATIENCE_SECONDS = 60
@@ -76,31 +77,54 @@ class Command:
     """A `python -m cifar_lab` under way, in a session of its own."""
 
     process: subprocess.Popen[str]
-    errors: Any
+    results: Any
+    """File with its standard output."""
     heard: list[str] = field(default_factory=list)
+    """Lines of its standard error so far."""
+    _read: int = 0
+    _printed: str = ""
+    _news: threading.Condition = field(default_factory=threading.Condition)
+
+    def __post_init__(self) -> None:
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._news:
+                self.heard.append(line)
+                self._news.notify_all()
 
     def wait_for(self, text: str) -> str:
-        """The next line of its output that holds `text`."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.heard.append(line)
-            if text in line:
-                return line
-        raise AssertionError(f"{text!r} was not said: {''.join(self.heard)}{self.said_on_stderr()}")
+        """The next line on standard error that holds `text`."""
+        with self._news:
+            while True:
+                for line in self.heard[self._read :]:
+                    self._read += 1
+                    if text in line:
+                        return line
+                if not self._listener.is_alive():
+                    raise AssertionError(f"{text!r} was not said: {self.output}")
+                self._news.wait(0.1)
 
     def end(self) -> int:
         """Its exit code, once it has ended."""
-        assert self.process.stdout is not None
-        self.heard += self.process.stdout.readlines()
-        return self.process.wait(PATIENCE_SECONDS)
+        code = self.process.wait(PATIENCE_SECONDS)
+        self._listener.join(PATIENCE_SECONDS)
+        return code
 
     @property
     def output(self) -> str:
-        return "".join(self.heard)
+        """All that it printed: progress, errors and results."""
+        if not self.results.closed:
+            self.results.seek(0)
+            self._printed = str(self.results.read().decode())
+        return "".join(self.heard) + self._printed
 
     def said_on_stderr(self) -> str:
-        self.errors.seek(0)
-        return str(self.errors.read().decode())
+        """Its errors and notes."""
+        return "".join(line for line in list(self.heard) if not PROGRESS.match(line))
 
     def workers(self) -> list[int]:
         """Process ids of its children."""
@@ -156,18 +180,18 @@ class Laboratory:
     @contextlib.contextmanager
     def start(self, *arguments: str | Path) -> Iterator[Command]:
         """`cifar-lab ARGUMENTS` in the folder; killed with all its children when the block is left."""
-        with tempfile.TemporaryFile() as errors:
+        with tempfile.TemporaryFile() as results:
             process = subprocess.Popen(
                 [sys.executable, "-m", "cifar_lab", *map(str, arguments)],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
+                stdout=results,
+                stderr=subprocess.PIPE,
                 text=True,
                 start_new_session=True,
                 env={**os.environ, "PYTHONPATH": f"{SOURCE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
             )
-            command = Command(process, errors)
+            command = Command(process, results)
             patience = threading.Timer(PATIENCE_SECONDS, process.kill)
             patience.start()
             try:
@@ -177,14 +201,21 @@ class Laboratory:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait(PATIENCE_SECONDS)
-                assert process.stdout is not None
-                process.stdout.close()
+                command.end()
+                assert command.output is not None  # read before the file is closed
+                assert process.stderr is not None
+                process.stderr.close()
 
     def command(self, *arguments: str | Path) -> tuple[int, str, str]:
-        """(exit code, standard output, standard error) of `cifar-lab ARGUMENTS`."""
+        """(exit code, progress and results, errors and notes) of `cifar-lab ARGUMENTS`."""
         with self.start(*arguments) as command:
             code = command.end()
-            return code, command.output, command.said_on_stderr()
+            said = command.said_on_stderr().splitlines(keepends=True)
+            return (
+                code,
+                "".join(each for each in command.output.splitlines(keepends=True) if each not in said),
+                "".join(said),
+            )
 
 
 @pytest.fixture

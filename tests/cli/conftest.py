@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ..progress_lines import PROGRESS
+
 TINY = """\
 data: {dataset: synthetic, train_size: 200, test_size: 100, batch_size: 20, difficulty: 0.1}
 optimizer: {lr: 0.02}
@@ -21,19 +22,6 @@ epochs: 1
 seeds: [0, 1]
 """
 """Two runs of a tenth of a second each."""
-
-PROGRESS = re.compile(
-    r"""[\d,]+\ runs?:\ [\d,]+\ (already|to)\b      # the plan
-    | device:\ \w+,\ \d+\ CPU
-    | \[[\d,]+/[\d,]+\]\                           # a run that ended
-    | [\d,]+/[\d,]+\ runs?\ ·                      # the state of the command
-    | .+\ ·\ seed\ \d+:\ (epoch\ \d|resumes\ after)
-    | (drawing|decoding|reading|unpacking)\ images: | writing\ the\ cache
-    | (estimate|time|memory|disk):\ | rung\ \d+\ of | after\ epoch\ \d+: | merged:
-    | (tpe|random|grid):\ \d+\ points?\ after""",
-    re.VERBOSE,
-)
-"""Lines of progress."""
 
 Listing = dict[str, tuple[int, int]]
 

@@ -68,7 +68,7 @@ def test_a_dry_run_says_what_a_sweep_comes_to(lab: Any) -> None:
     ]
     assert done.lines[7].startswith("time: about 0.0 s for the search with ")
     assert done.lines[7].endswith("estimated from another machine, because this one has no run of the model yet")
-    assert [line.partition(":")[0] for line in done.lines[8:]] == ["memory", "disk"]
+    assert [line.partition(":")[0] for line in done.lines[8:]] == ["memory", "disk", "next"]
     assert lab.listing() == before
 
 
@@ -115,7 +115,7 @@ def test_the_winner_is_the_best_by_validation_and_is_tested_with_fresh_seeds(swe
     assert done.progress[4] == "3 runs: 3 to train"
     assert f"   1  {best}" in done.out
     assert f"{validation[best]:.4f}" in done.out
-    assert done.lines[-1] == "chart: results/grid.png"
+    assert done.lines[-2:] == ["chart: results/grid.png", "next: cifar-lab report"]
     assert (lab.results / "grid.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -198,8 +198,8 @@ def test_a_search_that_the_machine_cut_short_picks_no_winner(swept: tuple[Any, A
         done = lab("sweep", "grid.yaml")
     assert (done.code, done.err) == (
         4,
-        "cifar-lab: 1 of 3 runs of the search failed, so no winner is chosen; run the same command again to retry them "
-        f"again, or add --allow-failed to choose among the others; the first: {plan['points'][1]['name']} · seed 0: "
+        "cifar-lab: 1 of 3 runs of the search failed, so no winner is chosen; run the same command again to retry "
+        f"them, or add --allow-failed to choose among the others; the first: {plan['points'][1]['name']} · seed 0: "
         f"results/runs/{held.name}: held by process 1 elsewhere; wait for it, or end it, then run the same command "
         "again\n",
     )
@@ -248,8 +248,8 @@ def test_a_search_with_failed_runs_tests_nothing_unless_that_is_allowed(lab: Any
     stopped = lab("sweep", "few.yaml", "--workers", "1")
     assert stopped.code == 1
     assert stopped.err.startswith(
-        "cifar-lab: 1 of 2 runs of the search failed, so no winner is chosen; run the same command again to retry them "
-        "again, or add --allow-failed to choose among the others; the first: breaks · seed 0: "
+        "cifar-lab: 1 of 2 runs of the search failed, so no winner is chosen; run the same command again to retry "
+        "them, or add --allow-failed to choose among the others; the first: breaks · seed 0: "
     )
     assert "out of patience" in stopped.err
     assert len(json.loads((sweep / "plan.json").read_text())["points"]) == 2
@@ -279,7 +279,7 @@ def test_a_report_answers_every_question_from_the_records(swept: tuple[Any, Any]
     assert "matplotlib" in imported
     assert not imported & {"torch", "torchvision"}
     assert done.lines[0] == "data set: synthetic data"
-    assert done.lines[1].startswith("q2 (q2.png): tiny ")
+    assert done.lines[1].startswith("q2: – No verdict yet: ")
     assert "not answered yet: q1" in done.lines
     assert any(line.startswith("to run: cifar-lab run ") and "large.yaml" in line for line in done.lines)
     assert done.lines[-1] == (
@@ -333,7 +333,7 @@ def test_a_watched_folder_has_a_page_without_a_verdict(swept: tuple[Any, Any], t
     assert done.lines[1].startswith("nothing is running: ")
     page = (lab.results / "watch.html").read_text(encoding="utf-8")
     assert "runs of the search ended, winners chosen" in page
-    assert not (lab.results / "report.html").exists()
+    assert "is better than" not in page
     assert not (lab.results / "stopping").exists()
 
 

@@ -200,7 +200,9 @@ def test_the_kernel_ends_a_worker_and_not_its_parent(lab: Any, small_memory: Cal
         small_memory(command.process.pid)
         assert command.end() == 1
         output = command.output
-    assert "greedy · seed 0: out of memory: the kernel ended its process; try 2 goes on from its last epoch" in output
+    assert (
+        "greedy · seed 0: out of memory: the kernel ended its process; attempt 2 resumes from its last epoch" in output
+    )
     assert "greedy · seed 0: failed: out of memory: the kernel ended its process (tried 2 times)" in output
     assert "healthy · seed 0: done" in output
     code, listed, _ = lab.command("list")

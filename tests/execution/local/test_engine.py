@@ -88,7 +88,9 @@ def test_ctrl_c_twice_stops_at_once_and_keeps_the_last_whole_epoch(lab: Any) -> 
         wait_for_second_epoch(lab, command)
         workers = command.workers()
         os.kill(command.process.pid, signal.SIGINT)
-        wait_until(lambda: "stopping after this epoch" in command.said_on_stderr(), "the first Ctrl-C was not heard")
+        wait_until(
+            lambda: "stopping after the current epoch" in command.said_on_stderr(), "the first Ctrl-C was not heard"
+        )
         began = time.monotonic()
         os.kill(command.process.pid, signal.SIGINT)
         assert command.end() == 130
@@ -213,7 +215,7 @@ def test_under_nohup_a_hangup_is_ignored(lab: Any, nohup: None) -> None:
         command.wait_for("epoch")
         os.kill(command.process.pid, signal.SIGINT)
         assert command.end() == 130
-        assert "stopping after this epoch" in command.said_on_stderr()
+        assert "stopping after the current epoch" in command.said_on_stderr()
 
 
 # --- deaths ---------------------------------------------------------------------------------------------------------
