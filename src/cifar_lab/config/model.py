@@ -113,13 +113,15 @@ class ResNet18Model(ModelOptions, title="ResNet18"):
 
 
 class CustomModel(Section):
-    """A `torch.nn.Module` of your own, called as `Class(num_classes=…, **options)`."""
+    """A `torch.nn.Module` of your own or of a package: a class or a function, called with `options`."""
 
     name: Annotated[str, Role.SHARED, Mark.PATH] = Field(pattern=r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$")
-    """`package.module:Class`, or `path/to/file.py:Class` with the path relative to the settings file. The id of a run
-    names the file and the files beside it that it imports; of a package only the module itself."""
+    """`path/to/file.py:NAME` with the path relative to the settings file, `package.module:NAME` of the working folder
+    or an installed package, `torchvision.models:NAME`, or `timm:NAME`. The id of a run names every Python file outside
+    installed packages that the model imports, and the version of an installed package."""
     options: Annotated[dict[str, Any], Role.SHARED] = Field(default_factory=dict)
-    """Keyword arguments of the class: numbers, strings, booleans, lists and mappings of them."""
+    """Keyword arguments of the class or function: numbers, strings, booleans, lists and mappings of
+    them. `num_classes` is added where it is accepted."""
 
 
 def _model_tag(value: Any) -> str:

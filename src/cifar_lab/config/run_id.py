@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from cifar_lab.config import CustomModel, Section, Settings
-from cifar_lab.config.model_source import source_files
+from cifar_lab.config.model_source import model_source
 from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
 from cifar_lab.core.errors import WeightsError
 from cifar_lab.core.files import open_file
@@ -89,7 +89,9 @@ def _fields(cls: type[Section]) -> tuple[tuple[str, ...], frozenset[str], tuple[
 def _custom_model(model: CustomModel) -> dict[str, Any]:
     stated = model.model_dump(exclude_defaults=True, exclude=set(outside_id(type(model))))
     values: dict[str, Any] = json.loads(json.dumps(stated))
-    return {**values, "name": model.name.rpartition("/")[2], "source": _sha256_of_all(source_files(model.name))}
+    source = model_source(model.name)
+    code = source.installed or _sha256_of_all(source.files())
+    return {**values, "name": model.name.rpartition("/")[2], "source": code}
 
 
 def _sha256_of_all(paths: Sequence[Path]) -> str:
