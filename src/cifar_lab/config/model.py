@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from cifar_lab.config.roles import Component, Mark, Role, Section
+from cifar_lab.config.roles import Component, IdleUnless, Mark, Role, Section
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,14 @@ class ModelOptions(Section):
     component: ClassVar[ModelComponent]
 
     weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
-    """Pretrained weights (a state dict, .safetensors or .pt); the last layer is made new. Null: from scratch."""
+    """Pretrained weights: a state dict in .safetensors or torch's format, alone or as one part of a checkpoint. Null:
+    from scratch."""
+    head: Annotated[Literal["new", "keep"], Role.SHARED, IdleUnless("weights")] = "new"
+    """Last layer with `weights`: made new, or kept from the file where its shape fits."""
 
     def own_options(self) -> dict[str, Any]:
         """Keyword arguments of the maker: every field except the name and the source of the weights."""
-        shared = {"name", "weights", "pretrained"}
+        shared = {"name", "weights", "head", "pretrained"}
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
 
@@ -122,6 +125,13 @@ class CustomModel(Section):
     options: Annotated[dict[str, Any], Role.SHARED] = Field(default_factory=dict)
     """Keyword arguments of the class or function: numbers, strings, booleans, lists and mappings of
     them. `num_classes` is added where it is accepted."""
+    aux_weights: Annotated[tuple[float, ...] | None, Role.SHARED, Field(strict=False)] = None
+    """Weights in the loss of the auxiliary logits that the model returns in training mode after its own, as a tuple or
+    a dictionary."""
+    weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
+    """Pretrained weights, as for built-in models."""
+    head: Annotated[Literal["new", "keep"], Role.SHARED, IdleUnless("weights")] = "keep"
+    """Last layer with `weights`: kept from the file where its shape fits, or made new."""
 
 
 def _model_tag(value: Any) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 from cifar_lab.config import CustomModel
 from cifar_lab.config.model_source import TIMM, ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.models.outputs import main_output
 from cifar_lab.models.user_code import forked_generators, import_model_module
 
 CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes", "n_class", "num_labels", "out_dim")
@@ -154,6 +155,8 @@ def _try_out(
         ) from error
     finally:
         model.train()
+    if settings.aux_weights is not None:
+        output = main_output(output)
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
     if shape != (2, num_classes):
         advice = "its forward must return one logit a class"

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cifar_lab.data.batches import ResidentSplit
+from cifar_lab.models.outputs import main_output
 from cifar_lab.store.records import SplitScore
 from cifar_lab.training.cohort import Stacked
 from cifar_lab.training.device import Execution
@@ -29,7 +30,7 @@ def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> T
     for start in range(0, len(split), EVALUATION_BATCH_SIZE):
         images, _ = split.normalized(start, start + EVALUATION_BATCH_SIZE)  # (B, 3, 32, 32)
         with execution.autocast():
-            logits.append(network(images).float().cpu())
+            logits.append(main_output(network(images)).float().cpu())
     network.train(was_training)
     return torch.cat(logits)
 
