@@ -94,6 +94,10 @@ Results = Annotated[
 ]
 Force = Annotated[bool, flag("--force", help="Retrain runs that already exist.", panel=TRAIN_PANEL)]
 DryRun = Annotated[bool, flag("--dry-run", help="Print what would be done, without doing it.", panel=EXECUTION_PANEL)]
+NoTrial = Annotated[
+    bool,
+    flag("--no-trial", help="Do not try models from files or packages before the start.", panel=EXECUTION_PANEL),
+]
 Resume = Annotated[bool, flag("--resume", help="Accepted for habit: runs always resume.", hidden=True)]
 Workers = Annotated[
     int | None,
@@ -312,6 +316,21 @@ def open_context(
     display = make_display(mirrors, context.results, quiet=quiet, verbose=verbose)
     with open_engine(engine, address) as opened:
         yield replace(context, engine=opened, display=display)
+
+
+def try_models(arms: Sequence[Settings], context: RunContext) -> None:
+    """Try models from files or packages, after one line that says that their code is run.
+
+    Raises:
+        SettingsError: a model does not build or train.
+    """
+    from cifar_lab.core.host import print_status
+    from cifar_lab.execution.trials import custom_models
+
+    names = custom_models(arms)
+    if names and context.trials.enabled:
+        print_status(f"trying {', '.join(names)}: this runs their code; --no-trial leaves it out")
+        context.trials.check([arm for arm in arms if arm.model.name in names], context.images)
 
 
 def make_display(

@@ -11,7 +11,7 @@ from cifar_lab.analysis.arms import beside, options
 from cifar_lab.analysis.questions import answer_lab, lab_option
 from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
-from cifar_lab.cli.options import exit_code, load_arms
+from cifar_lab.cli.options import exit_code, load_arms, try_models
 from cifar_lab.cli.tables import print_arms, print_plan
 from cifar_lab.config import Settings
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
@@ -139,6 +139,7 @@ class RunRequest:
 
 def preview_questions(request: RunRequest, asked: NamedQuestions, context: RunContext) -> None:
     """Print the runs of the questions without making any."""
+    try_models(asked.arms, context)
     print_plan(asked.arms, preview_runs(asked.arms, context))
     _say_sweeps(request, asked)
     _say_next(request.run_command(context))

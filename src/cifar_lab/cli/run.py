@@ -22,6 +22,7 @@ from cifar_lab.cli.options import (
     LearningRate,
     MaxFailures,
     Mirrors,
+    NoTrial,
     Overrides,
     Questions,
     Quiet,
@@ -43,6 +44,7 @@ from cifar_lab.cli.options import (
     open_context,
     policy_of,
     short_overrides,
+    try_models,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def run(
     results: Results = DEFAULT_RESULTS,
     force: Force = False,
     dry_run: DryRun = False,
+    no_trial: NoTrial = False,
     workers: Workers = None,
     strict: Strict = False,
     retries: Retries = 1,
@@ -107,10 +110,11 @@ def run(
     Press Ctrl-C once to stop after the current epoch, twice to stop immediately.
     """
     from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.trials import ModelTrials
 
     overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
-    context = RunContext(results, force=force, workers=workers, policy=policy)
+    context = RunContext(results, force=force, workers=workers, policy=policy, trials=ModelTrials(enabled=not no_trial))
     if question or whole_lab or until_decided or not files:
         from cifar_lab.analysis.questions import lab_file
         from cifar_lab.cli.questions import RunRequest, preview_questions, run_questions
@@ -157,6 +161,7 @@ def _preview(arms: Sequence[Settings], context: RunContext) -> None:
     from cifar_lab.cli.tables import print_plan
     from cifar_lab.execution.runner import preview_runs
 
+    try_models(arms, context)
     print_plan(arms, preview_runs(arms, context))
 
 

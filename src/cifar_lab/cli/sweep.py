@@ -24,6 +24,7 @@ from cifar_lab.cli.options import (
     LearningRate,
     MaxFailures,
     Mirrors,
+    NoTrial,
     Overrides,
     Quiet,
     Results,
@@ -43,6 +44,7 @@ from cifar_lab.cli.options import (
     parse_seeds,
     policy_of,
     short_overrides,
+    try_models,
 )
 from cifar_lab.core.text import count, plain
 
@@ -67,6 +69,7 @@ def sweep(
     results: Results = DEFAULT_RESULTS,
     force: Force = False,
     dry_run: DryRun = False,
+    no_trial: NoTrial = False,
     workers: Workers = None,
     strict: Strict = False,
     retries: Retries = 1,
@@ -103,6 +106,7 @@ def sweep(
     """
     from cifar_lab.cli.next_step import next_line
     from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.trials import ModelTrials
     from cifar_lab.progress.lines import say
     from cifar_lab.store.locks import one_writer
     from cifar_lab.store.results import existing_results
@@ -111,12 +115,13 @@ def sweep(
 
     overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
-    context = RunContext(results, force=force, workers=workers, policy=policy)
+    context = RunContext(results, force=force, workers=workers, policy=policy, trials=ModelTrials(enabled=not no_trial))
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if export_optuna is not None:
         _export(loaded, existing_results(results), export_optuna)
         return
     if dry_run:
+        try_models([point.settings for point in loaded.expansion.points], context)
         _print_status(loaded, sweep_status(loaded, context))
         say(next_line(_sweep_command(file, overrides, seeds, results)))
         return

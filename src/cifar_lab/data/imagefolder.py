@@ -89,6 +89,18 @@ class ImageFolderSource:
             )
             return self._decoded(tree, found, progress)
 
+    def counted(self) -> tuple[int, int] | None:
+        """(classes, training images) of a folder, without decoding. None for an archive, or if files are at fault."""
+        if not self.root.is_dir():
+            return None
+        tree = FolderTree(self.root)
+        entries = tree.entries()
+        found = split_layout(
+            entries, self._tables(tree, entries), self._settings.val_folder, cut_test=self._settings.test_share > 0
+        )
+        found.faults.refuse(str(self.root))
+        return len(found.classes), sum(map(len, found.files["train"].values()))
+
     def _tables(self, tree: Tree, entries: list[Entry]) -> dict[str, Table]:
         """Tables of labels. A text that cannot be read is none."""
         tables = {}

@@ -134,6 +134,9 @@ def import_model_module(source: ModelSource) -> ModuleType:
             sys.meta_path.remove(finder)
             for name in finder.served:
                 sys.modules.pop(name, None)
+        if _ACTIVE:
+            for name in _imported_since():
+                sys.modules.pop(name, None)
         _ACTIVE.clear()
         _LOADED["before"] = set(sys.modules)
         if source.installed is None:
@@ -150,11 +153,14 @@ def uncovered_files(source: ModelSource) -> list[Path]:
     if source.installed is not None:
         return []
     covered = {path.resolve() for path in source.files()}
-    found = set()
+    return sorted(set(_imported_since().values()) - covered)
+
+
+def _imported_since() -> dict[str, Path]:
+    """Modules outside installed packages that were imported with or since the last model, with their files."""
+    found = {}
     for name in set(sys.modules) - _LOADED["before"]:
         file = getattr(sys.modules.get(name), "__file__", None)
-        if file and file.endswith(".py"):
-            path = Path(file).resolve()
-            if path not in covered and not is_installed(path):
-                found.add(path)
-    return sorted(found)
+        if file and file.endswith(".py") and not is_installed(path := Path(file).resolve()):
+            found[name] = path
+    return found

@@ -1,0 +1,79 @@
+"""Trials of the models of a command: each that can fail to build or to train is tried once, in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cifar_lab import data
+from cifar_lab.config import Cifar10, Cifar100, CustomModel, Data, ResNet18Model, Settings, Synthetic
+from cifar_lab.data import DatasetCatalog
+from cifar_lab.execution.cores import model_key
+from cifar_lab.execution.local.worker_queries import ModelQuery, check_models
+from cifar_lab.training.events import ModelBuilt
+
+CIFAR_IMAGES = 50_000
+"""Training images of CIFAR-10 and CIFAR-100."""
+
+
+@dataclass
+class ModelTrials:
+    """Models that were tried, with the answers."""
+
+    enabled: bool = True
+    """Whether custom models are also trained for a few steps. Without, they are only built (`--no-trial`)."""
+    answers: dict[str, ModelBuilt] = field(default_factory=dict)
+    """By `_key`."""
+
+    def check(self, arms: Iterable[Settings], images: DatasetCatalog) -> Mapping[str, ModelBuilt]:
+        """Try the models of these arms whose images are known. Returns the answers by `model_key`.
+
+        Raises:
+            SettingsError, WeightsError: a model does not build or train, or its weights do not fit.
+        """
+        asked: dict[str, tuple[Settings, ModelQuery]] = {}
+        for settings in filter(_is_doubtful, arms):
+            if (shape := _shape_of(settings.data, images)) is not None:
+                query = self._query(settings, *shape)
+                asked[_key(query)] = settings, query
+        new = [key for key in asked if key not in self.answers]
+        self.answers.update(zip(new, check_models([asked[key][1] for key in new]) if new else (), strict=True))
+        return {model_key(settings): self.answers[key] for key, (settings, _) in asked.items()}
+
+    def _query(self, settings: Settings, classes: int, images: int) -> ModelQuery:
+        if not self.enabled or not isinstance(settings.model, CustomModel):
+            return ModelQuery(settings, classes, None)
+        return ModelQuery(settings, classes, max(1, images - settings.data.val_size))
+
+
+def custom_models(arms: Sequence[Settings]) -> list[str]:
+    """Names of the custom models of these arms, each once."""
+    return list(dict.fromkeys(arm.model.name for arm in arms if isinstance(arm.model, CustomModel)))
+
+
+def _is_doubtful(settings: Settings) -> bool:
+    """Whether a model can fail to build. Built-in models without weights cannot."""
+    model = settings.model
+    return (
+        isinstance(model, CustomModel)
+        or model.weights is not None
+        or (isinstance(model, ResNet18Model) and model.pretrained)
+    )
+
+
+def _shape_of(options: Data, images: DatasetCatalog) -> tuple[int, int] | None:
+    """(classes, training images) of a data set that is prepared, or whose numbers are fixed. None otherwise."""
+    if (info := images.known(options)) is not None:
+        return len(info.classes), info.train_size
+    if isinstance(options, Synthetic):
+        return 10, options.train_size
+    if isinstance(options, Cifar10 | Cifar100):
+        return 10 if isinstance(options, Cifar10) else 100, CIFAR_IMAGES
+    return data.counted(options)
+
+
+def _key(query: ModelQuery) -> str:
+    size, rest = query.settings.data.batch_size, None
+    if query.train_size is not None:
+        size, rest = min(size, query.train_size), query.train_size % size
+    return f"{model_key(query.settings)} {query.settings.runtime.device} {query.num_classes} {size} {rest}"
