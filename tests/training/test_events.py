@@ -35,7 +35,7 @@ def test_the_words_of_the_events_are_unique() -> None:
     assert len(Event.of_word) == len(Event.__subclasses__())
     assert set(Event.of_word) == {
         "started", "placed", "device", "resumed", "step", "epoch", "finished", "interrupted", "failed", "retry",
-        "quiet", "outcome", "preparing", "gpus", "model built", "task done",
+        "quiet", "outcome", "preparing", "gpus", "model built", "task done", "warning",
     }  # fmt: skip
 
 

@@ -121,9 +121,9 @@ def test_files_that_the_id_does_not_cover_are_named(tmp_path: Path, try_it: Try)
 @pytest.mark.parametrize(("by", "library"), [("torch.manual_seed", "torch"), ("np.random.seed", "NumPy"),
                                              ("random.seed", "Python")])  # fmt: skip
 def test_a_seed_in_the_code_is_said(by: str, library: str, try_it: Try) -> None:
-    (note,) = try_it(source(top="import random\nimport numpy as np", init=f"{by}(1)")).notes
+    (note,) = try_it(source(top="import random\nimport numpy as np", init=f"{by}(1)")).notes.splitlines()
     assert f"net.py:Net sets the seed of {library} itself, so its first weights may be the same for every seed" in note
-    assert try_it(source()).notes == ()
+    assert try_it(source()).notes == ""
 
 
 def test_state_that_no_checkpoint_keeps_is_noticed(try_it: Try) -> None:
@@ -131,4 +131,4 @@ def test_state_that_no_checkpoint_keeps_is_noticed(try_it: Try) -> None:
     assert try_it(kept).resumable
     built = try_it(source(init="self.steps = iter(range(1, 1000))", forward="images = images * next(self.steps)"))
     assert not built.resumable
-    assert "net.py:Net has state that no checkpoint keeps: an interrupted run of it begins anew" in built.notes[0]
+    assert "net.py:Net has state that no checkpoint keeps: an interrupted run of it begins anew" in built.notes

@@ -19,7 +19,6 @@ from cifar_lab.config.roles import source_key
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
-from cifar_lab.data.imagefolder import ImageFolderSource
 from cifar_lab.data.splits import DataInfo, Progress, Source, Split, describe, silent
 
 LOG = logging.getLogger(__name__)
@@ -85,21 +84,20 @@ class DatasetCatalog:
             self._infos[key] = found
         return self._infos.get(key)
 
+    def counted(self, data: Data) -> tuple[int, int] | None:
+        """(classes, training images) of a folder that is not prepared yet, by listing it. None where that fails."""
+        count: Callable[[], tuple[int, int] | None] | None = getattr(_source(data), "counted", None)
+        try:
+            return None if count is None else count()
+        except (DataError, OSError):
+            return None
+
     def prepare(self, data: Data, progress: Progress | None = None) -> DataInfo:
         """See `prepare`."""
         key = source_key(data)
         if key not in self._infos:
             self._infos[key] = prepare(data, progress)
         return self._infos[key]
-
-
-def counted(data: Data) -> tuple[int, int] | None:
-    """(classes, training images) of a folder that is not prepared yet, by listing it. None where that fails."""
-    source = _source(data)
-    try:
-        return source.counted() if isinstance(source, ImageFolderSource) else None
-    except (DataError, OSError):
-        return None
 
 
 def folder_name(data: Data) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cifar_lab.config import Data, Settings
 from cifar_lab.training.job import Job
@@ -44,17 +44,26 @@ def decode_task(line: str) -> tuple[list[list[Job]], int]:
     return [[decode_job(job) for job in cohort] for cohort in values["task"]], values["lanes"]
 
 
-def encode_check(settings: Settings, num_classes: int, train_size: int | None = None) -> str:
-    """Encode the query whether the model of `settings` builds, and trains on `train_size` images if that is given."""
+class ModelQuery(NamedTuple):
+    """A model to build, and to train for a few steps if the number of training images is given."""
+
+    settings: Settings
+    num_classes: int
+    train_size: int | None
+
+
+def encode_check(query: ModelQuery) -> str:
+    """Encode the query whether a model builds and trains."""
+    settings, num_classes, train_size = query
     return json.dumps({"check": settings.model_dump(mode="json"), "num_classes": num_classes, "train_size": train_size})
 
 
-def decode_check(line: str) -> tuple[Settings, int, int | None] | None:
-    """Decode a line of `encode_check` to its arguments. None for any other line."""
+def decode_check(line: str) -> ModelQuery | None:
+    """Decode a line of `encode_check`. None for any other line."""
     values = json.loads(line)
     if "check" not in values:
         return None
-    return Settings.model_validate(values["check"]), values["num_classes"], values["train_size"]
+    return ModelQuery(Settings.model_validate(values["check"]), values["num_classes"], values["train_size"])
 
 
 def encode_prepare(data: Data) -> str:

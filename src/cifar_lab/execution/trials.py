@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from cifar_lab import data
 from cifar_lab.config import Cifar10, Cifar100, CustomModel, Data, ResNet18Model, Settings, Synthetic
-from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.cores import model_key
-from cifar_lab.execution.local.worker_queries import ModelQuery, check_models
+from cifar_lab.execution.protocol import ModelQuery
 from cifar_lab.training.events import ModelBuilt
+
+if TYPE_CHECKING:
+    from cifar_lab.data import DatasetCatalog
 
 CIFAR_IMAGES = 50_000
 """Training images of CIFAR-10 and CIFAR-100."""
@@ -31,6 +33,8 @@ class ModelTrials:
         Raises:
             SettingsError, WeightsError: a model does not build or train, or its weights do not fit.
         """
+        from cifar_lab.execution.local.worker_queries import check_models  # processes are needed for a query only
+
         asked: dict[str, tuple[Settings, ModelQuery]] = {}
         for settings in filter(_is_doubtful, arms):
             if (shape := _shape_of(settings.data, images)) is not None:
@@ -69,7 +73,7 @@ def _shape_of(options: Data, images: DatasetCatalog) -> tuple[int, int] | None:
         return 10, options.train_size
     if isinstance(options, Cifar10 | Cifar100):
         return 10 if isinstance(options, Cifar10) else 100, CIFAR_IMAGES
-    return data.counted(options)
+    return images.counted(options)
 
 
 def _key(query: ModelQuery) -> str:

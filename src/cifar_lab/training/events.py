@@ -174,8 +174,8 @@ class ModelBuilt(Event, word="model built"):
     """Trainable ones."""
     resumable: bool = True
     """Whether a checkpoint keeps all state that later steps depend on."""
-    notes: tuple[str, ...] = ()
-    """Sentences for the user."""
+    notes: str = ""
+    """Sentences for the user, one per line."""
 
 
 @dataclass(frozen=True)

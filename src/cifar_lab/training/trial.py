@@ -78,7 +78,7 @@ def try_model(settings: Settings, num_classes: int, train_size: int) -> ModelBui
             f"it imports {names}, which the run id does not cover; move it beside the model, install it as a package, "
             "or import it by its name"
         )
-    return ModelBuilt(models.count_parameters(cohort.networks[0]), resumable, tuple(notes))
+    return ModelBuilt(models.count_parameters(cohort.networks[0]), resumable, "\n".join(notes))
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def _check_model(settings: Settings, num_classes: int, train_size: int | None) -
 
         notes: list[str] = []
         network = build(settings.model, num_classes, notes)
-        return ModelBuilt(count_parameters(network), notes=tuple(notes))
+        return ModelBuilt(count_parameters(network), notes="\n".join(notes))
     except Exception as error:
         return classify_end(error)
 

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from cifar_lab.config import Data, Settings
+from cifar_lab.config import Data
 from cifar_lab.core.errors import LabError, SettingsError, error_of
 from cifar_lab.core.host import print_status
 from cifar_lab.core.text import plain
 from cifar_lab.data.splits import Progress
 from cifar_lab.execution.local.process import WorkerProcess
-from cifar_lab.execution.protocol import GPU_QUERY, encode_check, encode_prepare
+from cifar_lab.execution.protocol import GPU_QUERY, ModelQuery, encode_check, encode_prepare
 from cifar_lab.store.left_out import skip
 from cifar_lab.training.events import DataProgress, Event, GpuCount, ModelBuilt, RunFailed, WarningIssued
 
 TRIAL_SECONDS = 600.0
 """Longest trial of one model."""
-
-
-class ModelQuery(NamedTuple):
-    """A model to build, and to train for a few steps if the number of training images is given."""
-
-    settings: Settings
-    num_classes: int
-    train_size: int | None
 
 
 def check_models(queries: Sequence[ModelQuery]) -> list[ModelBuilt]:
@@ -47,7 +38,7 @@ def check_models(queries: Sequence[ModelQuery]) -> list[ModelBuilt]:
         worker.close()
         for line in said:
             print_status(plain(line))
-    for note in dict.fromkeys(note for each in built for note in each.notes):
+    for note in dict.fromkeys(note for each in built for note in each.notes.splitlines()):
         print_status(f"note: {plain(note)}")
     return built
 
@@ -62,7 +53,7 @@ def _check_model(worker: WorkerProcess, query: ModelQuery) -> ModelBuilt:
     timer = threading.Timer(TRIAL_SECONDS, give_up)
     timer.start()
     try:
-        worker.say(encode_check(*query))
+        worker.say(encode_check(query))
         answer = next(_answers(worker), None)
     finally:
         timer.cancel()
