@@ -36,7 +36,7 @@ def check_models(queries: Sequence[ModelQuery]) -> list[ModelBuilt]:
         raise
     finally:
         worker.close()
-        for line in said:
+        for line in dict.fromkeys(said):  # the trial makes the model several times
             print_status(plain(line))
     for note in dict.fromkeys(note for each in built for note in each.notes.splitlines()):
         print_status(f"note: {plain(note)}")
