@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cifar_lab.analysis.answers import Answer, Verdict
 from cifar_lab.analysis.summary import Row
-from cifar_lab.analysis.verdicts import judge
+from cifar_lab.analysis.verdicts import decide, first_look, pairs_of
 from cifar_lab.config.sheets import Question
 
 Counts = NDArray[np.int64]
@@ -95,8 +95,8 @@ def verdict(accuracies: Shares, setting: Setting) -> Verdict:
         )
         for name, values, start in zip(("control", "arm"), accuracies.T, (0, first), strict=True)
     )
-    (judged,), _ = judge([Answer("q", QUESTION, rows)], MIN_EFFECT)
-    return judged.comparisons[0].verdict
+    pairs = [pair.seen(first_look) for pair in pairs_of([Answer("q", QUESTION, rows)])]
+    return decide(pairs, MIN_EFFECT)[0].verdict
 
 
 def false_equivalents(setting: Setting, labs: int, rng: np.random.Generator) -> float:
@@ -116,6 +116,8 @@ GRID = (
     *(Setting(images, 5, errors, 0.003, 0.5) for images in (100, 10_000) for errors in (0.1, 0.497)),
     *(Setting(images, 20, errors, 0.0, 1.0) for images in (100, 1_000) for errors in (0.0, 0.01)),
     *(Setting(images, 5, 0.01, 0.002, 0.0, is_paired=False) for images in (100, 1_000)),
+    *(Setting(images, 3, 0.004, 0.005, 0.5) for images in (100, 1_000, 10_000)),
+    *(Setting(10_000, seeds, errors, 0.005, 0.5) for seeds in (5, 10) for errors in (0.001, 0.004)),
 )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cifar_lab.config import Settings
@@ -68,6 +70,23 @@ def record(
     else:
         values |= {"test": score(accuracy, classes)}
     return Record(**{**values, **changes})
+
+
+def with_predictions(results: Path, made: Record, labels: np.ndarray, logits: np.ndarray) -> Record:
+    """The record with predictions, which are written into its folder, and with the accuracy that they give."""
+    buffer = io.BytesIO()
+    np.savez(buffer, labels=labels, logits=logits)
+    content = buffer.getvalue()
+    folder = RunFolder(results, made.run_id)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.predictions.write_bytes(content)
+    name = folder.predictions.name
+    test = score(float((logits.argmax(axis=1) == labels).mean()), len(made.data.classes))
+    changes = {
+        "test": test, "files": {name: hashlib.sha256(content).hexdigest()}, "sizes": {name: len(content)},
+        "data": made.data.model_copy(update={"test_size": len(labels)}),
+    }  # fmt: skip
+    return made.model_copy(update=changes)
 
 
 def timed_record(seconds: float, *, batch: int = 64, model: str = "Net", **environment: Any) -> Record:

@@ -100,7 +100,7 @@ def test_a_policy_says_what_the_options_of_a_command_say(here: Path) -> None:
     fragile, quiet = cifar_lab.load_settings("fragile.yaml"), cifar_lab.Silent()
     with pytest.raises(LabError, match="out of patience"):
         cifar_lab.make_runs(fragile, display=quiet)
-    with pytest.raises(LabError, match="not tried again: --retry none"):
+    with pytest.raises(LabError, match="not retried: --retry none"):
         cifar_lab.make_runs(fragile, display=quiet, policy=cifar_lab.policy(retry="none"))
     adam = cifar_lab.load_settings("configs/q3_adam.yaml", ["epochs=100000"])
     with pytest.raises(TimeLimit):
@@ -111,9 +111,9 @@ def test_a_policy_says_what_the_options_of_a_command_say(here: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"time_limit": "2 hours"}, "time_limit: '2 hours' is no length of time; write 90s, 15m, 2h or 1h30m"),
-        ({"retries": -1}, "retries: -1 is below 0; write 0 for a single try"),
-        ({"max_failures": 0}, "max_failures: 0 is below 1; leave it out to go on after failures"),
+        ({"time_limit": "2 hours"}, "time_limit: '2 hours' is not a duration; write 90s, 15m, 2h or 1h30m"),
+        ({"retries": -1}, "retries: -1 is below 0; write 0 for a single attempt"),
+        ({"max_failures": 0}, "max_failures: 0 is below 1; omit it to continue after failures"),
         ({"retry": "some"}, "retry: 'some' is not one of: none, failed, all"),
     ],
 )

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_lab.config import Settings
+from cifar_lab.core.terminal import say
 from cifar_lab.core.text import parse_duration
 from cifar_lab.execution import runner
 from cifar_lab.execution.context import Display, Engine, RunContext, local_engine
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.execution.tracker import Policy, Retry
-from cifar_lab.progress.lines import PlainLines, say
+from cifar_lab.progress.lines import PlainLines
 from cifar_lab.store import results as run_files
 from cifar_lab.store.records import EpochMetrics, Record
 from cifar_lab.studies import run_sweep

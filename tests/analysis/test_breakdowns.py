@@ -6,7 +6,7 @@ import pytest
 
 from cifar_lab.analysis.breakdowns import ArmBreakdown, confusion_gaps
 from cifar_lab.analysis.search_points import SearchedPoint, axes_of
-from cifar_lab.report.charts.details import effect_chart
+from cifar_lab.report.charts.search import effect_chart
 from cifar_lab.store.records import Record
 
 MakeRecord = Callable[..., Record]
@@ -35,7 +35,8 @@ def test_an_arm_that_makes_the_mistakes_of_the_control_has_no_gap_to_draw(make_r
     ],
 )
 def test_a_line_joins_the_means_of_numbers_alone(values: tuple[object, ...], ordered: bool, shown: list[str]) -> None:
-    (axis,) = axes_of([SearchedPoint(str(value), {"key": value}, 50.0, 1, 0) for value in values])
-    spec = effect_chart(axis, [40, 60]).spec
+    points = [SearchedPoint(str(value), {"key": value}, 50.0, 1, 0) for value in values]
+    (axis,) = axes_of(points)
+    spec = effect_chart(axis, points, (40, 60)).spec
     assert spec["ordered"] is ordered
     assert [value["label"] for value in spec["values"]] == shown

@@ -47,14 +47,14 @@ def test_sides_are_taken_on_images_that_both_have(tmp_path: Path, records: list[
 
 
 def test_names_that_mean_nothing_or_too_much_are_refused(tmp_path: Path, records: list[Record]) -> None:
-    with pytest.raises(SettingsError, match=r"no settings file, arm, sweep or run of .* is called so"):
+    with pytest.raises(SettingsError, match=r"no settings file, label or sweep of .* has this name"):
         find_target("nothing", tmp_path, records)
     with pytest.raises(SettingsError, match="'twice': 2 arms have this label; give a settings file or a run's id: "):
         find_target("twice", tmp_path, records)
-    with pytest.raises(SettingsError, match="runs begin like this"):
+    with pytest.raises(SettingsError, match="run ids start with"):
         find_target("ab", tmp_path, [r.model_copy(update={"run_id": "ab" + r.run_id}) for r in records])
     (tmp_path / "lab.yaml").write_text("title: x\nquestions: {}\n")
-    with pytest.raises(SettingsError, match="a sheet of questions is no arm"):
+    with pytest.raises(SettingsError, match="a lab file is not an arm"):
         find_target(str(tmp_path / "lab.yaml"), tmp_path, records)
     (tmp_path / "new.yaml").write_text("epochs: 99\n")
     with pytest.raises(SettingsError, match=r"no finished runs in .*; train them first: cifar-lab run "):

@@ -18,12 +18,12 @@ def told(values: dict[str, Any], base: dict[str, Any] | None = None, **facts: in
 
 def test_a_larger_batch_makes_fewer_updates_at_the_rate_of_the_smaller() -> None:
     fewer, rate = told({"data.batch_size": 512}, train_size=50_000)
-    assert fewer == "batch 512 makes 980 updates where batch 64 makes 7,820, in the same epochs"
-    assert rate == "the learning rate stays 0.001; 0.008 would go with batch 512 (linear scaling, arXiv:1706.02677)"
+    assert fewer == "batch 512 makes 980 updates, batch 64 makes 7,820, in the same epochs"
+    assert rate == "the learning rate stays 0.001; 0.008 would suit batch 512 (linear scaling, arXiv:1706.02677)"
     unknown, _ = told({"data.batch_size": 16})
     assert unknown == "batch 16 makes 4 times the updates of batch 64, in the same epochs"
     _, adam = told({"data.batch_size": 256}, {"optimizer.name": "adam"})
-    assert adam.startswith("the learning rate stays 0.001; 0.002 would go with batch 256 (square-root scaling")
+    assert adam.startswith("the learning rate stays 0.001; 0.002 would suit batch 256 (square-root scaling")
     assert len(told({"data.batch_size": 128, "optimizer.lr": 0.002}, train_size=50_000)) == 1
 
 
@@ -44,7 +44,7 @@ def test_another_optimizer_at_the_same_rate_and_with_a_decay_of_its_own() -> Non
 def test_width_changes_parameters_and_normalisation_wants_another_rate() -> None:
     assert told({"model.name": "Net3"}) == ["Net3 has 244,962 parameters where Net has 62,006: 3.95 times"]
     (norm,) = told({"model.name": "Net1"})
-    assert norm.startswith("BatchNorm takes larger learning rates (arXiv:1806.02375), and the rate stays 0.001")
+    assert norm.startswith("BatchNorm allows larger learning rates (arXiv:1806.02375), but the rate stays 0.001")
     assert told({"model.name": "Net2"}) == []
     assert told({"model.name": "Net1", "optimizer.lr": 0.01}) == []
     measured = told({"model.name": "Net3"}, control_parameters=100, arm_parameters=500)
@@ -53,7 +53,7 @@ def test_width_changes_parameters_and_normalisation_wants_another_rate() -> None
 
 def test_pretrained_weights_have_seen_other_images() -> None:
     found = told({"model.name": "ResNet18", "model.pretrained": True})
-    assert found[0] == "the weights have seen the 1.28 million images of ImageNet"
+    assert found[0] == "the weights were pretrained on the 1.28 million images of ImageNet"
 
 
 @pytest.mark.parametrize(
@@ -80,16 +80,18 @@ def test_a_plateau_can_fire_for_the_last_epoch_and_not_after_it() -> None:
 def test_one_cycle_moves_momentum_too() -> None:
     rate, momentum = told({"scheduler.name": "one_cycle"})
     assert rate.startswith("the mean learning rate over the run is 0.51 times")
-    assert momentum == "one-cycle moves momentum too, from 0.95 to 0.85 and back"
+    assert momentum == "one-cycle also changes momentum, from 0.95 to 0.85 and back"
     assert len(told({"scheduler.name": "one_cycle", "scheduler.cycle_momentum": False})) == 1
 
 
 def test_other_images_other_inputs_more_epochs_and_other_seeds() -> None:
-    assert told({"data.val_size": 5_000})[0].startswith("5,000 images are cut for validation where the control cuts 0")
-    assert told({"data.normalize": "none"})[0].startswith("inputs of another scale (none) want another learning rate")
+    assert told({"data.val_size": 5_000})[0].startswith(
+        "5,000 images are set aside for validation, but the control sets aside 0"
+    )
+    assert told({"data.normalize": "none"})[0].startswith("inputs of another scale (none) need another learning rate")
     assert told({"epochs": 30}) == ["30 epochs are 3 times the training of the control"]
     assert told({"seeds": [7, 8]})[0].startswith("the arm and its control share no seed")
-    assert told({"seeds": [0, 1, 9]}) == ["seeds 9 of the arm have no partner in the control's settings"]
+    assert told({"seeds": [0, 1, 9]}) == ["seeds 9 of the arm are not among the seeds of the control"]
 
 
 def test_a_fair_arm_has_no_companion() -> None:

@@ -56,8 +56,8 @@ def test_images_that_an_option_names_are_never_replaced_by_others(records: list[
     with pytest.raises(SettingsError) as refused:
         choose_data(found, None, NamedData("synthetic", frozenset({"f"}), "--set data.difficulty=0.9"))
     assert str(refused.value) == (
-        "--set data.difficulty=0.9: no runs of these arms on it; "
-        f"there are: cifar10 ({cifar10}, 2 runs), synthetic ({synthetic}, 1 run)"
+        "--set data.difficulty=0.9: no runs of these arms on these images; "
+        f"there are runs on: cifar10 ({cifar10}, 2 runs), synthetic ({synthetic}, 1 run)"
     )
 
 
@@ -67,7 +67,10 @@ def test_a_name_or_a_fingerprint_chooses(records: list[Record]) -> None:
     assert choose_data(found, found[2].fingerprint[:40], NamedData("cifar10")) == DataChoice(found[2])
     mine = NamedData("imagefolder", frozenset({found[2].fingerprint}))
     assert choose_data(found, "imagefolder", mine) == DataChoice(found[2])
-    with pytest.raises(SettingsError, match=r"^--data imagefolder: several have this name; give the digits of one: "):
+    with pytest.raises(
+        SettingsError,
+        match=r"^--data imagefolder: several data sets have this name; give the first digits of a fingerprint: ",
+    ):
         choose_data(found, "imagefolder", NamedData("cifar10"))
 
 
@@ -77,8 +80,8 @@ def test_an_unknown_name_lists_what_there_is(records: list[Record]) -> None:
         choose_data(found, "svhn", NamedData("cifar10"))
     cifar10, synthetic = (each.fingerprint[:8] for each in found)
     assert str(refused.value) == (
-        "--data svhn: no runs of these arms on it; "
-        f"there are: cifar10 ({cifar10}, 2 runs), synthetic ({synthetic}, 1 run)"
+        "--data svhn: no runs of these arms on these images; "
+        f"there are runs on: cifar10 ({cifar10}, 2 runs), synthetic ({synthetic}, 1 run)"
     )
-    with pytest.raises(SettingsError, match="there are: no runs at all"):
+    with pytest.raises(SettingsError, match="there are runs on: no images"):
         choose_data([], "cifar10", NamedData("cifar10"))

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.arms import Arm, compare_arms
+from cifar_lab.analysis.error_budget import Look
 from cifar_lab.analysis.interim_looks import plan_looks
 from cifar_lab.analysis.stats.power import Design, runs_to_show, runs_to_tell
-from cifar_lab.analysis.stats.significance import t_interval
+from cifar_lab.analysis.stats.significance import ALPHA, t_interval
 from cifar_lab.analysis.summary import Row, recipe_key
 from cifar_lab.analysis.verdicts import judge
 from cifar_lab.config import SGD, Adam, AdamW, Settings
@@ -82,8 +83,8 @@ def draw(rng: np.random.Generator, arms: int, seeds: int) -> Numbers:
     return np.asarray(0.6 + rng.normal(0, half, (1, seeds)) + rng.normal(0, half, (arms, seeds)))
 
 
-def judged(answer: Answer, looks: int = 1, min_effect: float = TINY) -> tuple[Comparison, ...]:
-    (done,), _ = judge([answer], min_effect, lambda row, control: looks)
+def judged(answer: Answer, alpha: float = ALPHA, min_effect: float = TINY) -> tuple[Comparison, ...]:
+    (done,), _ = judge([answer], min_effect, lambda row, control, gap: Look(alpha=alpha))
     return done.comparisons
 
 
@@ -131,7 +132,7 @@ def test_adding_seeds_until_decided_keeps_the_error_rate() -> None:
                 Row(name, runs(values[:n]), float(values[:n].mean()), is_control=name == "control")  # type: ignore[arg-type]
                 for name, values in (("control", control), ("arm", arm))
             )
-            (found,) = judged(Answer("q", QUESTION, rows), len(looks))
+            (found,) = judged(Answer("q", QUESTION, rows), ALPHA / len(looks))
             naive = naive or (found.p or 1) <= 0.05
             verdict = found.verdict if verdict == "undecided" else verdict
         ended[verdict] += 1
@@ -148,7 +149,7 @@ def test_equal_arms_end_equivalent_where_there_are_seeds_enough() -> None:
             Row(str(k), runs(values), float(values.mean()), is_control=k == 0)  # type: ignore[arg-type]
             for k, values in enumerate(draw(rng, 2, 20))
         )
-        (found,) = judged(Answer("q", QUESTION, rows), looks=5, min_effect=1.0)
+        (found,) = judged(Answer("q", QUESTION, rows), ALPHA / 5, min_effect=1.0)
         ended[found.verdict] += 1
     assert ended["equivalent"] >= 95
 

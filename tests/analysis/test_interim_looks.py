@@ -30,7 +30,7 @@ def test_looks_rise_from_what_is_there_to_the_last() -> None:
 
 
 def test_fewer_than_three_seeds_and_fewer_than_there_are_cannot_be_planned() -> None:
-    with pytest.raises(ValueError, match="2 seeds at most, but the first look has 3"):
+    with pytest.raises(ValueError, match="2 seeds at most, but the first look needs 3"):
         plan_looks(0, 2)
-    with pytest.raises(ValueError, match="first look has 9"):
+    with pytest.raises(ValueError, match="first look needs 9"):
         plan_looks(9, 8)

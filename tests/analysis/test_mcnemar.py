@@ -59,7 +59,7 @@ def test_two_runs_are_compared_image_by_image(tmp_path: Path) -> None:
 
 def test_predictions_of_other_images_are_not_compared(tmp_path: Path) -> None:
     first, other = save(tmp_path, 0, [0, 1], [0, 1]), save(tmp_path, 1, [1, 1], [0, 1])
-    with pytest.raises(DataError, match="of different test images"):
+    with pytest.raises(DataError, match="have different test images"):
         compare_predictions(tmp_path, first, other)
 
 
@@ -69,7 +69,7 @@ def test_only_the_predictions_that_the_record_names_are_used(tmp_path: Path) -> 
     good = theirs.read_bytes()
     for content in (b"", b"PK no zip", good[:-1], good + b"x", ours.read_bytes()):
         theirs.write_bytes(content)
-        with pytest.raises(DataError, match=r"predictions\.npz: is damaged .*; to make the run again: cifar-lab run "):
+        with pytest.raises(DataError, match=r"predictions\.npz: is damaged .*; to retrain the run: cifar-lab run "):
             compare_predictions(tmp_path, first, other)
     theirs.unlink()
     with pytest.raises(DataError, match=r"predictions\.npz: cannot be read \(No such file"):
@@ -95,10 +95,11 @@ def test_predictions_that_do_not_give_the_record_s_accuracy_are_damaged(tmp_path
 def test_the_words_claim_nothing_of_the_recipes() -> None:
     told = mcnemar_sentence(mcnemar(5_000, 1_500, 1_200, 2_300), "A, seed 0", "B, seed 0")
     assert told.startswith(
-        "These two trained models differ: A, seed 0 is 3.00 pp above B, seed 0; of 2,700 images that one alone has "
-        "right, it has 1,500 (exact McNemar p < .001). This is about these two models, not about the two recipes"
+        "These two trained models differ: A, seed 0 is 3.00 pp above B, seed 0; of 2,700 images that only one "
+        "of them classifies correctly, it has 1,500 (exact McNemar p < .001). This is about these two models, not "
+        "about their settings"
     )
     assert mcnemar_sentence(mcnemar(5, 2, 2, 1), "A", "B").startswith(
-        "These two trained models are not shown to differ: A is level with B"
+        "These two trained models do not differ significantly: A is level with B"
     )
-    assert mcnemar_sentence(mcnemar(5, 0, 0, 1), "A", "B") == "A and B classify the same 6 images right and wrong."
+    assert mcnemar_sentence(mcnemar(5, 0, 0, 1), "A", "B") == "Of 6 images, A and B classify the same ones correctly."

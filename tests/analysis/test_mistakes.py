@@ -17,14 +17,14 @@ from cifar_lab.data.catalog import load_test, prepare
 from cifar_lab.store.records import Record, SplitScore
 from cifar_lab.store.results import RunFolder
 
+from ..record_fixtures import with_predictions
+
 MakeRecord = Callable[..., Record]
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
 
 
-def save_predictions(results: Path, record: Record, logits: np.ndarray) -> None:
-    folder = RunFolder(results, record.run_id)
-    folder.path.mkdir(parents=True)
-    np.savez(folder.predictions, labels=LABELS, logits=logits.astype(np.float32))
+def save_predictions(results: Path, record: Record, logits: np.ndarray) -> Record:
+    return with_predictions(results, record, LABELS, logits.astype(np.float32))
 
 
 def logits_of(predicted: list[int], sure: list[float]) -> np.ndarray:
@@ -38,8 +38,8 @@ def test_mistakes_are_those_of_all_runs_together_the_surest_first(tmp_path: Path
     runs = tuple(make_record(0.5, seed, classes=3) for seed in (0, 1))
     first = logits_of([1, 1, 2, 2, 1, 2, 0, 0], [5, 5, 5, 9, 5, 5, 5, 2])
     second = logits_of([1, 1, 2, 2, 1, 2, 1, 0], [5, 5, 5, 9, 5, 5, 1, 2])
-    for run, logits in zip(runs, (first, second), strict=True):
-        save_predictions(tmp_path, run, logits)
+    pairs = zip(runs, (first, second), strict=True)
+    runs = tuple(save_predictions(tmp_path, run, logits) for run, logits in pairs)
     found = confident_mistakes(ArmBreakdown("an arm", 0, runs), tmp_path)
     # The image 6, right in one run with more confidence than it is wrong in the other, is no mistake.
     assert [(each.index, each.true, each.predicted) for each in found] == [(3, "0", "2"), (0, "0", "1"), (7, "1", "0")]
@@ -47,8 +47,7 @@ def test_mistakes_are_those_of_all_runs_together_the_surest_first(tmp_path: Path
 
 
 def test_few_mistakes_are_shown(tmp_path: Path, make_record: MakeRecord) -> None:
-    run = make_record(0.5, 0, classes=3)
-    save_predictions(tmp_path, run, logits_of([2, 2, 0, 2, 2, 0, 2, 2], [3] * 8))
+    run = save_predictions(tmp_path, make_record(0.5, 0, classes=3), logits_of([2, 2, 0, 2, 2, 0, 2, 2], [3] * 8))
     assert len(confident_mistakes(ArmBreakdown("an arm", 0, (run,)), tmp_path)) == MOST_SHOWN
 
 
@@ -68,7 +67,9 @@ def test_a_confusion_matrix_has_rates_of_each_true_class(make_record: MakeRecord
     arm = ArmBreakdown("an arm", 0, (run(0, ((8, 2), (5, 5))), run(1, ((6, 4), (5, 5)))))
     assert confusion_rates(arm) == [[70.0, 30.0], [50.0, 50.0]]
     assert confusion_rates(ArmBreakdown("none", 0, ())) is None
-    assert confusion_rates(ArmBreakdown("other", 0, (make_record(0.5, 0),))) is None  # two classes of ten
+    other = make_record(0.5, 0)
+    other = other.model_copy(update={"test": run(0, ((8, 2), (5, 5))).test})
+    assert confusion_rates(ArmBreakdown("other", 0, (other,))) is None  # two classes of ten
 
 
 def test_images_come_from_the_prepared_cache_only(

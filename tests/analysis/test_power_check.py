@@ -43,13 +43,13 @@ def test_an_arm_that_differs_in_one_thing_is_fair() -> None:
 
 def test_an_arm_that_differs_in_two_things_is_no_answer() -> None:
     (found,) = check([arm(data__flip=True, optimizer__lr=0.1)]).arms
-    assert found.faults == ("it differs in 2 things, so nothing says which of them did it: data.flip, optimizer.lr",)
+    assert found.faults == ("it differs in 2 things, so the cause of a difference is unclear: data.flip, optimizer.lr",)
     (stated,) = check([arm(data__flip=True, optimizer__lr=0.1)], stated=["optimizer"]).arms
-    assert stated.faults == ("data.flip differs too, which is not what the question varies",)
+    assert stated.faults == ("data.flip differs too, but the question does not vary it",)
     (both,) = check([arm(data__flip=True, optimizer__lr=0.1)], stated=["optimizer", "data.flip"]).arms
     assert both.faults == ()
     (same,) = check([arm(label="again")]).arms
-    assert same.faults == ("it has the settings of the control: there is nothing to compare",)
+    assert same.faults == ("it has the same settings as the control, so there is nothing to compare",)
 
 
 def test_what_the_seeds_can_show_comes_from_the_measured_spread(make_record: MakeRecord) -> None:
@@ -59,11 +59,11 @@ def test_what_the_seeds_can_show_comes_from_the_measured_spread(make_record: Mak
     found = check([flip], records, family=3)
     assert found.std is not None
     assert (found.std.std_pp, found.std.dof) == (pytest.approx(1.0), 2)
-    assert found.std.source == "3 pairs of runs of one seed"
+    assert found.std.source == "3 pairs of runs with a common seed"
     assert found.seeds == 4
     design = Design(1.0, std_dof=2, grain=0.01)
-    assert found.smallest_pp == pytest.approx(smallest_difference(4, design, 0.05 / 3))
-    assert found.seeds_needed == runs_to_show(0.5, design, 0.05 / 3)
+    assert found.smallest_pp == pytest.approx(smallest_difference(4, design, 0.03 / 3))
+    assert found.seeds_needed == runs_to_show(0.5, design, 0.03 / 3)
 
 
 def test_differences_from_one_control_count_as_fewer_degrees_of_freedom(make_record: MakeRecord) -> None:
@@ -82,7 +82,7 @@ def test_runs_that_never_differ_are_planned_by_the_resolution_of_the_test_images
     found = check([flip], [make_record(0.9, seed, each) for each in (CONTROL, flip) for seed in range(3)])
     assert found.std is not None
     assert found.std.std_pp == 0
-    assert found.smallest_pp == pytest.approx(smallest_difference(4, Design(0.0, grain=0.01)))
+    assert found.smallest_pp == pytest.approx(smallest_difference(4, Design(0.0, grain=0.01), 0.03))
 
 
 def test_before_an_arm_has_run_the_control_s_own_spread_stands_in(make_record: MakeRecord) -> None:
@@ -90,13 +90,13 @@ def test_before_an_arm_has_run_the_control_s_own_spread_stands_in(make_record: M
     found = check([arm(data__flip=True)], records).std
     assert found is not None
     assert found.std_pp == pytest.approx(2**0.5)
-    assert found.source.startswith("runs over their seeds")
+    assert found.source.startswith("runs, without correlation")
 
 
 def test_without_runs_nothing_is_made_up() -> None:
     found = check([arm(data__flip=True)])
     assert (found.std, found.smallest_pp, found.seeds_needed, found.cost.measured) == (None, None, None, 0)
-    assert found.cost.guess == "guessed from another machine, since no run of the model was made here yet"
+    assert found.cost.guess == "estimated from another machine, because this one has no run of the model yet"
     assert (found.runs, found.missing) == (8, 8)
 
 
@@ -105,4 +105,4 @@ def test_an_arm_equal_to_the_last_bit_tells_nothing_of_the_spread(make_record: M
     records = [make_record(0.5 + seed / 100, seed, each) for each in (CONTROL, plateau) for seed in range(3)]
     found = check([plateau], records).std
     assert found is not None
-    assert found.source.startswith("runs over their seeds")
+    assert found.source.startswith("runs, without correlation")

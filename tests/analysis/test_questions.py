@@ -65,7 +65,7 @@ def test_seeds_of_the_control_that_no_arm_has_are_left_out_unless_asked_for(
     (answer,) = answer_lab(sheet, results).answers
     assert [[seed for seed, _ in row.values] for row in answer.rows] == [[0, 1, 2, 7], [0, 1, 7]]
     assert answer.notes == (
-        "Left out of baseline: seeds 100, 101, which its settings do not ask for and no arm here has.",
+        "Left out of baseline: seeds 100, 101, which neither its settings nor an arm here asks for.",
     )
     gap = compare(dict(answer.rows[1].values), dict(answer.control.values))
     assert gap is not None
@@ -136,7 +136,9 @@ def test_of_two_image_folders_the_one_that_is_named_is_taken(
 
     assert control("mine").values == ((0, 0.5),)
     assert control("yours").values == ((0, 0.9), (1, 0.9))
-    with pytest.raises(SettingsError, match=r"/theirs: no runs of these arms on it; there are: imagefolder \("):
+    with pytest.raises(
+        SettingsError, match=r"/theirs: no runs of these arms on these images; there are runs on: imagefolder \("
+    ):
         control("theirs")
 
 

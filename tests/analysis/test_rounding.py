@@ -12,7 +12,7 @@ from cifar_lab.store.records import Record
 
 from ..record_fixtures import record
 
-END = ". A difference of this kind is no effect of the settings."
+END = ". A difference of this kind is not an effect of the settings."
 
 
 def run(seed: int, precision: str = "fp32", **environment: Any) -> Record:
@@ -31,10 +31,10 @@ OWN = {"kernels": "own", "reduction": "batch"}
         ([run(0, reduction="threads"), run(1)], None),
         ([], None),
         ([run(0, **OWN), run(1), run(2, **OWN)],
-         "seeds 0, 2 by the lab's own kernels; seed 1 by torch's kernels on 1 thread"),
+         "seeds 0, 2 by the C kernels; seed 1 by torch's kernels on 1 thread"),
         ([run(0), run(1, device="cuda")], "seed 0 by torch's kernels on 1 thread; seed 1 on a GPU"),
         ([run(0, **OWN), run(1, kernels="own")],
-         "seed 0 by the lab's own kernels; seed 1 by the lab's own kernels, with an earlier version's order of sums"),
+         "seed 0 by the C kernels; seed 1 by the C kernels, with an earlier version's order of sums"),
         ([run(0), run(1, threads=2)], "seed 0 by torch's kernels on 1 thread; seed 1 by torch's kernels on 2 threads"),
         ([run(0), run(1, "bf16")],
          "seed 0 by torch's kernels on 1 thread in fp32; seed 1 by torch's kernels on 1 thread in bf16"),

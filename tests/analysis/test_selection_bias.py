@@ -47,9 +47,10 @@ def test_the_lead_in_the_search_against_the_lead_of_fresh_seeds(make_record: Mak
     assert found.run_std_pp == pytest.approx(1.0)
     assert found.expected_bias_pp == pytest.approx(expected_maximum(100))
     assert winner_sentence(found) == (
-        "lr 0.1 is the best of 100 points: 60.00 % of the validation images right in the search, 10.00 pp ahead of the "
-        "control; with 3 fresh seeds it has 58.00 % of the test images right, 7.00 pp ahead of the control: 3.00 pp of "
-        "that lead did not repeat. Were all 100 points equal, the best of them would seem 2.51 pp better than they "
+        "lr 0.1 is the best of 100 points: 60.00 % of the validation images correct in the search, 10.00 pp ahead of "
+        "the control; with 3 fresh seeds it has 58.00 % of the test images correct, 7.00 pp ahead of the control: 3.00 "
+        "pp of "
+        "that lead did not repeat. If all 100 points were equal, the best of them would seem 2.51 pp better than they "
         "are, by chance alone (2.5 times the spread of 1.00 pp between runs)."
     )
 
@@ -59,7 +60,7 @@ def test_several_seeds_a_point_leave_less_to_chance(make_record: MakeRecord) -> 
     found = winners_curse(winners(winners=[{**one.model_dump(), "seeds_searched": 4}]), runs(make_record))
     assert found is not None
     assert found.expected_bias_pp == pytest.approx(expected_maximum(100) / 2)
-    assert "over the root of 4 seeds a point" in winner_sentence(found)
+    assert "over the root of 4 seeds per point" in winner_sentence(found)
 
 
 def test_fresh_runs_with_a_validation_split_are_compared_on_it(make_record: MakeRecord) -> None:
@@ -80,7 +81,7 @@ def test_before_the_fresh_seeds_have_run() -> None:
     found = winners_curse(winners(), [])
     assert found is not None
     assert (found.fresh, found.run_std_pp, found.expected_bias_pp) == (None, None, None)
-    assert winner_sentence(found).endswith("10.00 pp ahead of the control; its fresh seeds are still to run.")
+    assert winner_sentence(found).endswith("10.00 pp ahead of the control; its fresh seeds have not been run yet.")
 
 
 def test_a_search_without_winners_says_nothing() -> None:

@@ -39,7 +39,7 @@ def arm(label: str, verdict: str, *gaps: float, **more: Any) -> tuple[Any, Compa
         ([arm("plateau", "equivalent", 0.0, 0.1, 0.05)], ("≈", "plateau is equivalent to SGD.")),
         (
             [arm("flip", "undecided", -0.2, 0.4, 0.1, seeds_more=6)],
-            ("?", "Undecided: flip is 0.10 pp above SGD (about 6 more seeds would decide)."),
+            ("?", "Undecided: flip is 0.10 pp above SGD."),
         ),
         ([arm("Adam", "no verdict", 10.0, 11.0)], ("–", "No verdict yet: Adam (+10.5 pp) has fewer than 3 seeds.")),
         (

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.interim_looks import StoppingPlan, save_plan
+from cifar_lab.analysis.error_budget import Look
+from cifar_lab.analysis.interim_looks import StoppingPlan, plan_suffix, save_plan
 from cifar_lab.analysis.questions import Lab, answer_lab
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences
 from cifar_lab.analysis.summary import Row, arm_row, recipe_key
@@ -31,6 +32,9 @@ def row(label: str, *values: float, first_seed: int = 0, **more: object) -> Row:
     return Row(label, values=pairs, mean=mean, run_ids=ids, **more)  # type: ignore[arg-type]
 
 
+AT_ALPHA = Look(alpha=0.05, alpha_next=0.05)
+"""A look with the whole error rate to itself."""
+
 SENTENCES: dict[Comparison, str] = {}
 """Of the comparisons that `compared` gave."""
 
@@ -39,13 +43,13 @@ def compared(
     *arms: Row,
     control: Sequence[float] = CONTROL,
     min_effect: float = 0.3,
-    looks: int = 1,
+    look: Look = AT_ALPHA,
     control_size: int = 0,
     predictions: tuple[str, ...] = (),
 ) -> list[Comparison]:
     first = row("baseline", *control, is_control=True, test_size=control_size, predictions=predictions)
     answer = Answer("q", QUESTION, (first, *arms))
-    (judged,), _ = judge([answer], min_effect, lambda arm, control: looks)
+    (judged,), _ = judge([answer], min_effect, lambda arm, control, gap: look)
     SENTENCES.update(zip(judged.comparisons, comparison_sentences(judged), strict=True))
     return list(judged.comparisons)
 
@@ -83,9 +87,10 @@ def test_undecided_says_what_would_tell_and_what_could_not_be_seen() -> None:
     assert found.seeds_more is not None
     assert found.smallest_shown_pp is not None
     assert SENTENCES[found] == (
-        "Undecided: flip is 0.30 pp above baseline (95 % −0.41 to 1.01; 5 shared seeds; p = .305); about "
-        f"{found.seeds_more} more seeds would tell. With 5 seeds a difference under {found.smallest_shown_pp:.2f} pp "
-        "is easily missed; the uncertainty of the spread is included."
+        "Undecided: flip is 0.30 pp above baseline (95 % −0.41 to 1.01; 5 shared seeds; adjusted p = .305); more seeds "
+        "are needed, which `run --until-decided` adds to a question of arms in a lab file. With 5 seeds a difference "
+        f"under {found.smallest_shown_pp:.2f} pp "
+        "can easily be missed; the uncertainty of the spread is included."
     )
 
 
@@ -94,11 +99,11 @@ def test_equivalent_within_the_margin_is_an_answer() -> None:
     assert found.verdict == "equivalent"
     assert SENTENCES[found] == (
         "flip and baseline are equivalent within 0.3 pp: the difference is 0.00 pp (95 % −0.03 to 0.02; 5 shared "
-        "seeds; p of a larger one < .001)."
+        "seeds; adjusted p of a larger one < .001)."
     )
     (tiny,) = compared(row("flip", *shifted([0.12, 0.11, 0.13, 0.12, 0.12])))
     assert tiny.verdict == "equivalent"
-    assert SENTENCES[tiny].endswith("; the difference is too small to matter but it is there, for flip.")
+    assert SENTENCES[tiny].endswith("; the difference is negligible, but real: for flip.")
 
 
 def test_the_margin_decides_what_is_equivalent() -> None:
@@ -113,8 +118,8 @@ def test_equal_accuracies_are_judged_by_the_resolution_of_the_test_images() -> N
     (fine,) = compared(row("plateau", *CONTROL, test_size=10_000), control_size=10_000)
     assert (fine.verdict, fine.difference_pp, fine.low_pp, fine.high_pp, fine.ties) == ("equivalent", 0, None, None, 5)
     assert SENTENCES[fine] == (
-        "plateau has the accuracy of baseline in each of 5 shared seeds: equivalent within 0.3 pp (p of a larger one "
-        "< .001)."
+        "plateau has the accuracy of baseline in each of 5 shared seeds: equivalent within 0.3 pp (adjusted p of a "
+        "larger one < .001)."
     )
     (coarse,) = compared(row("plateau", *CONTROL, test_size=100), control_size=100)
     assert (coarse.verdict, coarse.p) == ("undecided", 1)
@@ -138,7 +143,7 @@ def test_equal_predictions_are_the_same_runs_whatever_the_test_set() -> None:
 def test_runs_that_never_differ_at_all_are_suspected() -> None:
     (found,) = compared(row("slow", 0.1, 0.1, 0.1), control=(0.1, 0.1, 0.1))
     assert SENTENCES[found].endswith(
-        "Every run of both has the same accuracy, as where nothing was learned: look at the curves."
+        "All runs of both arms have the same accuracy, so perhaps nothing was learnt: check the learning curves."
     )
 
 
@@ -148,7 +153,7 @@ def test_the_same_gap_in_every_seed_has_no_interval_and_is_judged_by_its_signs()
         compared(row("Adam", *(value + 0.02 for value in control[:n])), control=control[:n])[0] for n in (3, 6)
     )
     assert (three.verdict, three.p, three.seeds_more) == ("undecided", 0.25, 3)
-    assert "the same in every seed, so that no interval can be made" in SENTENCES[three]
+    assert "the same in every seed, so there is no interval" in SENTENCES[three]
     assert (six.verdict, six.p, six.low_pp) == ("better", 2**-5, None)
 
 
@@ -170,8 +175,8 @@ def test_below_three_seeds_there_is_never_a_verdict() -> None:
     (found,) = compared(row("Adam", 0.90, 0.93))
     assert (found.verdict, found.p_holm, found.family) == ("no verdict", None, 0)
     assert SENTENCES[found] == (
-        "Adam: 40.50 pp above baseline (95 % 34.15 to 46.85; 2 shared seeds, runs without a partner apart); two runs "
-        "are too few for a verdict, which takes 3 at least."
+        "Adam: 40.50 pp above baseline (95 % 34.15 to 46.85; 2 shared seeds, runs without a partner left out); two "
+        "runs are too few for a verdict, which needs at least 3."
     )
 
 
@@ -188,8 +193,8 @@ def test_runs_that_are_in_no_mean_are_counted_in_words() -> None:
     (found,) = compared(arm)
     assert found.n == 3
     assert SENTENCES[found].endswith(
-        " Of the runs of wild, 1 of 4 diverged and 1 ended without a finite answer and 1 has no result yet: they are "
-        "in no mean."
+        " Of the runs of wild, 1 of 4 diverged and 1 ended without a finite test accuracy and 1 has no result yet: "
+        "they are not part of any mean."
     )
 
 
@@ -203,7 +208,7 @@ def test_seeds_that_do_not_match_are_compared_by_welch_and_said_so() -> None:
     (most,) = compared(row("Adam", *shifted([10, 11, 12, 11, 10, 11])[1:], first_seed=1))
     assert (most.method, most.seeds, most.is_whole) == ("paired", (1, 2, 3, 4), False)
     assert most.difference_pp == pytest.approx(11.0)
-    assert "4 shared seeds, runs without a partner apart" in SENTENCES[most]
+    assert "4 shared seeds, runs without a partner left out" in SENTENCES[most]
 
 
 def test_holm_counts_all_questions_of_the_report_and_says_when_it_is_what_decides() -> None:
@@ -213,14 +218,16 @@ def test_holm_counts_all_questions_of_the_report_and_says_when_it_is_what_decide
     control = row("baseline", *CONTROL, is_control=True)
     noise = [replace(row(f"arm {k}", *shifted([0.9, -0.8, 1.0, -0.9, 0.1 * k])), label=f"arm {k}") for k in range(6)]
     judged, family = judge(
-        [Answer("q1", QUESTION, (control, doubtful)), Answer("q2", QUESTION, (control, *noise))], 0.3
+        [Answer("q1", QUESTION, (control, doubtful)), Answer("q2", QUESTION, (control, *noise))],
+        0.3,
+        lambda arm, control, gap: AT_ALPHA,
     )
     found = judged[0].comparisons[0]
     assert family == 7 == found.family
     assert found.p_holm == pytest.approx(7 * (found.p or 0))
     assert found.verdict == "undecided"
     assert comparison_sentences(judged[0])[0].endswith(
-        "Its own interval leaves 0 out, but of 7 comparisons one does so by chance too easily."
+        "Its interval excludes 0, but with 7 comparisons this happens too easily by chance."
     )
     assert (found.p, found.difference_pp, found.low_pp) == (
         alone.p,
@@ -243,18 +250,41 @@ def test_rows_that_are_the_same_runs_are_no_comparison() -> None:
     assert SENTENCES[found] == "again and baseline have the same settings: they are the same runs."
 
 
-def test_planned_looks_widen_the_interval_and_multiply_the_p() -> None:
+def test_a_later_look_widens_the_interval_and_multiplies_the_p() -> None:
     arm = row("Adam", *shifted([0.9, 0.3, 1.1, 0.2, 0.8]))
-    (once,), (four,) = compared(arm), compared(arm, looks=4)
-    assert four.level == 0.9875
-    assert four.p == once.p
-    assert four.p_holm == pytest.approx(4 * (once.p or 0))
-    assert four.low_pp is not None
+    (once,), (later,) = compared(arm), compared(arm, look=Look(number=2, alpha=0.0125))
+    assert later.level == 0.9875
+    assert later.p == once.p
+    assert later.p_holm == pytest.approx(4 * (once.p or 0))
+    assert later.low_pp is not None
     assert once.low_pp is not None
-    assert four.low_pp < once.low_pp
-    assert (once.verdict, four.verdict) == ("better", "undecided")
-    assert "98.75 %" in SENTENCES[four]
-    assert "held to 4 planned looks" in SENTENCES[four]
+    assert later.low_pp < once.low_pp
+    assert (once.verdict, later.verdict) == ("better", "undecided")
+    assert "98.75 %" in SENTENCES[later]
+    assert SENTENCES[later].count("; look 2)") == 1
+
+
+def test_p_is_adjusted_for_the_looks_first_and_by_holm_then() -> None:
+    """By hand: p · 0.05 / α of each look; then the smallest times 2, the other times 1."""
+    arms = [row("Adam", *shifted([0.9, 0.3, 1.1, 0.2, 0.8])), row("flip", *shifted([2.0, 2.1, 2.2, 1.9, 2.0]))]
+    looks = {"Adam": Look(number=1, alpha=0.03), "flip": Look(number=4, alpha=0.001)}
+    answer = Answer("q", QUESTION, (row("baseline", *CONTROL, is_control=True), *arms))
+    (judged,), family = judge([answer], 0.3, lambda arm, control, gap: looks[arm.label])
+    adam, flip = judged.comparisons
+    assert family == 2
+    for_looks = [(adam.p or 0) * 5 / 3, (flip.p or 0) * 50]
+    assert for_looks == sorted(for_looks, reverse=True)
+    assert flip.p_holm == pytest.approx(2 * for_looks[1])
+    assert adam.p_holm == pytest.approx(max(2 * for_looks[1], for_looks[0]))
+    assert (adam.level, flip.level) == (0.97, 0.999)
+
+
+def test_alone_a_verdict_says_different_where_its_interval_leaves_zero_out() -> None:
+    for gaps in ([0.9, 0.3, 1.1, 0.2, 0.8], [2, 3, 2.5, 1.5, 2], [0.2, -0.1, 0.4, 0.1, 0.3]):
+        for alpha in (0.03, 0.01, 0.002):
+            (found,) = compared(row("Adam", *shifted(gaps)), min_effect=0.001, look=Look(2, alpha, alpha))
+            assert found.low_pp is not None
+            assert (found.verdict == "better") == (found.low_pp > 0)
 
 
 def test_a_run_whose_answer_was_not_finite_is_in_no_mean(make_record: MakeRecord) -> None:
@@ -315,18 +345,23 @@ def test_a_plan_of_looks_binds_its_comparisons_and_no_others(
     before, results = read(sheet), sheet.parent / "results"
     control = before.answers[0].control
     plan = StoppingPlan(
-        question="q3", fingerprint=control.fingerprint, control=control.key, arms=(before.answers[0].rows[1].key,),
-        looks=(5, 8, 12, 20),
+        question=f"q3-{plan_suffix(control.fingerprint, control.key)}", fingerprint=control.fingerprint,
+        control=control.key, arms=(before.answers[0].rows[1].key,), looks=(5, 8, 12, 20),
     )  # fmt: skip
     path = save_plan(results, plan)
     adam, fast = (answer.comparisons[0] for answer in read(sheet).answers)
-    assert (adam.interim_looks, adam.level, fast.interim_looks, fast.level) == (4, 0.9875, 1, 0.95)
+    assert (adam.interim_looks, adam.alpha, fast.interim_looks, fast.alpha) == (
+        4,
+        pytest.approx(0.9 * 0.05 / 4),
+        1,
+        0.03,
+    )
     other = plan.model_copy(update={"question": "q3-again", "fingerprint": "0" * 64})
     save_plan(results, other)
     assert read(sheet).answers[0].comparisons[0].interim_looks == 4
     path.write_text("{}")
     spoilt = read(sheet)
-    assert spoilt.answers[0].comparisons[0].interim_looks == 1
+    assert spoilt.answers[0].comparisons[0].alpha == pytest.approx(0.9 * 0.05 / 40)
     assert len(spoilt.faults) == 1
     assert "not a plan of looks" in spoilt.faults[0]
 

@@ -100,6 +100,6 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         read_winners(tmp_path, "grid")
     message = str(refused.value)
-    assert message.startswith(f"{path}: is damaged (no JSON)")
+    assert message.startswith(f"{path}: is damaged (not JSON)")
     assert message.endswith("run the sweep again to rebuild it")
     assert "\n" not in message

@@ -35,7 +35,7 @@ def test_check_prints_settings_that_load_as_the_same(sheets: Any) -> None:
     before = sheets.listing()
     done = sheets("check", "one.yaml", "--set", "optimizer.lr=0.3", "--seeds", "4-6")
     assert (done.code, done.err) == (0, "")
-    assert done.lines[0] == "# one.yaml: good; resolved:"
+    assert done.lines[0] == "# one.yaml: valid; resolved settings:"
     values = yaml.safe_load(done.out)
     assert (values["label"], values["epochs"], values["optimizer"]["lr"], values["seeds"]) == ("one", 2, 0.3, [4, 5, 6])
     assert sheets.listing() == before
@@ -48,14 +48,14 @@ def test_check_of_sheets_and_sweeps(sheets: Any) -> None:
     done = sheets("check", "sheet.yaml", "grid.yaml")
     assert (done.code, done.err) == (0, "")
     assert done.lines == [
-        "# sheet.yaml: a lab sheet of 2 questions and 2 arms, all good",
+        "# sheet.yaml: lab file with 2 questions and 2 arms, all valid",
         "---",
-        "# grid.yaml: a sweep of 2 points, all good",
+        "# grid.yaml: sweep file with 2 points, all valid",
         "# next: cifar-lab plan --lab sheet.yaml",
     ]
     sheets.write("tpe.yaml", SWEEP.replace("{top: 1,", "{method: tpe, trials: 1, top: 1,"))
     assert sheets("check", "tpe.yaml").lines == [
-        "# tpe.yaml: a sweep of 1 proposal of tpe, all good",
+        "# tpe.yaml: sweep file with 1 proposal of tpe, all valid",
         "# next: cifar-lab sweep tpe.yaml",
     ]
 
@@ -85,7 +85,7 @@ def test_every_shipped_file_is_good(lab: Any) -> None:
     files = sorted(CONFIGS.glob("*.yaml"))
     done = lab("check", *files)
     assert (done.code, done.err) == (0, "")
-    assert done.out.count(": good; resolved:") + done.out.count(", all good") == len(files) >= 16
+    assert done.out.count(": valid; resolved settings:") + done.out.count(", all valid") == len(files) >= 16
 
 
 # --- schema ---

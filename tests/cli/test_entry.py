@@ -94,7 +94,7 @@ def test_an_unforeseen_error_is_two_lines_and_says_where(lab: Any) -> None:
     assert done.returncode == 1
     assert first == "cifar-lab: unforeseen KeyError: 'a surprise' (<string>:2)"
     assert second == (
-        "cifar-lab: this is a fault of cifar-lab: the same command with --debug shows where; please report it"
+        "cifar-lab: this is a bug in cifar-lab: run the same command with --debug to see where, and please report it"
     )
 
 
@@ -143,6 +143,6 @@ def test_an_output_that_is_full_is_4(trained: Any, command: str) -> None:
     done = shell(trained.lab, f"lab {command} > /dev/full")
     assert (done.returncode, done.stderr) == (
         4,
-        "cifar-lab: a file or the standard output: No space left on device; see to it, then give the same command "
+        "cifar-lab: a file or the standard output: No space left on device; fix this, then run the same command "
         "again\n",
     )

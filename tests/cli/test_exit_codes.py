@@ -97,7 +97,7 @@ def test_a_results_folder_that_is_not_there_is_2_and_is_not_made(lab: Lab, line:
     said = lab.give(f"{line} --results none")
     assert (said.code, said.out) == (2, "")
     assert said.err == (
-        "cifar-lab: none: no such results folder; give another with --results, or make it: cifar-lab run FILE "
+        "cifar-lab: none: no such results folder; give another with --results, or create it: cifar-lab run FILE "
         "--results none\n"
     )
     assert sorted(lab.folder.rglob("*")) == before

@@ -13,7 +13,7 @@ from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.io.shipped import shipped_folder
 from cifar_lab.config.sheets import LabSheet
 
-NOTE = "note: configs/{} is not in this folder; missing files under configs/ are read from cifar-lab\n"
+NOTE = "cifar-lab: configs/{} is not in this folder; missing files under configs/ are those that ship with cifar-lab\n"
 
 
 def test_the_nine_questions_are_written_and_checked(lab: Any) -> None:
@@ -47,7 +47,7 @@ def test_no_file_is_overwritten(lab: Any) -> None:
     before = lab.listing()
     done = lab("init", "mine", "--question", "Adam or SGD?")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("cifar-lab: mine/sgd.yaml: is there already, and init overwrites no file; ")
+    assert done.err.startswith("cifar-lab: mine/sgd.yaml: already exists, and init never overwrites a file; ")
     assert lab.listing() == before
 
 
@@ -115,7 +115,7 @@ def test_a_missing_file_below_configs_is_the_shipped_one(lab: Any) -> None:
     lab.write("mine.yaml", "extends: configs/q3_adam.yaml\noptimizer: {lr: 0.003}\n")
     lab.write("deep/mine.yaml", "extends: configs/q3_adam.yaml\n")
     done = lab("check", "mine.yaml", "deep/mine.yaml")
-    assert (done.code, done.lines[0]) == (0, "# mine.yaml: good; resolved:")
+    assert (done.code, done.lines[0]) == (0, "# mine.yaml: valid; resolved settings:")
 
 
 def test_a_file_of_the_folder_wins(lab: Any) -> None:

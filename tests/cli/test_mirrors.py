@@ -64,4 +64,4 @@ def test_a_wrong_mirror_changes_nothing(lab: Any) -> None:
     before = lab.listing()
     done = lab("run", "tiny.yaml", "--mirror", "mlflow:https://example.org")
     assert (done.code, lab.listing()) == (2, before)
-    assert "cifar-lab speaks to no server" in done.err
+    assert "servers are not supported" in done.err

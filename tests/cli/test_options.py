@@ -60,7 +60,7 @@ def test_a_failure_is_written_down_and_known_to_every_later_command(fragile: Any
     began = time.monotonic()
     left = fragile("run", "mine.yaml", "tiny.yaml", "--seeds", "0", "--retry", "none")
     assert left.code == 1
-    reason = f"its process ended with 7 (at {failure['when']}; not tried again: --retry none)"
+    reason = f"its process ended with 7 (at {failure['when']}; not retried: --retry none)"
     assert f"[1/2] mine · seed 0: failed: {reason}" in left.progress
     assert "[2/2] tiny · seed 0: done" in " ".join(left.lines)
     assert failures(fragile) == [failure]
@@ -78,10 +78,10 @@ def test_a_failure_is_written_down_and_known_to_every_later_command(fragile: Any
 def test_after_so_many_failures_no_run_is_begun(fragile: Any) -> None:
     done = fragile("run", "mine.yaml", "tiny.yaml", "--seeds", "0-3", "--workers", "1", "--retries", "0", "--fail-fast")
     assert done.code == 1
-    assert "1 run has failed: stopping after this epoch; Ctrl-C twice stops at once\n" in done.err
+    assert "1 run has failed: stopping after the current epoch; press Ctrl-C twice to stop immediately\n" in done.err
     assert re.search(
-        r"cifar-lab: stopped, 1 run has failed; [12] of 8 runs have ended, the others keep their last epoch; "
-        r"the last: mine · seed \d: its process ended with 7; see to it, then give the same command again",
+        r"cifar-lab: stopped, 1 run has failed; [12] of 8 runs have ended, the others keep their last completed epoch; "
+        r"the last: mine · seed \d: its process ended with 7; fix this, then run the same command again",
         done.err,
     )
     assert len(failures(fragile)) <= 2
@@ -95,8 +95,8 @@ def test_a_command_that_has_no_more_time_ends_with_124_and_can_go_on(lab: Any) -
     assert done.code == 124
     assert 4 < time.monotonic() - began < 60
     assert done.err.splitlines()[-1] == (
-        "cifar-lab: stopped, the time limit is reached; 0 of 1 runs have ended, the others keep their last epoch; "
-        "give the same command again (without --force) to go on"
+        "cifar-lab: stopped, the time limit is reached; 0 of 1 runs have ended, the others keep their last completed "
+        "epoch; run the same command again (without --force) to resume"
     )
     assert lab("run", "long.yaml", "--dry-run").lines[-1].startswith("1 run: 1 to ")
 
@@ -119,8 +119,8 @@ def test_diverged_runs_are_trained_again_only_when_all_is_said(lab: Any) -> None
     ("arguments", "said"),
     [
         (["--time-limit", "soon", "--run-timeout", "90"],
-         "cifar-lab: --time-limit: 'soon' is no length of time; write 90s, 15m, 2h or 1h30m\n"
-         "cifar-lab: --run-timeout: '90' is no length of time; write 90s, 15m, 2h or 1h30m\n"),
+         "cifar-lab: --time-limit: 'soon' is not a duration; write 90s, 15m, 2h or 1h30m\n"
+         "cifar-lab: --run-timeout: '90' is not a duration; write 90s, 15m, 2h or 1h30m\n"),
         (["--run-timeout", "0s"], "--run-timeout: '0s' is out of range"),
         (["--retries", "-1"], "--retries"),
         (["--max-failures", "0"], "--max-failures"),

@@ -30,12 +30,13 @@ def test_the_first_run_says_what_it_does_and_what_came_of_it(trained: Any) -> No
     assert [line[:6] for line in ends] == ["[1/2] ", "[2/2] "]
     assert sorted(line[6:] for line in ends) == ["tiny · seed 0: done", "tiny · seed 1: done"]
     first, second = (record["test"]["accuracy"] for record in records(results))
-    header, row, following = done.lines
+    header, row, at_chance, following = done.lines
+    assert at_chance.startswith("tiny is at chance (10.00 %, ")
     assert following == "next: cifar-lab run tiny.yaml --seeds 0,1,2"  # two seeds are too few for a verdict
     assert header.split("  ")[0] == "arm"
     assert f"{first:.4f} {second:.4f}" in row
     assert row.startswith("tiny  2 ")
-    assert row.endswith("synthetic (made up)")
+    assert row.endswith("synthetic")
     for record in records(results):
         assert sorted(path.name for path in (results / "runs" / record["run_id"]).iterdir()) == [
             "metrics.jsonl", "predictions.npz", "record.json", "settings.yaml", "weights.safetensors",
@@ -64,7 +65,7 @@ def test_a_dry_run_does_nothing(lab: Any, trained: Any) -> None:
     done = lab("run", "tiny.yaml", "--dry-run", CIFAR_LAB_CACHE=str(lab.folder / "no cache"))
     assert (done.code, done.err) == (0, "")
     assert done.lines == [
-        "2 runs of 1 arm to train; the data has not been prepared yet, so none can be there",
+        "2 runs of 1 arm to train. The data has not been prepared yet, so no run can be there.",
         "next: cifar-lab run tiny.yaml",
     ]
     prepared = lab("run", "tiny.yaml", "--dry-run", "--seeds", "0")
@@ -104,7 +105,7 @@ def test_seeds_given_twice_are_refused_and_not_the_last_taken(lab: Any) -> None:
 @pytest.mark.parametrize(("text", "seeds"), [("3x", [0, 1, 2]), ("1x", [0]), (" 2x ", [0, 1]), ("3", [3])])
 def test_a_number_of_seeds_ends_in_x(lab: Any, text: str, seeds: list[int]) -> None:
     done = lab("run", "tiny.yaml", "--dry-run", "--seeds", text)
-    assert [int(line.split()[2]) for line in done.lines[1:-1]] == seeds
+    assert [int(line.split()[2]) for line in done.lines[1:-2]] == seeds
     told = "note: --seeds 3 is seed number 3 alone; for 3 seeds, write --seeds 3x\n" if text == "3" else ""
     assert done.err == told
 
@@ -188,7 +189,7 @@ def test_a_damaged_record_is_made_again_and_says_so(trained_copy: Any) -> None:
     assert (done.code, done.progress[0]) == (0, "2 runs: 1 already done, 1 to train")
     again = records(trained_copy.results)[0]
     assert again["test"] == first["test"]
-    assert again["notes"] == ["the record was damaged; set aside as record.json.damaged, and the run made again"]
+    assert again["notes"] == ["the record was damaged; set aside as record.json.damaged, and the run trained again"]
     assert (folder / "record.json.damaged").read_text() == "{"
 
 
@@ -258,7 +259,11 @@ class FailsInTraining(NoForward):
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
-        ("NoInit", 2, "model.name: {file}:NoInit could not be made: ValueError: no such ({file}:7); correct the class"),
+        (
+            "NoInit",
+            2,
+            "model.name: {file}:NoInit could not be created: ValueError: no such ({file}:7); correct the class",
+        ),
         ("Dies", 1, "model.name: {file}:Dies cannot be built: its process ended with 9"),
     ],
 )
@@ -335,7 +340,7 @@ def test_a_file_in_the_place_of_the_results_is_4(lab: Any) -> None:
     assert done.code == 4
     assert done.err == (
         "cifar-lab: results: cannot be written (File exists); free space or choose another folder with --results, "
-        "then give the same command again\n"
+        "then run the same command again\n"
     )
 
 

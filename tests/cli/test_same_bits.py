@@ -117,4 +117,4 @@ def test_too_many_workers_are_cut_with_one_line(undisturbed: tuple[Lab, dict[str
     done = lab("run", "own.yaml", "--seeds", "0,1", "--workers", "999", "--results", "cut")
     assert done.code == 0, done.err
     (line,) = [line for line in done.err.splitlines() if "--workers" in line]
-    assert line.startswith("--workers 999 is cut to ")
+    assert line.startswith("--workers 999 is reduced to ")

@@ -63,7 +63,7 @@ def test_a_search_that_was_killed_proposes_and_finds_what_an_undisturbed_one_doe
 
     done = proposed("sweep", "proposed.yaml", "--export-optuna", "study.db")
     assert (done.code, done.err) == (0, "")
-    assert done.lines == ["wrote study.db: 4 trials; to look at it: optuna-dashboard sqlite:///study.db"]
+    assert done.lines == ["wrote study.db: 4 trials; to view it: optuna-dashboard sqlite:///study.db"]
 
 
 def test_without_optuna_nothing_is_begun(proposed: Any) -> None:

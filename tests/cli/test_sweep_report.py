@@ -64,10 +64,10 @@ def test_a_dry_run_says_what_a_sweep_comes_to(lab: Any) -> None:
         "lr 0.02 · flip · batch 25",
         "lr 0.1 · no flip · batch 20",
         "the data has not been prepared yet, so no run can be there",
-        "estimate: 3 runs to search, 0 already done, 3 to train; then at most 4 runs for the base and the best 1",
+        "estimate: 3 runs to search, 0 already done, 3 to train; then at most 4 runs for the control and the best 1",
     ]
     assert done.lines[7].startswith("time: about 0.0 s for the search with ")
-    assert done.lines[7].endswith("guessed from another machine, since no run of the model was made here yet")
+    assert done.lines[7].endswith("estimated from another machine, because this one has no run of the model yet")
     assert [line.partition(":")[0] for line in done.lines[8:]] == ["memory", "disk"]
     assert lab.listing() == before
 
@@ -129,8 +129,8 @@ def test_the_same_sweep_again_trains_nothing(swept: tuple[Any, Any]) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.progress[0] == "3 runs: 3 already done"
     assert done.progress[1].endswith(" already done")
-    results = first.lines[first.lines.index("best by validation accuracy:") :]
-    assert done.lines[done.lines.index("best by validation accuracy:") :] == results
+    results = first.lines[first.lines.index("Best by validation accuracy:") :]
+    assert done.lines[done.lines.index("Best by validation accuracy:") :] == results
     assert {path: path.stat().st_mtime_ns for path in (lab.results / "runs").rglob("*")} == before
 
 
@@ -155,7 +155,7 @@ def test_seeds_of_a_search_obey_the_rules_of_the_file(lab: Any, seeds: str, mess
         ("optimizer.lr=0.3", "optimizer.lr is an axis of this sweep; edit space"),
         ("optimizer={lr: 0.3}", "optimizer.lr is an axis of this sweep; edit space"),
         ("data.flip=true", "data.flip is an axis of this sweep; edit paired[0]"),
-        ("seeds=[3]", "seeds: a sweep has two kinds; give --seeds, or edit search"),
+        ("seeds=[3]", "seeds: a sweep has seeds and confirm_seeds; use --seeds, or edit search"),
     ],
 )
 def test_what_every_point_sets_is_not_overridden_in_the_control_alone(
@@ -198,9 +198,9 @@ def test_a_search_that_the_machine_cut_short_picks_no_winner(swept: tuple[Any, A
         done = lab("sweep", "grid.yaml")
     assert (done.code, done.err) == (
         4,
-        "cifar-lab: 1 of 3 runs of the search failed, so no winner is picked; give the same command again to try them "
-        f"again, or add --allow-failed to pick among the others; the first: {plan['points'][1]['name']} · seed 0: "
-        f"results/runs/{held.name}: held by process 1 elsewhere; wait for it, or end it, then give the same command "
+        "cifar-lab: 1 of 3 runs of the search failed, so no winner is chosen; run the same command again to retry them "
+        f"again, or add --allow-failed to choose among the others; the first: {plan['points'][1]['name']} · seed 0: "
+        f"results/runs/{held.name}: held by process 1 elsewhere; wait for it, or end it, then run the same command "
         "again\n",
     )
     assert not (lab.results / "sweeps" / "grid" / "winners.json").exists()
@@ -248,8 +248,8 @@ def test_a_search_with_failed_runs_tests_nothing_unless_that_is_allowed(lab: Any
     stopped = lab("sweep", "few.yaml", "--workers", "1")
     assert stopped.code == 1
     assert stopped.err.startswith(
-        "cifar-lab: 1 of 2 runs of the search failed, so no winner is picked; give the same command again to try them "
-        "again, or add --allow-failed to pick among the others; the first: breaks · seed 0: "
+        "cifar-lab: 1 of 2 runs of the search failed, so no winner is chosen; run the same command again to retry them "
+        "again, or add --allow-failed to choose among the others; the first: breaks · seed 0: "
     )
     assert "out of patience" in stopped.err
     assert len(json.loads((sweep / "plan.json").read_text())["points"]) == 2
@@ -317,7 +317,9 @@ def test_a_report_on_a_data_set_without_runs_names_those_that_there_are(swept: t
     lab, _ = swept
     done = lab("report", "--lab", "sheet.yaml", "--data", "cifar10")
     assert done.code == 2
-    assert done.err.startswith("cifar-lab: --data cifar10: no runs of these arms on it; there are: synthetic (")
+    assert done.err.startswith(
+        "cifar-lab: --data cifar10: no runs of these arms on these images; there are runs on: synthetic ("
+    )
 
 
 # --- report --open and --watch ---
@@ -344,5 +346,5 @@ def test_an_opened_report_is_given_to_the_browser(swept: tuple[Any, Any], tmp_pa
     done = lab("report", "--lab", "sheet.yaml", "--open", "--format", "csv")
     assert (done.code, done.err) == (
         0,
-        "results/report.html: not there, so nothing is opened; add html to --format\n",
+        "results/report.html: does not exist, so nothing is opened; add html to --format\n",
     )

@@ -12,7 +12,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ OLD_LAB = HERE / "old_lab"
 
 ORIGIN = "/home/somebody/lab"
 """Folder in which the old lab was made: the path of its model, as its records have it."""
+
+LOOKS = ("looks.json", ".looks.json")
+"""Memory of the looks, which `report` and `compare` write."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -65,14 +68,14 @@ class Lab:
         """The folder of a run."""
         return self.results / "runs" / run_id
 
-    def give(self, line: str) -> Said:
-        """Run `cifar-lab LINE` in the folder, through the entry point of the package."""
+    def give(self, line: str, **variables: str) -> Said:
+        """Run `cifar-lab LINE` in the folder, through the entry point of the package, with environment variables."""
         from cifar_lab.cli import main
 
         code = 0
         out, err = io.StringIO(), io.StringIO()
         with (
-            contextlib.chdir(self.folder), _own_process(), contextlib.redirect_stdout(out),
+            contextlib.chdir(self.folder), _own_process(variables), contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):  # fmt: skip
             sys.argv = ["cifar-lab", *shlex.split(line)]
@@ -83,8 +86,8 @@ class Lab:
         return Said(code, self._plain(out.getvalue()), self._plain(err.getvalue()))
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of every file of the results, by path."""
-        files = sorted(path for path in self.results.rglob("*") if path.is_file())
+        """SHA-256 of every file of the results, by path, without the looks that a comparison adds."""
+        files = sorted(path for path in self.results.rglob("*") if path.is_file() and path.name not in LOOKS)
         return {str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     def _plain(self, text: str) -> str:
@@ -97,13 +100,13 @@ class Lab:
 
 
 @contextlib.contextmanager
-def _own_process() -> Iterator[None]:
+def _own_process(variables: Mapping[str, str]) -> Iterator[None]:
     """Arguments, signal handlers, collector and variables as they were, whatever the command does to them."""
     argv, thresholds, environment = sys.argv, gc.get_threshold(), dict(os.environ)
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     for name in ("COLUMNS", "FORCE_COLOR"):
         os.environ.pop(name, None)
-    os.environ["TERM"] = "dumb"
+    os.environ.update({"TERM": "dumb"} | variables)
     try:
         yield
     finally:

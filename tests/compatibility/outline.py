@@ -17,7 +17,7 @@ from safetensors.numpy import load as load_safetensors
 from .commands import Lab, Said
 
 RESUMED = ("ae49e40ad2b52e80", "b70eb33a1daea04d")
-"""Interrupted runs of the old lab: Net by the lab's own kernels, and a small network by torch's."""
+"""Interrupted runs of the old lab: Net by the C kernels, and a small network by torch's."""
 FAILED = "8eee8ce96f1477ff"
 DIVERGED = "cca69e10224442a5"
 """Seed 2 of the arm that diverges, which the old lab has not."""

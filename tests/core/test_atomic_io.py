@@ -28,7 +28,7 @@ def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
         write_text(path, "text")
     assert str(caught.value) == (
         f"{path}: cannot be written (No such file or directory); free space or choose another folder with --results, "
-        "then give the same command again"
+        "then run the same command again"
     )
     assert not path.parent.exists()
 
@@ -80,7 +80,7 @@ def test_a_full_disk_is_named_and_keeps_the_old_file(tmp_path: Path) -> None:
         pytest.skip("this machine does not let us mount a small disk")
     assert done.stdout.splitlines() == [
         f"{tmp_path}/weights: cannot be written (No space left on device for 1,000,000 bytes); free space or choose "
-        "another folder with --results, then give the same command again",
+        "another folder with --results, then run the same command again",
         "[('weights', 3000)]",
     ]
 

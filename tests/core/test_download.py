@@ -99,11 +99,14 @@ def test_a_good_transfer(server, tmp_path, way):
     ("way", "reason"),
     [
         ("half", "the transfer (ended|broke) after 500,000 of 1,024,000 bytes.*"),
-        ("page", f"what came has SHA-256 {hashlib.sha256(b'<html>no</html>').hexdigest()}, expected {SHA256}"),
+        (
+            "page",
+            f"the downloaded file has SHA-256 {hashlib.sha256(b'<html>no</html>').hexdigest()}, expected {SHA256}",
+        ),
         ("gone", "the server answered 404 Not Found"),
-        ("moved_elsewhere", "refused to fetch ftp://127.0.0.1/good: only http is accepted"),
+        ("moved_elsewhere", "refused to download ftp://127.0.0.1/good: only http is accepted"),
         ("silent", "no answer within 0.5 s"),
-        ("stalls", "the transfer stood still for 0.5 s after [0-9,]+ of 1,024,000 bytes"),
+        ("stalls", "the transfer stalled for 0.5 s after [0-9,]+ of 1,024,000 bytes"),
     ],
 )
 def test_a_bad_transfer_says_why_and_keeps_what_was_there(server, impatient, tmp_path, way, reason):
@@ -115,7 +118,7 @@ def test_a_bad_transfer_says_why_and_keeps_what_was_there(server, impatient, tmp
 
 def test_only_https_is_spoken(tmp_path):
     assert download.SCHEMES == ("https",)
-    with pytest.raises(NotFetched, match=r"^refused to fetch http://127.0.0.1/x: only https is accepted$"):
+    with pytest.raises(NotFetched, match=r"^refused to download http://127.0.0.1/x: only https is accepted$"):
         fetch("http://127.0.0.1/x", tmp_path / "file", SHA256, lambda *call: None)
 
 

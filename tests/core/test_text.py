@@ -75,7 +75,7 @@ def test_lengths_of_time(text: str, seconds: float) -> None:
 def test_what_is_no_length_of_time(text: str) -> None:
     with pytest.raises(SettingsError) as found:
         parse_duration(text, "--time-limit")
-    assert str(found.value) == f"--time-limit: {text!r} is no length of time; write 90s, 15m, 2h or 1h30m"
+    assert str(found.value) == f"--time-limit: {text!r} is not a duration; write 90s, 15m, 2h or 1h30m"
 
 
 @pytest.mark.parametrize("text", ["0s", "0h0m", "400d"])

@@ -91,7 +91,7 @@ def test_a_half_archive_is_named_and_fetched_again(fake_cifar10, server, cache_h
     found = hashlib.sha256(fake_cifar10.archive[:left]).hexdigest()
     expected = hashlib.sha256(fake_cifar10.archive).hexdigest()
     assert [r.message for r in caplog.records] == [
-        f"{path}: SHA-256 is {found}, expected {expected}; it is fetched again"
+        f"{path}: SHA-256 is {found}, expected {expected}; it is downloaded again"
     ]
     assert path.read_bytes() == fake_cifar10.archive
 
@@ -101,11 +101,11 @@ def test_no_data_and_no_network_names_the_place_and_the_ways_on(no_network, fake
     with pytest.raises(DataError) as caught:
         images.prepare(Cifar10(root=str(tmp_path / "mine")))
     assert str(caught.value) == (
-        f"{tmp_path}/mine/cifar-10-python.tar.gz: missing, and http://127.0.0.1:9/none could not be fetched: "
+        f"{tmp_path}/mine/cifar-10-python.tar.gz: missing, and http://127.0.0.1:9/none could not be downloaded: "
         "no connection ([Errno 111] Connection refused). "
         f"Put cifar-10-python.tar.gz (SHA-256 {sha256}) into {tmp_path}/mine, "
-        "or go on without it: --set data.dataset=imagefolder --set data.root=PATH (a folder or zip of your own images) "
-        "or --set data.dataset=synthetic (made-up images)"
+        "or use other images: --set data.dataset=imagefolder --set data.root=PATH (your folder or zip file) "
+        "or --set data.dataset=synthetic (synthetic images)"
     )
     assert caught.value.exit_code == 3
 

@@ -142,14 +142,15 @@ def test_nothing_there(tmp_path):
 def test_not_a_zip(tmp_path):
     (tmp_path / "x.zip").write_text("<html>not found</html>")
     assert refusal(tmp_path / "x.zip") == (
-        f"{tmp_path / 'x.zip'}: not a zip or tar archive, or a broken one (File is not a zip file); fetch it again"
+        f"{tmp_path / 'x.zip'}: not a zip or tar archive, or a damaged one (File is not a zip file); "
+        "set data.root to a folder or a zip file"
     )
 
 
 def test_half_a_zip(root, tmp_path):
     path = zip_folder(root, tmp_path / "x.zip")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert refusal(path).startswith(f"{path}: not a zip or tar archive, or a broken one (")
+    assert refusal(path).startswith(f"{path}: not a zip or tar archive, or a damaged one (")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_two_pairs_of_splits(root):
 def test_an_empty_class(root, tmp_path):
     for file in (root / "pics/test/cow").iterdir():
         file.unlink()
-    message = "class 'cow' has no images in test/; add some or take the folder out"
+    message = "class 'cow' has no images in test/; add images or remove the folder"
     assert refusal(root) == f"{root}: {message}"
     path = zip_folder(root, tmp_path / "x.zip")
     assert refusal(path) == f"{path}: {message}"
@@ -198,19 +199,19 @@ def test_an_empty_class(root, tmp_path):
 
 def test_one_class(tmp_path):
     root = draw_folder(tmp_path / "source", classes=("ant",))
-    assert refusal(root) == f"{root}: 1 class in train/; at least two are needed to tell apart"
+    assert refusal(root) == f"{root}: 1 class in train/; at least two classes are needed"
 
 
 def test_an_image_without_a_class(root):
     shutil.copy(root / "pics/train/ant/00.png", root / "pics/train/00.png")
-    assert refusal(root) == f"{root}: pics/train/00.png lies in no class; move it to a folder <class>/ beside it"
+    assert refusal(root) == f"{root}: pics/train/00.png belongs to no class; move it to a folder <class>/ beside it"
 
 
 def test_a_file_that_is_no_image(root):
     (root / "pics/train/ant/photo.heic").write_text("hello")
     assert refusal(root) == (
-        f"{root}: pics/train/ant/photo.heic is no image by its name (.bmp, .gif, .jpeg, .jpg, .pbm, .pgm, .png, .ppm, "
-        ".tif, .tiff, .webp); take it out"
+        f"{root}: pics/train/ant/photo.heic is not an image file (.bmp, .gif, .jpeg, .jpg, .pbm, .pgm, .png, .ppm, "
+        ".tif, .tiff, .webp); remove it"
     )
 
 
@@ -218,7 +219,7 @@ def test_notes_and_annotations_are_left_aside_and_said(root, caplog):
     (root / "pics/train/ant/notes.txt").write_text("hello")
     assert images.prepare(settings(root)).train_size == 9
     assert [record.getMessage() for record in caplog.records] == [
-        f"note: {root}: pics/train/ant/notes.txt is no image and is left aside"
+        f"note: {root}: pics/train/ant/notes.txt is not an image and is ignored"
     ]
 
 
@@ -233,7 +234,7 @@ def test_a_broken_image_is_named(root, tmp_path, content, reason):
         gradient(64, 64).save(buffer, "JPEG")
         content = buffer.getvalue()[:-300]
     file.write_bytes(content)
-    pattern = rf": pics/train/bee/01.png is broken \({reason}\); mend it or take it out$"
+    pattern = rf": pics/train/bee/01.png is damaged \({reason}\); repair or remove it$"
     with pytest.raises(DataError, match=pattern):
         images.prepare(settings(root))
     with pytest.raises(DataError, match=pattern):
@@ -243,7 +244,7 @@ def test_a_broken_image_is_named(root, tmp_path, content, reason):
 def test_other_decoders_of_pil_stay_shut(root):
     gradient(32, 32).save(root / "pics/train/bee/01.png", format="SGI")
     assert refusal(root) == (
-        f"{root}: pics/train/bee/01.png is broken (not an image of a known format); mend it or take it out"
+        f"{root}: pics/train/bee/01.png is damaged (not an image of a known format); repair or remove it"
     )
 
 
@@ -256,7 +257,7 @@ def test_a_flipped_bit_in_a_zip_names_the_member(root, tmp_path):
     path.write_bytes(content)
     assert refusal(path) == (
         f"{path}: pics/test/cow/01.png cannot be unpacked (Bad CRC-32 for file 'pics/test/cow/01.png'); "
-        "make the archive again"
+        "create the archive again"
     )
 
 
@@ -264,7 +265,7 @@ def test_a_member_twice(root, tmp_path):
     path = zip_folder(root, tmp_path / "x.zip")
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("pics/test/cow/01.png", b"another")
-    assert refusal(path) == f"{path}: holds pics/test/cow/01.png twice; make the zip again"
+    assert refusal(path) == f"{path}: contains pics/test/cow/01.png twice; create the zip file again"
 
 
 def test_too_many_pixels_are_refused_before_they_are_unpacked(root):
@@ -277,7 +278,7 @@ def test_too_many_pixels_are_refused_before_they_are_unpacked(root):
 def test_an_image_bomb_beyond_the_limit_of_pil(root):
     Image.new("1", (20_000, 10_000)).save(root / "pics/train/ant/00.png")
     assert refusal(root).startswith(
-        f"{root}: pics/train/ant/00.png is broken (Image size (200000000 pixels) exceeds limit"
+        f"{root}: pics/train/ant/00.png is damaged (Image size (200000000 pixels) exceeds limit"
     )
 
 
@@ -290,11 +291,11 @@ def test_a_zip_bomb_is_refused_by_its_size(root, tmp_path):
 
 def test_a_loop_of_links(root):
     (root / "pics/train/ant/loop").symlink_to(root / "pics")
-    assert refusal(root).endswith("/loop: a link to a folder above it; take it out")
+    assert refusal(root) == f"{root}: pics/train/ant/loop is a link to a folder above it; remove it"
 
 
 def test_a_link_to_nowhere(root):
     (root / "pics/train/ant/link.png").symlink_to(root / "gone.png")
     assert refusal(root) == (
-        f"{root}/pics/train/ant/link.png: cannot be read (No such file or directory); check the folder of data.root"
+        f"{root}: pics/train/ant/link.png cannot be read (No such file or directory); check the folder of data.root"
     )

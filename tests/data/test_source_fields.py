@@ -10,7 +10,7 @@ import pytest
 from cifar_lab import data
 from cifar_lab.config import Data
 from cifar_lab.config.roles import Role, places, role_of
-from cifar_lab.data import DATASETS, cache
+from cifar_lab.data import DATASETS, cache, catalog
 from tests.config.every_field import FieldCase, every_field
 
 SMALL = {"train_size": 30, "test_size": 20, "size": 30}
@@ -21,7 +21,7 @@ OPTIONS = [case for case in every_field() if case.section == "data"]
 
 def folder(settings: Data) -> Path:
     """The folder of the prepared images."""
-    return cache.folder_of(DATASETS[settings.dataset](settings))
+    return cache.folder_of(catalog.source_of(settings))
 
 
 @pytest.mark.parametrize("case", OPTIONS, ids=str)

@@ -70,11 +70,11 @@ def test_omp_num_threads_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("Net", 2, None, 2, None),
         ("Net", 2, 1, 1, None),
-        ("Net", 2, 4, 2, "--workers 4 is cut to 2: a run has 1 thread, and this process may use 2 cores"),
+        ("Net", 2, 4, 2, "--workers 4 is reduced to 2: a run has 1 thread, and this process may use 2 cores"),
         ("ResNet18", 2, None, 1, None),
         ("ResNet18", 2, 1, 1, None),
-        ("ResNet18", 2, 2, 1, "--workers 2 is cut to 1: a run has 2 threads, and this process may use 2 cores"),
-        ("ResNet18", 1, 2, 1, "--workers 2 is cut to 1: a run has 1 thread, and this process may use 1 core"),
+        ("ResNet18", 2, 2, 1, "--workers 2 is reduced to 1: a run has 2 threads, and this process may use 2 cores"),
+        ("ResNet18", 1, 2, 1, "--workers 2 is reduced to 1: a run has 1 thread, and this process may use 1 core"),
     ],
 )
 def test_workers_follow_from_the_threads(

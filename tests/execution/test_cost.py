@@ -102,6 +102,6 @@ def test_the_members_of_a_cohort_share_its_seconds() -> None:
 def test_without_a_run_it_is_a_guess_or_not_known() -> None:
     guess = MachineSpeeds([]).training(settings(), 64_000)
     assert guess.seconds == pytest.approx(1_000 * 1.65e-3, rel=0.05)  # 64 images a step take 1.65 ms: see cost.py
-    assert guess.source == "guessed from another machine, since no run of the model was made here yet"
+    assert guess.source == "estimated from another machine, because this one has no run of the model yet"
     unknown = MachineSpeeds([]).training(settings("model.name=ResNet18"), 64_000)
-    assert (unknown.seconds, unknown.source) == (None, "no run of ResNet18 was made here yet")
+    assert (unknown.seconds, unknown.source) == (None, "no run of ResNet18 exists on this machine yet")

@@ -71,5 +71,5 @@ def test_an_ending_that_was_sent_is_the_outcome() -> None:
     assert "ZeroDivisionError" in str(outcome.traceback)
     refused = Outcome.of(JOB, classify_end(DataError("x.zip: is gone"), JOB))
     assert (refused.kind, refused.exit_code, refused.reason) == ("data", 3, "x.zip: is gone")
-    stopped = Outcome.of(JOB, classify_end(Interrupted("stopped after epoch 3, which is kept"), JOB))
+    stopped = Outcome.of(JOB, classify_end(Interrupted("stopped after epoch 3, whose checkpoint is kept"), JOB))
     assert (stopped.status, stopped.kind) == ("interrupted", None)

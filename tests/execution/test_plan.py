@@ -35,12 +35,20 @@ def record_of(run: PlannedRun, **changes: object) -> Record:
         threads=1, git_commit=None, git_dirty=None,
     )  # fmt: skip
     identity = DataIdentity(
-        name="synthetic", fingerprint="f", split_hash=None, classes=("a",), train_size=40, val_size=0, test_size=20
+        name="synthetic",
+        fingerprint=data.prepare(IMAGES).fingerprint,
+        split_hash=None,
+        classes=("a",),
+        train_size=40,
+        val_size=0,
+        test_size=20,
     )
+    settings = run.job.settings.model_dump(mode="json")
     values = {
-        "run_id": run.job.run_id, "recipe": run.job.recipe, "settings": {}, "label": "arm", "seed": run.job.seed,
+        "run_id": run.job.run_id, "recipe": run.job.recipe, "settings": settings, "label": "arm", "seed": run.job.seed,
         "status": "done", "epochs_trained": 1, "parameters": 1, "val": None, "test": None, "train_seconds": 1.0,
-        "started": "", "finished": "", "data": identity, "environment": environment,
+        "started": "2026-11-01T10:00:00Z", "finished": "2026-11-01T10:00:01Z", "data": identity,
+        "environment": environment,
     }  # fmt: skip
     return Record.model_validate({**values, **changes})
 
@@ -97,7 +105,7 @@ def test_a_record_of_a_newer_version_is_not_trained_over(results: Path) -> None:
     folder = RunFolder(results, planned.job.run_id)
     folder.path.mkdir(parents=True)
     folder.record.write_text('{"schema": 4}')
-    with pytest.raises(DataError, match="is of schema 4, this cifar-lab reads up to 3"):
+    with pytest.raises(DataError, match="has schema 4, but this cifar-lab reads up to 3"):
         plan_runs([arm(seeds=(0,))], results)
 
 
@@ -110,6 +118,6 @@ def test_what_does_not_fit_the_data_is_told_of_every_arm(results: Path) -> None:
         plan_runs(arms, results)
     assert str(caught.value).splitlines() == [
         "large batch: data.batch_size: 41 is more than the 40 images to train on",
-        "large split: data.val_size: 36 of 40 training images leaves 4 to train on; choose a smaller one",
-        "all of it: data.val_size: 50 of 40 training images leaves 0 to train on; choose a smaller one",
+        "large split: data.val_size: 36 takes all 4 training images of class 'disc'; the largest size that works is 30",
+        "all of it: data.val_size: 50 of 40 training images leave none to train on; the largest size that works is 30",
     ]

@@ -135,7 +135,7 @@ LACK = {
     ),
     "abort": (
         "first_time() and (os.write(2, b'std::bad_alloc'), os.abort())",
-        "out of memory: its process was killed by signal 6; it last said: std::bad_alloc",
+        "out of memory: its process was killed by signal 6; its last output: std::bad_alloc",
     ),
     "killed": (f"first_time() and {KILL}", "out of memory: the kernel ended its process"),
 }

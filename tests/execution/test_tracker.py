@@ -14,7 +14,7 @@ from cifar_lab.training.events import RunOutcome
 from cifar_lab.training.job import Job
 
 JOBS = [Job(Settings(label=name), 0, name, {}, "", Path("results"), True) for name in "abc"]
-GO_ON = "give the same command again (without --force) to go on"
+GO_ON = "run the same command again (without --force) to resume"
 
 
 def tracker(policy: Policy, heard: list[Any] | None = None, now: float = 0.0) -> RunTracker:
@@ -63,14 +63,14 @@ def test_the_deadline_is_a_moment() -> None:
 def test_why_a_command_ended_early_and_how_to_go_on() -> None:
     runs = tracker(Policy(max_failures=1))
     runs.end(failed(JOBS[1], exit_code=4))
-    state = "1 of 3 runs have ended, the others keep their last epoch"
+    state = "1 of 3 runs have ended, the others keep their last completed epoch"
     requests = StopRequests()
     requests.stop("1 run has failed")
     with pytest.raises(EnvironmentFault) as full:
         runs.result(requests)
     assert str(full.value) == (
         f"stopped, 1 run has failed; {state}; the last: b · seed 0: its process was killed by signal 9; "
-        f"see to it, then {GO_ON}"
+        f"fix this, then {GO_ON}"
     )
     runs = tracker(Policy(max_failures=1))
     runs.end(failed(JOBS[1]))
@@ -83,7 +83,8 @@ def test_why_a_command_ended_early_and_how_to_go_on() -> None:
         tracker(Policy()).result(limited)
     assert late.value.exit_code == 124
     assert str(late.value) == (
-        f"stopped, the time limit is reached; 0 of 3 runs have ended, the others keep their last epoch; {GO_ON}"
+        f"stopped, the time limit is reached; 0 of 3 runs have ended, "
+        f"the others keep their last completed epoch; {GO_ON}"
     )
     signalled = StopRequests()
     signalled.stop("the time limit is reached")

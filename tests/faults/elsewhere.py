@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .registry import elsewhere
 
-GO_ON = "give the same command again"
+GO_ON = "run the same command again"
 
 CASES = (
     elsewhere(
@@ -52,8 +52,8 @@ CASES = (
     elsewhere(
         8, "the file or pipe that the output goes to is full",
         "cli/test_entry.py::test_an_output_that_is_full_is_4",
-        remains="as before", code=4, says="a file or the standard output: No space left on device; see to it, then "
-        "give the same command again",
+        remains="as before", code=4, says="a file or the standard output: No space left on device; fix this, then "
+        "run the same command again",
     ),
     elsewhere(
         11, "a checkpoint that is empty, a text, torch's own or of another run",
@@ -64,13 +64,13 @@ CASES = (
         11, "a checkpoint that would run a program when it is unpickled",
         "training/test_checkpoint.py::test_a_pickle_bomb_does_not_run_even_with_a_right_checksum",
         remains="the file, set aside; nothing of it has run",
-        says="{checkpoint} is no checkpoint of this version ({error})",
+        says="{checkpoint} is not a checkpoint of this version ({error})",
     ),
     elsewhere(
         12, "a report on results with damaged records",
         "report/test_build.py::test_damaged_files_are_named_and_the_rest_is_reported",
         remains="the report on all the others", code=3,
-        says="{record}: is damaged and left out; to make the run again: {command}",
+        says="{record}: is damaged and left out; to retrain the run: {command}",
     ),
     elsewhere(
         12, "a run's folder was copied under another name",
@@ -109,7 +109,7 @@ CASES = (
     elsewhere(
         14, "a redirect away from https",
         "core/test_download.py::test_only_https_is_spoken", remains="nothing new", code=3,
-        says="refused to fetch {url}: only https is accepted",
+        says="refused to download {url}: only https is accepted",
     ),
     elsewhere(
         14, "two processes prepare the same images",
@@ -145,7 +145,7 @@ CASES = (
         16, "weights of another model",
         "models/test_weights.py::test_weights_of_another_model_are_named_key_by_key",
         remains="nothing new", code=3,
-        says="{weights}: does not fit {model}: {keys}; give the weights of this model or choose the model of these "
+        says="{weights}: does not fit {model}: {keys}; use weights of this model, or choose the model of these "
         "weights",
     ),
     elsewhere(
@@ -178,7 +178,7 @@ CASES = (
         21, "Ctrl-C once",
         "execution/local/test_engine.py::test_ctrl_c_once_keeps_the_epoch_and_says_how_to_go_on",
         remains="the epoch under way, to its end", code=130,
-        says="stopping after this epoch; Ctrl-C again stops at once",
+        says="stopping after the current epoch; press Ctrl-C again to stop immediately",
     ),
     elsewhere(
         21, "SIGTERM while an epoch takes longer than a service manager waits",
@@ -216,7 +216,7 @@ CASES = (
     elsewhere(
         30, "a sweep of more than 10,000 points",
         "studies/test_sweep.py::test_more_than_ten_thousand_points_must_be_meant", remains="nothing new", code=2,
-        says="{sweep}: {points} points, more than 10,000; make it smaller, or add --yes to go on",
+        says="{sweep}: {points} points, more than 10,000; make it smaller, or add --yes",
     ),
     elsewhere(
         32, "a node of a Ray cluster is lost in mid-sweep",
@@ -266,8 +266,8 @@ CASES = (
         31, "the source of a model changes after the plan was made",
         "training/test_run_identity.py::test_a_source_that_changed_after_the_plan_is_refused",
         remains="nothing new", code=2,
-        says="model.name: the source or weights of {model} changed since this command began; give it again to run what "
-        "is there now",
+        says="model.name: the source or weights of {model} changed since this command began; run it again to use the "
+        "current files",
     ),
     elsewhere(
         36, "labels with HTML, Markdown, escape codes and right-to-left marks in the report",
@@ -288,7 +288,7 @@ CASES = (
     ),
     elsewhere(
         37, "a zip whose headers lie about sizes, by any method of packing",
-        "data/test_archives.py::test_a_member_that_unpacks_to_more_takes_no_memory",
+        "data/test_zip_members.py::test_a_member_that_unpacks_to_more_takes_no_memory",
         remains="nothing new; at most 64 MiB are unpacked", says="it unpacks to more than {number} bytes", code=3,
     ),
     elsewhere(

@@ -92,7 +92,7 @@ def test_a_sweep_killed_amid_any_write_goes_on_to_the_same_results(walk: Walk) -
     "the disk refuses any one write of a sweep",
     remains="what was written before; the same command again leaves the very bytes of an undisturbed sweep",
     says="{path}: cannot be written (No space left on device{more}); free space or choose another folder with "
-    "--results, then give the same command again",
+    "--results, then run the same command again",
     code=4,
 )
 def test_a_sweep_that_is_refused_any_write_ends_with_4_and_goes_on(walk: Walk, case: Case) -> None:

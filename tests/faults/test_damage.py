@@ -86,7 +86,7 @@ def test_no_damaged_checkpoint_is_read(folder: RunFolder) -> None:
     12,
     "a bit of the weights or of the predictions flips, or they are cut",
     remains="the file, until it is set aside with its record",
-    says="{path}: is damaged (its SHA-256 is not the record's); to make the run again: cifar-lab run {settings} "
+    says="{path}: is damaged (its SHA-256 differs from the record); to retrain the run: cifar-lab run {settings} "
     "--results {results} --force",
 )
 @pytest.mark.parametrize("name", ["weights.safetensors", "predictions.npz"])
@@ -160,8 +160,7 @@ def test_no_damaged_images_are_read(
     12,
     "damage in a results folder, found by `verify`",
     remains="the damaged file under a name that ends in `.damaged`, and so its record; all else as it was",
-    says="{path}: is damaged; set aside as {aside}; to make the run again: cifar-lab run {settings} --results "
-    "{results}",
+    says="{path}: is damaged; set aside as {aside}; to retrain the run: cifar-lab run {settings} --results {results}",
     code=3,
 )
 @pytest.mark.parametrize("name", ["record.json", "weights.safetensors", "predictions.npz", "metrics.jsonl"])
@@ -236,7 +235,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_not_the_run(lab: Any, case: Cas
     12,
     "a record of a newer version",
     remains="the record as it is",
-    says="{path}: is of schema 4, this cifar-lab reads up to 3; install a newer cifar-lab",
+    says="{path}: has schema 4, but this cifar-lab reads up to 3; install a newer cifar-lab",
     code=3,
 )
 def test_a_record_of_a_newer_version_is_left_alone(folder: RunFolder, lab: Any, case: Case) -> None:

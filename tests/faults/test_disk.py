@@ -67,7 +67,7 @@ lab verify
     "the disk of the results is full in mid-run",
     remains="what was written before; `list` and `verify` read it; once there is space, the same command goes on",
     says="failed: results/runs/{run}/{file}: cannot be written ({reason} for {bytes} bytes); free space or choose "
-    "another folder with --results, then give the same command again",
+    "another folder with --results, then run the same command again",
     code=4,
 )
 def test_a_full_disk_ends_the_run_with_4_and_loses_nothing(lab: Any, case: Case) -> None:
@@ -109,7 +109,7 @@ lab run arm.yaml --results /proc/results
     "the results folder is on a disk that is read-only",
     remains="nothing new",
     says="results: cannot be written (Read-only file system); free space or choose another folder with --results, "
-    "then give the same command again",
+    "then run the same command again",
     code=4,
 )
 def test_a_read_only_disk_is_named(lab: Any, case: Case) -> None:
@@ -129,7 +129,7 @@ def test_a_read_only_disk_is_named(lab: Any, case: Case) -> None:
     "the results folder belongs to another user",
     remains="nothing new",
     says="results{below}: cannot be written (Permission denied); free space or choose another folder with --results, "
-    "then give the same command again",
+    "then run the same command again",
     code=4,
 )
 def test_a_folder_of_another_user_is_named(lab: Any, case: Case) -> None:
@@ -161,7 +161,7 @@ def as_another_user(action: Callable[[], object]) -> tuple[int, str]:
     9,
     "a file stands where the results folder should be",
     remains="the file as it was",
-    says="results: cannot be written (File exists); free space or choose another folder with --results, then give the "
+    says="results: cannot be written (File exists); free space or choose another folder with --results, then run the "
     "same command again",
     code=4,
 )
@@ -177,7 +177,7 @@ def test_a_file_in_the_place_of_the_results_is_named(lab: Any, case: Case) -> No
     "the results folder is deleted while a run is under way",
     remains="nothing: it is not made again half empty",
     says="{path}: cannot be written (No such file or directory); free space or choose another folder with --results, "
-    "then give the same command again",
+    "then run the same command again",
 )
 def test_results_deleted_in_mid_run_are_noticed_at_the_next_write(lab: Any, case: Case) -> None:
     first, second = lab.job(lab.settings(), seed=0), lab.job(lab.settings(), seed=1)
@@ -197,7 +197,7 @@ def test_results_deleted_in_mid_run_are_noticed_at_the_next_write(lab: Any, case
     10,
     "a run's folder is replaced by a file while the run is under way",
     remains="the file as it is",
-    says="{path}: cannot be written (Not a directory); free space or choose another folder with --results, then give "
+    says="{path}: cannot be written (Not a directory); free space or choose another folder with --results, then run "
     "the same command again",
 )
 def test_a_file_in_the_place_of_a_run_is_left_alone(lab: Any, case: Case) -> None:

@@ -94,7 +94,7 @@ def test_the_longest_name_is_written(lab: Any, case: Case) -> None:
     24,
     "a name that is longer than the system allows",
     remains="nothing",
-    says="{path}: File name too long; see to it, then give the same command again",
+    says="{path}: File name too long; fix this, then run the same command again",
     code=4,
 )
 def test_a_name_that_is_too_long_is_told(lab: Any, case: Case) -> None:
@@ -120,7 +120,7 @@ def test_names_that_look_alike_have_folders_apart(tmp_path: Path) -> None:
     24,
     "a results folder that is a symbolic link, or a link to nowhere",
     remains="results in the folder that the link names; with a link to nowhere nothing",
-    says="{path}: cannot be written ({reason}); free space or choose another folder with --results, then give the same "
+    says="{path}: cannot be written ({reason}); free space or choose another folder with --results, then run the same "
     "command again",
     code=4,
 )

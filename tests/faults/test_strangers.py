@@ -158,7 +158,7 @@ def test_a_linked_run_is_named_by_those_who_read(folder: Folder, home: Path) -> 
     (unusable,) = find_records(folder.results).unusable
     assert (
         str(unusable.fault)
-        == f"{folder.run.path}: is a symbolic link, which is not followed; put the folder itself there"
+        == f"{folder.run.path}: is a symbolic link, which is not followed; replace it with the folder itself"
     )
     with pytest.raises(DataError, match="symbolic link"):
         read_metrics(folder.results, folder.run.path.name)

@@ -99,7 +99,7 @@ def test_a_second_completion_changes_nothing(lab: Any) -> None:
     33,
     "two processes make the same run at the same time",
     remains="one result; the second is refused while the first holds the run, and finds it done afterwards",
-    says="{path}: held by process {pid} on {host} since {time}; wait for it, or end it, then give the same "
+    says="{path}: held by process {pid} on {host} since {time}; wait for it, or end it, then run the same "
     "command again",
 )
 def test_of_two_that_make_one_run_the_second_is_refused(lab: Any, case: Case) -> None:

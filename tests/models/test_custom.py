@@ -272,7 +272,7 @@ def test_a_constructor_that_fails(tmp_path):
     source = GOOD.replace("self.size = Size(width)", "raise ValueError('width is odd')")
     path = write(tmp_path / "mine.py", source)
     assert refusal(f"{path}:Mine") == (
-        f"model.name: {path}:Mine could not be made: ValueError: width is odd ({path}:14); correct it"
+        f"model.name: {path}:Mine could not be created: ValueError: width is odd ({path}:14); correct it"
     )
 
 
@@ -280,10 +280,10 @@ def test_a_model_with_nothing_to_train(tmp_path):
     source = "import torch\nclass Mine(torch.nn.Flatten):\n    def __init__(self, num_classes):\n"
     path = write(tmp_path / "mine.py", source + "        super().__init__()\n")
     assert refusal(f"{path}:Mine") == (
-        f"model.name: {path}:Mine has no trainable parameters; make its layers in __init__"
+        f"model.name: {path}:Mine has no trainable parameters; create its layers in __init__"
     )
     write(path, source + "        pass\n")
-    assert "could not be made: AttributeError: " in refusal(f"{path}:Mine")
+    assert "could not be created: AttributeError: " in refusal(f"{path}:Mine")
 
 
 def test_a_forward_that_fails(tmp_path):
@@ -305,7 +305,7 @@ def test_an_output_of_another_shape(change, given, tmp_path):
     path = write(tmp_path / "mine.py", GOOD.replace(*change))
     assert refusal(f"{path}:Mine") == (
         f"model.name: {path}:Mine gives {given} for a (2, 3, 32, 32) batch instead of (2, 10); "
-        "its forward must return one logit a class"
+        "its forward must return one logit per class"
     )
 
 

@@ -108,7 +108,7 @@ def test_a_row_of_another_memory_format_is_moved_parameter_by_parameter() -> Non
     assert not torch.equal(moved, channels_last.values)
     for span in plain.spans:
         assert torch.equal(moved.as_strided(span.shape, span.stride, span.offset), wanted[span.name]), span.name
-    with pytest.raises(ValueError, match="a row of other parameters"):
+    with pytest.raises(ValueError, match="the row belongs to networks with other parameters"):
         plain.from_layout(channels_last.values, channels_last.strides()[1:])
 
 
@@ -140,7 +140,10 @@ def test_padding_is_zero() -> None:
         ([nn.ReLU()], "ReLU has no trainable parameter"),
         ([Odd(7), Odd(8)], "network 1 of the cohort has other parameters than network 0"),
         ([nn.Linear(2, 2).double()], "weight is torch.float64; trainable parameters must be torch.float32"),
-        ([shared := nn.Linear(2, 2), shared], "two networks of the cohort share a parameter; build each network anew"),
+        (
+            [shared := nn.Linear(2, 2), shared],
+            "two networks of the cohort share a parameter; build each network separately",
+        ),
         (
             [nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, device="meta"))],
             "parameters on several devices (cpu, meta); use one",

@@ -70,7 +70,7 @@ def test_weights_are_fetched_once_and_the_last_layer_is_new(checkpoints, served,
 def test_a_download_with_another_hash_is_not_kept(checkpoints, served):
     _, folder, name = served
     (folder / name).write_bytes((folder / name).read_bytes()[:1000])
-    with pytest.raises(WeightsError, match=r"cannot be fetched \(what came has SHA-256 "):
+    with pytest.raises(WeightsError, match=r"cannot be downloaded \(the downloaded file has SHA-256 "):
         build(PRETRAINED, 10)
     assert list(checkpoints.iterdir()) == []
 
@@ -78,7 +78,7 @@ def test_a_download_with_another_hash_is_not_kept(checkpoints, served):
 def test_a_file_that_the_server_lacks(checkpoints, served):
     _, folder, name = served
     (folder / name).unlink()
-    with pytest.raises(WeightsError, match=re.escape("cannot be fetched (the server answered 404 File not found)")):
+    with pytest.raises(WeightsError, match=re.escape("cannot be downloaded (the server answered 404 File not found)")):
         build(PRETRAINED, 10)
 
 
@@ -91,7 +91,7 @@ def test_a_damaged_file_in_the_folder_is_named_and_not_read(checkpoints):
         build(PRETRAINED, 10)
     assert str(caught.value) == (
         f"{path}: damaged: its SHA-256 is {digest}, expected {nets.IMAGENET_SHA256}; "
-        "delete it and run again to fetch it anew"
+        "delete it, so that the next run downloads it again"
     )
 
 
@@ -107,9 +107,9 @@ def test_no_network_names_the_file_the_folder_and_the_other_way(checkpoints, mon
     assert time.monotonic() - started < 10
     assert str(caught.value) == (
         "resnet18-f37072fd.pth: the ImageNet weights of ResNet18 are not on this machine and "
-        "https://download.pytorch.org/models/resnet18-f37072fd.pth cannot be fetched "
+        "https://download.pytorch.org/models/resnet18-f37072fd.pth cannot be downloaded "
         "(no connection ([Errno 101] Network is unreachable)); "
-        f"put the file into {checkpoints}, or name one of your own with `model.weights: PATH`"
+        f"put the file into {checkpoints}, or set `model.weights: PATH`"
     )
 
 
@@ -122,7 +122,7 @@ def test_a_name_server_that_never_answers(checkpoints, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     monkeypatch.setattr(download, "CONNECT_SECONDS", 0.3)
-    with pytest.raises(WeightsError, match=re.escape("cannot be fetched (no answer within 0.3 s)")):
+    with pytest.raises(WeightsError, match=re.escape("cannot be downloaded (no answer within 0.3 s)")):
         build(PRETRAINED, 10)
     over.set()
 

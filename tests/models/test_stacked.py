@@ -153,7 +153,7 @@ def frozen() -> nn.Module:
         (lambda: Odd(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout())), "there is no stacked form of Dropout"),
         (lambda: Odd(nn.Conv2d(3, 4, 3), torch.sigmoid), "there is no stacked form of sigmoid"),
         (lambda: Odd(frozen()), "Conv2d has a bias that is not trained"),
-        (lambda: nn.Conv2d(3, 4, 3), f"Conv2d is none of {', '.join(MODELS)}"),
+        (lambda: nn.Conv2d(3, 4, 3), f"Conv2d is not one of: {', '.join(MODELS)}"),
         (
             lambda: Odd(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=None))),
             "a BatchNorm without weights, or without an exponential average of its statistics",

@@ -108,7 +108,7 @@ def test_weights_of_another_model_are_named_key_by_key(tmp_path):
     assert refusal(save(state, tmp_path / "w.safetensors")) == (
         "does not fit Net: 1 missing: conv1.bias; 1 unexpected: conv9.bias; "
         "1 misshaped: fc1.weight (120, 256) instead of (120, 400); "
-        "give the weights of this model or choose the model of these weights"
+        "use weights of this model, or choose the model of these weights"
     )
 
 
@@ -147,7 +147,7 @@ def test_a_file_of_something_else(suffix, tmp_path):
 def test_a_checkpoint_that_holds_more_than_the_weights(tmp_path):
     path = tmp_path / "checkpoint.pt"
     torch.save({"epoch": 3, **Net().state_dict()}, path)
-    assert refusal(path) == "not a state dict: it holds epoch beside tensors; save `model.state_dict()` alone"
+    assert refusal(path) == "not a state dict: it holds epoch besides tensors; save `model.state_dict()` alone"
     torch.save([1, 2], path)
     assert refusal(path) == "holds a list, not a state dict; save `model.state_dict()`"
     torch.save({}, path)

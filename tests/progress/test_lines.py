@@ -8,9 +8,10 @@ from typing import Any, Literal
 import pytest
 
 from cifar_lab.config import Settings
+from cifar_lab.core.terminal import say
 from cifar_lab.core.text import count
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.progress.lines import MANY_RUNS, PlainLines, plan_line, say
+from cifar_lab.progress.lines import MANY_RUNS, PlainLines, plan_line
 from cifar_lab.store.failures import Failure
 from cifar_lab.training.events import (
     DeviceChosen,
@@ -69,7 +70,7 @@ def test_a_command_from_its_plan_to_its_end() -> None:
         (second, RunResumed(epoch=1)),
         (first, StepCompleted(epoch=1, step=50, steps=99, loss=1.0, accuracy=0.5)),
         (first, epoch(1)), (second, epoch(2, val_accuracy=0.4321)), (second, outcome("done")),
-        (first, outcome("interrupted", "stopped after epoch 1, which is kept")),
+        (first, outcome("interrupted", "stopped after epoch 1, whose checkpoint is kept")),
         (third, outcome("diverged", "the loss was not finite in epoch 1 at step 3")),
         (fourth, outcome("failed", "ValueError: two\nlines \x1b[0m")),
     ]  # fmt: skip
@@ -83,7 +84,7 @@ def test_a_command_from_its_plan_to_its_end() -> None:
         "Adam[31m · seed 0: epoch 1/2, loss 1.235, training accuracy 0.500, 0.2 s",
         "Adam[31m · seed 1: epoch 2/2, loss 1.235, training accuracy 0.500, validation accuracy 0.432, 0.2 s",
         "[1/4] Adam[31m · seed 1: done, validation accuracy 0.4321 · 1 s left",
-        "[2/4] Adam[31m · seed 0: stopped: stopped after epoch 1, which is kept · 1 s left",
+        "[2/4] Adam[31m · seed 0: stopped: stopped after epoch 1, whose checkpoint is kept · 1 s left",
         "[3/4] Adam[31m · seed 2: diverged: the loss was not finite in epoch 1 at step 3 · 1 s left",
         "[4/4] Adam[31m · seed 3: failed: ValueError: two lines [0m",
     ]

@@ -88,7 +88,7 @@ def test_every_event_of_a_whole_command(terminal: Terminal) -> None:
     bars.begin(runs)
     ends = [
         outcome("done"), outcome("diverged", "the loss was not finite"), outcome("failed", "a [bold]reason[/] \x1b[2J"),
-        outcome("interrupted", "stopped after epoch 2, which is kept"),
+        outcome("interrupted", "stopped after epoch 2, whose checkpoint is kept"),
     ]  # fmt: skip
     for number, (run, end) in enumerate(zip(runs, ends, strict=True)):
         for event in whole_run(epoch_from=2 if number == 1 else 1):
@@ -103,7 +103,7 @@ def test_every_event_of_a_whole_command(terminal: Terminal) -> None:
         "Adam · seed 0: done, validation accuracy 0.4000",
         "Adam · seed 1: diverged: the loss was not finite",
         "Adam · seed 2: failed: a [bold]reason[/] [2J",
-        "Adam · seed 3: stopped: stopped after epoch 2, which is kept",
+        "Adam · seed 3: stopped: stopped after epoch 2, whose checkpoint is kept",
     ):
         assert lines.count(line) == 1, line
     assert terminal.output.rindex(SHOW) > terminal.output.rindex(HIDE)

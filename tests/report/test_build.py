@@ -84,14 +84,14 @@ def test_the_shipped_lab_draws_a_chart_per_answer(
     assert "q3: AdamW" in report.missing
     assert not {"q3: Adam", "q1: baseline"} & set(report.missing)
     assert report.lines[0] == "data set: CIFAR-10"
-    assert "q3 (q3_optimizer.png): baseline 50.0 % (n = 1); Adam 62.0 % (n = 1); AdamW no runs yet" in report.lines
+    assert "  baseline 50.0 % (n = 1); Adam 62.0 % (n = 1); AdamW no runs yet (q3_optimizer.png)" in report.lines
     to_run = [line for line in report.lines if line.startswith("to run: cifar-lab run ")]
     assert len(to_run) == 1
     assert to_run[0].startswith("to run: cifar-lab run configs/baseline.yaml configs/q1_batch_128.yaml ")
     assert to_run[0].endswith(f" configs/q9_resnet18_imagenet.yaml --results {results}")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "in ten epochs?; not swept yet), q9" in text
-    assert "Runs still to make:\n\n- `cifar-lab run configs/baseline.yaml" in text
+    assert "Missing runs:\n\n- `cifar-lab run configs/baseline.yaml" in text
     assert f"- `cifar-lab sweep configs/q8_grid.yaml --results {results}`" in text
     assert f"to run: cifar-lab sweep configs/q8_grid.yaml --results {results}" in report.lines
     assert [chart for chart in CHARTS if f"]({chart})" in text] == ["q3_optimizer.png"]
@@ -137,7 +137,7 @@ def test_letters_without_a_font_are_said(tmp_path: Path, make_record: MakeRecord
     save_records(results, *(make_record(0.5, 0, Settings(epochs=ord(name))) for name in ("a", "b")))
     (line,) = [line for line in build_report(sheet, results).lines if line.startswith("note: no font")]
     assert line.startswith(
-        "note: no font of this machine has \U000e0fff (U+E0FFF), so the charts show boxes there; install a Noto font"
+        "note: no font on this machine has \U000e0fff (U+E0FFF), so the charts show boxes there; install a Noto font"
     )
 
 
@@ -192,7 +192,7 @@ def test_damaged_files_are_named_and_the_rest_is_reported(
     winners_fault, record_fault = report.faults
     assert winners_fault.startswith(f"{winners}: not a sweep's winners (")
     assert record_fault == (
-        f"{folder.record}: is damaged and left out; to make the run again: "
+        f"{folder.record}: is damaged and left out; to retrain the run: "
         f"{shlex.join(['cifar-lab', 'run', str(folder.settings), '--results', str(tmp_path)])}"
     )
     assert any("baseline 60.0 % (n = 1)" in line for line in report.lines)
@@ -225,7 +225,7 @@ def test_a_sweep_is_drawn_under_its_name(tmp_path: Path, make_record: MakeRecord
     assert draw_sweep(tmp_path, "q8_grid") == [f"chart: {chart}"]
     assert chart.read_bytes().startswith(b"\x89PNG\r\n")
     report = build_report(CONFIGS / "lab.yaml", tmp_path)
-    assert "q8 (q8_top_combinations.png): baseline 50.0 % (n = 1); Adam 62.0 % (n = 1)" in report.lines
+    assert "  baseline 50.0 % (n = 1); Adam 62.0 % (n = 1) (q8_top_combinations.png)" in report.lines
     assert (
         "320 points were searched (grid) in 320 runs, of which 1 failed and 12 diverged, judged by 5,000 validation "
         "images; the control and the best 1 were then trained again with the fresh seeds 100, 101, 102 and tested once."
@@ -266,7 +266,7 @@ def test_a_sweep_of_other_images_is_no_answer_on_these(
     assert any(line.startswith("to run: cifar-lab sweep ") for line in report.lines)
     assert "not swept yet on these images" in (tmp_path / "report.md").read_text(encoding="utf-8")
     other = build_report(CONFIGS / "lab.yaml", tmp_path, data_name="synthetic")
-    assert "q8 (q8_top_combinations.png): baseline 90.0 % (n = 1); Adam 90.0 % (n = 1)" in other.lines
+    assert "  baseline 90.0 % (n = 1); Adam 90.0 % (n = 1) (q8_top_combinations.png)" in other.lines
 
 
 def test_a_sweep_is_drawn_on_the_images_that_it_searched(

@@ -185,7 +185,7 @@ def test_synthetic_data_is_called_so() -> None:
     data = DataSet("synthetic", "0" * 64, 5_000, 1_000, 10, 1)
     shown = texts(draw_rows("q", [row("a", 0.5)], data))
     assert "Test accuracy after 10 epochs · synthetic data" in shown
-    assert "Made-up images: nothing here says anything about real ones." in " ".join(shown).replace("\n", " ")
+    assert "Synthetic images: the results say nothing about real images." in " ".join(shown).replace("\n", " ")
 
 
 def test_the_picture_is_drawn_in_its_colours(rows: list[Row]) -> None:
@@ -258,7 +258,7 @@ def test_letters_that_no_font_has_are_named_once() -> None:
 def test_letters_that_no_font_has_are_told_with_the_font_that_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert boxes_words(["Adam ü Ωж →"]) == ""
     told = boxes_words(["".join(chr(0xE0FF0 + k) for k in range(10))])
-    assert told.startswith("no font of this machine has \U000e0ff0 (U+E0FF0), ")
+    assert told.startswith("no font on this machine has \U000e0ff0 (U+E0FF0), ")
     assert "\U000e0ff7 (U+E0FF7) and 2 more, so the charts show boxes there; install a Noto font for them and" in told
     monkeypatch.setattr("cifar_lab.report.charts.style.fonts_for", lambda letters: ())  # a machine with one font
     assert "日 (U+65E5), so the charts show boxes there; install Noto Sans CJK (on Debian: fonts-noto-cjk)" in (

@@ -15,7 +15,7 @@ from rich.console import Console
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.questions import Lab
-from cifar_lab.cli import inspect_output, tables
+from cifar_lab.cli import tables
 from cifar_lab.cli.selection import Selection, arm_columns
 from cifar_lab.config.sheets import Question
 from cifar_lab.report import columns
@@ -47,7 +47,7 @@ def with_two_more(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def shown(medium: columns.Medium) -> str:
     out = Console(file=io.StringIO(), width=200, highlight=False)
-    out.print(tables.arms_table(medium, LAB.answers[0].rows))
+    tables.arms_table(medium, LAB.answers[0].rows).print(out)
     assert isinstance(out.file, io.StringIO)
     return out.file.getvalue()
 
@@ -84,10 +84,7 @@ def test_a_new_column_is_in_the_terminal(medium: columns.Medium) -> None:
 
 
 def test_a_new_column_is_listed_and_sorted_by() -> None:
-    out = Console(file=io.StringIO(), width=200, highlight=False)
-    inspect_output._print_arm_rows(out, LAB.answers[0].rows, 0)
-    assert isinstance(out.file, io.StringIO)
-    head, sgd, _ = out.file.getvalue().splitlines()
+    head, sgd, _ = shown("list").splitlines()
     assert head.split()[-2:] == ["median", "best_seed"]
     assert sgd.split()[-3:] == ["0.5000", "seed", "<1>"]
     selection = Selection.of([], "median", False, arms=True)
@@ -114,3 +111,10 @@ def test_names_are_told_apart() -> None:
     names = [column.name for column in COLUMNS]
     assert len(set(names)) == len(names)
     assert {name for order in columns.ORDER.values() for name in order} <= set(names)
+
+
+def test_the_columns_of_a_terminal_have_a_worth_each_and_two_are_always_shown() -> None:
+    for medium in columns.TERMINALS:
+        worths = [column.worth for column in columns_of(medium) if column not in (MEDIAN, BEST)]
+        assert sorted(worths)[-2:] == [9, 9]
+        assert len(set(worths)) == len(worths) - 1

@@ -14,12 +14,14 @@ from markupsafe import escape
 
 from cifar_lab.config import Settings, Synthetic
 from cifar_lab.config.io.load import load_settings
+from cifar_lab.config.run_id import run_id
 from cifar_lab.data.catalog import prepare
 from cifar_lab.report.build import build_report
 from cifar_lab.report.charts.style import ARMS, CONTROL
 from cifar_lab.report.html import SCRIPTS, command_words
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder
+
+from ..record_fixtures import with_predictions
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]
@@ -103,18 +105,18 @@ def test_mistakes_are_pictures_where_the_images_are_prepared(
 ) -> None:
     monkeypatch.setenv("CIFAR_LAB_CACHE", str(tmp_path / "cache"))
     for name, epochs in (("control", 1), ("arm", 2)):
-        data = "{dataset: synthetic, train_size: 40, test_size: 20, batch_size: 10}"
-        (tmp_path / f"{name}.yaml").write_text(f"label: {name}\nepochs: {epochs}\ndata: {data}\n")
+        source = "{dataset: synthetic, train_size: 40, test_size: 20, batch_size: 10}"
+        (tmp_path / f"{name}.yaml").write_text(f"label: {name}\nepochs: {epochs}\ndata: {source}\n")
     lab = tmp_path / "lab.yaml"
     lab.write_text("title: t\ncontrol: control.yaml\nquestions: {q: {title: Which, arms: [arm.yaml], chart: q.png}}\n")
     images = prepare(Settings(data=Synthetic(dataset="synthetic", train_size=40, test_size=20)).data)
     results = tmp_path / "results"
     for name in ("control", "arm"):
         made = make_record(0.5, 0, load_settings(tmp_path / f"{name}.yaml"), data="synthetic", classes=10)
-        made = made.model_copy(update={"data": made.data.model_copy(update={"fingerprint": images.fingerprint})})
-        save_records(results, made)
+        data = made.data.model_copy(update={"fingerprint": images.fingerprint})
+        made = made.model_copy(update={"data": data, "run_id": run_id(made.recipe, images.fingerprint, 0)})
         wrong = np.eye(10)[np.arange(1, 21) % 10]
-        np.savez(RunFolder(results, made.run_id).predictions, labels=np.arange(20) % 10, logits=wrong)
+        save_records(results, with_predictions(results, made, np.arange(20) % 10, wrong))
     build_report(lab, results)
     page = (results / "report.html").read_text(encoding="utf-8")
     assert page.count('<img src="data:image/png;base64,') == 12

@@ -49,8 +49,9 @@ def test_a_section_by_hand() -> None:
     page = markdown_page(lab(adam, gone, comparisons=found))
     section = page[page.index("## q3") :]
     undecided = (
-        "Undecided: Adam &lt;1&gt; is 12.00 pp above SGD (95 % −0.50 to 24.50; 2 shared seeds; p = .051); more than "
-        "1,000 more seeds would be needed to tell. Of the runs of Adam, 1 of 3 diverged: they are in no mean."
+        "Undecided: Adam &lt;1&gt; is 12.00 pp above SGD (95 % −0.50 to 24.50; 2 shared seeds; adjusted p = .051); "
+        "more than 1,000 more seeds would be needed to decide. Of the runs of Adam, 1 of 3 diverged: they are not part "
+        "of any mean."
     )
     assert section == (
         "## q3: Does Adam help?\n\n"
@@ -60,12 +61,12 @@ def test_a_section_by_hand() -> None:
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | --- | ---: | ---: | ---: |\n"
         "| baseline (control) | 3 | 50.00 (45.03 to 54.97; n = 3) | 2.00 |  |  |  | 0: 50.00, 1: 52.00, 2: 48.00 "
         "| 61.3 | 10 | 62,006 |\n"
-        "| Adam | 2 | 63.00 (50.29 to 75.71; n = 2) | 1.41 | +12.00 pp (−0.50 to 24.50; 2 shared seeds) | ? undecided "
-        "| .051 | 0: 62.00, 1: 64.00, 2: diverged | 70.0 | 10 | 62,006 |\n"
+        "| Adam | 2 | 63.00 (50.29 to 75.71; n = 2) | 1.41 | +12.00 pp (95 % −0.50 to 24.50; 2 shared seeds) "
+        "| ? undecided | .051 | 0: 62.00, 1: 64.00, 2: diverged | 70.0 | 10 | 62,006 |\n"
         "| AdamW | 0 | no runs yet |  | not comparable yet | – no verdict |  | 0: to run, 1: to run |  |  |  |\n\n"
         "Note: Same rate.\n\n"
         "- Adam, seed 2, diverged: loss is nan at step 7\n\n"
-        "Runs still to make:\n\n"
+        "Missing runs:\n\n"
         "- `cifar-lab run configs/q3_adamw.yaml`\n"
     )
 
@@ -98,7 +99,7 @@ def test_the_data_set_is_named_and_the_others_offered() -> None:
 
 
 def test_made_up_images_are_called_so() -> None:
-    assert "These images are **made up, to try the tool**." in markdown_page(lab(data=MADE_UP))
+    assert "These images are **synthetic, for trying the tool**." in markdown_page(lab(data=MADE_UP))
     assert "made up" not in markdown_page(lab())
 
 
@@ -148,7 +149,7 @@ def test_csv_has_a_line_an_arm_with_numbers_as_numbers() -> None:
 
 
 def test_without_runs_the_page_says_so() -> None:
-    assert "No runs yet: give the commands below." in markdown_page(lab(data=None))
+    assert "No runs yet: run the commands below." in markdown_page(lab(data=None))
 
 
 def test_latex_has_a_table_a_question_with_everything_escaped() -> None:
@@ -159,7 +160,7 @@ def test_latex_has_a_table_a_question_with_everything_escaped() -> None:
     assert r"    baseline (control) & \labcell{50.00 (n = 3)}{45.03 to 54.97} &  &  &  \\" in page
     name = r"50\% \& \$x\_1\$ \textbackslash{}\textbackslash{} \{\#\} \textasciitilde{}\textasciicircum{}"
     assert rf"\caption{{Does Adam help? {name}: one run. Images: CIFAR-10.}}" in page
-    difference = r"\labcell{+1.50 (2 pairs)}{$-$0.50 to 3.50} & better & \textless{} .001 \\"
+    difference = r"\labcell{+1.50 (2 pairs)}{95 \% $-$0.50 to 3.50} & better & \textless{} .001 \\"
     assert f"    {name} & 50.00 (one run) & {difference}\n" in page
 
 
@@ -180,7 +181,7 @@ def test_every_row_of_a_latex_table_has_its_five_cells() -> None:
     assert cells[1:] == [
         ["lost", "diverged", "not comparable yet", "no verdict", ""],
         ["some", r"\labcell{51.00 (n = 2)}{38.29 to 63.71, 1 diverged}",
-         r"\labcell{+1.50 (n = 2, 3)}{$-$0.50 to 3.50}", "no verdict", ""],
+         r"\labcell{+1.50 (n = 2, 3)}{95 \% $-$0.50 to 3.50}", "no verdict", ""],
         [r"{[}gone] \& {*}", "no runs yet", "not comparable yet", "no verdict", ""],
     ]  # fmt: skip
 

@@ -43,13 +43,13 @@ def test_a_report_agrees_with_its_records(reported: Path) -> None:
             '"mean": 0.5145',
             "questions[q1].arms[baseline].mean: 0.5145 on disk, 0.5045 ",
         ),
-        ("answers.json", "{", "", "is no JSON any more"),
+        ("answers.json", "{", "", "is not valid JSON"),
         ("summary.csv", "0.5045", "0.5145", "q1 baseline, mean_accuracy: “0.5145” on disk, “0.5045” from the records"),
         ("report.md", "50.45 (", "51.45 (", "51.45 (49.8"),
         ("report.tex", "50.45 (", "51.45 (", "51.45 (n = 4"),
         ("report.html", '"mean": 50.45', '"mean": 51.45', "51.45"),
         ("report.html", ">50.45<br>", ">51.45<br>", "51.45"),
-        ("report.md", "## q1", "## \\udcff", "is no text in UTF-8"),
+        ("report.md", "## q1", "## \\udcff", "is not UTF-8 text"),
     ],
 )
 def test_what_differs_is_named(
@@ -72,5 +72,5 @@ def test_where_one_stands_is_no_difference(reported: Path, monkeypatch: pytest.M
 
 
 def test_without_a_report_there_is_nothing_to_check(reported: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no report to check; give `cifar-lab report` first"):
+    with pytest.raises(SettingsError, match="no report to check; write it first: cifar-lab report"):
         check_report(reported, tmp_path)

@@ -78,7 +78,7 @@ def test_a_damaged_document_is_named(path: Path, content: bytes) -> None:
 def test_a_document_of_a_newer_version_is_refused_by_name(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(seal_record(json.dumps({"schema": 99, "a": 1}, indent=1)))
-    with pytest.raises(DataError, match="is of schema 99, this cifar-lab reads up to 2; install a newer cifar-lab"):
+    with pytest.raises(DataError, match="has schema 99, but this cifar-lab reads up to 2; install a newer cifar-lab"):
         read_document(path)
     found = verify_results(path.parents[2])
     assert (found.damage, len(found.notes)) == ((), 1)
@@ -89,7 +89,7 @@ def test_a_document_that_is_gone_or_replaced_is_noticed(path: Path, tmp_path: Pa
     write_document(tmp_path, path.with_name("other.json"), {"sweep": "other"})
     path.write_bytes(path.with_name("other.json").read_bytes())
     (line,) = verify_results(tmp_path).damage
-    assert line.startswith(f"{path}: is damaged (the index names another content); set aside as plan.json.damaged; ")
+    assert line.startswith(f"{path}: is damaged (its content differs from the index); set aside as plan.json.damaged; ")
     write_document(tmp_path, path, VALUES)
     path.with_name("plan.json.damaged").unlink()
     path.unlink()

@@ -39,7 +39,10 @@ def test_another_process_is_told_who_writes_and_may_when_that_one_is_killed(tmp_
         assert time.monotonic() - began < 1
         said = str(refused.value)
         assert said.startswith(f"{results}: process {holder.pid} on {platform.node()} since 20")
-        assert "Z (cifar-lab sweep 'my grid.yaml') writes there; wait for it, end it, or choose another folder" in said
+        assert (
+            "Z (cifar-lab sweep 'my grid.yaml') is using this folder; wait for it, end it, or choose another folder"
+            in said
+        )
         holder.kill()
         with one_writer(results) as lock:
             lock.take()

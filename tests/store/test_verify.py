@@ -40,7 +40,7 @@ def test_every_damaged_file_is_named_and_one_command_mends_them(folder: RunFolde
     folder.weights.write_bytes(b"other")
     results = folder.path.parents[1]
     assert verify_results(results).damage == (
-        f"{folder.weights}: is damaged; set aside as weights.safetensors.damaged; to make the run again: cifar-lab run "
+        f"{folder.weights}: is damaged; set aside as weights.safetensors.damaged; to retrain the run: cifar-lab run "
         f"{folder.settings} --results {results}",
     )
     assert sorted(path.name for path in folder.path.iterdir()) == [
@@ -73,7 +73,7 @@ def test_copies_and_newer_records_are_notes(folder: RunFolder) -> None:
     assert found.damage == ()
     assert [note.partition(": ")[2].partition(";")[0] for note in found.notes] == [
         f"is a copy of run {RUN} and is not counted",
-        "is of schema 99, this cifar-lab reads up to 3",
+        "has schema 99, but this cifar-lab reads up to 3",
     ]
 
 

@@ -45,10 +45,10 @@ def test_an_estimate_adds_up(tmp_path: Path) -> None:
     lines = list(found.lines())
     assert lines[0] == (
         "time: about 8 min for the search with 2 workers, then at most 2 min for the winners; "
-        "2 min a run, measured on 1 run here"
+        "2 min per run, measured on 1 run here"
     )
-    assert lines[1].startswith("memory: about 740 MB a worker, 1.5 GB in all")
-    assert lines[2].startswith("disk: about 391 kB a run, 13 MB in all; ")
+    assert lines[1].startswith("memory: about 740 MB per worker, 1.5 GB in all")
+    assert lines[2].startswith("disk: about 391 kB per run, 13 MB in all; ")
 
 
 def test_what_a_run_leaves_is_no_more_than_was_told(lab: Any) -> None:
@@ -63,9 +63,9 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:
     found = estimate([RunGroup(settings(), 10, 1e9)], [], tmp_path, 2, DatasetCatalog(), [timed_record(100)])
     with pytest.raises(EnvironmentFault) as refused:
         found.check_disk(tmp_path)
-    assert str(refused.value).startswith(f"{tmp_path}: the runs to make need about 260 TB, ")
+    assert str(refused.value).startswith(f"{tmp_path}: the missing runs need about 260 TB, ")
     assert str(refused.value).endswith(
-        " are free; free space or choose another folder with --results, then give the same command again"
+        " are free; free space or choose another folder with --results, then run the same command again"
     )
 
 

@@ -48,7 +48,7 @@ def opened(path: Path) -> list[optuna.trial.FrozenTrial]:
 @pytest.mark.slow
 def test_an_export_says_what_the_records_say(tmp_path: Path) -> None:
     sweep, results, path = write(tmp_path), tmp_path / "results", tmp_path / "study.db"
-    with pytest.raises(DataError, match=r"results: no point of small sweep is through yet; run the sweep first"):
+    with pytest.raises(DataError, match=r"results: no point of small sweep has finished yet; run the sweep first"):
         export_optuna(sweep, results, path)
     assert not path.exists()
     make_sweep(sweep, RunContext(results, workers=1))
@@ -81,5 +81,5 @@ def test_an_export_says_what_the_records_say(tmp_path: Path) -> None:
     other.write_text("mine")
     with pytest.raises(SettingsError) as refused:
         export_optuna(sweep, results, other)
-    assert str(refused.value) == f"--export-optuna: {other} is there and is no export of a sweep; name another file"
+    assert str(refused.value) == f"--export-optuna: {other} exists and is not an export of a sweep; name another file"
     assert other.read_text() == "mine"

@@ -192,7 +192,7 @@ def test_a_disk_that_cannot_hold_the_runs_ends_it_before_anything_is_trained(
     bench = Bench(tmp_path)
     with pytest.raises(EnvironmentFault) as refused:
         bench.make("halved", HALVED)
-    assert str(refused.value).startswith(f"{tmp_path / 'results'}: the runs to make need about ")
+    assert str(refused.value).startswith(f"{tmp_path / 'results'}: the missing runs need about ")
     assert ", 2.0 MB are free; free space or choose another folder" in str(refused.value)
     assert not (tmp_path / "results").exists()
 

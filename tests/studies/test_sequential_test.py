@@ -41,14 +41,14 @@ class Bench:
             self.seeds.setdefault(arm.label, set()).update(arm.seeds)
         return RunBatch((), (), ())
 
-    def look_at(self) -> Answer:
+    def look_at(self, seeds: int) -> Answer:
         gaps = {"baseline": 0.0, "clear": 0.2, "close": 0.0}
         rows = []
         for label, seeds in self.seeds.items():
             values = tuple((s, 0.5 + gaps[label] + (s * 7 % 5) * 0.004 * (label != "baseline")) for s in sorted(seeds))
             rows.append(Row(label, values, sum(v for _, v in values) / len(values), is_control=label == "baseline"))
         question = Question(title="?", arms=("a.yaml",), chart="q.png")
-        (answer,), _ = judge([Answer("q1", question, tuple(rows))], 0.3, lambda row, control: 4)
+        (answer,), _ = judge([Answer("q1", question, tuple(rows))], 0.3)
         return answer
 
 
@@ -81,7 +81,7 @@ def test_the_plan_is_written_before_the_first_look_and_kept(tmp_path: Path) -> N
     before = path.read_bytes()
     list(looks(Bench(), tmp_path))
     assert path.read_bytes() == before
-    with pytest.raises(SettingsError, match="looks at 3, 5, 8 and 12 seeds; a plan that is changed after looking"):
+    with pytest.raises(SettingsError, match="looks at 3, 5, 8 and 12 seeds; changing a plan after a look"):
         next(looks(Bench(), tmp_path, most=20))
 
 

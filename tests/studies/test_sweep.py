@@ -156,7 +156,7 @@ def test_exclude_compares_numbers_but_not_truth_with_one() -> None:
     space = {"epochs": [1, 2], "data.flip": [False, True]}
     assert points(space=space, exclude=[{"epochs": 1.0}]).excluded == 2
     assert problems(space=space, exclude=[{"data.flip": 1}]) == [
-        "grid.yaml: exclude[0]: data.flip: 1 agrees with no point; check its values against space and paired"
+        "grid.yaml: exclude[0]: data.flip: 1 matches no point; check its values against space and paired"
     ]
 
 
@@ -238,7 +238,7 @@ def test_a_label_says_what_a_point_sets(values: dict[str, Any], label: str) -> N
         (
             {"paired": [{"epochs": [1, 2], "optimizer.lr": [0.1]}]},
             [
-                "grid.yaml: paired[0]: values change together, so their lists are equally long; "
+                "grid.yaml: paired[0]: values change together, so their lists must have the same length; "
                 "epochs has 2, optimizer.lr has 1"
             ],
         ),
@@ -246,30 +246,30 @@ def test_a_label_says_what_a_point_sets(values: dict[str, Any], label: str) -> N
         (
             {"space": {"epochs": [1]}, "paired": [{"epochs": [2]}, {"epochs": [3]}]},
             [
-                "grid.yaml: paired[0].epochs: epochs is an axis already, as space.epochs; keep one of them",
-                "grid.yaml: paired[1].epochs: epochs is an axis already, as space.epochs; keep one of them",
+                "grid.yaml: paired[0].epochs: epochs is already an axis, as space.epochs; keep one of them",
+                "grid.yaml: paired[1].epochs: epochs is already an axis, as space.epochs; keep one of them",
             ],
         ),
         (
             {"space": {"epochs": [1]}, "exclude": [{"epoch": 1}, {}]},
             [
-                "grid.yaml: exclude[0].epoch: is no key of space or paired; those are epochs",
-                "grid.yaml: exclude[1]: an empty entry would take out every point; remove it",
+                "grid.yaml: exclude[0].epoch: is not a key of space or paired; the keys are epochs",
+                "grid.yaml: exclude[1]: an empty entry would exclude every point; remove it",
             ],
         ),
         (
             {"space": {"epochs": [1, 2]}, "exclude": [{"epochs": 3}]},
-            ["grid.yaml: exclude[0]: epochs: 3 agrees with no point; check its values against space and paired"],
+            ["grid.yaml: exclude[0]: epochs: 3 matches no point; check its values against space and paired"],
         ),
         (
             {"space": {"epochs": [1, 2]}, "exclude": [{"epochs": 1}, {"epochs": 2}]},
-            ["grid.yaml: exclude: takes out every point; leave at least one"],
+            ["grid.yaml: exclude: excludes every point; keep at least one"],
         ),
         (
             {"space": {"seeds": [[0], [1]]}, "arms": {"a": {"label": "b"}}},
             [
-                "grid.yaml: space.seeds: seeds repeat a point, they are no part of it; state search.seeds",
-                "grid.yaml: arms.a.label: points and arms have names of their own; remove it",
+                "grid.yaml: space.seeds: seeds repeat a point and are not part of it; set search.seeds",
+                "grid.yaml: arms.a.label: points and arms are named by their settings; remove it",
             ],
         ),
         (
@@ -309,9 +309,7 @@ def test_a_contradiction_of_some_points_only() -> None:
 @pytest.mark.slow
 def test_more_than_ten_thousand_points_must_be_meant() -> None:
     space = {key: list(range(1, 11)) for key in ("epochs", "a", "b", "c", "d", "e", "f", "g")}
-    assert problems(space=space) == [
-        "grid.yaml: 100,000,000 points, more than 10,000; make it smaller, or add --yes to go on"
-    ]
+    assert problems(space=space) == ["grid.yaml: 100,000,000 points, more than 10,000; make it smaller, or add --yes"]
     many = sheet(space={"epochs": list(range(1, 10_001))}, arms={"one more": {"data.flip": True}})
     with pytest.raises(SettingsError, match=r"10,001 points, more than 10,000"):
         expand(many, BASE, "grid.yaml")

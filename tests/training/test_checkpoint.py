@@ -84,7 +84,7 @@ def test_a_save_that_fails_at_any_moment_leaves_a_good_one(
             checkpoint.save(path, in_epoch(3))
     assert re.fullmatch(
         rf"{path}: cannot be written \(No space left on device(?: for [\d,]+ bytes)?\); free space or choose another "
-        "folder with --results, then give the same command again",
+        "folder with --results, then run the same command again",
         str(caught.value),
     )
     state, notes = checkpoint.load_newest(path)
@@ -150,7 +150,7 @@ def test_a_pickle_bomb_does_not_run_even_with_a_right_checksum(path: Path, tmp_p
     bomb = {"cohort": Bomb(victim)}
     payload = torch_file(bomb) if form == "torch" else pickle.dumps(bomb)
     seal(path, payload)
-    with pytest.raises(DamagedCheckpointError, match=r"^checkpoint\.bin is no checkpoint of this version \(\w+\)$"):
+    with pytest.raises(DamagedCheckpointError, match=r"^checkpoint\.bin is not a checkpoint of this version \(\w+\)$"):
         checkpoint.load(path)
     assert not victim.exists()
     pickle.loads(pickle.dumps(Bomb(victim)))

@@ -132,7 +132,7 @@ def test_an_interrupted_cohort_goes_on_to_the_same_weights(lab: Any, device: str
     whole, cut = jobs(lab, device, "whole"), jobs(lab, device, "cut")
     together(whole)
     ends = together(cut, should_stop=lambda: True)
-    assert {str(end) for end in ends.values()} == {"stopped after epoch 1, which is kept"}
+    assert {str(end) for end in ends.values()} == {"stopped after epoch 1, whose checkpoint is kept"}
     assert {type(end) for end in ends.values()} == {Interrupted}
     ends = together(cut)
     for job, expected in zip(cut, whole, strict=True):
@@ -201,7 +201,7 @@ def test_a_model_that_cannot_be_stacked_trains_one_network_after_the_other(lab: 
     for job, solo in zip(members, alone, strict=True):
         ours = record_of(ends, job)
         assert (ours.environment.cohort, ours.environment.stacked) == (4, False)
-        assert str(ours.environment.eager_reason).startswith("networks one by one: ")
+        assert str(ours.environment.eager_reason).startswith("networks separately: ")
         assert ours.test == lab.make(solo).test
 
 

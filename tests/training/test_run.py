@@ -199,7 +199,7 @@ def interrupt_after(lab: Any, job: Job, epoch: int) -> None:
         if isinstance(event, EpochCompleted):
             heard.append(event.epoch)
 
-    with pytest.raises(Interrupted, match=f"^stopped after epoch {epoch}, which is kept$"):
+    with pytest.raises(Interrupted, match=f"^stopped after epoch {epoch}, whose checkpoint is kept$"):
         lab.make(job, tell, lambda: heard[-1] == epoch)
 
 
@@ -384,10 +384,10 @@ def test_a_search_whose_weights_are_damaged_is_made_again_and_its_weights_never_
     assert folder.weights.read_bytes() == good
     (note,) = record.notes
     assert note == (
-        "weights.safetensors was damaged; set aside as weights.safetensors.damaged, and the run made again"
+        "weights.safetensors was damaged; set aside as weights.safetensors.damaged, and the run trained again"
         if kind == "altered"
         else "weights.safetensors was missing or cut short, so the record was wrong; set aside as record.json.damaged, "
-        "and the run made again"
+        "and the run trained again"
     )
     assert folder.record.with_name("record.json.damaged").is_file()
 

@@ -41,7 +41,7 @@ class Comparison:
     """Lower end of the interval of the difference at `level`. None where no standard error is known."""
     high_pp: float | None = None
     level: float
-    """Confidence level of the interval, of this comparison alone: 0.95, higher with planned interim analyses."""
+    """Confidence level of the interval, of this comparison alone: 1 - `alpha`, and 0.95 without a verdict."""
     method: Method = "none"
     """`paired`: t test of the differences of shared seeds. `welch`: t test of two groups without (enough) shared
     seeds. `none`: no standard deviation is known."""
@@ -72,7 +72,8 @@ class Comparison:
     p: float | None = None
     """Two-sided p of no difference: t test, or the sign-flip test where every difference is the same."""
     p_holm: float | None = None
-    """`p` adjusted by Holm over all comparisons of the report. None below three runs, where there is no verdict."""
+    """`p` adjusted for the other looks, then by Holm over all comparisons of the report. None below three runs, where
+    there is no verdict."""
     p_sign_flip: float | None = None
     """Exact sign-flip p of up to 12 pairs: share of all sign patterns with a mean at least as far from 0."""
     p_equivalence: float | None = None
@@ -80,8 +81,18 @@ class Comparison:
     p_equivalence_holm: float | None = None
     """The same adjusted by Holm."""
     interim_looks: int = 1
-    """Interim analyses planned for it (`run --until-decided`), 1 without a plan. They divide α: adjusted p values and
-    `level` are held to them."""
+    """Interim analyses planned for it (`run --until-decided`), 1 without a plan."""
+    look: int | None = None
+    """Number of this look at the two arms, from 1. None where they can get no verdict, 0 where the earlier looks cannot
+    be read."""
+    alpha: float | None = None
+    """Level of each test at this look. Adjusted p values and `level` are held to it."""
+    look_remembered: bool = True
+    """Whether later looks will be judged as later ones. False where the results folder cannot be written."""
+    gone: tuple[str, ...] = ()
+    """Ids of runs that an earlier look counted and that have no record any more."""
+    to_decide: str = ""
+    """Arguments of the command that adds seeds until it is decided. Empty where it is decided, or there is none."""
     family: int
     """Comparisons over which Holm adjusts."""
     min_effect_pp: float
@@ -92,6 +103,11 @@ class Comparison:
     seeds_more: int | None = None
     """Estimate of the further seeds that would decide an undecided comparison with a power of 0.8, if mean and standard
     deviation stay. None otherwise, and above 1,000."""
+
+    @property
+    def level_words(self) -> str:
+        """`97 %`: confidence level of the interval."""
+        return f"{100 * self.level:.4g} %"
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def confirmed_answer(
     rows = winner_rows(found, records, command)
     notes = [_search_note(found, len(rows) - 1)]
     if plan_changed(results, found):
-        notes.append("The sweep has another plan by now than the one these winners are of; give its command again.")
+        notes.append("The plan of the sweep has changed since these winners were chosen; run the sweep again.")
     winners = zip(rows[1:], found.top, strict=True)
     notes += [_same_settings(row.label) for row, winner in winners if winner.recipe == found.control.recipe]
     notes += _rounding_notes(rows, records)
@@ -150,7 +150,7 @@ def _runs(arm: Arm, groups: dict[str, list[Record]]) -> list[Record]:
 
 def _row(arm: Arm, runs: Sequence[Record], *, is_control: bool = False) -> Row:
     row = arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command, is_control=is_control)
-    return replace(row, unfinished=arm.unfinished)
+    return replace(row, unfinished=arm.unfinished, key=row.key or arm.key)
 
 
 def _comparable(control: Arm, arms: Sequence[Arm], groups: dict[str, list[Record]]) -> tuple[list[Record], list[int]]:
@@ -176,7 +176,7 @@ def _left_out(control: Arm, seeds: Sequence[int]) -> list[str]:
     if not seeds:
         return []
     named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-    return [f"Left out of {control.label}: {named}, which its settings do not ask for and no arm here has."]
+    return [f"Left out of {control.label}: {named}, which neither its settings nor an arm here asks for."]
 
 
 def _rounding_notes(rows: Sequence[Row], records: Sequence[Record]) -> list[str]:
@@ -195,6 +195,6 @@ def _search_note(found: Winners, shown: int) -> str:
     pruned = "" if halved is None else f"; {found.pruned:,} of the points were pruned before their last epoch"
     return (
         f"{found.points:,} points were searched ({method}) in {count(runs.searched, 'run')}, of which "
-        f"{runs.failed} failed and {runs.diverged} diverged, judged by {search.val_size:,} validation images{pruned}; "
+        f"{runs.failed} failed and {runs.diverged} diverged, ranked by {search.val_size:,} validation images{pruned}; "
         f"{best} then trained again with the fresh seeds {', '.join(map(str, found.confirm_seeds))} and tested once."
     )

@@ -22,5 +22,5 @@ def chance_sentence(row: Row, data: DataSet) -> str:
     """Sentence on an arm at chance."""
     return (
         f"{row.label} is at chance ({100 * (row.mean or 0.0):.2f} %, and guessing among {data.classes} classes gives "
-        f"{100 * data.chance:.3g} %): it has learnt nothing that the test images show. Check its learning curves."
+        f"{100 * data.chance:.3g} %): it has learnt nothing useful. Check its learning curves."
     )

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from cifar_lab.analysis.arms import load_arms
-from cifar_lab.analysis.data_choice import data_sets
+from cifar_lab.analysis.arms import Arm, load_arms, options
+from cifar_lab.analysis.data_choice import data_sets, source_overrides
+from cifar_lab.analysis.questions import lab_option
 from cifar_lab.analysis.selection_bias import WinnersCurse, winners_curse
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.analysis.winners import read_winners
@@ -46,6 +47,19 @@ class ComparisonTarget:
         return replace(self, records=kept)
 
 
+def look_up(
+    name: str, results: Path, records: Sequence[Record], overrides: Sequence[str] = ()
+) -> ComparisonTarget | None:
+    """As `find_target`, but None where nothing has the name. The target may have no runs."""
+    finders: tuple[Callable[[], ComparisonTarget | None], ...] = (
+        lambda: _file(Path(name), results, records, overrides),
+        lambda: _labelled(name, records),
+        lambda: _sweep(name, results, records),
+        lambda: _run(name, records),
+    )
+    return next((target for find in finders if (target := find()) is not None), None)
+
+
 def find_target(name: str, results: Path, records: Sequence[Record], overrides: Sequence[str] = ()) -> ComparisonTarget:
     """Find the run, arm or sweep called `name`.
 
@@ -59,17 +73,11 @@ def find_target(name: str, results: Path, records: Sequence[Record], overrides: 
         SettingsError: the name matches nothing, or several things.
         DataError: the sweep's winners are damaged.
     """
-    finders: tuple[Callable[[], ComparisonTarget | None], ...] = (
-        lambda: _file(Path(name), results, records, overrides),
-        lambda: _labelled(name, records),
-        lambda: _sweep(name, results, records),
-        lambda: _run(name, records),
-    )
-    found = next((target for find in finders if (target := find()) is not None), None)
+    found = look_up(name, results, records, overrides)
     if found is None:
         raise SettingsError(
-            f"{name!r}: no settings file, arm, sweep or run of {results} is called so; `cifar-lab list --results "
-            f"{results}` shows what there is"
+            f"no run id starts with {name!r}, and no settings file, label or sweep of {results} has this name; "
+            f"list all runs: cifar-lab list --results {results}"
         )
     if not found.records:
         command = "sweep" if found.kind == "sweep" else "run"
@@ -87,8 +95,8 @@ def same_images(first: ComparisonTarget, second: ComparisonTarget) -> tuple[Comp
     shared = [each for each in data_sets([*first.records, *second.records]) if each.fingerprint in ours & theirs]
     if not shared:
         raise SettingsError(
-            f"{first.label} and {second.label} were trained on different images; numbers of two data sets are never "
-            "compared"
+            f"{first.label} and {second.label} were trained on different images; results on different data sets "
+            "cannot be compared"
         )
     chosen = shared[0].fingerprint
     return first.on(chosen), second.on(chosen)
@@ -99,7 +107,7 @@ def _file(path: Path, results: Path, records: Sequence[Record], overrides: Seque
         return None
     keys = top_level_keys(readable(path))
     if "questions" in keys:
-        raise SettingsError(f"{path}: a sheet of questions is no arm; cifar-lab report compares its arms")
+        raise SettingsError(f"{path}: a lab file is not an arm; cifar-lab report compares its arms")
     if keys & {"space", "base", "paired", "arms"}:
         return _sweep(path.stem, results, records) or ComparisonTarget("sweep", path.stem, ())
     settings = load_settings(path, overrides)
@@ -136,7 +144,7 @@ def _run(name: str, records: Sequence[Record]) -> ComparisonTarget | None:
     found = [record for record in records if name and record.run_id.startswith(name)]
     if len(found) > 1:
         some = ", ".join(record.run_id for record in found[:SHOWN])
-        raise SettingsError(f"{name!r}: {len(found)} runs begin like this: {some}; give more of the id")
+        raise SettingsError(f"{len(found)} run ids start with {name!r}: {some}; give more digits")
     return ComparisonTarget("run", f"{found[0].label}, seed {found[0].seed}", tuple(found)) if found else None
 
 
@@ -151,6 +159,10 @@ class EffectBound:
     """Percentage points of test accuracy."""
     source: str
     """Source of the bound, in words."""
+    question: str = ""
+    """Question of arms in the lab file that compares both, one of them its control. Empty without one."""
+    options: tuple[str, ...] = ()
+    """Options of a command that adds seeds to the question."""
 
 
 def effect_bound(
@@ -169,15 +181,30 @@ def effect_bound(
     if lab_path is not None:
         lab = load_sheet(lab_path, LabSheet)
         wanted = {recipe_key(target.records[0].recipe) for target in targets}
-        if any(wanted <= keys for keys in _questions(lab_path, lab, results, overrides)):
-            return EffectBound(lab.min_effect, f"min_effect of {lab_path.as_posix()}")
+        found = [each for each in _questions(lab_path, lab, results, overrides) if wanted <= each.keys]
+        source = f"min_effect of {lab_path.as_posix()}"
+        if named := next((each for each in found if each.control.key in wanted and each.has_arms), None):
+            data = source_overrides(targets[0].records[0], named.control.settings)
+            words = (*lab_option(lab_path), *options(results, [*overrides, *data]))
+            return EffectBound(lab.min_effect, source, named.name, words)
+        if found:
+            return EffectBound(lab.min_effect, source)
     return EffectBound(DEFAULT_MIN_EFFECT, "the default; --min-effect sets another")
 
 
-def _questions(lab_path: Path, lab: LabSheet, results: Path, overrides: Sequence[str]) -> Iterator[set[str]]:
-    """`recipe_key`s of each question: its control with its arms, or with the winners of its sweep."""
+@dataclass(frozen=True)
+class _QuestionKeys:
+    name: str
+    control: Arm
+    keys: set[str]
+    """`recipe_key`s of its control and its arms, or the winners of its sweep."""
+    has_arms: bool
+
+
+def _questions(lab_path: Path, lab: LabSheet, results: Path, overrides: Sequence[str]) -> Iterator[_QuestionKeys]:
+    """Every question of the lab file."""
     arms = load_arms(lab_path, lab, overrides)
-    for question in lab.questions.values():
+    for name, question in lab.questions.items():
         keys = {arms[file].key for file in (question.control or lab.control, *question.arms)}
         if question.sweep:
             try:
@@ -186,4 +213,4 @@ def _questions(lab_path: Path, lab: LabSheet, results: Path, overrides: Sequence
                 leave_out(fault)
                 winners = None
             keys |= {recipe_key(recipe) for recipe in winners.recipes} if winners else set()
-        yield keys
+        yield _QuestionKeys(name, arms[question.control or lab.control], keys, question.sweep is None)

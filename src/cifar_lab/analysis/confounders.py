@@ -53,14 +53,14 @@ def _batch(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     ratio = ours / theirs
     if facts.train_size:
         yield (
-            f"batch {ours} makes {steps(arm, facts.train_size):,} updates where batch {theirs} makes "
+            f"batch {ours} makes {steps(arm, facts.train_size):,} updates, batch {theirs} makes "
             f"{steps(control, facts.train_size):,}, in the same epochs"
         )
     else:
         yield f"batch {ours} makes {1 / ratio:.3g} times the updates of batch {theirs}, in the same epochs"
     if arm.optimizer.lr == control.optimizer.lr and arm.optimizer.name == control.optimizer.name:
         lr, rule = arm.optimizer.lr, SCALING.get(arm.optimizer.component.step_rule)
-        fitting = "" if rule is None else f"; {lr * rule[0](ratio):.3g} would go with batch {ours} ({rule[1]})"
+        fitting = "" if rule is None else f"; {lr * rule[0](ratio):.3g} would suit batch {ours} ({rule[1]})"
         yield f"the learning rate stays {lr:g}{fitting}"
 
 
@@ -69,8 +69,8 @@ def _rate_of_optimizer(control: Settings, arm: Settings, facts: Facts) -> Iterat
     rules = {ours.component.step_rule or ours.name, theirs.component.step_rule or theirs.name}
     if len(rules) > 1 and ours.lr == theirs.lr:
         yield (
-            f"{ours.name} and {theirs.name} share the learning rate {ours.lr:g}, which means another length of step in "
-            "each; tune the rate of both before saying that one is better (arXiv:1910.05446)"
+            f"{ours.name} and {theirs.name} share the learning rate {ours.lr:g}, but the same rate means different "
+            "step lengths; tune the rate of both before you call one better (arXiv:1910.05446)"
         )
 
 
@@ -90,7 +90,7 @@ def _is_pretrained(model: Model) -> bool:
 def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     ours, theirs = arm.model, control.model
     if _is_pretrained(ours) and not _is_pretrained(theirs):
-        yield "the weights have seen the 1.28 million images of ImageNet"
+        yield "the weights were pretrained on the 1.28 million images of ImageNet"
     if ours.name == theirs.name:
         return
     mine = facts.arm_parameters or _usual_parameters(arm)
@@ -100,8 +100,8 @@ def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     norms = [MODEL_FACTS[each.name].batch_norm if each.name in MODEL_FACTS else None for each in (ours, theirs)]
     if norms == [True, False] and arm.optimizer.lr == control.optimizer.lr:
         yield (
-            f"BatchNorm takes larger learning rates (arXiv:1806.02375), and the rate stays {arm.optimizer.lr:g}: the "
-            "arm is not at its best"
+            f"BatchNorm allows larger learning rates (arXiv:1806.02375), but the rate stays {arm.optimizer.lr:g}, so "
+            "the arm may not be at its best"
         )
 
 
@@ -124,7 +124,7 @@ def _schedule(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
         else:
             yield (
                 f"the schedule cuts after epoch {first} at the earliest, where {scheduler.monitor} has not improved "
-                f"for {scheduler.patience + 1} epochs; while it improves, the runs are those of a constant rate"
+                f"for {scheduler.patience + 1} epochs; until then the learning rate is constant"
             )
     elif isinstance(scheduler, Step) and (scheduler.step_epochs >= arm.epochs or scheduler.gamma == 1):
         yield f"this schedule never fires: a cut every {scheduler.step_epochs} epochs, and there are {arm.epochs}"
@@ -133,7 +133,9 @@ def _schedule(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
         if abs(share - 1) > 0.05:
             yield f"the mean learning rate over the run is {share:.2g} times optimizer.lr, so the steps are shorter"
     if isinstance(scheduler, OneCycle) and scheduler.cycle_momentum:
-        yield (f"one-cycle moves momentum too, from {scheduler.max_momentum:g} to {scheduler.base_momentum:g} and back")
+        yield (
+            f"one-cycle also changes momentum, from {scheduler.max_momentum:g} to {scheduler.base_momentum:g} and back"
+        )
 
 
 def _mean_rate(arm: Settings) -> float:
@@ -153,12 +155,12 @@ def _mean_rate(arm: Settings) -> float:
 def _images(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     if arm.data.val_size != control.data.val_size:
         yield (
-            f"{arm.data.val_size:,} images are cut for validation where the control cuts {control.data.val_size:,}, so "
-            "the arms do not train on the same images"
+            f"{arm.data.val_size:,} images are set aside for validation, but the control sets aside "
+            f"{control.data.val_size:,}, so the arms do not train on the same images"
         )
     if arm.data.normalize != control.data.normalize and arm.optimizer.lr == control.optimizer.lr:
         yield (
-            f"inputs of another scale ({arm.data.normalize}) want another learning rate, and it stays "
+            f"inputs of another scale ({arm.data.normalize}) need another learning rate, but it stays "
             f"{arm.optimizer.lr:g}"
         )
 
@@ -172,8 +174,8 @@ def _seeds(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     shared = set(arm.seeds) & set(control.seeds)
     alone = sorted(set(arm.seeds) - shared)
     if not shared:
-        yield "the arm and its control share no seed, so the runs are not paired and more of them are needed"
+        yield "the arm and its control share no seed, so the runs are not paired and more runs are needed"
     elif alone:
-        yield f"seeds {', '.join(map(str, alone))} of the arm have no partner in the control's settings"
+        yield f"seeds {', '.join(map(str, alone))} of the arm are not among the seeds of the control"
     if arm.runtime.precision != control.runtime.precision and len(changes(control, arm)) > 1:
         yield f"the arm computes in {arm.runtime.precision}, the control in {control.runtime.precision}"

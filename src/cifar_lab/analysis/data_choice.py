@@ -13,7 +13,6 @@ from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.roles import places, source_fields
 from cifar_lab.core.errors import LabError, SettingsError
 from cifar_lab.core.text import count
-from cifar_lab.data import known
 from cifar_lab.store.records import Record
 
 SHORT = 8
@@ -96,6 +95,8 @@ def named_data(control: Settings, records: Sequence[Record], overrides: Sequence
     They are known by their fingerprint where the cache is ready, else by the records whose settings name the same
     source: those have the fingerprint that the source had when they were made.
     """
+    from cifar_lab.data import known  # the charts, which need the rest of this module, read no images
+
     try:
         info = known(control.data)
     except LabError:
@@ -175,8 +176,8 @@ def choose_data(found: Sequence[DataSet], wanted: str | None, control: NamedData
     if meant:
         return DataChoice(meant[0])
     if control.asked:
-        names = _names(found) or "no runs at all"
-        raise SettingsError(f"{control.asked}: no runs of these arms on it; there are: {names}")
+        names = _names(found) or "no images"
+        raise SettingsError(f"{control.asked}: no runs of these arms on these images; there are runs on: {names}")
     if not found:
         return DataChoice(None)
     same_name = [each for each in found if each.name == control.name]
@@ -201,11 +202,14 @@ def _wanted(wanted: str, found: Sequence[DataSet], meant: Sequence[DataSet]) -> 
     if len(named) > 1:
         named = [each for each in named if each in meant]
         if len(named) != 1:
-            raise SettingsError(f"--data {wanted}: several have this name; give the digits of one: {_names(found)}")
+            raise SettingsError(
+                f"--data {wanted}: several data sets have this name; give the first digits of a fingerprint: "
+                f"{_names(found)}"
+            )
     named += [each for each in found if len(wanted) >= SHORT and each.fingerprint.startswith(wanted)]
     if not named:
-        names = _names(found) or "no runs at all"
-        raise SettingsError(f"--data {wanted}: no runs of these arms on it; there are: {names}")
+        names = _names(found) or "no images"
+        raise SettingsError(f"--data {wanted}: no runs of these arms on these images; there are runs on: {names}")
     return named[0]
 
 

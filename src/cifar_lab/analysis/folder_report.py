@@ -13,12 +13,11 @@ from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.arms import confirmed_answer, load_arms, options
 from cifar_lab.analysis.data_choice import DataSet, choose_found_data, data_sets
 from cifar_lab.analysis.found_arms import FOUND_NOTE, found_answers, found_arms
-from cifar_lab.analysis.interim_looks import read_stopping_plans
 from cifar_lab.analysis.labels import distinct_labels, flat, labelled_record, set_value
 from cifar_lab.analysis.questions import Lab, answer_lab, find_lab_file, lab_option, with_records
+from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
 from cifar_lab.analysis.setting_choice import choose_settings
 from cifar_lab.analysis.summary import recipe_key
-from cifar_lab.analysis.verdicts import judge
 from cifar_lab.analysis.winners import Winners, all_winners
 from cifar_lab.config.io.setting_keys import PATH_KEYS
 from cifar_lab.config.io.sheet_files import load_sheet
@@ -40,6 +39,7 @@ def answer_folder(
     data_name: str | None = None,
     *,
     found: bool = False,
+    viewing: Viewing = NO_LOOK,
 ) -> Lab:
     """Answer the questions of the lab file, or compare the arms that the folder has.
 
@@ -49,18 +49,19 @@ def answer_folder(
         lab_path: the lab file. None without one.
         data_name: as in `answer_lab`.
         found: compare what the folder has, whatever the lab file asks.
+        viewing: as in `answer_lab`.
 
     Raises:
         SettingsError: as `answer_lab`, or no run has the values of `overrides`.
     """
     there = find_records(results)
     if lab_path is None or found:
-        return _answer_found(there, results, overrides, data_name)
+        return _answer_found(there, results, overrides, data_name, viewing)
     sheet = load_sheet(lab_path, LabSheet)
     chosen = () if overrides else choose_settings(sheet, load_arms(lab_path, sheet, ()), there.records)
-    lab = answer_lab(lab_path, results, overrides or chosen, data_name, there)
+    lab = answer_lab(lab_path, results, overrides or chosen, data_name, there, viewing=viewing)
     if lab.data is None and any(record.test_reason != "search" for record in there.records):
-        made = _answer_found(there, results, overrides, data_name)
+        made = _answer_found(there, results, overrides, data_name, viewing)
         return replace(made, notices=(f"No run fits an arm of {lab_path.as_posix()}.", *made.notices))
     notices = [f"The runs were made with {_set_words(chosen)}."] if chosen else []
     notices += _outside(sheet, lab_path, there, results, overrides or chosen)
@@ -121,7 +122,9 @@ def found_option() -> list[str]:
 # --- what the folder has ----------------------------------------------------------------------------------------------
 
 
-def _answer_found(there: Found, results: Path, overrides: Sequence[str], data_name: str | None) -> Lab:
+def _answer_found(
+    there: Found, results: Path, overrides: Sequence[str], data_name: str | None, viewing: Viewing
+) -> Lab:
     """Compare the arms that the folder has, and show its sweeps."""
     sweeps, faults = all_winners(results)
     records = _having([record for record in there.records if record.test_reason != "search"], overrides)
@@ -132,19 +135,18 @@ def _answer_found(there: Found, results: Path, overrides: Sequence[str], data_na
     answers, others = found_answers(found_arms(alone))
     shown = [sweep for sweep in sweeps if data and sweep.fingerprint == data.fingerprint]
     answers += [_sweep_answer(number, sweep, ours, results) for number, sweep in enumerate(shown, start=1)]
-    plans, spoilt = read_stopping_plans(results)
-    judged, family = judge(answers, _min_effect(), plans.interim_looks)
+    judged = judge_results(answers, _min_effect(), results, viewing, there=there.records)
     lab = Lab(
         f"Runs of {results.name or 'this folder'}",
         data,
         tuple(each for each in sets if each != data),
-        (*judged, *([others] if others else [])),
+        (*judged.answers, *([others] if others else [])),
         shlex.join(["cifar-lab", "report", *found_option(), *options(results, overrides)]),
         min_effect=_min_effect(),
-        family=family,
+        family=judged.family,
         is_found=True,
     )
-    lab = with_records(lab, there, results, [*faults, *spoilt])
+    lab = with_records(lab, there, results, [*faults, *judged.faults])
     return replace(lab, notices=tuple(_found_notices(lab, data)))
 
 

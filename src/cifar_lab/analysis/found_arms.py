@@ -135,7 +135,7 @@ def _with_seeds(arm: FoundArm) -> Settings:
 
 def _other_arms(control: FoundArm, arms: Sequence[tuple[FoundArm, str]]) -> Answer:
     """Table of the arms without a verdict. The control alone where it is the only arm."""
-    title = "Arms that differ in more than one factor" if arms else "The only arm of this folder"
+    title = "Arms that differ in more than one factor" if arms else "The only arm in this folder"
     notes = [f"{arm.label} differs from {control.label} in {words}: no verdict." for arm, words in arms]
     rows = (control.row(is_control=True), *(arm.row() for arm, _ in arms))
     return Answer("other", Question(title=title, chart="found_other.png"), rows, tuple(notes))

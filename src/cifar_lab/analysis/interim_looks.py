@@ -1,10 +1,10 @@
 """Interim analyses: adding seeds until a question is decided, without raising the error rate.
 
-A plan names all looks beforehand, and a file keeps it, so that every later report of these runs is held to it. With K
-looks, each test at each look is made at α / K. By the union bound the probability of a false answer at any look is at
-most α, whatever the stopping rule and however the looks depend on each other (Bonferroni, and Jennison and Turnbull
-2000, Group Sequential Methods, chapter 9: an interval at level 1 - α / K at each look is a repeated confidence
-interval). For t tests with few runs the sharper boundaries of normal theory do not hold.
+A plan names its looks beforehand, and a file keeps it. `error_budget` divides what is left of the error rate among
+them. By the union bound the probability of a false answer at any look is at most α, whatever the stopping rule and
+however the looks depend on each other (Bonferroni, and Jennison and Turnbull 2000, Group Sequential Methods, chapter 9:
+an interval at level 1 - α / K at each of K looks is a repeated confidence interval). For t tests with few runs the
+sharper boundaries of normal theory do not hold.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def plan_looks(there: int, most: int) -> tuple[int, ...]:
     """
     first = max(there, FEWEST_SEEDS)
     if most < first:
-        raise ValueError(f"{most} seeds at most, but the first look has {first}")
+        raise ValueError(f"{most} seeds at most, but the first look needs {first}")
     looks = [first]
     while (following := int(looks[-1] * GROWTH + 0.5)) < most:
         looks.append(following)
@@ -77,18 +77,17 @@ class StoppingPlan(BaseModel):
 class StoppingPlans:
     """All plans of a results folder."""
 
-    plans: Sequence[StoppingPlan]
+    plans: Sequence[StoppingPlan] = ()
     lost: frozenset[str] = frozenset()
     """`plan_suffix` of each plan that was made and cannot be read."""
 
-    def interim_looks(self, row: Row, control: Row) -> int:
-        """Number of looks planned for a comparison: 1 without a plan, the sum of several plans.
+    def of(self, row: Row, control: Row) -> list[StoppingPlan]:
+        """Plans that bind a comparison, in either order of its arms."""
+        return [plan for plan in self.plans if plan.binds(row, control) or plan.binds(control, row)]
 
-        A plan that cannot be read may have named this row, with as many looks as any plan has.
-        """
-        looks = sum(len(plan.looks) for plan in self.plans if plan.binds(row, control))
-        is_lost = plan_suffix(control.fingerprint, control.key) in self.lost
-        return looks + is_lost * LOOKS_OF_LOST_PLAN or 1
+    def may_have_lost(self, row: Row, control: Row) -> set[str]:
+        """`plan_suffix` of each plan that cannot be read and may have named this comparison."""
+        return {plan_suffix(control.fingerprint, each.key) for each in (row, control)} & self.lost
 
 
 def plan_suffix(fingerprint: str, control: str) -> str:

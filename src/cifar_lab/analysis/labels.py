@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,9 @@ from cifar_lab.store.records import Record
 
 HASH_DIGITS = 8
 """Digits of a file's checksum in a label."""
+
+MAX_LABEL = 200
+"""Characters: the limit of `label`."""
 
 MOST_KEYS = 4
 """Settings that a label names."""
@@ -67,6 +70,25 @@ def distinct_labels(arms: Sequence[LabelledArm]) -> list[str]:
                 taken.add(given[key])
             labels[index] = given[key]
     return labels
+
+
+def with_distinct_labels(arms: Sequence[Settings], as_written: Sequence[Settings | None]) -> list[Settings]:
+    """Arms of one command with labels that differ where the arms do, and that name what `--set` changed.
+
+    Args:
+        as_written: settings of each arm without `--set`. None where nothing was changed.
+    """
+    marked = []
+    for arm, file in zip(arms, as_written, strict=True):
+        entry = labelled(arm)
+        if file is not None and file.label == arm.label and _key(labelled(file)) != _key(entry):
+            entry = replace(entry, label=f"{arm.label} ({difference_words(labelled(file), entry)})")
+        marked.append(entry)
+    labels = [label if len(label) <= MAX_LABEL else f"{label[: MAX_LABEL - 1]}…" for label in distinct_labels(marked)]
+    return [
+        arm if arm.label == label else arm.model_copy(update={"label": label})
+        for arm, label in zip(arms, labels, strict=True)
+    ]
 
 
 def difference_words(first: LabelledArm, other: LabelledArm) -> str:

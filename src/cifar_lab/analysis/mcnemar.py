@@ -44,7 +44,7 @@ def mcnemar(both: int, only_first: int, only_second: int, neither: int) -> McNem
     from scipy.special import bdtr
 
     if both + only_first + only_second + neither == 0:
-        raise ValueError("no image to compare on")
+        raise ValueError("no images to compare")
     discordant = only_first + only_second
     fewer = min(only_first, only_second)
     p = min(1.0, 2 * float(bdtr(fewer, discordant, 0.5))) if discordant else 1.0
@@ -61,25 +61,41 @@ def compare_predictions(results: Path, first: Record, second: Record) -> McNemar
 
     (labels, ours), (others, theirs) = (read_predictions(results, record) for record in (first, second))
     if not np.array_equal(labels, others):
-        raise DataError(f"runs {first.run_id} and {second.run_id}: of different test images; nothing to compare")
+        raise DataError(f"runs {first.run_id} and {second.run_id}: have different test images and cannot be compared")
     right, also = ours.argmax(axis=1) == labels, theirs.argmax(axis=1) == labels
     both, neither = int((right & also).sum()), int((~right & ~also).sum())
     return mcnemar(both, int((right & ~also).sum()), int((~right & also).sum()), neither)
 
 
+SAME_RECIPE = (
+    "This is about these two models, not about their settings: two seeds of the same settings can differ as much. "
+    "Compare arms with three or more seeds for that."
+)
+
+
+def mcnemar_verdict(found: McNemar, first: str, second: str) -> str:
+    """Outcome of McNemar's test without its evidence."""
+    if not found.only_first + found.only_second:
+        return f"Of {found.images:,} images, {first} and {second} classify the same ones correctly."
+    verdict = "differ" if found.p <= ALPHA else "do not differ significantly"
+    return f"These two trained models {verdict}: {first} is {_ahead(found)} {second}. {SAME_RECIPE}"
+
+
 def mcnemar_sentence(found: McNemar, first: str, second: str) -> str:
-    """Sentence on the outcome of McNemar's test. It is about two trained models, not about their settings."""
+    """Outcome of McNemar's test with its evidence. It is about two trained models, not about their settings."""
     differ = found.only_first + found.only_second
     if not differ:
-        return f"{first} and {second} classify the same {found.images:,} images right and wrong."
-    ahead = "level with"
-    if found.only_first != found.only_second:
-        gap = found.difference_pp
-        ahead = f"{pp(abs(gap))} pp {'above' if gap > 0 else 'below'}"
-    verdict = "differ" if found.p <= ALPHA else "are not shown to differ"
+        return mcnemar_verdict(found, first, second)
+    verdict = "differ" if found.p <= ALPHA else "do not differ significantly"
     return (
-        f"These two trained models {verdict}: {first} is {ahead} {second}; of {differ:,} images that one alone has "
-        f"right, it has {found.only_first:,} ({p_words(found.p, 'exact McNemar p')}). This is about these two models, "
-        "not about the two recipes: two seeds of one recipe can differ as much. Compare arms of three seeds or more "
-        "for that."
+        f"These two trained models {verdict}: {first} is {_ahead(found)} {second}; of {differ:,} images that only one "
+        f"of them classifies correctly, it has {found.only_first:,} "
+        f"({p_words(found.p, 'exact McNemar p')}). {SAME_RECIPE}"
     )
+
+
+def _ahead(found: McNemar) -> str:
+    if found.only_first == found.only_second:
+        return "level with"
+    gap = found.difference_pp
+    return f"{pp(abs(gap))} pp {'above' if gap > 0 else 'below'}"

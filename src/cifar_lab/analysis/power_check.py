@@ -10,7 +10,7 @@ from cifar_lab.analysis.arms import settings_key
 from cifar_lab.analysis.confounders import Facts, confounders
 from cifar_lab.analysis.factors import factor_words, factors, unstated_factors
 from cifar_lab.analysis.stats.power import Design, runs_to_show, smallest_difference
-from cifar_lab.analysis.stats.significance import ALPHA, ZERO_STD, pooled_std
+from cifar_lab.analysis.stats.significance import FIRST_LOOK_ALPHA, ZERO_STD, pooled_std
 from cifar_lab.analysis.summary import by_recipe
 from cifar_lab.config import Settings
 from cifar_lab.data import DatasetCatalog
@@ -101,7 +101,7 @@ def check_design(
     std = _difference_std(runs) if arms else None
     shared = set(control.seeds).intersection(*(arm.seeds for arm in arms))
     design = Design(std.std_pp, std_dof=std.dof, grain=_grain(runs)) if std else None
-    alpha = ALPHA / max(1, family)
+    alpha = FIRST_LOOK_ALPHA / max(1, family)
     return DesignCheck(
         control=control.label,
         arms=tuple(_arm(control, arm, stated, Facts(train_size, _parameters(runs[0]), _parameters(found)))
@@ -141,12 +141,12 @@ def _arm(control: Settings, arm: Settings, stated: Sequence[str], facts: Facts) 
     found = factors(control, arm)
     faults = []
     if not found:
-        faults.append("it has the settings of the control: there is nothing to compare")
+        faults.append("it has the same settings as the control, so there is nothing to compare")
     elif stated:
         others = unstated_factors(list(found), stated)
-        faults += [f"{name} differs too, which is not what the question varies" for name in others]
+        faults += [f"{name} differs too, but the question does not vary it" for name in others]
     elif len(found) > 1:
-        faults.append(f"it differs in {len(found)} things, so nothing says which of them did it: {', '.join(found)}")
+        faults.append(f"it differs in {len(found)} things, so the cause of a difference is unclear: {', '.join(found)}")
     return ArmCheck(
         arm.label,
         tuple(factor_words(changed, arm) for changed in found.values()),
@@ -165,10 +165,8 @@ def _difference_std(runs: Sequence[Sequence[Record]]) -> DifferenceStd | None:
     if pooled is not None:
         pairs, shared = sum(map(len, moving)), 1 + (len(moving) - 1) / 4
         # differences from one control correlate by 1/2, so k arms tell less than k times as much (Satterthwaite 1946)
-        return DifferenceStd(pooled[0], pooled[1] / shared, f"{pairs} pairs of runs of one seed")
+        return DifferenceStd(pooled[0], pooled[1] / shared, f"{pairs} pairs of runs with a common seed")
     alone = pooled_std([list(each.values()) for each in values])
     if alone is None:
         return None
-    return DifferenceStd(
-        sqrt(2) * alone[0], alone[1], "runs over their seeds, as if pairs of one seed had nothing in common"
-    )
+    return DifferenceStd(sqrt(2) * alone[0], alone[1], "runs, without correlation between runs of one seed")

@@ -10,9 +10,8 @@ from pathlib import Path
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.arms import Arm, beside, compare_arms, load_arms, options, unfinished_seeds, winners_answer
 from cifar_lab.analysis.data_choice import DataSet, choose_data, data_sets, named_data, source_overrides
-from cifar_lab.analysis.interim_looks import read_stopping_plans
+from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
 from cifar_lab.analysis.summary import reads_test, recipe_key
-from cifar_lab.analysis.verdicts import judge
 from cifar_lab.analysis.winners import Winners, read_winners
 from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.sheets import LabSheet
@@ -66,6 +65,8 @@ class Lab:
     """Damaged records and winners, each with the way to make it again."""
     records: Mapping[str, Record] = field(default_factory=dict)
     """Every record on these images by run id, those of searches included."""
+    to_decide: tuple[str, ...] = ()
+    """Commands that add seeds to undecided questions until they are decided, one per question."""
     is_found: bool = False
     """Whether the comparisons were found in the folder and no lab file asked for them."""
     notices: tuple[str, ...] = ()
@@ -103,11 +104,14 @@ def answer_lab(
     overrides: Sequence[str] = (),
     data_name: str | None = None,
     there: Found | None = None,
+    *,
+    viewing: Viewing = NO_LOOK,
 ) -> Lab:
     """Answer every question of a lab file. Records match its arms by run identity, not by label.
 
     Args:
         there: records of the results folder, where they have been read already.
+        viewing: the verdicts that are shown to a reader, which are remembered as looks.
 
     Raises:
         SettingsError: the lab file or a settings file is wrong (all problems at once), or `data_name` has no runs.
@@ -126,22 +130,27 @@ def answer_lab(
     tail = options(results, [*overrides, *(source_overrides(ours[0], control) if ours else [])])
     begun = frozenset(run_ids(results)) - {record.run_id for record in there.records}
     arms = {file: _with_command(arm, tail, fingerprint or "", begun) for file, arm in arms.items()}
-    plans, spoilt = read_stopping_plans(results, there.records)
-    judged, family = judge(
-        _answers(lab, lab_path, arms, sweeps, ours, results, tail), lab.min_effect, plans.interim_looks
+    judged = judge_results(
+        _answers(lab, lab_path, arms, sweeps, ours, results, tail),
+        lab.min_effect,
+        results,
+        viewing,
+        there=there.records,
+        questions=[name for name, question in lab.questions.items() if question.sweep is None],
     )
     made = Lab(
         lab.title,
         choice.data,
         tuple(each for each in found if each != choice.data),
-        tuple(judged),
+        tuple(judged.answers),
         shlex.join(["cifar-lab", "report", *lab_option(lab_path), *options(results, overrides)]),
-        _to_run(judged, arms.values(), tail),
+        _to_run(judged.answers, arms.values(), tail),
         lab.min_effect,
-        family,
+        judged.family,
         data_note=choice.note,
+        to_decide=tuple(_to_decide(judged.answers, [*lab_option(lab_path), *tail])),
     )
-    return with_records(made, there, results, [*faults, *spoilt])
+    return with_records(made, there, results, [*faults, *judged.faults])
 
 
 def with_records(lab: Lab, there: Found, results: Path, faults: Sequence[str]) -> Lab:
@@ -213,6 +222,12 @@ def _answers(
             command = shlex.join(["cifar-lab", "sweep", beside(lab_path, question.sweep).as_posix(), *tail])
             answers.append(winners_answer(name, question, control, sweeps[question.sweep], command, records, results))
     return answers
+
+
+def _to_decide(answers: Sequence[Answer], tail: Sequence[str]) -> Iterable[str]:
+    """Command per undecided question that adds seeds until it is decided."""
+    wanted = dict.fromkeys(each.to_decide for answer in answers for each in answer.comparisons if each.to_decide)
+    return (f"cifar-lab {words}{' ' * bool(tail)}{shlex.join(tail)}" for words in wanted)
 
 
 def _to_run(answers: Sequence[Answer], arms: Iterable[Arm], tail: Sequence[str]) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
     ranked = _ranked(tried)[: plan.search.top]
     best = [(rank, each.point.name) for rank, each in enumerate(ranked, 1)]
     if [(each.rank, each.label) for each in found.winners] != best:
-        yield "winners.json: other winners than the records say"
+        yield "winners.json: its winners differ from the records"
         return
     for winner in found.winners:
         yield from _recount_winner(winner, ranked[winner.rank - 1])
@@ -148,9 +148,9 @@ def _recount_winner(winner: Winner, tried: _Tried) -> Iterator[str]:
     yield from _number(f"{where}.val_accuracy", winner.val_accuracy, tried.mean)
     yield from _number(f"{where}.seeds_searched", winner.seeds_searched, len(tried.records))
     if winner.values != tried.point.values:
-        yield f"{where}.values: others than the plan has"
+        yield f"{where}.values: differ from the plan"
     if not tried.is_of(winner.recipe):
-        yield f"{where}.recipe: another than that of its runs"
+        yield f"{where}.recipe: differs from its runs"
 
 
 def _recount_history(
@@ -167,7 +167,7 @@ def _recount_history(
             epoch = entry.pruned_after_epoch
             values = [_accuracy(results, run_id, records.get(run_id), epoch) for run_id in point.runs]
             if len(entry.val_accuracies) == len(values) and not all(map(_is_close, entry.val_accuracies, values)):
-                yield f"history.json: {point.name[:60]}: other accuracies than its runs have"
+                yield f"history.json: {point.name[:60]}: its accuracies differ from its runs"
 
 
 def _accuracy(results: Path, run_id: str, record: Record | None, pruned_after: int | None) -> float | None:

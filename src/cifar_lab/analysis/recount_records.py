@@ -24,7 +24,7 @@ def recount_record(results: Path, record: Record) -> Iterator[str]:
     where = folder.record.relative_to(results).as_posix()
     ids = (run_id(record.recipe, record.data.fingerprint, record.seed, number) for number in range(NUMERICS, 0, -1))
     if record.run_id not in ids:
-        yield f"{where}: another run_id than its recipe, images and seed have"
+        yield f"{where}: its run_id does not match its recipe, images and seed"
     try:
         accuracy = _accuracy(folder, record)
     except DamagedFileError as fault:

@@ -16,7 +16,9 @@ def mixed_rounding(label: str, runs: Sequence[Record]) -> list[str]:
     if len(seeds) < 2:
         return []
     ways = "; ".join(f"{_named(seeds[way])} {way}" for way in sorted(seeds, key=lambda way: sorted(seeds[way])))
-    return [f"The runs of {label} round differently: {ways}. A difference of this kind is no effect of the settings."]
+    return [
+        f"The runs of {label} round differently: {ways}. A difference of this kind is not an effect of the settings."
+    ]
 
 
 def _way(run: Record, *, with_precision: bool) -> str:
@@ -28,7 +30,7 @@ def _way(run: Record, *, with_precision: bool) -> str:
         return f"on a GPU{precision}{stacked}"
     if environment.kernels == "own":
         earlier = "" if environment.reduction == "batch" else ", with an earlier version's order of sums"
-        return f"by the lab's own kernels{precision}{earlier}"
+        return f"by the C kernels{precision}{earlier}"
     threads = "1 thread" if environment.threads == 1 else f"{environment.threads} threads"
     return f"by torch's kernels on {threads}{precision}{stacked}"
 

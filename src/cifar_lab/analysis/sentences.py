@@ -6,6 +6,10 @@ from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, ZERO_STD
 from cifar_lab.analysis.summary import Row
+from cifar_lab.core.text import count
+
+SHOWN_RUNS = 5
+"""Runs that a sentence names."""
 
 
 def answer_sentences(answer: Answer) -> tuple[str, ...]:
@@ -26,7 +30,16 @@ def comparison_sentence(comparison: Comparison, row: Row, control: Row) -> str:
     if row.is_same_runs(control):
         return f"{arm} and {other} {_sameness(row, control)}: they are the same runs."
     text = _unmeasured(row, control) or _few(comparison) or _measured(comparison)
-    return text + _stuck(row, control) + _lost(row) + _lost(control)
+    return text + _warnings(comparison, row, control)
+
+
+def warning_sentences(comparison: Comparison, row: Row, control: Row) -> str:
+    """Warnings that stand beside a verdict without its evidence. Empty where there are none."""
+    return "" if row.is_same_runs(control) else _warnings(comparison, row, control).strip()
+
+
+def _warnings(comparison: Comparison, row: Row, control: Row) -> str:
+    return _stuck(row, control) + _lost(row) + _lost(control) + _gone(comparison) + _forgotten(comparison)
 
 
 def _sameness(row: Row, control: Row) -> str:
@@ -76,7 +89,7 @@ def _few(comparison: Comparison) -> str:
     n = min(comparison.n, comparison.n_control)
     return (
         f"{comparison.arm}: {_far(comparison)} {comparison.control} ({_rests_on(comparison)}); {_number(n)} are too "
-        f"few for a verdict, which takes {FEWEST_SEEDS} at least."
+        f"few for a verdict, which needs at least {FEWEST_SEEDS}."
     )
 
 
@@ -92,7 +105,7 @@ def _measured(comparison: Comparison) -> str:
     if comparison.verdict in ("better", "worse"):
         size = pp(abs(gap))
         low, high = _ends(comparison)
-        around = f"{_level(comparison)} {low} to {high}; " if low else ""
+        around = f"{comparison.level_words} {low} to {high}; " if low else ""
         return f"{arm} is {comparison.verdict} than {control} by {size} pp ({around}{_rests_on(comparison, False)})."
     words = f"Undecided: {arm} is {_far(comparison)} {control} ({_rests_on(comparison)})"
     return f"{words}; {_what_would_tell(comparison)}.{_caution(comparison)}"
@@ -117,7 +130,7 @@ def _equivalent(comparison: Comparison) -> str:
         large = f" ({p_words(p, _p_name(comparison) + ' of a larger one')})" if p is not None else ""
         return f"{arm} has the accuracy of {control} in each of {seeds} shared seeds: {within}{large}."
     shown = comparison.p_holm is not None and comparison.p_holm <= ALPHA
-    which = f"; the difference is too small to matter but it is there, {'for' if gap > 0 else 'against'} {arm}"
+    which = f"; the difference is negligible, but real: {'for' if gap > 0 else 'against'} {arm}"
     return (
         f"{arm} and {control} are {within}: the difference is {pp(gap, sign=True)} pp ({_rests_on(comparison)})"
         f"{which if shown else ''}."
@@ -132,21 +145,19 @@ def _far(comparison: Comparison) -> str:
     return f"{pp(abs(gap))} pp {'above' if gap > 0 else 'below'}"
 
 
-def _level(comparison: Comparison) -> str:
-    return f"{100 * comparison.level:.4g} %"
-
-
 def _rests_on(comparison: Comparison, interval: bool = True) -> str:
     """Evidence in brackets: interval, runs, p."""
     parts = []
     if interval and comparison.low_pp is not None and comparison.high_pp is not None:
-        parts.append(f"{_level(comparison)} {pp(comparison.low_pp)} to {pp(comparison.high_pp)}")
+        parts.append(f"{comparison.level_words} {pp(comparison.low_pp)} to {pp(comparison.high_pp)}")
     if comparison.low_pp is None and comparison.method == "paired":
-        parts.append("the same in every seed, so that no interval can be made")
+        parts.append("the same in every seed, so there is no interval")
     elif comparison.is_resolution_limited:
         parts.append("spread below what the test images resolve")
     if comparison.method == "paired":
-        parts.append(f"{comparison.n} shared seeds" + ("" if comparison.is_whole else ", runs without a partner apart"))
+        parts.append(
+            f"{comparison.n} shared seeds" + ("" if comparison.is_whole else ", runs without a partner left out")
+        )
     else:
         few = "too few shared seeds" if comparison.seeds else "no shared seeds"
         parts.append(f"{comparison.n} and {comparison.n_control} runs with {few}")
@@ -155,22 +166,26 @@ def _rests_on(comparison: Comparison, interval: bool = True) -> str:
         parts.append(p_words(comparison.p_equivalence_holm, f"{name} of a larger one"))
     elif comparison.p_holm is not None:
         parts.append(p_words(comparison.p_holm, name))
-    if comparison.interim_looks > 1:
-        parts.append(f"held to {comparison.interim_looks} planned looks")
+    if comparison.look is not None and comparison.look > 1:
+        parts.append(f"look {comparison.look}")
     return "; ".join(parts)
 
 
 def _p_name(comparison: Comparison) -> str:
-    return "Holm p" if comparison.family > 1 else "p"
+    return "Holm p" if comparison.family > 1 else "adjusted p"
 
 
 def _what_would_tell(comparison: Comparison) -> str:
-    more = comparison.seeds_more
-    if more is not None:
-        return f"about {more:,} more {'seed' if more == 1 else 'seeds'} would tell"
+    if comparison.look == 0:
+        return "the earlier looks cannot be read, and without them there is no verdict"
+    if comparison.to_decide:
+        until = " until it is decided" if "--until-decided" in comparison.to_decide else " for the next report"
+        return f"`{comparison.to_decide}` adds seeds{until}"
+    if comparison.seeds_more is not None:
+        return "more seeds are needed, which `run --until-decided` adds to a question of arms in a lab file"
     if comparison.low_pp is None:
-        return "the runs of each have no spread, so nothing says how many more seeds would tell"
-    return "more than 1,000 more seeds would be needed to tell"
+        return "the runs of each arm have no spread, so the number of seeds to decide is unknown"
+    return "more than 1,000 more seeds would be needed to decide"
 
 
 def _caution(comparison: Comparison) -> str:
@@ -179,13 +194,13 @@ def _caution(comparison: Comparison) -> str:
     outside = low is not None and high is not None and (low > 0 or high < 0)
     if outside and comparison.family > 1:
         family = comparison.family
-        return f" Its own interval leaves 0 out, but of {family} comparisons one does so by chance too easily."
+        return f" Its interval excludes 0, but with {family} comparisons this happens too easily by chance."
     if smallest is None:
         return ""
     seeds = min(comparison.n, comparison.n_control)
     known = "the uncertainty of the spread is included"
     size = f"a difference under {pp(smallest)} pp" if smallest <= 100 else "any difference"
-    return f" With {seeds} seeds {size} is easily missed; {known}."
+    return f" With {seeds} seeds {size} can easily be missed; {known}."
 
 
 def _stuck(row: Row, control: Row) -> str:
@@ -193,7 +208,7 @@ def _stuck(row: Row, control: Row) -> str:
     values = [accuracy for each in (row, control) for _, accuracy in each.values]
     if min(row.n, control.n) < 2 or max(values) - min(values) > ZERO_STD:
         return ""
-    return " Every run of both has the same accuracy, as where nothing was learned: look at the curves."
+    return " All runs of both arms have the same accuracy, so perhaps nothing was learnt: check the learning curves."
 
 
 def _lost(row: Row) -> str:
@@ -202,10 +217,26 @@ def _lost(row: Row) -> str:
     if row.diverged and row.mean is not None:
         parts.append(f"{len(row.diverged)} of {row.attempts} diverged")
     if row.without_score:
-        parts.append(f"{len(row.without_score)} ended without a finite answer")
+        parts.append(f"{len(row.without_score)} ended without a finite test accuracy")
     if row.unfinished and row.mean is not None:
         parts.append(f"{len(row.unfinished)} {'has' if len(row.unfinished) == 1 else 'have'} no result yet")
-    return f" Of the runs of {row.label}, {' and '.join(parts)}: they are in no mean." if parts else ""
+    return f" Of the runs of {row.label}, {' and '.join(parts)}: they are not part of any mean." if parts else ""
+
+
+def _gone(comparison: Comparison) -> str:
+    """Warning about runs of an earlier look and that are not there any more."""
+    runs = comparison.gone
+    if not runs:
+        return ""
+    named = ", ".join(runs[:SHOWN_RUNS]) + (", …" if len(runs) > SHOWN_RUNS else "")
+    return f" {count(len(runs), 'run')} of an earlier look {'is' if len(runs) == 1 else 'are'} gone: {named}."
+
+
+def _forgotten(comparison: Comparison) -> str:
+    """Warning where later looks will not know of this one."""
+    if comparison.look_remembered:
+        return ""
+    return " This look was not remembered, because the results folder cannot be written."
 
 
 # --- the winner of a sweep --------------------------------------------------------------------------------------------
@@ -220,9 +251,9 @@ def winner_sentence(curse: WinnersCurse) -> str:
     text += "."
     if curse.expected_bias_pp is not None and curse.run_std_pp is not None and curse.points > 1:
         seeds = curse.seeds_searched
-        over = "" if seeds == 1 else f", over the root of {seeds} seeds a point"
+        over = "" if seeds == 1 else f", over the root of {seeds} seeds per point"
         text += (
-            f" Were all {curse.points:,} points equal, the best of them would seem "
+            f" If all {curse.points:,} points were equal, the best of them would seem "
             f"{pp(curse.expected_bias_pp)} pp better than they are, by chance alone "
             f"({curse.expected_maximum:.1f} times the spread of {pp(curse.run_std_pp)} pp between "
             f"runs{over})."
@@ -232,12 +263,12 @@ def winner_sentence(curse: WinnersCurse) -> str:
 
 def _winner_leads(curse: WinnersCurse) -> str:
     best_of = "the only point" if curse.points == 1 else f"the best of {curse.points:,} points"
-    seen = f"{100 * curse.searched:.2f} % of the validation images right in the search"
+    seen = f"{100 * curse.searched:.2f} % of the validation images correct in the search"
     where = f"{curse.winner} is {best_of}: {seen}{_lead(curse.lead_searched_pp)}"
     if curse.fresh is None:
-        return f"{where}; its fresh seeds are still to run"
+        return f"{where}; its fresh seeds have not been run yet"
     runs = "one fresh seed" if curse.n_fresh == 1 else f"{curse.n_fresh} fresh seeds"
-    now = f"{100 * curse.fresh:.2f} % of the {curse.fresh_split} images right{_lead(curse.lead_fresh_pp)}"
+    now = f"{100 * curse.fresh:.2f} % of the {curse.fresh_split} images correct{_lead(curse.lead_fresh_pp)}"
     return f"{where}; with {runs} it has {now}"
 
 

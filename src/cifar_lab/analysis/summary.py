@@ -32,7 +32,7 @@ class Row:
     unfinished: tuple[int, ...] = ()
     """Seeds whose run folder has no record: running, interrupted or failed."""
     key: str = ""
-    """Identity of its runs without the seed (`recipe_key`). Empty without runs."""
+    """Identity of its runs without the seed (`recipe_key`). Empty where it is not known."""
     untested: int = 0
     """Number of runs of a search, which are judged by validation only."""
     val_mean: float | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from cifar_lab.analysis.breakdowns import CURVES, Curve
 from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, best_points, read_points
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.core.errors import LabError
+from cifar_lab.store.documents import DamagedDocumentError, read_document
+from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, SweepFolder, find_records, run_ids, sweep_folders
 
@@ -90,9 +91,12 @@ def read_under_way(results: Path) -> UnderWay:
 def _search(results: Path, sweep: SweepFolder, records: Mapping[str, Record]) -> SearchUnderWay | None:
     """Search of a plan. None where the plan cannot be read."""
     try:
-        document = json.loads(sweep.plan.read_bytes())
+        document = read_document(sweep.plan).values
         name, ids = str(document["sweep"]), [run for point in document["points"] for run in point["runs"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except FileNotFoundError:
+        return None
+    except (OSError, DamagedDocumentError, ValueError, KeyError, TypeError):
+        leave_out(f"{sweep.plan}: is damaged and left out; run the sweep again to rebuild it")
         return None
     ended = [records[run_id] for run_id in ids if run_id in records]
     judged = [run for run in ended if run.val is not None]

@@ -72,9 +72,7 @@ def _undecided(entries: Sequence[Entry], control: str, is_first: bool) -> str:
     for index, (row, found) in enumerate(entries):
         side = "above" if (found.difference_pp or 0.0) > 0 else "below"
         said.append(f"{row.label} is {_size(found)} pp {side}{f' {control}' if index == 0 else ''}")
-    more = [found.seeds_more for _, found in entries if found.seeds_more is not None]
-    seeds = f" (about {max(more):,} more {'seed' if max(more) == 1 else 'seeds'} would decide)" if more else ""
-    return f"{_joined(said)}{seeds}"
+    return _joined(said)
 
 
 def _without_verdict(entries: Sequence[Entry], *, is_first: bool) -> list[str]:

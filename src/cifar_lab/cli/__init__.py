@@ -146,11 +146,11 @@ def _lines(error: Exception) -> list[str]:
         return [plain(one) for one in each]
     if isinstance(error, OSError) and error.errno is not None:
         where = error.filename or "a file or the standard output"
-        return [plain(f"{where}: {error.strerror}; see to it, then give the same command again")]
+        return [plain(f"{where}: {error.strerror}; fix this, then run the same command again")]
     where = traceback.extract_tb(error.__traceback__)[-1]
     return [
         plain(f"unforeseen {type(error).__name__}: {error} ({where.filename}:{where.lineno})"),
-        "this is a fault of cifar-lab: the same command with --debug shows where; please report it",
+        "this is a bug in cifar-lab: run the same command with --debug to see where, and please report it",
     ]
 
 
@@ -160,5 +160,5 @@ def _has_errno(error: Exception) -> bool:
 
 def _interrupt(signum: int, frame: object) -> None:
     raise Interrupted(
-        "stopped; give the same command again to go on", signal.SIGTERM if signum == signal.SIGHUP else signum
+        "stopped; run the same command again to resume", signal.SIGTERM if signum == signal.SIGHUP else signum
     )

@@ -4,31 +4,53 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cifar_lab.cli.options import NoTrial, Overrides, Seeds, collect, flag, parse_seeds, seeds_override, try_models
+from cifar_lab.cli.completion import complete_file
+from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override, try_models
+from cifar_lab.cli.options import Json, NoTrial, Overrides, Seeds, flag
 from cifar_lab.core.text import count
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Settings files, lab files, sweep files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="Settings files, lab files, sweep files.", autocompletion=complete_file),
+    ],
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
     no_trial: NoTrial = False,
+    as_json: Json = False,
 ) -> None:
     """Validate settings files and print the resolved settings. All problems are reported at once."""
     from cifar_lab.cli.next_step import next_line
-    from cifar_lab.progress.lines import say
+    from cifar_lab.cli.output import Output
 
-    texts = collect([partial(_describe, path, overrides, seeds) for path in files])
+    checked = collect([partial(_describe, path, overrides, seeds) for path in files])
     if not no_trial:
         _try_models(files, overrides)
-    say("\n---\n".join(text.rstrip() for text in texts))
-    say(f"# {next_line(_next_command(files, overrides, seeds))}")
+    out = Output("check", as_json=as_json)
+    out.text("\n---\n".join(each.text.rstrip() for each in checked))
+    out.value("files", [each.document for each in checked])
+    command = _next_command(files, overrides, seeds)
+    if as_json:
+        out.next(command)
+    else:
+        out.text(f"# {next_line(command)}")  # the settings stay YAML
+    out.close()
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A good file: as YAML or a comment, and under `--json`."""
+
+    text: str
+    document: dict[str, Any]
 
 
 def _try_models(files: Sequence[Path], overrides: Sequence[str]) -> None:
@@ -74,7 +96,7 @@ def _next_command(files: Sequence[Path], overrides: Sequence[str], seeds: Sequen
     return ["sweep", path["sweep"], *named]
 
 
-def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str:
+def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> _Checked:
     """Check a file and return its resolved settings or a summary.
 
     Raises:
@@ -90,7 +112,8 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> str
         return _describe_sweep(path, overrides, seeds)
     settings = load_settings(path, [*overrides, *seeds_override(seeds)])
     recipe(settings)
-    return f"# {path}: good; resolved:\n{dump_settings(settings)}"
+    document = {"file": str(path), "kind": kind, "settings": settings.model_dump(mode="json")}
+    return _Checked(f"# {path}: valid; resolved settings:\n{dump_settings(settings)}", document)
 
 
 def _kind(path: Path) -> str:
@@ -105,7 +128,7 @@ def _kind(path: Path) -> str:
     return "lab" if "questions" in keys else "sweep" if keys & {"space", "base", "paired", "arms"} else "settings"
 
 
-def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
+def _describe_lab(path: Path, overrides: Sequence[str]) -> _Checked:
     from cifar_lab.config.io.load import load_settings
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
@@ -124,10 +147,12 @@ def _describe_lab(path: Path, overrides: Sequence[str]) -> str:
         if question.sweep
     ]
     collect(checks)
-    return f"# {path}: a lab sheet of {count(len(questions), 'question')} and {count(len(arms), 'arm')}, all good"
+    document = {"file": str(path), "kind": "lab", "questions": list(sheet.questions), "arms": list(dict.fromkeys(arms))}
+    summary = f"{count(len(questions), 'question')} and {count(len(arms), 'arm')}"
+    return _Checked(f"# {path}: lab file with {summary}, all valid", document)
 
 
-def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] = ()) -> str:
+def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] = ()) -> _Checked:
     from cifar_lab.studies.sweep import load_sweep
 
     sweep = load_sweep(path, overrides, parse_seeds(seeds) if seeds else None, allow_large=True)
@@ -136,7 +161,11 @@ def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] =
     if expansion.trials:
         trials = f"{count(expansion.trials, 'proposal')} of {sweep.search.method}"
         points = f"{trials} and {points}" if expansion.points else trials
-    return f"# {path}: a sweep of {points}, all good"
+    document = {
+        "file": str(path), "kind": "sweep", "method": sweep.search.method, "points": len(expansion.points),
+        "trials": expansion.trials,
+    }  # fmt: skip
+    return _Checked(f"# {path}: sweep file with {points}, all valid", document)
 
 
 def schema(
@@ -151,7 +180,7 @@ def schema(
     from cifar_lab.config.sheets import LabSheet, SweepSheet
     from cifar_lab.core.atomic_io import write_text
     from cifar_lab.core.errors import SettingsError
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
 
     makers: dict[str, Callable[[], dict[str, Any]]] = {
         "settings": json_schema,

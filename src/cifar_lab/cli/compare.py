@@ -6,14 +6,20 @@ from typing import Annotated
 
 import typer
 
-from cifar_lab.cli.options import DEFAULT_RESULTS, Lab, Overrides, Results
+from cifar_lab.cli.completion import complete_name
+from cifar_lab.cli.options import DEFAULT_RESULTS, OUTPUT_PANEL, Json, Lab, Overrides, Results, flag
 
 THING = "A settings file, a label, a sweep file or its name, or the first characters of a run id."
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help=THING)],
-    second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with, in the same forms.")],
+    first: Annotated[str, typer.Argument(metavar="A", help=THING, autocompletion=complete_name)],
+    second: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="The other side of the comparison, in the same forms.", autocompletion=complete_name
+        ),
+    ],
     results: Results = DEFAULT_RESULTS,
     overrides: Overrides = [],  # noqa: B006
     lab: Lab = None,
@@ -26,9 +32,14 @@ def compare(
             "one of its questions compares the two, else 0.3.",
         ),
     ] = None,
+    details: Annotated[
+        bool, flag("--details", help="Print the evidence too: interval, p value, effect size.", panel=OUTPUT_PANEL)
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Compare A with B: two arms or sweeps by their seeds, two single runs by their test images."""
     from cifar_lab.analysis.questions import find_lab_file
-    from cifar_lab.cli.compare_output import print_comparison
+    from cifar_lab.cli.compare_output import ComparisonRequest, print_comparison
 
-    print_comparison(first, second, results, overrides, find_lab_file(lab), min_effect)
+    request = ComparisonRequest(first, second, results, overrides, find_lab_file(lab), min_effect, details)
+    print_comparison(request, as_json=as_json)

@@ -20,7 +20,7 @@ def init(
         ),
     ] = None,
     model: Annotated[
-        bool, typer.Option("--model", help="Also write model.py, a network to change, and use it in the arms.")
+        bool, typer.Option("--model", help="Also write model.py, a network to edit, and use it in the arms.")
     ] = False,
     data: Annotated[
         str,
@@ -31,14 +31,14 @@ def init(
     from cifar_lab.cli.new_lab import file_texts
     from cifar_lab.cli.next_step import next_line
     from cifar_lab.core.atomic_io import make_folder
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
 
     texts = file_texts(question, data, with_model=model)
     _refuse_existing(folder, texts)
     make_folder(folder)
     written = [folder / name for name, text in texts.items() if _write(folder / name, text)]
     names = ", ".join(path.as_posix() for path in written)
-    say(f"wrote {names}" if written else f"{folder / 'lab.yaml'}: all files are there already")
+    say(f"wrote {names}" if written else f"{folder / 'lab.yaml'}: all files already exist")
     named: list[str | Path] = [] if folder == Path() else ["--lab", folder / "lab.yaml"]
     say(next_line(["run", "--question", "q1", *named]))
 
@@ -53,7 +53,7 @@ def _refuse_existing(folder: Path, texts: Mapping[str, str]) -> None:
 
     there = [folder / name for name, text in texts.items() if _is_other(folder / name, text)]
     if there:
-        message = "is there already, and init overwrites no file; name another folder: cifar-lab init FOLDER"
+        message = "already exists, and init never overwrites a file; name another folder: cifar-lab init FOLDER"
         raise SettingsError([Problem(path.as_posix(), "", message) for path in there])
 
 
@@ -61,7 +61,9 @@ def _is_other(path: Path, text: str) -> bool:
     """Whether something else than this text is at the path."""
     if not path.is_file():
         return path.exists() or path.is_symlink()
-    return path.read_bytes() != text.encode()
+    from cifar_lab.core.files import read_document
+
+    return read_document(path) != text.encode()
 
 
 def _write(path: Path, text: str) -> bool:

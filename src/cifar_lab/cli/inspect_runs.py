@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cifar_lab.cli.options import DEFAULT_RESULTS, Results, flag
+from cifar_lab.cli.completion import complete_filter, complete_name
+from cifar_lab.cli.options import DEFAULT_RESULTS, Json, Overrides, Results, flag
 
 
 def list_runs(
@@ -25,26 +26,37 @@ def list_runs(
         typer.Option(
             "--filter",
             metavar="KEY=VALUE",
+            autocompletion=complete_filter,
             help="Only runs with this value: label=Adam, status=done, optimizer.lr=0.01. A value may end in *. "
             "Repeatable.",
         ),
     ] = [],  # noqa: B006
+    as_json: Json = False,
 ) -> None:
     """List the runs in the results folder, or its arms."""
     from cifar_lab.cli.inspect_output import print_list
     from cifar_lab.cli.selection import Selection
 
-    print_list(results, Selection.of(filters, sort, reverse, arms=arms), arms=arms)
+    print_list(results, Selection.of(filters, sort, reverse, arms=arms), arms=arms, as_json=as_json)
 
 
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its first characters.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="First characters of a run id, a label, a settings file or a sweep.",
+            autocompletion=complete_name,
+        ),
+    ],
     results: Results = DEFAULT_RESULTS,
+    overrides: Overrides = [],  # noqa: B006
+    as_json: Json = False,
 ) -> None:
-    """Show one run: settings, learning curve, accuracy and confusion per class."""
-    from cifar_lab.cli.inspect_output import print_run
+    """Show a run, arm or sweep: settings, learning curve, accuracy and confusion per class, or all runs of an arm."""
+    from cifar_lab.cli.show_output import print_target
 
-    print_run(results, run)
+    print_target(results, run, overrides, as_json=as_json)
 
 
 CODE_RUNS = (
@@ -61,9 +73,9 @@ def verify(results: Results = DEFAULT_RESULTS) -> None:
     """
     from cifar_lab.config.io.load import recorded_settings_text
     from cifar_lab.core.errors import DataError
+    from cifar_lab.core.terminal import say
     from cifar_lab.core.text import count, plain
     from cifar_lab.data import cache
-    from cifar_lab.progress.lines import say
     from cifar_lab.store.results import existing_results
     from cifar_lab.store.verify import verify_results
 

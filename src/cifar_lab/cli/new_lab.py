@@ -12,6 +12,7 @@ from zipfile import BadZipFile, ZipFile
 from cifar_lab.config.io.shipped import FOLDER, shipped_folder
 from cifar_lab.config.registry import SECTION_CHOICES, label_of
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.files import open_file
 
 MOST_LETTERS = 300
 """Longest question, as in a lab file."""
@@ -19,7 +20,7 @@ MOST_LETTERS = 300
 MODEL_FILE = "model.py"
 
 MODEL = '''\
-"""A network to change. cifar-lab calls `SmallNet(num_classes=…)` and feeds it images of shape (B, 3, 32, 32)."""
+"""A network to edit. cifar-lab calls `SmallNet(num_classes=…)` and feeds it images of shape (B, 3, 32, 32)."""
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +86,7 @@ KEYWORDS: Sequence[tuple[str, str, tuple[str, str], tuple[str, str]]] = (
 """(words of a question, factor, control, arm). The first that fits counts, the last fits all."""
 
 ANY_QUESTION = (
-    "The question names no setting that cifar-lab knows. Write here what this arm has and the control has not."
+    "The question names no known setting. Write here the settings in which this arm differs from the control."
 )
 
 
@@ -189,9 +190,9 @@ def _control_text(question: NewQuestion, data: str, shared: Sequence[str]) -> st
 label: {_quoted(question.control.label)}
 data:
 {_data_lines(data)}  batch_size: 64
-  val_size: {_val_size(data)}          # training images kept back to watch a run; the test split is read once
+  val_size: {_val_size(data)}          # training images set aside to watch a run; the test split is read once
 {body}
-seeds: [0, 1, 2]         # three are the fewest for a verdict
+seeds: [0, 1, 2]         # a verdict needs at least three
 """
 
 
@@ -224,10 +225,10 @@ def _train_images(path: Path) -> int:
         names = [found.relative_to(path).as_posix() for found in path.rglob("*") if found.is_file()]
     else:
         try:
-            with ZipFile(path) as archive:
+            with open_file(path) as file, ZipFile(file) as archive:
                 names = [name for name in archive.namelist() if not name.endswith("/")]
         except (OSError, BadZipFile) as error:
-            raise SettingsError(f"--data: {path} is no folder and no zip file; name one of the two") from error
+            raise SettingsError(f"--data: {path} is neither a folder nor a zip file; name one of these") from error
     return sum("train" in name.split("/")[:-1] for name in names)
 
 
@@ -246,5 +247,5 @@ def file_texts(question: str | None, data: str, *, with_model: bool) -> Mapping[
         names = ", ".join(name for name in SECTION_CHOICES["data"][1] if name != "imagefolder")
         raise SettingsError(f"--data: no folder or zip file {data}; name one, or one of {names}")
     if question is None and with_model:
-        raise SettingsError("--model: takes a question; add --question 'Is my network better than Net?'")
+        raise SettingsError("--model: needs a question; add --question 'Is my network better than Net?'")
     return nine_questions(data) if question is None else one_question(question, data, with_model=with_model)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cifar_lab.cli.options import DEFAULT_RESULTS, Lab, Overrides, Questions, Results, Seeds, Workers, load_arms
+from cifar_lab.cli.completion import complete_file
+from cifar_lab.cli.conversion import load_arms
+from cifar_lab.cli.options import DEFAULT_RESULTS, Json, Lab, Overrides, Questions, Results, Seeds, Workers
 from cifar_lab.core.text import count, plain
 
 if TYPE_CHECKING:
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
 
 def plan(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Settings files: the control, then its arms.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE", help="Settings files: the control, then its arms.", autocompletion=complete_file
+        ),
     ] = [],  # noqa: B006
     question: Questions = [],  # noqa: B006
     lab: Lab = None,
@@ -37,6 +43,7 @@ def plan(
     seeds: Seeds = [],  # noqa: B006
     results: Results = DEFAULT_RESULTS,
     workers: Workers = None,
+    as_json: Json = False,
 ) -> None:
     """Check a comparison before it runs: number of runs, time, detectable difference and confounders.
 
@@ -44,11 +51,11 @@ def plan(
     Exits with 2 if an arm differs from its control in more than the varied setting.
     """
     from cifar_lab.analysis.questions import lab_file
-    from cifar_lab.cli.next_step import NextStep, next_line
+    from cifar_lab.cli.next_step import NextStep
+    from cifar_lab.cli.output import Output
     from cifar_lab.cli.questions import NamedQuestion, ask
     from cifar_lab.config.sheets import LabSheet
     from cifar_lab.core.errors import SettingsError
-    from cifar_lab.progress.lines import say
 
     if files and question:
         raise SettingsError("plan: give files, or questions, not both")
@@ -64,6 +71,7 @@ def plan(
         found = ask(path, question, overrides, seeds)
         asked = {f"{each.name}: {each.title}": each for each in found.questions}
         family, min_effect, sweeps = found.family, found.min_effect, found.sweeps
+    out, documents = Output("plan", as_json=as_json), []
     is_faulty = False
     for title, each in asked.items():
         check = _check(
@@ -71,15 +79,19 @@ def plan(
             workers=workers,
         )  # fmt: skip
         is_faulty = is_faulty or any(arm.faults for arm in check.arms)
+        documents.append({"name": each.name, "title": each.title, **asdict(check)})
         for line in _lines(title, check):
-            say(line)
+            out.wrapped(line)
+    out.value("questions", documents)
     for name, file in sweeps.items():
-        say(f"{name}: a sweep; what it takes: cifar-lab sweep {file} --dry-run")
+        out.wrapped(f"{name}: a sweep; see its points and time: cifar-lab sweep {file} --dry-run", "notes")
     if is_faulty:
+        out.close()
         raise typer.Exit(SettingsError.exit_code)
     tail = NextStep(files, overrides, seeds, results, lab)
     command = tail.before_run() if files else _next_command(path, question, found, tail)
-    say(next_line(command))
+    out.next(command)
+    out.close()
 
 
 def _next_command(path: Path, names: Sequence[str], found: NamedQuestions, step: NextStep) -> list[str | Path]:
@@ -144,7 +156,7 @@ def _lines(title: str, check: DesignCheck) -> Iterator[str]:
         proof = "" if arm.faults else f" and in nothing else from {plain(check.control)}"
         yield f"  {plain(arm.label)} differs in {plain(varied)}{proof}"
         yield from (f"    fault: {plain(fault)}" for fault in arm.faults)
-        yield from (f"    comes with it: {plain(each)}" for each in arm.confounders)
+        yield from (f"    confounder: {plain(each)}" for each in arm.confounders)
 
 
 def _runs(check: DesignCheck) -> str:
@@ -159,36 +171,34 @@ def _runs(check: DesignCheck) -> str:
         return f"{line}; hours not known: {NOT_PREPARED}"
     if cost.hours is None:
         labels = ", ".join(dict.fromkeys(map(plain, cost.unknown)))
-        return f"{line}; hours not known: no run like those of {labels} was made on this machine yet"
+        return f"{line}; hours not known: this machine has no run like those of {labels} yet"
     size = f"{cost.hours:.1f} hours" if cost.hours >= 1 else f"{60 * cost.hours:.0f} minutes"
     source = cost.guess or f"by {count(cost.measured, 'run')} that took their time here"
     return f"{line}: about {size} on this machine, {cost.workers} side by side, {source}"
 
 
 def _power(check: DesignCheck) -> Iterator[str]:
-    """Spread of the differences, the smallest difference that the seeds show, and the seeds that the effect needs."""
+    """Spread of the differences, the smallest difference that the seeds detect, and the seeds that the effect needs."""
     std = check.std
     if std is None:
-        yield "seeds: how far runs are apart is not known yet; train the control and an arm over three seeds, ask again"
-        return
-    yield (
-        f"spread: {std.std_pp:.2f} pp between an arm's run and the control's, one standard deviation, from {std.source}"
-    )
-    held = f", held to the {check.family} comparisons of the report" if check.family > 1 else ""
-    if check.smallest_pp is not None and check.smallest_pp > 100:
-        yield f"seeds: the {check.seeds} that the arms share are too few to show any difference in 4 of 5 labs{held}"
-    elif check.smallest_pp is not None:
         yield (
-            f"seeds: the {check.seeds} that the arms share show a difference of {check.smallest_pp:.2f} pp or more in "
-            f"4 of 5 labs{held}"
+            "seeds: the spread between seeds is not known yet; train the control and one other arm with three seeds, "
+            "then run `plan` again"
         )
+        return
+    yield f"spread: {std.std_pp:.2f} pp (std of the difference between an arm and the control), from {std.source}"
+    after = f", after correcting for the report's {check.family} comparisons" if check.family > 1 else ""
+    shared = count(check.seeds, "shared seed")
+    if check.smallest_pp is None:
+        yield f"seeds: {shared}: too few to detect any difference"
+    elif check.smallest_pp > 100:
+        yield f"seeds: {shared}: too few to detect any difference with 80 % power{after}"
     else:
-        yield f"seeds: the arms share {count(check.seeds, 'seed')}, too few to show anything"
+        yield f"seeds: with {shared} you would detect {check.smallest_pp:.2f} pp or more with 80 % power{after}"
     needed = "more than 1,000 seeds" if check.seeds_needed is None else count(check.seeds_needed, "seed")
-    yield f"to show {check.effect_pp:g} pp in 4 of 5 labs takes {needed}"
+    yield f"to detect {check.effect_pp:g} pp with 80 % power: {needed} per arm{after}"
     yield (
-        f"both numbers allow for a spread that is estimated, from {std.dof:.3g} degrees of freedom: power is averaged "
-        "over the spreads that may be true (assurance)"
+        f"power is averaged over the spreads that {std.dof:.3g} degrees of freedom leave open (assurance)"
         if std.std_pp
-        else "both numbers rest on the number of test images alone, because the runs do not differ"
+        else "the runs do not differ, so both numbers depend only on the number of test images"
     )

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.arms import beside, options
 from cifar_lab.analysis.questions import answer_lab, lab_option
+from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
-from cifar_lab.cli.options import exit_code, load_arms, try_models
+from cifar_lab.cli.conversion import exit_code, load_arms, try_models
+from cifar_lab.cli.output import Output
 from cifar_lab.cli.tables import print_arms, print_plan
 from cifar_lab.config import Settings
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.sheets import LabSheet, SweepSheet
 from cifar_lab.core.errors import ExitCode, SettingsError, exit_code_of
-from cifar_lab.core.text import count, plain
+from cifar_lab.core.text import count
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import RunBatch, make_runs, preview_runs
-from cifar_lab.progress.lines import say
 from cifar_lab.studies.run_sweep import make_sweep
 from cifar_lab.studies.sequential_test import InterimAnalysis, run_sequential_test
 from cifar_lab.studies.sweep import load_sweep
@@ -103,6 +104,7 @@ class RunRequest:
     seeds: Sequence[str]
     max_seeds: int | None
     """Seeds at the last analysis of `--until-decided`. None trains the seeds of the settings."""
+    out: Output = field(default_factory=lambda: Output("run"))
 
     def ask(self, force: bool) -> NamedQuestions:
         """Load the questions.
@@ -123,26 +125,26 @@ class RunRequest:
 
     def _problem(self, force: bool) -> str:
         if self.files and (self.question or self.whole_lab):
-            return "give files, or questions of the lab sheet (--question, --all), not both"
+            return "give files, or questions of the lab file (--question, --all), not both"
         if self.question and self.whole_lab:
             return "--all is every question; leave --question out, or --all"
         if self.files:
-            return "--until-decided answers questions of the lab sheet; give --question NAME or --all"
+            return "--until-decided answers questions of the lab file; give --question NAME or --all"
         if not (self.question or self.whole_lab):
             return "nothing to run; name settings files, --question NAME or --all"
         if self.max_seeds is not None and self.seeds:
             return "--until-decided chooses the seeds; leave --seeds out"
         if self.max_seeds is not None and force:
-            return "--until-decided goes on from what is there; leave --force out"
+            return "--until-decided continues from existing runs; leave --force out"
         return ""
 
 
 def preview_questions(request: RunRequest, asked: NamedQuestions, context: RunContext) -> None:
     """Print the runs of the questions without making any."""
     try_models(asked.arms, context)
-    print_plan(asked.arms, preview_runs(asked.arms, context))
+    print_plan(asked.arms, preview_runs(asked.arms, context), request.out)
     _say_sweeps(request, asked)
-    _say_next(request.run_command(context))
+    request.out.next(request.run_command(context))
 
 
 def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContext, *, strict: bool) -> int:
@@ -155,7 +157,7 @@ def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContex
         codes += [_run_until_decided(each, request, request.max_seeds, context) for each in asked.questions]
     elif asked.arms:
         runs = make_runs(asked.arms, context)
-        print_arms(asked.arms, runs)
+        print_arms(asked.arms, runs, request.out)
         codes.append(exit_code([runs]))
     if request.whole_lab and set(codes) <= {ExitCode.DONE, ExitCode.DIVERGED}:
         for path in asked.sweeps.values():
@@ -165,14 +167,8 @@ def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContex
         _say_sweeps(request, asked)
     code = exit_code_of(codes)
     if not code:
-        _say_next(_next_command(request, asked, context))
+        request.out.next(_next_command(request, asked, context))
     return code
-
-
-def _say_next(command: Sequence[str | Path]) -> None:
-    from cifar_lab.cli.next_step import next_line
-
-    say(next_line(command))
 
 
 def _next_command(request: RunRequest, asked: NamedQuestions, context: RunContext) -> list[str | Path]:
@@ -185,14 +181,15 @@ def _next_command(request: RunRequest, asked: NamedQuestions, context: RunContex
 def _say_sweeps(request: RunRequest, asked: NamedQuestions) -> None:
     for name, path in asked.sweeps.items():
         when = "after its arms" if request.whole_lab else "is a sweep"
-        say(f"{name}: {when}: cifar-lab sweep {path}")
+        request.out.line(f"{name}: {when}: cifar-lab sweep {path}", "notes")
 
 
 def _run_until_decided(question: NamedQuestion, request: RunRequest, max_seeds: int, context: RunContext) -> int:
     """Run the sequential test of one question and return the exit code."""
 
-    def answer_question() -> Answer:
-        answers = answer_lab(request.lab, context.results, request.overrides).answers
+    def answer_question(seeds: int) -> Answer:
+        viewing = Viewing(question=question.name, analysis=seeds)
+        answers = answer_lab(request.lab, context.results, request.overrides, viewing=viewing).answers
         return next(answer for answer in answers if answer.name == question.name)
 
     def train(arms: Sequence[Settings], plan: str) -> RunBatch:
@@ -201,18 +198,19 @@ def _run_until_decided(question: NamedQuestion, request: RunRequest, max_seeds: 
     codes: set[int] = set()
     arms = (question.name, question.control, question.arms)
     for analysis in run_sequential_test(*arms, context.results, max_seeds, train, answer_question):
-        _say_analysis(question, analysis)
+        _say_analysis(question, analysis, request.out)
         codes.add(exit_code([analysis.runs]))
     return exit_code_of(codes)
 
 
-def _say_analysis(question: NamedQuestion, analysis: InterimAnalysis) -> None:
+def _say_analysis(question: NamedQuestion, analysis: InterimAnalysis, out: Output) -> None:
     seeds = count(analysis.seeds, "seed")
     planned = ", ".join(map(str, analysis.planned))
-    say(f"{plain(question.name)}: look {analysis.number} of {len(analysis.planned)}, {seeds} (planned: {planned})")
+    look = f"{question.name}: look {analysis.number} of {len(analysis.planned)}, {seeds} (planned: {planned})"
+    out.line(look, "sentences")
     for sentence in comparison_sentences(analysis.answer):
-        say(f"  {plain(sentence)}")
+        out.line(f"  {sentence}", "sentences")
     if not analysis.undecided:
-        say("  decided")
+        out.line("  decided", "sentences")
     elif analysis.is_last:
-        say(f"  not decided with {seeds}: {', '.join(plain(each.arm) for each in analysis.undecided)}")
+        out.line(f"  not decided with {seeds}: {', '.join(each.arm for each in analysis.undecided)}", "sentences")

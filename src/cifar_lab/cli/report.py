@@ -35,6 +35,9 @@ def report(
         bool,
         flag("--check", help="Write nothing. Exit with 1 if the report differs from the records."),
     ] = False,
+    details: Annotated[
+        bool, flag("--details", help="Print the evidence of each verdict: interval, p value, number of seeds.")
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     watch: Annotated[
         bool,
@@ -48,7 +51,7 @@ def report(
     Damaged files are named and left out. The command then exits with 3.
     """
     from cifar_lab.analysis.questions import find_lab_file
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
     from cifar_lab.report.build import FILE_NAMES, FORMATS, build_report
     from cifar_lab.report.charts.style import FIGURE_FORMATS
     from cifar_lab.store.results import existing_results
@@ -61,7 +64,9 @@ def report(
     wanted, drawn = _listed("--format", formats, FORMATS), _listed("--figures", figures, FIGURE_FORMATS)
     if check:
         raise typer.Exit(_check(lab_path, results, overrides, data, found))
-    built = build_report(lab_path, results, overrides, data, found=found, formats=wanted, figures=drawn)
+    built = build_report(
+        lab_path, results, overrides, data, found=found, formats=wanted, figures=drawn, details=details
+    )
     for line in built.lines:
         say(line)
     if open_page:
@@ -70,7 +75,7 @@ def report(
 
 def _watch(results: Path, open_page: bool) -> None:
     """Follow the runs of the folder until none is in progress."""
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
     from cifar_lab.report.watch import SECONDS, watch
 
     def ready(page: Path) -> None:
@@ -86,10 +91,10 @@ def _open(page: Path) -> None:
     """Open a page in the browser, or name it where there is none."""
     import webbrowser
 
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
 
     if not page.is_file():
-        say(f"{page}: not there, so nothing is opened; add html to --format", sys.stderr)
+        say(f"{page}: does not exist, so nothing is opened; add html to --format", sys.stderr)
     elif not webbrowser.open(page.resolve().as_uri()):
         say(f"no browser found; open {page}", sys.stderr)
 
@@ -97,17 +102,17 @@ def _open(page: Path) -> None:
 def _check(lab: Path | None, results: Path, overrides: Sequence[str], data: str | None, found: bool) -> int:
     """Compare the report with its records and return the exit code, 0 where they agree."""
     from cifar_lab.core.errors import ExitCode
+    from cifar_lab.core.terminal import say
     from cifar_lab.core.text import plain
-    from cifar_lab.progress.lines import say
     from cifar_lab.report.recheck import check_report
 
     files, differences = check_report(lab, results, overrides, data, found=found)
     for line in differences:
         say(f"cifar-lab: {plain(line)}", sys.stderr)
     if differences:
-        say("cifar-lab: the report is not what its records say; `cifar-lab report` makes it again", sys.stderr)
+        say("cifar-lab: the report differs from its records; write it again: cifar-lab report", sys.stderr)
         return ExitCode.RUNS_FAILED
-    say(f"{', '.join(path.name for path in files)}: as the records say")
+    say(f"{', '.join(path.name for path in files)}: equal to the records")
     return 0
 
 

@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cifar_lab.cli.completion import complete_file
+from cifar_lab.cli.conversion import (
+    exit_code,
+    load_arms,
+    make_display,
+    open_context,
+    policy_of,
+    short_overrides,
+    try_models,
+)
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     TRAIN_PANEL,
@@ -18,6 +28,7 @@ from cifar_lab.cli.options import (
     Epochs,
     FailFast,
     Force,
+    Json,
     Lab,
     LearningRate,
     MaxFailures,
@@ -37,19 +48,14 @@ from cifar_lab.cli.options import (
     TimeLimit,
     Verbose,
     Workers,
-    exit_code,
     flag,
-    load_arms,
-    make_display,
-    open_context,
-    policy_of,
-    short_overrides,
-    try_models,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cifar_lab.cli.next_step import NextStep
+    from cifar_lab.cli.output import Output
     from cifar_lab.config import Settings
     from cifar_lab.execution.context import RunContext
     from cifar_lab.execution.runner import RunBatch
@@ -57,7 +63,10 @@ if TYPE_CHECKING:
 
 def run(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Settings files, one per arm.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="FILE", help="Settings files, one per arm.", show_default=False, autocompletion=complete_file
+        ),
     ] = [],  # noqa: B006
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
@@ -102,6 +111,7 @@ def run(
     mirrors: Mirrors = [],  # noqa: B006
     quiet: Quiet = False,
     verbose: Verbose = False,
+    as_json: Json = False,
     resume: Resume = False,
 ) -> None:
     """Train every arm with each of its seeds. Runs that already exist are skipped.
@@ -109,9 +119,12 @@ def run(
     Interrupted runs resume from their last completed epoch.
     Press Ctrl-C once to stop after the current epoch, twice to stop immediately.
     """
+    from cifar_lab.cli.next_step import NextStep
+    from cifar_lab.cli.output import Output
     from cifar_lab.execution.context import RunContext
     from cifar_lab.execution.trials import ModelTrials
 
+    out = Output("run", as_json=as_json)
     overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
     context = RunContext(results, force=force, workers=workers, policy=policy, trials=ModelTrials(enabled=not no_trial))
@@ -120,57 +133,50 @@ def run(
         from cifar_lab.cli.questions import RunRequest, preview_questions, run_questions
 
         request = RunRequest(
-            files, question, whole_lab, lab_file(lab), overrides, seeds, max_seeds if until_decided else None
+            files, question, whole_lab, lab_file(lab), overrides, seeds, max_seeds if until_decided else None, out
         )
         asked = request.ask(force)
         if dry_run:
             preview_questions(request, asked, context)
+            out.close()
             return
         with open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
             code = run_questions(request, asked, working, strict=strict)
+        out.close()
         raise typer.Exit(code)
     arms = load_arms(files, overrides, seeds)
     if dry_run:
-        _preview(arms, context)
-        _say_next(files, overrides, seeds, results, lab)
+        _preview(arms, context, out)
+        _print_next(out, NextStep(files, overrides, seeds, results, lab))
+        out.close()
         return
     with open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
-        runs = _make_and_print(arms, working)
+        runs = _make_and_print(arms, working, out)
     if not runs.exit_code:
-        _say_next(files, overrides, seeds, results, lab, (arms, runs))
+        _print_next(out, NextStep(files, overrides, seeds, results, lab), (arms, runs))
+    out.close()
     raise typer.Exit(exit_code([runs]))
 
 
-def _say_next(
-    files: Sequence[Path],
-    overrides: Sequence[str],
-    seeds: Sequence[str],
-    results: Path,
-    lab: Path | None,
-    made: tuple[Sequence[Settings], RunBatch] | None = None,
-) -> None:
+def _print_next(out: Output, step: NextStep, made: tuple[Sequence[Settings], RunBatch] | None = None) -> None:
     """Print the command that leads on to the answer. `made`: arms and runs. None before they are made."""
-    from cifar_lab.cli.next_step import NextStep, next_line
-    from cifar_lab.progress.lines import say
-
-    step = NextStep(files, overrides, seeds, results, lab)
-    say(next_line(step.before_run() if made is None else step.after_run(*made)))
+    out.next(step.before_run() if made is None else step.after_run(*made))
 
 
-def _preview(arms: Sequence[Settings], context: RunContext) -> None:
+def _preview(arms: Sequence[Settings], context: RunContext, out: Output) -> None:
     from cifar_lab.cli.tables import print_plan
     from cifar_lab.execution.runner import preview_runs
 
     try_models(arms, context)
-    print_plan(arms, preview_runs(arms, context))
+    print_plan(arms, preview_runs(arms, context), out)
 
 
-def _make_and_print(arms: Sequence[Settings], context: RunContext) -> RunBatch:
+def _make_and_print(arms: Sequence[Settings], context: RunContext, out: Output) -> RunBatch:
     from cifar_lab.cli.tables import print_arms
     from cifar_lab.execution.runner import make_runs
 
     runs = make_runs(arms, context)
-    print_arms(arms, runs)
+    print_arms(arms, runs, out)
     return runs
 
 
@@ -182,10 +188,11 @@ def quickstart(
     from importlib.resources import as_file, files
 
     from cifar_lab.cli.next_step import next_line
+    from cifar_lab.cli.output import Output
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
+    from cifar_lab.core.terminal import say
     from cifar_lab.execution.context import RunContext
-    from cifar_lab.progress.lines import say
     from cifar_lab.report.build import build_report
 
     with as_file(files("cifar_lab.cli") / "quickstart") as folder:
@@ -193,16 +200,17 @@ def quickstart(
         sheet = load_sheet(path, LabSheet)
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
         arms = load_arms([sheet_file(path, name) for name in names], [], [])
-        runs = _make_and_print(arms, RunContext(results, display=make_display(quiet=quiet)))
+        runs = _make_and_print(arms, RunContext(results, display=make_display(quiet=quiet)), Output("quickstart"))
         if code := exit_code([runs]):
             raise typer.Exit(code)
         report = build_report(path, results)
-    say(f"{next(iter(sheet.questions.values())).title}")
+    name, question = next(iter(sheet.questions.items()))
+    say(question.title)
     for line in report.lines:
-        if line.startswith("  "):
-            say(line)
+        if line.startswith((f"{name}: ", "  ")):
+            say(line.removeprefix(f"{name}: "))
     for chart in report.charts:
         say(f"chart: {chart}")
-    say(f"the answer in words, tables and charts: {report.files[0]}")
-    say("The same on real images, CIFAR-10, which is downloaded once:")
+    say(f"the answer with tables and charts: {report.files[0]}")
+    say("The same with real images, CIFAR-10, which are downloaded once:")
     say(next_line(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"]))

@@ -68,7 +68,7 @@ class Selection:
         if column is not None and column not in columns:
             meant = nearest(column, columns)
             hint = f" — did you mean {meant}?" if meant else ""
-            raise SettingsError(f"--sort: {sort!r} is no column; there are {', '.join(columns)}{hint}")
+            raise SettingsError(f"--sort: {sort!r} is not a column; the columns are {', '.join(columns)}{hint}")
         pairs = []
         for text in filters:
             key, equals, value = text.partition("=")

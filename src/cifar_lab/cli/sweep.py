@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cifar_lab.cli.completion import complete_file
+from cifar_lab.cli.conversion import exit_code, open_context, parse_seeds, policy_of, short_overrides, try_models
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     LIMITS_PANEL,
@@ -38,13 +40,7 @@ from cifar_lab.cli.options import (
     TimeLimit,
     Verbose,
     Workers,
-    exit_code,
     flag,
-    open_context,
-    parse_seeds,
-    policy_of,
-    short_overrides,
-    try_models,
 )
 from cifar_lab.core.text import count, plain
 
@@ -59,7 +55,7 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The sweep file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The sweep file.", autocompletion=complete_file)],
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
     epochs: Epochs = None,
@@ -100,14 +96,14 @@ def sweep(
 ) -> None:
     """Search many arms by validation accuracy, then train the winners with fresh seeds and test only them.
 
-    After an interruption, give the same command again: finished runs are skipped.
-    --set changes the base settings, --seeds the seeds of the search.
+    After an interruption, run the same command again: finished runs are skipped.
+    --set changes the settings of the control, --seeds the seeds of the search.
     If a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.next_step import next_line
+    from cifar_lab.core.terminal import say
     from cifar_lab.execution.context import RunContext
     from cifar_lab.execution.trials import ModelTrials
-    from cifar_lab.progress.lines import say
     from cifar_lab.store.locks import one_writer
     from cifar_lab.store.results import existing_results
     from cifar_lab.studies.run_sweep import sweep_status
@@ -163,7 +159,7 @@ def _report_command(file: Path, overrides: Sequence[str], results: Path, outcome
 
 def _make_and_print(loaded: Sweep, context: RunContext, allow_failed: bool) -> SweepOutcome:
     """Run the sweep, print its winners and draw its charts."""
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
     from cifar_lab.studies.run_sweep import make_sweep
 
     outcome = make_sweep(loaded, context, allow_failed=allow_failed, say=lambda line: say(line, sys.stderr))
@@ -177,23 +173,23 @@ def _make_and_print(loaded: Sweep, context: RunContext, allow_failed: bool) -> S
 
 
 def _export(loaded: Sweep, results: Path, path: Path) -> None:
-    from cifar_lab.progress.lines import say
+    from cifar_lab.core.terminal import say
     from cifar_lab.studies.optuna_export import export_optuna
 
     trials = export_optuna(loaded, results, path)
-    say(f"wrote {path}: {count(trials, 'trial')}; to look at it: optuna-dashboard sqlite:///{path}")
+    say(f"wrote {path}: {count(trials, 'trial')}; to view it: optuna-dashboard sqlite:///{path}")
 
 
 def _print_status(sweep: Sweep, status: SweepStatus) -> None:
     """Print the points of a sweep with their states, and the estimate of the remaining steps."""
-    from cifar_lab.cli.tables import Columns
+    from cifar_lab.cli.text_table import TableColumn, TextTable
     from cifar_lab.core.terminal import console
     from cifar_lab.studies.run_sweep import estimate_lines
 
     out = console()
     out.print(f"{plain(sweep.name)}: {_expansion_words(sweep)}")
     states = _step_states(status)
-    table = Columns("point", "state")
+    table = TextTable(TableColumn("point"), TableColumn("state"))
     for point in status.state.points:
         table.add(point.name, states.get(point.settings.label) or _result_words(status.state, point))
     table.print(out)
@@ -242,21 +238,18 @@ def _result_words(state: SearchState, point: Point) -> str:
 
 def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     """Print the winners by validation accuracy, then their test accuracies."""
-    from rich.table import Table
-
     from cifar_lab.cli.tables import print_arms
+    from cifar_lab.cli.text_table import TableColumn, TextTable
     from cifar_lab.core.terminal import console
 
     out = console()
-    out.print("\nbest by validation accuracy:")
+    out.print("\nBest by validation accuracy:")
     if outcome.winners:
-        table = Table(box=None, pad_edge=False)
-        table.add_column("rank", justify="right")
-        table.add_column("point")
-        table.add_column("validation", justify="right")
+        columns = TableColumn("rank", right=True), TableColumn("point"), TableColumn("validation accuracy", right=True)
+        table = TextTable(*columns)
         for winner in outcome.winners:
-            table.add_row(str(winner.rank), plain(winner.point.name), f"{winner.val_accuracy:.4f}")
-        out.print(table)
+            table.add(winner.rank, winner.point.name, f"{winner.val_accuracy:.4f}")
+        table.print(out)
     else:
         out.print("no point ended with finite numbers, so there is no winner")
     runs, pruned, points = outcome.run_counts, len(outcome.state.pruned), len(outcome.state.points)
@@ -265,5 +258,5 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     failed = [each for each in outcome.search_runs.outcomes if each.status == "failed"]
     if failed:
         out.print(f"the first that failed: {plain(failed[0].job.name)}: {plain(failed[0].reason or '')}")
-    out.print("\ntrained again with fresh seeds, then tested:")
+    out.print("\nTrained again with fresh seeds, then tested:")
     print_arms(sweep.confirm_arms(outcome.winners), outcome.confirmed)

@@ -77,32 +77,34 @@ __all__ = [
 
 
 class Runtime(Section):
-    """How to execute. Only `precision` changes a run's numbers beyond rounding, so only it enters a run's id."""
+    """Execution of the runs. Only `precision` changes numbers by more than rounding, so only `precision` is part of a
+    run's id."""
 
     device: Annotated[Literal["auto", "cpu", "cuda"], Role.EXECUTION] = "auto"
-    """`auto` takes the GPU where there is one; `cuda` insists."""
+    """`auto` uses the GPU if there is one. `cuda` fails without a GPU."""
     precision: Annotated[Literal["fp32", "bf16"], Role.SHARED, Mark.ALWAYS_IN_ID] = "fp32"
     """`bf16`: forward pass in bfloat16 by autocast, parameters and updates in fp32."""
     compile: Annotated[bool, Role.EXECUTION] = False
-    """Pass the model through torch.compile: pays after minutes, needs a C++ compiler."""
+    """Compile the model with torch.compile. Worthwhile if a run takes several minutes. Needs a C++ compiler."""
     kernels: Annotated[Literal["auto", "own", "torch"], Role.EXECUTION] = "auto"
-    """What a step is made of on the CPU: this lab's `own` kernels, compiled by the system's C compiler at first use, or
-    `torch`'s. `auto` takes its own for the Net family where they can be had; `own` insists."""
+    """Kernels of a training step on the CPU. `own`: the C kernels of cifar-lab, compiled by the system's C compiler at
+    first use. `torch`: torch's kernels. `auto` uses `own` for the Net family if possible. `own` fails if it is not
+    possible."""
     deterministic: Annotated[bool, Role.EXECUTION] = True
-    """Only kernels that give the same bits each time."""
+    """Use only deterministic kernels, which give the same bits each time."""
     cohort: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Role.EXECUTION] = "auto"
-    """Most runs trained together as one stacked set of parameters. `auto`: of a small model as many as fit into a GPU's
-    memory; 1 of a large one, and on the CPU, where processes side by side are faster."""
+    """Largest number of runs that train as one stacked set of parameters. `auto`: for a small model as many as fit into
+    the GPU's memory. 1 for a large model and on the CPU, where parallel processes are faster."""
     threads: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], Role.EXECUTION] = "auto"
-    """CPU threads of one run. `auto`, with torch's kernels: one below a million parameters, else all cores that the
-    process may use. With the lab's own kernels one, or two for a run that has the cores for itself."""
+    """CPU threads per run. `auto` with torch's kernels: one below a million parameters, else all cores that the process
+    may use. With the C kernels: one, or two for a run that trains alone."""
 
 
 class Settings(Section):
     """One arm of an experiment: everything that `cifar-lab run` needs to know."""
 
     label: Annotated[str, Role.LABEL] = Field("", max_length=200)
-    """Name on charts and in tables; empty is the file's name. Not part of a run's id."""
+    """Name on charts and in tables. Empty: the file's name. Not part of a run's id."""
     data: Annotated[Data, Mark.ALWAYS_IN_ID] = Cifar10()
     model: Annotated[Model, Mark.ALWAYS_IN_ID] = NetModel()
     optimizer: Annotated[Optimizer, Mark.ALWAYS_IN_ID] = SGD()
@@ -111,5 +113,6 @@ class Settings(Section):
     epochs: Annotated[int, Role.SHARED, Mark.ALWAYS_IN_ID] = Field(10, ge=1, le=100_000)
     """Passes over the training split."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000), Role.LABEL] = (0, 1, 2)
-    """One run a seed. A seed decides initial weights, data order and augmentation, each from a stream of its own."""
+    """One run per seed. The seed determines initial weights, data order and augmentation, each from a separate random
+    stream."""
     runtime: Runtime = Runtime()

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from cifar_lab.config.roles import Component, IdleUnless, Mark, Role, Section, Seed
 
+IMAGE_SIDE = 32
+"""Rows and columns of an image in pixels, where no setting states another size."""
+
 
 class Sizes(NamedTuple):
     """Image and class counts of a data set, known before its images are read."""
@@ -24,11 +27,11 @@ class DataOptions(Section):
     component: ClassVar[Component]
 
     batch_size: Annotated[int, Role.SHARED] = Field(64, ge=1, le=65_536)
-    """Images a step. The last step of an epoch takes what is left over."""
+    """Images per step. The last step of an epoch takes the remaining images."""
     flip: Annotated[bool, Role.MEMBER] = False
-    """Mirror each training image left to right with probability 0.5, anew in each epoch."""
+    """Mirror each training image left to right with probability 0.5, drawn in each epoch."""
     crop_padding: Annotated[int, Role.SHARED] = Field(0, ge=0, le=16)
-    """Pixels of black added on each side before a random 32 × 32 crop; 0 is no crop."""
+    """Black pixels added on each side before a random 32 × 32 crop. 0: no crop."""
     policy: Annotated[Literal["none", "autoaugment", "randaugment", "trivialaugment"], Role.SHARED] = "none"
     """Augmentation policy, drawn for each image: AutoAugment (arXiv:1805.09501, its CIFAR-10 policy), RandAugment
     (arXiv:1909.13719, 2 operations at magnitude 9) or TrivialAugment (arXiv:2103.10158, wide)."""
@@ -38,13 +41,17 @@ class DataOptions(Section):
     """`half`: (pixel − 0.5) / 0.5; `channel`: mean and standard deviation of each channel over all training images,
     those of a validation split too; `none`: pixels from 0 to 1."""
     val_size: Annotated[int, Role.SHARED] = Field(0, ge=0)
-    """Images cut from the training split, the same share of each class, to choose by; 0 is no validation split."""
+    """Training images that are set aside for validation, the same share of each class. 0: no validation split."""
     split_seed: Annotated[Seed, Role.SHARED, IdleUnless("val_size")] = 0
-    """Seed of the validation split: the same images for every run, whatever its own seed."""
+    """Seed of the validation split. Every run has the same split, whatever its seed."""
 
     def sizes(self) -> Sizes | None:
         """Counts that follow from the settings, or None if they depend on the files."""
         return None
+
+    def side(self) -> int:
+        """Rows and columns of an image in pixels."""
+        return IMAGE_SIDE
 
 
 class Cifar10(DataOptions):
@@ -53,7 +60,10 @@ class Cifar10(DataOptions):
     component = Component(maker="cifar:Cifar10Source", label="CIFAR-10")
     dataset: Annotated[Literal["cifar10"], Role.SOURCE] = "cifar10"
     root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
-    """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
+    """Folder of the downloaded archive. Null: the cache folder of `cifar-lab`."""
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.LATER] = None
+    """Other test images that replace the test split: arrays (.npy, .npz) such as CIFAR-10.1 or a file of CIFAR-10-C, or
+    a folder or archive with the same classes. Null: the test split."""
 
     def sizes(self) -> Sizes:
         """Published counts."""
@@ -66,7 +76,10 @@ class Cifar100(DataOptions):
     component = Component(maker="cifar:Cifar100Source", label="CIFAR-100")
     dataset: Annotated[Literal["cifar100"], Role.SOURCE]
     root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.PLACE] = None
-    """Folder that holds the archive or receives it; null is `cifar-lab`'s own cache folder."""
+    """Folder of the downloaded archive. Null: the cache folder of `cifar-lab`."""
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.LATER] = None
+    """Other test images that replace the test split: arrays (.npy, .npz) such as CIFAR-10.1 or a file of CIFAR-10-C, or
+    a folder or archive with the same classes. Null: the test split."""
 
     def sizes(self) -> Sizes:
         """Published counts."""
@@ -74,23 +87,30 @@ class Cifar100(DataOptions):
 
 
 class ImageFolder(DataOptions):
-    """Images of your own: `train/<class>/…` and `test/<class>/…`, anywhere inside a folder, a zip or a tar archive."""
+    """Your images: `train/<class>/…` and `test/<class>/…`, at any depth of a folder, a zip archive or a tar archive."""
 
     component = Component(maker="imagefolder:ImageFolderSource")
     dataset: Annotated[Literal["imagefolder"], Role.SOURCE]
     root: Annotated[str, Role.SOURCE, Mark.PATH]
     """The folder or archive."""
-    image_size: Annotated[int, Role.SOURCE] = Field(32, ge=8, le=512)
+    image_size: Annotated[int, Role.SOURCE, Mark.LATER] = Field(IMAGE_SIDE, ge=8, le=512)
     """Rows and columns in pixels. Images of another size are resized."""
-    val_folder: Annotated[Literal["aside", "validation", "test"], Role.SOURCE] = "aside"
+    val_folder: Annotated[Literal["aside", "validation", "test"], Role.SOURCE, Mark.LATER] = "aside"
     """Use of a folder val/ beside train/: none, the validation split (`val_size` is then its number of images), or the
     test split."""
-    test_share: Annotated[float, Role.SOURCE] = Field(0.0, ge=0, lt=1)
+    test_share: Annotated[float, Role.SOURCE, Mark.LATER] = Field(0.0, ge=0, lt=1)
     """Share of each class that becomes the test split where the images have none; 0 refuses such images."""
+    test_root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.LATER] = None
+    """Other images to test on, in place of the test split: arrays (.npy, .npz), such as CIFAR-10.1 or a file of
+    CIFAR-10-C, or a folder or archive with the same classes. Null is the test split."""
+
+    def side(self) -> int:
+        """Size of the settings."""
+        return self.image_size
 
 
 class Synthetic(DataOptions):
-    """Ten made-up classes, 32 × 32 × 3, drawn from a seed: to try the tool, never to draw conclusions."""
+    """Ten synthetic classes, 32 × 32 × 3, generated from a seed. For trying the tool, not for conclusions."""
 
     component = Component(maker="synthetic:SyntheticSource", label="synthetic data")
     dataset: Annotated[Literal["synthetic"], Role.SOURCE]
@@ -99,9 +119,9 @@ class Synthetic(DataOptions):
     test_size: Annotated[int, Role.SOURCE] = Field(1_000, ge=10, le=200_000)
     """Test images."""
     difficulty: Annotated[float, Role.SOURCE] = Field(0.5, ge=0, le=1)
-    """0 is easy, 1 is close to chance."""
+    """Difficulty: 0 is easy, 1 is close to chance."""
     data_seed: Annotated[Seed, Role.SOURCE] = 0
-    """Seed of the images themselves; the run's seed does not touch them."""
+    """Seed of the images. The seed of a run does not change them."""
 
     def sizes(self) -> Sizes:
         """Counts of the settings, with ten classes."""

@@ -25,6 +25,8 @@ class ModelFacts:
     5.3 ms against 6.6 ms, ResNet18 221 ms against 207 ms. The `kernels` backend ignores it and has its own layout."""
     own_kernels: bool
     """Whether the `kernels` backend has all its layers."""
+    any_size: bool = False
+    """Whether it takes images of another size than 32 × 32 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +47,14 @@ class ModelOptions(Section):
     """Pretrained weights: a state dict in .safetensors or torch's format, alone or as one part of a checkpoint. Null:
     from scratch."""
     head: Annotated[Literal["new", "keep"], Role.SHARED, IdleUnless("weights")] = "new"
-    """Last layer with `weights`: made new, or kept from the file where its shape fits."""
+    """Last layer with `weights`: initialised again, or kept from the file where its shape fits."""
+    input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
+    """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
+    the images."""
 
     def own_options(self) -> dict[str, Any]:
         """Keyword arguments of the maker: every field except the name and the source of the weights."""
-        shared = {"name", "weights", "head", "pretrained"}
+        shared = {"name", "weights", "head", "pretrained", "input_size"}
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
 
@@ -107,7 +112,12 @@ class ResNet18Model(ModelOptions, title="ResNet18"):
         maker="nets:resnet18",
         last_layer="fc",
         facts=ModelFacts(
-            small=False, batch_norm=True, parameters=11_181_642, channels_last_on_cpu=False, own_kernels=False
+            small=False,
+            batch_norm=True,
+            parameters=11_181_642,
+            channels_last_on_cpu=False,
+            own_kernels=False,
+            any_size=True,
         ),
     )
     name: Annotated[Literal["ResNet18"], Role.SHARED]
@@ -116,12 +126,12 @@ class ResNet18Model(ModelOptions, title="ResNet18"):
 
 
 class CustomModel(Section):
-    """A `torch.nn.Module` of your own or of a package: a class or a function, called with `options`."""
+    """Your `torch.nn.Module`, or one of a package: a class or a function, called with `options`."""
 
     name: Annotated[str, Role.SHARED, Mark.PATH] = Field(pattern=r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$")
     """`path/to/file.py:NAME` with the path relative to the settings file, `package.module:NAME` of the working folder
-    or an installed package, `torchvision.models:NAME`, or `timm:NAME`. The id of a run names every Python file outside
-    installed packages that the model imports, and the version of an installed package."""
+    or an installed package, `torchvision.models:NAME`, or `timm:NAME`. The id of a run includes the content of every
+    Python file outside installed packages that the model imports, and the version of an installed package."""
     options: Annotated[dict[str, Any], Role.SHARED] = Field(default_factory=dict)
     """Keyword arguments of the class or function: numbers, strings, booleans, lists and mappings of
     them. `num_classes` is added where it is accepted."""
@@ -131,7 +141,10 @@ class CustomModel(Section):
     weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
     """Pretrained weights, as for built-in models."""
     head: Annotated[Literal["new", "keep"], Role.SHARED, IdleUnless("weights")] = "keep"
-    """Last layer with `weights`: kept from the file where its shape fits, or made new."""
+    """Last layer with `weights`: kept from the file where its shape fits, or initialised again."""
+    input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
+    """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
+    the images."""
 
 
 def _model_tag(value: Any) -> str:

@@ -81,6 +81,8 @@ class Mark(Enum):
     """A file that enters the id as the SHA-256 of its content."""
     PATH = "path"
     """A file or folder. Relative to the settings file that states it."""
+    LATER = "later"
+    """Not written to settings.yaml at its default, so that versions from before this field read the file."""
     PLACE = "place"
     """A folder that holds the same images wherever it is."""
 

@@ -8,12 +8,14 @@ from cifar_lab.config import (
     SGD,
     Adam,
     Cosine,
+    ModelOptions,
     OneCycle,
     Plateau,
     ResNet18Model,
     Settings,
     WarmUp,
 )
+from cifar_lab.config.data import IMAGE_SIDE
 
 CIFAR_TEST_SIZE = 10_000
 """Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
@@ -86,26 +88,32 @@ def _cycle_momentum(settings: Settings) -> Iterator[str]:
         and isinstance(optimizer, SGD)
         and optimizer.momentum == 0
     ):
-        yield "there is no momentum to move, optimizer.momentum is 0; set one of them (cycle_momentum: false)"
+        yield "optimizer.momentum is 0, so there is no momentum to cycle; set it, or cycle_momentum: false"
 
 
 def _pretrained(settings: Settings) -> Iterator[str]:
     model = settings.model
     if isinstance(model, ResNet18Model) and model.pretrained and model.weights is not None:
-        yield "pretrained and weights both say where to start; keep one of them"
+        yield "pretrained and weights both set the initial weights; keep one of them"
+
+
+def _input_size(settings: Settings) -> Iterator[str]:
+    model, side = settings.model, settings.model.input_size or settings.data.side()
+    if isinstance(model, ModelOptions) and side != IMAGE_SIDE and not model.component.facts.any_size:
+        yield f"{model.name} takes images of {IMAGE_SIDE} × {IMAGE_SIDE} pixels, not {side}; set model.input_size: 32"
 
 
 def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
-        yield "the lab's own kernels work in fp32 on the CPU, uncompiled; leave it at auto"
+        yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
 
 
 def _seeds(settings: Settings) -> Iterator[str]:
     seen: set[int] = set()
     for seed in settings.seeds:
         if seed in seen:
-            yield f"seed {seed} is stated twice; a run counts once"
+            yield f"seed {seed} is stated twice; remove one of them"
             return
         seen.add(seed)
 
@@ -132,6 +140,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.base_momentum", "scheduler.max_momentum", "scheduler.name"), _cycle_bounds),
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
+    (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
     (("runtime.kernels", "runtime.device", "runtime.precision", "runtime.compile"), _kernels),
     (("seeds",), _seeds),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),

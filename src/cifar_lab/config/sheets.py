@@ -18,14 +18,14 @@ class Question(Section):
     title: str = Field(min_length=1, max_length=300)
     """The question, in plain words."""
     arms: Annotated[tuple[FileName, ...], Field(strict=False)] = ()
-    """Settings files, relative to the sheet. The control is not repeated here."""
+    """Settings files of the arms, relative to the lab file, without the control."""
     sweep: FileName | None = None
     """A sweep file instead of arms. The chart shows its winners."""
     control: FileName | None = None
-    """Settings file of this question's control. Null is the sheet's."""
+    """Settings file of this question's control. Null: the control of the lab file."""
     factor: Annotated[tuple[FileName, ...], Field(strict=False)] = ()
     """Dotted keys, or sections such as `optimizer`, that the question varies. `cifar-lab plan` names every arm that
-    differs from the control in anything else. Empty: an arm may differ in one thing, whichever it is."""
+    differs from the control in other settings. Empty: each arm may differ in one setting, whichever it is."""
     chart: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$")
     """File name of the chart in the results folder."""
     note: str = Field("", max_length=2000)
@@ -33,7 +33,7 @@ class Question(Section):
 
 
 class LabSheet(Section):
-    """A sheet of questions that share a control."""
+    """A lab file: questions with a common control."""
 
     title: str = Field(min_length=1, max_length=300)
     """Heading of the report."""
@@ -50,9 +50,9 @@ class Range(Section):
     """Numbers between two bounds, both included. Integers for a setting that takes no other numbers."""
 
     min: int | float
-    """The smallest."""
+    """Smallest value."""
     max: int | float
-    """The largest."""
+    """Largest value."""
     log: bool = False
     """Draw evenly on a logarithmic scale: as many points between 0.001 and 0.01 as between 0.01 and 0.1."""
 
@@ -61,7 +61,7 @@ class Halving(Section):
     """Synchronous successive halving (arXiv:1502.07943): all points train briefly, and the best of them longer."""
 
     eta: int = Field(3, ge=2, le=100)
-    """Each rung keeps one point in `eta`, never fewer than search.top, and trains it `eta` times as long."""
+    """Each rung keeps the best 1/`eta` of the points, at least search.top, and trains them `eta` times as long."""
     rungs: int = Field(3, ge=2, le=20)
     """Number of comparisons, including the one at the end of training."""
 
@@ -73,38 +73,38 @@ class Search(Section):
     """`grid`: every point. `random`: `trials` points drawn from the space. `tpe`: `trials` points, each batch proposed
     from the results of the batches before it (arXiv:2304.11127), by Optuna."""
     trials: int | None = Field(None, ge=1, le=100_000)
-    """Points that `random` draws or `tpe` proposes. Those that mean the same are one and cost nothing again."""
+    """Number of points that `random` draws or `tpe` proposes. Points with the same meaning are trained once."""
     seed: Seed = 0
-    """Seed of what `random` draws and `tpe` proposes."""
+    """Seed of the draws of `random` and the proposals of `tpe`."""
     batch: int = Field(8, ge=1, le=1_000)
-    """Points that `tpe` proposes at a time. They train in parallel, so it should not be below the number of workers.
-    The smaller it is, the more each proposal knows."""
+    """Number of points that `tpe` proposes at a time. They train in parallel, so use at least the number of workers.
+    With smaller batches each proposal uses more results."""
     halving: Halving | None = None
-    """Prune points before their last epoch, where the goal is the winner and not the table. Null trains all of them to
-    their end. Not for `tpe`."""
+    """Prune points before their last epoch, to find a winner faster. Null: all points train to the last epoch. Not for
+    `tpe`."""
     top: int = Field(5, ge=1, le=100)
-    """Winners by mean validation accuracy that are trained again and tested."""
+    """Number of winners, by mean validation accuracy. They are trained again and tested."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (0,)
     """Seeds of each point in the search. They repeat a point and are never an axis."""
     confirm_seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (100, 101, 102)
-    """Fresh seeds with which the winners and the base are trained before they are tested."""
+    """Fresh seeds with which the winners and the control (`base`) are trained before they are tested."""
     val_size: int = Field(5_000, ge=1)
-    """Images of the validation split during the search, where the base has none."""
+    """Images of the validation split during the search, if `base` has none."""
 
 
 class SweepSheet(Section):
-    """Many arms from one file: space × paired, less exclude, and arms."""
+    """Many arms from one file: the product of space and paired, without exclude, plus arms."""
 
     base: FileName
     """Settings file that every point starts from, relative to the sweep file."""
     label: str = Field("", max_length=200)
-    """Name of the sweep. Empty is the file's name."""
+    """Name of the sweep. Empty: the file's name."""
     search: Search = Search()
     space: dict[str, Axis | Range] = Field(default_factory=dict)
     """Dotted keys and their values. The points are the product. `random` and `tpe` take ranges too."""
     paired: Annotated[tuple[dict[str, Axis], ...], Field(strict=False)] = ()
     """Groups of keys that change together, as lists of equal length. Each group is one axis of the product."""
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
-    """Partial points. A point that agrees with one of them is left out."""
+    """Combinations of values. A point that contains one of them is left out."""
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Named points beside the product: name → dotted keys and values."""
+    """Named points in addition to the product: name → dotted keys and values."""

@@ -38,9 +38,10 @@ class OptimizerOptions(Section):
     component: ClassVar[OptimizerComponent]
 
     lr: float = Field(0.001, gt=0)
-    """Learning rate a step, before the scheduler."""
+    """Learning rate per step, before the scheduler changes it."""
     weight_decay: float = Field(0.0, ge=0)
-    """SGD, Adam: factor of the L2 penalty added to the gradient. AdamW: decoupled decay, times lr a step."""
+    """SGD, Adam: factor of the L2 penalty added to the gradient. AdamW: decoupled decay, multiplied by lr in each
+    step."""
 
 
 class SGD(OptimizerOptions):
@@ -49,9 +50,9 @@ class SGD(OptimizerOptions):
     component = OptimizerComponent(maker="optimizers:CohortSGD", label="SGD", step_rule="sgd")
     name: Literal["sgd"] = "sgd"
     momentum: Probability = 0.9
-    """Share of the last update that is kept; 0 is plain SGD."""
+    """Share of the previous update that is kept. 0: plain SGD."""
     nesterov: bool = False
-    """Nesterov's look-ahead; needs momentum above 0."""
+    """Nesterov momentum. Needs momentum above 0."""
 
 
 class Adam(OptimizerOptions):
@@ -60,7 +61,7 @@ class Adam(OptimizerOptions):
     component = OptimizerComponent(maker="optimizers:CohortAdam", label="Adam", step_rule="adam")
     name: Literal["adam"]
     betas: Annotated[tuple[Probability, Probability], Field(strict=False)] = (0.9, 0.999)
-    """Decay a step of the running means of the gradient and of its square."""
+    """Decay per step of the running means of the gradient and of its square."""
     eps: float = Field(1e-8, gt=0)
     """Added to the root of the second moment."""
 
@@ -100,22 +101,23 @@ class NoSchedule(WarmUp):
 
 
 class Plateau(WarmUp):
-    """torch's ReduceLROnPlateau: the learning rate is cut when a number stops to improve. Decided at epoch ends."""
+    """torch's ReduceLROnPlateau: the learning rate is cut when a number stops improving. Updated at the end of each
+    epoch."""
 
     component = Component(maker="rates:PlateauRate")
     name: Literal["plateau"]
     monitor: Literal["train_loss", "val_loss", "val_accuracy"] = "train_loss"
-    """The number watched: the epoch's mean training loss, or the validation split's loss or accuracy."""
+    """The monitored number: the epoch's mean training loss, or the loss or accuracy of the validation split."""
     factor: float = Field(0.1, gt=0, lt=1)
-    """The learning rate is multiplied by this."""
+    """Factor of the learning rate at a cut."""
     patience: int = Field(5, ge=0)
-    """Epochs without improvement that are let pass."""
+    """Epochs without improvement that are tolerated."""
     threshold: float = Field(1e-4, ge=0)
     """Relative change that counts as an improvement."""
     cooldown: int = Field(0, ge=0)
-    """Epochs after a cut in which nothing is counted."""
+    """Epochs after a cut that do not count as epochs without improvement."""
     min_lr: float = Field(0.0, ge=0)
-    """The learning rate is not cut below this."""
+    """Lower bound of the learning rate."""
 
 
 class Step(WarmUp):
@@ -126,11 +128,11 @@ class Step(WarmUp):
     step_epochs: int = Field(3, ge=1)
     """Epochs between cuts."""
     gamma: float = Field(0.1, gt=0, le=1)
-    """The learning rate is multiplied by this at each cut."""
+    """Factor of the learning rate at each cut."""
 
 
 class Cosine(WarmUp):
-    """Half a cosine from lr to min_lr over all steps (arXiv:1608.03983, without restarts). Decided at each step."""
+    """Half a cosine from lr to min_lr over all steps (arXiv:1608.03983, without restarts). Updated at each step."""
 
     component = Component(maker="rates:CosineRate")
     name: Literal["cosine"]
@@ -139,20 +141,22 @@ class Cosine(WarmUp):
 
 
 class OneCycle(SchedulerOptions):
-    """torch's OneCycleLR (arXiv:1708.07120, cosine form): up, then far down. Decided at each step."""
+    """torch's OneCycleLR (arXiv:1708.07120, cosine form): the rate rises, then falls to almost zero. Updated at each
+    step."""
 
     component = Component(maker="rates:OneCycleRate", label="one-cycle")
     name: Literal["one_cycle"]
     max_lr: Annotated[float | None, DefaultsTo("optimizer.lr")] = Field(None, gt=0)
     """Learning rate at the peak; null is optimizer.lr."""
     pct_start: float = Field(0.3, gt=0, lt=1)
-    """Share of the steps spent on the way up."""
+    """Share of the steps in which the learning rate rises."""
     div_factor: float = Field(25.0, ge=1)
     """First learning rate = max_lr / div_factor."""
     final_div_factor: float = Field(1e4, ge=1)
     """Last learning rate = first learning rate / final_div_factor."""
     cycle_momentum: bool = True
-    """Move momentum (SGD) or the first beta (Adam, AdamW) against the learning rate, between base and max momentum."""
+    """Change momentum (SGD) or the first beta (Adam, AdamW) inversely to the learning rate, between base_momentum and
+    max_momentum."""
     base_momentum: Annotated[Probability, IdleUnless("cycle_momentum")] = 0.85
     """Momentum at the peak of the learning rate."""
     max_momentum: Annotated[Probability, IdleUnless("cycle_momentum")] = 0.95

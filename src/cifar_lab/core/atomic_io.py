@@ -182,7 +182,7 @@ def disk_errors(path: Path, size: int | None = None) -> Iterator[None]:
             reason += f" for {size:,} bytes"
         raise EnvironmentFault(
             f"{path}: cannot be written ({reason}); free space or choose another folder with --results, "
-            "then give the same command again"
+            "then run the same command again"
         ) from error
 
 

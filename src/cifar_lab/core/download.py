@@ -70,7 +70,8 @@ def fetch(
                 temporary.unlink(missing_ok=True)
         except OSError as error:
             raise EnvironmentFault(
-                f"{path.parent}: {error.strerror or error}; make room and permission there, or {way_out}"
+                f"{path.parent}: {error.strerror or error}; free some space there and check the permissions, "
+                f"or {way_out}"
             ) from error
 
 
@@ -88,7 +89,7 @@ def _transfer(
     if done < total:
         raise NotFetched(f"the transfer ended after {done:,} of {total:,} bytes")
     if digest.hexdigest() != sha256:
-        raise NotFetched(f"what came has SHA-256 {digest.hexdigest()}, expected {sha256}")
+        raise NotFetched(f"the downloaded file has SHA-256 {digest.hexdigest()}, expected {sha256}")
 
 
 def _sweep(path: Path) -> None:
@@ -142,9 +143,7 @@ def _read(response: http.client.HTTPResponse, done: int, total: int) -> bytes:
     try:
         return response.read1(_BLOCK_BYTES)
     except TimeoutError as error:
-        raise NotFetched(
-            f"the transfer stood still for {STALL_SECONDS:g} s after {done:,} of {total:,} bytes"
-        ) from error
+        raise NotFetched(f"the transfer stalled for {STALL_SECONDS:g} s after {done:,} of {total:,} bytes") from error
     except (OSError, http.client.HTTPException) as error:
         raise NotFetched(f"the transfer broke after {done:,} of {total:,} bytes ({error})") from error
 
@@ -163,4 +162,4 @@ class _OnlyAllowedSchemes(urllib.request.HTTPRedirectHandler):
 
 def _require_scheme(url: str) -> None:
     if url.partition(":")[0].lower() not in SCHEMES:
-        raise NotFetched(f"refused to fetch {url}: only {' or '.join(SCHEMES)} is accepted")
+        raise NotFetched(f"refused to download {url}: only {' or '.join(SCHEMES)} is accepted")

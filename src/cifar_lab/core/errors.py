@@ -32,14 +32,14 @@ class ExitCode(IntEnum):
         code._value_, code.meaning = value, meaning
         return code
 
-    DONE = 0, "everything that was asked for is done"
+    DONE = 0, "success"
     RUNS_FAILED = 1, "some runs failed, or `report --check` found a difference"
     USAGE = 2, "settings or usage are wrong, or the results folder does not exist"
     DATA = 3, "data, weights or results are missing or damaged"
-    ENVIRONMENT = 4, "the machine refuses: disk, permission, lock"
-    DIVERGED = 5, "a run of `run` diverged; for `sweep` only with `--strict`"
+    ENVIRONMENT = 4, "disk full, no permission, or a lock held by another command"
+    DIVERGED = 5, "a run of `run` diverged (`sweep`: only with `--strict`)"
     EXTRA = 6, "an optional package is not installed"
-    TIME_LIMIT = 124, "`--time-limit` is over"
+    TIME_LIMIT = 124, "`--time-limit` was reached"
     INTERRUPTED = 130, "stopped by SIGINT (Ctrl-C)"
     TERMINATED = 143, "stopped by SIGTERM"
 

@@ -1,7 +1,8 @@
-"""Console of rich on standard output, whose text never holds a control character of a file."""
+"""Standard output: lines, and a console of rich. Their text never holds a control character of a file."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import IO, Any
 
@@ -39,3 +40,13 @@ def console(**options: Any) -> SafeConsole:
     """Console on standard output. A table in a pipe or file is not wrapped at the width of a terminal."""
     terminal = SafeConsole(**options)
     return terminal if terminal.is_terminal else SafeConsole(width=160, **options)
+
+
+def say(line: str, stream: IO[str] | None = None) -> None:
+    """Print lines without control characters. A closed pipe (`| head`) does not end the work."""
+    try:
+        print(printable(line), file=stream or sys.stdout, flush=True)
+    except BrokenPipeError:
+        ignore_output()
+    except ValueError:  # the stream is closed
+        return

@@ -86,7 +86,7 @@ def parse_duration(text: str, option: str) -> float:
     """
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text.strip())
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
-        raise SettingsError(f"{option}: {text!r} is no length of time; write 90s, 15m, 2h or 1h30m")
+        raise SettingsError(f"{option}: {text!r} is not a duration; write 90s, 15m, 2h or 1h30m")
     seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
     if not 0 < seconds <= LONGEST_SECONDS:
         raise SettingsError(f"{option}: {text!r} is out of range; write a time above 0 and up to a year")

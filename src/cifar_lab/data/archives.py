@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import bz2
-import copy
 import gzip
 import io
 import lzma
-import os
-import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, cast
 
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.files import open_file, read_file
-
-MAX_FILE_BYTES = 64 * 2**20
-"""Largest file of a data set."""
-
-PIECE_BYTES = {zipfile.ZIP_LZMA: 1 << 12}
-"""Packed bytes read at a time, by method. LZMA grows up to ten-thousandfold in one call."""
-
-OTHER_PIECE_BYTES = 1 << 16
-"""The same for other methods. zlib stops at the number of bytes that is asked for."""
+from cifar_lab.core.files import open_file
+from cifar_lab.data.file_tree import MAX_FILE_BYTES, Entry, Tree, is_hidden
+from cifar_lab.data.findings import Findings, Kind
+from cifar_lab.data.zip_members import read_member
 
 UTF8_NAME = 0x800
 """Flag of a zip member whose name is stated to be UTF-8."""
@@ -41,45 +31,10 @@ OTHER_ARCHIVES = {
 """First bytes of archives that Python does not read."""
 
 
-_NOT_OURS = frozenset({"__macosx", "thumbs.db", "desktop.ini"})  # what desktops leave; with a leading dot, the rest
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file or folder below the root."""
-
-    path: str
-    """Relative to the root, with slashes."""
-    is_folder: bool
-    bytes: int
-    changed: int
-    """Modification time in nanoseconds, 0 in an archive."""
-    member: zipfile.ZipInfo | tarfile.TarInfo | None = None
-
-    @property
-    def offset(self) -> int:
-        """Place in the archive. Reading in this order unpacks a compressed tar once."""
-        return self.member.offset_data if isinstance(self.member, tarfile.TarInfo) else 0
-
-
-class Tree(Protocol):
-    """Files of a data set, wherever they are."""
-
-    def entries(self) -> list[Entry]:
-        """All entries, in any order.
-
-        Raises:
-            DataError: they cannot be listed.
-        """
-        ...
-
-    def read(self, entry: Entry) -> bytes:
-        """Content of a file of at most MAX_FILE_BYTES.
-
-        Raises:
-            Exception: it is larger, damaged or cannot be read.
-        """
-        ...
+TWICE = Kind(
+    "contains {name} twice; create the zip file again",
+    "contains {count} files twice: {names}; create the zip file again",
+)
 
 
 @contextmanager
@@ -112,13 +67,17 @@ def _opened(file: io.BufferedReader, root: str) -> Iterator[Tree]:
                 yield _TarTree(tar, root)
                 return
     except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{root}: is a broken tar archive ({_words(error)}); fetch it again") from error
+        raise DataError(
+            f"{root}: is a damaged tar archive ({_words(error)}); set data.root to a folder or a zip file"
+        ) from error
     try:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
-        raise DataError(f"{root}: not a zip or tar archive, or a broken one ({error}); fetch it again") from error
+        raise DataError(
+            f"{root}: not a zip or tar archive, or a damaged one ({error}); set data.root to a folder or a zip file"
+        ) from error
     with archive:
-        yield _ZipTree(archive, root)
+        yield _ZipTree(archive)
 
 
 class _Unpacked(io.RawIOBase):
@@ -166,56 +125,17 @@ def _has_tar_checksum(header: bytes) -> bool:
     return True
 
 
-class FolderTree:
-    """Files below a folder. Links are followed, and a loop of them is refused."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def entries(self) -> list[Entry]:
-        try:
-            return list(_walk(self._root, "", frozenset()))
-        except OSError as error:
-            raise DataError(
-                f"{error.filename}: cannot be read ({error.strerror}); check the folder of data.root"
-            ) from error
-
-    def read(self, entry: Entry) -> bytes:
-        return read_file(self._root / entry.path, MAX_FILE_BYTES)
-
-
-def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[Entry]:
-    with os.scandir(folder) as items:
-        for item in items:
-            if is_hidden(item.name):
-                continue
-            facts = item.stat()
-            is_folder = stat.S_ISDIR(facts.st_mode)
-            path = prefix + item.name
-            yield Entry(path, is_folder, 0 if is_folder else facts.st_size, 0 if is_folder else facts.st_mtime_ns)
-            if is_folder:
-                identity = (facts.st_dev, facts.st_ino)
-                if identity in above:
-                    raise DataError(f"{item.path}: a link to a folder above it; take it out")
-                yield from _walk(Path(item.path), f"{path}/", above | {identity})
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a name is one that desktops and editors leave."""
-    return name.startswith(".") or name.lower() in _NOT_OURS
-
-
 class _ZipTree:
-    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
+    def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
-        self._root = root
 
-    def entries(self) -> list[Entry]:
+    def entries(self, faults: Findings) -> list[Entry]:
         found: dict[str, Entry] = {}
         for member in self._archive.infolist():
             path = clean_path(_zip_name(member))
             if path in found and not member.is_dir():
-                raise DataError(f"{self._root}: holds {path} twice; make the zip again")
+                faults.add(TWICE, path)
+                continue
             if path and not any(map(is_hidden, path.split("/"))):
                 found[path] = Entry(
                     path, member.is_dir() or member.filename.endswith("\\"), member.file_size, 0, member
@@ -232,7 +152,7 @@ class _TarTree:
         self._tar = tar
         self._root = root
 
-    def entries(self) -> list[Entry]:
+    def entries(self, faults: Findings) -> list[Entry]:
         """The last member of a name counts, as tar unpacks it."""
         found: dict[str, Entry] = {}
         try:
@@ -242,14 +162,16 @@ class _TarTree:
                 if path and not any(map(is_hidden, path.split("/"))) and (is_file or member.isdir()):
                     found[path] = Entry(path, member.isdir(), member.size, 0, member)
         except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, KeyError) as error:
-            raise DataError(f"{self._root}: is a broken tar archive ({_words(error)}); fetch it again") from error
+            raise DataError(
+                f"{self._root}: is a damaged tar archive ({_words(error)}); set data.root to a folder or a zip file"
+            ) from error
         return list(found.values())
 
     def read(self, entry: Entry) -> bytes:
         assert isinstance(entry.member, tarfile.TarInfo)
         file = self._tar.extractfile(entry.member)  # follows links within the archive
         if file is None:
-            raise DataError("it is no file")
+            raise DataError("it is not a file")
         with file:
             content = file.read(MAX_FILE_BYTES)
         if len(content) < entry.bytes:
@@ -271,47 +193,6 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
         return member.orig_filename.encode("cp437").decode("utf-8")
     except (UnicodeEncodeError, UnicodeDecodeError):
         return member.filename
-
-
-def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    """Content of a member of at most `most` bytes.
-
-    `ZipFile.read` unpacks a member as a whole before it compares the size with its header: 2 MB of zeros give 2 GB.
-
-    Raises:
-        DataError: it has more bytes.
-        Exception: it is damaged. zipfile, zlib, lzma and bz2 have their own exceptions.
-    """
-    if member.compress_type == zipfile.ZIP_BZIP2:
-        content = _read_bzip2(archive, member, most)
-    else:
-        content = _read_pieces(archive, member, most)
-    if len(content) > most:
-        raise DataError(f"it unpacks to more than {most:,} bytes")
-    return content
-
-
-def _read_pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    """At most `most + 1` bytes."""
-    piece = PIECE_BYTES.get(member.compress_type, OTHER_PIECE_BYTES)
-    parts, size = [], 0
-    with archive.open(member) as file:
-        while size <= most and (part := file.read(min(piece, most + 1 - size))):
-            parts.append(part)
-            size += len(part)
-    return b"".join(parts)
-
-
-def _read_bzip2(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    """At most `most + 1` bytes. `zipfile` sets no limit here, and 40 bytes of bzip2 may be a block of 45 MB."""
-    packed = copy.copy(member)
-    packed.compress_type, packed.file_size = zipfile.ZIP_STORED, member.compress_size
-    del packed.CRC  # of the content, which is compared below
-    unpack = bz2.BZ2Decompressor()
-    content = unpack.decompress(_read_pieces(archive, packed, most), max_length=most + 1)
-    if len(content) <= most and (not unpack.eof or zlib.crc32(content) != member.CRC):
-        raise zipfile.BadZipFile(f"Bad CRC-32 for file {member.filename!r}")
-    return content
 
 
 def _words(error: BaseException) -> str:

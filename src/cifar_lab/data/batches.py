@@ -23,7 +23,7 @@ GATHER_IMAGES = 64
 
 @dataclass(frozen=True, eq=False)
 class Normalizer:
-    """(pixel - mean) / std per channel, for pixels in [0, 1]. `mean` and `std` are (1, 3, 32, 32) fp32.
+    """(pixel - mean) / std per channel, for pixels in [0, 1]. `mean` and `std` are (1, 3, side, side) fp32.
 
     They are expanded to every pixel: in channels_last memory a vector of 3 channels is too short to be fast.
     """
@@ -40,6 +40,7 @@ class Normalizer:
         channel_std: tuple[float, ...],
         device: torch.device,
         memory_format: torch.memory_format = torch.contiguous_format,
+        side: int = IMAGE_SHAPE[1],
     ) -> Normalizer:
         """Normalisation that `data.normalize` selects. The statistics are those of the training images.
 
@@ -51,7 +52,7 @@ class Normalizer:
             "channel": (list(channel_mean), [std or 1.0 for std in channel_std]),
             "none": ([0.0] * 3, [1.0] * 3),
         }[method]
-        full = (torch.tensor(values).view(1, 3, 1, 1).expand(1, *IMAGE_SHAPE) for values in (mean, std))
+        full = (torch.tensor(values).view(1, 3, 1, 1).expand(1, 3, side, side) for values in (mean, std))
         return cls(*(values.to(device).contiguous(memory_format=memory_format) for values in full))
 
     @cached_property
@@ -82,6 +83,8 @@ class ResidentSplit:
         """uint8 (N, 3, 32, 32), or (N, 32, 32, 3) in channels_last memory."""
         self.labels = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
         self.normalizer = normalizer
+        self.side = pixels.shape[2]
+        """Rows and columns of an image in pixels."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -88,7 +88,7 @@ def read_meta(folder: Path) -> Meta | None:
     try:
         document = json.loads(read_document(path))
         if hashlib.sha256(_canonical(document["meta"])).hexdigest() != document["sha256"]:
-            raise Damaged(f"{path}: its checksum does not hold")
+            raise Damaged(f"{path}: its checksum does not match")
         meta = Meta.model_validate(document["meta"])
         for name, mark in meta.files.items():
             found = (folder / name).stat().st_size
@@ -103,7 +103,7 @@ def read_meta(folder: Path) -> Meta | None:
     except OSError as error:
         raise fault(path, error) from error
     except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise Damaged(f"{path}: not the JSON that was written") from error
+        raise Damaged(f"{path}: not the JSON that cifar-lab wrote") from error
     return meta
 
 

@@ -36,7 +36,7 @@ def known(data: Data, fingerprint: str | None = None) -> DataInfo | None:
     Raises:
         EnvironmentFault: the cache is not readable.
     """
-    source = _source(data)
+    source = source_of(data)
     try:
         meta = cache.read_meta(cache.folder_of(source))
     except Damaged:
@@ -63,7 +63,7 @@ def prepare(data: Data, progress: Progress | None = None, *, fingerprint: str | 
     found = known(data, fingerprint)
     if found is not None:
         return found
-    source = _source(data)
+    source = source_of(data)
     with cache.locked(cache.folder_of(source), progress or silent):
         return known(data) or _make(source, progress or silent)
 
@@ -86,7 +86,7 @@ class DatasetCatalog:
 
     def counted(self, data: Data) -> tuple[int, int] | None:
         """(classes, training images) of a folder that is not prepared yet, by listing it. None where that fails."""
-        count: Callable[[], tuple[int, int] | None] | None = getattr(_source(data), "counted", None)
+        count: Callable[[], tuple[int, int] | None] | None = getattr(DATASETS[data.dataset](data), "counted", None)
         try:
             return None if count is None else count()
         except (DataError, OSError):
@@ -102,7 +102,7 @@ class DatasetCatalog:
 
 def folder_name(data: Data) -> str:
     """Name of a data set's folder in every cache."""
-    return cache.folder_of(_source(data)).name
+    return cache.folder_of(source_of(data)).name
 
 
 def load_train(data: Data, fingerprint: str | None = None) -> Split:
@@ -123,9 +123,14 @@ def load_test(data: Data, fingerprint: str | None = None) -> Split:
     return _load(data, "test", fingerprint)
 
 
-def _source(data: Data) -> Source:
+def source_of(data: Data) -> Source:
+    """Source of the images that these settings select."""
     source: Source = DATASETS[data.dataset](data)
-    return source
+    if (test_root := getattr(data, "test_root", None)) is None:
+        return source
+    from cifar_lab.data.other_test import OtherTestSource
+
+    return OtherTestSource(source, test_root, data.side())
 
 
 def _make(source: Source, progress: Progress, damage: Damaged | None = None) -> DataInfo:
@@ -156,7 +161,7 @@ def _make(source: Source, progress: Progress, damage: Damaged | None = None) -> 
 
 def _load(data: Data, split: cache.SplitName, fingerprint: str | None) -> Split:
     """Load one split of the images with this fingerprint, and repair a damaged cache."""
-    source = _source(data)
+    source = source_of(data)
     folder = cache.folder_of(source)
     wanted = fingerprint or prepare(data).fingerprint
     try:

@@ -87,14 +87,14 @@ class CifarSource:
                 return self._through_torchvision(self.root)
             except (RuntimeError, OSError):
                 LOG.warning(
-                    "%s: a file is missing or its MD5 does not hold; going on with the archive",
+                    "%s: a file is missing or its MD5 does not match; reading the archive instead",
                     self.root / self.archive.folder,
                 )
         path = self.root / self.archive.file_name
         broken = self._fault_of(path)
         if broken is not None:
             if path.exists():
-                LOG.warning("%s: %s; it is fetched again", path, broken)
+                LOG.warning("%s: %s; it is downloaded again", path, broken)
             self._fetch(path, broken, progress)
         return self._from_archive(path, progress)
 
@@ -111,15 +111,13 @@ class CifarSource:
 
     def _fetch(self, path: Path, broken: str, progress: Progress) -> None:
         try:
-            fetch(
-                self.archive.url, path, self.archive.sha256, progress, "set data.root to a folder that can be written"
-            )
+            fetch(self.archive.url, path, self.archive.sha256, progress, "set data.root to a writable folder")
         except NotFetched as error:
             raise DataError(
-                f"{path}: {broken}, and {self.archive.url} could not be fetched: {error}. "
+                f"{path}: {broken}, and {self.archive.url} could not be downloaded: {error}. "
                 f"Put {self.archive.file_name} (SHA-256 {self.archive.sha256}) into {path.parent}, "
-                "or go on without it: --set data.dataset=imagefolder --set data.root=PATH (a folder or zip of your own "
-                "images) or --set data.dataset=synthetic (made-up images)"
+                "or use other images: --set data.dataset=imagefolder --set data.root=PATH (your folder or zip file) or "
+                "--set data.dataset=synthetic (synthetic images)"
             ) from error
 
     def _from_archive(self, path: Path, progress: Progress) -> Images:
@@ -143,11 +141,12 @@ class CifarSource:
                 return self._through_torchvision(unpacked)
         except (RuntimeError, KeyError, tarfile.TarError, EOFError) as error:
             raise DataError(
-                f"{path}: not the archive it should be ({_one_line(error)}); delete it and run again"
+                f"{path}: not the expected archive ({_one_line(error)}); delete it and run again"
             ) from error
         except OSError as error:
             raise EnvironmentFault(
-                f"{cache.home()}: {error.strerror or error}; make room and permission there, or set CIFAR_LAB_CACHE"
+                f"{cache.home()}: {error.strerror or error}; free some space there and check the "
+                "permissions, or set CIFAR_LAB_CACHE"
             ) from error
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)

@@ -25,33 +25,33 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Formats that PIL may try. Its other decoders stay disabled."""
 
 BROKEN = Kind(
-    "{name} is broken{because}; mend it or take it out",
-    "{count} files are broken: {names}; mend them or take them out",
+    "{name} is damaged{because}; repair or remove it",
+    "{count} files are damaged: {names}; repair or remove them",
 )
 TOO_LARGE = Kind(
     f"{{name}} is {{reason}}, at most {MAX_PIXELS:,} pixels are read",
-    f"{{count}} images have more than {MAX_PIXELS:,} pixels: {{names}}; take them out or save them smaller",
+    f"{{count}} images have more than {MAX_PIXELS:,} pixels: {{names}}; remove them or save them smaller",
 )
 TOO_DEEP = Kind(
-    "{name} has 32 bits a channel, whose range is not known; save it with 8",
-    "{count} images have 32 bits a channel, whose range is not known: {names}; save them with 8",
+    "{name} has 32 bits per channel, whose range is not known; save it with 8",
+    "{count} images have 32 bits per channel, whose range is not known: {names}; save them with 8",
 )
 
 TRANSPARENT = Kind(
-    "{name} has transparent pixels; it is laid on a white ground",
-    "{count} images have transparent pixels; they are laid on a white ground: {names}",
+    "{name} has transparent pixels; it is placed on a white background",
+    "{count} images have transparent pixels; they are placed on a white background: {names}",
 )
 BLANK = Kind(
-    "{name} has one colour on a white ground, though its transparency varies; save it on a ground of another colour",
-    "{count} images have one colour on a white ground, though their transparency varies: {names}; save them on a "
+    "{name} has one colour on a white background, although its transparency varies; save it on another background",
+    "{count} images have one colour on a white background, although their transparency varies: {names}; save them on a "
     "ground of another colour",
 )
 ANIMATED = Kind(
     "{name} has several frames; the first is used", "{count} images have several frames; the first is used: {names}"
 )
 SIXTEEN_BITS = Kind(
-    "{name} has 16 bits a channel; it is reduced to the upper 8",
-    "{count} images have 16 bits a channel; they are reduced to the upper 8: {names}",
+    "{name} has 16 bits per channel; it is reduced to the upper 8",
+    "{count} images have 16 bits per channel; they are reduced to the upper 8: {names}",
 )
 PROFILE = Kind(
     "{name} has another colour profile than sRGB; it is converted to sRGB",

@@ -6,8 +6,8 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,27 @@ from PIL import Image
 from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.core.host import available_memory
-from cifar_lab.data.archives import MAX_FILE_BYTES, Entry, FolderTree, Tree, open_archive
+from cifar_lab.data.archives import open_archive
+from cifar_lab.data.array_files import LabelledArrays, array_files, read_pairs, splits
 from cifar_lab.data.decoding import DECODER, decode
-from cifar_lab.data.findings import Kind, UnusableFileError, printable
+from cifar_lab.data.file_tree import MAX_FILE_BYTES, Entry, FolderTree, Tree
+from cifar_lab.data.findings import Findings, Kind, UnusableFileError, printable
 from cifar_lab.data.label_tables import MAX_TABLE_BYTES, TABLE_SUFFIXES, Table, read_table
-from cifar_lab.data.listing import Layout, rivals, split_layout
-from cifar_lab.data.splits import Images, Progress, Split, validation_split
+from cifar_lab.data.listing import Layout, split_layout, test_layout
+from cifar_lab.data.split_folders import rivals
+from cifar_lab.data.splits import Images, Progress, Split
+from cifar_lab.data.validation import validation_split
 
 LOG = logging.getLogger(__name__)
 
 TOO_BIG = Kind(
     f"{{name}} has {{reason}} bytes, at most {MAX_FILE_BYTES:,} are read",
-    f"{{count}} files have more than {MAX_FILE_BYTES:,} bytes: {{names}}; take them out",
+    f"{{count}} files have more than {MAX_FILE_BYTES:,} bytes: {{names}}; remove them",
 )
 UNREADABLE = Kind("{name} cannot be read{because}; check the file", "{count} files cannot be read: {names}; check them")
 NOT_UNPACKED = Kind(
-    "{name} cannot be unpacked{because}; make the archive again",
-    "{count} files cannot be unpacked: {names}; make the archive again",
+    "{name} cannot be unpacked{because}; create the archive again",
+    "{count} files cannot be unpacked: {names}; create the archive again",
 )
 
 _REPORT_EVERY = 250  # images
@@ -59,23 +63,27 @@ class ImageFolderSource:
         """Size and time of the archive, or a hash of path, size and time of every file of the folder."""
         try:
             if self.root.is_dir():
-                entries = sorted(FolderTree(self.root).entries(), key=lambda entry: entry.path)
+                entries = sorted(FolderTree(self.root).entries(Findings()), key=lambda entry: entry.path)
                 listing = [[entry.path, entry.bytes, entry.changed] for entry in entries]
                 return {"listing": hashlib.sha256(json.dumps(listing).encode()).hexdigest()}
-            facts = self.root.stat()
+            facts = [path.stat() for path in array_files(self.root) or [self.root]]
         except OSError:
             return None
-        return {"bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns}
+        first, *others = ({"bytes": each.st_size, "mtime_ns": each.st_mtime_ns} for each in facts)
+        return {**first, "labels": others} if others else first
 
     def read(self, progress: Progress) -> Images:
-        """Decode every image. Takes about 6 s for 60,000 of 32 × 32.
+        """Decode every image. Takes about 8 s for 60,000 of 32 × 32.
 
         Raises:
             DataError: one line per kind of fault, with the number of files and their first names.
         """
-        with ExitStack() as stack:
-            tree: Tree = FolderTree(self.root) if self.root.is_dir() else stack.enter_context(open_archive(self.root))
-            entries = tree.entries()
+        if files := array_files(self.root):
+            progress("reading arrays", 0, 0)
+            return self._of_arrays(read_pairs(files, str(self.root)))
+        with self._tree() as tree:
+            faults = Findings()
+            entries = tree.entries(faults)
             if len(names := rivals(entries)) > 1:
                 raise DataError(
                     f"{self.root}: train/ and test/ both in {' and '.join(map(printable, names[:2]))}; set data.root "
@@ -86,20 +94,73 @@ class ImageFolderSource:
                 self._tables(tree, entries),
                 self._settings.val_folder,
                 cut_test=self._settings.test_share > 0,
+                faults=faults,
             )
             return self._decoded(tree, found, progress)
 
     def counted(self) -> tuple[int, int] | None:
-        """(classes, training images) of a folder, without decoding. None for an archive, or if files are at fault."""
-        if not self.root.is_dir():
+        """(classes, training images) of a folder, without decoding. None for an archive or for arrays."""
+        if not self.root.is_dir() or array_files(self.root):
             return None
         tree = FolderTree(self.root)
-        entries = tree.entries()
+        faults = Findings()
+        entries = tree.entries(faults)
         found = split_layout(
-            entries, self._tables(tree, entries), self._settings.val_folder, cut_test=self._settings.test_share > 0
+            entries,
+            self._tables(tree, entries),
+            self._settings.val_folder,
+            cut_test=self._settings.test_share > 0,
+            faults=faults,
         )
         found.faults.refuse(str(self.root))
         return len(found.classes), sum(map(len, found.files["train"].values()))
+
+    def read_as_test(self, progress: Progress) -> tuple[tuple[str, ...], Split, tuple[str, ...]]:
+        """(class names, images, notes) of the test split, or of all images where there are no splits.
+
+        Raises:
+            DataError: as `read`.
+        """
+        if files := array_files(self.root):
+            classes, found = splits(read_pairs(files, str(self.root)), self._settings.image_size, str(self.root))
+            split = found.get("test", found.get("all"))
+            if split is None:
+                raise DataError(f"{self.root}: found arrays of {', '.join(found)}; expected those of test")
+            return classes, split, ()
+        with self._tree() as tree:
+            faults = Findings()
+            entries = tree.entries(faults)
+            found_layout = test_layout(entries, self._tables(tree, entries), faults)
+            by_split = _Decoder(
+                tree, found_layout, self._settings.image_size, in_archive=not self.root.is_dir()
+            ).splits(progress)
+            found_layout.faults.refuse(str(self.root))
+            classes = tuple(map(printable, found_layout.classes))
+            return classes, by_split["test"], tuple(found_layout.notes.sentences())
+
+    @contextmanager
+    def _tree(self) -> Iterator[Tree]:
+        if self.root.is_dir():
+            yield FolderTree(self.root)
+        else:
+            with open_archive(self.root) as tree:
+                yield tree
+
+    def _of_arrays(self, pairs: Mapping[str, LabelledArrays]) -> Images:
+        classes, found = splits(pairs, self._settings.image_size, str(self.root))
+        train, test = found.get("train", found.get("all")), found.get("test")
+        if self._settings.val_folder == "test" and test is None:
+            test = found.get("val")
+        if train is None or (test is None and not self._settings.test_share):
+            raise DataError(
+                f"{self.root}: found arrays of {', '.join(found)}; expected those of train and test, or set "
+                "data.test_share (0.2, say) to cut a test split from these images"
+            )
+        if test is None:
+            train, test = self._cut(train, classes)
+        if self._settings.val_folder == "validation" and "val" in found:
+            return _with_val(classes, train, found["val"], test, ())
+        return Images(classes, train, test)
 
     def _tables(self, tree: Tree, entries: list[Entry]) -> dict[str, Table]:
         """Tables of labels. A text that cannot be read is none."""
@@ -122,27 +183,31 @@ class ImageFolderSource:
         root, side = str(self.root), self._settings.image_size
         _require_memory(root, sum(map(len, _per_class(found))), side)
         decoder = _Decoder(tree, found, side, in_archive=not self.root.is_dir())
-        splits = decoder.splits(progress)
+        by_split = decoder.splits(progress)
         found.faults.refuse(root)
         notes = tuple(found.notes.sentences())
         classes = tuple(map(printable, found.classes))
-        train, test = splits["train"], splits.get("test")
+        train, test = by_split["train"], by_split.get("test")
         if test is None:
-            train, test = self._cut(train)
-        if "val" not in splits:
+            train, test = self._cut(train, classes)
+        if "val" not in by_split:
             return Images(classes, train, test, notes=notes)
-        val = splits["val"]
-        joined = Split(np.concatenate([train.images, val.images]), np.concatenate([train.labels, val.labels]))
-        return Images(classes, joined, test, own_val=len(val.labels), notes=notes)
+        return _with_val(classes, train, by_split["val"], test, notes)
 
-    def _cut(self, split: Split) -> tuple[Split, Split]:
+    def _cut(self, split: Split, classes: tuple[str, ...]) -> tuple[Split, Split]:
         """Training and test split of images without one. Copies of an image stay in the training split."""
         size = max(1, round(self._settings.test_share * len(split.labels)))
-        kept, held_out = validation_split(split.labels, size, 0, split.images, key="data.test_share")
+        kept, held_out = validation_split(split.labels, size, 0, split.images, classes=classes, key="data.test_share")
         return (
             Split(split.images[kept], split.labels[kept]),
             Split(split.images[held_out], split.labels[held_out]),
         )
+
+
+def _with_val(classes: tuple[str, ...], train: Split, val: Split, test: Split, notes: tuple[str, ...]) -> Images:
+    """Images with a validation split, which stands at the end of the training split."""
+    joined = Split(np.concatenate([train.images, val.images]), np.concatenate([train.labels, val.labels]))
+    return Images(classes, joined, test, own_val=len(val.labels), notes=notes)
 
 
 _TABLE_DEPTH = 3

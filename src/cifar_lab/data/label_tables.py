@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cifar_lab.data.archives import Entry
+from cifar_lab.data.file_tree import Entry
 from cifar_lab.data.findings import Findings, Kind
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -32,12 +32,12 @@ LABEL_HEADERS = (
 SPLIT_HEADERS = ("split", "set", "subset", "fold", "partition", "usage")
 
 NO_ROW = Kind(
-    "{name} has no label in {reason}; add it or take the image out",
-    "{count} images have no label: {names}; add them or take the images out",
+    "{name} has no label in {reason}; add it or remove the image",
+    "{count} images have no label: {names}; add them or remove the images",
 )
 NO_FILE = Kind(
-    "{reason} names {name}, which is not there; take the row out",
-    "{count} rows name files that are not there: {names}; take the rows out",
+    "{reason} names {name}, which does not exist; remove the row",
+    "{count} rows name files that do not exist: {names}; remove the rows",
 )
 TWO_LABELS = Kind("{reason} gives {name} two labels; keep one", "{count} files have two labels: {names}; keep one each")
 

@@ -8,56 +8,54 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal
 
-from cifar_lab.data.archives import Entry
-from cifar_lab.data.findings import SHOWN_NAMES, Findings, Kind, printable
+from cifar_lab.data.file_tree import Entry
+from cifar_lab.data.findings import Findings, Kind, printable
 from cifar_lab.data.label_tables import Table, labelled, table_splits
+from cifar_lab.data.split_folders import (
+    IMAGE_SUFFIXES,
+    SPELLINGS,
+    SPLITS,
+    class_folder,
+    is_image,
+    missing_splits,
+    split_folders,
+)
 
-IMAGE_SUFFIXES = (
-    ".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
-)  # fmt: skip
 TEXT_SUFFIXES = (
     ".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".lst", ".mat", ".md", ".names", ".pdf", ".py", ".rtf",
     ".tsv", ".txt", ".url", ".xml", ".yaml", ".yml",
 )  # fmt: skip
 """Endings of notes and annotations, which are left aside."""
 
-SPLITS = ("train", "test")
-SPELLINGS = {
-    "train": ("train", "training"),
-    "test": ("test", "testing"),
-    "val": ("val", "valid", "validation"),
-}
-"""Names of the folders of a split, in any case."""
-
 Tables = Mapping[str, Table]
 """Tables of labels by path."""
 
 NO_CLASS = Kind(
-    "{name} lies in no class; move it to a folder <class>/ beside it",
-    "{count} images lie in no class: {names}; move them to folders <class>/ beside them",
+    "{name} belongs to no class; move it to a folder <class>/ beside it",
+    "{count} images belong to no class: {names}; move them to folders <class>/ beside them",
 )
 NO_IMAGE = Kind(
-    f"{{name}} is no image by its name ({', '.join(IMAGE_SUFFIXES)}); take it out",
-    f"{{count}} files are no images by their names ({', '.join(IMAGE_SUFFIXES)}): {{names}}; take them out",
+    f"{{name}} is not an image file ({', '.join(IMAGE_SUFFIXES)}); remove it",
+    f"{{count}} files are not image files ({', '.join(IMAGE_SUFFIXES)}): {{names}}; remove them",
 )
 EMPTY_CLASS = Kind(
-    "class {name} has no images in {reason}/; add some or take the folder out",
-    "{count} folders of classes have no images: {names}; add some or take the folders out",
+    "class {name} has no images in {reason}/; add images or remove the folder",
+    "{count} folders of classes have no images: {names}; add images or remove the folders",
 )
 ONE_SIDED = Kind(
     "class {name} is {reason}; both need the same classes",
     "{count} classes are in one split only: {names}; both need the same classes",
 )
-FEW_CLASSES = Kind("{reason} in train/; at least two are needed to tell apart")
+FEW_CLASSES = Kind("{reason} in train/; at least two classes are needed")
 NO_SPLITS = Kind("{reason}")
-VAL_ASIDE = Kind("{name} is left aside; to use its images, set data.val_folder to validation or test")
+VAL_ASIDE = Kind("{name} is ignored; to use its images, set data.val_folder to validation or test")
 NO_TEST_CLASS = Kind(
     "{name} has no class of train/{because}; sort its images into classes, or set data.test_share (0.2, say) to cut a "
     "test split from train/"
 )
-TEST_IS_CUT = Kind("{name} has no classes and is left aside; the test split is cut from train/")
-VAL_IS_TEST = Kind("{name} has no classes, so that {reason} is the test split")
-TEXT_ASIDE = Kind("{name} is no image and is left aside", "{count} files are no images and are left aside: {names}")
+TEST_IS_CUT = Kind("{name} has no classes and is ignored; the test split is cut from train/")
+VAL_IS_TEST = Kind("{name} has no classes, so {reason} is the test split")
+TEXT_ASIDE = Kind("{name} is not an image and is ignored", "{count} files are not images and are ignored: {names}")
 JOINED = Kind("{name} is spelled in two ways that look alike (Unicode NFC and NFD); they are one class")
 
 ValUse = Literal["aside", "validation", "test"]
@@ -74,7 +72,9 @@ class Layout:
     notes: Findings = field(default_factory=Findings)
 
 
-def split_layout(entries: Iterable[Entry], tables: Tables, val_use: ValUse, *, cut_test: bool) -> Layout:
+def split_layout(
+    entries: Iterable[Entry], tables: Tables, val_use: ValUse, *, cut_test: bool, faults: Findings
+) -> Layout:
     """Find the splits, with the same parent and nearest to the root, and their classes.
 
     Args:
@@ -82,12 +82,13 @@ def split_layout(entries: Iterable[Entry], tables: Tables, val_use: ValUse, *, c
         tables: those among them.
         val_use: what a folder val/ is for.
         cut_test: whether the test split is cut from the other images where there is none.
+        faults: what is wrong already.
     """
     ordered = sorted(entries, key=lambda entry: entry.path)
-    found = Layout()
-    folders = _split_folders(ordered)
+    found = Layout(faults=faults)
+    folders = split_folders(ordered)
     if not set(SPLITS) <= folders.keys():
-        images = [entry for entry in ordered if _is_image(entry)]
+        images = [entry for entry in ordered if is_image(entry)]
         if (by_table := table_splits(images, tables, found.faults, SPELLINGS)) is not None:
             found.files |= {split: by_table[split] for split in by_table if split != "val" or val_use == "validation"}
             _check_classes(found, found.files)
@@ -100,69 +101,27 @@ def split_layout(entries: Iterable[Entry], tables: Tables, val_use: ValUse, *, c
     elif cut_test and not {"train", "test"} & folders.keys():
         _read_one_split(found, ordered, tables)
     else:
-        found.faults.add(NO_SPLITS, reason=_missing(ordered, folders))
+        found.faults.add(NO_SPLITS, reason=missing_splits(ordered, folders))
         return found
     _check_classes(found, found.files)
     return found
 
 
-def _split_folders(entries: Sequence[Entry]) -> dict[str, str]:
-    """Folder of each split, as a path: those of the pair train and test nearest to the root, else what there is.
-
-    Exact names count before other spellings.
-    """
-    paths: dict[tuple[str, ...], None] = {}
-    for entry in entries:
-        parts = tuple(entry.path.split("/"))
-        paths |= dict.fromkeys(parts[:end] for end in range(1, len(parts) + entry.is_folder))
-    for exact in (True, False):
-        by_parent: dict[tuple[str, ...], dict[str, str]] = {}
-        for path in paths:
-            for split, names in SPELLINGS.items():
-                if path[-1] == split if exact else path[-1].lower() in names:
-                    by_parent.setdefault(path[:-1], {}).setdefault(split, "/".join(path))
-        both = sorted((len(parent), parent) for parent, found in by_parent.items() if set(SPLITS) <= found.keys())
-        if both:
-            return _with_val(by_parent[both[0][1]], paths)
-    return {split: path for found in by_parent.values() for split, path in found.items()}
-
-
-def _with_val(found: dict[str, str], paths: Iterable[tuple[str, ...]]) -> dict[str, str]:
-    """The same with a folder val beside the others, in any spelling."""
-    parent = found["train"].rpartition("/")[0]
-    for path in paths:
-        if "/".join(path[:-1]) == parent and path[-1].lower() in SPELLINGS["val"]:
-            found.setdefault("val", "/".join(path))
+def test_layout(entries: Iterable[Entry], tables: Tables, faults: Findings) -> Layout:
+    """Layout of images to test on: the test split where there is one, else all images, as one split `test`."""
+    ordered = sorted(entries, key=lambda entry: entry.path)
+    found = Layout(faults=faults)
+    folders = split_folders(ordered)
+    if "test" in folders:
+        below = [entry for entry in ordered if entry.path.startswith(f"{folders['test']}/")]
+        found.files["test"] = _classes_below(found, below, folders["test"], tables)
+    else:
+        _read_one_split(found, ordered, tables)
+        found.files["test"] = found.files.pop("train")
+    found.classes = tuple(sorted(found.files["test"]))
+    if not any(found.files["test"].values()):
+        found.faults.add(NO_SPLITS, reason="no images in folders of classes, and no table of labels")
     return found
-
-
-def rivals(entries: Iterable[Entry]) -> list[str]:
-    """Parents of several pairs train/ and test/ at the same depth, of which none is nearer to the root."""
-    folders: set[tuple[str, ...]] = set()
-    for entry in entries:
-        parts = tuple(entry.path.split("/"))
-        folders.update(parts[:end] for end in range(1, len(parts) + entry.is_folder))
-    holders = [{folder[:-1] for folder in folders if folder[-1] == split} for split in SPLITS]
-    both = sorted(holders[0] & holders[1], key=lambda parent: (len(parent), parent))
-    return [str(PurePosixPath(*parent)) for parent in both if len(parent) == len(both[0])] if len(both) > 1 else []
-
-
-def _missing(entries: Sequence[Entry], folders: Mapping[str, str]) -> str:
-    """Sentence on what is missing, what is there, and what to do."""
-    missing = [split for split in SPLITS if split not in folders]
-    what = "train/ and test/ are not in one folder"
-    if missing:
-        what = f"no {' and no '.join(f'{split}/' for split in missing)} folder"
-    there = sorted(
-        {entry.path.partition("/")[0] + ("/" if "/" in entry.path or entry.is_folder else "") for entry in entries}
-    )
-    shown = ", ".join(map(printable, there[:SHOWN_NAMES])) + (", …" if len(there) > SHOWN_NAMES else "")
-    advice = "expected train/<class>/… and test/<class>/… side by side"
-    if missing == ["test"] and "val" in folders:
-        advice = f"rename {printable(folders['val'])}/ to test/, or set data.val_folder: test"
-    elif missing == ["test"] or (len(missing) == 2 and _class_folders(entries)):
-        advice += ", or set data.test_share (0.2, say) to cut a test split from these images"
-    return f"{what}; found {shown or 'nothing'}; {advice}"
 
 
 def _read_splits(
@@ -185,8 +144,7 @@ def _read_splits(
 
 
 def _replace_unlabelled_test(found: Layout, folders: Mapping[str, str], *, cut_test: bool) -> None:
-    """Where the folder of the test split has no class of the other: take the validation folder, as Tiny-ImageNet has
-    it, or cut the test split."""
+    """Replace a test folder without classes, such as Tiny-ImageNet's, by the validation folder or by a cut."""
     train, unlabelled = found.files["train"], f"{folders['test']}/"
     loose = found.faults.found.get(NO_CLASS, [])
     loose[:] = [each for each in loose if not each[0].startswith(unlabelled)]
@@ -211,7 +169,7 @@ def _keys(classes: Iterable[str]) -> set[str]:
 
 def _classes_below(found: Layout, entries: Sequence[Entry], folder: str, tables: Tables) -> dict[str, list[Entry]]:
     """Image files by class: those of a table of labels in the folder, else of the folders in it."""
-    images = [entry for entry in entries if _is_image(entry)]
+    images = [entry for entry in entries if is_image(entry)]
     start = len(folder) + 1 if folder else 0
     tops = {entry.path[start:].partition("/")[0] for entry in images if "/" in entry.path[start:]}
     if len(tops) < 2 and (by_table := labelled(images, folder, tables, found.faults)) is not None:
@@ -220,7 +178,7 @@ def _classes_below(found: Layout, entries: Sequence[Entry], folder: str, tables:
     for entry in entries:
         parts = entry.path[start:].split("/")
         if len(parts) == 1 and not entry.is_folder:
-            if _is_image(entry):
+            if is_image(entry):
                 found.faults.add(NO_CLASS, entry.path)
             continue
         files = spellings.setdefault(class_key(parts[0]), {}).setdefault(parts[0], [])
@@ -252,30 +210,14 @@ def class_key(name: str) -> str:
 
 def _read_one_split(found: Layout, entries: Sequence[Entry], tables: Tables) -> None:
     """One folder per class without splits, or a table of labels."""
-    images = [entry for entry in entries if _is_image(entry)]
+    images = [entry for entry in entries if is_image(entry)]
     for folder in dict.fromkeys(table.folder for table in tables.values()):
         if (by_table := labelled(images, folder, tables, found.faults)) is not None:
             found.files["train"] = by_table
             return
-    parent = _class_folders(entries) or ""
+    parent = class_folder(entries) or ""
     below = [entry for entry in entries if not parent or entry.path.startswith(f"{parent}/")]
     found.files["train"] = _classes_below(found, below, parent, tables)
-
-
-def _is_image(entry: Entry) -> bool:
-    return not entry.is_folder and entry.path.lower().endswith(IMAGE_SUFFIXES)
-
-
-def _class_folders(entries: Sequence[Entry]) -> str | None:
-    """Folder nearest to the root with images in two or more folders below it. None if there is none."""
-    holders: dict[str, set[str]] = {}
-    for entry in entries:
-        parts = entry.path.split("/")
-        if _is_image(entry):
-            for end in range(len(parts) - 1):
-                holders.setdefault("/".join(parts[:end]), set()).add(parts[end])
-    several = [folder for folder, names in holders.items() if len(names) > 1]
-    return min(several, key=lambda folder: (folder.count("/") + bool(folder), folder), default=None)
 
 
 def _check_classes(found: Layout, files: dict[str, dict[str, list[Entry]]]) -> None:

@@ -47,9 +47,9 @@ def keep(cargo: Cargo, home: Path) -> None:
     with cache.locked(folder, silent):
         if _holds(folder, info.fingerprint):
             return
-        whole = Images(info.classes, cargo.train, cargo.test)
+        whole = Images(info.classes, cargo.train, cargo.test, own_val=info.own_val)
         if fingerprint(whole) != info.fingerprint:
-            raise DataError(f"{info.name}: the images arrived damaged; give the same command again")
+            raise DataError(f"{info.name}: the images arrived damaged; run the same command again")
         cache.store(folder, {"fingerprint": info.fingerprint}, None, whole, info)
 
 

@@ -101,7 +101,7 @@ def open_engine(name: EngineName, address: str | None = None) -> Iterator[Engine
     """
     if name == "here":
         if address is not None:
-            raise SettingsError("--address: is that of a Ray cluster; add --engine ray")
+            raise SettingsError("--address: needs a Ray cluster; add --engine ray")
         yield local_engine()
         return
     require_extra("ray", "--engine ray")
@@ -142,4 +142,4 @@ class RunContext:
             SettingsError: it is below 1.
         """
         if self.workers is not None and self.workers < 1:
-            raise SettingsError(f"workers: {self.workers} is below 1; leave it out for as many as the cores hold")
+            raise SettingsError(f"workers: {self.workers} is below 1; omit it to use all cores")

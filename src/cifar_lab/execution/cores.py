@@ -70,6 +70,6 @@ def model_key(settings: Settings) -> str:
 def _cut(workers: int | None, room: int, threads: int, cores: int) -> str:
     """Line about the reduction of `--workers`."""
     return (
-        f"--workers {workers} is cut to {room}: a run has {count(threads, 'thread')}, "
+        f"--workers {workers} is reduced to {room}: a run has {count(threads, 'thread')}, "
         f"and this process may use {count(cores, 'core')}"
     )

@@ -169,9 +169,9 @@ class MachineSpeeds:
                 source += ", not all of these batch sizes"
             return Timing(seconds, int(nearest != batch), source, frozenset(run_id for run_id, _ in measured[nearest]))
         if device == "cpu" and model in GUESSED_MODELS:
-            source = "guessed from another machine, since no run of the model was made here yet"
+            source = "estimated from another machine, because this one has no run of the model yet"
             return Timing(guess_seconds(settings, images), 2, source)
-        return Timing(None, 4, f"no run of {model} was made here yet")
+        return Timing(None, 4, f"no run of {model} exists on this machine yet")
 
 
 def measured_records(records: Sequence[Record], results: Path) -> list[Record]:

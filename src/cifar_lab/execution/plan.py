@@ -11,7 +11,8 @@ from cifar_lab import data
 from cifar_lab.config import Settings
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.config.run_id import recipe, run_id
-from cifar_lab.core.errors import DataError, Problem, SettingsError
+from cifar_lab.core.errors import DataError, EnvironmentFault, Problem, SettingsError
+from cifar_lab.core.host import available_memory
 from cifar_lab.store.failures import Failure, read_failure
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import DamagedRecordError, RunFolder, SharedParts
@@ -94,6 +95,7 @@ def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:
     size, left = settings.data.batch_size, info.train_size - settings.data.val_size
     fault = None
     check_validation(settings, info)
+    _require_memory(settings, info)
     if left < len(info.classes):
         fault = (
             "data.val_size",
@@ -110,6 +112,25 @@ def check_arm_fits_data(settings: Settings, info: data.DataInfo) -> None:
         )
     if fault is not None:
         raise SettingsError([Problem(settings.label, *fault)])
+
+
+def _require_memory(settings: Settings, info: data.DataInfo) -> None:
+    """Check that the images of a run fit into memory: as they are read, and cut into their splits.
+
+    Raises:
+        EnvironmentFault: they do not.
+    """
+    needed = 2 * info.train_size * 3 * info.side**2
+    if needed > LARGE_BYTES and (free := available_memory()) is not None and needed > free:
+        raise EnvironmentFault(
+            f"{settings.label}: {info.train_size:,} training images of {info.side} × {info.side} pixels take "
+            f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB of memory are free; choose a smaller data.image_size, or "
+            "model.input_size, which enlarges batches on the device"
+        )
+
+
+LARGE_BYTES = 10**9
+"""Size of images in bytes from which the free memory is looked at. CIFAR-10 takes 0.3 GB."""
 
 
 def check_validation(settings: Settings, info: data.DataInfo) -> None:

@@ -208,7 +208,7 @@ def _resumable(job: Job, built: Mapping[str, ModelBuilt]) -> bool:
 
 def _earlier_failure(job: Job, failure: Failure) -> Outcome:
     """Outcome of a failed run of an earlier command that is not retried."""
-    reason = f"{failure.reason} (at {failure.when}; not tried again: --retry none)"
+    reason = f"{failure.reason} (at {failure.when}; not retried: --retry none)"
     return Outcome(job, "failed", reason, failure.exit_code, kind=failure.kind, attempts=failure.attempts)
 
 

@@ -209,7 +209,7 @@ class WorkerSupervisor:
                 f"took longer than {in_words(self.tracker.policy.run_seconds or 0)} (--run-timeout){where}",
             )
         if complete:
-            return "killed", "its process was told to end by SIGTERM"
+            return "killed", "its process was ended by SIGTERM"
         if code == -signal.SIGKILL and self.oom_watch.struck():
             return "oom", "out of memory: the kernel ended its process"
         if worker.ran_out_of_memory():

@@ -47,9 +47,9 @@ class Policy:
             SettingsError: `retries` is negative, `max_failures` is below 1, or `retry` is unknown.
         """
         if self.retries < 0:
-            raise SettingsError(f"retries: {self.retries} is below 0; write 0 for a single try")
+            raise SettingsError(f"retries: {self.retries} is below 0; write 0 for a single attempt")
         if self.max_failures is not None and self.max_failures < 1:
-            raise SettingsError(f"max_failures: {self.max_failures} is below 1; leave it out to go on after failures")
+            raise SettingsError(f"max_failures: {self.max_failures} is below 1; omit it to continue after failures")
         if self.retry not in get_args(Retry):
             raise SettingsError(f"retry: {self.retry!r} is not one of: {', '.join(get_args(Retry))}")
 
@@ -150,8 +150,8 @@ class RunTracker:
         """
         ended = sum(outcome.status != "interrupted" for outcome in self.outcomes.values())
         if requests.stopping and ended < len(self.jobs):
-            state = f"{ended} of {len(self.jobs)} runs have ended, the others keep their last epoch"
-            go_on = "give the same command again (without --force) to go on"
+            state = f"{ended} of {len(self.jobs)} runs have ended, the others keep their last completed epoch"
+            go_on = "run the same command again (without --force) to resume"
             if requests.signum is not None:
                 raise Interrupted(f"stopped; {state}; {go_on}", requests.signum)
             failed = self.failed()
@@ -160,5 +160,5 @@ class RunTracker:
             of_machine = any(each.exit_code == EnvironmentFault.exit_code for each in failed)
             kind = EnvironmentFault if of_machine else LabError
             last = f"the last: {failed[-1].job.name}: {failed[-1].reason}"
-            raise kind(f"stopped, {requests.why}; {state}; {last}; see to it, then {go_on}")
+            raise kind(f"stopped, {requests.why}; {state}; {last}; fix this, then {go_on}")
         return [self.outcomes[job.run_id] for job in self.jobs]

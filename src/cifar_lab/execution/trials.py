@@ -6,16 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cifar_lab.config import Cifar10, Cifar100, CustomModel, Data, ResNet18Model, Settings, Synthetic
+from cifar_lab.config import CustomModel, Data, ResNet18Model, Settings
 from cifar_lab.execution.cores import model_key
 from cifar_lab.execution.protocol import ModelQuery
 from cifar_lab.training.events import ModelBuilt
 
 if TYPE_CHECKING:
     from cifar_lab.data import DatasetCatalog
-
-CIFAR_IMAGES = 50_000
-"""Training images of CIFAR-10 and CIFAR-100."""
 
 
 @dataclass
@@ -69,15 +66,14 @@ def _shape_of(options: Data, images: DatasetCatalog) -> tuple[int, int] | None:
     """(classes, training images) of a data set that is prepared, or whose numbers are fixed. None otherwise."""
     if (info := images.known(options)) is not None:
         return len(info.classes), info.train_size
-    if isinstance(options, Synthetic):
-        return 10, options.train_size
-    if isinstance(options, Cifar10 | Cifar100):
-        return 10 if isinstance(options, Cifar10) else 100, CIFAR_IMAGES
+    if (sizes := options.sizes()) is not None:
+        return sizes.classes, sizes.train
     return images.counted(options)
 
 
 def _key(query: ModelQuery) -> str:
-    size, rest = query.settings.data.batch_size, None
+    settings, size, rest = query.settings, query.settings.data.batch_size, None
     if query.train_size is not None:
         size, rest = min(size, query.train_size), query.train_size % size
-    return f"{model_key(query.settings)} {query.settings.runtime.device} {query.num_classes} {size} {rest}"
+    shape = f"{settings.data.side()} {query.num_classes} {size} {rest}"
+    return f"{model_key(settings)} {settings.runtime.device} {shape}"

@@ -13,8 +13,10 @@ import torch
 from torch import nn
 
 from cifar_lab.config import CustomModel
+from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.model_source import TIMM, ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.models.input_size import resize_input
 from cifar_lab.models.outputs import main_output
 from cifar_lab.models.user_code import forked_generators, import_model_module
 
@@ -22,8 +24,8 @@ CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes
 """Names that others give to `num_classes`."""
 
 
-def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:
-    """Call the class or function, and check that it gives (2, num_classes) for a (2, 3, 32, 32) batch.
+def build_custom(settings: CustomModel, num_classes: int, side: int = IMAGE_SIDE) -> nn.Module:
+    """Call the class or function, and check that it gives (2, num_classes) for a (2, 3, side, side) batch.
 
     `num_classes` is passed where it is accepted. The module's code runs in this process, like any import.
 
@@ -39,8 +41,9 @@ def build_custom(settings: CustomModel, num_classes: int) -> nn.Module:
             f"model.name: {name} returns a {type(model).__name__} and not a torch.nn.Module; return the model"
         )
     if not _is_trainable(model, name, source):
-        raise SettingsError(f"model.name: {name} has no trainable parameters; make its layers in __init__")
-    _try_out(model, settings, source, num_classes, maker)
+        raise SettingsError(f"model.name: {name} has no trainable parameters; create its layers in __init__")
+    resize_input(model, settings.input_size)
+    _try_out(model, settings, source, num_classes, maker, (2, 3, side, side))
     return model
 
 
@@ -49,7 +52,7 @@ def _is_trainable(model: nn.Module, name: str, source: ModelSource) -> bool:
         return any(parameter.requires_grad for parameter in model.parameters())
     except AttributeError as error:  # its __init__ does not call that of nn.Module
         raise SettingsError(
-            f"model.name: {name} could not be made: {describe_error(error, source)}; correct it"
+            f"model.name: {name} could not be created: {describe_error(error, source)}; correct it"
         ) from error
 
 
@@ -118,7 +121,7 @@ def _call(maker: Callable[..., Any], settings: CustomModel, source: ModelSource,
         ) from error
     except Exception as error:
         raise SettingsError(
-            f"model.name: {name} could not be made: {describe_error(error, source)}; correct it"
+            f"model.name: {name} could not be created: {describe_error(error, source)}; correct it"
         ) from error
 
 
@@ -142,16 +145,21 @@ def _accepts(taken: Mapping[str, inspect.Parameter], name: str) -> bool:
 
 
 def _try_out(
-    model: nn.Module, settings: CustomModel, source: ModelSource, num_classes: int, maker: Callable[..., Any]
+    model: nn.Module,
+    settings: CustomModel,
+    source: ModelSource,
+    num_classes: int,
+    maker: Callable[..., Any],
+    batch: tuple[int, ...],
 ) -> None:
     """Run one forward pass of zeros in evaluation mode. Restores training mode and random streams."""
     name = settings.name
     try:
         with forked_generators(), torch.no_grad():
-            output = model.eval()(torch.zeros(2, 3, 32, 32))
+            output = model.eval()(torch.zeros(batch))
     except Exception as error:
         raise SettingsError(
-            f"model.name: {name} fails on a (2, 3, 32, 32) batch: {describe_error(error, source)}; correct its forward"
+            f"model.name: {name} fails on a {batch} batch: {describe_error(error, source)}; correct its forward"
         ) from error
     finally:
         model.train()
@@ -159,11 +167,11 @@ def _try_out(
         output = main_output(output)
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
     if shape != (2, num_classes):
-        advice = "its forward must return one logit a class"
+        advice = "its forward must return one logit per class"
         if isinstance(shape, tuple) and len(shape) == 2 and shape[0] == 2:
             advice = _advice(_parameters(maker), num_classes)
         raise SettingsError(
-            f"model.name: {name} gives {shape} for a (2, 3, 32, 32) batch instead of (2, {num_classes}); {advice}"
+            f"model.name: {name} gives {shape} for a {batch} batch instead of (2, {num_classes}); {advice}"
         )
 
 

@@ -8,10 +8,12 @@ import torch
 from torch import nn
 
 from cifar_lab import config
+from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.registry import BUILT_IN_MODELS, MODEL_FACTS, makers
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.host import located
 from cifar_lab.models.custom import build_custom
+from cifar_lab.models.input_size import resize_input
 from cifar_lab.models.nets import imagenet_weights_file
 from cifar_lab.models.weights import last_layer, load_weights
 
@@ -22,15 +24,26 @@ LAST_LAYER = {name: cls.component.last_layer for name, cls in BUILT_IN_MODELS.it
 """Layer that pretrained weights never fill, because its outputs are the classes of another data set."""
 
 
-def build(model: config.Model, num_classes: int, notes: list[str] | None = None) -> nn.Module:
+def build(model: config.Model, num_classes: int, side: int = IMAGE_SIDE, notes: list[str] | None = None) -> nn.Module:
     """Build the model of these settings, on the CPU, in training mode. Random weights use torch's global generator.
 
-    Sentences about the use of a weights file are appended to `notes`.
+    Args:
+        model: model section of the settings.
+        num_classes: number of logits.
+        side: rows and columns of the images in pixels.
+        notes: list to which sentences about the use of a weights file are appended.
 
     Raises:
         SettingsError: a custom model that cannot be built, or `pretrained` combined with `weights`.
         WeightsError: pretrained weights that are missing, damaged or of another model.
     """
+    path = None if model.weights is None else located(model.weights)
+    if isinstance(model, config.CustomModel):
+        network = build_custom(model, num_classes, side)
+        if path is not None:
+            (notes if notes is not None else []).extend(load_weights(network, path, last_layer(network), model.head))
+        return network
+    network = MODELS[model.name](num_classes, **model.own_options())
     path = None if model.weights is None else located(model.weights)
     if isinstance(model, config.CustomModel):
         network = build_custom(model, num_classes)
@@ -45,7 +58,7 @@ def build(model: config.Model, num_classes: int, notes: list[str] | None = None)
     if path is not None:
         head = model.head if model.weights is not None else "new"
         (notes if notes is not None else []).extend(load_weights(network, path, LAST_LAYER[model.name], head))
-    return network
+    return resize_input(network, model.input_size)
 
 
 def memory_format(model: config.Model, device_type: str, bf16: bool = False) -> torch.memory_format:

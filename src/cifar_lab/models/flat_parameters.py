@@ -77,7 +77,7 @@ class FlatParameters:
             ValueError: strides of other parameters.
         """
         if [len(stride) for stride in strides] != [len(span.stride) for span in self.spans]:
-            raise ValueError("a row of other parameters than these networks have")
+            raise ValueError("the row belongs to networks with other parameters")
         moved = torch.zeros_like(row)
         for span, stride in zip(self.spans, strides, strict=True):
             target = moved.as_strided(span.shape, span.stride, span.offset)
@@ -135,7 +135,7 @@ def _check_parameters(
             raise ValueError(f"network {k} of the cohort has other parameters than network 0")
     everything = [parameter for row in rows for parameter in row]
     if len({id(parameter) for parameter in everything}) < len(everything):
-        raise ValueError("two networks of the cohort share a parameter; build each network anew")
+        raise ValueError("two networks of the cohort share a parameter; build each network separately")
     devices = {parameter.device for parameter in everything}
     if len(devices) > 1:
         raise ValueError(f"parameters on several devices ({', '.join(sorted(map(str, devices)))}); use one")

@@ -104,17 +104,17 @@ def imagenet_weights_file() -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.exists():
         try:
-            fetch(url, path, IMAGENET_SHA256, lambda *_: None, "set TORCH_HOME to a folder that can be written")
+            fetch(url, path, IMAGENET_SHA256, lambda *_: None, "set TORCH_HOME to a writable folder")
         except NotFetched as error:
             raise WeightsError(
-                f"{path.name}: the ImageNet weights of ResNet18 are not on this machine and {url} cannot be fetched "
-                f"({error}); put the file into {path.parent}, or name one of your own with `model.weights: PATH`"
+                f"{path.name}: the ImageNet weights of ResNet18 are not on this machine and {url} cannot be downloaded "
+                f"({error}); put the file into {path.parent}, or set `model.weights: PATH`"
             ) from error
     with open_file(path) as file:
         found = sha256_of(file)
     if found != IMAGENET_SHA256:
         raise WeightsError(
             f"{path}: damaged: its SHA-256 is {found}, expected {IMAGENET_SHA256}; "
-            "delete it and run again to fetch it anew"
+            "delete it, so that the next run downloads it again"
         )
     return path

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from cifar_lab.models.convolutions import CroppedConv2d, Form, Geometry, faster_form, form_for, graph_of
 from cifar_lab.models.factory import MODELS
 from cifar_lab.models.flat_parameters import FlatParameters, StackedParameter
+from cifar_lab.models.input_size import input_size
 
 
 class NotStackable(Exception):
@@ -219,7 +220,9 @@ def stack(networks: Sequence[nn.Module], parameters: FlatParameters, *, determin
     """
     first = networks[0]
     if type(first).__module__.partition(".")[0] not in ("cifar_lab", "torchvision"):
-        raise NotStackable(f"{type(first).__name__} is none of {', '.join(MODELS)}")
+        raise NotStackable(f"{type(first).__name__} is not one of: {', '.join(MODELS)}")
+    if input_size(first) is not None:
+        raise NotStackable("model.input_size resizes batches one by one")
     graph = fx.GraphModule(first, graph_of(first))
     stacked_parameters: dict[str, StackedParameter] = parameters.stacked_parameters()
     layers = {}

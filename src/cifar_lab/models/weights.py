@@ -69,7 +69,7 @@ def load_weights(model: nn.Module, path: Path, new_layer: str, head: Literal["ne
     if faults:
         raise WeightsError(
             f"{path}: does not fit {type(model).__name__}: {'; '.join(faults)}; "
-            "give the weights of this model or choose the model of these weights"
+            "use weights of this model, or choose the model of these weights"
         )
     model.load_state_dict(found, strict=False)
     return notes
@@ -158,7 +158,7 @@ def _tensors_by_name(state: object, path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: holds a {type(state).__name__}, not a state dict; save `model.state_dict()`")
     strangers = [str(key) for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if strangers or not state:
-        holds = f"holds {_first(strangers)} beside tensors" if strangers else "is empty"
+        holds = f"holds {_first(strangers)} besides tensors" if strangers else "is empty"
         raise WeightsError(f"{path}: not a state dict: it {holds}; save `model.state_dict()` alone")
     return dict(state)
 

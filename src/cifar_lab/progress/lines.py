@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from cifar_lab.core.host import ignore_output
-from cifar_lab.core.text import count, in_words, plain, printable
+from cifar_lab.core.terminal import say
+from cifar_lab.core.text import count, in_words, plain
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.progress_state import ProgressState, Score, outcome_score
 from cifar_lab.training.events import (
@@ -149,16 +149,6 @@ class FailureLines:
                 say(f"{plain(job.name)}: {outcome_line(event, None)}", self._stream)
 
     def end(self) -> None: ...
-
-
-def say(line: str, stream: IO[str] | None = None) -> None:
-    """Print lines without control characters. A closed pipe (`| head`) does not end the work."""
-    try:
-        print(printable(line), file=stream or sys.stdout, flush=True)
-    except BrokenPipeError:
-        ignore_output()
-    except ValueError:  # the stream is closed
-        return
 
 
 def device_line(event: DeviceChosen) -> str:

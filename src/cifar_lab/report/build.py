@@ -12,7 +12,9 @@ from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import data_sets
 from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.questions import Lab
-from cifar_lab.analysis.sentences import comparison_sentences, winner_sentence
+from cifar_lab.analysis.remembered_looks import Viewing
+from cifar_lab.analysis.sentences import comparison_sentence, warning_sentences, winner_sentence
+from cifar_lab.analysis.verdict_line import verdict_line
 from cifar_lab.analysis.winners import read_winners, winner_rows, winners_path
 from cifar_lab.core.atomic_io import make_folder, write_bytes, write_text
 from cifar_lab.core.errors import DataError
@@ -62,6 +64,7 @@ def build_report(
     found: bool = False,
     formats: Sequence[Format] = DEFAULT_FORMATS,
     figures: Sequence[FigureFormat] = ("png",),
+    details: bool = False,
 ) -> ReportFiles:
     """Draw every chart of the report and write its answers into `results`. The same records give the same bytes.
 
@@ -71,12 +74,13 @@ def build_report(
         lab_path, results, overrides, data_name, found: as in `answer_folder`.
         formats: formats of the page and tables.
         figures: formats of the charts. PNG is always drawn.
+        details: whether the lines have the evidence of each verdict.
 
     Raises:
         SettingsError: the lab file or a settings file is wrong, or no runs are on the data set asked for.
         EnvironmentFault: the results folder cannot be written.
     """
-    lab = answer_folder(lab_path, results, overrides, data_name, found=found)
+    lab = answer_folder(lab_path, results, overrides, data_name, found=found, viewing=Viewing())
     if lab.is_found and lab.data is None:
         return ReportFiles((), (), None, (), tuple(_empty_lines(results)), lab.faults)
     make_folder(results)
@@ -88,14 +92,14 @@ def build_report(
     files = [results / FILE_NAMES[kind] for kind in formats]
     kept = [] if lab.has_answers else [path for path in files if path.is_file()] if has_answers(results) else []
     if kept:
-        line = f"kept, because this report has no answers and the one on the disk has: {', '.join(map(str, kept))}"
-        return ReportFiles((), (), _name(lab), missing, (*_lines(lab, boxes), line), lab.faults)
+        line = f"kept, because this report has no answers and the existing one has: {', '.join(map(str, kept))}"
+        return ReportFiles((), (), _name(lab), missing, (*_lines(lab, boxes, details=details), line), lab.faults)
     charts = [results / answer.question.chart for answer in lab.shown]
     for drawing, chart in zip(drawings, charts, strict=True):
         _write_chart(drawing, chart, figures)
     for made, path in zip(formats, files, strict=True):
         write_text(path, report_text(made, lab, results))
-    lines = (*_lines(lab, boxes), _written([*files], len(charts)))
+    lines = (*_lines(lab, boxes, details=details), _written([*files], len(charts)))
     return ReportFiles(tuple(charts), tuple(files), _name(lab), missing, lines, lab.faults)
 
 
@@ -142,7 +146,7 @@ def draw_sweep(results: Path, name: str) -> list[str]:
     """
     found = read_winners(results, name)
     if found is None:
-        raise DataError(f"{winners_path(results, name)}: not there; run the sweep to its end first")
+        raise DataError(f"{winners_path(results, name)}: does not exist; finish the sweep first")
     records = [record for record in find_records(results).records if found.confirms(record)]
     rows = winner_rows(found, records)
     best = f"the best {len(rows) - 1}" if len(rows) > 1 else "no winner"
@@ -159,25 +163,26 @@ def _drawing(answer: Answer, lab: Lab) -> Drawing:
     return Drawing(answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect, message)
 
 
-def _lines(lab: Lab, boxes: str) -> list[str]:
+def _lines(lab: Lab, boxes: str, *, details: bool) -> list[str]:
     """Lines of the report for a terminal."""
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [f"note: {lab.data_note}"] if lab.data_note else []
     lines += [f"note: {plain(note)}" for note in lab.notices] if lab.is_found else []
-    lines += [line for answer in lab.shown for line in _answer_lines(answer)]
+    lines += [line for answer in lab.shown for line in _answer_lines(answer, details=details)]
     lines += [f"not answered yet: {', '.join(map(_open_words, lab.unanswered))}"] if lab.unanswered else []
     notices = () if lab.is_found else lab.notices
     lines += [f"note: {plain(note)}" for note in (*notices, *lab.notes)]
     lines += [f"note: {boxes}"] if boxes else []
-    return lines + [f"to run: {plain(command)}" for command in lab.to_run]
+    lines += [f"to run: {plain(command)}" for command in lab.to_run]
+    return lines + [f"to decide: {plain(command)}" for command in lab.to_decide]
 
 
 def _open_words(answer: Answer) -> str:
     return f"{answer.name} ({answer.unswept})" if answer.to_sweep else answer.name
 
 
-def _answer_lines(answer: Answer) -> list[str]:
-    """Lines of one question for a terminal: its numbers in a line, then the answer in words."""
+def _answer_lines(answer: Answer, *, details: bool) -> list[str]:
+    """Lines of one question for a terminal: the verdict, the numbers of its arms, warnings, and the evidence."""
     arms = [
         f"{row.label} no runs yet" if row.is_missing
         else f"{row.label} diverged" if row.mean is None
@@ -185,11 +190,20 @@ def _answer_lines(answer: Answer) -> list[str]:
         for row in answer.rows
     ]  # fmt: skip
     arms += [answer.unswept] if answer.to_sweep else []
-    head = plain(f"{answer.name} ({answer.question.chart}): " + "; ".join(arms))
-    said = [winner_sentence(answer.selection_bias)] if answer.selection_bias else []
-    pairs = zip(answer.comparisons, comparison_sentences(answer), strict=True)
-    said += [sentence for found, sentence in pairs if found.difference_pp is not None]
-    return [head, *(f"  {plain(sentence)}" for sentence in said)]
+    verdict = verdict_line(answer)
+    measured = [
+        (found, row)
+        for found, row in zip(answer.comparisons, answer.rows[1:], strict=False)
+        if found.difference_pp is not None
+    ]
+    said = [f"{'; '.join(arms)} ({answer.question.chart})"]
+    if details:
+        said += [winner_sentence(answer.selection_bias)] if answer.selection_bias else []
+        said += [comparison_sentence(found, row, answer.control) for found, row in measured]
+    else:
+        warnings = (warning_sentences(found, row, answer.control) for found, row in measured)
+        said += list(dict.fromkeys(filter(None, warnings)))
+    return [plain(f"{answer.name}: {verdict.mark} {verdict.sentence}"), *(f"  {plain(line)}" for line in said)]
 
 
 def _written(files: Sequence[Path], charts: int) -> str:

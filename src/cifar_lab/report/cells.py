@@ -56,7 +56,7 @@ def _mean_interval(row: Row) -> str:
 
 
 def difference_words(found: Comparison | None) -> str:
-    """`+10.30 pp (9.93 to 10.67; 5 shared seeds)`. Empty for the control."""
+    """`+10.30 pp (97 % 9.93 to 10.67; 5 shared seeds)`. Empty for the control."""
     if found is None:
         return ""
     if found.difference_pp is None:
@@ -65,14 +65,14 @@ def difference_words(found: Comparison | None) -> str:
 
 
 def _difference_interval(found: Comparison) -> str:
-    """`9.93 to 10.67; 5 shared seeds`. `no interval` where no standard error is known."""
+    """`97 % 9.93 to 10.67; 5 shared seeds`. `no interval` where no standard error is known."""
     if found.method == "welch":
         runs = f"n = {found.n} and {found.n_control}"
     else:
         runs = f"{len(found.seeds)} shared seed{'' if len(found.seeds) == 1 else 's'}"
     if found.low_pp is None or found.high_pp is None:
         return f"no interval; {runs}"
-    return f"{interval_words(found.low_pp, found.high_pp)}; {runs}"
+    return f"{found.level_words} {interval_words(found.low_pp, found.high_pp)}; {runs}"
 
 
 def verdict_words(found: Comparison | None) -> str:
@@ -241,7 +241,7 @@ def latex_difference(found: Comparison | None) -> str:
         count = f"n = {found.n}, {found.n_control}"
     interval = []
     if found.low_pp is not None and found.high_pp is not None:
-        interval = [interval_words(found.low_pp, found.high_pp)]
+        interval = [f"{found.level_words} {interval_words(found.low_pp, found.high_pp)}"]
     return _latex_cell(f"{signed(found.difference_pp, 2)} ({count})", interval)
 
 

@@ -71,6 +71,8 @@ class Column:
     """Cell in the media that do not show the value in the unit's format, escaped for the medium."""
     of_sweeps: bool = False
     """Whether pages show it only for a question of a sweep."""
+    worth: int = 1
+    """Worth on a terminal: the columns of the least worth are left out first where it is narrow. 9 stays always."""
 
     @property
     def is_text(self) -> bool:
@@ -125,28 +127,31 @@ COLUMNS: list[Column] = [
     Column("title", lambda e: e.answer and e.answer.question.title, TEXT, {"csv": "title"}),
     Column("arm", _row(lambda row: row.label), TEXT,
            _same("md html latex csv run list compare sort", "arm") | {"json": "label"},
-           {"md": _row(cells.markdown_label), "latex": _row(cells.latex_label)}),
+           {"md": _row(cells.markdown_label), "latex": _row(cells.latex_label)}, worth=9),
     Column("is_control", _row(lambda row: row.is_control), TEXT, _same("csv json", "is_control"),
            {"csv": _row(lambda row: "yes" if row.is_control else "no")}),
     Column("n", _row(lambda row: row.n), NUMBER, _same("md html csv json run list compare sort", "n"),
-           {"html": _row(cells.html_count)}),
+           {"html": _row(cells.html_count)}, worth=8),
     Column("mean", _row(lambda row: row.mean), SHARE,
            {"md": "mean %", "html": "mean %, 95 %", "latex": r"mean, \%", "csv": "mean_accuracy", "json": "mean",
-            "run": "test accuracy", "sort": "accuracy", **_same("list compare", "test accuracy, 95 %")},
+            "run": "test accuracy", "sort": "accuracy", **_same("list compare", "test accuracy ± 95 % interval")},
            {"md": _row(cells.mean_words), "html": _row(cells.html_mean), "latex": _row(cells.latex_mean),
-            "list": _row(cells.terminal_mean), "compare": _row(cells.terminal_mean)}),
+            "list": _row(cells.terminal_mean), "compare": _row(cells.terminal_mean)}, worth=9),
     Column("std", _row(lambda row: row.std), SHARE,
-           _same("md html json run list sort", "std") | {"csv": "std_accuracy"}, {"run": _row(cells.terminal_std)}),
+           _same("md html json run list sort", "std") | {"csv": "std_accuracy"}, {"run": _row(cells.terminal_std)},
+           worth=7),
     Column("interval", _row(lambda row: row.interval and list(row.interval)), headers={"json": "interval"}),
     Column("min", _row(lambda row: row.minimum), SHARE, {"json": "min"}),
     Column("max", _row(lambda row: row.maximum), SHARE, {"json": "max"}),
     Column("difference_pp", _found(lambda found: found.difference_pp), NUMBER,
-           {"md": "vs control", "html": "vs control, 95 %", "latex": "vs control, pp", "csv": "difference_pp"},
+           {"md": "vs control", "html": "vs control", "latex": "vs control, pp", "csv": "difference_pp"},
            {"md": _compared(cells.difference_words), "html": _compared(cells.html_difference),
             "latex": _compared(cells.latex_difference)}),
     Column("difference_pairs", _found(lambda found: len(found.seeds)), NUMBER, {"csv": "difference_pairs"}),
     Column("difference_low_pp", _found(lambda found: found.low_pp), NUMBER, {"csv": "difference_low_pp"}),
     Column("difference_high_pp", _found(lambda found: found.high_pp), NUMBER, {"csv": "difference_high_pp"}),
+    Column("difference_level", _found(lambda found: found.level), NUMBER, {"csv": "difference_level"}),
+    Column("look", _found(lambda found: found.look), NUMBER, {"csv": "look"}),
     Column("method", _found(lambda found: found.method), TEXT, {"csv": "method"}),
     Column("verdict", _found(lambda found: found.verdict), TEXT, _same("md html latex csv", "verdict"),
            {"md": _compared(cells.verdict_words), "html": _compared(cells.html_verdict)}),
@@ -167,21 +172,22 @@ COLUMNS: list[Column] = [
     Column("validation", _row(lambda row: row.val_mean), SHARE,
            {"csv": "search_val_accuracy", "json": "validation_mean", **_same("md html", "search %"),
             **_same("list sort", "validation")},
-           {"csv": lambda e: e.row.val_mean if e.answer and e.answer.sweep else None}, of_sweeps=True),
+           {"csv": lambda e: e.row.val_mean if e.answer and e.answer.sweep else None}, of_sweeps=True, worth=5),
     Column("each_seed", _row(lambda row: row.values), TEXT, _same("md run compare", "each seed"),
-           {"md": _row(cells.seed_words), "run": _row(cells.run_seeds), "compare": _row(cells.compare_seeds)}),
+           {"md": _row(cells.seed_words), "run": _row(cells.run_seeds), "compare": _row(cells.compare_seeds)},
+           worth=4),
     Column("seconds", _row(lambda row: row.seconds), SECONDS,
            {**_same("md html", "s a run"), **_same("csv json", "train_seconds_mean"),
-            **_same("run compare", "seconds a run"), **_same("list sort", "seconds")}),
+            **_same("run compare", "seconds/run"), **_same("list sort", "seconds")}, worth=3),
     Column("epochs", _row(lambda row: row.epochs), NUMBER, _same("md csv json", "epochs")),
     Column("parameters", _row(lambda row: row.parameters), COUNT,
            _same("md html csv json list compare sort", "parameters")),
     Column("mean_low", _row(lambda row: row.interval and row.interval[0]), SHARE, {"csv": "mean_low"}),
     Column("mean_high", _row(lambda row: row.interval and row.interval[1]), SHARE, {"csv": "mean_high"}),
     Column("data", _row(lambda row: row.data), TEXT, _same("run list sort", "data") | {"csv": "data_set"},
-           {"run": _row(lambda row: "synthetic (made up)" if row.data == "synthetic" else row.data)}),
+           {"run": _row(lambda row: "synthetic" if row.data == "synthetic" else row.data)}, worth=2),
     Column("fingerprint", _row(lambda row: row.fingerprint), TEXT, {"csv": "data_fingerprint"}),
-    Column("not_counted", _row(cells.not_counted), TEXT, {"list": "not counted"}),
+    Column("not_counted", _row(cells.not_counted), TEXT, {"list": "not counted"}, worth=6),
     Column("command", _row(lambda row: row.command), TEXT, {"json": "command"}),
 ]  # fmt: skip
 """All columns, in the order of the tables that are read."""
@@ -215,3 +221,8 @@ def columns_of(medium: Medium, answer: Answer | None = None) -> list[Column]:
 def headers_of(medium: Medium, answer: Answer | None = None) -> list[str]:
     """Headers of a medium, in its order."""
     return [column.header(medium) for column in columns_of(medium, answer)]
+
+
+def row_document(entry: ReportRow) -> dict[str, Any]:
+    """An arm as answers.json and the `--json` of commands have it."""
+    return {column.header("json"): column.cell("json", entry) for column in columns_of("json")}

@@ -15,7 +15,8 @@ from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences, winner_sentence
 from cifar_lab.analysis.winners import Winners
-from cifar_lab.report.columns import ReportRow, columns_of
+from cifar_lab.core.files import read_document
+from cifar_lab.report.columns import ReportRow, row_document
 
 ANSWERS_SCHEMA = 1
 """Version of answers.json. A key never changes its meaning. New keys may be added."""
@@ -47,6 +48,7 @@ def answers_document(lab: Lab) -> dict[str, Any]:
         "family": lab.family,
         "questions": [_answer(answer) for answer in lab.answers],
         "to_run": list(lab.to_run),
+        "to_decide": list(lab.to_decide),
         "notes": [*([lab.data_note] if lab.data_note else []), *lab.notes],
         "notices": list(lab.notices),
         "faults": list(lab.faults),
@@ -56,7 +58,7 @@ def answers_document(lab: Lab) -> dict[str, Any]:
 def has_answers(results: Path) -> bool:
     """Whether the answers.json of the folder compares the accuracies of two arms."""
     try:
-        document = json.loads((results / "answers.json").read_bytes())
+        document = json.loads(read_document(results / "answers.json"))
         compared = [each for question in document["questions"] for each in question["comparisons"]]
         return any(each["points_pp"] is not None for each in compared)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -71,9 +73,9 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "chart": question.chart,
         "note": question.note,
         "sentences": list(answer_sentences(answer)),
-        "arms": [_row(ReportRow(row, answer)) for row in answer.rows],
+        "arms": [row_document(ReportRow(row, answer)) for row in answer.rows],
         "comparisons": [
-            _comparison(each, sentence)
+            comparison_document(each, sentence)
             for each, sentence in zip(answer.comparisons, comparison_sentences(answer), strict=True)
         ],
         "sweep": None if answer.sweep is None else _sweep(answer.sweep, answer.selection_bias),
@@ -82,11 +84,8 @@ def _answer(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _row(entry: ReportRow) -> dict[str, Any]:
-    return {column.header("json"): column.cell("json", entry) for column in columns_of("json")}
-
-
-def _comparison(comparison: Comparison, sentence: str) -> dict[str, Any]:
+def comparison_document(comparison: Comparison, sentence: str) -> dict[str, Any]:
+    """A comparison as answers.json and `compare --json` have it."""
     found = {_COMPARISON_KEYS.get(name, name): value for name, value in asdict(comparison).items()}
     return {**found, "sentence": sentence}
 

@@ -14,12 +14,13 @@ from cifar_lab.core.text import code_span, count, csv_cell, markdown, plain
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 
 _HOW_TO_READ = """\
-Each question compares arms with one control, the first row of its table. A run is one training with one seed; *n* is
+Each question compares arms with one control, the first arm of its table. A run is one training with one seed; *n* is
 the number of tested runs. Accuracies are those of the test split, in percent; *mean* has its 95 % t interval over runs,
 *std* is the sample standard deviation. The same seed means the same initial weights, data order and augmentation in
 every arm where that is possible, so *vs control*, in percentage points (pp), is taken seed by seed where both have the
-seed (paired t), else between means (Welch); its interval is that of this comparison alone. *p* is adjusted by Holm over
-all comparisons of this report, and the verdict follows it. *s a run* is the training time of one run in seconds, with
+seed (paired t), else between means (Welch); its interval is that of this comparison alone, at the level of this look:
+97 % at the first, more at those that follow. *p* is adjusted for the other looks and by Holm over all comparisons of
+this report, and the verdict follows it. *s/run* is the training time of one run in seconds, with
 all workers of its command side by side. Below three runs there is no verdict."""
 
 
@@ -42,7 +43,8 @@ def _open_words(answer: Answer) -> str:
 def csv_page(lab: Lab) -> str:
     """Text of summary.csv: a line per arm and question.
 
-    Accuracies are shares from 0 to 1, intervals are at 95 %, lists are separated by spaces.
+    Accuracies are shares from 0 to 1. Intervals of means are at 95 %, those of differences at `difference_level`. Lists
+    are separated by spaces.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -57,13 +59,13 @@ def csv_page(lab: Lab) -> str:
 def _data(lab: Lab) -> Iterator[str]:
     yield from _images(lab)
     if lab.faults or lab.notes:
-        yield "Left out, since a record or a sweep's winners cannot be used:"
+        yield "Left out, because a record or a sweep's winners cannot be used:"
         yield "\n".join(f"- {markdown(each)}" for each in (*lab.faults, *lab.notes))
 
 
 def _images(lab: Lab) -> Iterator[str]:
     if lab.data is None:
-        yield "No runs yet: give the commands below."
+        yield "No runs yet: run the commands below."
         return
     data = lab.data
     yield (
@@ -76,12 +78,12 @@ def _images(lab: Lab) -> Iterator[str]:
         if note:
             yield markdown(note)
     if data.is_synthetic:
-        yield "These images are **made up, to try the tool**. Nothing here says anything about real images."
+        yield "These images are **synthetic, for trying the tool**. The results say nothing about real images."
     if lab.other_data:
         others = ", ".join(
             f"{markdown(each.title)} ({count(each.runs, 'run')}: {_choice(each, lab)})" for each in lab.other_data
         )
-        yield f"Left out, since numbers of several data sets are never mixed: {others}."
+        yield f"Left out, because results on different data sets are never mixed: {others}."
 
 
 def _choice(data: DataSet, lab: Lab) -> str:
@@ -114,7 +116,7 @@ def _section(answer: Answer) -> Iterator[str]:
 
 def _commands(commands: Sequence[str]) -> Iterator[str]:
     if commands:
-        yield "Runs still to make:"
+        yield "Missing runs:"
         yield "\n".join(f"- {code_span(command)}" for command in commands)
 
 

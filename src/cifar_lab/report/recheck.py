@@ -15,13 +15,12 @@ from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.recount import recount
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.core.files import read_document
-from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text
 from cifar_lab.store.results import find_records
 
 SHOWN = 20
 """Differences per file that are named."""
 
-_COMMANDS = frozenset({"command", "commands", "to_run", "notices"})
+_COMMANDS = frozenset({"command", "commands", "to_run", "to_decide", "notices"})
 """Keys of answers.json that are or hold commands. They depend on the working directory."""
 
 
@@ -43,10 +42,12 @@ def check_report(
         SettingsError: as in `answer_folder`, or no file of a report exists.
         DataError: a file of the report cannot be read.
     """
+    from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text  # all formats and charts
+
     lab = answer_folder(lab_path, results, overrides, data_name, found=found)
     there = [(kind, results / FILE_NAMES[kind]) for kind in FORMATS if (results / FILE_NAMES[kind]).is_file()]
     if not there:
-        raise SettingsError(f"{results}: no report to check; give `cifar-lab report` first")
+        raise SettingsError(f"{results}: no report to check; write it first: cifar-lab report")
     differences: list[str] = []
     for kind, path in there:
         try:
@@ -54,7 +55,7 @@ def check_report(
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError:
-            differences.append(f"{path.name}: is no text in UTF-8")
+            differences.append(f"{path.name}: is not UTF-8 text")
             continue
         lines = list(_compare(kind, path.name, old, report_text(kind, lab, results), lab))
         differences += lines[:SHOWN]
@@ -69,7 +70,7 @@ def _compare(kind: str, name: str, old: str, new: str, lab: Lab) -> Iterator[str
         try:
             there = json.loads(old)
         except ValueError:
-            yield f"{name}: is no JSON any more"
+            yield f"{name}: is not valid JSON"
             return
         yield from (f"{name}: {line}" for line in _json_differences(there, json.loads(new), ""))
     elif kind == "csv":
@@ -120,7 +121,7 @@ def _lines(kind: str, text: str) -> list[str]:
         other = r"<style>.*?</style>|<script.*?</script>|<meta[^>]*>|<!--pictures-->.*?<!--/pictures-->|<!--.*?-->"
         text = re.sub(other, "", text, flags=re.S)
         text += "\n" + "\n".join(part.replace("}, ", "},\n") for part in data)
-    return [line for line in text.splitlines() if "cifar-lab " not in line]
+    return [line for line in text.splitlines() if "cifar-lab " not in line and ">cifar-lab<" not in line]
 
 
 def _line_differences(name: str, old: Sequence[str], new: Sequence[str]) -> Iterator[str]:

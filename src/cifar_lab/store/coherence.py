@@ -19,17 +19,17 @@ def contradiction(record: Record) -> str:
     identity = record.recipe, record.data.fingerprint, record.seed
     ids = (run_id(*identity, numerics) for numerics in range(NUMERICS, 0, -1))
     if RUN_ID.fullmatch(record.run_id) and record.run_id not in ids:
-        return "its id is not that of its settings, images and seed"
+        return "its id does not match its settings, images and seed"
     for section, key, kind in (("data", "batch_size", int), ("model", "name", str)):
         values = record.settings.get(section)
         if not isinstance(values, dict) or not isinstance(values.get(key), kind):
             return f"its settings have no {section}.{key}"
     for split, score in (("validation", record.val), ("test", record.test)):
         if score is not None and not _fits(score, len(record.data.classes)):
-            return f"its {split} scores are not of {len(record.data.classes)} classes"
+            return f"its {split} scores do not have {len(record.data.classes)} classes"
     for what, time in (("start", record.started), ("end", record.finished)):
         if not _is_time(time):
-            return f"its {what} is no time"
+            return f"its {what} is not a time"
     return ""
 
 

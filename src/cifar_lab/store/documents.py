@@ -75,17 +75,17 @@ def parse_document(path: Path, content: bytes) -> Document:
         text, is_sealed = unseal_record(content)
         values = json.loads(text, parse_constant=_refuse_constant)
     except BrokenSealError as error:
-        raise DamagedDocumentError(path, "is damaged (its SHA-256 is another)") from error
+        raise DamagedDocumentError(path, "is damaged (its SHA-256 does not match)") from error
     except (ValueError, RecursionError) as error:
-        raise DamagedDocumentError(path, "is damaged (no JSON)") from error
+        raise DamagedDocumentError(path, "is damaged (not JSON)") from error
     schema = values.get("schema", 1) if isinstance(values, dict) else None
     if type(schema) is not int or "sha256" in values:
-        raise DamagedDocumentError(path, "is damaged (no document)")
+        raise DamagedDocumentError(path, "is damaged (not a document of cifar-lab)")
     if schema > DOCUMENT_SCHEMA and not is_sealed:
         raise DamagedDocumentError(path, "is damaged (its SHA-256 is missing)")
     if schema > DOCUMENT_SCHEMA:
         raise DataError(
-            f"{path}: is of schema {schema}, this cifar-lab reads up to {DOCUMENT_SCHEMA}; install a newer cifar-lab"
+            f"{path}: has schema {schema}, but this cifar-lab reads up to {DOCUMENT_SCHEMA}; install a newer cifar-lab"
         )
     if not is_sealed and (schema > 1 or path.parent.name == INDEX):
         raise DamagedDocumentError(path, "is damaged (its SHA-256 is missing)")
@@ -175,7 +175,7 @@ class Indexed:
     def fault(self) -> str:
         """Reason why the document is not the one that was written. Empty for a good or missing one."""
         digest = _digest_of(self.path)
-        return "" if digest is None or digest in self.contents else "is damaged (the index names another content)"
+        return "" if digest is None or digest in self.contents else "is damaged (its content differs from the index)"
 
 
 def indexed(results: Path) -> Iterator[Indexed]:

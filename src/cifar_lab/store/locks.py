@@ -75,14 +75,14 @@ class WriterLock:
                         continue
                     except OSError as error:
                         raise _not_supported(self._results, error) from error
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+            except OSError:
                 pass  # `take` reports what cannot be written
             return
 
     def _refusal(self, holder: str) -> EnvironmentFault:
         return EnvironmentFault(
-            f"{self._results}: {holder} writes there; wait for it, end it, or choose another folder with --results "
-            "(`list`, `show` and `report` may read meanwhile)"
+            f"{self._results}: {holder} is using this folder; wait for it, end it, or choose another folder with "
+            "--results (`list`, `show` and `report` still work)"
         )
 
     def release(self) -> None:
@@ -128,8 +128,12 @@ def one_writer(results: Path) -> Iterator[WriterLock]:
 
 
 @contextlib.contextmanager
-def hold(path: Path) -> Iterator[None]:
+def hold(path: Path, patience: float = RUN_PATIENCE_SECONDS) -> Iterator[None]:
     """Hold the folder of the lock file `path`, which names this process meanwhile.
+
+    Args:
+        path: the lock file.
+        patience: seconds to wait for another holder.
 
     Raises:
         EnvironmentFault: another process holds it, and is named. Or the folder cannot be written.
@@ -137,10 +141,10 @@ def hold(path: Path) -> Iterator[None]:
 
     def refusal(holder: str) -> EnvironmentFault:
         return EnvironmentFault(
-            f"{path.parent}: held by {holder}; wait for it, or end it, then give the same command again"
+            f"{path.parent}: held by {holder}; wait for it, or end it, then run the same command again"
         )
 
-    with _locked_file(path, RUN_PATIENCE_SECONDS, refusal) as file:
+    with _locked_file(path, patience, refusal) as file:
         _name_holder(file, path)
         yield
         with contextlib.suppress(OSError):  # a folder that is gone needs no lock

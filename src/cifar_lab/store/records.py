@@ -55,7 +55,7 @@ class SplitScore(Plain):
         """
         classes = len(self.per_class)
         if len(self.confusion) != classes or any(len(row) != classes for row in self.confusion):
-            raise ValueError("per_class and confusion are of different sizes")
+            raise ValueError("per_class and confusion have different sizes")
         return self
 
 
@@ -211,7 +211,7 @@ class DamagedRecordError(DataError):
         self,
         path: Path,
         what: str = "is damaged",
-        remedy: str = "; `cifar-lab run` on its settings sets it aside and makes the run again",
+        remedy: str = "; `cifar-lab run` with its settings sets it aside and retrains the run",
     ) -> None:
         super().__init__(f"{path}: {what}{remedy}")
         self.path, self.what = path, what
@@ -292,5 +292,5 @@ def _schema_in(path: Path) -> int:
 def _refuse_newer(path: Path, schema: int) -> None:
     if schema > SCHEMA:
         raise DataError(
-            f"{path}: is of schema {schema}, this cifar-lab reads up to {SCHEMA}; install a newer cifar-lab"
+            f"{path}: has schema {str(schema)[:20]}, but this cifar-lab reads up to {SCHEMA}; install a newer cifar-lab"
         )

@@ -4,6 +4,7 @@ results/
     runs/<run id>/        the folder of one run: see `run_folder`
     sweeps/<name>/        plan.json, history.json (halving, tpe), winners.json
     stopping/             <question>.json: the looks that `run --until-decided` planned
+    looks.json            the looks that were made, with a copy in .looks.json: see `looks`
     index/                see `documents`
 """
 
@@ -120,7 +121,7 @@ def run_ids(results: Path) -> list[str]:
     if folder.is_dir():
         return sorted(path.name for path in folder.iterdir() if path.is_dir())
     if folder.exists():
-        leave_out(f"{folder}: is no folder, so there is no run; restore it from a copy, or remove it")
+        leave_out(f"{folder}: is not a folder, so it has no run; restore it from a copy, or remove it")
     return []
 
 
@@ -166,8 +167,8 @@ def existing_results(results: Path) -> Path:
     """
     if not results.is_dir():
         raise MissingResultsError(
-            f"{results}: no such results folder; give another with --results, or make it: cifar-lab run FILE --results "
-            f"{shlex.quote(str(results))}"
+            f"{results}: no such results folder; give another with --results, or create it: cifar-lab run FILE "
+            f"--results {shlex.quote(str(results))}"
         )
     return results
 

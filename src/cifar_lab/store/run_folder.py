@@ -50,7 +50,7 @@ class DamagedFileError(DataError):
             results.as_posix(),
             "--force",
         ]
-        super().__init__(f"{path}: {fault}; to make the run again: {shlex.join(command)}")
+        super().__init__(f"{path}: {fault}; to retrain the run: {shlex.join(command)}")
         self.path, self.what = path, fault
 
 
@@ -90,7 +90,7 @@ class RunFolder:
             try:
                 record = read_record(self.record)
             except FileNotFoundError:
-                if not self._lost_its_record():
+                if not self.lost_its_record() or locks.is_held(self.lock_file):
                     return None
             else:
                 if fault := contradiction(record):
@@ -98,18 +98,13 @@ class RunFolder:
                 return record
         raise DamagedRecordError(self.record, "is missing, although the run has ended")  # it was not there twice
 
-    def _lost_its_record(self) -> bool:
+    def lost_its_record(self) -> bool:
         """Whether a run has left files, but neither a record nor a checkpoint, and nothing was set aside.
 
         A checkpoint is removed after the record is written, so one of them remains wherever a run is stopped.
         """
         ended = any(path.exists() for path in (self.metrics, self.predictions, self.weights))
-        return (
-            ended
-            and not self.has_checkpoint()
-            and next(self.path.glob(f"*{DAMAGED_SUFFIX}"), None) is None
-            and not locks.is_held(self.lock_file)
-        )
+        return ended and not self.has_checkpoint() and next(self.path.glob(f"*{DAMAGED_SUFFIX}"), None) is None
 
     def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
         """Metrics per epoch, oldest first. Empty before the end of the first epoch.
@@ -133,7 +128,7 @@ class RunFolder:
             seconds = sum(line.seconds for line in history)
             same_time = math.isclose(seconds, record.train_seconds, rel_tol=1e-12)  # Python versions sum differently
             if metrics_digest(history) != wanted or not same_time:
-                raise DamagedFileError(self.metrics, "is damaged (it is not what the record was made with)")
+                raise DamagedFileError(self.metrics, "is damaged (it differs from the record)")
         return history
 
     def read_settings(self, record: Record | None = None) -> bytes:
@@ -148,7 +143,7 @@ class RunFolder:
         except OSError as error:
             raise DamagedFileError(self.settings, f"cannot be read ({error.strerror})") from error
         if wanted is not None and hashlib.sha256(content).hexdigest() != wanted:
-            raise DamagedFileError(self.settings, "is damaged (its SHA-256 is not the record's)")
+            raise DamagedFileError(self.settings, "is damaged (its SHA-256 differs from the record)")
         return content
 
     def refuse_link(self) -> None:
@@ -158,7 +153,9 @@ class RunFolder:
             DataError: it is one.
         """
         if self.path.is_symlink():
-            raise DataError(f"{self.path}: is a symbolic link, which is not followed; put the folder itself there")
+            raise DataError(
+                f"{self.path}: is a symbolic link, which is not followed; replace it with the folder itself"
+            )
 
     def _read(self, path: Path) -> bytes:
         """Content of a file of this folder.
@@ -184,7 +181,7 @@ class RunFolder:
         except OSError as error:
             raise DamagedFileError(path, f"cannot be read ({error.strerror})") from error
         if hashlib.sha256(content).hexdigest() != record.files[name]:
-            raise DamagedFileError(path, "is damaged (its SHA-256 is not the record's)")
+            raise DamagedFileError(path, "is damaged (its SHA-256 differs from the record)")
         return content
 
     def incomplete_file(self, record: Record) -> str | None:
@@ -231,14 +228,14 @@ class RunFolder:
         except DamagedRecordError:
             what = "the record was damaged"
             if not self.record.exists():
-                return "the record was missing, and the run made again"
+                return "the record was missing, and the run trained again"
         else:
             name = self.incomplete_file(record) if record is not None else None
             if name is None:
                 return None
             what = f"{name} was missing or cut short, so the record was wrong"
         aside = set_aside(self.record)
-        return f"{what}; set aside as {aside.name}, and the run made again"
+        return f"{what}; set aside as {aside.name}, and the run trained again"
 
     def set_aside(self, damaged: Path) -> Path:
         """Rename a damaged file, and before it the record that it belongs to. Returns the file's new path.
@@ -263,8 +260,8 @@ class RunFolder:
         """Line on damage of the run that a reader leaves out, with the command that makes the run again."""
         command = ["cifar-lab", "run", self.settings.as_posix(), "--results", self.path.parents[1].as_posix()]
         if not self.settings.is_file():
-            return f"{path}: {what} and left out; `cifar-lab run` on the settings of its arm makes the run again"
-        return f"{path}: {what} and left out; to make the run again: {shlex.join(command)}"
+            return f"{path}: {what} and left out; `cifar-lab run` with the settings of its arm retrains the run"
+        return f"{path}: {what} and left out; to retrain the run: {shlex.join(command)}"
 
     def has_checkpoint(self) -> bool:
         """Whether the run can be resumed. During a save only the checkpoint before exists."""

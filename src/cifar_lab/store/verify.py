@@ -18,6 +18,7 @@ from cifar_lab.core.checksums import is_damaged_checkpoint
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.core.text import count
 from cifar_lab.store.failures import verify_failure
+from cifar_lab.store.looks import verify_looks
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import CopiedRecordError, DamagedFileError, DamagedRecordError, RunFolder, run_ids
 from cifar_lab.store.run_folder import runs_folder, text_digest
@@ -43,7 +44,7 @@ class Verification:
 
 
 def verify_results(results: Path, settings_of: SettingsOf = lambda record: None) -> Verification:
-    """Compare every record, its files, checkpoints and documents of the folder with their checksums.
+    """Compare every record, its files, checkpoints, documents and looks of the folder with their checksums.
 
     Damaged files and their records are renamed, so that the next `run` makes the run again. Runs locked by another
     process are skipped.
@@ -57,11 +58,12 @@ def verify_results(results: Path, settings_of: SettingsOf = lambda record: None)
     linked = [path for path in (runs_folder(results),) if path.is_symlink()]
     runs = [_verify_run(RunFolder(results, run_id), results, settings_of) for run_id in run_ids(results) if not linked]
     documents = verify_documents(results)
+    looks, lost_looks = verify_looks(results)
     unchecked = sum(run.unchecked for run in runs) + documents.unchecked
     return Verification(
         runs=len(runs),
-        files=sum(run.files for run in runs) + documents.files,
-        damage=(*(line for run in runs for line in run.damage), *documents.damage),
+        files=sum(run.files for run in runs) + documents.files + looks,
+        damage=(*(line for run in runs for line in run.damage), *documents.damage, *lost_looks),
         notes=(
             *(f"{path}: is a symbolic link, which is not followed" for path in linked),
             *(line for run in runs for line in run.notes),
@@ -115,7 +117,7 @@ def _set_all_aside(folder: RunFolder, checked: _CheckedFiles, results: Path, set
         yield line
     if lines and (folder.settings.exists() or folder.settings not in checked.damaged):
         command = shlex.join(["cifar-lab", "run", str(folder.settings), "--results", str(results)])
-        lines[-1] += f"; to make the run again: {command}"
+        lines[-1] += f"; to retrain the run: {command}"
     yield from lines
 
 
@@ -156,7 +158,7 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
             checked.unchecked += (record.schema_ == 1) + (record.settings_sha256 is None and folder.settings.exists())
             checked.damaged += _damaged_files(folder, record)
         else:
-            checked.notes += _missing_record(folder)
+            checked.damaged += [folder.record] if folder.lost_its_record() else []  # the lock is ours, or a worker's
             folder.read_metrics()
     except DamagedFileError as fault:
         checked.damaged.append(fault.path)
@@ -179,12 +181,6 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
 
 def _aside(path: Path) -> Path:
     return path.with_name(path.name + DAMAGED_SUFFIX)
-
-
-def _missing_record(folder: RunFolder) -> Iterator[str]:
-    """Note on a finished run without its record. A checkpoint is removed only when the record is there."""
-    if folder.weights.exists() and not folder.has_checkpoint() and not _aside(folder.record).exists():
-        yield f"{folder.record}: is missing, but the run has its weights; `cifar-lab run` makes it again"
 
 
 def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:

@@ -84,7 +84,7 @@ def _verify(path: Path, found: VerifiedDocuments, entry: Indexed | None) -> None
 def _remedy(path: Path) -> str:
     """Way to get a document back."""
     if path.parent.name == INDEX:
-        return "the next command that writes its document makes it again"
+        return "the next command that writes its document restores it"
     if path.parent.parent.name == SWEEPS:
         return "run the sweep again to rebuild it"
     return "restore it from a copy; until then the looks that it names count as made"

@@ -74,16 +74,16 @@ class Estimate:
             each = duration(self.search_seconds * self.workers / (self.runs or 1))
             yield (
                 f"time: about {duration(self.search_seconds)} for the search with {count(self.workers, 'worker')}, "
-                f"then at most {duration(self.confirm_seconds)} for the winners; {each} a run, {self.source}"
+                f"then at most {duration(self.confirm_seconds)} for the winners; {each} per run, {self.source}"
             )
         if self.worker_bytes is not None:
             total = self.workers * self.worker_bytes
             free = "" if self.free_memory is None else f"; {amount(self.free_memory)} are free"
             if self.free_memory is not None and total > self.free_memory:
-                free += " — too little: give --workers a smaller number"
-            yield f"memory: about {amount(self.worker_bytes)} a worker, {amount(total)} in all{free}"
+                free += " — too little: use fewer --workers"
+            yield f"memory: about {amount(self.worker_bytes)} per worker, {amount(total)} in all{free}"
         yield (
-            f"disk: about {amount(self.run_bytes)} a run, {amount(self.disk_bytes)} in all; "
+            f"disk: about {amount(self.run_bytes)} per run, {amount(self.disk_bytes)} in all; "
             f"{amount(self.free_disk)} are free"
         )
 
@@ -95,8 +95,8 @@ class Estimate:
         """
         if self.disk_bytes > self.free_disk:
             raise EnvironmentFault(
-                f"{results}: the runs to make need about {amount(self.disk_bytes)}, {amount(self.free_disk)} are free; "
-                "free space or choose another folder with --results, then give the same command again"
+                f"{results}: the missing runs need about {amount(self.disk_bytes)}, {amount(self.free_disk)} are free; "
+                "free space or choose another folder with --results, then run the same command again"
             )
 
 

@@ -53,7 +53,7 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     found = [_trial(sweep, point, state.pruned.get(point.name), results, images) for point in points]
     trials = [trial for trial in found if trial is not None]
     if not trials:
-        raise DataError(f"{results}: no point of {sweep.name} is through yet; run the sweep first")
+        raise DataError(f"{results}: no point of {sweep.name} has finished yet; run the sweep first")
     with quiet_optuna() as optuna, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "study.db"
         storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
@@ -124,4 +124,4 @@ def _refuse_other_files(path: Path) -> None:
     except (OSError, sqlite3.Error):
         marks = []
     if (MARK,) not in marks:
-        raise SettingsError(f"--export-optuna: {path} is there and is no export of a sweep; name another file")
+        raise SettingsError(f"--export-optuna: {path} exists and is not an export of a sweep; name another file")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from cifar_lab.config.sheets import Search
+from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.core.files import read_regular
 from cifar_lab.core.text import count
 from cifar_lab.execution.context import RunContext
@@ -106,11 +108,27 @@ def sweep_status(sweep: Sweep, context: RunContext) -> SweepStatus:
             missing.append(step)
         return runs
 
-    state = run_search(sweep.method(), sweep.search, context, read_runs)
-    if not missing:
-        return SweepStatus(state, None, None, None)
-    planned = preview_step(context, missing[0])
+    with _naming_search_setting(sweep):
+        state = run_search(sweep.method(), sweep.search, context, read_runs)
+        if not missing:
+            return SweepStatus(state, None, None, None)
+        planned = preview_step(context, missing[0])
     return SweepStatus(state, missing[0], planned, forecast(sweep.base, sweep.search, missing[0], planned, context))
+
+
+@contextmanager
+def _naming_search_setting(sweep: Sweep) -> Iterator[None]:
+    """Name `search.val_size` where it does not fit the images: once, and not `data.val_size` of every point.
+
+    Raises:
+        SettingsError: with the largest size that works.
+    """
+    try:
+        yield
+    except SettingsError as error:
+        if sweep.base.data.val_size or {problem.key for problem in error.problems} != {"data.val_size"}:
+            raise
+        raise SettingsError([Problem(sweep.name, "search.val_size", error.problems[0].message)]) from None
 
 
 def _base_val_accuracy(sweep: Sweep, state: SearchState) -> float | None:
@@ -135,7 +153,8 @@ class _Searching:
         """Whether the present step had missing runs. The history has the others already."""
 
     def run(self) -> SearchState:
-        state = run_search(self._sweep.method(), self._search, self._context, self._make_step, self._after_step)
+        with _naming_search_setting(self._sweep):
+            state = run_search(self._sweep.method(), self._search, self._context, self._make_step, self._after_step)
         self._documents.write_plan(state.points)
         if self._is_adaptive:
             self._documents.write_history(state)
@@ -156,7 +175,7 @@ class _Searching:
             self._has_estimated = True
             if self._sweep.expansion.duplicates:
                 merged = count(self._sweep.expansion.duplicates, "point")
-                self._say(f"merged: {merged} that mean the same as an earlier one")
+                self._say(f"merged: {merged} with the same meaning as an earlier one")
             estimate = forecast(self._sweep.base, self._search, step, planned, self._context)
             if estimate.runs:
                 for line in estimate_lines(state, step, planned, estimate, self._search):
@@ -183,10 +202,10 @@ def _refuse_incomplete(runs: RunBatch, allow_failed: bool) -> None:
     all_failed = len(failed) == len(runs.planned)
     if failed and (all_failed or not allow_failed):
         first = next((outcome for outcome in failed if outcome.exit_code == runs.exit_code), failed[0])
-        remedy = "" if all_failed else ", or add --allow-failed to pick among the others"
+        remedy = "" if all_failed else ", or add --allow-failed to choose among the others"
         raise runs.fault(
-            f"{len(failed)} of {count(len(runs.planned), 'run')} of the search failed, so no winner is picked; "
-            f"give the same command again to try them again{remedy}; the first: {first.job.name}: {first.reason}"
+            f"{len(failed)} of {count(len(runs.planned), 'run')} of the search failed, so no winner is chosen; "
+            f"run the same command again to retry them{remedy}; the first: {first.job.name}: {first.reason}"
         )
 
 
@@ -204,7 +223,7 @@ def estimate_lines(
     at_most = "at most " if step.trials_left else ""
     yield (
         f"estimate: {count(done + runs, 'run')} to search, {done:,} already done, {at_most}{runs:,} to train; then "
-        f"at most {count(confirming, 'run')} for the base and the best {search.top}"
+        f"at most {count(confirming, 'run')} for the control and the best {search.top}"
     )
     yield from estimate.lines()
 
@@ -219,7 +238,7 @@ def _step_line(state: SearchState, step: SearchStep, search: Search) -> str:
     if step.until_epoch is None:
         return f"{rung} to the last epoch, {step.rungs[-1]}"
     kept = kept_points(len(step.arms), search.halving, search.top)
-    return f"{rung} to epoch {step.until_epoch} of {step.rungs[-1]}; the best {kept} go on"
+    return f"{rung} to epoch {step.until_epoch} of {step.rungs[-1]}; the best {kept} continue"
 
 
 def _rung_line(state: SearchState, step: SearchStep) -> str:
@@ -230,6 +249,6 @@ def _rung_line(state: SearchState, step: SearchStep) -> str:
     best = pick_winners(alive, state.accuracies, 1)
     finite = [point for point in alive if any(value is not None for value in state.accuracies[point.name])]
     lost = trained - pruned - len(finite)
-    line = f"after epoch {epoch}: {count(len(finite), 'point')} of {trained} go on, {pruned} pruned"
+    line = f"after epoch {epoch}: {count(len(finite), 'point')} of {trained} continue, {pruned} pruned"
     line += f", {lost} without a finite number" if lost > 0 else ""
     return line + (f"; best: {best[0].point.name} ({best[0].val_accuracy:.4f})" if best else "")

@@ -173,7 +173,7 @@ def _val_accuracy(folder: RunFolder, record: Record | None, until_epoch: int | N
     if len(history) >= until_epoch:
         return [history[until_epoch - 1].val_accuracy]
     if record is not None and record.status == "done":
-        raise DataError(f"{folder.metrics}: has not all epochs; make the run again with --force")
+        raise DataError(f"{folder.metrics}: lacks epochs; retrain the run with --force")
     return [] if record is None else [None]
 
 

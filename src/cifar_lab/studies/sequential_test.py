@@ -1,7 +1,7 @@
 """Sequential test of a question: add seeds at planned interim analyses until its comparisons are decided.
 
-The error rate is shared among the analyses (`analysis.interim_looks` has the rule and its source). The plan is written
-before the first analysis, and every later report of these runs is held to it.
+What earlier looks left of the error rate is shared among the analyses (`analysis.error_budget` has the rule and its
+source). The plan is written before the first analysis, and every later report of these runs is held to it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.interim_looks import StoppingPlan, lost_plans, plan_looks, plan_suffix, read_plan, save_plan
+from cifar_lab.analysis.interim_looks import (
+    StoppingPlan,
+    lost_plans,
+    plan_looks,
+    plan_suffix,
+    read_plan,
+    read_stopping_plans,
+    save_plan,
+)
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import with_values
@@ -26,8 +34,8 @@ from cifar_lab.store.results import find_records, stopping_file
 Train = Callable[[Sequence[Settings], str], RunBatch]
 """Makes the runs of arms under a plan, whose path in the results folder their records name."""
 
-AnswerQuestion = Callable[[], Answer]
-"""The question as a report on the results folder answers it."""
+AnswerQuestion = Callable[[int], Answer]
+"""The question as a report on the results folder answers it at a planned number of seeds, remembered as a look."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ def run_sequential_test(
         wanted = {"seeds": list(seeds[:count])}
         due = [with_values(each, wanted, where=f"look {number} of {name}") for each in (control, *undecided)]
         runs = train(due, path)
-        answer = answer_question()
+        answer = answer_question(count)
         comparisons = dict(zip([_key(arm) for arm in arms], answer.comparisons, strict=True))
         undecided = [arm for arm in arms if comparisons[_key(arm)].verdict in ("undecided", "no verdict")]
         analysis = InterimAnalysis(number, plan.looks, runs, answer, tuple(comparisons[_key(arm)] for arm in undecided))
@@ -104,23 +112,38 @@ def _plan(
     fingerprint = images.prepare(control.data).fingerprint
     key = _key(control)
     short = plan_suffix(fingerprint, key)
-    path = stopping_file(results, f"{name}-{short}")
     keys = tuple(_key(arm) for arm in arms)
-    if path.is_file() or path in lost_plans(results, find_records(results).records):
-        plan = read_plan(path)
-        if plan.looks[-1] != max_seeds:
-            raise SettingsError(
-                f"--max-seeds {max_seeds}: {path} has looks at {_listed(plan.looks)} seeds; a plan that is changed "
-                f"after looking keeps no error rate; give --max-seeds {plan.looks[-1]}"
-            )
-        if set(keys) <= set(plan.arms):
-            return plan
-        plan = plan.model_copy(update={"arms": tuple(dict.fromkeys([*plan.arms, *keys]))})
+    new = StoppingPlan(question=f"{name}-{short}", fingerprint=fingerprint, control=key, arms=keys, looks=(max_seeds,))
+    plan = _find_plan(results, new)
+    if plan is None:
+        plan = new.model_copy(
+            update={"looks": plan_looks(_seeds_done(control, arms, results, images, seeds), max_seeds)}
+        )
+    elif plan.looks[-1] != max_seeds:
+        raise SettingsError(
+            f"--max-seeds {max_seeds}: {stopping_file(results, plan.question)} has looks at {_listed(plan.looks)} "
+            f"seeds; changing a plan after a look would break its error rate; use --max-seeds {plan.looks[-1]}"
+        )
+    elif set(keys) <= set(plan.arms):
+        return plan
     else:
-        looks = plan_looks(_seeds_done(control, arms, results, images, seeds), max_seeds)
-        plan = StoppingPlan(question=f"{name}-{short}", fingerprint=fingerprint, control=key, arms=keys, looks=looks)
+        plan = plan.model_copy(update={"arms": tuple(dict.fromkeys([*plan.arms, *keys]))})
     save_plan(results, plan)
     return plan
+
+
+def _find_plan(results: Path, new: StoppingPlan) -> StoppingPlan | None:
+    """The plan of this name, else one of the same control and images with one of the arms: a question may be renamed.
+
+    Raises:
+        DataError: the file of this name cannot be read.
+    """
+    path = stopping_file(results, new.question)
+    if path.is_file() or path in lost_plans(results, find_records(results).records):
+        return read_plan(path)
+    plans, _ = read_stopping_plans(results)
+    same = (plan for plan in plans.plans if (plan.fingerprint, plan.control) == (new.fingerprint, new.control))
+    return next((plan for plan in same if set(plan.arms) & set(new.arms)), None)
 
 
 def _seeds_done(

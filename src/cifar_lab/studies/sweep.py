@@ -82,7 +82,9 @@ def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
     problems = []
     for key, node in walk(override_layer(overrides).root):
         if key == "seeds":
-            problems.append(Problem(str(node.at), key, "a sweep has two kinds; give --seeds, or edit search"))
+            problems.append(
+                Problem(str(node.at), key, "a sweep has seeds and confirm_seeds; use --seeds, or edit search")
+            )
         elif key in axes:
             problems.append(Problem(str(node.at), "", f"{key} is an axis of this sweep; edit {axes[key]}"))
     if problems:

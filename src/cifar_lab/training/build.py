@@ -76,7 +76,7 @@ def make_normalizer(
 ) -> Normalizer:
     """Normalisation that `data.normalize` selects, from the statistics of the training images."""
     return Normalizer.make(
-        settings.data.normalize, info.channel_mean, info.channel_std, execution.device, memory_format
+        settings.data.normalize, info.channel_mean, info.channel_std, execution.device, memory_format, info.side
     )
 
 
@@ -135,7 +135,7 @@ def build_cohort(
     networks = []
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
-            network = models.build(member.model, num_classes)
+            network = models.build(member.model, num_classes, member.data.side())
         networks.append(to_device(network, execution, memory_format))
     parameters = flatten_parameters(networks)
     optimizers = [member.optimizer for member in settings]
@@ -143,14 +143,14 @@ def build_cohort(
     stacked_network, unstacked_reason = None, None
     weights = first.model.aux_weights if isinstance(first.model, CustomModel) else None
     if stacked and weights is not None:
-        unstacked_reason = "networks one by one: they have auxiliary outputs"
+        unstacked_reason = "networks separately: they have auxiliary outputs"
     elif stacked:
         from cifar_lab.models.stacked import NotStackable, stack
 
         try:
             stacked_network = stack(networks, parameters, deterministic=first.runtime.deterministic)
         except NotStackable as error:
-            unstacked_reason = f"networks one by one: {error}"
+            unstacked_reason = f"networks separately: {error}"
     if first.runtime.compile:
         for network in networks:
             network.compile()

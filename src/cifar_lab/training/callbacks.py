@@ -145,7 +145,7 @@ class CheckpointCallback:
         self._check_threads(last + 1)
         if self.should_stop():
             self.wait_for_writes()
-            raise Interrupted(f"stopped after epoch {last}, which is kept")
+            raise Interrupted(f"stopped after epoch {last}, whose checkpoint is kept")
 
     def wait_for_writes(self) -> None:
         """Wait until all submitted checkpoints are on disk.

@@ -51,7 +51,7 @@ def load(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # the reader names no set of exceptions
         raise DamagedCheckpointError(
-            f"{path.name} is no checkpoint of this version ({type(error).__name__})"
+            f"{path.name} is not a checkpoint of this version ({type(error).__name__})"
         ) from error
     return state
 

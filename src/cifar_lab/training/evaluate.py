@@ -6,13 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.data.batches import ResidentSplit
+from cifar_lab.models.input_size import input_size
 from cifar_lab.models.outputs import main_output
 from cifar_lab.store.records import SplitScore
 from cifar_lab.training.cohort import Stacked
 from cifar_lab.training.device import Execution
 
 EVALUATION_BATCH_SIZE = 500
+"""Images of 32 × 32 pixels per pass. Of larger ones as many as have the same number of pixels."""
 
 STACKED_EVALUATION_IMAGES = 8_000
 """Images per pass over all members. The patches of Net's first convolution then take 1.9 GB."""
@@ -27,8 +30,10 @@ def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> T
     was_training = network.training
     network.eval()
     logits = []
-    for start in range(0, len(split), EVALUATION_BATCH_SIZE):
-        images, _ = split.normalized(start, start + EVALUATION_BATCH_SIZE)  # (B, 3, 32, 32)
+    side = input_size(network) or split.side
+    size = _images_of(side, EVALUATION_BATCH_SIZE)
+    for start in range(0, len(split), size):
+        images, _ = split.normalized(start, start + size)  # (B, 3, 32, 32)
         with execution.autocast():
             logits.append(main_output(network(images)).float().cpu())
     network.train(was_training)
@@ -43,6 +48,7 @@ def predict_stacked(stacked: Stacked, members: int, split: ResidentSplit, execut
     """
     stacked.train(False)
     size = min(EVALUATION_BATCH_SIZE, max(1, STACKED_EVALUATION_IMAGES // members))
+    size = _images_of(split.side, size)
     logits = []
     for start in range(0, len(split), size):
         images, _ = split.normalized(start, start + size)  # (B, 3, 32, 32)
@@ -50,6 +56,11 @@ def predict_stacked(stacked: Stacked, members: int, split: ResidentSplit, execut
             logits.append(stacked(images.expand(members, *images.shape)).float())
     stacked.train()
     return torch.cat(logits, dim=1).cpu()
+
+
+def _images_of(side: int, count: int) -> int:
+    """Images of this size with about as many pixels as `count` of 32 × 32, at least one."""
+    return max(1, count * IMAGE_SIDE**2 // max(side, IMAGE_SIDE) ** 2)
 
 
 def score(logits: Tensor, labels: Tensor, num_classes: int) -> SplitScore | None:

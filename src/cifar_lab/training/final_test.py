@@ -130,7 +130,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     execution = settle_threads(execution, job.settings, record.environment.threads)
     content = folder.read_file(record, folder.weights.name)
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
-    network = models.build(model, len(record.data.classes))
+    network = models.build(model, len(record.data.classes), job.settings.data.side())
     network.load_state_dict(from_safetensors(content))
     memory_format = layout(model, execution, stacked=record.environment.stacked)
     network = to_device(network, execution, training_layout(execution, memory_format))

@@ -92,7 +92,7 @@ def _open(job: Job) -> ActiveRun | Record:
     if recipe(job.settings) != job.recipe:
         raise SettingsError(
             f"model.name: the source or weights of {job.settings.model.name} changed since this command began; "
-            "give it again to run what is there now"
+            "run it again to use the current files"
         )
     folder = RunFolder(job.results, job.run_id)
     make_folder(folder.path, inside=job.results)
@@ -105,7 +105,7 @@ def _open(job: Job) -> ActiveRun | Record:
                 return add_test(job, folder, record) if job.read_test and record.test_reason == "search" else record
             except DamagedFileError as error:
                 aside = folder.set_aside(error.path)
-                damage = f"{error.path.name} was damaged; set aside as {aside.name}, and the run made again"
+                damage = f"{error.path.name} was damaged; set aside as {aside.name}, and the run trained again"
         write_text(folder.settings, settings_text(job.settings, job.seed))
         saved, notes = checkpoint.load_newest(folder.checkpoint)
         if saved is not None and not job.resumable:

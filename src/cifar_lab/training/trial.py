@@ -90,6 +90,11 @@ class _Trial:
     train_size: int
     execution: Execution
 
+    @property
+    def side(self) -> int:
+        """Rows and columns of the images in pixels."""
+        return self.settings.data.side()
+
     def refusal(self, reason: str) -> SettingsError:
         return SettingsError(f"model.name: {self.model.name}: {reason}")
 
@@ -133,7 +138,7 @@ class _Trial:
     def _made(self, seed: int, notes: list[str]) -> tuple[nn.Module, tuple[Any, Any, Any]]:
         """A new model, and the states of the generators after it."""
         with seeded_init(seed):
-            network = models.build(self.model, self.num_classes, notes)
+            network = models.build(self.model, self.num_classes, self.side, notes)
             of_numpy: Any = np.random.get_state()
             states = torch.get_rng_state().tolist(), (of_numpy[1].tolist(), of_numpy[2:]), random.getstate()
         return network, states
@@ -145,9 +150,9 @@ class _Trial:
             SettingsError: they are no logits, or not as many auxiliary ones as `model.aux_weights` says.
         """
         with seeded_init(0):
-            network = models.build(self.model, self.num_classes).to(self.execution.device)
+            network = models.build(self.model, self.num_classes, self.side).to(self.execution.device)
         with self._told(f"a pass in training mode over {size} images"), self.execution.autocast():
-            output = network(torch.zeros(size, 3, 32, 32, device=self.execution.device))
+            output = network(torch.zeros(size, 3, self.side, self.side, device=self.execution.device))
         weights, (main, others) = self.model.aux_weights, split_outputs(output)
         wanted = (size, self.num_classes)
         if weights is None and not isinstance(output, Tensor):
@@ -180,7 +185,7 @@ class _Trial:
         lr = torch.full((1, 1), LEARNING_RATE, device=device)
         for number, size in enumerate(sizes):
             generator = torch.Generator().manual_seed(1000 * epoch + number)
-            images = torch.randn(1, size, 3, 32, 32, generator=generator).to(device)
+            images = torch.randn(1, size, 3, self.side, self.side, generator=generator).to(device)
             labels = torch.randint(self.num_classes, (1, size), generator=generator).to(device)
             try:
                 with self._told(f"a training step with {count(size, 'image')}"):
@@ -204,7 +209,7 @@ class _Trial:
         (network,) = cohort.networks
         network.eval()
         with self._told(f"evaluation of {EVALUATED} images"), torch.no_grad(), self.execution.autocast():
-            output = main_output(network(torch.zeros(EVALUATED, 3, 32, 32, device=self.execution.device)))
+            output = main_output(network(torch.zeros(EVALUATED, 3, self.side, self.side, device=self.execution.device)))
         if tuple(output.shape) != (EVALUATED, self.num_classes):
             raise self.refusal(
                 f"it gives {tuple(output.shape)} for {EVALUATED} images in evaluation mode instead of "

@@ -58,6 +58,64 @@ def test_a_label_is_not_inherited(write: Write) -> None:
     assert load_settings(write("b.yaml", "extends: a.yaml\n"), ["label=B"]).label == "B"
 
 
+def test_of_several_files_the_later_wins_and_the_file_itself_wins_over_all(write: Write) -> None:
+    write("a.yaml", "epochs: 3\ndata: {batch_size: 8}\noptimizer: {lr: 0.5}\n")
+    write("b.yaml", "label: B\nepochs: 4\noptimizer: {name: adam}\n")
+    settings = load_settings(write("c.yaml", "extends: [a.yaml, b.yaml]\ndata: {flip: true}\n"))
+    assert settings == Settings(
+        label="c", epochs=4, data=Cifar10(batch_size=8, flip=True), optimizer=Adam(name="adam", lr=0.5)
+    )
+    assert load_settings(write("d.yaml", "extends:\n  - b.yaml\n  - a.yaml\n")).epochs == 3
+    assert load_settings(write("e.yaml", "extends: [a.yaml]\n")).epochs == 3
+
+
+def test_a_file_that_several_extend_counts_once(write: Write) -> None:
+    write("a.yaml", "epochs: 3\noptimizer: {lr: 0.5}\n")
+    write("b.yaml", "extends: a.yaml\nepochs: 4\n")
+    write("c.yaml", "extends: a.yaml\noptimizer: {lr: 0.25}\n")
+    settings = load_settings(write("d.yaml", "extends: [b.yaml, c.yaml]\n"))
+    assert (settings.epochs, settings.optimizer.lr) == (4, 0.25), "a.yaml does not undo b.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("extends: []", "1: extends: expected the name of a settings file or a list of names, such as baseline.yaml"),
+        ("extends: [a.yaml, 3]", "1: extends: expected the name of a settings file or a list of names, such as "
+         "baseline.yaml"),
+        ("extends:\n- b.yaml\n- nowhere.yaml", "3: extends: no file nowhere.yaml"),
+        ("extends:\n- a.yaml\n- a.yaml", "3: extends: a.yaml: an earlier entry of the list already includes it; "
+         "name it once, first"),
+        ("extends:\n- b.yaml\n- a.yaml", "3: extends: a.yaml: an earlier entry of the list already includes it; "
+         "name it once, first"),
+        ("extends:\n- a.yaml\n- d.yaml", "3: extends: these files extend each other: d.yaml -> d.yaml; remove one of "
+         "the links"),
+    ],
+)  # fmt: skip
+def test_a_list_of_files_that_cannot_be_extended(write: Write, text: str, expected: str) -> None:
+    write("a.yaml", "epochs: 3\n")
+    write("b.yaml", "extends: a.yaml\n")
+    write("d.yaml", f"{text}\n")
+    assert message("d.yaml").startswith(f"d.yaml:{expected}")
+
+
+def test_a_cycle_through_a_list_is_named(write: Write) -> None:
+    write("a.yaml", "epochs: 3\n")
+    write("b.yaml", "extends: [a.yaml, c.yaml]\n")
+    write("c.yaml", "extends: b.yaml\n")
+    assert message("c.yaml") == (
+        "b.yaml:1: extends: these files extend each other: c.yaml -> b.yaml -> c.yaml; remove one of the links"
+    )
+
+
+def test_a_long_chain_is_refused(write: Write) -> None:
+    write("f0.yaml", "epochs: 3\n")
+    for number in range(1, 103):
+        write(f"f{number}.yaml", f"extends: f{number - 1}.yaml\n")
+    assert load_settings(Path("f100.yaml")).epochs == 3
+    assert "more than 100 files extend one another" in message("f102.yaml")
+
+
 def test_an_inherited_key_that_the_new_choice_lacks_is_dropped(write: Write) -> None:
     write("a.yaml", "optimizer: {lr: 0.5, momentum: 0.1, nesterov: true}\n")
     path = write("b.yaml", "extends: a.yaml\noptimizer: {name: adam}\n")
@@ -93,7 +151,7 @@ def test_the_same_choice_again_drops_nothing(write: Write) -> None:
         ),
         (
             "scheduler: {name: cosine}\nmodel: {name: Net1, pretrained: true}",
-            "b.yaml:3: model.pretrained: Net1 has no pretrained; its settings are weights, head",
+            "b.yaml:3: model.pretrained: Net1 has no pretrained; its settings are weights, head, input_size",
         ),
     ],
 )
@@ -156,7 +214,7 @@ def test_a_loop_shows_its_chain(write: Write) -> None:
         ("basline.yaml", "b.yaml:1: extends: no file basline.yaml — did you mean baseline.yaml?"),
         ("far/off.yaml", "b.yaml:1: extends: no file far/off.yaml"),
         (".", "b.yaml:1: extends: . is a folder; name a settings file in it"),
-        ("[a.yaml]", "b.yaml:1: extends: expected the name of one settings file, such as baseline.yaml"),
+        ("[a.yaml]", "b.yaml:1: extends: no file a.yaml — did you mean b.yaml?"),
         ('"a\\tb"', r"b.yaml:1: extends: no file 'a\tb'"),
     ],
 )
@@ -181,7 +239,7 @@ def test_other_kinds_of_files_are_named(write: Write) -> None:
     write("lab.yaml", "title: x\ncontrol: a.yaml\nquestions: {}\n")
     assert message("sweep.yaml") == "sweep.yaml: this is a sweep file; run it with cifar-lab sweep sweep.yaml"
     assert message("lab.yaml") == (
-        "lab.yaml: this is a sheet of questions; train all its arms with cifar-lab run --lab lab.yaml --all"
+        "lab.yaml: this is a lab file; train all its arms with cifar-lab run --lab lab.yaml --all"
     )
 
 
@@ -211,7 +269,7 @@ def test_overrides_are_one_last_layer(write: Write) -> None:
         ("optimizer.lr=", ": optimizer.lr: nothing is stated; expected a number above 0"),
         ("optimizer.rl=1", ": optimizer.rl: no such setting — did you mean lr?"),
         ("optimiser.lr=1", ": optimiser: no such setting — did you mean optimizer?"),
-        ("lr=1", ": lr: no such setting at the top — did you mean optimizer.lr?"),
+        ("lr=1", ": lr: no such setting at the top level — did you mean optimizer.lr?"),
         ("optimizer=adam", ": optimizer: 'adam' is text; expected a section: optimizer: {name: adam}"),
         ("epochs.x=1", ": epochs: found a mapping; expected a whole number from 1 to 100,000"),
         ("epochs=[", ": epochs: the text ends where a value belongs; close the bracket"),

@@ -84,9 +84,9 @@ ENDLESS["data"] = ENDLESS
         ({"label": b"x"}, "label: a builtins.bytes is not a setting; give a plain number, string or list"),
         ({"data": Settings}, "a pydantic._internal._model_construction.ModelMetaclass is not a setting"),
         ({"data": None}, "data: nothing is stated; expected a section with keys such as data.dataset"),
-        ({"extends": 3}, "extends: expected the name of one settings file, such as baseline.yaml"),
+        ({"extends": 3}, "extends: expected the name of a settings file or a list of names, such as baseline.yaml"),
         ({"extends": "nowhere.yaml"}, "extends: no file nowhere.yaml"),
-        ({"optimizer.lr": 1}, "optimizer.lr: no such setting at the top — did you mean lr below optimizer?"),
+        ({"optimizer.lr": 1}, "optimizer.lr: no such setting at the top level — did you mean lr in section optimizer?"),
         (ENDLESS, "nested deeper than 20 levels"),
     ],
     ids=lambda case: repr(case)[:60],
@@ -146,7 +146,7 @@ def test_a_value_that_its_new_choice_lacks() -> None:
     with pytest.raises(SettingsError) as caught:
         with_values(Settings(), {"scheduler.name": "one_cycle", "scheduler.warmup_epochs": 1}, where="q8.yaml")
     assert str(caught.value) == (
-        "q8.yaml: scheduler.warmup_epochs: one_cycle has no warmup_epochs; its own way up is pct_start"
+        "q8.yaml: scheduler.warmup_epochs: one_cycle has no warmup_epochs; set pct_start instead"
     )
 
 

@@ -58,9 +58,9 @@ def test_documentation_is_the_text_below_the_field() -> None:
         "default": 5,
         "minimum": 0,
         "type": "integer",
-        "description": "Epochs without improvement that are let pass.",
+        "description": "Epochs without improvement that are tolerated.",
     }
-    assert field_docs(AdamW)["lr"] == "Learning rate a step, before the scheduler."
+    assert field_docs(AdamW)["lr"] == "Learning rate per step, before the scheduler changes it."
     assert field_docs(CustomModel)["options"].startswith("Keyword arguments of the class")
 
 

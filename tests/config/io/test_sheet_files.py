@@ -146,18 +146,18 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
             "x.yaml:4: space.optimiser.lr: no such setting — did you mean optimizer.lr?",
             "x.yaml:5: space.lr: no such setting — did you mean optimizer.lr?",
             "x.yaml:6: space.optimizer: a whole section; name one of its settings, such as optimizer.name",
-            "x.yaml:7: space.seeds: seeds repeat a point, they are no part of it; state search.seeds",
-            "x.yaml:8: space.label: points and arms have names of their own; remove it",
+            "x.yaml:7: space.seeds: seeds repeat a point and are not part of it; set search.seeds",
+            "x.yaml:8: space.label: points and arms are named by their settings; remove it",
             "x.yaml:9: space.quite.strange: no such setting; write section.key",
-            "x.yaml:10: space.extends: a sweep has one base; state base",
+            "x.yaml:10: space.extends: a sweep has one base; set base",
         ],
     ),
     (
         "base: baseline.yaml\nspace: {epochs: [1]}\npaired:\n  - {epochs: [1, 2]}\n"
         "  - {data.flip: [true], optimizer.lr: [1, 2]}\n",
         [
-            "x.yaml:4: paired[0].epochs: epochs is an axis already, on line 2; keep one of them",
-            "x.yaml:5: paired[1]: values change together, so their lists are equally long; "
+            "x.yaml:4: paired[0].epochs: epochs is already an axis, on line 2; keep one of them",
+            "x.yaml:5: paired[1]: values change together, so their lists must have the same length; "
             "data.flip has 1, optimizer.lr has 2",
         ],
     ),
@@ -166,8 +166,8 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         "  - {epoch: 1}\n",
         [
             "x.yaml:4: paired[0]: an empty group; remove it",
-            "x.yaml:6: exclude[0]: an empty entry would take out every point; remove it",
-            "x.yaml:7: exclude[1].data.flip: is no key of space or paired; those are epochs",
+            "x.yaml:6: exclude[0]: an empty entry would exclude every point; remove it",
+            "x.yaml:7: exclude[1].data.flip: is not a key of space or paired; the keys are epochs",
             "x.yaml:8: exclude[2].epoch: no such setting — did you mean epochs?",
         ],
     ),
@@ -208,11 +208,11 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
             "x.yaml:4: space.optimizer.lr.min: 0 is out of range; expected a number above 0",
             "x.yaml:5: space.data.batch_size.min: 8.5 is a decimal number; expected a whole number from 1 to 65,536",
             "x.yaml:6: space.epochs.max: 4 is not above min, which is 4",
-            "x.yaml:7: space.data.flip: found a range, but data.flip takes no range of numbers; "
+            "x.yaml:7: space.data.flip: found a range, but data.flip cannot have a range; "
             "expected a list of values",
             "x.yaml:8: space.optimizer.momentum.max: missing; expected a list of values, or a range such as "
             "{min: 0.001, max: 0.1, log: true}",
-            "x.yaml:8: space.optimizer.momentum.mx: no part of a range — did you mean max?",
+            "x.yaml:8: space.optimizer.momentum.mx: not a key of a range — did you mean max?",
             "x.yaml:9: space.data.noise_std.min: 'a' is text; expected a whole number or a number",
         ],
     ),
@@ -220,9 +220,9 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         "base: baseline.yaml\nsearch: {method: random, trials: 5}\nspace:\n"
         "  scheduler.min_lr: {min: 0, max: 0.1, log: true}\n  data.flip: [true]\nexclude: [{scheduler.min_lr: 0.1}]\n",
         [
-            "x.yaml:4: space.scheduler.min_lr.min: 0 is not above 0, which a logarithmic scale (log: true) cannot "
-            "reach",
-            "x.yaml:6: exclude[0].scheduler.min_lr: is a range here, of which no single value is drawn; "
+            "x.yaml:4: space.scheduler.min_lr.min: 0 is not above 0, as a logarithmic scale (log: true) "
+            "requires",
+            "x.yaml:6: exclude[0].scheduler.min_lr: is a range here, so no single value can be excluded; "
             "make the range narrower",
         ],
     ),
@@ -231,7 +231,7 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         "space: {optimizer.lr: {min: 0.1, max: 1}, epochs: [1, 2]}\n",
         [
             "x.yaml:2: search.trials: grid has no trials: a grid tries every point; remove it, or state method: random",
-            "x.yaml:2: search.batch: grid has no batch: it is for tpe; remove it",
+            "x.yaml:2: search.batch: grid has no batch: it is only for tpe; remove it",
             "x.yaml:2: search.halving: points are compared after the same epochs; take epochs out of the space",
             "x.yaml:2: search.halving.eta: 1 is out of range; expected a whole number from 2 to 100",
             "x.yaml:2: search.halving.rung: no such setting — did you mean rungs?",
@@ -243,13 +243,13 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         [
             "x.yaml:2: search.method: tpe draws from space or paired; state one of them",
             "x.yaml:2: search.trials: missing; tpe needs a number of points (50, say)",
-            "x.yaml:2: search.halving: tpe has no halving: tpe learns from whole trainings; remove it, or state "
+            "x.yaml:2: search.halving: tpe has no halving: tpe needs runs of full length; remove it, or state "
             "method: random",
             "x.yaml:3: arms.a.epochs: points are compared after the same epochs (search.halving); remove it",
         ],
     ),
     ("optimizer: {lr: 1}\n", ["x.yaml: this is a settings file, not a sweep file; train it with cifar-lab run x.yaml"]),
-    ("title: x\ncontrol: a\nquestions: {}\n", ["x.yaml: this is a sheet of questions, not a sweep file"]),
+    ("title: x\ncontrol: a\nquestions: {}\n", ["x.yaml: this is a lab file, not a sweep file"]),
     ("[1]\n", ["x.yaml:1: found a list, expected lines of 'key: value'; a space must follow the colon"]),
 ]  # fmt: skip
 
@@ -295,7 +295,7 @@ BAD_SHEETS: list[tuple[str, list[str]]] = [
       "x.yaml:4: questions.q1.arms[2]: 'baseline.yaml' is the control; it is not repeated among the arms",
       "x.yaml:4: questions.q1.arms[3]: no file HERE/adm.yaml — did you mean adam.yaml?"]),
     (HEAD + "  q1: {title: A, chart: a.png, arms: [adam.yaml]}\n  q2: {title: B, chart: A.png, arms: [adam.yaml]}\n",
-     ["x.yaml:5: questions.q2.chart: 'A.png' is the chart of q1 already; name another file"]),
+     ["x.yaml:5: questions.q2.chart: 'A.png' is the chart of q1, too; name another file"]),
     (HEAD + "  q1: {title: A, chart: ../a.png, arms: [adam.yaml]}\n",
      ["x.yaml:4: questions.q1.chart: '../a.png' does not fit; "
       "expected a file name of letters, digits, '.', '_' and '-' that ends in .png"]),
@@ -309,11 +309,12 @@ BAD_SHEETS: list[tuple[str, list[str]]] = [
     ("title: T\ncontrol: baseline.yaml\nquestions: [a]\n",
      ["x.yaml:3: questions: found a list of 1; expected a mapping of keys to values"]),
     (HEAD + "  q1: {title: A, chart: a.png, arms: [adam.yaml], factor: [optimizer, data.batchsize, momentum]}\n",
-     ["x.yaml:4: questions.q1.factor[1]: 'data.batchsize' is no setting and no section — did you mean data.batch_size?",
-      "x.yaml:4: questions.q1.factor[2]: 'momentum' is no setting and no section"]),
+     ["x.yaml:4: questions.q1.factor[1]: 'data.batchsize' is neither a setting nor a section — did you mean "
+      "data.batch_size?",
+      "x.yaml:4: questions.q1.factor[2]: 'momentum' is neither a setting nor a section"]),
     ("title: T\ncontrol: baseline.yaml\nmin_effect: 0\nquestions:\n  q1: {title: A, chart: a.png, arms: [adam.yaml]}\n",
      ["x.yaml:3: min_effect: 0 is out of range; expected a number above 0 and at most 100"]),
-    ("base: a\nspace: {}\n", ["x.yaml: this is a sweep file, not a sheet of questions"]),
+    ("base: a\nspace: {}\n", ["x.yaml: this is a sweep file, not a lab file"]),
 ]  # fmt: skip
 
 

@@ -73,11 +73,11 @@ def test_ctrl_c_once_keeps_the_epoch_and_says_how_to_go_on(lab: Any, whole_group
         assert command.end() == 130
         said = command.said_on_stderr()
         epochs_told = sum("long · seed 0: epoch" in line for line in command.heard)
-    assert "stopping after this epoch; Ctrl-C again stops at once" in said
+    assert "stopping after the current epoch; press Ctrl-C again to stop immediately" in said
     assert said.splitlines()[-1].startswith("cifar-lab: stopped; ")
-    assert said.endswith("give the same command again (without --force) to go on\n")
+    assert said.endswith("run the same command again (without --force) to resume\n")
     assert "Traceback" not in said
-    assert f"stopped after epoch {epochs_told}, which is kept" in command.output
+    assert f"stopped after epoch {epochs_told}, whose checkpoint is kept" in command.output
     assert saved_epochs(lab) == epochs_told >= 1
     wait_until_gone(workers)
 
@@ -189,11 +189,11 @@ def test_ctrl_c_at_a_terminal_ends_after_the_epoch_and_gives_the_cursor_back(
     os.write(command.keyboard, b"\x03")
     command.read_until(None)
     assert command.process.wait(10) == 130
-    assert "stopping after this epoch; Ctrl-C again stops at once" in command.shown
+    assert "stopping after the current epoch; press Ctrl-C again to stop immediately" in command.shown
     assert "0/1 run" in command.shown
     assert command.shown.rindex("\x1b[?25h") > command.shown.rindex("\x1b[?25l")
     assert "Traceback" not in command.shown
-    assert f"stopped after epoch {saved_epochs(lab)}, which is kept" in command.shown
+    assert f"stopped after epoch {saved_epochs(lab)}, whose checkpoint is kept" in command.shown
 
 
 def test_a_terminal_that_is_closed_is_as_sigterm(lab: Any, in_terminal: Callable[..., InTerminal]) -> None:
@@ -305,7 +305,9 @@ def test_of_two_commands_on_one_folder_the_second_is_told_who_writes_and_who_rea
         code, output, said = lab.command("run", lab.file("other"), "--results", "./results")
         assert (code, output) == (4, "")
         assert said.startswith(f"cifar-lab: results: process {first.process.pid} on ")
-        assert f"(cifar-lab run {path}) writes there; wait for it, end it, or choose another folder with" in said
+        assert (
+            f"(cifar-lab run {path}) is using this folder; wait for it, end it, or choose another folder with" in said
+        )
         code, output, said = lab.command("list")
         assert (code, said) == (0, "")
         assert "running" in output

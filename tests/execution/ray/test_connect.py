@@ -70,7 +70,7 @@ def test_an_address_where_nobody_listens_is_told_at_once_and_nothing_is_written(
     code, _, said = lab.command("run", lab.file("arm"), "--engine", "ray", "--address", "127.0.0.1:1")
     assert code == 4
     assert said.startswith("cifar-lab: --address 127.0.0.1:1: no Ray cluster answers there (ConnectionRefusedError")
-    assert said.endswith("start one with `ray start --head`, or leave --address out for one on this machine alone\n")
+    assert said.endswith("start one with `ray start --head`, or leave out --address to start one on this machine\n")
     assert lab.records() == []
 
 
@@ -86,7 +86,7 @@ def test_a_cluster_that_does_not_answer_costs_no_run_that_is_there(lab: Any) -> 
 def test_an_address_without_the_engine_is_a_mistake(lab: Any) -> None:
     code, output, said = lab.command("run", lab.file("arm"), "--address", "127.0.0.1:1")
     assert (code, output) == (2, "")
-    assert said == "cifar-lab: --address: is that of a Ray cluster; add --engine ray\n"
+    assert said == "cifar-lab: --address: needs a Ray cluster; add --engine ray\n"
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_files_that_no_run_has_are_refused(lab: Any, name: str) -> None:
     job, _ = made(lab)
     destination = Destination(job)
     for parcel in (RunFiles.of(job.run_id, {name: b""}), RunFiles.of(job.run_id, {}, (f"../{name}.damaged",))):
-        with pytest.raises(DamagedFiles, match=r"^it holds files that no run has$"):
+        with pytest.raises(DamagedFiles, match=r"^it contains files that do not belong to a run$"):
             destination.accept(parcel)
     destination.close()
 
@@ -117,7 +117,7 @@ def test_the_record_of_another_run_is_refused(lab: Any) -> None:
     job, _ = made(lab)
     _, other = made(lab, "optimizer.lr=0.5", results="other")
     destination = Destination(job)
-    with pytest.raises(DamagedFiles, match=f"^its record is that of run {other.run_id}$"):
+    with pytest.raises(DamagedFiles, match=f"^its record belongs to run {other.run_id}$"):
         destination.accept(other)
     destination.close()
 

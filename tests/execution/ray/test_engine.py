@@ -214,8 +214,8 @@ def test_a_driver_that_is_stopped_or_killed_goes_on_where_it_was(lab: Any, two_n
         os.kill(command.process.pid, signal.SIGINT)
         assert command.end() == 130
         said = command.said_on_stderr()
-    assert "stopping after this epoch; Ctrl-C again stops at once" in said
-    assert said.endswith("give the same command again (without --force) to go on\n")
+    assert "stopping after the current epoch; press Ctrl-C again to stop immediately" in said
+    assert said.endswith("run the same command again (without --force) to resume\n")
     assert "Traceback" not in said
     with lab.start(*ray) as command:
         assert "resumes after epoch" in command.wait_for("resumes after epoch")

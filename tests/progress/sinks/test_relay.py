@@ -72,7 +72,9 @@ def test_a_mirror_that_fails_is_said_once_and_the_others_go_on() -> None:
     for event in (EPOCH, EPOCH, DONE):
         display.event(job(), event)
     display.end()
-    assert said == ["mirror broken: stops here (OSError: database is locked); the runs go on, their records are whole"]
+    assert said == [
+        "mirror broken: stopped (OSError: database is locked); the runs continue and their records are complete"
+    ]
     assert len(broken.heard) == 1
     assert len(kept.heard) == 3
     assert "epoch 1/10" in shown.getvalue()
@@ -93,7 +95,7 @@ def test_a_mirror_that_hangs_does_not_keep_the_command(monkeypatch: pytest.Monke
     display.end()
     wait.set()
     assert len(said) == 1
-    assert said[0].startswith("mirror kept: has not taken in everything after ")
+    assert said[0].startswith("mirror kept: is not complete after ")
 
 
 @pytest.mark.parametrize(
@@ -101,8 +103,8 @@ def test_a_mirror_that_hangs_does_not_keep_the_command(monkeypatch: pytest.Monke
     [
         ("wandb", "'wandb' is not one of: tensorboard, mlflow, mlflow:FILE.db"),
         ("tensorboard:x", "'tensorboard:x' is not one of:"),
-        ("mlflow:http://127.0.0.1:5000", "is no SQLite file; cifar-lab speaks to no server, write mlflow:FILE.db"),
-        ("mlflow:postgresql://db", "is no SQLite file"),
+        ("mlflow:http://127.0.0.1:5000", "is not an SQLite file; servers are not supported, write mlflow:FILE.db"),
+        ("mlflow:postgresql://db", "is not an SQLite file"),
     ],
 )
 def test_other_mirrors_are_refused(word: str, told: str) -> None:

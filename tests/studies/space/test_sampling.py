@@ -82,11 +82,11 @@ def test_what_is_excluded_is_drawn_again(points: Any) -> None:
     [
         (
             {"space": {"data.flip": [False, True]}, "exclude": [{"data.flip": True}, {"data.flip": False}]},
-            "sweep.yaml: exclude: takes out nearly every point; leave more of them",
+            "sweep.yaml: exclude: excludes nearly every point; keep more of them",
         ),
         (
             {"space": {"epochs": [1, 2]}, "exclude": [{"epochs": 3}]},
-            "sweep.yaml: exclude[0]: epochs: 3 agrees with no point; check its values against space and paired",
+            "sweep.yaml: exclude[0]: epochs: 3 matches no point; check its values against space and paired",
         ),
         (
             {"space": {"optimizer.momentum": {"min": 0.0, "max": 1.5}}},

@@ -55,7 +55,7 @@ def test_all_else_is_torchs_and_says_why(tmp_path: Path) -> None:
     assert reason("model.name=ResNet18") == "there are none for ResNet18"
     assert reason(f"model.name={tmp_path}/tiny.py:Tiny") == "there are none for tiny.py:Tiny"
     assert reason("runtime.precision=bf16", execution=replace(CPU, bf16=True)) == "there are none for bf16"
-    assert reason("runtime.compile=true") == "runtime.compile makes others"
+    assert reason("runtime.compile=true") == "runtime.compile generates others"
     assert reason(members=2) == "runs that train together are stacked by torch"
 
 
@@ -65,7 +65,7 @@ def test_where_nothing_is_open_nothing_is_said() -> None:
 
 
 def test_who_insists_is_told_that_it_cannot_be(no_compiler: str) -> None:
-    words = "^runtime.kernels: own cannot be had: {}; use --set runtime.kernels=auto$"
+    words = "^runtime.kernels: own is not available: {}; use --set runtime.kernels=auto$"
     with pytest.raises(SettingsError, match=words.format(no_compiler)):
         reason("runtime.kernels=own")
     with pytest.raises(SettingsError, match=words.format("runs that train together are stacked by torch")):
@@ -105,7 +105,7 @@ def interrupted(lab: Any, *overrides: str) -> Job:
 def test_a_run_goes_on_with_what_it_began_with(lab: Any) -> None:
     interrupted(lab, "runtime.kernels=torch")
     record = lab.make(lab.job(lab.settings()))
-    assert kernels(record) == ("torch", "its first epochs were made of torch's")
+    assert kernels(record) == ("torch", "its first epochs used torch's")
     assert record.notes == ("resumed after epoch 1",)
 
 
@@ -133,7 +133,7 @@ def test_what_was_saved_before_there_were_any_is_torchs(lab: Any) -> None:
         del state["environment"][key]
     checkpoint.save(path, state)
     record = lab.make(lab.job(lab.settings()))
-    assert kernels(record) == ("torch", "its first epochs were made of torch's")
+    assert kernels(record) == ("torch", "its first epochs used torch's")
     old = json.loads(record.environment.model_dump_json(exclude={"kernels", "kernels_reason"}))
     assert Environment.model_validate(old) == record.environment.model_copy(update={"kernels_reason": None})
 
@@ -144,11 +144,11 @@ def test_insisting_in_vain_ends_a_command_with_2_and_names_the_key(lab: Any, mon
     words = "CC is nonexistent, which is not found"
     code, output, errors = lab.command("run", lab.file("insists", "runtime.kernels=own"))
     assert (code, output) == (2, "")
-    assert errors == f"cifar-lab: runtime.kernels: own cannot be had: {words}; use --set runtime.kernels=auto\n"
+    assert errors == f"cifar-lab: runtime.kernels: own is not available: {words}; use --set runtime.kernels=auto\n"
     assert not lab.results.exists()
     code, _, errors = lab.command("run", lab.file("open"))
     assert (code, errors) == (0, "")
     (record,) = lab.records()
     shown = lab.command("show", record.run_id)[1]
-    assert f"torch's kernels, not our own: {words}\n" in shown
+    assert f"torch's kernels, not the C kernels: {words}\n" in shown
     assert kernels(record) == ("torch", words)

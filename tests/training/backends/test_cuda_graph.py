@@ -98,7 +98,7 @@ def test_what_cannot_be_captured_is_said() -> None:
             CudaGraphBackend(steps)
         return str(caught.value)
 
-    assert reason(eager(ARMS, "cpu", images=159)[0]) == "19 full batches an epoch are too few to be worth it"
-    assert reason(eager(ARMS, "cpu", stochastic_forward=True)[0]) == "the model may draw chance of its own at each step"
+    assert reason(eager(ARMS, "cpu", images=159)[0]) == "19 full batches per epoch are too few to be worth it"
+    assert reason(eager(ARMS, "cpu", stochastic_forward=True)[0]) == "the model may draw random numbers in each step"
     noisy = [settings("data.noise_std=0.1")]
-    assert reason(eager(noisy, "cpu")[0]) == "augmentation policies and noise are drawn batch after batch"
+    assert reason(eager(noisy, "cpu")[0]) == "augmentation policies and noise are drawn per batch"

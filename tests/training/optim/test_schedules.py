@@ -245,7 +245,7 @@ def test_refusals() -> None:
         schedule.epoch_table(2)
     with pytest.raises(ValueError, match=r"^metrics of 2 members for a cohort of 1$"):
         schedule.end_epoch([{}, {}])
-    with pytest.raises(ValueError, match=r"^the plateau schedule watches train_loss, which is not among the metrics$"):
+    with pytest.raises(ValueError, match=r"^the plateau schedule monitors train_loss, which is not among the metrics$"):
         schedule.end_epoch([{"val_loss": 1.0}])
 
 

@@ -11,6 +11,9 @@ from statistics import fmean, stdev, variance
 ALPHA = 0.05
 """Family-wise error rate: probability of any false *better* or *worse* in a report."""
 
+FIRST_LOOK_ALPHA = 0.03
+"""Level of the tests at the first look at two arms. The looks that follow share the rest of `ALPHA`."""
+
 LEVEL = 1 - ALPHA
 """Confidence level of an interval."""
 

@@ -15,10 +15,10 @@ from cifar_lab.config.io.values import Check, expected_of, value_fits
 from cifar_lab.config.rules import contradictions
 
 INSTEAD = {
-    ("one_cycle", "warmup_epochs"): "its own way up is pct_start",
-    ("one_cycle", "min_lr"): "its own end is final_div_factor",
-    ("adam", "momentum"): "its own momentum is the first of betas",
-    ("adamw", "momentum"): "its own momentum is the first of betas",
+    ("one_cycle", "warmup_epochs"): "set pct_start instead",
+    ("one_cycle", "min_lr"): "set final_div_factor instead",
+    ("adam", "momentum"): "set the first of betas instead",
+    ("adamw", "momentum"): "set the first of betas instead",
 }
 """Advice for a setting that the chosen class expresses otherwise."""
 
@@ -84,13 +84,13 @@ def _nearest_node(root: Node, key: str) -> Node:
 def _unknown_top(key: str) -> str:
     if key in setting_keys.dotted_keys():
         section, _, name = key.partition(".")
-        return f"no such setting at the top — did you mean {name} below {section}?"
+        return f"no such setting at the top level — did you mean {name} in section {section}?"
     close = nearest(key, Settings.model_fields)
     if close:
         return f"no such setting — did you mean {close}?"
     inside = setting_keys.dotted_keys_of(key)
     if inside:
-        return f"no such setting at the top — did you mean {' or '.join(inside)}?"
+        return f"no such setting at the top level — did you mean {' or '.join(inside)}?"
     return f"no such setting; the settings are {', '.join(Settings.model_fields)}"
 
 
@@ -191,7 +191,7 @@ def _unknown_in_section(section: str, cls: type[Section] | None, name: str, *, s
         return f"{choice} has no {name}; {INSTEAD[choice, name]}"
     if not stated:
         others = " or ".join(setting_keys.owners(section, name))
-        return f"{choice}, the default, has no {name}; state {section}.{key}: {others}"
+        return f"{choice}, the default, has no {name}; set {section}.{key}: {others}"
     return f"{choice} has no {name}; its settings are {', '.join(own)}"
 
 

@@ -44,29 +44,58 @@ def dict_layers(values: Mapping[str, Any], where: str, base: Path | None) -> lis
     return _ancestry(SettingsLayer(root, findings), (base or Path()) / "settings", "")
 
 
+MAX_CHAIN = 100
+"""Longest chain of files that extend one another."""
+
+
 def _ancestry(layer: SettingsLayer, path: Path, shown: str) -> list[SettingsLayer]:
-    layers: list[SettingsLayer] = []
-    chain = [(os.path.realpath(path), shown)]
-    while True:
-        root = layer.root
+    ancestry = _Ancestry()
+    ancestry.add(layer, path, {os.path.realpath(path): shown})
+    return list(ancestry.layers.values())
+
+
+class _Ancestry:
+    """Layers of a file and of all that it extends. A file that several of them extend counts once, before all."""
+
+    def __init__(self) -> None:
+        self.layers: dict[str, SettingsLayer] = {}
+        """Layer by real path, later ones above earlier ones."""
+        self._read = 0
+
+    def add(self, layer: SettingsLayer, path: Path, chain: Mapping[str, str]) -> None:
+        """Add a layer above those that it extends. `chain`: the files that lead to it, shown name by real path."""
+        root, before = layer.root, set(self.layers)
         extends = root.value.pop("extends", None) if isinstance(root.value, dict) else None
-        layers.insert(0, SettingsLayer(absolute(root, path.parent, layer.findings), layer.findings))
-        if extends is None or extends.broken:
-            return layers
-        path = _parent_path(extends, path)
-        if os.path.realpath(path) in [real for real, _ in chain]:
-            names = " -> ".join([name for _, name in chain] + [one_line(str(path))])
-            message = f"these files extend each other: {names}; remove one of the links"
-            raise SettingsError([Problem(str(extends.spot), "extends", message)])
-        chain.append((os.path.realpath(path), one_line(str(path))))
-        layer = read_file(path, extends.spot, len(chain) - 1)
+        for parent, node in _parents(extends, path):
+            self._add_parent(parent, node, chain, before)
+        self.layers[os.path.realpath(path)] = SettingsLayer(absolute(root, path.parent, layer.findings), layer.findings)
+
+    def _add_parent(self, parent: Path, node: Node, chain: Mapping[str, str], before: set[str]) -> None:
+        real, shown = os.path.realpath(parent), one_line(str(parent))
+        if real in chain:
+            names = " -> ".join([*chain.values(), shown])
+            raise _problem(node, f"these files extend each other: {names}; remove one of the links")
+        if real in self.layers and real not in before:
+            raise _problem(node, f"{shown}: an earlier entry of the list already includes it; name it once, first")
+        if len(chain) > MAX_CHAIN:
+            raise _problem(node, f"more than {MAX_CHAIN} files extend one another; join some of them")
+        if real not in self.layers:
+            self._read += 1
+            self.add(read_file(parent, node.spot, self._read), parent, {**chain, real: shown})
 
 
-def _parent_path(extends: Node, path: Path) -> Path:
-    if isinstance(extends.value, str) and extends.value.strip():
-        return beside(path.parent, extends.value)
-    message = "expected the name of one settings file, such as baseline.yaml"
-    raise SettingsError([Problem(str(extends.spot), "extends", message)])
+def _parents(extends: Node | None, path: Path) -> list[tuple[Path, Node]]:
+    """Files that a file extends, each with the node that names it. Later ones win."""
+    if extends is None or extends.broken:
+        return []
+    named = extends.value if isinstance(extends.value, list) else [extends]
+    if not named or not all(isinstance(node.value, str) and node.value.strip() for node in named):
+        raise _problem(extends, "expected the name of a settings file or a list of names, such as baseline.yaml")
+    return [(beside(path.parent, node.value), node) for node in named]
+
+
+def _problem(node: Node, message: str) -> SettingsError:
+    return SettingsError([Problem(str(node.spot), "extends", message)])
 
 
 def override_layer(overrides: Sequence[str]) -> SettingsLayer:

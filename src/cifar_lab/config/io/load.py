@@ -15,6 +15,7 @@ from cifar_lab.config.io.layers import absolute, dict_layers, file_layers, merge
 from cifar_lab.config.io.setting_keys import choice_key, sections
 from cifar_lab.config.io.tree import Node, SettingsLayer, SourceLocation, from_python, resolve
 from cifar_lab.config.io.values import Check
+from cifar_lab.config.roles import Mark, has_mark, leaves
 from cifar_lab.config.rules import contradictions
 from cifar_lab.core.errors import LabError, Problem, SettingsError
 
@@ -107,7 +108,7 @@ def _is_settings(path: Path, root: Node) -> None:
     if "base" in keys and keys & {"space", "paired", "arms"}:
         raise SettingsError([Problem(str(path), "", f"this is a sweep file; run it with cifar-lab sweep {path}")])
     if "questions" in keys and "control" in keys:
-        message = f"this is a sheet of questions; train all its arms with cifar-lab run --lab {path} --all"
+        message = f"this is a lab file; train all its arms with cifar-lab run --lab {path} --all"
         raise SettingsError([Problem(str(path), "", message)])
 
 
@@ -165,11 +166,14 @@ class Variations:
 
 
 def dump_settings(settings: Settings) -> str:
-    """YAML text of all settings, defaults too. `load_settings` reads the same settings back.
+    """YAML text of all settings, with defaults except those of `Mark.LATER`. `load_settings` reads the same back.
 
     The choice of a section comes first, and paths are absolute.
     """
     values = settings.model_dump(mode="json")
+    for key, owner, name in leaves(settings):
+        if has_mark(type(owner), name, Mark.LATER) and getattr(owner, name) == type(owner).model_fields[name].default:
+            del values[key.partition(".")[0]][name]
     for section in filter(choice_key, sections()):
         key = choice_key(section)
         values[section] = {key: values[section].pop(key), **values[section]}

@@ -78,7 +78,7 @@ def found(node: Node) -> str:
         return "found a mapping"
     kinds = {bool: "true or false", int: "a whole number", float: "a decimal number", str: "text"}
     if isinstance(value, bool):
-        return f"{show(node)} is a truth value"
+        return f"{show(node)} is a boolean"
     return f"{show(node)} is {kinds[type(value)]}"
 
 

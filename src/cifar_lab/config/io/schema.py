@@ -22,7 +22,13 @@ from cifar_lab.config.io.messages import describe
 from cifar_lab.config.sheets import LabSheet, Question, Search, SweepSheet
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-EXTENDS = {"type": "string", "minLength": 1, "description": "Settings file that this one starts from, relative to it."}
+EXTENDS = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+    ],
+    "description": "Settings file that this file extends, relative to it. In a list, later files override earlier.",
+}
 
 
 def json_schema() -> dict[str, Any]:
@@ -126,12 +132,16 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
 _HEAD = """\
 # Settings
 
-Every key of a settings file, a lab sheet and a sweep file, written by `cifar-lab schema --markdown` from the source. A
-key that a file leaves out has its default; `extends: other.yaml` starts from another file; `--set section.key=value`
-changes one setting of a command. A key that is not here is refused, and so is a value of another kind or out of range.
+Every key of a settings file, a lab file and a sweep file, written by `cifar-lab schema --markdown` from the source. A
+key that a file leaves out has its default. `extends: other.yaml` starts from another file. `--set section.key=value`
+changes one setting for one command. Unknown keys, wrong types and values out of range are refused.
+
+`extends: [baseline.yaml, adam.yaml]` starts from several files. A later file overrides an earlier one, and the file
+itself overrides both. Each of them may extend other files. A file that several of them extend is read once.
+There are no variables: a file shows its values as they are. Put shared values into a third file.
 """
 
-_SEE = {"search": "How its points are tried, below.", "name": "There is one."}
+_SEE = {"search": "Search of the points, see below.", "name": "The only choice."}
 """Meanings of keys that are documented at their class."""
 
 
@@ -140,7 +150,7 @@ def settings_reference() -> str:
     parts = [_HEAD, "## Settings file\n", f"{_words(Settings.__doc__)}\n", _table(_own_keys(Settings), "")]
     for section, classes in setting_keys.sections().items():
         parts += ["", f"## `{section}`\n", *_section(section, classes)]
-    parts += ["", "## Lab sheet\n", f"{_words(LabSheet.__doc__)}\n", _table(_fields(LabSheet), "")]
+    parts += ["", "## Lab file\n", f"{_words(LabSheet.__doc__)}\n", _table(_fields(LabSheet), "")]
     parts += ["", "### A question\n", f"{_words(Question.__doc__)}\n", _table(_fields(Question), "")]
     parts += ["", "## Sweep file\n", f"{_words(SweepSheet.__doc__)}\n", _table(_fields(SweepSheet), "")]
     parts += ["", "### `search`\n", f"{_words(Search.__doc__)}\n", _table(_fields(Search), "search")]
@@ -176,7 +186,7 @@ def _section(section: str, classes: tuple[type[Section], ...]) -> Iterator[str]:
         yield f"\n{_table(shared, section)}"
     known = {key for key, _, _ in shared}
     for name, cls in zip(names, classes, strict=True):
-        title = f"`{section}.{choice}: {name}`" if _has_word(section, cls) else "A class of your own"
+        title = f"`{section}.{choice}: {name}`" if _has_word(section, cls) else "Your class"
         yield f"\n### {title}\n"
         yield _words(cls.__doc__)
         own = [

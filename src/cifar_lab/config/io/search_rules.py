@@ -16,7 +16,7 @@ OF_METHODS = {"trials": ("random", "tpe"), "seed": ("random", "tpe"), "batch": (
 INSTEAD = {
     ("grid", "trials"): "a grid tries every point; remove it, or state method: random",
     ("grid", "seed"): "a grid draws nothing; remove it, or did you mean seeds?",
-    ("tpe", "halving"): "tpe learns from whole trainings; remove it, or state method: random",
+    ("tpe", "halving"): "tpe needs runs of full length; remove it, or state method: random",
 }
 
 
@@ -38,7 +38,7 @@ def search_rules(check: Check, root: Node, axes: Sequence[str], arms: Iterable[t
     stated = search.value if search is not None and isinstance(search.value, dict) else {}
     for name, methods in OF_METHODS.items():
         if name in stated and stated[name].value is not None and method not in methods:
-            remedy = INSTEAD.get((method, name), f"it is for {' and '.join(methods)}; remove it")
+            remedy = INSTEAD.get((method, name), f"it is only for {' and '.join(methods)}; remove it")
             check.report(stated[name], f"search.{name}", f"{method} has no {name}: {remedy}")
     if method in OF_METHODS["trials"]:
         if stated.get("trials") is None or stated["trials"].value is None:
@@ -80,7 +80,7 @@ def range_fits(check: Check, key: str, setting: str, node: Node, bound_fits: Cal
         here = f"{key}.{name}"
         if name not in Range.model_fields:
             near = did_you_mean(name, Range.model_fields) or f"; a range has {', '.join(Range.model_fields)}"
-            check.report(child, here, f"no part of a range{near}")
+            check.report(child, here, f"not a key of a range{near}")
         elif not child.broken:
             value_fits(check, Range, name, here, child)
     for name in BOUNDS:
@@ -90,7 +90,7 @@ def range_fits(check: Check, key: str, setting: str, node: Node, bound_fits: Cal
         return False
     types = setting_keys.number_types(setting)
     if not types:
-        check.report(node, key, f"found a range, but {setting} takes no range of numbers; expected a list of values")
+        check.report(node, key, f"found a range, but {setting} cannot have a range; expected a list of values")
         return False
     fits = [bound_fits(f"{key}.{name}", node.value[name]) for name in BOUNDS]
     return all(fits)
@@ -115,7 +115,7 @@ def _contradictions(node: Node) -> Iterator[tuple[str, str]]:
         yield "max", f"{show(node.value['max'])} is not above min, which is {show(node.value['min'])}"
     log = node.value.get("log")
     if log is not None and log.value is True and low <= 0:
-        yield "min", f"{show(node.value['min'])} is not above 0, which a logarithmic scale (log: true) cannot reach"
+        yield "min", f"{show(node.value['min'])} is not above 0, as a logarithmic scale (log: true) requires"
 
 
 def not_an_axis(setting: str, node: Node) -> str:

@@ -45,7 +45,7 @@ def chosen(section: str, choice: Any) -> type[Section] | None:
 def choice_name(section: str, cls: type[Section]) -> str:
     """Name of a class of a section in messages."""
     names = (name for name, known in SECTION_CHOICES[section][1].items() if known is cls)
-    return next(names, "a model of your own")
+    return next(names, "your model")
 
 
 def known_choices(section: str) -> tuple[str, ...]:

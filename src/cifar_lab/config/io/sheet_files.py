@@ -77,11 +77,11 @@ def _beside(sheet: Path, name: str) -> Path:
 def _right_kind(path: Path, root: Node, sheet: type[Section]) -> None:
     keys = set(root.value)
     if sheet is SweepSheet and "questions" in keys and not keys & {"base", "space"}:
-        raise SettingsError([Problem(str(path), "", "this is a sheet of questions, not a sweep file")])
+        raise SettingsError([Problem(str(path), "", "this is a lab file, not a sweep file")])
     if sheet is LabSheet and keys & {"base", "space"} and "questions" not in keys:
-        raise SettingsError([Problem(str(path), "", "this is a sweep file, not a sheet of questions")])
+        raise SettingsError([Problem(str(path), "", "this is a sweep file, not a lab file")])
     if not keys & set(sheet.model_fields) - {"label"} and keys & set(Settings.model_fields):
-        kind = "a sweep file" if sheet is SweepSheet else "a sheet of questions"
+        kind = "a sweep file" if sheet is SweepSheet else "a lab file"
         message = f"this is a settings file, not {kind}; train it with cifar-lab run {path}"
         raise SettingsError([Problem(str(path), "", message)])
 
@@ -169,7 +169,7 @@ def lab_rules(check: Check, root: Node) -> None:
         if chart is None or not isinstance(chart.value, str):
             continue
         if chart.value.lower() in charts:
-            message = f"{show(chart)} is the chart of {charts[chart.value.lower()]} already; name another file"
+            message = f"{show(chart)} is the chart of {charts[chart.value.lower()]}, too; name another file"
             check.report(chart, f"{here}.chart", message)
         charts.setdefault(chart.value.lower(), name)
 
@@ -182,7 +182,7 @@ def _factor_rules(check: Check, here: str, question: Node) -> None:
     known = _settings_and_sections()
     for index, factor in enumerate(stated.value):
         if isinstance(factor.value, str) and factor.value not in known:
-            message = f"{show(factor)} is no setting and no section{did_you_mean(factor.value, known)}"
+            message = f"{show(factor)} is neither a setting nor a section{did_you_mean(factor.value, known)}"
             check.report(factor, f"{here}.factor[{index}]", message)
 
 

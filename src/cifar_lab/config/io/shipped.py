@@ -74,7 +74,9 @@ _said: list[str] = []
 def _say_once(name: str) -> None:
     if not _said:
         _said.append(name)
-        LOG.warning("note: %s is not in this folder; missing files under %s/ are read from cifar-lab", name, FOLDER)
+        LOG.warning(
+            "%s is not in this folder; missing files under %s/ are those that ship with cifar-lab", name, FOLDER
+        )
 
 
 def shipped_names() -> list[str]:

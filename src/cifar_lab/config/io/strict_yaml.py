@@ -57,7 +57,7 @@ def parse(text: str, source: str, rank: int = 0, *, lines: bool = True) -> Setti
         raise builder.error(mark, sentence) from None
     except (ValueError, OverflowError):
         # PyYAML converts "\UFFFFFFFF" without looking whether there is such a character.
-        raise builder.error(loader.get_mark(), "this backslash sequence is no character") from None
+        raise builder.error(loader.get_mark(), "this backslash sequence is not a character") from None
     finally:
         loader.dispose()
     root = builder.root or Node(None, SourceLocation(rank, 1 if lines else 0, 1, source))
@@ -108,7 +108,7 @@ class _Builder:
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
-                raise self.error(event.start_mark, "a second document begins here; keep one document a file")
+                raise self.error(event.start_mark, "a second document begins here; keep one document per file")
             if event.version or event.tags:
                 raise self.error(event.start_mark, "%-directives are not used here; remove the line")
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
@@ -216,9 +216,9 @@ class _Builder:
         top.key, top.skip = None, False
 
 
-OR_QUOTES = "a comma is missing, or a text with one of , ? [ ] { } in it has no quotes"
+OR_QUOTES = "a comma is missing, or a text that contains , ? [ ] { or } is not in quotes"
 LINE_UP = "this line does not line up with the ones above; check the indentation"
-ONE_DOCUMENT = "one document a file and no directives; remove the lines that begin with %, --- or ..."
+ONE_DOCUMENT = "a file is one document without directives; remove the lines that begin with %, --- or ..."
 NO_TAGS = "tags (!…) are not used here; put the value in quotes"
 NO_ALIAS = "a value cannot begin with * or &; put it in quotes"
 

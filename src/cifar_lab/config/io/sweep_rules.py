@@ -16,9 +16,9 @@ from cifar_lab.config.io.values import Check, value_fits
 from cifar_lab.config.sheets import Search, SweepSheet
 
 NOT_IN_POINTS = {
-    "label": "points and arms have names of their own; remove it",
-    "seeds": "seeds repeat a point, they are no part of it; state search.seeds",
-    "extends": "a sweep has one base; state base",
+    "label": "points and arms are named by their settings; remove it",
+    "seeds": "seeds repeat a point and are not part of it; set search.seeds",
+    "extends": "a sweep has one base; set base",
 }
 
 
@@ -162,7 +162,7 @@ def sweep_rules(check: Check, root: Node) -> None:
         if setting in first:
             place, line = first[setting]
             where = f"on line {line}" if line else f"as {place}"
-            check.report(node, key, f"{setting} is an axis already, {where}; keep one of them")
+            check.report(node, key, f"{setting} is already an axis, {where}; keep one of them")
         first.setdefault(setting, (key, node.spot.line))
     _group_rules(check, root)
     ranges = {setting: (key, node) for key, setting, node in axis_nodes(root) if is_range(node) and not node.broken}
@@ -182,7 +182,7 @@ def _group_rules(check: Check, root: Node) -> None:
         elif len(set(lengths.values())) > 1:
             counts = ", ".join(f"{setting} has {count}" for setting, count in lengths.items())
             check.report(
-                group, f"paired[{index}]", f"values change together, so their lists are equally long; {counts}"
+                group, f"paired[{index}]", f"values change together, so their lists must have the same length; {counts}"
             )
 
 
@@ -193,13 +193,13 @@ def _exclusion_rules(check: Check, root: Node, axes: Sequence[str], ranges: Coll
         if not isinstance(partial.value, dict):
             continue
         if not partial.value:
-            check.report(partial, here, "an empty entry would take out every point; remove it")
+            check.report(partial, here, "an empty entry would exclude every point; remove it")
         for setting, node in partial.value.items():
             key = f"{here}.{setting}" if _known(setting) else dotted(here, setting)
             if setting not in axes and key not in told:
-                check.report(node, key, f"is no key of space or paired; those are {', '.join(axes) or 'none'}")
+                check.report(node, key, f"is not a key of space or paired; the keys are {', '.join(axes) or 'none'}")
             elif setting in ranges:
-                check.report(node, key, "is a range here, of which no single value is drawn; make the range narrower")
+                check.report(node, key, "is a range here, so no single value can be excluded; make the range narrower")
 
 
 def _seed_rules(check: Check, root: Node) -> None:

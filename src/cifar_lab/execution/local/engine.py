@@ -86,9 +86,11 @@ def execute(
 
         def stop_all() -> None:
             if requests.signum is not None:
-                print_status("stopping after this epoch; Ctrl-C again stops at once")
+                print_status("stopping after the current epoch; press Ctrl-C again to stop immediately")
             else:
-                print_status(f"{requests.why}: stopping after this epoch; Ctrl-C twice stops at once")
+                print_status(
+                    f"{requests.why}: stopping after the current epoch; press Ctrl-C twice to stop immediately"
+                )
             queue.close()
             for supervisor in supervisors:
                 supervisor.stop()

@@ -117,7 +117,7 @@ class WorkerProcess:
         code = self.process.wait()
         lines = self.last_words()
         self.close()
-        said = f"; it last said: {lines[-1][:300]}" if lines else ""
+        said = f"; its last output: {lines[-1][:300]}" if lines else ""
         return f"its process was killed by signal {-code}{said}" if code < 0 else f"its process ended with {code}{said}"
 
     def close(self) -> None:

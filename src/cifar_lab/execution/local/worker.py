@@ -171,7 +171,7 @@ def _check_model(settings: Settings, num_classes: int, train_size: int | None) -
         from cifar_lab.models import build, count_parameters
 
         notes: list[str] = []
-        network = build(settings.model, num_classes, notes)
+        network = build(settings.model, num_classes, settings.data.side(), notes)
         return ModelBuilt(count_parameters(network), notes="\n".join(notes))
     except Exception as error:
         return classify_end(error)

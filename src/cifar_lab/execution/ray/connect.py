@@ -150,10 +150,10 @@ def _refusal(address: str | None, error: Exception) -> str:
         return f"--engine ray: no cluster could be started on this machine ({type(error).__name__}: {reason})"
     if not isinstance(error, OSError) or type(error) is ConnectionError:  # Ray's ConnectionError: the port is open
         return (
-            f"--address {address}: this Ray cannot join the cluster there ({type(error).__name__}: {reason}); "
+            f"--address {address}: Ray cannot join the cluster at this address ({type(error).__name__}: {reason}); "
             "both need the same Ray, the same Python and the same token (docs/cluster.md)"
         )
     return (
         f"--address {address}: no Ray cluster answers there ({type(error).__name__}: {reason}); "
-        "start one with `ray start --head`, or leave --address out for one on this machine alone"
+        "start one with `ray start --head`, or leave out --address to start one on this machine"
     )

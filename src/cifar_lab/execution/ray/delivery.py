@@ -58,7 +58,7 @@ class Destination:
             raise DamagedFiles("its files arrived damaged")
         known = {path.name for path in inward(self.folder)}
         if not known.issuperset(sent_files.files) or any("/" in name for name in sent_files.set_aside):
-            raise DamagedFiles("it holds files that no run has")
+            raise DamagedFiles("it contains files that do not belong to a run")
         record = self._record_in(sent_files)
         for name in sent_files.set_aside:
             self._set_aside(name)
@@ -85,7 +85,7 @@ class Destination:
             try:
                 record = read_record(path)
             except CopiedRecordError as error:
-                raise DamagedFiles(f"its record is that of run {error.run_id}") from error
+                raise DamagedFiles(f"its record belongs to run {error.run_id}") from error
             except DataError as error:
                 raise DamagedFiles("its record cannot be read") from error
         settings = {self.folder.settings.name: record.settings_sha256} if record.settings_sha256 else {}
@@ -116,7 +116,7 @@ class Destination:
             return said
         return (
             f"WARNING: {said}, BUT THEY DIFFER in {', '.join(differing)} although runtime.deterministic is true; "
-            "compare the machines: one of them computes otherwise"
+            "compare the machines: one of them computes differently"
         )
 
     def _set_aside(self, name: str) -> None:

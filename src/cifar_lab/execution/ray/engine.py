@@ -42,7 +42,7 @@ class RemoteSupervisor(WorkerSupervisor):
                 "timeout",
                 f"took longer than {in_words(self.tracker.policy.run_seconds or 0)} (--run-timeout){where}",
             )
-        return ("killed", "its process was told to end by SIGTERM") if complete else (kind, reason)
+        return ("killed", "its process was ended by SIGTERM") if complete else (kind, reason)
 
 
 class RayEngine:

@@ -72,8 +72,8 @@ class NodeHandle:
         self.machine, there = self._get(answer)
         if differing := differences(versions(), there):
             raise EnvironmentFault(
-                f"node {self.machine} has {differing}; its runs would not be those of this machine: "
-                "install the same on every node"
+                f"node {self.machine} has {differing}; its runs would differ from those of this machine: "
+                "install the same versions on every node"
             )
         self._actor = actor
 
@@ -83,7 +83,7 @@ class NodeHandle:
         wanted = f"{self._threads} of its cores" + (" and a GPU" if self._gpu is not None else "")
         return (
             f"waiting for a node that has {wanted} free; the cluster has {len(nodes)} nodes with {cores} cores and "
-            f"{gpus} GPUs in all: start another with `ray start --address=...`, or Ctrl-C ends the wait"
+            f"{gpus} GPUs in all: start another with `ray start --address=...`, or press Ctrl-C to stop waiting"
         )
 
     def call(self, method: str, *arguments: Any) -> Any:
@@ -146,5 +146,5 @@ def _describe(error: Exception, machine: str) -> str:
     """Describe the loss of a node."""
     kind = type(error).__name__
     if kind == "OutOfMemoryError":
-        return f"Ray ended its process on node {machine}, whose memory ran short"
+        return f"Ray ended its process on node {machine}, which ran out of memory"
     return f"node {machine or 'of the cluster'}, or Ray's process on it, is gone ({kind})"

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.extras import require_extra
+from cifar_lab.core.terminal import say
 from cifar_lab.core.text import plain
 from cifar_lab.execution.context import Display
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.progress.lines import say
 from cifar_lab.progress.sinks.mlflow import MlflowMirror
 from cifar_lab.progress.sinks.tensorboard import TensorBoardMirror
 from cifar_lab.training.events import EpochCompleted, Event, RunOutcome
@@ -73,7 +73,7 @@ class Mirrored:
             self._thread.join(END_SECONDS)
             if self._thread.is_alive():
                 names = ", ".join(mirror.name for mirror in self._mirrors)
-                self._complain(f"mirror {names}: has not taken in everything after {END_SECONDS:.0f} s and is left so")
+                self._complain(f"mirror {names}: is not complete after {END_SECONDS:.0f} s; the rest is not copied")
             self._thread = None
 
     def _tell_mirrors(self) -> None:
@@ -89,7 +89,9 @@ class Mirrored:
         except Exception as error:
             self._mirrors.remove(mirror)
             reason = plain(f"{type(error).__name__}: {error}")[:300]
-            self._complain(f"mirror {mirror.name}: stops here ({reason}); the runs go on, their records are whole")
+            self._complain(
+                f"mirror {mirror.name}: stopped ({reason}); the runs continue and their records are complete"
+            )
 
 
 def mirrors_of(words: Sequence[str], results: Path) -> list[Mirror]:
@@ -107,7 +109,7 @@ def mirrors_of(words: Sequence[str], results: Path) -> list[Mirror]:
             problems.append(f"--mirror: {word!r} is not one of: tensorboard, mlflow, mlflow:FILE.db")
         elif "://" in where.removeprefix(SQLITE):
             problems.append(
-                f"--mirror: {word!r} is no SQLite file; cifar-lab speaks to no server, write mlflow:FILE.db"
+                f"--mirror: {word!r} is not an SQLite file; servers are not supported, write mlflow:FILE.db"
             )
         elif kind == "tensorboard":
             found[kind] = TensorBoardMirror()

@@ -88,7 +88,7 @@ def confusion_words(gap: ConfusionGap) -> str:
         f"{short(each.true, 24)} taken for {short(each.predicted, 24)} {each.before:.1f} → {each.after:.1f}"
         for each in gap.changes
     ]
-    return f"of 100 images, {', '.join(told)}." if told else "no mistake became more or less frequent."
+    return f"of 100 images, {', '.join(told)}." if told else "no confusion became more or less frequent."
 
 
 def _curve(runs: Sequence[Curve]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def accuracy_caption(drawing: Drawing) -> str:
 def difference_caption(drawing: Drawing) -> str:
     """Marks of the differences in words."""
     shade = f" Shaded: below {drawing.min_effect:g} pp, negligible." if drawing.min_effect else ""
-    return f"difference to the control with its 95 % interval; dots: one shared seed each.{shade}"
+    return f"difference to the control with the interval of this look; dots: one shared seed each.{shade}"
 
 
 def caption(drawing: Drawing) -> str:
@@ -68,7 +68,7 @@ def caption(drawing: Drawing) -> str:
     if data is not None:
         parts.append(f"Data: {data.title}, {data.train_size:,} training and {data.test_size:,} test images.")
         if data.is_synthetic:
-            parts.append("Made-up images: nothing here says anything about real ones.")
+            parts.append("Synthetic images: the results say nothing about real images.")
     return " ".join(parts)
 
 

@@ -55,7 +55,7 @@ def difference_chart(drawing: Drawing) -> Chart | None:
     rows = [_difference_row(drawing.rows, index, compared.get(index)) for index in range(len(drawing.rows))]
     said = "; ".join(f"{row['label']} {row['words']}" for row in rows if row["words"])
     spec = {"kind": "difference", "rows": rows, "min_effect": drawing.min_effect}
-    alt = f"Difference of each arm to the control in percentage points with its 95 % interval. {said}."
+    alt = f"Difference of each arm to the control in percentage points with its interval. {said}."
     return Chart(spec, alt, _height(rows))
 
 
@@ -131,6 +131,7 @@ def _difference_row(rows: Sequence[Row], index: int, found: Comparison | None) -
         "mean": _rounded(found.difference_pp),
         "low": _rounded(found.low_pp),
         "high": _rounded(found.high_pp),
+        "level": round(100 * found.level, 4),
     }
 
 

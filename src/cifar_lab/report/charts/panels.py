@@ -114,8 +114,8 @@ def draw_differences(
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
     axes.tick_params(axis="x", labelsize=SMALL, labelcolor=FAINT)
     _quiet(axes, slots)
-    axes.annotate("difference to the control (pp)", (0.5, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", ha="center",
-                  va="bottom", fontsize=SMALL, color=FAINT)  # fmt: skip
+    axes.annotate("difference to the control (pp)", (0.5, 1), (0, 5), xycoords="axes fraction",
+                  textcoords="offset points", ha="center", va="bottom", fontsize=SMALL, color=FAINT)  # fmt: skip
     if min_effect:
         axes.axvspan(-min_effect, min_effect, color=SHADE, zorder=0.4, linewidth=0, gid="min_effect")
     axes.axvline(0, color=FAINT, linewidth=1, zorder=1, gid="zero")

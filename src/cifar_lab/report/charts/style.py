@@ -125,7 +125,7 @@ def boxes_words(texts: Iterable[str]) -> str:
     east_asian = any(unicodedata.name(letter, "").startswith(_EAST_ASIAN) for letter in unseen)
     font = "Noto Sans CJK (on Debian: fonts-noto-cjk)" if east_asian else "a Noto font for them"
     return (
-        f"no font of this machine has {named}{more}, so the charts show boxes there; install {font} and give the "
+        f"no font on this machine has {named}{more}, so the charts show boxes there; install {font} and give the "
         "command again; report.html shows them where the reader's machine has a font"
     )
 

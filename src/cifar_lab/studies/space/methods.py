@@ -29,7 +29,7 @@ PROBES = 64
 MAX_ATTEMPTS = 1_000
 """Draws per point until one is not excluded."""
 
-NO_SUCH_POINT = "agrees with no point; check its values against space and paired"
+NO_SUCH_POINT = "matches no point; check its values against space and paired"
 
 
 class Method(Protocol):
@@ -96,7 +96,7 @@ def expand(sheet: SweepSheet, base: Settings, where: str, *, allow_large: bool =
     else:
         combinations, excluded = grid_combinations(sheet, where)
     if not combinations and not sheet.arms:
-        raise SettingsError([Problem(where, "exclude", "takes out every point; leave at least one")])
+        raise SettingsError([Problem(where, "exclude", "excludes every point; keep at least one")])
     points, duplicates = make_points(combinations, sheet.arms, base, where)
     return Expansion(points, duplicates, excluded)
 
@@ -114,11 +114,7 @@ def _expand_tpe(sheet: SweepSheet, base: Settings, where: str) -> Expansion:
 def _too_many_points(sheet: SweepSheet) -> str:
     """Problem with the number of points. Empty where it is small enough."""
     count = (_grid_size(sheet) if sheet.search.method == "grid" else sheet.search.trials or 0) + len(sheet.arms)
-    return (
-        f"{count:,} points, more than {MAX_POINTS:,}; make it smaller, or add --yes to go on"
-        if count > MAX_POINTS
-        else ""
-    )
+    return f"{count:,} points, more than {MAX_POINTS:,}; make it smaller, or add --yes" if count > MAX_POINTS else ""
 
 
 def _grid_size(sheet: SweepSheet) -> int:
@@ -191,7 +187,7 @@ def draw_points(sheet: SweepSheet, trials: int, where: str) -> list[Mapping[str,
     drawn = [_draw(axes, sheet.exclude, sheet.search.seed, number) for number in range(trials)]
     kept = [values for values in drawn if values is not None]
     if len(kept) < trials:
-        raise_any(where, [("exclude", "takes out nearly every point; leave more of them")])
+        raise_any(where, [("exclude", "excludes nearly every point; keep more of them")])
     return kept
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cifar_lab.config import CustomModel, Settings
+from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
@@ -38,7 +39,7 @@ def choose_kernels(
     try:
         _check_kernels(settings, execution, members)
         if saved == "torch" and asked == "auto":
-            raise KernelsUnavailable("its first epochs were made of torch's")
+            raise KernelsUnavailable("its first epochs used torch's")
     except KernelsUnavailable as error:
         if asked == "own":
             raise error.as_settings_error() from error
@@ -85,7 +86,10 @@ def _check_kernels(settings: Settings, execution: Execution, members: int) -> No
     if execution.bf16:
         raise KernelsUnavailable("there are none for bf16")
     if settings.runtime.compile:
-        raise KernelsUnavailable("runtime.compile makes others")
+        raise KernelsUnavailable("runtime.compile generates others")
+    sizes = (settings.data.side(), settings.model.input_size or IMAGE_SIDE)
+    if (side := next((each for each in sizes if each != IMAGE_SIDE), None)) is not None:
+        raise KernelsUnavailable(f"there are none for {side} × {side} pixels")
     if members > 1:
         raise KernelsUnavailable("runs that train together are stacked by torch")
     step_function()

@@ -39,11 +39,11 @@ class CudaGraphBackend:
         size, members = batches.options.batch_size, len(batches.seeds)
         self._full = len(batches.split) // size
         if eager.stochastic_forward:
-            raise NotCapturedError("the model may draw chance of its own at each step")
+            raise NotCapturedError("the model may draw random numbers in each step")
         if batches.draws_per_batch:
-            raise NotCapturedError("augmentation policies and noise are drawn batch after batch")
+            raise NotCapturedError("augmentation policies and noise are drawn per batch")
         if self._full < LEAST_STEPS:
-            raise NotCapturedError(f"{self._full} full batches an epoch are too few to be worth it")
+            raise NotCapturedError(f"{self._full} full batches per epoch are too few to be worth it")
         self._randomness = batches.randomness(0)
         self._index = self._by_step(self._randomness.order)  # (full steps, K, B)
         self._lr, self._momentum = eager.rates(0)  # (steps, K, 1)

@@ -113,7 +113,7 @@ class PlateauRate(RateSchedule[config.Plateau]):
     def end_epoch(self, numbers: Mapping[str, float | None]) -> None:
         monitor = self.settings.monitor
         if monitor not in numbers:
-            raise ValueError(f"the plateau schedule watches {monitor}, which is not among the metrics")
+            raise ValueError(f"the plateau schedule monitors {monitor}, which is not among the metrics")
         self._state.end_epoch(self.settings, numbers[monitor])
 
     def memory(self) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def test_without_a_compiler(cache: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert refusal() == "CC is nonexistent, which is not found"
     compiler._outcome.cache_clear()
     monkeypatch.setenv("CC", "'cc")
-    assert refusal() == "CC is no command (No closing quotation)"
+    assert refusal() == "CC is not a command (No closing quotation)"
     assert not cache.exists()
 
 
@@ -128,8 +128,8 @@ def test_a_compiler_that_fails_is_asked_once_a_process(
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ("#!/bin/sh\nexit 1\n", "cannot compile them: it says nothing"),
-        ("#!/bin/sh\nkill -9 $$\n", "cannot compile them: it says nothing"),
+        ("#!/bin/sh\nexit 1\n", "cannot compile them: it printed nothing"),
+        ("#!/bin/sh\nkill -9 $$\n", "cannot compile them: it printed nothing"),
         ("#!/nowhere\n", "cannot be run (No such file or directory)"),
         ("\0", "cannot be run (Exec format error)"),
     ],
@@ -161,7 +161,7 @@ def test_a_library_that_others_may_change_is_refused(mode: int, cache: Path) -> 
     path = the_library(cache)
     path.chmod(mode)
     compiler._outcome.cache_clear()
-    assert refusal() == f"{path} may be changed by others; remove it"
+    assert refusal() == f"{path} can be changed by other users; remove it"
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_a_library_of_another_user_is_refused(cache: Path, monkeypatch: pytest.M
     else:
         monkeypatch.setattr(compiler, "is_private", lambda status: False)
     compiler._outcome.cache_clear()
-    assert refusal() == f"{path} may be changed by others; remove it"
+    assert refusal() == f"{path} can be changed by other users; remove it"
 
 
 @pytest.fixture

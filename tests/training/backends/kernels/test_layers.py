@@ -47,9 +47,9 @@ def end(net: Variant, planes: Tensor) -> Tensor:
 
 
 ODD: dict[str, tuple[Variant, str]] = {
-    "kernel of 3": (Variant(usual, conv=nn.Conv2d(3, 4, 3)), "convolutions but of 5 × 5 pixels"),
-    "stride": (Variant(usual, conv=nn.Conv2d(3, 4, 5, stride=2)), "convolutions but of 5 × 5 pixels"),
-    "no bias": (Variant(usual, conv=nn.Conv2d(3, 4, 5, bias=False)), "convolutions but of 5 × 5 pixels"),
+    "kernel of 3": (Variant(usual, conv=nn.Conv2d(3, 4, 3)), "convolutions other than 5 × 5 pixels"),
+    "stride": (Variant(usual, conv=nn.Conv2d(3, 4, 5, stride=2)), "convolutions other than 5 × 5 pixels"),
+    "no bias": (Variant(usual, conv=nn.Conv2d(3, 4, 5, bias=False)), "convolutions other than 5 × 5 pixels"),
     "linear without a bias": (Variant(usual, fc=nn.Linear(784, 8, bias=False)), "linear layers without a bias"),
     "norm without weights": (
         Variant(lambda net, images: end(net, net.norm(net.conv(images))), norm=nn.BatchNorm2d(4, affine=False)),

@@ -53,7 +53,7 @@ def test_a_run_that_was_interrupted_ends_as_if_it_was_not(arm: str, lab: Any) ->
     undisturbed, job = lab.job(settings, results="undisturbed"), lab.job(settings)
     made(lab, undisturbed)
     for epoch in (1, 2):
-        with pytest.raises(Interrupted, match=f"^stopped after epoch {epoch}, which is kept$"):
+        with pytest.raises(Interrupted, match=f"^stopped after epoch {epoch}, whose checkpoint is kept$"):
             lab.make(job, should_stop=lambda: True)
     record = made(lab, job)
     assert record.notes == ("resumed after epoch 2",)

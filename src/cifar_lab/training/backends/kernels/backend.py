@@ -162,7 +162,7 @@ def step_function() -> Callable[..., None]:
     """
     compiled = library()
     if tuple((c_int32 * len(STRUCTURES)).in_dll(compiled, "sizes")) != tuple(map(sizeof, STRUCTURES)):
-        raise KernelsUnavailable("their structures are laid out in another way on this machine")
+        raise KernelsUnavailable("their structures have another layout on this machine")
     function = compiled.step
     function.restype = None
     function.argtypes = (POINTER(Plan), POINTER(Batch), c_int32, c_void_p, c_void_p)

@@ -44,7 +44,7 @@ class KernelsUnavailable(Exception):
 
     def as_settings_error(self) -> SettingsError:
         """Error for settings that require the kernels."""
-        return SettingsError(f"runtime.kernels: own cannot be had: {self}; use --set runtime.kernels=auto")
+        return SettingsError(f"runtime.kernels: own is not available: {self}; use --set runtime.kernels=auto")
 
 
 def library() -> ctypes.CDLL:
@@ -81,10 +81,10 @@ def _load() -> ctypes.CDLL:
             content = seal_library(_compile(folder))
             make_folder(folder, mode=0o755)
             if exposed_part(folder) is not None:  # another user was faster to make it
-                raise KernelsUnavailable(f"{folder} may be changed by others; remove it")
+                raise KernelsUnavailable(f"{folder} can be changed by other users; remove it")
             write_bytes(path, content, mode=0o644)
     except LabError as error:
-        raise KernelsUnavailable(f"they cannot be kept: {error}") from error
+        raise KernelsUnavailable(f"they cannot be stored: {error}") from error
     except OSError as error:
         raise KernelsUnavailable(f"{folder}: {error.strerror}") from error
     return _loaded(content, path)
@@ -121,7 +121,7 @@ def _kept(path: Path) -> bytes | None:
     try:
         with open_file(path, LIBRARY_BYTES) as file:
             if not is_private(os.fstat(file.fileno())):
-                raise KernelsUnavailable(f"{path} may be changed by others; remove it")
+                raise KernelsUnavailable(f"{path} can be changed by other users; remove it")
             content = file.read()
     except FileNotFoundError:
         return None
@@ -171,7 +171,7 @@ def _command() -> list[str]:
     try:
         asked = shlex.split(os.environ.get("CC", ""))
     except ValueError as error:
-        raise KernelsUnavailable(f"CC is no command ({error})") from error
+        raise KernelsUnavailable(f"CC is not a command ({error})") from error
     for command in [asked] if asked else [["cc"], ["gcc"], ["clang"]]:
         if (found := shutil.which(command[0])) is not None:
             return [found, *command[1:]]
@@ -223,7 +223,7 @@ def _scratch(keep: Path) -> Path:
 
 def _first_error(output: str) -> str:
     """First line that reports an error, shortened for the record."""
-    lines = [line for line in output.splitlines() if "error" in line] or output.splitlines() or ["it says nothing"]
+    lines = [line for line in output.splitlines() if "error" in line] or output.splitlines() or ["it printed nothing"]
     return lines[0].strip()[:200]
 
 

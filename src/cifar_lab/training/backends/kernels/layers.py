@@ -66,7 +66,7 @@ class Layers:
         plain = (module.stride, module.padding, module.dilation, module.groups) == ((1, 1), (0, 0), (1, 1), 1)
         if module.kernel_size != KERNEL or not plain or module.bias is None:
             raise KernelsUnavailable(
-                "there are none for convolutions but of 5 × 5 pixels, stride 1, no padding, with a bias"
+                "there are none for convolutions other than 5 × 5 pixels with stride 1, no padding and a bias"
             )
         channels, height, width = given.shape
         out = self._allocate((module.out_channels, height - KERNEL[0] + 1, width - KERNEL[1] + 1))
@@ -154,7 +154,7 @@ class Layers:
         for name in ("weight", "bias") if path else ():
             parameter: Any = self._network.get_parameter(f"{path}.{name}")
             if not parameter.is_contiguous():
-                raise KernelsUnavailable("they want weights in torch's contiguous format")
+                raise KernelsUnavailable("they need weights in torch's contiguous format")
             if (offset := self._unused_offsets.pop(f"{path}.{name}", None)) is None:
                 raise KernelsUnavailable("there are none for weights that are used twice, or not trained")
             setattr(layer, name, parameter.data_ptr())

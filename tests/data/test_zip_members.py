@@ -12,7 +12,7 @@ import pytest
 from cifar_lab import data as images
 from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError
-from cifar_lab.data.archives import read_member
+from cifar_lab.data.zip_members import read_member
 
 METHODS = {
     "stored": zipfile.ZIP_STORED,
@@ -78,5 +78,5 @@ def test_a_data_set_with_such_a_zip_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         for name in ("train/bee/00.png", "test/ant/00.png", "test/bee/00.png"):
             archive.writestr(f"pics/{name}", b"")
-    with pytest.raises(DataError, match=r"pics/train/ant/00.png cannot be unpacked \(.+\); make the archive again"):
+    with pytest.raises(DataError, match=r"pics/train/ant/00.png cannot be unpacked \(.+\); create the archive again"):
         images.prepare(ImageFolder(dataset="imagefolder", root=str(path)))
