@@ -118,7 +118,7 @@ def test_not_a_model(tmp_path):
             "its models are: Mine; its functions are: make"
         )
     assert refusal(f"{path}:make").endswith(":make returns a int and not a torch.nn.Module; return the model")
-    assert "net is a model that exists already; name its class, or a function" in refusal(f"{path}:net")
+    assert "net is a model and not a class or function; name its class, or a function" in refusal(f"{path}:net")
 
 
 ZOO = """

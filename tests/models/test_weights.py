@@ -212,8 +212,8 @@ def test_the_state_dict_in_a_checkpoint_of_others_is_found(tmp_path):
         assert not torch.equal(model.fc3.weight, source.fc3.weight)
         assert "the state dict under" in notes[0]
     assert notes == [
-        "two that fit.pth.tar: the state dict under model is used; left out: model_ema",
-        "two that fit.pth.tar: the last layer fc3 is made new (model.head: new)",
+        "two that fit.pth.tar: the state dict under model is used; not used: model_ema",
+        "two that fit.pth.tar: the last layer fc3 is initialised again (model.head: new)",
     ]
 
 
@@ -226,7 +226,7 @@ def test_the_last_layer_is_kept_where_it_fits(tmp_path):
     assert build(kept, 7, notes).fc3.weight.shape == (7, 84)
     assert notes == [
         "w.pt: the last layer fc3 is kept (model.head: keep)",
-        "w.pt: the last layer fc3 is made new (the file has other shapes for it)",
+        "w.pt: the last layer fc3 is initialised again (the file has other shapes for it)",
     ]
 
 

@@ -131,4 +131,7 @@ def test_state_that_no_checkpoint_keeps_is_noticed(try_it: Try) -> None:
     assert try_it(kept).resumable
     built = try_it(source(init="self.steps = iter(range(1, 1000))", forward="images = images * next(self.steps)"))
     assert not built.resumable
-    assert "net.py:Net has state that no checkpoint keeps: an interrupted run of it begins anew" in built.notes
+    assert (
+        "net.py:Net has state that a checkpoint cannot keep: an interrupted run of it starts again from epoch 1"
+        in built.notes
+    )

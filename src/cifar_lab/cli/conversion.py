@@ -167,7 +167,7 @@ def try_models(arms: Sequence[Settings], context: RunContext) -> None:
 
     names = custom_models(arms)
     if names and context.trials.enabled:
-        print_status(f"trying {', '.join(names)}: this runs their code; --no-trial omits it")
+        print_status(f"trying {', '.join(names)}: this runs their code; --no-trial omits this")
         context.trials.check([arm for arm in arms if arm.model.name in names], context.images)
 
 

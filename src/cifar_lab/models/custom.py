@@ -72,8 +72,8 @@ def _find_maker(name: str, source: ModelSource) -> Callable[..., Any]:
     found = getattr(module, wanted, None)
     if isinstance(found, nn.Module):
         raise SettingsError(
-            f"model.name: {where}: {wanted} is a model that exists already; name its class, or a function that makes a "
-            "new one for each run"
+            f"model.name: {where}: {wanted} is a model and not a class or function; name its class, or a "
+            "function that creates a new one for each run"
         )
     if callable(found) and (not isinstance(found, type) or issubclass(found, nn.Module)):
         return found
@@ -181,8 +181,8 @@ def _advice(taken: Mapping[str, inspect.Parameter], num_classes: int) -> str:
         if name in taken:
             return f"set model.options.{name}={num_classes}"
     if "num_classes" in taken:
-        return f"give its last layer num_classes outputs, here {num_classes}"
-    return f"let it take num_classes and give its last layer as many outputs, here {num_classes}"
+        return f"give its last layer num_classes outputs ({num_classes} here)"
+    return f"add a parameter num_classes and give its last layer as many outputs ({num_classes} here)"
 
 
 def describe_error(error: BaseException, source: ModelSource) -> str:

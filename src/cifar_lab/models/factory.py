@@ -44,13 +44,6 @@ def build(model: config.Model, num_classes: int, side: int = IMAGE_SIDE, notes: 
             (notes if notes is not None else []).extend(load_weights(network, path, last_layer(network), model.head))
         return network
     network = MODELS[model.name](num_classes, **model.own_options())
-    path = None if model.weights is None else located(model.weights)
-    if isinstance(model, config.CustomModel):
-        network = build_custom(model, num_classes)
-        if path is not None:
-            (notes if notes is not None else []).extend(load_weights(network, path, last_layer(network), model.head))
-        return network
-    network = MODELS[model.name](num_classes, **model.own_options())
     if isinstance(model, config.ResNet18Model) and model.pretrained:
         if path is not None:
             raise SettingsError("model: `pretrained: true` and `weights` contradict each other; keep one of them")

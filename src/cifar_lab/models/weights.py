@@ -29,7 +29,7 @@ PART_DEPTH = 3
 
 
 def load_weights(model: nn.Module, path: Path, new_layer: str, head: Literal["new", "keep"] = "new") -> list[str]:
-    """Copy the weights in `path` into `model`, except for the last layer if that is made new.
+    """Copy the weights in `path` into `model`, except for the last layer if `head` is `new`.
 
     Args:
         path: a state dict, .safetensors or torch's format (.pt, .pth), or a checkpoint with one.
@@ -52,7 +52,7 @@ def load_weights(model: nn.Module, path: Path, new_layer: str, head: Literal["ne
         found = {key: value for key, value in everything.items() if not key.startswith(layer)}
         expected = {key: value for key, value in own.items() if not key.startswith(layer)}
         why = "model.head: new" if head == "new" else "the file has other shapes for it"
-        notes.append(f"{path.name}: the last layer {new_layer} is made new ({why})")
+        notes.append(f"{path.name}: the last layer {new_layer} is initialised again ({why})")
     # Files written before torch 0.4.1 lack this counter, and nothing reads it where BatchNorm has a momentum.
     missing = [key for key in expected if key not in found and not key.endswith(".num_batches_tracked")]
     unexpected = [key for key in found if key not in expected]
@@ -110,7 +110,7 @@ def _read_part(path: Path, model: nn.Module | None) -> tuple[dict[str, Tensor], 
     chosen = min(parts, key=rank)
     assert isinstance(content, Mapping)
     others = [str(key) for key in content if key != chosen.partition(".")[0]]
-    left = f"; left out: {_first([*others, *(each for each in parts if each != chosen and '.' in each)])}"
+    left = f"; not used: {_first([*others, *(each for each in parts if each != chosen and '.' in each)])}"
     return parts[chosen], [f"{path.name}: the state dict under {chosen} is used{left if others else ''}"]
 
 

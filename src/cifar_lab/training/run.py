@@ -32,7 +32,7 @@ from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
 from cifar_lab.training.threads import ThreadGuard
 
-NOT_RESUMED = "began anew after {} epochs: the model has state that no checkpoint keeps"
+NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
 """Note of a run that could not resume."""
 
 Ended = Callable[[Job, Record | Exception], None]

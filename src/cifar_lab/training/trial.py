@@ -65,12 +65,14 @@ def try_model(settings: Settings, num_classes: int, train_size: int) -> ModelBui
     exact = execution.device.type == "cpu" or settings.runtime.deterministic
     if exact and not _equal(cohort, again):
         raise trial.refusal(
-            "two trainings with the same seed differ; draw from the global generators of torch, NumPy or Python"
+            "two trainings with the same seed differ; draw its random numbers from the global generators of torch, NumPy or Python"
         )
     trial.evaluate(cohort)
     resumable = trial.resumes(cohort, small) or not exact
     if not resumable:
-        notes.append(f"{model.name} has state that no checkpoint keeps: an interrupted run of it begins anew")
+        notes.append(
+            f"{model.name} has state that a checkpoint cannot keep: an interrupted run of it starts again from epoch 1"
+        )
     trial.steps(cohort, epoch=2, sizes=sorted({size, train_size % size or size}, reverse=True))
     if others := uncovered_files(source):
         names = ", ".join(map(str, others[:3])) + (", …" if len(others) > 3 else "")
@@ -131,7 +133,7 @@ class _Trial:
             if before == after:
                 notes.append(
                     f"{self.model.name} sets the seed of {name} itself, so its first weights may be the same for every "
-                    "seed; take the seed out of the code"
+                    "seed; remove the seed from the code"
                 )
         return list(dict.fromkeys(notes))
 
@@ -158,13 +160,13 @@ class _Trial:
         if weights is None and not isinstance(output, Tensor):
             advice = f"[{', '.join(['0.3'] * len(others))}]" if others else "[]"
             raise self.refusal(
-                f"its forward gives a {type(output).__name__} in training mode; return the logits alone, or set "
+                f"its forward returns a {type(output).__name__} in training mode; return the logits alone, or set "
                 f"model.aux_weights={advice}, the weights of its {count(len(others), 'auxiliary output')} in the loss"
             )
         for each in (main, *others):
             shape = tuple(each.shape) if isinstance(each, Tensor) else f"a {type(each).__name__}"
             if shape != wanted:
-                raise self.refusal(f"its forward gives {shape} in training mode instead of {wanted}; return logits")
+                raise self.refusal(f"its forward returns {shape} in training mode instead of {wanted}; return logits")
         if weights is not None and len(weights) != len(others):
             raise SettingsError(
                 f"model.aux_weights: {count(len(weights), 'weight')} for {count(len(others), 'auxiliary output')} of "
@@ -173,7 +175,7 @@ class _Trial:
 
     def cohort(self, seed: int = 0) -> Cohort:
         """A new network with its optimizer."""
-        with self._told("the preparation of its training"):
+        with self._told("preparing its training"):
             cohort, _ = build_cohort([self.settings], [seed], self.num_classes, 1, self.execution)
         return cohort
 
@@ -199,8 +201,8 @@ class _Trial:
     def _lone_image(self) -> SettingsError:
         size = self.settings.data.batch_size
         message = (
-            f"{size} leaves one of {self.train_size} images for the last batch, which BatchNorm in {self.model.name} "
-            "cannot train on; choose another size"
+            f"{size} leaves one of {self.train_size} images for the last batch, on which BatchNorm in {self.model.name} "
+            "cannot train; choose another size"
         )
         return SettingsError([Problem(self.settings.label, "data.batch_size", message)])
 
@@ -218,11 +220,11 @@ class _Trial:
 
     def resumes(self, cohort: Cohort, size: int) -> bool:
         """Whether a new network with the saved state makes the same next step."""
-        with self._told("the saving of its state"):
+        with self._told("saving its state"):
             buffer = io.BytesIO()
             torch.save(cohort.state(0), buffer)
         fresh = self.cohort(seed=1)
-        with self._told("the loading of its state"):
+        with self._told("loading its state"):
             fresh.load_state(0, torch.load(io.BytesIO(buffer.getvalue()), map_location="cpu", weights_only=True))
         for each in (cohort, fresh):
             self.steps(each, epoch=1, sizes=[size] if size > 1 else [])

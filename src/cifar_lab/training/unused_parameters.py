@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from cifar_lab.models.flat_parameters import FlatParameters
-from cifar_lab.training.optim.factory import MixedOptimizer
-from cifar_lab.training.optim.optimizers import CohortOptimizer
+
+if TYPE_CHECKING:
+    from cifar_lab.training.optim.factory import MixedOptimizer
+    from cifar_lab.training.optim.optimizers import CohortOptimizer
 
 
 class GradientWatch:

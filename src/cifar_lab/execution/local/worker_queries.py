@@ -60,7 +60,7 @@ def _check_model(worker: WorkerProcess, query: ModelQuery) -> ModelBuilt:
     if late.is_set():
         raise SettingsError(
             f"model.name: {name}: its trial did not end within {TRIAL_SECONDS:.0f} s; correct an endless loop, or "
-            "leave the trial out with --no-trial"
+            "omit the trial with --no-trial"
         )
     if answer is None:
         raise LabError(f"model.name: {name} cannot be built: {worker.cause_of_death()}")
