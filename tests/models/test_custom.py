@@ -170,7 +170,7 @@ def test_models_as_zoos_write_them(name, options, tmp_path):
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("Fixed", "let it take num_classes and give its last layer as many outputs, here 7"),
+        ("Fixed", r"add a parameter num_classes and give its last layer as many outputs \(7 here\)"),
         ("other_name", "set model.options.n_classes=7"),
     ],
 )
@@ -312,7 +312,7 @@ def test_an_output_of_another_shape(change, given, tmp_path):
 def test_a_wrong_number_of_logits(tmp_path):
     path = write(tmp_path / "mine.py", GOOD.replace("(width, num_classes)", "(width, 3)"))
     assert refusal(f"{path}:Mine").endswith(
-        "gives (2, 3) for a (2, 3, 32, 32) batch instead of (2, 10); give its last layer num_classes outputs, here 10"
+        "gives (2, 3) for a (2, 3, 32, 32) batch instead of (2, 10); give its last layer num_classes outputs (10 here)"
     )
 
 

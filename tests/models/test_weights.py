@@ -207,7 +207,7 @@ def test_the_state_dict_in_a_checkpoint_of_others_is_found(tmp_path):
         path = tmp_path / f"{name}.pth.tar"
         torch.save(content, path)
         notes: list[str] = []
-        model = build(settings("Net", path), 10, notes)
+        model = build(settings("Net", path), 10, notes=notes)
         assert torch.equal(model.conv1.weight, source.conv1.weight), name
         assert not torch.equal(model.fc3.weight, source.fc3.weight)
         assert "the state dict under" in notes[0]
@@ -222,8 +222,8 @@ def test_the_last_layer_is_kept_where_it_fits(tmp_path):
     path = save(source.state_dict(), tmp_path / "w.pt")
     kept = settings("Net", path).model_copy(update={"head": "keep"})
     notes: list[str] = []
-    assert torch.equal(build(kept, 10, notes).fc3.weight, source.fc3.weight)
-    assert build(kept, 7, notes).fc3.weight.shape == (7, 84)
+    assert torch.equal(build(kept, 10, notes=notes).fc3.weight, source.fc3.weight)
+    assert build(kept, 7, notes=notes).fc3.weight.shape == (7, 84)
     assert notes == [
         "w.pt: the last layer fc3 is kept (model.head: keep)",
         "w.pt: the last layer fc3 is initialised again (the file has other shapes for it)",

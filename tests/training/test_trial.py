@@ -69,7 +69,7 @@ BROKEN = {
         source(forward="images = images if self.training else images.view(2, 3072)"), "evaluation of 3 images fails"
     ),
     "logits": (source(init="self.last = nn.Linear(3072, 9)"), r"gives \(2, 9\) .* instead of \(2, 10\)"),
-    "logits in training": (source(forward="if self.training: return images"), r"gives \(4, 3072\) in training mode"),
+    "logits in training": (source(forward="if self.training: return images"), r"returns \(4, 3072\) in training mode"),
     "dtype": (source(init="self.double()", forward="images = images.double()"), "must be torch.float32"),
     "step": (source(forward="images = images.detach().numpy() if self.training else images"), "numpy"),
     "no gradient": (source(forward="if self.training: return self.last(images).detach()"), "does not require grad"),
@@ -78,7 +78,7 @@ BROKEN = {
     "tuple": (
         source(init="self.early = nn.Linear(3072, num_classes)",
                forward="if self.training: return self.last(images), self.early(images)"),
-        r"gives a tuple in training mode; return the logits alone, or set model.aux_weights=\[0.3\]",
+        r"returns a tuple in training mode; return the logits alone, or set model.aux_weights=\[0.3\]",
     ),
     "memory": (source(forward="torch.empty(10**15)"), "memory"),
     "chance of the machine": (
@@ -100,7 +100,9 @@ def test_a_model_that_breaks_is_told(fault: str, try_it: Try) -> None:
 
 def test_a_lone_last_image(try_it: Try) -> None:
     text = source(init="self.norm = nn.BatchNorm1d(3072)", forward="images = self.norm(images)")
-    assert "data.batch_size: 8 leaves one of 17 images for the last batch, which BatchNorm in " in refusal(try_it, text)
+    assert "data.batch_size: 8 leaves one of 17 images for the last batch, on which BatchNorm in " in refusal(
+        try_it, text
+    )
     assert try_it(text, batch_size=5).parameters == 3072 * 12 + 10
     assert try_it(source()).parameters == 30_730
 

@@ -46,7 +46,7 @@ class ModelOptions(Section):
     weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
     """Pretrained weights: a state dict in .safetensors or torch's format, alone or as one part of a checkpoint. Null:
     from scratch."""
-    head: Annotated[Literal["new", "keep"], Role.SHARED, IdleUnless("weights")] = "new"
+    head: Annotated[Literal["new", "keep"], Role.SHARED, Mark.LATER, IdleUnless("weights")] = "new"
     """Last layer with `weights`: initialised again, or kept from the file where its shape fits."""
     input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
@@ -135,12 +135,12 @@ class CustomModel(Section):
     options: Annotated[dict[str, Any], Role.SHARED] = Field(default_factory=dict)
     """Keyword arguments of the class or function: numbers, strings, booleans, lists and mappings of
     them. `num_classes` is added where it is accepted."""
-    aux_weights: Annotated[tuple[float, ...] | None, Role.SHARED, Field(strict=False)] = None
+    aux_weights: Annotated[tuple[float, ...] | None, Role.SHARED, Mark.LATER, Field(strict=False)] = None
     """Weights in the loss of the auxiliary logits that the model returns in training mode after its own, as a tuple or
     a dictionary."""
-    weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
+    weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT, Mark.LATER] = None
     """Pretrained weights, as for built-in models."""
-    head: Annotated[Literal["new", "keep"], Role.SHARED, IdleUnless("weights")] = "keep"
+    head: Annotated[Literal["new", "keep"], Role.SHARED, Mark.LATER, IdleUnless("weights")] = "keep"
     """Last layer with `weights`: kept from the file where its shape fits, or initialised again."""
     input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of

@@ -65,7 +65,8 @@ def try_model(settings: Settings, num_classes: int, train_size: int) -> ModelBui
     exact = execution.device.type == "cpu" or settings.runtime.deterministic
     if exact and not _equal(cohort, again):
         raise trial.refusal(
-            "two trainings with the same seed differ; draw its random numbers from the global generators of torch, NumPy or Python"
+            "two trainings with the same seed differ; draw its random numbers from the global generators of torch, "
+            "NumPy or Python"
         )
     trial.evaluate(cohort)
     resumable = trial.resumes(cohort, small) or not exact
@@ -201,8 +202,8 @@ class _Trial:
     def _lone_image(self) -> SettingsError:
         size = self.settings.data.batch_size
         message = (
-            f"{size} leaves one of {self.train_size} images for the last batch, on which BatchNorm in {self.model.name} "
-            "cannot train; choose another size"
+            f"{size} leaves one of {self.train_size} images for the last batch, on which BatchNorm in "
+            f"{self.model.name} cannot train; choose another size"
         )
         return SettingsError([Problem(self.settings.label, "data.batch_size", message)])
 
