@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
 import pytest
 from pydantic import Field
@@ -104,7 +104,7 @@ def test_what_only_names_or_lists_runs_is_no_axis_of_a_sweep() -> None:
 @pytest.mark.parametrize("case", [case for case in every_field() if marks(case.cls, case.name, IdleUnless)], ids=str)
 def test_a_field_that_is_idle_names_no_other_run(case: FieldCase, tmp_path: Path) -> None:
     (switch,) = (mark.field for mark in marks(case.cls, case.name, IdleUnless))
-    one, other = case.pair(tmp_path, {switch: False if case.cls.model_fields[switch].annotation is bool else 0})
+    one, other = case.pair(tmp_path, {switch: _off(case.cls.model_fields[switch].annotation)})
     assert recipe(one) == recipe(other)
     assert changes(one, other) == []
 
@@ -224,3 +224,8 @@ def test_a_role_is_the_fields_own_or_that_of_the_field_it_overrides_or_its_class
     assert role_of(Again, "nesterov") is role_of(AdamW, "weight_decay") is role_of(OneCycle, "max_lr") is Role.MEMBER
     assert role_of(DataOptions, "flip") is Role.MEMBER
     assert marks(Again, "momentum", Role) == [Role.SHARED]
+
+
+def _off(annotation: Any) -> Any:
+    """Value with which a field is off."""
+    return False if annotation is bool else None if type(None) in get_args(annotation) else 0

@@ -15,7 +15,7 @@ from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.model_source import source_file, source_files
 from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.run_id import recipe, run_id
-from cifar_lab.core.errors import SettingsError, WeightsError
+from cifar_lab.core.errors import MissingExtraError, SettingsError, WeightsError
 from cifar_lab.execution.plan import run_ids_of
 
 FINGERPRINT = "f" * 64
@@ -171,7 +171,7 @@ def test_source_files_are_found_without_being_run(tmp_path: Path, monkeypatch: p
     assert source_file(f"{tmp_path}/lab_single.py:A") == tmp_path / "lab_single.py"
 
 
-NO_MODULE = "model.name: no module {!r}; install its package or give path/to/file.py:Class"
+NO_MODULE = "model.name: no module {!r}; install its package or give path/to/file.py:NAME"
 
 
 @pytest.mark.parametrize(
@@ -205,3 +205,71 @@ def test_files_that_a_model_imports_from_beside_it_are_part_of_it(tmp_path: Path
     alone = recipe(settings)["model"]["source"]
     deep.write_text("A = 3  \n")
     assert recipe(settings)["model"]["source"] == alone
+
+
+MODEL = "from torch import nn\nclass M(nn.Flatten):\n    pass\n"
+
+
+def write_all(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("model", "files", "belonging"),
+    [
+        ("late.py", {"late.py": "def f():\n    from parts import a\n", "parts.py": ""}, ["parts.py"]),
+        ("net.py", {"net.py": "from .parts import a\n", "parts.py": "from . import more\n", "more.py": ""},
+         ["more.py", "parts.py"]),
+        ("models/net.py", {"models/net.py": "from ..utils.ops import a\n", "utils/ops.py": ""}, ["utils/ops.py"]),
+        ("models/net.py", {"models/net.py": "from utils import a\n", "utils.py": "import more\n", "more.py": ""},
+         ["more.py", "utils.py"]),
+        ("models/net.py",
+         {"models/__init__.py": "from .other import b\n", "models/net.py": "from .base import a\n",
+          "models/base.py": "", "models/other.py": "", "models/unused.py": ""},
+         ["models/__init__.py", "models/base.py", "models/other.py"]),
+        ("models/net.py", {"models/__init__.py": "", "models/net.py": "import models.base\n", "models/base.py": ""},
+         ["models/__init__.py", "models/base.py"]),
+        ("net.py", {"net.py": "import importlib\nimportlib.import_module('parts')\n", "parts.py": ""}, ["parts.py"]),
+        ("net.py", {"net.py": "from .parts import *\n", "parts/__init__.py": "", "parts/deep/one.py": ""},
+         ["parts/__init__.py", "parts/deep/one.py"]),
+        ("models/__init__.py", {"models/__init__.py": "from .net import *\n", "models/net.py": ""}, ["models/net.py"]),
+    ],
+)  # fmt: skip
+def test_every_file_that_a_model_imports_is_in_its_id(
+    model: str, files: dict[str, str], belonging: list[str], tmp_path: Path
+) -> None:
+    write_all(tmp_path, files)
+    found = source_files(f"{tmp_path}/{model}:M")
+    assert found[0] == tmp_path / model
+    assert [path for path in found[1:] if path != found[0]] == [tmp_path / name for name in belonging]
+    settings = settings_from({"model": {"name": f"{tmp_path}/{model}:M"}})
+    ids = {recipe(settings)["model"]["source"]}
+    for path in found:
+        path.write_text(path.read_text() + "#")
+        ids.add(recipe(settings)["model"]["source"])
+    assert len(ids) == 1 + len(found)
+
+
+def test_a_package_in_the_working_folder_is_named_with_all_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_all(tmp_path, {"zoo/__init__.py": "from .net import M\n", "zoo/net.py": MODEL, "zoo/other.py": ""})
+    monkeypatch.chdir(tmp_path)
+    assert source_files("zoo:M") == [tmp_path / "zoo/__init__.py", tmp_path / "zoo/net.py"]
+    assert source_files("zoo.net:M") == [tmp_path / "zoo/net.py", tmp_path / "zoo/__init__.py"]
+
+
+def test_the_version_of_an_installed_package_stands_for_its_files() -> None:
+    import torchvision  # type: ignore[import-untyped]
+
+    source = recipe(settings_from({"model": {"name": "torchvision.models:resnet34"}}))["model"]["source"]
+    assert source == f"torchvision {torchvision.__version__.partition('+')[0]}"
+
+
+def test_a_model_of_timm_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cifar_lab.core.extras.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"model.name: timm:resnet18: timm is not installed; .*\[timm\]"):
+        source_file("timm:resnet18")

@@ -307,6 +307,7 @@ OPENED = {
     "training/checkpoint": {
         "load(candidate)", "torch.load(io.BytesIO(payload), map_location='cpu', weights_only=True)",
     },
+    "training/trial": {"torch.load(io.BytesIO(buffer.getvalue()), map_location='cpu', weights_only=True)"},
 }  # fmt: skip
 """Calls by module whose file was opened by the guard, or is not opened by its kind."""
 

@@ -100,22 +100,143 @@ def test_no_such_file_or_module(tmp_path):
     where = f"{tmp_path}/none.py"
     assert refusal(f"{where}:Mine") == f"model.name: no file {where}; give the path relative to the settings file"
     assert refusal("no_such_lab.nets:Mine") == (
-        "model.name: no module 'no_such_lab.nets'; install its package or give path/to/file.py:Class"
+        "model.name: no module 'no_such_lab.nets'; install its package or give path/to/file.py:NAME"
     )
 
 
 def test_no_such_class(tmp_path, package):
     path = write(tmp_path / "mine.py")
-    assert refusal(f"{path}:Mein") == f"model.name: {path}: has no class Mein; its models are: Mine"
-    assert refusal("my_lab_nets:Mine") == "model.name: my_lab_nets: has no class Mine; its models are: none"
+    assert refusal(f"{path}:Mein") == f"model.name: {path}: has no Mein; its models are: Mine"
+    assert refusal("my_lab_nets:Mine") == "model.name: my_lab_nets: has no Mine; its models are: none"
 
 
-def test_not_a_module_class(tmp_path):
-    path = write(tmp_path / "mine.py", GOOD + "\n    def make(num_classes):\n        return Mine(num_classes)\n")
-    for name in ("Size", "make", "nn"):
+def test_not_a_model(tmp_path):
+    path = write(tmp_path / "mine.py", GOOD + "\n    def make(num_classes):\n        return 3\n    net = Mine(10)\n")
+    for name in ("Size", "nn"):
         assert refusal(f"{path}:{name}") == (
-            f"model.name: {path}: {name} is not a torch.nn.Module class; its models are: Mine"
+            f"model.name: {path}: {name} is neither a torch.nn.Module class nor a function; "
+            "its models are: Mine; its functions are: make"
         )
+    assert refusal(f"{path}:make").endswith(":make returns a int and not a torch.nn.Module; return the model")
+    assert "net is a model and not a class or function; name its class, or a function" in refusal(f"{path}:net")
+
+
+ZOO = """
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self, width=16, num_classes=10):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3072, width), nn.Linear(width, num_classes))
+
+        def forward(self, images):
+            return self.layers(images)
+
+    class Variant(Net):
+        def __init__(self, variant):
+            super().__init__({"A": 16, "B": 32}[variant])
+
+    class Fixed(Net):
+        def __init__(self):
+            super().__init__(16)
+
+    def small(num_classes=10):
+        return Net(16, num_classes)
+
+    def fixed():
+        return Net()
+
+    def passed_on(**options):
+        return Net(**options)
+
+    def passed_on_to_fixed(**options):
+        return Fixed(**options)
+
+    def other_name(n_classes=10):
+        return Net(16, n_classes)
+    """
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("Net", {}), ("Variant", {"variant": "B"}), ("Fixed", {}), ("small", {}), ("fixed", {}), ("passed_on", {}),
+     ("passed_on_to_fixed", {}), ("other_name", {})],
+)  # fmt: skip
+def test_models_as_zoos_write_them(name, options, tmp_path):
+    path = write(tmp_path / "zoo.py", ZOO)
+    assert isinstance(build(CustomModel(name=f"{path}:{name}", options=options), 10), torch.nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("Fixed", r"add a parameter num_classes and give its last layer as many outputs \(7 here\)"),
+        ("other_name", "set model.options.n_classes=7"),
+    ],
+)
+def test_a_zoo_model_of_another_number_of_classes_is_told_what_to_write(name, advice, tmp_path):
+    path = write(tmp_path / "zoo.py", ZOO)
+    with pytest.raises(SettingsError, match=rf"gives \(2, 10\) for .* instead of \(2, 7\); {advice}$"):
+        build(CustomModel(name=f"{path}:{name}"), 7)
+    assert build(CustomModel(name=f"{path}:small"), 7) is not None
+
+
+def test_a_builder_of_torchvision():
+    model = build(CustomModel(name="torchvision.models:squeezenet1_1"), 7)
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+
+
+def test_a_model_of_timm_is_made_by_its_registry(tmp_path, monkeypatch):
+    source = "from torch import nn\ndef create_model(name, num_classes):\n    assert name == 'mixer'\n"
+    (tmp_path / "timm.py").write_text(source + "    return nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, options in (("mixer", {}), ("create_model", {"name": "mixer"})):
+        assert build(CustomModel(name=f"timm:{name}", options=options), 7)(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+
+
+PARTS = "from torch import nn\ndef layer(classes):\n    return nn.Linear(3072, classes)\n"
+
+
+@pytest.mark.parametrize("how", ["from parts import layer", "from .parts import layer"])
+@pytest.mark.parametrize("place", ["__init__", "forward", "module"])
+def test_late_and_relative_imports(how, place, tmp_path):
+    (tmp_path / "parts.py").write_text(PARTS)
+    line = {name: how if name == place else "pass" for name in ("__init__", "forward", "module")}
+    source = (
+        f"from torch import nn\n{line['module']}\n\nclass Net(nn.Module):\n"
+        f"    def __init__(self, num_classes):\n        {line['__init__']}\n        super().__init__()\n"
+        f"        self.last = {'nn.Linear(3072, num_classes)' if place == 'forward' else 'layer(num_classes)'}\n"
+        f"    def forward(self, images):\n        {line['forward']}\n        return self.last(images.flatten(1))\n"
+    )
+    (tmp_path / "12-net.of").mkdir()
+    for folder in (tmp_path, tmp_path / "12-net.of"):
+        (folder / "parts.py").write_text(PARTS)
+        (folder / "net.py").write_text(source)
+        assert build(CustomModel(name=f"{folder}/net.py:Net"), 10) is not None
+    assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_models_beside_their_utilities(tmp_path):
+    for folder in ("models", "utils"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "utils" / "layers.py").write_text(PARTS)
+    (tmp_path / "models" / "net.py").write_text(
+        "from torch import nn\nfrom utils.layers import layer\n\ndef net(num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), layer(num_classes))\n"
+    )
+    assert build(CustomModel(name=f"{tmp_path}/models/net.py:net"), 10) is not None
+
+
+def test_a_library_never_finds_the_users_file_of_a_standard_name(tmp_path):
+    (tmp_path / "this.py").write_text("raise RuntimeError('the wrong one')\n")
+    path = write(tmp_path / "mine.py", GOOD.replace("import torch\n", "import torch\n    import antigravity\n", 1))
+    (tmp_path / "antigravity.py").write_text("")
+    build(CustomModel(name=f"{path}:Mine"), 10)
+    assert "this" not in sys.modules
+    import this
+
+    assert "site-packages" not in str(this.__file__)
+    assert str(tmp_path) not in str(this.__file__)
 
 
 def test_a_file_that_cannot_be_imported(tmp_path):
@@ -141,14 +262,17 @@ def test_options_that_the_class_does_not_take(tmp_path):
 
 def test_a_class_that_does_not_take_num_classes(tmp_path):
     path = write(tmp_path / "mine.py", GOOD.replace("num_classes: int, ", "").replace(", num_classes)", ", 10)"))
-    assert "got an unexpected keyword argument 'num_classes'; it takes width: 'int' = 8" in refusal(f"{path}:Mine")
+    assert build(CustomModel(name=f"{path}:Mine"), 10) is not None
+    assert "unexpected keyword argument 'num_classes'; it takes width: 'int' = 8" in refusal(
+        f"{path}:Mine", num_classes=10
+    )
 
 
 def test_a_constructor_that_fails(tmp_path):
     source = GOOD.replace("self.size = Size(width)", "raise ValueError('width is odd')")
     path = write(tmp_path / "mine.py", source)
     assert refusal(f"{path}:Mine") == (
-        f"model.name: {path}:Mine could not be created: ValueError: width is odd ({path}:14); correct the class"
+        f"model.name: {path}:Mine could not be created: ValueError: width is odd ({path}:14); correct it"
     )
 
 
@@ -173,7 +297,6 @@ def test_a_forward_that_fails(tmp_path):
 @pytest.mark.parametrize(
     ("change", "given"),
     [
-        (("(width, num_classes)", "(width, 3)"), "(2, 3)"),
         (("self.body(images.flatten(1))", "self.body(images.flatten(1))[:1]"), "(1, 10)"),
         (("return self.head(", "return [0, 1] or self.head("), "a list"),
     ],
@@ -183,6 +306,13 @@ def test_an_output_of_another_shape(change, given, tmp_path):
     assert refusal(f"{path}:Mine") == (
         f"model.name: {path}:Mine gives {given} for a (2, 3, 32, 32) batch instead of (2, 10); "
         "its forward must return one logit per class"
+    )
+
+
+def test_a_wrong_number_of_logits(tmp_path):
+    path = write(tmp_path / "mine.py", GOOD.replace("(width, num_classes)", "(width, 3)"))
+    assert refusal(f"{path}:Mine").endswith(
+        "gives (2, 3) for a (2, 3, 32, 32) batch instead of (2, 10); give its last layer num_classes outputs (10 here)"
     )
 
 

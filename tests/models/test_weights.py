@@ -6,6 +6,7 @@ import re
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
@@ -145,10 +146,8 @@ def test_a_file_of_something_else(suffix, tmp_path):
 
 def test_a_checkpoint_that_holds_more_than_the_weights(tmp_path):
     path = tmp_path / "checkpoint.pt"
-    torch.save({"epoch": 3, "state_dict": Net().state_dict()}, path)
-    assert refusal(path) == (
-        "not a state dict: it holds epoch, state_dict besides tensors; save `model.state_dict()` alone"
-    )
+    torch.save({"epoch": 3, **Net().state_dict()}, path)
+    assert refusal(path) == "not a state dict: it holds epoch besides tensors; save `model.state_dict()` alone"
     torch.save([1, 2], path)
     assert refusal(path) == "holds a list, not a state dict; save `model.state_dict()`"
     torch.save({}, path)
@@ -191,3 +190,55 @@ def test_nothing_in_a_file_is_executed(force, tmp_path, monkeypatch):
     assert not target.exists()
     pickle.loads((tmp_path / "plain.pt").read_bytes())
     assert target.exists(), "the bomb of this test is a dud"
+
+
+def test_the_state_dict_in_a_checkpoint_of_others_is_found(tmp_path):
+    source, other = Net(10), Net(10)
+    state = source.state_dict()
+    files = {
+        "net": {"net": nn.DataParallel(source).state_dict(), "acc": 12.5, "epoch": 3},
+        "numpy": {"net": state, "acc": np.float64(12.5), "epoch": np.int64(3)},
+        "imagenet": {"state_dict": state, "epoch": 3, "optimizer": {"state": {0: {"a": torch.ones(2)}}}},
+        "deep": {"checkpoint": {"model": state}, "args": {"lr": 0.1}},
+        "several": {"ema": {"a": torch.ones(2)}, "model": state},
+        "two that fit": {"model_ema": other.state_dict(), "model": state},
+    }
+    for name, content in files.items():
+        path = tmp_path / f"{name}.pth.tar"
+        torch.save(content, path)
+        notes: list[str] = []
+        model = build(settings("Net", path), 10, notes=notes)
+        assert torch.equal(model.conv1.weight, source.conv1.weight), name
+        assert not torch.equal(model.fc3.weight, source.fc3.weight)
+        assert "the state dict under" in notes[0]
+    assert notes == [
+        "two that fit.pth.tar: the state dict under model is used; not used: model_ema",
+        "two that fit.pth.tar: the last layer fc3 is initialised again (model.head: new)",
+    ]
+
+
+def test_the_last_layer_is_kept_where_it_fits(tmp_path):
+    source = Net(10)
+    path = save(source.state_dict(), tmp_path / "w.pt")
+    kept = settings("Net", path).model_copy(update={"head": "keep"})
+    notes: list[str] = []
+    assert torch.equal(build(kept, 10, notes=notes).fc3.weight, source.fc3.weight)
+    assert build(kept, 7, notes=notes).fc3.weight.shape == (7, 84)
+    assert notes == [
+        "w.pt: the last layer fc3 is kept (model.head: keep)",
+        "w.pt: the last layer fc3 is initialised again (the file has other shapes for it)",
+    ]
+
+
+def test_weights_of_a_custom_model(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from torch import nn\ndef own(num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))\n"
+    )
+    state = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)).state_dict()
+    path = save(state, tmp_path / "own.pth")
+    for classes, head, same in ((10, "keep", True), (10, "new", False), (7, "keep", False)):
+        model = config.CustomModel(name=f"{tmp_path}/own.py:own", weights=str(path), head=head)
+        loaded = build(model, classes)[1].weight
+        assert loaded.shape == (classes, 3072)
+        assert (loaded.shape == state["1.weight"].shape and torch.equal(loaded, state["1.weight"])) == same

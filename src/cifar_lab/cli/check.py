@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override
-from cifar_lab.cli.options import Json, Overrides, Seeds, flag
+from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override, try_models
+from cifar_lab.cli.options import Json, NoTrial, Overrides, Seeds, flag
 from cifar_lab.core.text import count
 
 
@@ -24,6 +24,7 @@ def check(
     ],
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
+    no_trial: NoTrial = False,
     as_json: Json = False,
 ) -> None:
     """Validate settings files and print the resolved settings. All problems are reported at once."""
@@ -31,6 +32,8 @@ def check(
     from cifar_lab.cli.output import Output
 
     checked = collect([partial(_describe, path, overrides, seeds) for path in files])
+    if not no_trial:
+        _try_models(files, overrides)
     out = Output("check", as_json=as_json)
     out.text("\n---\n".join(each.text.rstrip() for each in checked))
     out.value("files", [each.document for each in checked])
@@ -48,6 +51,32 @@ class _Checked:
 
     text: str
     document: dict[str, Any]
+
+
+def _try_models(files: Sequence[Path], overrides: Sequence[str]) -> None:
+    """Try the models from files or packages that the files name.
+
+    Raises:
+        SettingsError: a model does not build or train.
+    """
+    from cifar_lab.config.io.load import load_settings
+    from cifar_lab.execution.context import RunContext
+
+    named = [name for path in files for name in _settings_files(path)]
+    try_models([load_settings(name, overrides) for name in named], RunContext(Path()))
+
+
+def _settings_files(path: Path) -> list[Path]:
+    """Settings files that a file of any kind names. None for a sweep file."""
+    from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
+    from cifar_lab.config.sheets import LabSheet
+
+    kind = _kind(path)
+    if kind == "lab":
+        sheet = load_sheet(path, LabSheet)
+        arms = [arm for question in sheet.questions.values() for arm in question.arms]
+        return [sheet_file(path, name) for name in dict.fromkeys([sheet.control, *arms])]
+    return [path] if kind == "settings" else []
 
 
 def _next_command(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[str]) -> list[str | Path]:

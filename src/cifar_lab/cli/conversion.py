@@ -156,6 +156,21 @@ def open_context(
         yield replace(context, engine=opened, display=display)
 
 
+def try_models(arms: Sequence[Settings], context: RunContext) -> None:
+    """Try models from files or packages, after one line that says that their code is run.
+
+    Raises:
+        SettingsError: a model does not build or train.
+    """
+    from cifar_lab.core.host import print_status
+    from cifar_lab.execution.trials import custom_models
+
+    names = custom_models(arms)
+    if names and context.trials.enabled:
+        print_status(f"trying {', '.join(names)}: this runs their code; --no-trial omits this")
+        context.trials.check([arm for arm in arms if arm.model.name in names], context.images)
+
+
 def make_display(
     mirrors: Sequence[str] = (), results: Path = DEFAULT_RESULTS, *, quiet: bool = False, verbose: bool = False
 ) -> Display:

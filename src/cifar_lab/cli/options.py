@@ -82,6 +82,10 @@ Results = Annotated[
 ]
 Force = Annotated[bool, flag("--force", help="Retrain runs that already exist.", panel=TRAIN_PANEL)]
 DryRun = Annotated[bool, flag("--dry-run", help="Print what would be done, without doing it.", panel=EXECUTION_PANEL)]
+NoTrial = Annotated[
+    bool,
+    flag("--no-trial", help="Do not try models from files or packages before the start.", panel=EXECUTION_PANEL),
+]
 Resume = Annotated[bool, flag("--resume", help="Accepted for habit: runs always resume.", hidden=True)]
 Workers = Annotated[
     int | None,

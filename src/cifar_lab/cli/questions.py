@@ -12,7 +12,7 @@ from cifar_lab.analysis.questions import answer_lab, lab_option
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
-from cifar_lab.cli.conversion import exit_code, load_arms
+from cifar_lab.cli.conversion import exit_code, load_arms, try_models
 from cifar_lab.cli.output import Output
 from cifar_lab.cli.tables import print_arms, print_plan
 from cifar_lab.config import Settings
@@ -141,6 +141,7 @@ class RunRequest:
 
 def preview_questions(request: RunRequest, asked: NamedQuestions, context: RunContext) -> None:
     """Print the runs of the questions without making any."""
+    try_models(asked.arms, context)
     print_plan(asked.arms, preview_runs(asked.arms, context), request.out)
     _say_sweeps(request, asked)
     request.out.next(request.run_command(context))

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import exit_code, load_arms, make_display, open_context, policy_of, short_overrides
+from cifar_lab.cli.conversion import (
+    exit_code,
+    load_arms,
+    make_display,
+    open_context,
+    policy_of,
+    short_overrides,
+    try_models,
+)
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     TRAIN_PANEL,
@@ -25,6 +33,7 @@ from cifar_lab.cli.options import (
     LearningRate,
     MaxFailures,
     Mirrors,
+    NoTrial,
     Overrides,
     Questions,
     Quiet,
@@ -68,6 +77,7 @@ def run(
     results: Results = DEFAULT_RESULTS,
     force: Force = False,
     dry_run: DryRun = False,
+    no_trial: NoTrial = False,
     workers: Workers = None,
     strict: Strict = False,
     retries: Retries = 1,
@@ -112,11 +122,12 @@ def run(
     from cifar_lab.cli.next_step import NextStep
     from cifar_lab.cli.output import Output
     from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.trials import ModelTrials
 
     out = Output("run", as_json=as_json)
     overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
-    context = RunContext(results, force=force, workers=workers, policy=policy)
+    context = RunContext(results, force=force, workers=workers, policy=policy, trials=ModelTrials(enabled=not no_trial))
     if question or whole_lab or until_decided or not files:
         from cifar_lab.analysis.questions import lab_file
         from cifar_lab.cli.questions import RunRequest, preview_questions, run_questions
@@ -156,6 +167,7 @@ def _preview(arms: Sequence[Settings], context: RunContext, out: Output) -> None
     from cifar_lab.cli.tables import print_plan
     from cifar_lab.execution.runner import preview_runs
 
+    try_models(arms, context)
     print_plan(arms, preview_runs(arms, context), out)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import exit_code, open_context, parse_seeds, policy_of, short_overrides
+from cifar_lab.cli.conversion import exit_code, open_context, parse_seeds, policy_of, short_overrides, try_models
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     LIMITS_PANEL,
@@ -26,6 +26,7 @@ from cifar_lab.cli.options import (
     LearningRate,
     MaxFailures,
     Mirrors,
+    NoTrial,
     Overrides,
     Quiet,
     Results,
@@ -64,6 +65,7 @@ def sweep(
     results: Results = DEFAULT_RESULTS,
     force: Force = False,
     dry_run: DryRun = False,
+    no_trial: NoTrial = False,
     workers: Workers = None,
     strict: Strict = False,
     retries: Retries = 1,
@@ -101,6 +103,7 @@ def sweep(
     from cifar_lab.cli.next_step import next_line
     from cifar_lab.core.terminal import say
     from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.trials import ModelTrials
     from cifar_lab.store.locks import one_writer
     from cifar_lab.store.results import existing_results
     from cifar_lab.studies.run_sweep import sweep_status
@@ -108,12 +111,13 @@ def sweep(
 
     overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
-    context = RunContext(results, force=force, workers=workers, policy=policy)
+    context = RunContext(results, force=force, workers=workers, policy=policy, trials=ModelTrials(enabled=not no_trial))
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if export_optuna is not None:
         _export(loaded, existing_results(results), export_optuna)
         return
     if dry_run:
+        try_models([point.settings for point in loaded.expansion.points], context)
         _print_status(loaded, sweep_status(loaded, context))
         say(next_line(_sweep_command(file, overrides, seeds, results)))
         return

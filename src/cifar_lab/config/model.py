@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from cifar_lab.config.roles import Component, Mark, Role, Section
+from cifar_lab.config.roles import Component, IdleUnless, Mark, Role, Section
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,17 @@ class ModelOptions(Section):
     component: ClassVar[ModelComponent]
 
     weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
-    """Pretrained weights (a state dict, .safetensors or .pt). The last layer is initialised again. Null: from
-    scratch."""
+    """Pretrained weights: a state dict in .safetensors or torch's format, alone or as one part of a checkpoint. Null:
+    from scratch."""
+    head: Annotated[Literal["new", "keep"], Role.SHARED, Mark.LATER, IdleUnless("weights")] = "new"
+    """Last layer with `weights`: initialised again, or kept from the file where its shape fits."""
     input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
     the images."""
 
     def own_options(self) -> dict[str, Any]:
         """Keyword arguments of the maker: every field except the name and the source of the weights."""
-        shared = {"name", "weights", "pretrained", "input_size"}
+        shared = {"name", "weights", "head", "pretrained", "input_size"}
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
 
@@ -124,14 +126,22 @@ class ResNet18Model(ModelOptions, title="ResNet18"):
 
 
 class CustomModel(Section):
-    """Your `torch.nn.Module`, called as `Class(num_classes=…, **options)`."""
+    """Your `torch.nn.Module`, or one of a package: a class or a function, called with `options`."""
 
     name: Annotated[str, Role.SHARED, Mark.PATH] = Field(pattern=r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$")
-    """`package.module:Class`, or `path/to/file.py:Class` with the path relative to the settings file. The id of a run
-    includes the content of the file and of the files beside it that it imports. Of a package it includes only the
-    module."""
+    """`path/to/file.py:NAME` with the path relative to the settings file, `package.module:NAME` of the working folder
+    or an installed package, `torchvision.models:NAME`, or `timm:NAME`. The id of a run includes the content of every
+    Python file outside installed packages that the model imports, and the version of an installed package."""
     options: Annotated[dict[str, Any], Role.SHARED] = Field(default_factory=dict)
-    """Keyword arguments of the class: numbers, strings, booleans, lists and mappings of them."""
+    """Keyword arguments of the class or function: numbers, strings, booleans, lists and mappings of
+    them. `num_classes` is added where it is accepted."""
+    aux_weights: Annotated[tuple[float, ...] | None, Role.SHARED, Mark.LATER, Field(strict=False)] = None
+    """Weights in the loss of the auxiliary logits that the model returns in training mode after its own, as a tuple or
+    a dictionary."""
+    weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT, Mark.LATER] = None
+    """Pretrained weights, as for built-in models."""
+    head: Annotated[Literal["new", "keep"], Role.SHARED, Mark.LATER, IdleUnless("weights")] = "keep"
+    """Last layer with `weights`: kept from the file where its shape fits, or initialised again."""
     input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
     the images."""

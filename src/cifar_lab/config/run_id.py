@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from cifar_lab.config import CustomModel, Section, Settings
-from cifar_lab.config.model_source import source_files
+from cifar_lab.config.model_source import model_source
 from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
 from cifar_lab.core.errors import WeightsError
 from cifar_lab.core.files import open_file
@@ -53,7 +53,7 @@ def _top(cls: type[Settings]) -> tuple[tuple[str, bool, Any], ...]:
 def _value(settings: Settings, name: str, value: Any) -> Any:
     """Part of a section, or of a setting outside the sections, that is in the id."""
     if isinstance(value, CustomModel):
-        return _custom_model(value)
+        return _custom_model(value, settings)
     if isinstance(value, Section):
         return _stated(value, settings)
     return value if isinstance(value, int) else settings.model_copy(update={name: value}).model_dump(mode="json")[name]
@@ -86,10 +86,14 @@ def _fields(cls: type[Section]) -> tuple[tuple[str, ...], frozenset[str], tuple[
     return tuple(name for name in inside if name in words), outside_id(cls) | set(files), files
 
 
-def _custom_model(model: CustomModel) -> dict[str, Any]:
-    stated = model.model_dump(exclude_defaults=True, exclude=set(outside_id(type(model))))
-    values: dict[str, Any] = json.loads(json.dumps(stated))
-    return {**values, "name": model.name.rpartition("/")[2], "source": _sha256_of_all(source_files(model.name))}
+def _custom_model(model: CustomModel, settings: Settings) -> dict[str, Any]:
+    left_out = {*outside_id(type(model)), *idle_fields(model, settings), "weights"}
+    values: dict[str, Any] = json.loads(json.dumps(model.model_dump(exclude_defaults=True, exclude=left_out)))
+    if model.weights is not None:
+        values["weights"] = _sha256(located(model.weights))
+    source = model_source(model.name)
+    code = source.installed or _sha256_of_all(source.files())
+    return {**values, "name": model.name.rpartition("/")[2], "source": code}
 
 
 def _sha256_of_all(paths: Sequence[Path]) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from cifar_lab.core.errors import MissingExtraError
 
-ExtraName = Literal["optuna", "ray", "tensorboard", "mlflow"]
+ExtraName = Literal["optuna", "ray", "tensorboard", "mlflow", "timm"]
 
 
 class Extra(NamedTuple):
@@ -27,6 +27,7 @@ EXTRAS: dict[ExtraName, Extra] = {
     "ray": Extra("Ray", ("ray",)),
     "tensorboard": Extra("TensorBoard", ("tensorboard",)),
     "mlflow": Extra("MLflow", ("mlflow", "sqlalchemy", "alembic")),
+    "timm": Extra("timm", ("timm",)),
 }
 
 

@@ -84,6 +84,14 @@ class DatasetCatalog:
             self._infos[key] = found
         return self._infos.get(key)
 
+    def counted(self, data: Data) -> tuple[int, int] | None:
+        """(classes, training images) of a folder that is not prepared yet, by listing it. None where that fails."""
+        count: Callable[[], tuple[int, int] | None] | None = getattr(DATASETS[data.dataset](data), "counted", None)
+        try:
+            return None if count is None else count()
+        except (DataError, OSError):
+            return None
+
     def prepare(self, data: Data, progress: Progress | None = None) -> DataInfo:
         """See `prepare`."""
         key = source_key(data)

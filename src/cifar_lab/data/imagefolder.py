@@ -98,6 +98,23 @@ class ImageFolderSource:
             )
             return self._decoded(tree, found, progress)
 
+    def counted(self) -> tuple[int, int] | None:
+        """(classes, training images) of a folder, without decoding. None for an archive or for arrays."""
+        if not self.root.is_dir() or array_files(self.root):
+            return None
+        tree = FolderTree(self.root)
+        faults = Findings()
+        entries = tree.entries(faults)
+        found = split_layout(
+            entries,
+            self._tables(tree, entries),
+            self._settings.val_folder,
+            cut_test=self._settings.test_share > 0,
+            faults=faults,
+        )
+        found.faults.refuse(str(self.root))
+        return len(found.classes), sum(map(len, found.files["train"].values()))
+
     def read_as_test(self, progress: Progress) -> tuple[tuple[str, ...], Split, tuple[str, ...]]:
         """(class names, images, notes) of the test split, or of all images where there are no splits.
 

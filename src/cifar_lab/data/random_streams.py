@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import random
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -22,28 +25,40 @@ def stream(name: str, seed: int, epoch: int = 0) -> torch.Generator:
 
 
 _GLOBAL_GENERATOR = threading.Lock()
-"""Guards torch's global generator, which initial weights are drawn from and which threads share."""
+"""Guards the global generators, which initial weights are drawn from and which threads share."""
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the global generators of torch, NumPy and Python."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
 
 
 @contextlib.contextmanager
 def seeded_init(seed: int) -> Iterator[None]:
-    """Draw initial weights from the run's stream, and restore torch's global generator afterwards."""
+    """Draw initial weights from the run's stream, and restore the global generators afterwards."""
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed("init", seed))
-        yield
+        of_numpy, of_python = np.random.get_state(), random.getstate()
+        seed_generators(stream_seed("init", seed))
+        try:
+            yield
+        finally:
+            np.random.set_state(of_numpy)
+            random.setstate(of_python)
 
 
 class ModelStreams:
-    """Streams for random numbers inside networks (dropout), which use torch's global generators.
+    """Streams for random numbers inside networks (dropout), which use the global generators.
 
     Each member has a stream per epoch.
     """
 
     def __init__(self, seeds: Sequence[int], epoch: int) -> None:
         """Seed the streams of `epoch` (from 0) and activate the first member's. Without seeds, do nothing."""
-        self._states: list[list[torch.Tensor]] = []
+        self._states: list[tuple[list[torch.Tensor], Any, Any]] = []
         for seed in reversed(seeds):
-            torch.manual_seed(stream_seed("model", seed, epoch))
+            seed_generators(stream_seed("model", seed, epoch))
             self._states.insert(0, self._get())
 
     @contextlib.contextmanager
@@ -57,15 +72,19 @@ class ModelStreams:
         self._states[number] = self._get()
 
     @staticmethod
-    def _get() -> list[torch.Tensor]:
-        return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
+    def _get() -> tuple[list[torch.Tensor], Any, Any]:
+        on_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ()
+        return [torch.get_rng_state(), *on_gpus], np.random.get_state(), random.getstate()
 
     @staticmethod
-    def _set(states: list[torch.Tensor]) -> None:
-        torch.set_rng_state(states[0])
-        if len(states) > 1:
-            torch.cuda.set_rng_state_all(states[1:])
+    def _set(states: tuple[list[torch.Tensor], Any, Any]) -> None:
+        (on_cpu, *on_gpus), of_numpy, of_python = states
+        torch.set_rng_state(on_cpu)
+        if on_gpus:
+            torch.cuda.set_rng_state_all(on_gpus)
+        np.random.set_state(of_numpy)
+        random.setstate(of_python)
 
 
 NO_STREAMS = ModelStreams((), 0)
-"""For models without random numbers. Leaves torch's global generators alone, which threads share."""
+"""For models without random numbers. Leaves the global generators alone, which threads share."""

@@ -12,6 +12,7 @@ from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.extras import require_extra
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.tracker import Policy
+from cifar_lab.execution.trials import ModelTrials
 
 if TYPE_CHECKING:
     from cifar_lab.config import Settings
@@ -129,6 +130,8 @@ class RunContext:
     engine: Engine = field(default_factory=local_engine)
     images: DatasetCatalog = field(default_factory=DatasetCatalog)
     """Data sets that the command has found so far. Stages add to it."""
+    trials: ModelTrials = field(default_factory=ModelTrials)
+    """Models that the command has tried so far."""
     plan: str | None = None
     """Document under which the runs are made, for their records (`Record.plan`)."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cifar_lab.config import Data, Settings
 from cifar_lab.training.job import Job
@@ -28,6 +28,7 @@ def encode_job(job: Job) -> str:
             "threads": job.threads,
             "until_epoch": job.until_epoch,
             "plan": job.plan,
+            "resumable": job.resumable,
         }
     )
 
@@ -43,15 +44,26 @@ def decode_task(line: str) -> tuple[list[list[Job]], int]:
     return [[decode_job(job) for job in cohort] for cohort in values["task"]], values["lanes"]
 
 
-def encode_check(settings: Settings, num_classes: int) -> str:
-    """Encode the query whether the model of `settings` builds."""
-    return json.dumps({"check": settings.model_dump(mode="json"), "num_classes": num_classes})
+class ModelQuery(NamedTuple):
+    """A model to build, and to train for a few steps if the number of training images is given."""
+
+    settings: Settings
+    num_classes: int
+    train_size: int | None
 
 
-def decode_check(line: str) -> tuple[Settings, int] | None:
-    """Decode a line of `encode_check` to (settings, number of classes). None for any other line."""
+def encode_check(query: ModelQuery) -> str:
+    """Encode the query whether a model builds and trains."""
+    settings, num_classes, train_size = query
+    return json.dumps({"check": settings.model_dump(mode="json"), "num_classes": num_classes, "train_size": train_size})
+
+
+def decode_check(line: str) -> ModelQuery | None:
+    """Decode a line of `encode_check`. None for any other line."""
     values = json.loads(line)
-    return (Settings.model_validate(values["check"]), values["num_classes"]) if "check" in values else None
+    if "check" not in values:
+        return None
+    return ModelQuery(Settings.model_validate(values["check"]), values["num_classes"], values["train_size"])
 
 
 def encode_prepare(data: Data) -> str:

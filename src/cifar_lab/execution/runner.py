@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cifar_lab.config import CustomModel, ResNet18Model, Settings
+from cifar_lab.config import Settings
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder
 from cifar_lab.core.errors import ExitCode, LabError, error_of, exit_code_of
 from cifar_lab.core.host import print_status
 from cifar_lab.core.text import count
-from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.cores import model_key, share_cores, share_gpu_host
 from cifar_lab.execution.cost import RunSeconds
-from cifar_lab.execution.local.worker_queries import check_models, prepare_images
+from cifar_lab.execution.local.worker_queries import prepare_images
 from cifar_lab.execution.plan import PlannedRun, plan_runs
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.execution.tracker import Outcome
@@ -24,7 +23,7 @@ from cifar_lab.store.left_out import leave_out, skip
 from cifar_lab.store.locks import WriterLock, one_writer
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, runs_folder
-from cifar_lab.training.events import Event, RunOutcome, RunStarted, WarningIssued
+from cifar_lab.training.events import Event, ModelBuilt, RunOutcome, RunStarted, WarningIssued
 from cifar_lab.training.job import Job
 
 OF_ONE_RUN = frozenset({ExitCode.ENVIRONMENT, ExitCode.DATA})
@@ -133,6 +132,7 @@ def prepare_data(arms: Sequence[Settings], context: RunContext, writer: WriterLo
         DataError, EnvironmentFault: the images cannot be read or cached.
     """
     images, display = context.images, context.display
+    context.trials.check([arm for arm in arms if images.known(arm.data) is None], images)
     for settings in arms:
         if images.known(settings.data) is None:
             if context.results.is_dir():  # a new folder would remain if the data is refused
@@ -190,13 +190,20 @@ def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLo
         context.display.event(outcome.job, outcome.event())
     jobs = [run.job for run in to_do if run.job.run_id not in outcomes]
     if jobs:
-        parameters = _preflight([job.settings for job in jobs], context.images)
+        built = _preflight([job.settings for job in jobs], context) or {}
+        jobs = [replace(job, resumable=_resumable(job, built)) for job in jobs]
+        parameters = {key: answer.parameters for key, answer in built.items()}
         context.engine.open()  # before --force discards runs that could not be made again without it
         writer.take()
         make_folder(runs_folder(jobs[0].results))
         _discard([run.job for run in to_do if context.force or (run.state == "missing" and run.record is not None)])
         outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context, parameters)}
     return [outcomes[run.job.run_id] for run in to_do]
+
+
+def _resumable(job: Job, built: Mapping[str, ModelBuilt]) -> bool:
+    answer = built.get(model_key(job.settings))
+    return answer is None or answer.resumable
 
 
 def _earlier_failure(job: Job, failure: Failure) -> Outcome:
@@ -294,19 +301,10 @@ def preview_runs(
     return planned
 
 
-def _preflight(arms: Sequence[Settings], images: DatasetCatalog) -> dict[str, int]:
-    """Build, in a worker, each model that can fail to build: custom models and those with weights.
-
-    Returns their numbers of trainable parameters by `model_key`.
+def _preflight(arms: Sequence[Settings], context: RunContext) -> Mapping[str, ModelBuilt]:
+    """Try each model that can fail to build or to train. Returns the answers by `model_key`.
 
     Raises:
-        SettingsError, WeightsError: a model does not build, or its weights do not fit.
+        SettingsError, WeightsError: a model does not build or train, or its weights do not fit.
     """
-    doubtful = {
-        model_key(settings): (settings, len(images.prepare(settings.data).classes))
-        for settings in arms
-        if isinstance(settings.model, CustomModel)
-        or settings.model.weights
-        or (isinstance(settings.model, ResNet18Model) and settings.model.pretrained)
-    }
-    return dict(zip(doubtful, check_models(list(doubtful.values())) if doubtful else (), strict=True))
+    return context.trials.check(arms, context.images)

@@ -15,7 +15,7 @@ from cifar_lab.core.host import located
 from cifar_lab.models.custom import build_custom
 from cifar_lab.models.input_size import resize_input
 from cifar_lab.models.nets import imagenet_weights_file
-from cifar_lab.models.weights import load_weights
+from cifar_lab.models.weights import last_layer, load_weights
 
 MODELS: dict[str, Callable[..., nn.Module]] = makers("model", __package__)
 """Built-in models by `model.name`, each called with the number of classes and its own options."""
@@ -24,28 +24,33 @@ LAST_LAYER = {name: cls.component.last_layer for name, cls in BUILT_IN_MODELS.it
 """Layer that pretrained weights never fill, because its outputs are the classes of another data set."""
 
 
-def build(model: config.Model, num_classes: int, side: int = IMAGE_SIDE) -> nn.Module:
+def build(model: config.Model, num_classes: int, side: int = IMAGE_SIDE, notes: list[str] | None = None) -> nn.Module:
     """Build the model of these settings, on the CPU, in training mode. Random weights use torch's global generator.
 
     Args:
         model: model section of the settings.
         num_classes: number of logits.
         side: rows and columns of the images in pixels.
+        notes: list to which sentences about the use of a weights file are appended.
 
     Raises:
         SettingsError: a custom model that cannot be built, or `pretrained` combined with `weights`.
         WeightsError: pretrained weights that are missing, damaged or of another model.
     """
-    if isinstance(model, config.CustomModel):
-        return build_custom(model, num_classes, side)
-    network = MODELS[model.name](num_classes, **model.own_options())
     path = None if model.weights is None else located(model.weights)
+    if isinstance(model, config.CustomModel):
+        network = build_custom(model, num_classes, side)
+        if path is not None:
+            (notes if notes is not None else []).extend(load_weights(network, path, last_layer(network), model.head))
+        return network
+    network = MODELS[model.name](num_classes, **model.own_options())
     if isinstance(model, config.ResNet18Model) and model.pretrained:
         if path is not None:
             raise SettingsError("model: `pretrained: true` and `weights` contradict each other; keep one of them")
         path = imagenet_weights_file()
     if path is not None:
-        load_weights(network, path, new_layer=LAST_LAYER[model.name])
+        head = model.head if model.weights is not None else "new"
+        (notes if notes is not None else []).extend(load_weights(network, path, LAST_LAYER[model.name], head))
     return resize_input(network, model.input_size)
 
 

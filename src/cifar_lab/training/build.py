@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.config import Data, ImageFolder, Model, Settings
+from cifar_lab.config import CustomModel, Data, ImageFolder, Model, Settings
 from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
@@ -26,6 +26,7 @@ from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.optim.factory import make_optimizer
 from cifar_lab.training.optim.schedules import make_schedule
+from cifar_lab.training.unused_parameters import GradientWatch
 
 
 def layout(model: Model, execution: Execution, *, stacked: bool) -> torch.memory_format:
@@ -140,7 +141,10 @@ def build_cohort(
     optimizers = [member.optimizer for member in settings]
     schedule = make_schedule([member.scheduler for member in settings], optimizers, first.epochs, steps_per_epoch)
     stacked_network, unstacked_reason = None, None
-    if stacked:
+    weights = first.model.aux_weights if isinstance(first.model, CustomModel) else None
+    if stacked and weights is not None:
+        unstacked_reason = "networks separately: they have auxiliary outputs"
+    elif stacked:
         from cifar_lab.models.stacked import NotStackable, stack
 
         try:
@@ -151,4 +155,7 @@ def build_cohort(
         for network in networks:
             network.compile()
     optimizer = make_optimizer(optimizers, parameters)
-    return Cohort(networks, parameters, optimizer, schedule, stacked_network), unstacked_reason
+    if not isinstance(first.model, CustomModel):
+        return Cohort(networks, parameters, optimizer, schedule, stacked_network), unstacked_reason
+    watch = GradientWatch(networks, parameters)
+    return Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or ()), unstacked_reason

@@ -9,10 +9,12 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from cifar_lab.models.flat_parameters import FlatParameters
+from cifar_lab.models.hidden_state import hidden_state, load_hidden_state
 from cifar_lab.store.records import EpochMetrics, SplitScore
 from cifar_lab.training.optim.factory import MixedOptimizer
 from cifar_lab.training.optim.optimizers import CohortOptimizer
 from cifar_lab.training.optim.schedules import CohortSchedule
+from cifar_lab.training.unused_parameters import GradientWatch
 
 
 class Stacked(Protocol):
@@ -38,6 +40,10 @@ class Cohort:
     schedule: CohortSchedule
     stacked: Stacked | None = None
     """The same networks and parameters in one pass. None runs them one after the other."""
+    watch: GradientWatch | None = None
+    """Notes which parameters take part in a step. Only custom models have parameters that may not."""
+    aux_weights: tuple[float, ...] = ()
+    """Weight in the loss of each auxiliary output."""
 
     def state(self, member: int) -> dict[str, Any]:
         """CPU copy of all state that later steps of one member depend on, as if it had trained alone.
@@ -51,7 +57,15 @@ class Cohort:
             "optimizer": {name: tensor.cpu() for name, tensor in moments.items()},
             "strides": self.parameters.strides(),
             "schedule": self.schedule.state(member),
+            **({} if self.watch is None else {"hidden": hidden_state(self.networks[member])}),
         }
+
+    def update(self, lr: Tensor, momentum: Tensor | None) -> None:
+        """Update every member once from its gradients."""
+        if self.watch is None:
+            self.optimizer.step(lr, momentum)
+        else:
+            self.watch.step(self.optimizer, lr, momentum)
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         """Restore one member from `state`.
@@ -61,6 +75,7 @@ class Cohort:
         """
         (weights,) = state["networks"]
         self.networks[member].load_state_dict(weights)
+        load_hidden_state(self.networks[member], state.get("hidden", {}))
         moments, strides = state["optimizer"], state.get("strides", self.parameters.strides())
         if strides != self.parameters.strides():  # saved by networks in another memory format: stacked, or not
             width = self.parameters.values.shape[1]

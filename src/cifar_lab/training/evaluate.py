@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.models.input_size import input_size
+from cifar_lab.models.outputs import main_output
 from cifar_lab.store.records import SplitScore
 from cifar_lab.training.cohort import Stacked
 from cifar_lab.training.device import Execution
@@ -34,7 +35,7 @@ def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> T
     for start in range(0, len(split), size):
         images, _ = split.normalized(start, start + size)  # (B, 3, 32, 32)
         with execution.autocast():
-            logits.append(network(images).float().cpu())
+            logits.append(main_output(network(images)).float().cpu())
     network.train(was_training)
     return torch.cat(logits)
 

@@ -172,6 +172,10 @@ class ModelBuilt(Event, word="model built"):
 
     parameters: int
     """Trainable ones."""
+    resumable: bool = True
+    """Whether a checkpoint keeps all state that later steps depend on."""
+    notes: str = ""
+    """Sentences for the user, one per line."""
 
 
 @dataclass(frozen=True)

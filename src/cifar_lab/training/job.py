@@ -25,6 +25,8 @@ class Job:
     threads: int = 1
     until_epoch: int | None = None
     """Pause after this epoch, None trains to the end. The schedule is always that of the whole run."""
+    resumable: bool = True
+    """Whether a checkpoint keeps all state of the model. If not, an interrupted run starts again from epoch 1."""
     plan: str | None = None
     """Document under which the run is made, for its record (`Record.plan`)."""
 

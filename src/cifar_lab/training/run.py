@@ -32,6 +32,9 @@ from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
 from cifar_lab.training.threads import ThreadGuard
 
+NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
+"""Note of a run that could not resume."""
+
 Ended = Callable[[Job, Record | Exception], None]
 """Called when a run ends, with its record or with the exception that prevented one."""
 
@@ -105,6 +108,9 @@ def _open(job: Job) -> ActiveRun | Record:
                 damage = f"{error.path.name} was damaged; set aside as {aside.name}, and the run trained again"
         write_text(folder.settings, settings_text(job.settings, job.seed))
         saved, notes = checkpoint.load_newest(folder.checkpoint)
+        if saved is not None and not job.resumable:
+            notes.append(NOT_RESUMED.format(len(saved["history"])))
+            saved = None
         return ActiveRun(job, folder, [*([damage] if damage else []), *notes], saved, lock.pop_all())
 
 

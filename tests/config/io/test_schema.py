@@ -121,7 +121,7 @@ def test_shipped_files_fit(path: Path) -> None:
         ("optimizer: {name: adam, betas: [0.9, 0.99]}", True),
         ("scheduler: {patience: 3}", True),
         ("model: {name: 'a.b:C', options: {x: 1}}", True),
-        ("model: {name: 'a.b:C', weights: x}", False),
+        ("model: {name: 'a.b:C', pretrained: true}", False),
         ("optimizer: {name: adam, momentum: 0.9}", False),
         ("optimizer: {name: adamm}", False),
         ("optimizer: {lr: 0}", False),

@@ -161,12 +161,18 @@ def _import_training() -> None:
             gc.enable()
 
 
-def _check_model(settings: Settings, num_classes: int) -> ModelBuilt | RunEnd:
-    """Build the model once, so that an error is reported before anything is written, and count its parameters."""
+def _check_model(settings: Settings, num_classes: int, train_size: int | None) -> ModelBuilt | RunEnd:
+    """Build the model, and try training it, so that an error is reported before anything is written."""
     try:
+        if train_size is not None:
+            from cifar_lab.training.trial import try_model
+
+            return try_model(settings, num_classes, train_size)
         from cifar_lab.models import build, count_parameters
 
-        return ModelBuilt(count_parameters(build(settings.model, num_classes, settings.data.side())))
+        notes: list[str] = []
+        network = build(settings.model, num_classes, settings.data.side(), notes)
+        return ModelBuilt(count_parameters(network), notes="\n".join(notes))
     except Exception as error:
         return classify_end(error)
 

@@ -2,38 +2,71 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 
-from cifar_lab.config import Data, Settings
-from cifar_lab.core.errors import LabError, error_of
+from cifar_lab.config import Data
+from cifar_lab.core.errors import LabError, SettingsError, error_of
 from cifar_lab.core.host import print_status
 from cifar_lab.core.text import plain
 from cifar_lab.data.splits import Progress
 from cifar_lab.execution.local.process import WorkerProcess
-from cifar_lab.execution.protocol import GPU_QUERY, encode_check, encode_prepare
+from cifar_lab.execution.protocol import GPU_QUERY, ModelQuery, encode_check, encode_prepare
 from cifar_lab.store.left_out import skip
 from cifar_lab.training.events import DataProgress, Event, GpuCount, ModelBuilt, RunFailed, WarningIssued
 
+TRIAL_SECONDS = 600.0
+"""Longest trial of one model."""
 
-def check_models(arms: Sequence[tuple[Settings, int]]) -> list[int]:
-    """Build the model of each (settings, number of classes) in a worker. Returns their trainable parameters.
+
+def check_models(queries: Sequence[ModelQuery]) -> list[ModelBuilt]:
+    """Build and try each model in a worker. Prints what they print, and the notes of the trial.
 
     Raises:
-        LabError: the first that does not build, with its exit code and message.
+        LabError: the first that does not build or train, with its exit code and message.
     """
-    worker, parameters = WorkerProcess(threads=1), []
+    worker, built = WorkerProcess(threads=1), []
+    said: list[str] = []
     try:
-        for settings, num_classes in arms:
-            worker.say(encode_check(settings, num_classes))
-            answer = next(_answers(worker), None)
-            if answer is None:
-                raise LabError(f"model.name: {settings.model.name} cannot be built: {worker.cause_of_death()}")
-            _raise_failed(answer)
-            assert isinstance(answer, ModelBuilt)
-            parameters.append(answer.parameters)
+        for query in queries:
+            built.append(_check_model(worker, query))
+        said = worker.last_words()
+    except LabError:
+        said = worker.last_words() if not worker.errors.closed else []
+        raise
     finally:
         worker.close()
-    return parameters
+        for line in dict.fromkeys(said):  # the trial makes the model several times
+            print_status(plain(line))
+    for note in dict.fromkeys(note for each in built for note in each.notes.splitlines()):
+        print_status(f"note: {plain(note)}")
+    return built
+
+
+def _check_model(worker: WorkerProcess, query: ModelQuery) -> ModelBuilt:
+    name, late = query.settings.model.name, threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        worker.kill()
+
+    timer = threading.Timer(TRIAL_SECONDS, give_up)
+    timer.start()
+    try:
+        worker.say(encode_check(query))
+        answer = next(_answers(worker), None)
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise SettingsError(
+            f"model.name: {name}: its trial did not end within {TRIAL_SECONDS:.0f} s; correct an endless loop, or "
+            "omit the trial with --no-trial"
+        )
+    if answer is None:
+        raise LabError(f"model.name: {name} cannot be built: {worker.cause_of_death()}")
+    _raise_failed(answer)
+    assert isinstance(answer, ModelBuilt)
+    return answer
 
 
 def prepare_images(data: Data, progress: Progress) -> None:

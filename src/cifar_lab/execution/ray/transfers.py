@@ -134,7 +134,9 @@ class ObjectStore:
 
 def _files_of(settings: Settings) -> list[Path]:
     """Files on the driver's machine. A model in a package must be installed on every node."""
+    weights = [Path(settings.model.weights)] if settings.model.weights is not None else []
     if isinstance(settings.model, CustomModel):
         by_path = settings.model.name.rpartition(":")[0].endswith(".py")
-        return [path.absolute() for path in source_files(settings.model.name)] if by_path else []
-    return [Path(settings.model.weights)] if settings.model.weights is not None else []
+        source = [path.absolute() for path in source_files(settings.model.name)] if by_path else []
+        return [*source, *weights]
+    return weights

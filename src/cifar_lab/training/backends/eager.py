@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.random_streams import NO_STREAMS, ModelStreams
+from cifar_lab.models.outputs import split_outputs
 from cifar_lab.training.backends.base import StepMetrics
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
@@ -45,12 +46,14 @@ def train_step(
     separate, right = [], []
     for member, (network, member_images, member_labels) in enumerate(zip(cohort.networks, images, labels, strict=True)):
         with streams.member(member), execution.autocast():
-            logits = network(member_images)  # (B, classes)
+            logits, auxiliary = split_outputs(network(member_images))  # (B, classes) each
         loss = F.cross_entropy(logits.float(), member_labels, label_smoothing=label_smoothing)
+        for weight, other in zip(cohort.aux_weights, auxiliary, strict=bool(cohort.aux_weights)):
+            loss = loss + weight * F.cross_entropy(other.float(), member_labels, label_smoothing=label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         separate.append(loss.detach())
         right.append((logits.detach().argmax(dim=1) == member_labels).sum())
-    cohort.optimizer.step(lr, momentum)
+    cohort.update(lr, momentum)
     return torch.stack(separate), torch.stack(right)
 
 

@@ -36,6 +36,11 @@ class MixedOptimizer:
         part, row = self._find(member)
         return part.state(row)
 
+    def rows(self, member: int) -> list[Tensor]:
+        """See `CohortOptimizer.rows`."""
+        part, row = self._find(member)
+        return part.rows(row)
+
     def load_state(self, member: int, state: dict[str, Tensor]) -> None:
         """See `CohortOptimizer.load_state`."""
         part, row = self._find(member)

@@ -55,6 +55,10 @@ class CohortOptimizer(ABC):
         """Copy of one member's state, one row per tensor. Its parameters are not included."""
         return {name: tensor[member : member + 1].clone() for name, tensor in self._memory.items()}
 
+    def rows(self, member: int) -> list[Tensor]:
+        """One member's rows of the state that has a number per parameter."""
+        return [tensor[member] for tensor in self._memory.values() if tensor.shape == self._values.shape]
+
     def load_state(self, member: int, state: dict[str, Tensor]) -> None:
         """Restore one member's state in place.
 

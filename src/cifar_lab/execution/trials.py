@@ -1,0 +1,79 @@
+"""Trials of the models of a command: each that can fail to build or to train is tried once, in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cifar_lab.config import CustomModel, Data, ResNet18Model, Settings
+from cifar_lab.execution.cores import model_key
+from cifar_lab.execution.protocol import ModelQuery
+from cifar_lab.training.events import ModelBuilt
+
+if TYPE_CHECKING:
+    from cifar_lab.data import DatasetCatalog
+
+
+@dataclass
+class ModelTrials:
+    """Models that were tried, with the answers."""
+
+    enabled: bool = True
+    """Whether custom models are also trained for a few steps. Without, they are only built (`--no-trial`)."""
+    answers: dict[str, ModelBuilt] = field(default_factory=dict)
+    """By `_key`."""
+
+    def check(self, arms: Iterable[Settings], images: DatasetCatalog) -> Mapping[str, ModelBuilt]:
+        """Try the models of these arms whose images are known. Returns the answers by `model_key`.
+
+        Raises:
+            SettingsError, WeightsError: a model does not build or train, or its weights do not fit.
+        """
+        from cifar_lab.execution.local.worker_queries import check_models  # processes are needed for a query only
+
+        asked: dict[str, tuple[Settings, ModelQuery]] = {}
+        for settings in filter(_is_doubtful, arms):
+            if (shape := _shape_of(settings.data, images)) is not None:
+                query = self._query(settings, *shape)
+                asked[_key(query)] = settings, query
+        new = [key for key in asked if key not in self.answers]
+        self.answers.update(zip(new, check_models([asked[key][1] for key in new]) if new else (), strict=True))
+        return {model_key(settings): self.answers[key] for key, (settings, _) in asked.items()}
+
+    def _query(self, settings: Settings, classes: int, images: int) -> ModelQuery:
+        if not self.enabled or not isinstance(settings.model, CustomModel):
+            return ModelQuery(settings, classes, None)
+        return ModelQuery(settings, classes, max(1, images - settings.data.val_size))
+
+
+def custom_models(arms: Sequence[Settings]) -> list[str]:
+    """Names of the custom models of these arms, each once."""
+    return list(dict.fromkeys(arm.model.name for arm in arms if isinstance(arm.model, CustomModel)))
+
+
+def _is_doubtful(settings: Settings) -> bool:
+    """Whether a model can fail to build. Built-in models without weights cannot."""
+    model = settings.model
+    return (
+        isinstance(model, CustomModel)
+        or model.weights is not None
+        or (isinstance(model, ResNet18Model) and model.pretrained)
+    )
+
+
+def _shape_of(options: Data, images: DatasetCatalog) -> tuple[int, int] | None:
+    """(classes, training images) of a data set that is prepared, or whose numbers are fixed. None otherwise."""
+    if (info := images.known(options)) is not None:
+        return len(info.classes), info.train_size
+    if (sizes := options.sizes()) is not None:
+        return sizes.classes, sizes.train
+    return images.counted(options)
+
+
+def _key(query: ModelQuery) -> str:
+    settings, size, rest = query.settings, query.settings.data.batch_size, None
+    if query.train_size is not None:
+        size, rest = min(size, query.train_size), query.train_size % size
+    shape = f"{settings.data.side()} {query.num_classes} {size} {rest}"
+    return f"{model_key(settings)} {settings.runtime.device} {shape}"
