@@ -106,7 +106,7 @@ def test_with_a_lab_file_they_lead_to_the_answer_of_its_question(folder: Any, fi
     assert given == commands
     assert has_verdict(last)
     if not first.startswith("sweep"):
-        assert "q1 (q1.png)" in last
+        assert "(q1.png)" in last
 
 
 def test_the_results_folder_and_the_lab_file_are_in_the_next_command(folder: Any) -> None:

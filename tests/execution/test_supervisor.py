@@ -196,7 +196,7 @@ def small_memory() -> Iterator[Callable[[int], object]]:
 def test_the_kernel_ends_a_worker_and_not_its_parent(lab: Any, small_memory: Callable[[int], object]) -> None:
     job(lab, "greedy", "self.hold = torch.ones(2**28)")
     greedy = lab.file("greedy", f"model.name={lab.folder}/greedy.py:Model")
-    with lab.start("run", greedy, lab.file("healthy"), "--workers", "1") as command:
+    with lab.start("run", greedy, lab.file("healthy"), "--workers", "1", "--no-trial") as command:
         small_memory(command.process.pid)
         assert command.end() == 1
         output = command.output

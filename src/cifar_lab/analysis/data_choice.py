@@ -110,9 +110,11 @@ def source_overrides(record: Record, control: Settings) -> list[str]:
     """Overrides that lead from the control's data set to the one that the record was made on."""
     used: dict[str, Any] = record.settings.get("data", {})
     named = control.data.model_dump(mode="json")
+    cls = SECTION_CHOICES["data"][1].get(used.get("dataset", ""))
     words = []
     for key in sorted(_source_keys(used.get("dataset", "")) & used.keys()):
-        if used[key] != named.get(key):
+        is_default = cls is not None and key not in named and used[key] == cls.model_fields[key].default
+        if used[key] != named.get(key) and not is_default:
             value = os.path.relpath(used[key]) if key == "root" and used[key] else used[key]
             words.append(f"data.{key}={value}")
     return words
