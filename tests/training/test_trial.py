@@ -107,6 +107,15 @@ def test_a_lone_last_image(try_it: Try) -> None:
     assert try_it(source()).parameters == 30_730
 
 
+def test_a_trial_uses_images_of_the_size_of_the_settings(try_it: Try, tmp_path: Path) -> None:
+    text = source().replace("3072", "768")  # 16 × 16 pixels
+    assert try_it(text, input_size=16).parameters == 7_690
+    data = {"dataset": "imagefolder", "root": str(tmp_path), "image_size": 16, "batch_size": 8}
+    values = {"model": {"name": f"{tmp_path}/net.py:Net"}, "data": data, "runtime": {"device": "cpu"}}
+    assert try_model(settings_from(values), 10, 17).parameters == 7_690
+    assert "(2, 3, 32, 32)" in refusal(try_it, text)
+
+
 def test_auxiliary_outputs_have_a_weight_each(try_it: Try) -> None:
     text = BROKEN["tuple"][0]
     assert try_it(text, aux_weights=[0.3]).resumable
