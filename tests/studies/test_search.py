@@ -87,9 +87,11 @@ def test_halving_prunes_and_says_so(halved: tuple[Bench, SweepOutcome, list[str]
     assert said[0].startswith("estimate: 4 runs to search, 0 already done, 4 to train; then at most 2 runs for")
     halving = [line for line in said if "rung" in line or line.startswith("after")]
     assert halving[0] == "rung 1 of 3: 4 points to epoch 1 of 4; the best 2 continue"
-    assert halving[1].startswith("after epoch 1: 2 points of 4 go on, 1 pruned, 1 without a finite number; best: lr 0.")
-    assert halving[2] == "rung 2 of 3: 2 points to epoch 2 of 4; the best 1 go on"
-    assert halving[3].startswith("after epoch 2: 1 point of 2 go on, 1 pruned; best: lr 0.")
+    assert halving[1].startswith(
+        "after epoch 1: 2 points of 4 continue, 1 pruned, 1 without a finite number; best: lr 0."
+    )
+    assert halving[2] == "rung 2 of 3: 2 points to epoch 2 of 4; the best 1 continue"
+    assert halving[3].startswith("after epoch 2: 1 point of 2 continue, 1 pruned; best: lr 0.")
     assert halving[4:] == ["rung 3 of 3: 1 point to the last epoch, 4"]
     points = {point["name"]: point for point in bench.read("halved", "history.json")["points"]}
     assert points["lr 10000.0"]["val_accuracies"] == [None]

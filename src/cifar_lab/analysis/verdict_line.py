@@ -76,13 +76,20 @@ def _undecided(entries: Sequence[Entry], control: str, is_first: bool) -> str:
 
 
 def _without_verdict(entries: Sequence[Entry], *, is_first: bool) -> list[str]:
-    """Clauses on arms with too few runs, and on those without an accuracy."""
-    few = [(row, found) for row, found in entries if found.difference_pp is not None]
+    """Clauses on arms with the runs of the control, with too few runs, and without an accuracy."""
+    known = [(row, found) for row, found in entries if found.difference_pp is not None]
+    few = [(row, found) for row, found in known if min(found.n, found.n_control) < FEWEST_SEEDS]
+    same = [(row, found) for row, found in known if min(found.n, found.n_control) >= FEWEST_SEEDS]
     clauses = []
+    if same:
+        names = _joined(row.label for row, _ in same)
+        clauses.append(f"{names} and {same[0][1].control} are the same runs")
     if few:
         names = _joined(f"{row.label} ({_difference(found)} pp)" for row, found in few)
         have = "has" if len(few) == 1 else "have"
-        clauses.append(f"{'No verdict yet: ' if is_first else ''}{names} {have} fewer than {FEWEST_SEEDS} seeds")
+        clauses.append(
+            f"{'No verdict yet: ' if is_first and not clauses else ''}{names} {have} fewer than {FEWEST_SEEDS} seeds"
+        )
     rest = [row for row, found in entries if found.difference_pp is None]
     lost, missing = [row.label for row in rest if row.diverged], [row.label for row in rest if row.is_missing]
     if lost:
