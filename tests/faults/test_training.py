@@ -45,7 +45,7 @@ def arm(lab: Any, act: str) -> str:
 )
 def test_a_run_that_asks_for_too_much_memory_fails_alone(lab: Any, case: Case) -> None:
     greedy = lab.file("greedy", "epochs=1", arm(lab, "torch.empty(1 << 50, dtype=torch.uint8)"))
-    code, told, wrong = lab.command("run", greedy, lab.file("modest", "epochs=1"))
+    code, told, wrong = lab.command("run", greedy, lab.file("modest", "epochs=1"), "--no-trial")
     case.check(told + wrong, code)
     assert [record.label for record in lab.records()] == ["modest"]
 
