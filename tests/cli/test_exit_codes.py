@@ -118,6 +118,7 @@ NEEDS = {
     "tensorboard": "run arm.yaml --mirror tensorboard",
     "mlflow": "run arm.yaml --mirror mlflow",
     "optuna": "sweep tpe.yaml",
+    "timm": "check arm.yaml --set model.name=timm:resnet10t",
 }
 
 
