@@ -62,7 +62,7 @@ def test_a_failure_is_written_down_and_known_to_every_later_command(fragile: Any
     assert left.code == 1
     reason = f"its process ended with 7 (at {failure['when']}; not retried: --retry none)"
     assert f"[1/2] mine · seed 0: failed: {reason}" in left.progress
-    assert "[2/2] tiny · seed 0: done" in " ".join(left.lines)
+    assert "[2/2] tiny · seed 0: done" in " ".join(left.progress)
     assert failures(fragile) == [failure]
     assert began < time.monotonic()
 
