@@ -209,7 +209,7 @@ def test_a_file_that_is_gone_is_noticed_without_reading_any(folder: RunFolder, k
     assert record is not None
     assert record.notes == (
         "predictions.npz was missing or cut short, so the record was wrong; set aside as record.json.damaged, and the "
-        "run made again",
+        "run trained again",
     )
 
 
