@@ -40,6 +40,7 @@ def answer_folder(
     *,
     found: bool = False,
     viewing: Viewing = NO_LOOK,
+    there: Found | None = None,
 ) -> Lab:
     """Answer the questions of the lab file, or compare the arms that the folder has.
 
@@ -49,12 +50,12 @@ def answer_folder(
         lab_path: the lab file. None without one.
         data_name: as in `answer_lab`.
         found: compare what the folder has, whatever the lab file asks.
-        viewing: as in `answer_lab`.
+        viewing, there: as in `answer_lab`.
 
     Raises:
         SettingsError: as `answer_lab`, or no run has the values of `overrides`.
     """
-    there = find_records(results)
+    there = there or find_records(results)
     if lab_path is None or found:
         return _answer_found(there, results, overrides, data_name, viewing)
     sheet = load_sheet(lab_path, LabSheet)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer, Comparison
@@ -169,7 +170,7 @@ def _print_settings(out: Output, first: Record, second: Record) -> None:
             change.key,
             change.arm,
             change.control,
-            document={"key": change.key, "a": change.arm, "b": change.control},
+            document=partial(dict, key=change.key, a=change.arm, b=change.control),
         )
     if differing or out.as_json:
         out.table(table, "settings_that_differ")

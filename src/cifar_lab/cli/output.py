@@ -59,7 +59,7 @@ class Output:
     def table(self, table: TextTable, key: str) -> None:
         """Print a table."""
         if self.as_json:
-            self._document[key] = list(table.documents)
+            self._document[key] = table.documents
         else:
             table.print(console())
 

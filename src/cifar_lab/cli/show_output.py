@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cifar_lab.analysis.comparison_targets import ComparisonTarget, find_target
 from cifar_lab.analysis.factors import settings_of
@@ -186,7 +188,7 @@ def _print_curve(out: Output, folder: RunFolder, record: Record | None = None) -
     shown = [column for column in CURVE_COLUMNS if any(value is not None for value in values[column.key])]
     table = TextTable(*shown)
     for row, line in enumerate(epochs):
-        table.add(*(values[column.key][row] for column in shown), document=_epoch_document(line))
+        table.add(*(values[column.key][row] for column in shown), document=partial(_epoch_document, line))
     if len(epochs) >= SPARK_EPOCHS:
         table.add_line(*("" if each.key in ("epoch", "seconds") else spark(values[each.key]) for each in shown))
     out.table(table, "epochs")
@@ -216,7 +218,9 @@ def _class_table(score: SplitScore, record: Record) -> TextTable:
         columns.append(TableColumn(header, worth=1, right=True, group="confusion matrix"))
     table = TextTable(*columns)
     for name, accuracy, row in zip(classes, score.per_class, score.confusion, strict=True):
-        document = {"class": name, "accuracy": accuracy, "predicted": dict(zip(classes, row, strict=True))}
+        document = partial(
+            dict, {"class": name, "accuracy": accuracy, "predicted": dict(zip(classes, row, strict=True))}
+        )
         table.add(name, accuracy, *(row if names else ()), document=document)
     return table
 

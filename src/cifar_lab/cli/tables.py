@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from rich.text import Text
 
@@ -69,7 +70,7 @@ def arms_table(medium: Medium, rows: Sequence[Row]) -> TextTable:
     table = TextTable(*(TableColumn(c.header(medium), worth=c.worth, right=not c.is_text) for c in columns))
     for row in rows:
         entry = ReportRow(row)
-        table.add(*(column.cell(medium, entry) for column in columns), document=row_document(entry))
+        table.add(*(column.cell(medium, entry) for column in columns), document=partial(row_document, entry))
     return table
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -69,14 +70,20 @@ class TextTable:
     def __init__(self, *columns: TableColumn) -> None:
         self._columns = columns
         self._rows: list[tuple[str, ...]] = []
-        self.documents: list[Mapping[str, Any]] = []
-        """The rows as `--json` prints them, with unrounded numbers."""
+        self._documents: list[Callable[[], Mapping[str, Any]]] = []
 
-    def add(self, *values: Any, document: Mapping[str, Any] | None = None) -> None:
-        """Add a row with a value per column. `document`: the row under `--json`, where it is not the values."""
-        pairs = list(zip(self._columns, values, strict=True))
-        self._rows.append(tuple(plain(column.cell(value)) for column, value in pairs))
-        self.documents.append(document or {column.key: value for column, value in pairs if column.key})
+    def add(self, *values: Any, document: Callable[[], Mapping[str, Any]] | None = None) -> None:
+        """Add a row with a value per column. `document`: makes the row under `--json`, where it is not the values."""
+        self._rows.append(tuple(plain(column.cell(value)) for column, value in zip(self._columns, values, strict=True)))
+        self._documents.append(document or partial(self._by_key, values))
+
+    def _by_key(self, values: Sequence[Any]) -> Mapping[str, Any]:
+        return {column.key: value for column, value in zip(self._columns, values, strict=True) if column.key}
+
+    @property
+    def documents(self) -> list[Mapping[str, Any]]:
+        """The rows as `--json` prints them, with unrounded numbers. Made here, as text needs none of them."""
+        return [make() for make in self._documents]
 
     def add_line(self, *cells: str) -> None:
         """Add a row of cells that is no row under `--json`."""

@@ -44,7 +44,8 @@ def check_report(
     """
     from cifar_lab.report.build import FILE_NAMES, FORMATS, report_text  # all formats and charts
 
-    lab = answer_folder(lab_path, results, overrides, data_name, found=found)
+    records = find_records(results)
+    lab = answer_folder(lab_path, results, overrides, data_name, found=found, there=records)
     there = [(kind, results / FILE_NAMES[kind]) for kind in FORMATS if (results / FILE_NAMES[kind]).is_file()]
     if not there:
         raise SettingsError(f"{results}: no report to check; write it first: cifar-lab report")
@@ -61,7 +62,7 @@ def check_report(
         differences += lines[:SHOWN]
         if len(lines) > SHOWN:
             differences.append(f"{path.name}: and {len(lines) - SHOWN} more differences")
-    differences += recount(results, find_records(results).records)
+    differences += recount(results, records.records)
     return [path for _, path in there], differences
 
 

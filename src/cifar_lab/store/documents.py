@@ -24,9 +24,6 @@ DOCUMENT_SCHEMA = 2
 
 INDEX = "index"
 
-UNSEALED_FOLDERS = ("sweeps", "stopping")
-"""Folders in which earlier versions wrote documents without a checksum."""
-
 
 class DamagedDocumentError(DataError):
     """A document with a wrong checksum or no JSON object in it."""
