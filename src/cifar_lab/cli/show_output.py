@@ -218,11 +218,13 @@ def _class_table(score: SplitScore, record: Record) -> TextTable:
         columns.append(TableColumn(header, worth=1, right=True, group="confusion matrix"))
     table = TextTable(*columns)
     for name, accuracy, row in zip(classes, score.per_class, score.confusion, strict=True):
-        document = partial(
-            dict, {"class": name, "accuracy": accuracy, "predicted": dict(zip(classes, row, strict=True))}
-        )
+        document = partial(_class_document, name, accuracy, dict(zip(classes, row, strict=True)))
         table.add(name, accuracy, *(row if names else ()), document=document)
     return table
+
+
+def _class_document(name: str, accuracy: float, predicted: dict[str, int]) -> dict[str, Any]:
+    return {"class": name, "accuracy": accuracy, "predicted": predicted}
 
 
 def _class_share(value: float) -> str:
