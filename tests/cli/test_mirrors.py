@@ -40,7 +40,9 @@ def test_a_run_is_mirrored_to_both_and_a_second_time_to_none(lab: Any) -> None:
         assert loss == [(each.epoch, pytest.approx(each.train_loss)) for each in history]
         tested = database.execute("select value from metrics where key = 'test/accuracy'").fetchall()
         assert tested == [(pytest.approx(record.test.accuracy),)]
-        assert database.execute("select status, name from runs").fetchall() == [("FINISHED", "tiny (epochs=2) · seed 3")]
+        assert database.execute("select status, name from runs").fetchall() == [
+            ("FINISHED", "tiny (epochs=2) · seed 3")
+        ]
         assert ("optimizer.lr", "0.02") in database.execute("select key, value from params").fetchall()
         assert ("cifar_lab.run_id", record.run_id) in database.execute("select key, value from tags").fetchall()
 
