@@ -19,8 +19,8 @@ _HOW_TO_READ = """\
 - Accuracies are those of the test split, in percent. *mean* has its 95 % t interval over runs, and *std* is the sample
   standard deviation.
 - The same seed gives the same initial weights, data order and augmentation in every arm where that is possible. So *vs
-  control*, in percentage points (pp), is the mean difference seed by seed where both arms have the seed (paired t), else
-  the difference of the means (Welch).
+  control*, in percentage points (pp), is the mean difference seed by seed where both arms have the seed (paired t),
+  else the difference of the means (Welch).
 - The interval of a difference holds for this comparison alone. Its level is 97 % at the first look, and higher at later
   looks.
 - *p* is adjusted for the other looks, and by Holm over all comparisons of this report. The verdict follows *p*. Below
