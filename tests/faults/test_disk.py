@@ -66,8 +66,8 @@ lab verify
     8,
     "the disk of the results is full in mid-run",
     remains="what was written before; `list` and `verify` read it; once there is space, the same command goes on",
-    says="failed {arm} · seed {seed}: results/runs/{run}/{file}: cannot be written ({reason} for {bytes} bytes); free space or choose "
-    "another folder with --results, then run the same command again",
+    says="failed {arm} · seed {seed}: results/runs/{run}/{file}: cannot be written ({reason} for {bytes} bytes); "
+    "free space or choose another folder with --results, then run the same command again",
     code=4,
 )
 def test_a_full_disk_ends_the_run_with_4_and_loses_nothing(lab: Any, case: Case) -> None:
