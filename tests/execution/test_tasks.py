@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.execution.tasks import PullQueue, Task
+from cifar_lab.execution.pull_queue import PullQueue
+from cifar_lab.execution.tasks import Task
 from cifar_lab.training.job import Job
 
 

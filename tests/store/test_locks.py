@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.core.errors import EnvironmentFault
-from cifar_lab.store.locks import LOCK_NAME, WriterLock, hold, is_held, one_writer
+from cifar_lab.store.locks import HeldError, hold, holder_of, is_held
+from cifar_lab.store.writers import LOCK_NAME, WriterLock, documents_lock, writing
 
 HOLD = """
 import sys, time

@@ -108,11 +108,18 @@ def print_arms(arms: Sequence[Settings], runs: RunBatch, out: Output | None = No
     for row in rows:
         if is_at_chance(row, data[row.fingerprint]):
             out.wrapped(chance_sentence(row, data[row.fingerprint]), "notes")
+    if runs.held:
+        out.wrapped(held_line(runs.held), "notes")
     failed = [outcome for outcome in runs.outcomes if outcome.status == "failed"]
     out.value("failed", [{"run": each.job.name, "reason": each.reason or ""} for each in failed])
     for outcome in failed if not out.as_json else ():
         line = f"failed {plain(outcome.job.name)}: {plain(outcome.reason or '')}"
         console().print(Text.assemble((line[:6], "red"), line[6:]), soft_wrap=True)
+
+
+def held_line(held: int) -> str:
+    """Note on runs that the command skipped."""
+    return f"{count(held, 'run')} held by another command and skipped; with --wait, the command waits for them"
 
 
 def _rows(arms: Sequence[Settings], runs: RunBatch) -> list[Row]:

@@ -106,8 +106,8 @@ def offer_to_the_oom_killer(path: Path = Path("/proc/self/oom_score_adj")) -> No
 def _handle_signals() -> threading.Event:
     """Install the handlers and return the event that SIGTERM sets."""
     stopping = threading.Event()
-    # A signal to every process of a service or a terminal is for the parent to act on.
-    for signum in (signal.SIGINT, signal.SIGHUP):
+    # A signal to every process of a service, a job or a terminal is for the parent to act on.
+    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(signum, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda signum, frame: stopping.set())
     faulthandler.register(signal.SIGTERM, all_threads=False, chain=True)
