@@ -49,9 +49,11 @@ def hold(path: Path, patience: float = PATIENCE_SECONDS, *, trust_name: bool = F
     """
     with locked_file(path, patience, lambda holder: HeldError(path.parent, holder), trust_name=trust_name) as file:
         name_holder(file, path)
-        yield
-        with contextlib.suppress(OSError):  # a folder that is gone needs no lock
-            path.unlink()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # a folder that is gone needs no lock
+                path.unlink()
 
 
 def is_held(path: Path) -> bool:
