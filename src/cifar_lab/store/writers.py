@@ -55,9 +55,10 @@ class WriterLock:
             make_folder(self._results)
             try:
                 self._file = locked_file(self._path, PATIENCE_SECONDS, self._refusal, fcntl.LOCK_SH)
-            except EnvironmentFault:
-                if self._results.exists():
-                    raise  # else another command, which made the folder, has just removed it
+            except EnvironmentFault as fault:
+                # The last command that wrote here may have removed the folder, which it had made.
+                if not isinstance(fault.__cause__, FileNotFoundError):
+                    raise
         name_holder(self._file, self._path, f" ({_command()})")
 
     def look(self) -> None:
