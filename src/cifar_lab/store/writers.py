@@ -51,13 +51,15 @@ class WriterLock:
         if self._file is not None:
             return
         self._made = not self._results.exists()
+        give_up = time.monotonic() + PATIENCE_SECONDS
         while self._file is None:
-            make_folder(self._results)
             try:
+                make_folder(self._results)
                 self._file = locked_file(self._path, PATIENCE_SECONDS, self._refusal, fcntl.LOCK_SH)
             except EnvironmentFault as fault:
                 # The last command that wrote here may have removed the folder, which it had made.
-                if not isinstance(fault.__cause__, FileNotFoundError):
+                is_gone = isinstance(fault.__cause__, FileNotFoundError | FileExistsError)
+                if not is_gone or time.monotonic() > give_up:
                     raise
         name_holder(self._file, self._path, f" ({_command()})")
 
