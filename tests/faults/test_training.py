@@ -98,7 +98,7 @@ def test_a_second_completion_changes_nothing(lab: Any) -> None:
 @case(
     33,
     "two processes make the same run at the same time",
-    remains="one result; the second is refused while the first holds the run, and finds it done afterwards",
+    remains="one result; the second skips or awaits the run while the first holds it, and finds it done afterwards",
     says="{path}: held by process {pid} on {host} since {time}; wait for it, or end it, then run the same "
     "command again",
 )

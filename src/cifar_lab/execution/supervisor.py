@@ -6,13 +6,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.text import in_words
 from cifar_lab.execution.local.process import WorkerProcess
 from cifar_lab.execution.protocol import STOP, encode_task
-from cifar_lab.execution.pull_queue import PullQueue
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.tasks import Task
 from cifar_lab.execution.tracker import TRANSIENT, Outcome, RunTracker
@@ -34,6 +33,9 @@ from cifar_lab.training.events import (
     WorkerQuiet,
 )
 from cifar_lab.training.job import Job
+
+if TYPE_CHECKING:
+    from cifar_lab.execution.pull_queue import PullQueue
 
 
 class WorkerHandle(Protocol):

@@ -1,4 +1,4 @@
-"""Shared lock of the commands that write to a results folder. Each run has a lock of its own, with one holder.
+"""Shared lock of the commands that write to a results folder. Each run has another lock, with one holder.
 
 The shared lock keeps a folder that commands write to, shows a file system without locks before anything is trained, and
 keeps out versions of cifar-lab that write alone.
