@@ -32,7 +32,7 @@ space: {optimizer.lr: [0.003, 0.03, 0.1]}
 """
 """Ten runs: three points with two seeds, and the base and a winner with two fresh ones."""
 
-HALVING = SWEEP.replace("val_size: 50", "val_size: 50, halving: {from_epoch: 1, keep: 0.5}")
+HALVING = SWEEP.replace("val_size: 50", "val_size: 50, halving: {eta: 2, rungs: 2}")
 
 PATIENCE_SECONDS = 120
 """Commands that take longer are killed, and their test fails."""
