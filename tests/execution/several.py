@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cifar_lab
+from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, find_records, run_ids
 
 SOURCE = Path(cifar_lab.__file__).parents[1]
@@ -100,16 +101,21 @@ def state_of(results: Path) -> dict[str, object]:
     """All that finished commands leave, but times and notes on resumption: records, bits, epochs, documents."""
     found = find_records(results)
     assert not found.unusable
-    assert sorted(record.run_id for record in found.records) == run_ids(results)
-    state: dict[str, object] = {}
+    done = {record.run_id for record in found.records}
+    pruned = [RunFolder(results, run_id) for run_id in run_ids(results) if run_id not in done]
+    state: dict[str, object] = {folder.path.name: _epochs(folder) for folder in pruned}
     for record in found.records:
         folder = RunFolder(results, record.run_id)
         state[record.run_id] = (
             record.status, record.val, record.test, record.epochs_trained, record.files, record.plan,
-            [line.model_dump_json(exclude={"seconds"}) for line in folder.read_metrics(record)],
+            _epochs(folder, record),
             folder.settings.read_text(),
             sorted(path.name for path in folder.path.iterdir() if path.name != "lock"),
         )  # fmt: skip
     for path in sorted((results / "sweeps").rglob("*.json")):
         state[path.name] = path.read_bytes()
     return state
+
+
+def _epochs(folder: RunFolder, record: Record | None = None) -> list[str]:
+    return [line.model_dump_json(exclude={"seconds"}) for line in folder.read_metrics(record)]

@@ -22,6 +22,7 @@ from cifar_lab.execution.runner import RunBatch
 from cifar_lab.progress.lines import plan_line
 from cifar_lab.report.columns import Medium, ReportRow, columns_of, row_document
 from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder
 
 STATE_WORDS = {
     "done": "already done",
@@ -90,6 +91,8 @@ def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None, o
     for run in planned:
         job = run.job
         state = STATE_WORDS[run.state] + (f"; failed before ({run.failure.kind})" if run.failure is not None else "")
+        if run.state != "done" and RunFolder(job.results, job.run_id).holder() is not None:
+            state = "held by another command"
         table.add(job.run_id, job.settings.label, job.seed, state, job.settings.epochs)
     out.table(table, "runs")
     out.wrapped(plan_line(planned))
