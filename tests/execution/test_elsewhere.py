@@ -36,7 +36,7 @@ def test_each_run_of_a_task_is_free_held_made_or_failed_elsewhere(lab: Any) -> N
 
 
 def test_a_rung_that_another_command_reached_is_paused(lab: Any) -> None:
-    job = lab.job(lab.settings("epochs=3", "data.train_size=40", "data.val_size=10"), read_test=False)
+    job = lab.job(lab.settings("epochs=3", "data.val_size=10"), read_test=False)
     rung = replace(job, until_epoch=1)
     elsewhere = Elsewhere([rung])
     assert elsewhere.divide(Task(((rung,),))) == (set(), [])
