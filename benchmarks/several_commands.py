@@ -6,7 +6,9 @@
 Both sides make the same sweep of synthetic images in turn, and the median of the ratios of the pairs counts. The
 several commands have `--workers 1` each. Their time ends with the last of them. Each of them imports torch and prepares
 its workers, which costs seconds of processor time per command, whatever the length of the sweep. Aim: at most 1.3 times
-the time of one command. The load of the machine is printed before each pair. The last line is JSON.
+the time of one command. The load of the machine is printed before each pair. On a machine that others use, several
+commands get a larger share of the cores than one, and only the ratio of processor seconds tells something. The last
+line is JSON.
 """
 
 from __future__ import annotations
@@ -52,25 +54,30 @@ def main() -> int:
         seconds(folder, "warm-up", 1, 1, "--epochs", "1")  # images and kernels are cached
         for pair in range(options.pairs):
             load = os.getloadavg()[0]
-            one = seconds(folder, f"one-{pair}", 1, available_cores())
-            several = seconds(folder, f"several-{pair}", options.commands, 1)
-            pairs.append({"one": one, "several": several, "ratio": several / one, "load": load})
-            print(f"load {load:.2f}: one command {one:.1f} s, {options.commands} commands {several:.1f} s", flush=True)
-    ratio = statistics.median(pair["ratio"] for pair in pairs)
-    print(f"{options.commands} commands take {ratio:.2f} times as long as one command with {available_cores()} workers")
+            one, one_cpu = seconds(folder, f"one-{pair}", 1, available_cores())
+            several, several_cpu = seconds(folder, f"several-{pair}", options.commands, 1)
+            pairs.append({"load": load, "ratio": several / one, "processor_ratio": several_cpu / one_cpu})
+            print(
+                f"load {load:.2f}: one command {one:.1f} s ({one_cpu:.1f} s of processors), "
+                f"{options.commands} commands {several:.1f} s ({several_cpu:.1f} s)", flush=True,
+            )  # fmt: skip
+    ratio, cpu = (statistics.median(pair[key] for pair in pairs) for key in ("ratio", "processor_ratio"))
+    workers = available_cores()
+    print(f"{options.commands} commands take {ratio:.2f} times as long as one command with {workers} workers, and "
+          f"{cpu:.2f} times the processor seconds")  # fmt: skip
     print(json.dumps({"commands": options.commands, "epochs": options.epochs, "ratio": ratio, "pairs": pairs}))
     return int(ratio > 1.3)
 
 
-def seconds(folder: Path, results: str, commands: int, workers: int, *words: str) -> float:
-    """Seconds until `commands` commands that begin together have made the sweep."""
+def seconds(folder: Path, results: str, commands: int, workers: int, *words: str) -> tuple[float, float]:
+    """Seconds until `commands` commands that begin together have made the sweep, and their processor seconds."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(cifar_lab.__file__).parents[1]),
         "CIFAR_LAB_CACHE": str(folder / "cache"),
     }
     command = [sys.executable, "-m", "cifar_lab", "sweep", "grid.yaml", "--results", results, "-q", *words]
-    began = time.monotonic()
+    began, before = time.monotonic(), os.times()
     running = [
         subprocess.Popen(
             [*command, "--workers", str(workers)], cwd=folder, env=environment, stdout=subprocess.DEVNULL,
@@ -81,7 +88,9 @@ def seconds(folder: Path, results: str, commands: int, workers: int, *words: str
     codes = [process.wait() for process in running]
     if any(codes):
         raise SystemExit(f"a command ended with {codes}")
-    return time.monotonic() - began
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.monotonic() - began, used
 
 
 if __name__ == "__main__":
