@@ -192,12 +192,12 @@ def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLo
     if jobs:
         built = _preflight([job.settings for job in jobs], context) or {}
         jobs = [replace(job, resumable=_resumable(job, built)) for job in jobs]
-        parameters = {key: answer.parameters for key, answer in built.items()}
+        context.trials.tell_kernels([job.settings for job in jobs], built)
         context.engine.open()  # before --force discards runs that could not be made again without it
         writer.take()
         make_folder(runs_folder(jobs[0].results))
         _discard([run.job for run in to_do if context.force or (run.state == "missing" and run.record is not None)])
-        outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context, parameters)}
+        outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context, built)}
     return [outcomes[run.job.run_id] for run in to_do]
 
 
@@ -213,11 +213,11 @@ def _earlier_failure(job: Job, failure: Failure) -> Outcome:
 
 
 def _train(
-    jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext, parameters: Mapping[str, int]
+    jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext, built: Mapping[str, ModelBuilt]
 ) -> list[Outcome]:
     """Divide the jobs into tasks, the longest first, and let the engine execute them."""
     gpus = context.engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
-    jobs, workers = _share(jobs, gpus, context, parameters)
+    jobs, workers = _share(jobs, gpus, context, built)
     run_seconds = RunSeconds(planned)
     tasks = make_tasks(jobs, gpus, context.workers)
     tasks.sort(key=lambda task: -sum(run_seconds.seconds_per_run(run_seconds.shape(job.settings)) for job in task.jobs))
@@ -233,7 +233,7 @@ def _train(
 
 
 def _share(
-    jobs: Sequence[Job], gpus: int, context: RunContext, parameters: Mapping[str, int]
+    jobs: Sequence[Job], gpus: int, context: RunContext, built: Mapping[str, ModelBuilt]
 ) -> tuple[list[Job], int | None]:
     """The jobs with their CPU threads, and the number of workers on the CPU."""
     cores, workers = context.engine.cores(), context.workers
@@ -243,7 +243,7 @@ def _share(
         (on_gpu if gpus and job.settings.runtime.device != "cpu" else on_cpu).append(job)
     if not on_cpu:
         return share_gpu_host(on_gpu, cores), workers
-    shares = share_cores(on_cpu, cores, workers, parameters)
+    shares = share_cores(on_cpu, cores, workers, built)
     if context.engine.on_this_machine and not gpus:
         workers = shares.side_by_side
         if shares.cut is not None:

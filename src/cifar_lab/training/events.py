@@ -176,6 +176,10 @@ class ModelBuilt(Event, word="model built"):
     """Whether a checkpoint keeps all state that later steps depend on."""
     notes: str = ""
     """Sentences for the user, one per line."""
+    own_kernels: bool = False
+    """Whether this project's kernels make the steps of a custom model."""
+    kernels_reason: str | None = None
+    """Reason why torch's kernels make them on a CPU whose settings allow both."""
 
 
 @dataclass(frozen=True)

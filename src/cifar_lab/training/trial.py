@@ -21,7 +21,8 @@ from cifar_lab.core.text import count
 from cifar_lab.data.random_streams import NO_STREAMS, ModelStreams, seeded_init
 from cifar_lab.models.custom import describe_error
 from cifar_lab.models.outputs import main_output, split_outputs
-from cifar_lab.models.user_code import uncovered_files
+from cifar_lab.models.user_code import forked_generators, uncovered_files
+from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.backends.eager import train_step
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.cohort import Cohort
@@ -52,6 +53,7 @@ def try_model(settings: Settings, num_classes: int, train_size: int) -> ModelBui
     model = settings.model
     assert isinstance(model, CustomModel)
     source = model_source(model.name)
+    asked = settings
     settings = settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"compile": False})})
     execution = prepare_execution(settings.runtime, threads=torch.get_num_threads())
     size = min(settings.data.batch_size, train_size)
@@ -81,7 +83,36 @@ def try_model(settings: Settings, num_classes: int, train_size: int) -> ModelBui
             f"it imports {names}, which the run id does not cover; move it beside the model, install it as a package, "
             "or import it by its name"
         )
-    return ModelBuilt(models.count_parameters(cohort.networks[0]), resumable, "\n".join(notes))
+    own, reason = _kernels(asked, cohort.networks[0], execution)
+    return ModelBuilt(models.count_parameters(cohort.networks[0]), resumable, "\n".join(notes), own, reason)
+
+
+def build_model(settings: Settings, num_classes: int) -> ModelBuilt:
+    """Build a model without training it.
+
+    Raises:
+        SettingsError, WeightsError: it does not build, or its weights do not fit.
+    """
+    notes: list[str] = []
+    with forked_generators():
+        network = models.build(settings.model, num_classes, settings.data.side(), notes)
+    own, reason = False, None
+    if isinstance(settings.model, CustomModel):
+        execution = prepare_execution(settings.runtime, threads=torch.get_num_threads())
+        own, reason = _kernels(settings, network, execution)
+    return ModelBuilt(models.count_parameters(network), notes="\n".join(notes), own_kernels=own, kernels_reason=reason)
+
+
+def _kernels(settings: Settings, network: nn.Module, execution: Execution) -> tuple[bool, str | None]:
+    """Whether this project's kernels make the steps of a network, and if not, the reason.
+
+    Raises:
+        SettingsError: `runtime.kernels: own` asks for them.
+    """
+    if settings.runtime.kernels == "torch":
+        settings = settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"kernels": "auto"})})
+    chosen, kernels = choose_kernels(settings, execution, 1, None, network)
+    return chosen.own_kernels, kernels.reason
 
 
 @dataclass(frozen=True)

@@ -168,11 +168,9 @@ def _check_model(settings: Settings, num_classes: int, train_size: int | None) -
             from cifar_lab.training.trial import try_model
 
             return try_model(settings, num_classes, train_size)
-        from cifar_lab.models import build, count_parameters
+        from cifar_lab.training.trial import build_model
 
-        notes: list[str] = []
-        network = build(settings.model, num_classes, settings.data.side(), notes)
-        return ModelBuilt(count_parameters(network), notes="\n".join(notes))
+        return build_model(settings, num_classes)
     except Exception as error:
         return classify_end(error)
 
