@@ -160,6 +160,13 @@ class WarningIssued(Event, word="warning"):
 
 
 @dataclass(frozen=True)
+class ModelOutput(Event, word="output"):
+    """A line that the code of a custom model printed."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class GpuCount(Event, word="gpus"):
     """Answer to the query for GPUs."""
 

@@ -1,6 +1,6 @@
 """Worker process: `python -m cifar_lab.execution.local.worker PARENT` makes the runs that it reads from standard input.
 
-Standard output carries only events. Output of a model goes to standard error. The process exits at the end of its
+Standard output carries only events. Output of a model goes to standard error, and its lines to the parent. The process exits at the end of its
 standard input or with its parent, so it never outlives the parent. SIGTERM requests a stop after the epoch and writes
 the position of the main thread to standard error.
 """
@@ -23,6 +23,7 @@ from pathlib import Path
 
 from cifar_lab.config import Data, Settings
 from cifar_lab.execution.failure_classification import classify_end
+from cifar_lab.execution.local.model_output import relayed_output
 from cifar_lab.execution.protocol import STOP, decode_check, decode_prepare, decode_task, is_gpu_query
 from cifar_lab.store.records import Record
 from cifar_lab.training.events import (
@@ -76,7 +77,8 @@ def main() -> None:
             _import_training()
             from cifar_lab.training.concurrent import run_cohorts
 
-            run_cohorts(cohorts, streams, tell, stopping.is_set, ended)
+            with relayed_output(cohorts[0][0], tell):
+                run_cohorts(cohorts, streams, tell, stopping.is_set, ended)
         except Exception as error:
             for job in chain.from_iterable(cohorts):
                 ended(job, error)

@@ -10,6 +10,7 @@ from cifar_lab.core.errors import LabError, SettingsError, error_of
 from cifar_lab.core.host import print_status
 from cifar_lab.core.text import plain
 from cifar_lab.data.splits import Progress
+from cifar_lab.execution.local.model_output import DistinctLines
 from cifar_lab.execution.local.process import WorkerProcess
 from cifar_lab.execution.protocol import GPU_QUERY, ModelQuery, encode_check, encode_prepare
 from cifar_lab.store.left_out import skip
@@ -36,8 +37,9 @@ def check_models(queries: Sequence[ModelQuery]) -> list[ModelBuilt]:
         raise
     finally:
         worker.close()
-        for line in dict.fromkeys(said):  # the trial makes the model several times
-            print_status(plain(line))
+        lines = DistinctLines()  # the trial makes the model several times
+        for shown in filter(None, map(lines.new, said)):
+            print_status(plain(shown))
     for note in dict.fromkeys(note for each in built for note in each.notes.splitlines()):
         print_status(f"note: {plain(note)}")
     return built
