@@ -13,7 +13,7 @@ import typer
 
 from cifar_lab.cli.completion import complete_file
 from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override, try_models
-from cifar_lab.cli.options import Json, NoTrial, Overrides, Seeds, flag
+from cifar_lab.cli.options import DEFAULT_RESULTS, Json, NoTrial, Overrides, Seeds, flag
 from cifar_lab.core.text import count
 
 
@@ -63,7 +63,7 @@ def _try_models(files: Sequence[Path], overrides: Sequence[str]) -> None:
     from cifar_lab.execution.context import RunContext
 
     named = [name for path in files for name in _settings_files(path)]
-    try_models([load_settings(name, overrides) for name in named], RunContext(Path()))
+    try_models([load_settings(name, overrides) for name in named], RunContext(DEFAULT_RESULTS))
 
 
 def _settings_files(path: Path) -> list[Path]:

@@ -168,7 +168,7 @@ def try_models(arms: Sequence[Settings], context: RunContext) -> None:
     names = custom_models(arms)
     if names and context.trials.enabled:
         print_status(f"trying {', '.join(names)}: this runs their code; --no-trial omits this")
-        context.trials.check([arm for arm in arms if arm.model.name in names], context.images)
+        context.trials.check([arm for arm in arms if arm.model.name in names], context.images, context.results)
 
 
 def make_display(

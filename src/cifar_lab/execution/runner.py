@@ -16,6 +16,7 @@ from cifar_lab.execution.cores import model_key, share_cores, share_gpu_host
 from cifar_lab.execution.cost import RunSeconds
 from cifar_lab.execution.local.worker_queries import prepare_images
 from cifar_lab.execution.plan import PlannedRun, plan_runs
+from cifar_lab.execution.source_runs import source_weights
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.execution.tracker import Outcome
 from cifar_lab.store.failures import Failure, note_failure, remove_failure
@@ -122,6 +123,7 @@ def resolve(arms: Sequence[Settings], context: RunContext) -> None:
     """
     context.engine.check_devices(arms)
     for settings in arms:
+        source_weights(settings, context.results)
         recipe(settings)
 
 
@@ -132,7 +134,7 @@ def prepare_data(arms: Sequence[Settings], context: RunContext, writer: WriterLo
         DataError, EnvironmentFault: the images cannot be read or cached.
     """
     images, display = context.images, context.display
-    context.trials.check([arm for arm in arms if images.known(arm.data) is None], images)
+    context.trials.check([arm for arm in arms if images.known(arm.data) is None], images, context.results)
     for settings in arms:
         if images.known(settings.data) is None:
             if context.results.is_dir():  # a new folder would remain if the data is refused
@@ -307,4 +309,4 @@ def _preflight(arms: Sequence[Settings], context: RunContext) -> Mapping[str, Mo
     Raises:
         SettingsError, WeightsError: a model does not build or train, or its weights do not fit.
     """
-    return context.trials.check(arms, context.images)
+    return context.trials.check(arms, context.images, context.results)

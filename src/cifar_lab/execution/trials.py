@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar_lab.config import CustomModel, Data, ResNet18Model, Settings
@@ -28,18 +29,21 @@ class ModelTrials:
     told: set[str] = field(default_factory=set)
     """Names of the models of which `tell_kernels` has said something."""
 
-    def check(self, arms: Iterable[Settings], images: DatasetCatalog) -> Mapping[str, ModelBuilt]:
+    def check(self, arms: Iterable[Settings], images: DatasetCatalog, results: Path) -> Mapping[str, ModelBuilt]:
         """Try the models of these arms whose images are known. Returns the answers by `model_key`.
+
+        `results`: folder of the runs that `model.weights` may name.
 
         Raises:
             SettingsError, WeightsError: a model does not build or train, or its weights do not fit.
         """
         from cifar_lab.execution.local.worker_queries import check_models  # processes are needed for a query only
+        from cifar_lab.execution.source_runs import with_source_weights
 
         asked: dict[str, tuple[Settings, ModelQuery]] = {}
         for settings in filter(_is_doubtful, arms):
             if (shape := _shape_of(settings.data, images)) is not None:
-                query = self._query(settings, *shape)
+                query = self._query(with_source_weights(settings, results), *shape)
                 asked[_key(query)] = settings, query
         new = [key for key in asked if key not in self.answers]
         self.answers.update(zip(new, check_models([asked[key][1] for key in new]) if new else (), strict=True))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cifar_lab.core.errors import WeightsError
 from cifar_lab.core.files import read_file
+from cifar_lab.store.run_folder import RunFolder
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """Key prefixes of DataParallel and torch.compile."""
@@ -47,12 +48,12 @@ def load_weights(model: nn.Module, path: Path, new_layer: str, head: Literal["ne
     own = model.state_dict()
     if head == "keep" and _fits(everything, {key: own[key] for key in own if key.startswith(layer)}):
         found, expected = everything, own
-        notes.append(f"{path.name}: the last layer {new_layer} is kept (model.head: keep)")
+        notes.append(f"{_shown(path)}: the last layer {new_layer} is kept (model.head: keep)")
     else:
         found = {key: value for key, value in everything.items() if not key.startswith(layer)}
         expected = {key: value for key, value in own.items() if not key.startswith(layer)}
         why = "model.head: new" if head == "new" else "the file has other shapes for it"
-        notes.append(f"{path.name}: the last layer {new_layer} is initialised again ({why})")
+        notes.append(f"{_shown(path)}: the last layer {new_layer} is initialised again ({why})")
     # Files written before torch 0.4.1 lack this counter, and nothing reads it where BatchNorm has a momentum.
     missing = [key for key in expected if key not in found and not key.endswith(".num_batches_tracked")]
     unexpected = [key for key in found if key not in expected]
@@ -79,6 +80,12 @@ def last_layer(model: nn.Module) -> str:
     """Name of the module that has the last parameter of a model."""
     *_, (name, _) = model.named_parameters()
     return name.rpartition(".")[0] or name
+
+
+def _shown(path: Path) -> str:
+    """Name of a file of weights, or of the run that it belongs to."""
+    run = RunFolder(path.parent.parent.parent, path.parent.name)
+    return f"run:{path.parent.name}" if path == run.weights else path.name
 
 
 def _fits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
@@ -111,7 +118,7 @@ def _read_part(path: Path, model: nn.Module | None) -> tuple[dict[str, Tensor], 
     assert isinstance(content, Mapping)
     others = [str(key) for key in content if key != chosen.partition(".")[0]]
     left = f"; not used: {_first([*others, *(each for each in parts if each != chosen and '.' in each)])}"
-    return parts[chosen], [f"{path.name}: the state dict under {chosen} is used{left if others else ''}"]
+    return parts[chosen], [f"{_shown(path)}: the state dict under {chosen} is used{left if others else ''}"]
 
 
 def _state_dicts(content: object, where: str = "", depth: int = PART_DEPTH) -> Iterator[tuple[str, dict[str, Tensor]]]:

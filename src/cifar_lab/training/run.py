@@ -180,7 +180,7 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
         splits.training, settings.data, [job.seed for job in jobs], [job.settings.data.flip for job in jobs]
     )
     cohort, unstacked_reason = build_cohort(
-        [job.settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
+        [job.build_settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
         execution, stacked=stacked,
     )  # fmt: skip
     if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels

@@ -1,8 +1,8 @@
 """Worker process: `python -m cifar_lab.execution.local.worker PARENT` makes the runs that it reads from standard input.
 
-Standard output carries only events. Output of a model goes to standard error, and its lines to the parent. The process exits at the end of its
-standard input or with its parent, so it never outlives the parent. SIGTERM requests a stop after the epoch and writes
-the position of the main thread to standard error.
+Standard output carries only events. Output of a model goes to standard error, and its lines to the parent. The process
+exits at the end of its standard input or with its parent, so it never outlives the parent. SIGTERM requests a stop
+after the epoch and writes the position of the main thread to standard error.
 """
 
 from __future__ import annotations
