@@ -24,6 +24,8 @@ class ModelTrials:
 
     enabled: bool = True
     """Whether custom models are also trained for a few steps. Without, they are only built (`--no-trial`)."""
+    seconds: float | None = None
+    """Longest trial of a model. None follows from its cost (`--trial-timeout`)."""
     answers: dict[str, ModelBuilt] = field(default_factory=dict)
     """By `_key`."""
     told: set[str] = field(default_factory=set)
@@ -46,7 +48,8 @@ class ModelTrials:
                 query = self._query(with_source_weights(settings, results), *shape)
                 asked[_key(query)] = settings, query
         new = [key for key in asked if key not in self.answers]
-        self.answers.update(zip(new, check_models([asked[key][1] for key in new]) if new else (), strict=True))
+        built = check_models([asked[key][1] for key in new], self.seconds) if new else []
+        self.answers.update(zip(new, built, strict=True))
         return {model_key(settings): self.answers[key] for key, (settings, _) in asked.items()}
 
     def tell_kernels(self, arms: Iterable[Settings], built: Mapping[str, ModelBuilt]) -> None:

@@ -120,9 +120,10 @@ def _call(maker: Callable[..., Any], settings: CustomModel, source: ModelSource,
             f"it takes {', '.join(map(str, taken.values())) or 'no arguments'}"
         ) from error
     except Exception as error:
-        raise SettingsError(
-            f"model.name: {name} could not be created: {describe_error(error, source)}; correct it"
-        ) from error
+        reason = f"{describe_error(error, source)}; correct it"
+        if lacks_memory(error):
+            reason = "it needs more memory than is free; choose a smaller model"
+        raise SettingsError(f"model.name: {name} could not be created: {reason}") from error
 
 
 def _parameters(maker: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -158,9 +159,10 @@ def _try_out(
         with forked_generators(), torch.no_grad():
             output = model.eval()(torch.zeros(batch))
     except Exception as error:
-        raise SettingsError(
-            f"model.name: {name} fails on a {batch} batch: {describe_error(error, source)}; correct its forward"
-        ) from error
+        reason = f"{describe_error(error, source)}; correct its forward"
+        if lacks_memory(error):
+            reason = "it needs more memory than is free; choose a smaller model"
+        raise SettingsError(f"model.name: {name} fails on a {batch} batch: {reason}") from error
     finally:
         model.train()
     if settings.aux_weights is not None:
@@ -183,6 +185,13 @@ def _advice(taken: Mapping[str, inspect.Parameter], num_classes: int) -> str:
     if "num_classes" in taken:
         return f"give its last layer num_classes outputs ({num_classes} here)"
     return f"add a parameter num_classes and give its last layer as many outputs ({num_classes} here)"
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left, on the CPU or on a GPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
 def describe_error(error: BaseException, source: ModelSource) -> str:

@@ -190,6 +190,14 @@ class ModelBuilt(Event, word="model built"):
 
 
 @dataclass(frozen=True)
+class TrialProgress(Event, word="trying"):
+    """A trial has imported what it needs, or has measured its cost. Its time limit counts anew."""
+
+    seconds: float = 0.0
+    """Predicted duration of the rest. 0 if unknown."""
+
+
+@dataclass(frozen=True)
 class TaskDone(Event, word="task done"):
     """Every run of the worker's task has ended."""
 

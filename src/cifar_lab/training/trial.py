@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +20,14 @@ from cifar_lab.config.model_source import ModelSource, model_source
 from cifar_lab.core.errors import LabError, Problem, SettingsError
 from cifar_lab.core.text import count
 from cifar_lab.data.random_streams import NO_STREAMS, ModelStreams, seeded_init
-from cifar_lab.models.custom import describe_error
+from cifar_lab.models.custom import describe_error, lacks_memory
 from cifar_lab.models.outputs import main_output, split_outputs
 from cifar_lab.models.user_code import forked_generators, uncovered_files
 from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.backends.eager import train_step
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.cohort import Cohort
-from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution
+from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.events import ModelBuilt
 
 SMALL_BATCH = 4
@@ -37,14 +38,20 @@ EVALUATED = 3
 
 LEARNING_RATE = 0.01
 
+BACKWARD_FACTOR = 3.0
+"""Duration of a step in multiples of that of a forward pass."""
 
-def try_model(settings: Settings, num_classes: int, train_size: int) -> ModelBuilt:
+
+def try_model(
+    settings: Settings, num_classes: int, train_size: int, tell: Callable[[float], None] = lambda seconds: None
+) -> ModelBuilt:
     """Train a custom model on a few random images. Nothing is written.
 
     Args:
         settings: of an arm.
         num_classes: classes of its images.
         train_size: training images, which decide the size of the last batch.
+        tell: called with the predicted seconds of the rest, once a few images have passed.
 
     Raises:
         SettingsError: the model breaks, gives other outputs than logits, differs between two runs of a seed, or imports
@@ -58,9 +65,13 @@ def try_model(settings: Settings, num_classes: int, train_size: int) -> ModelBui
     execution = prepare_execution(settings.runtime, threads=torch.get_num_threads())
     size = min(settings.data.batch_size, train_size)
     trial = _Trial(settings, model, source, num_classes, train_size, execution)
+    begun = time.monotonic()
     notes = trial.made_twice()
+    made = time.monotonic() - begun
     small = min(SMALL_BATCH, size)
-    trial.check_outputs(max(small, 2))
+    passed = trial.check_outputs(max(small, 2))
+    images = 10 * small + size + train_size % size
+    tell(2 * made + BACKWARD_FACTOR * passed * images / max(small, 2))
     cohort, again = trial.cohort(), trial.cohort()
     for each in (cohort, again):
         trial.steps(each, epoch=0, sizes=[small, small] if small > 1 else [])
@@ -139,13 +150,11 @@ class _Trial:
             yield
         except LabError:
             raise
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, MemoryError) or is_out_of_memory(error) or "allocate memory" in str(error):
+        except Exception as error:
+            if lacks_memory(error):
                 raise self.refusal(
                     f"{doing} needs more memory than is free; choose a smaller batch or model"
                 ) from error
-            raise self._broken(doing, error) from error
-        except Exception as error:
             raise self._broken(doing, error) from error
 
     def _broken(self, doing: str, error: Exception) -> SettingsError:
@@ -177,16 +186,18 @@ class _Trial:
             states = torch.get_rng_state().tolist(), (of_numpy[1].tolist(), of_numpy[2:]), random.getstate()
         return network, states
 
-    def check_outputs(self, size: int) -> None:
-        """Check the outputs in training mode.
+    def check_outputs(self, size: int) -> float:
+        """Check the outputs in training mode. Returns the seconds of the pass.
 
         Raises:
             SettingsError: they are no logits, or not as many auxiliary ones as `model.aux_weights` says.
         """
         with seeded_init(0):
             network = models.build(self.model, self.num_classes, self.side).to(self.execution.device)
+        begun = time.monotonic()
         with self._told(f"a pass in training mode over {size} images"), self.execution.autocast():
             output = network(torch.zeros(size, 3, self.side, self.side, device=self.execution.device))
+        seconds = time.monotonic() - begun
         weights, (main, others) = self.model.aux_weights, split_outputs(output)
         wanted = (size, self.num_classes)
         if weights is None and not isinstance(output, Tensor):
@@ -204,6 +215,7 @@ class _Trial:
                 f"model.aux_weights: {count(len(weights), 'weight')} for {count(len(others), 'auxiliary output')} of "
                 f"{self.model.name}; give one per output"
             )
+        return seconds
 
     def cohort(self, seed: int = 0) -> Cohort:
         """A new network with its optimizer."""

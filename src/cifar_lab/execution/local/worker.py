@@ -35,6 +35,7 @@ from cifar_lab.training.events import (
     RunEnd,
     RunFinished,
     TaskDone,
+    TrialProgress,
     WarningIssued,
     encode_event,
 )
@@ -146,7 +147,7 @@ class _WarningEvents(logging.Handler):
 def _answer(line: str, send: Send) -> Event | None:
     """Answer of a query. None if the line is a task."""
     if (check := decode_check(line)) is not None:
-        return _check_model(*check)
+        return _check_model(*check, send)
     if (data := decode_prepare(line)) is not None:
         return _prepare(data, send)
     return _count_gpus() if is_gpu_query(line) else None
@@ -163,16 +164,15 @@ def _import_training() -> None:
             gc.enable()
 
 
-def _check_model(settings: Settings, num_classes: int, train_size: int | None) -> ModelBuilt | RunEnd:
+def _check_model(settings: Settings, num_classes: int, train_size: int | None, send: Send) -> ModelBuilt | RunEnd:
     """Build the model, and try training it, so that an error is reported before anything is written."""
     try:
-        if train_size is not None:
-            from cifar_lab.training.trial import try_model
+        from cifar_lab.training.trial import build_model, try_model
 
-            return try_model(settings, num_classes, train_size)
-        from cifar_lab.training.trial import build_model
-
-        return build_model(settings, num_classes)
+        send(Message(TrialProgress()))
+        if train_size is None:
+            return build_model(settings, num_classes)
+        return try_model(settings, num_classes, train_size, lambda seconds: send(Message(TrialProgress(seconds))))
     except Exception as error:
         return classify_end(error)
 
