@@ -30,7 +30,10 @@ def source(*, top: str = "", init: str = "pass", forward: str = "pass") -> str:
 
 
 REFUSED = {
-    "syntax": (source(init="pass pass"), "cannot be imported: SyntaxError: invalid syntax (net.py, line 10); correct it"),
+    "syntax": (
+        source(init="pass pass"),
+        "cannot be imported: SyntaxError: invalid syntax (net.py, line 10); correct it",
+    ),
     "import": (
         source(top="import no_such_lab"),
         "cannot be imported: ModuleNotFoundError: No module named 'no_such_lab' (FILE:4); correct it",
@@ -72,8 +75,8 @@ REFUSED = {
     ),
     "infinite loop": (
         source(forward="while self.training: pass"),
-        "its trial did not end within 3 s; it was at FILE:14 (forward); correct an endless loop, allow more time, as in "
-        "--trial-timeout 10m, or omit the trial with --no-trial",
+        "its trial did not end within 3 s; it was at FILE:14 (forward); correct an endless loop, allow more time, as "
+        "in --trial-timeout 10m, or omit the trial with --no-trial",
     ),
     "a crash": (
         source(forward="if self.training: __import__('os').abort()"),

@@ -276,6 +276,25 @@ def test_a_constructor_that_fails(tmp_path):
     )
 
 
+def test_an_error_of_type_inside_a_constructor_is_no_fault_of_the_options(tmp_path):
+    path = write(tmp_path / "mine.py", GOOD.replace("nn.Linear(3 * 32 * 32, width)", "nn.Linear(3072, width / 2)"))
+    message = refusal(f"{path}:Mine")
+    assert message.startswith(f"model.name: {path}:Mine could not be created: TypeError: ")
+    assert message.endswith(f" ({path}:15); correct it")
+    write(path).write_text(path.read_text() + "\n\ndef mine(**options):\n    return Mine(**options)\n")
+    assert "model.options: " in refusal(f"{path}:mine", height=3)
+
+
+def test_a_model_for_larger_images_says_its_size(tmp_path):
+    source = GOOD.replace("3 * 32 * 32", "3 * 64 * 64")
+    path = write(tmp_path / "mine.py", source)
+    assert refusal(f"{path}:Mine").endswith(
+        " (2x3072 and 12288x8) "
+        f"({path}:19); it works on 64 × 64 pixels: set model.input_size=64, which enlarges each batch"
+    )
+    assert build(CustomModel(name=f"{path}:Mine", input_size=64), 10) is not None
+
+
 def test_a_model_with_nothing_to_train(tmp_path):
     source = "import torch\nclass Mine(torch.nn.Flatten):\n    def __init__(self, num_classes):\n"
     path = write(tmp_path / "mine.py", source + "        super().__init__()\n")

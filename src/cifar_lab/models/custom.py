@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
@@ -22,6 +23,9 @@ from cifar_lab.models.user_code import forked_generators, import_model_module
 
 CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes", "n_class", "num_labels", "out_dim")
 """Names that others give to `num_classes`."""
+
+USUAL_SIZES = (224, 299, 64)
+"""Rows and columns, in pixels, that networks for other images have."""
 
 
 def build_custom(settings: CustomModel, num_classes: int, side: int = IMAGE_SIDE) -> nn.Module:
@@ -114,16 +118,27 @@ def _call(maker: Callable[..., Any], settings: CustomModel, source: ModelSource,
             if "num_classes" in taken or "num_classes" in settings.options or "'num_classes'" not in str(error):
                 raise
             return maker(**settings.options)
-    except TypeError as error:
+    except Exception as error:
+        if not _is_about_arguments(error, options):
+            raise _not_created(name, error, source) from error
         raise SettingsError(
             f"model.options: {name} was called with {', '.join(options) or 'nothing'}: {error}; "
             f"it takes {', '.join(map(str, taken.values())) or 'no arguments'}"
         ) from error
-    except Exception as error:
-        reason = f"{describe_error(error, source)}; correct it"
-        if lacks_memory(error):
-            reason = "it needs more memory than is free; choose a smaller model"
-        raise SettingsError(f"model.name: {name} could not be created: {reason}") from error
+
+
+def _is_about_arguments(error: Exception, options: Mapping[str, Any]) -> bool:
+    """Whether a call failed because of its arguments, and not in the code of the class or function."""
+    traceback = error.__traceback__
+    called = traceback is not None and traceback.tb_next is not None
+    return isinstance(error, TypeError) and (not called or any(f"'{name}'" in str(error) for name in options))
+
+
+def _not_created(name: str, error: Exception, source: ModelSource) -> SettingsError:
+    reason = f"{describe_error(error, source)}; correct it"
+    if lacks_memory(error):
+        reason = "it needs more memory than is free; choose a smaller model"
+    return SettingsError(f"model.name: {name} could not be created: {reason}")
 
 
 def _parameters(maker: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -162,6 +177,11 @@ def _try_out(
         reason = f"{describe_error(error, source)}; correct its forward"
         if lacks_memory(error):
             reason = "it needs more memory than is free; choose a smaller model"
+        elif settings.input_size is None and (size := _working_size(model, num_classes)) is not None:
+            reason = (
+                f"{describe_error(error, source)}; it works on {size} × {size} pixels: set model.input_size={size}, "
+                "which enlarges each batch"
+            )
         raise SettingsError(f"model.name: {name} fails on a {batch} batch: {reason}") from error
     finally:
         model.train()
@@ -175,6 +195,16 @@ def _try_out(
         raise SettingsError(
             f"model.name: {name} gives {shape} for a {batch} batch instead of (2, {num_classes}); {advice}"
         )
+
+
+def _working_size(model: nn.Module, num_classes: int) -> int | None:
+    """First of the usual sizes on which a forward pass in evaluation mode gives logits. None if there is none."""
+    for size in USUAL_SIZES:
+        with contextlib.suppress(Exception), forked_generators(), torch.no_grad():
+            output = main_output(model(torch.zeros(2, 3, size, size)))
+            if tuple(output.shape) == (2, num_classes):
+                return size
+    return None
 
 
 def _advice(taken: Mapping[str, inspect.Parameter], num_classes: int) -> str:
