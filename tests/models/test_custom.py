@@ -187,11 +187,16 @@ def test_a_builder_of_torchvision():
 
 
 def test_a_model_of_timm_is_made_by_its_registry(tmp_path, monkeypatch):
-    source = "from torch import nn\ndef create_model(name, num_classes):\n    assert name == 'mixer'\n"
+    source = (
+        "from torch import nn\ndef list_models():\n    return ['mixer']\ndef is_model(name):\n"
+        "    return name in list_models()\ndef create_model(name, num_classes):\n    assert name == 'mixer'\n"
+    )
     (tmp_path / "timm.py").write_text(source + "    return nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))\n")
     monkeypatch.syspath_prepend(tmp_path)
     for name, options in (("mixer", {}), ("create_model", {"name": "mixer"})):
         assert build(CustomModel(name=f"timm:{name}", options=options), 7)(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+    assert refusal("timm:mixr") == "model.name: timm has no model mixr; did you mean mixer?"
+    assert refusal("timm:vit") == "model.name: timm has no model vit; timm.list_models() has the names"
 
 
 PARTS = "from torch import nn\ndef layer(classes):\n    return nn.Linear(3072, classes)\n"

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -72,6 +73,7 @@ def _find_maker(name: str, source: ModelSource) -> Callable[..., Any]:
             f"model.name: {where} cannot be imported: {describe_error(error, source)}; correct it"
         ) from error
     if where == TIMM and wanted != "create_model":
+        _require_known(wanted, module)
         return partial(module.create_model, wanted)
     found = getattr(module, wanted, None)
     if isinstance(found, nn.Module):
@@ -83,6 +85,14 @@ def _find_maker(name: str, source: ModelSource) -> Callable[..., Any]:
         return found
     fault = f"has no {wanted}" if found is None else f"{wanted} is neither a torch.nn.Module class nor a function"
     raise SettingsError(f"model.name: {where}: {fault}; {_offer(module)}")
+
+
+def _require_known(wanted: str, timm: ModuleType) -> None:
+    """Refuse a name that timm's registry does not have."""
+    if not timm.is_model(wanted):
+        near = get_close_matches(wanted, timm.list_models(), 3)
+        advice = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has the names"
+        raise SettingsError(f"model.name: timm has no model {wanted}; {advice}")
 
 
 def _offer(module: ModuleType) -> str:

@@ -175,7 +175,7 @@ UNKNOWN = {
             "F.relu(self.fc2(x))", "Odd.apply(self.fc2(x))"), "beside its layers"
     ),
     "log_softmax": (TUTORIAL.replace("return x", "return F.log_softmax(x, dim=1)"), "_log_softmax"),
-    "padding": (TUTORIAL.replace("16, 5)", "16, 5, padding=2)").replace("5 * 5", "7 * 7"), "convolution"),
+    "padding": (TUTORIAL.replace("16, 5)", "16, 5, padding=2)").replace("5 * 5", "7 * 7"), "convolutions other than"),
     "overlapping pools": (TUTORIAL.replace("MaxPool2d(2, 2)", "MaxPool2d(2, 2, ceil_mode=True)"), "max_pool"),
     "an unused layer": (
         TUTORIAL.replace("self.pool =", "self.more = nn.Linear(4, 4)\n        self.pool ="), "not at all"

@@ -32,6 +32,8 @@ ATEN = torch.ops.aten
 PLAIN_CONVOLUTION = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
 """Stride, padding, dilation, transposed, output padding and groups of a convolution that the kernels have."""
 
+OTHER_CONVOLUTIONS = "convolutions other than 5 × 5 pixels with stride 1, no padding and a bias"
+
 IMAGES = 4
 """Images of the passes that are compared."""
 
@@ -148,6 +150,8 @@ class _Recorder(TorchDispatchMode):
             return None
         reader = _READERS.get(func)
         operation = reader(self, *args, **kwargs) if reader is not None else None
+        if operation is None and func is ATEN.convolution.default:
+            return OTHER_CONVOLUTIONS
         if operation is None:
             return f"{func.overloadpacket.__name__} as it is called"
         given = args[1] if func is ATEN.addmm.default else args[0]
