@@ -14,7 +14,6 @@ from pathlib import Path
 
 from cifar_lab.core.files import read_document
 
-
 PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 """Names of the folders into which packages are installed."""
 
