@@ -265,6 +265,20 @@ def test_options_that_the_class_does_not_take(tmp_path):
     )
 
 
+def test_required_arguments_are_named_with_what_may_give_them(tmp_path):
+    source = GOOD.replace("width: int = 8", "variant, width: int = 8")
+    path = write(tmp_path / "mine.py", source)
+    assert refusal(f"{path}:Mine").endswith(
+        "missing 1 required positional argument: 'variant'; it takes num_classes: 'int', variant, width: 'int' = 8; "
+        "set model.options.variant"
+    )
+    path.write_text(path.read_text() + "\n\ndef small():\n    return Mine(10, 'A')\n")
+    assert refusal(f"{path}:Mine").endswith(
+        "; set model.options.variant, or name a function that makes the model: small"
+    )
+    assert build(CustomModel(name=f"{path}:small"), 10) is not None
+
+
 def test_a_class_that_does_not_take_num_classes(tmp_path):
     path = write(tmp_path / "mine.py", GOOD.replace("num_classes: int, ", "").replace(", num_classes)", ", 10)"))
     assert build(CustomModel(name=f"{path}:Mine"), 10) is not None

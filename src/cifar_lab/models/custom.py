@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -24,6 +25,9 @@ from cifar_lab.models.user_code import forked_generators, import_model_module
 
 CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes", "n_class", "num_labels", "out_dim")
 """Names that others give to `num_classes`."""
+
+SHOWN_FUNCTIONS = 5
+"""Functions of a module that advice names."""
 
 USUAL_SIZES = (224, 299, 64)
 """Rows and columns, in pixels, that networks for other images have."""
@@ -103,9 +107,15 @@ def _offer(module: ModuleType) -> str:
         for key, value in own.items()
         if isinstance(value, type) and issubclass(value, nn.Module) and _is_own(value, module)
     ]
-    functions = [key for key, value in own.items() if inspect.isfunction(value) and _is_own(value, module)]
+    functions = _functions(module)
     listed = f"its models are: {', '.join(models) or 'none'}"
     return f"{listed}; its functions are: {', '.join(functions)}" if functions else listed
+
+
+def _functions(module: ModuleType) -> list[str]:
+    """Public functions that were made in a module."""
+    own = vars(module).items()
+    return [key for key, value in own if key[0] != "_" and inspect.isfunction(value) and _is_own(value, module)]
 
 
 def _is_own(value: Any, module: ModuleType) -> bool:
@@ -133,8 +143,26 @@ def _call(maker: Callable[..., Any], settings: CustomModel, source: ModelSource,
             raise _not_created(name, error, source) from error
         raise SettingsError(
             f"model.options: {name} was called with {', '.join(options) or 'nothing'}: {error}; "
-            f"it takes {', '.join(map(str, taken.values())) or 'no arguments'}"
+            f"it takes {', '.join(map(str, taken.values())) or 'no arguments'}{_missing_options(maker, taken, options)}"
         ) from error
+
+
+def _missing_options(
+    maker: Callable[..., Any], taken: Mapping[str, inspect.Parameter], options: Mapping[str, Any]
+) -> str:
+    """Advice where required arguments are missing: the options to set, and functions that may give them."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    missing = [
+        f"model.options.{name}"
+        for name, each in taken.items()
+        if each.default is inspect.Parameter.empty and each.kind in named and name not in options
+    ]
+    if not missing:
+        return ""
+    module = sys.modules.get(maker.__module__)
+    functions = _functions(module) if module is not None and isinstance(maker, type) else []
+    shown = ", ".join(functions[:SHOWN_FUNCTIONS]) + (", …" if len(functions) > SHOWN_FUNCTIONS else "")
+    return f"; set {' and '.join(missing)}{f', or name a function that makes the model: {shown}' if functions else ''}"
 
 
 def _is_about_arguments(error: Exception, options: Mapping[str, Any]) -> bool:
