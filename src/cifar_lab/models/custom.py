@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,7 +21,7 @@ from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.model_source import TIMM, ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.models.input_size import resize_input
-from cifar_lab.models.outputs import main_output
+from cifar_lab.models.outputs import main_output, split_outputs
 from cifar_lab.models.user_code import forked_generators, import_model_module
 
 CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes", "n_class", "num_labels", "out_dim")
@@ -43,8 +44,9 @@ def build_custom(settings: CustomModel, num_classes: int, side: int = IMAGE_SIDE
             options, its model has no trainable parameter, or gives another shape.
     """
     name, source = settings.name, model_source(settings.name)
-    maker = _find_maker(name, source)
-    model = _call(maker, settings, source, num_classes)
+    with contextlib.chdir(Path.cwd()):  # code that leaves the folder must not take the results with it
+        maker = _find_maker(name, source)
+        model = _call(maker, settings, source, num_classes)
     if not isinstance(model, nn.Module):
         raise SettingsError(
             f"model.name: {name} returns a {type(model).__name__} and not a torch.nn.Module; return the model"
@@ -138,7 +140,7 @@ def _call(maker: Callable[..., Any], settings: CustomModel, source: ModelSource,
             if "num_classes" in taken or "num_classes" in settings.options or "'num_classes'" not in str(error):
                 raise
             return maker(**settings.options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not _is_about_arguments(error, options):
             raise _not_created(name, error, source) from error
         raise SettingsError(
@@ -165,14 +167,14 @@ def _missing_options(
     return f"; set {' and '.join(missing)}{f', or name a function that makes the model: {shown}' if functions else ''}"
 
 
-def _is_about_arguments(error: Exception, options: Mapping[str, Any]) -> bool:
+def _is_about_arguments(error: BaseException, options: Mapping[str, Any]) -> bool:
     """Whether a call failed because of its arguments, and not in the code of the class or function."""
     traceback = error.__traceback__
     called = traceback is not None and traceback.tb_next is not None
     return isinstance(error, TypeError) and (not called or any(f"'{name}'" in str(error) for name in options))
 
 
-def _not_created(name: str, error: Exception, source: ModelSource) -> SettingsError:
+def _not_created(name: str, error: BaseException, source: ModelSource) -> SettingsError:
     reason = f"{describe_error(error, source)}; correct it"
     if lacks_memory(error):
         reason = "it needs more memory than is free; choose a smaller model"
@@ -228,8 +230,12 @@ def _try_out(
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
     if shape != (2, num_classes):
         advice = "its forward must return one logit per class"
+        main, others = split_outputs(output)
         if isinstance(shape, tuple) and len(shape) == 2 and shape[0] == 2:
             advice = _advice(_parameters(maker), num_classes)
+        elif main is not output and isinstance(main, torch.Tensor) and tuple(main.shape) == (2, num_classes):
+            weights = ", ".join(["0.3"] * len(others))
+            advice = f"return the logits alone, or set model.aux_weights=[{weights}], the loss weights of the others"
         raise SettingsError(
             f"model.name: {name} gives {shape} for a {batch} batch instead of (2, {num_classes}); {advice}"
         )
