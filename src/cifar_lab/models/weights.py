@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -105,9 +106,11 @@ def _read_part(path: Path, model: nn.Module | None) -> tuple[dict[str, Tensor], 
     """State dict in a file, and a sentence about what was left out. Of several the one that has the model's keys."""
     content = _read(path)
     parts = {where: _strip_wrappers(part) for where, part in _state_dicts(content)}
-    if not parts or "" in parts:
-        return _strip_wrappers(_tensors_by_name(content, path)), []
     wanted = set(model.state_dict()) if model is not None else set()
+    if not parts or "" in parts:
+        return _under_prefix(_strip_wrappers(_tensors_by_name(content, path)), wanted, path)
+    fitting = {where: _under_prefix(part, wanted, path) for where, part in parts.items()}
+    parts = {where: part for where, (part, _) in fitting.items()}
 
     def rank(where: str) -> tuple[int, int]:
         name = where.rpartition(".")[2]
@@ -118,7 +121,26 @@ def _read_part(path: Path, model: nn.Module | None) -> tuple[dict[str, Tensor], 
     assert isinstance(content, Mapping)
     others = [str(key) for key in content if key != chosen.partition(".")[0]]
     left = f"; not used: {_first([*others, *(each for each in parts if each != chosen and '.' in each)])}"
-    return parts[chosen], [f"{_shown(path)}: the state dict under {chosen} is used{left if others else ''}"]
+    note = f"{_shown(path)}: the state dict under {chosen} is used{left if others else ''}"
+    return parts[chosen], [note, *fitting[chosen][1]]
+
+
+def _under_prefix(state: dict[str, Tensor], wanted: set[str], path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """The keys below the prefix that makes most of them those of the model, with a note. Mostly there is none.
+
+    A training script that keeps its model as an attribute saves `model.conv1.weight`, beside the keys of a loss.
+    """
+    found: Counter[str] = Counter({"": len(wanted & state.keys())})
+    for key in state:
+        for position in (number + 1 for number, letter in enumerate(key) if letter == "."):
+            found[key[:position]] += key[position:] in wanted
+    (prefix, most), *others_found = found.most_common(2)
+    if not prefix or any(number == most for _, number in others_found):
+        return state, []  # nothing to take off, or two networks of which either could be meant
+    below = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    others = [key for key in state if not key.startswith(prefix)]
+    left = f"; not used: {_first(others)}" if others else ""
+    return below, [f"{_shown(path)}: the keys under {prefix.rstrip('.')} are used{left}"]
 
 
 def _state_dicts(content: object, where: str = "", depth: int = PART_DEPTH) -> Iterator[tuple[str, dict[str, Tensor]]]:

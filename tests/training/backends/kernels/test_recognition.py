@@ -166,7 +166,7 @@ UNKNOWN = {
     "a counter": (in_forward("self.passes = 1"), "changes an attribute"),
     "a print": (in_forward("print(x.shape)"), "uses print"),
     "chance": ("import random\n" + in_forward("random.random()"), "uses random"),
-    "a gradient that ends": (in_forward("x = x.detach()"), "beside its layers|end"),
+    "a gradient that ends": (in_forward("x = x.detach()"), "beside its layers"),
     "a lost gradient": (in_forward("_ = x.requires_grad and x.register_hook(lambda g: 0 * g)"), "branches"),
     "another gradient": (
         TUTORIAL.replace("class Net", "class Odd(torch.autograd.Function):\n    @staticmethod\n"
@@ -178,7 +178,7 @@ UNKNOWN = {
     "padding": (TUTORIAL.replace("16, 5)", "16, 5, padding=2)").replace("5 * 5", "7 * 7"), "convolutions other than"),
     "overlapping pools": (TUTORIAL.replace("MaxPool2d(2, 2)", "MaxPool2d(2, 2, ceil_mode=True)"), "max_pool"),
     "an unused layer": (
-        TUTORIAL.replace("self.pool =", "self.more = nn.Linear(4, 4)\n        self.pool ="), "not at all"
+        TUTORIAL.replace("self.pool =", "self.more = nn.Linear(4, 4)\n        self.pool ="), "not used"
     ),
     "no convolution": (
         "from torch import nn\n\ndef Net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n",

@@ -52,7 +52,9 @@ def recognised_operations(network: nn.Module) -> list[Operation]:
     except KernelsUnavailable:
         raise
     except Exception as error:  # the user's code may raise anything
-        raise KernelsUnavailable(f"there are none for a network that {type(error).__name__} ends") from error
+        raise KernelsUnavailable(
+            f"there are none for a network that cannot be recorded ({type(error).__name__})"
+        ) from error
 
 
 def _compared(network: nn.Module) -> list[Operation]:
@@ -233,7 +235,7 @@ def _check_parameters(network: nn.Module, operations: Sequence[Operation]) -> No
     used = [f"{each.path}.{name}".lstrip(".") for each in operations if each.path for name in ("weight", "bias")]
     trained = [name for name, parameter in network.named_parameters(remove_duplicate=False) if parameter.requires_grad]
     if len(used) != len(set(used)) or set(used) != set(trained) or len(trained) != len(list(network.parameters())):
-        raise KernelsUnavailable("there are none for weights that are used twice or not at all, or not trained")
+        raise KernelsUnavailable("there are none for weights that are used twice, not used, or not trained")
 
 
 def _compare(network: nn.Module, operations: Sequence[Operation], *, training: bool) -> None:
@@ -246,7 +248,7 @@ def _compare(network: nn.Module, operations: Sequence[Operation], *, training: b
             buffer.copy_(before)
     again = list(_logits_and_gradients(network, _forward(network, operations, images)))
     if not all(map(torch.equal, found, again)):
-        raise KernelsUnavailable("there are none for what it does beside its layers")
+        raise KernelsUnavailable("there are none for operations beside its layers")
 
 
 def _logits_and_gradients(network: nn.Module, logits: Tensor) -> Iterator[Tensor]:
