@@ -166,7 +166,7 @@ UNKNOWN = {
     "a counter": (in_forward("self.passes = 1"), "changes an attribute"),
     "a print": (in_forward("print(x.shape)"), "uses print"),
     "chance": ("import random\n" + in_forward("random.random()"), "uses random"),
-    "a gradient that ends": (in_forward("x = x.detach()"), "beside its layers"),
+    "a gradient that ends": (in_forward("x = x.detach()"), "cannot be recorded"),
     "a lost gradient": (in_forward("_ = x.requires_grad and x.register_hook(lambda g: 0 * g)"), "branches"),
     "another gradient": (
         TUTORIAL.replace("class Net", "class Odd(torch.autograd.Function):\n    @staticmethod\n"
