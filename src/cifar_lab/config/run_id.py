@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from cifar_lab.config import CustomModel, Section, Settings
+from cifar_lab.config.model import source_run
 from cifar_lab.config.model_source import model_source
 from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
 from cifar_lab.core.errors import WeightsError
@@ -65,7 +66,7 @@ def _stated(section: Section, settings: Settings) -> dict[str, Any]:
     left_out = {*outside, *idle_fields(section, settings)}
     values = _parsed(section.model_dump_json(exclude_defaults=True, exclude=left_out))
     paths = {name: path for name in files if (path := getattr(section, name)) is not None}
-    hashes = {name: _sha256(located(path)) for name, path in paths.items()}
+    hashes = {name: _content(path) for name, path in paths.items()}
     return {**{name: getattr(section, name) for name in choice}, **values, **hashes}
 
 
@@ -90,10 +91,15 @@ def _custom_model(model: CustomModel, settings: Settings) -> dict[str, Any]:
     left_out = {*outside_id(type(model)), *idle_fields(model, settings), "weights"}
     values: dict[str, Any] = json.loads(json.dumps(model.model_dump(exclude_defaults=True, exclude=left_out)))
     if model.weights is not None:
-        values["weights"] = _sha256(located(model.weights))
+        values["weights"] = _content(model.weights)
     source = model_source(model.name)
     code = source.installed or _sha256_of_all(source.files())
     return {**values, "name": model.name.rpartition("/")[2], "source": code}
+
+
+def _content(path: str) -> str:
+    """SHA-256 of a file, or `run:ID`, since the id of a run stands for its network."""
+    return path if source_run(path) is not None else _sha256(located(path))
 
 
 def _sha256_of_all(paths: Sequence[Path]) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar_lab.config import CustomModel, Data, ResNet18Model, Settings
+from cifar_lab.core.host import print_status
+from cifar_lab.core.text import plain
 from cifar_lab.execution.cores import model_key
 from cifar_lab.execution.protocol import ModelQuery
 from cifar_lab.training.events import ModelBuilt
@@ -21,30 +24,62 @@ class ModelTrials:
 
     enabled: bool = True
     """Whether custom models are also trained for a few steps. Without, they are only built (`--no-trial`)."""
+    seconds: float | None = None
+    """Longest trial of a model. None follows from its cost (`--trial-timeout`)."""
     answers: dict[str, ModelBuilt] = field(default_factory=dict)
     """By `_key`."""
+    told: set[str] = field(default_factory=set)
+    """Names of the models of which `tell_kernels` has said something."""
 
-    def check(self, arms: Iterable[Settings], images: DatasetCatalog) -> Mapping[str, ModelBuilt]:
+    def check(self, arms: Iterable[Settings], images: DatasetCatalog, results: Path) -> Mapping[str, ModelBuilt]:
         """Try the models of these arms whose images are known. Returns the answers by `model_key`.
+
+        `results`: folder of the runs that `model.weights` may name.
 
         Raises:
             SettingsError, WeightsError: a model does not build or train, or its weights do not fit.
         """
         from cifar_lab.execution.local.worker_queries import check_models  # processes are needed for a query only
+        from cifar_lab.execution.source_runs import with_source_weights
 
         asked: dict[str, tuple[Settings, ModelQuery]] = {}
         for settings in filter(_is_doubtful, arms):
             if (shape := _shape_of(settings.data, images)) is not None:
-                query = self._query(settings, *shape)
+                query = self._query(with_source_weights(settings, results), *shape)
                 asked[_key(query)] = settings, query
         new = [key for key in asked if key not in self.answers]
-        self.answers.update(zip(new, check_models([asked[key][1] for key in new]) if new else (), strict=True))
+        built = check_models([asked[key][1] for key in new], self.seconds) if new else []
+        self.answers.update(zip(new, built, strict=True))
         return {model_key(settings): self.answers[key] for key, (settings, _) in asked.items()}
+
+    def tell_kernels(self, arms: Iterable[Settings], built: Mapping[str, ModelBuilt]) -> None:
+        """Say once which custom models train with torch's kernels on a CPU whose settings allow this project's."""
+        reasons: dict[str, str] = {}
+        for settings in arms:
+            answer, name = built.get(model_key(settings)), settings.model.name
+            if answer is not None and answer.kernels_reason and _may_choose(settings) and name not in self.told:
+                reasons[name] = answer.kernels_reason
+        self.told.update(reasons)
+        if reasons:
+            shown = ", ".join(list(reasons)[:SHOWN_MODELS]) + (", …" if len(reasons) > SHOWN_MODELS else "")
+            verb = "trains" if len(reasons) == 1 else "train"
+            why = next(iter(reasons.values())) if len(set(reasons.values())) == 1 else "there are none for their layers"
+            print_status(f"note: {plain(shown)} {verb} with torch's kernels, not the C kernels: {plain(why)}")
 
     def _query(self, settings: Settings, classes: int, images: int) -> ModelQuery:
         if not self.enabled or not isinstance(settings.model, CustomModel):
             return ModelQuery(settings, classes, None)
         return ModelQuery(settings, classes, max(1, images - settings.data.val_size))
+
+
+SHOWN_MODELS = 3
+"""Models that `tell_kernels` names."""
+
+
+def _may_choose(settings: Settings) -> bool:
+    """Whether the settings leave the kernels open, and nothing but the network decides."""
+    runtime = settings.runtime
+    return runtime.kernels == "auto" and runtime.precision == "fp32" and not runtime.compile
 
 
 def custom_models(arms: Sequence[Settings]) -> list[str]:
@@ -76,4 +111,6 @@ def _key(query: ModelQuery) -> str:
     if query.train_size is not None:
         size, rest = min(size, query.train_size), query.train_size % size
     shape = f"{settings.data.side()} {query.num_classes} {size} {rest}"
-    return f"{model_key(settings)} {settings.runtime.device} {shape}"
+    runtime = settings.runtime
+    how = f"{runtime.device} {runtime.kernels == 'own'} {runtime.precision} {runtime.compile}"
+    return f"{model_key(settings)} {how} {shape}"

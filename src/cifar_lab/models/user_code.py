@@ -13,6 +13,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -124,11 +125,35 @@ _LOADED: dict[str, set[str]] = {"before": set()}
 _CHANGING = threading.Lock()
 
 
+_BEFORE: dict[str, Any] = {}
+"""Global settings of torch before the first custom model."""
+
+
+def restore_defaults() -> None:
+    """Take back what the code of an earlier model changed in torch for the whole process."""
+    if not _BEFORE:
+        return
+    torch.set_default_dtype(_BEFORE["dtype"])
+    if torch.get_default_device() != _BEFORE["device"]:
+        torch.set_default_device(_BEFORE["device"])
+    torch.set_grad_enabled(_BEFORE["grad"])
+
+
+def _note_defaults() -> None:
+    if not _BEFORE:
+        _BEFORE.update(
+            dtype=torch.get_default_dtype(),
+            device=torch.get_default_device(),
+            grad=torch.is_grad_enabled(),
+        )
+
+
 def import_model_module(source: ModelSource) -> ModuleType:
     """Import the module of a custom model anew. The modules of the model before it are forgotten.
 
     The folders of the model stay importable until the next one, for imports in its functions.
     """
+    _note_defaults()
     with _CHANGING:
         for finder in _ACTIVE:
             sys.meta_path.remove(finder)

@@ -9,17 +9,20 @@ from functools import partial
 from itertools import groupby
 
 import torch
+from torch import nn
 
+from cifar_lab.config import CustomModel
 from cifar_lab.config.io.load import settings_text
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.models import count_parameters
 from cifar_lab.store.records import Environment, Record, SplitScore
 from cifar_lab.store.results import DamagedFileError, RunFolder
 from cifar_lab.training import checkpoint
 from cifar_lab.training.backends.base import StepBackend
-from cifar_lab.training.backends.choice import choose_kernels, make_backend
+from cifar_lab.training.backends.choice import KernelChoice, choose_kernels, make_backend
 from cifar_lab.training.build import Splits, build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
 from cifar_lab.training.cohort import Cohort
@@ -169,9 +172,10 @@ class _Training:
 def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     """Choose device and backend, load the images and build the cohort."""
     jobs, settings = [run.job for run in runs], runs[0].job.settings
-    execution = prepare_execution(settings.runtime, jobs[0].threads)
-    execution, kernels_reason = choose_kernels(settings, execution, len(runs), runs[0].saved_kernels())
-    execution = settle_threads(execution, settings, runs[0].saved_threads())
+    custom = isinstance(settings.model, CustomModel)
+    execution, kernels = prepare_execution(settings.runtime, jobs[0].threads), KernelChoice()
+    if not custom:
+        execution, kernels = _choose(runs, execution)
     stacked = len(runs) > 1
     memory_format = layout(settings.model, execution, stacked=stacked)
     splits = load_training_data(settings, jobs[0].fingerprint, execution, memory_format)
@@ -179,11 +183,23 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
         splits.training, settings.data, [job.seed for job in jobs], [job.settings.data.flip for job in jobs]
     )
     cohort, unstacked_reason = build_cohort(
-        [job.settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
+        [job.build_settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
         execution, stacked=stacked,
     )  # fmt: skip
-    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels_reason)
+    if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
+        execution, kernels = _choose(runs, execution, cohort.networks[0])
+    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels)
     return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info))
+
+
+def _choose(
+    runs: Sequence[ActiveRun], execution: Execution, network: nn.Module | None = None
+) -> tuple[Execution, KernelChoice]:
+    """Choose the kernels, and the threads of torch's operations. `network` as in `choose_kernels`."""
+    settings = runs[0].job.settings
+    execution, kernels = choose_kernels(settings, execution, len(runs), runs[0].saved_kernels(), network)
+    parameters = None if network is None else count_parameters(network)
+    return settle_threads(execution, settings, runs[0].saved_threads(), parameters), kernels
 
 
 def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tell) -> None:

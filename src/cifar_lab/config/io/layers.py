@@ -23,6 +23,7 @@ from cifar_lab.config.io.tree import (
     shorten,
 )
 from cifar_lab.config.io.yaml_files import read_file
+from cifar_lab.config.model import source_run
 from cifar_lab.core.errors import Problem, SettingsError
 
 OVERRIDES = 1_000_000
@@ -229,7 +230,7 @@ def absolute_value(key: str, node: Node, folder: Path, findings: list[Finding]) 
     if not isinstance(text, str):
         return node
     path, colon, cls = text.rpartition(":") if key == "model.name" else (text, "", "")
-    if key == "model.name" and not path.endswith(".py"):
+    if (key == "model.name" and not path.endswith(".py")) or (key == "model.weights" and source_run(text) is not None):
         return node
     if not path.strip():
         findings.append(Finding(node.spot, key, "the path is empty; name a file or folder, or write null"))
