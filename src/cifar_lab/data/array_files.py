@@ -106,19 +106,19 @@ def _arrays_in(path: Path) -> Iterator[tuple[str, Array]]:
     try:
         with open_file(path) as file:
             if path.suffix.lower() == ".npy":
-                yield path.stem, _read_npy(file)
+                yield path.stem, read_npy(file)
                 return
             with zipfile.ZipFile(file) as archive:
                 for member in archive.infolist():
                     with archive.open(member) as stored:
-                        yield member.filename.removesuffix(".npy"), _read_npy(stored)
+                        yield member.filename.removesuffix(".npy"), read_npy(stored)
     except (ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, OSError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as arrays ({reason})") from error
 
 
-def _read_npy(file: Any) -> Array:
-    """One array, after a look at the size that its header states.
+def read_npy(file: Any) -> Array:
+    """One array of an open file, after a look at the size that its header states.
 
     Raises:
         ValueError: it is damaged, holds objects or does not fit into memory.

@@ -26,8 +26,8 @@ from cifar_lab.data.findings import Findings, Kind, UnusableFileError, printable
 from cifar_lab.data.label_tables import MAX_TABLE_BYTES, TABLE_SUFFIXES, Table, read_table
 from cifar_lab.data.listing import Layout, split_layout, test_layout
 from cifar_lab.data.split_folders import rivals
-from cifar_lab.data.splits import Images, Progress, Split
-from cifar_lab.data.validation import validation_split
+from cifar_lab.data.splits import Images, ListedCounts, Progress, Split
+from cifar_lab.data.validation import class_shares, validation_split
 
 LOG = logging.getLogger(__name__)
 
@@ -82,38 +82,35 @@ class ImageFolderSource:
             progress("reading arrays", 0, 0)
             return self._of_arrays(read_pairs(files, str(self.root)))
         with self._tree() as tree:
-            faults = Findings()
-            entries = tree.entries(faults)
-            if len(names := rivals(entries)) > 1:
-                raise DataError(
-                    f"{self.root}: train/ and test/ both in {' and '.join(map(printable, names[:2]))}; set data.root "
-                    "to one of them"
-                )
-            found = split_layout(
-                entries,
-                self._tables(tree, entries),
-                self._settings.val_folder,
-                cut_test=self._settings.test_share > 0,
-                faults=faults,
-            )
-            return self._decoded(tree, found, progress)
+            return self._decoded(tree, self._layout(tree), progress)
 
-    def counted(self) -> tuple[int, int] | None:
-        """(classes, training images) of a folder, without decoding. None for an archive or for arrays."""
-        if not self.root.is_dir() or array_files(self.root):
-            return None
-        tree = FolderTree(self.root)
+    def _layout(self, tree: Tree) -> Layout:
         faults = Findings()
         entries = tree.entries(faults)
-        found = split_layout(
-            entries,
-            self._tables(tree, entries),
-            self._settings.val_folder,
-            cut_test=self._settings.test_share > 0,
-            faults=faults,
-        )
+        if len(names := rivals(entries)) > 1:
+            raise DataError(
+                f"{self.root}: train/ and test/ both in {' and '.join(map(printable, names[:2]))}; set data.root "
+                "to one of them"
+            )
+        tables, is_cut = self._tables(tree, entries), self._settings.test_share > 0
+        return split_layout(entries, tables, self._settings.val_folder, cut_test=is_cut, faults=faults)
+
+    def counted(self) -> ListedCounts | None:
+        """Counts of a folder, without decoding. None for an archive or for arrays.
+
+        Raises:
+            DataError: as `read`, for what a list of files shows.
+        """
+        if not self.root.is_dir() or array_files(self.root):
+            return None
+        found = self._layout(FolderTree(self.root))
         found.faults.refuse(str(self.root))
-        return len(found.classes), sum(map(len, found.files["train"].values()))
+        train, val = ([len(found.files.get(split, {}).get(name, ())) for name in found.classes]
+                      for split in ("train", "val"))  # fmt: skip
+        if "test" not in found.files:
+            train = (np.array(train) - class_shares(self._cut_size(sum(train)), np.array(train))).tolist()
+        sizes = tuple(ours + theirs for ours, theirs in zip(train, val, strict=True))
+        return ListedCounts(tuple(map(printable, found.classes)), sizes, own_val=sum(val))
 
     def read_as_test(self, progress: Progress) -> tuple[tuple[str, ...], Split, tuple[str, ...]]:
         """(class names, images, notes) of the test split, or of all images where there are no splits.
@@ -196,12 +193,15 @@ class ImageFolderSource:
 
     def _cut(self, split: Split, classes: tuple[str, ...]) -> tuple[Split, Split]:
         """Training and test split of images without one. Copies of an image stay in the training split."""
-        size = max(1, round(self._settings.test_share * len(split.labels)))
+        size = self._cut_size(len(split.labels))
         kept, held_out = validation_split(split.labels, size, 0, split.images, classes=classes, key="data.test_share")
         return (
             Split(split.images[kept], split.labels[kept]),
             Split(split.images[held_out], split.labels[held_out]),
         )
+
+    def _cut_size(self, images: int) -> int:
+        return max(1, round(self._settings.test_share * images))
 
 
 def _with_val(classes: tuple[str, ...], train: Split, val: Split, test: Split, notes: tuple[str, ...]) -> Images:
