@@ -32,7 +32,7 @@ from cifar_lab.data.validation import class_shares, validation_split
 LOG = logging.getLogger(__name__)
 
 TOO_BIG = Kind(
-    f"{{name}} has {{reason}} bytes, at most {MAX_FILE_BYTES:,} are read",
+    f"{{name}} has {{reason}} bytes, at most {MAX_FILE_BYTES:,} are read; remove it",
     f"{{count}} files have more than {MAX_FILE_BYTES:,} bytes: {{names}}; remove them",
 )
 UNREADABLE = Kind("{name} cannot be read{because}; check the file", "{count} files cannot be read: {names}; check them")
