@@ -74,6 +74,8 @@ def read_table(path: str, content: bytes) -> Table | None:
     header = [re.sub(r"[^a-z]+", "_", cell.strip().lower()).strip("_") for cell in numbered[0][1]]
     file, label = _column(header, FILE_HEADERS), _column(header, LABEL_HEADERS)
     split = None if label is None else _column(header, SPLIT_HEADERS)
+    if label is None and (flagged := _one_hot(numbered)):
+        return Table(path, flagged, problems)
     if label is None:
         file, label = 0, 1
         numbered = numbered[_has_other_header(numbered) :]
@@ -113,6 +115,21 @@ def _rows(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     yield from ((number, line.split()) for number, line in enumerate(lines, 1))
 
 
+def _one_hot(rows: Sequence[tuple[int, list[str]]]) -> list[tuple[str, str, str]]:
+    """Rows of a table with a column per class, 1 in that of an image and 0 in the others. Empty for another table."""
+    (_, header), *others = rows
+    if len(header) < 3:
+        return []
+    found = []
+    for _, row in others:
+        flags = [cell.strip() for cell in row[1:]]
+        ones = [at for at, flag in enumerate(flags, 1) if flag in ("1", "1.0")]
+        if len(row) != len(header) or len(ones) != 1 or not set(flags) <= {"0", "0.0", "1", "1.0"}:
+            return []
+        found.append((row[0].strip(), header[ones[0]].strip(), ""))
+    return found
+
+
 def _has_other_header(rows: Sequence[tuple[int, list[str]]]) -> bool:
     """Whether the first row is a header in words that are not known: its file has no ending, those below have one."""
     names = [row[0].strip() for _, row in rows[:3]]
@@ -132,13 +149,31 @@ class ImageIndex:
         for entry in self.images:
             parts = entry.path.split("/")
             names = {"/".join(parts[start:]) for start in range(len(parts))}
-            for name in names | {name.rpartition(".")[0] for name in names}:
-                self._found[name] = None if name in self._found else entry
+            names |= {name.rpartition(".")[0] for name in names}
+            for name in names | {name.lower() for name in names}:
+                self._found[name] = None if self._found.get(name, entry) is not entry else entry
 
-    def get(self, name: str, folder: str) -> Entry | None:
-        """File that a row of a table in `folder` names."""
-        name = name.replace("\\", "/").removeprefix("./").strip("/")
-        return self._found.get(f"{folder}/{name}" if folder else name) or self._found.get(name)
+    def get(self, name: str, folder: str, above: int = 0) -> Entry | None:
+        """File that a row of a table in `folder` names, without the first `above` folders of its path."""
+        name = "/".join(name.replace("\\", "/").removeprefix("./").strip("/").split("/")[above:])
+        if not name:
+            return None
+        inside = f"{folder}/{name}" if folder else name
+        keys = (inside, name, inside.lower(), name.lower())
+        return next((entry for key in keys if (entry := self._found.get(key)) is not None), None)
+
+    def above(self, table: Table) -> tuple[int, int]:
+        """(folders of another machine at the start of the paths of a table, rows that then name an image)."""
+        deepest = max((file.replace("\\", "/").count("/") for file, _, _ in table.rows[:100]), default=0)
+        known = {
+            above: sum(self.get(file, table.folder, above) is not None for file, _, _ in table.rows)
+            for above in range(min(deepest, MAX_ABOVE) + 1)
+        }
+        best = max(known, key=lambda above: (known[above], -above))
+        return best, known[best]
+
+
+MAX_ABOVE = 12
 
 
 def labelled(
@@ -157,7 +192,7 @@ def labelled(
         if folder and table.folder == parent and table.path.rpartition("/")[2].lower().startswith(name.lower())
     ]
     for table in [*inside, *beside]:
-        if 2 * sum(index.get(file, table.folder) is not None for file, _, _ in table.rows) >= len(images) > 0:
+        if 2 * index.above(table)[1] >= len(images) > 0:
             return by_class(index, table.rows, table, faults)
     return None
 
@@ -169,8 +204,9 @@ def by_class(
     for kind, line in table.problems:
         faults.add(kind, line)
     labels: dict[str, tuple[Entry, str]] = {}
+    above, _ = index.above(table)
     for file, label, _ in rows:
-        entry = index.get(file, table.folder)
+        entry = index.get(file, table.folder, above)
         if entry is None:
             faults.add(NO_FILE, file, table.path)
         elif labels.setdefault(entry.path, (entry, label))[1] != label:
@@ -204,8 +240,7 @@ def table_splits(
     for split, names in spellings.items():
         for table in tables.values():
             stem = re.split(r"[^a-z]", table.path.rpartition("/")[2].lower().removesuffix("labels"))[0]
-            known = sum(index.get(file, table.folder) is not None for file, _, _ in table.rows)
-            if any(stem.startswith(each) for each in names) and 2 * known >= len(table.rows) > 0:
+            if any(stem.startswith(each) for each in names) and 2 * index.above(table)[1] >= len(table.rows) > 0:
                 named.setdefault(split, table)
     if not {"train", "test"} <= named.keys():
         return None

@@ -47,6 +47,10 @@ NAMED_FOLDER = Kind(
     "{name} is a folder without images, although its name is that of an image; remove it",
     "{count} folders without images have the names of images: {names}; remove them",
 )
+NO_MATCH = Kind(
+    "{name} names no image of the data set{because}; correct its paths",
+    "{count} tables name no image of the data set: {names}; correct their paths",
+)
 EMPTY_CLASS = Kind(
     "class {name} has no images in {reason}/; add images or remove the folder",
     "{count} folders of classes have no images: {names}; add images or remove the folders",
@@ -59,7 +63,7 @@ ALIKE = Kind(
     "{name} is one class in two spellings; use one of them",
     "{count} classes have two spellings: {names}; use one of them",
 )
-FEW_CLASSES = Kind("{reason} in train/; at least two classes are needed")
+FEW_CLASSES = Kind("{reason} found; at least two classes are needed")
 NO_SPLITS = Kind("{reason}")
 VAL_ASIDE = Kind("{name} is ignored; to use its images, set data.val_folder to validation or test")
 NO_TEST_CLASS = Kind(
@@ -183,12 +187,15 @@ def _keys(classes: Iterable[str]) -> set[str]:
 def _classes_below(found: Layout, entries: Sequence[Entry], folder: str, tables: Tables) -> dict[str, list[Entry]]:
     """Image files by class: those of a table of labels in the folder, else of the folders in it."""
     images = [entry for entry in entries if is_image(entry)]
+    folder = _only_folder(images, folder)
     start = len(folder) + 1 if folder else 0
     tops = {entry.path[start:].partition("/")[0] for entry in images if "/" in entry.path[start:]}
     if len(tops) < 2 and (by_table := labelled(images, folder, tables, found.faults)) is not None:
         return by_table
     spellings: dict[str, dict[str, list[Entry]]] = {}
     for entry in entries:
+        if not entry.path.startswith(f"{folder}/" if folder else ""):
+            continue
         parts = entry.path[start:].split("/")
         if len(parts) == 1 and not entry.is_folder:
             if is_image(entry):
@@ -206,6 +213,16 @@ def _classes_below(found: Layout, entries: Sequence[Entry], folder: str, tables:
         name = next(iter(names)) if len(names) == 1 else key
         classes[name] = [entry for each in names.values() for entry in each]
     return classes
+
+
+def _only_folder(images: Sequence[Entry], folder: str) -> str:
+    """The folder itself, or the only folder in it where that has several with images: `seg_train/seg_train/<class>`."""
+    start = len(folder) + 1 if folder else 0
+    below = [entry.path[start:].split("/") for entry in images]
+    is_deeper = len({parts[0] for parts in below}) == 1 and all(len(parts) > 2 for parts in below)
+    if is_deeper and len({parts[1] for parts in below}) > 1:
+        return f"{folder}/{below[0][0]}".removeprefix("/")
+    return folder
 
 
 def _has_images(folder: Entry, images: Sequence[Entry]) -> bool:
@@ -236,7 +253,10 @@ def _read_one_split(found: Layout, entries: Sequence[Entry], tables: Tables) -> 
         if (by_table := labelled(images, folder, tables, found.faults)) is not None:
             found.files["train"] = by_table
             return
-    parent = class_folder(entries) or ""
+    if (parent := class_folder(entries)) is None:
+        for table in tables.values():
+            found.faults.add(NO_MATCH, table.path, f"its first is {table.rows[0][0]}" if table.rows else "")
+        parent = ""
     below = [entry for entry in entries if not parent or entry.path.startswith(f"{parent}/")]
     found.files["train"] = _classes_below(found, below, parent, tables)
 
@@ -252,8 +272,8 @@ def _check_classes(found: Layout, files: dict[str, dict[str, list[Entry]]]) -> N
     for split, other in (("train", "test"), ("test", "train"), ("val", "train")):
         if other in files:
             _compare_classes(found, split, files.get(split, {}), other, files[other])
-    if len(train) < 2:
-        found.faults.add(FEW_CLASSES, reason=f"{len(train)} class")
+    if len(train) < 2 and (train or NO_CLASS not in found.faults.found):
+        found.faults.add(FEW_CLASSES, reason="1 class" if train else "no class")
     found.classes = tuple(sorted(train))
 
 
