@@ -15,7 +15,7 @@ from PIL import Image
 from cifar_lab import data as images
 from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError
-from cifar_lab.data import decoding, imagefolder
+from cifar_lab.data import decoding, file_tree
 
 from .conftest import draw_folder, zip_folder
 
@@ -199,7 +199,7 @@ def test_an_empty_class(root, tmp_path):
 
 def test_one_class(tmp_path):
     root = draw_folder(tmp_path / "source", classes=("ant",))
-    assert refusal(root) == f"{root}: 1 class in train/; at least two classes are needed"
+    assert refusal(root) == f"{root}: 1 class found; at least two classes are needed"
 
 
 def test_an_image_without_a_class(root):
@@ -291,7 +291,7 @@ def test_an_image_bomb_beyond_the_limit_of_pil(root):
 def test_a_zip_bomb_is_refused_by_its_size(root, tmp_path):
     path = zip_folder(root, tmp_path / "x.zip")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("pics/test/cow/zz.png", b"\0" * (imagefolder.MAX_FILE_BYTES + 1))
+        archive.writestr("pics/test/cow/zz.png", b"\0" * (file_tree.MAX_FILE_BYTES + 1))
     assert refusal(path) == f"{path}: pics/test/cow/zz.png has 67,108,865 bytes, at most 67,108,864 are read; remove it"
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from cifar_lab import data as images
 from cifar_lab.config import Cifar10, ImageFolder
 from cifar_lab.core.errors import DataError, EnvironmentFault, SettingsError
-from cifar_lab.data import archives, imagefolder, shipping
+from cifar_lab.data import archives, image_files, shipping
 
 from .conftest import FakeCifar
 
@@ -341,7 +341,7 @@ def test_archives_in_an_archive_are_named(tmp_path: Path) -> None:
         for name in ("train.zip", "test.zip"):
             archive.writestr(name, b"")
     (line,) = refusal(tmp_path / "x.zip")
-    assert "found test.zip, train.zip; unpack the archives in it; expected train/<class>/" in line
+    assert "found test.zip, train.zip; unpack the archives in it, or set data.root to one that holds both; " in line
 
 
 def zip_of(root: Path, path: Path, rename: Callable[[str], str], *, utf8: bool = True) -> Path:
@@ -452,7 +452,7 @@ def test_grey_arrays_of_another_size_as_mnist(tmp_path: Path) -> None:
         ({"x_train": np.full((10, 32, 32, 3), -1.0)}, "has values from -1 to -1; save uint8 from 0 to 255"),
         ({"x_train": np.full((10, 32, 32, 3), np.nan)}, "has values that are not finite"),
         ({"y_train": np.arange(9)}, "train has 10 images and 9 labels"),
-        ({"x_train": np.zeros((10, 32, 32, 7), np.uint8)}, "has 7 channels; expected 1 or 3"),
+        ({"x_train": np.zeros((10, 32, 32, 7), np.uint8)}, "has 7 channels; expected 1, 3 or 4"),
         ({"y_train": np.array([{}] * 10)}, "Python objects, which are code"),
     ],
 )
@@ -519,6 +519,6 @@ def test_another_size_is_another_set(tmp_path: Path) -> None:
 def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagefolder, "available_memory", lambda: 100_000)
+    monkeypatch.setattr(image_files, "available_memory", lambda: 100_000)
     with pytest.raises(EnvironmentFault, match="12 images of 224 × 224 take"):
         images.prepare(settings(fill(tmp_path, "train", "test"), image_size=224))

@@ -149,9 +149,9 @@ class _ZipTree:
                 )
         return list(found.values())
 
-    def read(self, entry: Entry) -> bytes:
+    def read(self, entry: Entry, most: int = MAX_FILE_BYTES) -> bytes:
         assert isinstance(entry.member, zipfile.ZipInfo)
-        return read_member(self._archive, entry.member, MAX_FILE_BYTES)
+        return read_member(self._archive, entry.member, most)
 
 
 class _TarTree:
@@ -176,13 +176,13 @@ class _TarTree:
             ) from error
         return list(found.values())
 
-    def read(self, entry: Entry) -> bytes:
+    def read(self, entry: Entry, most: int = MAX_FILE_BYTES) -> bytes:
         assert isinstance(entry.member, tarfile.TarInfo)
         file = self._tar.extractfile(entry.member)  # follows links within the archive
         if file is None:
             raise DataError("it is not a file")
         with file:
-            content = file.read(MAX_FILE_BYTES)
+            content = file.read(most)
         if len(content) < entry.bytes:
             raise EOFError("it ends early")
         return content

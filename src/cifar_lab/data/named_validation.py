@@ -15,7 +15,6 @@ import numpy as np
 from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.core.files import read_file
 from cifar_lab.core.host import located
-from cifar_lab.data.array_files import read_npy
 from cifar_lab.data.findings import SHOWN_NAMES
 from cifar_lab.data.splits import Indices
 
@@ -102,7 +101,7 @@ def _read(path: str, file: Path, size: int, mtime_ns: int) -> Entries:
 
 def _of_array(path: str, content: bytes) -> list[Any]:
     try:
-        array = read_npy(io.BytesIO(content))
+        array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise _refuse(path, f"cannot be read as an array ({error})") from error
     if array.dtype == bool:

@@ -92,6 +92,8 @@ def missing_splits(entries: Sequence[Entry], folders: Mapping[str, str]) -> str:
     advice = "expected train/<class>/… and test/<class>/… side by side"
     if any(name.lower().endswith(ARCHIVE_SUFFIXES) for name in there):
         advice = f"unpack the archives in it, or set data.root to one that holds both; {advice}"
+    elif any(name.lower().endswith((".npy", ".npz")) for name in there):
+        advice = "unpack the arrays, and set data.root to their folder"
     elif missing == ["test"] and "val" in folders:
         advice = f"rename {printable(folders['val'])}/ to test/, or set data.val_folder: test"
     elif missing == ["test"] or (len(missing) == 2 and class_folder(entries) is not None):
