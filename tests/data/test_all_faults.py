@@ -195,7 +195,7 @@ def test_what_is_lossy_is_said_once_per_kind(tmp_path: Path, caplog: pytest.LogC
         "more",
         "train/ant/cmyk.jpg is in CMYK without a colour profile; its colours are approximate",
         "train/bee/deep.png has 16 bits per channel; it is reduced to the upper 8",
-        "train/bee/point.png has fewer than 4 rows or columns; enlarging shows next to nothing",
+        "train/bee/point.png has fewer than 4 rows or columns and shows next to nothing",
         "2 images have another size; they are resized: train/bee/point.png, train/bee/wide.png",
         "train/bee/wide.png is not square; resizing changes its proportions",
         "train/cow/glass.png has transparent pixels; it is placed on a white background",

@@ -95,7 +95,7 @@ class Code:
         (pickle.dumps({"data": PIXELS}), "it has data and not data and labels"),
         (pickle.dumps([1]), "it holds no dictionary"),
         (b"half", "data_batch_3 is no batch of CIFAR"),
-        (pickle.dumps({"data": PIXELS, "labels": [1, 2]}), "has 48 images and 2 labels"),
+        (pickle.dumps({"data": PIXELS, "labels": [1, 2]}), "has 48 images and 2 labels; expected"),
     ],
 )
 def test_a_file_that_is_no_batch_is_refused_and_runs_no_code(content: bytes, words: str, tmp_path: Path) -> None:

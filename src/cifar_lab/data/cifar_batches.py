@@ -94,7 +94,9 @@ def _read(tree: Tree, entry: Entry, root: str) -> LabelledArrays:
     except Exception as error:  # a pickle raises whatever its bytes lead to
         raise DataError(f"{where} is no batch of CIFAR ({_words(error)}); fetch it again or remove it") from error
     if len(pair.images) != len(pair.labels) or not len(pair.labels) or pair.labels.min() < 0:
-        raise DataError(f"{where} has {len(pair.images):,} images and {len(pair.labels):,} labels from 0 on")
+        raise DataError(
+            f"{where} has {len(pair.images):,} images and {len(pair.labels):,} labels; expected a number from 0 for each image"
+        )
     return pair
 
 

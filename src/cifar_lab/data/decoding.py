@@ -80,8 +80,8 @@ NO_PROFILE = Kind(
     "{count} images are in CMYK without a colour profile; their colours are approximate: {names}",
 )
 TINY = Kind(
-    f"{{name}} has fewer than {MIN_SIDE} rows or columns; enlarging shows next to nothing",
-    f"{{count}} images have fewer than {MIN_SIDE} rows or columns: {{names}}; enlarging shows next to nothing",
+    f"{{name}} has fewer than {MIN_SIDE} rows or columns and shows next to nothing",
+    f"{{count}} images have fewer than {MIN_SIDE} rows or columns and show next to nothing: {{names}}",
 )
 RESIZED = Kind("{name} has another size; it is resized", "{count} images have another size; they are resized: {names}")
 STRETCHED = Kind(
