@@ -94,7 +94,7 @@ class Code:
         (pickle.dumps(Code()), "it holds builtins.exec, which is code"),
         (pickle.dumps({"data": PIXELS}), "it has data and not data and labels"),
         (pickle.dumps([1]), "it holds no dictionary"),
-        (b"half", "data_batch_3 is no batch of CIFAR"),
+        (b"half", "data_batch_3 is not a batch of CIFAR"),
         (pickle.dumps({"data": PIXELS, "labels": [1, 2]}), "has 48 images and 2 labels; expected"),
     ],
 )

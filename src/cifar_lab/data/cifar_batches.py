@@ -1,4 +1,4 @@
-"""Batches in the files of CIFAR, in which others save images of their own: pickles and the binary version."""
+"""Batches in the file formats of CIFAR, which other sets use too: pickles and the binary version."""
 
 from __future__ import annotations
 
@@ -92,10 +92,11 @@ def _read(tree: Tree, entry: Entry, root: str) -> LabelledArrays:
     try:
         pair = _binary(content, entry.path) if entry.path.endswith(".bin") else _pickled(content)
     except Exception as error:  # a pickle raises whatever its bytes lead to
-        raise DataError(f"{where} is no batch of CIFAR ({_words(error)}); fetch it again or remove it") from error
+        raise DataError(f"{where} is not a batch of CIFAR ({_words(error)}); fetch it again or remove it") from error
     if len(pair.images) != len(pair.labels) or not len(pair.labels) or pair.labels.min() < 0:
         raise DataError(
-            f"{where} has {len(pair.images):,} images and {len(pair.labels):,} labels; expected a number from 0 for each image"
+            f"{where} has {len(pair.images):,} images and {len(pair.labels):,} labels; expected a number from 0 for "
+            "each image"
         )
     return pair
 
