@@ -44,7 +44,8 @@ class NextStep:
     @property
     def tail(self) -> list[str]:
         """Options of the next `run`."""
-        return [*options(self.results, self.overrides), *(word for text in self.seeds for word in ("--seeds", text))]
+        kept = [word for word in self.overrides if not (self.seeds and word.partition("=")[0].strip() == "seeds")]
+        return [*options(self.results, kept), *(word for text in self.seeds for word in ("--seeds", text))]
 
     def before_run(self) -> list[str | Path]:
         """The `run` that trains the files and what they are compared with."""
@@ -56,9 +57,11 @@ class NextStep:
     def after_run(self, arms: Sequence[Settings], runs: RunBatch) -> list[str | Path]:
         """The command that answers the question after the runs of the files.
 
-        The report where it compares one of the arms, else a comparison of two of them, else the runs that are missing
-        for one.
+        The command that waits where others hold some of the runs, else the report where it compares one of the arms,
+        else a comparison of two of them, else the runs that are missing for one.
         """
+        if runs.held:
+            return ["run", *self.files, *self.tail, "--wait"]
         if seeds := _more_seeds(arms):
             return ["run", *self.files, *replace(self, seeds=[seeds]).tail]
         try:

@@ -78,7 +78,7 @@ def plan_runs(
                     settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch,
                     plan=plan,
                 )  # fmt: skip
-                planned[name] = PlannedRun(job, "missing", None) if force else _on_disk(job, shared)
+                planned[name] = PlannedRun(job, "missing", None) if force else run_on_disk(job, shared)
     if problems:
         raise SettingsError(_each_once(problems))
     return list(planned.values())
@@ -213,8 +213,13 @@ def _lone_image(settings: Settings, train_size: int) -> Iterator[str]:
         )
 
 
-def _on_disk(job: Job, shared: SharedParts) -> PlannedRun:
-    """Plan a run from its state on disk."""
+def run_on_disk(job: Job, shared: SharedParts | None = None) -> PlannedRun:
+    """Plan a run from its state on disk.
+
+    Raises:
+        DataError: its record is from a newer version of cifar-lab.
+    """
+    shared = shared or SharedParts()
     folder = RunFolder(job.results, job.run_id)
     try:
         record = folder.read_record()
