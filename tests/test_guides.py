@@ -91,7 +91,7 @@ def test_a_model_and_images_of_ones_own(tmp_path: Path) -> None:
     accuracies = [record.test.accuracy for record in cifar_lab.read_records(tmp_path / "results") if record.test]
     assert sorted(accuracies)[0] > 0.15, "the first example is at chance, which is 0.1"
     assert sorted(accuracies)[1] > 0.7, "the second example is at chance, which is 0.5"
-    assert len(list((tmp_path / "results" / "runs").glob("*/record.json"))) == 2
+    assert len(list((tmp_path / "results" / "runs").glob("*/record.json"))) == 3
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def code(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         names = vars(module) | names
     vars(guide).update(names)
     for language, text in blocks("extending.md"):
-        if language == "python" and not name_of(text).startswith(("wide", "make_images")):
+        if language == "python" and not name_of(text).startswith(("wide", "make_images", "name_validation")):
             exec(compile(text, name_of(text), "exec", dont_inherit=True), vars(guide))
     return vars(guide)
 

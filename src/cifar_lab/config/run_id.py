@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from cifar_lab.config import CustomModel, Section, Settings
+from cifar_lab.config import CustomModel, DataOptions, Section, Settings
 from cifar_lab.config.model import source_run
 from cifar_lab.config.model_source import model_source
 from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
@@ -53,11 +53,19 @@ def _top(cls: type[Settings]) -> tuple[tuple[str, bool, Any], ...]:
 
 def _value(settings: Settings, name: str, value: Any) -> Any:
     """Part of a section, or of a setting outside the sections, that is in the id."""
+    if isinstance(value, DataOptions):
+        value = _counted(value)
     if isinstance(value, CustomModel):
         return _custom_model(value, settings)
     if isinstance(value, Section):
         return _stated(value, settings)
     return value if isinstance(value, int) else settings.model_copy(update={name: value}).model_dump(mode="json")[name]
+
+
+def _counted(data: DataOptions) -> DataOptions:
+    """The data section with its validation share as a number of images, where the settings tell how many there are."""
+    sizes = data.sizes() if isinstance(data.val_size, float) else None
+    return data if sizes is None else data.model_copy(update={"val_size": data.val_count(sizes.train)})
 
 
 def _stated(section: Section, settings: Settings) -> dict[str, Any]:

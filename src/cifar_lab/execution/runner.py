@@ -15,7 +15,7 @@ from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.cores import model_key, share_cores, share_gpu_host
 from cifar_lab.execution.cost import RunSeconds
 from cifar_lab.execution.local.worker_queries import prepare_images
-from cifar_lab.execution.plan import PlannedRun, plan_runs
+from cifar_lab.execution.plan import PlannedRun, check_listed, plan_runs
 from cifar_lab.execution.source_runs import source_weights
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.execution.tracker import Outcome
@@ -148,6 +148,21 @@ def prepare_data(arms: Sequence[Settings], context: RunContext, writer: WriterLo
                 writer.take()
             prepare_images(settings.data, display.preparing)
         images.prepare(settings.data, display.preparing)
+
+
+def prepare_images_of(settings: Settings, context: RunContext) -> None:
+    """Stages 1 and 2 of one arm, for a search whose sizes follow from its images.
+
+    Raises:
+        LabError: as `make_runs`.
+    """
+    if context.images.known(settings.data) is None:
+        resolve([settings], context)
+        with writing(context.results) as writer:
+            try:
+                prepare_data([settings], context, writer)
+            finally:
+                context.display.end()
 
 
 def plan(
@@ -318,8 +333,13 @@ def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:
 def preview_runs(
     arms: Sequence[Settings], context: RunContext, *, read_test: bool = True, until_epoch: int | None = None
 ) -> list[PlannedRun] | None:
-    """The plan without side effects. None if data is not prepared, because ids depend on its fingerprint."""
+    """The plan without side effects. None if data is not prepared, because ids depend on its fingerprint.
+
+    Raises:
+        SettingsError: an arm does not fit its data, as far as that is known.
+    """
     if any(context.images.known(settings.data) is None for settings in arms):
+        check_listed(arms, context.images)
         return None
     planned = _plan(arms, context, read_test, until_epoch)
     for run in planned:

@@ -67,9 +67,11 @@ class ModelTrials:
             print_status(f"note: {plain(shown)} {verb} with torch's kernels, not the C kernels: {plain(why)}")
 
     def _query(self, settings: Settings, classes: int, images: int) -> ModelQuery:
+        from cifar_lab.data import set_aside
+
         if not self.enabled or not isinstance(settings.model, CustomModel):
             return ModelQuery(settings, classes, None)
-        return ModelQuery(settings, classes, max(1, images - settings.data.val_size))
+        return ModelQuery(settings, classes, max(1, images - set_aside(settings.data, images)))
 
 
 SHOWN_MODELS = 3
@@ -103,7 +105,8 @@ def _shape_of(options: Data, images: DatasetCatalog) -> tuple[int, int] | None:
         return len(info.classes), info.train_size
     if (sizes := options.sizes()) is not None:
         return sizes.classes, sizes.train
-    return images.counted(options)
+    listed = images.counted(options)
+    return None if listed is None else (len(listed.classes), listed.train_size)
 
 
 def _key(query: ModelQuery) -> str:

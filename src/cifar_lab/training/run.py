@@ -92,11 +92,11 @@ def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool],
 
 def _open(job: Job, tell: Tell) -> ActiveRun | Record:
     """Return the run's record if it exists, otherwise lock its folder and load its checkpoint."""
-    if recipe(job.settings) != job.recipe:
-        raise SettingsError(
-            f"model.name: the source or weights of {job.settings.model.name} changed since this command began; "
-            "run it again to use the current files"
-        )
+    if (now := recipe(job.settings)) != job.recipe:
+        what = f"model.name: the source or weights of {job.settings.model.name}"
+        if now["data"] != job.recipe["data"]:
+            what = f"data.val_indices: {job.settings.data.val_indices}"
+        raise SettingsError(f"{what} changed since this command began; run it again to use the current files")
     folder = RunFolder(job.results, job.run_id)
     make_folder(folder.path, inside=job.results)
     with ExitStack() as lock:

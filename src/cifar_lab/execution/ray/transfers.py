@@ -119,7 +119,7 @@ class ObjectStore:
             return self._images[fingerprint]
 
     def files(self, settings: Sequence[Settings]) -> dict[str, Any]:
-        """Reference to the content of each source or weights file of these models, by path."""
+        """Reference to the content of each file of source, weights or indices, by path."""
         paths = dict.fromkeys(path for each in settings for path in _files_of(each))
         return {str(path): self._file(path) for path in paths}
 
@@ -134,9 +134,10 @@ class ObjectStore:
 
 def _files_of(settings: Settings) -> list[Path]:
     """Files on the driver's machine. A model in a package must be installed on every node."""
-    weights = [Path(settings.model.weights)] if settings.model.weights is not None else []
+    stated = (settings.model.weights, settings.data.val_indices)
+    files = [Path(path) for path in stated if path is not None]
     if isinstance(settings.model, CustomModel):
         by_path = settings.model.name.rpartition(":")[0].endswith(".py")
         source = [path.absolute() for path in source_files(settings.model.name)] if by_path else []
-        return [*source, *weights]
-    return weights
+        return [*source, *files]
+    return files
