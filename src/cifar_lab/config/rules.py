@@ -16,6 +16,7 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.option_rules import metric_names, no_decay, optimizer_options, rprop_schedule, schedule_options
 
 CIFAR_TEST_SIZE = 10_000
 """Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
@@ -143,6 +144,11 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
     (("runtime.kernels", "runtime.device", "runtime.precision", "runtime.compile"), _kernels),
     (("seeds",), _seeds),
+    (("optimizer.options", "optimizer.name"), optimizer_options),
+    (("optimizer.weight_decay", "optimizer.name"), no_decay),
+    (("scheduler.options", "scheduler.name"), schedule_options),
+    (("scheduler.name", "optimizer.name"), rprop_schedule),
+    (("metrics",), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),
 )
