@@ -170,7 +170,7 @@ class CustomOptimizer(OptimizerOptions):
     """Your `torch.optim.Optimizer`, or one of a package. It trains one run per process."""
 
     default_role: ClassVar[Role] = Role.SHARED
-    component = OptimizerComponent(maker="from_torch:OwnOptimizer")
+    component = OptimizerComponent(maker="from_torch:of_user")
 
     name: CodeName
     """`path/to/file.py:NAME` with the path relative to the settings file, or `package.module:NAME`. The class is called

@@ -139,7 +139,7 @@ class CustomSchedule(SchedulerOptions):
     """Your function of the step."""
 
     default_role: ClassVar[Role] = Role.SHARED
-    component = Component(maker="tables:OwnSchedule")
+    component = Component(maker="tables:OwnRate")
 
     name: CodeName
     """`path/to/file.py:NAME` or `package.module:NAME`: a function `f(step, total_steps)` that returns the factor of the

@@ -54,6 +54,7 @@ class CustomLoss(Section):
     """Your function of the logits and the labels."""
 
     default_role: ClassVar[Role] = Role.SHARED
+    label_smoothing: ClassVar[float] = 0.0
 
     name: CodeName
     """`path/to/file.py:NAME` or `package.module:NAME`: a function `f(logits, labels)` that returns the mean loss of the

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,6 +15,7 @@ from cifar_lab.models.outputs import main_output
 from cifar_lab.store.records import SplitScore
 from cifar_lab.training.cohort import Stacked
 from cifar_lab.training.device import Execution
+from cifar_lab.training.own_functions import OwnMetric
 
 EVALUATION_BATCH_SIZE = 500
 """Images of 32 × 32 pixels per pass. Of larger ones as many as have the same number of pixels."""
@@ -63,8 +66,12 @@ def _images_of(side: int, count: int) -> int:
     return max(1, count * IMAGE_SIDE**2 // max(side, IMAGE_SIDE) ** 2)
 
 
-def score(logits: Tensor, labels: Tensor, num_classes: int) -> SplitScore | None:
-    """Accuracy and mean cross-entropy of `logits` (N, classes) for `labels` (N,). None if a logit is not finite."""
+def score(logits: Tensor, labels: Tensor, num_classes: int, metrics: Sequence[OwnMetric] = ()) -> SplitScore | None:
+    """Accuracy and mean cross-entropy of `logits` (N, classes) for `labels` (N,). None if a logit is not finite.
+
+    Args:
+        metrics: further numbers, of the user.
+    """
     if not bool(torch.isfinite(logits).all()):
         return None
     predicted = logits.argmax(dim=1)
@@ -75,4 +82,5 @@ def score(logits: Tensor, labels: Tensor, num_classes: int) -> SplitScore | None
         loss=float(F.cross_entropy(logits.double(), labels)),
         per_class=tuple((confusion.diagonal().double() / totals).tolist()),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
+        metrics={metric.name: metric(logits, labels) for metric in metrics},
     )

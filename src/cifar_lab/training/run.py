@@ -11,6 +11,7 @@ from itertools import groupby
 import torch
 
 from cifar_lab.config.io.load import settings_text
+from cifar_lab.config.own_code import own_code
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
@@ -30,6 +31,7 @@ from cifar_lab.training.events import DeviceChosen, Event, RunResumed
 from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
+from cifar_lab.training.own_functions import OwnMetric, own_functions
 from cifar_lab.training.threads import ThreadGuard
 
 NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
@@ -90,8 +92,11 @@ def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool],
 def _open(job: Job) -> ActiveRun | Record:
     """Return the run's record if it exists, otherwise lock its folder and load its checkpoint."""
     if recipe(job.settings) != job.recipe:
+        key, names = ("model.name", [job.settings.model.name]) if not (own := own_code(job.settings)) else (
+            own[0][0], [name for _, name in own]
+        )  # fmt: skip
         raise SettingsError(
-            f"model.name: the source or weights of {job.settings.model.name} changed since this command began; "
+            f"{key}: the source or weights of {', '.join(names)} changed since this command began; "
             "run it again to use the current files"
         )
     folder = RunFolder(job.results, job.run_id)
@@ -161,6 +166,8 @@ class _Training:
     cohort: Cohort
     backend: StepBackend
     environment: Environment
+    metrics: Sequence[OwnMetric]
+    """Of the user, on the validation split."""
 
 
 def _prepare(runs: Sequence[ActiveRun]) -> _Training:
@@ -179,8 +186,10 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
         [job.settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
         execution, stacked=stacked,
     )  # fmt: skip
-    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels_reason)
-    return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info))
+    own = own_functions(settings)
+    batches.own_augment = own.augment
+    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels_reason, own.loss)
+    return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics)
 
 
 def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tell) -> None:
@@ -213,9 +222,9 @@ def _validate(training: _Training) -> list[SplitScore | None]:
     labels, classes = validation.labels.cpu(), len(training.splits.identity.classes)
     if cohort.stacked is not None:
         stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
-        return [score(logits, labels, classes) for logits in stacked]  # of (K, N, classes)
+        return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
     separate = (predict(network, validation, training.execution) for network in cohort.networks)
-    return [score(logits, labels, classes) for logits in separate]
+    return [score(logits, labels, classes, training.metrics) for logits in separate]
 
 
 def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: Environment, ended: Ended) -> None:

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from cifar_lab.config import Settings
+from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import GROUP_IMAGES, MODEL_FACTS
 from cifar_lab.core.host import CoreUse
 
@@ -109,7 +110,8 @@ def torch_threads(settings: Settings, threads: int) -> int:
 def _may_use_own_kernels(settings: Settings) -> bool:
     """Whether the settings allow the lab's own kernels. The worker decides, because they may fail to compile."""
     facts, runtime = MODEL_FACTS.get(settings.model.name), settings.runtime
-    return facts is not None and facts.own_kernels and runtime.kernels != "torch" and runtime.precision == "fp32"
+    allowed = facts is not None and facts.own_kernels and plain_reason(settings) is None
+    return allowed and runtime.kernels != "torch" and runtime.precision == "fp32"
 
 
 def usable_cores(cores: int, limit: int | None = None) -> int:

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 from cifar_lab.config import CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
-from cifar_lab.training.backends.eager import EagerBackend
+from cifar_lab.training.backends.eager import EagerBackend, LossOf
 from cifar_lab.training.backends.kernels.backend import KernelBackend, step_function
 from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
+from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 
@@ -54,16 +56,22 @@ def make_backend(
     execution: Execution,
     unstacked_reason: str | None = None,
     kernels_reason: str | None = None,
+    own_loss: LossOf | None = None,
 ) -> tuple[StepBackend, BackendInfo]:
     """Make the fastest backend that can execute the cohort's steps.
 
     Args:
         unstacked_reason: from `build_cohort`, for the record.
         kernels_reason: from `choose_kernels`, for the record.
+        own_loss: loss of the user.
     """
     stochastic = isinstance(settings.model, CustomModel)
     eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic)
     info = BackendInfo(len(cohort.networks), cohort.stacked is not None, False, unstacked_reason, kernels_reason)
+    if (reason := plain_reason(settings)) is not None:
+        plain = PlainBackend(cohort, batches, eager.label_smoothing, execution, own_loss=own_loss)
+        on_gpu = execution.device.type != "cpu"
+        return plain, replace(info, eager_reason=f"torch's own loop for the {reason}" if on_gpu else None)
     if execution.own_kernels:
         return KernelBackend(eager), info
     if execution.device.type == "cpu":
@@ -78,6 +86,8 @@ def make_backend(
 
 def _check_kernels(settings: Settings, execution: Execution, members: int) -> None:
     """Raise `KernelsUnavailable` if this project's kernels cannot train such runs on this machine."""
+    if (reason := plain_reason(settings)) is not None:
+        raise KernelsUnavailable(f"there are none for the {reason}")
     facts = MODEL_FACTS.get(settings.model.name)
     if facts is None or not facts.own_kernels:
         raise KernelsUnavailable(f"there are none for {settings.model.name.rpartition('/')[2]}")
