@@ -28,6 +28,12 @@ def own_components(settings: Settings) -> list[tuple[str, str]]:
     return [(key, name) for key, name in own_code(settings) if key != "model.name"]
 
 
+def needs_trial(settings: Settings) -> bool:
+    """Whether a component beside the model can fail: code of the user, or options of a class of torch."""
+    options = getattr(settings.optimizer, "options", {}) or getattr(settings.scheduler, "options", {})
+    return bool(options or own_components(settings))
+
+
 def own_sources(settings: Settings) -> list[ModelSource]:
     """Places of all code of the user that an arm names.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cifar_lab.config import CustomModel, Data, ResNet18Model, Settings
+from cifar_lab.config.own_code import needs_trial, own_code
 from cifar_lab.execution.cores import model_key
 from cifar_lab.execution.protocol import ModelQuery
 from cifar_lab.training.events import ModelBuilt
@@ -20,7 +21,7 @@ class ModelTrials:
     """Models that were tried, with the answers."""
 
     enabled: bool = True
-    """Whether custom models are also trained for a few steps. Without, they are only built (`--no-trial`)."""
+    """Whether code of the user is also run for a few steps. Without, custom models are only built (`--no-trial`)."""
     answers: dict[str, ModelBuilt] = field(default_factory=dict)
     """By `_key`."""
 
@@ -33,7 +34,7 @@ class ModelTrials:
         from cifar_lab.execution.local.worker_queries import check_models  # processes are needed for a query only
 
         asked: dict[str, tuple[Settings, ModelQuery]] = {}
-        for settings in filter(_is_doubtful, arms):
+        for settings in filter(self._is_doubtful, arms):
             if (shape := _shape_of(settings.data, images)) is not None:
                 query = self._query(settings, *shape)
                 asked[_key(query)] = settings, query
@@ -41,15 +42,23 @@ class ModelTrials:
         self.answers.update(zip(new, check_models([asked[key][1] for key in new]) if new else (), strict=True))
         return {model_key(settings): self.answers[key] for key, (settings, _) in asked.items()}
 
+    def _is_doubtful(self, settings: Settings) -> bool:
+        return _is_doubtful(settings) or (self.enabled and needs_trial(settings))
+
     def _query(self, settings: Settings, classes: int, images: int) -> ModelQuery:
-        if not self.enabled or not isinstance(settings.model, CustomModel):
+        if not self.enabled or not can_fail(settings):
             return ModelQuery(settings, classes, None)
         return ModelQuery(settings, classes, max(1, images - settings.data.val_size))
 
 
-def custom_models(arms: Sequence[Settings]) -> list[str]:
-    """Names of the custom models of these arms, each once."""
-    return list(dict.fromkeys(arm.model.name for arm in arms if isinstance(arm.model, CustomModel)))
+def own_names(arms: Sequence[Settings]) -> list[str]:
+    """Names of the classes and functions of the user in these arms, each once."""
+    return list(dict.fromkeys(name for arm in arms for _, name in own_code(arm)))
+
+
+def can_fail(settings: Settings) -> bool:
+    """Whether the settings name code of the user, or options of a class of torch."""
+    return bool(own_code(settings)) or needs_trial(settings)
 
 
 def _is_doubtful(settings: Settings) -> bool:
@@ -75,5 +84,14 @@ def _key(query: ModelQuery) -> str:
     settings, size, rest = query.settings, query.settings.data.batch_size, None
     if query.train_size is not None:
         size, rest = min(size, query.train_size), query.train_size % size
+    components = "" if query.train_size is None else _components(settings)
     shape = f"{settings.data.side()} {query.num_classes} {size} {rest}"
-    return f"{model_key(settings)} {settings.runtime.device} {shape}"
+    return f"{model_key(settings)} {settings.runtime.device} {shape}{components}"
+
+
+def _components(settings: Settings) -> str:
+    """Components that are tried, without the rates of an optimizer. Empty for those that cannot fail."""
+    if not needs_trial(settings):
+        return ""
+    optimizer = settings.optimizer.model_dump(exclude={"lr", "weight_decay"})
+    return repr((optimizer, settings.scheduler, settings.loss, settings.data.augment, settings.metrics))

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.config import CustomModel, Data, ImageFolder, Model, Settings
+from cifar_lab.config import CustomModel, CustomOptimizer, Data, ImageFolder, Settings, TorchOptimizer
 from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
@@ -30,11 +30,14 @@ from cifar_lab.training.optim.schedules import make_schedule
 from cifar_lab.training.unused_parameters import GradientWatch
 
 
-def layout(model: Model, execution: Execution, *, stacked: bool) -> torch.memory_format:
-    """Memory format of images for torch's kernels. Rounding depends on it."""
-    if stacked:
+def layout(settings: Settings, execution: Execution, *, stacked: bool) -> torch.memory_format:
+    """Memory format of images for torch's kernels. Rounding depends on it.
+
+    Optimizers of torch's class have contiguous parameters, because a `view` of a gradient may rely on it.
+    """
+    if stacked or isinstance(settings.optimizer, TorchOptimizer | CustomOptimizer):
         return torch.contiguous_format
-    return models.memory_format(model, execution.device.type, execution.bf16)
+    return models.memory_format(settings.model, execution.device.type, execution.bf16)
 
 
 def training_layout(execution: Execution, memory_format: torch.memory_format) -> torch.memory_format:
@@ -134,7 +137,7 @@ def build_cohort(
     first = settings[0]
     if not isinstance(first.model, CustomModel):  # whose import forgets the code of the run before it
         forget_code()
-    memory_format = training_layout(execution, layout(first.model, execution, stacked=stacked))
+    memory_format = training_layout(execution, layout(first, execution, stacked=stacked))
     networks = []
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):

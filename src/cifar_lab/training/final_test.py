@@ -142,7 +142,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
     network = models.build(model, len(record.data.classes), job.settings.data.side())
     network.load_state_dict(from_safetensors(content))
-    memory_format = layout(model, execution, stacked=record.environment.stacked)
+    memory_format = layout(job.settings, execution, stacked=record.environment.stacked)
     network = to_device(network, execution, training_layout(execution, memory_format))
     test, predictions = read_test_split(
         folder, network, job.settings, record.data.fingerprint, execution, memory_format

@@ -177,7 +177,7 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     execution, kernels_reason = choose_kernels(settings, execution, len(runs), runs[0].saved_kernels())
     execution = settle_threads(execution, settings, runs[0].saved_threads())
     stacked = len(runs) > 1
-    memory_format = layout(settings.model, execution, stacked=stacked)
+    memory_format = layout(settings, execution, stacked=stacked)
     splits = load_training_data(settings, jobs[0].fingerprint, execution, memory_format)
     batches = CohortBatches(
         splits.training, settings.data, [job.seed for job in jobs], [job.settings.data.flip for job in jobs]

@@ -165,9 +165,9 @@ def _check_model(settings: Settings, num_classes: int, train_size: int | None) -
     """Build the model, and try training it, so that an error is reported before anything is written."""
     try:
         if train_size is not None:
-            from cifar_lab.training.trial import try_model
+            from cifar_lab.training.component_trial import try_arm
 
-            return try_model(settings, num_classes, train_size)
+            return try_arm(settings, num_classes, train_size)
         from cifar_lab.models import build, count_parameters
 
         notes: list[str] = []

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from cifar_lab.config import Data
+from cifar_lab.config.own_code import own_code
 from cifar_lab.core.errors import LabError, SettingsError, error_of
 from cifar_lab.core.host import print_status
 from cifar_lab.core.text import plain
@@ -44,7 +45,8 @@ def check_models(queries: Sequence[ModelQuery]) -> list[ModelBuilt]:
 
 
 def _check_model(worker: WorkerProcess, query: ModelQuery) -> ModelBuilt:
-    name, late = query.settings.model.name, threading.Event()
+    key, name = next(iter(own_code(query.settings)), ("model.name", query.settings.model.name))
+    late = threading.Event()
 
     def give_up() -> None:
         late.set()
@@ -59,11 +61,11 @@ def _check_model(worker: WorkerProcess, query: ModelQuery) -> ModelBuilt:
         timer.cancel()
     if late.is_set():
         raise SettingsError(
-            f"model.name: {name}: its trial did not end within {TRIAL_SECONDS:.0f} s; correct an endless loop, or "
+            f"{key}: {name}: its trial did not end within {TRIAL_SECONDS:.0f} s; correct an endless loop, or "
             "omit the trial with --no-trial"
         )
     if answer is None:
-        raise LabError(f"model.name: {name} cannot be built: {worker.cause_of_death()}")
+        raise LabError(f"{key}: {name} cannot be built: {worker.cause_of_death()}")
     _raise_failed(answer)
     assert isinstance(answer, ModelBuilt)
     return answer
