@@ -76,7 +76,7 @@ def _try_components(settings: Settings, num_classes: int, train_size: int, *, re
     execution = prepare_execution(runtime, threads=torch.get_num_threads())
     trial = _Trial(settings, num_classes, steps, execution)
     first, again = trial.built(), trial.built()
-    trial.check_schedule(first.cohort, again.cohort)
+    trial.check_schedule(first.cohort)
     trial.check_loss()
     trial.check_augmentation()
     trial.check_metrics()
@@ -147,10 +147,10 @@ class _Trial:
         options = getattr(self.settings.loss, "options", {})
         return lambda logits, labels: code.called(logits, labels, **options)
 
-    def check_schedule(self, cohort: Cohort, again: Cohort) -> None:
+    def check_schedule(self, cohort: Cohort) -> None:
         """Compute the first epochs of the schedule, twice."""
         for epoch in range(min(self.settings.epochs, max(1, MOST_UPDATES // self.steps))):
-            (one, _), (other, _) = (each.schedule.epoch_table(epoch) for each in (cohort, again))
+            (one, _), (other, _) = (cohort.schedule.epoch_table(epoch) for _ in range(2))
             if not np.array_equal(one, other):
                 raise SettingsError(
                     f"scheduler.name: {self.settings.scheduler.name}: two calls give other factors; it must depend on "
@@ -167,10 +167,10 @@ class _Trial:
         if not isinstance(value, Tensor) or value.dim() or not value.is_floating_point():
             raise code.refusal(f"returns {kind_of(value)}; return the mean over the batch, a scalar tensor")
         if not bool(value.isfinite()):
-            raise code.refusal(f"returns {float(value):g} for random logits; return a finite number")
+            raise code.refusal(f"returns {value.item():g} for random logits; return a finite number")
         if not value.requires_grad:
             raise code.refusal("its value has no gradient; compute it from the logits by operations of torch")
-        if float(found[1]) != float(value):
+        if found[1].item() != value.item():
             raise code.refusal(_OWN_NUMBERS)
         (gradient,) = torch.autograd.grad(value, logits)
         if not bool(gradient.isfinite().all()):
