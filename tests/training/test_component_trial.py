@@ -40,7 +40,7 @@ OPTIMIZERS = {
     "class Own(SGD):\n    def step(self):\n        raise KeyError('x')": (
         "a training step fails: KeyError: 'x' (OWN:8); correct it"
     ),
-    "class Own(SGD):\n    def __init__(self, params, lr, rate): ...": "own.py:Own needs rate; set optimizer.options.rate",
+    "class Own(SGD):\n    def __init__(self, params, rate): ...": "own.py:Own needs rate; set optimizer.options.rate",
     "def Own(params, lr):\n    return 3": "it returns a int and not a torch.optim.Optimizer; return the optimizer",
     "def Own(params, lr):\n    return SGD([torch.zeros(1)], lr)": "it has no parameter of the network",
     "class Own(SGD):\n    def __init__(self, params, lr):\n        raise OSError('no')": (

@@ -22,9 +22,9 @@ from cifar_lab.config.model import (
     NetModel,
     ResNet18Model,
 )
-from cifar_lab.config.optimizers import CustomOptimizer, TorchOptimizer
+from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, TorchOptimizer
 from cifar_lab.config.roles import CODE_NAME, MAX_SEED, Mark, Probability, Role, Section, Seed
-from cifar_lab.config.schedulers import CustomSchedule, TorchSchedule
+from cifar_lab.config.schedulers import CustomSchedule, TorchSchedule, WarmUp
 from cifar_lab.config.training import (
     SGD,
     Adam,
@@ -36,11 +36,9 @@ from cifar_lab.config.training import (
     NoSchedule,
     OneCycle,
     Optimizer,
-    OptimizerOptions,
     Plateau,
     Scheduler,
     Step,
-    WarmUp,
 )
 
 __all__ = [

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cifar_lab.config.roles import CODE_NAME, Component, Mark, Role, Section
-
-CodeName = Annotated[str, Mark.PATH, Mark.CODE, Field(pattern=CODE_NAME)]
-"""`path/to/file.py:NAME` or `package.module:NAME`."""
+from cifar_lab.config.roles import CodeName, Component, Role, Section
 
 
 @dataclass(frozen=True, kw_only=True)

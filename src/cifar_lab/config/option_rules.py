@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from cifar_lab.config import Settings, TorchOptimizer, TorchSchedule
 from cifar_lab.config.io.messages import did_you_mean
+from cifar_lab.config.optimizers import TorchOptimizer
+from cifar_lab.config.schedulers import TorchSchedule
+
+if TYPE_CHECKING:
+    from cifar_lab.config import Settings
 
 OWN_KEYS = {"lr": "optimizer.lr", "weight_decay": "optimizer.weight_decay"}
-"""Arguments of an optimizer that have settings of their own."""
+"""Arguments of an optimizer that are separate settings."""
 
 NOT_FROM_YAML = {
     "params": "cifar-lab passes the parameters of the network",
@@ -26,7 +31,7 @@ def optimizer_options(settings: Settings) -> Iterator[str]:
         if name in OWN_KEYS and (name == "lr" or optimizer.component.decays):
             yield f"{name} is a setting of its own; state {OWN_KEYS[name]}"
         elif name not in optimizer.component.arguments:
-            yield _unknown(optimizer.name, name, optimizer.component.arguments)  # type: ignore[attr-defined]
+            yield _unknown(optimizer.name, name, optimizer.component.arguments)
 
 
 def no_decay(settings: Settings) -> Iterator[str]:
@@ -44,10 +49,10 @@ def schedule_options(settings: Settings) -> Iterator[str]:
     entry = schedule.component
     for name in schedule.options:
         if name not in entry.arguments:
-            yield _unknown(schedule.name, name, entry.arguments)  # type: ignore[attr-defined]
+            yield _unknown(schedule.name, name, entry.arguments)
     for name in entry.required:
         if name not in schedule.options:
-            yield f"{schedule.name} needs {name}; set scheduler.options.{name}"  # type: ignore[attr-defined]
+            yield f"{schedule.name} needs {name}; set scheduler.options.{name}"
 
 
 def _unknown(choice: str, name: str, known: tuple[str, ...]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cifar_lab.config import Settings, TorchOptimizer
 from cifar_lab.config.model_source import ModelSource, model_source
+from cifar_lab.config.optimizers import TorchOptimizer
 from cifar_lab.config.roles import Mark, has_mark, leaves
+
+if TYPE_CHECKING:
+    from cifar_lab.config import Settings
 
 
 def own_code(settings: Settings) -> list[tuple[str, str]]:

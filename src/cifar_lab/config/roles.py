@@ -92,6 +92,10 @@ class Mark(Enum):
     """A folder that holds the same images wherever it is."""
 
 
+CodeName = Annotated[str, Mark.PATH, Mark.CODE, Field(pattern=CODE_NAME)]
+"""Name of a class or function of the user."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Component:
     """Registry entry of one choice of a section, stated in its settings class."""

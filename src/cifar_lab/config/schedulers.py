@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cifar_lab.config.optimizers import CodeName
-from cifar_lab.config.roles import Component, Role, Section
+from cifar_lab.config.roles import CodeName, Component, Role, Section
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ from cifar_lab.config.optimizers import (
     Adafactor,
     Adagrad,
     Adamax,
-    CodeName,
     CustomOptimizer,
     NAdam,
     OptimizerComponent,
@@ -22,7 +21,7 @@ from cifar_lab.config.optimizers import (
     RMSprop,
     Rprop,
 )
-from cifar_lab.config.roles import Component, DefaultsTo, IdleUnless, Probability, Role, Section
+from cifar_lab.config.roles import CodeName, Component, DefaultsTo, IdleUnless, Probability, Role, Section
 from cifar_lab.config.schedulers import (
     ConstantLR,
     CosineAnnealingLR,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
@@ -18,7 +17,7 @@ from cifar_lab.config.model_source import TIMM, ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.models.input_size import resize_input
 from cifar_lab.models.outputs import main_output
-from cifar_lab.models.user_code import forked_generators, import_model_module
+from cifar_lab.models.user_code import describe_error, forked_generators, import_model_module
 
 CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes", "n_class", "num_labels", "out_dim")
 """Names that others give to `num_classes`."""
@@ -183,12 +182,3 @@ def _advice(taken: Mapping[str, inspect.Parameter], num_classes: int) -> str:
     if "num_classes" in taken:
         return f"give its last layer num_classes outputs ({num_classes} here)"
     return f"add a parameter num_classes and give its last layer as many outputs ({num_classes} here)"
-
-
-def describe_error(error: BaseException, source: ModelSource) -> str:
-    """Type and first line of an error, and the innermost line of the user's code in its traceback."""
-    line = (str(error).splitlines() or [""])[0]
-    files = set(map(str, source.files())) if source.installed is None else set()
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
-    location = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}{line and ': '}{line}{location}"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.models.hidden_state import hidden_state, load_hidden_state
 from cifar_lab.store.records import EpochMetrics, SplitScore
-from cifar_lab.training.optim.factory import MixedOptimizer
-from cifar_lab.training.optim.from_torch import TorchRule
-from cifar_lab.training.optim.optimizers import CohortOptimizer
-from cifar_lab.training.optim.schedules import CohortSchedule
-from cifar_lab.training.unused_parameters import GradientWatch
+
+if TYPE_CHECKING:
+    from cifar_lab.training.optim.factory import MixedOptimizer
+    from cifar_lab.training.optim.from_torch import TorchRule
+    from cifar_lab.training.optim.optimizers import CohortOptimizer
+    from cifar_lab.training.optim.schedules import CohortSchedule
+    from cifar_lab.training.unused_parameters import GradientWatch
 
 
 class Stacked(Protocol):

@@ -74,7 +74,7 @@ def _try_components(settings: Settings, num_classes: int, train_size: int, *, re
     steps = math.ceil(train_size / settings.data.batch_size)
     settings = settings.model_copy(update={"runtime": runtime, "data": data})
     execution = prepare_execution(runtime, threads=torch.get_num_threads())
-    trial = _Trial(settings, num_classes, steps, execution)
+    trial = _ComponentTrial(settings, num_classes, steps, execution)
     first, again = trial.built(), trial.built()
     trial.check_schedule(first.cohort)
     trial.check_loss()
@@ -107,7 +107,7 @@ class _Built:
 
 
 @dataclass(frozen=True)
-class _Trial:
+class _ComponentTrial:
     settings: Settings
     num_classes: int
     steps: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,6 @@ from cifar_lab.models.outputs import main_output
 from cifar_lab.store.records import SplitScore
 from cifar_lab.training.cohort import Stacked
 from cifar_lab.training.device import Execution
-from cifar_lab.training.own_functions import OwnMetric
 
 EVALUATION_BATCH_SIZE = 500
 """Images of 32 × 32 pixels per pass. Of larger ones as many as have the same number of pixels."""
@@ -66,7 +66,18 @@ def _images_of(side: int, count: int) -> int:
     return max(1, count * IMAGE_SIDE**2 // max(side, IMAGE_SIDE) ** 2)
 
 
-def score(logits: Tensor, labels: Tensor, num_classes: int, metrics: Sequence[OwnMetric] = ()) -> SplitScore | None:
+class Metric(Protocol):
+    """A number of the user."""
+
+    @property
+    def name(self) -> str:
+        """Name in the record."""
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> float | None:
+        """The number, None where it is not finite."""
+
+
+def score(logits: Tensor, labels: Tensor, num_classes: int, metrics: Sequence[Metric] = ()) -> SplitScore | None:
     """Accuracy and mean cross-entropy of `logits` (N, classes) for `labels` (N,). None if a logit is not finite.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,7 +12,9 @@ from torch import Tensor
 from cifar_lab.config import CustomLoss, Settings
 from cifar_lab.data.batches import OwnAugment
 from cifar_lab.models.own_function import OwnCode
-from cifar_lab.training.backends.eager import LossOf
+
+LossOf = Callable[[Tensor, Tensor], Tensor]
+"""Mean loss of a batch from logits (B, classes) and labels (B,)."""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def own_form(section: str) -> tuple[str, ...]:
 def choice_name(section: str, cls: type[Section]) -> str:
     """Name of a class of a section in messages."""
     names = (name for name, known in SECTION_CHOICES[section][1].items() if known is cls)
-    return next(names, OWN_WORDS[section])
+    return next(names, OWN_WORDS.get(section, ""))
 
 
 def known_choices(section: str) -> tuple[str, ...]:

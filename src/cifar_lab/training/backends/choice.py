@@ -11,12 +11,13 @@ from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
-from cifar_lab.training.backends.eager import EagerBackend, LossOf
+from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.backends.kernels.backend import KernelBackend, step_function
 from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
 from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
+from cifar_lab.training.own_functions import LossOf
 
 
 def choose_kernels(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,9 +16,7 @@ from cifar_lab.models.outputs import split_outputs
 from cifar_lab.training.backends.base import StepMetrics
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
-
-LossOf = Callable[[Tensor, Tensor], Tensor]
-"""Mean loss of a batch from logits (B, classes) and labels (B,)."""
+from cifar_lab.training.own_functions import LossOf
 
 
 def train_step(
@@ -56,7 +54,7 @@ def train_step(
         loss = loss_of(logits.float(), member_labels)
         for weight, other in zip(cohort.aux_weights, auxiliary, strict=bool(cohort.aux_weights)):
             loss = loss + weight * loss_of(other.float(), member_labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         separate.append(loss.detach())
         right.append((logits.detach().argmax(dim=1) == member_labels).sum())
     cohort.update(lr, momentum)

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from cifar_lab.data.random_streams import ModelStreams
 from cifar_lab.models.outputs import split_outputs
-from cifar_lab.training.backends.eager import EagerBackend, LossOf, train_step
+from cifar_lab.training.backends.eager import EagerBackend, train_step
 from cifar_lab.training.device import Execution
 from cifar_lab.training.optim.from_torch import TorchRule
+from cifar_lab.training.own_functions import LossOf
 
 
 @dataclass

@@ -63,7 +63,7 @@ def make_rule(settings: config.Optimizer, network: nn.Module) -> TorchRule | Non
     if isinstance(settings, config.CustomOptimizer):
         return of_user(settings, network)
     if isinstance(settings, config.TorchOptimizer):
-        rule: TorchRule = MAKERS[settings.name](settings, network)  # type: ignore[attr-defined]
+        rule: TorchRule = MAKERS[settings.name](settings, network)
         return rule
     return None
 

@@ -26,11 +26,11 @@ class _Holder(Optimizer):
     def __init__(self, defaults: dict[str, Any]) -> None:
         super().__init__([torch.zeros(1, requires_grad=True)], defaults)
 
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Nothing. torch's schedulers expect the call."""
 
 
-class TorchRate(RateSchedule[config.TorchSchedule]):
+class TorchRate(RateSchedule[Any]):
     """A scheduler of torch. Its own code computes the rates, update by update."""
 
     def __init__(self, name: str, settings: config.TorchSchedule, lr: float, epochs: int, steps_per_epoch: int) -> None:
@@ -79,7 +79,7 @@ class TorchRate(RateSchedule[config.TorchSchedule]):
     def _made(self) -> Any:
         own = {name: self.group[name] for name in ("momentum", "betas") if name in self.group}
         holder = _Holder({"lr": self.base, **own})
-        filled = {
+        filled: dict[str, dict[str, Any]] = {
             "CosineAnnealingLR": {"T_max": self.updates},
             "OneCycleLR": {"total_steps": self.updates, "max_lr": self.base},
         }
