@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from cifar_lab.config.model_source import ModelSource, model_source
 from cifar_lab.config.optimizers import TorchOptimizer
 from cifar_lab.config.roles import Mark, has_mark, leaves
 
@@ -35,15 +34,6 @@ def needs_trial(settings: Settings) -> bool:
     """Whether a component beside the model can fail: code of the user, or options of a class of torch."""
     options = getattr(settings.optimizer, "options", {}) or getattr(settings.scheduler, "options", {})
     return bool(options or own_components(settings))
-
-
-def own_sources(settings: Settings) -> list[ModelSource]:
-    """Places of all code of the user that an arm names.
-
-    Raises:
-        SettingsError: a file or module does not exist.
-    """
-    return [model_source(name, key) for key, name in own_code(settings)]
 
 
 def plain_reason(settings: Settings) -> str | None:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from cifar_lab import models
 from cifar_lab.config import SGD, CustomLoss, CustomModel, CustomOptimizer, Loss, NoSchedule, Settings
-from cifar_lab.config.own_code import needs_trial, own_code, own_sources, plain_reason
+from cifar_lab.config.model_source import model_source
+from cifar_lab.config.own_code import needs_trial, own_code, plain_reason
 from cifar_lab.core.errors import LabError, SettingsError
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seed_generators
@@ -84,7 +85,7 @@ def _try_components(settings: Settings, num_classes: int, train_size: int, *, re
     trial.check_steps(first, again, exact=exact)
     if exact and resumable:
         trial.check_resume(first)
-    if others := uncovered_files(*own_sources(settings)):
+    if others := uncovered_files(*(model_source(name, key) for key, name in own_code(settings))):
         key, name = own_code(settings)[0]
         raise SettingsError(
             f"{key}: {name}: its code imports {', '.join(map(str, others[:3]))}, which the run id does not cover; move "
