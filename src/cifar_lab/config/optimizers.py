@@ -40,6 +40,8 @@ class TorchOptimizer(OptimizerOptions):
 
     default_role: ClassVar[Role] = Role.SHARED
 
+    weight_decay: float = Field(0.0, ge=0)
+    """Argument `weight_decay` of the class in torch.optim."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of the class in torch.optim, by name. A list stands for a tuple."""
 
@@ -169,6 +171,8 @@ class CustomOptimizer(OptimizerOptions):
     default_role: ClassVar[Role] = Role.SHARED
     component = OptimizerComponent(maker="from_torch:of_user")
 
+    weight_decay: float = Field(0.0, ge=0)
+    """Argument `weight_decay` of the class, where its signature takes it."""
     name: CodeName
     """`path/to/file.py:NAME` with the path relative to the settings file, or `package.module:NAME`. The class is called
     with the parameters of the network, with `lr` and `weight_decay` where its signature takes them, and with `options`.

@@ -192,6 +192,7 @@ def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLo
     if jobs:
         built = _preflight([job.settings for job in jobs], context) or {}
         jobs = [replace(job, resumable=_resumable(job, built)) for job in jobs]
+        context.trials.tell_steps([job.settings for job in jobs])
         parameters = {key: answer.parameters for key, answer in built.items()}
         context.engine.open()  # before --force discards runs that could not be made again without it
         writer.take()

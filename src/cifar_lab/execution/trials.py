@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cifar_lab.config import CustomModel, Data, ResNet18Model, Settings
-from cifar_lab.config.own_code import needs_trial, own_code
+from cifar_lab.config.own_code import needs_trial, own_code, plain_reason
+from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.core.host import print_status
+from cifar_lab.core.text import plain
 from cifar_lab.execution.cores import model_key
+from cifar_lab.execution.cost import takes_gpu
 from cifar_lab.execution.protocol import ModelQuery
 from cifar_lab.training.events import ModelBuilt
 
@@ -24,6 +28,8 @@ class ModelTrials:
     """Whether code of the user is also run for a few steps. Without, custom models are only built (`--no-trial`)."""
     answers: dict[str, ModelBuilt] = field(default_factory=dict)
     """By `_key`."""
+    told_steps: set[str] = field(default_factory=set)
+    """Components of which `tell_steps` has said something."""
 
     def check(self, arms: Iterable[Settings], images: DatasetCatalog) -> Mapping[str, ModelBuilt]:
         """Try the models of these arms whose images are known. Returns the answers by `model_key`.
@@ -45,10 +51,30 @@ class ModelTrials:
     def _is_doubtful(self, settings: Settings) -> bool:
         return _is_doubtful(settings) or (self.enabled and needs_trial(settings))
 
+    def tell_steps(self, arms: Iterable[Settings]) -> None:
+        """Say once which components leave the steps to torch where the C kernels know the model."""
+        found = (plain_reason(settings) for settings in arms if _may_use_own_kernels(settings))
+        reasons = [reason for reason in dict.fromkeys(filter(None, found)) if reason not in self.told_steps]
+        self.told_steps.update(reasons)
+        if reasons:
+            shown = ", ".join(reasons[:SHOWN]) + (", …" if len(reasons) > SHOWN else "")
+            print_status(f"note: torch's kernels make the steps, not the C kernels: {plain(shown)}")
+
     def _query(self, settings: Settings, classes: int, images: int) -> ModelQuery:
         if not self.enabled or not can_fail(settings):
             return ModelQuery(settings, classes, None)
         return ModelQuery(settings, classes, max(1, images - settings.data.val_size))
+
+
+SHOWN = 3
+"""Components that `tell_steps` names."""
+
+
+def _may_use_own_kernels(settings: Settings) -> bool:
+    """Whether nothing but a component of the settings may keep the C kernels from the steps."""
+    facts, runtime = MODEL_FACTS.get(settings.model.name), settings.runtime
+    open_choice = runtime.kernels == "auto" and runtime.precision == "fp32" and not runtime.compile
+    return open_choice and facts is not None and facts.own_kernels and not takes_gpu(settings)
 
 
 def own_names(arms: Sequence[Settings]) -> list[str]:
