@@ -91,8 +91,8 @@ class EpochMetrics(Plain):
     """1 after the first pass."""
     lr: Rate
     """Learning rate of the epoch's last step."""
-    train_loss: Loss | None
-    """Null where it was not finite."""
+    train_loss: Finite | None
+    """Of the loss that was trained. Null where it was not finite."""
     train_accuracy: Share | None
     val_loss: Loss | None = None
     """Null without a validation split."""
