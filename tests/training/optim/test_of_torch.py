@@ -20,8 +20,8 @@ SCHEDULERS = {cls.__name__: cls for cls in sections()["scheduler"] if issubclass
 OTHERWISE = {"Optimizer", "SGD", "Adam", "AdamW", "Muon"}
 """Classes of torch.optim with settings elsewhere, or that take matrices only."""
 
-OWN_SCHEDULES = {"LRScheduler", "ReduceLROnPlateau"}
-"""Base class, and the scheduler that is called plateau."""
+OWN_SCHEDULES = {"LRScheduler", "_LRScheduler", "ReduceLROnPlateau"}
+"""Base class under two names, and the scheduler that is called plateau."""
 
 
 def arguments(cls: type) -> dict[str, Any]:
