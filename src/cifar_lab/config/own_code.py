@@ -47,5 +47,5 @@ def plain_reason(settings: Settings) -> str | None:
 
 
 def short_name(name: str) -> str:
-    """`file.py:NAME` without its folder."""
-    return name.rpartition("/")[2]
+    """`file.py:NAME` without its folder. Other texts are unchanged."""
+    return name.rpartition("/")[2] if ".py:" in name else name
