@@ -49,7 +49,7 @@ OPTIMIZERS = {
     "class Own(SGD):\n    @torch.no_grad()\n    def step(self):\n        for p in self.param_groups[0]['params']:\n"
     "            p += time.perf_counter()": "two trainings with the same seed differ; draw its random numbers from",
     "class Own(SGD):\n    @torch.no_grad()\n    def step(self):\n        for p in self.param_groups[0]['params']:\n"
-    "            p += random.random()": "an interrupted run would not end as another one; keep its state in self.state",
+    "            p += random.random()": "an interrupted run would end with other numbers; keep its state in self.state",
     "class Other(SGD): ...": "has no Own; it has SGD, Optimizer, Other",
     "import nothing_of_this_name": "cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name'",
     "class Own(SGD":"cannot be imported: SyntaxError: '(' was never closed",
@@ -147,7 +147,7 @@ def test_options_of_an_optimizer_are_checked_against_the_signature(tmp_path: Pat
 
     lion = f"{tmp_path}/lion.py:Lion"
     assert "takes no beats — did you mean betas?" in said(name=lion, options={"beats": [0.9, 0.99]})
-    assert "lr is a setting of its own; state optimizer.lr" in said(name=lion, options={"lr": 1})
+    assert "lr is a separate setting; state optimizer.lr" in said(name=lion, options={"lr": 1})
     assert "odd.py:Odd takes no weight_decay; remove it" in said(name=f"{tmp_path}/odd.py:Odd", weight_decay=0.1)
     assert "torch.optim.RMSprop refuses them: Invalid alpha value: -1" in said(name="rmsprop", options={"alpha": -1})
 

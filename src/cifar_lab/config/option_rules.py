@@ -29,7 +29,7 @@ def optimizer_options(settings: Settings) -> Iterator[str]:
     optimizer = settings.optimizer
     for name in optimizer.options if isinstance(optimizer, TorchOptimizer) else ():
         if name in OWN_KEYS and (name == "lr" or optimizer.component.decays):
-            yield f"{name} is a setting of its own; state {OWN_KEYS[name]}"
+            yield f"{name} is a separate setting; state {OWN_KEYS[name]}"
         elif name not in optimizer.component.arguments:
             yield _unknown(optimizer.name, name, optimizer.component.arguments)
 

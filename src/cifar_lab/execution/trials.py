@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from cifar_lab.config import CustomModel, Data, ResNet18Model, Settings
 from cifar_lab.config.own_code import needs_trial, own_code, plain_reason
 from cifar_lab.config.registry import MODEL_FACTS
-from cifar_lab.core.host import print_status
+from cifar_lab.core.host import has_gpu, print_status
 from cifar_lab.core.text import plain
 from cifar_lab.execution.cores import model_key
-from cifar_lab.execution.cost import takes_gpu
 from cifar_lab.execution.protocol import ModelQuery
 from cifar_lab.training.events import ModelBuilt
 
@@ -74,7 +73,8 @@ def _may_use_own_kernels(settings: Settings) -> bool:
     """Whether nothing but a component of the settings may keep the C kernels from the steps."""
     facts, runtime = MODEL_FACTS.get(settings.model.name), settings.runtime
     open_choice = runtime.kernels == "auto" and runtime.precision == "fp32" and not runtime.compile
-    return open_choice and facts is not None and facts.own_kernels and not takes_gpu(settings)
+    on_cpu = runtime.device == "cpu" or not has_gpu()
+    return open_choice and facts is not None and facts.own_kernels and on_cpu
 
 
 def own_names(arms: Sequence[Settings]) -> list[str]:

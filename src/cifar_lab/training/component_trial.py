@@ -234,7 +234,7 @@ class _ComponentTrial:
             self._train(each, 1)
         if not _equal(trained.cohort, fresh.cohort):
             raise self._of_optimizer(
-                "an interrupted run would not end as another one; keep its state in self.state, in its groups or in "
+                "an interrupted run would end with other numbers; keep its state in self.state, in its groups or in "
                 "attributes that are numbers or tensors, and draw random numbers from torch's global generator"
             )
 

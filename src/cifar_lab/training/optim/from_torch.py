@@ -181,7 +181,7 @@ def _given(own: OwnCode, settings: config.CustomOptimizer) -> dict[str, Any]:
     for name in OWN_SETTINGS:
         value = getattr(settings, name)
         if name in settings.options:
-            raise SettingsError(f"optimizer.options: {name} is a setting of its own; state optimizer.{name}")
+            raise SettingsError(f"optimizer.options: {name} is a separate setting; state optimizer.{name}")
         if name in taken or (any_name and (name == "lr" or value)):
             given[name] = value
         elif name == "weight_decay" and value:
