@@ -71,7 +71,7 @@ def prepare(
     execution, kernels = choose_kernels(settings, prepare_execution(settings.runtime, threads), members, None)
     set_threads(1 if execution.own_kernels else threads)
     stacked = members > 1 if stacked is None else stacked
-    memory_format = training_layout(execution, layout(settings.model, execution, stacked=stacked))
+    memory_format = training_layout(execution, layout(settings, execution, stacked=stacked))
     normalizer = Normalizer.make(settings.data.normalize, (0.5,) * 3, (0.25,) * 3, execution.device, memory_format)
     pixels, labels = random_images(images)
     split = ResidentSplit(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), labels, normalizer)

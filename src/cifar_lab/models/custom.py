@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
@@ -22,7 +21,7 @@ from cifar_lab.config.model_source import TIMM, ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.models.input_size import resize_input
 from cifar_lab.models.outputs import main_output, split_outputs
-from cifar_lab.models.user_code import forked_generators, import_model_module
+from cifar_lab.models.user_code import describe_error, forked_generators, import_model_module
 
 CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes", "n_class", "num_labels", "out_dim")
 """Names that others give to `num_classes`."""
@@ -266,12 +265,3 @@ def lacks_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)
-
-
-def describe_error(error: BaseException, source: ModelSource) -> str:
-    """Type and first line of an error, and the innermost line of the user's code in its traceback."""
-    line = (str(error).splitlines() or [""])[0]
-    files = set(map(str, source.files())) if source.installed is None else set()
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
-    location = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}{line and ': '}{line}{location}"

@@ -6,7 +6,7 @@ A worker emits most of them. The supervisor adds retries, silence and the outcom
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from cifar_lab.store.failures import Kind
@@ -78,6 +78,8 @@ class EpochCompleted(Event, word="epoch"):
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    """Of the user, on the validation split."""
 
 
 @dataclass(frozen=True)

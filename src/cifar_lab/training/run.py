@@ -13,6 +13,7 @@ from torch import nn
 
 from cifar_lab.config import CustomModel
 from cifar_lab.config.io.load import settings_text
+from cifar_lab.config.own_code import own_code
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
@@ -33,6 +34,7 @@ from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
 from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
+from cifar_lab.training.own_functions import OwnMetric, own_functions
 from cifar_lab.training.threads import ThreadGuard
 
 NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
@@ -93,8 +95,9 @@ def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool],
 def _open(job: Job, tell: Tell) -> ActiveRun | Record:
     """Return the run's record if it exists, otherwise lock its folder and load its checkpoint."""
     if (now := recipe(job.settings)) != job.recipe:
-        what = f"model.name: the source or weights of {job.settings.model.name}"
-        if now["data"] != job.recipe["data"]:
+        own = own_code(job.settings) or [("model.name", job.settings.model.name)]
+        what = f"{own[0][0]}: the source or weights of {', '.join(name for _, name in own)}"
+        if now["data"] != job.recipe["data"] and job.settings.data.val_indices is not None:
             what = f"data.val_indices: {job.settings.data.val_indices}"
         raise SettingsError(f"{what} changed since this command began; run it again to use the current files")
     folder = RunFolder(job.results, job.run_id)
@@ -167,6 +170,8 @@ class _Training:
     cohort: Cohort
     backend: StepBackend
     environment: Environment
+    metrics: Sequence[OwnMetric]
+    """Of the user, on the validation split."""
 
 
 def _prepare(runs: Sequence[ActiveRun]) -> _Training:
@@ -177,7 +182,7 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     if not custom:
         execution, kernels = _choose(runs, execution)
     stacked = len(runs) > 1
-    memory_format = layout(settings.model, execution, stacked=stacked)
+    memory_format = layout(settings, execution, stacked=stacked)
     splits = load_training_data(settings, jobs[0].fingerprint, execution, memory_format)
     batches = CohortBatches(
         splits.training, settings.data, [job.seed for job in jobs], [job.settings.data.flip for job in jobs]
@@ -188,8 +193,10 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     )  # fmt: skip
     if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
         execution, kernels = _choose(runs, execution, cohort.networks[0])
-    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels)
-    return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info))
+    own = own_functions(settings)
+    batches.own_augment = own.augment
+    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels, own.loss)
+    return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics)
 
 
 def _choose(
@@ -232,9 +239,9 @@ def _validate(training: _Training) -> list[SplitScore | None]:
     labels, classes = validation.labels.cpu(), len(training.splits.identity.classes)
     if cohort.stacked is not None:
         stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
-        return [score(logits, labels, classes) for logits in stacked]  # of (K, N, classes)
+        return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
     separate = (predict(network, validation, training.execution) for network in cohort.networks)
-    return [score(logits, labels, classes) for logits in separate]
+    return [score(logits, labels, classes, training.metrics) for logits in separate]
 
 
 def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: Environment, ended: Ended) -> None:

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from cifar_lab.config import Settings
+from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import GROUP_IMAGES, MODEL_FACTS
 from cifar_lab.core.host import CoreUse
 
@@ -114,7 +115,8 @@ def _may_use_own_kernels(settings: Settings, known: bool) -> bool:
     """Whether the settings allow the lab's own kernels. The worker decides, because they may fail to compile."""
     facts, runtime = MODEL_FACTS.get(settings.model.name), settings.runtime
     known = known if facts is None else facts.own_kernels
-    return known and runtime.kernels != "torch" and runtime.precision == "fp32"
+    allowed = known and plain_reason(settings) is None
+    return allowed and runtime.kernels != "torch" and runtime.precision == "fp32"
 
 
 def usable_cores(cores: int, limit: int | None = None) -> int:

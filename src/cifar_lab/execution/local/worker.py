@@ -197,12 +197,13 @@ def _is_held_now(job: Job, locks: contextlib.ExitStack, ended: Callable[[Job, Ex
 def _check_model(settings: Settings, num_classes: int, train_size: int | None, send: Send) -> ModelBuilt | RunEnd:
     """Build the model, and try training it, so that an error is reported before anything is written."""
     try:
-        from cifar_lab.training.trial import build_model, try_model
+        from cifar_lab.training.component_trial import try_arm
+        from cifar_lab.training.trial import build_model
 
         send(Message(TrialProgress()))
         if train_size is None:
             return build_model(settings, num_classes)
-        return try_model(settings, num_classes, train_size, lambda seconds: send(Message(TrialProgress(seconds))))
+        return try_arm(settings, num_classes, train_size, lambda seconds: send(Message(TrialProgress(seconds))))
     except Exception as error:
         return classify_end(error)
 

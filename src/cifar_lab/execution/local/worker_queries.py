@@ -9,6 +9,7 @@ from itertools import takewhile
 
 from cifar_lab.config import Data
 from cifar_lab.config.model_source import source_files
+from cifar_lab.config.own_code import own_code
 from cifar_lab.core.errors import LabError, SettingsError, error_of
 from cifar_lab.core.host import print_status
 from cifar_lab.core.text import in_words, plain
@@ -74,7 +75,8 @@ class _Trial:
         Raises:
             LabError: as `check_models`.
         """
-        name = self._query.settings.model.name
+        settings = self._query.settings
+        key, name = next(iter(own_code(settings)), ("model.name", settings.model.name))
         self._begin(IMPORT_SECONDS)
         try:
             self._worker.say(encode_check(self._query))
@@ -84,12 +86,12 @@ class _Trial:
         if self._late is not None:
             where = f"; it was at {self._location}" if self._location else ""
             raise SettingsError(
-                f"model.name: {name}: its trial did not end within {in_words(self._late)}{where}; correct an endless "
+                f"{key}: {name}: its trial did not end within {in_words(self._late)}{where}; correct an endless "
                 "loop, allow more time, as in --trial-timeout 10m, or omit the trial with --no-trial"
             )
         if answer is None:
             raise SettingsError(
-                f"model.name: {name}: its trial ended: {self._worker.cause_of_death()}; correct its code, or choose a "
+                f"{key}: {name}: its trial ended: {self._worker.cause_of_death()}; correct its code, or choose a "
                 "smaller batch or model if memory is short"
             )
         _raise_failed(answer)
@@ -123,7 +125,7 @@ class _Trial:
     def _give_up(self, seconds: float) -> None:
         self._late = seconds
         with contextlib.suppress(LabError):
-            files = list(map(str, source_files(self._query.settings.model.name)))
+            files = [str(path) for _, name in own_code(self._query.settings) for path in source_files(name)]
             self._location = self._worker.stop_and_locate(files)
         self._worker.kill()
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from cifar_lab.config import CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
@@ -17,8 +18,10 @@ from cifar_lab.training.backends.kernels.backend import KernelBackend, step_func
 from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
 from cifar_lab.training.backends.kernels.operations import Operations
 from cifar_lab.training.backends.kernels.recognition import recognised_operations
+from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
+from cifar_lab.training.own_functions import LossOf
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,23 @@ def make_backend(
     execution: Execution,
     unstacked_reason: str | None = None,
     kernels: KernelChoice | None = None,
+    own_loss: LossOf | None = None,
 ) -> tuple[StepBackend, BackendInfo]:
     """Make the fastest backend that can execute the cohort's steps.
 
     Args:
         unstacked_reason: from `build_cohort`, for the record.
         kernels: from `choose_kernels`.
+        own_loss: loss of the user.
     """
     stochastic = isinstance(settings.model, CustomModel)
     eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic)
     kernels = kernels or KernelChoice()
     info = BackendInfo(len(cohort.networks), cohort.stacked is not None, False, unstacked_reason, kernels.reason)
+    if (reason := plain_reason(settings)) is not None:
+        plain = PlainBackend(cohort, batches, eager.label_smoothing, execution, own_loss=own_loss)
+        on_gpu = execution.device.type != "cpu"
+        return plain, replace(info, eager_reason=f"torch's own loop for the {reason}" if on_gpu else None)
     if execution.own_kernels:
         return KernelBackend(eager, kernels.operations), info
     if execution.device.type == "cpu":
@@ -100,6 +109,8 @@ def _check_kernels(
     Raises:
         KernelsUnavailable: this project's kernels cannot train such runs on this machine.
     """
+    if (reason := plain_reason(settings)) is not None:
+        raise KernelsUnavailable(f"there are none for the {reason}")
     model, facts = settings.model, MODEL_FACTS.get(settings.model.name)
     name = model.name.rpartition("/")[2]
     if not isinstance(model, CustomModel) and (facts is None or not facts.own_kernels):
