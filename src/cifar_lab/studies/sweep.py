@@ -16,7 +16,7 @@ from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.studies.space.axes import axis_keys
 from cifar_lab.studies.space.methods import Method, expand, start_method
 from cifar_lab.studies.space.points import Expansion
-from cifar_lab.studies.space.winners import Ranked, confirm_settings, search_settings
+from cifar_lab.studies.space.winners import Ranked, confirm_settings, reference_winner, search_settings
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,14 @@ class Sweep:
         return [search_settings(point.settings, self.search) for point in self.expansion.points]
 
     def confirm_arms(self, winners: Sequence[Ranked]) -> list[Settings]:
-        """The base and the winners, with fresh seeds."""
+        """The base and the winners, with fresh seeds. With groups the winners alone, that of the base first."""
         chosen = [winner.point.settings for winner in winners]
-        return [confirm_settings(settings, self.search) for settings in (self.base, *chosen)]
+        if (reference := reference_winner(winners, self.base, self.search)) is not None:
+            others = [winner.point.settings for winner in winners if winner is not reference]
+            arms = [reference.point.settings, *others]
+        else:
+            arms = [self.base, *chosen]
+        return [confirm_settings(settings, self.search) for settings in arms]
 
 
 def load_sweep(

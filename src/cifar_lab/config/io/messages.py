@@ -197,6 +197,7 @@ SYNONYMS = {
     "random_seed": "seeds",
     "seed": "seeds",
     "amp": "bf16",
+    "bayes": "tpe",
 }
 """Names that other tools use, in lower case, and the names of this lab."""
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from cifar_lab.config import Section, Settings
 from cifar_lab.config.io.check import unknown
+from cifar_lab.config.io.foreign_words import foreign_top_key
 from cifar_lab.config.io.messages import PATTERN_WORDS, did_you_mean, found, limits_of, show
 from cifar_lab.config.io.setting_keys import sections
 from cifar_lab.config.io.shipped import beside, file_exists
@@ -97,7 +98,8 @@ def _fields(check: Check, cls: type[Section], node: Node, prefix: str) -> dict[s
     for name, child in node.value.items():
         key = dotted(prefix, name)
         if name not in cls.model_fields:
-            check.report(child, key, unknown(name, cls.model_fields))
+            words = foreign_top_key(name, child) if cls is SweepSheet else ""
+            check.report(child, key, f"no such setting; {words}" if words else unknown(name, cls.model_fields))
         elif not child.broken:
             values[name] = _value(check, cls, name, key, child)
     for name, info in cls.model_fields.items():
