@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from cifar_lab.analysis.selection_bias import WinnersCurse
     from cifar_lab.analysis.summary import Row
+    from cifar_lab.analysis.tuned_groups import TunedGroup
     from cifar_lab.analysis.winners import Winners
     from cifar_lab.config.sheets import Question
 
@@ -129,6 +130,8 @@ class Answer:
     """One per row but the control, in the order of the rows."""
     selection_bias: WinnersCurse | None = None
     """Bias of the winner of a sweep."""
+    tuned: tuple[TunedGroup, ...] = ()
+    """Groups of a sweep, each at its best point, in the order of the rows. Empty without groups."""
 
     @property
     def control(self) -> Row:

@@ -131,9 +131,9 @@ def _labelled(name: str, records: Sequence[Record]) -> ComparisonTarget | None:
 
 def _sweep(name: str, results: Path, records: Sequence[Record]) -> ComparisonTarget | None:
     found = read_winners(results, name)
-    if found is None or not found.top:
+    best = None if found is None else found.best
+    if found is None or best is None:
         return None
-    best = found.top[0]
     key = recipe_key(best.recipe)
     runs = [record for record in records if found.confirms(record) and recipe_key(record.recipe) == key]
     label = f"{name}: {best.label}"

@@ -12,6 +12,7 @@ from cifar_lab.analysis.arms import Arm, beside, compare_arms, load_arms, option
 from cifar_lab.analysis.data_choice import DataSet, choose_data, data_sets, named_data, source_overrides
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
 from cifar_lab.analysis.summary import reads_test, recipe_key
+from cifar_lab.analysis.tuned_groups import pair_answers
 from cifar_lab.analysis.winners import Winners, read_winners
 from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.sheets import LabSheet
@@ -220,7 +221,8 @@ def _answers(
             answers.append(compare_arms(name, question, control, [arms[file] for file in question.arms], records))
         else:
             command = shlex.join(["cifar-lab", "sweep", beside(lab_path, question.sweep).as_posix(), *tail])
-            answers.append(winners_answer(name, question, control, sweeps[question.sweep], command, records, results))
+            answer = winners_answer(name, question, control, sweeps[question.sweep], command, records, results)
+            answers += [answer, *(pair_answers(answer) if answer.tuned else [])]
     return answers
 
 

@@ -63,14 +63,14 @@ def winners_curse(found: Winners, records: Sequence[Record]) -> WinnersCurse | N
         records: runs among which the confirming ones are.
     """
     best = next(iter(found.top), None)
-    if best is None or best.val_accuracy is None:
+    if best is None or best.val_accuracy is None or found.search.per:
         return None
     searched, control_searched = best.val_accuracy, found.control.val_accuracy
     seeds = best.seeds_searched or len(found.search.seeds) or 1
     groups = by_recipe(filter(found.confirms, records))
     rows = [groups.get(recipe_key(recipe), []) for recipe in found.recipes]
     split: Split = "validation" if _all_validated(rows) else "test"
-    fresh = [[accuracy for record in row if (accuracy := _accuracy(record, split)) is not None] for row in rows]
+    fresh = [[accuracy for record in row if (accuracy := accuracy_on(record, split)) is not None] for row in rows]
     std = pooled_std(fresh)
     maximum, run_std_pp = expected_maximum(found.points), 100 * std[0] if std else None
     means = [fmean(values) if values else None for values in fresh]
@@ -97,11 +97,17 @@ def winners_curse(found: Winners, records: Sequence[Record]) -> WinnersCurse | N
 
 def _all_validated(rows: Sequence[Sequence[Record]]) -> bool:
     """Whether the fresh runs of the control and the winner have a validation split."""
-    runs = [record for row in rows[:2] for record in row if record.status == "done"]
+    return is_validated([record for row in rows[:2] for record in row])
+
+
+def is_validated(records: Sequence[Record]) -> bool:
+    """Whether the finished runs have a validation split. False without any."""
+    runs = [record for record in records if record.status == "done"]
     return bool(runs) and all(record.val is not None for record in runs)
 
 
-def _accuracy(record: Record, split: Split) -> float | None:
+def accuracy_on(record: Record, split: Split) -> float | None:
+    """Accuracy of a finished run on a split. None where it has none."""
     score = record.val if split == "validation" else record.test
     return None if score is None or record.status != "done" else score.accuracy
 
