@@ -10,9 +10,8 @@ from pathlib import Path
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.labels import distinct_labels, labelled
 from cifar_lab.analysis.rounding import mixed_rounding
-from cifar_lab.analysis.selection_bias import winners_curse
+from cifar_lab.analysis.selection_bias import tuned_groups, winners_curse
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
-from cifar_lab.analysis.tuned_groups import tuned_groups
 from cifar_lab.analysis.winners import Winners, plan_changed, winner_rows
 from cifar_lab.config import Settings
 from cifar_lab.config.io import shipped

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.answers import Answer, pair_answers
 from cifar_lab.analysis.arms import confirmed_answer, load_arms, options
 from cifar_lab.analysis.data_choice import DataSet, choose_found_data, data_sets
 from cifar_lab.analysis.found_arms import FOUND_NOTE, found_answers, found_arms
@@ -18,7 +18,6 @@ from cifar_lab.analysis.questions import Lab, answer_lab, find_lab_file, lab_opt
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
 from cifar_lab.analysis.setting_choice import choose_settings
 from cifar_lab.analysis.summary import recipe_key
-from cifar_lab.analysis.tuned_groups import pair_answers
 from cifar_lab.analysis.winners import Winners, all_winners
 from cifar_lab.config.io.setting_keys import PATH_KEYS
 from cifar_lab.config.io.sheet_files import load_sheet

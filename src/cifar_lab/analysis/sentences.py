@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.selection_bias import WinnersCurse
+from cifar_lab.analysis.selection_bias import TunedGroup, WinnersCurse
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, ZERO_STD
 from cifar_lab.analysis.summary import Row
-from cifar_lab.analysis.tuned_groups import TunedGroup
 from cifar_lab.core.text import count
 
 SHOWN_RUNS = 5

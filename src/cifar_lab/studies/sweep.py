@@ -71,14 +71,17 @@ def load_sweep(
     path = Path(path)
     sheet = load_sheet(path, SweepSheet)
     base = load_settings(sheet_file(path, sheet.base), overrides)
-    _refuse_idle_overrides(sheet, overrides)
+    refuse_idle_overrides(sheet, overrides)
     if seeds is not None:
         sheet = sheet.model_copy(update={"search": _with_seeds(sheet.search, seeds)})
     return Sweep(path.stem, base, sheet, expand(sheet, base, str(path), allow_large=allow_large), str(path))
 
 
-def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
+def refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str], *, takes_seeds: bool = False) -> None:
     """Refuse overrides that would change the control alone, because every point sets the key.
+
+    Args:
+        takes_seeds: accept an override of seeds.
 
     Raises:
         SettingsError: an override of an axis, or of seeds.
@@ -86,7 +89,7 @@ def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
     axes = {key: section for section, key in axis_keys(sheet)}
     problems = []
     for key, node in walk(override_layer(overrides).root):
-        if key == "seeds":
+        if key == "seeds" and not takes_seeds:
             problems.append(
                 Problem(str(node.at), key, "a sweep has seeds and confirm_seeds; use --seeds, or edit search")
             )

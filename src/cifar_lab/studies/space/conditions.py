@@ -183,7 +183,7 @@ def _place(axis: Axis) -> str:
 
 
 def when_advice(axes: Sequence[Axis], key: str) -> str:
-    """How to write an axis whose key only some choices of its section have. Empty for any other key."""
+    """Advice to write an axis whose key only some choices of its section have. Empty for any other key."""
     section, _, name = key.partition(".")
     choice = f"{section}.{choice_key(section)}" if choice_key(section) else ""
     chooser = next((axis for axis in axes if choice in axis.keys and isinstance(axis, Choices)), None)
