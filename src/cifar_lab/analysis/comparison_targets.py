@@ -110,7 +110,7 @@ def _file(path: Path, results: Path, records: Sequence[Record], overrides: Seque
         raise SettingsError(f"{path}: a lab file is not an arm; cifar-lab report compares its arms")
     if keys & {"space", "base", "paired", "arms"}:
         found = _sweep(path.stem, results, records)
-        if found is None and "search" not in keys:
+        if found is None and "search" not in keys and ("base" not in keys or not keys & {"space", "paired"}):
             raise SettingsError(f"{path}: has several arms; name one of them by its label: cifar-lab list")
         return found or ComparisonTarget("sweep", path.stem, ())
     settings = load_settings(path, overrides)
