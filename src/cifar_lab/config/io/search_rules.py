@@ -112,7 +112,7 @@ def range_fits(check: Check, key: str, setting: str, node: Node, bound_fits: Cal
         elif not child.broken and name != "when":
             value_fits(check, Range, name, here, child)
     for name in BOUNDS:
-        if name not in node.value:
+        if name not in node.value and not any(foreign_axis_key(key, node) for key in node.value):
             check.report(node, f"{key}.{name}", f"missing; expected {expected_axis(setting)}")
     if len(check.findings) > before or any(child.broken for child in node.value.values()):
         return False
