@@ -18,9 +18,9 @@ def test_an_epoch_of_adam_on_cifar10(lab: Any, jpeg_zip: Path) -> None:
         "--set", "data.dataset=imagefolder", "--set", f"data.root={jpeg_zip}",
     )  # fmt: skip
     assert code == 0, said
-    assert "Adam · seed 0: done" in output
+    assert "Adam (epochs=1) · seed 0: done" in output
     (record,) = lab.records()
-    assert (record.label, record.seed, record.status, record.reason) == ("Adam", 0, "done", None)
+    assert (record.label, record.seed, record.status, record.reason) == ("Adam (epochs=1)", 0, "done", None)
     assert (record.data.train_size, record.data.val_size, record.data.test_size) == (50_000, 0, 10_000)
     assert record.data.classes == CLASSES
     assert record.parameters == 62_006

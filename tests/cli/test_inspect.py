@@ -53,7 +53,9 @@ def test_list_is_a_line_a_run(trained: Any) -> None:
 def test_list_tells_running_from_interrupted(trained_copy: Any) -> None:
     ids = [record(trained_copy, seed)["run_id"] for seed in (0, 1)]
     for run in ids:
-        (trained_copy.results / "runs" / run / "record.json").unlink()
+        (trained_copy.results / "runs" / run / "record.json").rename(
+            trained_copy.results / "runs" / run / "checkpoint.bin"
+        )
     hold = (
         "import sys; from pathlib import Path; from cifar_lab.store.results import RunFolder\n"
         "with RunFolder(Path('results'), sys.argv[1]).lock(): print('held', flush=True); sys.stdin.read()"
@@ -118,7 +120,7 @@ def test_one_damaged_record_hides_no_other_run(trained_copy: Any) -> None:
     assert trained_copy("show", second).code == 0
     shown = trained_copy("show", first)
     assert (shown.code, shown.out) == (3, "")
-    assert shown.err.startswith(f"cifar-lab: results/runs/{first}/record.json: is damaged; ")
+    assert shown.err.startswith(f"cifar-lab: results/runs/{first}/record.json: is damaged and left out; ")
     question = "questions:\n  q: {title: B, arms: [arm.yaml], chart: q.png}\n"
     trained_copy.write("arm.yaml", "extends: tiny.yaml\nepochs: 2\n")
     trained_copy.write("sheet.yaml", f"title: A\ncontrol: tiny.yaml\n{question}")
@@ -126,9 +128,11 @@ def test_one_damaged_record_hides_no_other_run(trained_copy: Any) -> None:
     assert report.code == 3
     assert report.err == (
         f"cifar-lab: results/runs/{first}/record.json: is damaged and left out; to retrain the run: "
-        f"cifar-lab run results/runs/{first}/settings.yaml\n"
+        f"cifar-lab run results/runs/{first}/settings.yaml --results results\n"
+        f"cifar-lab: results/runs/backup/record.json: is a copy of run {second} and is not counted; move "
+        "results/runs/backup elsewhere\n"
     )
-    assert (trained_copy.results / "q.png").is_file()
+    assert "not answered yet: q" in report.out.splitlines()
     assert trained_copy("run", f"results/runs/{first}/settings.yaml").code == 0
     assert trained_copy("report", "--lab", "sheet.yaml").code == 0
 

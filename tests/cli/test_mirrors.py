@@ -40,7 +40,9 @@ def test_a_run_is_mirrored_to_both_and_a_second_time_to_none(lab: Any) -> None:
         assert loss == [(each.epoch, pytest.approx(each.train_loss)) for each in history]
         tested = database.execute("select value from metrics where key = 'test/accuracy'").fetchall()
         assert tested == [(pytest.approx(record.test.accuracy),)]
-        assert database.execute("select status, name from runs").fetchall() == [("FINISHED", "tiny · seed 3")]
+        assert database.execute("select status, name from runs").fetchall() == [
+            ("FINISHED", "tiny (epochs=2) · seed 3")
+        ]
         assert ("optimizer.lr", "0.02") in database.execute("select key, value from params").fetchall()
         assert ("cifar_lab.run_id", record.run_id) in database.execute("select key, value from tags").fetchall()
 
@@ -55,8 +57,8 @@ def test_a_mirror_that_cannot_write_costs_a_line_and_no_run(lab: Any) -> None:
     assert done.code == 0
     note, line = done.err.splitlines()
     assert note == "note: --seeds 4 is seed number 4 alone; for 4 seeds, write --seeds 4x"
-    assert line.startswith("cifar-lab: mirror mlflow: stops here (")
-    assert line.endswith("; the runs go on, their records are whole")
+    assert line.startswith("cifar-lab: mirror mlflow: stopped (")
+    assert line.endswith("; the runs continue and their records are complete")
     assert len(read_records(lab.results)) == 1
 
 

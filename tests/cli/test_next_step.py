@@ -70,9 +70,9 @@ def has_verdict(text: str) -> bool:
         ("run adam.yaml", ["run adam.yaml", "run base.yaml adam.yaml", "report"]),
         ("run base.yaml", ["run base.yaml", "run base.yaml --set optimizer.name=adam", "report"]),
         (
-            "run adam.yaml --seeds 0 --set data.batch_size=40",
+            "run adam.yaml --set seeds=[0] --set data.batch_size=40",
             [
-                "run adam.yaml --seeds 0 --set data.batch_size=40",
+                "run adam.yaml --set seeds=[0] --set data.batch_size=40",
                 "run adam.yaml --set data.batch_size=40 --seeds 0,1,2",
                 "run base.yaml adam.yaml --set data.batch_size=40 --seeds 0,1,2",
                 "report",

@@ -12,6 +12,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.core.errors import DataError
 from cifar_lab.data import imagefolder
+from cifar_lab.data.file_tree import FolderTree
 from cifar_lab.execution.context import RunContext, Silent
 from cifar_lab.execution.runner import make_runs, preview_runs
 from cifar_lab.store.results import RunFolder
@@ -45,13 +46,13 @@ def test_a_folder_of_images_is_listed_once_a_command(tmp_path: Path, monkeypatch
     arms, results = arms_on(tmp_path / "images"), tmp_path / "results"
     first = make_runs(arms, RunContext(results, workers=1))
     listed: list[Path] = []
-    really = imagefolder.in_folder
 
-    def counted(root: Path) -> Any:
-        listed.append(root)
-        return really(root)
+    class Counted(FolderTree):
+        def __init__(self, root: Path) -> None:
+            super().__init__(root)
+            listed.append(root)
 
-    monkeypatch.setattr(imagefolder, "in_folder", counted)
+    monkeypatch.setattr(imagefolder, "FolderTree", Counted)
     again = make_runs(arms, RunContext(results))
     assert [run.state for run in again.planned] == ["done"] * 3
     assert again.records == first.records

@@ -50,7 +50,10 @@ class Walk:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(part, marks=pytest.mark.xdist_group(f"walk {part}")) for part in range(PARTS)],
+    params=[
+        pytest.param(part, marks=[pytest.mark.xdist_group(f"walk {part}"), *([pytest.mark.long] if part else [])])
+        for part in range(PARTS)
+    ],
     ids=lambda part: f"part {part + 1} of {PARTS}",
 )
 def walk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Walk:

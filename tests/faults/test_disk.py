@@ -49,14 +49,14 @@ mount -t tmpfs -o size=400k none results
 code=0; lab run arm.yaml || code=$?; echo "first ended with $code"
 lab list
 mount -o remount,size=20m results
-lab run arm.yaml
+lab run arm.yaml 2>&1
 lab verify
 """
 
 LIMIT = """
 code=0; (ulimit -S -f 100; lab run arm.yaml) || code=$?; echo "first ended with $code"
 lab list
-lab run arm.yaml
+lab run arm.yaml 2>&1
 lab verify
 """
 
@@ -66,8 +66,8 @@ lab verify
     8,
     "the disk of the results is full in mid-run",
     remains="what was written before; `list` and `verify` read it; once there is space, the same command goes on",
-    says="failed: results/runs/{run}/{file}: cannot be written ({reason} for {bytes} bytes); free space or choose "
-    "another folder with --results, then run the same command again",
+    says="failed {arm} · seed {seed}: results/runs/{run}/{file}: cannot be written ({reason} for {bytes} bytes); "
+    "free space or choose another folder with --results, then run the same command again",
     code=4,
 )
 def test_a_full_disk_ends_the_run_with_4_and_loses_nothing(lab: Any, case: Case) -> None:

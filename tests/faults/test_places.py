@@ -37,7 +37,7 @@ def hard_lab(lab: Any) -> Any:
 @case(
     24,
     "settings, results and labels with spaces, quotes, Japanese and an emoji, in a locale that knows ASCII only",
-    remains="the run, the chart and the report, under those names",
+    remains="the runs, the chart and the report, under those names",
     says="wrote {path}report.html, {path}report.md, {path}summary.csv, {path}answers.json and 1 chart",
     code=0,
 )
@@ -46,7 +46,7 @@ def test_hard_names_in_a_poor_locale(lab: Any, case: Case, monkeypatch: pytest.M
     for name, value in {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("CIFAR_LAB_CACHE", str(lab.folder / "cache ü"))
-    code, told, wrong = lab.command("run", "arm.yaml", "--results", "res ü 😀")
+    code, told, wrong = lab.command("run", "arm.yaml", "flip.yaml", "--results", "res ü 😀")
     assert (code, "Traceback" in told + wrong) == (0, False), told + wrong
     code, told, wrong = lab.command("report", "--lab", "sheet ü.yaml", "--results", "res ü 😀")
     case.check(told + wrong, code)

@@ -86,7 +86,10 @@ def test_a_sample_of_damage(old_lab: FuzzedLab) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage",
+    [each if each in ("byte set", "removed") else pytest.param(each, marks=pytest.mark.long) for each in DAMAGES],
+)
 def test_damage_of_every_kind(old_lab: FuzzedLab, damage: str) -> None:
     trials = [trial for trial in every_trial() if trial[1] == damage]
     chance = random.Random(damage)

@@ -57,7 +57,7 @@ def test_a_section_by_hand() -> None:
         "## q3: Does Adam help?\n\n"
         f"- {undecided}\n- AdamW: no runs yet.\n\n"
         f"![{undecided} AdamW: no runs yet.](q3.png)\n\n"
-        "| arm | n | mean % | std | vs control | verdict | p | each seed | s a run | epochs | parameters |\n"
+        "| arm | n | mean % | std | vs control | verdict | p | each seed | s/run | epochs | parameters |\n"
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | --- | ---: | ---: | ---: |\n"
         "| baseline (control) | 3 | 50.00 (45.03 to 54.97; n = 3) | 2.00 |  |  |  | 0: 50.00, 1: 52.00, 2: 48.00 "
         "| 61.3 | 10 | 62,006 |\n"
@@ -78,7 +78,7 @@ def test_how_often_the_test_set_was_read_and_what_a_second_means() -> None:
         in page
     )
     assert "The test set was read once for these runs" in markdown_page(replace(lab(), test_reads=1))
-    assert "in seconds, with\nall workers of its command side by side" in page
+    assert "in seconds, while all workers of its command ran side by side" in page
 
 
 def test_zero_is_a_number_not_a_gap() -> None:

@@ -136,6 +136,8 @@ def set_value(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(set_value, value))}]"
+    if isinstance(value, float) and float(short := f"{value:g}".replace("e+0", "e").replace("e+", "e")) == value:
+        return short if len(short) < len(f"{value}") - 2 else str(value)
     return str(value)
 
 

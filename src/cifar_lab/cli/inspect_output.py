@@ -69,7 +69,7 @@ def _print_runs(
     for name in others:
         folder, fault = RunFolder(results, name), unusable.get(name)
         state = unfinished_words(folder, pruned.get(name)) if fault is None else _fault_words(fault)
-        settings = unfinished_settings(folder, images)
+        settings = unfinished_settings(folder, images, fault.copy_of if fault else None)
         label, seed = label_and_seed(folder, settings)
         epochs = history(folder)
         table.add(name, label, seed, state, None, None, None if epochs is None else len(epochs), None, None, None)

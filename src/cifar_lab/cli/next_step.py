@@ -44,7 +44,8 @@ class NextStep:
     @property
     def tail(self) -> list[str]:
         """Options of the next `run`."""
-        return [*options(self.results, self.overrides), *(word for text in self.seeds for word in ("--seeds", text))]
+        kept = [word for word in self.overrides if not (self.seeds and word.partition("=")[0].strip() == "seeds")]
+        return [*options(self.results, kept), *(word for text in self.seeds for word in ("--seeds", text))]
 
     def before_run(self) -> list[str | Path]:
         """The `run` that trains the files and what they are compared with."""

@@ -191,7 +191,7 @@ def quickstart(
     from cifar_lab.cli.output import Output
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
-    from cifar_lab.core.terminal import say
+    from cifar_lab.core.terminal import say, say_wrapped
     from cifar_lab.execution.context import RunContext
     from cifar_lab.report.build import build_report
 
@@ -205,12 +205,14 @@ def quickstart(
             raise typer.Exit(code)
         report = build_report(path, results)
     name, question = next(iter(sheet.questions.items()))
+    say("")
     say(question.title)
     for line in report.lines:
         if line.startswith((f"{name}: ", "  ")):
-            say(line.removeprefix(f"{name}: "))
+            say_wrapped(line.removeprefix(f"{name}: "))
+    say("")
     for chart in report.charts:
         say(f"chart: {chart}")
     say(f"the answer with tables and charts: {report.files[0]}")
-    say("The same with real images, CIFAR-10, which are downloaded once:")
+    say("The same with real images (CIFAR-10 is downloaded once):")
     say(next_line(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"]))

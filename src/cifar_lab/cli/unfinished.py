@@ -30,8 +30,12 @@ def history(folder: RunFolder, record: Record | None = None) -> list[EpochMetric
         return None
 
 
-def unfinished_settings(folder: RunFolder, images: DatasetCatalog) -> Settings | None:
-    """Settings of a run without a record. None where they are missing or damaged, which is named."""
+def unfinished_settings(folder: RunFolder, images: DatasetCatalog, copy_of: str | None = None) -> Settings | None:
+    """Settings of a run without a usable record. None where they are missing or damaged, which is named.
+
+    Args:
+        copy_of: id of the run that the folder is a copy of.
+    """
     begun = folder.has_checkpoint() or folder.metrics.exists()
     if not folder.settings.exists() and not begun:
         return None  # it failed, or was stopped, before its settings were written
@@ -40,7 +44,7 @@ def unfinished_settings(folder: RunFolder, images: DatasetCatalog) -> Settings |
     except SettingsError:
         leave_out(folder.left_out(folder.settings, "is missing or damaged"))
         return None
-    if _expected_id(settings, images) not in (None, folder.path.name):
+    if _expected_id(settings, images) not in (None, copy_of or folder.path.name):
         leave_out(folder.left_out(folder.settings, "is damaged (its settings are those of another run)"))
         return None
     return settings

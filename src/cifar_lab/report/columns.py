@@ -177,7 +177,7 @@ COLUMNS: list[Column] = [
            {"md": _row(cells.seed_words), "run": _row(cells.run_seeds), "compare": _row(cells.compare_seeds)},
            worth=4),
     Column("seconds", _row(lambda row: row.seconds), SECONDS,
-           {**_same("md html", "s a run"), **_same("csv json", "train_seconds_mean"),
+           {**_same("md html", "s/run"), **_same("csv json", "train_seconds_mean"),
             **_same("run compare", "seconds/run"), **_same("list sort", "seconds")}, worth=3),
     Column("epochs", _row(lambda row: row.epochs), NUMBER, _same("md csv json", "epochs")),
     Column("parameters", _row(lambda row: row.parameters), COUNT,

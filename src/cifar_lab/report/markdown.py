@@ -14,14 +14,18 @@ from cifar_lab.core.text import code_span, count, csv_cell, markdown, plain
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 
 _HOW_TO_READ = """\
-Each question compares arms with one control, the first arm of its table. A run is one training with one seed; *n* is
-the number of tested runs. Accuracies are those of the test split, in percent; *mean* has its 95 % t interval over runs,
-*std* is the sample standard deviation. The same seed means the same initial weights, data order and augmentation in
-every arm where that is possible, so *vs control*, in percentage points (pp), is taken seed by seed where both have the
-seed (paired t), else between means (Welch); its interval is that of this comparison alone, at the level of this look:
-97 % at the first, more at those that follow. *p* is adjusted for the other looks and by Holm over all comparisons of
-this report, and the verdict follows it. *s/run* is the training time of one run in seconds, with
-all workers of its command side by side. Below three runs there is no verdict."""
+- Each question compares arms with one control, the first arm of its table.
+- A run is one training with one seed. *n* is the number of tested runs.
+- Accuracies are those of the test split, in percent. *mean* has its 95 % t interval over runs, and *std* is the sample
+  standard deviation.
+- The same seed gives the same initial weights, data order and augmentation in every arm where that is possible. So *vs
+  control*, in percentage points (pp), is the mean difference seed by seed where both arms have the seed (paired t),
+  else the difference of the means (Welch).
+- The interval of a difference holds for this comparison alone. Its level is 97 % at the first look, and higher at later
+  looks.
+- *p* is adjusted for the other looks, and by Holm over all comparisons of this report. The verdict follows *p*. Below
+  three runs there is no verdict.
+- *s/run* is the training time of one run in seconds, while all workers of its command ran side by side."""
 
 
 def markdown_page(lab: Lab) -> str:
