@@ -1,4 +1,4 @@
-"""Recount of documents from the records: winners and counts of every sweep, and the runs of every plan of looks.
+"""Recount of documents from the records: winners and counts of every sweep, and what `recount_looks` has.
 
 A checksum does not prove the author of a file. A number that follows from the records is computed again.
 """
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cifar_lab.analysis.interim_looks import StoppingPlan, read_stopping_plans
+from cifar_lab.analysis.recount_looks import recount_looks
 from cifar_lab.analysis.recount_records import recount_record
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.analysis.winners import SweepControl, Winner, Winners, read_winners_file
@@ -22,7 +22,7 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.store.documents import read_document
 from cifar_lab.store.ranges import Positive, Share, Values
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder, SweepFolder, stopping_file, sweep_folders
+from cifar_lab.store.results import RunFolder, SweepFolder, sweep_folders
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
@@ -92,8 +92,7 @@ def recount(results: Path, records: Sequence[Record]) -> list[str]:
             lines += [f"{where}/{line}" for line in _recount_sweep(results, folder, by_id)]
         except DataError as fault:
             lines.append(str(fault))
-    plans, faults = read_stopping_plans(results, records)
-    return [*lines, *faults, *(line for plan in plans.plans for line in _recount_looks(results, plan, records))]
+    return [*lines, *recount_looks(results, records)]
 
 
 def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Record]) -> Iterator[str]:
@@ -197,24 +196,6 @@ def _accuracy(results: Path, run_id: str, record: Record | None, pruned_after: i
         return record.val.accuracy if record is not None and record.val is not None else None
     epochs = RunFolder(results, run_id).read_metrics(record)
     return epochs[pruned_after - 1].val_accuracy if len(epochs) >= pruned_after else None
-
-
-def _recount_looks(results: Path, plan: StoppingPlan, records: Sequence[Record]) -> Iterator[str]:
-    """Differences of a plan of looks to the runs that were made under it."""
-    path = stopping_file(results, plan.question).relative_to(results).as_posix()
-    under = [record for record in records if record.plan == path]
-    keys = {plan.control, *plan.arms}
-    others = [
-        record
-        for record in under
-        if record.data.fingerprint != plan.fingerprint or recipe_key(record.recipe) not in keys
-    ]
-    if others:
-        yield f"{path}: does not bind run {others[0].run_id}, which was made under it"
-    seeds = max((sum(recipe_key(record.recipe) == key for record in under) for key in keys), default=0)
-    if seeds > plan.looks[-1] or list(plan.looks) != sorted(set(plan.looks)):
-        looks = ", ".join(map(str, plan.looks))
-        yield f"{path}: looks at {looks} seeds, but {seeds} runs of one arm were made under it"
 
 
 def _number(where: str, old: float | None, new: float | None) -> Iterator[str]:

@@ -252,6 +252,8 @@ def policy_of(
     fail_fast: bool,
     time_limit: str | None,
     run_timeout: str | None,
+    *,
+    wait: bool = False,
 ) -> Policy:
     """Retry policy of the options. The time limit counts from now.
 
@@ -274,4 +276,5 @@ def policy_of(
         max_failures=1 if fail_fast else max_failures,
         deadline=time.monotonic() + seconds["--time-limit"] if "--time-limit" in seconds else None,
         retry=retry.value,
+        wait=wait,
     )

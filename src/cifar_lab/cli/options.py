@@ -87,6 +87,10 @@ NoTrial = Annotated[
     flag("--no-trial", help="Do not try models from files or packages before the start.", panel=EXECUTION_PANEL),
 ]
 Resume = Annotated[bool, flag("--resume", help="Accepted for habit: runs always resume.", hidden=True)]
+Wait = Annotated[
+    bool,
+    flag("--wait", help="Wait for runs that other commands hold. A sweep always does.", panel=EXECUTION_PANEL),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

@@ -47,6 +47,7 @@ from cifar_lab.cli.options import (
     Strict,
     TimeLimit,
     Verbose,
+    Wait,
     Workers,
     flag,
 )
@@ -78,6 +79,7 @@ def run(
     force: Force = False,
     dry_run: DryRun = False,
     no_trial: NoTrial = False,
+    wait: Wait = False,
     workers: Workers = None,
     strict: Strict = False,
     retries: Retries = 1,
@@ -117,6 +119,7 @@ def run(
     """Train every arm with each of its seeds. Runs that already exist are skipped.
 
     Interrupted runs resume from their last completed epoch.
+    Several commands may use one results folder: runs that another command trains are skipped, or awaited with --wait.
     Press Ctrl-C once to stop after the current epoch, twice to stop immediately.
     """
     from cifar_lab.cli.next_step import NextStep
@@ -126,7 +129,7 @@ def run(
 
     out = Output("run", as_json=as_json)
     overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
-    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
+    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout, wait=wait)
     context = RunContext(results, force=force, workers=workers, policy=policy, trials=ModelTrials(enabled=not no_trial))
     if question or whole_lab or until_decided or not files:
         from cifar_lab.analysis.questions import lab_file

@@ -39,6 +39,7 @@ from cifar_lab.cli.options import (
     Strict,
     TimeLimit,
     Verbose,
+    Wait,
     Workers,
     flag,
 )
@@ -66,6 +67,7 @@ def sweep(
     force: Force = False,
     dry_run: DryRun = False,
     no_trial: NoTrial = False,
+    wait: Wait = False,
     workers: Workers = None,
     strict: Strict = False,
     retries: Retries = 1,
@@ -97,6 +99,7 @@ def sweep(
     """Search many arms by validation accuracy, then train the winners with fresh seeds and test only them.
 
     After an interruption, run the same command again: finished runs are skipped.
+    The same command in several terminals shares the runs, and each waits for the others where it needs their results.
     --set changes the settings of the control, --seeds the seeds of the search.
     If a run of the search fails, nothing is tested.
     """
@@ -104,13 +107,13 @@ def sweep(
     from cifar_lab.core.terminal import say
     from cifar_lab.execution.context import RunContext
     from cifar_lab.execution.trials import ModelTrials
-    from cifar_lab.store.locks import one_writer
     from cifar_lab.store.results import existing_results
+    from cifar_lab.store.writers import writing
     from cifar_lab.studies.run_sweep import sweep_status
     from cifar_lab.studies.sweep import load_sweep
 
     overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
-    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
+    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout, wait=wait)
     context = RunContext(results, force=force, workers=workers, policy=policy, trials=ModelTrials(enabled=not no_trial))
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if export_optuna is not None:
@@ -121,7 +124,7 @@ def sweep(
         _print_status(loaded, sweep_status(loaded, context))
         say(next_line(_sweep_command(file, overrides, seeds, results)))
         return
-    with one_writer(results), open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
+    with writing(results), open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
         outcome = _make_and_print(loaded, working, allow_failed)
     if not outcome.confirmed.exit_code:
         say(next_line(_report_command(file, overrides, results, outcome)))

@@ -74,7 +74,7 @@ def plan_runs(
                     settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch,
                     plan=plan,
                 )  # fmt: skip
-                planned[name] = PlannedRun(job, "missing", None) if force else _on_disk(job, shared)
+                planned[name] = PlannedRun(job, "missing", None) if force else run_on_disk(job, shared)
     if problems:
         raise SettingsError(problems)
     return list(planned.values())
@@ -156,8 +156,13 @@ def _has_lone_image(settings: Settings, train_size: int) -> bool:
     return facts is not None and facts.batch_norm and (size == 1 or train_size % size == 1)
 
 
-def _on_disk(job: Job, shared: SharedParts) -> PlannedRun:
-    """Plan a run from its state on disk."""
+def run_on_disk(job: Job, shared: SharedParts | None = None) -> PlannedRun:
+    """Plan a run from its state on disk.
+
+    Raises:
+        DataError: its record is from a newer version of cifar-lab.
+    """
+    shared = shared or SharedParts()
     folder = RunFolder(job.results, job.run_id)
     try:
         record = folder.read_record()

@@ -20,10 +20,11 @@ from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.execution.tracker import Outcome
 from cifar_lab.store.failures import Failure, note_failure, remove_failure
 from cifar_lab.store.left_out import leave_out, skip
-from cifar_lab.store.locks import WriterLock, one_writer
+from cifar_lab.store.locks import HeldError
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, runs_folder
-from cifar_lab.training.events import Event, ModelBuilt, RunOutcome, RunStarted, WarningIssued
+from cifar_lab.store.writers import WriterLock, writing
+from cifar_lab.training.events import DeviceChosen, Event, ModelBuilt, RunOutcome, WarningIssued
 from cifar_lab.training.job import Job
 
 OF_ONE_RUN = frozenset({ExitCode.ENVIRONMENT, ExitCode.DATA})
@@ -61,6 +62,12 @@ class RunBatch:
         """Whether a run diverged."""
         return any(record.status == "diverged" for record in self.records)
 
+    @property
+    def held(self) -> int:
+        """Number of runs that other commands held to the end, and that have no record here."""
+        made = {record.run_id for record in self.records}
+        return sum(each.status == "held" and each.job.run_id not in made for each in self.outcomes)
+
     def fault(self, message: str) -> LabError:
         """Exception whose class matches `exit_code`."""
         return error_of(self.exit_code, message)
@@ -94,12 +101,12 @@ def make_runs(
         on_plan: called with the plan before any training, once all arms are valid and their images are prepared.
 
     Raises:
-        SettingsError, DataError, EnvironmentFault: before any training. Also if another command has locked the
-            results folder.
+        SettingsError, DataError, EnvironmentFault: before any training. Also if another command holds one of the runs
+            to discard, or the file system has no locks.
         Interrupted, TimeLimit, LabError: a signal or the policy stopped it. Completed work is kept.
     """
     resolve(arms, context)
-    with one_writer(context.results) as writer:
+    with writing(context.results) as writer:
         try:
             prepare_data(arms, context, writer)
             planned = plan(arms, context, read_test=read_test, until_epoch=until_epoch)
@@ -196,9 +203,19 @@ def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLo
         context.engine.open()  # before --force discards runs that could not be made again without it
         writer.take()
         make_folder(runs_folder(jobs[0].results))
-        _discard([run.job for run in to_do if context.force or (run.state == "missing" and run.record is not None)])
+        _discard([run.job for run in to_do if context.force])
+        _discard([run.job for run in to_do if not context.force and _is_to_replace(run)])
         outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context, parameters)}
     return [outcomes[run.job.run_id] for run in to_do]
+
+
+def _is_to_replace(run: PlannedRun) -> bool:
+    """Whether a record is discarded without `force`: the run diverged, is retried, and no other command makes it."""
+    return (
+        run.state == "missing"
+        and run.record is not None
+        and RunFolder(run.job.results, run.job.run_id).holder() is None
+    )
 
 
 def _resumable(job: Job, built: Mapping[str, ModelBuilt]) -> bool:
@@ -254,6 +271,8 @@ def _share(
 def _record_failure(job: Job, event: Event) -> None:
     """Keep failure.json in agreement with the events of a run."""
     folder = RunFolder(job.results, job.run_id)
+    if isinstance(event, RunOutcome) and event.elsewhere:
+        return
     if isinstance(event, RunOutcome) and event.status == "failed":
         assert event.kind is not None
         assert event.reason is not None
@@ -261,17 +280,23 @@ def _record_failure(job: Job, event: Event) -> None:
             folder, job.settings.label, job.seed,
             kind=event.kind, reason=event.reason, exit_code=event.exit_code, attempts=event.attempts,
         )  # fmt: skip
-    elif isinstance(event, RunStarted | RunOutcome):
+    elif isinstance(event, DeviceChosen) or (isinstance(event, RunOutcome) and event.status != "held"):
         remove_failure(folder)
 
 
 def _discard(jobs: Sequence[Job]) -> None:
-    """Discard the runs of a forced command before the first one starts, so that an interruption leaves no old run."""
-    for job in jobs:
-        folder = RunFolder(job.results, job.run_id)
-        if folder.path.is_dir():
-            with folder.lock():
-                folder.discard()
+    """Discard the runs of a forced command before the first one starts, so that an interruption leaves no old run.
+
+    Raises:
+        HeldError: another command holds one of them. Then none is discarded.
+    """
+    folders = [folder for job in jobs if (folder := RunFolder(job.results, job.run_id)).path.is_dir()]
+    for folder in folders:
+        if (holder := folder.holder()) is not None:
+            raise HeldError(folder.path, holder)
+    for folder in folders:
+        with folder.lock():
+            folder.discard()
 
 
 def collect(planned: Sequence[PlannedRun], outcomes: Sequence[Outcome]) -> RunBatch:

@@ -25,6 +25,7 @@ from cifar_lab.training.events import (
     EpochCompleted,
     Event,
     RetryScheduled,
+    RunHeld,
     RunOutcome,
     RunResumed,
     RunStarted,
@@ -32,7 +33,8 @@ from cifar_lab.training.events import (
 )
 from cifar_lab.training.job import Job
 
-COLORS = {"done": "green", "paused": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
+COLORS = {"done": "green", "paused": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow",
+          "held": "yellow"}  # fmt: skip
 
 MOST_BARS = 8
 """Runs with a bar. A cohort on a GPU may have hundreds."""
@@ -208,6 +210,8 @@ class LiveBars:
                 self._print(f"{plain(job.name)}: {trouble}", "yellow")
                 if isinstance(event, RetryScheduled):
                     self._drop(job)
+            case RunHeld():
+                self._drop(job)
         self._count()
 
     def end(self) -> None:

@@ -67,7 +67,7 @@ def make_sweep(
 ) -> SweepOutcome:
     """Run the search, pick the winners by validation accuracy, then train and test them with fresh seeds.
 
-    Runs that exist are not made again, so the same call resumes an interrupted sweep.
+    Runs that exist are not made again, so the same call resumes an interrupted sweep. Several commands share its runs.
 
     Args:
         context: results folder, engine and policy.
@@ -79,7 +79,9 @@ def make_sweep(
             anything is tested.
     """
     folder = SweepFolder(context.results, sweep.name)
-    context = replace(context, plan=folder.plan.relative_to(context.results).as_posix())
+    # Every step needs the results of the step before, so runs that other commands hold are waited for.
+    policy = replace(context.policy, wait=True)
+    context = replace(context, plan=folder.plan.relative_to(context.results).as_posix(), policy=policy)
     documents = SearchDocuments(folder, sweep.name, sweep.search, context.images)
     state = _Searching(sweep, context, documents, allow_failed, say).run()
     winners = choose_winners(state.points, state.accuracies, sweep.search)
@@ -185,11 +187,11 @@ class _Searching:
             estimate.check_disk(self._context.results)
         if self._is_adaptive:
             self._say(_step_line(state, step, self._search))
-        self._documents.write_plan(state.points)
+        self._documents.write_plan(state.points, keep_later=self._is_adaptive and not self._context.force)
 
     def _after_step(self, state: SearchState, step: SearchStep) -> None:
         if self._is_adaptive and self._is_new:
-            self._documents.write_history(state)
+            self._documents.write_history(state, keep_later=not self._context.force)
         if step.until_epoch is not None:
             self._say(_rung_line(state, step))
 

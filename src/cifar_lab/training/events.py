@@ -107,7 +107,19 @@ class RunFailed(Event, word="failed"):
     traceback: str | None = None
 
 
-RunEnd = RunFinished | RunInterrupted | RunFailed
+@dataclass(frozen=True)
+class RunHeld(Event, word="held"):
+    """Another process holds the run."""
+
+    holder: str
+
+
+@dataclass(frozen=True)
+class RunFound(Event, word="found"):
+    """Another command has made the run since the plan. `RunFinished` follows."""
+
+
+RunEnd = RunFinished | RunInterrupted | RunFailed | RunHeld
 """Last event of a run in its worker. The supervisor decides whether the run is retried."""
 
 
@@ -131,16 +143,27 @@ class WorkerQuiet(Event, word="quiet"):
 
 
 @dataclass(frozen=True)
+class RunsAwaited(Event, word="awaited"):
+    """All that is left to do is held by other commands, and this one waits."""
+
+    runs: int
+    holder: str
+    """Of the first of these runs."""
+
+
+@dataclass(frozen=True)
 class RunOutcome(Event, word="outcome"):
     """Final result of the run in this command. Nothing follows it."""
 
-    status: Literal["done", "diverged", "paused", "failed", "interrupted"]
+    status: Literal["done", "diverged", "paused", "failed", "interrupted", "held"]
     reason: str | None = None
     exit_code: int = 0
     kind: Kind | None = None
     attempts: int = 1
     val_accuracy: float | None = None
     test_accuracy: float | None = None
+    elsewhere: bool = False
+    """Whether it is the result of another command, which made the run meanwhile."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution, settle_threads
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.evaluate import predict, predict_stacked, score
-from cifar_lab.training.events import DeviceChosen, Event, RunResumed
+from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
 from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
@@ -65,7 +65,7 @@ def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool],
     try:
         for job in jobs:
             try:
-                found = _open(job)
+                found = _open(job, tell)
             except Exception as error:
                 ended(job, error)
                 continue
@@ -87,7 +87,7 @@ def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool],
             run.lock.close()
 
 
-def _open(job: Job) -> ActiveRun | Record:
+def _open(job: Job, tell: Tell) -> ActiveRun | Record:
     """Return the run's record if it exists, otherwise lock its folder and load its checkpoint."""
     if recipe(job.settings) != job.recipe:
         raise SettingsError(
@@ -97,12 +97,15 @@ def _open(job: Job) -> ActiveRun | Record:
     folder = RunFolder(job.results, job.run_id)
     make_folder(folder.path, inside=job.results)
     with ExitStack() as lock:
-        lock.enter_context(folder.lock())
+        lock.enter_context(folder.lock(at_once=True))
         damage = folder.set_aside_damage()
         record = folder.read_record()
         if record is not None:
             try:
-                return add_test(job, folder, record) if job.read_test and record.test_reason == "search" else record
+                if job.read_test and record.test_reason == "search":
+                    return add_test(job, folder, record)
+                tell(job, RunFound())
+                return record
             except DamagedFileError as error:
                 aside = folder.set_aside(error.path)
                 damage = f"{error.path.name} was damaged; set aside as {aside.name}, and the run trained again"

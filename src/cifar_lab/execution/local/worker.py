@@ -7,6 +7,7 @@ the position of the main thread to standard error.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import gc
@@ -22,9 +23,13 @@ from itertools import chain
 from pathlib import Path
 
 from cifar_lab.config import Data, Settings
+from cifar_lab.core.atomic_io import make_folder
+from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.execution.failure_classification import classify_end
 from cifar_lab.execution.protocol import STOP, decode_check, decode_prepare, decode_task, is_gpu_query
+from cifar_lab.store.locks import HeldError
 from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder
 from cifar_lab.training.events import (
     DataProgress,
     Event,
@@ -73,10 +78,10 @@ def main() -> None:
             continue
         cohorts, streams = decode_task(line)
         try:
-            _import_training()
-            from cifar_lab.training.concurrent import run_cohorts
+            if cohorts := _import_training(cohorts, ended):
+                from cifar_lab.training.concurrent import run_cohorts
 
-            run_cohorts(cohorts, streams, tell, stopping.is_set, ended)
+                run_cohorts(cohorts, streams, tell, stopping.is_set, ended)
         except Exception as error:
             for job in chain.from_iterable(cohorts):
                 ended(job, error)
@@ -106,8 +111,8 @@ def offer_to_the_oom_killer(path: Path = Path("/proc/self/oom_score_adj")) -> No
 def _handle_signals() -> threading.Event:
     """Install the handlers and return the event that SIGTERM sets."""
     stopping = threading.Event()
-    # A signal to every process of a service or a terminal is for the parent to act on.
-    for signum in (signal.SIGINT, signal.SIGHUP):
+    # A signal to every process of a service, a job or a terminal is for the parent to act on.
+    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(signum, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda signum, frame: stopping.set())
     faulthandler.register(signal.SIGTERM, all_threads=False, chain=True)
@@ -150,15 +155,40 @@ def _answer(line: str, send: Send) -> Event | None:
     return _count_gpus() if is_gpu_query(line) else None
 
 
-def _import_training() -> None:
-    """Import torch and the training code. Their objects are permanent, so the garbage collector need not scan them."""
-    if "torch" not in sys.modules:
+def _import_training(cohorts: list[list[Job]], ended: Callable[[Job, Exception], None]) -> list[list[Job]]:
+    """Import torch and the training code. Their objects are permanent, so the garbage collector need not scan them.
+
+    The first cohort is held meanwhile, so that workers of other commands look for other runs before they import torch.
+    Returns the cohorts without runs that others hold.
+    """
+    if "torch" in sys.modules:
+        return cohorts
+    with contextlib.ExitStack() as locks:
+        free = [job for job in cohorts[0] if not _is_held_now(job, locks, ended)]
+        left = [cohort for cohort in (free, *cohorts[1:]) if cohort]
+        if not left:
+            return []
         gc.disable()
         try:
             import cifar_lab.training.concurrent  # noqa: F401
         finally:
             gc.freeze()
             gc.enable()
+    return left
+
+
+def _is_held_now(job: Job, locks: contextlib.ExitStack, ended: Callable[[Job, Exception], None]) -> bool:
+    """Hold a run until `locks` close. Whether another process holds it, which ends it here."""
+    folder = RunFolder(job.results, job.run_id)
+    try:
+        make_folder(folder.path, inside=job.results)
+        locks.enter_context(folder.lock(at_once=True))
+    except HeldError as error:
+        ended(job, error)
+        return True
+    except EnvironmentFault:
+        pass  # training reports it
+    return False
 
 
 def _check_model(settings: Settings, num_classes: int, train_size: int | None) -> ModelBuilt | RunEnd:

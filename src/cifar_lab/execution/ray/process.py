@@ -26,6 +26,7 @@ from cifar_lab.training.events import (
     NodeAssigned,
     RetryScheduled,
     RunEnd,
+    RunFound,
     RunInterrupted,
     TaskDone,
 )
@@ -103,6 +104,8 @@ class RemoteWorker:
                 outcome = self._held[run_id].first_result()
             except LabError as error:
                 outcome = error
+            if isinstance(outcome, Record):
+                yield Message(RunFound(), run_id)
             if outcome is not None:
                 yield self._end(run_id, classify_end(outcome, job))
 
