@@ -57,8 +57,8 @@ class Range(Section):
     log: bool = False
     """Draw evenly on a logarithmic scale: as many points between 0.001 and 0.01 as between 0.01 and 0.1."""
     when: dict[str, Any] = Field(default_factory=dict)
-    """Condition: dotted keys, each with the value or list of values that it must have. Other points keep the value of
-    the base."""
+    """Condition: dotted keys, each with the value or list of values that it must have. Other points keep that of
+    `base`."""
 
 
 class Values(Section):

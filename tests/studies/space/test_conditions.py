@@ -159,12 +159,12 @@ def test_a_point_is_a_trial_with_its_own_parameters(base: Settings) -> None:
 BAD: list[tuple[dict[str, Any], str]] = [
     (
         {"optimizer.momentum": {"values": [0.0], "when": {"optimizer.name": "adam"}}},
-        "space.optimizer.momentum.when: never holds: optimizer.name is sgd in the base; add optimizer.name to space, "
+        "space.optimizer.momentum.when: never holds: optimizer.name is sgd in base; add optimizer.name to space, "
         "or drop `when`",
     ),
     (
         {"data.flip": {"values": [True], "when": {"scheduler.gamma": 0.1}}},
-        "space.data.flip.when: never holds: the base has no scheduler.gamma; let scheduler vary, or remove the key",
+        "space.data.flip.when: never holds: base has no scheduler.gamma; let scheduler vary, or remove the key",
     ),
     (
         {

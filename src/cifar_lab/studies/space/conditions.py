@@ -102,9 +102,9 @@ class Space:
             if key not in self._varied and not _varies(key, self._varied):
                 stated = _of_base(self.base, key, {})
                 if stated is ABSENT:
-                    return f"never holds: the base has no {key}; let {key.partition('.')[0]} vary, or remove the key"
+                    return f"never holds: base has no {key}; let {key.partition('.')[0]} vary, or remove the key"
                 if not _matches(stated, wanted):
-                    return f"never holds: {key} is {value_text(stated)} in the base; add {key} to space, or drop `when`"
+                    return f"never holds: {key} is {value_text(stated)} in base; add {key} to space, or drop `when`"
         return f"no point has {dotted(axis.when)}; change it, or remove the key"
 
 
