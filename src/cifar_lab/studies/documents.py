@@ -137,6 +137,7 @@ def winners_document(
     runs: SearchRuns,
     base_val_accuracy: float | None,
     fingerprint: str,
+    val_size: int,
     plan_sha256: str,
     pruned: int = 0,
 ) -> dict[str, Any]:
@@ -149,6 +150,7 @@ def winners_document(
         points: number of points that were tried.
         base_val_accuracy: mean validation accuracy of the base in the search, if it was a point.
         fingerprint: of the images of the base, 64 hex digits.
+        val_size: images of the validation split of the search.
         plan_sha256: SHA-256 of the bytes of plan.json, 64 hex digits.
         pruned: number of points that were pruned.
     """
@@ -160,7 +162,7 @@ def winners_document(
         "search": {
             "method": search.method,
             "seeds": list(search.seeds),
-            "val_size": base.data.val_size or search.val_size,
+            "val_size": val_size,
             **({"halving": search.halving.model_dump(mode="json")} if search.halving else {}),
             **({"per": list(search.group_keys)} if search.group_keys else {}),
         },

@@ -13,9 +13,10 @@ from cifar_lab.config.sheets import Search
 from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.core.files import read_regular
 from cifar_lab.core.text import count
+from cifar_lab.data import validation_count
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.execution.runner import RunBatch, make_runs
+from cifar_lab.execution.runner import RunBatch, make_runs, prepare_images_of
 from cifar_lab.store.documents import write_document
 from cifar_lab.store.results import SweepFolder
 from cifar_lab.studies.documents import SearchDocuments, winners_document
@@ -24,7 +25,7 @@ from cifar_lab.studies.search import SearchState, SearchStep, finished_step, mak
 from cifar_lab.studies.space.groups import group_name, group_sizes
 from cifar_lab.studies.space.methods import kept_points
 from cifar_lab.studies.space.points import same_numbers
-from cifar_lab.studies.space.winners import Ranked, SearchRuns, choose_winners, pick_winners
+from cifar_lab.studies.space.winners import Ranked, SearchRuns, choose_winners, pick_winners, search_settings
 from cifar_lab.studies.sweep import Sweep
 
 Say = Callable[[str], object]
@@ -79,6 +80,9 @@ def make_sweep(
             anything is tested.
     """
     folder = SweepFolder(context.results, sweep.name)
+    if sweep.search.val_size is None:
+        prepare_images_of(sweep.base, context)
+    sweep = sweep.for_images(context.images)
     # Every step needs the results of the step before, so runs that other commands hold are waited for.
     policy = replace(context.policy, wait=True)
     context = replace(context, plan=folder.plan.relative_to(context.results).as_posix(), policy=policy)
@@ -86,6 +90,7 @@ def make_sweep(
     state = _Searching(sweep, context, documents, allow_failed, say).run()
     winners = choose_winners(state.points, state.accuracies, sweep.search)
     confirmed = make_runs(sweep.confirm_arms(winners), context)
+    info = context.images.prepare(sweep.base.data)
     document = winners_document(
         sweep.name,
         sweep.base,
@@ -95,7 +100,8 @@ def make_sweep(
         pruned=len(state.pruned),
         runs=state.run_counts,
         base_val_accuracy=_base_val_accuracy(sweep, state),
-        fingerprint=context.images.prepare(sweep.base.data).fingerprint,
+        fingerprint=info.fingerprint,
+        val_size=validation_count(search_settings(sweep.base, sweep.search).data, info),
         plan_sha256=hashlib.sha256(read_regular(folder.plan)).hexdigest(),
     )
     write_document(context.results, folder.winners, document)
@@ -105,6 +111,7 @@ def make_sweep(
 def sweep_status(sweep: Sweep, context: RunContext) -> SweepStatus:
     """Read the state of a search and estimate its remaining steps, without making runs."""
     missing: list[SearchStep] = []
+    sweep = sweep.for_images(context.images)
 
     def read_runs(state: SearchState, step: SearchStep) -> RunBatch | None:
         runs = None if context.force else finished_step(context, step)
@@ -130,7 +137,7 @@ def _naming_search_setting(sweep: Sweep) -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        if sweep.base.data.val_size or {problem.key for problem in error.problems} != {"data.val_size"}:
+        if sweep.base.data.has_validation() or {problem.key for problem in error.problems} != {"data.val_size"}:
             raise
         raise SettingsError([Problem(sweep.name, "search.val_size", error.problems[0].message)]) from None
 
