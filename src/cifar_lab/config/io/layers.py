@@ -36,7 +36,12 @@ def file_layers(path: Path) -> list[SettingsLayer]:
     Raises:
         SettingsError: a file that is missing, unreadable or no YAML mapping, or a cyclic chain.
     """
-    return _ancestry(read_file(path), path, one_line(str(path)))
+    return ancestry(read_file(path), path)
+
+
+def ancestry(layer: SettingsLayer, path: Path) -> list[SettingsLayer]:
+    """`file_layers` of a file whose layer has been read."""
+    return _ancestry(layer, path, one_line(str(path)))
 
 
 def dict_layers(values: Mapping[str, Any], where: str, base: Path | None) -> list[SettingsLayer]:
