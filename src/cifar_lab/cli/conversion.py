@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cifar_lab.execution.context import Display, RunContext
     from cifar_lab.execution.runner import RunBatch
     from cifar_lab.execution.tracker import Policy
+    from cifar_lab.execution.trials import ModelTrials
 
 T = TypeVar("T")
 
@@ -157,18 +158,33 @@ def open_context(
 
 
 def try_models(arms: Sequence[Settings], context: RunContext) -> None:
-    """Try models from files or packages, after one line that says that their code is run.
+    """Try models and components from files or packages, after one line that says that their code is run.
 
     Raises:
-        SettingsError: a model does not build or train.
+        SettingsError: a model does not build or train, or a component fails.
     """
     from cifar_lab.core.host import print_status
-    from cifar_lab.execution.trials import custom_models
+    from cifar_lab.execution.trials import can_fail, own_names
 
-    names = custom_models(arms)
-    if names and context.trials.enabled:
+    if not context.trials.enabled:
+        return
+    if names := own_names(arms):
         print_status(f"trying {', '.join(names)}: this runs their code; --no-trial omits this")
-        context.trials.check([arm for arm in arms if arm.model.name in names], context.images)
+    if doubtful := [arm for arm in arms if can_fail(arm)]:
+        context.trials.check(doubtful, context.images, context.results)
+
+
+def trials_of(no_trial: bool, timeout: str | None) -> ModelTrials:
+    """Trials of models by the options.
+
+    Raises:
+        SettingsError: the limit is no length of time.
+    """
+    from cifar_lab.core.text import parse_duration
+    from cifar_lab.execution.trials import ModelTrials
+
+    seconds = None if timeout is None else parse_duration(timeout, "--trial-timeout")
+    return ModelTrials(enabled=not no_trial, seconds=seconds)
 
 
 def make_display(

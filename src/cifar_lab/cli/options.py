@@ -86,6 +86,13 @@ NoTrial = Annotated[
     bool,
     flag("--no-trial", help="Do not try models from files or packages before the start.", panel=EXECUTION_PANEL),
 ]
+TrialTimeout = Annotated[
+    str | None,
+    typer.Option(
+        "--trial-timeout", metavar="TIME", rich_help_panel=EXECUTION_PANEL,
+        help="Longest trial of a model (90s, 15m). Default: a minute, and more for slow models.",
+    ),
+]  # fmt: skip
 Resume = Annotated[bool, flag("--resume", help="Accepted for habit: runs always resume.", hidden=True)]
 Wait = Annotated[
     bool,

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import exit_code, open_context, parse_seeds, policy_of, short_overrides, try_models
+from cifar_lab.cli.conversion import (
+    exit_code,
+    open_context,
+    parse_seeds,
+    policy_of,
+    short_overrides,
+    trials_of,
+    try_models,
+)
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     LIMITS_PANEL,
@@ -38,6 +46,7 @@ from cifar_lab.cli.options import (
     Seeds,
     Strict,
     TimeLimit,
+    TrialTimeout,
     Verbose,
     Wait,
     Workers,
@@ -68,6 +77,7 @@ def sweep(
     dry_run: DryRun = False,
     no_trial: NoTrial = False,
     wait: Wait = False,
+    trial_timeout: TrialTimeout = None,
     workers: Workers = None,
     strict: Strict = False,
     retries: Retries = 1,
@@ -106,7 +116,6 @@ def sweep(
     from cifar_lab.cli.next_step import next_line
     from cifar_lab.core.terminal import say
     from cifar_lab.execution.context import RunContext
-    from cifar_lab.execution.trials import ModelTrials
     from cifar_lab.store.results import existing_results
     from cifar_lab.store.writers import writing
     from cifar_lab.studies.run_sweep import sweep_status
@@ -114,7 +123,9 @@ def sweep(
 
     overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
     policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout, wait=wait)
-    context = RunContext(results, force=force, workers=workers, policy=policy, trials=ModelTrials(enabled=not no_trial))
+    context = RunContext(
+        results, force=force, workers=workers, policy=policy, trials=trials_of(no_trial, trial_timeout)
+    )
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if export_optuna is not None:
         _export(loaded, existing_results(results), export_optuna)

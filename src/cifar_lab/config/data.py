@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from cifar_lab.config.roles import Component, IdleUnless, Mark, Role, Section, Seed
+from cifar_lab.config.roles import CODE_NAME, Component, IdleUnless, Mark, Role, Section, Seed
 
 IMAGE_SIDE = 32
 """Rows and columns of an image in pixels, where no setting states another size."""
@@ -39,6 +39,10 @@ class DataOptions(Section):
     policy: Annotated[Literal["none", "autoaugment", "randaugment", "trivialaugment"], Role.SHARED] = "none"
     """Augmentation policy, drawn for each image: AutoAugment (arXiv:1805.09501, its CIFAR-10 policy), RandAugment
     (arXiv:1909.13719, 2 operations at magnitude 9) or TrivialAugment (arXiv:2103.10158, wide)."""
+    augment: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.CODE, Mark.LATER] = Field(None, pattern=CODE_NAME)
+    """Your augmentation, `path/to/file.py:NAME` or `package.module:NAME`: a function `f(images, generator)` that takes
+    uint8 images (B, 3, H, W) after crop, flip and policy, and returns images of the same shape and type. It draws its
+    random numbers from the generator. The id of a run includes its source, as that of a model."""
     noise_std: Annotated[float, Role.SHARED] = Field(0.0, ge=0, le=1)
     """Standard deviation of Gaussian noise added to training pixels, which run from 0 to 1; 0 is no noise."""
     normalize: Annotated[Literal["half", "channel", "none"], Role.SHARED] = "half"

@@ -17,6 +17,8 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.option_rules import metric_names, no_decay, optimizer_options, rprop_schedule, schedule_options
+from cifar_lab.config.own_code import plain_reason
 
 CIFAR_TEST_SIZE = 10_000
 """Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
@@ -108,6 +110,8 @@ def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
         yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
+    elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
+        yield f"the C kernels do not know the {reason}; leave it at auto"
 
 
 def _seeds(settings: Settings) -> Iterator[str]:
@@ -173,8 +177,24 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
     (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
-    (("runtime.kernels", "runtime.device", "runtime.precision", "runtime.compile"), _kernels),
+    (
+        (
+            "runtime.kernels",
+            "runtime.device",
+            "runtime.precision",
+            "runtime.compile",
+            "optimizer.name",
+            "loss.name",
+            "data.augment",
+        ),
+        _kernels,
+    ),
     (("seeds",), _seeds),
+    (("optimizer.options", "optimizer.name"), optimizer_options),
+    (("optimizer.weight_decay", "optimizer.name"), no_decay),
+    (("scheduler.options", "scheduler.name"), schedule_options),
+    (("scheduler.name", "optimizer.name"), rprop_schedule),
+    (("metrics",), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.val_indices", "data.val_size", "data.val_folder"), _val_indices),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),

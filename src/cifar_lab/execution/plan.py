@@ -17,6 +17,7 @@ from cifar_lab.config.rules import batch_too_large, too_many
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.core.errors import DataError, EnvironmentFault, Problem, SettingsError
 from cifar_lab.core.host import available_memory, has_gpu
+from cifar_lab.execution.source_runs import source_weights
 from cifar_lab.store.failures import Failure, read_failure
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import DamagedRecordError, RunFolder, SharedParts
@@ -67,6 +68,7 @@ def plan_runs(
         info = images.prepare(settings.data)
         try:
             check_arm_fits_data(settings, info)
+            weights = source_weights(settings, results)
         except SettingsError as error:
             problems += error.problems
             continue
@@ -76,7 +78,7 @@ def plan_runs(
             if name not in planned:
                 job = Job(
                     settings, seed, name, parts, info.fingerprint, results, read_test, until_epoch=until_epoch,
-                    plan=plan,
+                    plan=plan, weights=None if weights is None else str(weights),
                 )  # fmt: skip
                 planned[name] = PlannedRun(job, "missing", None) if force else run_on_disk(job, shared)
     if problems:

@@ -16,6 +16,7 @@ from cifar_lab.execution.cores import model_key, share_cores, share_gpu_host
 from cifar_lab.execution.cost import RunSeconds
 from cifar_lab.execution.local.worker_queries import prepare_images
 from cifar_lab.execution.plan import PlannedRun, check_listed, plan_runs
+from cifar_lab.execution.source_runs import source_weights
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.execution.tracker import Outcome
 from cifar_lab.store.failures import Failure, note_failure, remove_failure
@@ -129,6 +130,7 @@ def resolve(arms: Sequence[Settings], context: RunContext) -> None:
     """
     context.engine.check_devices(arms)
     for settings in arms:
+        source_weights(settings, context.results)
         recipe(settings)
 
 
@@ -139,7 +141,7 @@ def prepare_data(arms: Sequence[Settings], context: RunContext, writer: WriterLo
         DataError, EnvironmentFault: the images cannot be read or cached.
     """
     images, display = context.images, context.display
-    context.trials.check([arm for arm in arms if images.known(arm.data) is None], images)
+    context.trials.check([arm for arm in arms if images.known(arm.data) is None], images, context.results)
     for settings in arms:
         if images.known(settings.data) is None:
             if context.results.is_dir():  # a new folder would remain if the data is refused
@@ -214,13 +216,13 @@ def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLo
     if jobs:
         built = _preflight([job.settings for job in jobs], context) or {}
         jobs = [replace(job, resumable=_resumable(job, built)) for job in jobs]
-        parameters = {key: answer.parameters for key, answer in built.items()}
+        context.trials.tell_kernels([job.settings for job in jobs], built)
         context.engine.open()  # before --force discards runs that could not be made again without it
         writer.take()
         make_folder(runs_folder(jobs[0].results))
         _discard([run.job for run in to_do if context.force])
         _discard([run.job for run in to_do if not context.force and _is_to_replace(run)])
-        outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context, parameters)}
+        outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context, built)}
     return [outcomes[run.job.run_id] for run in to_do]
 
 
@@ -245,11 +247,11 @@ def _earlier_failure(job: Job, failure: Failure) -> Outcome:
 
 
 def _train(
-    jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext, parameters: Mapping[str, int]
+    jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext, built: Mapping[str, ModelBuilt]
 ) -> list[Outcome]:
     """Divide the jobs into tasks, the longest first, and let the engine execute them."""
     gpus = context.engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
-    jobs, workers = _share(jobs, gpus, context, parameters)
+    jobs, workers = _share(jobs, gpus, context, built)
     run_seconds = RunSeconds(planned)
     tasks = make_tasks(jobs, gpus, context.workers)
     tasks.sort(key=lambda task: -sum(run_seconds.seconds_per_run(run_seconds.shape(job.settings)) for job in task.jobs))
@@ -265,7 +267,7 @@ def _train(
 
 
 def _share(
-    jobs: Sequence[Job], gpus: int, context: RunContext, parameters: Mapping[str, int]
+    jobs: Sequence[Job], gpus: int, context: RunContext, built: Mapping[str, ModelBuilt]
 ) -> tuple[list[Job], int | None]:
     """The jobs with their CPU threads, and the number of workers on the CPU."""
     cores, workers = context.engine.cores(), context.workers
@@ -275,7 +277,7 @@ def _share(
         (on_gpu if gpus and job.settings.runtime.device != "cpu" else on_cpu).append(job)
     if not on_cpu:
         return share_gpu_host(on_gpu, cores), workers
-    shares = share_cores(on_cpu, cores, workers, parameters)
+    shares = share_cores(on_cpu, cores, workers, built)
     if context.engine.on_this_machine and not gpus:
         workers = shares.side_by_side
         if shares.cut is not None:
@@ -352,4 +354,4 @@ def _preflight(arms: Sequence[Settings], context: RunContext) -> Mapping[str, Mo
     Raises:
         SettingsError, WeightsError: a model does not build or train, or its weights do not fit.
     """
-    return context.trials.check(arms, context.images)
+    return context.trials.check(arms, context.images, context.results)

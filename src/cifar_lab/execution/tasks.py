@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cifar_lab.config import CustomModel, Section, Settings
+from cifar_lab.config import Section, Settings
+from cifar_lab.config.own_code import own_code, own_components, plain_reason
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.config.roles import role_of, shared_fields
 from cifar_lab.execution.cost import guess_seconds
@@ -63,7 +64,8 @@ def largest(settings: Settings, runs: int, *, on_gpu: bool) -> int:
     network has channels_last kernels, which grouped convolutions lack, and other cohorts use concurrent streams.
     """
     asked, facts = settings.runtime.cohort, MODEL_FACTS.get(settings.model.name)
-    if settings.runtime.compile:  # torch.compile compiles one network at a time
+    # torch.compile compiles one network at a time, and the plain backend trains one.
+    if settings.runtime.compile or own_components(settings) or plain_reason(settings) is not None:
         return 1
     if asked != "auto":
         return asked
@@ -115,7 +117,7 @@ def make_tasks(jobs: Sequence[Job], gpus: int, streams: int | None = None) -> li
     alone = []
     for cohort in cohorts:
         settings = cohort[0].settings
-        if isinstance(settings.model, CustomModel) or settings.runtime.compile:
+        if own_code(settings) or settings.runtime.compile:
             alone.append(cohort)
         else:
             shared.setdefault(settings.runtime.deterministic, []).append(cohort)

@@ -19,6 +19,7 @@ from cifar_lab.training.events import (
     DeviceChosen,
     EpochCompleted,
     Event,
+    ModelOutput,
     RetryScheduled,
     RunOutcome,
     RunResumed,
@@ -63,7 +64,9 @@ def outcome_line(event: RunOutcome, last: Score | None) -> str:
 
 
 def trouble_line(event: Event) -> str | None:
-    """Warning about a run that continues: a retry, a wait, or a quiet worker. None for other events."""
+    """Line about a run that continues: a retry, a wait, a quiet worker, output of its model. None for other events."""
+    if isinstance(event, ModelOutput):
+        return f"output of its model: {plain(event.text)}"
     if isinstance(event, RetryScheduled):
         how = ", alone, after the other runs have ended" if event.alone else ""
         return f"{plain(event.reason)}; attempt {event.attempt} resumes from its last epoch{how}"

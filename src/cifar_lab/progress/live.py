@@ -24,6 +24,7 @@ from cifar_lab.training.events import (
     DeviceChosen,
     EpochCompleted,
     Event,
+    ModelOutput,
     RetryScheduled,
     RunHeld,
     RunOutcome,
@@ -207,7 +208,7 @@ class LiveBars:
             case RunOutcome():
                 self._end_run(job, event, last)
             case _ if (trouble := trouble_line(event)) is not None:
-                self._print(f"{plain(job.name)}: {trouble}", "yellow")
+                self._print(f"{plain(job.name)}: {trouble}", "none" if isinstance(event, ModelOutput) else "yellow")
                 if isinstance(event, RetryScheduled):
                     self._drop(job)
             case RunHeld():

@@ -16,25 +16,29 @@ import torch
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.config import CustomModel, Data, ImageFolder, Model, Settings
+from cifar_lab.config import CustomModel, CustomOptimizer, Data, ImageFolder, Settings, TorchOptimizer
 from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
 from cifar_lab.data.splits import Indices
 from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
-from cifar_lab.training.optim.factory import make_optimizer
+from cifar_lab.training.optim.factory import make_optimizer, make_rule
 from cifar_lab.training.optim.schedules import make_schedule
 from cifar_lab.training.unused_parameters import GradientWatch
 
 
-def layout(model: Model, execution: Execution, *, stacked: bool) -> torch.memory_format:
-    """Memory format of images for torch's kernels. Rounding depends on it."""
-    if stacked:
+def layout(settings: Settings, execution: Execution, *, stacked: bool) -> torch.memory_format:
+    """Memory format of images for torch's kernels. Rounding depends on it.
+
+    Optimizers of torch's class have contiguous parameters, because a `view` of a gradient may rely on it.
+    """
+    if stacked or isinstance(settings.optimizer, TorchOptimizer | CustomOptimizer):
         return torch.contiguous_format
-    return models.memory_format(model, execution.device.type, execution.bf16)
+    return models.memory_format(settings.model, execution.device.type, execution.bf16)
 
 
 def training_layout(execution: Execution, memory_format: torch.memory_format) -> torch.memory_format:
@@ -151,7 +155,9 @@ def build_cohort(
         The cohort, and the reason for unstacked networks where `stacked` was requested.
     """
     first = settings[0]
-    memory_format = training_layout(execution, layout(first.model, execution, stacked=stacked))
+    if not isinstance(first.model, CustomModel):  # whose import forgets the code of the run before it
+        forget_code()
+    memory_format = training_layout(execution, layout(first, execution, stacked=stacked))
     networks = []
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
@@ -159,7 +165,11 @@ def build_cohort(
         networks.append(to_device(network, execution, memory_format))
     parameters = flatten_parameters(networks)
     optimizers = [member.optimizer for member in settings]
-    schedule = make_schedule([member.scheduler for member in settings], optimizers, first.epochs, steps_per_epoch)
+    rule = make_rule(first.optimizer, networks[0])
+    schedule = make_schedule(
+        [member.scheduler for member in settings], optimizers, first.epochs, steps_per_epoch,
+        None if rule is None else rule.defaults,
+    )  # fmt: skip
     stacked_network, unstacked_reason = None, None
     weights = first.model.aux_weights if isinstance(first.model, CustomModel) else None
     if stacked and weights is not None:
@@ -174,7 +184,7 @@ def build_cohort(
     if first.runtime.compile:
         for network in networks:
             network.compile()
-    optimizer = make_optimizer(optimizers, parameters)
+    optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
     if not isinstance(first.model, CustomModel):
         return Cohort(networks, parameters, optimizer, schedule, stacked_network), unstacked_reason
     watch = GradientWatch(networks, parameters)

@@ -6,7 +6,7 @@ A worker emits most of them. The supervisor adds retries, silence and the outcom
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from cifar_lab.store.failures import Kind
@@ -78,6 +78,8 @@ class EpochCompleted(Event, word="epoch"):
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    """Of the user, on the validation split."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,13 @@ class WarningIssued(Event, word="warning"):
 
 
 @dataclass(frozen=True)
+class ModelOutput(Event, word="output"):
+    """A line that the code of a custom model printed."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class GpuCount(Event, word="gpus"):
     """Answer to the query for GPUs."""
 
@@ -199,6 +208,18 @@ class ModelBuilt(Event, word="model built"):
     """Whether a checkpoint keeps all state that later steps depend on."""
     notes: str = ""
     """Sentences for the user, one per line."""
+    own_kernels: bool = False
+    """Whether this project's kernels make the steps of a custom model."""
+    kernels_reason: str | None = None
+    """Reason why torch's kernels make them on a CPU whose settings allow both."""
+
+
+@dataclass(frozen=True)
+class TrialProgress(Event, word="trying"):
+    """A trial has imported what it needs, or has measured its cost. Its time limit counts anew."""
+
+    seconds: float = 0.0
+    """Predicted duration of the rest. 0 if unknown."""
 
 
 @dataclass(frozen=True)

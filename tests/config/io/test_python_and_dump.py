@@ -24,8 +24,10 @@ from cifar_lab.config import (
 )
 from cifar_lab.config.io.load import dump_settings, load_settings, settings_from, with_values
 from cifar_lab.config.io.setting_keys import choice_key, sections
+from cifar_lab.config.registry import OWN_CLASSES
 from cifar_lab.config.rules import contradictions
 from cifar_lab.core.errors import Problem, SettingsError
+from tests.config.every_field import needed
 
 
 def problems(values: Any, **more: Any) -> list[str]:
@@ -163,11 +165,11 @@ def every_choice() -> list[Settings]:
 
 
 def sample(cls: type[Section], key: str) -> dict[str, Any]:
-    if cls is CustomModel:
+    if cls in OWN_CLASSES.values():
         options = {"w": 8, "on": True, "none": None, "deep": {"list": [1, 2.5, "no"]}}
         return {"name": "/abs/net.py:C", "options": options}
     root = {"root": "/images/my own"} if "root" in cls.model_fields else {}
-    return {key: cls.model_fields[key].annotation.__args__[0], **root} if key else {}  # type: ignore[union-attr]
+    return {key: cls.model_fields[key].annotation.__args__[0], **root, **needed(cls)} if key else {}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cifar_lab.config.io.setting_keys import known_choices
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
-from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.sheets import Halving, LabSheet, Range, Search, SweepSheet
 from cifar_lab.core.errors import SettingsError
 
@@ -17,7 +17,7 @@ Write = Callable[[str, str], Path]
 
 def choices(section: str) -> str:
     """All choices of a section, as messages list them."""
-    return ", ".join(SECTION_CHOICES[section][1])
+    return ", ".join(known_choices(section))
 
 
 @pytest.fixture

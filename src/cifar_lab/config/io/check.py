@@ -19,8 +19,22 @@ INSTEAD = {
     ("one_cycle", "min_lr"): "set final_div_factor instead",
     ("adam", "momentum"): "set the first of betas instead",
     ("adamw", "momentum"): "set the first of betas instead",
+    ("adam", "options"): "for its other arguments name torch.optim:Adam, which torch executes",
+    ("adamw", "options"): "for its other arguments name torch.optim:AdamW, which torch executes",
+    ("sgd", "options"): "for its other arguments name torch.optim:SGD, which torch executes",
 }
 """Advice for a setting that the chosen class expresses otherwise."""
+
+_FUNCTION = "takes a function or other schedulers, which a settings file cannot hold; name your function file.py:NAME"
+
+REFUSED = {
+    ("optimizer", "sparseadam"): "takes sparse gradients only, and those of a network here are dense; set adam",
+    ("scheduler", "lambdalr"): _FUNCTION,
+    ("scheduler", "multiplicativelr"): _FUNCTION,
+    ("scheduler", "sequentiallr"): _FUNCTION,
+    ("scheduler", "chainedscheduler"): _FUNCTION,
+}
+"""Classes of torch that no setting offers, by their names in lower case, with the reason."""
 
 
 def to_settings(layer: SettingsLayer, where: str = "") -> Settings:
@@ -137,7 +151,9 @@ def _choice(check: Check, section: str, key: str, node: Node) -> tuple[type[Sect
     here = f"{section}.{key}"
     if cls is None:
         known = setting_keys.known_choices(section)
-        if isinstance(stated.value, str):
+        if isinstance(stated.value, str) and (why := REFUSED.get((section, stated.value.lower().replace("_", "")))):
+            message = f"{stated.value} {why}"
+        elif isinstance(stated.value, str):
             message = f"{show(stated)} is not one of: {', '.join(known)}{did_you_mean(stated.value, known)}"
             message += several_values(stated, here)
         else:

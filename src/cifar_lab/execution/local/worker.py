@@ -1,8 +1,8 @@
 """Worker process: `python -m cifar_lab.execution.local.worker PARENT` makes the runs that it reads from standard input.
 
-Standard output carries only events. Output of a model goes to standard error. The process exits at the end of its
-standard input or with its parent, so it never outlives the parent. SIGTERM requests a stop after the epoch and writes
-the position of the main thread to standard error.
+Standard output carries only events. Output of a model goes to standard error, and its lines to the parent. The process
+exits at the end of its standard input or with its parent, so it never outlives the parent. SIGTERM requests a stop
+after the epoch and writes the position of the main thread to standard error.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from cifar_lab.config import Data, Settings
 from cifar_lab.core.atomic_io import make_folder
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.execution.failure_classification import classify_end
+from cifar_lab.execution.local.model_output import relayed_output
 from cifar_lab.execution.protocol import STOP, decode_check, decode_prepare, decode_task, is_gpu_query
 from cifar_lab.store.locks import HeldError
 from cifar_lab.store.records import Record
@@ -39,6 +40,7 @@ from cifar_lab.training.events import (
     RunEnd,
     RunFinished,
     TaskDone,
+    TrialProgress,
     WarningIssued,
     encode_event,
 )
@@ -81,7 +83,8 @@ def main() -> None:
             if cohorts := _import_training(cohorts, ended):
                 from cifar_lab.training.concurrent import run_cohorts
 
-                run_cohorts(cohorts, streams, tell, stopping.is_set, ended)
+                with relayed_output(cohorts[0][0], tell):
+                    run_cohorts(cohorts, streams, tell, stopping.is_set, ended)
         except Exception as error:
             for job in chain.from_iterable(cohorts):
                 ended(job, error)
@@ -149,7 +152,7 @@ class _WarningEvents(logging.Handler):
 def _answer(line: str, send: Send) -> Event | None:
     """Answer of a query. None if the line is a task."""
     if (check := decode_check(line)) is not None:
-        return _check_model(*check)
+        return _check_model(*check, send)
     if (data := decode_prepare(line)) is not None:
         return _prepare(data, send)
     return _count_gpus() if is_gpu_query(line) else None
@@ -191,18 +194,16 @@ def _is_held_now(job: Job, locks: contextlib.ExitStack, ended: Callable[[Job, Ex
     return False
 
 
-def _check_model(settings: Settings, num_classes: int, train_size: int | None) -> ModelBuilt | RunEnd:
+def _check_model(settings: Settings, num_classes: int, train_size: int | None, send: Send) -> ModelBuilt | RunEnd:
     """Build the model, and try training it, so that an error is reported before anything is written."""
     try:
-        if train_size is not None:
-            from cifar_lab.training.trial import try_model
+        from cifar_lab.training.component_trial import try_arm
+        from cifar_lab.training.trial import build_model
 
-            return try_model(settings, num_classes, train_size)
-        from cifar_lab.models import build, count_parameters
-
-        notes: list[str] = []
-        network = build(settings.model, num_classes, settings.data.side(), notes)
-        return ModelBuilt(count_parameters(network), notes="\n".join(notes))
+        send(Message(TrialProgress()))
+        if train_size is None:
+            return build_model(settings, num_classes)
+        return try_arm(settings, num_classes, train_size, lambda seconds: send(Message(TrialProgress(seconds))))
     except Exception as error:
         return classify_end(error)
 

@@ -132,7 +132,7 @@ class RemoteWorker:
         for fingerprint in self._node.call("lacks", [(data, each) for each, data in images.items()]):
             self._node.call("keep", self._store.images(images[fingerprint], fingerprint))
             self._node.call("lacks", [(images[fingerprint], fingerprint)])
-        files = self._store.files([job.settings for job in jobs])
+        files = self._store.files([job.build_settings for job in jobs])
         line = encode_task([cohort for cohort in left if cohort], streams)
         self._node.call("take", line, [outward(job) for job in jobs], list(files), *files.values())
         if self._stopping:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config import CustomModel, Data, Settings
+from cifar_lab.config import Data, Settings
 from cifar_lab.config.model_source import source_files
+from cifar_lab.config.own_code import own_code
 from cifar_lab.core.files import read_file
 from cifar_lab.data import shipping
 from cifar_lab.store.results import RunFolder
@@ -136,8 +137,5 @@ def _files_of(settings: Settings) -> list[Path]:
     """Files on the driver's machine. A model in a package must be installed on every node."""
     stated = (settings.model.weights, settings.data.val_indices)
     files = [Path(path) for path in stated if path is not None]
-    if isinstance(settings.model, CustomModel):
-        by_path = settings.model.name.rpartition(":")[0].endswith(".py")
-        source = [path.absolute() for path in source_files(settings.model.name)] if by_path else []
-        return [*source, *files]
-    return files
+    by_path = [name for _, name in own_code(settings) if name.rpartition(":")[0].endswith(".py")]
+    return [*(path.absolute() for name in by_path for path in source_files(name)), *files]
