@@ -145,17 +145,17 @@ def _call(maker: Callable[..., Any], settings: CustomModel, source: ModelSource,
             raise _not_created(name, error, source) from error
         raise SettingsError(
             f"model.options: {name} was called with {', '.join(options) or 'nothing'}: {error}; "
-            f"it takes {', '.join(map(str, taken.values())) or 'no arguments'}{_missing_options(maker, taken, options)}"
+            f"it takes {', '.join(map(str, taken.values())) or 'no arguments'}{_missing_options(maker, taken, options, num_classes)}"
         ) from error
 
 
 def _missing_options(
-    maker: Callable[..., Any], taken: Mapping[str, inspect.Parameter], options: Mapping[str, Any]
+    maker: Callable[..., Any], taken: Mapping[str, inspect.Parameter], options: Mapping[str, Any], num_classes: int
 ) -> str:
     """Advice where required arguments are missing: the options to set, and functions that may give them."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     missing = [
-        f"model.options.{name}"
+        f"model.options.{name}" + (f"={num_classes}" if name in CLASS_COUNT_NAMES else "")
         for name, each in taken.items()
         if each.default is inspect.Parameter.empty and each.kind in named and name not in options
     ]

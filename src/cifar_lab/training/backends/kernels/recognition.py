@@ -122,6 +122,11 @@ class _Recorder(TorchDispatchMode):
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.num_batches_tracked is not None
         }
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler for this mode, which takes longer than a small run."""
+        return False
+
     def begin(self, images: Tensor) -> None:
         self._last = images
 
