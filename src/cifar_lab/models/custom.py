@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -13,12 +16,12 @@ from torch import nn
 
 from cifar_lab.config import CustomModel
 from cifar_lab.config.data import IMAGE_SIDE
-from cifar_lab.config.model_source import ModelSource, model_source
+from cifar_lab.config.model_source import TIMM, ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.models.custom_maker import CLASS_COUNT_NAMES, call_maker, find_maker, parameters_of
+from cifar_lab.models.custom_maker import CLASS_COUNT_NAMES, call_maker, functions_of, is_own, parameters_of
 from cifar_lab.models.input_size import resize_input
 from cifar_lab.models.outputs import main_output, split_outputs
-from cifar_lab.models.user_code import forked_generators
+from cifar_lab.models.user_code import forked_generators, import_model_module
 from cifar_lab.models.user_errors import describe_error, lacks_memory
 
 USUAL_SIZES = (224, 299, 64)
@@ -36,7 +39,7 @@ def build_custom(settings: CustomModel, num_classes: int, side: int = IMAGE_SIDE
     """
     name, source = settings.name, model_source(settings.name)
     with contextlib.chdir(Path.cwd()):  # code that leaves the folder must not take the results with it
-        maker = find_maker(name, source)
+        maker = _find_maker(name, source)
         model = call_maker(maker, settings, source, num_classes)
     if not isinstance(model, nn.Module):
         raise SettingsError(
@@ -56,6 +59,53 @@ def _is_trainable(model: nn.Module, name: str, source: ModelSource) -> bool:
         raise SettingsError(
             f"model.name: {name} could not be created: {describe_error(error, source)}; correct it"
         ) from error
+
+
+def _find_maker(name: str, source: ModelSource) -> Callable[..., Any]:
+    """The class or function that `model.name` means."""
+    where, _, wanted = name.rpartition(":")
+    try:
+        # Code that draws or seeds while it is imported must not move the run's own stream.
+        with forked_generators():
+            module = import_model_module(source)
+    except (Exception, SystemExit) as error:
+        raise SettingsError(
+            f"model.name: {where} cannot be imported: {describe_error(error, source)}; correct it"
+        ) from error
+    if where == TIMM and wanted != "create_model":
+        _require_known(wanted, module)
+        return partial(module.create_model, wanted)
+    found = getattr(module, wanted, None)
+    if isinstance(found, nn.Module):
+        raise SettingsError(
+            f"model.name: {where}: {wanted} is a model and not a class or function; name its class, or a "
+            "function that creates a new one for each run"
+        )
+    if callable(found) and (not isinstance(found, type) or issubclass(found, nn.Module)):
+        return found
+    fault = f"has no {wanted}" if found is None else f"{wanted} is neither a torch.nn.Module class nor a function"
+    raise SettingsError(f"model.name: {where}: {fault}; {_offer(module)}")
+
+
+def _require_known(wanted: str, timm: ModuleType) -> None:
+    """Refuse a name that timm's registry does not have."""
+    if not timm.is_model(wanted):
+        near = get_close_matches(wanted, timm.list_models(), 3)
+        advice = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has the names"
+        raise SettingsError(f"model.name: timm has no model {wanted}; {advice}")
+
+
+def _offer(module: ModuleType) -> str:
+    """Names in a module that could be meant."""
+    own = {key: value for key, value in vars(module).items() if not key.startswith("_")}
+    models = [
+        key
+        for key, value in own.items()
+        if isinstance(value, type) and issubclass(value, nn.Module) and is_own(value, module)
+    ]
+    functions = functions_of(module)
+    listed = f"its models are: {', '.join(models) or 'none'}"
+    return f"{listed}; its functions are: {', '.join(functions)}" if functions else listed
 
 
 def _try_out(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from typing import TYPE_CHECKING
 
 import torch
 
-from cifar_lab.config.model_source import ModelSource
+if TYPE_CHECKING:
+    from cifar_lab.config.model_source import ModelSource
 
 
 def lacks_memory(error: BaseException) -> bool:
