@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from cifar_lab.config import Data
+from cifar_lab.config import CustomModel, Data
 from cifar_lab.config.model_source import source_files
 from cifar_lab.config.own_code import own_code
 from cifar_lab.core.errors import LabError, SettingsError, error_of
@@ -89,6 +89,8 @@ class _Trial:
                 f"{key}: {name}: its trial did not end within {in_words(self._late)}{where}; correct an endless "
                 "loop, allow more time, as in --trial-timeout 10m, or omit the trial with --no-trial"
             )
+        if answer is None and not isinstance(self._query.settings.model, CustomModel):
+            raise LabError(f"model.name: {name} cannot be built: {self._worker.cause_of_death()}")
         if answer is None:
             raise SettingsError(
                 f"{key}: {name}: its trial ended: {self._worker.cause_of_death()}; correct its code, or choose a "
