@@ -39,7 +39,7 @@ def verdict_line(answer: Answer) -> VerdictLine:
             clauses.append(_clause(verdict, groups[verdict], answer, is_first=not clauses))
     clauses += _without_verdict(groups["no verdict"], is_first=not clauses)
     first: Verdict = next((verdict for verdict, found in groups.items() if found), "no verdict")
-    sentence = "; ".join(clauses) + "." if clauses else f"{answer.unswept if answer.to_sweep else 'no runs yet'}."
+    sentence = "; ".join(clauses) + "." if clauses else f"{_unanswered(answer)}."
     if answer.tuned and entries:
         is_word = sentence.startswith(("Undecided", "No "))
         return VerdictLine(
@@ -50,6 +50,13 @@ def verdict_line(answer: Answer) -> VerdictLine:
         if answer.sweep.points > 1 and sentence.startswith(f"{name} "):
             sentence = f"The best of {answer.sweep.points:,} points, {name}, {sentence.removeprefix(name).lstrip()}"
     return VerdictLine(first, sentence[:1].upper() + sentence[1:] if not clauses else sentence)
+
+
+def _unanswered(answer: Answer) -> str:
+    """Reason why no two arms are compared."""
+    if answer.to_sweep:
+        return answer.unswept
+    return "no runs yet" if all(row.is_missing for row in answer.rows) else "not compared"
 
 
 def _tuned_words(answer: Answer) -> str:
