@@ -91,11 +91,7 @@ def build_model(settings: Settings, num_classes: int) -> ModelBuilt:
     notes: list[str] = []
     with forked_generators():
         network = models.build(settings.model, num_classes, settings.data.side(), notes)
-    own, reason = False, None
-    if isinstance(settings.model, CustomModel):
-        execution = prepare_execution(settings.runtime, threads=torch.get_num_threads())
-        own, reason = _kernels(settings, network, execution)
-    return ModelBuilt(models.count_parameters(network), notes="\n".join(notes), own_kernels=own, kernels_reason=reason)
+    return ModelBuilt(models.count_parameters(network), notes="\n".join(notes))
 
 
 def _kernels(settings: Settings, network: nn.Module, execution: Execution) -> tuple[bool, str | None]:

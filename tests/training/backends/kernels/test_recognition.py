@@ -244,3 +244,11 @@ def test_recognition_imports_no_compiler(tmp_path: Path) -> None:
         "assert 'torch._dynamo' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_forward_with_effects_is_not_run(made: Made, tmp_path: Path) -> None:
+    network = made(in_forward(f"open({str(tmp_path / 'file')!r}, 'w').close()"))
+    (tmp_path / "file").unlink()
+    with pytest.raises(KernelsUnavailable, match="uses open"):
+        recognised_operations(network)
+    assert not (tmp_path / "file").exists()

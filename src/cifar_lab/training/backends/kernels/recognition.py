@@ -21,7 +21,7 @@ from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.models.input_size import ResizeInput
 from cifar_lab.models.user_code import forked_generators
 from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
-from cifar_lab.training.backends.kernels.forward_code import CodeReader
+from cifar_lab.training.backends.kernels.forward_code import CodeReader, check_forward
 from cifar_lab.training.backends.kernels.layers import read_layers
 from cifar_lab.training.backends.kernels.operations import KINDS, Kind, Operation
 from cifar_lab.training.backends.kernels.recorder import Recorder
@@ -38,6 +38,8 @@ def recognised_operations(network: nn.Module) -> list[Operation]:
         KernelsUnavailable: the kernels cannot make the steps of this network.
     """
     _check_modules(network)
+    if (fault := check_forward(network)) is not None:  # before any of it runs
+        raise KernelsUnavailable(f"there are none for a forward that {fault}")
     try:
         own = copy.deepcopy(network)
         with forked_generators(), torch.enable_grad():
