@@ -97,7 +97,7 @@ def test_components_and_images_of_the_user(tmp_path: Path) -> None:
     for record in records:
         accuracies.setdefault(record.label, []).append(record.test.accuracy)
     assert {label: min(values) > LEARNT[label] for label, values in accuracies.items()} == dict.fromkeys(LEARNT, True)
-    assert len(records) == 10
+    assert len(records) == 11
 
 
 LEARNT = {

@@ -7,14 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override, try_models
-from cifar_lab.cli.options import Json, NoTrial, Overrides, Seeds, flag
+from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override, trials_of, try_models
+from cifar_lab.cli.options import DEFAULT_RESULTS, Json, NoTrial, Overrides, Seeds, TrialTimeout, flag
 from cifar_lab.core.text import count
+
+if TYPE_CHECKING:
+    from cifar_lab.config import Settings
+    from cifar_lab.execution.trials import ModelTrials
 
 
 def check(
@@ -25,6 +29,7 @@ def check(
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
     no_trial: NoTrial = False,
+    trial_timeout: TrialTimeout = None,
     as_json: Json = False,
 ) -> None:
     """Validate settings files and print the resolved settings. All problems are reported at once."""
@@ -33,7 +38,7 @@ def check(
 
     checked = collect([partial(_describe, path, overrides, seeds) for path in files])
     if not no_trial:
-        _try_models(files, overrides)
+        _try_models(files, overrides, trials_of(no_trial, trial_timeout))
     out = Output("check", as_json=as_json)
     out.text("\n---\n".join(each.text.rstrip() for each in checked))
     out.value("files", [each.document for each in checked])
@@ -53,7 +58,7 @@ class _Checked:
     document: dict[str, Any]
 
 
-def _try_models(files: Sequence[Path], overrides: Sequence[str]) -> None:
+def _try_models(files: Sequence[Path], overrides: Sequence[str], trials: ModelTrials) -> None:
     """Try the models from files or packages that the files name.
 
     Raises:
@@ -63,7 +68,17 @@ def _try_models(files: Sequence[Path], overrides: Sequence[str]) -> None:
     from cifar_lab.execution.context import RunContext
 
     named = [name for path in files for name in _settings_files(path)]
-    try_models([load_settings(name, overrides) for name in named], RunContext(Path()))
+    arms = [_without_source_run(load_settings(name, overrides)) for name in named]
+    try_models(arms, RunContext(DEFAULT_RESULTS, trials=trials))
+
+
+def _without_source_run(settings: Settings) -> Settings:
+    """The settings without weights of a run, whose results folder this command does not know."""
+    from cifar_lab.config.model import source_run
+
+    if source_run(settings.model.weights) is None:
+        return settings
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"weights": None})})
 
 
 def _settings_files(path: Path) -> list[Path]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cifar_lab.execution.context import Display, RunContext
     from cifar_lab.execution.runner import RunBatch
     from cifar_lab.execution.tracker import Policy
+    from cifar_lab.execution.trials import ModelTrials
 
 T = TypeVar("T")
 
@@ -170,7 +171,20 @@ def try_models(arms: Sequence[Settings], context: RunContext) -> None:
     if names := own_names(arms):
         print_status(f"trying {', '.join(names)}: this runs their code; --no-trial omits this")
     if doubtful := [arm for arm in arms if can_fail(arm)]:
-        context.trials.check(doubtful, context.images)
+        context.trials.check(doubtful, context.images, context.results)
+
+
+def trials_of(no_trial: bool, timeout: str | None) -> ModelTrials:
+    """Trials of models by the options.
+
+    Raises:
+        SettingsError: the limit is no length of time.
+    """
+    from cifar_lab.core.text import parse_duration
+    from cifar_lab.execution.trials import ModelTrials
+
+    seconds = None if timeout is None else parse_duration(timeout, "--trial-timeout")
+    return ModelTrials(enabled=not no_trial, seconds=seconds)
 
 
 def make_display(
@@ -203,6 +217,8 @@ def policy_of(
     fail_fast: bool,
     time_limit: str | None,
     run_timeout: str | None,
+    *,
+    wait: bool = False,
 ) -> Policy:
     """Retry policy of the options. The time limit counts from now.
 
@@ -225,4 +241,5 @@ def policy_of(
         max_failures=1 if fail_fast else max_failures,
         deadline=time.monotonic() + seconds["--time-limit"] if "--time-limit" in seconds else None,
         retry=retry.value,
+        wait=wait,
     )

@@ -153,12 +153,14 @@ def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContex
     With `strict` a point of a sweep that diverged counts too.
     """
     codes: list[int] = []
+    held = 0
     if request.max_seeds is not None:
         codes += [_run_until_decided(each, request, request.max_seeds, context) for each in asked.questions]
     elif asked.arms:
         runs = make_runs(asked.arms, context)
         print_arms(asked.arms, runs, request.out)
         codes.append(exit_code([runs]))
+        held = runs.held
     if request.whole_lab and set(codes) <= {ExitCode.DONE, ExitCode.DIVERGED}:
         for path in asked.sweeps.values():
             outcome = make_sweep(load_sweep(path, request.overrides), context)
@@ -167,7 +169,8 @@ def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContex
         _say_sweeps(request, asked)
     code = exit_code_of(codes)
     if not code:
-        request.out.next(_next_command(request, asked, context))
+        waiting = [*request.run_command(context), "--wait"]
+        request.out.next(waiting if held else _next_command(request, asked, context))
     return code
 
 
@@ -193,7 +196,9 @@ def _run_until_decided(question: NamedQuestion, request: RunRequest, max_seeds: 
         return next(answer for answer in answers if answer.name == question.name)
 
     def train(arms: Sequence[Settings], plan: str) -> RunBatch:
-        return make_runs(arms, replace(context, plan=plan))
+        # The analysis needs every run, those that other commands hold as well.
+        waiting = replace(context, plan=plan, policy=replace(context.policy, wait=True))
+        return make_runs(arms, waiting)
 
     codes: set[int] = set()
     arms = (question.name, question.control, question.arms)

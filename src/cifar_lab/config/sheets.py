@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cifar_lab.config import Section, Seed
+from cifar_lab.config.data import ImageShare
 
 FileName = Annotated[str, Field(min_length=1, max_length=255)]
 Axis = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
@@ -88,8 +89,9 @@ class Search(Section):
     """Seeds of each point in the search. They repeat a point and are never an axis."""
     confirm_seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (100, 101, 102)
     """Fresh seeds with which the winners and the control (`base`) are trained before they are tested."""
-    val_size: int = Field(5_000, ge=1)
-    """Images of the validation split during the search, if `base` has none."""
+    val_size: Annotated[int, Field(ge=1)] | ImageShare | None = None
+    """Images of the validation split during the search, if `base` has none: their number, or their share. Null: a tenth
+    of the training images, at most 5,000."""
 
 
 class SweepSheet(Section):

@@ -54,7 +54,8 @@ def guess_seconds(settings: Settings, images: int | None = None) -> float:
         images: training images over all epochs. None takes the whole run.
     """
     if images is None:
-        images = settings.epochs * ((train_size(settings) or DEFAULT_IMAGES) - settings.data.val_size)
+        train = train_size(settings) or DEFAULT_IMAGES
+        images = settings.epochs * (train - settings.data.val_count(train))
     batch = settings.data.batch_size
     net = images / batch * (STEP_SECONDS + GROUP_SECONDS * math.ceil(batch / GROUP_IMAGES))
     return net * TIMES_NET.get(settings.model.name, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cifar_lab.config import CustomModel, Data, ResNet18Model, Settings
@@ -25,26 +26,32 @@ class ModelTrials:
 
     enabled: bool = True
     """Whether code of the user is also run for a few steps. Without, custom models are only built (`--no-trial`)."""
+    seconds: float | None = None
+    """Longest trial of a model. None follows from its cost (`--trial-timeout`)."""
     answers: dict[str, ModelBuilt] = field(default_factory=dict)
     """By `_key`."""
-    told_steps: set[str] = field(default_factory=set)
-    """Components of which `tell_steps` has said something."""
+    told: set[str] = field(default_factory=set)
+    """Names of the models of which `tell_kernels` has said something, and components of `tell_steps`."""
 
-    def check(self, arms: Iterable[Settings], images: DatasetCatalog) -> Mapping[str, ModelBuilt]:
+    def check(self, arms: Iterable[Settings], images: DatasetCatalog, results: Path) -> Mapping[str, ModelBuilt]:
         """Try the models of these arms whose images are known. Returns the answers by `model_key`.
+
+        `results`: folder of the runs that `model.weights` may name.
 
         Raises:
             SettingsError, WeightsError: a model does not build or train, or its weights do not fit.
         """
         from cifar_lab.execution.local.worker_queries import check_models  # processes are needed for a query only
+        from cifar_lab.execution.source_runs import with_source_weights
 
         asked: dict[str, tuple[Settings, ModelQuery]] = {}
         for settings in filter(self._is_doubtful, arms):
             if (shape := _shape_of(settings.data, images)) is not None:
-                query = self._query(settings, *shape)
+                query = self._query(with_source_weights(settings, results), *shape)
                 asked[_key(query)] = settings, query
         new = [key for key in asked if key not in self.answers]
-        self.answers.update(zip(new, check_models([asked[key][1] for key in new]) if new else (), strict=True))
+        built = check_models([asked[key][1] for key in new], self.seconds) if new else []
+        self.answers.update(zip(new, built, strict=True))
         return {model_key(settings): self.answers[key] for key, (settings, _) in asked.items()}
 
     def _is_doubtful(self, settings: Settings) -> bool:
@@ -53,28 +60,54 @@ class ModelTrials:
     def tell_steps(self, arms: Iterable[Settings]) -> None:
         """Say once which components leave the steps to torch where the C kernels know the model."""
         found = (plain_reason(settings) for settings in arms if _may_use_own_kernels(settings))
-        reasons = [reason for reason in dict.fromkeys(filter(None, found)) if reason not in self.told_steps]
-        self.told_steps.update(reasons)
+        reasons = [reason for reason in dict.fromkeys(filter(None, found)) if reason not in self.told]
+        self.told.update(reasons)
         if reasons:
-            shown = ", ".join(reasons[:SHOWN]) + (", …" if len(reasons) > SHOWN else "")
+            shown = ", ".join(reasons[:SHOWN_MODELS]) + (", …" if len(reasons) > SHOWN_MODELS else "")
             print_status(f"note: torch's kernels make the steps, not the C kernels: {plain(shown)}")
 
+    def tell_kernels(self, arms: Iterable[Settings], built: Mapping[str, ModelBuilt]) -> None:
+        """Say once which custom models train with torch's kernels on a CPU whose settings allow this project's."""
+        reasons: dict[str, str] = {}
+        for settings in arms:
+            answer, name = built.get(model_key(settings)), settings.model.name
+            if (
+                answer is not None
+                and answer.kernels_reason
+                and name not in self.told
+                and (_may_choose(settings) and plain_reason(settings) is None)
+            ):
+                reasons[name] = answer.kernels_reason
+        self.told.update(reasons)
+        if reasons:
+            shown = ", ".join(list(reasons)[:SHOWN_MODELS]) + (", …" if len(reasons) > SHOWN_MODELS else "")
+            verb = "trains" if len(reasons) == 1 else "train"
+            why = next(iter(reasons.values())) if len(set(reasons.values())) == 1 else "there are none for their layers"
+            print_status(f"note: {plain(shown)} {verb} with torch's kernels, not the C kernels: {plain(why)}")
+
     def _query(self, settings: Settings, classes: int, images: int) -> ModelQuery:
+        from cifar_lab.data import set_aside
+
         if not self.enabled or not can_fail(settings):
             return ModelQuery(settings, classes, None)
-        return ModelQuery(settings, classes, max(1, images - settings.data.val_size))
+        return ModelQuery(settings, classes, max(1, images - set_aside(settings.data, images)))
 
 
-SHOWN = 3
-"""Components that `tell_steps` names."""
+SHOWN_MODELS = 3
+"""Models or components that one line names."""
+
+
+def _may_choose(settings: Settings) -> bool:
+    """Whether the settings leave the kernels open, and nothing but the network decides."""
+    runtime = settings.runtime
+    return runtime.kernels == "auto" and runtime.precision == "fp32" and not runtime.compile
 
 
 def _may_use_own_kernels(settings: Settings) -> bool:
     """Whether nothing but a component of the settings may keep the C kernels from the steps."""
-    facts, runtime = MODEL_FACTS.get(settings.model.name), settings.runtime
-    open_choice = runtime.kernels == "auto" and runtime.precision == "fp32" and not runtime.compile
-    on_cpu = runtime.device == "cpu" or not has_gpu()
-    return open_choice and facts is not None and facts.own_kernels and on_cpu
+    facts = MODEL_FACTS.get(settings.model.name)
+    on_cpu = settings.runtime.device == "cpu" or not has_gpu()
+    return _may_choose(settings) and (facts is None or facts.own_kernels) and on_cpu
 
 
 def own_names(arms: Sequence[Settings]) -> list[str]:
@@ -103,7 +136,8 @@ def _shape_of(options: Data, images: DatasetCatalog) -> tuple[int, int] | None:
         return len(info.classes), info.train_size
     if (sizes := options.sizes()) is not None:
         return sizes.classes, sizes.train
-    return images.counted(options)
+    listed = images.counted(options)
+    return None if listed is None else (len(listed.classes), listed.train_size)
 
 
 def _key(query: ModelQuery) -> str:
@@ -112,7 +146,9 @@ def _key(query: ModelQuery) -> str:
         size, rest = min(size, query.train_size), query.train_size % size
     components = "" if query.train_size is None else _components(settings)
     shape = f"{settings.data.side()} {query.num_classes} {size} {rest}"
-    return f"{model_key(settings)} {settings.runtime.device} {shape}{components}"
+    runtime = settings.runtime
+    how = f"{runtime.device} {runtime.kernels == 'own'} {runtime.precision} {runtime.compile}"
+    return f"{model_key(settings)} {how} {shape}{components}"
 
 
 def _components(settings: Settings) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,11 +20,17 @@ from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.model_source import TIMM, ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.models.input_size import resize_input
-from cifar_lab.models.outputs import main_output
+from cifar_lab.models.outputs import main_output, split_outputs
 from cifar_lab.models.user_code import describe_error, forked_generators, import_model_module
 
 CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes", "n_class", "num_labels", "out_dim")
 """Names that others give to `num_classes`."""
+
+SHOWN_FUNCTIONS = 5
+"""Functions of a module that advice names."""
+
+USUAL_SIZES = (224, 299, 64)
+"""Rows and columns, in pixels, that networks for other images have."""
 
 
 def build_custom(settings: CustomModel, num_classes: int, side: int = IMAGE_SIDE) -> nn.Module:
@@ -33,8 +43,9 @@ def build_custom(settings: CustomModel, num_classes: int, side: int = IMAGE_SIDE
             options, its model has no trainable parameter, or gives another shape.
     """
     name, source = settings.name, model_source(settings.name)
-    maker = _find_maker(name, source)
-    model = _call(maker, settings, source, num_classes)
+    with contextlib.chdir(Path.cwd()):  # code that leaves the folder must not take the results with it
+        maker = _find_maker(name, source)
+        model = _call(maker, settings, source, num_classes)
     if not isinstance(model, nn.Module):
         raise SettingsError(
             f"model.name: {name} returns a {type(model).__name__} and not a torch.nn.Module; return the model"
@@ -67,6 +78,7 @@ def _find_maker(name: str, source: ModelSource) -> Callable[..., Any]:
             f"model.name: {where} cannot be imported: {describe_error(error, source)}; correct it"
         ) from error
     if where == TIMM and wanted != "create_model":
+        _require_known(wanted, module)
         return partial(module.create_model, wanted)
     found = getattr(module, wanted, None)
     if isinstance(found, nn.Module):
@@ -80,6 +92,14 @@ def _find_maker(name: str, source: ModelSource) -> Callable[..., Any]:
     raise SettingsError(f"model.name: {where}: {fault}; {_offer(module)}")
 
 
+def _require_known(wanted: str, timm: ModuleType) -> None:
+    """Refuse a name that timm's registry does not have."""
+    if not timm.is_model(wanted):
+        near = get_close_matches(wanted, timm.list_models(), 3)
+        advice = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has the names"
+        raise SettingsError(f"model.name: timm has no model {wanted}; {advice}")
+
+
 def _offer(module: ModuleType) -> str:
     """Names in a module that could be meant."""
     own = {key: value for key, value in vars(module).items() if not key.startswith("_")}
@@ -88,9 +108,15 @@ def _offer(module: ModuleType) -> str:
         for key, value in own.items()
         if isinstance(value, type) and issubclass(value, nn.Module) and _is_own(value, module)
     ]
-    functions = [key for key, value in own.items() if inspect.isfunction(value) and _is_own(value, module)]
+    functions = _functions(module)
     listed = f"its models are: {', '.join(models) or 'none'}"
     return f"{listed}; its functions are: {', '.join(functions)}" if functions else listed
+
+
+def _functions(module: ModuleType) -> list[str]:
+    """Public functions that were made in a module."""
+    own = vars(module).items()
+    return [key for key, value in own if key[0] != "_" and inspect.isfunction(value) and _is_own(value, module)]
 
 
 def _is_own(value: Any, module: ModuleType) -> bool:
@@ -113,15 +139,45 @@ def _call(maker: Callable[..., Any], settings: CustomModel, source: ModelSource,
             if "num_classes" in taken or "num_classes" in settings.options or "'num_classes'" not in str(error):
                 raise
             return maker(**settings.options)
-    except TypeError as error:
+    except (Exception, SystemExit) as error:
+        if not _is_about_arguments(error, options):
+            raise _not_created(name, error, source) from error
         raise SettingsError(
             f"model.options: {name} was called with {', '.join(options) or 'nothing'}: {error}; "
-            f"it takes {', '.join(map(str, taken.values())) or 'no arguments'}"
+            f"it takes {', '.join(map(str, taken.values())) or 'no arguments'}{_missing_options(maker, taken, options)}"
         ) from error
-    except Exception as error:
-        raise SettingsError(
-            f"model.name: {name} could not be created: {describe_error(error, source)}; correct it"
-        ) from error
+
+
+def _missing_options(
+    maker: Callable[..., Any], taken: Mapping[str, inspect.Parameter], options: Mapping[str, Any]
+) -> str:
+    """Advice where required arguments are missing: the options to set, and functions that may give them."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    missing = [
+        f"model.options.{name}"
+        for name, each in taken.items()
+        if each.default is inspect.Parameter.empty and each.kind in named and name not in options
+    ]
+    if not missing:
+        return ""
+    module = sys.modules.get(maker.__module__)
+    functions = _functions(module) if module is not None and isinstance(maker, type) else []
+    shown = ", ".join(functions[:SHOWN_FUNCTIONS]) + (", …" if len(functions) > SHOWN_FUNCTIONS else "")
+    return f"; set {' and '.join(missing)}{f', or name a function that makes the model: {shown}' if functions else ''}"
+
+
+def _is_about_arguments(error: BaseException, options: Mapping[str, Any]) -> bool:
+    """Whether a call failed because of its arguments, and not in the code of the class or function."""
+    traceback = error.__traceback__
+    called = traceback is not None and traceback.tb_next is not None
+    return isinstance(error, TypeError) and (not called or any(f"'{name}'" in str(error) for name in options))
+
+
+def _not_created(name: str, error: BaseException, source: ModelSource) -> SettingsError:
+    reason = f"{describe_error(error, source)}; correct it"
+    if lacks_memory(error):
+        reason = "it needs more memory than is free; choose a smaller model"
+    return SettingsError(f"model.name: {name} could not be created: {reason}")
 
 
 def _parameters(maker: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -157,9 +213,15 @@ def _try_out(
         with forked_generators(), torch.no_grad():
             output = model.eval()(torch.zeros(batch))
     except Exception as error:
-        raise SettingsError(
-            f"model.name: {name} fails on a {batch} batch: {describe_error(error, source)}; correct its forward"
-        ) from error
+        reason = f"{describe_error(error, source)}; correct its forward"
+        if lacks_memory(error):
+            reason = "it needs more memory than is free; choose a smaller model"
+        elif settings.input_size is None and (size := _working_size(model, num_classes)) is not None:
+            reason = (
+                f"{describe_error(error, source)}; it works on {size} × {size} pixels: set model.input_size={size}, "
+                "which enlarges each batch"
+            )
+        raise SettingsError(f"model.name: {name} fails on a {batch} batch: {reason}") from error
     finally:
         model.train()
     if settings.aux_weights is not None:
@@ -167,11 +229,25 @@ def _try_out(
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
     if shape != (2, num_classes):
         advice = "its forward must return one logit per class"
+        main, others = split_outputs(output)
         if isinstance(shape, tuple) and len(shape) == 2 and shape[0] == 2:
             advice = _advice(_parameters(maker), num_classes)
+        elif main is not output and isinstance(main, torch.Tensor) and tuple(main.shape) == (2, num_classes):
+            weights = ", ".join(["0.3"] * len(others))
+            advice = f"return the logits alone, or set model.aux_weights=[{weights}], the loss weights of the others"
         raise SettingsError(
             f"model.name: {name} gives {shape} for a {batch} batch instead of (2, {num_classes}); {advice}"
         )
+
+
+def _working_size(model: nn.Module, num_classes: int) -> int | None:
+    """First of the usual sizes on which a forward pass in evaluation mode gives logits. None if there is none."""
+    for size in USUAL_SIZES:
+        with contextlib.suppress(Exception), forked_generators(), torch.no_grad():
+            output = main_output(model(torch.zeros(2, 3, size, size)))
+            if tuple(output.shape) == (2, num_classes):
+                return size
+    return None
 
 
 def _advice(taken: Mapping[str, inspect.Parameter], num_classes: int) -> str:
@@ -182,3 +258,10 @@ def _advice(taken: Mapping[str, inspect.Parameter], num_classes: int) -> str:
     if "num_classes" in taken:
         return f"give its last layer num_classes outputs ({num_classes} here)"
     return f"add a parameter num_classes and give its last layer as many outputs ({num_classes} here)"
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left, on the CPU or on a GPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)

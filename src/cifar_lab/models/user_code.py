@@ -16,6 +16,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -127,6 +128,29 @@ _LOADED: dict[str, set[str]] = {"before": set()}
 _CHANGING = threading.Lock()
 
 
+_BEFORE: dict[str, Any] = {}
+"""Global settings of torch before the first custom model."""
+
+
+def restore_defaults() -> None:
+    """Take back what the code of an earlier model changed in torch for the whole process."""
+    if not _BEFORE:
+        return
+    torch.set_default_dtype(_BEFORE["dtype"])
+    if torch.get_default_device() != _BEFORE["device"]:
+        torch.set_default_device(_BEFORE["device"])
+    torch.set_grad_enabled(_BEFORE["grad"])
+
+
+def _note_defaults() -> None:
+    if not _BEFORE:
+        _BEFORE.update(
+            dtype=torch.get_default_dtype(),
+            device=torch.get_default_device(),
+            grad=torch.is_grad_enabled(),
+        )
+
+
 def import_model_module(source: ModelSource) -> ModuleType:
     """Import the module of a custom model anew. The code of the run before it is forgotten.
 
@@ -138,6 +162,7 @@ def import_model_module(source: ModelSource) -> ModuleType:
 
 def forget_code() -> None:
     """Forget all code of the user, so that it is imported anew."""
+    _note_defaults()
     with _CHANGING:
         for finder in _ACTIVE:
             sys.meta_path.remove(finder)

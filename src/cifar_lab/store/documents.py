@@ -18,6 +18,7 @@ from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, make_folder, write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import NotRegularError, read_regular
+from cifar_lab.store.writers import documents_lock
 
 DOCUMENT_SCHEMA = 2
 """Version of a document. 1, without the key: no checksum. 2: with a checksum."""
@@ -104,20 +105,23 @@ def write_document(results: Path, path: Path, values: dict[str, Any], entries: i
 
     A crash leaves a new document without an entry, or an entry that names the old content and the new.
 
+    Of several commands one writes at a time. Hold `documents_lock` from before the values were read to change them.
+
     Args:
         entries: number of items that the document has at least from now on, such as looks.
 
     Raises:
         EnvironmentFault: the disk refuses.
     """
-    if _values_of(path) != json.loads(json.dumps(values)):
-        content, old = seal_document(values), _digest_of(path)
-        make_folder(path.parent)
-        if old is not None and index_entry(results, path).exists():
-            _note(results, path, entries, [old, hashlib.sha256(content).hexdigest()])
-        write_bytes(path, content)
-    if is_sealed(path):
-        _note(results, path, entries, [_digest_of(path)])
+    with documents_lock(results):
+        if _values_of(path) != json.loads(json.dumps(values)):
+            content, old = seal_document(values), _digest_of(path)
+            make_folder(path.parent)
+            if old is not None and index_entry(results, path).exists():
+                _note(results, path, entries, [old, hashlib.sha256(content).hexdigest()])
+            write_bytes(path, content)
+        if is_sealed(path):
+            _note(results, path, entries, [_digest_of(path)])
 
 
 def _values_of(path: Path) -> dict[str, Any] | None:

@@ -48,7 +48,9 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     """
     import_optuna("--export-optuna")
     _refuse_other_files(path)
-    state, images = sweep_status(sweep, RunContext(results)).state, DatasetCatalog()
+    images = DatasetCatalog()
+    sweep = sweep.for_images(images)
+    state = sweep_status(sweep, RunContext(results)).state
     points = state.points if images.known(sweep.base.data) is not None else []
     found = [_trial(sweep, point, state.pruned.get(point.name), results, images) for point in points]
     trials = [trial for trial in found if trial is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cifar_lab.config import MAX_SEED, Settings
@@ -13,10 +13,11 @@ from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.io.tree import walk
 from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.core.errors import Problem, SettingsError
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.studies.space.axes import axis_keys
 from cifar_lab.studies.space.methods import Method, expand, start_method
 from cifar_lab.studies.space.points import Expansion
-from cifar_lab.studies.space.winners import Ranked, confirm_settings, search_settings
+from cifar_lab.studies.space.winners import Ranked, confirm_settings, search_settings, with_val_size
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Sweep:
     def search(self) -> Search:
         """Method, seeds and halving of the search."""
         return self.sheet.search
+
+    def for_images(self, images: DatasetCatalog) -> Sweep:
+        """The sweep with the size of its validation split in images, as far as they are known."""
+        search = with_val_size(self.search, self.base.data, images)
+        return self if search is self.search else replace(self, sheet=self.sheet.model_copy(update={"search": search}))
 
     def method(self) -> Method:
         """A new search method that has proposed nothing yet."""

@@ -20,6 +20,7 @@ from cifar_lab.config import CustomModel, CustomOptimizer, Data, ImageFolder, Se
 from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
+from cifar_lab.data.splits import Indices
 from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
@@ -50,6 +51,15 @@ def to_device(network: nn.Module, execution: Execution, memory_format: torch.mem
     return network.to(execution.device).to(memory_format=memory_format)
 
 
+class ValidationChoice(NamedTuple):
+    """Validation images that the settings choose."""
+
+    size: int
+    seed: int
+    indices: str | None
+    """File that names them."""
+
+
 class Splits(NamedTuple):
     """Training and validation split of a run. The test split is not part of it."""
 
@@ -72,7 +82,8 @@ def load_training_data(
     training = make_normalizer(settings, info, execution, training_layout(execution, memory_format))
     scoring = make_normalizer(settings, info, execution, memory_format)
     folder = Path(options.root).stem if isinstance(options, ImageFolder) else ""
-    return _splits(source, fingerprint, options.val_size, options.split_seed, folder, info, training, scoring)
+    choice = ValidationChoice(options.val_count(info.train_size), options.split_seed, options.val_indices)
+    return _splits(source, fingerprint, choice, folder, info, training, scoring)
 
 
 def make_normalizer(
@@ -86,33 +97,42 @@ def make_normalizer(
 
 @lru_cache(maxsize=1)
 def _splits(
-    source: Data, fingerprint: str, val_size: int, split_seed: int, folder: str, info: data.DataInfo,
+    source: Data, fingerprint: str, choice: ValidationChoice, folder: str, info: data.DataInfo,
     training: Normalizer, scoring: Normalizer,
 ) -> Splits:  # fmt: skip
     split = _training_split(source, fingerprint)
-    # Exact copies of an image stay in the training part, so no validation image is ever trained on.
-    if info.own_val:
-        chosen, held_out = np.split(np.arange(len(split.labels)), [len(split.labels) - info.own_val])
-    else:
-        images = split.images if val_size else None
-        chosen, held_out = data.validation_split(split.labels, val_size, split_seed, images, classes=info.classes)
+    chosen, held_out = _cut(split, choice, info)
     identity = DataIdentity(
         name=info.name,
         folder=folder,
         fingerprint=fingerprint,
-        split_hash=data.split_hash(held_out) if val_size else None,
+        split_hash=data.split_hash(held_out) if len(held_out) else None,
         classes=info.classes,
         train_size=len(chosen),
         val_size=len(held_out),
         test_size=info.test_size,
     )
-    if not val_size:
+    if not len(held_out):
         return Splits(ResidentSplit(split.images, split.labels, training), None, identity)
     return Splits(
         ResidentSplit(split.images[chosen], split.labels[chosen], training),
         ResidentSplit(split.images[held_out], split.labels[held_out], scoring),
         identity,
     )
+
+
+def _cut(split: data.Split, choice: ValidationChoice, info: data.DataInfo) -> tuple[Indices, Indices]:
+    """Indices of the images to train on, and of the validation images."""
+    everything = np.arange(len(split.labels))
+    if info.own_val:
+        chosen, held_out = np.split(everything, [len(everything) - info.own_val])
+        return chosen, held_out
+    if choice.indices is not None:
+        held_out = data.named_indices(choice.indices, len(everything))
+        return np.delete(everything, held_out), held_out
+    # Exact copies of an image stay in the training part, so no validation image is ever trained on.
+    images = split.images if choice.size else None
+    return data.validation_split(split.labels, choice.size, choice.seed, images, classes=info.classes)
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cifar_lab import models
 from cifar_lab.config import SGD, CustomLoss, CustomModel, CustomOptimizer, Loss, NoSchedule, Settings
 from cifar_lab.config.model_source import model_source
 from cifar_lab.config.own_code import needs_trial, own_code, plain_reason
@@ -29,7 +28,7 @@ from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.events import ModelBuilt
 from cifar_lab.training.own_functions import kind_of, own_augment, own_metrics, words
-from cifar_lab.training.trial import try_model
+from cifar_lab.training.trial import build_model, try_model
 
 BATCH = 4
 """Images of a step of the trial."""
@@ -41,24 +40,26 @@ MOST_UPDATES = 20_000
 """Steps of a schedule that are computed in advance. The trial then takes less than a second."""
 
 
-def try_arm(settings: Settings, num_classes: int, train_size: int) -> ModelBuilt:
+def try_arm(
+    settings: Settings, num_classes: int, train_size: int, tell: Callable[[float], None] = lambda seconds: None
+) -> ModelBuilt:
     """Try all that can fail to train: a custom model by itself, then the components of the user and of torch.
 
     Args:
         settings: of an arm.
         num_classes: classes of its images.
         train_size: training images.
+        tell: called with the predicted seconds of a part, see `try_model`.
 
     Raises:
         SettingsError: a component breaks, returns something else than it must, or could not resume.
     """
     if isinstance(settings.model, CustomModel):
-        built = try_model(_model_alone(settings), num_classes, train_size)
+        built = try_model(_model_alone(settings), num_classes, train_size, tell)
     else:
-        notes: list[str] = []
-        network = models.build(settings.model, num_classes, settings.data.side(), notes)
-        built = ModelBuilt(models.count_parameters(network), notes="\n".join(notes))
+        built = build_model(settings, num_classes)
     if needs_trial(settings):
+        tell(0)
         _try_components(settings, num_classes, train_size, resumable=built.resumable)
     return built
 

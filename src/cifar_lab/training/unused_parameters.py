@@ -51,3 +51,8 @@ class _Note:
 
     def __call__(self, parameter: Tensor) -> None:
         self._used.add(self._number)
+
+
+def is_note(hook: object) -> bool:
+    """Whether a hook of a parameter is that of a `GradientWatch`."""
+    return isinstance(hook, _Note)

@@ -138,7 +138,7 @@ def test_with_values_says_where() -> None:
         with_values(base, {"optimizer.momentum": 2, "optimizer.rl": 1, "data.val_size": 0}, where="q8.yaml:7")
     assert str(caught.value).split("\n") == [
         "q8.yaml:7: scheduler.monitor: val_loss needs a validation split; "
-        "set data.val_size (5000, say) or monitor train_loss",
+        "set data.val_size (0.1, say) or monitor train_loss",
         "q8.yaml:7: optimizer.momentum: 2 is out of range; expected a number at least 0 and below 1",
         "q8.yaml:7: optimizer.rl: no such setting — did you mean lr?",
     ]

@@ -23,6 +23,7 @@ from cifar_lab.config.io.tree import (
     shorten,
 )
 from cifar_lab.config.io.yaml_files import read_file
+from cifar_lab.config.model import source_run
 from cifar_lab.core.errors import Problem, SettingsError
 
 OVERRIDES = 1_000_000
@@ -234,7 +235,7 @@ def absolute_value(key: str, node: Node, folder: Path, findings: list[Finding]) 
     if not isinstance(text, str):
         return node
     path, colon, cls = text.rpartition(":") if key in CODE_KEYS else (text, "", "")
-    if key in CODE_KEYS and not path.endswith(".py"):
+    if (key in CODE_KEYS and not path.endswith(".py")) or (key == "model.weights" and source_run(text) is not None):
         return node
     if not path.strip():
         findings.append(Finding(node.spot, key, "the path is empty; name a file or folder, or write null"))

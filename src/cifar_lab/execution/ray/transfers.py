@@ -120,7 +120,7 @@ class ObjectStore:
             return self._images[fingerprint]
 
     def files(self, settings: Sequence[Settings]) -> dict[str, Any]:
-        """Reference to the content of each source or weights file of these models, by path."""
+        """Reference to the content of each file of source, weights or indices, by path."""
         paths = dict.fromkeys(path for each in settings for path in _files_of(each))
         return {str(path): self._file(path) for path in paths}
 
@@ -135,6 +135,7 @@ class ObjectStore:
 
 def _files_of(settings: Settings) -> list[Path]:
     """Files on the driver's machine. A model in a package must be installed on every node."""
-    weights = [Path(settings.model.weights)] if settings.model.weights is not None else []
+    stated = (settings.model.weights, settings.data.val_indices)
+    files = [Path(path) for path in stated if path is not None]
     by_path = [name for _, name in own_code(settings) if name.rpartition(":")[0].endswith(".py")]
-    return [*(path.absolute() for name in by_path for path in source_files(name)), *weights]
+    return [*(path.absolute() for name in by_path for path in source_files(name)), *files]

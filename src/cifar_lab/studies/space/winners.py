@@ -11,7 +11,31 @@ from cifar_lab.config import Data, Settings
 from cifar_lab.config.io.load import with_values
 from cifar_lab.config.rules import contradictions
 from cifar_lab.config.sheets import Search
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.studies.space.points import Point
+
+TENTH = 0.1
+"""Share of the validation split of a search that states none."""
+
+MOST = 5_000
+"""Largest validation split of a search that states none, in images."""
+
+
+def with_val_size(search: Search, data: Data, images: DatasetCatalog) -> Search:
+    """The search with the size of its validation split in images, where it states none and the images are known."""
+    if search.val_size is not None:
+        return search
+    info = images.known(data) or images.counted(data)
+    sizes = data.sizes()
+    if data.has_validation():
+        size = MOST  # not used
+    elif info is not None:
+        size = min(MOST, max(len(info.classes), info.train_size // 10))
+    elif sizes is not None:
+        size = min(MOST, max(sizes.classes, sizes.train // 10))
+    else:
+        return search
+    return search.model_copy(update={"val_size": size})
 
 
 @dataclass(frozen=True)
@@ -45,8 +69,9 @@ def search_settings(point_settings: Settings, search: Search) -> Settings:
     Raises:
         SettingsError: the validation split does not fit.
     """
-    val_size = point_settings.data.val_size or search.val_size
-    data = _with_val_size(point_settings.data, val_size)
+    data = point_settings.data
+    val_size = data.val_size if data.has_validation() else search.val_size or TENTH
+    data = _with_val_size(data, val_size)
     settings = point_settings.model_copy(update={"data": data, "seeds": search.seeds})
     # A full check of ten thousand points is slow, and each value has been checked already.
     if not contradictions(settings):
@@ -56,7 +81,7 @@ def search_settings(point_settings: Settings, search: Search) -> Settings:
 
 
 @lru_cache(maxsize=256)
-def _with_val_size(data: Data, val_size: int) -> Data:
+def _with_val_size(data: Data, val_size: float) -> Data:
     """One shared object for all points with the same images."""
     return data.model_copy(update={"val_size": val_size})
 
