@@ -95,7 +95,7 @@ def test_components_and_images_of_the_user(tmp_path: Path) -> None:
     records = [record for record in cifar_lab.read_records(tmp_path / "results") if record.test]
     accuracies: dict[str, list[float]] = {}
     for record in records:
-        accuracies.setdefault(record.label.partition(" (")[0], []).append(record.test.accuracy)
+        accuracies.setdefault(record.label.partition(" (data")[0], []).append(record.test.accuracy)
     assert {label: min(values) > LEARNT[label] for label, values in accuracies.items()} == dict.fromkeys(LEARNT, True)
     assert len(records) == 11
 

@@ -272,6 +272,9 @@ def test_required_arguments_are_named_with_what_may_give_them(tmp_path):
         "missing 1 required positional argument: 'variant'; it takes num_classes: 'int', variant, width: 'int' = 8; "
         "set model.options.variant"
     )
+    write(path, GOOD.replace("num_classes", "n_classes"))
+    assert refusal(f"{path}:Mine").endswith("; set model.options.n_classes=10")
+    write(path, source)
     path.write_text(path.read_text() + "\n\ndef small():\n    return Mine(10, 'A')\n")
     assert refusal(f"{path}:Mine").endswith(
         "; set model.options.variant, or name a function that makes the model: small"

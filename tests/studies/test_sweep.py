@@ -12,13 +12,14 @@ import yaml
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.config import SGD, Adam, AdamW, Plateau, Settings
 from cifar_lab.config.io.load import settings_from
+from cifar_lab.config.io.point_labels import point_label
 from cifar_lab.config.run_id import recipe
 from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.studies.documents import winners_document
 from cifar_lab.studies.space.methods import expand
-from cifar_lab.studies.space.points import Expansion, Point, point_label, same_numbers
+from cifar_lab.studies.space.points import Expansion, Point, same_numbers
 from cifar_lab.studies.space.winners import SearchRuns, confirm_settings, pick_winners, search_settings, with_val_size
 
 BASE = settings_from(

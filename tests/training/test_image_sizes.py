@@ -114,6 +114,16 @@ def test_images_that_do_not_fit_are_refused_before_the_start(
         lab.job(arm(draw(tmp_path / "set")))
 
 
+def test_a_batch_that_does_not_fit_is_refused_before_the_start(
+    lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(plan, "available_memory", lambda: 1_000_000)
+    large = arm(draw(tmp_path / "set"), model={"name": "ResNet18", "input_size": 224})
+    with pytest.raises(EnvironmentFault, match=r"a batch of 8 of 224 × 224 pixels take .* smaller data.batch_size or"):
+        lab.job(large)
+
+
 @pytest.mark.parametrize("val_size", [6, 10])
 def test_blank_tiles_are_told_with_their_class_and_a_size_that_works(val_size: int, lab: Any, tmp_path: Path) -> None:
     root = draw(tmp_path / "set")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cifar_lab.analysis.recount_looks import recount_looks
 from cifar_lab.analysis.recount_records import recount_record
 from cifar_lab.analysis.summary import recipe_key
-from cifar_lab.analysis.winners import Winner, Winners, read_winners_file
+from cifar_lab.analysis.winners import SweepControl, Winner, Winners, read_winners_file
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.documents import read_document
 from cifar_lab.store.ranges import Positive, Share, Values
@@ -33,10 +33,11 @@ class _PlannedPoint(BaseModel):
     name: str
     values: Values
     runs: tuple[str, ...]
+    group: str = ""
 
 
 class _Search(BaseModel):
-    top: Positive
+    top: Positive = 1
 
 
 class _Plan(BaseModel):
@@ -110,13 +111,18 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
         pruned_after = history[point.name].pruned_after_epoch if point.name in history else None
         tried.append(_Tried(point, runs, pruned_after))
     yield from _recount_runs(found, tried)
-    ranked = _ranked(tried)[: plan.search.top]
+    stated: list[Winner | SweepControl] = [*([found.control] if found.control.group else []), *found.winners]
+    ranked = _best_of_groups(tried) if found.search.per else _ranked(tried)[: plan.search.top]
     best = [(rank, each.point.name) for rank, each in enumerate(ranked, 1)]
-    if [(each.rank, each.label) for each in found.winners] != best:
+    if sorted((each.rank or 0, each.label) for each in stated) != best:
         yield "winners.json: its winners differ from the records"
         return
-    for winner in found.winners:
-        yield from _recount_winner(winner, ranked[winner.rank - 1])
+    for winner in stated:
+        yield from _recount_winner(winner, ranked[(winner.rank or 1) - 1])
+        if winner.group:
+            yield from _recount_group(winner, tried)
+    if found.control.group:
+        return
     control = next((each.mean for each in tried if each.is_of(found.control.recipe)), None)
     yield from _number("winners.json: control.val_accuracy", found.control.val_accuracy, control)
 
@@ -142,7 +148,22 @@ def _ranked(tried: Sequence[_Tried]) -> list[_Tried]:
     return sorted(finished, key=lambda each: (len(each.accuracies) < len(each.records), -(each.mean or 0.0)))
 
 
-def _recount_winner(winner: Winner, tried: _Tried) -> Iterator[str]:
+def _best_of_groups(tried: Sequence[_Tried]) -> list[_Tried]:
+    """The best point of each group, the best first."""
+    groups: dict[str, list[_Tried]] = {}
+    for each in tried:
+        groups.setdefault(each.point.group, []).append(each)
+    best = [ranked[0] for group in groups.values() if (ranked := _ranked(group))]
+    return sorted(best, key=lambda each: -(each.mean or 0.0))
+
+
+def _recount_group(winner: Winner | SweepControl, tried: Sequence[_Tried]) -> Iterator[str]:
+    """Differences of the number of tries of a group."""
+    points = sum(each.point.group == winner.group for each in tried)
+    yield from _number(f"winners.json: points of {winner.group[:60]}", winner.points, points)
+
+
+def _recount_winner(winner: Winner | SweepControl, tried: _Tried) -> Iterator[str]:
     where = f"winners.json: winners[{winner.rank}]"
     yield from _number(f"{where}.val_accuracy", winner.val_accuracy, tried.mean)
     yield from _number(f"{where}.seeds_searched", winner.seeds_searched, len(tried.records))

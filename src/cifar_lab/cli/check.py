@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override, trials_of, try_models
+from cifar_lab.cli.conversion import collect, load_arms, parse_seeds, seeds_override, trials_of, try_models
 from cifar_lab.cli.options import DEFAULT_RESULTS, Json, NoTrial, Overrides, Seeds, TrialTimeout, flag
 from cifar_lab.core.text import count
 
@@ -95,7 +95,7 @@ def _settings_files(path: Path) -> list[Path]:
 
 
 def _next_command(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[str]) -> list[str | Path]:
-    """The plan of a lab file, else the runs of the settings files, else the sweep."""
+    """The plan of a lab file, else the runs of the settings files or arms, else the sweep."""
     from cifar_lab.analysis.arms import DEFAULT_RESULTS, options
     from cifar_lab.analysis.questions import lab_option
     from cifar_lab.cli.next_step import NextStep
@@ -108,6 +108,8 @@ def _next_command(files: Sequence[Path], overrides: Sequence[str], seeds: Sequen
     if "settings" in path:
         settings = [file for file in files if kinds[file] == "settings"]
         return NextStep(settings, overrides, seeds, DEFAULT_RESULTS).before_run()
+    if "arms" in path:
+        return ["run", path["arms"], *named]
     return ["sweep", path["sweep"], *named]
 
 
@@ -125,6 +127,8 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> _Ch
         return _describe_lab(path, overrides)
     if kind == "sweep":
         return _describe_sweep(path, overrides, seeds)
+    if kind == "arms":
+        return _describe_arms(path, overrides, seeds)
     settings = load_settings(path, [*overrides, *seeds_override(seeds)])
     recipe(settings)
     document = {"file": str(path), "kind": kind, "settings": settings.model_dump(mode="json")}
@@ -132,7 +136,7 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> _Ch
 
 
 def _kind(path: Path) -> str:
-    """`lab`, `sweep` or `settings`, by top-level keys that only one kind has."""
+    """`lab`, `sweep`, `arms` or `settings`, by top-level keys that only one kind has."""
     from cifar_lab.config.io.shipped import readable
     from cifar_lab.config.io.yaml_files import top_level_keys
 
@@ -140,7 +144,18 @@ def _kind(path: Path) -> str:
         keys = top_level_keys(readable(path))
     except OSError:
         return "settings"
-    return "lab" if "questions" in keys else "sweep" if keys & {"space", "base", "paired", "arms"} else "settings"
+    if "questions" in keys:
+        return "lab"
+    if not keys & {"space", "base", "paired", "arms"}:
+        return "settings"
+    is_sweep = "search" in keys or ("base" in keys and keys <= {"base", "label", "space", "paired", "exclude"})
+    return "sweep" if is_sweep or not keys & {"space", "paired", "arms"} else "arms"
+
+
+def _describe_arms(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> _Checked:
+    arms = load_arms([path], overrides, seeds)
+    document = {"file": str(path), "kind": "arms", "arms": [arm.label for arm in arms]}
+    return _Checked(f"# {path}: {count(len(arms), 'arm')}, all valid", document)
 
 
 def _describe_lab(path: Path, overrides: Sequence[str]) -> _Checked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import comb
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
@@ -24,6 +25,7 @@ from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import RunBatch, make_runs, preview_runs
 from cifar_lab.studies.run_sweep import make_sweep
 from cifar_lab.studies.sequential_test import InterimAnalysis, run_sequential_test
+from cifar_lab.studies.space.groups import group_count
 from cifar_lab.studies.sweep import load_sweep
 
 
@@ -88,8 +90,13 @@ def ask(lab: Path, names: Sequence[str], overrides: Sequence[str], seeds: Sequen
 def _family(sheet: LabSheet, lab: Path) -> int:
     """Comparisons of the whole sheet: its arms, and the winners that a report shows of each sweep."""
     sweeps = [sheet_file(lab, question.sweep) for question in sheet.questions.values() if question.sweep]
-    winners = [min(SHOWN, load_sheet(path, SweepSheet).search.top) for path in sweeps]
+    winners = [_comparisons(load_sheet(path, SweepSheet)) for path in sweeps]
     return sum(len(question.arms) for question in sheet.questions.values()) + sum(winners)
+
+
+def _comparisons(sheet: SweepSheet) -> int:
+    """Comparisons that a report makes of a sweep: its winners with the control, or its groups with each other."""
+    return comb(group_count(sheet), 2) if sheet.search.group_keys else min(SHOWN, sheet.search.top)
 
 
 @dataclass(frozen=True)

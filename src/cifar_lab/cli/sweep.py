@@ -257,12 +257,17 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     from cifar_lab.core.terminal import console
 
     out = console()
-    out.print("\nBest by validation accuracy:")
+    per = sweep.search.group_keys
+    out.print(
+        f"\nBest of each {' and '.join(per)} by validation accuracy:" if per else "\nBest by validation accuracy:"
+    )
     if outcome.winners:
-        columns = TableColumn("rank", right=True), TableColumn("point"), TableColumn("validation accuracy", right=True)
-        table = TextTable(*columns)
+        groups = (TableColumn("group"), TableColumn("tries", right=True)) if per else ()
+        columns = TableColumn("point"), TableColumn("validation accuracy", right=True)
+        table = TextTable(TableColumn("rank", right=True), *groups, *columns)
         for winner in outcome.winners:
-            table.add(winner.rank, winner.point.name, f"{winner.val_accuracy:.4f}")
+            of = (winner.group, winner.tried) if per else ()
+            table.add(winner.rank, *of, winner.point.name, f"{winner.val_accuracy:.4f}")
         table.print(out)
     else:
         out.print("no point ended with finite numbers, so there is no winner")

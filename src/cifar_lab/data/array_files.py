@@ -47,21 +47,28 @@ def array_files(root: Path) -> list[Path]:
 
     The labels of a .npy file of images lie beside it: `x_data.npy` and `x_labels.npy`, or `labels.npy` for all.
     """
-    if root.suffix.lower() in SUFFIXES and root.is_file():
+    if is_array_file(root) and root.is_file():
         stem = re.sub(r"(data|images|x)(?![a-z])", "labels", root.stem, flags=re.IGNORECASE)
         beside = [root.with_name(f"{stem}.npy"), root.with_name("labels.npy")]
         labels = [path for path in beside if root.suffix.lower() == ".npy" and path != root and path.is_file()]
         return [root, *labels[:1]]
     if not root.is_dir():
         return []
-    there = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+    there = _listed(root)
     folders = [path for path in there if path.is_dir()]
     if not folders:
-        return [path for path in there if path.suffix.lower() in SUFFIXES]
-    if not all(split_of(folder.name) for folder in folders):
-        return []
-    below = [path for folder in folders for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    return below if all(path.suffix.lower() in SUFFIXES for path in below) else []
+        return [path for path in there if is_array_file(path)]
+    below = [path for folder in folders for path in _listed(folder)]
+    return below if all(split_of(each.name) for each in folders) and all(map(is_array_file, below)) else []
+
+
+def is_array_file(path: Path) -> bool:
+    """Whether a file is one of arrays by its name."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def _listed(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
 
 
 def read_pairs(files: list[Path], root: str) -> dict[str, LabelledArrays]:

@@ -194,18 +194,8 @@ def _classes_below(found: Layout, entries: Sequence[Entry], folder: str, tables:
         return by_table
     spellings: dict[str, dict[str, list[Entry]]] = {}
     for entry in entries:
-        if not entry.path.startswith(f"{folder}/" if folder else ""):
-            continue
-        parts = entry.path[start:].split("/")
-        if len(parts) == 1 and not entry.is_folder:
-            if is_image(entry):
-                found.faults.add(NO_CLASS, entry.path)
-            continue
-        files = spellings.setdefault(class_key(parts[0]), {}).setdefault(parts[0], [])
-        if not entry.is_folder:
-            _add_file(found, entry, files)
-        elif entry.path.lower().endswith(IMAGE_SUFFIXES) and not _has_images(entry, images):
-            found.faults.add(NAMED_FOLDER, entry.path)
+        if entry.path.startswith(f"{folder}/" if folder else ""):
+            _add_entry(found, entry, entry.path[start:].split("/"), spellings, images)
     classes = {}
     for key, names in spellings.items():
         if len(names) > 1:
@@ -213,6 +203,25 @@ def _classes_below(found: Layout, entries: Sequence[Entry], folder: str, tables:
         name = next(iter(names)) if len(names) == 1 else key
         classes[name] = [entry for each in names.values() for entry in each]
     return classes
+
+
+def _add_entry(
+    found: Layout,
+    entry: Entry,
+    parts: Sequence[str],
+    spellings: dict[str, dict[str, list[Entry]]],
+    images: Sequence[Entry],
+) -> None:
+    """Add a file or folder to its class, which is the first of the `parts` of its path."""
+    if len(parts) == 1 and not entry.is_folder:
+        if is_image(entry):
+            found.faults.add(NO_CLASS, entry.path)
+        return
+    files = spellings.setdefault(class_key(parts[0]), {}).setdefault(parts[0], [])
+    if not entry.is_folder:
+        _add_file(found, entry, files)
+    elif entry.path.lower().endswith(IMAGE_SUFFIXES) and not _has_images(entry, images):
+        found.faults.add(NAMED_FOLDER, entry.path)
 
 
 def _only_folder(images: Sequence[Entry], folder: str) -> str:

@@ -16,7 +16,7 @@ from cifar_lab.config.roles import source_key
 from cifar_lab.config.rules import batch_too_large, too_many
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.core.errors import DataError, EnvironmentFault, Problem, SettingsError
-from cifar_lab.core.host import available_memory
+from cifar_lab.core.host import available_memory, has_gpu
 from cifar_lab.execution.source_runs import source_weights
 from cifar_lab.store.failures import Failure, read_failure
 from cifar_lab.store.records import Record
@@ -138,20 +138,29 @@ def _each_once(problems: Sequence[Problem]) -> list[Problem]:
 
 
 def _require_memory(settings: Settings, images: int) -> None:
-    """Check that the images of a run fit into memory: as they are read, and cut into their splits.
+    """Check that the images of a run fit into memory: as they are read and cut into splits, and a batch on the CPU.
 
     Raises:
         EnvironmentFault: they do not.
     """
-    side = settings.data.side()
-    needed = 2 * images * 3 * side**2
-    if needed > LARGE_BYTES and (free := available_memory()) is not None and needed > free:
-        raise EnvironmentFault(
-            f"{settings.label}: {images:,} training images of {side} × {side} pixels take {needed / 1e9:.1f} GB, "
-            f"{free / 1e9:.1f} GB of memory are free; choose a smaller data.image_size, or model.input_size, which "
-            "enlarges batches on the device"
+    side, batch = settings.data.side(), min(settings.data.batch_size, images)
+    advice = "choose a smaller data.image_size, or model.input_size, which enlarges batches on the device"
+    _require_free(settings.label, 2 * images * 3 * side**2, f"{images:,} training images of {side} × {side}", advice)
+    if (side := settings.model.input_size or side) and (settings.runtime.device == "cpu" or not has_gpu()):
+        advice = "choose a smaller data.batch_size or model.input_size"
+        _require_free(
+            settings.label, batch * 3 * side**2 * FLOAT_BYTES, f"a batch of {batch:,} of {side} × {side}", advice
         )
 
+
+def _require_free(label: str, needed: int, what: str, advice: str) -> None:
+    if needed > LARGE_BYTES and (free := available_memory()) is not None and needed > free:
+        raise EnvironmentFault(
+            f"{label}: {what} pixels take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB of memory are free; {advice}"
+        )
+
+
+FLOAT_BYTES = 4
 
 LARGE_BYTES = 10**9
 """Size of images in bytes from which the free memory is looked at. CIFAR-10 takes 0.3 GB."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -216,24 +217,14 @@ def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLo
     if jobs:
         built = _preflight([job.settings for job in jobs], context) or {}
         jobs = [replace(job, resumable=_resumable(job, built)) for job in jobs]
-        context.trials.tell_steps([job.settings for job in jobs])
         context.trials.tell_kernels([job.settings for job in jobs], built)
         context.engine.open()  # before --force discards runs that could not be made again without it
         writer.take()
         make_folder(runs_folder(jobs[0].results))
         _discard([run.job for run in to_do if context.force])
-        _discard([run.job for run in to_do if not context.force and _is_to_replace(run)])
+        _discard_diverged([run for run in to_do if run.state == "missing" and run.record is not None])
         outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context, built)}
     return [outcomes[run.job.run_id] for run in to_do]
-
-
-def _is_to_replace(run: PlannedRun) -> bool:
-    """Whether a record is discarded without `force`: the run diverged, is retried, and no other command makes it."""
-    return (
-        run.state == "missing"
-        and run.record is not None
-        and RunFolder(run.job.results, run.job.run_id).holder() is None
-    )
 
 
 def _resumable(job: Job, built: Mapping[str, ModelBuilt]) -> bool:
@@ -315,6 +306,15 @@ def _discard(jobs: Sequence[Job]) -> None:
     for folder in folders:
         with folder.lock():
             folder.discard()
+
+
+def _discard_diverged(runs: Sequence[PlannedRun]) -> None:
+    """Discard runs that diverged and are retried, unless another command retries them or has done so."""
+    for run in runs:
+        folder = RunFolder(run.job.results, run.job.run_id)
+        with contextlib.suppress(HeldError), folder.lock(at_once=True):
+            if folder.read_record() == run.record:
+                folder.discard()
 
 
 def collect(planned: Sequence[PlannedRun], outcomes: Sequence[Outcome]) -> RunBatch:

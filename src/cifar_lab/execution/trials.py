@@ -27,11 +27,11 @@ class ModelTrials:
     enabled: bool = True
     """Whether code of the user is also run for a few steps. Without, custom models are only built (`--no-trial`)."""
     seconds: float | None = None
-    """Longest trial of a model. None follows from its cost (`--trial-timeout`)."""
+    """Longest trial of an arm. None follows from its cost (`--trial-timeout`)."""
     answers: dict[str, ModelBuilt] = field(default_factory=dict)
     """By `_key`."""
     told: set[str] = field(default_factory=set)
-    """Names of the models of which `tell_kernels` has said something, and components of `tell_steps`."""
+    """Models and components of which `tell_kernels` has said something."""
 
     def check(self, arms: Iterable[Settings], images: DatasetCatalog, results: Path) -> Mapping[str, ModelBuilt]:
         """Try the models of these arms whose images are known. Returns the answers by `model_key`.
@@ -57,33 +57,21 @@ class ModelTrials:
     def _is_doubtful(self, settings: Settings) -> bool:
         return _is_doubtful(settings) or (self.enabled and needs_trial(settings))
 
-    def tell_steps(self, arms: Iterable[Settings]) -> None:
-        """Say once which components leave the steps to torch where the C kernels know the model."""
-        found = (plain_reason(settings) for settings in arms if _may_use_own_kernels(settings))
-        reasons = [reason for reason in dict.fromkeys(filter(None, found)) if reason not in self.told]
-        self.told.update(reasons)
-        if reasons:
-            shown = ", ".join(reasons[:SHOWN_MODELS]) + (", …" if len(reasons) > SHOWN_MODELS else "")
-            print_status(f"note: torch's kernels make the steps, not the C kernels: {plain(shown)}")
-
     def tell_kernels(self, arms: Iterable[Settings], built: Mapping[str, ModelBuilt]) -> None:
-        """Say once which custom models train with torch's kernels on a CPU whose settings allow this project's."""
+        """Say once which models and components leave the steps to torch on a CPU whose settings allow the C kernels."""
         reasons: dict[str, str] = {}
-        for settings in arms:
-            answer, name = built.get(model_key(settings)), settings.model.name
-            if (
-                answer is not None
-                and answer.kernels_reason
-                and name not in self.told
-                and (_may_choose(settings) and plain_reason(settings) is None)
-            ):
-                reasons[name] = answer.kernels_reason
-        self.told.update(reasons)
-        if reasons:
-            shown = ", ".join(list(reasons)[:SHOWN_MODELS]) + (", …" if len(reasons) > SHOWN_MODELS else "")
-            verb = "trains" if len(reasons) == 1 else "train"
-            why = next(iter(reasons.values())) if len(set(reasons.values())) == 1 else "there are none for their layers"
-            print_status(f"note: {plain(shown)} {verb} with torch's kernels, not the C kernels: {plain(why)}")
+        for settings in filter(_may_choose, arms):
+            answer, component = built.get(model_key(settings)), plain_reason(settings)
+            if answer is not None and answer.kernels_reason:
+                reasons[settings.model.name] = answer.kernels_reason
+            elif component is not None and _has_kernels(settings):
+                reasons[f"the {component}"] = "its steps are those of torch"
+        new = {name: reason for name, reason in reasons.items() if name not in self.told}
+        self.told.update(new)
+        if new:
+            shown = ", ".join(list(new)[:SHOWN]) + (", …" if len(new) > SHOWN else "")
+            why = next(iter(new.values())) if len(set(new.values())) == 1 else "there are none for them"
+            print_status(f"note: torch's kernels make the steps of {plain(shown)}, not the C kernels: {plain(why)}")
 
     def _query(self, settings: Settings, classes: int, images: int) -> ModelQuery:
         from cifar_lab.data import set_aside
@@ -93,21 +81,21 @@ class ModelTrials:
         return ModelQuery(settings, classes, max(1, images - set_aside(settings.data, images)))
 
 
-SHOWN_MODELS = 3
-"""Models or components that one line names."""
+SHOWN = 3
+"""Models and components that `tell_kernels` names."""
 
 
 def _may_choose(settings: Settings) -> bool:
-    """Whether the settings leave the kernels open, and nothing but the network decides."""
+    """Whether the settings leave the kernels open, and nothing but model and components decides."""
     runtime = settings.runtime
-    return runtime.kernels == "auto" and runtime.precision == "fp32" and not runtime.compile
+    is_open = runtime.kernels == "auto" and runtime.precision == "fp32" and not runtime.compile
+    return is_open and (runtime.device == "cpu" or not has_gpu())
 
 
-def _may_use_own_kernels(settings: Settings) -> bool:
-    """Whether nothing but a component of the settings may keep the C kernels from the steps."""
+def _has_kernels(settings: Settings) -> bool:
+    """Whether the C kernels know the network. A custom one without a reason against them is known."""
     facts = MODEL_FACTS.get(settings.model.name)
-    on_cpu = settings.runtime.device == "cpu" or not has_gpu()
-    return _may_choose(settings) and (facts is None or facts.own_kernels) and on_cpu
+    return isinstance(settings.model, CustomModel) or (facts is not None and facts.own_kernels)
 
 
 def own_names(arms: Sequence[Settings]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
@@ -19,15 +18,11 @@ from cifar_lab.config import CustomModel
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.model_source import TIMM, ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.models.custom_maker import CLASS_COUNT_NAMES, call_maker, functions_of, is_own, parameters_of
 from cifar_lab.models.input_size import resize_input
 from cifar_lab.models.outputs import main_output, split_outputs
-from cifar_lab.models.user_code import describe_error, forked_generators, import_model_module
-
-CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes", "n_class", "num_labels", "out_dim")
-"""Names that others give to `num_classes`."""
-
-SHOWN_FUNCTIONS = 5
-"""Functions of a module that advice names."""
+from cifar_lab.models.user_code import forked_generators, import_model_module
+from cifar_lab.models.user_errors import describe_error, lacks_memory
 
 USUAL_SIZES = (224, 299, 64)
 """Rows and columns, in pixels, that networks for other images have."""
@@ -45,7 +40,7 @@ def build_custom(settings: CustomModel, num_classes: int, side: int = IMAGE_SIDE
     name, source = settings.name, model_source(settings.name)
     with contextlib.chdir(Path.cwd()):  # code that leaves the folder must not take the results with it
         maker = _find_maker(name, source)
-        model = _call(maker, settings, source, num_classes)
+        model = call_maker(maker, settings, source, num_classes)
     if not isinstance(model, nn.Module):
         raise SettingsError(
             f"model.name: {name} returns a {type(model).__name__} and not a torch.nn.Module; return the model"
@@ -106,97 +101,11 @@ def _offer(module: ModuleType) -> str:
     models = [
         key
         for key, value in own.items()
-        if isinstance(value, type) and issubclass(value, nn.Module) and _is_own(value, module)
+        if isinstance(value, type) and issubclass(value, nn.Module) and is_own(value, module)
     ]
-    functions = _functions(module)
+    functions = functions_of(module)
     listed = f"its models are: {', '.join(models) or 'none'}"
     return f"{listed}; its functions are: {', '.join(functions)}" if functions else listed
-
-
-def _functions(module: ModuleType) -> list[str]:
-    """Public functions that were made in a module."""
-    own = vars(module).items()
-    return [key for key, value in own if key[0] != "_" and inspect.isfunction(value) and _is_own(value, module)]
-
-
-def _is_own(value: Any, module: ModuleType) -> bool:
-    """Whether a class or function was made in the module, or below it if that is a package."""
-    made_in = str(value.__module__)
-    return made_in == module.__name__ or (hasattr(module, "__path__") and made_in.startswith(f"{module.__name__}."))
-
-
-def _call(maker: Callable[..., Any], settings: CustomModel, source: ModelSource, num_classes: int) -> Any:
-    """Call the class or function with the options, and with `num_classes` where it is accepted."""
-    name, taken = settings.name, _parameters(maker)
-    options = {"num_classes": num_classes, **settings.options}
-    if not _accepts(taken, "num_classes"):
-        options = dict(settings.options)
-    try:
-        try:
-            return maker(**options)
-        except TypeError as error:
-            # A function that takes **options may pass them to one that does not take this.
-            if "num_classes" in taken or "num_classes" in settings.options or "'num_classes'" not in str(error):
-                raise
-            return maker(**settings.options)
-    except (Exception, SystemExit) as error:
-        if not _is_about_arguments(error, options):
-            raise _not_created(name, error, source) from error
-        raise SettingsError(
-            f"model.options: {name} was called with {', '.join(options) or 'nothing'}: {error}; "
-            f"it takes {', '.join(map(str, taken.values())) or 'no arguments'}{_missing_options(maker, taken, options)}"
-        ) from error
-
-
-def _missing_options(
-    maker: Callable[..., Any], taken: Mapping[str, inspect.Parameter], options: Mapping[str, Any]
-) -> str:
-    """Advice where required arguments are missing: the options to set, and functions that may give them."""
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    missing = [
-        f"model.options.{name}"
-        for name, each in taken.items()
-        if each.default is inspect.Parameter.empty and each.kind in named and name not in options
-    ]
-    if not missing:
-        return ""
-    module = sys.modules.get(maker.__module__)
-    functions = _functions(module) if module is not None and isinstance(maker, type) else []
-    shown = ", ".join(functions[:SHOWN_FUNCTIONS]) + (", …" if len(functions) > SHOWN_FUNCTIONS else "")
-    return f"; set {' and '.join(missing)}{f', or name a function that makes the model: {shown}' if functions else ''}"
-
-
-def _is_about_arguments(error: BaseException, options: Mapping[str, Any]) -> bool:
-    """Whether a call failed because of its arguments, and not in the code of the class or function."""
-    traceback = error.__traceback__
-    called = traceback is not None and traceback.tb_next is not None
-    return isinstance(error, TypeError) and (not called or any(f"'{name}'" in str(error) for name in options))
-
-
-def _not_created(name: str, error: BaseException, source: ModelSource) -> SettingsError:
-    reason = f"{describe_error(error, source)}; correct it"
-    if lacks_memory(error):
-        reason = "it needs more memory than is free; choose a smaller model"
-    return SettingsError(f"model.name: {name} could not be created: {reason}")
-
-
-def _parameters(maker: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """Parameters of a class or function, without `self`."""
-    if isinstance(maker, type):
-        names = dict(inspect.signature(maker.__init__).parameters)  # type: ignore[misc]
-        return dict(list(names.items())[1:])
-    try:
-        return inspect.signature(maker).parameters
-    except (TypeError, ValueError):  # written in C
-        return {"options": inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)}
-
-
-def _accepts(taken: Mapping[str, inspect.Parameter], name: str) -> bool:
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return any(
-        each.kind is inspect.Parameter.VAR_KEYWORD or (each.name == name and each.kind in by_name)
-        for each in taken.values()
-    )
 
 
 def _try_out(
@@ -231,7 +140,7 @@ def _try_out(
         advice = "its forward must return one logit per class"
         main, others = split_outputs(output)
         if isinstance(shape, tuple) and len(shape) == 2 and shape[0] == 2:
-            advice = _advice(_parameters(maker), num_classes)
+            advice = _advice(parameters_of(maker), num_classes)
         elif main is not output and isinstance(main, torch.Tensor) and tuple(main.shape) == (2, num_classes):
             weights = ", ".join(["0.3"] * len(others))
             advice = f"return the logits alone, or set model.aux_weights=[{weights}], the loss weights of the others"
@@ -258,10 +167,3 @@ def _advice(taken: Mapping[str, inspect.Parameter], num_classes: int) -> str:
     if "num_classes" in taken:
         return f"give its last layer num_classes outputs ({num_classes} here)"
     return f"add a parameter num_classes and give its last layer as many outputs ({num_classes} here)"
-
-
-def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that there is no memory left, on the CPU or on a GPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)

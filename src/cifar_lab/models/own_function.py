@@ -9,7 +9,8 @@ from typing import Any
 from cifar_lab.config.io.messages import did_you_mean
 from cifar_lab.config.model_source import ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.models.user_code import describe_error, forked_generators, import_code
+from cifar_lab.models.user_code import forked_generators, import_code
+from cifar_lab.models.user_errors import describe_error
 
 
 class OwnCode:

@@ -9,7 +9,6 @@ import importlib.util
 import random
 import sys
 import threading
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.abc import MetaPathFinder
@@ -237,12 +236,3 @@ def _imported_since() -> dict[str, Path]:
         if file and file.endswith(".py") and not is_installed(path := Path(file).resolve()):
             found[name] = path
     return found
-
-
-def describe_error(error: BaseException, source: ModelSource) -> str:
-    """Type and first line of an error, and the innermost line of the user's code in its traceback."""
-    line = (str(error).splitlines() or [""])[0]
-    files = set(map(str, source.files())) if source.installed is None else set()
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
-    location = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}{line and ': '}{line}{location}"

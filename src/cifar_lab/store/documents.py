@@ -23,6 +23,9 @@ from cifar_lab.store.writers import documents_lock
 DOCUMENT_SCHEMA = 2
 """Version of a document. 1, without the key: no checksum. 2: with a checksum."""
 
+GROUPS_SCHEMA = 3
+"""Version of the winners of a sweep with groups: its control is the winner of a group, and not the base."""
+
 INDEX = "index"
 
 
@@ -79,11 +82,11 @@ def parse_document(path: Path, content: bytes) -> Document:
     schema = values.get("schema", 1) if isinstance(values, dict) else None
     if type(schema) is not int or "sha256" in values:
         raise DamagedDocumentError(path, "is damaged (not a document of cifar-lab)")
-    if schema > DOCUMENT_SCHEMA and not is_sealed:
+    if schema > GROUPS_SCHEMA and not is_sealed:
         raise DamagedDocumentError(path, "is damaged (its SHA-256 is missing)")
-    if schema > DOCUMENT_SCHEMA:
+    if schema > GROUPS_SCHEMA:
         raise DataError(
-            f"{path}: has schema {schema}, but this cifar-lab reads up to {DOCUMENT_SCHEMA}; install a newer cifar-lab"
+            f"{path}: has schema {schema}, but this cifar-lab reads up to {GROUPS_SCHEMA}; install a newer cifar-lab"
         )
     if not is_sealed and (schema > 1 or path.parent.name == INDEX):
         raise DamagedDocumentError(path, "is damaged (its SHA-256 is missing)")
@@ -95,7 +98,10 @@ def _refuse_constant(name: str) -> None:
 
 
 def seal_document(values: dict[str, Any]) -> bytes:
-    """Bytes of a document with its schema and checksum. The same values give the same bytes."""
+    """Bytes of a document with its schema, `DOCUMENT_SCHEMA` unless stated, and checksum.
+
+    The same values give the same bytes.
+    """
     text = json.dumps({"schema": DOCUMENT_SCHEMA, **values}, indent=1, ensure_ascii=False, allow_nan=False)
     return seal_record(text)
 
@@ -114,7 +120,7 @@ def write_document(results: Path, path: Path, values: dict[str, Any], entries: i
         EnvironmentFault: the disk refuses.
     """
     with documents_lock(results):
-        if _values_of(path) != json.loads(json.dumps(values)):
+        if _values_of(path) != json.loads(json.dumps(_without_schema(values))):
             content, old = seal_document(values), _digest_of(path)
             make_folder(path.parent)
             if old is not None and index_entry(results, path).exists():
@@ -130,6 +136,10 @@ def _values_of(path: Path) -> dict[str, Any] | None:
         values = read_document(path).values
     except (FileNotFoundError, DataError):
         return None
+    return _without_schema(values)
+
+
+def _without_schema(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "schema"}
 
 

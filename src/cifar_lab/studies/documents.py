@@ -14,12 +14,13 @@ from cifar_lab.config.sheets import Search
 from cifar_lab.core.errors import DataError
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import run_ids_of
-from cifar_lab.store.documents import read_document, write_document
+from cifar_lab.store.documents import GROUPS_SCHEMA, read_document, write_document
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.results import SweepFolder, history_files
 from cifar_lab.store.writers import documents_lock
+from cifar_lab.studies.space.groups import group_name
 from cifar_lab.studies.space.points import Point
-from cifar_lab.studies.space.winners import Ranked, SearchRuns, confirm_settings, search_settings
+from cifar_lab.studies.space.winners import Ranked, SearchRuns, confirm_settings, reference_winner, search_settings
 
 if TYPE_CHECKING:
     from cifar_lab.studies.search import SearchState
@@ -46,9 +47,7 @@ class SearchDocuments:
         """
         if self._points != points:
             self._points = list(points)
-            documents = [
-                {"name": point.name, "values": dict(point.values), "runs": self._runs(point)} for point in points
-            ]
+            documents = [self._point(point) for point in points]
             self._plan = {"sweep": self.name, "search": search_document(self.search), "points": documents}
         self._write(self.folder.plan, self._plan, keep_later)
 
@@ -68,6 +67,10 @@ class SearchDocuments:
         with documents_lock(self.folder.results):
             if not (keep_later and _continues(path, document)):
                 write_document(self.folder.results, path, document)
+
+    def _point(self, point: Point) -> dict[str, Any]:
+        group = {"group": group_name(point.settings, self.search)} if self.search.group_keys else {}
+        return {"name": point.name, "values": dict(point.values), "runs": self._runs(point), **group}
 
     def _history(self, point: Point, state: SearchState) -> dict[str, Any]:
         result = state.results.get(point.name)
@@ -120,6 +123,7 @@ def search_document(search: Search) -> dict[str, Any]:
     unused = {name for name, methods in OF_METHODS.items() if search.method not in methods}
     if search.halving is None:
         unused.add("halving")
+    unused.add("top" if search.group_keys else "per")
     return search.model_dump(mode="json", exclude=unused)
 
 
@@ -150,6 +154,7 @@ def winners_document(
         plan_sha256: SHA-256 of the bytes of plan.json, 64 hex digits.
         pruned: number of points that were pruned.
     """
+    reference = reference_winner(winners, base, search)
     return {
         "sweep": sweep,
         "plan_sha256": plan_sha256,
@@ -159,25 +164,31 @@ def winners_document(
             "seeds": list(search.seeds),
             "val_size": val_size,
             **({"halving": search.halving.model_dump(mode="json")} if search.halving else {}),
+            **({"per": list(search.group_keys)} if search.group_keys else {}),
         },
         "confirm_seeds": list(search.confirm_seeds),
         "points": points,
         **({"pruned": pruned} if search.halving else {}),
         "runs": asdict(runs),
-        "control": {
+        "control": _winner(reference, search)
+        if reference
+        else {
             "label": base.label,
             "recipe": recipe(confirm_settings(base, search)),
             "val_accuracy": base_val_accuracy,
         },
-        "winners": [
-            {
-                "rank": winner.rank,
-                "label": winner.point.name,
-                "recipe": recipe(confirm_settings(winner.point.settings, search)),
-                "values": dict(winner.point.values),
-                "val_accuracy": winner.val_accuracy,
-                "seeds_searched": winner.seeds_searched,
-            }
-            for winner in winners
-        ],
+        "winners": [_winner(winner, search) for winner in winners if winner is not reference],
+        **({"schema": GROUPS_SCHEMA} if search.group_keys else {}),
+    }
+
+
+def _winner(winner: Ranked, search: Search) -> dict[str, Any]:
+    return {
+        "rank": winner.rank,
+        "label": winner.point.name,
+        "recipe": recipe(confirm_settings(winner.point.settings, search)),
+        "values": dict(winner.point.values),
+        "val_accuracy": winner.val_accuracy,
+        "seeds_searched": winner.seeds_searched,
+        **({"group": winner.group, "points": winner.tried} if winner.group else {}),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,9 +22,10 @@ from cifar_lab.store.results import SweepFolder
 from cifar_lab.studies.documents import SearchDocuments, winners_document
 from cifar_lab.studies.forecast import Estimate, forecast
 from cifar_lab.studies.search import SearchState, SearchStep, finished_step, make_step, preview_step, run_search
+from cifar_lab.studies.space.groups import group_name, group_sizes
 from cifar_lab.studies.space.methods import kept_points
 from cifar_lab.studies.space.points import same_numbers
-from cifar_lab.studies.space.winners import Ranked, SearchRuns, pick_winners, search_settings
+from cifar_lab.studies.space.winners import Ranked, SearchRuns, choose_winners, pick_winners, search_settings
 from cifar_lab.studies.sweep import Sweep
 
 Say = Callable[[str], object]
@@ -86,7 +88,7 @@ def make_sweep(
     context = replace(context, plan=folder.plan.relative_to(context.results).as_posix(), policy=policy)
     documents = SearchDocuments(folder, sweep.name, sweep.search, context.images)
     state = _Searching(sweep, context, documents, allow_failed, say).run()
-    winners = pick_winners(state.points, state.accuracies, sweep.search.top)
+    winners = choose_winners(state.points, state.accuracies, sweep.search)
     confirmed = make_runs(sweep.confirm_arms(winners), context)
     info = context.images.prepare(sweep.base.data)
     document = winners_document(
@@ -228,13 +230,26 @@ def estimate_lines(
     """
     runs, before = round(estimate.runs), {run.job.run_id for batch in state.batches for run in batch.planned}
     done = len(before | {run.job.run_id for run in planned or () if run.state == "done"})
-    confirming = len(search.confirm_seeds) * (search.top + 1)
+    groups = len(group_sizes(step.arms, search))
+    confirming = len(search.confirm_seeds) * (groups if search.group_keys else search.top + 1)
+    chosen = f"the best of each of {count(groups, 'group')}" if search.group_keys else ""
     at_most = "at most " if step.trials_left else ""
     yield (
         f"estimate: {count(done + runs, 'run')} to search, {done:,} already done, {at_most}{runs:,} to train; then "
-        f"at most {count(confirming, 'run')} for the control and the best {search.top}"
+        f"at most {count(confirming, 'run')} for "
+        f"{chosen or f'the control and the best {search.top}'}"
     )
+    if search.group_keys:
+        tries = group_tries(step, search)
+        yield f"tries per group: {', '.join(f'{name} {number:,}' for name, number in tries.items())}"
     yield from estimate.lines()
+
+
+def group_tries(step: SearchStep, search: Search) -> dict[str, int]:
+    """Number of points of each group at the end of the search, from its first step."""
+    if search.trials is not None and search.method == "tpe":
+        return dict.fromkeys((group_name(arm, search) for arm in step.arms), search.trials)
+    return dict(Counter(group_name(arm, search) for arm in step.arms))
 
 
 def _step_line(state: SearchState, step: SearchStep, search: Search) -> str:
@@ -246,7 +261,7 @@ def _step_line(state: SearchState, step: SearchStep, search: Search) -> str:
     rung = f"rung {step.rung + 1} of {len(step.rungs)}: {points}"
     if step.until_epoch is None:
         return f"{rung} to the last epoch, {step.rungs[-1]}"
-    kept = kept_points(len(step.arms), search.halving, search.top)
+    kept = sum(kept_points(size, search.halving, search.kept) for size in group_sizes(step.arms, search))
     return f"{rung} to epoch {step.until_epoch} of {step.rungs[-1]}; the best {kept} continue"
 
 

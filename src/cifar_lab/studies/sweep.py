@@ -17,7 +17,7 @@ from cifar_lab.data import DatasetCatalog
 from cifar_lab.studies.space.axes import axis_keys
 from cifar_lab.studies.space.methods import Method, expand, start_method
 from cifar_lab.studies.space.points import Expansion
-from cifar_lab.studies.space.winners import Ranked, confirm_settings, search_settings, with_val_size
+from cifar_lab.studies.space.winners import Ranked, confirm_settings, reference_winner, search_settings, with_val_size
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,14 @@ class Sweep:
         return [search_settings(point.settings, self.search) for point in self.expansion.points]
 
     def confirm_arms(self, winners: Sequence[Ranked]) -> list[Settings]:
-        """The base and the winners, with fresh seeds."""
+        """The base and the winners, with fresh seeds. With groups the winners alone, that of the base first."""
         chosen = [winner.point.settings for winner in winners]
-        return [confirm_settings(settings, self.search) for settings in (self.base, *chosen)]
+        if (reference := reference_winner(winners, self.base, self.search)) is not None:
+            others = [winner.point.settings for winner in winners if winner is not reference]
+            arms = [reference.point.settings, *others]
+        else:
+            arms = [self.base, *chosen]
+        return [confirm_settings(settings, self.search) for settings in arms]
 
 
 def load_sweep(
@@ -72,14 +77,17 @@ def load_sweep(
     path = Path(path)
     sheet = load_sheet(path, SweepSheet)
     base = load_settings(sheet_file(path, sheet.base), overrides)
-    _refuse_idle_overrides(sheet, overrides)
+    refuse_idle_overrides(sheet, overrides)
     if seeds is not None:
         sheet = sheet.model_copy(update={"search": _with_seeds(sheet.search, seeds)})
     return Sweep(path.stem, base, sheet, expand(sheet, base, str(path), allow_large=allow_large), str(path))
 
 
-def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
+def refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str], *, takes_seeds: bool = False) -> None:
     """Refuse overrides that would change the control alone, because every point sets the key.
+
+    Args:
+        takes_seeds: accept an override of seeds.
 
     Raises:
         SettingsError: an override of an axis, or of seeds.
@@ -87,7 +95,7 @@ def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
     axes = {key: section for section, key in axis_keys(sheet)}
     problems = []
     for key, node in walk(override_layer(overrides).root):
-        if key == "seeds":
+        if key == "seeds" and not takes_seeds:
             problems.append(
                 Problem(str(node.at), key, "a sweep has seeds and confirm_seeds; use --seeds, or edit search")
             )

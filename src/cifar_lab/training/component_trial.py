@@ -49,7 +49,7 @@ def try_arm(
         settings: of an arm.
         num_classes: classes of its images.
         train_size: training images.
-        tell: called with the predicted seconds of a part, see `try_model`.
+        tell: as in `try_model`.
 
     Raises:
         SettingsError: a component breaks, returns something else than it must, or could not resume.
@@ -59,7 +59,6 @@ def try_arm(
     else:
         built = build_model(settings, num_classes)
     if needs_trial(settings):
-        tell(0)
         _try_components(settings, num_classes, train_size, resumable=built.resumable)
     return built
 

@@ -114,8 +114,9 @@ def torch_threads(settings: Settings, threads: int, parameters: int | None = Non
 def _may_use_own_kernels(settings: Settings, known: bool) -> bool:
     """Whether the settings allow the lab's own kernels. The worker decides, because they may fail to compile."""
     facts, runtime = MODEL_FACTS.get(settings.model.name), settings.runtime
-    known = (known if facts is None else facts.own_kernels) and plain_reason(settings) is None
-    return known and runtime.kernels != "torch" and runtime.precision == "fp32"
+    known = known if facts is None else facts.own_kernels
+    allowed = known and plain_reason(settings) is None
+    return allowed and runtime.kernels != "torch" and runtime.precision == "fp32"
 
 
 def usable_cores(cores: int, limit: int | None = None) -> int:

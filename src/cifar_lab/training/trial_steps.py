@@ -20,9 +20,8 @@ from cifar_lab.config.model_source import ModelSource
 from cifar_lab.core.errors import LabError, Problem, SettingsError
 from cifar_lab.core.text import count
 from cifar_lab.data.random_streams import NO_STREAMS, ModelStreams, seeded_init
-from cifar_lab.models.custom import lacks_memory
 from cifar_lab.models.outputs import main_output, split_outputs
-from cifar_lab.models.user_code import describe_error
+from cifar_lab.models.user_errors import describe_error, lacks_memory
 from cifar_lab.training.backends.eager import train_step
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.cohort import Cohort

@@ -172,7 +172,7 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         ],
     ),
     (
-        "base: baseline.yaml\narms: {a: {optimizer.lr: 0}, b: 3}\nexclude: [{data.flip: yes}]\n",
+        "base: baseline.yaml\narms: {a: {optimizer.lr: 0}, b: 3}\nexclude: [{data.flip: yes}]\nsearch: {}\n",
         [
             "x.yaml:2: arms.a.optimizer.lr: 0 is out of range; expected a number above 0",
             "x.yaml:2: arms.b: 3 is a whole number; expected a mapping of keys to values",

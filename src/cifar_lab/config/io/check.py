@@ -127,13 +127,25 @@ def _section(check: Check, section: str, node: Node) -> dict[str, Any] | None:
         target = cls if cls is not None else _any_owner(classes, name)
         here = dotted(section, name)
         if target is None or name not in target.model_fields:
-            check.report(child, here, _unknown_in_section(section, target, name, stated=key in node.value))
+            words = _target_words(section, child.value) if name == "_target_" else ""
+            message = words or _unknown_in_section(section, target, name, stated=key in node.value)
+            check.report(child, here, message)
         elif value_fits(check, target, name, here, child):
             values[name] = plain(child)
     if cls is None:
         check.bad.add(section)
         return None
     return values if _complete(check, section, cls, node, values) else None
+
+
+def _target_words(section: str, value: Any) -> str:
+    """Equivalent of Hydra's `_target_` in a section."""
+    key = setting_keys.choice_key(section)
+    if not key:
+        return "Hydra's _target_ has no equivalent here; remove it"
+    last = value.rpartition(".")[2] if isinstance(value, str) else ""
+    known = nearest(last, setting_keys.known_choices(section)) or setting_keys.default_choice(section)
+    return f"Hydra's _target_ is {key} here; write {section}.{key}: {known}"
 
 
 def _choice(check: Check, section: str, key: str, node: Node) -> tuple[type[Section] | None, dict[str, Any]]:

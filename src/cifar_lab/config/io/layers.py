@@ -36,7 +36,12 @@ def file_layers(path: Path) -> list[SettingsLayer]:
     Raises:
         SettingsError: a file that is missing, unreadable or no YAML mapping, or a cyclic chain.
     """
-    return _ancestry(read_file(path), path, one_line(str(path)))
+    return ancestry(read_file(path), path)
+
+
+def ancestry(layer: SettingsLayer, path: Path) -> list[SettingsLayer]:
+    """`file_layers` of a file whose layer has been read."""
+    return _ancestry(layer, path, one_line(str(path)))
 
 
 def dict_layers(values: Mapping[str, Any], where: str, base: Path | None) -> list[SettingsLayer]:
@@ -235,7 +240,8 @@ def absolute_value(key: str, node: Node, folder: Path, findings: list[Finding]) 
     if not isinstance(text, str):
         return node
     path, colon, cls = text.rpartition(":") if key in CODE_KEYS else (text, "", "")
-    if (key in CODE_KEYS and not path.endswith(".py")) or (key == "model.weights" and source_run(text) is not None):
+    is_package = key in CODE_KEYS and not path.endswith(".py")
+    if is_package or (key == "model.weights" and source_run(text) is not None):
         return node
     if not path.strip():
         findings.append(Finding(node.spot, key, "the path is empty; name a file or folder, or write null"))

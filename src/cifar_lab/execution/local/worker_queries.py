@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from cifar_lab.config import Data
-from cifar_lab.config.model_source import model_source
+from cifar_lab.config import CustomModel, Data
+from cifar_lab.config.model_source import source_files
 from cifar_lab.config.own_code import own_code
 from cifar_lab.core.errors import LabError, SettingsError, error_of
 from cifar_lab.core.host import print_status
@@ -75,7 +75,8 @@ class _Trial:
         Raises:
             LabError: as `check_models`.
         """
-        key, name = next(iter(own_code(self._query.settings)), ("model.name", self._query.settings.model.name))
+        settings = self._query.settings
+        key, name = next(iter(own_code(settings)), ("model.name", settings.model.name))
         self._begin(IMPORT_SECONDS)
         try:
             self._worker.say(encode_check(self._query))
@@ -88,6 +89,8 @@ class _Trial:
                 f"{key}: {name}: its trial did not end within {in_words(self._late)}{where}; correct an endless "
                 "loop, allow more time, as in --trial-timeout 10m, or omit the trial with --no-trial"
             )
+        if answer is None and not isinstance(self._query.settings.model, CustomModel):
+            raise LabError(f"model.name: {name} cannot be built: {self._worker.cause_of_death()}")
         if answer is None:
             raise SettingsError(
                 f"{key}: {name}: its trial ended: {self._worker.cause_of_death()}; correct its code, or choose a "
@@ -124,8 +127,7 @@ class _Trial:
     def _give_up(self, seconds: float) -> None:
         self._late = seconds
         with contextlib.suppress(LabError):
-            own = own_code(self._query.settings)
-            files = [str(path) for key, name in own for path in model_source(name, key).files()]
+            files = [str(path) for _, name in own_code(self._query.settings) for path in source_files(name)]
             self._location = self._worker.stop_and_locate(files)
         self._worker.kill()
 

@@ -12,6 +12,7 @@ from cifar_lab.config.io.load import with_values
 from cifar_lab.config.rules import contradictions
 from cifar_lab.config.sheets import Search
 from cifar_lab.data import DatasetCatalog
+from cifar_lab.studies.space.groups import by_group, group_name
 from cifar_lab.studies.space.points import Point
 
 TENTH = 0.1
@@ -61,6 +62,10 @@ class Ranked:
     """Mean over the seeds that did not diverge, 0 to 1."""
     seeds_searched: int
     """All seeds, including those that diverged."""
+    group: str = ""
+    """Name of the group that it is the best of. Empty where the points are one group."""
+    tried: int = 0
+    """Number of points of that group. 0 without groups."""
 
 
 def search_settings(point_settings: Settings, search: Search) -> Settings:
@@ -95,6 +100,30 @@ def confirm_settings(point_settings: Settings, search: Search) -> Settings:
     return with_values(
         point_settings, {"seeds": list(search.confirm_seeds)}, where=f"confirming {point_settings.label}"
     )
+
+
+def choose_winners(
+    points: Sequence[Point], val_accuracies: Mapping[str, Sequence[float | None]], search: Search
+) -> tuple[Ranked, ...]:
+    """Rank the best points, or with `search.per` the best point of each group. Arguments as of `pick_winners`."""
+    if not search.group_keys:
+        return pick_winners(points, val_accuracies, search.top)
+    groups = by_group(points, search)
+    best = [
+        replace(winner, group=name, tried=len(group))
+        for name, group in groups.items()
+        for winner in pick_winners(group, val_accuracies, 1)
+    ]
+    best.sort(key=lambda winner: -winner.val_accuracy)
+    return tuple(replace(winner, rank=rank) for rank, winner in enumerate(best, start=1))
+
+
+def reference_winner(winners: Sequence[Ranked], base: Settings, search: Search) -> Ranked | None:
+    """Winner that the other groups are compared with: that of the base's group, else the first of all."""
+    if not search.group_keys:
+        return None
+    own = group_name(base, search)
+    return next((winner for winner in winners if winner.group == own), next(iter(winners), None))
 
 
 def pick_winners(

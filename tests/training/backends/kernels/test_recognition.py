@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -231,3 +233,14 @@ def test_its_runs_have_the_bits_of_the_built_in_network(name: str, lab: Any, tmp
 
 def digest(tensor: torch.Tensor) -> bytes:
     return tensor.numpy().tobytes()
+
+
+def test_recognition_imports_no_compiler(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(TUTORIAL)
+    code = (
+        "import sys\nfrom cifar_lab.config import CustomModel\nfrom cifar_lab.models import build\n"
+        "from cifar_lab.training.backends.kernels.recognition import recognised_operations\n"
+        f"assert recognised_operations(build(CustomModel(name={str(tmp_path / 'net.py:Net')!r}), 10))\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
