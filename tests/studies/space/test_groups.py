@@ -73,7 +73,7 @@ def test_the_best_of_each_group_is_ranked_and_the_control_is_of_the_base_s(base:
     assert [(each.rank, each.group, each.tried) for each in winners] == [(1, "SGD", 6), (2, "Adam", 3)]
     document = winners_document(
         "s", base, found.search, winners, points=9, runs=SearchRuns(9, 0, 0), base_val_accuracy=None,
-        fingerprint="f" * 64, plan_sha256="0" * 64,
+        fingerprint="f" * 64, plan_sha256="0" * 64, val_size=100,
     )  # fmt: skip
     assert document["schema"] == 3
     read = Winners.model_validate(document)
@@ -89,7 +89,7 @@ def test_a_search_without_groups_is_written_as_before(base: Settings) -> None:
     winners = choose_winners(expand(plain, base, "s.yaml").points, {}, plain.search)
     document = winners_document(
         "s", base, plain.search, winners, points=9, runs=SearchRuns(9, 0, 0), base_val_accuracy=None,
-        fingerprint="f" * 64, plan_sha256="0" * 64,
+        fingerprint="f" * 64, plan_sha256="0" * 64, val_size=100,
     )  # fmt: skip
     assert "schema" not in document
     assert "per" not in document["search"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cifar_lab.config.io import setting_keys
+from cifar_lab.config.io.condition_rules import axis_parts, is_range
 from cifar_lab.config.io.foreign_words import foreign_axis, foreign_axis_key
 from cifar_lab.config.io.messages import did_you_mean, found, show
 from cifar_lab.config.io.tree import Node
@@ -66,19 +67,6 @@ def expected_axis(setting: str) -> str:
     numbers = setting_keys.number_types(setting)
     example = "{min: 0.001, max: 0.1, log: true}" if float in numbers else "{min: 16, max: 128}"
     return f"a list of values{f', or a range such as {example}' if numbers else ''}"
-
-
-def axis_parts(node: Node) -> list[tuple[str, Node]]:
-    """(suffix of its key, node) of each part of an axis: itself, or the entries of a list of axes with conditions."""
-    entries = node.value if isinstance(node.value, list) else []
-    if entries and all(isinstance(part.value, dict) and "when" in part.value for part in entries):
-        return [(f"[{index}]", part) for index, part in enumerate(entries)]
-    return [("", node)]
-
-
-def is_range(node: Node) -> bool:
-    """Whether an axis, or a part of it, is written as a range."""
-    return any(isinstance(part.value, dict) and "values" not in part.value for _, part in axis_parts(node))
 
 
 def values_fit(check: Check, key: str, setting: str, node: Node) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cifar_lab.config.io.point_labels import dotted
+from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.studies.space.axes import Axis, Choices, agrees
 from cifar_lab.studies.space.conditions import Space
-from cifar_lab.studies.space.points import raise_any
 
 MAX_ATTEMPTS = 1_000
 """Draws per point until one is not excluded."""
@@ -31,7 +31,7 @@ def draw_points(space: Space, exclude: Partials, seed: int, trials: int, where: 
     drawn = [_draw(space, exclude, seed, number) for number in range(trials)]
     kept = [values for values in drawn if values is not None]
     if len(kept) < trials:
-        raise_any(where, [("exclude", "excludes nearly every point; keep more of them")])
+        raise SettingsError([Problem(where, "exclude", "excludes nearly every point; keep more of them")])
     return kept
 
 

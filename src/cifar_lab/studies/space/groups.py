@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io.messages import did_you_mean
@@ -13,7 +13,9 @@ from cifar_lab.config.io.point_labels import point_label
 from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.studies.space.axes import Axis, Choices, Interval, agrees, axis_keys, without_repeats
 from cifar_lab.studies.space.conditions import ABSENT, Space, setting_value
-from cifar_lab.studies.space.points import Point
+
+if TYPE_CHECKING:
+    from cifar_lab.studies.space.points import Point
 
 DASH = "–"
 """Value shown for a setting that a point does not have."""
