@@ -41,7 +41,7 @@ def complete(lab: Lab, words: str) -> list[str]:
     [
         ("cifar-lab run --question ", ["optimizer", "augmented", "smooth", "trouble", "grid", "halving"]),
         ("cifar-lab run --set optimizer.m", ["optimizer.momentum="]),
-        ("cifar-lab run --set optimizer.name = a", ["adam", "adamw"]),
+        ("cifar-lab run --set optimizer.name = adam", ["adam", "adamw", "adamax"]),
         ("cifar-lab run --device c", ["cpu", "cuda"]),
         ("cifar-lab compare Adam gri", ["grid", "grid.yaml"]),
         ("cifar-lab show 13747", ["13747b80a8ccfdc5"]),
