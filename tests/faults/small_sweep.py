@@ -10,6 +10,7 @@ import pytest
 
 from cifar_lab.core import host
 from cifar_lab.core.errors import LabError
+from cifar_lab.execution import missing_runs
 from cifar_lab.execution import runner as laboratory
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.tracker import Outcome
@@ -79,8 +80,8 @@ def sweep_here(file: Path, results: Path) -> None:
     """`cifar-lab sweep FILE --results RESULTS` in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(host, "LEAST_LOOK_SECONDS", 0.0)  # no waiting for free cores: the threads are given
-        patch.setattr(laboratory, "_train", make_here)
-        patch.setattr(laboratory, "_preflight", lambda *_: None)  # it asks a worker whether the model builds
+        patch.setattr(missing_runs, "_train", make_here)
+        patch.setattr(missing_runs, "_preflight", lambda *_: None)  # it asks a worker whether the model builds
         patch.setattr(laboratory, "prepare_images", lambda *_: None)  # a worker too; without it they are prepared here
         make_sweep(load_sweep(file), RunContext(results)).confirmed.raise_failed()
 

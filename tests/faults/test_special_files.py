@@ -295,7 +295,8 @@ OPENED = {
     "data/cache": {"os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 438)"},
     "data/cifar": {"tarfile.open(fileobj=file, mode='r:gz')"},
     "data/zip_members": {"archive.open(member)"},
-    "execution/runner": {"context.engine.open()"},
+    "data/cifar_batches": {"_ArraysOnly(io.BytesIO(content), encoding='latin1').load()"},
+    "execution/missing_runs": {"context.engine.open()"},
     "models/weights": {
         "safetensors.torch.load(content)", "torch.load(io.BytesIO(content), map_location='cpu', weights_only=True)",
     },
@@ -305,7 +306,10 @@ OPENED = {
     "training/checkpoint": {
         "load(candidate)", "torch.load(io.BytesIO(payload), map_location='cpu', weights_only=True)",
     },
-    "training/trial": {"torch.load(io.BytesIO(buffer.getvalue()), map_location='cpu', weights_only=True)"},
+    "training/component_trial": {
+        "torch.load(io.BytesIO(buffer.getvalue()), map_location='cpu', weights_only=True)",
+    },
+    "training/trial_steps": {"torch.load(io.BytesIO(buffer.getvalue()), map_location='cpu', weights_only=True)"},
 }  # fmt: skip
 """Calls by module whose file was opened by the guard, or is not opened by its kind."""
 

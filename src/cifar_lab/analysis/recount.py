@@ -105,11 +105,7 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
     entries = _read(folder.history, _History).points if has_history else ()
     history = {entry.name: entry for entry in entries}
     yield from _recount_history(results, plan, history, records)
-    tried = []
-    for point in plan.points:
-        runs = [records[run_id] for run_id in point.runs if run_id in records]
-        pruned_after = history[point.name].pruned_after_epoch if point.name in history else None
-        tried.append(_Tried(point, runs, pruned_after))
+    tried = [_tried(point, history, records) for point in plan.points]
     yield from _recount_runs(found, tried)
     stated: list[Winner | SweepControl] = [*([found.control] if found.control.group else []), *found.winners]
     ranked = _best_of_groups(tried) if found.search.per else _ranked(tried)[: plan.search.top]
@@ -125,6 +121,11 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
         return
     control = next((each.mean for each in tried if each.is_of(found.control.recipe)), None)
     yield from _number("winners.json: control.val_accuracy", found.control.val_accuracy, control)
+
+
+def _tried(point: _PlannedPoint, history: Mapping[str, _HistoryPoint], records: Mapping[str, Record]) -> _Tried:
+    runs = [records[run_id] for run_id in point.runs if run_id in records]
+    return _Tried(point, runs, history[point.name].pruned_after_epoch if point.name in history else None)
 
 
 def _recount_runs(found: Winners, tried: Sequence[_Tried]) -> Iterator[str]:

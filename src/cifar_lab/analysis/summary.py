@@ -119,6 +119,17 @@ def by_recipe(records: Iterable[Record]) -> dict[str, list[Record]]:
     return groups
 
 
+def _predictions(records: Sequence[Record], scores: Sequence[tuple[int, float, str]]) -> tuple[str, ...]:
+    """SHA-256 of the predictions of each score. Empty where one is unknown."""
+    digests = {record.seed: record.files.get(PREDICTIONS, "") for record in records}
+    found = tuple(digests[seed] for seed, _, _ in scores)
+    return found if all(found) else ()
+
+
+def _val_mean(records: Sequence[Record]) -> float | None:
+    return _mean([record.val.accuracy for record in records if record.val is not None])
+
+
 def arm_row(
     label: str,
     records: Sequence[Record],
@@ -139,8 +150,7 @@ def arm_row(
     _check_one_arm(label, records)
     finished = [record for record in records if record.status == "done"]
     scores = _scores(finished)
-    digests = {record.seed: record.files.get(PREDICTIONS, "") for record in finished}
-    predictions = tuple(digests[seed] for seed, _, _ in scores)
+    predictions = _predictions(finished, scores)
     accuracies = [accuracy for _, accuracy, _ in scores]
     counted = [record for record in finished if record.test is not None] or finished
     missing = tuple(sorted(set(seeds) - {record.seed for record in records}))
@@ -150,11 +160,11 @@ def arm_row(
         mean=_mean(accuracies),
         std=_std(accuracies),
         run_ids=tuple(run_id for _, _, run_id in scores),
-        predictions=predictions if all(predictions) else (),
+        predictions=predictions,
         diverged=_diverged(records),
         without_score=tuple(sorted(r.seed for r in finished if r.test is None and reads_test(r))),
         untested=len(finished) - len(scores),
-        val_mean=_mean([record.val.accuracy for record in finished if record.val is not None]),
+        val_mean=_val_mean(finished),
         seconds=_mean([record.train_seconds for record in counted]),
         epochs=max((record.epochs_trained for record in counted), default=None),
         missing_seeds=missing,

@@ -107,13 +107,13 @@ def _without_verdict(entries: Sequence[Entry], *, is_first: bool) -> list[str]:
         clauses.append(
             f"{'No verdict yet: ' if is_first and not clauses else ''}{names} {have} fewer than {FEWEST_SEEDS} seeds"
         )
-    rest = [row for row, found in entries if found.difference_pp is None]
-    lost, missing = [row.label for row in rest if row.diverged], [row.label for row in rest if row.is_missing]
-    if lost:
-        clauses.append(f"{_joined(lost)} diverged")
-    if missing:
-        clauses.append(f"{_joined(missing)} {'has' if len(missing) == 1 else 'have'} no runs yet")
-    return clauses
+    return clauses + _without_accuracy([row for row, found in entries if found.difference_pp is None])
+
+
+def _without_accuracy(rows: Sequence[Row]) -> list[str]:
+    lost, missing = [row.label for row in rows if row.diverged], [row.label for row in rows if row.is_missing]
+    clauses = [f"{_joined(lost)} diverged"] if lost else []
+    return clauses + ([f"{_joined(missing)} {'has' if len(missing) == 1 else 'have'} no runs yet"] if missing else [])
 
 
 def _size(found: Comparison) -> str:

@@ -65,8 +65,6 @@ def _as_written(path: Path, arms: int) -> Sequence[Settings | None]:
 
 def _with_sweep(error: SettingsError, files: Sequence[Path], overrides: Sequence[str]) -> SettingsError:
     """The problems, with the command that trains each value where `--set` lists several."""
-    import shlex
-
     from cifar_lab.config.io.axis_words import axis_of_text
     from cifar_lab.config.io.messages import SEVERAL_VALUES
 
@@ -75,22 +73,28 @@ def _with_sweep(error: SettingsError, files: Sequence[Path], overrides: Sequence
     asked = [problem for problem in error.problems if SEVERAL_VALUES in problem.message]
     if not space or not asked or not files:
         return error
-    is_list = "{" not in space
-    lines = [f"base: {files[0].resolve()}" if files[0].is_absolute() else f"base: {files[0].as_posix()}"]
-    lines += [] if is_list else ["search: {method: random, trials: 20}"]
-    lines.append(f"space: {{{space}}}")
-    file = _free_name(files[0])
     rest = [word for each in overrides if not axes[each.partition("=")[0].strip()] for word in ("--set", each)]
-    verb = "run" if is_list else "sweep"
-    command = f"printf '%s\\n' {shlex.join(lines)} > {file} && {shlex.join(['cifar-lab', verb, file, *rest])}"
-    also = f" (or cifar-lab sweep {file}, which chooses the best by validation accuracy)" if is_list else ""
-    told = f"{SEVERAL_VALUES} type {command}{also}"
+    told = f"{SEVERAL_VALUES} type {_sweep_command(files[0], space, rest)}"
     kept = [
         Problem(each.where, each.key, each.message.partition(SEVERAL_VALUES)[0] + told) if each is asked[0] else each
         for each in error.problems
         if each is asked[0] or each not in asked
     ]
     return SettingsError(kept)
+
+
+def _sweep_command(base: Path, space: str, options: Sequence[str]) -> str:
+    """Command that writes a file of arms and trains them, or a sweep where the space has a range."""
+    import shlex
+
+    is_list = "{" not in space
+    lines = [f"base: {base.resolve() if base.is_absolute() else base.as_posix()}"]
+    lines += [] if is_list else ["search: {method: random, trials: 20}"]
+    lines.append(f"space: {{{space}}}")
+    file = _free_name(base)
+    command = shlex.join(["cifar-lab", "run" if is_list else "sweep", file, *options])
+    also = f" (or cifar-lab sweep {file}, which chooses the best by validation accuracy)" if is_list else ""
+    return f"printf '%s\\n' {shlex.join(lines)} > {file} && {command}{also}"
 
 
 def _free_name(file: Path) -> str:

@@ -55,6 +55,17 @@ def load_weights(model: nn.Module, path: Path, new_layer: str, head: Literal["ne
         expected = {key: value for key, value in own.items() if not key.startswith(layer)}
         why = "model.head: new" if head == "new" else "the file has other shapes for it"
         notes.append(f"{_shown(path)}: the last layer {new_layer} is initialised again ({why})")
+    if faults := _faults(found, expected):
+        raise WeightsError(
+            f"{path}: does not fit {type(model).__name__}: {'; '.join(faults)}; "
+            "use weights of this model, or choose the model of these weights"
+        )
+    model.load_state_dict(found, strict=False)
+    return notes
+
+
+def _faults(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """Keys of a file that are missing, unexpected or of another shape, by kind."""
     # Files written before torch 0.4.1 lack this counter, and nothing reads it where BatchNorm has a momentum.
     missing = [key for key in expected if key not in found and not key.endswith(".num_batches_tracked")]
     unexpected = [key for key in found if key not in expected]
@@ -63,18 +74,8 @@ def load_weights(model: nn.Module, path: Path, new_layer: str, head: Literal["ne
         for key, value in expected.items()
         if key in found and found[key].shape != value.shape
     ]
-    faults = [
-        f"{len(keys)} {kind}: {_first(keys)}"
-        for kind, keys in (("missing", missing), ("unexpected", unexpected), ("misshaped", misshaped))
-        if keys
-    ]
-    if faults:
-        raise WeightsError(
-            f"{path}: does not fit {type(model).__name__}: {'; '.join(faults)}; "
-            "use weights of this model, or choose the model of these weights"
-        )
-    model.load_state_dict(found, strict=False)
-    return notes
+    kinds = (("missing", missing), ("unexpected", unexpected), ("misshaped", misshaped))
+    return [f"{len(keys)} {kind}: {_first(keys)}" for kind, keys in kinds if keys]
 
 
 def last_layer(model: nn.Module) -> str:

@@ -142,21 +142,22 @@ def page_section(answer: Answer, lab: Lab, results: Path, images: Any = None) ->
     matrices = [(arm, rates) for arm in arms if (rates := confusion_rates(arm)) is not None]
     points = read_points(results, answer.sweep.sweep, lab.records) if answer.sweep else []
     axes = axes_of(points)
+    confusion = confusion_chart([arm for arm, _ in matrices], [rates for _, rates in matrices], changes)
     charts: dict[str, Chart | None] = {
         "accuracy": accuracy_chart(drawing),
         "difference": difference_chart(drawing),
         "curves": curves_chart(arms, histories),
         "classes": classes_chart(gaps, names),
-        "confusion": confusion_chart([arm for arm, _ in matrices], [rates for _, rates in matrices], changes),
+        "confusion": confusion,
         **cost_charts(answer),
         **search_charts(points, axes),
     }
-    last = [(arm, last_epoch(arm, histories)) for arm in arms]
+    last = [(arm, values) for arm in arms if (values := last_epoch(arm, histories))]
     return PageSection(
         answer,
         verdict_line(answer),
         drawing,
-        [chance_sentence(row, lab.data) for row in answer.rows if lab.data and is_at_chance(row, lab.data)],
+        chance_sentences(answer, lab),
         arms,
         charts={name: chart for name, chart in charts.items() if chart is not None},
         classes=names,
@@ -169,9 +170,20 @@ def page_section(answer: Answer, lab: Lab, results: Path, images: Any = None) ->
         settings=settings_that_differ([arm.settings for arm in arms]),
         points=points,
         axes=axes,
-        curve_names={name: words for name, words in CURVES.items() if any(name in values for _, values in last)},
-        last_epochs=[(arm, values) for arm, values in last if values],
+        curve_names=_curve_names([values for _, values in last]),
+        last_epochs=last,
     )
+
+
+def _curve_names(epochs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Names of the curves that one of the arms has."""
+    return {name: words for name, words in CURVES.items() if any(name in values for values in epochs)}
+
+
+def chance_sentences(answer: Answer, lab: Lab) -> list[str]:
+    """A sentence per arm that has learnt nothing useful."""
+    data = lab.data
+    return [] if data is None else [chance_sentence(row, data) for row in answer.rows if is_at_chance(row, data)]
 
 
 def search_charts(points: Sequence[SearchedPoint], axes: Sequence[Axis]) -> dict[str, Chart | None]:

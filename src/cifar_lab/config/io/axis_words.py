@@ -27,9 +27,7 @@ def _axis_of_call(name: str, inside: str) -> str:
         inner = _CALL.search(inside)
         found = _axis_of_call(inner["name"].lower(), inner["inside"]) if inner else ""
         return found.replace("}", ", log: true}") if found.startswith("{") and "log" in inside.split("(")[0] else found
-    parts = [part.strip() for part in inside.strip().split(",")]
-    named = {key.strip(): value.strip() for key, _, value in (part.partition("=") for part in parts) if value}
-    bare = [part for part in parts if "=" not in part]
+    bare, named = _arguments(inside)
     if name.startswith("suggest_") and bare and bare[0][:1] in "\"'":
         bare = bare[1:]
     if name in _LISTS:
@@ -37,8 +35,17 @@ def _axis_of_call(name: str, inside: str) -> str:
         return f"[{values}]" if values else ""
     if name == "range":
         return _axis_of_range(bare)
-    if name not in (*_RANGES, *_LOG_RANGES):
-        return ""
+    return _axis_of_bounds(name, bare, named) if name in (*_RANGES, *_LOG_RANGES) else ""
+
+
+def _arguments(inside: str) -> tuple[list[str], dict[str, str]]:
+    """(arguments by position, arguments by name) of a call."""
+    parts = [part.strip() for part in inside.strip().split(",")]
+    named = {key.strip(): value.strip() for key, _, value in (part.partition("=") for part in parts) if value}
+    return [part for part in parts if "=" not in part], named
+
+
+def _axis_of_bounds(name: str, bare: list[str], named: dict[str, str]) -> str:
     bounds = [each for each in (named.get("low"), named.get("high")) if each] or bare[:2]
     if len(bounds) != 2 or not all(map(_is_number, bounds)):
         return ""
