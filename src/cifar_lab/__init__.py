@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cifar_lab.analysis.summary import summarize
-    from cifar_lab.api import make_runs, make_sweep, policy, read_metrics, read_records
+    from cifar_lab.api import load_model, make_runs, make_sweep, policy, read_metrics, read_records
     from cifar_lab.config.io.load import load_settings, settings_from
     from cifar_lab.core._version import __version__ as __version__
     from cifar_lab.execution.context import Silent, open_engine
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Silent",
+    "load_model",
     "load_settings",
     "load_sweep",
     "make_runs",
@@ -40,6 +41,7 @@ __all__ = [
 
 _HOMES = {
     "__version__": "core._version",
+    "load_model": "api",
     "load_settings": "config.io.load",
     "settings_from": "config.io.load",
     "make_runs": "api",

@@ -8,7 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cifar_lab.analysis.factors import settings_of
+from cifar_lab.analysis.finished_runs import find_finished
 from cifar_lab.config import Settings
 from cifar_lab.core.terminal import say
 from cifar_lab.core.text import parse_duration
@@ -22,6 +25,9 @@ from cifar_lab.store.records import EpochMetrics, Record
 from cifar_lab.studies import run_sweep
 from cifar_lab.studies.run_sweep import SweepOutcome
 from cifar_lab.studies.sweep import Sweep
+
+if TYPE_CHECKING:
+    from cifar_lab.training.trained.network import TrainedNetwork
 
 
 def make_runs(
@@ -132,6 +138,27 @@ def read_metrics(results: str | Path, run_id: str) -> list[EpochMetrics]:
         DataError: the metrics are damaged.
     """
     return run_files.read_metrics(Path(results), run_id)
+
+
+def load_model(run: str | Record, results: str | Path = "results") -> TrainedNetwork:
+    """Load the network of a finished run on the CPU, in evaluation mode. Imports torch.
+
+    The module takes float32 images (N, 3, H, W) with pixels from 0 to 1 and returns logits (N, classes). Normalisation
+    is inside. `classes` and `side` describe its output and input.
+
+    Args:
+        run: the beginning of its id, its label if no other run has it, or its record.
+        results: results folder.
+
+    Raises:
+        SettingsError: no run or several runs have this name, or the run is not finished or diverged.
+        DataError: the record or the weights are damaged, or the code of a custom model changed.
+    """
+    from cifar_lab.training.trained.network import load_trained
+
+    folder = Path(results)
+    record = find_finished(run, folder) if isinstance(run, str) else run
+    return load_trained(folder, record, settings_of(record))
 
 
 def _context(
