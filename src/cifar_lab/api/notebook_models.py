@@ -139,9 +139,9 @@ def _source(found: Maker) -> str | None:
 def _used_names(code: CodeType) -> Iterator[str]:
     """Global names that a piece of code reads, in its order."""
     for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
-            if not str(instruction.argval).startswith("__"):  # a class body reads `__name__`
-                yield str(instruction.argval)
+        name = str(instruction.argval)
+        if instruction.opname in ("LOAD_NAME", "LOAD_GLOBAL") and not name.startswith("__"):  # a class reads `__name__`
+            yield name
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _used_names(constant)

@@ -22,7 +22,7 @@ from cifar_lab.models.input_size import input_size
 from cifar_lab.models.outputs import main_output
 from cifar_lab.models.user_code import forked_generators
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import DamagedFileError, RunFolder
+from cifar_lab.store.results import DamagedFileError, RunFolder, model_file
 from cifar_lab.training.evaluate import EVALUATION_BATCH_SIZE, images_per_pass
 
 LOG = logging.getLogger(__name__)
@@ -126,7 +126,9 @@ def load_trained(results: Path, record: Record, settings: Settings) -> TrainedNe
             f"{record.label}, seed {record.seed} (run {record.run_id}) diverged, so it has no weights; give another run"
         )
     content = folder.read_file(record, folder.weights.name)
-    model = settings.model.model_copy(update={"weights": None, "pretrained": False})
+    model = settings.model.model_copy(
+        update={"name": _moved_with(results, settings.model.name), "weights": None, "pretrained": False}
+    )
     _require_same_code(record, settings.model_copy(update={"model": model}))
     with forked_generators():
         network = models.build(model, len(record.data.classes), settings.data.side())
@@ -136,6 +138,13 @@ def load_trained(results: Path, record: Record, settings: Settings) -> TrainedNe
         fault = f"does not fit {settings.model.name} ({type(error).__name__}: {str(error).splitlines()[0][:160]})"
         raise DamagedFileError(folder.weights, fault) from error
     return TrainedNetwork(network, _normalizer(record, settings), record, settings)
+
+
+def _moved_with(results: Path, name: str) -> str:
+    """`model.name`, in the results folder where a model of a notebook was moved with it."""
+    where, _, wanted = name.rpartition(":")
+    moved = model_file(results, Path(where).name)
+    return f"{moved}:{wanted}" if where.endswith(".py") and not Path(where).is_file() and moved.is_file() else name
 
 
 def normalizer_of(method: str, mean: tuple[float, ...] = (0.0,) * 3, std: tuple[float, ...] = (1.0,) * 3) -> Normalizer:
