@@ -56,7 +56,8 @@ def cell(name: str, *codes: str) -> Any:
 def load(name: str) -> Any:
     path, _, wanted = name.rpartition(":")
     spec = importlib.util.spec_from_file_location("written", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, wanted)
@@ -79,7 +80,6 @@ def test_the_file_has_all_that_the_model_uses_and_nothing_else(tmp_path: Path) -
 def test_equal_sources_have_one_file_and_others_another(tmp_path: Path) -> None:
     first = write_model(cell("Small", HEAD, MODEL), tmp_path)
     assert write_model(cell("Small", HEAD, "'another cell before it'", MODEL), tmp_path) == first
-    assert write_model(cell("Small", HEAD.replace("WIDTH, NAMES", "WIDTH, NAMES"), MODEL), tmp_path) == first
     assert write_model(cell("Small", HEAD.replace("= 4,", "= 5,"), MODEL), tmp_path) != first
     assert len(list((tmp_path / "models").iterdir())) == 2
 

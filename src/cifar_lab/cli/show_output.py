@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cifar_lab.analysis.arms import options
 from cifar_lab.analysis.comparison_targets import ComparisonTarget, find_target
 from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.finished_runs import find_folder
@@ -26,6 +28,9 @@ from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import EpochMetrics, Record, SplitScore
 from cifar_lab.store.results import RunFolder, Unusable, existing_results, find_records
 from cifar_lab.studies.documents import pruned_runs
+
+SHOWN_DIGITS = 8
+"""Digits of a run id in a command."""
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -105,6 +110,10 @@ def _print_run(out: Output, folder: RunFolder, results: Path) -> None:
         out.line()
         out.line(f"{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}")
         out.table(_class_table(score, record), "classes")
+    if folder.weights.name in record.files:
+        run = shlex.join([record.run_id[:SHOWN_DIGITS], *options(results, ())])
+        out.line()
+        out.line(f"its network: cifar-lab predict {run} IMAGE, or cifar-lab export {run} --format onnx")
 
 
 def _recorded_settings(record: Record) -> Settings | None:
