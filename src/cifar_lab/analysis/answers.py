@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cifar_lab.core.html_table import html_lines, html_table
-
 if TYPE_CHECKING:
     from cifar_lab.analysis.selection_bias import WinnersCurse
     from cifar_lab.analysis.summary import Row
@@ -151,15 +149,3 @@ class Answer:
     def comparison(self, row: Row) -> Comparison | None:
         """Comparison of a row of this answer with its control. None for the control."""
         return dict(zip(map(id, self.rows[1:]), self.comparisons, strict=False)).get(id(row))
-
-    def _repr_html_(self) -> str:
-        """Sentences and table of a notebook."""
-        from cifar_lab.analysis.sentences import answer_sentences  # imports this module
-
-        rows = [
-            (row.label, row.n, row.mean, row.std, found and found.difference_pp, found and found.verdict)
-            for row in self.rows
-            for found in [self.comparison(row)]
-        ]
-        table = html_table(("arm", "n", "mean", "std", "vs control (pp)", "verdict"), rows)
-        return html_lines([f"{self.name}: {self.question.title}", *answer_sentences(self)]) + table

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from cifar_lab.analysis.comparison_targets import SHOWN
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, Unusable, existing_results, find_records, run_ids
+
+SHOWN = 5
+"""Candidates that an error names."""
 
 
 def find_folder(results: Path, wanted: str) -> RunFolder | None:

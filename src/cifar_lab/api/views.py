@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from html import escape
 from io import StringIO
 from pathlib import Path
@@ -13,7 +13,7 @@ from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.extras import require_extra
-from cifar_lab.core.html_table import html_table
+from cifar_lab.core.html_table import html_lines, html_table
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.store.records import Record
 
@@ -76,6 +76,27 @@ class Runs(RunBatch):
 
 
 @dataclass(frozen=True)
+class ShownAnswer(Answer):
+    """Answer to a question. In a notebook, its sentences and its rows."""
+
+    @classmethod
+    def of(cls, answer: Answer) -> ShownAnswer:
+        """The same answer."""
+        return cls(**{each.name: getattr(answer, each.name) for each in fields(answer)})
+
+    def _repr_html_(self) -> str:
+        from cifar_lab.analysis.sentences import answer_sentences
+
+        compared = [(row, self.comparison(row)) for row in self.rows]
+        rows = (
+            (row.label, row.n, row.mean, row.std, found and found.difference_pp, found and found.verdict)
+            for row, found in compared
+        )
+        table = html_table(("arm", "n", "mean", "std", "vs control (pp)", "verdict"), rows)
+        return html_lines([f"{self.name}: {self.question.title}", *answer_sentences(self)]) + table
+
+
+@dataclass(frozen=True)
 class Report:
     """A report that was written. In a notebook, its page."""
 
@@ -87,9 +108,9 @@ class Report:
     """Lines that the command prints."""
 
     @property
-    def answers(self) -> Sequence[Answer]:
+    def answers(self) -> Sequence[ShownAnswer]:
         """The answer to each question."""
-        return () if self.lab is None else self.lab.answers
+        return () if self.lab is None else tuple(map(ShownAnswer.of, self.lab.answers))
 
     def to_frame(self) -> pandas.DataFrame:
         """A row per question and arm, with the columns of summary.csv.

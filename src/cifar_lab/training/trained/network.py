@@ -190,4 +190,4 @@ def _require_same_code(record: Record, settings: Settings) -> None:
     if not str(found).startswith("sha256:"):
         LOG.warning("run %s was trained with %s, this is %s", record.run_id, trained, found)
         return
-    raise DataError(f"run {record.run_id}: the code of its model {name} changed since; restore it")
+    raise DataError(f"run {record.run_id}: the code of its model {name} has changed since the run; restore it")
