@@ -16,7 +16,7 @@ from cifar_lab.analysis.finished_runs import find_finished
 from cifar_lab.api.notebook_models import write_model
 from cifar_lab.api.views import Arms, Records, Report, Runs
 from cifar_lab.config import Settings
-from cifar_lab.config.io.load import settings_from
+from cifar_lab.config.io.load import load_settings, settings_from
 from cifar_lab.core.terminal import say
 from cifar_lab.core.text import parse_duration
 from cifar_lab.execution import runner
@@ -102,14 +102,10 @@ def run(
     name = model if isinstance(model, str) else write_model(model, Path(results))
     section: dict[str, Any] = {"name": name, **({"options": dict(options)} if options else {})}
     values: dict[str, Any] = {"model": section, "label": label or name.rpartition(":")[2]}
-    if isinstance(base, Settings):
-        values = base.model_dump(mode="json") | values
-    elif base is not None:
-        values["extends"] = str(Path(base).absolute())
+    if base is not None:
+        values = (base if isinstance(base, Settings) else load_settings(base)).model_dump(mode="json") | values
     arm = settings_from(values, overrides=overrides)
-    return make_runs(
-        arm, results, force=force, workers=workers, display=display, policy=policy, engine=engine
-    )  # fmt: skip
+    return make_runs(arm, results, force=force, workers=workers, display=display, policy=policy, engine=engine)
 
 
 def make_sweep(

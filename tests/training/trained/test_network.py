@@ -41,6 +41,7 @@ class Stranger(nn.Module):
 ARMS: dict[str, tuple[str, ...]] = {
     **{name: (f"model.name={name}",) for name in BUILT_IN_MODELS},
     "channel": ("data.normalize=channel",),
+    "bf16": ("runtime.precision=bf16",),
     "none": ("data.normalize=none", "model.name=Net1"),
     "enlarged": ("model.name=stranger.py:Stranger", "model.aux_weights=[0.3]", "model.input_size=40"),
     "stranger": ("model.name=stranger.py:Stranger", "model.options.width=6", "model.aux_weights=[0.3]"),
@@ -87,7 +88,7 @@ def test_predictions_are_the_recorded_ones(made: Any, name: str) -> None:
     np.testing.assert_array_equal(network.logits_of(test.images).numpy(), logits)
     with torch.no_grad():
         shares = network(torch.from_numpy(test.images).float() / 255).numpy()
-    np.testing.assert_allclose(shares, logits, atol=1e-4)
+    np.testing.assert_allclose(shares, logits, atol=0.05 if name == "bf16" else 1e-4)
     np.testing.assert_array_equal(shares.argmax(axis=1), logits.argmax(axis=1))
     assert (network.classes, network.side, network.training) == (record.data.classes, 32, False)
 
@@ -98,6 +99,7 @@ def test_predictions_are_the_recorded_ones(made: Any, name: str) -> None:
     [
         *((name, kind) for name in (*BUILT_IN_MODELS, "stranger", "enlarged") for kind in KINDS),
         ("channel", "safetensors"),
+        ("bf16", "onnx"),
         ("package", "torch.export"),
     ],
 )
@@ -180,7 +182,7 @@ def test_changed_or_missing_code_of_a_model_is_refused(lab: Any) -> None:
     settings = lab.settings("epochs=1", f"model.name={code}:Stranger", "model.aux_weights=[0.3]")
     record = lab.make(lab.job(settings))
     code.write_text(STRANGER.replace("GELU", "ReLU"))
-    with pytest.raises(DataError, match="the code of its model .* has changed since the run; restore it"):
+    with pytest.raises(DataError, match=r"the code of its model .* has changed since the run; restore it"):
         load_trained(lab.results, record, settings)
     code.unlink()
     with pytest.raises(DataError, match="is not found; restore it"):
