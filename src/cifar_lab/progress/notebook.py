@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from html import escape
+from importlib import import_module
 from typing import Any
 
 from cifar_lab.core.text import plain
@@ -64,11 +65,10 @@ class NotebookBars:
         if not now and time.monotonic() - self._shown_at < UPDATE_SECONDS:
             return
         self._shown_at = time.monotonic()
-        from IPython.display import HTML, display
-
-        page = HTML(self.html())  # type: ignore[no-untyped-call]
+        ipython: Any = import_module("IPython.display")
+        page = ipython.HTML(self.html())
         if self._handle is None:
-            self._handle = display(page, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = ipython.display(page, display_id=True)
         else:
             self._handle.update(page)
 

@@ -14,7 +14,7 @@ import cifar_lab
 from cifar_lab import data
 from cifar_lab.analysis.predictions import read_predictions
 from cifar_lab.config.registry import BUILT_IN_MODELS
-from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.errors import DataError, LabError, SettingsError
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import DamagedFileError, RunFolder
 from cifar_lab.training.trained.export import export
@@ -121,6 +121,23 @@ def test_an_exported_network_stands_alone(made: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-4)
     facts = {each.key: each.value for each in onnx.load(tmp_path / "net.onnx").metadata_props}
     assert (facts["run_id"], facts["image_size"]) == (network.run_id, "32")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["onnx", "torch.export"])
+def test_a_network_that_no_program_can_state_is_refused_in_one_line(
+    lab: Any, kind: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = lab.folder / "stranger.py"
+    branch = "if images.sum() > 1e9: images = images * 2\n        logits ="
+    code.write_text(STRANGER.replace("logits =", branch, 1))
+    record = lab.make(lab.job(lab.settings("epochs=1", f"model.name={code}:Stranger", "model.aux_weights=[0.3]")))
+    capfd.readouterr()
+    with pytest.raises(LabError, match=r"Stranger cannot be exported to .*; --format safetensors writes its") as caught:
+        export(cifar_lab.load_model(record, lab.results), kind, lab.folder / "network")
+    assert len(str(caught.value).splitlines()) == 1
+    assert tuple(capfd.readouterr()) == ("", "")
+    assert not (lab.folder / "network").exists()
 
 
 def test_a_run_is_named_by_its_id_or_by_its_label_alone(made: Any, shared_lab: Any) -> None:

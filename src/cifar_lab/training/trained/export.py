@@ -197,20 +197,24 @@ def _largest_difference(network: TrainedNetwork, exported: Callable[[Tensor], Te
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the warnings and the log of the exporters away."""
-    names = ("torch", "onnxscript", "onnx_ir")
-    levels = {name: logging.getLogger(name).level for name in names}
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        for name in names:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        try:
+    """Keep the warnings, prints and logs of the exporters away."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
             yield
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)
+    finally:
+        logging.disable(disabled)
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
+    """Type and first line of the innermost cause of an error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     line = (str(error).strip().splitlines() or [""])[0][:200]
     return f"{type(error).__name__}: {line}" if line else type(error).__name__
