@@ -253,7 +253,8 @@ NOT_DURABLE = {
     "progress.sinks.mlflow": {"mkdir"},  # a mirror may fail
     "progress.sinks.tensorboard": {"rmtree"},
     "progress.sinks.wandb": {"mkdir"},
-    "store.locks": {"rmdir", "unlink"},  # lock files, and a results folder that stayed empty
+    "store.locks": {"unlink"},  # lock files
+    "store.writers": {"rmdir", "unlink"},  # a lock file, and a results folder that stayed empty
 }
 """Module → what it does by itself, because nothing is lost with it."""
 

@@ -15,6 +15,7 @@ from cifar_lab.config.io.load import load_settings, settings_from
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.studies.space.groups import by_group
 from cifar_lab.studies.space.methods import rung_epochs, rung_sizes
 from cifar_lab.studies.sweep import load_sweep
 from cifar_lab.training import run as experiment
@@ -23,8 +24,9 @@ ROOT = Path(__file__).parents[1]
 CONFIGS, QUICKSTART = ROOT / "configs", Path(cifar_lab.__file__).parent / "cli" / "quickstart"
 FILES = [path for folder in (CONFIGS, QUICKSTART) for path in sorted(folder.glob("*.yaml"))]
 SHEETS = [path for path in FILES if path.name == "lab.yaml"]
-SWEEPS = [path for path in FILES if path.name.startswith("q8_")]
-SETTINGS = [path for path in FILES if path not in [*SHEETS, *SWEEPS]]
+LABS = [path for path in FILES if path.name.startswith("lab")]
+SWEEPS = [path for path in FILES if path.name.startswith("q8_") or path.name == "q3_tuned.yaml"]
+SETTINGS = [path for path in FILES if path not in [*LABS, *SWEEPS]]
 
 
 def name_of(path: Path) -> str:
@@ -32,7 +34,7 @@ def name_of(path: Path) -> str:
 
 
 def test_the_nine_questions_and_the_quickstart_are_shipped() -> None:
-    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (2, 4, 18)
+    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (2, 5, 18)
     sheet = load_sheet(CONFIGS / "lab.yaml", LabSheet)
     assert list(sheet.questions) == [f"q{number}" for number in range(1, 10)]
 
@@ -90,6 +92,14 @@ def test_the_other_ways_to_search_have_the_space_of_the_grid() -> None:
     rungs, sizes = rung_epochs(10, halving), rung_sizes(320, halving, halved.search.top)
     assert list(zip(sizes, rungs, strict=True)) == [(320, 1), (107, 3), (36, 10)]
     assert 320 * 1 + 107 * 2 + 36 * 7 == 786  # epochs, as the file says; the grid has 3,200
+
+
+def test_both_optimizers_of_q3_tuned_have_eight_rates() -> None:
+    sweep = load_sweep(CONFIGS / "q3_tuned.yaml")
+    groups = by_group(sweep.expansion.points, sweep.search)
+    assert {name: len(points) for name, points in groups.items()} == {"SGD": 8, "Adam": 8}
+    assert len({point.settings.optimizer.lr for point in groups["SGD"]}) == 8
+    assert load_sheet(CONFIGS / "lab_tuned.yaml", LabSheet).questions["q3_tuned"].sweep == "q3_tuned.yaml"
 
 
 def test_a_sweep_and_a_sheet_are_not_run_as_settings() -> None:

@@ -68,10 +68,10 @@ def prepare(
     from cifar_lab.training.device import prepare_execution, set_threads
 
     settings = settings_of(overrides)
-    execution, why_torch = choose_kernels(settings, prepare_execution(settings.runtime, threads), members, None)
+    execution, kernels = choose_kernels(settings, prepare_execution(settings.runtime, threads), members, None)
     set_threads(1 if execution.own_kernels else threads)
     stacked = members > 1 if stacked is None else stacked
-    memory_format = training_layout(execution, layout(settings.model, execution, stacked=stacked))
+    memory_format = training_layout(execution, layout(settings, execution, stacked=stacked))
     normalizer = Normalizer.make(settings.data.normalize, (0.5,) * 3, (0.25,) * 3, execution.device, memory_format)
     pixels, labels = random_images(images)
     split = ResidentSplit(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), labels, normalizer)
@@ -89,7 +89,7 @@ def prepare(
     told: dict[str, object] = {}
     if how is not None:
         told = {"stacked": how.stacked, "captured": how.captured, "eager_reason": how.eager_reason}
-        told |= {"kernels": "own" if execution.own_kernels else "torch", "kernels_reason": why_torch}
+        told |= {"kernels": "own" if execution.own_kernels else "torch", "kernels_reason": kernels.reason}
     return Workload(steps, by_hand, batches, execution, told)
 
 

@@ -17,6 +17,7 @@ from benchmarks.rows import (
     questions,
     resnet18,
     runs_curve,
+    same_runs,
     threads,
     two_workers,
     whole_run,
@@ -36,9 +37,10 @@ ROWS: dict[str, Callable[[Options], list[Comparison]]] = {
     "runs_curve": runs_curve.measure,
     "whole_run": whole_run.measure,
     "threads": threads.measure,
+    "same_runs": same_runs.measure,
 }
 
-CPU_ONLY = ("two_workers", "foreign_process", "threads")
+CPU_ONLY = ("two_workers", "foreign_process", "threads", "same_runs")
 """That say nothing about a GPU."""
 
 GPU_BY_DEFAULT = ("cohort", "captured")

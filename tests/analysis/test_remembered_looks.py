@@ -11,13 +11,15 @@ import pytest
 from cifar_lab.analysis.answers import Comparison
 from cifar_lab.analysis.interim_looks import StoppingPlan, plan_suffix, save_plan
 from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.recount_looks import recount_looks
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import answer_sentences
 from cifar_lab.config import Adam, AdamW, Settings
 from cifar_lab.report.build import build_report
 from cifar_lab.report.recheck import check_report
-from cifar_lab.store.looks import find_looks, looks_files
+from cifar_lab.store.looks import LookBook, PairLooks, find_looks, looks_files, save_looks
 from cifar_lab.store.records import Record
+from cifar_lab.store.results import find_records
 
 MakeRecord = Callable[..., Record]
 SaveRecords = Callable[..., None]
@@ -72,6 +74,14 @@ class Folder:
 
     def look(self, name: str = "lab.yaml") -> Comparison:
         return self.report(name).answers[0].comparisons[0]
+
+    def plan(self, *looks: int) -> Path:
+        control, arm = self.report(viewing=Viewing(shown=False)).answers[0].rows
+        name = f"q1-{plan_suffix(control.fingerprint, control.key)}"
+        plan = StoppingPlan(
+            question=name, fingerprint=control.fingerprint, control=control.key, arms=(arm.key,), looks=looks
+        )
+        return save_plan(self.results, plan)
 
     @property
     def looks(self) -> list[int]:
@@ -230,13 +240,7 @@ def test_an_undecided_question_names_the_command_that_decides_it(folder: Folder)
 
 
 def test_a_plan_of_the_folder_counts_and_its_end_is_what_is_advised(folder: Folder) -> None:
-    answer = folder.report(viewing=Viewing(shown=False)).answers[0]
-    control, arm = answer.rows
-    name = f"q1-{plan_suffix(control.fingerprint, control.key)}"
-    plan = StoppingPlan(
-        question=name, fingerprint=control.fingerprint, control=control.key, arms=(arm.key,), looks=(3, 5, 8)
-    )
-    path = save_plan(folder.results, plan)
+    path = folder.plan(3, 5, 8)
     planned = folder.look()
     assert (planned.alpha, planned.interim_looks) == (pytest.approx(0.015), 3)
     assert planned.to_decide == "run --question q1 --until-decided --max-seeds 8"
@@ -249,3 +253,71 @@ def test_a_plan_of_the_folder_counts_and_its_end_is_what_is_advised(folder: Fold
     lab = folder.report()
     assert lab.answers[0].comparisons[0].alpha == pytest.approx(0.003)
     assert [fault for fault in lab.faults if fault.startswith(f"{path}: is missing")]
+
+
+# --- the recount ------------------------------------------------------------------------------------------------------
+
+
+def forget_first(book: LookBook) -> LookBook:
+    return changed(book, lambda pair: {"looks": pair.looks[1:]})
+
+
+def loosen(book: LookBook) -> LookBook:
+    return changed(book, lambda pair: {"looks": (pair.looks[0].model_copy(update={"alpha": 0.05}), *pair.looks[1:])})
+
+
+def raise_accuracy(book: LookBook) -> LookBook:
+    def raised(pair: PairLooks) -> dict[str, object]:
+        first = pair.looks[0]
+        runs = {run: accuracy + 0.1 for run, accuracy in first.runs.items()}
+        late = {"runs": runs, "made": "2999-01-01T00:00:00+00:00"}
+        return {"looks": (first.model_copy(update=late), *pair.looks[1:])}
+
+    return changed(book, raised)
+
+
+def change_seeds(book: LookBook) -> LookBook:
+    return changed(book, lambda pair: {"looks": (pair.looks[0].model_copy(update={"seeds": 4}), *pair.looks[1:])})
+
+
+def change_images(book: LookBook) -> LookBook:
+    return changed(book, lambda pair: {"fingerprint": "0" * 64})
+
+
+def changed(book: LookBook, change: Callable[[PairLooks], dict[str, object]]) -> LookBook:
+    """The book with another first pair."""
+    first, *others = book.pairs
+    return book.model_copy(update={"pairs": (first.model_copy(update=change(first)), *others)})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (forget_first, "look 1: its level 0.01 is not that of look 1"),
+        (loosen, "look 1: its level 0.05 is not that of look 1"),
+        (raise_accuracy, "is not the test accuracy of run"),
+        (change_seeds, "look 1: has 4 seeds on disk, which is not the number of its runs"),
+        (change_images, "look 1: has runs of other arms or images"),
+    ],
+)
+def test_edited_looks_differ_from_the_records(
+    folder: Folder, change: Callable[[LookBook], LookBook], told: str
+) -> None:
+    folder.look()
+    folder.train(3, 4)
+    folder.look()
+    records = find_records(folder.results).records
+    assert list(recount_looks(folder.results, records)) == []
+    save_looks(folder.results, change(find_looks(folder.results).book))
+    lines = list(recount_looks(folder.results, records))
+    assert any(line.startswith("looks.json: ") and told in line for line in lines), lines
+
+
+def test_a_plan_that_follows_a_look_keeps_the_levels_by_the_rule(folder: Folder) -> None:
+    folder.look()
+    folder.plan(5, 8)
+    folder.train(3, 4)
+    assert folder.look().interim_looks == 2
+    folder.train(5)
+    folder.look()
+    assert list(recount_looks(folder.results, find_records(folder.results).records)) == []

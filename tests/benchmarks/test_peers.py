@@ -32,7 +32,7 @@ def one_thread() -> None:
 
 
 def test_peers_import_nothing_of_cifar_lab() -> None:
-    for path in (ROOT / "benchmarks" / "peers").glob("*.py"):
+    for path in (ROOT / "benchmarks" / "peers").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -52,7 +52,7 @@ def test_networks_compute_what_ours_do(name: str) -> None:
 
 
 def test_arms_are_those_of_the_settings_files() -> None:
-    files = {path.stem: path for path in (ROOT / "configs").glob("q[1-7]*.yaml")}
+    files = {path.stem: path for path in (ROOT / "configs").glob("q[1-7]*.yaml") if path.stem != "q3_tuned"}
     files["baseline"] = ROOT / "configs" / "baseline.yaml"
     assert set(ARMS) == set(files)
     for name, path in files.items():

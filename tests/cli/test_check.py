@@ -126,7 +126,8 @@ def test_the_schema_goes_into_a_file(lab: Any) -> None:
 
 @pytest.mark.slow
 def test_the_schemas_accept_every_shipped_file(lab: Any) -> None:
-    kinds = {"lab.yaml": "lab", **{path.name: "sweep" for path in CONFIGS.glob("q8_*.yaml")}}
+    kinds = dict.fromkeys([*(path.name for path in CONFIGS.glob("q8_*.yaml")), "q3_tuned.yaml"], "sweep")
+    kinds |= {"lab.yaml": "lab", "lab_tuned.yaml": "lab"}
     validators = {kind: validator(lab, kind) for kind in ("settings", "lab", "sweep")}
     for path in CONFIGS.glob("*.yaml"):
         errors = [

@@ -13,7 +13,10 @@ from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.io.shipped import shipped_folder
 from cifar_lab.config.sheets import LabSheet
 
-NOTE = "cifar-lab: configs/{} is not in this folder; missing files under configs/ are those that ship with cifar-lab\n"
+NOTE = (
+    "cifar-lab: configs/{} is not in this folder; "
+    "files that ship with cifar-lab replace what is missing under configs/\n"
+)
 
 
 def test_the_nine_questions_are_written_and_checked(lab: Any) -> None:

@@ -66,11 +66,16 @@ def test_list_tells_running_from_interrupted(trained_copy: Any) -> None:
         assert holder.stdout is not None
         holder.stdout.readline()
         states = {line.split()[0]: line.split()[1:] for line in trained_copy("list").lines[1:]}
-        refused = trained_copy("run", "tiny.yaml", "--seeds", "0")
+        skipped = trained_copy("run", "tiny.yaml", "--seeds", "0")
+        refused = trained_copy("run", "tiny.yaml", "--seeds", "0", "--force")
         holder.communicate()
     assert states == {ids[0]: ["tiny", "0", "running", "1"], ids[1]: ["tiny", "1", "interrupted", "1"]}
+    assert skipped.code == 0
+    assert f"tiny · seed 0: skipped: held by process {holder.pid} on " in skipped.out
+    assert "1 run held by another command and skipped; with --wait, the command waits for them" in skipped.out
+    assert skipped.lines[-1] == "next: cifar-lab run tiny.yaml --seeds 0 --wait"
     assert refused.code == 4
-    assert f"held by process {holder.pid} on " in refused.out
+    assert f"held by process {holder.pid} on " in refused.err
 
 
 def test_show_tells_everything_of_a_run(trained: Any) -> None:

@@ -130,11 +130,17 @@ def _keys(schema: dict[str, Any], definitions: dict[str, Any], path: str) -> Ite
         yield from _keys(part, definitions, f"{path}[]")
     for part in schema.get("anyOf", []):
         yield from _keys(part, definitions, path)
-    for part in schema.get("oneOf", []):
-        if "required" in part:  # the last one is a part of any of the others
-            yield from _keys(part, definitions, f"{path}({_choice(part)})")
+    choices = [part for part in schema.get("oneOf", []) if "required" in part]  # the last is a part of any other
+    words = [_choice(part) for part in choices]
+    for word, part in zip(words, choices, strict=True):
+        only = word != OWN and len(set(words) - {OWN}) == 1
+        yield from _keys(part, definitions, path if only else f"{path}({word})")
+
+
+OWN = "file.py:Class"
+"""Stands for a class or function of the user."""
 
 
 def _choice(part: dict[str, Any]) -> str:
     """The choice of a section that a part of its schema stands for, such as `adam`."""
-    return next((each["const"] for each in part["properties"].values() if "const" in each), "file.py:Class")
+    return next((each["const"] for each in part["properties"].values() if "const" in each), OWN)

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from cifar_lab.config import CustomModel, Section, Settings
+from cifar_lab.config import Section, Settings
 from cifar_lab.config.io.setting_keys import choice_key, choice_name, sections
+from cifar_lab.config.registry import OWN_CLASSES
 from cifar_lab.config.roles import IdleUnless, Mark, has_mark, marks
 
 NUMBERS = (7, 2, 20, 64, 1, 0)
@@ -53,8 +54,8 @@ class FieldCase:
 
     def _stated(self, folder: Path) -> dict[str, Any]:
         """What a section of this class has to state."""
-        if self.cls is CustomModel:
-            return {"name": _custom_models(folder)[0]}
+        if self.cls in OWN_CLASSES.values():
+            return {"name": _own_code(folder)[0]}
         required = [name for name, field in self.cls.model_fields.items() if field.is_required()]
         chosen = {choice_key(self.section): self.choice} if self.choice else {}
         return {**{name: str(folder) for name in required}, **chosen}
@@ -69,6 +70,16 @@ class FieldCase:
 
     def _default(self) -> Any:
         return self.cls.model_fields[self.name].get_default(call_default_factory=True)
+
+
+NEEDED = {"gamma": 0.5, "milestones": [2], "base_lr": 0.001, "max_lr": 0.01}
+"""Values of options without a default. Others are numbers of updates."""
+
+
+def needed(cls: type[Section]) -> dict[str, Any]:
+    """What settings of a class of torch have to state beside its choice."""
+    required = getattr(getattr(cls, "component", None), "required", ())
+    return {"options": {name: NEEDED.get(name, 2) for name in required}} if required else {}
 
 
 def every_class() -> Iterator[tuple[str, str, type[Section]]]:
@@ -96,8 +107,9 @@ def is_choice(annotation: Any) -> bool:
 
 def another(cls: type[BaseModel], name: str, old: Any, folder: Path) -> Any:
     """A valid value of the field other than `old`, from its type and bounds alone."""
-    if cls is CustomModel and name == "name":
-        return _custom_models(folder)[1]
+    if has_mark(cls, name, Mark.CODE):  # type: ignore[arg-type]
+        first, second = _own_code(folder)
+        return [second] if name == "metrics" else second if old is None or old == first else first
     if has_mark(cls, name, Mark.BY_CONTENT):  # type: ignore[arg-type]
         (folder / name).write_bytes(b"content")
         return str(folder / name)
@@ -138,8 +150,8 @@ def candidates(annotation: Any) -> Iterator[Any]:
         yield "another"
 
 
-def _custom_models(folder: Path) -> tuple[str, str]:
-    """Two models of one file."""
+def _own_code(folder: Path) -> tuple[str, str]:
+    """Two classes of one file."""
     path = folder / "own.py"
     path.write_text("class One: ...\n\n\nclass Two: ...\n")
     return f"{path}:One", f"{path}:Two"

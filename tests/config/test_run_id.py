@@ -17,6 +17,7 @@ from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.run_id import recipe, run_id
 from cifar_lab.core.errors import MissingExtraError, SettingsError, WeightsError
 from cifar_lab.execution.plan import run_ids_of
+from tests.config.every_field import needed
 
 FINGERPRINT = "f" * 64
 
@@ -29,7 +30,7 @@ def test_every_choice_of_a_section_is_another_run() -> None:
     for section, (key, classes) in SECTION_CHOICES.items():
         if section == "data":
             continue
-        ids = [id_of(settings_from({section: {key: name}})) for name in classes]
+        ids = [id_of(settings_from({section: {key: name, **needed(cls)}})) for name, cls in classes.items()]
         assert len(set(ids)) == len(ids), section
 
 

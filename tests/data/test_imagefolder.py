@@ -15,7 +15,7 @@ from PIL import Image
 from cifar_lab import data as images
 from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError
-from cifar_lab.data import decoding, imagefolder
+from cifar_lab.data import decoding, file_tree
 
 from .conftest import draw_folder, zip_folder
 
@@ -199,7 +199,7 @@ def test_an_empty_class(root, tmp_path):
 
 def test_one_class(tmp_path):
     root = draw_folder(tmp_path / "source", classes=("ant",))
-    assert refusal(root) == f"{root}: 1 class in train/; at least two classes are needed"
+    assert refusal(root) == f"{root}: 1 class found; at least two classes are needed"
 
 
 def test_an_image_without_a_class(root):
@@ -225,7 +225,14 @@ def test_notes_and_annotations_are_left_aside_and_said(root, caplog):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "not an image of a known format"), (b"<html>", "not an image of a known format"), (None, ".*truncated.*")],
+    [
+        (b"", "is empty; fetch it again or remove it"),
+        (b"\n<HTML>", "is a web page and not an image; fetch it again"),
+        (b"<!DOCTYPE html>\n<title>404</title>", "is a web page and not an image; fetch it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid x", "is a pointer of Git LFS; fetch the image with git lfs"),
+        (b"words", r"is damaged \(not an image of a known format\); repair or remove it$"),
+        (None, r"is damaged \(.*truncated.*\); repair or remove it$"),
+    ],
 )
 def test_a_broken_image_is_named(root, tmp_path, content, reason):
     file = root / "pics/train/bee/01.png"
@@ -234,7 +241,7 @@ def test_a_broken_image_is_named(root, tmp_path, content, reason):
         gradient(64, 64).save(buffer, "JPEG")
         content = buffer.getvalue()[:-300]
     file.write_bytes(content)
-    pattern = rf": pics/train/bee/01.png is damaged \({reason}\); repair or remove it$"
+    pattern = rf": pics/train/bee/01.png {reason}"
     with pytest.raises(DataError, match=pattern):
         images.prepare(settings(root))
     with pytest.raises(DataError, match=pattern):
@@ -271,22 +278,21 @@ def test_a_member_twice(root, tmp_path):
 def test_too_many_pixels_are_refused_before_they_are_unpacked(root):
     Image.new("1", (20_000, 2_001)).save(root / "pics/train/ant/00.png")  # 5 KB that would unpack to 120 MB
     assert refusal(root) == (
-        f"{root}: pics/train/ant/00.png is 20000 × 2001, at most {decoding.MAX_PIXELS:,} pixels are read"
+        f"{root}: pics/train/ant/00.png has 20000 × 2001 pixels, at most {decoding.MAX_PIXELS:,} are read; remove it "
+        "or save it smaller"
     )
 
 
 def test_an_image_bomb_beyond_the_limit_of_pil(root):
     Image.new("1", (20_000, 10_000)).save(root / "pics/train/ant/00.png")
-    assert refusal(root).startswith(
-        f"{root}: pics/train/ant/00.png is damaged (Image size (200000000 pixels) exceeds limit"
-    )
+    assert refusal(root).startswith(f"{root}: pics/train/ant/00.png has 200,000,000 pixels, at most")
 
 
 def test_a_zip_bomb_is_refused_by_its_size(root, tmp_path):
     path = zip_folder(root, tmp_path / "x.zip")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("pics/test/cow/zz.png", b"\0" * (imagefolder.MAX_FILE_BYTES + 1))
-    assert refusal(path) == f"{path}: pics/test/cow/zz.png has 67,108,865 bytes, at most 67,108,864 are read"
+        archive.writestr("pics/test/cow/zz.png", b"\0" * (file_tree.MAX_FILE_BYTES + 1))
+    assert refusal(path) == f"{path}: pics/test/cow/zz.png has 67,108,865 bytes, at most 67,108,864 are read; remove it"
 
 
 def test_a_loop_of_links(root):

@@ -95,4 +95,7 @@ def test_too_few_images_without_a_copy():
     images = np.zeros((20, 3, 32, 32), np.uint8)
     with pytest.raises(SettingsError) as caught:
         validation_split(np.arange(20) % 2, 4, 0, images)
-    assert str(caught.value) == "data.val_size: class 0 has 0 images without a duplicate, 2 are needed; no size works"
+    assert (
+        str(caught.value)
+        == "data.val_size: class 0 has 0 images without a duplicate, 2 are needed; no size works; remove it"
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import pytest
 
-from cifar_lab.config import SGD, Section, Settings
+from cifar_lab.config import SGD, Section, Settings, TorchOptimizer, TorchSchedule
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.roles import Role, role_of
@@ -40,8 +40,19 @@ def test_runs_that_differ_in_a_setting_train_together_as_its_role_says(case: Fie
 @pytest.mark.parametrize(("section", "together"), [("model", False), ("optimizer", True), ("scheduler", True)])
 def test_classes_of_a_section_train_together_or_apart(section: str, together: bool) -> None:
     key, classes = SECTION_CHOICES[section]
-    keys = {cohort_key(job(f"{section}.{key}={name}")) for name in classes}
-    assert len(keys) == (1 if together else len(classes))
+    of_torch = (TorchOptimizer, TorchSchedule)
+    names = [name for name, cls in classes.items() if not issubclass(cls, of_torch)]
+    keys = {cohort_key(job(f"{section}.{key}={name}")) for name in names}
+    assert len(keys) == (1 if together else len(names))
+
+
+def test_what_torch_executes_trains_alone(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def f(): ...\n")
+    own = f"{tmp_path}/own.py:f"
+    for word in ("optimizer.name=rmsprop", f"optimizer.name={own}", f"loss.name={own}", f"data.augment={own}",
+                 f"scheduler.name={own}", f"metrics=[{own}]"):  # fmt: skip
+        jobs = [job(word, "runtime.cohort=4", seed=seed) for seed in range(3)]
+        assert [len(found) for found in form_cohorts(jobs, on_gpu=True)] == [1, 1, 1]
 
 
 def test_a_backend_makes_further_settings_a_members_own(tmp_path: Path) -> None:

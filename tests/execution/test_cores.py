@@ -9,6 +9,7 @@ import pytest
 
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.execution.cores import concurrent_on_cpu, model_key, share_cores, share_gpu_host
+from cifar_lab.training.events import ModelBuilt
 from cifar_lab.training.job import Job
 
 OWN = "model.py:Own"
@@ -24,8 +25,12 @@ def job(*overrides: str, model: str = "Net", seed: int = 0, **runtime: Any) -> J
     return Job(settings_from(given, overrides=overrides), seed, f"{model}-{seed}", {}, "", Path("results"), True)
 
 
-def threads(*jobs: Job, cores: int = 2, workers: int | None = None, **parameters: int) -> list[int]:
-    counted = {model_key(each.settings): parameters["own"] for each in jobs if parameters}
+def threads(
+    *jobs: Job, cores: int = 2, workers: int | None = None, own_kernels: bool = False, **parameters: int
+) -> list[int]:
+    counted = {
+        model_key(each.settings): ModelBuilt(parameters["own"], own_kernels=own_kernels) for each in jobs if parameters
+    }
     return [each.threads for each in share_cores(jobs, cores, workers, counted).jobs]
 
 
@@ -94,3 +99,11 @@ def test_runs_on_a_gpu_share_the_cores() -> None:
     jobs = [job(model="ResNet18", seed=seed) for seed in range(4)]
     assert [each.threads for each in share_gpu_host(jobs, 16)] == [4] * 4
     assert [each.threads for each in share_gpu_host(jobs, 2)] == [1] * 4
+
+
+def test_a_custom_model_that_the_kernels_know_has_the_threads_of_a_built_in_one() -> None:
+    known, unknown = (threads(job(model=OWN), own=62_006, own_kernels=own) for own in (True, False))
+    assert known == threads(job()) == [2]
+    assert unknown == [1]
+    asked = job("runtime.kernels=torch", model=OWN)
+    assert threads(asked, own=62_006, own_kernels=True) == [1]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cifar_lab import data
@@ -104,8 +105,8 @@ def test_a_record_of_a_newer_version_is_not_trained_over(results: Path) -> None:
     (planned,) = plan_runs([arm(seeds=(0,))], results)
     folder = RunFolder(results, planned.job.run_id)
     folder.path.mkdir(parents=True)
-    folder.record.write_text('{"schema": 4}')
-    with pytest.raises(DataError, match="has schema 4, but this cifar-lab reads up to 3"):
+    folder.record.write_text('{"schema": 5}')
+    with pytest.raises(DataError, match="has schema 5, but this cifar-lab reads up to 4"):
         plan_runs([arm(seeds=(0,))], results)
 
 
@@ -117,7 +118,40 @@ def test_what_does_not_fit_the_data_is_told_of_every_arm(results: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         plan_runs(arms, results)
     assert str(caught.value).splitlines() == [
-        "large batch: data.batch_size: 41 is more than the 40 images to train on",
+        "large batch: data.batch_size: 41 is above the 40 images to train on; set at most 40",
         "large split: data.val_size: 36 takes all 4 training images of class 'disc'; the largest size that works is 30",
         "all of it: data.val_size: 50 of 40 training images leave none to train on; the largest size that works is 30",
     ]
+
+
+def test_a_problem_that_many_arms_share_is_told_once(results: Path) -> None:
+    batch = IMAGES.model_copy(update={"batch_size": 41})
+    with pytest.raises(SettingsError) as caught:
+        plan_runs([arm(f"arm {number}", data=batch) for number in range(40)], results)
+    assert str(caught.value) == (
+        "arm 0 and 39 more: data.batch_size: 41 is above the 40 images to train on; set at most 40"
+    )
+
+
+def test_a_share_is_the_number_that_it_means(results: Path) -> None:
+    share, number = (IMAGES.model_copy(update={"val_size": size}) for size in (0.25, 10))
+    (first,), (second,) = (plan_runs([arm("x", data=data, seeds=(0,))], results) for data in (share, number))
+    assert first.job.run_id == second.job.run_id
+
+
+def test_named_validation_images_are_in_the_id_by_content(results: Path, tmp_path: Path) -> None:
+    def run_id(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        data = IMAGES.model_copy(update={"val_indices": str(tmp_path / name)})
+        return plan_runs([arm("x", data=data, seeds=(0,))], results)[0].job.run_id
+
+    assert run_id("a.txt", "1\n2\n") == run_id("b.txt", "1\n2\n")
+    assert run_id("a.txt", "1\n2\n") != run_id("a.txt", "1\n3\n")
+
+
+def test_named_validation_images_leave_some_of_each_class(results: Path, tmp_path: Path) -> None:
+    labels = data.train_labels(IMAGES, data.prepare(IMAGES).fingerprint)
+    path = tmp_path / "val.txt"
+    path.write_text("".join(f"{index}\n" for index in np.flatnonzero(labels == 3)))
+    with pytest.raises(SettingsError, match=r"val.txt: data.val_indices: the file names all training images of class"):
+        plan_runs([arm("x", data=IMAGES.model_copy(update={"val_indices": str(path)}))], results)

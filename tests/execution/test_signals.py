@@ -39,6 +39,17 @@ def test_the_first_signal_stops_and_the_second_kills(first: signal.Signals, coun
     assert (requests.signum, did) == (counts_as, ["stop", "kill"])
 
 
+def test_an_announced_limit_stops_once_and_never_kills() -> None:
+    did: list[str] = []
+    with StopRequests() as requests:
+        requests.on_stop(lambda: did.append("stop"))
+        requests.on_kill(lambda: did.append("kill"))
+        for _ in range(3):
+            send(signal.SIGUSR1)
+        requests.enforce_deadline()
+        assert (requests.why, requests.signum, did) == ("SIGUSR1 announced the end of the job", None, ["stop"])
+
+
 def test_a_hangup_that_is_to_be_ignored_is_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

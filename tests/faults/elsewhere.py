@@ -314,4 +314,49 @@ CASES = (
         says="note: `cifar-lab run` executes the model code that a settings.yaml names; if these results came from "
         "others, read settings.yaml and that code first",
     ),
+    elsewhere(
+        20, "a second command needs a run that another command trains",
+        "execution/test_several_commands.py::"
+        "test_a_held_run_is_skipped_or_awaited_never_discarded_and_free_at_once_after_a_kill",
+        remains="one result; `run` skips the run and counts it, `run --wait` waits, and resumes it after a kill",
+        says="held by another command and skipped; with --wait, the command waits for them", code=0,
+    ),
+    elsewhere(
+        20, "two commands make the same runs at the same time",
+        "execution/test_several_commands.py::test_two_commands_at_once_share_the_runs_and_equal_one",
+        remains="each run once, with the bytes of a single command", code=0,
+    ),
+    elsewhere(
+        20, "two, four or eight sweeps at once",
+        "execution/test_several_commands.py::test_many_sweeps_at_once_share_the_runs_and_equal_one",
+        remains="each run once; runs, plan, history and winners with the bytes of a single command", code=0,
+    ),
+    elsewhere(
+        20, "two, four or eight sweeps at once, of which some are killed and started again",
+        "execution/test_several_commands.py::test_sweeps_that_are_killed_and_started_again_make_each_run_once",
+        remains="the same; an epoch that was cut short is trained again", code=0,
+    ),
+    elsewhere(
+        20, "an earlier version of cifar-lab writes to the folder",
+        "store/test_writers.py::test_a_version_that_writes_alone_keeps_others_out_and_is_kept_out",
+        remains="what that version writes", code=4,
+        says="is using this folder, and its version of cifar-lab writes alone; wait",
+    ),
+    elsewhere(
+        20, "several commands replace a document at the same time",
+        "store/test_writers.py::test_documents_that_are_read_and_replaced_under_the_lock_lose_nothing",
+        remains="every change, and a valid checksum and index",
+    ),
+    elsewhere(
+        21, "one of several commands is stopped",
+        "execution/test_several_commands.py::test_a_stop_of_one_command_leaves_the_others_alone",
+        remains="the last epoch of its runs; the others are not disturbed", code=130,
+        says="run the same command again (without --force) to resume",
+    ),
+    elsewhere(
+        21, "SIGUSR1 announces the time limit of a cluster job",
+        "execution/test_job_array.py::test_tasks_share_a_folder_and_one_that_nears_its_limit_is_queued_again",
+        remains="the last epoch; the same command resumes", code=124,
+        says="SIGUSR1 announced the end of the job: stopping after the current epoch",
+    ),
 )  # fmt: skip

@@ -20,7 +20,7 @@ from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.errors import DataError, EnvironmentFault, LabError
 from cifar_lab.data import cache, catalog
 from cifar_lab.models.weights import read_state_dict
-from cifar_lab.store import locks
+from cifar_lab.store import locks, writers
 from cifar_lab.training import checkpoint
 
 from ..compatibility.commands import Lab
@@ -248,8 +248,8 @@ def test_a_lock_that_is_no_file_is_refused(kind: str, tmp_path: Path, case: Case
             pass
         case.check(str(caught.value), caught.value.exit_code)
         assert not locks.is_held(tmp_path / "pipe")
-        put(kind, tmp_path / locks.LOCK_NAME)
-        with pytest.raises(EnvironmentFault, match="remove it"), locks.one_writer(tmp_path) as lock:
+        put(kind, tmp_path / writers.LOCK_NAME)
+        with pytest.raises(EnvironmentFault, match="remove it"), writers.writing(tmp_path) as lock:
             lock.take()
     assert precious.read_text() == "four years of work"
 
@@ -299,10 +299,8 @@ OPENED = {
     "models/weights": {
         "safetensors.torch.load(content)", "torch.load(io.BytesIO(content), map_location='cpu', weights_only=True)",
     },
-    "store/locks": {
-        "open(path, opener=no_follow)", "open(self._path, encoding='utf-8', errors='replace', opener=no_follow)",
-        "os.open(path, flags, 438)",
-    },
+    "store/locks": {"open(path, encoding='utf-8', errors='replace', opener=no_follow)", "os.open(path, flags, 438)"},
+    "store/writers": {"open(self._path, encoding='utf-8', errors='replace', opener=no_follow)"},
     "studies/optuna_export": {"sqlite3.connect(f'file:{quote(str(path.absolute()))}?mode=ro', uri=True)"},
     "training/checkpoint": {
         "load(candidate)", "torch.load(io.BytesIO(payload), map_location='cpu', weights_only=True)",

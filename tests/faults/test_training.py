@@ -98,7 +98,7 @@ def test_a_second_completion_changes_nothing(lab: Any) -> None:
 @case(
     33,
     "two processes make the same run at the same time",
-    remains="one result; the second is refused while the first holds the run, and finds it done afterwards",
+    remains="one result; the second skips or awaits the run while the first holds it, and finds it done afterwards",
     says="{path}: held by process {pid} on {host} since {time}; wait for it, or end it, then run the same "
     "command again",
 )
@@ -126,16 +126,16 @@ def test_of_two_that_make_one_run_the_second_is_refused(lab: Any, case: Case) ->
 @pytest.mark.slow
 @case(
     20,
-    "a second command on runs that another command is making",
-    remains="the runs of the first command; the second changes nothing",
-    says="process {pid} on {host} since {time}; wait for it",
+    "`--force` on runs that another command trains",
+    remains="the runs of the first command; nothing is discarded",
+    says="held by process {pid} on {host} since {time}; wait for it, or end it, then run the same command again",
     code=4,
 )
-def test_a_second_command_is_told_who_holds_the_results(lab: Any, case: Case) -> None:
+def test_runs_that_another_command_holds_are_never_discarded(lab: Any, case: Case) -> None:
     path = lab.file("long", "epochs=500", "data.batch_size=8")
     with lab.start("run", path) as first:
         first.wait_for("epoch 1/500")
-        code, told, wrong = lab.command("run", path)
+        code, told, wrong = lab.command("run", path, "--force")
         case.check(told + wrong, code)
         first.wait_for("epoch")
     assert lab.records() == []

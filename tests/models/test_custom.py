@@ -187,11 +187,16 @@ def test_a_builder_of_torchvision():
 
 
 def test_a_model_of_timm_is_made_by_its_registry(tmp_path, monkeypatch):
-    source = "from torch import nn\ndef create_model(name, num_classes):\n    assert name == 'mixer'\n"
+    source = (
+        "from torch import nn\ndef list_models():\n    return ['mixer']\ndef is_model(name):\n"
+        "    return name in list_models()\ndef create_model(name, num_classes):\n    assert name == 'mixer'\n"
+    )
     (tmp_path / "timm.py").write_text(source + "    return nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))\n")
     monkeypatch.syspath_prepend(tmp_path)
     for name, options in (("mixer", {}), ("create_model", {"name": "mixer"})):
         assert build(CustomModel(name=f"timm:{name}", options=options), 7)(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+    assert refusal("timm:mixr") == "model.name: timm has no model mixr; did you mean mixer?"
+    assert refusal("timm:vit") == "model.name: timm has no model vit; timm.list_models() has the names"
 
 
 PARTS = "from torch import nn\ndef layer(classes):\n    return nn.Linear(3072, classes)\n"
@@ -260,6 +265,23 @@ def test_options_that_the_class_does_not_take(tmp_path):
     )
 
 
+def test_required_arguments_are_named_with_what_may_give_them(tmp_path):
+    source = GOOD.replace("width: int = 8", "variant, width: int = 8")
+    path = write(tmp_path / "mine.py", source)
+    assert refusal(f"{path}:Mine").endswith(
+        "missing 1 required positional argument: 'variant'; it takes num_classes: 'int', variant, width: 'int' = 8; "
+        "set model.options.variant"
+    )
+    write(path, GOOD.replace("num_classes", "n_classes"))
+    assert refusal(f"{path}:Mine").endswith("; set model.options.n_classes=10")
+    write(path, source)
+    path.write_text(path.read_text() + "\n\ndef small():\n    return Mine(10, 'A')\n")
+    assert refusal(f"{path}:Mine").endswith(
+        "; set model.options.variant, or name a function that makes the model: small"
+    )
+    assert build(CustomModel(name=f"{path}:small"), 10) is not None
+
+
 def test_a_class_that_does_not_take_num_classes(tmp_path):
     path = write(tmp_path / "mine.py", GOOD.replace("num_classes: int, ", "").replace(", num_classes)", ", 10)"))
     assert build(CustomModel(name=f"{path}:Mine"), 10) is not None
@@ -274,6 +296,25 @@ def test_a_constructor_that_fails(tmp_path):
     assert refusal(f"{path}:Mine") == (
         f"model.name: {path}:Mine could not be created: ValueError: width is odd ({path}:14); correct it"
     )
+
+
+def test_an_error_of_type_inside_a_constructor_is_no_fault_of_the_options(tmp_path):
+    path = write(tmp_path / "mine.py", GOOD.replace("nn.Linear(3 * 32 * 32, width)", "nn.Linear(3072, width / 2)"))
+    message = refusal(f"{path}:Mine")
+    assert message.startswith(f"model.name: {path}:Mine could not be created: TypeError: ")
+    assert message.endswith(f" ({path}:15); correct it")
+    write(path).write_text(path.read_text() + "\n\ndef mine(**options):\n    return Mine(**options)\n")
+    assert "model.options: " in refusal(f"{path}:mine", height=3)
+
+
+def test_a_model_for_larger_images_says_its_size(tmp_path):
+    source = GOOD.replace("3 * 32 * 32", "3 * 64 * 64")
+    path = write(tmp_path / "mine.py", source)
+    assert refusal(f"{path}:Mine").endswith(
+        " (2x3072 and 12288x8) "
+        f"({path}:19); it works on 64 × 64 pixels: set model.input_size=64, which enlarges each batch"
+    )
+    assert build(CustomModel(name=f"{path}:Mine", input_size=64), 10) is not None
 
 
 def test_a_model_with_nothing_to_train(tmp_path):

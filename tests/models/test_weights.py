@@ -85,6 +85,19 @@ def test_a_prefix_on_some_keys_only_is_not_guessed_at(tmp_path):
     assert "1 missing: conv1.weight; 1 unexpected: module.conv1.weight; " in refusal(save(state, tmp_path / "w.pt"))
 
 
+def test_a_network_that_is_an_attribute_of_what_was_saved_is_found(tmp_path):
+    state = MODELS["Net"](10).state_dict()
+    saved = {f"model.{key}": value for key, value in state.items()} | {"loss.weight": torch.ones(10)}
+    for content in (saved, {"epoch": 3, "state_dict": saved}):
+        model = MODELS["Net"](10)
+        torch.save(content, tmp_path / "lightning.ckpt")
+        notes = load_weights(model, tmp_path / "lightning.ckpt", "fc3", "keep")
+        assert "lightning.ckpt: the keys under model are used; not used: loss.weight" in notes
+        assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    twins = {f"{name}.{key}": value for name in ("student", "teacher") for key, value in state.items()}
+    assert "unexpected: student.conv1.weight" in refusal(save(twins, tmp_path / "twins.pt"))
+
+
 def test_files_from_before_the_batch_counter_load(tmp_path):
     source = MODELS["ResNet18"](1000)
     state = {key: value for key, value in source.state_dict().items() if "num_batches" not in key}

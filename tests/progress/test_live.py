@@ -17,6 +17,7 @@ from cifar_lab.training.events import (
     DeviceChosen,
     EpochCompleted,
     Event,
+    ModelOutput,
     RunOutcome,
     RunResumed,
     RunStarted,
@@ -229,3 +230,15 @@ def test_a_label_is_neither_markup_nor_escape_code(terminal: Terminal) -> None:
     assert "[red]Ünï[/] [2J [/nothing] · seed 0: done" in terminal.words
     assert "\x1b[2J" not in terminal.output
     assert "\x07" not in terminal.output
+
+
+def test_output_of_a_model_stands_above_the_bars(terminal: Terminal) -> None:
+    bars = LiveBars(terminal.console)
+    (run,) = planned(1)
+    bars.begin([run])
+    bars.event(run.job, RunStarted())
+    bars.event(run.job, ModelOutput("made [bold]with[/]\x1b[2J ten"))
+    bars._progress.refresh()
+    bars.end()
+    lines = [line.rstrip() for line in terminal.words.splitlines()]
+    assert lines.count("Adam · seed 0: output of its model: made [bold]with[/][2J ten") == 1

@@ -160,7 +160,8 @@ def test_a_summary_needs_no_matplotlib() -> None:
 
 @pytest.mark.slow
 def test_a_thousand_records_in_seconds(tmp_path: Path, make_record: MakeRecord, save_records: SaveRecords) -> None:
-    arms = [load_settings(path) for path in [CONFIGS / "baseline.yaml", *CONFIGS.glob("q[1-7]_*.yaml")]]
+    files = [path for path in CONFIGS.glob("q[1-7]_*.yaml") if path.name != "q3_tuned.yaml"]
+    arms = [load_settings(path) for path in [CONFIGS / "baseline.yaml", *files]]
     save_records(tmp_path, *(make_record(0.4 + seed / 1000, seed, arm) for arm in arms for seed in range(85)))
     start = time.process_time()
     report = build_report(CONFIGS / "lab.yaml", tmp_path)

@@ -70,3 +70,18 @@ def test_lines_go_through_the_places_of_their_values() -> None:
     assert chart.spec["axes"][0]["log"] is True
     assert [point["at"] for point in chart.spec["points"]] == [[0.0], [0.5], [1.0]]
     assert parallel_chart(made[:1], axes_of(made)) is None
+
+
+def test_points_without_a_setting_are_below_its_values() -> None:
+    own = {"name": ["sgd", "sgd", "adam"], "momentum": [0.0, 0.9, None]}
+    made = [
+        SearchedPoint(f"point {k}", {key: row[k] for key, row in own.items() if row[k] is not None}, 50.0 + k, 1, 0)
+        for k in range(3)
+    ]
+    chart = parallel_chart(made, axes_of(made))
+    assert chart is not None
+    axis = next(index for index, each in enumerate(chart.spec["axes"]) if each["name"] == "momentum")
+    assert chart.spec["axes"][axis]["ticks"] == [[0.0, "–"], [0.12, "0"], [1.0, "0.9"]]
+    assert {point["name"]: point["at"][axis] for point in chart.spec["points"]} == {
+        "point 0": 0.12, "point 1": 1.0, "point 2": 0.0,
+    }  # fmt: skip

@@ -15,7 +15,16 @@ from cifar_lab.config import Settings
 from cifar_lab.config.run_id import run_id
 from cifar_lab.core.errors import DataError, EnvironmentFault, MissingResultsError
 from cifar_lab.store.left_out import LEFT_OUT, SKIPPED
-from cifar_lab.store.records import SCHEMA, DataIdentity, Environment, EpochMetrics, Record, SplitScore, read_record
+from cifar_lab.store.records import (
+    PLAIN_SCHEMA,
+    SCHEMA,
+    DataIdentity,
+    Environment,
+    EpochMetrics,
+    Record,
+    SplitScore,
+    read_record,
+)
 from cifar_lab.store.results import (
     DamagedRecordError,
     RunFolder,
@@ -77,7 +86,7 @@ def test_a_record_comes_back_as_it_was_written(folder: RunFolder) -> None:
 def test_a_record_is_json_with_a_schema_and_finite_numbers(folder: RunFolder) -> None:
     folder.write_record(make_record())
     values = json.loads(folder.record.read_text(encoding="utf-8"))
-    assert values["schema"] == SCHEMA == 3
+    assert values["schema"] == PLAIN_SCHEMA == 3
     assert (next(iter(values)), list(values)[-1]) == ("schema", "sha256")
     assert values["test"]["loss"] == 1 / 3
     with pytest.raises(ValueError, match="finite number"):
@@ -91,9 +100,9 @@ def test_a_record_of_a_newer_schema_is_refused_by_name_and_kept(folder: RunFolde
     with pytest.raises(DataError) as caught:
         folder.read_record()
     assert str(caught.value) == (
-        f"{folder.record}: has schema 4, but this cifar-lab reads up to 3; install a newer cifar-lab"
+        f"{folder.record}: has schema 5, but this cifar-lab reads up to 4; install a newer cifar-lab"
     )
-    with pytest.raises(DataError, match="has schema 4"):
+    with pytest.raises(DataError, match="has schema 5"):
         folder.set_aside_damage()
     assert folder.record.is_file()
 

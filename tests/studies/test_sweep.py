@@ -12,13 +12,15 @@ import yaml
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.config import SGD, Adam, AdamW, Plateau, Settings
 from cifar_lab.config.io.load import settings_from
+from cifar_lab.config.io.point_labels import point_label
 from cifar_lab.config.run_id import recipe
 from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.studies.documents import winners_document
 from cifar_lab.studies.space.methods import expand
-from cifar_lab.studies.space.points import Expansion, Point, point_label, same_numbers
-from cifar_lab.studies.space.winners import SearchRuns, confirm_settings, pick_winners, search_settings
+from cifar_lab.studies.space.points import Expansion, Point, same_numbers
+from cifar_lab.studies.space.winners import SearchRuns, confirm_settings, pick_winners, search_settings, with_val_size
 
 BASE = settings_from(
     {
@@ -334,9 +336,23 @@ def test_the_search_cuts_a_validation_split_where_there_is_none() -> None:
 def test_a_validation_split_that_leaves_nothing_is_refused() -> None:
     base = settings_from({"label": "Tiny", "data": {"dataset": "synthetic", "train_size": 300}})
     with pytest.raises(
-        SettingsError, match=r"^search of Tiny: data.val_size: 5,000 leaves nothing of the 300 training images"
+        SettingsError, match=r"^search of Tiny: data.val_size: 5,000 of 300 training images leave none to train on"
     ):
-        search_settings(base, Search())
+        search_settings(base, Search(val_size=5_000))
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        ({"dataset": "cifar10"}, 5_000), ({"dataset": "cifar100"}, 5_000),
+        ({"dataset": "synthetic", "train_size": 100_000}, 5_000), ({"dataset": "synthetic", "train_size": 300}, 30),
+        ({"dataset": "synthetic", "train_size": 70}, 10), ({"dataset": "synthetic", "val_size": 7}, 7),
+    ],
+)  # fmt: skip
+def test_a_search_sets_a_tenth_aside_where_nothing_is_stated(data: dict[str, Any], size: int) -> None:
+    base = settings_from({"label": "x", "data": data})
+    search = with_val_size(Search(), base.data, DatasetCatalog())
+    assert search_settings(base, search).data.val_size == size
 
 
 def some_points(count: int) -> tuple[Point, ...]:
@@ -396,7 +412,7 @@ def test_the_document_is_what_the_report_reads() -> None:
     ranked = pick_winners(found.points, accuracies, search.top)
     document = winners_document(
         "q8_grid", BASE, search, ranked, points=3, runs=SearchRuns(3, 0, 1), base_val_accuracy=0.5,
-        fingerprint="f" * 64, plan_sha256="a" * 64,
+        fingerprint="f" * 64, val_size=5_000, plan_sha256="a" * 64,
     )  # fmt: skip
     assert document == {
         "sweep": "q8_grid",

@@ -11,6 +11,7 @@ from cifar_lab.training.events import Event, Message, decode_event, encode_event
 
 EXAMPLES: dict[str, Any] = {
     "str": "a – b", "int": 3, "float": 0.5, "bool": True, "float | None": 0.25, "str | None": "why", "Kind": "oom",
+    "dict[str, float | None]": {"top3": 0.5, "odd": None},
     "Kind | None": "killed",
 }  # fmt: skip
 """A value for each annotation of a field."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cifar_lab import data
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.core.errors import EnvironmentFault, SettingsError
 from cifar_lab.data.batches import Normalizer
@@ -28,11 +30,11 @@ def draw(root: Path, *, flat: bool = False) -> Path:
     return root
 
 
-def arm(root: Path, **data: Any) -> Any:
-    model = data.pop("model", {"name": "Net"})
+def arm(root: Path, **options: Any) -> Any:
+    model = options.pop("model", {"name": "Net"})
     return settings_from(
         {
-            "data": {"dataset": "imagefolder", "root": str(root), "batch_size": 8, **data},
+            "data": {"dataset": "imagefolder", "root": str(root), "batch_size": 8, **options},
             "model": model,
             "epochs": 1,
             "seeds": [0],
@@ -76,13 +78,31 @@ def test_such_a_channel_becomes_zero() -> None:
 
 def test_a_validation_folder_is_the_validation_split(lab: Any, tmp_path: Path) -> None:
     root = draw(tmp_path / "set")
-    record = lab.make(lab.job(arm(root, val_folder="validation", val_size=6)))
-    assert (record.data.train_size, record.data.val_size, record.data.test_size) == (16, 6, 8)
-    assert record.val is not None
+    for size in (0, 6):
+        record = lab.make(lab.job(arm(root, val_folder="validation", val_size=size)))
+        assert (record.data.train_size, record.data.val_size, record.data.test_size) == (16, 6, 8)
+        assert record.val is not None
     with pytest.raises(
-        SettingsError, match=r"data\.val_size: 5 is not the number of images in val/; set data.val_size: 6"
+        SettingsError, match=r"data\.val_size: 5 is not the number of images in val/, which is 6; remove val_size"
     ):
         lab.job(arm(root, val_folder="validation", val_size=5))
+    shutil.rmtree(root / "val")
+    with pytest.raises(SettingsError, match=r"data\.val_folder: validation, but the images have no folder val/"):
+        lab.job(arm(root, val_folder="validation"))
+
+
+def test_named_validation_images_are_the_validation_split(lab: Any, tmp_path: Path) -> None:
+    root = draw(tmp_path / "set")
+    cut = arm(root, val_size=0.25)
+    info, train = data.prepare(cut.data), data.load_train(cut.data)
+    _, held_out = data.validation_split(train.labels, 4, 0, train.images)
+    np.savetxt(tmp_path / "val.txt", held_out, fmt="%d")
+    named = arm(root, val_indices=str(tmp_path / "val.txt"))
+    assert data.validation_count(named.data, info) == 4
+    first, second = (lab.make(lab.job(each)) for each in (cut, named))
+    assert first.data.split_hash == second.data.split_hash
+    assert first.val == second.val
+    assert first.run_id != second.run_id
 
 
 def test_images_that_do_not_fit_are_refused_before_the_start(
@@ -92,6 +112,16 @@ def test_images_that_do_not_fit_are_refused_before_the_start(
     monkeypatch.setattr(plan, "available_memory", lambda: 1000)
     with pytest.raises(EnvironmentFault, match=r"16 training images of 32 × 32 pixels take .* choose a smaller"):
         lab.job(arm(draw(tmp_path / "set")))
+
+
+def test_a_batch_that_does_not_fit_is_refused_before_the_start(
+    lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(plan, "available_memory", lambda: 1_000_000)
+    large = arm(draw(tmp_path / "set"), model={"name": "ResNet18", "input_size": 224})
+    with pytest.raises(EnvironmentFault, match=r"a batch of 8 of 224 × 224 pixels take .* smaller data.batch_size or"):
+        lab.job(large)
 
 
 @pytest.mark.parametrize("val_size", [6, 10])

@@ -80,6 +80,22 @@ BROKEN = {
                forward="if self.training: return self.last(images), self.early(images)"),
         r"returns a tuple in training mode; return the logits alone, or set model.aux_weights=\[0.3\]",
     ),
+    "dataclass": (
+        source(top="import dataclasses\n@dataclasses.dataclass\nclass Out:\n    logits: object\n    early: object",
+               forward="if self.training: return Out(self.last(images), self.last(images))"),
+        r"returns a Out in training mode; return the logits alone, or set model.aux_weights=\[0.3\]",
+    ),
+    "dictionary always": (
+        source(forward="return {'early': self.last(images), 'logits': self.last(images)}"),
+        r"gives a dict .*; return the logits alone, or set model.aux_weights=\[0.3\], the loss weights of the others",
+    ),
+    "no logits": (source(forward="if self.training: return None"), "returns a NoneType in training mode; return the "),
+    "late unfreezing": (
+        source(init="self.early = nn.Linear(3072, 3072).requires_grad_(False); self.passes = 0",
+               forward="self.passes += 1; self.early.requires_grad_(self.passes > 2); images = self.early(images)"),
+        "its forward unfreezes early.bias, which no optimizer has; set its requires_grad in the constructor",
+    ),
+    "exit": (source(init="raise SystemExit(3)"), "could not be created: SystemExit: 3"),
     "memory": (source(forward="torch.empty(10**15)"), "memory"),
     "chance of the machine": (
         source(forward="images = images * (1 + os.urandom(1)[0])"), "two trainings with the same seed differ"
@@ -146,3 +162,21 @@ def test_state_that_no_checkpoint_keeps_is_noticed(try_it: Try) -> None:
         "net.py:Net has state that a checkpoint cannot keep: an interrupted run of it starts again from epoch 1"
         in built.notes
     )
+
+
+def test_probabilities_are_no_logits(try_it: Try) -> None:
+    text = source().replace("return self.last(images)", "return torch.softmax(self.last(images), dim=1)")
+    assert "returns probabilities and not logits; the loss applies softmax itself, so remove" in try_it(text).notes
+    assert try_it(text.replace("softmax", "log_softmax")).notes == ""
+
+
+def test_defaults_of_the_process_are_those_before_for_the_next_model(
+    try_it: Try, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for change in ("torch.set_default_dtype(torch.float64)", "torch.set_grad_enabled(False)"):
+        refusal(try_it, source(top=change))
+        assert try_it(source()).parameters == 30_730
+    try_it(source(top="os.chdir('/')"))
+    assert try_it(source()).parameters == 30_730
+    assert Path.cwd() == tmp_path

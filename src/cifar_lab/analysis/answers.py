@@ -5,11 +5,11 @@ Charts, pages and answers.json show these numbers. `sentences` words them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from cifar_lab.analysis.selection_bias import WinnersCurse
+    from cifar_lab.analysis.selection_bias import TunedGroup, WinnersCurse
     from cifar_lab.analysis.summary import Row
     from cifar_lab.analysis.winners import Winners
     from cifar_lab.config.sheets import Question
@@ -129,6 +129,8 @@ class Answer:
     """One per row but the control, in the order of the rows."""
     selection_bias: WinnersCurse | None = None
     """Bias of the winner of a sweep."""
+    tuned: tuple[TunedGroup, ...] = ()
+    """Groups of a sweep, each at its best point, in the order of the rows. Empty without groups."""
 
     @property
     def control(self) -> Row:
@@ -149,3 +151,16 @@ class Answer:
     def comparison(self, row: Row) -> Comparison | None:
         """Comparison of a row of this answer with its control. None for the control."""
         return dict(zip(map(id, self.rows[1:]), self.comparisons, strict=False)).get(id(row))
+
+
+def pair_answers(answer: Answer) -> list[Answer]:
+    """Answers that compare the groups beside the first one with each other. Empty below three groups."""
+    made = []
+    for index, control in enumerate(answer.rows[1:-1], start=1):
+        stem = answer.question.chart.removesuffix(".png")[:56]
+        title = f"{answer.question.title[:200]} Compared with {control.label[:80]}"
+        question = answer.question.model_copy(update={"chart": f"{stem}-{index + 1}.png", "title": title})
+        rows = (replace(control, is_control=True), *answer.rows[index + 1 :])
+        notes = (f"{answer.name} has the tries and the other groups of this sweep.",)
+        made.append(Answer(f"{answer.name}-{index + 1}", question, rows, notes))
+    return made

@@ -10,7 +10,7 @@ from pathlib import Path
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.labels import distinct_labels, labelled
 from cifar_lab.analysis.rounding import mixed_rounding
-from cifar_lab.analysis.selection_bias import winners_curse
+from cifar_lab.analysis.selection_bias import tuned_groups, winners_curse
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe, recipe_key
 from cifar_lab.analysis.winners import Winners, plan_changed, winner_rows
 from cifar_lab.config import Settings
@@ -140,7 +140,8 @@ def confirmed_answer(
     winners = zip(rows[1:], found.top, strict=True)
     notes += [_same_settings(row.label) for row, winner in winners if winner.recipe == found.control.recipe]
     notes += _rounding_notes(rows, records)
-    return Answer(name, question, tuple(rows), tuple(notes), found, selection_bias=winners_curse(found, records))
+    bias, tuned = winners_curse(found, records), tuned_groups(found, records)
+    return Answer(name, question, tuple(rows), tuple(notes), found, selection_bias=bias, tuned=tuned)
 
 
 def _runs(arm: Arm, groups: dict[str, list[Record]]) -> list[Record]:
@@ -190,6 +191,9 @@ def _search_note(found: Winners, shown: int) -> str:
     """Course of the search, so that a reader can weigh its winners."""
     runs, search = found.runs, found.search
     best = f"the control and the best {shown} were" if shown else "no point ended with finite numbers; the control was"
+    if found.group_winners:
+        tries = ", ".join(f"{each.group} of {each.points:,}" for each in found.group_winners)
+        best = f"the best point of each {' and '.join(search.per)} ({tries}) was"
     halved = search.halving
     method = search.method if halved is None else f"{search.method}, successive halving"
     pruned = "" if halved is None else f"; {found.pruned:,} of the points were pruned before their last epoch"

@@ -107,7 +107,10 @@ def _file(path: Path, results: Path, records: Sequence[Record], overrides: Seque
     if "questions" in keys:
         raise SettingsError(f"{path}: a lab file is not an arm; cifar-lab report compares its arms")
     if keys & {"space", "base", "paired", "arms"}:
-        return _sweep(path.stem, results, records) or ComparisonTarget("sweep", path.stem, ())
+        found = _sweep(path.stem, results, records)
+        if found is None and "search" not in keys and ("base" not in keys or not keys & {"space", "paired"}):
+            raise SettingsError(f"{path}: has several arms; name one of them by its label: cifar-lab list")
+        return found or ComparisonTarget("sweep", path.stem, ())
     settings = load_settings(path, overrides)
     key = recipe_key(recipe(settings))
     kept = [record for record in records if recipe_key(record.recipe) == key and record.test_reason != "search"]
@@ -129,9 +132,9 @@ def _labelled(name: str, records: Sequence[Record]) -> ComparisonTarget | None:
 
 def _sweep(name: str, results: Path, records: Sequence[Record]) -> ComparisonTarget | None:
     found = read_winners(results, name)
-    if found is None or not found.top:
+    best = None if found is None else found.best
+    if found is None or best is None:
         return None
-    best = found.top[0]
     key = recipe_key(best.recipe)
     runs = [record for record in records if found.confirms(record) and recipe_key(record.recipe) == key]
     label = f"{name}: {best.label}"

@@ -43,7 +43,7 @@ def confounders(control: Settings, arm: Settings, facts: Facts = Facts()) -> lis
 
 def steps(settings: Settings, train_size: int) -> int:
     """Number of optimizer steps of a whole run."""
-    return ceil((train_size - settings.data.val_size) / settings.data.batch_size) * settings.epochs
+    return ceil((train_size - settings.data.val_count(train_size)) / settings.data.batch_size) * settings.epochs
 
 
 def _batch(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
@@ -153,16 +153,27 @@ def _mean_rate(arm: Settings) -> float:
 
 
 def _images(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
-    if arm.data.val_size != control.data.val_size:
+    ours, theirs = (_set_aside(each, facts.train_size) for each in (arm, control))
+    if ours != theirs:
         yield (
-            f"{arm.data.val_size:,} images are set aside for validation, but the control sets aside "
-            f"{control.data.val_size:,}, so the arms do not train on the same images"
+            f"{ours} are set aside for validation, but the control sets aside {theirs.removesuffix(' images')}, so the "
+            "arms do not train on the same images"
         )
+    elif arm.data.val_indices != control.data.val_indices:
+        yield "data.val_indices names other validation images, so the arms do not train on the same images"
     if arm.data.normalize != control.data.normalize and arm.optimizer.lr == control.optimizer.lr:
         yield (
             f"inputs of another scale ({arm.data.normalize}) need another learning rate, but it stays "
             f"{arm.optimizer.lr:g}"
         )
+
+
+def _set_aside(settings: Settings, train_size: int | None) -> str:
+    """Size of the validation split in words: a number of images, or a share where their number is not known."""
+    data = settings.data
+    if isinstance(data.val_size, int) or train_size is not None:
+        return f"{data.val_count(train_size or 0):,} images"
+    return f"{data.val_size:.4g} of the images"
 
 
 def _length(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:

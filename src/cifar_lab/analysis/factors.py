@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from cifar_lab.config import OptimizerOptions, Settings
 from cifar_lab.config.io.setting_keys import keys_with
+from cifar_lab.config.own_code import short_name
 from cifar_lab.config.roles import Role, idle_fields, leaves, role_of
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.records import Record
@@ -27,7 +28,10 @@ class SettingChange:
     arm: Any
 
     def __str__(self) -> str:
-        return f"{self.key} {_text(self.control)} → {_text(self.arm)}"
+        before, after = _text(self.control), _text(self.arm)
+        if short_name(before) != short_name(after):
+            before, after = short_name(before), short_name(after)
+        return f"{self.key} {before} → {after}"
 
 
 def changes(control: Settings, arm: Settings) -> list[SettingChange]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.answers import Answer, pair_answers
 from cifar_lab.analysis.arms import confirmed_answer, load_arms, options
 from cifar_lab.analysis.data_choice import DataSet, choose_found_data, data_sets
 from cifar_lab.analysis.found_arms import FOUND_NOTE, found_answers, found_arms
@@ -135,7 +135,9 @@ def _answer_found(
     alone = [record for record in ours if not any(sweep.confirms(record) for sweep in sweeps)]
     answers, others = found_answers(found_arms(alone))
     shown = [sweep for sweep in sweeps if data and sweep.fingerprint == data.fingerprint]
-    answers += [_sweep_answer(number, sweep, ours, results) for number, sweep in enumerate(shown, start=1)]
+    for number, sweep in enumerate(shown, start=1):
+        answer = _sweep_answer(number, sweep, ours, results)
+        answers += [answer, *(pair_answers(answer) if answer.tuned else [])]
     judged = judge_results(answers, _min_effect(), results, viewing, there=there.records)
     lab = Lab(
         f"Runs of {results.name or 'this folder'}",
@@ -165,8 +167,11 @@ def _found_notices(lab: Lab, data: DataSet | None) -> list[str]:
 def _sweep_answer(number: int, sweep: Winners, records: Sequence[Record], results: Path) -> Answer:
     """The winners of a sweep of the folder. Not judged yet."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", sweep.sweep).strip("-")[:20] or "sweep"
+    title = f"What is the best of the {count(sweep.points, 'point')} of the sweep {sweep.sweep}?"
+    if sweep.search.per:
+        title = f"Which {' and '.join(sweep.search.per)} is best where each is tuned (sweep {sweep.sweep})?"
     question = Question(
-        title=f"What is the best of the {count(sweep.points, 'point')} of the sweep {sweep.sweep}?"[:300],
+        title=title[:300],
         chart=f"found_sweep_{number}_{name}.png",
         note=f"{FOUND_NOTE.capitalize()}.",
     )

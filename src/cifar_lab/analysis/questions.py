@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.answers import Answer, pair_answers
 from cifar_lab.analysis.arms import Arm, beside, compare_arms, load_arms, options, unfinished_seeds, winners_answer
 from cifar_lab.analysis.data_choice import DataSet, choose_data, data_sets, named_data, source_overrides
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
@@ -220,7 +220,8 @@ def _answers(
             answers.append(compare_arms(name, question, control, [arms[file] for file in question.arms], records))
         else:
             command = shlex.join(["cifar-lab", "sweep", beside(lab_path, question.sweep).as_posix(), *tail])
-            answers.append(winners_answer(name, question, control, sweeps[question.sweep], command, records, results))
+            answer = winners_answer(name, question, control, sweeps[question.sweep], command, records, results)
+            answers += [answer, *(pair_answers(answer) if answer.tuned else [])]
     return answers
 
 

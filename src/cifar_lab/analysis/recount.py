@@ -1,4 +1,4 @@
-"""Recount of documents from the records: winners and counts of every sweep, and the runs of every plan of looks.
+"""Recount of documents from the records: winners and counts of every sweep, and what `recount_looks` has.
 
 A checksum does not prove the author of a file. A number that follows from the records is computed again.
 """
@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cifar_lab.analysis.interim_looks import StoppingPlan, read_stopping_plans
+from cifar_lab.analysis.recount_looks import recount_looks
 from cifar_lab.analysis.recount_records import recount_record
 from cifar_lab.analysis.summary import recipe_key
-from cifar_lab.analysis.winners import Winner, Winners, read_winners_file
+from cifar_lab.analysis.winners import SweepControl, Winner, Winners, read_winners_file
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.documents import read_document
 from cifar_lab.store.ranges import Positive, Share, Values
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import RunFolder, SweepFolder, stopping_file, sweep_folders
+from cifar_lab.store.results import RunFolder, SweepFolder, sweep_folders
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
@@ -33,10 +33,11 @@ class _PlannedPoint(BaseModel):
     name: str
     values: Values
     runs: tuple[str, ...]
+    group: str = ""
 
 
 class _Search(BaseModel):
-    top: Positive
+    top: Positive = 1
 
 
 class _Plan(BaseModel):
@@ -91,8 +92,7 @@ def recount(results: Path, records: Sequence[Record]) -> list[str]:
             lines += [f"{where}/{line}" for line in _recount_sweep(results, folder, by_id)]
         except DataError as fault:
             lines.append(str(fault))
-    plans, faults = read_stopping_plans(results, records)
-    return [*lines, *faults, *(line for plan in plans.plans for line in _recount_looks(results, plan, records))]
+    return [*lines, *recount_looks(results, records)]
 
 
 def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Record]) -> Iterator[str]:
@@ -111,13 +111,18 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
         pruned_after = history[point.name].pruned_after_epoch if point.name in history else None
         tried.append(_Tried(point, runs, pruned_after))
     yield from _recount_runs(found, tried)
-    ranked = _ranked(tried)[: plan.search.top]
+    stated: list[Winner | SweepControl] = [*([found.control] if found.control.group else []), *found.winners]
+    ranked = _best_of_groups(tried) if found.search.per else _ranked(tried)[: plan.search.top]
     best = [(rank, each.point.name) for rank, each in enumerate(ranked, 1)]
-    if [(each.rank, each.label) for each in found.winners] != best:
+    if sorted((each.rank or 0, each.label) for each in stated) != best:
         yield "winners.json: its winners differ from the records"
         return
-    for winner in found.winners:
-        yield from _recount_winner(winner, ranked[winner.rank - 1])
+    for winner in stated:
+        yield from _recount_winner(winner, ranked[(winner.rank or 1) - 1])
+        if winner.group:
+            yield from _recount_group(winner, tried)
+    if found.control.group:
+        return
     control = next((each.mean for each in tried if each.is_of(found.control.recipe)), None)
     yield from _number("winners.json: control.val_accuracy", found.control.val_accuracy, control)
 
@@ -143,7 +148,22 @@ def _ranked(tried: Sequence[_Tried]) -> list[_Tried]:
     return sorted(finished, key=lambda each: (len(each.accuracies) < len(each.records), -(each.mean or 0.0)))
 
 
-def _recount_winner(winner: Winner, tried: _Tried) -> Iterator[str]:
+def _best_of_groups(tried: Sequence[_Tried]) -> list[_Tried]:
+    """The best point of each group, the best first."""
+    groups: dict[str, list[_Tried]] = {}
+    for each in tried:
+        groups.setdefault(each.point.group, []).append(each)
+    best = [ranked[0] for group in groups.values() if (ranked := _ranked(group))]
+    return sorted(best, key=lambda each: -(each.mean or 0.0))
+
+
+def _recount_group(winner: Winner | SweepControl, tried: Sequence[_Tried]) -> Iterator[str]:
+    """Differences of the number of tries of a group."""
+    points = sum(each.point.group == winner.group for each in tried)
+    yield from _number(f"winners.json: points of {winner.group[:60]}", winner.points, points)
+
+
+def _recount_winner(winner: Winner | SweepControl, tried: _Tried) -> Iterator[str]:
     where = f"winners.json: winners[{winner.rank}]"
     yield from _number(f"{where}.val_accuracy", winner.val_accuracy, tried.mean)
     yield from _number(f"{where}.seeds_searched", winner.seeds_searched, len(tried.records))
@@ -176,24 +196,6 @@ def _accuracy(results: Path, run_id: str, record: Record | None, pruned_after: i
         return record.val.accuracy if record is not None and record.val is not None else None
     epochs = RunFolder(results, run_id).read_metrics(record)
     return epochs[pruned_after - 1].val_accuracy if len(epochs) >= pruned_after else None
-
-
-def _recount_looks(results: Path, plan: StoppingPlan, records: Sequence[Record]) -> Iterator[str]:
-    """Differences of a plan of looks to the runs that were made under it."""
-    path = stopping_file(results, plan.question).relative_to(results).as_posix()
-    under = [record for record in records if record.plan == path]
-    keys = {plan.control, *plan.arms}
-    others = [
-        record
-        for record in under
-        if record.data.fingerprint != plan.fingerprint or recipe_key(record.recipe) not in keys
-    ]
-    if others:
-        yield f"{path}: does not bind run {others[0].run_id}, which was made under it"
-    seeds = max((sum(recipe_key(record.recipe) == key for record in under) for key in keys), default=0)
-    if seeds > plan.looks[-1] or list(plan.looks) != sorted(set(plan.looks)):
-        looks = ", ".join(map(str, plan.looks))
-        yield f"{path}: looks at {looks} seeds, but {seeds} runs of one arm were made under it"
 
 
 def _number(where: str, old: float | None, new: float | None) -> Iterator[str]:

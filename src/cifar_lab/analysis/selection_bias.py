@@ -3,6 +3,9 @@
 A search takes the largest of many numbers, each the true accuracy of a point plus noise. The winner's number is
 therefore too high on average, while fresh seeds are not selected by anything. Leads over the control, whose seeds are
 the same, are compared, because the validation and the test images differ in difficulty.
+
+With groups every winner is the best of several points. With as many tries in each group that luck is alike, and the
+fresh seeds, which chose nothing, compare the groups.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Literal
 
 from cifar_lab.analysis.stats.significance import expected_maximum, pooled_std
 from cifar_lab.analysis.summary import by_recipe, recipe_key
-from cifar_lab.analysis.winners import Winners
+from cifar_lab.analysis.winners import SweepControl, Winner, Winners
 from cifar_lab.store.records import Record
 
 Split = Literal["validation", "test"]
@@ -63,14 +66,14 @@ def winners_curse(found: Winners, records: Sequence[Record]) -> WinnersCurse | N
         records: runs among which the confirming ones are.
     """
     best = next(iter(found.top), None)
-    if best is None or best.val_accuracy is None:
+    if best is None or best.val_accuracy is None or found.search.per:
         return None
     searched, control_searched = best.val_accuracy, found.control.val_accuracy
     seeds = best.seeds_searched or len(found.search.seeds) or 1
     groups = by_recipe(filter(found.confirms, records))
     rows = [groups.get(recipe_key(recipe), []) for recipe in found.recipes]
     split: Split = "validation" if _all_validated(rows) else "test"
-    fresh = [[accuracy for record in row if (accuracy := _accuracy(record, split)) is not None] for row in rows]
+    fresh = [[accuracy for record in row if (accuracy := accuracy_on(record, split)) is not None] for row in rows]
     std = pooled_std(fresh)
     maximum, run_std_pp = expected_maximum(found.points), 100 * std[0] if std else None
     means = [fmean(values) if values else None for values in fresh]
@@ -97,14 +100,74 @@ def winners_curse(found: Winners, records: Sequence[Record]) -> WinnersCurse | N
 
 def _all_validated(rows: Sequence[Sequence[Record]]) -> bool:
     """Whether the fresh runs of the control and the winner have a validation split."""
-    runs = [record for row in rows[:2] for record in row if record.status == "done"]
+    return is_validated([record for row in rows[:2] for record in row])
+
+
+def is_validated(records: Sequence[Record]) -> bool:
+    """Whether the finished runs have a validation split. False without any."""
+    runs = [record for record in records if record.status == "done"]
     return bool(runs) and all(record.val is not None for record in runs)
 
 
-def _accuracy(record: Record, split: Split) -> float | None:
+def accuracy_on(record: Record, split: Split) -> float | None:
+    """Accuracy of a finished run on a split. None where it has none."""
     score = record.val if split == "validation" else record.test
     return None if score is None or record.status != "done" else score.accuracy
 
 
 def _lead_pp(winner: float | None, control: float | None) -> float | None:
     return None if winner is None or control is None else 100 * (winner - control)
+
+
+# --- groups of a sweep ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TunedGroup:
+    """Best point of a group. Accuracies are shares from 0 to 1."""
+
+    group: str
+    winner: str
+    """Label of the point."""
+    points: int
+    """Points of the group that the search tried."""
+    seeds_searched: int
+    """Runs per point in the search."""
+    searched: float | None
+    """Validation accuracy in the search."""
+    fresh: float | None
+    """Mean accuracy of the fresh seeds. None before they have run."""
+    fresh_split: Split
+    """Split of `fresh`: validation where those runs have one."""
+    n_fresh: int
+    """Number of fresh runs."""
+    expected_bias_pp: float | None
+    """Expected lead of the best of as many equal points over their mean, percentage points."""
+
+
+def tuned_groups(found: Winners, records: Sequence[Record]) -> tuple[TunedGroup, ...]:
+    """The groups of a sweep, that of the control first. Empty for a sweep without groups.
+
+    Args:
+        records: runs among which the confirming ones are.
+    """
+    if not found.search.per:
+        return ()
+    groups = by_recipe(filter(found.confirms, records))
+    rows = [groups.get(recipe_key(each.recipe), []) for each in found.group_winners]
+    split: Split = "validation" if all(map(is_validated, rows)) else "test"
+    fresh = [[value for run in row if (value := accuracy_on(run, split)) is not None] for row in rows]
+    std = pooled_std(fresh)
+    return tuple(
+        _tuned(winner, values, split, None if std is None else 100 * std[0], len(found.search.seeds))
+        for winner, values in zip(found.group_winners, fresh, strict=True)
+    )
+
+
+def _tuned(
+    winner: Winner | SweepControl, fresh: Sequence[float], split: Split, std_pp: float | None, seeds: int
+) -> TunedGroup:
+    points, searched = winner.points or 1, winner.seeds_searched or seeds or 1
+    bias = None if std_pp is None else expected_maximum(points) * std_pp / sqrt(searched)
+    mean = fmean(fresh) if fresh else None
+    return TunedGroup(winner.group, winner.label, points, searched, winner.val_accuracy, mean, split, len(fresh), bias)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.selection_bias import WinnersCurse
+from cifar_lab.analysis.selection_bias import TunedGroup, WinnersCurse
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, ZERO_STD
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.text import count
@@ -14,8 +16,12 @@ SHOWN_RUNS = 5
 
 def answer_sentences(answer: Answer) -> tuple[str, ...]:
     """The answer in words: the bias of a sweep's winner, then a sentence per comparison."""
-    first = [winner_sentence(answer.selection_bias)] if answer.selection_bias else []
-    return (*first, *comparison_sentences(answer))
+    return (*selection_sentences(answer), *comparison_sentences(answer))
+
+
+def selection_sentences(answer: Answer) -> list[str]:
+    """Bias of a sweep's winner, or the best point of each group with the luck of the choice. Empty without a sweep."""
+    return [winner_sentence(answer.selection_bias)] if answer.selection_bias else tuned_sentences(answer.tuned)
 
 
 def comparison_sentences(answer: Answer) -> list[str]:
@@ -259,6 +265,36 @@ def winner_sentence(curse: WinnersCurse) -> str:
             f"runs{over})."
         )
     return text
+
+
+def tuned_sentences(groups: Sequence[TunedGroup]) -> list[str]:
+    """A sentence per group on its best point, then one on the luck of the best of several."""
+    return [*map(_tuned_sentence, groups), *_luck_sentence(groups)]
+
+
+def _tuned_sentence(group: TunedGroup) -> str:
+    best_of = "the only point" if group.points == 1 else f"the best of {group.points:,} points"
+    seen = "" if group.searched is None else f": {100 * group.searched:.2f} % of the validation images correct"
+    text = f"{group.group}: {group.winner} is {best_of}{seen}{' in the search' if seen else ''}"
+    if group.fresh is None:
+        return f"{text}; its fresh seeds have not been run yet."
+    runs = "one fresh seed" if group.n_fresh == 1 else f"{group.n_fresh} fresh seeds"
+    return f"{text}; with {runs} it has {100 * group.fresh:.2f} % of the {group.fresh_split} images correct."
+
+
+def _luck_sentence(groups: Sequence[TunedGroup]) -> list[str]:
+    """Expected lead by chance alone, in each group."""
+    known = [group for group in groups if group.expected_bias_pp is not None]
+    if len(known) < len(groups) or not any(group.points > 1 for group in known):
+        return []
+    luck = ", ".join(f"{pp(group.expected_bias_pp or 0.0)} pp for {group.group}" for group in known)
+    same = len({(group.points, group.seeds_searched) for group in known}) == 1
+    verdict = (
+        "which favours no group, because all had as many tries"
+        if same
+        else "and more tries are more luck; the fresh seeds are free of it"
+    )
+    return [f"If all points of a group were equal, the best would seem better by chance alone: {luck}, {verdict}."]
 
 
 def _winner_leads(curse: WinnersCurse) -> str:

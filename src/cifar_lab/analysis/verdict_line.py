@@ -28,7 +28,7 @@ class VerdictLine:
 def verdict_line(answer: Answer) -> VerdictLine:
     """The answer in one sentence: a clause per verdict, the clear ones first. For a sweep, its winner alone."""
     entries = list(zip(answer.rows[1:], answer.comparisons, strict=False))
-    if answer.sweep is not None:
+    if answer.sweep is not None and not answer.tuned:
         entries = entries[:1]
     groups: dict[Verdict, list[Entry]] = {verdict: [] for verdict in VERDICT_MARKS}
     for row, found in entries:
@@ -40,11 +40,21 @@ def verdict_line(answer: Answer) -> VerdictLine:
     clauses += _without_verdict(groups["no verdict"], is_first=not clauses)
     first: Verdict = next((verdict for verdict, found in groups.items() if found), "no verdict")
     sentence = "; ".join(clauses) + "." if clauses else f"{answer.unswept if answer.to_sweep else 'no runs yet'}."
+    if answer.tuned and entries:
+        is_word = sentence.startswith(("Undecided", "No "))
+        return VerdictLine(
+            first, f"{_tuned_words(answer)}: {sentence[:1].lower() if is_word else sentence[:1]}{sentence[1:]}"
+        )
     if answer.sweep is not None and entries:
         name = entries[0][0].label
         if answer.sweep.points > 1 and sentence.startswith(f"{name} "):
             sentence = f"The best of {answer.sweep.points:,} points, {name}, {sentence.removeprefix(name).lstrip()}"
     return VerdictLine(first, sentence[:1].upper() + sentence[1:] if not clauses else sentence)
+
+
+def _tuned_words(answer: Answer) -> str:
+    tries = {group.points for group in answer.tuned}
+    return f"Each at the best of {tries.pop():,} points" if len(tries) == 1 else "Each at its best point"
 
 
 def _clause(verdict: Verdict, entries: Sequence[Entry], answer: Answer, *, is_first: bool) -> str:

@@ -36,6 +36,13 @@ class SweepControl(_File):
     label: str
     recipe: Values
     val_accuracy: Share | None = None
+    group: str = ""
+    """With groups: the group that the others are compared with. The control is its best point."""
+    rank: Positive | None = None
+    values: Values = Field(default_factory=dict)
+    seeds_searched: Positive | None = None
+    points: Positive | None = None
+    """Number of points of its group."""
 
 
 class Winner(_File):
@@ -51,6 +58,10 @@ class Winner(_File):
     val_accuracy: Share | None = None
     seeds_searched: Positive | None = None
     """Number of runs of the point in the search."""
+    group: str = ""
+    """Group that it is the best point of. Empty where the points are one group."""
+    points: Positive | None = None
+    """Number of points of its group."""
 
 
 class SearchRunsEntry(_File):
@@ -76,6 +87,8 @@ class SearchInfo(_File):
     val_size: Count
     """Number of images in the validation split."""
     halving: HalvingInfo | None = None
+    per: tuple[str, ...] = ()
+    """Keys that make groups of points."""
 
 
 class Winners(_File):
@@ -108,8 +121,19 @@ class Winners(_File):
 
     @property
     def top(self) -> Sequence[Winner]:
-        """Winners that are shown, best first."""
-        return sorted(self.winners, key=lambda winner: winner.rank)[:SHOWN]
+        """Winners that are shown, best first. All where each is of a group."""
+        return sorted(self.winners, key=lambda winner: winner.rank)[: None if self.search.per else SHOWN]
+
+    @property
+    def group_winners(self) -> Sequence[Winner | SweepControl]:
+        """Best point of each group, that of the control first. Empty without groups."""
+        return [self.control, *self.top] if self.control.group else []
+
+    @property
+    def best(self) -> Winner | SweepControl | None:
+        """Point with the highest validation accuracy. None without a winner."""
+        first = next(iter(self.top), None)
+        return min(self.group_winners, key=lambda each: each.rank or 1, default=first)
 
     def confirms(self, record: Record) -> bool:
         """Whether the record is one of the confirming runs of the sweep."""

@@ -144,6 +144,7 @@ def policy(
     max_failures: int | None = None,
     time_limit: str | None = None,
     run_timeout: str | None = None,
+    wait: bool = False,
 ) -> Policy:
     """Retry policy and time limits of a call, like the options of `cifar-lab run`.
 
@@ -154,6 +155,7 @@ def policy(
         max_failures: start no more runs after this number of failures.
         time_limit: time from now, such as `2h`. Each active run then ends after its epoch.
         run_timeout: longest duration of one attempt, such as `15m`.
+        wait: wait for runs that other commands hold, and do not skip them.
 
     Raises:
         SettingsError: a number or a time that is not valid.
@@ -165,6 +167,7 @@ def policy(
         max_failures=max_failures,
         deadline=None if seconds_left is None else time.monotonic() + seconds_left,
         retry=retry,
+        wait=wait,
     )
 
 

@@ -18,7 +18,7 @@ from cifar_lab.cli import check, compare, export, init, inspect_runs, plan, pred
 from cifar_lab.cli.notices import Notices
 from cifar_lab.cli.options import flag
 from cifar_lab.core._version import __version__
-from cifar_lab.core.errors import ExitCode, Interrupted, LabError, SettingsError, exit_code_of
+from cifar_lab.core.errors import ExitCode, Interrupted, LabError, SettingsError, TimeLimit, exit_code_of
 from cifar_lab.core.host import ignore_output, print_status
 from cifar_lab.core.text import plain, printable
 
@@ -122,6 +122,7 @@ def main() -> None:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup
             signal.signal(signum, _interrupt)
+    signal.signal(signal.SIGUSR1, _stop_before_limit)
     with Notices() as notices:
         code = _exit_code_of_app(debug)
     sys.exit(exit_code_of([code, ExitCode.DATA if notices.damage else ExitCode.DONE]))
@@ -160,6 +161,10 @@ def _lines(error: Exception) -> list[str]:
 
 def _has_errno(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno is not None
+
+
+def _stop_before_limit(signum: int, frame: object) -> None:
+    raise TimeLimit("stopped, SIGUSR1 announced the end of the job; run the same command again to resume")
 
 
 def _interrupt(signum: int, frame: object) -> None:

@@ -7,14 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override, try_models
-from cifar_lab.cli.options import Json, NoTrial, Overrides, Seeds, flag
+from cifar_lab.cli.conversion import collect, load_arms, parse_seeds, seeds_override, trials_of, try_models
+from cifar_lab.cli.options import DEFAULT_RESULTS, Json, NoTrial, Overrides, Seeds, TrialTimeout, flag
 from cifar_lab.core.text import count
+
+if TYPE_CHECKING:
+    from cifar_lab.config import Settings
+    from cifar_lab.execution.trials import ModelTrials
 
 
 def check(
@@ -25,6 +29,7 @@ def check(
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
     no_trial: NoTrial = False,
+    trial_timeout: TrialTimeout = None,
     as_json: Json = False,
 ) -> None:
     """Validate settings files and print the resolved settings. All problems are reported at once."""
@@ -33,7 +38,7 @@ def check(
 
     checked = collect([partial(_describe, path, overrides, seeds) for path in files])
     if not no_trial:
-        _try_models(files, overrides)
+        _try_models(files, overrides, trials_of(no_trial, trial_timeout))
     out = Output("check", as_json=as_json)
     out.text("\n---\n".join(each.text.rstrip() for each in checked))
     out.value("files", [each.document for each in checked])
@@ -53,7 +58,7 @@ class _Checked:
     document: dict[str, Any]
 
 
-def _try_models(files: Sequence[Path], overrides: Sequence[str]) -> None:
+def _try_models(files: Sequence[Path], overrides: Sequence[str], trials: ModelTrials) -> None:
     """Try the models from files or packages that the files name.
 
     Raises:
@@ -63,7 +68,17 @@ def _try_models(files: Sequence[Path], overrides: Sequence[str]) -> None:
     from cifar_lab.execution.context import RunContext
 
     named = [name for path in files for name in _settings_files(path)]
-    try_models([load_settings(name, overrides) for name in named], RunContext(Path()))
+    arms = [_without_source_run(load_settings(name, overrides)) for name in named]
+    try_models(arms, RunContext(DEFAULT_RESULTS, trials=trials))
+
+
+def _without_source_run(settings: Settings) -> Settings:
+    """The settings without weights of a run, whose results folder this command does not know."""
+    from cifar_lab.config.model import source_run
+
+    if source_run(settings.model.weights) is None:
+        return settings
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"weights": None})})
 
 
 def _settings_files(path: Path) -> list[Path]:
@@ -80,7 +95,7 @@ def _settings_files(path: Path) -> list[Path]:
 
 
 def _next_command(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[str]) -> list[str | Path]:
-    """The plan of a lab file, else the runs of the settings files, else the sweep."""
+    """The plan of a lab file, else the runs of the settings files or arms, else the sweep."""
     from cifar_lab.analysis.arms import DEFAULT_RESULTS, options
     from cifar_lab.analysis.questions import lab_option
     from cifar_lab.cli.next_step import NextStep
@@ -93,6 +108,8 @@ def _next_command(files: Sequence[Path], overrides: Sequence[str], seeds: Sequen
     if "settings" in path:
         settings = [file for file in files if kinds[file] == "settings"]
         return NextStep(settings, overrides, seeds, DEFAULT_RESULTS).before_run()
+    if "arms" in path:
+        return ["run", path["arms"], *named]
     return ["sweep", path["sweep"], *named]
 
 
@@ -110,6 +127,8 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> _Ch
         return _describe_lab(path, overrides)
     if kind == "sweep":
         return _describe_sweep(path, overrides, seeds)
+    if kind == "arms":
+        return _describe_arms(path, overrides, seeds)
     settings = load_settings(path, [*overrides, *seeds_override(seeds)])
     recipe(settings)
     document = {"file": str(path), "kind": kind, "settings": settings.model_dump(mode="json")}
@@ -117,7 +136,7 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> _Ch
 
 
 def _kind(path: Path) -> str:
-    """`lab`, `sweep` or `settings`, by top-level keys that only one kind has."""
+    """`lab`, `sweep`, `arms` or `settings`, by top-level keys that only one kind has."""
     from cifar_lab.config.io.shipped import readable
     from cifar_lab.config.io.yaml_files import top_level_keys
 
@@ -125,7 +144,18 @@ def _kind(path: Path) -> str:
         keys = top_level_keys(readable(path))
     except OSError:
         return "settings"
-    return "lab" if "questions" in keys else "sweep" if keys & {"space", "base", "paired", "arms"} else "settings"
+    if "questions" in keys:
+        return "lab"
+    if not keys & {"space", "base", "paired", "arms"}:
+        return "settings"
+    is_sweep = "search" in keys or ("base" in keys and keys <= {"base", "label", "space", "paired", "exclude"})
+    return "sweep" if is_sweep or not keys & {"space", "paired", "arms"} else "arms"
+
+
+def _describe_arms(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> _Checked:
+    arms = load_arms([path], overrides, seeds)
+    document = {"file": str(path), "kind": "arms", "arms": [arm.label for arm in arms]}
+    return _Checked(f"# {path}: {count(len(arms), 'arm')}, all valid", document)
 
 
 def _describe_lab(path: Path, overrides: Sequence[str]) -> _Checked:

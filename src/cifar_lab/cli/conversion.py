@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cifar_lab.execution.context import Display, RunContext
     from cifar_lab.execution.runner import RunBatch
     from cifar_lab.execution.tracker import Policy
+    from cifar_lab.execution.trials import ModelTrials
 
 T = TypeVar("T")
 
@@ -30,21 +31,72 @@ def load_arms(files: Sequence[Path], overrides: Sequence[str], seeds: Sequence[s
         SettingsError: the problems of all files.
     """
     from cifar_lab.analysis.labels import with_distinct_labels
-    from cifar_lab.config.io.load import load_settings
 
     changes = [*overrides, *seeds_override(seeds)]
-    arms = collect([partial(load_settings, path, changes) for path in files])
-    return with_distinct_labels(arms, [_as_written(path) if overrides else None for path in files])
+    try:
+        arms = collect([partial(_arms_of, path, changes) for path in files])
+    except SettingsError as error:
+        raise _with_sweep(error, files, overrides) from error
+    written = [_as_written(path, len(each)) if overrides else [None] * len(each)
+               for path, each in zip(files, arms, strict=True)]  # fmt: skip
+    return with_distinct_labels([arm for each in arms for arm in each], [arm for each in written for arm in each])
 
 
-def _as_written(path: Path) -> Settings | None:
-    """Settings of a file without `--set`. None where they are contradictory without it."""
+def _arms_of(path: Path, changes: Sequence[str]) -> list[Settings]:
+    """Settings of a file, or of each arm of a file with several."""
+    from cifar_lab.config.io.arms_files import is_arms_file
     from cifar_lab.config.io.load import load_settings
 
+    if not is_arms_file(path):
+        return [load_settings(path, changes)]
+    from cifar_lab.studies.arms_file import load_arms_file
+
+    return load_arms_file(path, changes)
+
+
+def _as_written(path: Path, arms: int) -> Sequence[Settings | None]:
+    """Settings of each arm of a file without `--set`. None where they are contradictory without it."""
     try:
-        return load_settings(path)
+        found = _arms_of(path, ())
     except SettingsError:
-        return None
+        return [None] * arms
+    return found if len(found) == arms else [None] * arms
+
+
+def _with_sweep(error: SettingsError, files: Sequence[Path], overrides: Sequence[str]) -> SettingsError:
+    """The problems, with the command that trains each value where `--set` lists several."""
+    import shlex
+
+    from cifar_lab.config.io.axis_words import axis_of_text
+    from cifar_lab.config.io.messages import SEVERAL_VALUES
+
+    axes = {key.strip(): axis_of_text(text) for key, _, text in (each.partition("=") for each in overrides)}
+    space = ", ".join(f"{key}: {axis}" for key, axis in axes.items() if axis)
+    asked = [problem for problem in error.problems if SEVERAL_VALUES in problem.message]
+    if not space or not asked or not files:
+        return error
+    is_list = "{" not in space
+    lines = [f"base: {files[0].resolve()}" if files[0].is_absolute() else f"base: {files[0].as_posix()}"]
+    lines += [] if is_list else ["search: {method: random, trials: 20}"]
+    lines.append(f"space: {{{space}}}")
+    file = _free_name(files[0])
+    rest = [word for each in overrides if not axes[each.partition("=")[0].strip()] for word in ("--set", each)]
+    verb = "run" if is_list else "sweep"
+    command = f"printf '%s\\n' {shlex.join(lines)} > {file} && {shlex.join(['cifar-lab', verb, file, *rest])}"
+    also = f" (or cifar-lab sweep {file}, which chooses the best by validation accuracy)" if is_list else ""
+    told = f"{SEVERAL_VALUES} type {command}{also}"
+    kept = [
+        Problem(each.where, each.key, each.message.partition(SEVERAL_VALUES)[0] + told) if each is asked[0] else each
+        for each in error.problems
+        if each is asked[0] or each not in asked
+    ]
+    return SettingsError(kept)
+
+
+def _free_name(file: Path) -> str:
+    """Name of a file of arms beside the working directory that does not exist yet."""
+    names = (f"{file.stem}_arms{number or ''}.yaml" for number in range(1000))
+    return next(name for name in names if not Path(name).exists())
 
 
 def collect(actions: Sequence[Callable[[], T]]) -> list[T]:
@@ -157,18 +209,33 @@ def open_context(
 
 
 def try_models(arms: Sequence[Settings], context: RunContext) -> None:
-    """Try models from files or packages, after one line that says that their code is run.
+    """Try models and components from files or packages, after one line that says that their code is run.
 
     Raises:
-        SettingsError: a model does not build or train.
+        SettingsError: a model does not build or train, or a component fails.
     """
     from cifar_lab.core.host import print_status
-    from cifar_lab.execution.trials import custom_models
+    from cifar_lab.execution.trials import can_fail, own_names
 
-    names = custom_models(arms)
-    if names and context.trials.enabled:
+    if not context.trials.enabled:
+        return
+    if names := own_names(arms):
         print_status(f"trying {', '.join(names)}: this runs their code; --no-trial omits this")
-        context.trials.check([arm for arm in arms if arm.model.name in names], context.images)
+    if doubtful := [arm for arm in arms if can_fail(arm)]:
+        context.trials.check(doubtful, context.images, context.results)
+
+
+def trials_of(no_trial: bool, timeout: str | None) -> ModelTrials:
+    """Trials of models by the options.
+
+    Raises:
+        SettingsError: the limit is no length of time.
+    """
+    from cifar_lab.core.text import parse_duration
+    from cifar_lab.execution.trials import ModelTrials
+
+    seconds = None if timeout is None else parse_duration(timeout, "--trial-timeout")
+    return ModelTrials(enabled=not no_trial, seconds=seconds)
 
 
 def make_display(
@@ -201,6 +268,8 @@ def policy_of(
     fail_fast: bool,
     time_limit: str | None,
     run_timeout: str | None,
+    *,
+    wait: bool = False,
 ) -> Policy:
     """Retry policy of the options. The time limit counts from now.
 
@@ -223,4 +292,5 @@ def policy_of(
         max_failures=1 if fail_fast else max_failures,
         deadline=time.monotonic() + seconds["--time-limit"] if "--time-limit" in seconds else None,
         retry=retry.value,
+        wait=wait,
     )

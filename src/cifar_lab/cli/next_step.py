@@ -57,9 +57,11 @@ class NextStep:
     def after_run(self, arms: Sequence[Settings], runs: RunBatch) -> list[str | Path]:
         """The command that answers the question after the runs of the files.
 
-        The report where it compares one of the arms, else a comparison of two of them, else the runs that are missing
-        for one.
+        The command that waits where others hold some of the runs, else the report where it compares one of the arms,
+        else a comparison of two of them, else the runs that are missing for one.
         """
+        if runs.held:
+            return ["run", *self.files, *self.tail, "--wait"]
         if seeds := _more_seeds(arms):
             return ["run", *self.files, *replace(self, seeds=[seeds]).tail]
         try:

@@ -86,7 +86,18 @@ NoTrial = Annotated[
     bool,
     flag("--no-trial", help="Do not try models from files or packages before the start.", panel=EXECUTION_PANEL),
 ]
+TrialTimeout = Annotated[
+    str | None,
+    typer.Option(
+        "--trial-timeout", metavar="TIME", rich_help_panel=EXECUTION_PANEL,
+        help="Longest trial of a model (90s, 15m). Default: a minute, and more for slow models.",
+    ),
+]  # fmt: skip
 Resume = Annotated[bool, flag("--resume", help="Accepted for habit: runs always resume.", hidden=True)]
+Wait = Annotated[
+    bool,
+    flag("--wait", help="Wait for runs that other commands hold. A sweep always does.", panel=EXECUTION_PANEL),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

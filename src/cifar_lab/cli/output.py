@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from cifar_lab.cli.text_table import TextTable
 from cifar_lab.core.host import ignore_output
-from cifar_lab.core.terminal import console, say
+from cifar_lab.core.terminal import console, say, say_wrapped
 from cifar_lab.core.text import plain
 
 DOCUMENT_SCHEMA = 1
@@ -44,17 +43,10 @@ class Output:
 
     def wrapped(self, text: str, key: str = "") -> None:
         """Print a sentence, broken between words where a terminal is narrow."""
-        out = console()
-        if self.as_json or not out.is_terminal:
+        if self.as_json:
             self.line(text, key)
-            return
-        first = _indent(text)
-        say(
-            textwrap.fill(
-                plain(text), out.width, initial_indent=first, subsequent_indent=f"{first}  " if first else "",
-                break_long_words=False, break_on_hyphens=False,
-            )
-        )  # fmt: skip
+        else:
+            say_wrapped(_indent(text) + plain(text))
 
     def table(self, table: TextTable, key: str) -> None:
         """Print a table."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import comb
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer
@@ -24,6 +25,7 @@ from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import RunBatch, make_runs, preview_runs
 from cifar_lab.studies.run_sweep import make_sweep
 from cifar_lab.studies.sequential_test import InterimAnalysis, run_sequential_test
+from cifar_lab.studies.space.groups import group_count
 from cifar_lab.studies.sweep import load_sweep
 
 
@@ -88,8 +90,13 @@ def ask(lab: Path, names: Sequence[str], overrides: Sequence[str], seeds: Sequen
 def _family(sheet: LabSheet, lab: Path) -> int:
     """Comparisons of the whole sheet: its arms, and the winners that a report shows of each sweep."""
     sweeps = [sheet_file(lab, question.sweep) for question in sheet.questions.values() if question.sweep]
-    winners = [min(SHOWN, load_sheet(path, SweepSheet).search.top) for path in sweeps]
+    winners = [_comparisons(load_sheet(path, SweepSheet)) for path in sweeps]
     return sum(len(question.arms) for question in sheet.questions.values()) + sum(winners)
+
+
+def _comparisons(sheet: SweepSheet) -> int:
+    """Comparisons that a report makes of a sweep: its winners with the control, or its groups with each other."""
+    return comb(group_count(sheet), 2) if sheet.search.group_keys else min(SHOWN, sheet.search.top)
 
 
 @dataclass(frozen=True)
@@ -153,12 +160,14 @@ def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContex
     With `strict` a point of a sweep that diverged counts too.
     """
     codes: list[int] = []
+    held = 0
     if request.max_seeds is not None:
         codes += [_run_until_decided(each, request, request.max_seeds, context) for each in asked.questions]
     elif asked.arms:
         runs = make_runs(asked.arms, context)
         print_arms(asked.arms, runs, request.out)
         codes.append(exit_code([runs]))
+        held = runs.held
     if request.whole_lab and set(codes) <= {ExitCode.DONE, ExitCode.DIVERGED}:
         for path in asked.sweeps.values():
             outcome = make_sweep(load_sweep(path, request.overrides), context)
@@ -167,7 +176,8 @@ def run_questions(request: RunRequest, asked: NamedQuestions, context: RunContex
         _say_sweeps(request, asked)
     code = exit_code_of(codes)
     if not code:
-        request.out.next(_next_command(request, asked, context))
+        waiting = [*request.run_command(context), "--wait"]
+        request.out.next(waiting if held else _next_command(request, asked, context))
     return code
 
 
@@ -193,7 +203,9 @@ def _run_until_decided(question: NamedQuestion, request: RunRequest, max_seeds: 
         return next(answer for answer in answers if answer.name == question.name)
 
     def train(arms: Sequence[Settings], plan: str) -> RunBatch:
-        return make_runs(arms, replace(context, plan=plan))
+        # The analysis needs every run, those that other commands hold as well.
+        waiting = replace(context, plan=plan, policy=replace(context.policy, wait=True))
+        return make_runs(arms, waiting)
 
     codes: set[int] = set()
     arms = (question.name, question.control, question.arms)

@@ -51,7 +51,7 @@ def report(
     Damaged files are named and left out. The command then exits with 3.
     """
     from cifar_lab.analysis.questions import find_lab_file
-    from cifar_lab.core.terminal import say
+    from cifar_lab.core.terminal import say, say_wrapped
     from cifar_lab.report.build import FILE_NAMES, FORMATS, build_report
     from cifar_lab.report.charts.style import FIGURE_FORMATS
     from cifar_lab.store.results import existing_results
@@ -68,7 +68,7 @@ def report(
         lab_path, results, overrides, data, found=found, formats=wanted, figures=drawn, details=details
     )
     for line in built.lines:
-        say(line)
+        (say if line.startswith("wrote ") or "cifar-lab " in line else say_wrapped)(line)  # a command is copied
     if open_page:
         _open(results / FILE_NAMES["html"])
 

@@ -15,6 +15,7 @@ from cifar_lab.cli.conversion import (
     open_context,
     policy_of,
     short_overrides,
+    trials_of,
     try_models,
 )
 from cifar_lab.cli.options import (
@@ -46,7 +47,9 @@ from cifar_lab.cli.options import (
     Seeds,
     Strict,
     TimeLimit,
+    TrialTimeout,
     Verbose,
+    Wait,
     Workers,
     flag,
 )
@@ -78,6 +81,8 @@ def run(
     force: Force = False,
     dry_run: DryRun = False,
     no_trial: NoTrial = False,
+    wait: Wait = False,
+    trial_timeout: TrialTimeout = None,
     workers: Workers = None,
     strict: Strict = False,
     retries: Retries = 1,
@@ -117,17 +122,19 @@ def run(
     """Train every arm with each of its seeds. Runs that already exist are skipped.
 
     Interrupted runs resume from their last completed epoch.
+    Several commands may use one results folder: runs that another command trains are skipped, or awaited with --wait.
     Press Ctrl-C once to stop after the current epoch, twice to stop immediately.
     """
     from cifar_lab.cli.next_step import NextStep
     from cifar_lab.cli.output import Output
     from cifar_lab.execution.context import RunContext
-    from cifar_lab.execution.trials import ModelTrials
 
     out = Output("run", as_json=as_json)
     overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
-    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
-    context = RunContext(results, force=force, workers=workers, policy=policy, trials=ModelTrials(enabled=not no_trial))
+    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout, wait=wait)
+    context = RunContext(
+        results, force=force, workers=workers, policy=policy, trials=trials_of(no_trial, trial_timeout)
+    )
     if question or whole_lab or until_decided or not files:
         from cifar_lab.analysis.questions import lab_file
         from cifar_lab.cli.questions import RunRequest, preview_questions, run_questions
@@ -191,7 +198,7 @@ def quickstart(
     from cifar_lab.cli.output import Output
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
-    from cifar_lab.core.terminal import say
+    from cifar_lab.core.terminal import say, say_wrapped
     from cifar_lab.execution.context import RunContext
     from cifar_lab.report.build import build_report
 
@@ -205,12 +212,14 @@ def quickstart(
             raise typer.Exit(code)
         report = build_report(path, results)
     name, question = next(iter(sheet.questions.items()))
+    say("")
     say(question.title)
     for line in report.lines:
         if line.startswith((f"{name}: ", "  ")):
-            say(line.removeprefix(f"{name}: "))
+            say_wrapped(line.removeprefix(f"{name}: "))
+    say("")
     for chart in report.charts:
         say(f"chart: {chart}")
     say(f"the answer with tables and charts: {report.files[0]}")
-    say("The same with real images, CIFAR-10, which are downloaded once:")
+    say("The same with real images (CIFAR-10 is downloaded once):")
     say(next_line(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"]))

@@ -108,7 +108,8 @@ def _print_run(out: Output, folder: RunFolder, results: Path) -> None:
     score, split = (record.test, "test") if record.test else (record.val, "validation")
     if score is not None:
         out.line()
-        out.line(f"{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}")
+        own = "".join(f", {name} {share(value)}" for name, value in score.metrics.items())
+        out.line(f"{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}{own}")
         out.table(_class_table(score, record), "classes")
     if folder.weights.name in record.files:
         run = shlex.join([record.run_id[:SHOWN_DIGITS], *options(results, ())])
@@ -181,8 +182,11 @@ def _print_curve(out: Output, folder: RunFolder, record: Record | None = None) -
         if epochs is not None:
             out.line("no epoch has ended yet")
         return
-    values = {column.key: [getattr(line, column.key) for line in epochs] for column in CURVE_COLUMNS}
-    shown = [column for column in CURVE_COLUMNS if any(value is not None for value in values[column.key])]
+    *columns, seconds = CURVE_COLUMNS
+    metrics = dict.fromkeys(name for line in epochs for name in line.metrics)
+    columns += [TableColumn(name, name, worth=5, right=True, cell=share) for name in metrics]
+    values = {column.key: [_value(line, column.key) for line in epochs] for column in (*columns, seconds)}
+    shown = [column for column in (*columns, seconds) if any(value is not None for value in values[column.key])]
     table = TextTable(*shown)
     for row, line in enumerate(epochs):
         table.add(*(values[column.key][row] for column in shown), document=partial(_epoch_document, line))
@@ -191,8 +195,15 @@ def _print_curve(out: Output, folder: RunFolder, record: Record | None = None) -
     out.table(table, "epochs")
 
 
-def _epoch_document(line: EpochMetrics) -> dict[str, float | None]:
-    return {column.key: getattr(line, column.key) for column in CURVE_COLUMNS}
+def _value(line: EpochMetrics, key: str) -> float | None:
+    """Number of an epoch, also a metric of the user."""
+    found: float | None = line.metrics[key] if key in line.metrics else getattr(line, key, None)
+    return found
+
+
+def _epoch_document(line: EpochMetrics) -> dict[str, Any]:
+    document: dict[str, Any] = {column.key: getattr(line, column.key) for column in CURVE_COLUMNS}
+    return {**document, **({"metrics": line.metrics} if line.metrics else {})}
 
 
 def spark(values: Sequence[float | None]) -> str:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import exit_code, open_context, parse_seeds, policy_of, short_overrides, try_models
+from cifar_lab.cli.conversion import (
+    exit_code,
+    open_context,
+    parse_seeds,
+    policy_of,
+    short_overrides,
+    trials_of,
+    try_models,
+)
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     LIMITS_PANEL,
@@ -38,7 +46,9 @@ from cifar_lab.cli.options import (
     Seeds,
     Strict,
     TimeLimit,
+    TrialTimeout,
     Verbose,
+    Wait,
     Workers,
     flag,
 )
@@ -66,6 +76,8 @@ def sweep(
     force: Force = False,
     dry_run: DryRun = False,
     no_trial: NoTrial = False,
+    wait: Wait = False,
+    trial_timeout: TrialTimeout = None,
     workers: Workers = None,
     strict: Strict = False,
     retries: Retries = 1,
@@ -97,21 +109,23 @@ def sweep(
     """Search many arms by validation accuracy, then train the winners with fresh seeds and test only them.
 
     After an interruption, run the same command again: finished runs are skipped.
+    The same command in several terminals shares the runs, and each waits for the others where it needs their results.
     --set changes the settings of the control, --seeds the seeds of the search.
     If a run of the search fails, nothing is tested.
     """
     from cifar_lab.cli.next_step import next_line
     from cifar_lab.core.terminal import say
     from cifar_lab.execution.context import RunContext
-    from cifar_lab.execution.trials import ModelTrials
-    from cifar_lab.store.locks import one_writer
     from cifar_lab.store.results import existing_results
+    from cifar_lab.store.writers import writing
     from cifar_lab.studies.run_sweep import sweep_status
     from cifar_lab.studies.sweep import load_sweep
 
     overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
-    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout)
-    context = RunContext(results, force=force, workers=workers, policy=policy, trials=ModelTrials(enabled=not no_trial))
+    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout, wait=wait)
+    context = RunContext(
+        results, force=force, workers=workers, policy=policy, trials=trials_of(no_trial, trial_timeout)
+    )
     loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
     if export_optuna is not None:
         _export(loaded, existing_results(results), export_optuna)
@@ -121,7 +135,7 @@ def sweep(
         _print_status(loaded, sweep_status(loaded, context))
         say(next_line(_sweep_command(file, overrides, seeds, results)))
         return
-    with one_writer(results), open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
+    with writing(results), open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
         outcome = _make_and_print(loaded, working, allow_failed)
     if not outcome.confirmed.exit_code:
         say(next_line(_report_command(file, overrides, results, outcome)))
@@ -243,12 +257,17 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
     from cifar_lab.core.terminal import console
 
     out = console()
-    out.print("\nBest by validation accuracy:")
+    per = sweep.search.group_keys
+    out.print(
+        f"\nBest of each {' and '.join(per)} by validation accuracy:" if per else "\nBest by validation accuracy:"
+    )
     if outcome.winners:
-        columns = TableColumn("rank", right=True), TableColumn("point"), TableColumn("validation accuracy", right=True)
-        table = TextTable(*columns)
+        groups = (TableColumn("group"), TableColumn("tries", right=True)) if per else ()
+        columns = TableColumn("point"), TableColumn("validation accuracy", right=True)
+        table = TextTable(TableColumn("rank", right=True), *groups, *columns)
         for winner in outcome.winners:
-            table.add(winner.rank, winner.point.name, f"{winner.val_accuracy:.4f}")
+            of = (winner.group, winner.tried) if per else ()
+            table.add(winner.rank, *of, winner.point.name, f"{winner.val_accuracy:.4f}")
         table.print(out)
     else:
         out.print("no point ended with finite numbers, so there is no winner")

@@ -22,6 +22,7 @@ from cifar_lab.execution.runner import RunBatch
 from cifar_lab.progress.lines import plan_line
 from cifar_lab.report.columns import Medium, ReportRow, columns_of, row_document
 from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder
 
 STATE_WORDS = {
     "done": "already done",
@@ -90,6 +91,8 @@ def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None, o
     for run in planned:
         job = run.job
         state = STATE_WORDS[run.state] + (f"; failed before ({run.failure.kind})" if run.failure is not None else "")
+        if run.state != "done" and RunFolder(job.results, job.run_id).holder() is not None:
+            state = "held by another command"
         table.add(job.run_id, job.settings.label, job.seed, state, job.settings.epochs)
     out.table(table, "runs")
     out.wrapped(plan_line(planned))
@@ -108,11 +111,18 @@ def print_arms(arms: Sequence[Settings], runs: RunBatch, out: Output | None = No
     for row in rows:
         if is_at_chance(row, data[row.fingerprint]):
             out.wrapped(chance_sentence(row, data[row.fingerprint]), "notes")
+    if runs.held:
+        out.wrapped(held_line(runs.held), "notes")
     failed = [outcome for outcome in runs.outcomes if outcome.status == "failed"]
     out.value("failed", [{"run": each.job.name, "reason": each.reason or ""} for each in failed])
     for outcome in failed if not out.as_json else ():
         line = f"failed {plain(outcome.job.name)}: {plain(outcome.reason or '')}"
         console().print(Text.assemble((line[:6], "red"), line[6:]), soft_wrap=True)
+
+
+def held_line(held: int) -> str:
+    """Note on runs that the command skipped."""
+    return f"{count(held, 'run')} held by another command and skipped; with --wait, the command waits for them"
 
 
 def _rows(arms: Sequence[Settings], runs: RunBatch) -> list[Row]:

@@ -22,21 +22,23 @@ from cifar_lab.config.model import (
     NetModel,
     ResNet18Model,
 )
-from cifar_lab.config.roles import MAX_SEED, Mark, Probability, Role, Section, Seed
+from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, TorchOptimizer
+from cifar_lab.config.roles import CODE_NAME, MAX_SEED, Mark, Probability, Role, Section, Seed
+from cifar_lab.config.schedulers import CustomSchedule, TorchSchedule, WarmUp
 from cifar_lab.config.training import (
     SGD,
     Adam,
     AdamW,
+    AnyLoss,
     Cosine,
+    CustomLoss,
     Loss,
     NoSchedule,
     OneCycle,
     Optimizer,
-    OptimizerOptions,
     Plateau,
     Scheduler,
     Step,
-    WarmUp,
 )
 
 __all__ = [
@@ -44,10 +46,14 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AnyLoss",
     "Cifar10",
     "Cifar100",
     "Cosine",
+    "CustomLoss",
     "CustomModel",
+    "CustomOptimizer",
+    "CustomSchedule",
     "Data",
     "DataOptions",
     "ImageFolder",
@@ -72,8 +78,13 @@ __all__ = [
     "Settings",
     "Step",
     "Synthetic",
+    "TorchOptimizer",
+    "TorchSchedule",
     "WarmUp",
 ]
+
+
+MetricName = Annotated[str, Field(pattern=CODE_NAME)]
 
 
 class Runtime(Section):
@@ -109,10 +120,17 @@ class Settings(Section):
     model: Annotated[Model, Mark.ALWAYS_IN_ID] = NetModel()
     optimizer: Annotated[Optimizer, Mark.ALWAYS_IN_ID] = SGD()
     scheduler: Annotated[Scheduler, Mark.ALWAYS_IN_ID] = NoSchedule()
-    loss: Annotated[Loss, Mark.ALWAYS_IN_ID] = Loss()
+    loss: Annotated[AnyLoss, Mark.ALWAYS_IN_ID] = Loss()
     epochs: Annotated[int, Role.SHARED, Mark.ALWAYS_IN_ID] = Field(10, ge=1, le=100_000)
     """Passes over the training split."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000), Role.LABEL] = (0, 1, 2)
     """One run per seed. The seed determines initial weights, data order and augmentation, each from a separate random
     stream."""
+    metrics: Annotated[
+        tuple[MetricName, ...], Field(strict=False, max_length=100), Role.SHARED, Mark.CODE, Mark.LATER
+    ] = ()
+    """Your metrics, each `path/to/file.py:NAME` or `package.module:NAME`: a function `f(logits, labels)` that returns a
+    number, from logits (N, classes) and labels (N,). It is computed on the validation split after each epoch and on the
+    test split, and recorded under its name. No verdict uses it. The id of a run includes its source, as that of a
+    model."""
     runtime: Runtime = Runtime()

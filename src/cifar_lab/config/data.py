@@ -6,10 +6,14 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from cifar_lab.config.roles import Component, IdleUnless, Mark, Role, Section, Seed
+from cifar_lab.config.roles import CODE_NAME, Component, IdleUnless, Mark, Role, Section, Seed
 
 IMAGE_SIDE = 32
 """Rows and columns of an image in pixels, where no setting states another size."""
+
+
+ImageCount = Annotated[int, Field(ge=0)]
+ImageShare = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Sizes(NamedTuple):
@@ -35,15 +39,24 @@ class DataOptions(Section):
     policy: Annotated[Literal["none", "autoaugment", "randaugment", "trivialaugment"], Role.SHARED] = "none"
     """Augmentation policy, drawn for each image: AutoAugment (arXiv:1805.09501, its CIFAR-10 policy), RandAugment
     (arXiv:1909.13719, 2 operations at magnitude 9) or TrivialAugment (arXiv:2103.10158, wide)."""
+    augment: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.CODE, Mark.LATER] = Field(None, pattern=CODE_NAME)
+    """Your augmentation, `path/to/file.py:NAME` or `package.module:NAME`: a function `f(images, generator)` that takes
+    uint8 images (B, 3, H, W) after crop, flip and policy, and returns images of the same shape and type. It draws its
+    random numbers from the generator. The id of a run includes its source, as that of a model."""
     noise_std: Annotated[float, Role.SHARED] = Field(0.0, ge=0, le=1)
     """Standard deviation of Gaussian noise added to training pixels, which run from 0 to 1; 0 is no noise."""
     normalize: Annotated[Literal["half", "channel", "none"], Role.SHARED] = "half"
     """`half`: (pixel − 0.5) / 0.5; `channel`: mean and standard deviation of each channel over all training images,
     those of a validation split too; `none`: pixels from 0 to 1."""
-    val_size: Annotated[int, Role.SHARED] = Field(0, ge=0)
-    """Training images that are set aside for validation, the same share of each class. 0: no validation split."""
+    val_size: Annotated[ImageCount | ImageShare, Role.SHARED] = 0
+    """Training images that are set aside for validation: their number, or their share such as 0.1. Each class gives the
+    same share. 0: no validation split."""
     split_seed: Annotated[Seed, Role.SHARED, IdleUnless("val_size")] = 0
     """Seed of the validation split. Every run has the same split, whatever its seed."""
+    val_indices: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT, Mark.LATER] = None
+    """File that names the validation images, in place of `val_size`: one index per line (.txt, .csv), a list (.json) or
+    an array (.npy). Index 0 is the first training image. The order is that of the files of CIFAR or of the arrays. A
+    folder is ordered by class, then by path. Null: none."""
 
     def sizes(self) -> Sizes | None:
         """Counts that follow from the settings, or None if they depend on the files."""
@@ -52,6 +65,14 @@ class DataOptions(Section):
     def side(self) -> int:
         """Rows and columns of an image in pixels."""
         return IMAGE_SIDE
+
+    def has_validation(self) -> bool:
+        """Whether some images are set aside for validation."""
+        return bool(self.val_size) or self.val_indices is not None
+
+    def val_count(self, train: int) -> int:
+        """Number of images that `val_size` sets aside, of `train` training images. A share gives at least one."""
+        return self.val_size if isinstance(self.val_size, int) else max(1, round(self.val_size * train))
 
 
 class Cifar10(DataOptions):
@@ -96,8 +117,7 @@ class ImageFolder(DataOptions):
     image_size: Annotated[int, Role.SOURCE, Mark.LATER] = Field(IMAGE_SIDE, ge=8, le=512)
     """Rows and columns in pixels. Images of another size are resized."""
     val_folder: Annotated[Literal["aside", "validation", "test"], Role.SOURCE, Mark.LATER] = "aside"
-    """Use of a folder val/ beside train/: none, the validation split (`val_size` is then its number of images), or the
-    test split."""
+    """Use of a folder val/ beside train/: none, the validation split (in place of `val_size`), or the test split."""
     test_share: Annotated[float, Role.SOURCE, Mark.LATER] = Field(0.0, ge=0, lt=1)
     """Share of each class that becomes the test split where the images have none; 0 refuses such images."""
     test_root: Annotated[str | None, Role.SOURCE, Mark.PATH, Mark.LATER] = None
@@ -107,6 +127,10 @@ class ImageFolder(DataOptions):
     def side(self) -> int:
         """Size of the settings."""
         return self.image_size
+
+    def has_validation(self) -> bool:
+        """Whether some images are set aside, or come as a folder val/."""
+        return self.val_folder == "validation" or super().has_validation()
 
 
 class Synthetic(DataOptions):

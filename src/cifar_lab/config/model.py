@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from cifar_lab.config.roles import Component, IdleUnless, Mark, Role, Section
+from cifar_lab.config.roles import CODE_NAME, Component, IdleUnless, Mark, Role, Section
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,23 @@ class ModelComponent(Component):
     facts: ModelFacts
 
 
+RUN = "run:"
+"""Beginning of weights that are those of a finished run."""
+
+
+def source_run(weights: str | None) -> str | None:
+    """Id in `run:ID`. None where the weights are those of a file, or there are none."""
+    return weights.removeprefix(RUN) if weights is not None and weights.startswith(RUN) else None
+
+
 class ModelOptions(Section):
     """Settings of every built-in model."""
 
     component: ClassVar[ModelComponent]
 
     weights: Annotated[str | None, Role.SHARED, Mark.PATH, Mark.BY_CONTENT] = None
-    """Pretrained weights: a state dict in .safetensors or torch's format, alone or as one part of a checkpoint. Null:
-    from scratch."""
+    """Pretrained weights: a state dict in .safetensors or torch's format, alone or as one part of a checkpoint, or
+    `run:ID`, the trained network of a finished run in the same results folder. Null: from scratch."""
     head: Annotated[Literal["new", "keep"], Role.SHARED, Mark.LATER, IdleUnless("weights")] = "new"
     """Last layer with `weights`: initialised again, or kept from the file where its shape fits."""
     input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
@@ -128,7 +137,7 @@ class ResNet18Model(ModelOptions, title="ResNet18"):
 class CustomModel(Section):
     """Your `torch.nn.Module`, or one of a package: a class or a function, called with `options`."""
 
-    name: Annotated[str, Role.SHARED, Mark.PATH] = Field(pattern=r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$")
+    name: Annotated[str, Role.SHARED, Mark.PATH, Mark.CODE] = Field(pattern=CODE_NAME)
     """`path/to/file.py:NAME` with the path relative to the settings file, `package.module:NAME` of the working folder
     or an installed package, `torchvision.models:NAME`, or `timm:NAME`. The id of a run includes the content of every
     Python file outside installed packages that the model imports, and the version of an installed package."""

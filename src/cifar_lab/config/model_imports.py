@@ -14,6 +14,9 @@ from pathlib import Path
 
 from cifar_lab.core.files import read_document
 
+PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
+"""Names of the folders into which packages are installed."""
+
 
 @dataclass(frozen=True)
 class Import:
@@ -161,6 +164,8 @@ def _spec_of(top: str) -> ModuleSpec | None:
 
 def is_installed(path: Path) -> bool:
     """Whether a file belongs to Python, an installed package or cifar-lab itself."""
+    if not PACKAGE_FOLDERS.isdisjoint(path.parts):  # also of an environment below this one
+        return True
     return any(folder in path.parents for folder in _installed_folders())
 
 

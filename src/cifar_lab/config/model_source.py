@@ -53,8 +53,11 @@ class ModelSource:
         return [path for folder in self.file.parents[:count] if (path := folder / "__init__.py").is_file()]
 
 
-def model_source(model_name: str) -> ModelSource:
+def model_source(model_name: str, key: str = "model.name") -> ModelSource:
     """Find the code of `file.py:NAME`, `package.module:NAME` or `timm:NAME` without running it.
+
+    Args:
+        key: setting that names it, for messages.
 
     Raises:
         SettingsError: the file or module does not exist.
@@ -62,10 +65,10 @@ def model_source(model_name: str) -> ModelSource:
     """
     where = model_name.rpartition(":")[0]
     if where.endswith(".py"):
-        return _in_file(_require(where))
-    if where == TIMM:
+        return _in_file(_require(where, key))
+    if where == TIMM and key == "model.name":
         require_extra(TIMM, f"model.name: {model_name}")
-    return _in_working_folder(where) or _in_package(where)
+    return _in_working_folder(where) or _in_package(where, key)
 
 
 def source_file(model_name: str) -> Path:
@@ -78,14 +81,14 @@ def source_files(model_name: str) -> list[Path]:
     return model_source(model_name).files()
 
 
-def _require(where: str) -> Path:
+def _require(where: str, key: str) -> Path:
     path = located(where)
     try:
         require_file(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise SettingsError(f"model.name: no file {where}; give the path relative to the settings file") from None
+        raise SettingsError(f"{key}: no file {where}; give the path relative to the settings file") from None
     except OSError as error:
-        raise SettingsError(f"model.name: {where} cannot be read ({error.strerror}); name a Python file") from error
+        raise SettingsError(f"{key}: {where} cannot be read ({error.strerror}); name a Python file") from error
     return path
 
 
@@ -156,7 +159,7 @@ def _module_file(folder: Path, parts: list[str]) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _in_package(where: str) -> ModelSource:
+def _in_package(where: str, key: str) -> ModelSource:
     """Source of `package.module:NAME` on Python's path."""
     top, *rest = where.split(".")
     try:
@@ -169,7 +172,7 @@ def _in_package(where: str) -> ModelSource:
         path = _module_file(Path(folder), rest)
         if path is not None:
             return _found(path, where)
-    raise SettingsError(f"model.name: no module {where!r}; install its package or give path/to/file.py:NAME")
+    raise SettingsError(f"{key}: no module {where!r}; install its package or give path/to/file.py:NAME")
 
 
 def _found(path: Path, where: str) -> ModelSource:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from cifar_lab.config.data import Data
 from cifar_lab.config.model import Model, ModelFacts, ModelOptions
 from cifar_lab.config.roles import Component, Section
-from cifar_lab.config.training import Optimizer, Scheduler
+from cifar_lab.config.training import AnyLoss, Optimizer, Scheduler
 
 
 def _classes(union: Any) -> Iterator[type[Section]]:
@@ -36,10 +36,16 @@ SECTION_CHOICES: dict[str, tuple[str, dict[str, type[Section]]]] = {
     section: (key, _choices(union, key))
     for section, key, union in (
         ("data", "dataset", Data), ("model", "name", Model), ("optimizer", "name", Optimizer),
-        ("scheduler", "name", Scheduler),
+        ("scheduler", "name", Scheduler), ("loss", "name", AnyLoss),
     )
 }  # fmt: skip
 """Sections with a choice: the key that chooses, and the class of each choice. The first is the default."""
+
+OWN_CLASSES: dict[str, type[Section]] = {
+    section: next(cls for cls in _classes(union) if get_origin(cls.model_fields["name"].annotation) is not Literal)
+    for section, union in (("model", Model), ("optimizer", Optimizer), ("scheduler", Scheduler), ("loss", AnyLoss))
+}
+"""Class of each section whose choice may be a class or function of the user."""
 
 BUILT_IN_MODELS: dict[str, type[ModelOptions]] = {
     name: cls for name, cls in SECTION_CHOICES["model"][1].items() if issubclass(cls, ModelOptions)

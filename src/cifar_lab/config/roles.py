@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MAX_SEED = 2**32 - 1
 
+CODE_NAME = r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$"
+"""Pattern of `path/to/file.py:NAME` and `package.module:NAME`."""
+
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
@@ -81,10 +84,16 @@ class Mark(Enum):
     """A file that enters the id as the SHA-256 of its content."""
     PATH = "path"
     """A file or folder. Relative to the settings file that states it."""
+    CODE = "code"
+    """Names a class or function of the user, `file.py:NAME` or `package.module:NAME`. Its source is in the id."""
     LATER = "later"
     """Not written to settings.yaml at its default, so that versions from before this field read the file."""
     PLACE = "place"
     """A folder that holds the same images wherever it is."""
+
+
+CodeName = Annotated[str, Mark.PATH, Mark.CODE, Field(pattern=CODE_NAME)]
+"""Name of a class or function of the user."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from cifar_lab.config import (
     SGD,
     Adam,
     Cosine,
+    ImageFolder,
     ModelOptions,
     OneCycle,
     Plateau,
@@ -16,6 +17,8 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.option_rules import metric_names, no_decay, optimizer_options, rprop_schedule, schedule_options
+from cifar_lab.config.own_code import plain_reason
 
 CIFAR_TEST_SIZE = 10_000
 """Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
@@ -58,8 +61,8 @@ def _betas(settings: Settings) -> Iterator[str]:
 
 def _monitor(settings: Settings) -> Iterator[str]:
     scheduler = settings.scheduler
-    if isinstance(scheduler, Plateau) and scheduler.monitor.startswith("val_") and settings.data.val_size == 0:
-        yield f"{scheduler.monitor} needs a validation split; set data.val_size (5000, say) or monitor train_loss"
+    if isinstance(scheduler, Plateau) and scheduler.monitor.startswith("val_") and not settings.data.has_validation():
+        yield f"{scheduler.monitor} needs a validation split; set data.val_size (0.1, say) or monitor train_loss"
 
 
 def _warmup(settings: Settings) -> Iterator[str]:
@@ -107,6 +110,8 @@ def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
         yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
+    elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
+        yield f"the C kernels do not know the {reason}; leave it at auto"
 
 
 def _seeds(settings: Settings) -> Iterator[str]:
@@ -119,16 +124,47 @@ def _seeds(settings: Settings) -> Iterator[str]:
 
 
 def _val_size(settings: Settings) -> Iterator[str]:
-    size = train_size(settings)
-    if size is not None and settings.data.val_size >= size:
-        yield f"{settings.data.val_size:,} leaves nothing of the {size:,} training images"
+    if (sizes := settings.data.sizes()) is not None:
+        size = settings.data.val_count(sizes.train)
+        if size >= sizes.train:
+            yield too_many(size, sizes.train, sizes.train - sizes.classes)
+
+
+def too_many(val_size: int, train: int, most: int) -> str:
+    """Contradiction of a validation split that leaves nothing to train on.
+
+    Args:
+        val_size: its number of images.
+        train: images before it is cut.
+        most: the largest number that works, 0 for none.
+    """
+    return f"{val_size:,} of {train:,} training images leave none to train on; {at_most(most)}"
+
+
+def at_most(most: int) -> str:
+    """Advice with the largest validation split that works, 0 for none."""
+    return f"the largest size that works is {most:,}" if most > 0 else "no size works; remove it"
+
+
+def _val_indices(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.val_indices is not None and data.val_size:
+        yield "val_indices and val_size both choose the validation images; keep one of them"
+    if data.val_indices is not None and isinstance(data, ImageFolder) and data.val_folder == "validation":
+        yield "val_indices and val_folder both choose the validation images; keep one of them"
 
 
 def _batch_size(settings: Settings) -> Iterator[str]:
     size = train_size(settings)
-    left = None if size is None else size - settings.data.val_size
-    if left is not None and 0 < left < settings.data.batch_size:
-        yield f"{settings.data.batch_size:,} is above the {left:,} training images"
+    if size is not None and not settings.data.val_indices:
+        yield from batch_too_large(settings, size - settings.data.val_count(size))
+
+
+def batch_too_large(settings: Settings, left: int) -> Iterator[str]:
+    """Contradiction of a batch with the images that are left to train on. The default batch takes what there is."""
+    size = settings.data.batch_size
+    if 0 < left < size and size != type(settings.data).model_fields["batch_size"].default:
+        yield f"{size:,} is above the {left:,} images to train on; set at most {left:,}"
 
 
 RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
@@ -141,9 +177,26 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
     (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
-    (("runtime.kernels", "runtime.device", "runtime.precision", "runtime.compile"), _kernels),
+    (
+        (
+            "runtime.kernels",
+            "runtime.device",
+            "runtime.precision",
+            "runtime.compile",
+            "optimizer.name",
+            "loss.name",
+            "data.augment",
+        ),
+        _kernels,
+    ),
     (("seeds",), _seeds),
+    (("optimizer.options", "optimizer.name"), optimizer_options),
+    (("optimizer.weight_decay", "optimizer.name"), no_decay),
+    (("scheduler.options", "scheduler.name"), schedule_options),
+    (("scheduler.name", "optimizer.name"), rprop_schedule),
+    (("metrics",), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
+    (("data.val_indices", "data.val_size", "data.val_folder"), _val_indices),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),
 )
 """Each rule with the keys that it reads. A contradiction is reported at the first key."""

@@ -9,7 +9,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from cifar_lab.config import CustomModel, Section, Settings
+from cifar_lab.config import CustomModel, DataOptions, Section, Settings
+from cifar_lab.config.model import source_run
 from cifar_lab.config.model_source import model_source
 from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
 from cifar_lab.core.errors import WeightsError
@@ -52,21 +53,36 @@ def _top(cls: type[Settings]) -> tuple[tuple[str, bool, Any], ...]:
 
 def _value(settings: Settings, name: str, value: Any) -> Any:
     """Part of a section, or of a setting outside the sections, that is in the id."""
+    if isinstance(value, DataOptions):
+        value = _counted(value)
     if isinstance(value, CustomModel):
         return _custom_model(value, settings)
     if isinstance(value, Section):
-        return _stated(value, settings)
+        return _stated(value, settings, name)
+    if has_mark(type(settings), name, Mark.CODE):
+        return [_code(each, name) for each in value]
     return value if isinstance(value, int) else settings.model_copy(update={name: value}).model_dump(mode="json")[name]
 
 
-def _stated(section: Section, settings: Settings) -> dict[str, Any]:
+def _counted(data: DataOptions) -> DataOptions:
+    """The data section with its validation share as a number of images, where the settings tell how many there are."""
+    sizes = data.sizes() if isinstance(data.val_size, float) else None
+    return data if sizes is None else data.model_copy(update={"val_size": data.val_count(sizes.train)})
+
+
+def _stated(section: Section, settings: Settings, key: str) -> dict[str, Any]:
     """Choice of a section, then its values in the id that differ from the default, with files as hashes."""
-    choice, outside, files = _fields(type(section))
+    choice, outside, files, own = _fields(type(section))
     left_out = {*outside, *idle_fields(section, settings)}
     values = _parsed(section.model_dump_json(exclude_defaults=True, exclude=left_out))
     paths = {name: path for name in files if (path := getattr(section, name)) is not None}
-    hashes = {name: _sha256(located(path)) for name, path in paths.items()}
-    return {**{name: getattr(section, name) for name in choice}, **values, **hashes}
+    hashes = {name: _content(path) for name, path in paths.items()}
+    code: dict[str, Any] = {}
+    for name in own:
+        if (stated := getattr(section, name)) is not None:
+            found = _code(stated, f"{key}.{name}")
+            code |= found if name == "name" else {name: found}
+    return {**{name: getattr(section, name) for name in choice}, **values, **hashes, **code}
 
 
 @lru_cache(maxsize=16_384)
@@ -77,23 +93,33 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 @cache
-def _fields(cls: type[Section]) -> tuple[tuple[str, ...], frozenset[str], tuple[str, ...]]:
-    """(single-word literals in the id, fields whose own value is not in the id, files in the id) of a section."""
+def _fields(cls: type[Section]) -> tuple[tuple[str, ...], frozenset[str], tuple[str, ...], tuple[str, ...]]:
+    """Fields of a section: single-word literals in the id, those whose own value is not in the id, files, code."""
     inside = [name for name in cls.model_fields if role_of(cls, name).in_id]
     words = {name for name in inside if get_origin(kind := cls.model_fields[name].annotation) is Literal
              and len(get_args(kind)) == 1}  # fmt: skip
     files = tuple(name for name in inside if has_mark(cls, name, Mark.BY_CONTENT))
-    return tuple(name for name in inside if name in words), outside_id(cls) | set(files), files
+    own = tuple(name for name in inside if has_mark(cls, name, Mark.CODE))
+    return tuple(name for name in inside if name in words), outside_id(cls) | {*files, *own}, files, own
 
 
 def _custom_model(model: CustomModel, settings: Settings) -> dict[str, Any]:
     left_out = {*outside_id(type(model)), *idle_fields(model, settings), "weights"}
     values: dict[str, Any] = json.loads(json.dumps(model.model_dump(exclude_defaults=True, exclude=left_out)))
     if model.weights is not None:
-        values["weights"] = _sha256(located(model.weights))
-    source = model_source(model.name)
-    code = source.installed or _sha256_of_all(source.files())
-    return {**values, "name": model.name.rpartition("/")[2], "source": code}
+        values["weights"] = _content(model.weights)
+    return {**values, **_code(model.name, "model.name")}
+
+
+def _code(name: str, key: str) -> dict[str, Any]:
+    """A class or function of the user by its name, without the folder, and its source."""
+    source = model_source(name, key)
+    return {"name": name.rpartition("/")[2], "source": source.installed or _sha256_of_all(source.files())}
+
+
+def _content(path: str) -> str:
+    """SHA-256 of a file, or `run:ID`, since the id of a run stands for its network."""
+    return path if source_run(path) is not None else _sha256(located(path))
 
 
 def _sha256_of_all(paths: Sequence[Path]) -> str:

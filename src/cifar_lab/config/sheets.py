@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from cifar_lab.config import Section, Seed
+from cifar_lab.config.data import ImageShare
 
 FileName = Annotated[str, Field(min_length=1, max_length=255)]
 Axis = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
@@ -55,6 +57,32 @@ class Range(Section):
     """Largest value."""
     log: bool = False
     """Draw evenly on a logarithmic scale: as many points between 0.001 and 0.01 as between 0.01 and 0.1."""
+    when: dict[str, Any] = Field(default_factory=dict)
+    """Condition: dotted keys, each with the value or list of values that it must have. Other points keep that of
+    `base`."""
+
+
+class Values(Section):
+    """A list of values that belongs to some of the points only."""
+
+    values: Axis
+    """Values of the key."""
+    when: dict[str, Any] = Field(default_factory=dict)
+    """Condition, as that of a range."""
+
+
+def axis_parts(stated: tuple[Any, ...] | Range | Values) -> list[Range | Values]:
+    """Parts of an axis: the axis itself, or each entry of a list of axes with conditions."""
+    if isinstance(stated, Range | Values):
+        return [stated]
+    if not is_list_of_parts(stated):
+        return [Values(values=stated)]
+    return [(Values if "values" in part else Range).model_validate(dict(part)) for part in stated]
+
+
+def is_list_of_parts(stated: tuple[Any, ...] | list[Any]) -> bool:
+    """Whether a list holds axes with conditions instead of values."""
+    return bool(stated) and all(isinstance(part, Mapping) and "when" in part for part in stated)
 
 
 class Halving(Section):
@@ -84,12 +112,27 @@ class Search(Section):
     `tpe`."""
     top: int = Field(5, ge=1, le=100)
     """Number of winners, by mean validation accuracy. They are trained again and tested."""
+    per: FileName | Annotated[tuple[FileName, ...], Field(strict=False)] = ()
+    """Dotted key, or list of keys, that makes groups of points, such as `optimizer.name`. The best point of each group
+    is trained again, and the groups are compared with each other instead of the control. `random` and `tpe` try
+    `trials` points per group. Replaces `top`."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (0,)
     """Seeds of each point in the search. They repeat a point and are never an axis."""
     confirm_seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (100, 101, 102)
     """Fresh seeds with which the winners and the control (`base`) are trained before they are tested."""
-    val_size: int = Field(5_000, ge=1)
-    """Images of the validation split during the search, if `base` has none."""
+    val_size: Annotated[int, Field(ge=1)] | ImageShare | None = None
+    """Images of the validation split during the search, if `base` has none: their number, or their share. Null: a tenth
+    of the training images, at most 5,000."""
+
+    @property
+    def group_keys(self) -> tuple[str, ...]:
+        """Keys of `per`. Empty where the points are one group."""
+        return (self.per,) if isinstance(self.per, str) else self.per
+
+    @property
+    def kept(self) -> int:
+        """Number of winners of each group, and of points that successive halving keeps at least."""
+        return 1 if self.group_keys else self.top
 
 
 class SweepSheet(Section):
@@ -100,11 +143,21 @@ class SweepSheet(Section):
     label: str = Field("", max_length=200)
     """Name of the sweep. Empty: the file's name."""
     search: Search = Search()
-    space: dict[str, Axis | Range] = Field(default_factory=dict)
-    """Dotted keys and their values. The points are the product. `random` and `tpe` take ranges too."""
-    paired: Annotated[tuple[dict[str, Axis], ...], Field(strict=False)] = ()
-    """Groups of keys that change together, as lists of equal length. Each group is one axis of the product."""
+    space: dict[str, Axis | Range | Values] = Field(default_factory=dict)
+    """Dotted keys and their values. The points are the product. `random` and `tpe` take ranges too. With
+    `{values: […], when: {optimizer.name: sgd}}`, or `when` in a range, only those points have the key."""
+    paired: Annotated[tuple[dict[str, Axis | dict[str, Any]], ...], Field(strict=False)] = ()
+    """Groups of keys that change together, as lists of equal length. Each group is one axis of the product. `when` in a
+    group is its condition."""
     exclude: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     """Combinations of values. A point that contains one of them is left out."""
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Named points in addition to the product: name → dotted keys and values."""
+    """Points in addition to the product: name → dotted keys and values. A list of these names each by its values."""
+
+    @property
+    def groups(self) -> tuple[tuple[dict[str, tuple[Any, ...]], dict[str, Any]], ...]:
+        """(keys with their values, condition) of each entry of `paired`."""
+        return tuple(
+            ({key: tuple(row) for key, row in group.items() if key != "when"}, dict(group.get("when", {})))
+            for group in self.paired
+        )

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from cifar_lab.config.roles import Component, DefaultsTo, IdleUnless, Probability, Role, Section
+from cifar_lab.config.optimizers import (
+    ASGD,
+    LBFGS,
+    Adadelta,
+    Adafactor,
+    Adagrad,
+    Adamax,
+    CustomOptimizer,
+    NAdam,
+    OptimizerComponent,
+    OptimizerOptions,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
+from cifar_lab.config.roles import CodeName, Component, DefaultsTo, IdleUnless, Probability, Role, Section
+from cifar_lab.config.schedulers import (
+    ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    CustomSchedule,
+    CyclicLR,
+    ExponentialLR,
+    LinearLR,
+    MultiStepLR,
+    OneCycleLR,
+    PolynomialLR,
+    SchedulerOptions,
+    StepLR,
+    WarmUp,
+)
 
 
 class Loss(Section):
@@ -20,28 +49,35 @@ class Loss(Section):
     """Share of the target spread evenly over all classes (arXiv:1512.00567)."""
 
 
+class CustomLoss(Section):
+    """Your function of the logits and the labels."""
+
+    default_role: ClassVar[Role] = Role.SHARED
+    label_smoothing: ClassVar[float] = 0.0
+
+    name: CodeName
+    """`path/to/file.py:NAME` or `package.module:NAME`: a function `f(logits, labels)` that returns the mean loss of the
+    batch, from logits (B, classes) and labels (B,). It is the training loss of the record. The validation and the test
+    loss stay cross-entropy. The id of a run includes its source, as that of a model."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of the function, by name."""
+
+
+def tag_of(default: str) -> Discriminator:
+    """Discriminator of a section with a choice: a built-in name, or `custom` if the name holds a colon."""
+
+    def tag(value: Any) -> str:
+        name = value.get("name", default) if isinstance(value, dict) else getattr(value, "name", default)
+        return "custom" if isinstance(name, str) and ":" in name else str(name)
+
+    return Discriminator(tag)
+
+
+AnyLoss = Annotated[
+    Annotated[Loss, Tag("cross_entropy")] | Annotated[CustomLoss, Tag("custom")], tag_of("cross_entropy")
+]
+
 # --- optimizer --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerComponent(Component):
-    """Registry entry of an optimizer. Its maker takes the settings of the members, their parameters and the form."""
-
-    step_rule: str = ""
-    """Optimizers of one rule, `sgd` or `adam`, make steps of one length at one learning rate. Empty is another rule."""
-
-
-class OptimizerOptions(Section):
-    """Settings of every optimizer. Each member of a cohort has its own optimizer."""
-
-    default_role: ClassVar[Role] = Role.MEMBER
-    component: ClassVar[OptimizerComponent]
-
-    lr: float = Field(0.001, gt=0)
-    """Learning rate per step, before the scheduler changes it."""
-    weight_decay: float = Field(0.0, ge=0)
-    """SGD, Adam: factor of the L2 penalty added to the gradient. AdamW: decoupled decay, multiplied by lr in each
-    step."""
 
 
 class SGD(OptimizerOptions):
@@ -74,23 +110,25 @@ class AdamW(Adam):
     weight_decay: float = Field(0.01, ge=0)
 
 
-Optimizer = Annotated[SGD | Adam | AdamW, Field(discriminator="name")]
+Optimizer = Annotated[
+    Annotated[SGD, Tag("sgd")]
+    | Annotated[Adam, Tag("adam")]
+    | Annotated[AdamW, Tag("adamw")]
+    | Annotated[Adadelta, Tag("adadelta")]
+    | Annotated[Adafactor, Tag("adafactor")]
+    | Annotated[Adagrad, Tag("adagrad")]
+    | Annotated[Adamax, Tag("adamax")]
+    | Annotated[ASGD, Tag("asgd")]
+    | Annotated[NAdam, Tag("nadam")]
+    | Annotated[RAdam, Tag("radam")]
+    | Annotated[RMSprop, Tag("rmsprop")]
+    | Annotated[Rprop, Tag("rprop")]
+    | Annotated[LBFGS, Tag("lbfgs")]
+    | Annotated[CustomOptimizer, Tag("custom")],
+    tag_of("sgd"),
+]
 
 # --- scheduler --------------------------------------------------------------------------------------------------------
-
-
-class SchedulerOptions(Section):
-    """Base of the schedulers. Each member of a cohort has its own schedule."""
-
-    default_role: ClassVar[Role] = Role.MEMBER
-    component: ClassVar[Component]
-
-
-class WarmUp(SchedulerOptions):
-    """Settings of the schedulers that accept a linear warm-up."""
-
-    warmup_epochs: float = Field(0.0, ge=0)
-    """Epochs (fractions allowed) in which the learning rate rises linearly from 0 to where the schedule would be."""
 
 
 class NoSchedule(WarmUp):
@@ -163,4 +201,22 @@ class OneCycle(SchedulerOptions):
     """Momentum at both ends."""
 
 
-Scheduler = Annotated[NoSchedule | Plateau | Step | Cosine | OneCycle, Field(discriminator="name")]
+Scheduler = Annotated[
+    Annotated[NoSchedule, Tag("none")]
+    | Annotated[Plateau, Tag("plateau")]
+    | Annotated[Step, Tag("step")]
+    | Annotated[Cosine, Tag("cosine")]
+    | Annotated[OneCycle, Tag("one_cycle")]
+    | Annotated[StepLR, Tag("steplr")]
+    | Annotated[MultiStepLR, Tag("multisteplr")]
+    | Annotated[ExponentialLR, Tag("exponentiallr")]
+    | Annotated[CosineAnnealingLR, Tag("cosineannealinglr")]
+    | Annotated[CosineAnnealingWarmRestarts, Tag("cosineannealingwarmrestarts")]
+    | Annotated[OneCycleLR, Tag("onecyclelr")]
+    | Annotated[CyclicLR, Tag("cycliclr")]
+    | Annotated[LinearLR, Tag("linearlr")]
+    | Annotated[PolynomialLR, Tag("polynomiallr")]
+    | Annotated[ConstantLR, Tag("constantlr")]
+    | Annotated[CustomSchedule, Tag("custom")],
+    tag_of("none"),
+]

@@ -36,10 +36,10 @@ class ExitCode(IntEnum):
     RUNS_FAILED = 1, "some runs failed, or `report --check` found a difference"
     USAGE = 2, "settings or usage are wrong, or the results folder does not exist"
     DATA = 3, "data, weights or results are missing or damaged"
-    ENVIRONMENT = 4, "disk full, no permission, or a lock held by another command"
+    ENVIRONMENT = 4, "disk full, no permission, no file locks, or `--force` on runs that another command holds"
     DIVERGED = 5, "a run of `run` diverged (`sweep`: only with `--strict`)"
     EXTRA = 6, "an optional package is not installed"
-    TIME_LIMIT = 124, "`--time-limit` was reached"
+    TIME_LIMIT = 124, "`--time-limit` was reached, or SIGUSR1 announced the end of a job"
     INTERRUPTED = 130, "stopped by SIGINT (Ctrl-C)"
     TERMINATED = 143, "stopped by SIGTERM"
 
@@ -101,7 +101,7 @@ class WeightsError(DataError):
 
 
 class EnvironmentFault(LabError):
-    """A failure of the machine: disk full, no permission, results folder locked by another process."""
+    """A failure of the machine: disk full, no permission, no locks, or runs to discard that another process holds."""
 
     exit_code = ExitCode.ENVIRONMENT
 
@@ -121,7 +121,7 @@ class Interrupted(LabError):
 
 
 class TimeLimit(Interrupted):
-    """Stopped by the command's time limit, in a state that can be resumed."""
+    """Stopped by the time limit of the command or of its job, in a state that can be resumed."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable
 from typing import IO, Any
 
@@ -40,6 +41,24 @@ def console(**options: Any) -> SafeConsole:
     """Console on standard output. A table in a pipe or file is not wrapped at the width of a terminal."""
     terminal = SafeConsole(**options)
     return terminal if terminal.is_terminal else SafeConsole(width=160, **options)
+
+
+def say_wrapped(line: str) -> None:
+    """Print a line on standard output. On a terminal it is broken between words, and keeps its indent.
+
+    Commands and paths that are to be copied are printed by `say`, which breaks nothing.
+    """
+    out = console()
+    if not out.is_terminal:
+        say(line)
+        return
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    say(
+        textwrap.fill(
+            printable(line.strip(" ")), out.width, initial_indent=indent,
+            subsequent_indent=f"{indent}  " if indent else "", break_long_words=False, break_on_hyphens=False,
+        )
+    )  # fmt: skip
 
 
 def say(line: str, stream: IO[str] | None = None) -> None:

@@ -1,10 +1,21 @@
 """Images as uint8 arrays in memory, prepared once into a checked cache, and the batches cut from them."""
 
-from cifar_lab.data.catalog import DATASETS, DatasetCatalog, folder_name, known, load_test, load_train, prepare
-from cifar_lab.data.splits import DataInfo, Images, Progress, Source, Split
-from cifar_lab.data.validation import check_val_size, split_hash, validation_split
+from cifar_lab.data.catalog import (
+    DATASETS,
+    DatasetCatalog,
+    folder_name,
+    known,
+    load_test,
+    load_train,
+    prepare,
+    train_labels,
+)
+from cifar_lab.data.named_validation import named_indices
+from cifar_lab.data.splits import DataInfo, Images, ListedCounts, Progress, Source, Split
+from cifar_lab.data.validation import check_val_size, set_aside, split_hash, validation_count, validation_split
 
 __all__ = [
-    "DATASETS", "DataInfo", "DatasetCatalog", "Images", "Progress", "Source", "Split",
-    "check_val_size", "folder_name", "known", "load_test", "load_train", "prepare", "split_hash", "validation_split",
+    "DATASETS", "DataInfo", "DatasetCatalog", "Images", "ListedCounts", "Progress", "Source", "Split",
+    "check_val_size", "folder_name", "known", "load_test", "load_train", "named_indices", "prepare", "set_aside",
+    "split_hash", "train_labels", "validation_count", "validation_split",
 ]  # fmt: skip

@@ -36,6 +36,11 @@ TWICE = Kind(
     "contains {count} files twice: {names}; create the zip file again",
 )
 
+OUTSIDE = Kind(
+    "{name} leads out of the archive; create the archive again",
+    "{count} names lead out of the archive: {names}; create the archive again",
+)
+
 
 @contextmanager
 def open_archive(root: Path, use: str = "set data.root to") -> Iterator[Tree]:
@@ -135,6 +140,8 @@ class _ZipTree:
         found: dict[str, Entry] = {}
         for member in self._archive.infolist():
             path = clean_path(_zip_name(member))
+            if is_outside(_zip_name(member)):
+                faults.add(OUTSIDE, _zip_name(member))
             if path in found and not member.is_dir():
                 faults.add(TWICE, path)
                 continue
@@ -144,9 +151,9 @@ class _ZipTree:
                 )
         return list(found.values())
 
-    def read(self, entry: Entry) -> bytes:
+    def read(self, entry: Entry, most: int = MAX_FILE_BYTES) -> bytes:
         assert isinstance(entry.member, zipfile.ZipInfo)
-        return read_member(self._archive, entry.member, MAX_FILE_BYTES)
+        return read_member(self._archive, entry.member, most)
 
 
 class _TarTree:
@@ -162,6 +169,8 @@ class _TarTree:
             for member in self._tar:
                 is_file = member.isfile() or member.islnk() or member.issym()
                 path = clean_path(member.name)
+                if is_outside(member.name):
+                    faults.add(OUTSIDE, member.name)
                 if path and not any(map(is_hidden, path.split("/"))) and (is_file or member.isdir()):
                     found[path] = Entry(path, member.isdir(), member.size, 0, member)
         except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, KeyError) as error:
@@ -170,13 +179,13 @@ class _TarTree:
             ) from error
         return list(found.values())
 
-    def read(self, entry: Entry) -> bytes:
+    def read(self, entry: Entry, most: int = MAX_FILE_BYTES) -> bytes:
         assert isinstance(entry.member, tarfile.TarInfo)
         file = self._tar.extractfile(entry.member)  # follows links within the archive
         if file is None:
             raise DataError("it is not a file")
         with file:
-            content = file.read(MAX_FILE_BYTES)
+            content = file.read(most)
         if len(content) < entry.bytes:
             raise EOFError("it ends early")
         return content
@@ -186,6 +195,11 @@ def clean_path(name: str) -> str:
     """Path with slashes, relative to the root of the archive. Empty for the root itself and for paths outside."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     return "" if ".." in parts else "/".join(parts)
+
+
+def is_outside(name: str) -> bool:
+    """Whether a name in an archive leads out of it. An absolute one is taken as relative, as tar does."""
+    return ".." in name.replace("\\", "/").split("/")
 
 
 def _zip_name(member: zipfile.ZipInfo) -> str:

@@ -18,6 +18,7 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import open_file
 from cifar_lab.core.host import available_memory
 from cifar_lab.data.findings import printable
+from cifar_lab.data.split_folders import split_of
 from cifar_lab.data.splits import Split
 
 SUFFIXES = (".npy", ".npz")
@@ -25,7 +26,7 @@ SUFFIXES = (".npy", ".npz")
 _WORDS = {
     "train": {"train", "training", "tr"},
     "test": {"test", "testing", "te"},
-    "val": {"val", "valid", "validation"},
+    "val": {"val", "valid", "validation", "dev", "eval"},
 }
 _LABEL_WORDS = {"y", "label", "labels", "target", "targets", "class", "classes"}
 _IMAGE_WORDS = {"x", "image", "images", "data", "img", "imgs", "features", "pixels"}
@@ -42,21 +43,32 @@ class LabelledArrays:
 
 
 def array_files(root: Path) -> list[Path]:
-    """Array files that `root` is, or that lie directly in it where it holds no folder.
+    """Array files that `root` is, or that lie in it or in its folders of splits, where these hold nothing else.
 
     The labels of a .npy file of images lie beside it: `x_data.npy` and `x_labels.npy`, or `labels.npy` for all.
     """
-    if root.suffix.lower() in SUFFIXES and root.is_file():
+    if is_array_file(root) and root.is_file():
         stem = re.sub(r"(data|images|x)(?![a-z])", "labels", root.stem, flags=re.IGNORECASE)
         beside = [root.with_name(f"{stem}.npy"), root.with_name("labels.npy")]
         labels = [path for path in beside if root.suffix.lower() == ".npy" and path != root and path.is_file()]
         return [root, *labels[:1]]
     if not root.is_dir():
         return []
-    there = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
-    if any(path.is_dir() for path in there):
-        return []
-    return [path for path in there if path.suffix.lower() in SUFFIXES]
+    there = _listed(root)
+    folders = [path for path in there if path.is_dir()]
+    if not folders:
+        return [path for path in there if is_array_file(path)]
+    below = [path for folder in folders for path in _listed(folder)]
+    return below if all(split_of(each.name) for each in folders) and all(map(is_array_file, below)) else []
+
+
+def is_array_file(path: Path) -> bool:
+    """Whether a file is one of arrays by its name."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def _listed(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
 
 
 def read_pairs(files: list[Path], root: str) -> dict[str, LabelledArrays]:
@@ -67,8 +79,12 @@ def read_pairs(files: list[Path], root: str) -> dict[str, LabelledArrays]:
     """
     arrays: dict[str, Array] = {}
     for path in files:
+        place = path.parent.relative_to(root).as_posix() if Path(root) in path.parents else "."
+        before = [] if place == "." else [place]
+        if len(files) > 1 and path.suffix.lower() == ".npz":
+            before.append(path.stem)  # train.npz with x and y
         for name, array in _arrays_in(path):
-            arrays[name] = array
+            arrays["/".join([*before, name])] = array
     pairs: dict[str, dict[str, str]] = {}
     for name in arrays:
         split, kind = _meaning(name, arrays[name])
@@ -93,6 +109,7 @@ def read_pairs(files: list[Path], root: str) -> dict[str, LabelledArrays]:
 
 def _meaning(name: str, array: Array) -> tuple[str, str | None]:
     """(split, whether images or labels) by the words of an array's name, and where they say nothing by its shape."""
+    name = re.sub(r"(?<![a-zA-Z])([xXyY])(?=(?:tr|te|train|test|val|valid|dev)$)", r"\1_", name)
     words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()))
     split = next((split for split, names in _WORDS.items() if words & names), "all")
     if words & _LABEL_WORDS or (array.ndim <= 2 and array.shape[-1:] in ((), (1,))) or array.ndim == 1:
@@ -118,7 +135,7 @@ def _arrays_in(path: Path) -> Iterator[tuple[str, Array]]:
 
 
 def _read_npy(file: Any) -> Array:
-    """One array, after a look at the size that its header states.
+    """One array of an open file, after a look at the size that its header states.
 
     Raises:
         ValueError: it is damaged, holds objects or does not fit into memory.
@@ -155,15 +172,25 @@ def pixels(images: Array, side: int, root: str, name: str) -> NDArray[np.uint8]:
         values = values[..., None]
     if values.ndim != 4:
         raise DataError(f"{root}: {name} has the shape {images.shape}; expected (N, rows, columns, 3)")
+    if not values.size:
+        raise DataError(f"{root}: {name} has the shape {images.shape}, which is empty")
     if values.shape[3] not in (1, 3, 4) and values.shape[1] in (1, 3, 4):
         values = values.transpose(0, 2, 3, 1)
+    if values.shape[3] == 4:
+        values = _on_white(values)
     if values.shape[3] not in (1, 3):
-        raise DataError(f"{root}: {name} has {values.shape[3]} channels; expected 1 or 3")
+        raise DataError(f"{root}: {name} has {values.shape[3]} channels; expected 1, 3 or 4")
     values = np.broadcast_to(values, (*values.shape[:3], 3))
     if values.shape[1:3] != (side, side):
         pictures = map(Image.fromarray, np.ascontiguousarray(values))
         values = np.stack([np.asarray(each.resize((side, side), Image.Resampling.BILINEAR)) for each in pictures])
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))  # (N, side, side, 3) → (N, 3, side, side)
+
+
+def _on_white(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGBA (N, rows, columns, 4) on a white ground, as files are."""
+    alpha = values[..., 3:].astype(np.uint32)
+    return ((values[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _unflattened(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -186,8 +213,8 @@ def _as_bytes(images: Array, root: str, name: str) -> NDArray[np.uint8]:
         raise DataError(f"{root}: {name} has values that are not finite; save uint8")
     if np.issubdtype(images.dtype, np.floating) and low >= 0 and high <= 1:
         return np.asarray(np.rint(images * 255), dtype=np.uint8)
-    if low >= 0 and high <= 255 and (images == np.rint(images)).all():
-        return images.astype(np.uint8)
+    if low >= 0 and high <= 255:
+        return np.rint(images).astype(np.uint8)
     raise DataError(f"{root}: {name} has values from {low:g} to {high:g}; save uint8 from 0 to 255")
 
 

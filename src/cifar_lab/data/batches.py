@@ -17,6 +17,9 @@ from cifar_lab.data.splits import IMAGE_SHAPE
 
 MAX_PIXEL = 255.0
 
+OwnAugment = Callable[[Tensor, torch.Generator], Tensor]
+"""Augmentation of the user: uint8 (B, 3, H, W) to the same shape and type, with random numbers of the generator."""
+
 GATHER_IMAGES = 64
 """Small batches are gathered this many images at a time, because launching operations dominates a tiny batch."""
 
@@ -127,6 +130,8 @@ class CohortBatches:
         self.split = split
         self.options = options
         self.seeds = tuple(seeds)
+        self.own_augment: OwnAugment | None = None
+        """Function of the user, which each member applies with its own stream."""
         self.flips = tuple(flips) if flips is not None else (options.flip,) * len(self.seeds)
         self._member = torch.arange(len(self.seeds), device=split.labels.device).unsqueeze(1)  # (K, 1)
 
@@ -144,7 +149,7 @@ class CohortBatches:
     @property
     def draws_per_batch(self) -> bool:
         """Whether augmentation draws random numbers batch after batch, not only once per epoch."""
-        return self.options.policy != "none" or self.options.noise_std > 0
+        return self.options.policy != "none" or self.options.noise_std > 0 or self.options.augment is not None
 
     def randomness(self, epoch: int) -> EpochRandomness:
         """Draw the random numbers of one epoch, counted from 0."""
@@ -201,6 +206,9 @@ class BatchAugmenter:
         self._options, self._split, seeds = batches.options, batches.split, batches.seeds
         device = batches.split.labels.device
         self._policies = [stream("policy", seed, epoch) for seed in seeds]
+        self._own = batches.own_augment
+        own = (stream("augment", seed, epoch).initial_seed() for seed in seeds if self._own is not None)
+        self._own_generators = [torch.Generator(device).manual_seed(seed) for seed in own]
         noises = (stream("noise", seed, epoch).initial_seed() for seed in seeds)
         self._noises = [torch.Generator(device).manual_seed(seed) for seed in noises]
 
@@ -210,6 +218,10 @@ class BatchAugmenter:
         if policy != "none":
             parts = zip(images.chunk(members), self._policies, strict=True)
             images = torch.cat([apply_policy(part, policy, generator) for part, generator in parts])
+            images = images.contiguous(memory_format=self._split.memory_format)
+        if self._own is not None:
+            parts = zip(images.chunk(members), self._own_generators, strict=True)
+            images = torch.cat([self._own(part, generator) for part, generator in parts])
             images = images.contiguous(memory_format=self._split.memory_format)
         if std:
             parts = zip((images.float() / MAX_PIXEL).chunk(members), self._noises, strict=True)

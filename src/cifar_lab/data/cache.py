@@ -125,6 +125,19 @@ def read_split(folder: Path, meta: Meta, split: SplitName) -> Split:
     return Split(images, labels)
 
 
+def read_labels(folder: Path, fingerprint: str) -> NDArray[np.int64]:
+    """Labels of the training split of the images with this fingerprint.
+
+    Raises:
+        Damaged: the file is missing or damaged, or belongs to other images.
+        EnvironmentFault: a file is not readable.
+    """
+    meta = read_meta(folder)
+    if meta is None or meta.info.fingerprint != fingerprint:
+        raise Damaged(f"{folder}: holds other images")
+    return read_array(folder / "train_labels.npy", meta.files.get("train_labels.npy"))
+
+
 def damage(folder: Path) -> str | None:
     """First damage of a cache folder, as text. None if every file has its SHA-256.
 

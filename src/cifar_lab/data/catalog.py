@@ -13,13 +13,16 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cifar_lab.config import Data
 from cifar_lab.config.registry import makers
 from cifar_lab.config.roles import source_key
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
-from cifar_lab.data.splits import DataInfo, Progress, Source, Split, describe, silent
+from cifar_lab.data.splits import DataInfo, ListedCounts, Progress, Source, Split, describe, silent
 
 LOG = logging.getLogger(__name__)
 
@@ -84,9 +87,9 @@ class DatasetCatalog:
             self._infos[key] = found
         return self._infos.get(key)
 
-    def counted(self, data: Data) -> tuple[int, int] | None:
-        """(classes, training images) of a folder that is not prepared yet, by listing it. None where that fails."""
-        count: Callable[[], tuple[int, int] | None] | None = getattr(DATASETS[data.dataset](data), "counted", None)
+    def counted(self, data: Data) -> ListedCounts | None:
+        """Counts of a folder that is not prepared yet, by listing it. None where that fails."""
+        count: Callable[[], ListedCounts | None] | None = getattr(DATASETS[data.dataset](data), "counted", None)
         try:
             return None if count is None else count()
         except (DataError, OSError):
@@ -121,6 +124,14 @@ def load_train(data: Data, fingerprint: str | None = None) -> Split:
 def load_test(data: Data, fingerprint: str | None = None) -> Split:
     """Test split, to be read once, after training. Arguments and errors as `load_train`."""
     return _load(data, "test", fingerprint)
+
+
+def train_labels(data: Data, fingerprint: str) -> NDArray[np.int64]:
+    """Labels (N,) of the training split, without its images. Arguments and errors as `load_train`."""
+    try:
+        return cache.read_labels(cache.folder_of(source_of(data)), fingerprint)
+    except Damaged:
+        return load_train(data, fingerprint).labels
 
 
 def source_of(data: Data) -> Source:

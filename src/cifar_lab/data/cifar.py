@@ -60,7 +60,7 @@ ARCHIVES = {
 
 
 class CifarSource:
-    """An archive in `data.root`, downloaded if missing. The unpacked folder in `data.root` is accepted too."""
+    """An archive in `data.root`, downloaded if missing. The unpacked folder is accepted too."""
 
     synthetic = False
 
@@ -68,6 +68,8 @@ class CifarSource:
         self.name = name
         self.archive = ARCHIVES[name]
         self.root = cache.home() / "downloads" if root is None else Path(root).expanduser().absolute()
+        if self.root.name in (self.archive.folder, self.archive.file_name):
+            self.root = self.root.parent
 
     def key(self) -> Mapping[str, Any]:
         """Checksum of the archive. The folder does not matter."""

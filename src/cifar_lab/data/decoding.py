@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -21,6 +22,8 @@ DECODER = 2
 
 MAX_PIXELS = 40_000_000
 """Rows × columns of one image: 120 MB as RGB."""
+MIN_SIDE = 4
+"""Rows or columns below which an image is noted."""
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Formats that PIL may try. Its other decoders stay disabled."""
 
@@ -28,8 +31,19 @@ BROKEN = Kind(
     "{name} is damaged{because}; repair or remove it",
     "{count} files are damaged: {names}; repair or remove them",
 )
+EMPTY = Kind(
+    "{name} is empty; fetch it again or remove it", "{count} files are empty: {names}; fetch them again or remove them"
+)
+WEB_PAGE = Kind(
+    "{name} is a web page and not an image; fetch it again",
+    "{count} files are web pages and not images: {names}; fetch them again",
+)
+POINTER = Kind(
+    "{name} is a pointer of Git LFS; fetch the image with git lfs pull",
+    "{count} files are pointers of Git LFS: {names}; fetch the images with git lfs pull",
+)
 TOO_LARGE = Kind(
-    f"{{name}} is {{reason}}, at most {MAX_PIXELS:,} pixels are read",
+    f"{{name}} has {{reason}}, at most {MAX_PIXELS:,} are read; remove it or save it smaller",
     f"{{count}} images have more than {MAX_PIXELS:,} pixels: {{names}}; remove them or save them smaller",
 )
 TOO_DEEP = Kind(
@@ -65,6 +79,10 @@ NO_PROFILE = Kind(
     "{name} is in CMYK without a colour profile; its colours are approximate",
     "{count} images are in CMYK without a colour profile; their colours are approximate: {names}",
 )
+TINY = Kind(
+    f"{{name}} has fewer than {MIN_SIDE} rows or columns and shows next to nothing",
+    f"{{count}} images have fewer than {MIN_SIDE} rows or columns and show next to nothing: {{names}}",
+)
 RESIZED = Kind("{name} has another size; it is resized", "{count} images have another size; they are resized: {names}")
 STRETCHED = Kind(
     "{name} is not square; resizing changes its proportions",
@@ -85,21 +103,36 @@ def decode(content: bytes, side: int) -> tuple[NDArray[np.uint8], list[Kind]]:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise UnusableFileError(TOO_LARGE, f"{image.width} × {image.height}")
+                raise UnusableFileError(TOO_LARGE, f"{image.width} × {image.height} pixels")
             notes = [*_notes_before_loading(image)]
             image.load()
             pixels = _on_white(_in_srgb(_in_eight_bits(_upright(image), notes), notes), notes)
+            if min(pixels.size) < MIN_SIDE:
+                notes.append(TINY)
             if pixels.size != (side, side):
                 notes += [RESIZED] if pixels.width == pixels.height else [RESIZED, STRETCHED]
                 pixels = pixels.resize((side, side), Image.Resampling.BILINEAR)  # PIL smooths as it shrinks
             return np.asarray(pixels).transpose(2, 0, 1), notes  # (side, side, 3) → (3, side, side)
     except UnusableFileError:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # PIL's limit, before ours
+        digits = re.search(r"\d+", str(error))
+        raise UnusableFileError(TOO_LARGE, f"{int(digits[0]):,} pixels" if digits else "too many pixels") from error
     except Exception as error:  # PIL's decoders raise whatever the broken bytes lead them to
         reason = " ".join(str(error).split()) or type(error).__name__
         if "cannot identify image file" in reason:
-            reason = "not an image of a known format"
+            raise UnusableFileError(_other_kind(content), "not an image of a known format") from error
         raise UnusableFileError(BROKEN, reason) from error
+
+
+def _other_kind(content: bytes) -> Kind:
+    """Kind of a file that is no image."""
+    start = content[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not content:
+        return EMPTY
+    if start.startswith((b"<!doctype html", b"<html", b"<head")):
+        return WEB_PAGE
+    return POINTER if start.startswith(b"version https://git-lfs") else BROKEN
 
 
 def _notes_before_loading(image: Image.Image) -> Iterator[Kind]:

@@ -57,8 +57,8 @@ class Tree(Protocol):
         """
         ...
 
-    def read(self, entry: Entry) -> bytes:
-        """Content of a file of at most MAX_FILE_BYTES.
+    def read(self, entry: Entry, most: int = MAX_FILE_BYTES) -> bytes:
+        """Content of a file of at most `most` bytes.
 
         Raises:
             Exception: it is larger, damaged or cannot be read.
@@ -76,8 +76,8 @@ class FolderTree:
         facts = self._root.stat()
         return list(_walk(self._root, "", frozenset({(facts.st_dev, facts.st_ino)}), faults))
 
-    def read(self, entry: Entry) -> bytes:
-        return read_file(self._root / entry.path, MAX_FILE_BYTES)
+    def read(self, entry: Entry, most: int = MAX_FILE_BYTES) -> bytes:
+        return read_file(self._root / entry.path, most)
 
 
 def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]], faults: Findings) -> Iterator[Entry]:

@@ -53,10 +53,14 @@ class Findings:
         """Refuse the data set if there are any.
 
         Raises:
-            DataError: one line per kind.
+            DataError: one line, or a heading and one line per kind.
         """
-        if self.found:
-            raise DataError("\n".join(f"{root}: {sentence}" for sentence in self.sentences(SHOWN_NAMES)))
+        sentences = list(self.sentences(SHOWN_NAMES))
+        if len(sentences) == 1:
+            raise DataError(f"{root}: {sentences[0]}")
+        if sentences:
+            lines = (f"  - {sentence}" for sentence in sentences)
+            raise DataError("\n".join([f"{root}: {len(sentences)} kinds of faults:", *lines]))
 
 
 def _because(reason: str) -> str:

@@ -5,43 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from cifar_lab.config import ImageFolder
-from cifar_lab.core.errors import DataError, EnvironmentFault
-from cifar_lab.core.host import available_memory
+from cifar_lab.core.errors import DataError
 from cifar_lab.data.archives import open_archive
 from cifar_lab.data.array_files import LabelledArrays, array_files, read_pairs, splits
-from cifar_lab.data.decoding import DECODER, decode
-from cifar_lab.data.file_tree import MAX_FILE_BYTES, Entry, FolderTree, Tree
-from cifar_lab.data.findings import Findings, Kind, UnusableFileError, printable
+from cifar_lab.data.cifar_batches import find_batches, read_batches
+from cifar_lab.data.decoding import DECODER
+from cifar_lab.data.file_tree import Entry, FolderTree, Tree
+from cifar_lab.data.findings import Findings, printable
+from cifar_lab.data.image_files import Decoder, require_memory
 from cifar_lab.data.label_tables import MAX_TABLE_BYTES, TABLE_SUFFIXES, Table, read_table
 from cifar_lab.data.listing import Layout, split_layout, test_layout
 from cifar_lab.data.split_folders import rivals
-from cifar_lab.data.splits import Images, Progress, Split
-from cifar_lab.data.validation import validation_split
+from cifar_lab.data.splits import Images, ListedCounts, Progress, Split
+from cifar_lab.data.validation import class_shares, validation_split
 
 LOG = logging.getLogger(__name__)
-
-TOO_BIG = Kind(
-    f"{{name}} has {{reason}} bytes, at most {MAX_FILE_BYTES:,} are read",
-    f"{{count}} files have more than {MAX_FILE_BYTES:,} bytes: {{names}}; remove them",
-)
-UNREADABLE = Kind("{name} cannot be read{because}; check the file", "{count} files cannot be read: {names}; check them")
-NOT_UNPACKED = Kind(
-    "{name} cannot be unpacked{because}; create the archive again",
-    "{count} files cannot be unpacked: {names}; create the archive again",
-)
-
-_REPORT_EVERY = 250  # images
 
 
 class ImageFolderSource:
@@ -80,40 +66,44 @@ class ImageFolderSource:
         """
         if files := array_files(self.root):
             progress("reading arrays", 0, 0)
-            return self._of_arrays(read_pairs(files, str(self.root)))
+            return self._of_arrays(*self._splits_of(read_pairs(files, str(self.root))))
         with self._tree() as tree:
             faults = Findings()
             entries = tree.entries(faults)
-            if len(names := rivals(entries)) > 1:
-                raise DataError(
-                    f"{self.root}: train/ and test/ both in {' and '.join(map(printable, names[:2]))}; set data.root "
-                    "to one of them"
-                )
-            found = split_layout(
-                entries,
-                self._tables(tree, entries),
-                self._settings.val_folder,
-                cut_test=self._settings.test_share > 0,
-                faults=faults,
-            )
-            return self._decoded(tree, found, progress)
+            if (batches := find_batches(entries)) is not None:
+                progress("reading batches", 0, 0)
+                return self._of_batches(*read_batches(tree, batches, str(self.root)))
+            return self._decoded(tree, self._layout(tree, entries, faults), progress)
 
-    def counted(self) -> tuple[int, int] | None:
-        """(classes, training images) of a folder, without decoding. None for an archive or for arrays."""
+    def _layout(self, tree: Tree, entries: list[Entry], faults: Findings) -> Layout:
+        if len(names := rivals(entries)) > 1:
+            raise DataError(
+                f"{self.root}: train/ and test/ both in {' and '.join(map(printable, names[:2]))}; set data.root "
+                "to one of them"
+            )
+        tables, is_cut = self._tables(tree, entries), self._settings.test_share > 0
+        return split_layout(entries, tables, self._settings.val_folder, cut_test=is_cut, faults=faults)
+
+    def counted(self) -> ListedCounts | None:
+        """Counts of a folder, without decoding. None for an archive or for arrays.
+
+        Raises:
+            DataError: as `read`, for what a list of files shows.
+        """
         if not self.root.is_dir() or array_files(self.root):
             return None
-        tree = FolderTree(self.root)
-        faults = Findings()
+        tree, faults = FolderTree(self.root), Findings()
         entries = tree.entries(faults)
-        found = split_layout(
-            entries,
-            self._tables(tree, entries),
-            self._settings.val_folder,
-            cut_test=self._settings.test_share > 0,
-            faults=faults,
-        )
+        if find_batches(entries) is not None:
+            return None
+        found = self._layout(tree, entries, faults)
         found.faults.refuse(str(self.root))
-        return len(found.classes), sum(map(len, found.files["train"].values()))
+        train, val = ([len(found.files.get(split, {}).get(name, ())) for name in found.classes]
+                      for split in ("train", "val"))  # fmt: skip
+        if "test" not in found.files:
+            train = (np.array(train) - class_shares(self._cut_size(sum(train)), np.array(train))).tolist()
+        sizes = tuple(ours + theirs for ours, theirs in zip(train, val, strict=True))
+        return ListedCounts(tuple(map(printable, found.classes)), sizes, own_val=sum(val))
 
     def read_as_test(self, progress: Progress) -> tuple[tuple[str, ...], Split, tuple[str, ...]]:
         """(class names, images, notes) of the test split, or of all images where there are no splits.
@@ -122,7 +112,7 @@ class ImageFolderSource:
             DataError: as `read`.
         """
         if files := array_files(self.root):
-            classes, found = splits(read_pairs(files, str(self.root)), self._settings.image_size, str(self.root))
+            classes, found = self._splits_of(read_pairs(files, str(self.root)))
             split = found.get("test", found.get("all"))
             if split is None:
                 raise DataError(f"{self.root}: found arrays of {', '.join(found)}; expected those of test")
@@ -131,9 +121,9 @@ class ImageFolderSource:
             faults = Findings()
             entries = tree.entries(faults)
             found_layout = test_layout(entries, self._tables(tree, entries), faults)
-            by_split = _Decoder(
-                tree, found_layout, self._settings.image_size, in_archive=not self.root.is_dir()
-            ).splits(progress)
+            by_split = Decoder(tree, found_layout, self._settings.image_size, in_archive=not self.root.is_dir()).splits(
+                progress
+            )
             found_layout.faults.refuse(str(self.root))
             classes = tuple(map(printable, found_layout.classes))
             return classes, by_split["test"], tuple(found_layout.notes.sentences())
@@ -146,8 +136,17 @@ class ImageFolderSource:
             with open_archive(self.root) as tree:
                 yield tree
 
-    def _of_arrays(self, pairs: Mapping[str, LabelledArrays]) -> Images:
-        classes, found = splits(pairs, self._settings.image_size, str(self.root))
+    def _splits_of(self, pairs: Mapping[str, LabelledArrays]) -> tuple[tuple[str, ...], dict[str, Split]]:
+        require_memory(str(self.root), sum(len(pair.labels) for pair in pairs.values()), self._settings.image_size)
+        return splits(pairs, self._settings.image_size, str(self.root))
+
+    def _of_batches(self, classes: tuple[str, ...], pairs: Mapping[str, LabelledArrays]) -> Images:
+        """The same with labels that are numbers of classes."""
+        _, found = self._splits_of(pairs)
+        numbered = {split: Split(each.images, pairs[split].labels) for split, each in found.items()}
+        return self._of_arrays(classes, numbered)
+
+    def _of_arrays(self, classes: tuple[str, ...], found: Mapping[str, Split]) -> Images:
         train, test = found.get("train", found.get("all")), found.get("test")
         if self._settings.val_folder == "test" and test is None:
             test = found.get("val")
@@ -181,8 +180,8 @@ class ImageFolderSource:
 
     def _decoded(self, tree: Tree, found: Layout, progress: Progress) -> Images:
         root, side = str(self.root), self._settings.image_size
-        _require_memory(root, sum(map(len, _per_class(found))), side)
-        decoder = _Decoder(tree, found, side, in_archive=not self.root.is_dir())
+        require_memory(root, sum(map(len, _per_class(found))), side)
+        decoder = Decoder(tree, found, side, in_archive=not self.root.is_dir())
         by_split = decoder.splits(progress)
         found.faults.refuse(root)
         notes = tuple(found.notes.sentences())
@@ -196,12 +195,15 @@ class ImageFolderSource:
 
     def _cut(self, split: Split, classes: tuple[str, ...]) -> tuple[Split, Split]:
         """Training and test split of images without one. Copies of an image stay in the training split."""
-        size = max(1, round(self._settings.test_share * len(split.labels)))
+        size = self._cut_size(len(split.labels))
         kept, held_out = validation_split(split.labels, size, 0, split.images, classes=classes, key="data.test_share")
         return (
             Split(split.images[kept], split.labels[kept]),
             Split(split.images[held_out], split.labels[held_out]),
         )
+
+    def _cut_size(self, images: int) -> int:
+        return max(1, round(self._settings.test_share * images))
 
 
 def _with_val(classes: tuple[str, ...], train: Split, val: Split, test: Split, notes: tuple[str, ...]) -> Images:
@@ -216,67 +218,3 @@ _TABLE_DEPTH = 3
 
 def _per_class(found: Layout) -> list[list[Entry]]:
     return [files for classes in found.files.values() for files in classes.values()]
-
-
-def _require_memory(root: str, count: int, side: int) -> None:
-    """Check that the images fit into memory.
-
-    Raises:
-        EnvironmentFault: they do not.
-    """
-    needed, free = count * 3 * side * side, available_memory()
-    if free is not None and needed > free:
-        raise EnvironmentFault(
-            f"{root}: {count:,} images of {side} × {side} take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB of memory "
-            "are free; choose a smaller data.image_size, or model.input_size, which enlarges batches on the device"
-        )
-
-
-class _Decoder:
-    """Decoding of all images, with every fault and note on the way."""
-
-    def __init__(self, tree: Tree, found: Layout, side: int, *, in_archive: bool) -> None:
-        self._tree = tree
-        self._found = found
-        self._side = side
-        self._read_fault = NOT_UNPACKED if in_archive else UNREADABLE
-
-    def splits(self, progress: Progress) -> dict[str, Split]:
-        """Each split, ordered by class and path. Read in the order of the archive."""
-        labels = {name: label for label, name in enumerate(self._found.classes)}
-        splits, work = {}, []
-        for split, classes in self._found.files.items():
-            files = [
-                (labels[name], entry) for name in sorted(classes.keys() & labels.keys()) for entry in classes[name]
-            ]
-            images = np.zeros((len(files), 3, self._side, self._side), np.uint8)
-            splits[split] = Split(images, np.array([label for label, _ in files], np.int64))
-            work += [(entry, images, index) for index, (_, entry) in enumerate(files)]
-        work.sort(key=lambda each: each[0].offset)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            for done, (entry, images, index) in enumerate(work, 1):
-                self._decode_into(entry, images[index])
-                if done % _REPORT_EVERY == 0 or done == len(work):
-                    progress("decoding images", done, len(work))
-        return splits
-
-    def _decode_into(self, entry: Entry, target: NDArray[np.uint8]) -> None:
-        if entry.bytes > MAX_FILE_BYTES:
-            self._found.faults.add(TOO_BIG, entry.path, f"{entry.bytes:,}")
-            return
-        try:
-            content = self._tree.read(entry)
-        except Exception as error:  # zipfile, tarfile, zlib, lzma and bz2 each have their own
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-            self._found.faults.add(self._read_fault, entry.path, reason)
-            return
-        try:
-            pixels, notes = decode(content, self._side)
-        except UnusableFileError as error:
-            self._found.faults.add(error.kind, entry.path, error.reason)
-            return
-        target[:] = pixels
-        for kind in notes:
-            self._found.notes.add(kind, entry.path)

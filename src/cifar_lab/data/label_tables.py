@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cifar_lab.data.file_tree import Entry
@@ -39,6 +40,12 @@ NO_FILE = Kind(
     "{reason} names {name}, which does not exist; remove the row",
     "{count} rows name files that do not exist: {names}; remove the rows",
 )
+NO_LABEL = Kind(
+    "{name} has no label; add it or remove the row", "{count} rows have no label: {names}; add them or remove the rows"
+)
+NOT_UTF8 = Kind(
+    "{name} is not UTF-8; save the table as UTF-8", "{count} tables are not UTF-8: {names}; save them as UTF-8"
+)
 TWO_LABELS = Kind("{reason} gives {name} two labels; keep one", "{count} files have two labels: {names}; keep one each")
 
 
@@ -49,6 +56,8 @@ class Table:
     path: str
     rows: Sequence[tuple[str, str, str]]
     """(file, label, split) each. The split is empty where the table has none."""
+    problems: Sequence[tuple[Kind, str]] = ()
+    """Kind and line of what is wrong with the text."""
 
     @property
     def folder(self) -> str:
@@ -58,35 +67,73 @@ class Table:
 
 def read_table(path: str, content: bytes) -> Table | None:
     """Parse a table with a file and a label per row. None for any other text."""
-    lines = content.decode("utf-8-sig", "replace").splitlines()
-    rows = [row for row in _rows(lines) if len(row) > 1]
-    if not rows:
+    text, problems = _decoded(path, content)
+    numbered = [(number, row) for number, row in _rows(text.splitlines()) if any(map(str.strip, row))]
+    if not any(len(row) > 1 for _, row in numbered):
         return None
-    header = [re.sub(r"[^a-z]+", "_", cell.strip().lower()).strip("_") for cell in rows[0]]
+    header = [re.sub(r"[^a-z]+", "_", cell.strip().lower()).strip("_") for cell in numbered[0][1]]
     file, label = _column(header, FILE_HEADERS), _column(header, LABEL_HEADERS)
+    split = None if label is None else _column(header, SPLIT_HEADERS)
+    if label is None and (flagged := _one_hot(numbered)):
+        return Table(path, flagged, problems)
     if label is None:
-        file, label, split = 0, 1, None
+        file, label = 0, 1
+        numbered = numbered[_has_other_header(numbered) :]
     else:
-        split = _column(header, SPLIT_HEADERS)
         file = file if file is not None else next(i for i in range(len(header)) if i != label)
-        rows = rows[1:]
-    needed = max(file or 0, label, split or 0)
-    return Table(
-        path,
-        [
-            (row[file or 0].strip(), row[label].strip(), row[split].strip().lower() if split is not None else "")
-            for row in rows
-            if len(row) > needed
-        ],
-    )
+        numbered = numbered[1:]
+    columns = (file or 0, label, *([] if split is None else [split]))
+    rows = []
+    for number, row in numbered:
+        cells = [row[at].strip() if at < len(row) else "" for at in columns]
+        if not cells[1]:
+            problems.append((NO_LABEL, f"{path}:{number}"))
+        else:
+            rows.append((cells[0], cells[1], cells[2].lower() if split is not None else ""))
+    return Table(path, rows, problems)
 
 
-def _rows(lines: Sequence[str]) -> Iterable[list[str]]:
+def _decoded(path: str, content: bytes) -> tuple[str, list[tuple[Kind, str]]]:
+    """Text of a table, and the first line that is not UTF-8. Excel's Unicode text is UTF-16."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace"), []
+    try:
+        return content.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return content.decode("utf-8-sig", "replace"), [(NOT_UTF8, f"{path}:{line}")]
+
+
+def _rows(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells) of each row."""
     first = next((line for line in lines if line.strip()), "")
     for delimiter in "\t,;":
         if delimiter in first:
-            return csv.reader(lines, delimiter=delimiter)
-    return (line.split() for line in lines)
+            reader = csv.reader(lines, delimiter=delimiter)
+            yield from ((reader.line_num, row) for row in reader)
+            return
+    yield from ((number, line.split()) for number, line in enumerate(lines, 1))
+
+
+def _one_hot(rows: Sequence[tuple[int, list[str]]]) -> list[tuple[str, str, str]]:
+    """Rows of a table with a column per class, 1 in that of an image and 0 in the others. Empty for another table."""
+    (_, header), *others = rows
+    if len(header) < 3:
+        return []
+    found = []
+    for _, row in others:
+        flags = [cell.strip() for cell in row[1:]]
+        ones = [at for at, flag in enumerate(flags, 1) if flag in ("1", "1.0")]
+        if len(row) != len(header) or len(ones) != 1 or not set(flags) <= {"0", "0.0", "1", "1.0"}:
+            return []
+        found.append((row[0].strip(), header[ones[0]].strip(), ""))
+    return found
+
+
+def _has_other_header(rows: Sequence[tuple[int, list[str]]]) -> bool:
+    """Whether the first row is a header in words that are not known: its file has no ending, those below have one."""
+    names = [row[0].strip() for _, row in rows[:3]]
+    return len(names) > 1 and "." not in names[0] and all("." in name for name in names[1:])
 
 
 def _column(header: Sequence[str], names: Sequence[str]) -> int | None:
@@ -102,13 +149,31 @@ class ImageIndex:
         for entry in self.images:
             parts = entry.path.split("/")
             names = {"/".join(parts[start:]) for start in range(len(parts))}
-            for name in names | {name.rpartition(".")[0] for name in names}:
-                self._found[name] = None if name in self._found else entry
+            names |= {name.rpartition(".")[0] for name in names}
+            for name in names | {name.lower() for name in names}:
+                self._found[name] = None if self._found.get(name, entry) is not entry else entry
 
-    def get(self, name: str, folder: str) -> Entry | None:
-        """File that a row of a table in `folder` names."""
-        name = name.replace("\\", "/").removeprefix("./").strip("/")
-        return self._found.get(f"{folder}/{name}" if folder else name) or self._found.get(name)
+    def get(self, name: str, folder: str, above: int = 0) -> Entry | None:
+        """File that a row of a table in `folder` names, without the first `above` folders of its path."""
+        name = "/".join(name.replace("\\", "/").removeprefix("./").strip("/").split("/")[above:])
+        if not name:
+            return None
+        inside = f"{folder}/{name}" if folder else name
+        keys = (inside, name, inside.lower(), name.lower())
+        return next((entry for key in keys if (entry := self._found.get(key)) is not None), None)
+
+    def above(self, table: Table) -> tuple[int, int]:
+        """(folders of another machine at the start of the paths of a table, rows that then name an image)."""
+        deepest = max((file.replace("\\", "/").count("/") for file, _, _ in table.rows[:100]), default=0)
+        known = {
+            above: sum(self.get(file, table.folder, above) is not None for file, _, _ in table.rows)
+            for above in range(min(deepest, MAX_ABOVE) + 1)
+        }
+        best = max(known, key=lambda above: (known[above], -above))
+        return best, known[best]
+
+
+MAX_ABOVE = 12
 
 
 def labelled(
@@ -127,7 +192,7 @@ def labelled(
         if folder and table.folder == parent and table.path.rpartition("/")[2].lower().startswith(name.lower())
     ]
     for table in [*inside, *beside]:
-        if 2 * sum(index.get(file, table.folder) is not None for file, _, _ in table.rows) >= len(images) > 0:
+        if 2 * index.above(table)[1] >= len(images) > 0:
             return by_class(index, table.rows, table, faults)
     return None
 
@@ -136,9 +201,12 @@ def by_class(
     index: ImageIndex, rows: Iterable[tuple[str, str, str]], table: Table, faults: Findings, *, all_images: bool = True
 ) -> dict[str, list[Entry]]:
     """Image files by the label of their row, ordered by path."""
+    for kind, line in table.problems:
+        faults.add(kind, line)
     labels: dict[str, tuple[Entry, str]] = {}
+    above, _ = index.above(table)
     for file, label, _ in rows:
-        entry = index.get(file, table.folder)
+        entry = index.get(file, table.folder, above)
         if entry is None:
             faults.add(NO_FILE, file, table.path)
         elif labels.setdefault(entry.path, (entry, label))[1] != label:
@@ -172,8 +240,7 @@ def table_splits(
     for split, names in spellings.items():
         for table in tables.values():
             stem = re.split(r"[^a-z]", table.path.rpartition("/")[2].lower().removesuffix("labels"))[0]
-            known = sum(index.get(file, table.folder) is not None for file, _, _ in table.rows)
-            if any(stem.startswith(each) for each in names) and 2 * known >= len(table.rows) > 0:
+            if any(stem.startswith(each) for each in names) and 2 * index.above(table)[1] >= len(table.rows) > 0:
                 named.setdefault(split, table)
     if not {"train", "test"} <= named.keys():
         return None

@@ -12,6 +12,7 @@ from cifar_lab.data.file_tree import Entry
 from cifar_lab.data.findings import Findings, Kind, printable
 from cifar_lab.data.label_tables import Table, labelled, table_splits
 from cifar_lab.data.split_folders import (
+    ARCHIVE_SUFFIXES,
     IMAGE_SUFFIXES,
     SPELLINGS,
     SPLITS,
@@ -38,6 +39,18 @@ NO_IMAGE = Kind(
     f"{{name}} is not an image file ({', '.join(IMAGE_SUFFIXES)}); remove it",
     f"{{count}} files are not image files ({', '.join(IMAGE_SUFFIXES)}): {{names}}; remove them",
 )
+NESTED = Kind(
+    "{name} is an archive within the data set; unpack it",
+    "{count} files are archives within the data set: {names}; unpack them",
+)
+NAMED_FOLDER = Kind(
+    "{name} is a folder without images, although its name is that of an image; remove it",
+    "{count} folders without images have the names of images: {names}; remove them",
+)
+NO_MATCH = Kind(
+    "{name} names no image of the data set{because}; correct its paths",
+    "{count} tables name no image of the data set: {names}; correct their paths",
+)
 EMPTY_CLASS = Kind(
     "class {name} has no images in {reason}/; add images or remove the folder",
     "{count} folders of classes have no images: {names}; add images or remove the folders",
@@ -46,7 +59,11 @@ ONE_SIDED = Kind(
     "class {name} is {reason}; both need the same classes",
     "{count} classes are in one split only: {names}; both need the same classes",
 )
-FEW_CLASSES = Kind("{reason} in train/; at least two classes are needed")
+ALIKE = Kind(
+    "{name} is one class in two spellings; use one of them",
+    "{count} classes have two spellings: {names}; use one of them",
+)
+FEW_CLASSES = Kind("{reason} found; at least two classes are needed")
 NO_SPLITS = Kind("{reason}")
 VAL_ASIDE = Kind("{name} is ignored; to use its images, set data.val_folder to validation or test")
 NO_TEST_CLASS = Kind(
@@ -170,20 +187,15 @@ def _keys(classes: Iterable[str]) -> set[str]:
 def _classes_below(found: Layout, entries: Sequence[Entry], folder: str, tables: Tables) -> dict[str, list[Entry]]:
     """Image files by class: those of a table of labels in the folder, else of the folders in it."""
     images = [entry for entry in entries if is_image(entry)]
+    folder = _only_folder(images, folder)
     start = len(folder) + 1 if folder else 0
     tops = {entry.path[start:].partition("/")[0] for entry in images if "/" in entry.path[start:]}
     if len(tops) < 2 and (by_table := labelled(images, folder, tables, found.faults)) is not None:
         return by_table
     spellings: dict[str, dict[str, list[Entry]]] = {}
     for entry in entries:
-        parts = entry.path[start:].split("/")
-        if len(parts) == 1 and not entry.is_folder:
-            if is_image(entry):
-                found.faults.add(NO_CLASS, entry.path)
-            continue
-        files = spellings.setdefault(class_key(parts[0]), {}).setdefault(parts[0], [])
-        if not entry.is_folder:
-            _add_file(found, entry, files)
+        if entry.path.startswith(f"{folder}/" if folder else ""):
+            _add_entry(found, entry, entry.path[start:].split("/"), spellings, images)
     classes = {}
     for key, names in spellings.items():
         if len(names) > 1:
@@ -193,12 +205,47 @@ def _classes_below(found: Layout, entries: Sequence[Entry], folder: str, tables:
     return classes
 
 
+def _add_entry(
+    found: Layout,
+    entry: Entry,
+    parts: Sequence[str],
+    spellings: dict[str, dict[str, list[Entry]]],
+    images: Sequence[Entry],
+) -> None:
+    """Add a file or folder to its class, which is the first of the `parts` of its path."""
+    if len(parts) == 1 and not entry.is_folder:
+        if is_image(entry):
+            found.faults.add(NO_CLASS, entry.path)
+        return
+    files = spellings.setdefault(class_key(parts[0]), {}).setdefault(parts[0], [])
+    if not entry.is_folder:
+        _add_file(found, entry, files)
+    elif entry.path.lower().endswith(IMAGE_SUFFIXES) and not _has_images(entry, images):
+        found.faults.add(NAMED_FOLDER, entry.path)
+
+
+def _only_folder(images: Sequence[Entry], folder: str) -> str:
+    """The folder itself, or the only folder in it where that has several with images: `seg_train/seg_train/<class>`."""
+    start = len(folder) + 1 if folder else 0
+    below = [entry.path[start:].split("/") for entry in images]
+    is_deeper = len({parts[0] for parts in below}) == 1 and all(len(parts) > 2 for parts in below)
+    if is_deeper and len({parts[1] for parts in below}) > 1:
+        return f"{folder}/{below[0][0]}".removeprefix("/")
+    return folder
+
+
+def _has_images(folder: Entry, images: Sequence[Entry]) -> bool:
+    return any(image.path.startswith(f"{folder.path}/") for image in images)
+
+
 def _add_file(found: Layout, entry: Entry, files: list[Entry]) -> None:
     suffix = PurePosixPath(entry.path).suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         files.append(entry)
     elif suffix in TEXT_SUFFIXES:
         found.notes.add(TEXT_ASIDE, entry.path)
+    elif suffix in ARCHIVE_SUFFIXES:
+        found.faults.add(NESTED, entry.path)
     else:
         found.faults.add(NO_IMAGE, entry.path)
 
@@ -215,7 +262,10 @@ def _read_one_split(found: Layout, entries: Sequence[Entry], tables: Tables) -> 
         if (by_table := labelled(images, folder, tables, found.faults)) is not None:
             found.files["train"] = by_table
             return
-    parent = class_folder(entries) or ""
+    if (parent := class_folder(entries)) is None:
+        for table in tables.values():
+            found.faults.add(NO_MATCH, table.path, f"its first is {table.rows[0][0]}" if table.rows else "")
+        parent = ""
     below = [entry for entry in entries if not parent or entry.path.startswith(f"{parent}/")]
     found.files["train"] = _classes_below(found, below, parent, tables)
 
@@ -229,18 +279,24 @@ def _check_classes(found: Layout, files: dict[str, dict[str, list[Entry]]]) -> N
             if not classes[name]:
                 found.faults.add(EMPTY_CLASS, repr(printable(name)), split)
     for split, other in (("train", "test"), ("test", "train"), ("val", "train")):
-        for name in sorted(files.get(split, ())):
-            if other in files and name not in files[other]:
-                found.faults.add(ONE_SIDED, repr(printable(name)), _one_sided(name, split, other, files[other]))
-    if len(train) < 2:
-        found.faults.add(FEW_CLASSES, reason=f"{len(train)} class")
+        if other in files:
+            _compare_classes(found, split, files.get(split, {}), other, files[other])
+    if len(train) < 2 and (train or NO_CLASS not in found.faults.found):
+        found.faults.add(FEW_CLASSES, reason="1 class" if train else "no class")
     found.classes = tuple(sorted(train))
 
 
-def _one_sided(name: str, split: str, other: str, there: Iterable[str]) -> str:
-    """`in test/ but not in train/`, with the name there that differs in case or spaces only."""
-    alike = [each for each in there if _folded(each) == _folded(name)]
-    return f"in {split}/ but not in {other}/" + (f", which has {printable(alike[0])!r}" if alike else "")
+def _compare_classes(
+    found: Layout, split: str, classes: Mapping[str, Sequence[Entry]], other: str, others: Mapping[str, Sequence[Entry]]
+) -> None:
+    """Find the classes of a split that the other lacks. Names that differ in case or spaces only are said once."""
+    folded = {_folded(name): name for name in others if name not in classes}
+    for name in sorted(classes.keys() - others.keys()):
+        ours, theirs = repr(printable(name)), folded.get(_folded(name))
+        if theirs is None and classes[name]:  # an empty class is a fault already
+            found.faults.add(ONE_SIDED, ours, f"in {split}/ but not in {other}/")
+        elif theirs is not None and split != "test":
+            found.faults.add(ALIKE, f"{ours} in {split}/, {printable(theirs)!r} in {other}/")
 
 
 def _folded(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -17,9 +18,19 @@ SPLITS = ("train", "test")
 SPELLINGS = {
     "train": ("train", "training"),
     "test": ("test", "testing"),
-    "val": ("val", "valid", "validation"),
+    "val": ("val", "valid", "validation", "dev", "eval"),
 }
-"""Names of the folders of a split, in any case."""
+"""Names of a split, in any case."""
+
+_NEUTRAL = ("set", "images", "image", "data", "dataset", "split", "folder", "seg")
+"""Words beside the name of a split in the name of its folder, as in `training_set`."""
+
+
+def split_of(folder: str) -> str | None:
+    """Split that a folder's name means. None for any other name."""
+    words = [word for word in re.split(r"[^a-z]+", folder.lower()) if word and word not in _NEUTRAL]
+    word = words[0].removesuffix("set") if len(words) == 1 else ""
+    return next((split for split, names in SPELLINGS.items() if word in names), None)
 
 
 def is_image(entry: Entry) -> bool:
@@ -39,9 +50,9 @@ def split_folders(entries: Sequence[Entry]) -> dict[str, str]:
     for exact in (True, False):
         by_parent: dict[tuple[str, ...], dict[str, str]] = {}
         for path in paths:
-            for split, names in SPELLINGS.items():
-                if path[-1] == split if exact else path[-1].lower() in names:
-                    by_parent.setdefault(path[:-1], {}).setdefault(split, "/".join(path))
+            split = split_of(path[-1])
+            if split is not None and (not exact or path[-1] == split):
+                by_parent.setdefault(path[:-1], {}).setdefault(split, "/".join(path))
         both = sorted((len(parent), parent) for parent, found in by_parent.items() if set(SPLITS) <= found.keys())
         if both:
             return _with_val(by_parent[both[0][1]], paths)
@@ -52,7 +63,7 @@ def _with_val(found: dict[str, str], paths: Iterable[tuple[str, ...]]) -> dict[s
     """The same with a folder val beside the others, in any spelling."""
     parent = found["train"].rpartition("/")[0]
     for path in paths:
-        if "/".join(path[:-1]) == parent and path[-1].lower() in SPELLINGS["val"]:
+        if "/".join(path[:-1]) == parent and split_of(path[-1]) == "val":
             found.setdefault("val", "/".join(path))
     return found
 
@@ -80,7 +91,9 @@ def missing_splits(entries: Sequence[Entry], folders: Mapping[str, str]) -> str:
     shown = ", ".join(map(printable, there[:SHOWN_NAMES])) + (", …" if len(there) > SHOWN_NAMES else "")
     advice = "expected train/<class>/… and test/<class>/… side by side"
     if any(name.lower().endswith(ARCHIVE_SUFFIXES) for name in there):
-        advice = f"unpack the archives in it; {advice}"
+        advice = f"unpack the archives in it, or set data.root to one that holds both; {advice}"
+    elif any(name.lower().endswith((".npy", ".npz")) for name in there):
+        advice = "unpack the arrays, and set data.root to their folder"
     elif missing == ["test"] and "val" in folders:
         advice = f"rename {printable(folders['val'])}/ to test/, or set data.val_folder: test"
     elif missing == ["test"] or (len(missing) == 2 and class_folder(entries) is not None):

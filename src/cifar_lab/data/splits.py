@@ -74,6 +74,27 @@ class DataInfo:
     """Sentences on images that were found, said once when they are prepared."""
 
 
+@dataclass(frozen=True)
+class ListedCounts:
+    """Counts of a data set that was listed and not decoded yet."""
+
+    classes: tuple[str, ...]
+    class_sizes: tuple[int, ...]
+    """Training images per class, before a validation split is cut."""
+    own_val: int = 0
+    """Those of them that come as a validation split."""
+
+    @property
+    def train_size(self) -> int:
+        """Training images, before a validation split is cut."""
+        return sum(self.class_sizes)
+
+    @property
+    def single_sizes(self) -> tuple[int, ...]:
+        """Images without a copy: all, as the pixels are not known yet."""
+        return self.class_sizes
+
+
 def describe(name: str, images: Images, *, synthetic: bool) -> DataInfo:
     """Facts of newly read images. Takes about 1 s for 60,000."""
     mean, std = channel_stats(images.train.images)

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cifar_lab.config import DataOptions
+from cifar_lab.config.rules import at_most, too_many
 from cifar_lab.core.errors import Problem, SettingsError
-from cifar_lab.data.splits import Indices, digests, has_copy
+from cifar_lab.data.named_validation import named_count
+from cifar_lab.data.splits import DataInfo, Indices, ListedCounts, digests, has_copy
 
 
 def validation_split(
@@ -44,7 +47,7 @@ def validation_split(
     counts = np.bincount(labels) if total else np.zeros(1, np.int64)
     singles = np.bincount(labels[single], minlength=len(counts))
     check_val_size(val_size, counts.tolist(), singles.tolist(), classes, key=key)
-    quota = _shares(val_size, counts)
+    quota = class_shares(val_size, counts)
     keys = np.random.PCG64(split_seed).random_raw(total)  # the raw stream is fixed for ever; Generator's may change
     chosen = np.zeros(total, bool)
     for label, wanted in enumerate(quota.tolist()):
@@ -73,11 +76,8 @@ def check_val_size(
     if val_size < 0:
         raise _refuse(key, f"{val_size} is below 0")
     if val_size >= total:
-        raise _refuse(
-            key,
-            f"{val_size:,} of {total:,} training images leave none to train on; {_largest(val_size, counts, singles)}",
-        )
-    for label, wanted in enumerate(_shares(val_size, np.array(counts, np.int64)).tolist()):
+        raise _refuse(key, too_many(val_size, total, _largest(val_size, counts, singles)))
+    for label, wanted in enumerate(class_shares(val_size, np.array(counts, np.int64)).tolist()):
         name = f"class {classes[label]!r}" if label < len(classes) else f"class {label}"
         if counts[label] and wanted >= counts[label]:
             fault = f"{val_size:,} takes all {counts[label]:,} training images of {name}"
@@ -85,17 +85,33 @@ def check_val_size(
             fault = f"{name} has {singles[label]:,} images without a duplicate, {wanted:,} are needed"
         else:
             continue
-        raise _refuse(key, f"{fault}; {_largest(val_size, counts, singles)}")
+        raise _refuse(key, f"{fault}; {at_most(_largest(val_size, counts, singles))}")
 
 
-def _largest(val_size: int, counts: Sequence[int], singles: Sequence[int]) -> str:
-    """Advice with the largest size that works."""
+def _largest(val_size: int, counts: Sequence[int], singles: Sequence[int]) -> int:
+    """Largest size that works, 0 for none."""
     most = [min(count - 1, single) if count else 0 for count, single in zip(counts, singles, strict=True)]
     sizes = np.array(counts, np.int64)
-    for size in range(min(val_size, sum(most)), 0, -1):
-        if (_shares(size, sizes) <= most).all():
-            return f"the largest size that works is {size:,}"
-    return "no size works"
+    fitting = (size for size in range(min(val_size, sum(most)), 0, -1) if (class_shares(size, sizes) <= most).all())
+    return next(fitting, 0)
+
+
+def validation_count(options: DataOptions, info: DataInfo | ListedCounts) -> int:
+    """Number of validation images of a data set.
+
+    Raises:
+        SettingsError: a file of indices that cannot be read.
+    """
+    return info.own_val or set_aside(options, info.train_size)
+
+
+def set_aside(options: DataOptions, train: int) -> int:
+    """The same for `train` training images, where nothing else is known of them.
+
+    Raises:
+        SettingsError: a file of indices that cannot be read.
+    """
+    return named_count(options.val_indices) if options.val_indices is not None else options.val_count(train)
 
 
 def split_hash(val_indices: Indices) -> str:
@@ -103,8 +119,8 @@ def split_hash(val_indices: Indices) -> str:
     return hashlib.sha256(np.ascontiguousarray(val_indices, dtype="<i8").data).hexdigest()
 
 
-def _shares(val_size: int, counts: Indices) -> Indices:
-    """Images per class, summing to `val_size` (largest remainder, in exact integers)."""
+def class_shares(val_size: int, counts: Indices) -> Indices:
+    """Validation images per class, summing to `val_size` (largest remainder, in exact integers)."""
     whole, rest = np.divmod(val_size * counts, counts.sum())
     most = np.argsort(-rest, kind="stable")[: val_size - int(whole.sum())]
     whole[most] += 1

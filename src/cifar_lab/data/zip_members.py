@@ -16,15 +16,21 @@ OTHER_PIECE_BYTES = 1 << 16
 """The same for other methods. zlib stops at the number of bytes that is asked for."""
 
 
+ENCRYPTED = 0x1
+"""Flag of a member that needs a password."""
+
+
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
     """Content of a member of at most `most` bytes.
 
     `ZipFile.read` unpacks a member as a whole before it compares the size with its header: 2 MB of zeros give 2 GB.
 
     Raises:
-        DataError: it has more bytes.
+        DataError: it has more bytes, or is encrypted.
         Exception: it is damaged. zipfile, zlib, lzma and bz2 have their own exceptions.
     """
+    if member.flag_bits & ENCRYPTED:
+        raise DataError("it is encrypted")
     if member.compress_type == zipfile.ZIP_BZIP2:
         content = _read_bzip2(archive, member, most)
     else:

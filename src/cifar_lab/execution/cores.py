@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cifar_lab.config import Settings
 from cifar_lab.core.text import count
 from cifar_lab.training.job import Job
 from cifar_lab.training.threads import choose_threads, least_threads, usable_cores
+
+if TYPE_CHECKING:
+    from cifar_lab.training.events import ModelBuilt
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class CoreShares:
 
 
 def share_cores(
-    jobs: Sequence[Job], cores: int, workers: int | None, parameters: Mapping[str, int] | None = None
+    jobs: Sequence[Job], cores: int, workers: int | None, models: Mapping[str, ModelBuilt] | None = None
 ) -> CoreShares:
     """Assign CPU threads to runs on the CPU of one machine.
 
@@ -33,18 +37,21 @@ def share_cores(
         jobs: runs to make, at least one.
         cores: cores that the process may use.
         workers: requested number of concurrent runs. None takes as many as the cores hold.
-        parameters: trainable parameters of custom models, by `model_key`.
+        models: custom models that were built, by `model_key`.
     """
-    usable, known = usable_cores(cores), parameters or {}
-    least = [least_threads(job.settings, usable, parameters=known.get(model_key(job.settings))) for job in jobs]
+    usable, built = usable_cores(cores), [(models or {}).get(model_key(job.settings)) for job in jobs]
+    parameters = [None if each is None else each.parameters for each in built]
+    least = [least_threads(job.settings, usable, parameters=each) for job, each in zip(jobs, parameters, strict=True)]
     room = max(1, cores // min(least))
     side_by_side = min(workers or room, room, len(jobs))
     given = [
         replace(
             job,
-            threads=choose_threads(job.settings, usable, side_by_side, parameters=known.get(model_key(job.settings))),
+            threads=choose_threads(
+                job.settings, usable, side_by_side, parameters=size, own_kernels=model is not None and model.own_kernels
+            ),
         )
-        for job in jobs
+        for job, model, size in zip(jobs, built, parameters, strict=True)
     ]
     is_cut = workers is not None and workers > room
     return CoreShares(given, min(workers or room, room), _cut(workers, room, min(least), cores) if is_cut else None)

@@ -15,6 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, TypeAlias
 
 from cifar_lab.config import Settings
+from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import GROUP_IMAGES
 from cifar_lab.config.rules import train_size
 from cifar_lab.core.errors import DataError
@@ -43,7 +44,7 @@ SAMPLED_RECORDS = 200
 """Records of a results folder that are read for their times. Ids are hashes, so the first are a fair sample."""
 
 RunShape: TypeAlias = tuple[object, ...]
-"""Key of runs that take about the same time. Optimizer, rates, schedule and seed have little effect."""
+"""Key of runs that take about the same time. Rates, schedule and seed have little effect."""
 
 
 def guess_seconds(settings: Settings, images: int | None = None) -> float:
@@ -53,7 +54,8 @@ def guess_seconds(settings: Settings, images: int | None = None) -> float:
         images: training images over all epochs. None takes the whole run.
     """
     if images is None:
-        images = settings.epochs * ((train_size(settings) or DEFAULT_IMAGES) - settings.data.val_size)
+        train = train_size(settings) or DEFAULT_IMAGES
+        images = settings.epochs * (train - settings.data.val_count(train))
     batch = settings.data.batch_size
     net = images / batch * (STEP_SECONDS + GROUP_SECONDS * math.ceil(batch / GROUP_IMAGES))
     return net * TIMES_NET.get(settings.model.name, 1.0)
@@ -118,6 +120,7 @@ def _shape(settings: Settings) -> RunShape:
         settings.model.model_dump_json(),
         settings.epochs,
         settings.runtime.model_dump_json(),
+        plain_reason(settings),
     )
 
 
@@ -160,7 +163,8 @@ class MachineSpeeds:
         by_torch = self._per_image.get((device, "torch", model))
         by_own = self._per_image.get((device, "own", model))
         # Where our own kernels were used once they will be again, unless the settings say otherwise.
-        measured = by_own if by_own is not None and settings.runtime.kernels != "torch" else by_torch
+        may_use_own = settings.runtime.kernels != "torch" and plain_reason(settings) is None
+        measured = by_own if by_own is not None and may_use_own else by_torch
         if measured is not None:
             nearest = min(measured, key=lambda size: abs(math.log(size / batch)))
             seconds = images * median(each for _, each in measured[nearest])

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from cifar_lab.core.errors import DataError, EnvironmentFault, Interrupted, LabError, Paused, SettingsError
 from cifar_lab.store.failures import Kind
+from cifar_lab.store.locks import HeldError
 from cifar_lab.store.records import Record
-from cifar_lab.training.events import RunEnd, RunFailed, RunFinished, RunInterrupted
+from cifar_lab.training.events import RunEnd, RunFailed, RunFinished, RunHeld, RunInterrupted
 from cifar_lab.training.job import Job
 
 NO_MEMORY = ("can't allocate memory", "out of memory", "std::bad_alloc")
@@ -29,6 +30,8 @@ def classify_end(outcome: Record | Exception, job: Job | None = None) -> RunEnd:
         return RunFinished("paused", str(outcome))
     if isinstance(outcome, Interrupted):
         return RunInterrupted(str(outcome))
+    if isinstance(outcome, HeldError):
+        return RunHeld(outcome.holder)
     kind = kind_of(outcome)
     if isinstance(outcome, LabError):
         return RunFailed(str(outcome), outcome.exit_code, kind)

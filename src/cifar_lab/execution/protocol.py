@@ -29,6 +29,7 @@ def encode_job(job: Job) -> str:
             "until_epoch": job.until_epoch,
             "plan": job.plan,
             "resumable": job.resumable,
+            "weights": job.weights,
         }
     )
 

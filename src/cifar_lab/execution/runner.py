@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,15 +16,17 @@ from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.cores import model_key, share_cores, share_gpu_host
 from cifar_lab.execution.cost import RunSeconds
 from cifar_lab.execution.local.worker_queries import prepare_images
-from cifar_lab.execution.plan import PlannedRun, plan_runs
+from cifar_lab.execution.plan import PlannedRun, check_listed, plan_runs
+from cifar_lab.execution.source_runs import source_weights
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.execution.tracker import Outcome
 from cifar_lab.store.failures import Failure, note_failure, remove_failure
 from cifar_lab.store.left_out import leave_out, skip
-from cifar_lab.store.locks import WriterLock, one_writer
+from cifar_lab.store.locks import HeldError
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, runs_folder
-from cifar_lab.training.events import Event, ModelBuilt, RunOutcome, RunStarted, WarningIssued
+from cifar_lab.store.writers import WriterLock, writing
+from cifar_lab.training.events import DeviceChosen, Event, ModelBuilt, RunOutcome, WarningIssued
 from cifar_lab.training.job import Job
 
 OF_ONE_RUN = frozenset({ExitCode.ENVIRONMENT, ExitCode.DATA})
@@ -61,6 +64,12 @@ class RunBatch:
         """Whether a run diverged."""
         return any(record.status == "diverged" for record in self.records)
 
+    @property
+    def held(self) -> int:
+        """Number of runs that other commands held to the end, and that have no record here."""
+        made = {record.run_id for record in self.records}
+        return sum(each.status == "held" and each.job.run_id not in made for each in self.outcomes)
+
     def fault(self, message: str) -> LabError:
         """Exception whose class matches `exit_code`."""
         return error_of(self.exit_code, message)
@@ -94,12 +103,12 @@ def make_runs(
         on_plan: called with the plan before any training, once all arms are valid and their images are prepared.
 
     Raises:
-        SettingsError, DataError, EnvironmentFault: before any training. Also if another command has locked the
-            results folder.
+        SettingsError, DataError, EnvironmentFault: before any training. Also if another command holds one of the runs
+            to discard, or the file system has no locks.
         Interrupted, TimeLimit, LabError: a signal or the policy stopped it. Completed work is kept.
     """
     resolve(arms, context)
-    with one_writer(context.results) as writer:
+    with writing(context.results) as writer:
         try:
             prepare_data(arms, context, writer)
             planned = plan(arms, context, read_test=read_test, until_epoch=until_epoch)
@@ -122,6 +131,7 @@ def resolve(arms: Sequence[Settings], context: RunContext) -> None:
     """
     context.engine.check_devices(arms)
     for settings in arms:
+        source_weights(settings, context.results)
         recipe(settings)
 
 
@@ -132,13 +142,28 @@ def prepare_data(arms: Sequence[Settings], context: RunContext, writer: WriterLo
         DataError, EnvironmentFault: the images cannot be read or cached.
     """
     images, display = context.images, context.display
-    context.trials.check([arm for arm in arms if images.known(arm.data) is None], images)
+    context.trials.check([arm for arm in arms if images.known(arm.data) is None], images, context.results)
     for settings in arms:
         if images.known(settings.data) is None:
             if context.results.is_dir():  # a new folder would remain if the data is refused
                 writer.take()
             prepare_images(settings.data, display.preparing)
         images.prepare(settings.data, display.preparing)
+
+
+def prepare_images_of(settings: Settings, context: RunContext) -> None:
+    """Stages 1 and 2 of one arm, for a search whose sizes follow from its images.
+
+    Raises:
+        LabError: as `make_runs`.
+    """
+    if context.images.known(settings.data) is None:
+        resolve([settings], context)
+        with writing(context.results) as writer:
+            try:
+                prepare_data([settings], context, writer)
+            finally:
+                context.display.end()
 
 
 def plan(
@@ -192,12 +217,13 @@ def execute(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLo
     if jobs:
         built = _preflight([job.settings for job in jobs], context) or {}
         jobs = [replace(job, resumable=_resumable(job, built)) for job in jobs]
-        parameters = {key: answer.parameters for key, answer in built.items()}
+        context.trials.tell_kernels([job.settings for job in jobs], built)
         context.engine.open()  # before --force discards runs that could not be made again without it
         writer.take()
         make_folder(runs_folder(jobs[0].results))
-        _discard([run.job for run in to_do if context.force or (run.state == "missing" and run.record is not None)])
-        outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context, parameters)}
+        _discard([run.job for run in to_do if context.force])
+        _discard_diverged([run for run in to_do if run.state == "missing" and run.record is not None])
+        outcomes |= {outcome.job.run_id: outcome for outcome in _train(jobs, planned, context, built)}
     return [outcomes[run.job.run_id] for run in to_do]
 
 
@@ -213,11 +239,11 @@ def _earlier_failure(job: Job, failure: Failure) -> Outcome:
 
 
 def _train(
-    jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext, parameters: Mapping[str, int]
+    jobs: Sequence[Job], planned: Sequence[PlannedRun], context: RunContext, built: Mapping[str, ModelBuilt]
 ) -> list[Outcome]:
     """Divide the jobs into tasks, the longest first, and let the engine execute them."""
     gpus = context.engine.gpus() if any(job.settings.runtime.device != "cpu" for job in jobs) else 0
-    jobs, workers = _share(jobs, gpus, context, parameters)
+    jobs, workers = _share(jobs, gpus, context, built)
     run_seconds = RunSeconds(planned)
     tasks = make_tasks(jobs, gpus, context.workers)
     tasks.sort(key=lambda task: -sum(run_seconds.seconds_per_run(run_seconds.shape(job.settings)) for job in task.jobs))
@@ -233,7 +259,7 @@ def _train(
 
 
 def _share(
-    jobs: Sequence[Job], gpus: int, context: RunContext, parameters: Mapping[str, int]
+    jobs: Sequence[Job], gpus: int, context: RunContext, built: Mapping[str, ModelBuilt]
 ) -> tuple[list[Job], int | None]:
     """The jobs with their CPU threads, and the number of workers on the CPU."""
     cores, workers = context.engine.cores(), context.workers
@@ -243,7 +269,7 @@ def _share(
         (on_gpu if gpus and job.settings.runtime.device != "cpu" else on_cpu).append(job)
     if not on_cpu:
         return share_gpu_host(on_gpu, cores), workers
-    shares = share_cores(on_cpu, cores, workers, parameters)
+    shares = share_cores(on_cpu, cores, workers, built)
     if context.engine.on_this_machine and not gpus:
         workers = shares.side_by_side
         if shares.cut is not None:
@@ -254,6 +280,8 @@ def _share(
 def _record_failure(job: Job, event: Event) -> None:
     """Keep failure.json in agreement with the events of a run."""
     folder = RunFolder(job.results, job.run_id)
+    if isinstance(event, RunOutcome) and event.elsewhere:
+        return
     if isinstance(event, RunOutcome) and event.status == "failed":
         assert event.kind is not None
         assert event.reason is not None
@@ -261,16 +289,31 @@ def _record_failure(job: Job, event: Event) -> None:
             folder, job.settings.label, job.seed,
             kind=event.kind, reason=event.reason, exit_code=event.exit_code, attempts=event.attempts,
         )  # fmt: skip
-    elif isinstance(event, RunStarted | RunOutcome):
+    elif isinstance(event, DeviceChosen) or (isinstance(event, RunOutcome) and event.status != "held"):
         remove_failure(folder)
 
 
 def _discard(jobs: Sequence[Job]) -> None:
-    """Discard the runs of a forced command before the first one starts, so that an interruption leaves no old run."""
-    for job in jobs:
-        folder = RunFolder(job.results, job.run_id)
-        if folder.path.is_dir():
-            with folder.lock():
+    """Discard the runs of a forced command before the first one starts, so that an interruption leaves no old run.
+
+    Raises:
+        HeldError: another command holds one of them. Then none is discarded.
+    """
+    folders = [folder for job in jobs if (folder := RunFolder(job.results, job.run_id)).path.is_dir()]
+    for folder in folders:
+        if (holder := folder.holder()) is not None:
+            raise HeldError(folder.path, holder)
+    for folder in folders:
+        with folder.lock():
+            folder.discard()
+
+
+def _discard_diverged(runs: Sequence[PlannedRun]) -> None:
+    """Discard runs that diverged and are retried, unless another command retries them or has done so."""
+    for run in runs:
+        folder = RunFolder(run.job.results, run.job.run_id)
+        with contextlib.suppress(HeldError), folder.lock(at_once=True):
+            if folder.read_record() == run.record:
                 folder.discard()
 
 
@@ -291,8 +334,13 @@ def read_planned(planned: Sequence[PlannedRun]) -> list[Record]:
 def preview_runs(
     arms: Sequence[Settings], context: RunContext, *, read_test: bool = True, until_epoch: int | None = None
 ) -> list[PlannedRun] | None:
-    """The plan without side effects. None if data is not prepared, because ids depend on its fingerprint."""
+    """The plan without side effects. None if data is not prepared, because ids depend on its fingerprint.
+
+    Raises:
+        SettingsError: an arm does not fit its data, as far as that is known.
+    """
     if any(context.images.known(settings.data) is None for settings in arms):
+        check_listed(arms, context.images)
         return None
     planned = _plan(arms, context, read_test, until_epoch)
     for run in planned:
@@ -307,4 +355,4 @@ def _preflight(arms: Sequence[Settings], context: RunContext) -> Mapping[str, Mo
     Raises:
         SettingsError, WeightsError: a model does not build or train, or its weights do not fit.
     """
-    return context.trials.check(arms, context.images)
+    return context.trials.check(arms, context.images, context.results)

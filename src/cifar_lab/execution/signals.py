@@ -1,4 +1,7 @@
-"""Signal handling: the first signal stops after the epoch, the second at once."""
+"""Signal handling: the first signal stops after the epoch, the second at once.
+
+SIGUSR1 announces the time limit of a cluster job (`sbatch --signal`). It stops after the epoch, however often it comes.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,12 @@ TERM_SECONDS = 8.0
 """Time for the epoch to end after SIGTERM. Service managers kill after 10 s or more."""
 
 
+ANNOUNCED = "SIGUSR1 announced the end of the job"
+"""Reason for a stop by SIGUSR1."""
+
+
 class StopRequests:
-    """Context manager that handles SIGINT, SIGTERM and SIGHUP. Outside the main thread it handles none.
+    """Context manager that handles SIGINT, SIGTERM, SIGHUP and SIGUSR1. Outside the main thread it handles none.
 
     SIGHUP, from a closed terminal, counts as SIGTERM unless it is ignored (nohup).
     """
@@ -57,6 +64,7 @@ class StopRequests:
             for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
                     self._before[signum] = signal.signal(signum, self._handle)
+            self._before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda signum, frame: self.stop(ANNOUNCED))
         return self
 
     def __exit__(

@@ -6,21 +6,26 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.text import in_words
 from cifar_lab.execution.local.process import WorkerProcess
 from cifar_lab.execution.protocol import STOP, encode_task
 from cifar_lab.execution.signals import StopRequests
-from cifar_lab.execution.tasks import PullQueue, Task
+from cifar_lab.execution.tasks import Task
 from cifar_lab.execution.tracker import TRANSIENT, Outcome, RunTracker
 from cifar_lab.execution.watchdog import AttemptWatchdog, OomWatch
 from cifar_lab.store.failures import Kind
 from cifar_lab.training.events import (
+    Event,
     Message,
     RetryScheduled,
     RunEnd,
+    RunFailed,
+    RunFinished,
+    RunFound,
+    RunHeld,
     RunInterrupted,
     RunStarted,
     TaskDone,
@@ -28,6 +33,9 @@ from cifar_lab.training.events import (
     WorkerQuiet,
 )
 from cifar_lab.training.job import Job
+
+if TYPE_CHECKING:
+    from cifar_lab.execution.pull_queue import PullQueue
 
 
 class WorkerHandle(Protocol):
@@ -61,6 +69,10 @@ class _Attempt:
     """Runs by id that have no outcome yet."""
     retries: dict[str, Kind] = field(default_factory=dict)
     """Ids of failed runs to retry, with the kind of failure."""
+    found: set[str] = field(default_factory=set)
+    """Ids of runs that another command had made before the worker locked them."""
+    held: set[str] = field(default_factory=set)
+    """Ids of runs that another command holds."""
     complete: bool = False
     """Whether the worker finished its task."""
     failed: bool = False
@@ -86,7 +98,8 @@ class WorkerSupervisor:
         try:
             while (task := self._next()) is not None:
                 try:
-                    self._try(task)
+                    if (free := self._free_part(task)) is not None:
+                        self._try(free)
                 finally:
                     self.queue.finished(task)
         except Exception as error:
@@ -101,6 +114,16 @@ class WorkerSupervisor:
             self._dismiss()
             task = self.queue.take(wait=True)
         return task
+
+    def _free_part(self, task: Task) -> Task | None:
+        """The runs of a task that are still to make and that no other command holds. None where there is none."""
+        held, ended = self.queue.elsewhere.divide(task)
+        for outcome in ended:
+            self.tracker.end(outcome)
+        if held:
+            self.queue.hold_back(task.only(held))
+        free = task.only({job.run_id for job in task.jobs} - held - {outcome.job.run_id for outcome in ended})
+        return free if free.cohorts else None
 
     def _try(self, task: Task) -> None:
         """Give a task to a worker once, and put the runs to retry back into the queue."""
@@ -128,6 +151,8 @@ class WorkerSupervisor:
             self._bury(worker, watchdog, attempt)
         if not attempt.complete or attempt.failed:  # a failure may leave its process in an unknown state
             self._dismiss()
+        if attempt.held:
+            self.queue.hold_back(task.only(attempt.held))
         for alone in (False, True):
             runs = {run for run in attempt.left if (attempt.retries.get(run, attempt.death) == "oom") == alone}
             if runs:
@@ -151,9 +176,22 @@ class WorkerSupervisor:
             if isinstance(event, RunInterrupted) and not self.requests.stopping:
                 continue
             watchdog.heard(run_id, ended=isinstance(event, RunEnd))
-            if isinstance(event, RunEnd):
-                self._end_or_retry(Outcome.of(job, event, self.tracker.failed_attempts(job) + 1), attempt)
-            else:
+            self._take_event(job, event, attempt)
+
+    def _take_event(self, job: Job, event: Event, attempt: _Attempt) -> None:
+        """Act on an event of a run: its end, another command's hold or result, or progress to pass on."""
+        match event:
+            case RunHeld():
+                del attempt.left[job.run_id]
+                attempt.held.add(job.run_id)
+                self.tracker.emit(job, event)
+            case RunFound():
+                attempt.found.add(job.run_id)
+            case RunFinished() | RunInterrupted() | RunFailed():
+                attempts = self.tracker.failed_attempts(job) + 1
+                outcome = Outcome.of(job, event, attempts, elsewhere=job.run_id in attempt.found)
+                self._end_or_retry(outcome, attempt)
+            case _:
                 self.tracker.emit(job, event)
 
     def _end_or_retry(self, outcome: Outcome, attempt: _Attempt) -> None:

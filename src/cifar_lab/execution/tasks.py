@@ -1,15 +1,14 @@
-"""Division of jobs into cohorts and tasks, the units of work of a worker, and the queue of the tasks. No torch."""
+"""Division of jobs into cohorts and tasks, the units of work of a worker. No torch."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cifar_lab.config import CustomModel, Section, Settings
+from cifar_lab.config import Section, Settings
+from cifar_lab.config.own_code import own_code, own_components, plain_reason
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.config.roles import role_of, shared_fields
 from cifar_lab.execution.cost import guess_seconds
@@ -65,7 +64,8 @@ def largest(settings: Settings, runs: int, *, on_gpu: bool) -> int:
     network has channels_last kernels, which grouped convolutions lack, and other cohorts use concurrent streams.
     """
     asked, facts = settings.runtime.cohort, MODEL_FACTS.get(settings.model.name)
-    if settings.runtime.compile:  # torch.compile compiles one network at a time
+    # torch.compile compiles one network at a time, and the plain backend trains one.
+    if settings.runtime.compile or own_components(settings) or plain_reason(settings) is not None:
         return 1
     if asked != "auto":
         return asked
@@ -117,7 +117,7 @@ def make_tasks(jobs: Sequence[Job], gpus: int, streams: int | None = None) -> li
     alone = []
     for cohort in cohorts:
         settings = cohort[0].settings
-        if isinstance(settings.model, CustomModel) or settings.runtime.compile:
+        if own_code(settings) or settings.runtime.compile:
             alone.append(cohort)
         else:
             shared.setdefault(settings.runtime.deterministic, []).append(cohort)
@@ -134,66 +134,3 @@ def _longest_first(cohorts: Sequence[Sequence[Job]]) -> list[Task]:
     """One task per cohort, by decreasing estimated time (LPT scheduling, Graham 1969). Ties keep their order."""
     longest = sorted(cohorts, key=lambda cohort: guess_seconds(cohort[0].settings), reverse=True)
     return [Task((tuple(cohort),)) for cohort in longest]
-
-
-class PullQueue:
-    """Tasks in their order, for several consumers. A task that is given back is handed out again.
-
-    Exclusive tasks run with no other task beside them. They come last, so that no consumer is idle before that.
-    """
-
-    def __init__(self, tasks: Iterable[Task], cores: int | None = None) -> None:
-        """`cores`: limit of the cores of concurrent tasks. A task that needs more runs alone. None means no limit."""
-        self._cores, self._busy_cores = cores, 0
-        self._waiting = deque(tasks)
-        self._alone: deque[Task] = deque()
-        self._taken = 0
-        self._closed = False
-        self._changed = threading.Condition()
-
-    def take(self, *, wait: bool) -> Task | None:
-        """Take the next task.
-
-        Returns:
-            None if there is none at the moment. With `wait`, None only once all tasks are finished or the queue is
-            closed, because a task in progress may be given back.
-        """
-        with self._changed:
-            while True:
-                task = None if self._closed else self._next()
-                if task is not None:
-                    self._taken += 1
-                    self._busy_cores += task.cores
-                    return task
-                if not wait or self._closed or not (self._taken or self._waiting or self._alone):
-                    return None
-                self._changed.wait()
-
-    def _next(self) -> Task | None:
-        if self._waiting:
-            return self._waiting.popleft() if self._has_room(self._waiting[0]) else None
-        return self._alone.popleft() if self._alone and not self._taken else None
-
-    def _has_room(self, task: Task) -> bool:
-        return not self._taken or self._cores is None or self._busy_cores + task.cores <= self._cores
-
-    def give_back(self, task: Task, *, alone: bool) -> None:
-        """Queue a taken task once more, with `alone` as an exclusive one."""
-        with self._changed:
-            if alone:
-                self._alone.append(task)
-            else:
-                self._waiting.appendleft(task)
-
-    def finished(self, task: Task) -> None:
-        """Mark a taken task as finished or given back."""
-        with self._changed:
-            self._taken -= 1
-            self._busy_cores -= task.cores
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Hand out no more tasks."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()

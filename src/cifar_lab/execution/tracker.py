@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from cifar_lab.core.errors import EnvironmentFault, Interrupted, LabError, SettingsError, TimeLimit
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.store.failures import Kind
-from cifar_lab.training.events import Event, RunEnd, RunFailed, RunFinished, RunOutcome
+from cifar_lab.training.events import Event, RunEnd, RunFailed, RunFinished, RunHeld, RunOutcome
 from cifar_lab.training.job import Job
 
 Retry = Literal["none", "failed", "all"]
@@ -39,6 +39,8 @@ class Policy:
     """Value of `time.monotonic` after which no new run starts and the running ones stop after their epoch."""
     retry: Retry = "failed"
     """Treatment of runs that an earlier command ended badly. Decided before an engine is called."""
+    wait: bool = False
+    """Whether to wait for runs that other commands hold, and not to skip them."""
 
     def __post_init__(self) -> None:
         """Validate the limits.
@@ -59,7 +61,7 @@ class Outcome:
     """Final result of one job."""
 
     job: Job
-    status: Literal["done", "diverged", "paused", "failed", "interrupted"]
+    status: Literal["done", "diverged", "paused", "failed", "interrupted", "held"]
     reason: str | None = None
     exit_code: int = 0
     traceback: str | None = None
@@ -71,15 +73,20 @@ class Outcome:
     """Of a run that is done and has a validation split."""
     test_accuracy: float | None = None
     """Of a run that is done and was tested."""
+    elsewhere: bool = False
+    """Whether another command made the run after this one began."""
 
     @classmethod
-    def of(cls, job: Job, event: RunEnd, attempts: int = 1) -> Outcome:
+    def of(cls, job: Job, event: RunEnd, attempts: int = 1, *, elsewhere: bool = False) -> Outcome:
         """Outcome of an attempt from the last event of its worker."""
         if isinstance(event, RunFinished):
             val, test = event.val_accuracy, event.test_accuracy
             return cls(
-                job, event.status, event.reason, attempts=attempts, val_accuracy=val, test_accuracy=test
+                job, event.status, event.reason, attempts=attempts, val_accuracy=val, test_accuracy=test,
+                elsewhere=elsewhere,
             )  # fmt: skip
+        if isinstance(event, RunHeld):
+            return cls(job, "held", f"held by {event.holder}")
         if isinstance(event, RunFailed):
             return cls(job, "failed", event.reason, event.exit_code, event.traceback, event.kind, attempts)
         return cls(job, "interrupted", event.reason, attempts=attempts)
@@ -87,8 +94,9 @@ class Outcome:
     def event(self) -> RunOutcome:
         """The event for displays. It leaves the traceback out."""
         return RunOutcome(
-            self.status, self.reason, self.exit_code, self.kind, self.attempts, self.val_accuracy, self.test_accuracy
-        )
+            self.status, self.reason, self.exit_code, self.kind, self.attempts, self.val_accuracy, self.test_accuracy,
+            self.elsewhere,
+        )  # fmt: skip
 
 
 class RunTracker:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from cifar_lab.config import Settings
 from cifar_lab.config.rules import CIFAR_TEST_SIZE, train_size
 from cifar_lab.core.host import available_cores, gpu_names
-from cifar_lab.data import DatasetCatalog
+from cifar_lab.data import DatasetCatalog, set_aside, validation_count
 from cifar_lab.execution.cores import concurrent_on_cpu
 from cifar_lab.execution.cost import MachineSpeeds, Timing, takes_gpu
 from cifar_lab.execution.tasks import GPU_STREAMS
@@ -54,7 +54,8 @@ def image_counts(settings: Settings, images: DatasetCatalog) -> ImageCounts | No
         classes = 100 if settings.data.dataset == "cifar100" else 10
     else:
         return None
-    return ImageCounts(train - settings.data.val_size, test, classes, train + test)
+    held_out = set_aside(settings.data, train) if found is None else validation_count(settings.data, found)
+    return ImageCounts(train - held_out, test, classes, train + test)
 
 
 def wall_time(groups: Sequence[RunGroup], speeds: MachineSpeeds, workers: int, images: DatasetCatalog) -> Timing:

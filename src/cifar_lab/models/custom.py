@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-import traceback
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,12 +18,14 @@ from cifar_lab.config import CustomModel
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.model_source import TIMM, ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.models.custom_maker import CLASS_COUNT_NAMES, call_maker, functions_of, is_own, parameters_of
 from cifar_lab.models.input_size import resize_input
-from cifar_lab.models.outputs import main_output
+from cifar_lab.models.outputs import main_output, split_outputs
 from cifar_lab.models.user_code import forked_generators, import_model_module
+from cifar_lab.models.user_errors import describe_error, lacks_memory
 
-CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes", "n_class", "num_labels", "out_dim")
-"""Names that others give to `num_classes`."""
+USUAL_SIZES = (224, 299, 64)
+"""Rows and columns, in pixels, that networks for other images have."""
 
 
 def build_custom(settings: CustomModel, num_classes: int, side: int = IMAGE_SIDE) -> nn.Module:
@@ -34,8 +38,9 @@ def build_custom(settings: CustomModel, num_classes: int, side: int = IMAGE_SIDE
             options, its model has no trainable parameter, or gives another shape.
     """
     name, source = settings.name, model_source(settings.name)
-    maker = _find_maker(name, source)
-    model = _call(maker, settings, source, num_classes)
+    with contextlib.chdir(Path.cwd()):  # code that leaves the folder must not take the results with it
+        maker = _find_maker(name, source)
+        model = call_maker(maker, settings, source, num_classes)
     if not isinstance(model, nn.Module):
         raise SettingsError(
             f"model.name: {name} returns a {type(model).__name__} and not a torch.nn.Module; return the model"
@@ -68,6 +73,7 @@ def _find_maker(name: str, source: ModelSource) -> Callable[..., Any]:
             f"model.name: {where} cannot be imported: {describe_error(error, source)}; correct it"
         ) from error
     if where == TIMM and wanted != "create_model":
+        _require_known(wanted, module)
         return partial(module.create_model, wanted)
     found = getattr(module, wanted, None)
     if isinstance(found, nn.Module):
@@ -81,67 +87,25 @@ def _find_maker(name: str, source: ModelSource) -> Callable[..., Any]:
     raise SettingsError(f"model.name: {where}: {fault}; {_offer(module)}")
 
 
+def _require_known(wanted: str, timm: ModuleType) -> None:
+    """Refuse a name that timm's registry does not have."""
+    if not timm.is_model(wanted):
+        near = get_close_matches(wanted, timm.list_models(), 3)
+        advice = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has the names"
+        raise SettingsError(f"model.name: timm has no model {wanted}; {advice}")
+
+
 def _offer(module: ModuleType) -> str:
     """Names in a module that could be meant."""
     own = {key: value for key, value in vars(module).items() if not key.startswith("_")}
     models = [
         key
         for key, value in own.items()
-        if isinstance(value, type) and issubclass(value, nn.Module) and _is_own(value, module)
+        if isinstance(value, type) and issubclass(value, nn.Module) and is_own(value, module)
     ]
-    functions = [key for key, value in own.items() if inspect.isfunction(value) and _is_own(value, module)]
+    functions = functions_of(module)
     listed = f"its models are: {', '.join(models) or 'none'}"
     return f"{listed}; its functions are: {', '.join(functions)}" if functions else listed
-
-
-def _is_own(value: Any, module: ModuleType) -> bool:
-    """Whether a class or function was made in the module, or below it if that is a package."""
-    made_in = str(value.__module__)
-    return made_in == module.__name__ or (hasattr(module, "__path__") and made_in.startswith(f"{module.__name__}."))
-
-
-def _call(maker: Callable[..., Any], settings: CustomModel, source: ModelSource, num_classes: int) -> Any:
-    """Call the class or function with the options, and with `num_classes` where it is accepted."""
-    name, taken = settings.name, _parameters(maker)
-    options = {"num_classes": num_classes, **settings.options}
-    if not _accepts(taken, "num_classes"):
-        options = dict(settings.options)
-    try:
-        try:
-            return maker(**options)
-        except TypeError as error:
-            # A function that takes **options may pass them to one that does not take this.
-            if "num_classes" in taken or "num_classes" in settings.options or "'num_classes'" not in str(error):
-                raise
-            return maker(**settings.options)
-    except TypeError as error:
-        raise SettingsError(
-            f"model.options: {name} was called with {', '.join(options) or 'nothing'}: {error}; "
-            f"it takes {', '.join(map(str, taken.values())) or 'no arguments'}"
-        ) from error
-    except Exception as error:
-        raise SettingsError(
-            f"model.name: {name} could not be created: {describe_error(error, source)}; correct it"
-        ) from error
-
-
-def _parameters(maker: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """Parameters of a class or function, without `self`."""
-    if isinstance(maker, type):
-        names = dict(inspect.signature(maker.__init__).parameters)  # type: ignore[misc]
-        return dict(list(names.items())[1:])
-    try:
-        return inspect.signature(maker).parameters
-    except (TypeError, ValueError):  # written in C
-        return {"options": inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)}
-
-
-def _accepts(taken: Mapping[str, inspect.Parameter], name: str) -> bool:
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return any(
-        each.kind is inspect.Parameter.VAR_KEYWORD or (each.name == name and each.kind in by_name)
-        for each in taken.values()
-    )
 
 
 def _try_out(
@@ -158,9 +122,15 @@ def _try_out(
         with forked_generators(), torch.no_grad():
             output = model.eval()(torch.zeros(batch))
     except Exception as error:
-        raise SettingsError(
-            f"model.name: {name} fails on a {batch} batch: {describe_error(error, source)}; correct its forward"
-        ) from error
+        reason = f"{describe_error(error, source)}; correct its forward"
+        if lacks_memory(error):
+            reason = "it needs more memory than is free; choose a smaller model"
+        elif settings.input_size is None and (size := _working_size(model, num_classes)) is not None:
+            reason = (
+                f"{describe_error(error, source)}; it works on {size} × {size} pixels: set model.input_size={size}, "
+                "which enlarges each batch"
+            )
+        raise SettingsError(f"model.name: {name} fails on a {batch} batch: {reason}") from error
     finally:
         model.train()
     if settings.aux_weights is not None:
@@ -168,11 +138,25 @@ def _try_out(
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
     if shape != (2, num_classes):
         advice = "its forward must return one logit per class"
+        main, others = split_outputs(output)
         if isinstance(shape, tuple) and len(shape) == 2 and shape[0] == 2:
-            advice = _advice(_parameters(maker), num_classes)
+            advice = _advice(parameters_of(maker), num_classes)
+        elif main is not output and isinstance(main, torch.Tensor) and tuple(main.shape) == (2, num_classes):
+            weights = ", ".join(["0.3"] * len(others))
+            advice = f"return the logits alone, or set model.aux_weights=[{weights}], the loss weights of the others"
         raise SettingsError(
             f"model.name: {name} gives {shape} for a {batch} batch instead of (2, {num_classes}); {advice}"
         )
+
+
+def _working_size(model: nn.Module, num_classes: int) -> int | None:
+    """First of the usual sizes on which a forward pass in evaluation mode gives logits. None if there is none."""
+    for size in USUAL_SIZES:
+        with contextlib.suppress(Exception), forked_generators(), torch.no_grad():
+            output = main_output(model(torch.zeros(2, 3, size, size)))
+            if tuple(output.shape) == (2, num_classes):
+                return size
+    return None
 
 
 def _advice(taken: Mapping[str, inspect.Parameter], num_classes: int) -> str:
@@ -183,12 +167,3 @@ def _advice(taken: Mapping[str, inspect.Parameter], num_classes: int) -> str:
     if "num_classes" in taken:
         return f"give its last layer num_classes outputs ({num_classes} here)"
     return f"add a parameter num_classes and give its last layer as many outputs ({num_classes} here)"
-
-
-def describe_error(error: BaseException, source: ModelSource) -> str:
-    """Type and first line of an error, and the innermost line of the user's code in its traceback."""
-    line = (str(error).splitlines() or [""])[0]
-    files = set(map(str, source.files())) if source.installed is None else set()
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
-    location = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}{line and ': '}{line}{location}"

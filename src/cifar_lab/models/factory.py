@@ -15,6 +15,7 @@ from cifar_lab.core.host import located
 from cifar_lab.models.custom import build_custom
 from cifar_lab.models.input_size import resize_input
 from cifar_lab.models.nets import imagenet_weights_file
+from cifar_lab.models.user_code import restore_defaults
 from cifar_lab.models.weights import last_layer, load_weights
 
 MODELS: dict[str, Callable[..., nn.Module]] = makers("model", __package__)
@@ -37,6 +38,7 @@ def build(model: config.Model, num_classes: int, side: int = IMAGE_SIDE, notes: 
         SettingsError: a custom model that cannot be built, or `pretrained` combined with `weights`.
         WeightsError: pretrained weights that are missing, damaged or of another model.
     """
+    restore_defaults()
     path = None if model.weights is None else located(model.weights)
     if isinstance(model, config.CustomModel):
         network = build_custom(model, num_classes, side)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
@@ -15,6 +16,8 @@ def split_outputs(output: Any) -> tuple[Any, list[Any]]:
     """(main output, auxiliary outputs) of what a network returned. Outputs that are None do not count."""
     if isinstance(output, Tensor):
         return output, []
+    if is_dataclass(output) and not isinstance(output, type | Mapping):
+        output = {field.name: getattr(output, field.name) for field in fields(output)}
     if isinstance(output, Mapping):
         named = dict(output)
         main = next((key for key in MAIN_KEYS if key in named), next(iter(named), None))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import importlib.util
 import random
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,7 +119,7 @@ def forked_generators() -> Iterator[None]:
 
 
 _ACTIVE: list[_UserFinder] = []
-"""Finders of the model that was imported last. Its functions may import more of its files at any time."""
+"""Finders of the code that was imported last. Its functions may import more of its files at any time."""
 
 _LOADED: dict[str, set[str]] = {"before": set()}
 """Modules of the process before it."""
@@ -124,11 +127,41 @@ _LOADED: dict[str, set[str]] = {"before": set()}
 _CHANGING = threading.Lock()
 
 
+_BEFORE: dict[str, Any] = {}
+"""Global settings of torch before the first custom model."""
+
+
+def restore_defaults() -> None:
+    """Take back what the code of an earlier model changed in torch for the whole process."""
+    if not _BEFORE:
+        return
+    torch.set_default_dtype(_BEFORE["dtype"])
+    if torch.get_default_device() != _BEFORE["device"]:
+        torch.set_default_device(_BEFORE["device"])
+    torch.set_grad_enabled(_BEFORE["grad"])
+
+
+def _note_defaults() -> None:
+    if not _BEFORE:
+        _BEFORE.update(
+            dtype=torch.get_default_dtype(),
+            device=torch.get_default_device(),
+            grad=torch.is_grad_enabled(),
+        )
+
+
 def import_model_module(source: ModelSource) -> ModuleType:
-    """Import the module of a custom model anew. The modules of the model before it are forgotten.
+    """Import the module of a custom model anew. The code of the run before it is forgotten.
 
     The folders of the model stay importable until the next one, for imports in its functions.
     """
+    forget_code()
+    return import_code(source)
+
+
+def forget_code() -> None:
+    """Forget all code of the user, so that it is imported anew."""
+    _note_defaults()
     with _CHANGING:
         for finder in _ACTIVE:
             sys.meta_path.remove(finder)
@@ -139,20 +172,59 @@ def import_model_module(source: ModelSource) -> ModuleType:
                 sys.modules.pop(name, None)
         _ACTIVE.clear()
         _LOADED["before"] = set(sys.modules)
-        if source.installed is None:
+
+
+def import_code(source: ModelSource) -> ModuleType:
+    """Import a module of the user beside those that the run has imported.
+
+    Raises:
+        ImportError: a file of another folder has the name of one of its files.
+    """
+    source = _with_free_name(source)
+    with _CHANGING:
+        if source.installed is None and source.module not in sys.modules:
             first, last = _UserFinder(source.roots, source), _UserFinder(source.outer)
             sys.meta_path.insert(0, first)
             sys.meta_path.append(last)
             _ACTIVE.extend((first, last))
     importlib.invalidate_caches()
-    return importlib.import_module(source.module)
+    module = importlib.import_module(source.module)
+    _refuse_namesakes(source)
+    return module
 
 
-def uncovered_files(source: ModelSource) -> list[Path]:
+def _with_free_name(source: ModelSource) -> ModelSource:
+    """The source under another name if a file of another folder has its own."""
+    if source.installed is not None or source.package is not None or not source.module.startswith("cifar_lab_custom_"):
+        return source
+    found = _file_of(source.module)
+    if found is None or found == source.file.resolve():
+        return source
+    digits = hashlib.sha256(str(source.file.resolve()).encode()).hexdigest()[:8]
+    return replace(source, module=f"{source.module}_{digits}")
+
+
+def _refuse_namesakes(source: ModelSource) -> None:
+    """Raise ImportError if the code got a module of another folder, which the run id does not cover under its name."""
+    files = source.files() if source.installed is None else []
+    for path in files[1:]:
+        found = _file_of(path.stem)
+        if found is not None and found != path.resolve() and not is_installed(found) and path.parent in source.roots:
+            raise ImportError(f"{path} and {found} have one name and are in one run; rename one of them")
+
+
+def _file_of(name: str) -> Path | None:
+    """File of a module that is imported."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return Path(file).resolve() if file else None
+
+
+def uncovered_files(*sources: ModelSource) -> list[Path]:
     """Python files outside installed packages that were imported since, and that the run id does not cover."""
-    if source.installed is not None:
+    own = [source for source in sources if source.installed is None]
+    if not own:
         return []
-    covered = {path.resolve() for path in source.files()}
+    covered = {path.resolve() for source in own for path in source.files()}
     return sorted(set(_imported_since().values()) - covered)
 
 

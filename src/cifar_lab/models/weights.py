@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from cifar_lab.core.errors import WeightsError
 from cifar_lab.core.files import read_file
+from cifar_lab.store.run_folder import RunFolder
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """Key prefixes of DataParallel and torch.compile."""
@@ -47,12 +49,12 @@ def load_weights(model: nn.Module, path: Path, new_layer: str, head: Literal["ne
     own = model.state_dict()
     if head == "keep" and _fits(everything, {key: own[key] for key in own if key.startswith(layer)}):
         found, expected = everything, own
-        notes.append(f"{path.name}: the last layer {new_layer} is kept (model.head: keep)")
+        notes.append(f"{_shown(path)}: the last layer {new_layer} is kept (model.head: keep)")
     else:
         found = {key: value for key, value in everything.items() if not key.startswith(layer)}
         expected = {key: value for key, value in own.items() if not key.startswith(layer)}
         why = "model.head: new" if head == "new" else "the file has other shapes for it"
-        notes.append(f"{path.name}: the last layer {new_layer} is initialised again ({why})")
+        notes.append(f"{_shown(path)}: the last layer {new_layer} is initialised again ({why})")
     # Files written before torch 0.4.1 lack this counter, and nothing reads it where BatchNorm has a momentum.
     missing = [key for key in expected if key not in found and not key.endswith(".num_batches_tracked")]
     unexpected = [key for key in found if key not in expected]
@@ -81,6 +83,12 @@ def last_layer(model: nn.Module) -> str:
     return name.rpartition(".")[0] or name
 
 
+def _shown(path: Path) -> str:
+    """Name of a file of weights, or of the run that it belongs to."""
+    run = RunFolder(path.parent.parent.parent, path.parent.name)
+    return f"run:{path.parent.name}" if path == run.weights else path.name
+
+
 def _fits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
     return all(key in state and state[key].shape == value.shape for key, value in expected.items())
 
@@ -98,9 +106,11 @@ def _read_part(path: Path, model: nn.Module | None) -> tuple[dict[str, Tensor], 
     """State dict in a file, and a sentence about what was left out. Of several the one that has the model's keys."""
     content = _read(path)
     parts = {where: _strip_wrappers(part) for where, part in _state_dicts(content)}
-    if not parts or "" in parts:
-        return _strip_wrappers(_tensors_by_name(content, path)), []
     wanted = set(model.state_dict()) if model is not None else set()
+    if not parts or "" in parts:
+        return _under_prefix(_strip_wrappers(_tensors_by_name(content, path)), wanted, path)
+    fitting = {where: _under_prefix(part, wanted, path) for where, part in parts.items()}
+    parts = {where: part for where, (part, _) in fitting.items()}
 
     def rank(where: str) -> tuple[int, int]:
         name = where.rpartition(".")[2]
@@ -111,7 +121,26 @@ def _read_part(path: Path, model: nn.Module | None) -> tuple[dict[str, Tensor], 
     assert isinstance(content, Mapping)
     others = [str(key) for key in content if key != chosen.partition(".")[0]]
     left = f"; not used: {_first([*others, *(each for each in parts if each != chosen and '.' in each)])}"
-    return parts[chosen], [f"{path.name}: the state dict under {chosen} is used{left if others else ''}"]
+    note = f"{_shown(path)}: the state dict under {chosen} is used{left if others else ''}"
+    return parts[chosen], [note, *fitting[chosen][1]]
+
+
+def _under_prefix(state: dict[str, Tensor], wanted: set[str], path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """The keys below the prefix that makes most of them those of the model, with a note. Mostly there is none.
+
+    A training script that keeps its model as an attribute saves `model.conv1.weight`, beside the keys of a loss.
+    """
+    found: Counter[str] = Counter({"": len(wanted & state.keys())})
+    for key in state:
+        for position in (number + 1 for number, letter in enumerate(key) if letter == "."):
+            found[key[:position]] += key[position:] in wanted
+    (prefix, most), *others_found = found.most_common(2)
+    if not prefix or any(number == most for _, number in others_found):
+        return state, []  # nothing to take off, or two networks of which either could be meant
+    below = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    others = [key for key in state if not key.startswith(prefix)]
+    left = f"; not used: {_first(others)}" if others else ""
+    return below, [f"{_shown(path)}: the keys under {prefix.rstrip('.')} are used{left}"]
 
 
 def _state_dicts(content: object, where: str = "", depth: int = PART_DEPTH) -> Iterator[tuple[str, dict[str, Tensor]]]:

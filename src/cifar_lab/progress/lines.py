@@ -19,9 +19,11 @@ from cifar_lab.training.events import (
     DeviceChosen,
     EpochCompleted,
     Event,
+    ModelOutput,
     RetryScheduled,
     RunOutcome,
     RunResumed,
+    RunsAwaited,
     WorkerQuiet,
 )
 from cifar_lab.training.job import Job
@@ -52,7 +54,9 @@ def outcome_line(event: RunOutcome, last: Score | None) -> str:
     Args:
         last: score of its last epoch, for a run without a validation split.
     """
-    words = {"interrupted": "stopped"}.get(event.status, event.status)
+    words = {"interrupted": "stopped", "held": "skipped"}.get(event.status, event.status)
+    if event.elsewhere:
+        words += " by another command"
     if event.reason:
         return f"{words}: {plain(event.reason)}"
     score = outcome_score(event) or last
@@ -60,10 +64,15 @@ def outcome_line(event: RunOutcome, last: Score | None) -> str:
 
 
 def trouble_line(event: Event) -> str | None:
-    """Warning about a run that continues: a retry or a quiet worker. None for other events."""
+    """Line about a run that continues: a retry, a wait, a quiet worker, output of its model. None for other events."""
+    if isinstance(event, ModelOutput):
+        return f"output of its model: {plain(event.text)}"
     if isinstance(event, RetryScheduled):
         how = ", alone, after the other runs have ended" if event.alone else ""
         return f"{plain(event.reason)}; attempt {event.attempt} resumes from its last epoch{how}"
+    if isinstance(event, RunsAwaited):
+        others = f" and for {count(event.runs - 1, 'other run')}" if event.runs > 1 else ""
+        return f"held by {plain(event.holder)}; waiting for it{others}"
     if isinstance(event, WorkerQuiet):
         return (
             f"no progress for {in_words(event.seconds)} (process {event.pid}); the step may be long, or the process "

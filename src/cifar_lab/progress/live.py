@@ -24,7 +24,9 @@ from cifar_lab.training.events import (
     DeviceChosen,
     EpochCompleted,
     Event,
+    ModelOutput,
     RetryScheduled,
+    RunHeld,
     RunOutcome,
     RunResumed,
     RunStarted,
@@ -32,7 +34,8 @@ from cifar_lab.training.events import (
 )
 from cifar_lab.training.job import Job
 
-COLORS = {"done": "green", "paused": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow"}
+COLORS = {"done": "green", "paused": "green", "diverged": "yellow", "failed": "red", "interrupted": "yellow",
+          "held": "yellow"}  # fmt: skip
 
 MOST_BARS = 8
 """Runs with a bar. A cohort on a GPU may have hundreds."""
@@ -205,9 +208,11 @@ class LiveBars:
             case RunOutcome():
                 self._end_run(job, event, last)
             case _ if (trouble := trouble_line(event)) is not None:
-                self._print(f"{plain(job.name)}: {trouble}", "yellow")
+                self._print(f"{plain(job.name)}: {trouble}", "none" if isinstance(event, ModelOutput) else "yellow")
                 if isinstance(event, RetryScheduled):
                     self._drop(job)
+            case RunHeld():
+                self._drop(job)
         self._count()
 
     def end(self) -> None:

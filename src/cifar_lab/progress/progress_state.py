@@ -19,6 +19,7 @@ from cifar_lab.training.events import (
     EpochCompleted,
     Event,
     RetryScheduled,
+    RunHeld,
     RunOutcome,
     RunResumed,
     StepCompleted,
@@ -75,7 +76,7 @@ class ProgressState:
         self.epochs = sum(self.epochs_to_make(job) for job in to_do)
         """Epochs to make in all runs."""
         self._epochs_ended = 0
-        self.ended = self.failed = self.diverged = 0
+        self.ended = self.failed = self.diverged = self.held = 0
         self.best: tuple[Score, str] | None = None
         """Score and name of the best run. Runs of earlier commands count where they have a validation split."""
         self._started = time.monotonic()
@@ -92,7 +93,7 @@ class ProgressState:
         match event:
             case RunOutcome():
                 self._end(job, event)
-            case RetryScheduled():
+            case RetryScheduled() | RunHeld():
                 if self.running.pop(job.run_id, None) is not None:
                     self._waiting[self._waiting_key(job)] += 1
             case DeviceChosen() | RunResumed() | StepCompleted() | EpochCompleted():
@@ -117,10 +118,11 @@ class ProgressState:
         self.ended += 1
         self.failed += event.status == "failed"
         self.diverged += event.status == "diverged"
+        self.held += event.status == "held"
         active = self.running.pop(job.run_id, None)
         if active is None:
             self._waiting[self._waiting_key(job)] -= 1
-        if event.status != "interrupted":
+        if event.status not in ("interrupted", "held"):
             self._epochs_ended += self.epochs_to_make(job)
         if event.status == "done":
             self._consider(job, outcome_score(event) or (None if active is None else active.score))
@@ -180,7 +182,8 @@ class ProgressState:
         parts = [f"{self.ended:,}/{self.total:,} run{'s' * (self.total != 1)}", self._times()]
         if self.best is not None:
             parts.append(f"best {self.best[0]}")
-        numbers = ((len(self.running), "running"), (self.failed, "failed"), (self.diverged, "diverged"))
+        numbers = ((len(self.running), "running"), (self.failed, "failed"), (self.diverged, "diverged"),
+                   (self.held, "held by other commands"))  # fmt: skip
         if counts := ", ".join(f"{number:,} {word}" for number, word in numbers if number):
             parts.append(counts)
         return parts

@@ -13,7 +13,7 @@ from cifar_lab.analysis.data_choice import data_sets
 from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.remembered_looks import Viewing
-from cifar_lab.analysis.sentences import comparison_sentence, warning_sentences, winner_sentence
+from cifar_lab.analysis.sentences import comparison_sentence, selection_sentences, warning_sentences
 from cifar_lab.analysis.verdict_line import verdict_line
 from cifar_lab.analysis.winners import read_winners, winner_rows, winners_path
 from cifar_lab.core.atomic_io import make_folder, write_bytes, write_text
@@ -153,6 +153,8 @@ def draw_sweep(results: Path, name: str) -> list[str]:
     rows = winner_rows(found, records)
     best = f"the best {len(rows) - 1}" if len(rows) > 1 else "no winner"
     title = f"{name}: {best} of {found.points:,} points, and the control"
+    if found.search.per:
+        title = f"{name}: the best point of each {' and '.join(found.search.per)}"
     drawing = Drawing(title, rows, next(iter(data_sets(records)), None))
     path = results / f"{SweepFolder(results, name).path.name}.png"
     write_bytes(path, figure_bytes(draw(drawing), "png", drawing.texts))
@@ -200,7 +202,7 @@ def _answer_lines(answer: Answer, *, details: bool) -> list[str]:
     ]
     said = [f"{'; '.join(arms)} ({answer.question.chart})"]
     if details:
-        said += [winner_sentence(answer.selection_bias)] if answer.selection_bias else []
+        said += selection_sentences(answer)
         said += [comparison_sentence(found, row, answer.control) for found, row in measured]
     else:
         warnings = (warning_sentences(found, row, answer.control) for found, row in measured)

@@ -13,7 +13,7 @@ from typing import Any
 from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.selection_bias import WinnersCurse
-from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences, winner_sentence
+from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences, tuned_sentences, winner_sentence
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.core.files import read_document
 from cifar_lab.report.columns import ReportRow, row_document
@@ -78,7 +78,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
             comparison_document(each, sentence)
             for each, sentence in zip(answer.comparisons, comparison_sentences(answer), strict=True)
         ],
-        "sweep": None if answer.sweep is None else _sweep(answer.sweep, answer.selection_bias),
+        "sweep": None if answer.sweep is None else _sweep(answer.sweep, answer),
         "notes": list(answer.notes),
         "commands": list(answer.commands),
     }
@@ -90,10 +90,11 @@ def comparison_document(comparison: Comparison, sentence: str) -> dict[str, Any]
     return {**found, "sentence": sentence}
 
 
-def _sweep(sweep: Winners, curse: WinnersCurse | None) -> dict[str, Any]:
+def _sweep(sweep: Winners, answer: Answer) -> dict[str, Any]:
+    curse = answer.selection_bias
     return {
         "name": sweep.sweep,
-        "search": sweep.search.model_dump(mode="json"),
+        "search": sweep.search.model_dump(mode="json", exclude=None if sweep.search.per else {"per"}),
         "confirm_seeds": list(sweep.confirm_seeds),
         "points": sweep.points,
         "pruned": sweep.pruned,
@@ -103,7 +104,13 @@ def _sweep(sweep: Winners, curse: WinnersCurse | None) -> dict[str, Any]:
             for each in sweep.top
         ],
         "luck": None if curse is None else _luck(curse),
+        **({"groups": _groups(answer)} if answer.tuned else {}),
     }
+
+
+def _groups(answer: Answer) -> dict[str, Any]:
+    """Best point of each group of the sweep, in the order of the arms."""
+    return {"each": [asdict(group) for group in answer.tuned], "sentences": tuned_sentences(answer.tuned)}
 
 
 def _luck(curse: WinnersCurse) -> dict[str, Any]:

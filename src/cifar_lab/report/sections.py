@@ -28,7 +28,7 @@ from cifar_lab.analysis.chance import chance_sentence, is_at_chance
 from cifar_lab.analysis.factors import settings_that_differ
 from cifar_lab.analysis.mistakes import Mistake, cached_test_images, confident_mistakes, confusion_rates
 from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, best_points, read_points
-from cifar_lab.analysis.sentences import comparison_sentences, winner_sentence
+from cifar_lab.analysis.sentences import comparison_sentences, selection_sentences
 from cifar_lab.analysis.verdict_line import VerdictLine, verdict_line
 from cifar_lab.report.charts.chart import Chart
 from cifar_lab.report.charts.details import classes_chart, confusion_chart, curves_chart
@@ -116,8 +116,8 @@ class PageSection:
 
     @property
     def sentences(self) -> list[tuple[str, str, str]]:
-        """(class, sign, sentence) of the winner of a sweep, then of each comparison."""
-        first = [("none", "★", winner_sentence(curse))] if (curse := self.answer.selection_bias) else []
+        """(class, sign, sentence) of the winners of a sweep, then of each comparison."""
+        first = [("none", "★", sentence) for sentence in selection_sentences(self.answer)]
         pairs = zip(self.answer.comparisons, comparison_sentences(self.answer), strict=True)
         return first + [
             ("none" if found.verdict == "no verdict" else found.verdict, VERDICT_MARKS[found.verdict], sentence)

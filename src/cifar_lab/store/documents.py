@@ -18,9 +18,13 @@ from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, make_folder, write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import NotRegularError, read_regular
+from cifar_lab.store.writers import documents_lock
 
 DOCUMENT_SCHEMA = 2
 """Version of a document. 1, without the key: no checksum. 2: with a checksum."""
+
+GROUPS_SCHEMA = 3
+"""Version of the winners of a sweep with groups: its control is the winner of a group, and not the base."""
 
 INDEX = "index"
 
@@ -78,11 +82,11 @@ def parse_document(path: Path, content: bytes) -> Document:
     schema = values.get("schema", 1) if isinstance(values, dict) else None
     if type(schema) is not int or "sha256" in values:
         raise DamagedDocumentError(path, "is damaged (not a document of cifar-lab)")
-    if schema > DOCUMENT_SCHEMA and not is_sealed:
+    if schema > GROUPS_SCHEMA and not is_sealed:
         raise DamagedDocumentError(path, "is damaged (its SHA-256 is missing)")
-    if schema > DOCUMENT_SCHEMA:
+    if schema > GROUPS_SCHEMA:
         raise DataError(
-            f"{path}: has schema {schema}, but this cifar-lab reads up to {DOCUMENT_SCHEMA}; install a newer cifar-lab"
+            f"{path}: has schema {schema}, but this cifar-lab reads up to {GROUPS_SCHEMA}; install a newer cifar-lab"
         )
     if not is_sealed and (schema > 1 or path.parent.name == INDEX):
         raise DamagedDocumentError(path, "is damaged (its SHA-256 is missing)")
@@ -94,7 +98,10 @@ def _refuse_constant(name: str) -> None:
 
 
 def seal_document(values: dict[str, Any]) -> bytes:
-    """Bytes of a document with its schema and checksum. The same values give the same bytes."""
+    """Bytes of a document with its schema, `DOCUMENT_SCHEMA` unless stated, and checksum.
+
+    The same values give the same bytes.
+    """
     text = json.dumps({"schema": DOCUMENT_SCHEMA, **values}, indent=1, ensure_ascii=False, allow_nan=False)
     return seal_record(text)
 
@@ -104,20 +111,23 @@ def write_document(results: Path, path: Path, values: dict[str, Any], entries: i
 
     A crash leaves a new document without an entry, or an entry that names the old content and the new.
 
+    Of several commands one writes at a time. Hold `documents_lock` from before the values were read to change them.
+
     Args:
         entries: number of items that the document has at least from now on, such as looks.
 
     Raises:
         EnvironmentFault: the disk refuses.
     """
-    if _values_of(path) != json.loads(json.dumps(values)):
-        content, old = seal_document(values), _digest_of(path)
-        make_folder(path.parent)
-        if old is not None and index_entry(results, path).exists():
-            _note(results, path, entries, [old, hashlib.sha256(content).hexdigest()])
-        write_bytes(path, content)
-    if is_sealed(path):
-        _note(results, path, entries, [_digest_of(path)])
+    with documents_lock(results):
+        if _values_of(path) != json.loads(json.dumps(_without_schema(values))):
+            content, old = seal_document(values), _digest_of(path)
+            make_folder(path.parent)
+            if old is not None and index_entry(results, path).exists():
+                _note(results, path, entries, [old, hashlib.sha256(content).hexdigest()])
+            write_bytes(path, content)
+        if is_sealed(path):
+            _note(results, path, entries, [_digest_of(path)])
 
 
 def _values_of(path: Path) -> dict[str, Any] | None:
@@ -126,6 +136,10 @@ def _values_of(path: Path) -> dict[str, Any] | None:
         values = read_document(path).values
     except (FileNotFoundError, DataError):
         return None
+    return _without_schema(values)
+
+
+def _without_schema(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "schema"}
 
 

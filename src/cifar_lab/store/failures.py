@@ -60,6 +60,14 @@ def read_failure(folder: RunFolder) -> Failure | None:
         return None
 
 
+def failure_mark(folder: RunFolder) -> int | None:
+    """Number that changes whenever a failure is noted. None without a failure."""
+    try:
+        return folder.failure.lstat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def verify_failure(folder: RunFolder) -> bool:
     """Whether failure.json has a checksum. False without one, and for a missing file.
 

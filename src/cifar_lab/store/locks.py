@@ -1,7 +1,7 @@
-"""Locks on a results folder and on the folder of a run: one writer each, and readers never wait.
+"""Locks of the kernel on files: one holder each, free as soon as it dies. Readers never wait.
 
-The locks are the kernel's (flock), so they are free as soon as the holder dies. The text in a lock file names the
-holder for messages, and exists only while the lock is held.
+The text in a lock file names the holder for messages, and exists only while the lock is held. flock also works across
+the machines of an NFS mount (Linux 2.6.12 and later).
 """
 
 from __future__ import annotations
@@ -11,166 +11,90 @@ import errno
 import fcntl
 import os
 import platform
-import shlex
 import stat
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from cifar_lab.core.atomic_io import disk_errors, make_folder
+from cifar_lab.core.atomic_io import disk_errors
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.files import no_follow
 from cifar_lab.core.host import utc_now
 
-LOCK_NAME = ".writer"
-
-PATIENCE_SECONDS = 0.3
-"""Retries of the results lock: a process that was just killed may still hold its files."""
-RUN_PATIENCE_SECONDS = 0.5
-"""Retries of a run's lock: a process that only looks at it holds it for an instant."""
+PATIENCE_SECONDS = 0.5
+"""Retries of a lock: a process that only looks at it holds it for an instant, as does one that was just killed."""
 
 
-class WriterLock:
-    """Write lock of a results folder. `look` changes nothing on disk, `take` precedes the first write."""
+class HeldError(EnvironmentFault):
+    """A run that another process holds."""
 
-    def __init__(self, results: Path) -> None:
-        self._results = results
-        self._path = results / LOCK_NAME
-        self._file: IO[str] | None = None
-        self._made = False
-        """Whether the folder was missing."""
-
-    def take(self) -> None:
-        """Create the folder if it is missing, and hold it from now on. Does nothing if it is held already.
-
-        Raises:
-            EnvironmentFault: another process holds it, and is named. Or the folder cannot be written.
-        """
-        if self._file is not None:
-            return
-        self._made = not self._results.exists()
-        make_folder(self._results)
-        self._file = _locked_file(self._path, PATIENCE_SECONDS, self._refusal)
-        _name_holder(self._file, self._path, f" ({_command()})")
-
-    def look(self) -> None:
-        """Check that no other process holds the folder.
-
-        Raises:
-            EnvironmentFault: another process holds it, and is named.
-        """
-        give_up = time.monotonic() + PATIENCE_SECONDS
-        while self._file is None:
-            try:
-                with open(self._path, encoding="utf-8", errors="replace", opener=no_follow) as file:
-                    try:
-                        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        if time.monotonic() > give_up:
-                            raise self._refusal(_holder(file)) from None
-                        time.sleep(0.02)
-                        continue
-                    except OSError as error:
-                        raise _not_supported(self._results, error) from error
-            except OSError:
-                pass  # `take` reports what cannot be written
-            return
-
-    def _refusal(self, holder: str) -> EnvironmentFault:
-        return EnvironmentFault(
-            f"{self._results}: {holder} is using this folder; wait for it, end it, or choose another folder with "
-            "--results (`list`, `show` and `report` still work)"
-        )
-
-    def release(self) -> None:
-        """Release the lock and remove the results folder if it was created and is still empty."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-                if self._made:
-                    self._results.rmdir()
-            self._file.close()
-            self._file = None
-
-
-class _Held(threading.local):
-    """Locks of this thread: a command that makes several batches of runs keeps its lock for all of them."""
-
-    def __init__(self) -> None:
-        self.locks: dict[Path, WriterLock] = {}
-
-
-_HELD = _Held()
+    def __init__(self, folder: Path, holder: str) -> None:
+        super().__init__(f"{folder}: held by {holder}; wait for it, or end it, then run the same command again")
+        self.holder = holder
 
 
 @contextlib.contextmanager
-def one_writer(results: Path) -> Iterator[WriterLock]:
-    """Be the only writer of a results folder from `take` on. A nested block of the same thread shares the outer lock.
-
-    Raises:
-        EnvironmentFault: another process holds it now, or when it is taken.
-    """
-    key = results.resolve()
-    if (held := _HELD.locks.get(key)) is not None:
-        yield held
-        return
-    lock = WriterLock(results)
-    lock.look()
-    _HELD.locks[key] = lock
-    try:
-        yield lock
-    finally:
-        del _HELD.locks[key]
-        lock.release()
-
-
-@contextlib.contextmanager
-def hold(path: Path, patience: float = RUN_PATIENCE_SECONDS) -> Iterator[None]:
+def hold(path: Path, patience: float = PATIENCE_SECONDS, *, trust_name: bool = False) -> Iterator[None]:
     """Hold the folder of the lock file `path`, which names this process meanwhile.
 
     Args:
         path: the lock file.
         patience: seconds to wait for another holder.
+        trust_name: do not wait for a holder that the file names, because it keeps the lock for long.
 
     Raises:
-        EnvironmentFault: another process holds it, and is named. Or the folder cannot be written.
+        HeldError: another process holds it, and is named.
+        EnvironmentFault: the folder cannot be written, or its file system has no locks.
     """
-
-    def refusal(holder: str) -> EnvironmentFault:
-        return EnvironmentFault(
-            f"{path.parent}: held by {holder}; wait for it, or end it, then run the same command again"
-        )
-
-    with _locked_file(path, patience, refusal) as file:
-        _name_holder(file, path)
-        yield
-        with contextlib.suppress(OSError):  # a folder that is gone needs no lock
-            path.unlink()
+    with locked_file(path, patience, lambda holder: HeldError(path.parent, holder), trust_name=trust_name) as file:
+        name_holder(file, path)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # a folder that is gone needs no lock
+                path.unlink()
 
 
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock file `path`. False where the file cannot be opened or locked."""
+    return holder_of(path) is not None
+
+
+def holder_of(path: Path) -> str | None:
+    """Description of the process that holds the lock file `path`. None where `is_held` is false."""
     try:
-        with open(path, opener=no_follow) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        with open(path, encoding="utf-8", errors="replace", opener=no_follow) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _holder(file)
     except OSError:  # no such file, a folder, a link, no permission, or a file system without locks
-        return False
-    return False
+        return None
+    return None
 
 
-def _locked_file(path: Path, patience: float, refusal: Callable[[str], EnvironmentFault]) -> IO[str]:
+def locked_file(
+    path: Path,
+    patience: float,
+    refusal: Callable[[str], EnvironmentFault],
+    mode: int = fcntl.LOCK_EX,
+    *,
+    trust_name: bool = False,
+) -> IO[str]:
     """Open and lock the lock file, retrying for `patience` seconds.
 
     The previous holder may unlink the file between open and lock. Another process could then lock a new file of that
     name, and this lock would protect nothing: such a file is opened again.
 
+    Args:
+        mode: `fcntl.LOCK_SH` for a lock that several processes share.
+        refusal: makes the exception from the holder's description.
+        trust_name: see `hold`. Names that a killed process left are seldom met while another only looks at the lock,
+            and the caller must look again.
+
     Raises:
-        EnvironmentFault: from `refusal`, which gets the holder's description.
+        EnvironmentFault: from `refusal`, or the file cannot be made or locked.
     """
     give_up = time.monotonic() + patience
     while True:
@@ -180,23 +104,23 @@ def _locked_file(path: Path, patience: float, refusal: Callable[[str], Environme
                 path.unlink()
             file = _opened(path)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             with file:
-                if time.monotonic() > give_up:
+                if time.monotonic() > give_up or (trust_name and _named_holder(file)):
                     raise refusal(_holder(file)) from None
             time.sleep(0.02)
             continue
         except OSError as error:
             file.close()
-            raise _not_supported(path.parent, error) from error
+            raise not_supported(path.parent, error) from error
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
         file.close()
 
 
-def _not_supported(folder: Path, error: OSError) -> EnvironmentFault:
+def not_supported(folder: Path, error: OSError) -> EnvironmentFault:
     """Fault of a file system without locks, such as some network mounts."""
     return EnvironmentFault(
         f"{folder}: cannot be locked ({error.strerror}), and without a lock two commands could write there; choose a "
@@ -225,20 +149,18 @@ def _opened(path: Path) -> IO[str]:
 
 
 def _holder(file: IO[str]) -> str:
+    return _named_holder(file) or "another process"
+
+
+def _named_holder(file: IO[str]) -> str:
+    """Text of a lock file, which names its holder. Empty before the holder has written it."""
     file.seek(0)
-    return file.read(1000).strip() or "another process"
+    return file.read(1000).strip()
 
 
-def _name_holder(file: IO[str], path: Path, command: str = "") -> None:
+def name_holder(file: IO[str], path: Path, command: str = "") -> None:
+    """Write who holds the lock into its file."""
     with disk_errors(path):
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()} since {utc_now()}{command}")
         file.flush()
-
-
-def _command() -> str:
-    """Command line of this process, shortened to 200 characters."""
-    program = Path(sys.argv[0]).name
-    words = ["cifar-lab" if program == "__main__.py" else program, *sys.argv[1:]]
-    text = " ".join(map(shlex.quote, words))
-    return text if len(text) <= 200 else text[:199] + "…"

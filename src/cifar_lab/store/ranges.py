@@ -24,6 +24,9 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Loss = Annotated[float, Field(strict=True, ge=-1e-4, allow_inf_nan=False)]
 """Mean cross-entropy in nats. Rounding of log-softmax can give a value just below 0."""
 
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""Number of a function of the user."""
+
 Rate = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 """Learning rate."""
 

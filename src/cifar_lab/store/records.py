@@ -7,7 +7,15 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
@@ -16,14 +24,18 @@ from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.core.html_table import html_table
 from cifar_lab.core.identity import RUN_ID
 from cifar_lab.core.text import plain
-from cifar_lab.store.ranges import Count, Digest, Loss, Positive, Rate, Seconds, Seed, Share, Values
+from cifar_lab.store.ranges import Count, Digest, Finite, Loss, Positive, Rate, Seconds, Seed, Share, Values
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of record.json. A record of a newer schema is refused by name.
 
 1: as below without a checksum, `sizes` and `metrics_sha256`. 2: with a checksum (see `core.checksums`). 3: with
-`settings_sha256`, `plan` and `environment.reduction`.
+`settings_sha256`, `plan` and `environment.reduction`. 4: with `metrics` of the user. A record without them is of
+schema 3, which earlier versions read.
 """
+
+PLAIN_SCHEMA = 3
+"""Schema of a record without metrics of the user."""
 
 RunFile = Annotated[str, Field(pattern=r"^(weights\.safetensors|predictions\.npz)$")]
 """Names in `files` and `sizes`. A record that names another file is damaged."""
@@ -33,6 +45,15 @@ class Plain(BaseModel):
     """Base of the record types: immutable, no unknown keys, every number finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Metrics = dict[str, Finite | None]
+
+
+def _omit_metrics(self: BaseModel, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    """The values without an empty `metrics`, which no version before schema 4 knows."""
+    values: dict[str, Any] = handler(self)
+    return values if values.get("metrics") else {key: value for key, value in values.items() if key != "metrics"}
 
 
 class SplitScore(Plain):
@@ -46,6 +67,10 @@ class SplitScore(Plain):
     """Accuracy per class, 0 to 1."""
     confusion: tuple[tuple[Count, ...], ...]
     """confusion[true][predicted]: number of images."""
+    metrics: Metrics = {}
+    """Metrics of the user by name, null where one was not finite. Absent without any."""
+
+    _without_metrics = model_serializer(mode="wrap")(_omit_metrics)
 
     @model_validator(mode="after")
     def _check_classes(self) -> Self:
@@ -67,14 +92,18 @@ class EpochMetrics(Plain):
     """1 after the first pass."""
     lr: Rate
     """Learning rate of the epoch's last step."""
-    train_loss: Loss | None
-    """Null where it was not finite."""
+    train_loss: Finite | None
+    """Of the loss that was trained. Null where it was not finite."""
     train_accuracy: Share | None
     val_loss: Loss | None = None
     """Null without a validation split."""
     val_accuracy: Share | None = None
     seconds: Seconds
     """Wall time of the epoch, training and validation."""
+    metrics: Metrics = {}
+    """Metrics of the user on the validation split, by name. Absent without any."""
+
+    _without_metrics = model_serializer(mode="wrap")(_omit_metrics)
 
 
 class DataIdentity(Plain):
@@ -141,7 +170,7 @@ class Record(Plain):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, serialize_by_alias=True)
 
-    schema_: Positive = Field(SCHEMA, alias="schema")
+    schema_: Positive = Field(PLAIN_SCHEMA, alias="schema")
     run_id: str
     recipe: Values
     """The settings that can change the numbers, without the data set and the seed, defaults left out."""

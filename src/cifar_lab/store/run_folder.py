@@ -20,6 +20,7 @@ import math
 import os
 import shlex
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -35,6 +36,9 @@ from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, re
 
 METRICS = "metrics.jsonl"
 PREDICTIONS = "predictions.npz"
+
+NOTING_SECONDS = 60.0
+"""Age from which the temporary file of a failure is one of a dead process."""
 
 
 class DamagedFileError(DataError):
@@ -271,16 +275,38 @@ class RunFolder:
         """State of a folder without a record: running if a process holds its lock."""
         return "running" if locks.is_held(self.lock_file) else "interrupted"
 
+    def holder(self) -> str | None:
+        """Description of the process that holds the run. None where it is free."""
+        return locks.holder_of(self.lock_file)
+
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, at_once: bool = False) -> Iterator[None]:
         """Hold the run against other processes. The lock is released when this process ends, however it ends.
 
+        Args:
+            at_once: do not wait for a process that trains the run.
+
         Raises:
-            EnvironmentFault: another process holds it, and is named. Or the folder cannot be written.
+            HeldError: another process holds it, and is named.
+            EnvironmentFault: the folder cannot be written.
         """
-        with locks.hold(self.lock_file):
-            remove(*self.path.glob(".*.tmp"))  # of a process that was killed while it wrote
+        with locks.hold(self.lock_file, trust_name=at_once):
+            remove(*self._abandoned())
             yield
+
+    def _abandoned(self) -> Iterator[Path]:
+        """Temporary files of a process that was killed while it wrote. A failure is noted without the lock."""
+        for path in self.path.glob(".*.tmp"):
+            if not path.name.startswith(f".{self.failure.name}.") or _age(path) > NOTING_SECONDS:
+                yield path
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was changed. 0 for a file that is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def previous(checkpoint: Path) -> Path:

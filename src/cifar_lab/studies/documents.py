@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,13 @@ from cifar_lab.config.sheets import Search
 from cifar_lab.core.errors import DataError
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import run_ids_of
-from cifar_lab.store.documents import read_document, write_document
+from cifar_lab.store.documents import GROUPS_SCHEMA, read_document, write_document
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.results import SweepFolder, history_files
+from cifar_lab.store.writers import documents_lock
+from cifar_lab.studies.space.groups import group_name
 from cifar_lab.studies.space.points import Point
-from cifar_lab.studies.space.winners import Ranked, SearchRuns, confirm_settings, search_settings
+from cifar_lab.studies.space.winners import Ranked, SearchRuns, confirm_settings, reference_winner, search_settings
 
 if TYPE_CHECKING:
     from cifar_lab.studies.search import SearchState
@@ -34,28 +36,41 @@ class SearchDocuments:
         """Plan of `_points`. A grid has the same at its end as at its start."""
         self._run_ids: dict[str, list[str]] = {}
 
-    def write_plan(self, points: Sequence[Point]) -> None:
+    def write_plan(self, points: Sequence[Point], *, keep_later: bool = False) -> None:
         """Write the search and the points so far, each with its run ids.
+
+        Args:
+            keep_later: leave a plan alone that continues this one, by another command that is ahead.
 
         Raises:
             EnvironmentFault: the file cannot be written.
         """
         if self._points != points:
             self._points = list(points)
-            documents = [
-                {"name": point.name, "values": dict(point.values), "runs": self._runs(point)} for point in points
-            ]
+            documents = [self._point(point) for point in points]
             self._plan = {"sweep": self.name, "search": search_document(self.search), "points": documents}
-        write_document(self.folder.results, self.folder.plan, self._plan)
+        self._write(self.folder.plan, self._plan, keep_later)
 
-    def write_history(self, state: SearchState) -> None:
+    def write_history(self, state: SearchState, *, keep_later: bool = False) -> None:
         """Write the result of each point, and the epoch after which it was pruned.
+
+        Args:
+            keep_later: as in `write_plan`.
 
         Raises:
             EnvironmentFault: the file cannot be written.
         """
         document = {"sweep": self.name, "points": [self._history(point, state) for point in state.points]}
-        write_document(self.folder.results, self.folder.history, document)
+        self._write(self.folder.history, document, keep_later)
+
+    def _write(self, path: Path, document: dict[str, Any], keep_later: bool) -> None:
+        with documents_lock(self.folder.results):
+            if not (keep_later and _continues(path, document)):
+                write_document(self.folder.results, path, document)
+
+    def _point(self, point: Point) -> dict[str, Any]:
+        group = {"group": group_name(point.settings, self.search)} if self.search.group_keys else {}
+        return {"name": point.name, "values": dict(point.values), "runs": self._runs(point), **group}
 
     def _history(self, point: Point, state: SearchState) -> dict[str, Any]:
         result = state.results.get(point.name)
@@ -70,6 +85,24 @@ class SearchDocuments:
         if point.name not in self._run_ids:
             self._run_ids[point.name] = run_ids_of(search_settings(point.settings, self.search), self.images)
         return self._run_ids[point.name]
+
+
+def _continues(path: Path, document: Mapping[str, Any]) -> bool:
+    """Whether the document at `path` has these points and more, or has pruned more of them."""
+    try:
+        later = read_document(path).values
+        points, earlier = later["points"], document["points"]
+        same = [later.get("search"), *(point["runs"] for point in points[: len(earlier)])]
+        if same != [document.get("search"), *(point["runs"] for point in earlier)]:
+            return False
+        return _progress(points) > _progress(earlier)
+    except (OSError, DataError, KeyError, TypeError):
+        return False
+
+
+def _progress(points: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Number of points, and of those that were pruned."""
+    return len(points), sum(point.get("pruned_after_epoch") is not None for point in points)
 
 
 def pruned_runs(results: Path) -> dict[str, int]:
@@ -90,6 +123,7 @@ def search_document(search: Search) -> dict[str, Any]:
     unused = {name for name, methods in OF_METHODS.items() if search.method not in methods}
     if search.halving is None:
         unused.add("halving")
+    unused.add("top" if search.group_keys else "per")
     return search.model_dump(mode="json", exclude=unused)
 
 
@@ -103,6 +137,7 @@ def winners_document(
     runs: SearchRuns,
     base_val_accuracy: float | None,
     fingerprint: str,
+    val_size: int,
     plan_sha256: str,
     pruned: int = 0,
 ) -> dict[str, Any]:
@@ -115,9 +150,11 @@ def winners_document(
         points: number of points that were tried.
         base_val_accuracy: mean validation accuracy of the base in the search, if it was a point.
         fingerprint: of the images of the base, 64 hex digits.
+        val_size: images of the validation split of the search.
         plan_sha256: SHA-256 of the bytes of plan.json, 64 hex digits.
         pruned: number of points that were pruned.
     """
+    reference = reference_winner(winners, base, search)
     return {
         "sweep": sweep,
         "plan_sha256": plan_sha256,
@@ -125,27 +162,33 @@ def winners_document(
         "search": {
             "method": search.method,
             "seeds": list(search.seeds),
-            "val_size": base.data.val_size or search.val_size,
+            "val_size": val_size,
             **({"halving": search.halving.model_dump(mode="json")} if search.halving else {}),
+            **({"per": list(search.group_keys)} if search.group_keys else {}),
         },
         "confirm_seeds": list(search.confirm_seeds),
         "points": points,
         **({"pruned": pruned} if search.halving else {}),
         "runs": asdict(runs),
-        "control": {
+        "control": _winner(reference, search)
+        if reference
+        else {
             "label": base.label,
             "recipe": recipe(confirm_settings(base, search)),
             "val_accuracy": base_val_accuracy,
         },
-        "winners": [
-            {
-                "rank": winner.rank,
-                "label": winner.point.name,
-                "recipe": recipe(confirm_settings(winner.point.settings, search)),
-                "values": dict(winner.point.values),
-                "val_accuracy": winner.val_accuracy,
-                "seeds_searched": winner.seeds_searched,
-            }
-            for winner in winners
-        ],
+        "winners": [_winner(winner, search) for winner in winners if winner is not reference],
+        **({"schema": GROUPS_SCHEMA} if search.group_keys else {}),
+    }
+
+
+def _winner(winner: Ranked, search: Search) -> dict[str, Any]:
+    return {
+        "rank": winner.rank,
+        "label": winner.point.name,
+        "recipe": recipe(confirm_settings(winner.point.settings, search)),
+        "values": dict(winner.point.values),
+        "val_accuracy": winner.val_accuracy,
+        "seeds_searched": winner.seeds_searched,
+        **({"group": winner.group, "points": winner.tried} if winner.group else {}),
     }

@@ -21,6 +21,7 @@ from cifar_lab.execution.cost import MachineSpeeds, measured_records, takes_gpu
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.execution.wall_time import ImageCounts, RunGroup, concurrent_runs, image_counts, wall_time
 from cifar_lab.store.records import Record
+from cifar_lab.studies.space.groups import group_sizes
 from cifar_lab.studies.space.methods import rung_sizes
 from cifar_lab.studies.space.winners import confirm_settings
 
@@ -111,7 +112,7 @@ def forecast(
     searching = [*_current_step(step, planned, search), *_later_steps(step, search)]
     to_make = sum(group.runs for group in searching if group.is_new)
     arms = len(step.arms)
-    halved = rung_sizes(arms, search.halving, search.top)[-1] if search.halving else arms
+    halved = _rung_sizes(step, search)[-1] if search.halving else arms
     return estimate(
         searching,
         list(_confirming(base, step, search)),
@@ -179,7 +180,7 @@ def _later_steps(step: SearchStep, search: Search) -> Iterator[RunGroup]:
     """Later rungs and batches. Their points are unknown, so each present point stands for an equal share."""
     arms, seeds = len(step.arms), len(search.seeds)
     if search.halving is not None:
-        left = rung_sizes(arms, search.halving, search.top)
+        left = _rung_sizes(step, search)
         for rung in range(step.rung + 1, len(step.rungs)):
             share = left[rung - step.rung] / arms
             epochs = step.rungs[rung] - step.rungs[rung - 1]
@@ -188,11 +189,22 @@ def _later_steps(step: SearchStep, search: Search) -> Iterator[RunGroup]:
         yield from (RunGroup(arm, arm.epochs, step.trials_left / arms * seeds) for arm in step.arms)
 
 
+def _rung_sizes(step: SearchStep, search: Search) -> list[int]:
+    """Number of points on this rung and each later one, over all groups."""
+    assert search.halving is not None
+    groups = [rung_sizes(size, search.halving, search.kept) for size in group_sizes(step.arms, search)]
+    return [sum(sizes) for sizes in zip(*groups, strict=True)]
+
+
 def _confirming(base: Settings, step: SearchStep, search: Search) -> Iterator[RunGroup]:
     """Upper bound: confirming runs that exist already are not subtracted."""
     seeds, arms = len(search.confirm_seeds), len(step.arms)
-    yield RunGroup(confirm_settings(base, search), base.epochs, seeds, is_tested=True)
-    share = min(search.top, arms + step.trials_left) / arms
+    winners = min(search.top, arms + step.trials_left)
+    if search.group_keys:
+        winners = len(group_sizes(step.arms, search))
+    else:
+        yield RunGroup(confirm_settings(base, search), base.epochs, seeds, is_tested=True)
+    share = winners / arms
     yield from (RunGroup(arm, arm.epochs, share * seeds, is_tested=True) for arm in step.arms)
 
 

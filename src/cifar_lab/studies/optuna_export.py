@@ -22,8 +22,9 @@ from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
 from cifar_lab.studies.run_sweep import sweep_status
 from cifar_lab.studies.space.axes import drawn_axes
+from cifar_lab.studies.space.conditions import Space
 from cifar_lab.studies.space.points import Point, PointResult
-from cifar_lab.studies.space.tpe import distributions_of, import_optuna, params_of, quiet_optuna
+from cifar_lab.studies.space.tpe import distributions_of, import_optuna, params_of, present_axes, quiet_optuna
 from cifar_lab.studies.space.winners import search_settings
 from cifar_lab.studies.sweep import Sweep
 
@@ -48,7 +49,9 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     """
     import_optuna("--export-optuna")
     _refuse_other_files(path)
-    state, images = sweep_status(sweep, RunContext(results)).state, DatasetCatalog()
+    images = DatasetCatalog()
+    sweep = sweep.for_images(images)
+    state = sweep_status(sweep, RunContext(results)).state
     points = state.points if images.known(sweep.base.data) is not None else []
     found = [_trial(sweep, point, state.pruned.get(point.name), results, images) for point in points]
     trials = [trial for trial in found if trial is not None]
@@ -78,7 +81,7 @@ def _trial(
     if not is_pruned and len(records) < len(run_ids):
         return None
     accuracies = tuple(record.val.accuracy if record.val else None for record in records)
-    axes = drawn_axes(sweep.sheet)
+    axes = present_axes(Space(drawn_axes(sweep.sheet), sweep.base), point.values)
     if {key for axis in axes for key in axis.keys} != set(point.values):
         axes = []  # an arm of the file: a point outside the space has no parameters
     trial = optuna.trial.create_trial(

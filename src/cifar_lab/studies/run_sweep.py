@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,17 +13,19 @@ from cifar_lab.config.sheets import Search
 from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.core.files import read_regular
 from cifar_lab.core.text import count
+from cifar_lab.data import validation_count
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.plan import PlannedRun
-from cifar_lab.execution.runner import RunBatch, make_runs
+from cifar_lab.execution.runner import RunBatch, make_runs, prepare_images_of
 from cifar_lab.store.documents import write_document
 from cifar_lab.store.results import SweepFolder
 from cifar_lab.studies.documents import SearchDocuments, winners_document
 from cifar_lab.studies.forecast import Estimate, forecast
 from cifar_lab.studies.search import SearchState, SearchStep, finished_step, make_step, preview_step, run_search
+from cifar_lab.studies.space.groups import group_name, group_sizes
 from cifar_lab.studies.space.methods import kept_points
 from cifar_lab.studies.space.points import same_numbers
-from cifar_lab.studies.space.winners import Ranked, SearchRuns, pick_winners
+from cifar_lab.studies.space.winners import Ranked, SearchRuns, choose_winners, pick_winners, search_settings
 from cifar_lab.studies.sweep import Sweep
 
 Say = Callable[[str], object]
@@ -65,7 +68,7 @@ def make_sweep(
 ) -> SweepOutcome:
     """Run the search, pick the winners by validation accuracy, then train and test them with fresh seeds.
 
-    Runs that exist are not made again, so the same call resumes an interrupted sweep.
+    Runs that exist are not made again, so the same call resumes an interrupted sweep. Several commands share its runs.
 
     Args:
         context: results folder, engine and policy.
@@ -77,11 +80,17 @@ def make_sweep(
             anything is tested.
     """
     folder = SweepFolder(context.results, sweep.name)
-    context = replace(context, plan=folder.plan.relative_to(context.results).as_posix())
+    if sweep.search.val_size is None:
+        prepare_images_of(sweep.base, context)
+    sweep = sweep.for_images(context.images)
+    # Every step needs the results of the step before, so runs that other commands hold are waited for.
+    policy = replace(context.policy, wait=True)
+    context = replace(context, plan=folder.plan.relative_to(context.results).as_posix(), policy=policy)
     documents = SearchDocuments(folder, sweep.name, sweep.search, context.images)
     state = _Searching(sweep, context, documents, allow_failed, say).run()
-    winners = pick_winners(state.points, state.accuracies, sweep.search.top)
+    winners = choose_winners(state.points, state.accuracies, sweep.search)
     confirmed = make_runs(sweep.confirm_arms(winners), context)
+    info = context.images.prepare(sweep.base.data)
     document = winners_document(
         sweep.name,
         sweep.base,
@@ -91,7 +100,8 @@ def make_sweep(
         pruned=len(state.pruned),
         runs=state.run_counts,
         base_val_accuracy=_base_val_accuracy(sweep, state),
-        fingerprint=context.images.prepare(sweep.base.data).fingerprint,
+        fingerprint=info.fingerprint,
+        val_size=validation_count(search_settings(sweep.base, sweep.search).data, info),
         plan_sha256=hashlib.sha256(read_regular(folder.plan)).hexdigest(),
     )
     write_document(context.results, folder.winners, document)
@@ -101,6 +111,7 @@ def make_sweep(
 def sweep_status(sweep: Sweep, context: RunContext) -> SweepStatus:
     """Read the state of a search and estimate its remaining steps, without making runs."""
     missing: list[SearchStep] = []
+    sweep = sweep.for_images(context.images)
 
     def read_runs(state: SearchState, step: SearchStep) -> RunBatch | None:
         runs = None if context.force else finished_step(context, step)
@@ -126,7 +137,7 @@ def _naming_search_setting(sweep: Sweep) -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        if sweep.base.data.val_size or {problem.key for problem in error.problems} != {"data.val_size"}:
+        if sweep.base.data.has_validation() or {problem.key for problem in error.problems} != {"data.val_size"}:
             raise
         raise SettingsError([Problem(sweep.name, "search.val_size", error.problems[0].message)]) from None
 
@@ -183,11 +194,11 @@ class _Searching:
             estimate.check_disk(self._context.results)
         if self._is_adaptive:
             self._say(_step_line(state, step, self._search))
-        self._documents.write_plan(state.points)
+        self._documents.write_plan(state.points, keep_later=self._is_adaptive and not self._context.force)
 
     def _after_step(self, state: SearchState, step: SearchStep) -> None:
         if self._is_adaptive and self._is_new:
-            self._documents.write_history(state)
+            self._documents.write_history(state, keep_later=not self._context.force)
         if step.until_epoch is not None:
             self._say(_rung_line(state, step))
 
@@ -219,13 +230,26 @@ def estimate_lines(
     """
     runs, before = round(estimate.runs), {run.job.run_id for batch in state.batches for run in batch.planned}
     done = len(before | {run.job.run_id for run in planned or () if run.state == "done"})
-    confirming = len(search.confirm_seeds) * (search.top + 1)
+    groups = len(group_sizes(step.arms, search))
+    confirming = len(search.confirm_seeds) * (groups if search.group_keys else search.top + 1)
+    chosen = f"the best of each of {count(groups, 'group')}" if search.group_keys else ""
     at_most = "at most " if step.trials_left else ""
     yield (
         f"estimate: {count(done + runs, 'run')} to search, {done:,} already done, {at_most}{runs:,} to train; then "
-        f"at most {count(confirming, 'run')} for the control and the best {search.top}"
+        f"at most {count(confirming, 'run')} for "
+        f"{chosen or f'the control and the best {search.top}'}"
     )
+    if search.group_keys:
+        tries = group_tries(step, search)
+        yield f"tries per group: {', '.join(f'{name} {number:,}' for name, number in tries.items())}"
     yield from estimate.lines()
+
+
+def group_tries(step: SearchStep, search: Search) -> dict[str, int]:
+    """Number of points of each group at the end of the search, from its first step."""
+    if search.trials is not None and search.method == "tpe":
+        return dict.fromkeys((group_name(arm, search) for arm in step.arms), search.trials)
+    return dict(Counter(group_name(arm, search) for arm in step.arms))
 
 
 def _step_line(state: SearchState, step: SearchStep, search: Search) -> str:
@@ -237,7 +261,7 @@ def _step_line(state: SearchState, step: SearchStep, search: Search) -> str:
     rung = f"rung {step.rung + 1} of {len(step.rungs)}: {points}"
     if step.until_epoch is None:
         return f"{rung} to the last epoch, {step.rungs[-1]}"
-    kept = kept_points(len(step.arms), search.halving, search.top)
+    kept = sum(kept_points(size, search.halving, search.kept) for size in group_sizes(step.arms, search))
     return f"{rung} to epoch {step.until_epoch} of {step.rungs[-1]}; the best {kept} continue"
 
 

@@ -13,6 +13,7 @@ from cifar_lab.execution.plan import PlannedRun, run_ids_of
 from cifar_lab.execution.runner import RunBatch, make_runs, preview_runs, read_planned
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
+from cifar_lab.studies.space.groups import by_group
 from cifar_lab.studies.space.methods import Method, kept_points, rung_epochs
 from cifar_lab.studies.space.points import Point, PointResult
 from cifar_lab.studies.space.winners import SearchRuns, pick_winners, search_settings
@@ -189,7 +190,10 @@ def _promote(
     if until_epoch is None or search.halving is None:
         return []
     accuracies = {name: result.val_accuracies for name, result in results.items()}
-    ranked = pick_winners(points, accuracies, len(points))
-    kept = {winner.point.name for winner in ranked[: kept_points(len(points), search.halving, search.top)]}
-    state.pruned |= {each.point.name: until_epoch for each in ranked if each.point.name not in kept}
+    kept: set[str] = set()
+    for group in by_group(points, search).values():
+        ranked = pick_winners(group, accuracies, len(group))
+        best = {winner.point.name for winner in ranked[: kept_points(len(group), search.halving, search.kept)]}
+        state.pruned |= {each.point.name: until_epoch for each in ranked if each.point.name not in best}
+        kept |= best
     return [point for point in points if point.name in kept]

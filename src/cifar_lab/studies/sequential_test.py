@@ -30,6 +30,7 @@ from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import plan_runs
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.store.results import find_records, stopping_file
+from cifar_lab.store.writers import documents_lock
 
 Train = Callable[[Sequence[Settings], str], RunBatch]
 """Makes the runs of arms under a plan, whose path in the results folder their records name."""
@@ -81,7 +82,8 @@ def run_sequential_test(
         LabError: as `make_runs`.
     """
     seeds = seed_list(control, arms, max_seeds)
-    plan = _plan(name, control, arms, results, max_seeds, seeds)
+    with documents_lock(results):  # of several commands one makes the plan, and the others read it
+        plan = _plan(name, control, arms, results, max_seeds, seeds)
     path = stopping_file(results, plan.question).relative_to(results).as_posix()
     undecided = list(arms)
     for number, count in enumerate(plan.looks, start=1):

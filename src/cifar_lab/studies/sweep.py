@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cifar_lab.config import MAX_SEED, Settings
@@ -13,10 +13,11 @@ from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.io.tree import walk
 from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.core.errors import Problem, SettingsError
+from cifar_lab.data import DatasetCatalog
 from cifar_lab.studies.space.axes import axis_keys
 from cifar_lab.studies.space.methods import Method, expand, start_method
 from cifar_lab.studies.space.points import Expansion
-from cifar_lab.studies.space.winners import Ranked, confirm_settings, search_settings
+from cifar_lab.studies.space.winners import Ranked, confirm_settings, reference_winner, search_settings, with_val_size
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Sweep:
         """Method, seeds and halving of the search."""
         return self.sheet.search
 
+    def for_images(self, images: DatasetCatalog) -> Sweep:
+        """The sweep with the size of its validation split in images, as far as they are known."""
+        search = with_val_size(self.search, self.base.data, images)
+        return self if search is self.search else replace(self, sheet=self.sheet.model_copy(update={"search": search}))
+
     def method(self) -> Method:
         """A new search method that has proposed nothing yet."""
         return start_method(self.sheet, self.base, self.expansion, self.where)
@@ -45,9 +51,14 @@ class Sweep:
         return [search_settings(point.settings, self.search) for point in self.expansion.points]
 
     def confirm_arms(self, winners: Sequence[Ranked]) -> list[Settings]:
-        """The base and the winners, with fresh seeds."""
+        """The base and the winners, with fresh seeds. With groups the winners alone, that of the base first."""
         chosen = [winner.point.settings for winner in winners]
-        return [confirm_settings(settings, self.search) for settings in (self.base, *chosen)]
+        if (reference := reference_winner(winners, self.base, self.search)) is not None:
+            others = [winner.point.settings for winner in winners if winner is not reference]
+            arms = [reference.point.settings, *others]
+        else:
+            arms = [self.base, *chosen]
+        return [confirm_settings(settings, self.search) for settings in arms]
 
 
 def load_sweep(
@@ -66,14 +77,17 @@ def load_sweep(
     path = Path(path)
     sheet = load_sheet(path, SweepSheet)
     base = load_settings(sheet_file(path, sheet.base), overrides)
-    _refuse_idle_overrides(sheet, overrides)
+    refuse_idle_overrides(sheet, overrides)
     if seeds is not None:
         sheet = sheet.model_copy(update={"search": _with_seeds(sheet.search, seeds)})
     return Sweep(path.stem, base, sheet, expand(sheet, base, str(path), allow_large=allow_large), str(path))
 
 
-def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
+def refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str], *, takes_seeds: bool = False) -> None:
     """Refuse overrides that would change the control alone, because every point sets the key.
+
+    Args:
+        takes_seeds: accept an override of seeds.
 
     Raises:
         SettingsError: an override of an axis, or of seeds.
@@ -81,7 +95,7 @@ def _refuse_idle_overrides(sheet: SweepSheet, overrides: Sequence[str]) -> None:
     axes = {key: section for section, key in axis_keys(sheet)}
     problems = []
     for key, node in walk(override_layer(overrides).root):
-        if key == "seeds":
+        if key == "seeds" and not takes_seeds:
             problems.append(
                 Problem(str(node.at), key, "a sweep has seeds and confirm_seeds; use --seeds, or edit search")
             )

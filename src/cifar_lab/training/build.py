@@ -16,24 +16,29 @@ import torch
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.config import CustomModel, Data, ImageFolder, Model, Settings
+from cifar_lab.config import CustomModel, CustomOptimizer, Data, ImageFolder, Settings, TorchOptimizer
 from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
+from cifar_lab.data.splits import Indices
 from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
-from cifar_lab.training.optim.factory import make_optimizer
+from cifar_lab.training.optim.factory import make_optimizer, make_rule
 from cifar_lab.training.optim.schedules import make_schedule
 from cifar_lab.training.unused_parameters import GradientWatch
 
 
-def layout(model: Model, execution: Execution, *, stacked: bool) -> torch.memory_format:
-    """Memory format of images for torch's kernels. Rounding depends on it."""
-    if stacked:
+def layout(settings: Settings, execution: Execution, *, stacked: bool) -> torch.memory_format:
+    """Memory format of images for torch's kernels. Rounding depends on it.
+
+    Optimizers of torch's class have contiguous parameters, because a `view` of a gradient may rely on it.
+    """
+    if stacked or isinstance(settings.optimizer, TorchOptimizer | CustomOptimizer):
         return torch.contiguous_format
-    return models.memory_format(model, execution.device.type, execution.bf16)
+    return models.memory_format(settings.model, execution.device.type, execution.bf16)
 
 
 def training_layout(execution: Execution, memory_format: torch.memory_format) -> torch.memory_format:
@@ -44,6 +49,15 @@ def training_layout(execution: Execution, memory_format: torch.memory_format) ->
 def to_device(network: nn.Module, execution: Execution, memory_format: torch.memory_format) -> nn.Module:
     """Move a network to the run's device and memory format."""
     return network.to(execution.device).to(memory_format=memory_format)
+
+
+class ValidationChoice(NamedTuple):
+    """Validation images that the settings choose."""
+
+    size: int
+    seed: int
+    indices: str | None
+    """File that names them."""
 
 
 class Splits(NamedTuple):
@@ -68,7 +82,8 @@ def load_training_data(
     training = make_normalizer(settings, info, execution, training_layout(execution, memory_format))
     scoring = make_normalizer(settings, info, execution, memory_format)
     folder = Path(options.root).stem if isinstance(options, ImageFolder) else ""
-    return _splits(source, fingerprint, options.val_size, options.split_seed, folder, info, training, scoring)
+    choice = ValidationChoice(options.val_count(info.train_size), options.split_seed, options.val_indices)
+    return _splits(source, fingerprint, choice, folder, info, training, scoring)
 
 
 def make_normalizer(
@@ -82,33 +97,42 @@ def make_normalizer(
 
 @lru_cache(maxsize=1)
 def _splits(
-    source: Data, fingerprint: str, val_size: int, split_seed: int, folder: str, info: data.DataInfo,
+    source: Data, fingerprint: str, choice: ValidationChoice, folder: str, info: data.DataInfo,
     training: Normalizer, scoring: Normalizer,
 ) -> Splits:  # fmt: skip
     split = _training_split(source, fingerprint)
-    # Exact copies of an image stay in the training part, so no validation image is ever trained on.
-    if info.own_val:
-        chosen, held_out = np.split(np.arange(len(split.labels)), [len(split.labels) - info.own_val])
-    else:
-        images = split.images if val_size else None
-        chosen, held_out = data.validation_split(split.labels, val_size, split_seed, images, classes=info.classes)
+    chosen, held_out = _cut(split, choice, info)
     identity = DataIdentity(
         name=info.name,
         folder=folder,
         fingerprint=fingerprint,
-        split_hash=data.split_hash(held_out) if val_size else None,
+        split_hash=data.split_hash(held_out) if len(held_out) else None,
         classes=info.classes,
         train_size=len(chosen),
         val_size=len(held_out),
         test_size=info.test_size,
     )
-    if not val_size:
+    if not len(held_out):
         return Splits(ResidentSplit(split.images, split.labels, training), None, identity)
     return Splits(
         ResidentSplit(split.images[chosen], split.labels[chosen], training),
         ResidentSplit(split.images[held_out], split.labels[held_out], scoring),
         identity,
     )
+
+
+def _cut(split: data.Split, choice: ValidationChoice, info: data.DataInfo) -> tuple[Indices, Indices]:
+    """Indices of the images to train on, and of the validation images."""
+    everything = np.arange(len(split.labels))
+    if info.own_val:
+        chosen, held_out = np.split(everything, [len(everything) - info.own_val])
+        return chosen, held_out
+    if choice.indices is not None:
+        held_out = data.named_indices(choice.indices, len(everything))
+        return np.delete(everything, held_out), held_out
+    # Exact copies of an image stay in the training part, so no validation image is ever trained on.
+    images = split.images if choice.size else None
+    return data.validation_split(split.labels, choice.size, choice.seed, images, classes=info.classes)
 
 
 @lru_cache(maxsize=1)
@@ -131,7 +155,9 @@ def build_cohort(
         The cohort, and the reason for unstacked networks where `stacked` was requested.
     """
     first = settings[0]
-    memory_format = training_layout(execution, layout(first.model, execution, stacked=stacked))
+    if not isinstance(first.model, CustomModel):  # whose import forgets the code of the run before it
+        forget_code()
+    memory_format = training_layout(execution, layout(first, execution, stacked=stacked))
     networks = []
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
@@ -139,7 +165,11 @@ def build_cohort(
         networks.append(to_device(network, execution, memory_format))
     parameters = flatten_parameters(networks)
     optimizers = [member.optimizer for member in settings]
-    schedule = make_schedule([member.scheduler for member in settings], optimizers, first.epochs, steps_per_epoch)
+    rule = make_rule(first.optimizer, networks[0])
+    schedule = make_schedule(
+        [member.scheduler for member in settings], optimizers, first.epochs, steps_per_epoch,
+        None if rule is None else rule.defaults,
+    )  # fmt: skip
     stacked_network, unstacked_reason = None, None
     weights = first.model.aux_weights if isinstance(first.model, CustomModel) else None
     if stacked and weights is not None:
@@ -154,7 +184,7 @@ def build_cohort(
     if first.runtime.compile:
         for network in networks:
             network.compile()
-    optimizer = make_optimizer(optimizers, parameters)
+    optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
     if not isinstance(first.model, CustomModel):
         return Cohort(networks, parameters, optimizer, schedule, stacked_network), unstacked_reason
     watch = GradientWatch(networks, parameters)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.models.hidden_state import hidden_state, load_hidden_state
 from cifar_lab.store.records import EpochMetrics, SplitScore
-from cifar_lab.training.optim.factory import MixedOptimizer
-from cifar_lab.training.optim.optimizers import CohortOptimizer
-from cifar_lab.training.optim.schedules import CohortSchedule
-from cifar_lab.training.unused_parameters import GradientWatch
+
+if TYPE_CHECKING:
+    from cifar_lab.training.optim.factory import MixedOptimizer
+    from cifar_lab.training.optim.from_torch import TorchRule
+    from cifar_lab.training.optim.optimizers import CohortOptimizer
+    from cifar_lab.training.optim.schedules import CohortSchedule
+    from cifar_lab.training.unused_parameters import GradientWatch
 
 
 class Stacked(Protocol):
@@ -36,7 +39,7 @@ class Cohort:
 
     networks: Sequence[nn.Module]
     parameters: FlatParameters
-    optimizer: CohortOptimizer | MixedOptimizer
+    optimizer: CohortOptimizer | MixedOptimizer | TorchRule
     schedule: CohortSchedule
     stacked: Stacked | None = None
     """The same networks and parameters in one pass. None runs them one after the other."""
@@ -54,7 +57,7 @@ class Cohort:
         return {
             # Copies of their own: a view would be saved with the memory of the whole cohort.
             "networks": [{name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}],
-            "optimizer": {name: tensor.cpu() for name, tensor in moments.items()},
+            "optimizer": {name: value.cpu() if isinstance(value, Tensor) else value for name, value in moments.items()},
             "strides": self.parameters.strides(),
             "schedule": self.schedule.state(member),
             **({} if self.watch is None else {"hidden": hidden_state(self.networks[member])}),
@@ -80,8 +83,10 @@ class Cohort:
         if strides != self.parameters.strides():  # saved by networks in another memory format: stacked, or not
             width = self.parameters.values.shape[1]
             moments = {
-                name: self.parameters.from_layout(tensor, strides) if tensor.shape == (1, width) else tensor
-                for name, tensor in moments.items()
+                name: self.parameters.from_layout(value, strides)
+                if isinstance(value, Tensor) and value.shape == (1, width)
+                else value
+                for name, value in moments.items()
             }
         self.optimizer.load_state(member, moments)
         self.schedule.load_state(member, state["schedule"])

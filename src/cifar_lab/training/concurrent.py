@@ -100,12 +100,12 @@ def _peak_of(jobs: Sequence[Job], execution: Execution) -> int:
     settings = jobs[0].settings
     with peak_bytes(execution.device) as peak:
         training, _, identity = load_training_data(
-            settings, jobs[0].fingerprint, execution, layout(settings.model, execution, stacked=True)
+            settings, jobs[0].fingerprint, execution, layout(settings, execution, stacked=True)
         )
         batches = CohortBatches(training, settings.data, [job.seed for job in jobs])
         cohort, _ = build_cohort(
-            [job.settings for job in jobs], batches.seeds, len(identity.classes), batches.steps_per_epoch, execution,
-            stacked=True,
+            [job.build_settings for job in jobs], batches.seeds, len(identity.classes), batches.steps_per_epoch,
+            execution, stacked=True,
         )  # fmt: skip
         backend = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=False)
         next(backend.epoch(0))

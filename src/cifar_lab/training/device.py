@@ -86,7 +86,9 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def settle_threads(execution: Execution, settings: Settings, saved: int | None = None) -> Execution:
+def settle_threads(
+    execution: Execution, settings: Settings, saved: int | None = None, parameters: int | None = None
+) -> Execution:
     """Set the threads of torch's operations, once the kernels are chosen, so that they decide the bits of no run.
 
     With this project's kernels torch only evaluates and updates, on one thread. torch's own kernels have as many
@@ -94,13 +96,14 @@ def settle_threads(execution: Execution, settings: Settings, saved: int | None =
 
     Args:
         saved: threads of a resumed run's first epochs. With torch's kernels another number would round differently.
+        parameters: trainable parameters of a custom model.
     """
     if execution.own_kernels:
         set_threads(1)
         return execution
     threads = execution.threads
     if execution.device.type == "cpu":
-        threads = saved or torch_threads(settings, threads)
+        threads = saved or torch_threads(settings, threads, parameters)
     set_threads(threads)
     return replace(execution, threads=threads)
 

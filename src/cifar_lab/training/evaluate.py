@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,8 +66,23 @@ def images_per_pass(side: int, count: int) -> int:
     return max(1, count * IMAGE_SIDE**2 // max(side, IMAGE_SIDE) ** 2)
 
 
-def score(logits: Tensor, labels: Tensor, num_classes: int) -> SplitScore | None:
-    """Accuracy and mean cross-entropy of `logits` (N, classes) for `labels` (N,). None if a logit is not finite."""
+class Metric(Protocol):
+    """A number of the user."""
+
+    @property
+    def name(self) -> str:
+        """Name in the record."""
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> float | None:
+        """The number, None where it is not finite."""
+
+
+def score(logits: Tensor, labels: Tensor, num_classes: int, metrics: Sequence[Metric] = ()) -> SplitScore | None:
+    """Accuracy and mean cross-entropy of `logits` (N, classes) for `labels` (N,). None if a logit is not finite.
+
+    Args:
+        metrics: further numbers, of the user.
+    """
     if not bool(torch.isfinite(logits).all()):
         return None
     predicted = logits.argmax(dim=1)
@@ -75,4 +93,5 @@ def score(logits: Tensor, labels: Tensor, num_classes: int) -> SplitScore | None
         loss=float(F.cross_entropy(logits.double(), labels)),
         per_class=tuple((confusion.diagonal().double() / totals).tolist()),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
+        metrics={metric.name: metric(logits, labels) for metric in metrics},
     )

@@ -6,7 +6,7 @@ A worker emits most of them. The supervisor adds retries, silence and the outcom
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from cifar_lab.store.failures import Kind
@@ -78,6 +78,8 @@ class EpochCompleted(Event, word="epoch"):
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    """Of the user, on the validation split."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,19 @@ class RunFailed(Event, word="failed"):
     traceback: str | None = None
 
 
-RunEnd = RunFinished | RunInterrupted | RunFailed
+@dataclass(frozen=True)
+class RunHeld(Event, word="held"):
+    """Another process holds the run."""
+
+    holder: str
+
+
+@dataclass(frozen=True)
+class RunFound(Event, word="found"):
+    """Another command has made the run since the plan. `RunFinished` follows."""
+
+
+RunEnd = RunFinished | RunInterrupted | RunFailed | RunHeld
 """Last event of a run in its worker. The supervisor decides whether the run is retried."""
 
 
@@ -131,16 +145,27 @@ class WorkerQuiet(Event, word="quiet"):
 
 
 @dataclass(frozen=True)
+class RunsAwaited(Event, word="awaited"):
+    """All that is left to do is held by other commands, and this one waits."""
+
+    runs: int
+    holder: str
+    """Of the first of these runs."""
+
+
+@dataclass(frozen=True)
 class RunOutcome(Event, word="outcome"):
     """Final result of the run in this command. Nothing follows it."""
 
-    status: Literal["done", "diverged", "paused", "failed", "interrupted"]
+    status: Literal["done", "diverged", "paused", "failed", "interrupted", "held"]
     reason: str | None = None
     exit_code: int = 0
     kind: Kind | None = None
     attempts: int = 1
     val_accuracy: float | None = None
     test_accuracy: float | None = None
+    elsewhere: bool = False
+    """Whether it is the result of another command, which made the run meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +180,13 @@ class DataProgress(Event, word="preparing"):
 @dataclass(frozen=True)
 class WarningIssued(Event, word="warning"):
     """A warning that a worker logged, for example on damaged images that were prepared again."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ModelOutput(Event, word="output"):
+    """A line that the code of a custom model printed."""
 
     text: str
 
@@ -176,6 +208,18 @@ class ModelBuilt(Event, word="model built"):
     """Whether a checkpoint keeps all state that later steps depend on."""
     notes: str = ""
     """Sentences for the user, one per line."""
+    own_kernels: bool = False
+    """Whether this project's kernels make the steps of a custom model."""
+    kernels_reason: str | None = None
+    """Reason why torch's kernels make them on a CPU whose settings allow both."""
+
+
+@dataclass(frozen=True)
+class TrialProgress(Event, word="trying"):
+    """A trial has imported what it needs, or has measured its cost. Its time limit counts anew."""
+
+    seconds: float = 0.0
+    """Predicted duration of the rest. 0 if unknown."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.config import Settings
+from cifar_lab.config import CustomLoss, Settings
 from cifar_lab.config.io.load import settings_text
+from cifar_lab.config.own_code import short_name
 from cifar_lab.core.host import utc_now
 from cifar_lab.data.batches import ResidentSplit
-from cifar_lab.store.records import SCHEMA, DataIdentity, Environment, Record, SplitScore
+from cifar_lab.store.records import PLAIN_SCHEMA, SCHEMA, DataIdentity, Environment, Record, SplitScore
 from cifar_lab.store.results import RunFolder, metrics_digest
 from cifar_lab.store.run_folder import text_digest
 from cifar_lab.training import checkpoint
@@ -27,6 +28,7 @@ from cifar_lab.training.callbacks import ActiveRun
 from cifar_lab.training.device import Execution, prepare_execution, settle_threads
 from cifar_lab.training.evaluate import predict, score
 from cifar_lab.training.job import Job
+from cifar_lab.training.own_functions import own_metrics
 
 
 def finish(
@@ -59,7 +61,9 @@ def _make_record(
     environment: Environment,
 ) -> Record:  # fmt: skip
     job, member = run.job, run.member
+    scores = [score for score in (member.val, test) if score is not None]
     return Record(
+        schema=SCHEMA if any(score.metrics for score in scores) else PLAIN_SCHEMA,
         run_id=job.run_id,
         recipe=job.recipe,
         settings=job.settings.model_dump(mode="json"),
@@ -81,9 +85,15 @@ def _make_record(
         sizes=run.folder.sizes(files),
         settings_sha256=text_digest(settings_text(job.settings, job.seed)),
         metrics_sha256=metrics_digest(member.history),
-        notes=tuple(run.notes),
+        notes=(*run.notes, *_notes(job.settings)),
         plan=job.plan,
     )
+
+
+def _notes(settings: Settings) -> list[str]:
+    """Notes on numbers that are not those of other runs."""
+    own = isinstance(settings.loss, CustomLoss)
+    return [f"train_loss is the loss {short_name(settings.loss.name)}, other losses are cross-entropy"] if own else []
 
 
 def read_test_split(
@@ -110,7 +120,7 @@ def read_test_split(
     buffer = io.BytesIO()
     np.savez(buffer, labels=split.labels, logits=logits.numpy())
     hashes = _write(folder, folder.predictions.name, buffer.getvalue())
-    return score(logits, torch.from_numpy(split.labels), len(info.classes)), hashes
+    return score(logits, torch.from_numpy(split.labels), len(info.classes), own_metrics(settings)), hashes
 
 
 def save_weights(folder: RunFolder, network: nn.Module) -> Mapping[str, str]:
@@ -132,7 +142,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     model = job.settings.model.model_copy(update={"weights": None, "pretrained": False})
     network = models.build(model, len(record.data.classes), job.settings.data.side())
     network.load_state_dict(from_safetensors(content))
-    memory_format = layout(model, execution, stacked=record.environment.stacked)
+    memory_format = layout(job.settings, execution, stacked=record.environment.stacked)
     network = to_device(network, execution, training_layout(execution, memory_format))
     test, predictions = read_test_split(
         folder, network, job.settings, record.data.fingerprint, execution, memory_format
@@ -140,7 +150,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     files = {**record.files, **predictions}
     tested = record.model_copy(
         update={
-            "schema_": SCHEMA,
+            "schema_": SCHEMA if test is not None and test.metrics else max(record.schema_, PLAIN_SCHEMA),
             "test": test,
             "test_reason": missing_reason(test),
             "files": files,

@@ -30,6 +30,17 @@ class Job:
     plan: str | None = None
     """Document under which the run is made, for its record (`Record.plan`)."""
 
+    weights: str | None = None
+    """Weights file of the run that `model.weights: run:ID` names."""
+
+    @property
+    def build_settings(self) -> Settings:
+        """Settings to build the network with: those of the run, and the file of the run that its weights name."""
+        if self.weights is None:
+            return self.settings
+        model = self.settings.model.model_copy(update={"weights": self.weights})
+        return self.settings.model_copy(update={"model": model})
+
     @property
     def name(self) -> str:
         """Display name of the run."""

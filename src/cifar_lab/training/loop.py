@@ -97,6 +97,7 @@ def _record_epoch(
             val_loss=member.val.loss if member.val is not None else None,
             val_accuracy=member.val.accuracy if member.val is not None else None,
             seconds=seconds,
+            metrics={} if member.val is None else member.val.metrics,
         )
         member.history.append(line)
         watched.append({"train_loss": line.train_loss, "val_loss": line.val_loss, "val_accuracy": line.val_accuracy})

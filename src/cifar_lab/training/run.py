@@ -9,27 +9,32 @@ from functools import partial
 from itertools import groupby
 
 import torch
+from torch import nn
 
+from cifar_lab.config import CustomModel
 from cifar_lab.config.io.load import settings_text
+from cifar_lab.config.own_code import own_code
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.models import count_parameters
 from cifar_lab.store.records import Environment, Record, SplitScore
 from cifar_lab.store.results import DamagedFileError, RunFolder
 from cifar_lab.training import checkpoint
 from cifar_lab.training.backends.base import StepBackend
-from cifar_lab.training.backends.choice import choose_kernels, make_backend
+from cifar_lab.training.backends.choice import KernelChoice, choose_kernels, make_backend
 from cifar_lab.training.build import Splits, build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution, settle_threads
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.evaluate import predict, predict_stacked, score
-from cifar_lab.training.events import DeviceChosen, Event, RunResumed
+from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
 from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
+from cifar_lab.training.own_functions import OwnMetric, own_functions
 from cifar_lab.training.threads import ThreadGuard
 
 NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
@@ -65,7 +70,7 @@ def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool],
     try:
         for job in jobs:
             try:
-                found = _open(job)
+                found = _open(job, tell)
             except Exception as error:
                 ended(job, error)
                 continue
@@ -87,22 +92,26 @@ def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool],
             run.lock.close()
 
 
-def _open(job: Job) -> ActiveRun | Record:
+def _open(job: Job, tell: Tell) -> ActiveRun | Record:
     """Return the run's record if it exists, otherwise lock its folder and load its checkpoint."""
-    if recipe(job.settings) != job.recipe:
-        raise SettingsError(
-            f"model.name: the source or weights of {job.settings.model.name} changed since this command began; "
-            "run it again to use the current files"
-        )
+    if (now := recipe(job.settings)) != job.recipe:
+        own = own_code(job.settings) or [("model.name", job.settings.model.name)]
+        what = f"{own[0][0]}: the source or weights of {', '.join(name for _, name in own)}"
+        if now["data"] != job.recipe["data"] and job.settings.data.val_indices is not None:
+            what = f"data.val_indices: {job.settings.data.val_indices}"
+        raise SettingsError(f"{what} changed since this command began; run it again to use the current files")
     folder = RunFolder(job.results, job.run_id)
     make_folder(folder.path, inside=job.results)
     with ExitStack() as lock:
-        lock.enter_context(folder.lock())
+        lock.enter_context(folder.lock(at_once=True))
         damage = folder.set_aside_damage()
         record = folder.read_record()
         if record is not None:
             try:
-                return add_test(job, folder, record) if job.read_test and record.test_reason == "search" else record
+                if job.read_test and record.test_reason == "search":
+                    return add_test(job, folder, record)
+                tell(job, RunFound())
+                return record
             except DamagedFileError as error:
                 aside = folder.set_aside(error.path)
                 damage = f"{error.path.name} was damaged; set aside as {aside.name}, and the run trained again"
@@ -161,26 +170,43 @@ class _Training:
     cohort: Cohort
     backend: StepBackend
     environment: Environment
+    metrics: Sequence[OwnMetric]
+    """Of the user, on the validation split."""
 
 
 def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     """Choose device and backend, load the images and build the cohort."""
     jobs, settings = [run.job for run in runs], runs[0].job.settings
-    execution = prepare_execution(settings.runtime, jobs[0].threads)
-    execution, kernels_reason = choose_kernels(settings, execution, len(runs), runs[0].saved_kernels())
-    execution = settle_threads(execution, settings, runs[0].saved_threads())
+    custom = isinstance(settings.model, CustomModel)
+    execution, kernels = prepare_execution(settings.runtime, jobs[0].threads), KernelChoice()
+    if not custom:
+        execution, kernels = _choose(runs, execution)
     stacked = len(runs) > 1
-    memory_format = layout(settings.model, execution, stacked=stacked)
+    memory_format = layout(settings, execution, stacked=stacked)
     splits = load_training_data(settings, jobs[0].fingerprint, execution, memory_format)
     batches = CohortBatches(
         splits.training, settings.data, [job.seed for job in jobs], [job.settings.data.flip for job in jobs]
     )
     cohort, unstacked_reason = build_cohort(
-        [job.settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
+        [job.build_settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
         execution, stacked=stacked,
     )  # fmt: skip
-    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels_reason)
-    return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info))
+    if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
+        execution, kernels = _choose(runs, execution, cohort.networks[0])
+    own = own_functions(settings)
+    batches.own_augment = own.augment
+    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels, own.loss)
+    return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics)
+
+
+def _choose(
+    runs: Sequence[ActiveRun], execution: Execution, network: nn.Module | None = None
+) -> tuple[Execution, KernelChoice]:
+    """Choose the kernels, and the threads of torch's operations. `network` as in `choose_kernels`."""
+    settings = runs[0].job.settings
+    execution, kernels = choose_kernels(settings, execution, len(runs), runs[0].saved_kernels(), network)
+    parameters = None if network is None else count_parameters(network)
+    return settle_threads(execution, settings, runs[0].saved_threads(), parameters), kernels
 
 
 def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tell) -> None:
@@ -213,9 +239,9 @@ def _validate(training: _Training) -> list[SplitScore | None]:
     labels, classes = validation.labels.cpu(), len(training.splits.identity.classes)
     if cohort.stacked is not None:
         stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
-        return [score(logits, labels, classes) for logits in stacked]  # of (K, N, classes)
+        return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
     separate = (predict(network, validation, training.execution) for network in cohort.networks)
-    return [score(logits, labels, classes) for logits in separate]
+    return [score(logits, labels, classes, training.metrics) for logits in separate]
 
 
 def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: Environment, ended: Ended) -> None:

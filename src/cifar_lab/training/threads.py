@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from cifar_lab.config import Settings
+from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import GROUP_IMAGES, MODEL_FACTS
 from cifar_lab.core.host import CoreUse
 
@@ -81,35 +82,41 @@ def least_threads(settings: Settings, cores: int, *, parameters: int | None = No
     return max(1, cores) if parameters is None or parameters >= LARGE_PARAMETERS else 1
 
 
-def choose_threads(settings: Settings, cores: int, side_by_side: int, *, parameters: int | None = None) -> int:
+def choose_threads(
+    settings: Settings, cores: int, side_by_side: int, *, parameters: int | None = None, own_kernels: bool = False
+) -> int:
     """CPU threads of a run: `least_threads`, or MOST_FOR_SMALL if its kernels gain from a second one.
 
     Args:
         side_by_side: concurrent runs, including this one. Each has an equal share of the cores.
         cores, parameters: as in `least_threads`.
+        own_kernels: whether the lab's own kernels know a custom model.
     """
     threads = least_threads(settings, cores, parameters=parameters)
-    if threads > 1 or settings.runtime.threads != "auto" or not _may_use_own_kernels(settings):
+    if threads > 1 or settings.runtime.threads != "auto" or not _may_use_own_kernels(settings, own_kernels):
         return threads
     pays = settings.data.batch_size >= LEAST_BATCH_FOR_TWO
     return max(1, min(MOST_FOR_SMALL, cores // side_by_side)) if pays else 1
 
 
-def torch_threads(settings: Settings, threads: int) -> int:
+def torch_threads(settings: Settings, threads: int, parameters: int | None = None) -> int:
     """Threads of torch's kernels in a run that was given `threads` threads.
 
     A network below LARGE_PARAMETERS has one. The run may have been given more, for kernels of the lab that turned out
     to be unavailable.
     """
     facts = MODEL_FACTS.get(settings.model.name)
-    is_small = facts is not None and facts.parameters < LARGE_PARAMETERS
+    known = parameters if facts is None else facts.parameters
+    is_small = known is not None and known < LARGE_PARAMETERS
     return 1 if is_small and settings.runtime.threads == "auto" else threads
 
 
-def _may_use_own_kernels(settings: Settings) -> bool:
+def _may_use_own_kernels(settings: Settings, known: bool) -> bool:
     """Whether the settings allow the lab's own kernels. The worker decides, because they may fail to compile."""
     facts, runtime = MODEL_FACTS.get(settings.model.name), settings.runtime
-    return facts is not None and facts.own_kernels and runtime.kernels != "torch" and runtime.precision == "fp32"
+    known = known if facts is None else facts.own_kernels
+    allowed = known and plain_reason(settings) is None
+    return allowed and runtime.kernels != "torch" and runtime.precision == "fp32"
 
 
 def usable_cores(cores: int, limit: int | None = None) -> int:

@@ -12,6 +12,7 @@ from cifar_lab.models.flat_parameters import FlatParameters
 
 if TYPE_CHECKING:
     from cifar_lab.training.optim.factory import MixedOptimizer
+    from cifar_lab.training.optim.from_torch import TorchRule
     from cifar_lab.training.optim.optimizers import CohortOptimizer
 
 
@@ -27,7 +28,9 @@ class GradientWatch:
             for number, parameter in enumerate(trainable):
                 parameter.register_post_accumulate_grad_hook(_Note(used, number))  # type: ignore[no-untyped-call]
 
-    def step(self, optimizer: CohortOptimizer | MixedOptimizer, lr: Tensor, momentum: Tensor | None) -> None:
+    def step(
+        self, optimizer: CohortOptimizer | MixedOptimizer | TorchRule, lr: Tensor, momentum: Tensor | None
+    ) -> None:
         """Update every parameter that got a gradient since the last step."""
         kept = []
         for member, used in enumerate(self._used):
@@ -48,3 +51,8 @@ class _Note:
 
     def __call__(self, parameter: Tensor) -> None:
         self._used.add(self._number)
+
+
+def is_note(hook: object) -> bool:
+    """Whether a hook of a parameter is that of a `GradientWatch`."""
+    return isinstance(hook, _Note)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cifar_lab.config.io.load import load_settings
+from cifar_lab.config.io.setting_keys import known_choices
 from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.core.errors import SettingsError
 
@@ -29,7 +30,8 @@ def cases(table: str) -> Iterator[tuple[str, str]]:
 def with_choices(message: str) -> str:
     """The message with the choices that there are."""
     for section, (key, classes) in SECTION_CHOICES.items():
-        message = message.replace(f"<{section}.{key}>", ", ".join(classes))
+        known = known_choices(section) if section != "model" else classes
+        message = message.replace(f"<{section}.{key}>", ", ".join(known))
     return message
 
 

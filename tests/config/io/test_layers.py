@@ -304,7 +304,7 @@ def test_a_contradiction_names_where_its_key_is_stated(write: Write) -> None:
     write("a.yaml", "\nscheduler: {name: plateau, monitor: val_loss}\n")
     write("b.yaml", "extends: a.yaml\ndata: {flip: true}\n")
     expected = (
-        "scheduler.monitor: val_loss needs a validation split; set data.val_size (5000, say) or monitor train_loss"
+        "scheduler.monitor: val_loss needs a validation split; set data.val_size (0.1, say) or monitor train_loss"
     )
     assert message("b.yaml") == f"a.yaml:2: {expected}"
     assert load_settings(Path("b.yaml"), ["data.val_size=5000"]).data.val_size == 5000

@@ -24,8 +24,10 @@ from cifar_lab.config import (
 )
 from cifar_lab.config.io.load import dump_settings, load_settings, settings_from, with_values
 from cifar_lab.config.io.setting_keys import choice_key, sections
+from cifar_lab.config.registry import OWN_CLASSES
 from cifar_lab.config.rules import contradictions
 from cifar_lab.core.errors import Problem, SettingsError
+from tests.config.every_field import needed
 
 
 def problems(values: Any, **more: Any) -> list[str]:
@@ -136,7 +138,7 @@ def test_with_values_says_where() -> None:
         with_values(base, {"optimizer.momentum": 2, "optimizer.rl": 1, "data.val_size": 0}, where="q8.yaml:7")
     assert str(caught.value).split("\n") == [
         "q8.yaml:7: scheduler.monitor: val_loss needs a validation split; "
-        "set data.val_size (5000, say) or monitor train_loss",
+        "set data.val_size (0.1, say) or monitor train_loss",
         "q8.yaml:7: optimizer.momentum: 2 is out of range; expected a number at least 0 and below 1",
         "q8.yaml:7: optimizer.rl: no such setting — did you mean lr?",
     ]
@@ -163,11 +165,11 @@ def every_choice() -> list[Settings]:
 
 
 def sample(cls: type[Section], key: str) -> dict[str, Any]:
-    if cls is CustomModel:
+    if cls in OWN_CLASSES.values():
         options = {"w": 8, "on": True, "none": None, "deep": {"list": [1, 2.5, "no"]}}
         return {"name": "/abs/net.py:C", "options": options}
     root = {"root": "/images/my own"} if "root" in cls.model_fields else {}
-    return {key: cls.model_fields[key].annotation.__args__[0], **root} if key else {}  # type: ignore[union-attr]
+    return {key: cls.model_fields[key].annotation.__args__[0], **root, **needed(cls)} if key else {}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cifar_lab.config.io.setting_keys import known_choices
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
-from cifar_lab.config.registry import SECTION_CHOICES
 from cifar_lab.config.sheets import Halving, LabSheet, Range, Search, SweepSheet
 from cifar_lab.core.errors import SettingsError
 
@@ -17,7 +17,7 @@ Write = Callable[[str, str], Path]
 
 def choices(section: str) -> str:
     """All choices of a section, as messages list them."""
-    return ", ".join(SECTION_CHOICES[section][1])
+    return ", ".join(known_choices(section))
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         ],
     ),
     (
-        "base: baseline.yaml\narms: {a: {optimizer.lr: 0}, b: 3}\nexclude: [{data.flip: yes}]\n",
+        "base: baseline.yaml\narms: {a: {optimizer.lr: 0}, b: 3}\nexclude: [{data.flip: yes}]\nsearch: {}\n",
         [
             "x.yaml:2: arms.a.optimizer.lr: 0 is out of range; expected a number above 0",
             "x.yaml:2: arms.b: 3 is a whole number; expected a mapping of keys to values",

@@ -38,9 +38,12 @@ def test_the_points_of_seed_0_are_these(points: Any) -> None:
 def test_another_process_draws_the_same() -> None:
     code = (
         "from cifar_lab.config.sheets import SweepSheet; "
-        "from cifar_lab.studies.space.methods import draw_points; "
+        "from cifar_lab.config import Settings; "
+        "from cifar_lab.studies.space.axes import drawn_axes; "
+        "from cifar_lab.studies.space.conditions import Space; "
+        "from cifar_lab.studies.space.draws import draw_points; "
         f"sheet = SweepSheet.model_validate({{'base': 'b', 'space': {SPACE}, 'search': {search(4)}}}); "
-        "print(draw_points(sheet, 4, '') == " + repr(FIRST_POINTS) + ")"
+        "print(draw_points(Space(drawn_axes(sheet), Settings()), (), 0, 4, '') == " + repr(FIRST_POINTS) + ")"
     )
     environment = {"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "7"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)

@@ -14,7 +14,7 @@ import torch
 from cifar_lab.core.errors import Interrupted, SettingsError
 from cifar_lab.store.records import Environment, Record
 from cifar_lab.training import checkpoint
-from cifar_lab.training.backends.choice import choose_kernels
+from cifar_lab.training.backends.choice import KernelChoice, choose_kernels
 from cifar_lab.training.backends.kernels import compiler
 from cifar_lab.training.device import Execution
 from cifar_lab.training.job import Job
@@ -39,16 +39,16 @@ def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 
 def reason(*overrides: str, execution: Execution = CPU, members: int = 1) -> str | None:
     """Why it is torch's."""
-    chosen, why = choose_kernels(settings(*overrides), execution, members, None)
+    chosen, kernels = choose_kernels(settings(*overrides), execution, members, None)
     assert chosen == execution, "our own were chosen"
-    return why
+    return kernels.reason
 
 
 @pytest.mark.parametrize("model", NETS)
 @pytest.mark.parametrize("asked", ["auto", "own"])
 def test_the_net_family_has_its_own(model: str, asked: str) -> None:
     arm = settings(f"model.name={model}", f"runtime.kernels={asked}")
-    assert choose_kernels(arm, CPU, 1, None) == (replace(CPU, own_kernels=True), None)
+    assert choose_kernels(arm, CPU, 1, None) == (replace(CPU, own_kernels=True), KernelChoice())
 
 
 def test_all_else_is_torchs_and_says_why(tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ def members(name: str, folder: Path) -> list[config.Optimizer]:
     return [settings.optimizer for case in cases for settings in case.pair(folder, base)]
 
 
+COHORT = [name for name, cls in SECTION_CHOICES["optimizer"][1].items() if not issubclass(cls, config.TorchOptimizer)]
+"""Optimizers of cohorts. torch executes the others: see `tests/training/backends/test_plain.py`."""
+
+
 class Training:
     """Rows of numbers under an optimizer, moved by gradients that hang on nothing but the step."""
 
@@ -43,7 +47,7 @@ class Training:
         self.optimizer.step(self.rates, momentum)
 
 
-@pytest.mark.parametrize("name", SECTION_CHOICES["optimizer"][1])
+@pytest.mark.parametrize("name", COHORT)
 def test_rows_one_by_one_are_the_rows_together(name: str, tmp_path: Path) -> None:
     rows, together = (Training(members(name, tmp_path), stacked) for stacked in (False, True))
     before = rows.parameters.values.clone()
@@ -55,7 +59,7 @@ def test_rows_one_by_one_are_the_rows_together(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("stacked", [False, True])
-@pytest.mark.parametrize("name", SECTION_CHOICES["optimizer"][1])
+@pytest.mark.parametrize("name", COHORT)
 def test_it_resumes_from_its_state(name: str, stacked: bool, tmp_path: Path) -> None:
     settings = members(name, tmp_path)
     whole, resumed = Training(settings, stacked), Training(settings, stacked)

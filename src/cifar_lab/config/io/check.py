@@ -19,8 +19,22 @@ INSTEAD = {
     ("one_cycle", "min_lr"): "set final_div_factor instead",
     ("adam", "momentum"): "set the first of betas instead",
     ("adamw", "momentum"): "set the first of betas instead",
+    ("adam", "options"): "for its other arguments name torch.optim:Adam, which torch executes",
+    ("adamw", "options"): "for its other arguments name torch.optim:AdamW, which torch executes",
+    ("sgd", "options"): "for its other arguments name torch.optim:SGD, which torch executes",
 }
 """Advice for a setting that the chosen class expresses otherwise."""
+
+_FUNCTION = "takes a function or other schedulers, which a settings file cannot hold; name your function file.py:NAME"
+
+REFUSED = {
+    ("optimizer", "sparseadam"): "takes sparse gradients only, and those of a network here are dense; set adam",
+    ("scheduler", "lambdalr"): _FUNCTION,
+    ("scheduler", "multiplicativelr"): _FUNCTION,
+    ("scheduler", "sequentiallr"): _FUNCTION,
+    ("scheduler", "chainedscheduler"): _FUNCTION,
+}
+"""Classes of torch that no setting offers, by their names in lower case, with the reason."""
 
 
 def to_settings(layer: SettingsLayer, where: str = "") -> Settings:
@@ -113,13 +127,25 @@ def _section(check: Check, section: str, node: Node) -> dict[str, Any] | None:
         target = cls if cls is not None else _any_owner(classes, name)
         here = dotted(section, name)
         if target is None or name not in target.model_fields:
-            check.report(child, here, _unknown_in_section(section, target, name, stated=key in node.value))
+            words = _target_words(section, child.value) if name == "_target_" else ""
+            message = words or _unknown_in_section(section, target, name, stated=key in node.value)
+            check.report(child, here, message)
         elif value_fits(check, target, name, here, child):
             values[name] = plain(child)
     if cls is None:
         check.bad.add(section)
         return None
     return values if _complete(check, section, cls, node, values) else None
+
+
+def _target_words(section: str, value: Any) -> str:
+    """Equivalent of Hydra's `_target_` in a section."""
+    key = setting_keys.choice_key(section)
+    if not key:
+        return "Hydra's _target_ has no equivalent here; remove it"
+    last = value.rpartition(".")[2] if isinstance(value, str) else ""
+    known = nearest(last, setting_keys.known_choices(section)) or setting_keys.default_choice(section)
+    return f"Hydra's _target_ is {key} here; write {section}.{key}: {known}"
 
 
 def _choice(check: Check, section: str, key: str, node: Node) -> tuple[type[Section] | None, dict[str, Any]]:
@@ -137,7 +163,9 @@ def _choice(check: Check, section: str, key: str, node: Node) -> tuple[type[Sect
     here = f"{section}.{key}"
     if cls is None:
         known = setting_keys.known_choices(section)
-        if isinstance(stated.value, str):
+        if isinstance(stated.value, str) and (why := REFUSED.get((section, stated.value.lower().replace("_", "")))):
+            message = f"{stated.value} {why}"
+        elif isinstance(stated.value, str):
             message = f"{show(stated)} is not one of: {', '.join(known)}{did_you_mean(stated.value, known)}"
             message += several_values(stated, here)
         else:

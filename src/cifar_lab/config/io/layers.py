@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config.io.setting_keys import PATH_KEYS, choice_key, chosen, default_choice, sections
+from cifar_lab.config.io.setting_keys import CODE_KEYS, PATH_KEYS, choice_key, chosen, default_choice, sections
 from cifar_lab.config.io.shipped import beside
 from cifar_lab.config.io.strict_yaml import parse
 from cifar_lab.config.io.tree import (
@@ -23,6 +23,7 @@ from cifar_lab.config.io.tree import (
     shorten,
 )
 from cifar_lab.config.io.yaml_files import read_file
+from cifar_lab.config.model import source_run
 from cifar_lab.core.errors import Problem, SettingsError
 
 OVERRIDES = 1_000_000
@@ -35,7 +36,12 @@ def file_layers(path: Path) -> list[SettingsLayer]:
     Raises:
         SettingsError: a file that is missing, unreadable or no YAML mapping, or a cyclic chain.
     """
-    return _ancestry(read_file(path), path, one_line(str(path)))
+    return ancestry(read_file(path), path)
+
+
+def ancestry(layer: SettingsLayer, path: Path) -> list[SettingsLayer]:
+    """`file_layers` of a file whose layer has been read."""
+    return _ancestry(layer, path, one_line(str(path)))
 
 
 def dict_layers(values: Mapping[str, Any], where: str, base: Path | None) -> list[SettingsLayer]:
@@ -204,7 +210,9 @@ def _without_old_choice(section: str, below: Node, above: Node) -> Node:
     if old is None or new is None or old is new:
         return below
     kept = {
-        name: node for name, node in below.value.items() if name in new.model_fields or name not in old.model_fields
+        name: node
+        for name, node in below.value.items()
+        if (name in new.model_fields and name != "options") or name not in old.model_fields
     }
     return replace(below, value=kept)
 
@@ -220,6 +228,9 @@ def absolute(root: Node, folder: Path, findings: list[Finding]) -> Node:
             continue
         node = absolute_value(dotted_key, tree[section].value[key], folder, findings)
         tree[section] = replace(tree[section], value={**tree[section].value, key: node})
+    if "metrics" in tree and isinstance(tree["metrics"].value, list):
+        names = [absolute_value("metrics", node, folder, findings) for node in tree["metrics"].value]
+        tree["metrics"] = replace(tree["metrics"], value=names)
     return replace(root, value=tree)
 
 
@@ -228,8 +239,9 @@ def absolute_value(key: str, node: Node, folder: Path, findings: list[Finding]) 
     text = node.value
     if not isinstance(text, str):
         return node
-    path, colon, cls = text.rpartition(":") if key == "model.name" else (text, "", "")
-    if key == "model.name" and not path.endswith(".py"):
+    path, colon, cls = text.rpartition(":") if key in CODE_KEYS else (text, "", "")
+    is_package = key in CODE_KEYS and not path.endswith(".py")
+    if is_package or (key == "model.weights" and source_run(text) is not None):
         return node
     if not path.strip():
         findings.append(Finding(node.spot, key, "the path is empty; name a file or folder, or write null"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 from types import UnionType
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from cifar_lab.config.io.axis_words import axis_of_text
 from cifar_lab.config.io.tree import Node, as_number, plain, resolve, shorten
 
 PATTERN_WORDS = {
@@ -197,18 +197,22 @@ SYNONYMS = {
     "random_seed": "seeds",
     "seed": "seeds",
     "amp": "bf16",
+    "bayes": "tpe",
 }
 """Names that other tools use, in lower case, and the names of this lab."""
 
 
+SEVERAL_VALUES = "; to try several values,"
+"""Beginning of the advice where a value is a list of values."""
+
+
 def several_values(node: Node, key: str) -> str:
-    """`; to try several values, …` where a text lists values with commas, else empty."""
-    items = node.value.split(",") if isinstance(node.value, str) else []
-    words = [item.strip() for item in items]
-    if len(words) < 2 or not all(re.fullmatch(r"[A-Za-z0-9_.+-]+", word) for word in words):
+    """`; to try several values, …` where a text lists values with commas or in Hydra's words, else empty."""
+    axis = axis_of_text(node.value) if isinstance(node.value, str) else ""
+    if not axis:
         return ""
-    values = ", ".join(words)
-    return f"; to try several values, write a sweep file with space: {{{key}: [{values}]}} and run cifar-lab sweep FILE"
+    random = "" if axis.startswith("[") else "search: {method: random, trials: 20} and "
+    return f"{SEVERAL_VALUES} write a sweep file with {random}space: {{{key}: {axis}}} and run cifar-lab sweep FILE"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -169,6 +169,10 @@ def _fields(cls: type[Section]) -> list[tuple[str, FieldInfo, str]]:
     return [(key, field, meanings[key] or _SEE.get(key, "")) for key, field in cls.model_fields.items()]
 
 
+OWN_TITLES = {"model": "Your class", "optimizer": "Your optimizer", "scheduler": "Your schedule", "loss": "Your loss"}
+"""Titles of the classes that a name of the user's code chooses."""
+
+
 def _section(section: str, classes: tuple[type[Section], ...]) -> Iterator[str]:
     choice = setting_keys.choice_key(section)
     if not choice:
@@ -184,15 +188,18 @@ def _section(section: str, classes: tuple[type[Section], ...]) -> Iterator[str]:
     shared = [field for field in _fields(classes[0]) if field[0] != choice and _is_shared(field, classes)]
     if shared:
         yield f"\n{_table(shared, section)}"
-    known = {key for key, _, _ in shared}
+    known = {key: field.default for key, field, _ in shared}
     for name, cls in zip(names, classes, strict=True):
-        title = f"`{section}.{choice}: {name}`" if _has_word(section, cls) else "Your class"
+        title = f"`{section}.{choice}: {name}`" if _has_word(section, cls) else OWN_TITLES[section]
         yield f"\n### {title}\n"
         yield _words(cls.__doc__)
+        if arguments := getattr(getattr(cls, "component", None), "arguments", ()):
+            yield f"\nOptions: {', '.join(f'`{name}`' for name in arguments)}."
         own = [
             field
             for field in _fields(cls)
-            if field[0] not in known and (field[0] != choice or not _has_word(section, cls))
+            if (field[0] not in known or known[field[0]] != field[1].default)
+            and (field[0] != choice or not _has_word(section, cls))
         ]
         if own:
             yield f"\n{_table(own, section)}"

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cifar_lab.config.io import setting_keys
+from cifar_lab.config.io.condition_rules import axis_parts, is_range
+from cifar_lab.config.io.foreign_words import foreign_axis, foreign_axis_key
 from cifar_lab.config.io.messages import did_you_mean, found, show
 from cifar_lab.config.io.tree import Node
 from cifar_lab.config.io.values import Check, value_fits
-from cifar_lab.config.sheets import Range
+from cifar_lab.config.sheets import Range, Values
 
 OF_METHODS = {"trials": ("random", "tpe"), "seed": ("random", "tpe"), "batch": ("tpe",), "halving": ("grid", "random")}
 """Settings of a search that not every method has, and the methods that have them."""
+
+METHODS = ("grid", "random", "tpe")
+"""The methods. A setting is not checked against a method that is misspelt."""
 
 INSTEAD = {
     ("grid", "trials"): "a grid tries every point; remove it, or state method: random",
@@ -37,7 +42,7 @@ def search_rules(check: Check, root: Node, axes: Sequence[str], arms: Iterable[t
     method, search = method_of(root), root.value.get("search")
     stated = search.value if search is not None and isinstance(search.value, dict) else {}
     for name, methods in OF_METHODS.items():
-        if name in stated and stated[name].value is not None and method not in methods:
+        if name in stated and stated[name].value is not None and method in METHODS and method not in methods:
             remedy = INSTEAD.get((method, name), f"it is only for {' and '.join(methods)}; remove it")
             check.report(stated[name], f"search.{name}", f"{method} has no {name}: {remedy}")
     if method in OF_METHODS["trials"]:
@@ -64,9 +69,19 @@ def expected_axis(setting: str) -> str:
     return f"a list of values{f', or a range such as {example}' if numbers else ''}"
 
 
-def is_range(node: Node) -> bool:
-    """Whether an axis is written as a range."""
-    return isinstance(node.value, dict)
+def values_fit(check: Check, key: str, setting: str, node: Node) -> bool:
+    """Whether `{values: […], when: {…}}` has valid keys and a list. Reports each mismatch."""
+    before = len(check.findings)
+    for name, child in node.value.items():
+        if name not in Values.model_fields:
+            near = foreign_axis_key(name, node) or "; values stands beside when alone"
+            check.report(child, f"{key}.{name}", f"not a key of a list of values{near}")
+    stated = node.value["values"]
+    if not stated.broken and not isinstance(stated.value, list):
+        check.report(stated, f"{key}.values", f"{found(stated)}; expected a list of values")
+    elif not stated.broken and not stated.value:
+        check.report(stated, f"{key}.values", f"the list is empty; expected {expected_axis(setting)}")
+    return len(check.findings) == before and not stated.broken
 
 
 def range_fits(check: Check, key: str, setting: str, node: Node, bound_fits: Callable[[str, Node], bool]) -> bool:
@@ -79,12 +94,13 @@ def range_fits(check: Check, key: str, setting: str, node: Node, bound_fits: Cal
     for name, child in node.value.items():
         here = f"{key}.{name}"
         if name not in Range.model_fields:
-            near = did_you_mean(name, Range.model_fields) or f"; a range has {', '.join(Range.model_fields)}"
+            near = foreign_axis_key(name, node) or did_you_mean(name, Range.model_fields)
+            near = near or f"; a range has {', '.join(Range.model_fields)}"
             check.report(child, here, f"not a key of a range{near}")
-        elif not child.broken:
+        elif not child.broken and name != "when":
             value_fits(check, Range, name, here, child)
     for name in BOUNDS:
-        if name not in node.value:
+        if name not in node.value and not any(foreign_axis_key(key, node) for key in node.value):
             check.report(node, f"{key}.{name}", f"missing; expected {expected_axis(setting)}")
     if len(check.findings) > before or any(child.broken for child in node.value.values()):
         return False
@@ -100,9 +116,10 @@ def range_rules(check: Check, ranges: Mapping[str, tuple[str, Node]], method: st
     """Report empty ranges and ranges that the method cannot use.
 
     Args:
-        ranges: setting → its key in the file, and the range.
+        ranges: setting → its key in the file, and an axis with a range in it.
     """
-    for _, (key, node) in ranges.items():
+    parts = [(f"{key}{at}", part) for key, node in ranges.values() for at, part in axis_parts(node) if is_range(part)]
+    for key, node in parts:
         if method == "grid":
             check.report(node, key, "a range needs search.method random or tpe; a grid takes a list of values")
         for name, message in _contradictions(node):
@@ -122,4 +139,6 @@ def not_an_axis(setting: str, node: Node) -> str:
     """Message for a node that is neither a list nor a range. Empty for either of them."""
     if isinstance(node.value, list):
         return "" if node.value else f"the list is empty; expected {expected_axis(setting)}"
-    return "" if is_range(node) else f"{found(node)}; expected {expected_axis(setting)}"
+    if isinstance(node.value, dict):
+        return ""
+    return f"{found(node)}; {foreign_axis(setting, node) or f'expected {expected_axis(setting)}'}"

@@ -7,9 +7,9 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from cifar_lab.config import CustomModel, Section, Settings
+from cifar_lab.config import Section, Settings
 from cifar_lab.config.io.messages import nearest
-from cifar_lab.config.registry import SECTION_CHOICES
+from cifar_lab.config.registry import OWN_CLASSES, SECTION_CHOICES
 from cifar_lab.config.roles import Mark, Role, has_mark, role_of
 
 
@@ -19,8 +19,8 @@ def sections() -> dict[str, tuple[type[Section], ...]]:
     found: dict[str, tuple[type[Section], ...]] = {}
     for name, field in Settings.model_fields.items():
         if name in SECTION_CHOICES:
-            custom = (CustomModel,) if name == "model" else ()
-            found[name] = (*SECTION_CHOICES[name][1].values(), *custom)
+            own = (OWN_CLASSES[name],) if name in OWN_CLASSES else ()
+            found[name] = (*SECTION_CHOICES[name][1].values(), *own)
         elif isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             found[name] = (field.annotation,)
     return found
@@ -37,27 +37,41 @@ def default_choice(section: str) -> str:
 
 def chosen(section: str, choice: Any) -> type[Section] | None:
     """Class that a choice names. None for an unknown choice."""
-    if section == "model" and isinstance(choice, str) and ":" in choice:
-        return CustomModel
+    if section in OWN_CLASSES and isinstance(choice, str) and ":" in choice:
+        return OWN_CLASSES[section]
     return SECTION_CHOICES[section][1].get(choice) if isinstance(choice, str) else None
+
+
+OWN_WORDS = {
+    "model": "your model", "optimizer": "your optimizer", "scheduler": "your schedule", "loss": "your loss",
+}  # fmt: skip
+"""A class or function of the user in messages."""
+
+OWN_FORM = {"model": "package.module:Class"}
+"""Form of the name of a class or function of the user, as lists of choices show it."""
+
+
+def own_form(section: str) -> tuple[str, ...]:
+    """Form of a name of the user's code in a list of choices. Nothing for a section without."""
+    return (OWN_FORM.get(section, "file.py:Name"),) if section in OWN_CLASSES else ()
 
 
 def choice_name(section: str, cls: type[Section]) -> str:
     """Name of a class of a section in messages."""
     names = (name for name, known in SECTION_CHOICES[section][1].items() if known is cls)
-    return next(names, "your model")
+    return next(names, OWN_WORDS.get(section, ""))
 
 
 def known_choices(section: str) -> tuple[str, ...]:
     """Choices of a section as messages list them."""
-    custom = ("package.module:Class",) if section == "model" else ()
-    return (*SECTION_CHOICES[section][1], *custom)
+    return (*SECTION_CHOICES[section][1], *own_form(section))
 
 
 def owners(section: str, key: str) -> tuple[str, ...]:
     """Choices of a section that have a key."""
     found = [name for name, cls in SECTION_CHOICES[section][1].items() if key in cls.model_fields]
-    return (*found, "package.module:Class") if section == "model" and key in CustomModel.model_fields else tuple(found)
+    own = own_form(section) if section in OWN_CLASSES and key in OWN_CLASSES[section].model_fields else ()
+    return (*found, *own)
 
 
 def section_keys(section: str) -> tuple[str, ...]:
@@ -130,7 +144,10 @@ def _keys(chosen: Callable[[type[Section], str], bool]) -> tuple[str, ...]:
 
 
 PATH_KEYS = _keys(lambda cls, name: has_mark(cls, name, Mark.PATH))
-"""Settings that name a file (`model.name` only as `file.py:Class`), relative to the file that states them."""
+"""Settings of sections that name a file, relative to the file that states them. Code only as `file.py:NAME`."""
+
+CODE_KEYS = (*_keys(lambda cls, name: has_mark(cls, name, Mark.CODE)), "metrics")
+"""Settings that name classes or functions of the user."""
 
 FREE_KEYS = _keys(lambda cls, name: get_origin(cls.model_fields[name].annotation) is dict)
 """Settings with free inner keys: mappings whose keys the program does not check."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from cifar_lab.config import Section, Settings
 from cifar_lab.config.io.check import unknown
+from cifar_lab.config.io.foreign_words import foreign_top_key
 from cifar_lab.config.io.messages import PATTERN_WORDS, did_you_mean, found, limits_of, show
 from cifar_lab.config.io.setting_keys import sections
 from cifar_lab.config.io.shipped import beside, file_exists
@@ -42,18 +43,26 @@ def load_sheet(path: Path, sheet: type[S]) -> S:
     if isinstance(layer.root.value, dict):
         _right_kind(path, layer.root, sheet)
     check = Check(findings=list(layer.findings))
-    root = layer.root
-    if sheet is SweepSheet:
-        root = sweep_points(root, check, path.parent)
-    values = _fields(check, sheet, root, "")
-    (sweep_rules if sheet is SweepSheet else lab_rules)(check, root)
-    check.findings += _missing_files(path, root)
-    refuse(check.findings, str(path))
-    result = sheet.model_validate(values)
+    check.findings += _missing_files(path, layer.root)
+    result = sheet.model_validate(sheet_values(path, check, sheet, layer.root))
     if isinstance(result, SweepSheet) and not result.label:
         stem = os.fsencode(path.stem).decode("utf-8", "replace")[:200]
         return result.model_copy(update={"label": stem})
     return result
+
+
+def sheet_values(path: Path, check: Check, sheet: type[Section], root: Node) -> dict[str, Any]:
+    """Values of a sheet.
+
+    Raises:
+        SettingsError: with every problem found, and the findings of `check`.
+    """
+    if sheet is SweepSheet:
+        root = sweep_points(root, check, path.parent)
+    values = _fields(check, sheet, root, "")
+    (sweep_rules if sheet is SweepSheet else lab_rules)(check, root)
+    refuse(check.findings, str(path))
+    return values
 
 
 def sheet_file(sheet: Path, name: str) -> Path:
@@ -78,6 +87,23 @@ def _right_kind(path: Path, root: Node, sheet: type[Section]) -> None:
     keys = set(root.value)
     if sheet is SweepSheet and "questions" in keys and not keys & {"base", "space"}:
         raise SettingsError([Problem(str(path), "", "this is a lab file, not a sweep file")])
+    if sheet is SweepSheet and "arms" in keys and not keys & {"space", "paired", "search"}:
+        message = (
+            f"each of its arms is trained by cifar-lab run {path}; to choose the best of them by validation accuracy, "
+            "add search: {method: grid}"
+        )
+        raise SettingsError([Problem(str(path), "", message)])
+    if (
+        sheet is SweepSheet
+        and keys & {"space", "paired"}
+        and "search" not in keys
+        and keys & {*Settings.model_fields, "extends"} - {"label"}
+    ):
+        message = (
+            f"each of its points is trained by cifar-lab run {path}; a sweep, which chooses the best of them, takes "
+            "its settings from another file: base: FILE"
+        )
+        raise SettingsError([Problem(str(path), "", message)])
     if sheet is LabSheet and keys & {"base", "space"} and "questions" not in keys:
         raise SettingsError([Problem(str(path), "", "this is a sweep file, not a lab file")])
     if not keys & set(sheet.model_fields) - {"label"} and keys & set(Settings.model_fields):
@@ -97,7 +123,10 @@ def _fields(check: Check, cls: type[Section], node: Node, prefix: str) -> dict[s
     for name, child in node.value.items():
         key = dotted(prefix, name)
         if name not in cls.model_fields:
-            check.report(child, key, unknown(name, cls.model_fields))
+            words = foreign_top_key(name, child) if cls is SweepSheet else ""
+            if cls is SweepSheet and name in Settings.model_fields:
+                words = "a sweep starts from the settings of base; move it to that file"
+            check.report(child, key, f"no such setting; {words}" if words else unknown(name, cls.model_fields))
         elif not child.broken:
             values[name] = _value(check, cls, name, key, child)
     for name, info in cls.model_fields.items():

@@ -75,7 +75,7 @@ def _say_once(name: str) -> None:
     if not _said:
         _said.append(name)
         LOG.warning(
-            "%s is not in this folder; missing files under %s/ are those that ship with cifar-lab", name, FOLDER
+            "%s is not in this folder; files that ship with cifar-lab replace what is missing under %s/", name, FOLDER
         )
 
 

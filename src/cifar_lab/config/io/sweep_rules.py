@@ -8,9 +8,18 @@ from pathlib import Path
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io import setting_keys
+from cifar_lab.config.io.condition_rules import AxisCondition, axis_parts, condition_rules, is_range
 from cifar_lab.config.io.layers import absolute_value
 from cifar_lab.config.io.messages import did_you_mean, found, nearest, show
-from cifar_lab.config.io.search_rules import is_range, method_of, not_an_axis, range_fits, range_rules, search_rules
+from cifar_lab.config.io.point_labels import point_label
+from cifar_lab.config.io.search_rules import (
+    method_of,
+    not_an_axis,
+    range_fits,
+    range_rules,
+    search_rules,
+    values_fit,
+)
 from cifar_lab.config.io.tree import Node, SourceLocation, dotted, from_python, plain
 from cifar_lab.config.io.values import Check, value_fits
 from cifar_lab.config.sheets import Search, SweepSheet
@@ -43,7 +52,22 @@ def sweep_points(root: Node, check: Check, folder: Path) -> Node:
         arms = tree["arms"].value.items()
         named = {name: _point(check, node, dotted("arms", name), folder) for name, node in arms}
         tree["arms"] = replace(tree["arms"], value=named)
+    elif "arms" in tree and isinstance(tree["arms"].value, list):
+        tree["arms"] = replace(tree["arms"], value=_named_arms(check, tree["arms"].value, folder))
     return replace(root, value=tree)
+
+
+def _named_arms(check: Check, nodes: Sequence[Node], folder: Path) -> dict[str, Node]:
+    """The arms of a list, by names made of their values."""
+    named: dict[str, Node] = {}
+    for index, node in enumerate(nodes):
+        arm = _point(check, node, f"arms[{index}]", folder)
+        if not isinstance(arm.value, dict):
+            check.report(node, f"arms[{index}]", f"{found(node)}; expected settings such as {{optimizer.lr: 0.01}}")
+            continue
+        name = point_label(plain(arm)) or "as base"
+        named[name if name not in named else f"{name} ({index + 1})"] = arm
+    return named
 
 
 def _space(check: Check, node: Node, folder: Path) -> Node:
@@ -57,16 +81,61 @@ def _space(check: Check, node: Node, folder: Path) -> Node:
             if problem := not_an_axis(setting, child):
                 check.report(child, key, problem)
                 child = replace(child, broken=True)
-            elif is_range(child) and not _range_fits(check, key, setting, child, folder):
-                child = replace(child, broken=True)
+            elif isinstance(child.value, dict):
+                child = _axis_part(check, key, setting, child, folder)
+            elif (parts := axis_parts(child))[0][0]:
+                made = [_axis_part(check, key + at, setting, part, folder) for at, part in parts]
+                child = replace(child, value=made, broken=any(part.broken for part in made))
         axes[setting] = child
     return replace(node, value=axes)
+
+
+def _axis_part(check: Check, key: str, setting: str, node: Node, folder: Path) -> Node:
+    """A range, or a list of values, with or without a condition. Marked broken where it is not valid."""
+    tree = dict(node.value)
+    if "when" in tree:
+        tree["when"] = when_values(check, f"{key}.when", tree["when"], folder)
+    node = replace(node, value=tree)
+    if "values" not in tree:
+        return node if _range_fits(check, key, setting, node, folder) else replace(node, broken=True)
+    if not values_fit(check, key, setting, node):
+        return replace(node, broken=True)
+    items = [
+        setting_value(check, f"{key}.values[{i}]", setting, item, folder) for i, item in enumerate(tree["values"].value)
+    ]
+    return replace(node, value={**tree, "values": replace(tree["values"], value=items)})
+
+
+def when_values(check: Check, key: str, node: Node, folder: Path) -> Node:
+    """A condition with its paths made absolute. Reports unknown keys and values that their settings do not accept."""
+    if not isinstance(node.value, dict) or not node.value:
+        check.report(node, key, "expected a condition such as when: {optimizer.name: sgd}")
+        return replace(node, broken=True)
+    wanted = {}
+    for setting, child in node.value.items():
+        here = f"{key}.{setting}"
+        if problem := _no_setting(setting):
+            check.report(child, here, problem)
+        elif isinstance(child.value, list) and not child.broken:
+            trial = Check()
+            whole, items = setting_value(trial, here, setting, child, folder), child.value
+            if trial.findings:
+                items = [setting_value(check, f"{here}[{i}]", setting, each, folder) for i, each in enumerate(items)]
+            else:
+                items = whole.value
+            child = replace(child, value=items)
+            if not items:
+                check.report(child, here, "the list is empty; name a value")
+        else:
+            child = setting_value(check, here, setting, child, folder)
+        wanted[setting] = child
+    return replace(node, value=wanted)
 
 
 def _range_fits(check: Check, key: str, setting: str, node: Node, folder: Path) -> bool:
     def bound_fits(here: str, bound: Node) -> bool:
         before = len(check.findings)
-        _setting_value(check, here, setting, bound, folder)
+        setting_value(check, here, setting, bound, folder)
         return len(check.findings) == before
 
     return range_fits(check, key, setting, node, bound_fits)
@@ -80,13 +149,17 @@ def _point(check: Check, node: Node, prefix: str, folder: Path, *, axes: bool = 
     for setting, child in node.value.items():
         key = f"{prefix}.{setting}" if _known(setting) else dotted(prefix, setting)
         problem = _no_setting(setting)
-        if problem:
+        if axes and setting == "when":
+            child = when_values(check, key, child, folder)
+        elif problem:
             check.report(child, key, problem)
-        elif axes and isinstance(child.value, list):
-            items = [_setting_value(check, f"{key}[{i}]", setting, item, folder) for i, item in enumerate(child.value)]
+        elif axes and isinstance(child.value, dict):
+            pass  # a range, or values with a condition
+        elif axes and isinstance(child.value, list) and not axis_parts(child)[0][0]:
+            items = [setting_value(check, f"{key}[{i}]", setting, item, folder) for i, item in enumerate(child.value)]
             child = replace(child, value=items)
         elif not axes:
-            child = _setting_value(check, key, setting, child, folder)
+            child = setting_value(check, key, setting, child, folder)
         values[setting] = child
     return replace(node, value=values)
 
@@ -116,7 +189,7 @@ def _no_setting(setting: str) -> str:
     return f"no such setting{did_you_mean(setting, setting_keys.dotted_keys()) or '; write section.key'}"
 
 
-def _setting_value(check: Check, key: str, setting: str, node: Node, folder: Path) -> Node:
+def setting_value(check: Check, key: str, setting: str, node: Node, folder: Path) -> Node:
     """Check one value of a setting and make its path absolute. Reports a value that the section accepts nowhere."""
     section, _, name = setting.partition(".")
     if node.broken or setting not in setting_keys.dotted_keys():
@@ -170,6 +243,7 @@ def sweep_rules(check: Check, root: Node) -> None:
     _seed_rules(check, root)
     search_rules(check, root, list(first), _arm_settings(root))
     range_rules(check, ranges, method_of(root))
+    condition_rules(check, axis_conditions(root), {setting: node for _, setting, node in axis_nodes(root)})
 
 
 def _group_rules(check: Check, root: Node) -> None:
@@ -177,7 +251,7 @@ def _group_rules(check: Check, root: Node) -> None:
         if not isinstance(group.value, dict):
             continue
         lengths = {setting: len(node.value) for setting, node in group.value.items() if isinstance(node.value, list)}
-        if not group.value:
+        if not lengths:
             check.report(group, f"paired[{index}]", "an empty group; remove it")
         elif len(set(lengths.values())) > 1:
             counts = ", ".join(f"{setting} has {count}" for setting, count in lengths.items())
@@ -217,8 +291,9 @@ def _seed_rules(check: Check, root: Node) -> None:
 
 def _arm_settings(root: Node) -> Iterator[tuple[str, str, Node]]:
     """Key, dotted setting and node of every value that an arm sets."""
-    for name, arm in root.value["arms"].value.items() if "arms" in root.value else ():
-        for setting, node in arm.value.items():
+    stated = root.value["arms"].value if "arms" in root.value else {}
+    for name, arm in stated.items() if isinstance(stated, dict) else ():
+        for setting, node in arm.value.items() if isinstance(arm.value, dict) else ():
             yield f"{dotted('arms', name)}.{setting}", setting, node
 
 
@@ -235,4 +310,18 @@ def axis_nodes(root: Node) -> Iterator[tuple[str, str, Node]]:
     for prefix, group in groups:
         if isinstance(group.value, dict):
             for setting, node in group.value.items():
-                yield f"{prefix}.{setting}", setting, node
+                if setting != "when":
+                    yield f"{prefix}.{setting}", setting, node
+
+
+def axis_conditions(root: Node) -> Iterator[AxisCondition]:
+    """Every condition of the space and of the groups."""
+    space = root.value.get("space")
+    for setting, node in space.value.items() if space is not None and isinstance(space.value, dict) else ():
+        for at, part in axis_parts(node):
+            if isinstance(part.value, dict) and "when" in part.value:
+                yield AxisCondition(f"space.{setting}{at}.when", (setting,), part.value["when"])
+    for index, group in enumerate(_items(root, "paired")):
+        if isinstance(group.value, dict) and "when" in group.value:
+            keys = tuple(setting for setting in group.value if setting != "when")
+            yield AxisCondition(f"paired[{index}].when", keys, group.value["when"])

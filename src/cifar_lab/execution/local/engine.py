@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 
 from cifar_lab.config import Settings
 from cifar_lab.core.host import available_cores, has_gpu, print_status
+from cifar_lab.execution.elsewhere import holder_of
 from cifar_lab.execution.local.worker_queries import count_gpus
+from cifar_lab.execution.pull_queue import PullQueue
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.supervisor import WorkerSupervisor
-from cifar_lab.execution.tasks import PullQueue, Task
+from cifar_lab.execution.tasks import Task
 from cifar_lab.execution.tracker import OnEvent, Outcome, Policy, RunTracker
 from cifar_lab.execution.watchdog import OomWatch
+from cifar_lab.training.events import RunsAwaited
 
 POLL_SECONDS = 0.1
 """Interval between checks of signals, limits and processes."""
@@ -69,7 +72,8 @@ def execute(
     `cores`: see `PullQueue`.
 
     A run whose process dies, runs out of memory or exceeds its time is retried in a fresh process from its last epoch,
-    as often as the policy allows. After an out-of-memory failure it is retried alone, after the others.
+    as often as the policy allows. After an out-of-memory failure it is retried alone, after the others. Runs that other
+    commands hold come last. Those that are held even then are skipped, unless the policy waits for them.
 
     `on_event` receives the workers' events, one call at a time. The first SIGINT, SIGTERM or SIGHUP, the policy's
     deadline or its `max_failures` stops scheduling, and running runs stop after their epoch. A second signal ends them
@@ -79,7 +83,7 @@ def execute(
         Interrupted, TimeLimit: a signal or the deadline stopped it. The outcomes so far were emitted as events.
         LabError: `max_failures` did.
     """
-    queue, watch = PullQueue(tasks, cores), oom_watch or OomWatch()
+    queue, watch = PullQueue(tasks, cores, patient=policy.wait), oom_watch or OomWatch()
     tracker = RunTracker([job for task in tasks for job in task.jobs], policy, on_event)
     with StopRequests() as requests:
         supervisors = [new_supervisor(queue, tracker, requests, watch) for _ in range(min(slots, len(tasks)))]
@@ -108,8 +112,10 @@ def execute(
         try:
             for thread in threads:
                 thread.start()
+            awaited = False
             while alive := [thread for thread in threads if thread.is_alive()]:
                 alive[0].join(POLL_SECONDS)
+                awaited = awaited or _tell_awaited(queue, tracker)
                 watch.look()
                 for supervisor in supervisors:
                     supervisor.look()
@@ -123,4 +129,20 @@ def execute(
         for supervisor in supervisors:
             if supervisor.fault is not None:
                 raise supervisor.fault
+        if not requests.stopping:
+            _skip_held(queue, tracker)
         return tracker.result(requests)
+
+
+def _tell_awaited(queue: PullQueue, tracker: RunTracker) -> bool:
+    """Emit that the command only waits for others, if it does. Whether it was emitted."""
+    if not queue.awaits_others or not (held := queue.held):
+        return False
+    tracker.emit(held[0], RunsAwaited(len(held), holder_of(held[0]) or "another process"))
+    return True
+
+
+def _skip_held(queue: PullQueue, tracker: RunTracker) -> None:
+    """End the runs that other commands still hold."""
+    for job in queue.held:
+        tracker.end(Outcome(job, "held", f"held by {holder_of(job) or 'another process'}"))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import IO
 
 from cifar_lab.training.events import Message, decode_event
@@ -21,6 +21,9 @@ GRACE_SECONDS = 10.0
 
 CLOSE_SECONDS = 5.0
 """Time for an idle worker to exit after its input is closed. Then it is killed."""
+
+LOCATE_SECONDS = 0.5
+"""Time for a process to write its position to standard error."""
 
 NO_MEMORY = ("MemoryError", "can't allocate memory", "Cannot allocate memory", "bad_alloc")
 """Text in the last line of a process that ran out of memory."""
@@ -103,10 +106,23 @@ class WorkerProcess:
         self.errors.seek(0)
         return self.errors.read().decode(errors="replace").strip().splitlines()
 
-    def location(self) -> str | None:
-        """Position of its main thread at SIGTERM, as `file:line (function)`."""
+    def location(self, files: Collection[str] = ()) -> str | None:
+        """Position of its main thread at SIGTERM, as `file:line (function)`: in one of `files`, if it was there."""
         found = [re.match(r'\s+File "(.+)", line (\d+) in (.+)', line) for line in self.last_words()]
-        return next((f"{where[1]}:{where[2]} ({where[3]})" for where in found if where), None)
+        frames = [where for where in found if where]
+        frames.sort(key=lambda where: where[1] not in files)
+        return next((f"{where[1]}:{where[2]} ({where[3]})" for where in frames), None)
+
+    def stop_and_locate(self, files: Collection[str]) -> str | None:
+        """End it at once. Returns its position in one of `files`, else in any file."""
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it writes its position meanwhile, and goes on
+                self.process.wait(LOCATE_SECONDS)
+        location = self.location(files)
+        self.kill()
+        return location
 
     def ran_out_of_memory(self) -> bool:
         """Whether the last line of its standard error says so."""

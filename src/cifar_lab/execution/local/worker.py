@@ -1,12 +1,13 @@
 """Worker process: `python -m cifar_lab.execution.local.worker PARENT` makes the runs that it reads from standard input.
 
-Standard output carries only events. Output of a model goes to standard error. The process exits at the end of its
-standard input or with its parent, so it never outlives the parent. SIGTERM requests a stop after the epoch and writes
-the position of the main thread to standard error.
+Standard output carries only events. Output of a model goes to standard error, and its lines to the parent. The process
+exits at the end of its standard input or with its parent, so it never outlives the parent. SIGTERM requests a stop
+after the epoch and writes the position of the main thread to standard error.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import gc
@@ -22,9 +23,14 @@ from itertools import chain
 from pathlib import Path
 
 from cifar_lab.config import Data, Settings
+from cifar_lab.core.atomic_io import make_folder
+from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.execution.failure_classification import classify_end
+from cifar_lab.execution.local.model_output import relayed_output
 from cifar_lab.execution.protocol import STOP, decode_check, decode_prepare, decode_task, is_gpu_query
+from cifar_lab.store.locks import HeldError
 from cifar_lab.store.records import Record
+from cifar_lab.store.results import RunFolder
 from cifar_lab.training.events import (
     DataProgress,
     Event,
@@ -34,6 +40,7 @@ from cifar_lab.training.events import (
     RunEnd,
     RunFinished,
     TaskDone,
+    TrialProgress,
     WarningIssued,
     encode_event,
 )
@@ -73,10 +80,11 @@ def main() -> None:
             continue
         cohorts, streams = decode_task(line)
         try:
-            _import_training()
-            from cifar_lab.training.concurrent import run_cohorts
+            if cohorts := _import_training(cohorts, ended):
+                from cifar_lab.training.concurrent import run_cohorts
 
-            run_cohorts(cohorts, streams, tell, stopping.is_set, ended)
+                with relayed_output(cohorts[0][0], tell):
+                    run_cohorts(cohorts, streams, tell, stopping.is_set, ended)
         except Exception as error:
             for job in chain.from_iterable(cohorts):
                 ended(job, error)
@@ -106,8 +114,8 @@ def offer_to_the_oom_killer(path: Path = Path("/proc/self/oom_score_adj")) -> No
 def _handle_signals() -> threading.Event:
     """Install the handlers and return the event that SIGTERM sets."""
     stopping = threading.Event()
-    # A signal to every process of a service or a terminal is for the parent to act on.
-    for signum in (signal.SIGINT, signal.SIGHUP):
+    # A signal to every process of a service, a job or a terminal is for the parent to act on.
+    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(signum, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda signum, frame: stopping.set())
     faulthandler.register(signal.SIGTERM, all_threads=False, chain=True)
@@ -144,35 +152,58 @@ class _WarningEvents(logging.Handler):
 def _answer(line: str, send: Send) -> Event | None:
     """Answer of a query. None if the line is a task."""
     if (check := decode_check(line)) is not None:
-        return _check_model(*check)
+        return _check_model(*check, send)
     if (data := decode_prepare(line)) is not None:
         return _prepare(data, send)
     return _count_gpus() if is_gpu_query(line) else None
 
 
-def _import_training() -> None:
-    """Import torch and the training code. Their objects are permanent, so the garbage collector need not scan them."""
-    if "torch" not in sys.modules:
+def _import_training(cohorts: list[list[Job]], ended: Callable[[Job, Exception], None]) -> list[list[Job]]:
+    """Import torch and the training code. Their objects are permanent, so the garbage collector need not scan them.
+
+    The first cohort is held meanwhile, so that workers of other commands look for other runs before they import torch.
+    Returns the cohorts without runs that others hold.
+    """
+    if "torch" in sys.modules:
+        return cohorts
+    with contextlib.ExitStack() as locks:
+        free = [job for job in cohorts[0] if not _is_held_now(job, locks, ended)]
+        left = [cohort for cohort in (free, *cohorts[1:]) if cohort]
+        if not left:
+            return []
         gc.disable()
         try:
             import cifar_lab.training.concurrent  # noqa: F401
         finally:
             gc.freeze()
             gc.enable()
+    return left
 
 
-def _check_model(settings: Settings, num_classes: int, train_size: int | None) -> ModelBuilt | RunEnd:
+def _is_held_now(job: Job, locks: contextlib.ExitStack, ended: Callable[[Job, Exception], None]) -> bool:
+    """Hold a run until `locks` close. Whether another process holds it, which ends it here."""
+    folder = RunFolder(job.results, job.run_id)
+    try:
+        make_folder(folder.path, inside=job.results)
+        locks.enter_context(folder.lock(at_once=True))
+    except HeldError as error:
+        ended(job, error)
+        return True
+    except EnvironmentFault:
+        pass  # training reports it
+    return False
+
+
+def _check_model(settings: Settings, num_classes: int, train_size: int | None, send: Send) -> ModelBuilt | RunEnd:
     """Build the model, and try training it, so that an error is reported before anything is written."""
     try:
-        if train_size is not None:
-            from cifar_lab.training.trial import try_model
+        from cifar_lab.training.component_trial import try_arm
+        from cifar_lab.training.trial import build_model
 
-            return try_model(settings, num_classes, train_size)
-        from cifar_lab.models import build, count_parameters
-
-        notes: list[str] = []
-        network = build(settings.model, num_classes, settings.data.side(), notes)
-        return ModelBuilt(count_parameters(network), notes="\n".join(notes))
+        send(Message(TrialProgress()))
+        if train_size is None:
+            return build_model(settings, num_classes)
+        return try_arm(settings, num_classes, train_size, lambda seconds: send(Message(TrialProgress(seconds))))
     except Exception as error:
         return classify_end(error)
 

@@ -29,13 +29,14 @@ class Destination:
         """Lock the folder, and create it if missing.
 
         Raises:
-            EnvironmentFault: another process has locked it, or it cannot be written.
+            HeldError: another process has locked it.
+            EnvironmentFault: it cannot be written.
         """
         self.job = job
         self.folder = RunFolder(job.results, job.run_id)
         make_folder(self.folder.path)
         with ExitStack() as lock:
-            lock.enter_context(self.folder.lock())
+            lock.enter_context(self.folder.lock(at_once=True))
             self._lock = lock.pop_all()
 
     def close(self) -> None:

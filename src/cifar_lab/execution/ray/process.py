@@ -26,6 +26,7 @@ from cifar_lab.training.events import (
     NodeAssigned,
     RetryScheduled,
     RunEnd,
+    RunFound,
     RunInterrupted,
     TaskDone,
 )
@@ -103,6 +104,8 @@ class RemoteWorker:
                 outcome = self._held[run_id].first_result()
             except LabError as error:
                 outcome = error
+            if isinstance(outcome, Record):
+                yield Message(RunFound(), run_id)
             if outcome is not None:
                 yield self._end(run_id, classify_end(outcome, job))
 
@@ -129,7 +132,7 @@ class RemoteWorker:
         for fingerprint in self._node.call("lacks", [(data, each) for each, data in images.items()]):
             self._node.call("keep", self._store.images(images[fingerprint], fingerprint))
             self._node.call("lacks", [(images[fingerprint], fingerprint)])
-        files = self._store.files([job.settings for job in jobs])
+        files = self._store.files([job.build_settings for job in jobs])
         line = encode_task([cohort for cohort in left if cohort], streams)
         self._node.call("take", line, [outward(job) for job in jobs], list(files), *files.values())
         if self._stopping:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config import CustomModel, Data, Settings
+from cifar_lab.config import Data, Settings
 from cifar_lab.config.model_source import source_files
+from cifar_lab.config.own_code import own_code
 from cifar_lab.core.files import read_file
 from cifar_lab.data import shipping
 from cifar_lab.store.results import RunFolder
@@ -119,7 +120,7 @@ class ObjectStore:
             return self._images[fingerprint]
 
     def files(self, settings: Sequence[Settings]) -> dict[str, Any]:
-        """Reference to the content of each source or weights file of these models, by path."""
+        """Reference to the content of each file of source, weights or indices, by path."""
         paths = dict.fromkeys(path for each in settings for path in _files_of(each))
         return {str(path): self._file(path) for path in paths}
 
@@ -134,9 +135,7 @@ class ObjectStore:
 
 def _files_of(settings: Settings) -> list[Path]:
     """Files on the driver's machine. A model in a package must be installed on every node."""
-    weights = [Path(settings.model.weights)] if settings.model.weights is not None else []
-    if isinstance(settings.model, CustomModel):
-        by_path = settings.model.name.rpartition(":")[0].endswith(".py")
-        source = [path.absolute() for path in source_files(settings.model.name)] if by_path else []
-        return [*source, *weights]
-    return weights
+    stated = (settings.model.weights, settings.data.val_indices)
+    files = [Path(path) for path in stated if path is not None]
+    by_path = [name for _, name in own_code(settings) if name.rpartition(":")[0].endswith(".py")]
+    return [*(path.absolute() for name in by_path for path in source_files(name)), *files]

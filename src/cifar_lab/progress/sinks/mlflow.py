@@ -9,13 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.progress.sinks.tensorboard import epoch_scalars, final_scalars
+from cifar_lab.progress.sinks.tensorboard import epoch_scalars, final_scalars, is_of_others
+from cifar_lab.store.locks import hold
 from cifar_lab.training.events import EpochCompleted, RunOutcome
 from cifar_lab.training.job import Job
 
 EXPERIMENT = "cifar-lab"
 RUN_ID_TAG = "cifar_lab.run_id"
-ENDINGS = {"done": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "interrupted": "KILLED"}
+CONNECT_SECONDS = 120.0
+"""Longest wait for other commands that connect. A new database takes seconds."""
+ENDINGS = {
+    "done": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "interrupted": "KILLED", "paused": "KILLED"
+}  # fmt: skip
 """MLflow's status by status of a run."""
 
 
@@ -43,6 +48,9 @@ class MlflowMirror:
         """Do nothing: every metric is written at once."""
 
     def _end(self, job: Job, event: RunOutcome) -> None:
+        if is_of_others(event):
+            del self._runs[job.run_id]
+            return
         epoch, scalars = final_scalars(job)
         if scalars:
             self._log(job, epoch, scalars)
@@ -80,9 +88,11 @@ class MlflowMirror:
         from mlflow import MlflowClient
 
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        client = MlflowClient(tracking_uri=f"sqlite:///{self._file}")
-        found = client.get_experiment_by_name(EXPERIMENT)
-        self._experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
+        # MLflow creates tables and experiment without a lock, and commands that begin together would collide.
+        with hold(self._file.with_name(f".{self._file.name[:40]}.lock"), CONNECT_SECONDS):
+            client = MlflowClient(tracking_uri=f"sqlite:///{self._file}")
+            found = client.get_experiment_by_name(EXPERIMENT)
+            self._experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
         self._client = client
 
 

@@ -45,6 +45,11 @@ def final_scalars(job: Job) -> tuple[int, dict[str, float]]:
     return record.epochs_trained, found
 
 
+def is_of_others(event: RunOutcome) -> bool:
+    """Whether another command has the rest of the run, and mirrors it."""
+    return event.elsewhere or event.status == "held"
+
+
 class TensorBoardMirror:
     """Mirror with one writer per active run."""
 
@@ -59,7 +64,7 @@ class TensorBoardMirror:
             self._write(job, event.epoch, epoch_scalars(event), anew=event.epoch == 1)
         else:
             epoch, scalars = final_scalars(job)
-            if scalars and job.run_id in self._writers:
+            if scalars and job.run_id in self._writers and not is_of_others(event):
                 self._write(job, epoch, scalars)
             if (writer := self._writers.pop(job.run_id, None)) is not None:
                 writer.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.progress.sinks.mlflow import ENDINGS, flat_settings
-from cifar_lab.progress.sinks.tensorboard import epoch_scalars, final_scalars
+from cifar_lab.progress.sinks.tensorboard import epoch_scalars, final_scalars, is_of_others
 from cifar_lab.training.events import EpochCompleted, RunOutcome
 from cifar_lab.training.job import Job
 
@@ -52,9 +52,12 @@ class WandbMirror:
 
     def _end(self, job: Job, event: RunOutcome) -> None:
         run = self._runs.pop(job.run_id)
+        if is_of_others(event):
+            run.finish(exit_code=0)
+            return
         _, scalars = final_scalars(job)
         run.summary.update({**scalars, "status": event.status, **({"reason": event.reason} if event.reason else {})})
-        run.finish(exit_code=0 if ENDINGS[event.status] == "FINISHED" else 1)
+        run.finish(exit_code=0 if ENDINGS.get(event.status) == "FINISHED" else 1)
 
     def _open(self, job: Job) -> Any:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")

@@ -17,6 +17,10 @@ MOST_TICKS = 8
 """Values of a setting up to which each has a tick and a mean."""
 _LOG_RATIO = 8
 """Ratio of the largest to the smallest value from which a logarithmic scale is considered."""
+ABSENT = "–"
+"""Shown for a setting that a point does not have."""
+_ABSENT_ROOM = 0.12
+"""Share of an axis below its values, for the points without the setting."""
 _LOG_STEPS = ((1,), (1, 3), (1, 2, 5))
 _FEWEST_TICKS = 4
 
@@ -51,6 +55,14 @@ def axis_scale(axis: Axis, points: Sequence[SearchedPoint]) -> AxisScale:
         ends = (min(numbers.values()), max(numbers.values()))
         ticks = [((_at(tick, is_log) - low) / (high - low), f"{tick:g}") for tick in _round_numbers(*ends, is_log)]
     return AxisScale(places, tuple(ticks), is_log)
+
+
+def _with_absent(axis: Axis, points: Sequence[SearchedPoint]) -> AxisScale:
+    """Scale of a setting that only some points have. The others are at its lower end."""
+    scale = axis_scale(axis, points)
+    places = {words: _ABSENT_ROOM + (1 - _ABSENT_ROOM) * place for words, place in scale.places.items()}
+    ticks = [(_ABSENT_ROOM + (1 - _ABSENT_ROOM) * place, words) for place, words in scale.ticks]
+    return AxisScale({ABSENT: 0.0, **places}, ((0.0, ABSENT), *ticks), scale.is_log)
 
 
 def _is_log(numbers: Sequence[float]) -> bool:
@@ -89,15 +101,18 @@ def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
 
 def parallel_chart(searched: Sequence[SearchedPoint], axes: Sequence[Axis]) -> Chart | None:
     """A line per point of the search, through its settings to its validation accuracy. None below two points."""
-    shown = [point for point in best_points(searched) if all(axis.key in point.values for axis in axes)][:MOST_LINES]
+    shown = [point for point in best_points(searched) if any(axis.key in point.values for axis in axes)][:MOST_LINES]
     if len(shown) < 2 or not axes:
         return None
-    scales = [axis_scale(axis, searched) for axis in axes]
+    scales = [
+        axis_scale(axis, searched) if all(axis.key in point.values for point in shown) else _with_absent(axis, searched)
+        for axis in axes
+    ]
     points = [
         {
             "name": short(point.name, 80),
             "at": [
-                round(scale.places[setting_words(point.values[axis.key])], 4)
+                round(scale.places[setting_words(point.values.get(axis.key, ABSENT))], 4)
                 for axis, scale in zip(axes, scales, strict=True)
             ],
             "value": round(point.accuracy or 0.0, 3),

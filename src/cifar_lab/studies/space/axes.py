@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cifar_lab.config.io.setting_keys import takes_decimals
-from cifar_lab.config.sheets import Range, SweepSheet
+from cifar_lab.config.sheets import Range, SweepSheet, axis_parts
 
 FINENESS = 4
 """Decimal places to which the width of a range is resolved. Values are rounded to keep labels short, and so that a
@@ -20,8 +20,10 @@ class Choices:
     """Axis with a list of options. An option sets one key, or the keys of a paired group."""
 
     name: str
-    """The key, or `paired[0]`."""
+    """The key, `paired[0]`, or such as `optimizer.lr[1]` for the second part of a key."""
     options: tuple[Mapping[str, Any], ...]
+    when: Mapping[str, Any] = field(default_factory=dict)
+    """Condition of the axis: the value, or list of values, of other keys. Empty for an axis of every point."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -38,24 +40,31 @@ class Interval:
     """Axis with a range of numbers, both ends included."""
 
     name: str
-    """The key."""
+    """The key, or such as `optimizer.lr[1]` for the second part of a key."""
     low: float
     high: float
     log: bool
     whole: bool
     """Whole numbers only."""
+    when: Mapping[str, Any] = field(default_factory=dict)
+    """As that of `Choices`."""
+
+    @property
+    def key(self) -> str:
+        """Key that the axis sets."""
+        return self.name.partition("[")[0]
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Key that the axis sets."""
-        return (self.name,)
+        """The same as a tuple."""
+        return (self.key,)
 
     def at(self, share: float) -> Mapping[str, Any]:
         """Value at a share of the axis in [0, 1), on a linear or logarithmic scale."""
         half = 0.5 if self.whole else 0.0  # each whole number has an equal stretch, those at the ends too
         low, high = self.low - half, self.high + half
         number = low * (high / low) ** share if self.log else low + (high - low) * share
-        return {self.name: self.rounded(number)}
+        return {self.key: self.rounded(number)}
 
     def rounded(self, number: float) -> int | float:
         """Value of the axis nearest to a number."""
@@ -74,21 +83,23 @@ def axes_of(sheet: SweepSheet) -> list[Axis]:
     """Axes of a sweep in file order: those of `space`, then the groups of `paired`."""
     axes: list[Axis] = []
     for key, stated in sheet.space.items():
-        if isinstance(stated, Range):
-            whole = not takes_decimals(key, (stated.min, stated.max))
-            axes.append(Interval(key, stated.min, stated.max, stated.log, whole))
-        else:
-            axes.append(Choices(key, tuple({key: value} for value in stated)))
-    for number, group in enumerate(sheet.paired):
+        for number, part in enumerate(axis_parts(stated)):
+            name = f"{key}[{number}]" if number else key
+            if isinstance(part, Range):
+                whole = not takes_decimals(key, (part.min, part.max))
+                axes.append(Interval(name, part.min, part.max, part.log, whole, part.when))
+            else:
+                axes.append(Choices(name, tuple({key: value} for value in part.values), part.when))
+    for number, (group, when) in enumerate(sheet.groups):
         rows = tuple(dict(zip(group, row, strict=True)) for row in zip(*group.values(), strict=True))
-        axes.append(Choices(f"paired[{number}]", rows))
+        axes.append(Choices(f"paired[{number}]", rows, when))
     return axes
 
 
 def axis_keys(sheet: SweepSheet) -> list[tuple[str, str]]:
     """(section, dotted key) of everything that varies. The section is `space` or such as `paired[0]`."""
     keys = [("space", key) for key in sheet.space]
-    return keys + [(f"paired[{i}]", key) for i, group in enumerate(sheet.paired) for key in group]
+    return keys + [(f"paired[{i}]", key) for i, (group, _) in enumerate(sheet.groups) for key in group]
 
 
 def drawn_axes(sheet: SweepSheet) -> list[Axis]:
@@ -101,7 +112,12 @@ def drawn_axes(sheet: SweepSheet) -> list[Axis]:
 
 def agrees(values: Mapping[str, Any], partial: Mapping[str, Any]) -> bool:
     """Whether a point has all values of a partial point."""
-    return all(_comparable(values[key]) == _comparable(value) for key, value in partial.items())
+    return all(key in values and same_value(values[key], value) for key, value in partial.items())
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two values of a setting are the same."""
+    return bool(_comparable(one) == _comparable(other))
 
 
 def without_repeats(options: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

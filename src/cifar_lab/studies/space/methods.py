@@ -6,30 +6,29 @@ Halving is synchronous, over epochs (Jamieson and Talwalkar 2016, arXiv:1502.079
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cifar_lab.config import Settings
+from cifar_lab.config.io.point_labels import dotted
 from cifar_lab.config.io.sweep_rules import sweep_problems
-from cifar_lab.config.sheets import Halving, Range, SweepSheet
+from cifar_lab.config.sheets import Halving, SweepSheet
 from cifar_lab.core.errors import Problem, SettingsError
-from cifar_lab.studies.space.axes import Axis, Choices, agrees, axes_of, drawn_axes
-from cifar_lab.studies.space.points import Expansion, Point, PointResult, dotted, make_points, raise_any
+from cifar_lab.studies.space.axes import Choices, agrees, axes_of, drawn_axes
+from cifar_lab.studies.space.conditions import MOST_CHECKED, Space, when_advice
+from cifar_lab.studies.space.draws import NO_SUCH_POINT, draw_points, exclusion_problems
+from cifar_lab.studies.space.groups import by_group, group_axes, group_name, group_problems, group_values
+from cifar_lab.studies.space.points import Expansion, Point, PointResult, make_points, raise_any
 
 MAX_POINTS = 10_000
 """Points that a sweep may have without `--yes`."""
 
 PROBES = 64
 """Points drawn before the start to check that the points of a space are valid."""
-
-MAX_ATTEMPTS = 1_000
-"""Draws per point until one is not excluded."""
-
-NO_SUCH_POINT = "matches no point; check its values against space and paired"
 
 
 class Method(Protocol):
@@ -61,13 +60,52 @@ class OneBatch:
         return () if results else self.points
 
 
+@dataclass(frozen=True)
+class SideBySide:
+    """One search method per group of points, whose batches train together."""
+
+    methods: Sequence[Method]
+
+    @property
+    def trials_left(self) -> int:
+        """See `Method`."""
+        return sum(method.trials_left for method in self.methods)
+
+    def propose(self, results: Mapping[str, PointResult]) -> Sequence[Point]:
+        """See `Method`."""
+        return [point for method in self.methods for point in method.propose(results)]
+
+
 def start_method(sheet: SweepSheet, base: Settings, expansion: Expansion, where: str) -> Method:
     """A new search method of a sweep."""
-    if sheet.search.method == "tpe":
-        from cifar_lab.studies.space.tpe import Tpe
+    if sheet.search.method != "tpe":
+        return OneBatch(expansion.points)
+    from cifar_lab.studies.space.tpe import Tpe
 
-        return Tpe(sheet, base, expansion.points, where)
-    return OneBatch(expansion.points)
+    arms = by_group(expansion.points, sheet.search)
+    methods = []
+    for space in group_spaces(sheet, Space(drawn_axes(sheet), base)):
+        name = "" if not sheet.search.group_keys else _group_of(space, base, sheet, where)
+        methods.append(Tpe(sheet, space, base, arms.pop(name, []), where))
+    first, *others = methods
+    # Arms of a group that the space does not have join the first batch, too.
+    first.add_arms([arm for left in arms.values() for arm in left])
+    return SideBySide(methods) if others else first
+
+
+def _group_of(space: Space, base: Settings, sheet: SweepSheet, where: str) -> str:
+    """Name of the group of a space that has one group's points alone."""
+    (values, *_) = draw_points(space, sheet.exclude, sheet.search.seed, 1, where)
+    ((point,), _) = make_points([values], {}, base, where)
+    return group_name(point.settings, sheet.search)
+
+
+def group_spaces(sheet: SweepSheet, space: Space) -> list[Space]:
+    """The space of each group's points. The whole space where there are no groups."""
+    keys = sheet.search.group_keys
+    if not keys:
+        return [space]
+    return [Space(group_axes(space.axes, values), space.base) for values in group_values(sheet, space)]
 
 
 def expand(sheet: SweepSheet, base: Settings, where: str, *, allow_large: bool = False) -> Expansion:
@@ -82,45 +120,55 @@ def expand(sheet: SweepSheet, base: Settings, where: str, *, allow_large: bool =
         SettingsError: keys stated twice, lists of unequal length, an exclusion that can exclude nothing, too many
             points or none, a point that is not valid, epochs that cannot be halved; `tpe` without Optuna.
     """
-    problems = sweep_problems(sheet)
-    if not allow_large and (many := _too_many_points(sheet)):
+    raise_any(where, sweep_problems(sheet))
+    space = Space(axes_of(sheet), base)
+    raise_any(where, [*space.problems(), *group_problems(sheet, space.axes)])
+    problems = []
+    if not allow_large and (many := _too_many_points(sheet, space)):
         problems.append(("", many))
     halving = sheet.search.halving
     if halving is not None and (few := halving_problem(base.epochs, halving)):
         problems.append(("search.halving", few))
     raise_any(where, problems)
+    advice = functools.partial(when_advice, space.axes)
     if sheet.search.method == "tpe":
-        return _expand_tpe(sheet, base, where)
+        return _expand_tpe(sheet, base, where, advice)
     if sheet.search.method == "random":
-        combinations, excluded = draw_points(sheet, sheet.search.trials or 0, where), 0
+        combinations = _draw_groups(sheet, Space(drawn_axes(sheet), base), sheet.search.trials or 0, where)
+        excluded = 0
     else:
-        combinations, excluded = grid_combinations(sheet, where)
+        combinations, excluded = grid_combinations(sheet, space, where)
     if not combinations and not sheet.arms:
         raise SettingsError([Problem(where, "exclude", "excludes every point; keep at least one")])
-    points, duplicates = make_points(combinations, sheet.arms, base, where)
+    points, duplicates = make_points(combinations, sheet.arms, base, where, advice)
     return Expansion(points, duplicates, excluded)
 
 
-def _expand_tpe(sheet: SweepSheet, base: Settings, where: str) -> Expansion:
+def _expand_tpe(sheet: SweepSheet, base: Settings, where: str, advice: Callable[[str], str]) -> Expansion:
     """The arms, which are known before the start, and the number of trials."""
     from cifar_lab.studies.space.tpe import import_optuna
 
     import_optuna()
-    make_points(draw_points(sheet, PROBES, where), {}, base, where)
-    points, duplicates = make_points([], sheet.arms, base, where)
-    return Expansion(points, duplicates, 0, trials=sheet.search.trials or 0)
+    space = Space(drawn_axes(sheet), base)
+    make_points(_draw_groups(sheet, space, PROBES, where), {}, base, where, advice)
+    points, duplicates = make_points([], sheet.arms, base, where, advice)
+    trials = (sheet.search.trials or 0) * len(group_spaces(sheet, space))
+    return Expansion(points, duplicates, 0, trials=trials)
 
 
-def _too_many_points(sheet: SweepSheet) -> str:
+def _too_many_points(sheet: SweepSheet, space: Space) -> str:
     """Problem with the number of points. Empty where it is small enough."""
-    count = (_grid_size(sheet) if sheet.search.method == "grid" else sheet.search.trials or 0) + len(sheet.arms)
-    return f"{count:,} points, more than {MAX_POINTS:,}; make it smaller, or add --yes" if count > MAX_POINTS else ""
-
-
-def _grid_size(sheet: SweepSheet) -> int:
-    lengths = [len(values) for values in sheet.space.values() if not isinstance(values, Range)]
-    lengths += [min(map(len, group.values())) for group in sheet.paired if group]
-    return math.prod(lengths) if lengths else 0
+    if sheet.search.method != "grid":
+        count = (sheet.search.trials or 0) * len(group_spaces(sheet, space))
+    elif space.is_conditional:
+        count = sum(1 for _ in itertools.islice(space.combinations(), MOST_CHECKED))
+    else:
+        lengths = [len(axis.options) for axis in space.axes if isinstance(axis, Choices)]
+        count = math.prod(lengths) if lengths else 0
+    count += len(sheet.arms)
+    at_least = "at least " if count >= MOST_CHECKED and space.is_conditional else ""
+    words = f"{at_least}{count:,} points, more than {MAX_POINTS:,}; make it smaller, or add --yes"
+    return words if count > MAX_POINTS else ""
 
 
 def rung_epochs(epochs: int, halving: Halving) -> list[int]:
@@ -153,69 +201,27 @@ def rung_sizes(points: int, halving: Halving, top: int) -> Sequence[int]:
     return sizes
 
 
-def grid_combinations(sheet: SweepSheet, where: str) -> tuple[list[Mapping[str, Any]], int]:
+def grid_combinations(sheet: SweepSheet, space: Space, where: str) -> tuple[list[Mapping[str, Any]], int]:
     """Every combination that `exclude` leaves, and the number that it removed.
 
     Raises:
         SettingsError: an entry of `exclude` agrees with no combination.
     """
-    combinations = list(_product(axes_of(sheet)))
+    combinations = list(space.combinations())
     excluded_by = [[agrees(values, partial) for partial in sheet.exclude] for values in combinations]
     unused = [i for i in range(len(sheet.exclude)) if not any(row[i] for row in excluded_by)]
     raise_any(where, [(f"exclude[{i}]", f"{dotted(sheet.exclude[i])} {NO_SUCH_POINT}") for i in unused])
-    kept = [values for values, row in zip(combinations, excluded_by, strict=True) if not any(row)]
+    kept: list[Mapping[str, Any]] = [
+        values for values, row in zip(combinations, excluded_by, strict=True) if not any(row)
+    ]
     return kept, len(combinations) - len(kept)
 
 
-def _product(axes: Sequence[Axis]) -> Iterator[Mapping[str, Any]]:
-    """Every combination, the last axis fastest. Empty without axes."""
-    lists = [axis.options for axis in axes if isinstance(axis, Choices)]
-    for combination in itertools.product(*lists) if lists else ():
-        yield {key: value for option in combination for key, value in option.items()}
-
-
-def draw_points(sheet: SweepSheet, trials: int, where: str) -> list[Mapping[str, Any]]:
-    """Draw the values of `trials` points.
-
-    A larger number of trials only appends points. A new axis leaves the draws of the other axes unchanged.
-
-    Raises:
-        SettingsError: an entry of `exclude` agrees with no point, or `exclude` leaves nearly nothing.
-    """
-    axes = drawn_axes(sheet)
-    raise_any(where, _exclusion_problems(axes, sheet.exclude))
-    drawn = [_draw(axes, sheet.exclude, sheet.search.seed, number) for number in range(trials)]
-    kept = [values for values in drawn if values is not None]
-    if len(kept) < trials:
-        raise_any(where, [("exclude", "excludes nearly every point; keep more of them")])
-    return kept
-
-
-def _exclusion_problems(axes: Sequence[Axis], exclude: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Key and message of each entry that can exclude nothing, because a list lacks its value."""
+def _draw_groups(sheet: SweepSheet, space: Space, trials: int, where: str) -> list[Mapping[str, Any]]:
+    """Draw `trials` points of each group. Point i of every group has the same draws of the axes that they share."""
+    raise_any(where, exclusion_problems(space.axes, sheet.exclude))
     return [
-        (f"exclude[{number}]", f"{dotted(partial)} {NO_SUCH_POINT}")
-        for number, partial in enumerate(exclude)
-        if not all(_has(axis, partial) for axis in axes if isinstance(axis, Choices))
+        values
+        for each in group_spaces(sheet, space)
+        for values in draw_points(each, sheet.exclude, sheet.search.seed, trials, where)
     ]
-
-
-def _has(axis: Choices, partial: Mapping[str, Any]) -> bool:
-    """Whether an option agrees with the keys of an exclusion that the axis sets."""
-    own = {key: value for key, value in partial.items() if key in axis.options[0]}
-    return any(agrees(option, own) for option in axis.options)
-
-
-def _draw(
-    axes: Sequence[Axis], exclude: Sequence[Mapping[str, Any]], seed: int, number: int
-) -> Mapping[str, Any] | None:
-    """Draw one point, again while it is excluded. None after `MAX_ATTEMPTS`."""
-    # Each axis, point and attempt has its random stream. Python's generator seeded with text gives the same numbers in
-    # every version and on every machine.
-    for attempt in range(MAX_ATTEMPTS):
-        values: dict[str, Any] = {}
-        for axis in axes:
-            values |= axis.at(random.Random(f"{seed} {axis.name} {number} {attempt}").random())
-        if not any(agrees(values, partial) for partial in exclude):
-            return values
-    return None

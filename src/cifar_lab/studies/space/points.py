@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from cifar_lab.config import NetModel, Settings
 from cifar_lab.config.io.load import Variations
+from cifar_lab.config.io.point_labels import dotted, point_label
 from cifar_lab.config.roles import source_key
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import Problem, SettingsError
@@ -21,7 +22,6 @@ MAX_LABEL = 200
 """Characters: the limit of `label`."""
 
 _ANY_MODEL = NetModel()
-_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "one_cycle": "one-cycle"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,11 @@ class PointResult:
 
 
 def make_points(
-    combinations: Sequence[Mapping[str, Any]], arms: Mapping[str, Mapping[str, Any]], base: Settings, where: str
+    combinations: Sequence[Mapping[str, Any]],
+    arms: Mapping[str, Mapping[str, Any]],
+    base: Settings,
+    where: str,
+    advice: Callable[[str], str] = lambda key: "",
 ) -> tuple[tuple[Point, ...], int]:
     """Points of all combinations and then of the arms, and the number of duplicates among them.
 
@@ -73,12 +77,13 @@ def make_points(
         arms: values by dotted key, by name of the arm.
         base: settings that each point starts from.
         where: the sweep file, for messages.
+        advice: what to write instead, for the key of a problem that some points have.
 
     Raises:
         SettingsError: points that are not valid. Each problem is named once, with the number of its points.
     """
     candidates = [("", values) for values in combinations] + list(arms.items())
-    points, duplicates = _distinct(_build(candidates, base, where))
+    points, duplicates = _distinct(_build(candidates, base, where, advice))
     return _with_unique_names(points), duplicates
 
 
@@ -96,7 +101,9 @@ def identity_of(settings: Settings) -> str:
     return f"{recipe(settings.model_copy(update={'model': _ANY_MODEL}))} {model} {source_key(settings.data)}"
 
 
-def _build(candidates: Sequence[tuple[str, Mapping[str, Any]]], base: Settings, where: str) -> list[Point]:
+def _build(
+    candidates: Sequence[tuple[str, Mapping[str, Any]]], base: Settings, where: str, advice: Callable[[str], str]
+) -> list[Point]:
     """Points of all candidates, which are pairs of a name (or none) and values.
 
     Raises:
@@ -105,7 +112,7 @@ def _build(candidates: Sequence[tuple[str, Mapping[str, Any]]], base: Settings, 
     points, variations = [], Variations(base, where=where)
     found: dict[tuple[str, str], list[str]] = {}
     for given, values in candidates:
-        name = given or point_label(values)
+        name = given or point_label(values) or base.label
         try:
             points.append(Point(name, values, variations.settings(values)))
         except SettingsError as error:
@@ -114,7 +121,7 @@ def _build(candidates: Sequence[tuple[str, Mapping[str, Any]]], base: Settings, 
     raise_any(
         where,
         [
-            (key, f"{message} (in {len(names)} of {len(candidates)} points, first in: {names[0]})")
+            (key, f"{message} (in {len(names)} of {len(candidates)} points, first in: {names[0]}){advice(key)}")
             for (key, message), names in found.items()
         ],
     )
@@ -138,36 +145,6 @@ def _with_unique_names(points: Sequence[Point]) -> tuple[Point, ...]:
         label = name if len(name) <= MAX_LABEL else name[: MAX_LABEL - 1] + "…"
         named.append(Point(name, point.values, point.settings.model_copy(update={"label": label})))
     return tuple(named)
-
-
-def point_label(values: Mapping[str, Any]) -> str:
-    """Short name of a point, in the order of its keys: `Adam · lr 0.001 · batch 64 · no flip`.
-
-    Disabled settings are named too, because the base may enable them.
-    """
-    return " · ".join(_label(key, value) for key, value in values.items())
-
-
-def _label(key: str, value: Any) -> str:
-    """`optimizer.name: adam` as Adam, `data.flip: false` as no flip, `data.batch_size: 64` as batch 64."""
-    section, _, last = key.rpartition(".")
-    setting = {"batch_size": "batch", "name": section, "dataset": section}.get(last, last)
-    if value is False or value == "none":
-        return f"no {setting}"
-    if value is True:
-        return setting
-    if last in ("name", "dataset"):
-        return _NAMES.get(str(value), str(value))
-    return f"{setting} {_text(value)}"
-
-
-def dotted(values: Mapping[str, Any]) -> str:
-    """Name with full keys, for points whose short names are equal: `data.batch_size: 64`."""
-    return ", ".join(f"{key}: {_text(value)}" for key, value in values.items())
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def raise_any(where: str, problems: Sequence[tuple[str, str]]) -> None:

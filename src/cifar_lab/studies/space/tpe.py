@@ -10,19 +10,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from cifar_lab.config import Settings
+from cifar_lab.config.io.point_labels import dotted
 from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.extras import missing_extra
-from cifar_lab.studies.space.axes import Axis, Choices, Interval, agrees, drawn_axes
-from cifar_lab.studies.space.points import Point, PointResult, dotted, identity_of, make_points
+from cifar_lab.studies.space.axes import Axis, Choices, Interval, agrees
+from cifar_lab.studies.space.conditions import Space
+from cifar_lab.studies.space.points import Point, PointResult, identity_of, make_points
 
 if TYPE_CHECKING:
+    import optuna.trial as optuna_trial
+    from optuna import Study
     from optuna.distributions import BaseDistribution
 
 STARTUP_TRIALS = 10
@@ -44,12 +49,17 @@ class Trial:
 class Tpe:
     """Search method `tpe`. See `methods.Method`."""
 
-    def __init__(self, sheet: SweepSheet, base: Settings, arms: Sequence[Point], where: str) -> None:
+    def __init__(self, sheet: SweepSheet, space: Space, base: Settings, arms: Sequence[Point], where: str) -> None:
         """`arms` join the first batch. The study does not contain those that no trial proposes."""
-        self._sheet, self._base, self._arms, self._where = sheet, base, arms, where
-        self._axes = drawn_axes(sheet)
+        self._sheet, self._base, self._arms, self._where = sheet, base, list(arms), where
+        self._space = space
         self._by_meaning = {identity_of(arm.settings): arm for arm in arms}
         self.trials: list[Trial] = []
+
+    def add_arms(self, arms: Sequence[Point]) -> None:
+        """Add arms to the first batch."""
+        self._arms += arms
+        self._by_meaning |= {identity_of(arm.settings): arm for arm in arms}
 
     @property
     def trials_left(self) -> int:
@@ -78,15 +88,27 @@ class Tpe:
                 n_startup_trials=STARTUP_TRIALS,
                 multivariate=True,
                 constant_liar=True,  # the members of a batch keep away from each other
+                group=self._space.is_conditional,  # trials with the same keys are modelled together
             )
             study = optuna.create_study(direction="maximize", sampler=sampler)
-            distributions = distributions_of(self._axes)
             for trial in self.trials:
                 value = WORST if trial.point is None else results[trial.point.name].value
-                params = params_of(trial.values, self._axes)
+                axes = present_axes(self._space, trial.values)
+                params, distributions = params_of(trial.values, axes), distributions_of(axes)
                 study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, values=[value]))
-            asked = [study.ask(distributions) for _ in range(size)]
-        return [self._trial(values_of(each.params, self._axes)) for each in asked]
+            asked = [self._ask_one(study) for _ in range(size)]
+        return [self._trial(values) for values in asked]
+
+    def _ask_one(self, study: Study) -> dict[str, Any]:
+        """Values of the next trial of a study."""
+        axes = self._space.axes
+        if not self._space.is_conditional:
+            return values_of(study.ask(distributions_of(axes)).params, axes)
+        trial, values = study.ask(), dict[str, Any]()
+        for axis in self._space.order:
+            if self._space.holds(axis, values):
+                values |= values_of({axis.name: _suggest(trial, axis)}, [axis])
+        return self._space.in_order(values)
 
     def _trial(self, values: dict[str, Any]) -> Trial:
         """Trial of these values, with the first point of the same meaning."""
@@ -102,6 +124,19 @@ class Tpe:
                 point = replace(point, name=dotted(values))
             known = self._by_meaning[identity_of(point.settings)] = point
         return Trial(values, known)
+
+
+def present_axes(space: Space, values: Mapping[str, Any]) -> list[Axis]:
+    """Axes that belong to a point with these values."""
+    return [axis for axis in space.axes if set(axis.keys) <= values.keys() and space.holds(axis, values)]
+
+
+def _suggest(trial: optuna_trial.Trial, axis: Axis) -> Any:
+    if isinstance(axis, Choices):
+        return trial.suggest_categorical(axis.name, _categories(axis))
+    if axis.whole:
+        return trial.suggest_int(axis.name, int(axis.low), int(axis.high), log=axis.log)
+    return trial.suggest_float(axis.name, axis.low, axis.high, log=axis.log)
 
 
 def _batch_seed(seed: int, trials_before: int) -> int:
@@ -125,12 +160,14 @@ def import_optuna(needed_by: str = "search.method: tpe") -> ModuleType:
 
 @contextlib.contextmanager
 def quiet_optuna() -> Iterator[ModuleType]:
-    """Optuna without its log line per study."""
+    """Optuna without its log line per study and its warnings of experimental options."""
     optuna = import_optuna()
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        yield optuna
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield optuna
     finally:
         optuna.logging.set_verbosity(before)
 
@@ -155,7 +192,7 @@ def values_of(params: Mapping[str, Any], axes: list[Axis]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for axis in axes:
         if isinstance(axis, Interval):
-            values[axis.name] = axis.rounded(params[axis.name])
+            values[axis.key] = axis.rounded(params[axis.name])
         else:
             values |= axis.options[_categories(axis).index(params[axis.name])]
     return values
@@ -170,7 +207,7 @@ def params_of(values: Mapping[str, Any], axes: list[Axis]) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for axis in axes:
         if isinstance(axis, Interval):
-            params[axis.name] = values[axis.name]
+            params[axis.name] = values[axis.key]
         else:
             own = {key: values[key] for key in axis.options[0]}
             params[axis.name] = _categories(axis)[axis.options.index(own)]

@@ -11,7 +11,32 @@ from cifar_lab.config import Data, Settings
 from cifar_lab.config.io.load import with_values
 from cifar_lab.config.rules import contradictions
 from cifar_lab.config.sheets import Search
+from cifar_lab.data import DatasetCatalog
+from cifar_lab.studies.space.groups import by_group, group_name
 from cifar_lab.studies.space.points import Point
+
+TENTH = 0.1
+"""Share of the validation split of a search that states none."""
+
+MOST = 5_000
+"""Largest validation split of a search that states none, in images."""
+
+
+def with_val_size(search: Search, data: Data, images: DatasetCatalog) -> Search:
+    """The search with the size of its validation split in images, where it states none and the images are known."""
+    if search.val_size is not None:
+        return search
+    info = images.known(data) or images.counted(data)
+    sizes = data.sizes()
+    if data.has_validation():
+        size = MOST  # not used
+    elif info is not None:
+        size = min(MOST, max(len(info.classes), info.train_size // 10))
+    elif sizes is not None:
+        size = min(MOST, max(sizes.classes, sizes.train // 10))
+    else:
+        return search
+    return search.model_copy(update={"val_size": size})
 
 
 @dataclass(frozen=True)
@@ -37,6 +62,10 @@ class Ranked:
     """Mean over the seeds that did not diverge, 0 to 1."""
     seeds_searched: int
     """All seeds, including those that diverged."""
+    group: str = ""
+    """Name of the group that it is the best of. Empty where the points are one group."""
+    tried: int = 0
+    """Number of points of that group. 0 without groups."""
 
 
 def search_settings(point_settings: Settings, search: Search) -> Settings:
@@ -45,8 +74,9 @@ def search_settings(point_settings: Settings, search: Search) -> Settings:
     Raises:
         SettingsError: the validation split does not fit.
     """
-    val_size = point_settings.data.val_size or search.val_size
-    data = _with_val_size(point_settings.data, val_size)
+    data = point_settings.data
+    val_size = data.val_size if data.has_validation() else search.val_size or TENTH
+    data = _with_val_size(data, val_size)
     settings = point_settings.model_copy(update={"data": data, "seeds": search.seeds})
     # A full check of ten thousand points is slow, and each value has been checked already.
     if not contradictions(settings):
@@ -56,7 +86,7 @@ def search_settings(point_settings: Settings, search: Search) -> Settings:
 
 
 @lru_cache(maxsize=256)
-def _with_val_size(data: Data, val_size: int) -> Data:
+def _with_val_size(data: Data, val_size: float) -> Data:
     """One shared object for all points with the same images."""
     return data.model_copy(update={"val_size": val_size})
 
@@ -70,6 +100,30 @@ def confirm_settings(point_settings: Settings, search: Search) -> Settings:
     return with_values(
         point_settings, {"seeds": list(search.confirm_seeds)}, where=f"confirming {point_settings.label}"
     )
+
+
+def choose_winners(
+    points: Sequence[Point], val_accuracies: Mapping[str, Sequence[float | None]], search: Search
+) -> tuple[Ranked, ...]:
+    """Rank the best points, or with `search.per` the best point of each group. Arguments as of `pick_winners`."""
+    if not search.group_keys:
+        return pick_winners(points, val_accuracies, search.top)
+    groups = by_group(points, search)
+    best = [
+        replace(winner, group=name, tried=len(group))
+        for name, group in groups.items()
+        for winner in pick_winners(group, val_accuracies, 1)
+    ]
+    best.sort(key=lambda winner: -winner.val_accuracy)
+    return tuple(replace(winner, rank=rank) for rank, winner in enumerate(best, start=1))
+
+
+def reference_winner(winners: Sequence[Ranked], base: Settings, search: Search) -> Ranked | None:
+    """Winner that the other groups are compared with: that of the base's group, else the first of all."""
+    if not search.group_keys:
+        return None
+    own = group_name(base, search)
+    return next((winner for winner in winners if winner.group == own), next(iter(winners), None))
 
 
 def pick_winners(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+from torch import nn
 
 from cifar_lab.config import CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
@@ -13,38 +16,53 @@ from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCaptured
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.backends.kernels.backend import KernelBackend, step_function
 from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
+from cifar_lab.training.backends.kernels.operations import Operations
+from cifar_lab.training.backends.kernels.recognition import recognised_operations
+from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
+from cifar_lab.training.own_functions import LossOf
+
+
+@dataclass(frozen=True)
+class KernelChoice:
+    """Outcome of the choice between this project's kernels and torch's."""
+
+    reason: str | None = None
+    """Reason for torch's kernels on a CPU whose settings allow both."""
+    operations: Operations | None = None
+    """Operations of a custom network that the kernels know. None for other networks."""
 
 
 def choose_kernels(
-    settings: Settings, execution: Execution, members: int, saved: str | None
-) -> tuple[Execution, str | None]:
+    settings: Settings, execution: Execution, members: int, saved: str | None, network: nn.Module | None = None
+) -> tuple[Execution, KernelChoice]:
     """Decide between this project's kernels and torch's.
 
     Args:
         members: runs that train together.
         saved: kernels of a resumed run's first epochs (`own` or `torch`), None for a new run. A resumed run keeps its
             kernels, because the others round differently.
+        network: that of a custom model, which the kernels may know.
 
     Returns:
-        `execution` with the choice, and the reason for torch's kernels on a CPU whose settings allow both.
+        `execution` with the choice.
 
     Raises:
         SettingsError: `runtime.kernels: own` is set and they are not available.
     """
     asked = settings.runtime.kernels
     if asked == "torch" or (execution.device.type != "cpu" and asked == "auto"):
-        return execution, None
+        return execution, KernelChoice()
     try:
-        _check_kernels(settings, execution, members)
+        operations = _check_kernels(settings, execution, members, network)
         if saved == "torch" and asked == "auto":
             raise KernelsUnavailable("its first epochs used torch's")
     except KernelsUnavailable as error:
         if asked == "own":
             raise error.as_settings_error() from error
-        return execution, str(error)
-    return replace(execution, own_kernels=True), None
+        return execution, KernelChoice(str(error))
+    return replace(execution, own_kernels=True), KernelChoice(operations=operations)
 
 
 def make_backend(
@@ -53,19 +71,26 @@ def make_backend(
     settings: Settings,
     execution: Execution,
     unstacked_reason: str | None = None,
-    kernels_reason: str | None = None,
+    kernels: KernelChoice | None = None,
+    own_loss: LossOf | None = None,
 ) -> tuple[StepBackend, BackendInfo]:
     """Make the fastest backend that can execute the cohort's steps.
 
     Args:
         unstacked_reason: from `build_cohort`, for the record.
-        kernels_reason: from `choose_kernels`, for the record.
+        kernels: from `choose_kernels`.
+        own_loss: loss of the user.
     """
     stochastic = isinstance(settings.model, CustomModel)
     eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic)
-    info = BackendInfo(len(cohort.networks), cohort.stacked is not None, False, unstacked_reason, kernels_reason)
+    kernels = kernels or KernelChoice()
+    info = BackendInfo(len(cohort.networks), cohort.stacked is not None, False, unstacked_reason, kernels.reason)
+    if (reason := plain_reason(settings)) is not None:
+        plain = PlainBackend(cohort, batches, eager.label_smoothing, execution, own_loss=own_loss)
+        on_gpu = execution.device.type != "cpu"
+        return plain, replace(info, eager_reason=f"torch's own loop for the {reason}" if on_gpu else None)
     if execution.own_kernels:
-        return KernelBackend(eager), info
+        return KernelBackend(eager, kernels.operations), info
     if execution.device.type == "cpu":
         return eager, info
     if settings.runtime.compile:
@@ -76,11 +101,20 @@ def make_backend(
         return eager, replace(info, eager_reason="; ".join(filter(None, (unstacked_reason, str(error)))))
 
 
-def _check_kernels(settings: Settings, execution: Execution, members: int) -> None:
-    """Raise `KernelsUnavailable` if this project's kernels cannot train such runs on this machine."""
-    facts = MODEL_FACTS.get(settings.model.name)
-    if facts is None or not facts.own_kernels:
-        raise KernelsUnavailable(f"there are none for {settings.model.name.rpartition('/')[2]}")
+def _check_kernels(
+    settings: Settings, execution: Execution, members: int, network: nn.Module | None
+) -> Operations | None:
+    """Operations of a custom network. None for a built-in one, whose graph is read later.
+
+    Raises:
+        KernelsUnavailable: this project's kernels cannot train such runs on this machine.
+    """
+    if (reason := plain_reason(settings)) is not None:
+        raise KernelsUnavailable(f"there are none for the {reason}")
+    model, facts = settings.model, MODEL_FACTS.get(settings.model.name)
+    name = model.name.rpartition("/")[2]
+    if not isinstance(model, CustomModel) and (facts is None or not facts.own_kernels):
+        raise KernelsUnavailable(f"there are none for {name}")
     if execution.device.type != "cpu":
         raise KernelsUnavailable("there are none for a GPU")
     if execution.bf16:
@@ -92,4 +126,10 @@ def _check_kernels(settings: Settings, execution: Execution, members: int) -> No
         raise KernelsUnavailable(f"there are none for {side} × {side} pixels")
     if members > 1:
         raise KernelsUnavailable("runs that train together are stacked by torch")
+    operations = None
+    if isinstance(model, CustomModel):
+        if network is None or model.aux_weights is not None:
+            raise KernelsUnavailable(f"there are none for {name}")
+        operations = recognised_operations(network)
     step_function()
+    return operations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,11 +16,12 @@ from cifar_lab.models.outputs import split_outputs
 from cifar_lab.training.backends.base import StepMetrics
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
+from cifar_lab.training.own_functions import LossOf
 
 
 def train_step(
     cohort: Cohort, images: Tensor, labels: Tensor, lr: Tensor, momentum: Tensor | None, label_smoothing: float,
-    execution: Execution, streams: ModelStreams,
+    execution: Execution, streams: ModelStreams, own_loss: LossOf | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Update every member once.
 
@@ -27,6 +29,7 @@ def train_step(
         images: (K, B, 3, 32, 32).
         labels: (K, B).
         lr, momentum: (K, 1).
+        own_loss: loss of the user, in place of cross-entropy. The networks are then not stacked.
 
     Returns:
         Loss (K,) and number of correct images (K,), both from before the update.
@@ -43,13 +46,14 @@ def train_step(
         cohort.optimizer.step(lr, momentum)
         return losses.detach(), (logits.detach().argmax(dim=2) == labels).sum(dim=1)
     cohort.parameters.zero_gradients()
+    loss_of = own_loss or partial(F.cross_entropy, label_smoothing=label_smoothing)
     separate, right = [], []
     for member, (network, member_images, member_labels) in enumerate(zip(cohort.networks, images, labels, strict=True)):
         with streams.member(member), execution.autocast():
             logits, auxiliary = split_outputs(network(member_images))  # (B, classes) each
-        loss = F.cross_entropy(logits.float(), member_labels, label_smoothing=label_smoothing)
+        loss = loss_of(logits.float(), member_labels)
         for weight, other in zip(cohort.aux_weights, auxiliary, strict=bool(cohort.aux_weights)):
-            loss = loss + weight * F.cross_entropy(other.float(), member_labels, label_smoothing=label_smoothing)
+            loss = loss + weight * loss_of(other.float(), member_labels)
         loss.backward()  # type: ignore[no-untyped-call]
         separate.append(loss.detach())
         right.append((logits.detach().argmax(dim=1) == member_labels).sum())

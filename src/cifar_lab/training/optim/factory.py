@@ -5,16 +5,19 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate, groupby
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from cifar_lab import config
 from cifar_lab.config.registry import makers
 from cifar_lab.models.flat_parameters import FlatParameters
+from cifar_lab.training.optim.from_torch import TorchRule, of_user
 from cifar_lab.training.optim.optimizers import CohortOptimizer
 
-MAKERS: dict[str, Callable[..., CohortOptimizer]] = makers("optimizer", __package__)
-"""`optimizer.name` and the class that updates a cohort, made from its members' settings."""
+MAKERS: dict[str, Callable[..., Any]] = makers("optimizer", __package__)
+"""`optimizer.name` and the class that updates a cohort, made from its members' settings. For an optimizer that torch
+executes, the function that makes it for one network."""
 
 
 class MixedOptimizer:
@@ -49,6 +52,20 @@ class MixedOptimizer:
     def _find(self, member: int) -> tuple[CohortOptimizer, int]:
         number = bisect_right(self._starts, member) - 1
         return self._parts[number], member - self._starts[number]
+
+
+def make_rule(settings: config.Optimizer, network: nn.Module) -> TorchRule | None:
+    """Make the optimizer of one network if torch executes it. None for an optimizer of cohorts.
+
+    Raises:
+        SettingsError: it cannot be made.
+    """
+    if isinstance(settings, config.CustomOptimizer):
+        return of_user(settings, network)
+    if isinstance(settings, config.TorchOptimizer):
+        rule: TorchRule = MAKERS[settings.name](settings, network)
+        return rule
+    return None
 
 
 def make_optimizer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,10 @@ import numpy as np
 from cifar_lab import config
 from cifar_lab.config.registry import makers
 from cifar_lab.training.optim.rates import Array, RateSchedule
+from cifar_lab.training.optim.tables import OwnRate, TorchRate
 
-SCHEDULES: dict[str, type[RateSchedule[Any]]] = makers("scheduler", __package__)
-"""Learning-rate class of each `scheduler.name`."""
+SCHEDULES: dict[str, Callable[..., RateSchedule[Any]]] = makers("scheduler", __package__)
+"""Maker of the learning rates of each `scheduler.name`."""
 
 
 class CohortSchedule:
@@ -85,8 +86,12 @@ def make_schedule(
     optimizers: Sequence[config.Optimizer],
     epochs: int,
     steps_per_epoch: int,
+    group: Mapping[str, Any] | None = None,
 ) -> CohortSchedule:
     """Make the schedules of a cohort. Member k has `schedulers[k]` over `optimizers[k]`.
+
+    Args:
+        group: values of the optimizer that torch executes, if there is one.
 
     Raises:
         ValueError: not one scheduler per optimizer, or no epoch or step.
@@ -95,10 +100,12 @@ def make_schedule(
         raise ValueError(f"{len(schedulers)} schedulers for {len(optimizers)} optimizers")
     if epochs < 1 or steps_per_epoch < 1:
         raise ValueError(f"a schedule of {epochs} epochs of {steps_per_epoch} steps; both must be at least 1")
-    members = [
-        SCHEDULES[scheduler.name](scheduler, optimizer.lr, epochs, steps_per_epoch)
-        for scheduler, optimizer in zip(schedulers, optimizers, strict=True)
-    ]
+    members = []
+    for scheduler, optimizer in zip(schedulers, optimizers, strict=True):
+        member = SCHEDULES.get(scheduler.name, OwnRate)(scheduler, optimizer.lr, epochs, steps_per_epoch)
+        if isinstance(member, TorchRate):
+            member.group = group if group is not None else optimizer.model_dump()
+        members.append(member)
     return CohortSchedule(members, epochs, steps_per_epoch)
 
 

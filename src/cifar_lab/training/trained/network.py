@@ -13,7 +13,7 @@ from safetensors.torch import load as from_safetensors
 from torch import Tensor, nn
 
 from cifar_lab import data, models
-from cifar_lab.config import CustomModel, Settings
+from cifar_lab.config import CustomModel, Model, Settings
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import DataError, LabError, SettingsError
@@ -23,6 +23,8 @@ from cifar_lab.models.outputs import main_output
 from cifar_lab.models.user_code import forked_generators
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import DamagedFileError, RunFolder, model_file
+from cifar_lab.training.build import layout
+from cifar_lab.training.device import Execution
 from cifar_lab.training.evaluate import EVALUATION_BATCH_SIZE, images_per_pass
 
 LOG = logging.getLogger(__name__)
@@ -95,14 +97,13 @@ class TrainedNetwork(nn.Module):
     def logits_of(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Logits (N, classes) on the CPU of uint8 pixels (N, 3, H, W), in passes of the run's evaluation."""
         device = self.scale.device
-        layout = models.memory_format(self.settings.model, device.type, self.bf16)
-        if self.record.environment.stacked:
-            layout = torch.contiguous_format
+        execution = Execution(device, self.bf16, threads=torch.get_num_threads())
+        images_layout = layout(self.settings, execution, stacked=self.record.environment.stacked)
         size = images_per_pass(input_size(self.network) or pixels.shape[2], EVALUATION_BATCH_SIZE)
         logits = []
         for start in range(0, len(pixels), size):
             batch = torch.from_numpy(np.ascontiguousarray(pixels[start : start + size])).to(device)
-            logits.append(self((batch.float() / MAX_PIXEL).contiguous(memory_format=layout)).cpu())
+            logits.append(self((batch.float() / MAX_PIXEL).contiguous(memory_format=images_layout)).cpu())
         return torch.cat(logits) if logits else torch.zeros(0, len(self.classes))
 
 
@@ -129,7 +130,7 @@ def load_trained(results: Path, record: Record, settings: Settings) -> TrainedNe
     model = settings.model.model_copy(
         update={"name": _moved_with(results, settings.model.name), "weights": None, "pretrained": False}
     )
-    _require_same_code(record, settings.model_copy(update={"model": model}))
+    _require_same_code(record, model)
     with forked_generators():
         network = models.build(model, len(record.data.classes), settings.data.side())
     try:
@@ -172,17 +173,17 @@ def _normalizer(record: Record, settings: Settings) -> Normalizer:
     return normalizer_of(method, info.channel_mean, info.channel_std)
 
 
-def _require_same_code(record: Record, settings: Settings) -> None:
+def _require_same_code(record: Record, model: Model) -> None:
     """Refuse a custom model whose code is not that of the run. Another version of a package is noted.
 
     Raises:
         DataError: the code is missing or changed.
     """
-    if not isinstance(settings.model, CustomModel):
+    if not isinstance(model, CustomModel):
         return
-    trained, name = record.recipe.get("model", {}).get("source"), settings.model.name
+    trained, name = record.recipe.get("model", {}).get("source"), model.name
     try:
-        found = recipe(settings)["model"]["source"]
+        found = recipe(Settings().model_copy(update={"model": model}))["model"]["source"]
     except SettingsError as error:
         raise DataError(f"run {record.run_id}: the code of its model {name} is not found; restore it") from error
     if found == trained:

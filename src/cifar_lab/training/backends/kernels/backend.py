@@ -24,6 +24,7 @@ from cifar_lab.training.backends.kernels.compiler import (
     library,
 )
 from cifar_lab.training.backends.kernels.layers import LANES, read_layers
+from cifar_lab.training.backends.kernels.operations import Operations, operations_of
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -32,9 +33,12 @@ class KernelNetwork:
     """Computes the gradients of one network, whose parameters are a row of `FlatParameters`."""
 
     def __init__(
-        self, network: nn.Module, parameters: FlatParameters, batch_size: int, threads: int, label_smoothing: float
-    ) -> None:
+        self, network: nn.Module, parameters: FlatParameters, batch_size: int, threads: int, label_smoothing: float,
+        operations: Operations | None = None,
+    ) -> None:  # fmt: skip
         """Allocate memory for batches of at most `batch_size` images on at most `threads` threads.
+
+        `operations`: those of the network. None reads its graph.
 
         Raises:
             KernelsUnavailable: no kernels on this machine, or none for a layer of the network.
@@ -45,7 +49,9 @@ class KernelNetwork:
         # BatchNorm needs the statistics of all groups before it can normalise one, so each group keeps its
         # activations. Otherwise a thread finishes one group before the next, and both use the same memory.
         has_norm = any(isinstance(module, NORMS) for module in network.modules())
-        self._layers = read_layers(network, parameters, groups, groups if has_norm else threads)
+        self._layers = read_layers(
+            network, operations or operations_of(network), parameters, groups, groups if has_norm else threads
+        )
         self.plan = self._make_plan(parameters, has_norm, label_smoothing)
 
     def gradients(self, batch: Batch, threads: int, loss_at: int, right_at: int) -> None:
@@ -81,8 +87,8 @@ class KernelNetwork:
 class KernelBackend:
     """Backend of one run on the CPU. Training images and weights are in torch's contiguous format."""
 
-    def __init__(self, eager: EagerBackend) -> None:
-        """Use the cohort, batches and loss of `eager`.
+    def __init__(self, eager: EagerBackend, operations: Operations | None = None) -> None:
+        """Use the cohort, batches and loss of `eager`. `operations` as in `KernelNetwork`.
 
         Raises:
             KernelsUnavailable: no kernels for this network on this machine.
@@ -94,7 +100,7 @@ class KernelBackend:
         (network,) = self.cohort.networks
         self.network = KernelNetwork(
             network, self.cohort.parameters, max(self._batches.batch_sizes), self._threads,
-            eager.label_smoothing,
+            eager.label_smoothing, operations,
         )  # fmt: skip
 
     def epoch(self, epoch: int) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Layers of a network as the kernels see them, read from its graph, and the memory of their activations."""
+"""Layers of a network as the kernels see them, made from its operations, and the memory of their activations."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from cifar_lab.config.registry import GROUP_IMAGES
 from cifar_lab.data.splits import IMAGE_SHAPE
-from cifar_lab.models.convolutions import graph_of
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.training.backends.kernels.compiler import KernelOp, KernelsUnavailable, Layer
+from cifar_lab.training.backends.kernels.operations import Operation, Operations
 
 LANES = GROUP_IMAGES
 """Images per group and floats per vector, as in kernels.h."""
@@ -57,6 +56,15 @@ class Layers:
         self._unused_offsets = {span.name: span.offset for span in parameters.spans}
         self._groups, self._slots = groups, slots
         self._kept: list[Tensor] = []
+
+    def add(self, operation: Operation, given: Activation) -> Activation:
+        """Add an operation on the last activation. Returns its output."""
+        kind, path = operation
+        if path:
+            method: Callable[[Any, str, Activation], Activation] = getattr(self, kind)
+            return method(self._network.get_submodule(path), path, given)
+        plain: Callable[[Activation], Activation] = getattr(self, kind)
+        return plain(given)
 
     def images(self, shape: tuple[int, ...]) -> Activation:
         """Memory for the loaded images."""
@@ -171,59 +179,20 @@ class Layers:
         return Activation(shape, values, self.keep(torch.zeros_like(values)) if gradients else None)
 
 
-MODULES: dict[type[nn.Module], Callable[[Layers, Any, str, Activation], Activation]] = {
-    nn.Conv2d: Layers.convolution,
-    nn.Linear: Layers.linear,
-    nn.BatchNorm1d: Layers.norm,
-    nn.BatchNorm2d: Layers.norm,
-}
-"""Modules with parameters, and the method that adds each."""
-
-
-def read_layers(network: nn.Module, parameters: FlatParameters, groups: int, slots: int) -> Layers:
-    """Layers of a network, read from its traced graph.
+def read_layers(
+    network: nn.Module, operations: Operations, parameters: FlatParameters, groups: int, slots: int
+) -> Layers:
+    """Layers of a network that has these operations.
 
     Raises:
-        KernelsUnavailable: no kernel for a layer, or layers that are not sequential.
+        KernelsUnavailable: no kernel for an operation as it is used.
     """
     layers = Layers(network, parameters, groups, slots)
-    activation, last = layers.images(IMAGE_SHAPE), None
-    for node in graph_of(network).nodes:
-        if node.op != "placeholder":
-            if node.args[:1] != (last,):
-                raise KernelsUnavailable("there are none for layers that are not one after the other")
-            if node.op != "output":
-                activation = _read_layer(node, network, layers, activation)
-        last = node
+    activation = layers.images(IMAGE_SHAPE)
+    for operation in operations:
+        activation = layers.add(operation, activation)
     layers.cross_entropy(activation)
     return layers
-
-
-def _read_layer(node: fx.Node, network: nn.Module, layers: Layers, given: Activation) -> Activation:
-    if node.op == "call_module":
-        path = str(node.target)
-        module = network.get_submodule(path)
-        if type(module) in MODULES:
-            return MODULES[type(module)](layers, module, path, given)
-        raise KernelsUnavailable(f"there are none for {type(module).__name__}")
-    if node.target is F.relu:
-        return layers.relu(given)
-    if node.target is F.max_pool2d and _has_windows_of_two(node):
-        return layers.max_pool(given)
-    if node.target == "flatten" and node.args[1:] == (1,) and not node.kwargs:
-        return layers.flatten(given)
-    raise KernelsUnavailable(f"there are none for {getattr(node.target, '__name__', node.target)} as it is called")
-
-
-def _has_windows_of_two(node: fx.Node) -> bool:
-    """Whether a call of `F.max_pool2d` has adjacent windows of 2 × 2 pixels and default options otherwise."""
-    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
-    given: dict[str, Any] = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
-    given |= dict(zip(names, node.args[1:], strict=False)) | dict(node.kwargs)
-    two = (2, [2, 2], (2, 2))
-    return given.pop("kernel_size") in two and given.pop("stride") in (None, *two) and list(given.values()) == [
-        0, 1, False, False
-    ]  # fmt: skip
 
 
 def _addresses(activation: Activation) -> tuple[int, int | None, int]:

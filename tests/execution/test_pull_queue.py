@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.execution.tasks import PullQueue, Task
+from cifar_lab.execution.pull_queue import PullQueue
+from cifar_lab.execution.tasks import Task
+from cifar_lab.store.results import RunFolder
 from cifar_lab.training.job import Job
 
 
@@ -92,3 +95,54 @@ def test_concurrent_tasks_fit_the_cores() -> None:
 def test_tasks_on_a_gpu_need_no_cores() -> None:
     queue = PullQueue([task("first", 2, gpu=0), task("second", 2, gpu=1)], cores=2)
     assert None not in [queue.take(wait=False), queue.take(wait=False)]
+
+
+# --- runs that other commands hold ---
+
+
+def job_in(results: Path, name: str) -> Task:
+    run = replace(task(name).jobs[0], results=results)
+    RunFolder(results, name).path.mkdir(parents=True)
+    return Task(((run,),))
+
+
+def test_a_held_task_comes_when_it_is_free_and_others_are_taken(tmp_path: Path) -> None:
+    held, free = job_in(tmp_path, "held"), job_in(tmp_path, "free")
+    queue = PullQueue([held, free], patient=True)
+    with RunFolder(tmp_path, "held").lock():
+        assert queue.take(wait=True) == held
+        queue.hold_back(held)
+        queue.finished(held)
+        assert queue.take(wait=True) == free
+        assert queue.take(wait=False) is None
+        assert (queue.held, queue.awaits_others) == (held.jobs, False)
+        queue.finished(free)
+        assert queue.awaits_others
+        taken: list[Task | None] = []
+        waiting = threading.Thread(target=lambda: taken.append(queue.take(wait=True)))
+        waiting.start()
+    waiting.join(5)
+    assert taken == [held]
+    assert (queue.held, queue.awaits_others) == ([], False)
+
+
+def test_a_queue_without_patience_ends_with_what_others_hold(tmp_path: Path) -> None:
+    held = job_in(tmp_path, "held")
+    queue = PullQueue([held])
+    with RunFolder(tmp_path, "held").lock():
+        assert queue.take(wait=True) == held
+        queue.hold_back(held)
+        queue.finished(held)
+        assert queue.take(wait=True) is None
+        assert queue.held == held.jobs
+    assert queue.take(wait=True) == held, "it is free by now"
+
+
+def test_a_stop_ends_the_wait_for_others(tmp_path: Path) -> None:
+    held = job_in(tmp_path, "held")
+    queue = PullQueue([], patient=True)
+    queue.hold_back(held)
+    with RunFolder(tmp_path, "held").lock():
+        threading.Timer(0.1, queue.close).start()
+        assert queue.take(wait=True) is None
+        assert not queue.awaits_others

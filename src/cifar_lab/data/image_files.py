@@ -1,0 +1,93 @@
+"""Image files of a layout, decoded into one array per split, with every fault and note on the way."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.host import available_memory
+from cifar_lab.data.decoding import decode
+from cifar_lab.data.file_tree import MAX_FILE_BYTES, Entry, Tree
+from cifar_lab.data.findings import Kind, UnusableFileError
+from cifar_lab.data.listing import Layout
+from cifar_lab.data.splits import Progress, Split
+
+TOO_BIG = Kind(
+    f"{{name}} has {{reason}} bytes, at most {MAX_FILE_BYTES:,} are read; remove it",
+    f"{{count}} files have more than {MAX_FILE_BYTES:,} bytes: {{names}}; remove them",
+)
+UNREADABLE = Kind("{name} cannot be read{because}; check the file", "{count} files cannot be read: {names}; check them")
+NOT_UNPACKED = Kind(
+    "{name} cannot be unpacked{because}; create the archive again",
+    "{count} files cannot be unpacked: {names}; create the archive again",
+)
+
+_REPORT_EVERY = 250  # images
+
+
+def require_memory(root: str, count: int, side: int) -> None:
+    """Check that the images fit into memory.
+
+    Raises:
+        EnvironmentFault: they do not.
+    """
+    needed, free = count * 3 * side * side, available_memory()
+    if free is not None and needed > free:
+        raise EnvironmentFault(
+            f"{root}: {count:,} images of {side} × {side} take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB of memory "
+            "are free; choose a smaller data.image_size, or model.input_size, which enlarges batches on the device"
+        )
+
+
+class Decoder:
+    """Decoding of all images, with every fault and note on the way."""
+
+    def __init__(self, tree: Tree, found: Layout, side: int, *, in_archive: bool) -> None:
+        self._tree = tree
+        self._found = found
+        self._side = side
+        self._read_fault = NOT_UNPACKED if in_archive else UNREADABLE
+
+    def splits(self, progress: Progress) -> dict[str, Split]:
+        """Each split, ordered by class and path. Read in the order of the archive."""
+        labels = {name: label for label, name in enumerate(self._found.classes)}
+        splits, work = {}, []
+        for split, classes in self._found.files.items():
+            files = [
+                (labels[name], entry) for name in sorted(classes.keys() & labels.keys()) for entry in classes[name]
+            ]
+            images = np.zeros((len(files), 3, self._side, self._side), np.uint8)
+            splits[split] = Split(images, np.array([label for label, _ in files], np.int64))
+            work += [(entry, images, index) for index, (_, entry) in enumerate(files)]
+        work.sort(key=lambda each: each[0].offset)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            for done, (entry, images, index) in enumerate(work, 1):
+                self._decode_into(entry, images[index])
+                if done % _REPORT_EVERY == 0 or done == len(work):
+                    progress("decoding images", done, len(work))
+        return splits
+
+    def _decode_into(self, entry: Entry, target: NDArray[np.uint8]) -> None:
+        if entry.bytes > MAX_FILE_BYTES:
+            self._found.faults.add(TOO_BIG, entry.path, f"{entry.bytes:,}")
+            return
+        try:
+            content = self._tree.read(entry)
+        except Exception as error:  # zipfile, tarfile, zlib, lzma and bz2 each have their own
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            self._found.faults.add(self._read_fault, entry.path, reason)
+            return
+        try:
+            pixels, notes = decode(content, self._side)
+        except UnusableFileError as error:
+            self._found.faults.add(error.kind, entry.path, error.reason)
+            return
+        target[:] = pixels
+        for kind in notes:
+            self._found.notes.add(kind, entry.path)

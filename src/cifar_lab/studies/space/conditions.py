@@ -1,0 +1,208 @@
+"""Conditions of a space: the axes that belong to a point, given the values of the others and the base settings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cifar_lab.config import Settings
+from cifar_lab.config.io.point_labels import dotted, value_text
+from cifar_lab.config.io.setting_keys import choice_key, chosen, sections
+from cifar_lab.studies.space.axes import Axis, Choices, same_value
+
+ABSENT = object()
+"""Value of a key that a point does not have."""
+
+MOST_CHECKED = 100_000
+"""Combinations of conditional keys that are checked before the start."""
+
+
+class Space:
+    """Axes in an order in which each follows the axes that its condition reads."""
+
+    def __init__(self, axes: Sequence[Axis], base: Settings) -> None:
+        """The conditions must have no cycle."""
+        self.axes, self.base = list(axes), base
+        self._varied = {key for axis in axes for key in axis.keys}
+        self._keys = list(dict.fromkeys(key for axis in axes for key in axis.keys))
+        self.order = _ordered(self.axes)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether some points have fewer keys than others."""
+        return any(axis.when for axis in self.axes)
+
+    def holds(self, axis: Axis, values: Mapping[str, Any]) -> bool:
+        """Whether the axis belongs to a point with these values, which include those of all axes before it."""
+        return all(_matches(self.value(key, values), wanted) for key, wanted in axis.when.items())
+
+    def value(self, key: str, values: Mapping[str, Any]) -> Any:
+        """Value of a setting in a point: its own, else that of the base, or of the class that the point chooses."""
+        return values[key] if key in values else _of_base(self.base, key, values)
+
+    def kept(self, drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Values of the axes that belong to the point, in file order.
+
+        Args:
+            drawn: values of every axis by its name.
+        """
+        found: dict[str, Any] = {}
+        for axis in self.order:
+            if self.holds(axis, found):
+                found |= drawn[axis.name]
+        return self.in_order(found)
+
+    def in_order(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values in file order."""
+        return {key: values[key] for key in self._keys if key in values}
+
+    def combinations(self, axes: Sequence[Axis] | None = None) -> Iterator[dict[str, Any]]:
+        """Every combination of the lists of values, the last axis fastest. Empty without lists.
+
+        Args:
+            axes: in the order of `order`. All by default.
+        """
+        lists = [axis for axis in (self.order if axes is None else axes) if isinstance(axis, Choices)]
+        if lists:
+            yield from map(self.in_order, self._below(lists, {}))
+
+    def _below(self, axes: Sequence[Choices], values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if not axes:
+            yield values
+            return
+        first, *rest = axes
+        for option in first.options if self.holds(first, values) else ({},):
+            yield from self._below(rest, {**values, **option})
+
+    def problems(self) -> list[tuple[str, str]]:
+        """Key and message of each condition that never holds, and of each key that two conditions set at once."""
+        if not self.is_conditional:
+            return []
+        read = _ancestors(self.axes)
+        met: set[str] = set()
+        twice: dict[tuple[str, str], dict[str, Any]] = {}
+        combinations = self.combinations([axis for axis in self.order if axis.name in read]) if read else iter([{}])
+        for number, values in enumerate(combinations):
+            if number == MOST_CHECKED:
+                return []
+            present = [axis for axis in self.axes if self.holds(axis, values)]
+            met |= {axis.name for axis in present}
+            for one, other in itertools.combinations(present, 2):
+                if set(one.keys) & set(other.keys):
+                    twice.setdefault((one.name, other.name), values)
+        never = [(_place(axis), self._never_words(axis)) for axis in self.axes if axis.name not in met]
+        return never + [
+            (f"space.{other}", f"belongs to the same points as {one} ({dotted(values)}); let the conditions differ")
+            for (one, other), values in twice.items()
+        ]
+
+    def _never_words(self, axis: Axis) -> str:
+        for key, wanted in axis.when.items():
+            if key not in self._varied and not _varies(key, self._varied):
+                stated = _of_base(self.base, key, {})
+                if stated is ABSENT:
+                    return f"never holds: base has no {key}; let {key.partition('.')[0]} vary, or remove the key"
+                if not _matches(stated, wanted):
+                    return f"never holds: {key} is {value_text(stated)} in base; add {key} to space, or drop `when`"
+        return f"no point has {dotted(axis.when)}; change it, or remove the key"
+
+
+def _matches(value: Any, wanted: Any) -> bool:
+    """Whether a value is the one that a condition names, or one of its list."""
+    if value is ABSENT:
+        return False
+    several = wanted if isinstance(wanted, list | tuple) else ()
+    return same_value(value, wanted) or any(same_value(value, each) for each in several)
+
+
+def setting_value(settings: Settings, key: str) -> Any:
+    """Value of a dotted key. `ABSENT` where the settings do not have it."""
+    return _of_base(settings, key, {})
+
+
+def _of_base(base: Settings, key: str, values: Mapping[str, Any]) -> Any:
+    """Value of a setting that the point does not state."""
+    section, _, name = key.partition(".")
+    owner: Any = getattr(base, section, ABSENT)
+    if not name or section not in sections():
+        return owner
+    choice = choice_key(section)
+    cls = chosen(section, values[f"{section}.{choice}"]) if f"{section}.{choice}" in values else type(owner)
+    if cls is None or name not in cls.model_fields:
+        name, _, inner = name.partition(".")
+        free = getattr(owner, name, None) if inner else None
+        return free.get(inner, ABSENT) if isinstance(free, Mapping) else ABSENT
+    if cls is type(owner) or (name in owner.model_fields_set and name in type(owner).model_fields):
+        return getattr(owner, name)
+    field = cls.model_fields[name]
+    return ABSENT if field.is_required() else field.default
+
+
+def _ordered(axes: Sequence[Axis]) -> list[Axis]:
+    """The axes in file order, each after those that its condition reads."""
+    placed: list[Axis] = []
+    waiting = list(axes)
+    while waiting:
+        ready = next((axis for axis in waiting if not _read_keys(axis) & _keys_beside(waiting, axis)), waiting[0])
+        placed.append(ready)
+        waiting.remove(ready)
+    return placed
+
+
+def _keys_beside(axes: Sequence[Axis], axis: Axis) -> set[str]:
+    return {key for other in axes if other is not axis for key in other.keys}
+
+
+def _read_keys(axis: Axis) -> set[str]:
+    """Keys that a condition depends on: its own, and the choices of their sections."""
+    own = set(axis.when)
+    return own | {f"{section}.{choice_key(section)}" for section in (key.partition(".")[0] for key in own)
+                  if choice_key(section)}  # fmt: skip
+
+
+def _ancestors(axes: Sequence[Axis]) -> set[str]:
+    """Names of the axes that conditions depend on, directly or through other conditions."""
+    names: set[str] = set()
+    keys = {key for axis in axes for key in _read_keys(axis) if axis.when}
+    while True:
+        more = {axis.name for axis in axes if set(axis.keys) & keys}
+        if more <= names:
+            return names
+        names |= more
+        keys |= {key for axis in axes if axis.name in names and axis.when for key in _read_keys(axis)}
+
+
+def _varies(key: str, varied: set[str]) -> bool:
+    section = key.partition(".")[0]
+    return f"{section}.{choice_key(section)}" in varied
+
+
+def _place(axis: Axis) -> str:
+    return f"{axis.name}.when" if axis.name.startswith("paired[") else f"space.{axis.name}.when"
+
+
+def when_advice(axes: Sequence[Axis], key: str) -> str:
+    """Advice to write an axis whose key only some choices of its section have. Empty for any other key."""
+    section, _, name = key.partition(".")
+    choice = f"{section}.{choice_key(section)}" if choice_key(section) else ""
+    chooser = next((axis for axis in axes if choice in axis.keys and isinstance(axis, Choices)), None)
+    own = next((axis for axis in axes if key in axis.keys), None)
+    if chooser is None or own is None or chooser is own:
+        return ""
+    stated = [option[choice] for option in chooser.options]
+    having = [each for each in dict.fromkeys(stated) if name in getattr(chosen(section, each), "model_fields", ())]
+    if not having or len(having) == len(set(stated)):
+        return ""
+    when = f"when: {{{choice}: {having[0] if len(having) == 1 else value_text(having)}}}"
+    return f"; write {_with_when(own, key, when)}"
+
+
+def _with_when(axis: Axis, key: str, when: str) -> str:
+    """The axis with a condition, as a sweep file has it."""
+    if axis.name.startswith("paired["):
+        return f"{when} in {axis.name}"
+    if isinstance(axis, Choices):
+        return f"{key}: {{values: {value_text([option[key] for option in axis.options])}, {when}}}"
+    low, high = (int(end) if axis.whole else end for end in (axis.low, axis.high))
+    return f"{key}: {{min: {low:g}, max: {high:g}, {'log: true, ' if axis.log else ''}{when}}}"

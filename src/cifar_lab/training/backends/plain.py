@@ -1,0 +1,89 @@
+"""The plain backend: torch's own loop over one network, for components that no other backend knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cifar_lab.data.random_streams import ModelStreams
+from cifar_lab.models.outputs import split_outputs
+from cifar_lab.training.backends.eager import EagerBackend, train_step
+from cifar_lab.training.device import Execution
+from cifar_lab.training.optim.from_torch import TorchRule
+from cifar_lab.training.own_functions import LossOf
+
+
+@dataclass
+class PlainBackend(EagerBackend):
+    """Backend of optimizers that torch executes, and of losses and augmentations of the user. One network."""
+
+    own_loss: LossOf | None = None
+
+    def epoch(self, epoch: int) -> Iterator[int]:
+        """See `StepBackend`."""
+        self.metrics = self.new_metrics()
+        lr, momentum = self.cohort.schedule.epoch_table(epoch)  # float64, as torch's own loop has them
+        streams = ModelStreams(self.batches.seeds, epoch)
+        for step, (images, labels) in enumerate(self.batches.epoch(epoch)):
+            override = None if momentum is None else float(momentum[step, 0])
+            self.metrics.write(step, *self.step(images, labels, float(lr[step, 0]), override, streams))
+            yield step + 1
+
+    def step(
+        self, images: Tensor, labels: Tensor, lr: float, momentum: float | None, streams: ModelStreams
+    ) -> tuple[Tensor, Tensor]:
+        """Update the network once. Arguments and result as of `train_step`, with numbers for the rates."""
+        rule = self.cohort.optimizer
+        if not isinstance(rule, TorchRule):
+            rates = (
+                None if value is None else torch.full((1, 1), value, device=images.device) for value in (lr, momentum)
+            )
+            first, second = rates
+            assert first is not None
+            return train_step(
+                self.cohort, images, labels, first, second, self.label_smoothing, self.execution, streams, self.own_loss
+            )
+        batch = _Batch(self, images[0], labels[0])
+        batch()
+        loss, right = batch.loss.detach(), batch.right
+        rule.update(batch, lr, momentum)
+        return loss.unsqueeze(0), right.unsqueeze(0)
+
+    def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss of the run."""
+        if self.own_loss is not None:
+            return self.own_loss(logits, labels)
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
+
+class _Batch:
+    """Closure of one batch: computes the loss and the gradients anew."""
+
+    def __init__(self, backend: PlainBackend, images: Tensor, labels: Tensor) -> None:
+        self._backend, self._images, self._labels = backend, images, labels
+        (self._network,) = backend.cohort.networks
+        self.loss: Tensor
+        """Of the last evaluation."""
+        self.right: Tensor
+        """Correctly classified images of the last evaluation."""
+
+    def __call__(self) -> Tensor:
+        for parameter in self._network.parameters():
+            parameter.grad = None
+        with self._execution.autocast():
+            logits, auxiliary = split_outputs(self._network(self._images))
+        loss = self._backend.loss_of(logits.float(), self._labels)
+        weights = self._backend.cohort.aux_weights
+        for weight, other in zip(weights, auxiliary, strict=bool(weights)):
+            loss = loss + weight * self._backend.loss_of(other.float(), self._labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.loss, self.right = loss, (logits.detach().argmax(dim=1) == self._labels).sum()
+        return loss
+
+    @property
+    def _execution(self) -> Execution:
+        return self._backend.execution

@@ -1,0 +1,108 @@
+"""LossOf, augmentation and metrics of the user, as training calls them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from cifar_lab.config import CustomLoss, Settings
+from cifar_lab.data.batches import OwnAugment
+from cifar_lab.models.own_function import OwnCode
+
+LossOf = Callable[[Tensor, Tensor], Tensor]
+"""Mean loss of a batch from logits (B, classes) and labels (B,)."""
+
+
+@dataclass(frozen=True)
+class OwnMetric:
+    """A metric, recorded under the name of its function."""
+
+    code: OwnCode
+
+    @property
+    def name(self) -> str:
+        return self.code.name.rpartition(":")[2]
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> float | None:
+        """The number. None where it is not finite.
+
+        Raises:
+            SettingsError: the function fails or returns no number.
+        """
+        try:
+            with torch.no_grad():
+                value = float(self.code.called(logits.clone(), labels.clone()))
+        except Exception as error:
+            raise self.code.refusal(f"fails: {self.code.describe(error)}; return a number") from error
+        return value if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class OwnFunctions:
+    """Functions of the user that an arm names."""
+
+    loss: LossOf | None = None
+    augment: OwnAugment | None = None
+    metrics: Sequence[OwnMetric] = field(default=())
+
+
+def own_functions(settings: Settings) -> OwnFunctions:
+    """Import the functions that the settings name.
+
+    Raises:
+        SettingsError: one cannot be imported, or takes other arguments.
+    """
+    loss = own_loss(settings.loss) if isinstance(settings.loss, CustomLoss) else None
+    augment = None if settings.data.augment is None else own_augment(settings.data.augment)
+    return OwnFunctions(loss, augment, own_metrics(settings))
+
+
+def own_metrics(settings: Settings) -> list[OwnMetric]:
+    """Import the metrics. Errors as `own_functions`."""
+    found = [OwnMetric(OwnCode("metrics", name)) for name in settings.metrics]
+    for metric in found:
+        metric.code.check_options({}, 2)
+    return found
+
+
+def own_loss(settings: CustomLoss) -> LossOf:
+    """Import the loss. Errors as `own_functions`."""
+    own, options = OwnCode("loss.name", settings.name), dict(settings.options)
+    own.check_options(options, 2)
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        found: Tensor = own.called(logits, labels, **options)
+        return found
+
+    return loss
+
+
+def own_augment(name: str) -> OwnAugment:
+    """Import the augmentation, which is checked batch by batch. Errors as `own_functions`."""
+    own = OwnCode("data.augment", name)
+    own.check_options({}, 2)
+
+    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+        shape = images.shape
+        found: Tensor = own.called(images, generator)
+        if not isinstance(found, Tensor) or found.shape != shape or found.dtype != torch.uint8:
+            raise own.refusal(
+                f"returns {kind_of(found)} for {words(shape, torch.uint8)}; return the same shape and type"
+            )
+        return found
+
+    return augment
+
+
+def kind_of(value: object) -> str:
+    """Shape and type of a tensor in words, or the type of another value."""
+    return words(value.shape, value.dtype) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+def words(shape: Sequence[int], dtype: torch.dtype) -> str:
+    """`uint8 (4, 3, 32, 32)`."""
+    return f"{str(dtype).removeprefix('torch.')} {tuple(shape)}"
