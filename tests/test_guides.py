@@ -241,3 +241,18 @@ def test_a_tutorial_script_becomes_settings(tmp_path: Path) -> None:
     assert "is at chance" not in report
     assert "found in the folder, not asked beforehand" in report
     assert "next: cifar-lab run --question q1 --lab my_lab/lab.yaml" in new
+
+
+@pytest.mark.slow
+def test_after_the_run(tmp_path: Path) -> None:
+    said = follow("after-the-run.md", tmp_path, {"train_size: 2000": "train_size: 200"})
+    table, ensemble, drawn, weights, program, python, own = said[2:]
+    assert [line.split()[0] for line in table.splitlines()[1:]] == [f"photos/{number}.png" for number in range(4)]
+    assert ensemble.count("\n") == 3
+    assert "predictions.png: 4 images" in drawn
+    for line in (weights, program):
+        assert re.search(
+            r"small, seed 0; largest difference of a logit on random images: \d\.\de[-+]\d\d$", line.strip()
+        )
+    assert python.startswith(cifar_lab.load_model("small", tmp_path / "results").run_id)
+    assert own.splitlines()[-1] == "MyNet"

@@ -252,6 +252,7 @@ NOT_DURABLE = {
     "execution.local.worker": {"write_text"},  # a file of /proc
     "progress.sinks.mlflow": {"mkdir"},  # a mirror may fail
     "progress.sinks.tensorboard": {"rmtree"},
+    "progress.sinks.wandb": {"mkdir"},
     "store.locks": {"unlink"},  # lock files
     "store.writers": {"rmdir", "unlink"},  # a lock file, and a results folder that stayed empty
 }

@@ -9,6 +9,7 @@ from typing import Literal
 
 from cifar_lab.analysis.arms import Arm, load_arms, options
 from cifar_lab.analysis.data_choice import data_sets, source_overrides
+from cifar_lab.analysis.finished_runs import SHOWN
 from cifar_lab.analysis.questions import lab_option
 from cifar_lab.analysis.selection_bias import WinnersCurse, winners_curse
 from cifar_lab.analysis.summary import recipe_key
@@ -22,9 +23,6 @@ from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record
-
-SHOWN = 5
-"""Candidates that an error names."""
 
 DEFAULT_MIN_EFFECT = float(LabSheet.model_fields["min_effect"].default)
 """`min_effect` of a lab file that names none, in percentage points."""

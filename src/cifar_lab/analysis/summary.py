@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS, t_interval
+from cifar_lab.core.html_table import html_table
 from cifar_lab.store.records import Record
 from cifar_lab.store.run_folder import PREDICTIONS
 
@@ -85,6 +86,12 @@ class Row:
     def is_missing(self) -> bool:
         """Whether no run was tested or diverged."""
         return self.attempts == 0
+
+    def _repr_html_(self) -> str:
+        """Table of a notebook."""
+        low, high = self.interval or (None, None)
+        values = (self.label, self.n, self.mean, self.std, low, high, len(self.diverged) or None)
+        return html_table(("arm", "n", "mean", "std", "95 % from", "to", "diverged"), [values])
 
     def is_same_runs(self, other: Row) -> bool:
         """Whether both rows are the same tested runs, or equal bit for bit in every shared seed."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from cifar_lab.cli import check, compare, init, inspect_runs, plan, report, run, sweep
+from cifar_lab.cli import check, compare, export, init, inspect_runs, plan, predict, report, run, sweep
 from cifar_lab.cli.notices import Notices
 from cifar_lab.cli.options import flag
 from cifar_lab.core._version import __version__
@@ -77,6 +77,10 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("compare", compare.compare, ("cifar-lab compare configs/q3_adam.yaml configs/baseline.yaml",)),
     ("list", inspect_runs.list_runs, ("cifar-lab list --arms", "cifar-lab list --filter optimizer.name=adam")),
     ("show", inspect_runs.show, ()),
+    ("predict", predict.predict, (
+        "cifar-lab predict 3fa9 cat.jpg", "cifar-lab predict 3fa9 81cc photos/ --out predictions.png",
+    )),
+    ("export", export.export, ("cifar-lab export 3fa9 --format onnx",)),
     ("verify", inspect_runs.verify, ()),
     ("check", check.check, ("cifar-lab check configs/*.yaml",)),
     ("schema", check.schema, ("cifar-lab schema --output settings.schema.json",)),

@@ -123,7 +123,7 @@ Mirrors = Annotated[
     list[str],
     typer.Option(
         "--mirror", metavar="WHERE", rich_help_panel=OUTPUT_PANEL,
-        help="Copy the curves to tensorboard, mlflow or mlflow:FILE.db. Repeatable.",
+        help="Copy the curves to tensorboard, mlflow, mlflow:FILE.db or wandb (offline files). Repeatable.",
     ),
 ]  # fmt: skip
 Quiet = Annotated[bool, flag("--quiet", "-q", help="Print no progress, only results and errors.", panel=OUTPUT_PANEL)]

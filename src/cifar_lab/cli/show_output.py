@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cifar_lab.analysis.arms import options
 from cifar_lab.analysis.comparison_targets import ComparisonTarget, find_target
 from cifar_lab.analysis.factors import settings_of
+from cifar_lab.analysis.finished_runs import find_folder
 from cifar_lab.analysis.sentences import winner_sentence
 from cifar_lab.analysis.summary import arm_row
 from cifar_lab.cli.output import Output
@@ -17,14 +20,17 @@ from cifar_lab.cli.text_table import TableColumn, TextTable
 from cifar_lab.cli.unfinished import history, label_and_seed, unfinished_settings, unfinished_words
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import dump_settings
-from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.errors import DataError
 from cifar_lab.core.text import count
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.store.failures import read_failure
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import EpochMetrics, Record, SplitScore
-from cifar_lab.store.results import RunFolder, Unusable, existing_results, find_records, run_ids
+from cifar_lab.store.results import RunFolder, Unusable, existing_results, find_records
 from cifar_lab.studies.documents import pruned_runs
+
+SHOWN_DIGITS = 8
+"""Digits of a run id in a command."""
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -60,7 +66,7 @@ def print_target(results: Path, name: str, overrides: Sequence[str] = (), *, as_
         SettingsError: nothing, or several things, have this name.
         DataError: the record is unusable.
     """
-    out, folder = Output("show", as_json=as_json), _find_run(existing_results(results), name)
+    out, folder = Output("show", as_json=as_json), find_folder(existing_results(results), name)
     if folder is None:
         target = find_target(name, results, find_records(results).records, overrides)
         if target.kind != "run":
@@ -70,19 +76,6 @@ def print_target(results: Path, name: str, overrides: Sequence[str] = (), *, as_
         folder = RunFolder(results, target.records[0].run_id)
     _print_run(out, folder, results)
     out.close()
-
-
-def _find_run(results: Path, wanted: str) -> RunFolder | None:
-    """Run whose id is `wanted`, or the only one that starts so. None where `wanted` is no beginning of an id.
-
-    Raises:
-        SettingsError: several runs.
-    """
-    found = [run_id for run_id in run_ids(results) if wanted and run_id.startswith(wanted)]
-    found = [run_id for run_id in found if run_id == wanted] or found
-    if len(found) > 1:
-        raise SettingsError(f"{len(found)} run ids start with {wanted!r}: {', '.join(found[:5])}; give more digits")
-    return RunFolder(results, found[0]) if found else None
 
 
 def _print_arm(out: Output, target: ComparisonTarget) -> None:
@@ -118,6 +111,10 @@ def _print_run(out: Output, folder: RunFolder, results: Path) -> None:
         own = "".join(f", {name} {share(value)}" for name, value in score.metrics.items())
         out.line(f"{split} accuracy {score.accuracy:.4f}, loss {score.loss:.4f}{own}")
         out.table(_class_table(score, record), "classes")
+    if folder.weights.name in record.files:
+        run = shlex.join([record.run_id[:SHOWN_DIGITS], *options(results, ())])
+        out.line()
+        out.line(f"its network: cifar-lab predict {run} IMAGE, or cifar-lab export {run} --format onnx")
 
 
 def _recorded_settings(record: Record) -> Settings | None:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from cifar_lab.core.errors import MissingExtraError
 
-ExtraName = Literal["optuna", "ray", "tensorboard", "mlflow", "timm"]
+ExtraName = Literal["optuna", "ray", "tensorboard", "mlflow", "timm", "onnx", "wandb", "pandas"]
 
 
 class Extra(NamedTuple):
@@ -28,6 +28,9 @@ EXTRAS: dict[ExtraName, Extra] = {
     "tensorboard": Extra("TensorBoard", ("tensorboard",)),
     "mlflow": Extra("MLflow", ("mlflow", "sqlalchemy", "alembic")),
     "timm": Extra("timm", ("timm",)),
+    "onnx": Extra("ONNX", ("onnx", "onnxscript", "onnxruntime")),
+    "wandb": Extra("Weights & Biases", ("wandb",)),
+    "pandas": Extra("pandas", ("pandas",)),
 }
 
 

@@ -43,8 +43,12 @@ OUTSIDE = Kind(
 
 
 @contextmanager
-def open_archive(root: Path) -> Iterator[Tree]:
+def open_archive(root: Path, use: str = "set data.root to") -> Iterator[Tree]:
     """Open a zip file or a tar archive, compressed or not, by its content.
+
+    Args:
+        root: the archive.
+        use: words of an error before the folder or file to use instead.
 
     Raises:
         DataError: it is missing, damaged or of another kind.
@@ -52,7 +56,7 @@ def open_archive(root: Path) -> Iterator[Tree]:
     with ExitStack() as stack:
         try:
             file = stack.enter_context(open_file(root))
-            yield stack.enter_context(_opened(file, str(root)))
+            yield stack.enter_context(_opened(file, str(root), use))
         except FileNotFoundError as error:
             raise DataError(f"{root}: no such folder or archive; check data.root") from error
         except OSError as error:
@@ -60,26 +64,24 @@ def open_archive(root: Path) -> Iterator[Tree]:
 
 
 @contextmanager
-def _opened(file: io.BufferedReader, root: str) -> Iterator[Tree]:
+def _opened(file: io.BufferedReader, root: str, use: str) -> Iterator[Tree]:
     start = file.read(512)
     file.seek(0)
     for magic, kind in OTHER_ARCHIVES.items():
         if start.startswith(magic):
-            raise DataError(f"{root}: is {kind}; unpack it and set data.root to the folder")
+            raise DataError(f"{root}: is {kind}; unpack it and {use} the folder")
     try:
         if (unpacked := _tar_stream(file, start)) is not None:
             with tarfile.open(fileobj=cast(IO[bytes], unpacked), mode="r:") as tar:
-                yield _TarTree(tar, root)
+                yield _TarTree(tar, root, use)
                 return
     except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{root}: is a damaged tar archive ({_words(error)}); set data.root to a folder or a zip file"
-        ) from error
+        raise DataError(f"{root}: is a damaged tar archive ({_words(error)}); {use} a folder or a zip file") from error
     try:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
         raise DataError(
-            f"{root}: not a zip or tar archive, or a damaged one ({error}); set data.root to a folder or a zip file"
+            f"{root}: not a zip or tar archive, or a damaged one ({error}); {use} a folder or a zip file"
         ) from error
     with archive:
         yield _ZipTree(archive)
@@ -155,9 +157,10 @@ class _ZipTree:
 
 
 class _TarTree:
-    def __init__(self, tar: tarfile.TarFile, root: str) -> None:
+    def __init__(self, tar: tarfile.TarFile, root: str, use: str) -> None:
         self._tar = tar
         self._root = root
+        self._use = use
 
     def entries(self, faults: Findings) -> list[Entry]:
         """The last member of a name counts, as tar unpacks it."""
@@ -172,7 +175,7 @@ class _TarTree:
                     found[path] = Entry(path, member.isdir(), member.size, 0, member)
         except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, KeyError) as error:
             raise DataError(
-                f"{self._root}: is a damaged tar archive ({_words(error)}); set data.root to a folder or a zip file"
+                f"{self._root}: is a damaged tar archive ({_words(error)}); {self._use} a folder or a zip file"
             ) from error
         return list(found.values())
 

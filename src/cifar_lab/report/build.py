@@ -53,6 +53,8 @@ class ReportFiles:
     """Lines to print: the answer of each question, then what is missing and the commands that make it."""
     faults: tuple[str, ...] = ()
     """Damaged files that were left out, each with the way to make it again."""
+    lab: Lab | None = None
+    """Questions and answers. None without runs."""
 
 
 def build_report(
@@ -93,14 +95,14 @@ def build_report(
     kept = [] if lab.has_answers else [path for path in files if path.is_file()] if has_answers(results) else []
     if kept:
         line = f"kept, because this report has no answers and the existing one has: {', '.join(map(str, kept))}"
-        return ReportFiles((), (), _name(lab), missing, (*_lines(lab, boxes, details=details), line), lab.faults)
+        return ReportFiles((), (), _name(lab), missing, (*_lines(lab, boxes, details=details), line), lab.faults, lab)
     charts = [results / answer.question.chart for answer in lab.shown]
     for drawing, chart in zip(drawings, charts, strict=True):
         _write_chart(drawing, chart, figures)
     for made, path in zip(formats, files, strict=True):
         write_text(path, report_text(made, lab, results))
     lines = (*_lines(lab, boxes, details=details), _written([*files], len(charts)))
-    return ReportFiles(tuple(charts), tuple(files), _name(lab), missing, lines, lab.faults)
+    return ReportFiles(tuple(charts), tuple(files), _name(lab), missing, lines, lab.faults, lab)
 
 
 def _empty_lines(results: Path) -> list[str]:

@@ -21,6 +21,7 @@ from cifar_lab.core.atomic_io import write_bytes
 from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import NotRegularError, read_regular
+from cifar_lab.core.html_table import html_table
 from cifar_lab.core.identity import RUN_ID
 from cifar_lab.core.text import plain
 from cifar_lab.store.ranges import Count, Digest, Finite, Loss, Positive, Rate, Seconds, Seed, Share, Values
@@ -209,6 +210,25 @@ class Record(Plain):
     """Deviations from the plan: resumed at an epoch, a damaged checkpoint set aside."""
     plan: str | None = Field(None, pattern=r"^(sweeps/[^/]+/plan|stopping/[^/]+)\.json$")
     """Document of the results folder under which the run was made: the plan of a sweep, or of interim analyses."""
+
+    def facts(self) -> dict[str, Any]:
+        """Facts of the run by name, as a line of a list shows them."""
+        return {
+            "run_id": self.run_id,
+            "label": self.label,
+            "seed": self.seed,
+            "status": self.status,
+            "test_accuracy": self.test and self.test.accuracy,
+            "validation_accuracy": self.val and self.val.accuracy,
+            "epochs": self.epochs_trained,
+            "train_seconds": self.train_seconds,
+            "data": self.data.title,
+            "finished": self.finished,
+        }
+
+    def _repr_html_(self) -> str:
+        """Table of a notebook."""
+        return html_table(("", ""), self.facts().items())
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:

@@ -3,6 +3,7 @@
 results/
     runs/<run id>/        the folder of one run: see `run_folder`
     sweeps/<name>/        plan.json, history.json (halving, tpe), winners.json
+    models/               models that were defined in a notebook, by name and hash
     stopping/             <question>.json: the looks that `run --until-decided` planned
     looks.json            the looks that were made, with a copy in .looks.json: see `looks`
     index/                see `documents`
@@ -89,6 +90,11 @@ def stopping_file(results: Path, question: str) -> Path:
 def stopping_files(results: Path) -> list[Path]:
     """Plans of interim analyses, by name."""
     return sorted((results / STOPPING).glob("*.json"))
+
+
+def model_file(results: Path, name: str) -> Path:
+    """Path of a model that was defined in a notebook."""
+    return results / "models" / name
 
 
 def history_files(results: Path) -> list[Path]:

@@ -34,7 +34,7 @@ def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> T
     network.eval()
     logits = []
     side = input_size(network) or split.side
-    size = _images_of(side, EVALUATION_BATCH_SIZE)
+    size = images_per_pass(side, EVALUATION_BATCH_SIZE)
     for start in range(0, len(split), size):
         images, _ = split.normalized(start, start + size)  # (B, 3, 32, 32)
         with execution.autocast():
@@ -51,7 +51,7 @@ def predict_stacked(stacked: Stacked, members: int, split: ResidentSplit, execut
     """
     stacked.train(False)
     size = min(EVALUATION_BATCH_SIZE, max(1, STACKED_EVALUATION_IMAGES // members))
-    size = _images_of(split.side, size)
+    size = images_per_pass(split.side, size)
     logits = []
     for start in range(0, len(split), size):
         images, _ = split.normalized(start, start + size)  # (B, 3, 32, 32)
@@ -61,7 +61,7 @@ def predict_stacked(stacked: Stacked, members: int, split: ResidentSplit, execut
     return torch.cat(logits, dim=1).cpu()
 
 
-def _images_of(side: int, count: int) -> int:
+def images_per_pass(side: int, count: int) -> int:
     """Images of this size with about as many pixels as `count` of 32 × 32, at least one."""
     return max(1, count * IMAGE_SIDE**2 // max(side, IMAGE_SIDE) ** 2)
 

@@ -101,7 +101,8 @@ def test_a_mirror_that_hangs_does_not_keep_the_command(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("wandb", "'wandb' is not one of: tensorboard, mlflow, mlflow:FILE.db"),
+        ("comet", "'comet' is not one of: tensorboard, wandb, mlflow, mlflow:FILE.db"),
+        ("wandb:x", "'wandb:x' is not one of:"),
         ("tensorboard:x", "'tensorboard:x' is not one of:"),
         ("mlflow:http://127.0.0.1:5000", "is not an SQLite file; servers are not supported, write mlflow:FILE.db"),
         ("mlflow:postgresql://db", "is not an SQLite file"),

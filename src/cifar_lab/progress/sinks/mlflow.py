@@ -76,7 +76,7 @@ class MlflowMirror:
         else:
             tags = {RUN_ID_TAG: job.run_id, "label": job.settings.label, "seed": str(job.seed)}
             run = self._client.create_run(self._experiment, run_name=job.name, tags=tags).info.run_id
-            for key, value in _flat(job.settings.model_dump(mode="json")).items():
+            for key, value in flat_settings(job.settings.model_dump(mode="json")).items():
                 self._client.log_param(run, key, value)
         self._runs[job.run_id] = run
         return str(run)
@@ -96,12 +96,12 @@ class MlflowMirror:
         self._client = client
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Settings as text by dotted key, without the seeds."""
     found: dict[str, str] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
+            found |= flat_settings(value, f"{prefix}{key}.")
         elif prefix or key != "seeds":
             found[prefix + key] = str(value)[:500]
     return found

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.extras import require_extra
@@ -17,6 +17,7 @@ from cifar_lab.execution.context import Display
 from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.progress.sinks.mlflow import MlflowMirror
 from cifar_lab.progress.sinks.tensorboard import TensorBoardMirror
+from cifar_lab.progress.sinks.wandb import WandbMirror
 from cifar_lab.training.events import EpochCompleted, Event, RunOutcome
 from cifar_lab.training.job import Job
 
@@ -24,6 +25,9 @@ END_SECONDS = 30.0
 """Longest wait for the mirrors after the last run."""
 
 SQLITE = "sqlite:///"
+
+NAMES: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard", "mlflow", "wandb")
+"""Tools, each with an extra of its name."""
 
 
 class Mirror(Protocol):
@@ -95,7 +99,9 @@ class Mirrored:
 
 
 def mirrors_of(words: Sequence[str], results: Path) -> list[Mirror]:
-    """Mirrors of the words `tensorboard`, `mlflow` (a database in `results`), `mlflow:FILE`, `mlflow:sqlite:///FILE`.
+    """Mirrors of the words `tensorboard`, `wandb`, `mlflow` (a database in `results`), `mlflow:FILE`.
+
+    `mlflow:sqlite:///FILE` is the same as `mlflow:FILE`.
 
     Raises:
         SettingsError: every word that is unknown or names a server.
@@ -105,20 +111,22 @@ def mirrors_of(words: Sequence[str], results: Path) -> list[Mirror]:
     found: dict[str, Mirror] = {}
     for word in words:
         kind, _, where = word.partition(":")
-        if kind not in ("tensorboard", "mlflow") or (kind == "tensorboard" and where):
-            problems.append(f"--mirror: {word!r} is not one of: tensorboard, mlflow, mlflow:FILE.db")
+        if kind not in NAMES or (kind != "mlflow" and where):
+            problems.append(f"--mirror: {word!r} is not one of: tensorboard, wandb, mlflow, mlflow:FILE.db")
         elif "://" in where.removeprefix(SQLITE):
             problems.append(
                 f"--mirror: {word!r} is not an SQLite file; servers are not supported, write mlflow:FILE.db"
             )
         elif kind == "tensorboard":
             found[kind] = TensorBoardMirror()
+        elif kind == "wandb":
+            found[kind] = WandbMirror(results)
         else:
             file = Path(where.removeprefix(SQLITE)) if where.removeprefix(SQLITE) else results / "mlflow.db"
             found[f"{kind} {file.absolute()}"] = MlflowMirror(file.absolute())
     if problems:
         raise SettingsError("; ".join(dict.fromkeys(problems)))
-    for name in ("tensorboard", "mlflow"):
+    for name in NAMES:
         if any(key.partition(" ")[0] == name for key in found):
             require_extra(name, f"--mirror {name}")
     return list(found.values())

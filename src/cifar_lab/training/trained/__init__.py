@@ -1,0 +1,1 @@
+"""The network of a finished run: loading, classification of images, export to other formats."""
