@@ -266,7 +266,7 @@ CASES = (
         31, "the source of a model changes after the plan was made",
         "training/test_run_identity.py::test_a_source_that_changed_after_the_plan_is_refused",
         remains="nothing new", code=2,
-        says="model.name: the source or weights of {model} changed since this command began; run it again to use the "
+        says="{key}: the source or weights of {model} changed since this command began; run it again to use the "
         "current files",
     ),
     elsewhere(

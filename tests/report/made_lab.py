@@ -52,7 +52,7 @@ questions:
 """
 GRID = """\
 base: baseline.yaml
-search: {method: grid, top: 2, confirm_seeds: [100, 101, 102]}
+search: {method: grid, top: 2, confirm_seeds: [100, 101, 102], val_size: 5000}
 space:
   data.flip: [false, true]
   optimizer.lr: [0.01, 0.001, 0.1]
@@ -147,7 +147,8 @@ def _search(folder: Path, results: Path, make_record: MakeRecord) -> None:
     winners = pick_winners(sweep.expansion.points, found, 2)
     document = winners_document(
         "grid", sweep.base, sweep.search, winners, points=6, runs=SearchRuns(6, 0, 1), base_val_accuracy=0.45,
-        fingerprint=_images().fingerprint, plan_sha256=hashlib.sha256(target.plan.read_bytes()).hexdigest(),
+        fingerprint=_images().fingerprint, val_size=5_000,
+        plan_sha256=hashlib.sha256(target.plan.read_bytes()).hexdigest(),
     )  # fmt: skip
     write_document(results, target.winners, document)
     for rank, arm in enumerate(sweep.confirm_arms(winners)):
