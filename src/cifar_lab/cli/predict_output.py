@@ -187,12 +187,19 @@ def _print_csv(predictions: Sequence[Prediction], classes: Sequence[str]) -> Non
 
 
 def _write_figure(path: Path, networks: Sequence[TrainedNetwork], predictions: Sequence[Prediction]) -> None:
+    from PIL import Image
+
     from cifar_lab.report.charts.predictions import PredictedImage, draw_predictions, texts
     from cifar_lab.report.charts.style import FIGURE_FORMATS, figure_bytes
 
     first, classes = networks[0], networks[0].classes
     images = [
-        PredictedImage(each.picture.name, each.picture.pixels[first.side], classes[top], each.probabilities[top])
+        PredictedImage(
+            each.picture.name,
+            Image.fromarray(each.picture.pixels[first.side].transpose(1, 2, 0)),
+            classes[top],
+            each.probabilities[top],
+        )
         for each in predictions[:MOST_DRAWN]
         for top in each.order[:1]
     ]

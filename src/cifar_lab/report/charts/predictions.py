@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from PIL import Image
 
 from cifar_lab.report.charts.chart import short
 from cifar_lab.report.charts.style import ALARM, FAINT, GRID, INK, LABEL, SMALL, TITLE, Measure, style
@@ -31,8 +30,7 @@ class PredictedImage:
     """Image of the figure."""
 
     name: str
-    pixels: NDArray[np.uint8]
-    """(3, side, side)."""
+    pixels: Image.Image
     predicted: str
     """Its class."""
     probability: float
@@ -74,7 +72,7 @@ def _draw_cell(
     """Draw an image with a bar of its probability and three lines of text. `room`: left, bottom, side, all inches."""
     left, bottom, side, height = room
     axes = figure.add_axes((left / WIDTH_INCHES, bottom / height, side / WIDTH_INCHES, side / height))
-    axes.imshow(image.pixels.transpose(1, 2, 0), interpolation="nearest", aspect="auto")
+    axes.imshow(image.pixels, interpolation="nearest", aspect="auto")
     axes.set_axis_off()
     color = INK if image.probability >= UNSURE else ALARM
     bar = figure.add_axes(
