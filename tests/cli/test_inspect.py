@@ -71,7 +71,7 @@ def test_list_tells_running_from_interrupted(trained_copy: Any) -> None:
         holder.communicate()
     assert states == {ids[0]: ["tiny", "0", "running", "1"], ids[1]: ["tiny", "1", "interrupted", "1"]}
     assert skipped.code == 0
-    assert f"tiny · seed 0: skipped: held by process {holder.pid} on " in skipped.out
+    assert any(f"tiny · seed 0: skipped: held by process {holder.pid} on " in line for line in skipped.progress)
     assert "1 run held by another command and skipped; with --wait, the command waits for them" in skipped.out
     assert skipped.lines[-1] == "next: cifar-lab run tiny.yaml --seeds 0 --wait"
     assert refused.code == 4

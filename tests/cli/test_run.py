@@ -217,7 +217,7 @@ def test_a_diverged_run_is_a_result_with_a_reason(lab: Any) -> None:
     assert re.fullmatch(
         r"the loss was not finite in epoch 1 at step \d+; the last finite loss was \S+", record["reason"]
     )
-    assert f"[1/1] tiny (optimizer.lr=1000000000.0) · seed 0: diverged: {record['reason']}" in done.progress
+    assert f"[1/1] tiny (optimizer.lr=1e9) · seed 0: diverged: {record['reason']}" in done.progress
     assert any("1 diverged" in line for line in done.lines)
     assert "NaN" not in json.dumps(record)
     strict = lab(*arguments, "--strict")

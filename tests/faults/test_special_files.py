@@ -303,6 +303,7 @@ OPENED = {
     "store/locks": {"open(path, encoding='utf-8', errors='replace', opener=no_follow)", "os.open(path, flags, 438)"},
     "store/writers": {"open(self._path, encoding='utf-8', errors='replace', opener=no_follow)"},
     "studies/optuna_export": {"sqlite3.connect(f'file:{quote(str(path.absolute()))}?mode=ro', uri=True)"},
+    "training/trained/export": {"torch.export.load(path)"},
     "training/checkpoint": {
         "load(candidate)", "torch.load(io.BytesIO(payload), map_location='cpu', weights_only=True)",
     },

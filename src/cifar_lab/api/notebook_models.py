@@ -21,6 +21,7 @@ from typing import Any
 
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.files import read_document
 from cifar_lab.store.results import model_file
 
 Maker = Callable[..., Any]
@@ -47,7 +48,7 @@ def write_model(maker: Maker, results: Path) -> str:
     name = maker.__name__
     text = HEAD.format(name=name) + _Source(name).text_of(maker)
     path = model_file(results, f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:12]}.py")
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    if not path.is_file() or read_document(path).decode("utf-8", errors="replace") != text:
         make_folder(path.parent)
         write_text(path, text)
     return f"{path.absolute()}:{name}"

@@ -13,6 +13,7 @@ from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.extras import require_extra
+from cifar_lab.core.files import read_file
 from cifar_lab.core.html_table import html_lines, html_table
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.store.records import Record
@@ -129,7 +130,7 @@ class Report:
         if self.lab is None or not self.page.is_file():
             return "".join(f"<p>{escape(line)}</p>" for line in self.lines)
         try:
-            page = escape(self.page.read_text(encoding="utf-8"))
+            page = escape(read_file(self.page).decode("utf-8", errors="replace"))
         except OSError as error:
             raise DataError(f"{self.page}: cannot be read ({error.strerror})") from error
         return f'<iframe srcdoc="{page}" style="width: 100%; height: {PAGE_PIXELS}px; border: 0"></iframe>'
