@@ -34,9 +34,9 @@ def test_updates_are_counted_after_the_validation_split() -> None:
 def test_another_optimizer_at_the_same_rate_and_with_a_decay_of_its_own() -> None:
     shared, decay = told({"optimizer.name": "adamw"})
     assert shared.startswith("adamw and sgd share the learning rate 0.001")
-    assert decay == "adamw brings weight decay 0.01, its default, where sgd has 0"
+    assert decay == "adamw has weight decay 0.01, its default, where sgd has 0"
     assert told({"optimizer.name": "adamw"}, {"optimizer.name": "adam"}) == [
-        "adamw brings weight decay 0.01, its default, where adam has 0"
+        "adamw has weight decay 0.01, its default, where adam has 0"
     ]
     assert told({"optimizer.name": "adam", "optimizer.lr": 0.01}) == []
 
@@ -59,9 +59,9 @@ def test_pretrained_weights_have_seen_other_images() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"scheduler.name": "plateau", "scheduler.patience": 8}, "this schedule never fires: with patience 8 the"),
+        ({"scheduler.name": "plateau", "scheduler.patience": 8}, "this schedule has no effect: with patience 8 the"),
         ({"scheduler.name": "plateau", "scheduler.patience": 5}, "the schedule cuts after epoch 7 at the earliest"),
-        ({"scheduler.name": "step", "scheduler.step_epochs": 10}, "this schedule never fires: a cut every 10 epochs"),
+        ({"scheduler.name": "step", "scheduler.step_epochs": 10}, "this schedule has no effect: a cut every 10 epochs"),
         ({"scheduler.name": "step", "scheduler.step_epochs": 5}, "the mean learning rate over the run is 0.55 times"),
         ({"scheduler.name": "cosine"}, "the mean learning rate over the run is 0.5 times optimizer.lr"),
     ],

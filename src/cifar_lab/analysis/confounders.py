@@ -78,7 +78,7 @@ def _decay(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     ours, theirs = arm.optimizer, control.optimizer
     if ours.name != theirs.name and ours.weight_decay != theirs.weight_decay:
         yield (
-            f"{ours.name} brings weight decay {ours.weight_decay:g}, its default, where {theirs.name} has "
+            f"{ours.name} has weight decay {ours.weight_decay:g}, its default, where {theirs.name} has "
             f"{theirs.weight_decay:g}"
         )
 
@@ -118,7 +118,7 @@ def _schedule(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
         first = scheduler.patience + 2  # after the first epoch, which is the best so far, patience + 1 bad ones
         if first >= arm.epochs:
             yield (
-                f"this schedule never fires: with patience {scheduler.patience} the first cut can come after epoch "
+                f"this schedule has no effect: with patience {scheduler.patience} the first cut can come after epoch "
                 f"{first}, and there are {arm.epochs}"
             )
         else:
@@ -127,7 +127,7 @@ def _schedule(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
                 f"for {scheduler.patience + 1} epochs; until then the learning rate is constant"
             )
     elif isinstance(scheduler, Step) and (scheduler.step_epochs >= arm.epochs or scheduler.gamma == 1):
-        yield f"this schedule never fires: a cut every {scheduler.step_epochs} epochs, and there are {arm.epochs}"
+        yield f"this schedule has no effect: a cut every {scheduler.step_epochs} epochs, and there are {arm.epochs}"
     elif isinstance(scheduler, Step | Cosine | OneCycle):
         share = _mean_rate(arm) / lr
         if abs(share - 1) > 0.05:
