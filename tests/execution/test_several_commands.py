@@ -98,9 +98,13 @@ def test_a_stop_of_one_command_leaves_the_others_alone(commands: Commands) -> No
     assert "run the same command again (without --force) to resume" in commands.said(1)
 
 
+NUMBERS = [2, *(pytest.param(number, marks=pytest.mark.long) for number in (4, 8))]
+"""Commands at once."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sweep", [SWEEP, HALVING], ids=["grid", "halving"])
-@pytest.mark.parametrize("number", [2, 4, 8])
+@pytest.mark.parametrize("number", NUMBERS)
 def test_many_sweeps_at_once_share_the_runs_and_equal_one(number: int, sweep: str, commands: Commands) -> None:
     write_files(commands.folder, sweep=sweep)
     for _ in range(number):
@@ -115,7 +119,7 @@ def test_many_sweeps_at_once_share_the_runs_and_equal_one(number: int, sweep: st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [2, 4, 8])
+@pytest.mark.parametrize("number", NUMBERS)
 def test_sweeps_that_are_killed_and_started_again_make_each_run_once(number: int, commands: Commands) -> None:
     """An epoch is trained twice only if its command was killed amid it, or before it could say that it was saved."""
     write_files(commands.folder, epochs=6, train_size=1000)
