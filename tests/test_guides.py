@@ -59,28 +59,18 @@ def _give(line: str, folder: Path) -> str:
 
 @pytest.mark.slow
 def test_the_tour_can_be_walked(tmp_path: Path) -> None:
-    check, plan, run, report, more, paper, recheck = follow(
-        "tour.md",
-        tmp_path,
-        {"train_size: 2000, test_size: 1000": "train_size: 200, test_size: 100", "epochs: 3": "epochs: 1"},
-    )
+    check, plan, run, report, more, paper, recheck = follow("tour.md", tmp_path, {})
     assert "all valid" in check
     assert "differs in model.name Net → Net1 and in nothing else" in plan
     assert "6 runs: 6 to train" in run
-    assert (
-        "wrote results/report.html, results/report.md, results/summary.csv, results/answers.json and 1 chart" in report
-    )
+    (shown,) = [text for language, text in blocks("tour.md") if language == "text"]
+    assert [without_numbers(line) for line in report.splitlines()] == [
+        without_numbers(line) for line in shown.splitlines()
+    ]
     assert "10 runs: 6 already done, 4 to train" in more
     assert "results/report.tex" in paper
     assert "equal to the records" in recheck
     assert (tmp_path / "results" / "batch_norm.pdf").is_file()
-
-
-def test_what_the_tour_shows_is_what_a_report_says() -> None:
-    (shown,) = [text for language, text in blocks("tour.md") if language == "text"]
-    assert re.search(
-        r"is better than Net by [\d.]+ pp \(97 % [\d.]+ to [\d.]+; 3 shared seeds; adjusted p = \.\d{3}\)\.", shown
-    )
 
 
 @pytest.mark.slow
