@@ -40,7 +40,7 @@ def test_commands_exist_and_name_files_that_do(page: Path) -> None:
 
 def test_the_commands_for_a_newcomer_are_marked() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name, last in (("quickstart", "cifar-lab quickstart"), ("tests", 'pytest -n auto -m "not long"')):
+    for name, last in (("quickstart", "cifar-lab quickstart"), ("tests", 'pytest -n auto -m "not slow"')):
         (command,) = re.findall(rf"<!-- command: {name} -->\n```sh\n(.*)\n```", text)
         assert command.startswith("python3 -m venv .venv && ")
         assert command.endswith(last)
