@@ -25,6 +25,7 @@ READERS = {
     "list": "list", "show": "show 0123", "verify": "verify", "report": "report --lab lab.yaml",
     "report --check": "report --lab lab.yaml --check", "compare": "compare a b",
     "sweep --export-optuna": "sweep sweep.yaml --export-optuna x.db",
+    "predict": "predict 0123 cat.png", "export": "export 0123 --format safetensors",
 }  # fmt: skip
 """Commands that read a results folder and make none."""
 
@@ -118,12 +119,14 @@ NEEDS = {
     "tensorboard": "run arm.yaml --mirror tensorboard",
     "mlflow": "run arm.yaml --mirror mlflow",
     "optuna": "sweep tpe.yaml",
+    "wandb": "run arm.yaml --mirror wandb",
+    "onnx": "export 0123 --format onnx",
     "timm": "check arm.yaml --set model.name=timm:resnet10t",
 }
 
 
 def test_every_extra_of_a_command_is_declared() -> None:
-    assert set(NEEDS) == set(extras.EXTRAS)
+    assert {*NEEDS, "pandas"} == set(extras.EXTRAS)  # only `to_frame` of the package needs pandas
 
 
 @pytest.mark.parametrize("extra", NEEDS)

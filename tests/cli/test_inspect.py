@@ -90,8 +90,11 @@ def test_show_tells_everything_of_a_run(trained: Any) -> None:
         assert line in whole.lines
     assert f"test accuracy {found['test']['accuracy']:.4f}, loss {found['test']['loss']:.4f}" in whole.lines
     run = found["run_id"][:8]
-    assert whole.lines[-1] == f"its network: cifar-lab predict {run} IMAGE, or cifar-lab export {run} --format onnx"
-    rows = [line.split() for line in whole.lines[-12:-2]]
+    assert whole.lines[-2:] == [
+        f"to classify images: cifar-lab predict {run} IMAGE",
+        f"to export: cifar-lab export {run} --format onnx",
+    ]
+    rows = [line.split() for line in whole.lines[-13:-3]]
     assert [row[0] for row in rows] == found["data"]["classes"]
     assert [[int(cell) for cell in row[2:]] for row in rows] == found["test"]["confusion"]
     assert [row[1] for row in rows] == [f"{share:.3f}" for share in found["test"]["per_class"]]

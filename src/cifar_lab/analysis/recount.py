@@ -110,7 +110,8 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
     stated: list[Winner | SweepControl] = [*([found.control] if found.control.group else []), *found.winners]
     ranked = _best_of_groups(tried) if found.search.per else _ranked(tried)[: plan.search.top]
     best = [(rank, each.point.name) for rank, each in enumerate(ranked, 1)]
-    if sorted((each.rank or 0, each.label) for each in stated) != best:
+    ranks = [winner.rank for winner in found.winners]
+    if sorted((each.rank or 0, each.label) for each in stated) != best or ranks != sorted(ranks):
         yield "winners.json: its winners differ from the records"
         return
     for winner in stated:

@@ -114,7 +114,8 @@ def _print_run(out: Output, folder: RunFolder, results: Path) -> None:
     if folder.weights.name in record.files:
         run = shlex.join([record.run_id[:SHOWN_DIGITS], *options(results, ())])
         out.line()
-        out.line(f"its network: cifar-lab predict {run} IMAGE, or cifar-lab export {run} --format onnx")
+        out.line(f"to classify images: cifar-lab predict {run} IMAGE")
+        out.line(f"to export: cifar-lab export {run} --format onnx")
 
 
 def _recorded_settings(record: Record) -> Settings | None:

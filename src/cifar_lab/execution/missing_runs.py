@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cifar_lab.config import Settings
 from cifar_lab.core.atomic_io import make_folder
 from cifar_lab.core.host import print_status
-from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.cores import model_key, share_cores, share_gpu_host
 from cifar_lab.execution.cost import RunSeconds
-from cifar_lab.execution.plan import PlannedRun
 from cifar_lab.execution.tasks import make_tasks
 from cifar_lab.execution.tracker import Outcome
 from cifar_lab.store.failures import Failure, note_failure, remove_failure
@@ -22,6 +21,10 @@ from cifar_lab.store.results import RunFolder, runs_folder
 from cifar_lab.store.writers import WriterLock
 from cifar_lab.training.events import DeviceChosen, Event, ModelBuilt, RunOutcome, WarningIssued
 from cifar_lab.training.job import Job
+
+if TYPE_CHECKING:
+    from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.plan import PlannedRun
 
 
 def train_missing(planned: Sequence[PlannedRun], context: RunContext, writer: WriterLock) -> list[Outcome]:

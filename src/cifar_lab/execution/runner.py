@@ -11,7 +11,6 @@ from cifar_lab.core.errors import ExitCode, LabError, error_of, exit_code_of
 from cifar_lab.core.text import count
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.local.worker_queries import prepare_images
-from cifar_lab.execution.missing_runs import train_missing
 from cifar_lab.execution.plan import PlannedRun, check_listed, plan_runs
 from cifar_lab.execution.source_runs import source_weights
 from cifar_lab.execution.tracker import Outcome
@@ -98,6 +97,8 @@ def make_runs(
             to discard, or the file system has no locks.
         Interrupted, TimeLimit, LabError: a signal or the policy stopped it. Completed work is kept.
     """
+    from cifar_lab.execution.missing_runs import train_missing  # tasks and costs are needed for training only
+
     resolve(arms, context)
     with writing(context.results) as writer:
         try:
