@@ -202,7 +202,7 @@ def test_a_sweep_waits_for_a_run_that_another_command_holds(swept: tuple[Any, An
         end.join()
     name = plan["points"][1]["name"]
     assert done.code == 0
-    assert f"{name} · seed 0: held by process 1 elsewhere; waiting for it" in done.progress
+    assert done.err == f"{name} · seed 0: held by process 1 elsewhere; waiting for it\n"
     assert any(line.startswith(f"[1/1] {name} · seed 0: done, validation accuracy") for line in done.progress)
     assert (lab.results / "sweeps" / "grid" / "winners.json").exists()
 
