@@ -77,7 +77,7 @@ NEEDED = {"gamma": 0.5, "milestones": [2], "base_lr": 0.001, "max_lr": 0.01}
 
 
 def needed(cls: type[Section]) -> dict[str, Any]:
-    """What settings of a class of torch have to state beside its choice."""
+    """Settings that a class of torch needs beside its choice."""
     required = getattr(getattr(cls, "component", None), "required", ())
     return {"options": {name: NEEDED.get(name, 2) for name in required}} if required else {}
 

@@ -82,11 +82,11 @@ class Commands:
         return "".join(log.read_text() for log in logs)
 
     def trained_epochs(self) -> Counter[str]:
-        """How often each epoch of each run was trained, as the logs tell."""
+        """Number of times that each epoch of each run was trained, from the logs."""
         return Counter(re.findall(r"^(.+: epoch \d+)/\d+, loss", self.said(), re.MULTILINE))
 
     def made_runs(self) -> Counter[str]:
-        """How often each run was made by a command that reported it as its own."""
+        """Number of commands that reported each run as their own."""
         return Counter(re.findall(r"^\[\d+/\d+\] (.+): (?:done|diverged), ", self.said(), re.MULTILINE))
 
     def kill(self) -> None:

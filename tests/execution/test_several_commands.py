@@ -28,7 +28,7 @@ def commands(tmp_path: Path) -> Iterator[Commands]:
 
 
 def alone(commands: Commands, *words: str) -> dict[str, object]:
-    """What one command makes, in a folder of its own beside the shared one."""
+    """State that a single command leaves, in another folder than the shared one."""
     single = Commands(commands.folder)
     single.logs = [commands.folder / "unused"]
     single.start(*words, "--results", "alone")

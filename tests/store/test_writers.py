@@ -44,7 +44,7 @@ def test_a_version_that_writes_alone_keeps_others_out_and_is_kept_out(tmp_path: 
                 fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_what_stands_in_a_file_that_nobody_holds_means_nothing(tmp_path: Path) -> None:
+def test_the_text_of_a_lock_file_without_a_holder_is_ignored(tmp_path: Path) -> None:
     (tmp_path / LOCK_NAME).write_text("process 1 on elsewhere since 2026-01-01T00:00:00Z (sweep)")
     with writing(tmp_path) as lock:
         lock.take()

@@ -1,4 +1,4 @@
-"""Trial of an optimizer, schedule, loss, augmentation and metrics: every way in which one breaks is told in a line."""
+"""Trial of an optimizer, schedule, loss, augmentation and metrics: each fault is reported in one line."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from cifar_lab.analysis.arms import Arm, load_arms, options
 from cifar_lab.analysis.data_choice import data_sets, source_overrides
-from cifar_lab.analysis.finished_runs import SHOWN
+from cifar_lab.analysis.finished_runs import SHOWN, only_id
 from cifar_lab.analysis.questions import lab_option
 from cifar_lab.analysis.selection_bias import WinnersCurse, winners_curse
 from cifar_lab.analysis.summary import recipe_key
@@ -142,11 +142,11 @@ def _sweep(name: str, results: Path, records: Sequence[Record]) -> ComparisonTar
 
 
 def _run(name: str, records: Sequence[Record]) -> ComparisonTarget | None:
-    found = [record for record in records if name and record.run_id.startswith(name)]
-    if len(found) > 1:
-        some = ", ".join(record.run_id for record in found[:SHOWN])
-        raise SettingsError(f"{len(found)} run ids start with {name!r}: {some}; give more digits")
-    return ComparisonTarget("run", f"{found[0].label}, seed {found[0].seed}", tuple(found)) if found else None
+    by_id = {record.run_id: record for record in records}
+    run_id = only_id(by_id, name)
+    if run_id is None:
+        return None
+    return ComparisonTarget("run", f"{by_id[run_id].label}, seed {by_id[run_id].seed}", (by_id[run_id],))
 
 
 # --- the smallest difference that matters -----------------------------------------------------------------------------

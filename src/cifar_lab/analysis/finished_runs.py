@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from cifar_lab.core.errors import DataError, SettingsError
@@ -19,11 +20,21 @@ def find_folder(results: Path, wanted: str) -> RunFolder | None:
     Raises:
         SettingsError: several runs.
     """
-    found = [run_id for run_id in run_ids(results) if wanted and run_id.startswith(wanted)]
+    found = only_id(run_ids(results), wanted)
+    return None if found is None else RunFolder(results, found)
+
+
+def only_id(ids: Iterable[str], wanted: str) -> str | None:
+    """The id that is `wanted`, or the only one that starts so. None without one.
+
+    Raises:
+        SettingsError: several start so.
+    """
+    found = [run_id for run_id in ids if wanted and run_id.startswith(wanted)]
     found = [run_id for run_id in found if run_id == wanted] or found
     if len(found) > 1:
         raise SettingsError(f"{len(found)} run ids start with {wanted!r}: {', '.join(found[:SHOWN])}; give more digits")
-    return RunFolder(results, found[0]) if found else None
+    return found[0] if found else None
 
 
 def find_finished(name: str, results: Path) -> Record:

@@ -15,7 +15,7 @@ import numpy as np
 from cifar_lab.core.errors import DataError
 from cifar_lab.data.array_files import LabelledArrays
 from cifar_lab.data.file_tree import Entry, Tree
-from cifar_lab.data.findings import printable
+from cifar_lab.data.findings import printable, reason_of
 
 PIXELS = 3 * 32 * 32
 MAX_BATCH_BYTES = 512 * 2**20
@@ -88,11 +88,11 @@ def _read(tree: Tree, entry: Entry, root: str) -> LabelledArrays:
     try:
         content = tree.read(entry, MAX_BATCH_BYTES)
     except Exception as error:  # as for images
-        raise DataError(f"{where} cannot be read ({_words(error)}); check the file") from error
+        raise DataError(f"{where} cannot be read ({reason_of(error)}); check the file") from error
     try:
         pair = _binary(content, entry.path) if entry.path.endswith(".bin") else _pickled(content)
     except Exception as error:  # a pickle raises whatever its bytes lead to
-        raise DataError(f"{where} is not a batch of CIFAR ({_words(error)}); fetch it again or remove it") from error
+        raise DataError(f"{where} is not a batch of CIFAR ({reason_of(error)}); fetch it again or remove it") from error
     if len(pair.images) != len(pair.labels) or not len(pair.labels) or pair.labels.min() < 0:
         raise DataError(
             f"{where} has {len(pair.images):,} images and {len(pair.labels):,} labels; expected a number from 0 for "
@@ -150,7 +150,3 @@ def _class_names(tree: Tree, entry: Entry) -> list[str]:
         return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
     except Exception:  # the labels are names too
         return []
-
-
-def _words(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__

@@ -29,6 +29,11 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def reason_of(error: BaseException) -> str:
+    """Error of a reader in one line, as the reason of a finding."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+
+
 @dataclass
 class Findings:
     """Names with their reasons by kind, in the order of their discovery."""

@@ -12,7 +12,7 @@ from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.host import available_memory
 from cifar_lab.data.decoding import decode
 from cifar_lab.data.file_tree import MAX_FILE_BYTES, Entry, Tree
-from cifar_lab.data.findings import Kind, UnusableFileError
+from cifar_lab.data.findings import Kind, UnusableFileError, reason_of
 from cifar_lab.data.listing import Layout
 from cifar_lab.data.splits import Progress, Split
 
@@ -80,8 +80,7 @@ class Decoder:
         try:
             content = self._tree.read(entry)
         except Exception as error:  # zipfile, tarfile, zlib, lzma and bz2 each have their own
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-            self._found.faults.add(self._read_fault, entry.path, reason)
+            self._found.faults.add(self._read_fault, entry.path, reason_of(error))
             return
         try:
             pixels, notes = decode(content, self._side)

@@ -17,7 +17,7 @@ from cifar_lab.core.files import open_file, read_file
 from cifar_lab.data.archives import OTHER_ARCHIVES, open_archive
 from cifar_lab.data.decoding import RESIZED, decode
 from cifar_lab.data.file_tree import MAX_FILE_BYTES, Entry, FolderTree, Tree
-from cifar_lab.data.findings import Findings, Kind, UnusableFileError, printable
+from cifar_lab.data.findings import Findings, Kind, UnusableFileError, printable, reason_of
 from cifar_lab.data.split_folders import IMAGE_SUFFIXES, is_image
 
 ARCHIVE_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", *OTHER_ARCHIVES)
@@ -92,8 +92,7 @@ class Pictures:
         try:
             content = read()
         except Exception as error:  # zipfile, tarfile, zlib, lzma and bz2 each have their own
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-            self.faults.add(UNREADABLE, name, reason)
+            self.faults.add(UNREADABLE, name, reason_of(error))
             return
         try:
             pixels = {side: self._at(side, name, content) for side in sorted(self.sides)}

@@ -55,7 +55,7 @@ class ModelTrials:
         return {model_key(settings): self.answers[key] for key, (settings, _) in asked.items()}
 
     def _is_doubtful(self, settings: Settings) -> bool:
-        return _is_doubtful(settings) or (self.enabled and needs_trial(settings))
+        return _may_not_build(settings) or (self.enabled and needs_trial(settings))
 
     def tell_kernels(self, arms: Iterable[Settings], built: Mapping[str, ModelBuilt]) -> None:
         """Say once which models and components leave the steps to torch on a CPU whose settings allow the C kernels."""
@@ -108,7 +108,7 @@ def can_fail(settings: Settings) -> bool:
     return bool(own_code(settings)) or needs_trial(settings)
 
 
-def _is_doubtful(settings: Settings) -> bool:
+def _may_not_build(settings: Settings) -> bool:
     """Whether a model can fail to build. Built-in models without weights cannot."""
     model = settings.model
     return (

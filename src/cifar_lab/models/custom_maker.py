@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 CLASS_COUNT_NAMES = ("n_classes", "nclasses", "num_class", "class_num", "classes", "n_class", "num_labels", "out_dim")
 """Names that others give to `num_classes`."""
 
+BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+"""Kinds of parameters that an option can set."""
+
 SHOWN_FUNCTIONS = 5
 """Functions of a module that advice names."""
 
@@ -62,11 +65,10 @@ def _missing_options(
     maker: Callable[..., Any], taken: Mapping[str, inspect.Parameter], options: Mapping[str, Any], num_classes: int
 ) -> str:
     """Advice where required arguments are missing: the options to set, and functions that may give them."""
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     missing = [
         f"model.options.{name}" + (f"={num_classes}" if name in CLASS_COUNT_NAMES else "")
         for name, each in taken.items()
-        if each.default is inspect.Parameter.empty and each.kind in named and name not in options
+        if each.default is inspect.Parameter.empty and each.kind in BY_NAME and name not in options
     ]
     if not missing:
         return ""
@@ -102,8 +104,7 @@ def parameters_of(maker: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 
 
 def _accepts(taken: Mapping[str, inspect.Parameter], name: str) -> bool:
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return any(
-        each.kind is inspect.Parameter.VAR_KEYWORD or (each.name == name and each.kind in by_name)
+        each.kind is inspect.Parameter.VAR_KEYWORD or (each.name == name and each.kind in BY_NAME)
         for each in taken.values()
     )

@@ -9,6 +9,7 @@ from typing import Any
 from cifar_lab.config.io.messages import did_you_mean
 from cifar_lab.config.model_source import ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.models.custom_maker import BY_NAME
 from cifar_lab.models.user_code import forked_generators, import_code
 from cifar_lab.models.user_errors import describe_error
 
@@ -61,9 +62,8 @@ class OwnCode:
         taken = parameters_of(self.called)
         if taken is None:
             return
-        free, any_name = list(taken.values())[given:], False
-        for each in free:
-            any_name = any_name or each.kind is inspect.Parameter.VAR_KEYWORD
+        free = list(taken.values())[given:]
+        any_name = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in free)
         names = [each.name for each in free if each.kind in BY_NAME]
         section = self.key.partition(".")[0]
         for name in options:
@@ -75,9 +75,6 @@ class OwnCode:
                 raise SettingsError(
                     f"{section}.options: {self.name} needs {each.name}; set {section}.options.{each.name}"
                 )
-
-
-BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def parameters_of(called: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:

@@ -27,7 +27,7 @@ from cifar_lab.training.build import build_cohort, layout
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.events import ModelBuilt
-from cifar_lab.training.own_functions import kind_of, own_augment, own_metrics, words
+from cifar_lab.training.own_functions import OwnLoss, kind_of, own_augment, own_loss, own_metrics
 from cifar_lab.training.trial import build_model, try_model
 
 BATCH = 4
@@ -131,22 +131,11 @@ class _ComponentTrial:
         if plain_reason(settings) is None:
             return _Built(cohort, EagerBackend(cohort, batches, settings.loss.label_smoothing, execution))
         loss = self._loss()
-        own_loss = None if loss is None else self._loss_of(loss)
-        return _Built(
-            cohort, PlainBackend(cohort, batches, settings.loss.label_smoothing, execution, own_loss=own_loss)
-        )
+        return _Built(cohort, PlainBackend(cohort, batches, settings.loss.label_smoothing, execution, own_loss=loss))
 
-    def _loss(self) -> OwnCode | None:
+    def _loss(self) -> OwnLoss | None:
         section = self.settings.loss
-        if not isinstance(section, CustomLoss):
-            return None
-        code = OwnCode("loss.name", section.name)
-        code.check_options(section.options, 2)
-        return code
-
-    def _loss_of(self, code: OwnCode) -> Callable[[Tensor, Tensor], Tensor]:
-        options = getattr(self.settings.loss, "options", {})
-        return lambda logits, labels: code.called(logits, labels, **options)
+        return own_loss(section) if isinstance(section, CustomLoss) else None
 
     def check_schedule(self, cohort: Cohort) -> None:
         """Compute the first epochs of the schedule, twice."""
@@ -160,10 +149,10 @@ class _ComponentTrial:
 
     def check_loss(self) -> None:
         """Check the value and the gradient of the loss."""
-        if (code := self._loss()) is None:
+        if (loss := self._loss()) is None:
             return
-        logits, labels = self._logits(BATCH)
-        found = [self._called(code, self._loss_of(code), logits.requires_grad_(), labels) for _ in range(2)]
+        code, (logits, labels) = loss.code, self._logits(BATCH)
+        found = [self._called(code, loss, logits.requires_grad_(), labels) for _ in range(2)]
         value = found[0]
         if not isinstance(value, Tensor) or value.dim() or not value.is_floating_point():
             raise code.refusal(f"returns {kind_of(value)}; return the mean over the batch, a scalar tensor")
@@ -182,20 +171,13 @@ class _ComponentTrial:
         name, side = self.settings.data.augment, self.settings.data.side()
         if name is None:
             return
-        code, found = OwnCode("data.augment", name), []
-        code.check_options({}, 2)
-        device = self.execution.device
+        augment, found = own_augment(name), []
+        code, device = augment.code, self.execution.device
         for number in range(2):
             images = torch.randint(256, (BATCH, 3, side, side), generator=_generator(0), dtype=torch.uint8)
             with self._told(code), forked_generators():
                 seed_generators(number)
-                images = code.called(images.to(device), torch.Generator(device).manual_seed(1))
-            shape = (BATCH, 3, side, side)
-            if not isinstance(images, Tensor) or tuple(images.shape) != shape or images.dtype != torch.uint8:
-                raise code.refusal(
-                    f"returns {kind_of(images)} for {words(shape, torch.uint8)}; return the same shape and type"
-                )
-            found.append(images)
+                found.append(augment(images.to(device), torch.Generator(device).manual_seed(1)))
         if not torch.equal(*found):
             raise code.refusal(
                 "two calls with equal generators give other images; draw all random numbers from the generator that it "
@@ -270,6 +252,8 @@ class _ComponentTrial:
         """Name the function that fails."""
         try:
             yield
+        except LabError:
+            raise
         except Exception as error:
             raise code.refusal(f"fails: {code.describe(error)}; correct it") from error
 

@@ -1,10 +1,11 @@
-"""LossOf, augmentation and metrics of the user, as training calls them."""
+"""Loss, augmentation and metrics of the user, as training calls them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +43,40 @@ class OwnMetric:
 
 
 @dataclass(frozen=True)
+class OwnLoss:
+    """A loss with its options."""
+
+    code: OwnCode
+    options: Mapping[str, Any]
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss of a batch."""
+        found: Tensor = self.code.called(logits, labels, **self.options)
+        return found
+
+
+@dataclass(frozen=True)
+class OwnAugmentation:
+    """An augmentation, which is checked batch by batch."""
+
+    code: OwnCode
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """The changed images.
+
+        Raises:
+            SettingsError: the function returns another shape or type.
+        """
+        shape = images.shape
+        found: Tensor = self.code.called(images, generator)
+        if not isinstance(found, Tensor) or found.shape != shape or found.dtype != torch.uint8:
+            raise self.code.refusal(
+                f"returns {kind_of(found)} for {words(shape, torch.uint8)}; return the same shape and type"
+            )
+        return found
+
+
+@dataclass(frozen=True)
 class OwnFunctions:
     """Functions of the user that an arm names."""
 
@@ -69,33 +104,18 @@ def own_metrics(settings: Settings) -> list[OwnMetric]:
     return found
 
 
-def own_loss(settings: CustomLoss) -> LossOf:
+def own_loss(settings: CustomLoss) -> OwnLoss:
     """Import the loss. Errors as `own_functions`."""
-    own, options = OwnCode("loss.name", settings.name), dict(settings.options)
-    own.check_options(options, 2)
-
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        found: Tensor = own.called(logits, labels, **options)
-        return found
-
-    return loss
+    found = OwnLoss(OwnCode("loss.name", settings.name), settings.options)
+    found.code.check_options(found.options, 2)
+    return found
 
 
-def own_augment(name: str) -> OwnAugment:
-    """Import the augmentation, which is checked batch by batch. Errors as `own_functions`."""
-    own = OwnCode("data.augment", name)
-    own.check_options({}, 2)
-
-    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-        shape = images.shape
-        found: Tensor = own.called(images, generator)
-        if not isinstance(found, Tensor) or found.shape != shape or found.dtype != torch.uint8:
-            raise own.refusal(
-                f"returns {kind_of(found)} for {words(shape, torch.uint8)}; return the same shape and type"
-            )
-        return found
-
-    return augment
+def own_augment(name: str) -> OwnAugmentation:
+    """Import the augmentation. Errors as `own_functions`."""
+    found = OwnAugmentation(OwnCode("data.augment", name))
+    found.code.check_options({}, 2)
+    return found
 
 
 def kind_of(value: object) -> str:

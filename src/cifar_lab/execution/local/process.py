@@ -118,7 +118,7 @@ class WorkerProcess:
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):  # it writes its position meanwhile, and goes on
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it writes its position and continues
                 self.process.wait(LOCATE_SECONDS)
         location = self.location(files)
         self.kill()
