@@ -138,6 +138,8 @@ def candidates(annotation: Any) -> Iterator[Any]:
         yield from arguments
     elif origin is tuple and arguments[0] is ParameterGroup:
         yield [{"match": "weight", "lr_factor": 0.4}]
+    elif origin is tuple and get_origin(arguments[0]) is Annotated and get_origin(get_args(arguments[0])[0]) is tuple:
+        yield [[0, 0.4], [0.6, 1], [1, 0]]
     elif origin is tuple:
         item = list(candidates(arguments[0]))
         yield tuple(item[:2])

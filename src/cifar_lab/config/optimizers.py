@@ -51,6 +51,9 @@ class OptimizerOptions(Section):
     groups: Annotated[tuple[ParameterGroup, ...], Field(strict=False, max_length=100), Mark.LATER] = ()
     """Groups of parameters with another learning rate or weight decay (arXiv:1812.01187 for no decay of biases). A
     parameter belongs to the first group whose `match` is found in its name."""
+    clip_norm: Annotated[float | None, Mark.LATER] = Field(None, gt=0)
+    """Largest norm of the gradients of all parameters together. Larger ones are scaled down to it in each step
+    (arXiv:1211.5063). Null: no limit."""
 
 
 class TorchOptimizer(OptimizerOptions):

@@ -11,6 +11,7 @@ from cifar_lab.config import (
     ImageFolder,
     ModelOptions,
     OneCycle,
+    Piecewise,
     Plateau,
     ResNet18Model,
     Settings,
@@ -101,6 +102,19 @@ def _cycle_momentum(settings: Settings) -> Iterator[str]:
         yield "optimizer.momentum is 0, so there is no momentum to cycle; set it, or cycle_momentum: false"
 
 
+def _points(settings: Settings) -> Iterator[str]:
+    scheduler = settings.scheduler
+    if not isinstance(scheduler, Piecewise):
+        return
+    shares = [share for share, _ in scheduler.points]
+    if (shares[0], shares[-1]) != (0, 1):
+        yield f"the first point has share {shares[0]:g} and the last {shares[-1]:g}; begin at 0 and end at 1"
+    elif shares != sorted(shares):
+        yield "the shares of the points do not rise; sort the points"
+    elif not any(factor for _, factor in scheduler.points):
+        yield "every point has the factor 0, so nothing is trained; set one above 0"
+
+
 def _pretrained(settings: Settings) -> Iterator[str]:
     model = settings.model
     if isinstance(model, ResNet18Model) and model.pretrained and model.weights is not None:
@@ -182,6 +196,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.min_lr", "scheduler.name", "optimizer.lr"), _min_lr),
     (("scheduler.base_momentum", "scheduler.max_momentum", "scheduler.name"), _cycle_bounds),
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
+    (("scheduler.points", "scheduler.name"), _points),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
     (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
     (

@@ -192,6 +192,8 @@ def _number(bound: float) -> str:
 def _plural(annotation: Any, metadata: tuple[Any, ...]) -> str:
     if is_section(annotation):
         return f"mappings, each with {_and(annotation.model_fields)}"
+    if get_origin(annotation) is tuple:
+        return "pairs of numbers"
     names = {int: "whole numbers", float: "numbers", str: "texts", dict: "mappings"}
     name = names.get(annotation, names.get(get_origin(annotation) or object, "values"))
     return f"{name}, each{_range(_limits(metadata))}" if annotation in (int, float) and metadata else name
@@ -222,6 +224,17 @@ SYNONYMS = {
     "seed": "seeds",
     "amp": "bf16",
     "bayes": "tpe",
+    "wsd": "trapezoid",
+    "warmup_stable_decay": "trapezoid",
+    "lineardecay": "linear",
+    "slanted_triangular": "triangular",
+    "max_grad_norm": "clip_norm",
+    "grad_clip": "clip_norm",
+    "clip_grad_norm": "clip_norm",
+    "gradient_clip_val": "clip_norm",
+    "param_groups": "groups",
+    "parameter_groups": "groups",
+    "paramwise_cfg": "groups",
 }
 """Names that other tools use, in lower case, and the names of this lab."""
 

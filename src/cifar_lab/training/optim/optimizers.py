@@ -23,6 +23,7 @@ from torch.optim.sgd import sgd as torch_sgd
 
 from cifar_lab import config
 from cifar_lab.models.flat_parameters import FlatParameters
+from cifar_lab.training.optim.clipping import GradientClipper
 from cifar_lab.training.optim.parameter_groups import GroupValues, row_groups
 
 
@@ -36,6 +37,7 @@ class CohortOptimizer(ABC):
         self._weight_decay = self._groups.weight_decays()
         """float64: (K, P), or (K, 1) where each row has one."""
         self._lr_factors = self._groups.lr_factors()
+        self._clipper = GradientClipper(settings, self._gradients)
         self._memory: dict[str, Tensor] = {}
         """State between steps. The first dimension of each tensor is K."""
 
@@ -52,8 +54,12 @@ class CohortOptimizer(ABC):
         """
         with torch.no_grad():
             if self._stacked:
+                if self._clipper.needed:
+                    self._clipper.clip_stacked()
                 self._step_stacked(lr, momentum)
             else:
+                if self._clipper.needed:
+                    self._clipper.clip_rows()
                 given = [math.nan] * len(self._values) if momentum is None else momentum.flatten().tolist()
                 self._step_rows(lr.flatten().tolist(), [None if math.isnan(each) else each for each in given])
 
