@@ -54,7 +54,7 @@ class PlainBackend(EagerBackend):
             return train_step(
                 self.cohort, images, labels, first, second, self.label_smoothing, self.execution, streams, self.own_loss
             )
-        batch = _Batch(self, images[0], labels[0])
+        batch = _Batch(self, rule, images[0], labels[0])
         batch()
         loss, right = batch.loss.detach(), batch.right
         rule.update(batch, lr, momentum)
@@ -70,8 +70,8 @@ class PlainBackend(EagerBackend):
 class _Batch:
     """Closure of one batch: computes the loss and the gradients anew."""
 
-    def __init__(self, backend: PlainBackend, images: Tensor, labels: Tensor) -> None:
-        self._backend, self._images, self._labels = backend, images, labels
+    def __init__(self, backend: PlainBackend, rule: TorchRule, images: Tensor, labels: Tensor) -> None:
+        self._backend, self._rule, self._images, self._labels = backend, rule, images, labels
         (self._network,) = backend.cohort.networks
         self.loss: Tensor
         """Of the last evaluation."""
@@ -88,6 +88,7 @@ class _Batch:
         for weight, other in zip(weights, auxiliary, strict=bool(weights)):
             loss = loss + weight * self._backend.loss_of(other.float(), self._labels)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._rule.clip()
         self.loss, self.right = loss, (logits.detach().argmax(dim=1) == self._labels).sum()
         return loss
 
