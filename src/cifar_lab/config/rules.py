@@ -114,6 +114,12 @@ def _kernels(settings: Settings) -> Iterator[str]:
         yield f"the C kernels do not know the {reason}; leave it at auto"
 
 
+def _reflection(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.crop_padding_mode == "reflect" and data.crop_padding >= data.side():
+        yield f"an image of {data.side()} pixels has too few to mirror {data.crop_padding}; set a smaller crop_padding"
+
+
 def _seeds(settings: Settings) -> Iterator[str]:
     seen: set[int] = set()
     for seed in settings.seeds:
@@ -189,6 +195,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
         ),
         _kernels,
     ),
+    (("data.crop_padding_mode", "data.crop_padding", "data.image_size", "data.dataset"), _reflection),
     (("seeds",), _seeds),
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),

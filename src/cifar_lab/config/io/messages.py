@@ -28,6 +28,8 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     limits = _limits(metadata)
     if origin in (Union, UnionType):
+        if words := _words_beside_truths(arguments):
+            return f"one of true, false, {', '.join(words)}"
         return " or ".join(describe(argument, () if argument is type(None) else metadata) for argument in arguments)
     if origin is Literal:
         words = [str(argument) for argument in arguments]
@@ -48,6 +50,12 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
             return PATTERN_WORDS.get(limits["pattern"], f"text like {limits['pattern']}")
         return f"text of at most {limits['max_length']:,} characters" if "max_length" in limits else "text"
     return "nothing (null)" if annotation is type(None) else "a value"
+
+
+def _words_beside_truths(arguments: tuple[Any, ...]) -> list[str]:
+    """Words of a setting that takes true, false or one of them. Empty for another union."""
+    words = [argument for argument in arguments if get_origin(argument) is Literal]
+    return [str(word) for word in get_args(words[0])] if bool in arguments and len(words) == 1 else []
 
 
 def unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
