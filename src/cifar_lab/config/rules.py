@@ -100,6 +100,20 @@ def _pretrained(settings: Settings) -> Iterator[str]:
         yield "pretrained and weights both set the initial weights; keep one of them"
 
 
+def _init(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if model.init != "torch" and (model.weights is not None or getattr(model, "pretrained", False)):
+        yield "init and pretrained weights both set the initial weights; keep one of them"
+    if model.init == "whiten" and model.input_size not in (None, settings.data.side()):
+        yield "whiten takes patches of the images in their own size; remove model.input_size"
+
+
+def _head_init(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if model.head_init == "zero" and model.weights is not None and model.head == "keep":
+        yield "head_init: zero replaces the last layer that head: keep keeps; set head: new"
+
+
 def _input_size(settings: Settings) -> Iterator[str]:
     model, side = settings.model, settings.model.input_size or settings.data.side()
     if isinstance(model, ModelOptions) and side != IMAGE_SIDE and not model.component.facts.any_size:
@@ -182,6 +196,8 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.base_momentum", "scheduler.max_momentum", "scheduler.name"), _cycle_bounds),
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
+    (("model.init", "model.weights", "model.pretrained", "model.input_size", "model.name"), _init),
+    (("model.head_init", "model.head", "model.weights", "model.name"), _head_init),
     (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
     (
         (
