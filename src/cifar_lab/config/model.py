@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from cifar_lab.config.roles import CODE_NAME, Component, IdleUnless, Mark, Role, Section
+from cifar_lab.config.roles import MODEL_NAME, Component, IdleUnless, Mark, Role, Section
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class ResNet18Model(ModelOptions, title="ResNet18"):
 class CustomModel(Section):
     """Your `torch.nn.Module`, or one of a package: a class or a function, called with `options`."""
 
-    name: Annotated[str, Role.SHARED, Mark.PATH, Mark.CODE] = Field(pattern=CODE_NAME)
+    name: Annotated[str, Role.SHARED, Mark.PATH, Mark.CODE] = Field(pattern=MODEL_NAME)
     """`path/to/file.py:NAME` with the path relative to the settings file, `package.module:NAME` of the working folder
     or an installed package, `torchvision.models:NAME`, or `timm:NAME`. The id of a run includes the content of every
     Python file outside installed packages that the model imports, and the version of an installed package."""

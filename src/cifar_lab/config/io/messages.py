@@ -11,9 +11,11 @@ from pydantic.fields import FieldInfo
 
 from cifar_lab.config.io.axis_words import axis_of_text
 from cifar_lab.config.io.tree import Node, as_number, plain, resolve, shorten
+from cifar_lab.config.roles import CODE_NAME, MODEL_NAME
 
 PATTERN_WORDS = {
-    r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$": "package.module:Class or path/to/file.py:Class",
+    CODE_NAME: "package.module:Class or path/to/file.py:Class",
+    MODEL_NAME: "package.module:Class, path/to/file.py:Class or timm:NAME",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$": "a file name of letters, digits, '.', '_' and '-' that ends in .png",
     r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$": "up to 32 letters, digits, '_' and '-'",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,10 +29,16 @@ class PlainBackend(EagerBackend):
         self.metrics = self.new_metrics()
         lr, momentum = self.cohort.schedule.epoch_table(epoch)  # float64, as torch's own loop has them
         streams = ModelStreams(self.batches.seeds, epoch)
+        self._mode("train")
         for step, (images, labels) in enumerate(self.batches.epoch(epoch)):
             override = None if momentum is None else float(momentum[step, 0])
             self.metrics.write(step, *self.step(images, labels, float(lr[step, 0]), override, streams))
             yield step + 1
+        self._mode("eval")  # also before a checkpoint, so that a resumed run makes the same changes of mode
+
+    def _mode(self, name: Literal["train", "eval"]) -> None:
+        if isinstance(rule := self.cohort.optimizer, TorchRule):
+            rule.mode(name)
 
     def step(
         self, images: Tensor, labels: Tensor, lr: float, momentum: float | None, streams: ModelStreams
