@@ -121,6 +121,20 @@ def _pretrained(settings: Settings) -> Iterator[str]:
         yield "pretrained and weights both set the initial weights; keep one of them"
 
 
+def _init(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if model.init != "torch" and (model.weights is not None or getattr(model, "pretrained", False)):
+        yield "init and pretrained weights both set the initial weights; keep one of them"
+    if model.init == "whiten" and model.input_size not in (None, settings.data.side()):
+        yield "whiten takes patches of the images in their own size; remove model.input_size"
+
+
+def _head_init(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if model.head_init == "zero" and model.weights is not None and model.head == "keep":
+        yield "head_init: zero replaces the last layer that head: keep keeps; set head: new"
+
+
 def _input_size(settings: Settings) -> Iterator[str]:
     model, side = settings.model, settings.model.input_size or settings.data.side()
     if isinstance(model, ModelOptions) and side != IMAGE_SIDE and not model.component.facts.any_size:
@@ -133,6 +147,12 @@ def _kernels(settings: Settings) -> Iterator[str]:
         yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
     elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
         yield f"the C kernels do not know the {reason}; leave it at auto"
+
+
+def _reflection(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.crop_padding_mode == "reflect" and data.crop_padding >= data.side():
+        yield f"an image of {data.side()} pixels has too few to mirror {data.crop_padding}; set a smaller crop_padding"
 
 
 def _seeds(settings: Settings) -> Iterator[str]:
@@ -198,6 +218,8 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
     (("scheduler.points", "scheduler.name"), _points),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
+    (("model.init", "model.weights", "model.pretrained", "model.input_size", "model.name"), _init),
+    (("model.head_init", "model.head", "model.weights", "model.name"), _head_init),
     (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
     (
         (
@@ -211,6 +233,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
         ),
         _kernels,
     ),
+    (("data.crop_padding_mode", "data.crop_padding", "data.image_size", "data.dataset"), _reflection),
     (("seeds",), _seeds),
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),

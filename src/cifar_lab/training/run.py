@@ -18,6 +18,7 @@ from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.patches import patch_covariance
 from cifar_lab.models import count_parameters
 from cifar_lab.store.records import Environment, Record, SplitScore
 from cifar_lab.store.results import DamagedFileError, RunFolder
@@ -189,7 +190,7 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     )
     cohort, unstacked_reason = build_cohort(
         [job.build_settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
-        execution, stacked=stacked,
+        execution, stacked=stacked, covariance=partial(patch_covariance, splits.training),
     )  # fmt: skip
     if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
         execution, kernels = _choose(runs, execution, cohort.networks[0])

@@ -30,6 +30,8 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     limits = _limits(metadata)
     if origin in (Union, UnionType):
+        if words := _words_beside_truths(arguments):
+            return f"one of true, false, {', '.join(words)}"
         return " or ".join(describe(argument, () if argument is type(None) else metadata) for argument in arguments)
     if origin is Literal:
         words = [str(argument) for argument in arguments]
@@ -68,6 +70,12 @@ def section_of(annotation: Any) -> type[Section] | None:
 def _and(words: Iterable[str]) -> str:
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def _words_beside_truths(arguments: tuple[Any, ...]) -> list[str]:
+    """Words of a setting that takes true, false or one of them. Empty for another union."""
+    words = [argument for argument in arguments if get_origin(argument) is Literal]
+    return [str(word) for word in get_args(words[0])] if bool in arguments and len(words) == 1 else []
 
 
 def unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
