@@ -230,12 +230,19 @@ def _lost(row: Row) -> str:
 
 
 def _gone(comparison: Comparison) -> str:
-    """Warning about runs of an earlier look and that are not there any more."""
-    runs = comparison.gone
-    if not runs:
-        return ""
-    named = ", ".join(runs[:SHOWN_RUNS]) + (", …" if len(runs) > SHOWN_RUNS else "")
-    return f" {count(len(runs), 'run')} of an earlier look {'is' if len(runs) == 1 else 'are'} gone: {named}."
+    """Warning about runs that an earlier look counted and that have no record any more."""
+    removed = comparison.removed
+    gone = [run_id for run_id in comparison.gone if run_id not in removed]
+    text = f" {count(len(removed), 'run')} removed after an earlier look: {_ids(removed)}." if removed else ""
+    if not gone:
+        return text
+    return (
+        f"{text} {count(len(gone), 'run')} of an earlier look {'is' if len(gone) == 1 else 'are'} gone: {_ids(gone)}."
+    )
+
+
+def _ids(runs: Sequence[str]) -> str:
+    return ", ".join(runs[:SHOWN_RUNS]) + (", …" if len(runs) > SHOWN_RUNS else "")
 
 
 def _forgotten(comparison: Comparison) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from cifar_lab.cli import check, compare, export, init, inspect_runs, plan, predict, report, run, sweep
+from cifar_lab.cli import check, compare, export, housekeeping, init, inspect_runs, plan, predict, report, run, sweep
 from cifar_lab.cli.notices import Notices
 from cifar_lab.cli.options import flag
 from cifar_lab.core._version import __version__
@@ -81,6 +81,8 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
         "cifar-lab predict 3fa9 cat.jpg", "cifar-lab predict 3fa9 81cc photos/ --out predictions.png",
     )),
     ("export", export.export, ("cifar-lab export 3fa9 --format onnx",)),
+    ("rm", housekeeping.remove, ("cifar-lab rm 3fa9 --dry-run", "cifar-lab rm configs/q3_adam.yaml")),
+    ("gc", housekeeping.collect, ("cifar-lab gc --dry-run",)),
     ("verify", inspect_runs.verify, ()),
     ("check", check.check, ("cifar-lab check configs/*.yaml",)),
     ("schema", check.schema, ("cifar-lab schema --output settings.schema.json",)),

@@ -33,6 +33,7 @@ from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store import locks
 from cifar_lab.store.coherence import contradiction
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
+from cifar_lab.store.run_files import is_run_file
 
 METRICS = "metrics.jsonl"
 PREDICTIONS = "predictions.npz"
@@ -291,12 +292,17 @@ class RunFolder:
             EnvironmentFault: the folder cannot be written.
         """
         with locks.hold(self.lock_file, trust_name=at_once):
-            remove(*self._abandoned())
+            remove(*self.abandoned())
             yield
 
-    def _abandoned(self) -> Iterator[Path]:
-        """Temporary files of a process that was killed while it wrote. A failure is noted without the lock."""
+    def abandoned(self) -> Iterator[Path]:
+        """Temporary files of processes that were killed while they wrote, if no process holds the run.
+
+        A failure is noted without the lock.
+        """
         for path in self.path.glob(".*.tmp"):
+            if not is_run_file(path.name):
+                continue
             if not path.name.startswith(f".{self.failure.name}.") or _age(path) > NOTING_SECONDS:
                 yield path
 
