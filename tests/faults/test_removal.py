@@ -148,7 +148,7 @@ def test_a_held_run_is_refused_and_no_other_is_removed(tmp_path: Path, case: Cas
 
 
 def test_a_run_made_again_after_its_removal_keeps_its_lock(tmp_path: Path) -> None:
-    results, removals = make_results(tmp_path)
+    _, removals = make_results(tmp_path)
     folder = removals[0].folder
     with folder.lock():
         folder.path.rename(tmp_path / "taken")

@@ -14,7 +14,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from cifar_lab.cli import check, compare, export, housekeeping, init, inspect_runs, plan, predict, report, run, sweep
+from cifar_lab.cli import (
+    annotate,
+    check,
+    compare,
+    export,
+    housekeeping,
+    init,
+    inspect_runs,
+    plan,
+    predict,
+    report,
+    run,
+    sweep,
+)
 from cifar_lab.cli.notices import Notices
 from cifar_lab.cli.options import flag
 from cifar_lab.core._version import __version__
@@ -75,8 +88,12 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("plan", plan.plan, ("cifar-lab plan --question q3", "cifar-lab plan control.yaml arm.yaml --effect 1")),
     ("report", report.report, ("cifar-lab report", "cifar-lab report --check")),
     ("compare", compare.compare, ("cifar-lab compare configs/q3_adam.yaml configs/baseline.yaml",)),
-    ("list", inspect_runs.list_runs, ("cifar-lab list --arms", "cifar-lab list --filter optimizer.name=adam")),
+    ("list", inspect_runs.list_runs, (
+        "cifar-lab list --arms", "cifar-lab list --filter 'accuracy>0.6 and optimizer.name=adam'",
+    )),
     ("show", inspect_runs.show, ()),
+    ("note", annotate.note, ("cifar-lab note 3fa9 'best so far'",)),
+    ("tag", annotate.tag, ("cifar-lab tag 3fa9 best paper", "cifar-lab list --filter tag=best")),
     ("predict", predict.predict, (
         "cifar-lab predict 3fa9 cat.jpg", "cifar-lab predict 3fa9 81cc photos/ --out predictions.png",
     )),

@@ -109,7 +109,8 @@ class RunFolder:
         A checkpoint is removed after the record is written, so one of them remains wherever a run is stopped.
         """
         ended = any(path.exists() for path in (self.metrics, self.predictions, self.weights))
-        return ended and not self.has_checkpoint() and next(self.path.glob(f"*{DAMAGED_SUFFIX}"), None) is None
+        aside = (path.name for path in self.path.glob(f"*{DAMAGED_SUFFIX}"))
+        return ended and not self.has_checkpoint() and all(name == f"notes.json{DAMAGED_SUFFIX}" for name in aside)
 
     def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
         """Metrics per epoch, oldest first. Empty before the end of the first epoch.
