@@ -18,6 +18,7 @@ from cifar_lab.cli import (
     annotate,
     check,
     compare,
+    diff,
     export,
     housekeeping,
     init,
@@ -88,6 +89,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("plan", plan.plan, ("cifar-lab plan --question q3", "cifar-lab plan control.yaml arm.yaml --effect 1")),
     ("report", report.report, ("cifar-lab report", "cifar-lab report --check")),
     ("compare", compare.compare, ("cifar-lab compare configs/q3_adam.yaml configs/baseline.yaml",)),
+    ("diff", diff.diff, ("cifar-lab diff 3fa9 81cc",)),
     ("list", inspect_runs.list_runs, (
         "cifar-lab list --arms", "cifar-lab list --filter 'accuracy>0.6 and optimizer.name=adam'",
     )),

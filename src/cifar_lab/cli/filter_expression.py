@@ -32,6 +32,7 @@ _TOKENS = re.compile(
     r"""\s*(?:(?P<text>"[^"]*"|'[^']*')|(?P<mark><=|>=|==|!=|[=<>()])|(?P<word>[^\s()<>=!"']+)|(?P<bad>\S))"""
 )
 _SINGLE = re.compile(r"\s*(?P<key>[A-Za-z_][\w.]*)\s*=(?P<value>[^=<>!()].*)")
+_WORDS = re.compile(r"\b(and|or|not)\b", re.IGNORECASE)
 
 _ORDERS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -124,7 +125,7 @@ def parse_filter(text: str) -> Expression:
     try:
         return _Parser(text).whole()
     except SettingsError:
-        if single := _SINGLE.fullmatch(text):
+        if (single := _SINGLE.fullmatch(text)) and not (_WORDS.search(single["value"]) and "=" in single["value"]):
             return Comparison(single["key"], "=", single["value"].strip())
         raise
 
