@@ -45,7 +45,9 @@ def warning_sentences(comparison: Comparison, row: Row, control: Row) -> str:
 
 
 def _warnings(comparison: Comparison, row: Row, control: Row) -> str:
-    return _stuck(row, control) + _lost(row) + _lost(control) + _gone(comparison) + _forgotten(comparison)
+    return (
+        _stuck(row, control) + lost_sentence(row) + lost_sentence(control) + _gone(comparison) + _forgotten(comparison)
+    )
 
 
 def _sameness(row: Row, control: Row) -> str:
@@ -217,7 +219,7 @@ def _stuck(row: Row, control: Row) -> str:
     return " All runs of both arms have the same accuracy, so perhaps nothing was learnt: check the learning curves."
 
 
-def _lost(row: Row) -> str:
+def lost_sentence(row: Row) -> str:
     """Runs that the comparison leaves out because they have no accuracy."""
     parts = []
     if row.diverged and row.mean is not None:

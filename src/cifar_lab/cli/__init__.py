@@ -17,6 +17,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 from cifar_lab.cli import (
     annotate,
     check,
+    claims,
     compare,
     diff,
     export,
@@ -88,6 +89,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("sweep", sweep.sweep, ("cifar-lab sweep configs/q8_grid.yaml --dry-run", "cifar-lab sweep configs/q8_grid.yaml")),
     ("plan", plan.plan, ("cifar-lab plan --question q3", "cifar-lab plan control.yaml arm.yaml --effect 1")),
     ("report", report.report, ("cifar-lab report", "cifar-lab report --check")),
+    ("claims", claims.claims, ("cifar-lab claims", "cifar-lab claims configs/claims.yaml --json")),
     ("compare", compare.compare, ("cifar-lab compare configs/q3_adam.yaml configs/baseline.yaml",)),
     ("diff", diff.diff, ("cifar-lab diff 3fa9 81cc",)),
     ("list", inspect_runs.list_runs, (
