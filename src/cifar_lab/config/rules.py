@@ -11,13 +11,21 @@ from cifar_lab.config import (
     ImageFolder,
     ModelOptions,
     OneCycle,
+    Piecewise,
     Plateau,
     ResNet18Model,
     Settings,
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
-from cifar_lab.config.option_rules import metric_names, no_decay, optimizer_options, rprop_schedule, schedule_options
+from cifar_lab.config.option_rules import (
+    group_rules,
+    metric_names,
+    no_decay,
+    optimizer_options,
+    rprop_schedule,
+    schedule_options,
+)
 from cifar_lab.config.own_code import plain_reason
 
 CIFAR_TEST_SIZE = 10_000
@@ -92,6 +100,19 @@ def _cycle_momentum(settings: Settings) -> Iterator[str]:
         and optimizer.momentum == 0
     ):
         yield "optimizer.momentum is 0, so there is no momentum to cycle; set it, or cycle_momentum: false"
+
+
+def _points(settings: Settings) -> Iterator[str]:
+    scheduler = settings.scheduler
+    if not isinstance(scheduler, Piecewise):
+        return
+    shares = [share for share, _ in scheduler.points]
+    if (shares[0], shares[-1]) != (0, 1):
+        yield f"the first point has share {shares[0]:g} and the last {shares[-1]:g}; begin at 0 and end at 1"
+    elif shares != sorted(shares):
+        yield "the shares of the points do not rise; sort the points"
+    elif not any(factor for _, factor in scheduler.points):
+        yield "every point has the factor 0, so nothing is trained; set one above 0"
 
 
 def _pretrained(settings: Settings) -> Iterator[str]:
@@ -202,6 +223,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.min_lr", "scheduler.name", "optimizer.lr"), _min_lr),
     (("scheduler.base_momentum", "scheduler.max_momentum", "scheduler.name"), _cycle_bounds),
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
+    (("scheduler.points", "scheduler.name"), _points),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
     (("model.init", "model.weights", "model.pretrained", "model.input_size", "model.name"), _init),
     (("model.head_init", "model.head", "model.weights", "model.name"), _head_init),
@@ -223,6 +245,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("seeds",), _seeds),
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),
+    (("optimizer.groups", "optimizer.name"), group_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
     (("metrics",), metric_names),

@@ -29,12 +29,16 @@ from cifar_lab.config.schedulers import (
     CustomSchedule,
     CyclicLR,
     ExponentialLR,
+    Linear,
     LinearLR,
     MultiStepLR,
     OneCycleLR,
+    Piecewise,
     PolynomialLR,
     SchedulerOptions,
     StepLR,
+    Trapezoid,
+    Triangular,
     WarmUp,
 )
 
@@ -208,6 +212,10 @@ Scheduler = Annotated[
     | Annotated[Step, Tag("step")]
     | Annotated[Cosine, Tag("cosine")]
     | Annotated[OneCycle, Tag("one_cycle")]
+    | Annotated[Linear, Tag("linear")]
+    | Annotated[Triangular, Tag("triangular")]
+    | Annotated[Trapezoid, Tag("trapezoid")]
+    | Annotated[Piecewise, Tag("piecewise")]
     | Annotated[StepLR, Tag("steplr")]
     | Annotated[MultiStepLR, Tag("multisteplr")]
     | Annotated[ExponentialLR, Tag("exponentiallr")]

@@ -84,7 +84,11 @@ def load_training_data(
     scoring = make_normalizer(settings, info, execution, memory_format)
     folder = Path(options.root).stem if isinstance(options, ImageFolder) else ""
     choice = ValidationChoice(options.val_count(info.train_size), options.split_seed, options.val_indices)
-    return _splits(source, fingerprint, choice, folder, info, training, scoring)
+    splits = _splits(source, fingerprint, choice, folder, info, training, scoring)
+    if settings.data.normalize != "channel":
+        return splits
+    statistics = {"channel_mean": info.channel_mean, "channel_std": info.channel_std}
+    return splits._replace(identity=splits.identity.model_copy(update=statistics))
 
 
 def make_normalizer(

@@ -36,7 +36,7 @@ from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
 from cifar_lab.training.own_functions import OwnMetric, own_functions
-from cifar_lab.training.threads import ThreadGuard
+from cifar_lab.training.thread_guard import ThreadGuard
 
 NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
 """Note of a run that could not resume."""
@@ -223,7 +223,7 @@ def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tel
 def _callback(
     runs: Sequence[ActiveRun], training: _Training, tell: Tell, should_stop: Callable[[], bool]
 ) -> CheckpointCallback:
-    """Callback that saves the runs, reports them, and gives up threads that other programs need."""
+    """Callback that saves the runs, reports them, and leaves cores to other programs that use them."""
     job, execution = runs[0].job, training.execution
     asked = job.settings.runtime.threads != "auto" or not execution.own_kernels
     guard = ThreadGuard(execution.threads, asked=asked)

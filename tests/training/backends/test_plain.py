@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -182,6 +183,32 @@ def test_an_optimizer_of_torch_is_equal_to_torchs_own_loop(
     losses = reference(lab, settings, lambda each: cls(each, lr=settings.optimizer.lr, **decay, **options))
     assert trained(lab, settings, monkeypatch) == losses
     assert len(losses) == 7
+
+
+def test_groups_and_clipping_are_equal_to_torchs_own_loop(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = [{"match": "fc3", "lr_factor": 3}, {"match": "bias", "weight_decay": 0}]
+    given = {"name": "rmsprop", "lr": 0.002, "weight_decay": 0.1, "clip_norm": 0.5, "groups": groups}
+    settings = lab.settings(*TINY, *overrides(optimizer=given))
+
+    class Clipped(torch.optim.RMSprop):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            torch.nn.utils.clip_grad_norm_([each for group in self.param_groups for each in group["params"]], 0.5)
+            super().step()
+
+    def make(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        head, others = parameters[-2:], parameters[:-2]
+        return Clipped(
+            [
+                {"params": others[::2], "weight_decay": 0.1},
+                {"params": others[1::2]},
+                {"params": head, "lr": 0.006, "weight_decay": 0.1},
+            ],
+            lr=0.002,
+        )
+
+    losses = reference(lab, settings, make)
+    np.testing.assert_allclose(trained(lab, settings, monkeypatch), losses, rtol=1e-5)
+    assert_equal(resumed(lab, settings))
 
 
 @pytest.mark.parametrize("name", TORCH)

@@ -64,7 +64,7 @@ class PlainBackend(EagerBackend):
                 self.cohort, images, labels, first, second, self.label_smoothing, self.execution, streams,
                 self.own_loss, share,
             )  # fmt: skip
-        batch = _Batch(self, images[0], labels, share)
+        batch = _Batch(self, rule, images[0], labels, share)
         batch()
         loss, right = batch.loss.detach(), batch.right
         rule.update(batch, lr, momentum)
@@ -80,8 +80,11 @@ class PlainBackend(EagerBackend):
 class _Batch:
     """Closure of one batch: computes the loss and the gradients anew."""
 
-    def __init__(self, backend: PlainBackend, images: Tensor, labels: Tensor, share: Tensor | None) -> None:
-        self._backend, self._images, self._labels = backend, images, labels[0]
+    def __init__(
+        self, backend: PlainBackend, rule: TorchRule, images: Tensor, labels: Tensor, share: Tensor | None
+    ) -> None:
+        """`labels` (1, B)."""
+        self._backend, self._rule, self._images, self._labels = backend, rule, images, labels[0]
         self._loss_of = backend.loss_of if share is None else mixed_loss(backend.loss_of, share[0])
         self._named = larger_part(labels, share)[0]
         (self._network,) = backend.cohort.networks
@@ -100,6 +103,7 @@ class _Batch:
         for weight, other in zip(weights, auxiliary, strict=bool(weights)):
             loss = loss + weight * self._loss_of(other.float(), self._labels)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._rule.clip()
         self.loss, self.right = loss, (logits.detach().argmax(dim=1) == self._named).sum()
         return loss
 
