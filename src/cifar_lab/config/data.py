@@ -60,6 +60,13 @@ class DataOptions(Section):
     random numbers from the generator. The id of a run includes its source, as that of a model."""
     noise_std: Annotated[float, Role.SHARED] = Field(0.0, ge=0, le=1)
     """Standard deviation of Gaussian noise added to training pixels, which run from 0 to 1; 0 is no noise."""
+    mixup: Annotated[float, Role.SHARED, Mark.LATER] = Field(0.0, ge=0, le=100)
+    """Mix each training image with another of its batch, and their labels alike (arXiv:1710.09412). The share of each
+    step is drawn from Beta(mixup, mixup). 0: none. An image counts as correct in training if its larger part does."""
+    cutmix: Annotated[float, Role.SHARED, Mark.LATER] = Field(0.0, ge=0, le=100)
+    """Replace a box of each training image by that of another of its batch, and mix their labels by its area
+    (arXiv:1905.04899). The share of each step is drawn from Beta(cutmix, cutmix). 0: none. Beside mixup, a step uses
+    one of both with probability 0.5."""
     normalize: Annotated[Literal["half", "channel", "none"], Role.SHARED] = "half"
     """`half`: (pixel − 0.5) / 0.5; `channel`: mean and standard deviation of each channel over all training images,
     those of a validation split too; `none`: pixels from 0 to 1."""
@@ -80,6 +87,11 @@ class DataOptions(Section):
     def side(self) -> int:
         """Rows and columns of an image in pixels."""
         return IMAGE_SIDE
+
+    @property
+    def mixes(self) -> bool:
+        """Whether training images are mixed with each other."""
+        return self.mixup > 0 or self.cutmix > 0
 
     def has_validation(self) -> bool:
         """Whether some images are set aside for validation."""

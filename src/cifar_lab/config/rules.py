@@ -153,6 +153,13 @@ def _kernels(settings: Settings) -> Iterator[str]:
         yield f"the C kernels do not know the {reason}; leave it at auto"
 
 
+def _mixing(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.mixes and data.batch_size == 1:
+        key = "mixup" if data.mixup else "cutmix"
+        yield f"{key} mixes images of a batch, and data.batch_size is 1; set a larger one"
+
+
 def _reflection(settings: Settings) -> Iterator[str]:
     data = settings.data
     if data.crop_padding_mode == "reflect" and data.crop_padding >= data.side():
@@ -237,6 +244,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
         ),
         _kernels,
     ),
+    (("data.mixup", "data.cutmix", "data.batch_size"), _mixing),
     (("data.crop_padding_mode", "data.crop_padding", "data.image_size", "data.dataset"), _reflection),
     (("seeds",), _seeds),
     (("optimizer.options", "optimizer.name"), optimizer_options),
