@@ -32,6 +32,7 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store import locks
 from cifar_lab.store.coherence import contradiction
+from cifar_lab.store.packed import is_left_out
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
 from cifar_lab.store.run_files import is_run_file
 
@@ -182,6 +183,8 @@ class RunFolder:
         if name not in record.files:
             raise DamagedFileError(self.path / name, "is not named in the record")
         path = self.path / name
+        if is_left_out(path):
+            raise DataError(f"{path}: the pack of these results has no weights; ask for a pack that has them")
         try:
             content = self._read(path)
         except OSError as error:
@@ -202,7 +205,7 @@ class RunFolder:
         try:
             found = os.lstat(f"{self.path}/{name}")
         except OSError:
-            return False
+            return is_left_out(self.path / name)
         size, expected = found.st_size, record.sizes.get(name)  # none of metrics.jsonl, and in records of schema 1
         if not stat.S_ISREG(found.st_mode):
             return False
