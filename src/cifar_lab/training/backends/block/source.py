@@ -1,0 +1,23 @@
+"""Source of the block kernel: its files, and the constants that it is compiled with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cifar_lab.training.backends.block.jobs import SIZES
+from cifar_lab.training.backends.block.rows import definitions as row_definitions
+
+FOLDER = Path(__file__).parent
+
+MAIN = FOLDER / "block.cu"
+"""File that includes the others."""
+
+
+def source_files() -> list[Path]:
+    """All files, `MAIN` last."""
+    return [*sorted(FOLDER.glob("*.cuh")), MAIN]
+
+
+def definitions(classes: int) -> list[str]:
+    """Options of the compiler for networks with so many classes."""
+    return [f"-D{name}={value}" for name, value in (row_definitions(classes) | SIZES).items()]
