@@ -14,6 +14,7 @@ import torch
 from cifar_lab.core.errors import Interrupted, SettingsError
 from cifar_lab.store.records import Environment, Record
 from cifar_lab.training import checkpoint
+from cifar_lab.training.backends import kept_libraries
 from cifar_lab.training.backends.choice import KernelChoice, choose_kernels
 from cifar_lab.training.backends.kernels import compiler
 from cifar_lab.training.device import Execution
@@ -28,8 +29,8 @@ CPU = Execution(torch.device("cpu"), bf16=False, threads=1)
 @pytest.fixture
 def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A machine without a C compiler, and what is said of it."""
-    images = Path(compiler.home())
-    monkeypatch.setattr(compiler, "home", lambda: tmp_path / "cache")  # not where a library was kept before
+    images = Path(kept_libraries.home())
+    monkeypatch.setattr(kept_libraries, "home", lambda: tmp_path / "cache")  # not where a library was kept before
     monkeypatch.setenv("CC", "nonexistent")
     compiler._outcome.cache_clear()
     assert images.is_dir()

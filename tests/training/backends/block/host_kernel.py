@@ -34,7 +34,7 @@ class HostKernel:
 @cache
 def _built(classes: int) -> ctypes.CDLL:
     files = source_files()
-    command = ["g++", *FLAGS, *definitions(classes), "-x", "c++", str(files[-1])]
+    command = ["g++", *FLAGS, *definitions(classes, sum(jobs.PARTS)), "-x", "c++", str(files[-1])]
     key = hashlib.sha256("\0".join([*map(Path.read_text, files), *command]).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"cifar-lab-tests-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -34,7 +34,7 @@ constexpr int BACK_ROW = 33, BACK_CHANNEL = 1057, BACK_CHUNK = 3 * BACK_CHANNEL 
 constexpr int PADDED_ROW = 80, PADDED_CHANNEL = 560;              /* conv2's weights with a margin: 7 × (7 × 8 channels) */
 
 /* Scratch memory of a block: activations and gradients of one part of a batch. */
-constexpr long whole_lines(long bytes) { return (bytes + 255) / 256 * 256; }
+DEVICE constexpr long whole_lines(long bytes) { return (bytes + 255) / 256 * 256; }
 constexpr int MOST_CHUNKS = MOST_IMAGES / CHUNK;
 constexpr long AT_POOL1 = 0;
 constexpr long AT_CODES1 = AT_POOL1 + whole_lines((long)MOST_CHUNKS * POOL1_CHUNK * 4);

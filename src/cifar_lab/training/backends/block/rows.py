@@ -78,7 +78,7 @@ class RowConversion:
         found = list(matrices(classes))
         sizes = {each.name: each.inputs * each.outputs for each in found}
         if {name: index.numel() for name, index in spans.items()} != sizes:
-            raise ValueError("the networks have other parameters than Net")
+            raise ValueError("networks with other parameters than Net")
         used = torch.cat([index.flatten() for index in spans.values()])
         unused = columns[~torch.isin(columns, used)][0]  # 450 numbers of conv1 leave some in any layout
         to_kernel = torch.full((row_width(classes),), int(unused))

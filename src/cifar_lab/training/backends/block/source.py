@@ -18,6 +18,6 @@ def source_files() -> list[Path]:
     return [*sorted(FOLDER.glob("*.cuh")), MAIN]
 
 
-def definitions(classes: int) -> list[str]:
-    """Options of the compiler for networks with so many classes."""
-    return [f"-D{name}={value}" for name, value in (row_definitions(classes) | SIZES).items()]
+def definitions(classes: int, parts: int) -> list[str]:
+    """Options of the compiler: number of classes, and the sizes of parts, added up."""
+    return [f"-D{name}={value}" for name, value in (row_definitions(classes) | SIZES | {"PARTS": parts}).items()]

@@ -51,6 +51,13 @@ template <int B> CALLED void train(char *scratch, int begin, int end)
     END_PHASE
 }
 
+/* `train` with parts of B images, if the member has such. PARTS: sizes of this compilation, which they make slow. */
+template <int B> DEVICE void train_with(int part, char *scratch, int begin, int end)
+{
+    if constexpr ((PARTS & B) != 0)
+        if (part == B) train<B>(scratch, begin, end);
+}
+
 /* Segment `segment` of an epoch of one network. Members with unequal batches finish an equal share of their epochs. */
 DEVICE void train_segment(const Training &given, Resident &s, char *scratch, int member, int segment)
 {
@@ -59,12 +66,10 @@ DEVICE void train_segment(const Training &given, Resident &s, char *scratch, int
     const int steps = (s.member.images + s.member.batch - 1) / s.member.batch;
     const int begin = (int)((int64_t)steps * segment / given.segments);
     const int end = (int)((int64_t)steps * (segment + 1) / given.segments);
-    switch (s.member.part) {
-    case 8: train<8>(scratch, begin, end); break;
-    case 16: train<16>(scratch, begin, end); break;
-    case 32: train<32>(scratch, begin, end); break;
-    default: train<64>(scratch, begin, end);
-    }
+    train_with<8>(s.member.part, scratch, begin, end);
+    train_with<16>(s.member.part, scratch, begin, end);
+    train_with<32>(s.member.part, scratch, begin, end);
+    train_with<64>(s.member.part, scratch, begin, end);
 }
 
 constexpr int SCORED = 16 * MOST_IMAGES; /* images of one item of work */
