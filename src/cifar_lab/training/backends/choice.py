@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from cifar_lab.config import CustomModel, Settings
+from cifar_lab.config import SGD, Adam, CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
+from cifar_lab.training.backends.block.backend import BlockBackend
 from cifar_lab.training.backends.block.conditions import check_members, check_settings
-from cifar_lab.training.backends.block.gpu import block_backend, check_gpu
+from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
+from cifar_lab.training.backends.block.jobs import MOST_CLASSES, part_of
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
@@ -58,14 +60,11 @@ def choose_kernels(
     if asked == "torch":
         return execution, KernelChoice()
     try:
-        if execution.device.type != "cpu":
-            operations = None
-            check_settings(settings)
-            if asked == "auto" and saved != "own":
-                check_members(settings.data.batch_size, members)
-            check_gpu(execution.device)
-        else:
+        if execution.device.type == "cpu":
             operations = _check_kernels(settings, execution, members, network)
+        else:
+            operations = None
+            _check_block(settings, execution, None if asked == "own" or saved == "own" else members)
         if saved == "torch" and asked == "auto":
             raise KernelsUnavailable("its first epochs used torch's")
     except KernelsUnavailable as error:
@@ -107,7 +106,7 @@ def make_backend(
         return KernelBackend(eager, kernels.operations), replace(info, own_kernels=True)
     if execution.own_kernels:
         try:
-            return block_backend(eager, arms or [settings] * len(cohort.networks)), replace(info, own_kernels=True)
+            return _block_backend(eager, arms or [settings] * len(cohort.networks)), replace(info, own_kernels=True)
         except KernelsUnavailable as error:
             if settings.runtime.kernels == "own":
                 raise error.as_settings_error() from error
@@ -120,6 +119,18 @@ def make_backend(
         return CudaGraphBackend(eager), replace(info, captured=True)
     except NotCapturedError as error:
         return eager, replace(info, eager_reason="; ".join(filter(None, (unstacked_reason, str(error)))))
+
+
+def _check_block(settings: Settings, execution: Execution, members: int | None) -> None:
+    """Check that the block kernel can train such runs on this GPU, and so many faster than torch. None: any number.
+
+    Raises:
+        KernelsUnavailable: it cannot, or is slower.
+    """
+    check_settings(settings)
+    if members is not None:
+        check_members(settings.data.batch_size, members)
+    check_gpu(execution.device)
 
 
 def _check_kernels(
@@ -152,3 +163,27 @@ def _check_kernels(
         operations = recognised_operations(network)
     step_function()
     return operations
+
+
+def _block_backend(eager: EagerBackend, arms: Sequence[Settings]) -> BlockBackend:
+    """Make the backend of a cohort on a GPU.
+
+    Args:
+        eager: cohort, batches and loss.
+        arms: settings of each member.
+
+    Raises:
+        KernelsUnavailable: the kernel cannot train this cohort, or cannot be compiled.
+    """
+    for arm in arms:
+        check_settings(arm)
+    last = getattr(eager.cohort.networks[0], "fc3", None)
+    classes = last.out_features if isinstance(last, nn.Linear) else 0
+    if not 2 <= classes <= MOST_CLASSES:
+        raise KernelsUnavailable(f"there are none on a GPU for {classes} classes")
+    optimizers = [arm.optimizer for arm in arms if isinstance(arm.optimizer, SGD | Adam)]
+    kernel = GpuKernel(eager.execution.device, classes, [part_of(eager.batches.options.batch_size)])
+    try:
+        return BlockBackend(eager, kernel, optimizers, classes)
+    except ValueError as error:
+        raise KernelsUnavailable(f"there are none on a GPU for {error}") from error

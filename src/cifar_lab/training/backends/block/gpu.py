@@ -8,18 +8,10 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
 
-from cifar_lab.config import SGD, Adam, Settings
-from cifar_lab.training.backends.block.backend import BlockBackend
 from cifar_lab.training.backends.block.compiler import compiled, version
-from cifar_lab.training.backends.block.conditions import check_settings
-from cifar_lab.training.backends.block.jobs import SHARED_BYTES, THREADS, Scoring, Training, part_of
-from cifar_lab.training.backends.eager import EagerBackend
+from cifar_lab.training.backends.block.jobs import SHARED_BYTES, THREADS, Scoring, Training
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
-
-MOST_CLASSES = 16
-"""Logits that the kernel has a group of threads for."""
 
 
 def check_gpu(device: torch.device) -> None:
@@ -33,30 +25,6 @@ def check_gpu(device: torch.device) -> None:
     if torch.version.cuda is None or shared < SHARED_BYTES:
         raise KernelsUnavailable(f"there are none for {properties.name}, whose thread blocks share less than 227 KB")
     version()
-
-
-def block_backend(eager: EagerBackend, arms: Sequence[Settings]) -> BlockBackend:
-    """Make the backend.
-
-    Args:
-        eager: cohort, batches and loss.
-        arms: settings of each member.
-
-    Raises:
-        KernelsUnavailable: the kernel cannot train this cohort, or cannot be compiled.
-    """
-    for arm in arms:
-        check_settings(arm)
-    last = getattr(eager.cohort.networks[0], "fc3", None)
-    classes = last.out_features if isinstance(last, nn.Linear) else 0
-    if not 2 <= classes <= MOST_CLASSES:
-        raise KernelsUnavailable(f"there are none on a GPU for {classes} classes")
-    optimizers = [arm.optimizer for arm in arms if isinstance(arm.optimizer, SGD | Adam)]
-    kernel = GpuKernel(eager.execution.device, classes, [part_of(eager.batches.options.batch_size)])
-    try:
-        return BlockBackend(eager, kernel, optimizers, classes)
-    except ValueError as error:
-        raise KernelsUnavailable(f"there are none on a GPU for {error}") from error
 
 
 class GpuKernel:

@@ -17,6 +17,9 @@ THREADS = 512
 KINDS = {"sgd": 0, "nesterov": 1, "adam": 2, "adamw": 3}
 """Update rules, as `Kind`."""
 
+MOST_CLASSES = 16
+"""Logits that the kernel has a group of threads for."""
+
 PARTS = (8, 16, 32, 64)
 """Sizes of a part of a batch."""
 
