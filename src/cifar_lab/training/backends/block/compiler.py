@@ -12,7 +12,7 @@ from cifar_lab.training.backends.kept_libraries import KernelsUnavailable, kept_
 
 FLAGS = ("--std=c++17",)
 
-NO_COMPILER = "no NVRTC (package cuda-bindings, which torch for CUDA brings)"
+NO_COMPILER = "NVRTC is not installed (package cuda-bindings, a dependency of torch for CUDA)"
 
 
 def compiled(architecture: str, classes: int, parts: int) -> bytes:
