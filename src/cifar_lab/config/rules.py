@@ -147,10 +147,10 @@ def _input_size(settings: Settings) -> Iterator[str]:
 
 def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
-    if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
-        yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
+    if runtime.kernels == "own" and (runtime.precision != "fp32" or runtime.compile):
+        yield "the lab's own kernels support only fp32 without compile; leave it at auto"
     elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
-        yield f"the C kernels do not know the {reason}; leave it at auto"
+        yield f"the lab's own kernels do not know the {reason}; leave it at auto"
 
 
 def _mixing(settings: Settings) -> Iterator[str]:
@@ -235,7 +235,6 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (
         (
             "runtime.kernels",
-            "runtime.device",
             "runtime.precision",
             "runtime.compile",
             "optimizer.name",
