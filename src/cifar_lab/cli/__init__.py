@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from cifar_lab.cli import check, compare, export, init, inspect_runs, plan, predict, report, run, sweep
+from cifar_lab.cli import attack, check, compare, export, init, inspect_runs, plan, predict, report, run, sweep
 from cifar_lab.cli.notices import Notices
 from cifar_lab.cli.options import flag
 from cifar_lab.core._version import __version__
@@ -79,6 +79,9 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("show", inspect_runs.show, ()),
     ("predict", predict.predict, (
         "cifar-lab predict 3fa9 cat.jpg", "cifar-lab predict 3fa9 81cc photos/ --out predictions.png",
+    )),
+    ("attack", attack.attack, (
+        "cifar-lab attack configs/q3_adam.yaml", "cifar-lab attack 3fa9 --attack pgd --set eps=8/255 --set steps=100",
     )),
     ("export", export.export, ("cifar-lab export 3fa9 --format onnx",)),
     ("verify", inspect_runs.verify, ()),
