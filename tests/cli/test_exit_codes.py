@@ -25,7 +25,7 @@ READERS = {
     "list": "list", "show": "show 0123", "verify": "verify", "report": "report --lab lab.yaml",
     "report --check": "report --lab lab.yaml --check", "compare": "compare a b",
     "sweep --export-optuna": "sweep sweep.yaml --export-optuna x.db",
-    "predict": "predict 0123 cat.png", "export": "export 0123 --format safetensors",
+    "attack": "attack 0123", "predict": "predict 0123 cat.png", "export": "export 0123 --format safetensors",
 }  # fmt: skip
 """Commands that read a results folder and make none."""
 
@@ -121,6 +121,7 @@ NEEDS = {
     "optuna": "sweep tpe.yaml",
     "wandb": "run arm.yaml --mirror wandb",
     "onnx": "export 0123 --format onnx",
+    "attacks": "attack 0123 --attack autoattack",
     "timm": "check arm.yaml --set model.name=timm:resnet10t",
 }
 

@@ -118,7 +118,7 @@ def _counted(plan: AttackPlan) -> str:
 
 
 def _print_plan(out: Output, plan: AttackPlan, runs: int, attacks: int) -> None:
-    out.line(f"{count(runs, 'run')}, {count(attacks, 'attack')}: {plan.to_make} to make, {plan.made} already there")
+    out.line(f"{count(runs, 'run')}, {count(attacks, 'attack')}: {plan.to_make} to make, {plan.made} already made")
     out.value("to_make", plan.to_make)
     out.value("made", plan.made)
     out.close()

@@ -161,8 +161,7 @@ def attack_words(attack: AnyAttack) -> str:
 
 
 def eps_words(eps: float) -> str:
-    """`8/255` for a multiple of a quarter of a pixel value, else the number."""
-    steps = 255 * eps
-    if eps == 0 or (eps <= 1 and abs(4 * steps - round(4 * steps)) < 1e-6):
-        return "0" if eps == 0 else f"{round(4 * steps) / 4:g}/255"
-    return f"{eps:.4g}"
+    """`8/255` for a multiple of a quarter of a pixel value, else the number. A short decimal stays as it is."""
+    quarters = 4 * 255 * eps
+    is_short = abs(1000 * eps - round(1000 * eps)) < 1e-9
+    return f"{round(quarters) / 4:g}/255" if abs(quarters - round(quarters)) < 1e-6 and not is_short else f"{eps:.4g}"

@@ -11,7 +11,7 @@ import torch
 from cifar_lab import data
 from cifar_lab.analysis.factors import settings_of
 from cifar_lab.store.records import Record
-from cifar_lab.training.attacks.descent import Batch
+from cifar_lab.training.attacks.descent import AttackBatch
 from cifar_lab.training.trained.network import TrainedNetwork, load_trained
 
 TRAINED = (
@@ -31,11 +31,11 @@ class TrainedPair:
         """Both, loaded anew: stacking changes the memory of parameters."""
         return [load_trained(self.lab.results, record, settings_of(record)) for record in self.records]
 
-    def batch(self, count: int = 100) -> Batch:
+    def batch(self, count: int = 100) -> AttackBatch:
         """The first test images."""
         record = self.records[0]
         split = data.load_test(settings_of(record).data, record.data.fingerprint)
-        return Batch(torch.from_numpy(split.images[:count]).float() / 255, torch.from_numpy(split.labels[:count]))
+        return AttackBatch(torch.from_numpy(split.images[:count]).float() / 255, torch.from_numpy(split.labels[:count]))
 
 
 @pytest.fixture(scope="module")

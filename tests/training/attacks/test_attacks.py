@@ -13,26 +13,27 @@ from cifar_lab.config.attack import PGD, Corruption, DeepFool, Noise, attack_fro
 from cifar_lab.training.attacks.active import ActiveImages
 from cifar_lab.training.attacks.corruptions import SEVERITIES, corrupt
 from cifar_lab.training.attacks.deepfool import deepfool
-from cifar_lab.training.attacks.descent import Batch, Descent, Norm, project, random_start, step_up
+from cifar_lab.training.attacks.descent import AttackBatch, Descent, Norm, project, random_start, step_up
 from cifar_lab.training.attacks.gradients import attack_loss, gradient, margin, norms
 from cifar_lab.training.attacks.methods import attack_batch
 from cifar_lab.training.attacks.selection import stratified_images
-from cifar_lab.training.attacks.victims import Victims, modules_as_victims, victims_of
+from cifar_lab.training.attacks.stacking import modules_as_victims, victims_of
+from cifar_lab.training.attacks.victims import Victims
 
 pytestmark = pytest.mark.xdist_group("attacks")
 
 CPU = torch.device("cpu")
 
 
-def clean_of(victims: Victims, batch: Batch) -> Tensor:
+def clean_of(victims: Victims, batch: AttackBatch) -> Tensor:
     return victims.predict(batch.images.expand(victims.members, *batch.images.shape)) == batch.labels
 
 
-def starts(batch: Batch, norm: Norm) -> Any:
+def starts(batch: AttackBatch, norm: Norm) -> Any:
     return lambda restart: random_start(torch.Generator().manual_seed(restart), batch.images.shape, norm)
 
 
-def robust(attack: PGD, victims: Victims, batch: Batch) -> list[float]:
+def robust(attack: PGD, victims: Victims, batch: AttackBatch) -> list[float]:
     """Accuracy at each distance, mean of the networks."""
     outcome = attack_batch(attack, victims, batch, 0)
     return [float(each.correct.double().mean()) for each in outcome.levels]
@@ -132,7 +133,7 @@ def test_deepfool_shows_the_images_that_it_does_not_flip() -> None:
     constant = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4))
     nn.init.zeros_(constant[1].weight)
     victims = modules_as_victims([constant], CPU)
-    batch = Batch(torch.rand(3, 3, 8, 8), victims.predict(torch.rand(1, 3, 3, 8, 8))[0])
+    batch = AttackBatch(torch.rand(3, 3, 8, 8), victims.predict(torch.rand(1, 3, 3, 8, 8))[0])
     outcome = attack_batch(DeepFool(name="deepfool", steps=4), victims, batch, 0)
     assert outcome.distances is not None
     assert bool(torch.isinf(outcome.distances).all())

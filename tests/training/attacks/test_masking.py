@@ -12,7 +12,8 @@ from cifar_lab.analysis.robust_scores import masking_signs
 from cifar_lab.config.attack import PGD
 from cifar_lab.store.attack_records import AttackLevel, AttackRecord, GradientFacts
 from cifar_lab.training.attacks.methods import attack_batch
-from cifar_lab.training.attacks.victims import Victims, modules_as_victims, victims_of
+from cifar_lab.training.attacks.stacking import modules_as_victims, victims_of
+from cifar_lab.training.attacks.victims import Victims
 
 pytestmark = pytest.mark.xdist_group("attacks")
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from cifar_lab.training.attacks.deepfool import deepfool
-from cifar_lab.training.attacks.descent import Batch, Descent, Norm, project, random_start, single_steps
+from cifar_lab.training.attacks.descent import AttackBatch, Descent, Norm, project, random_start, single_steps
 from cifar_lab.training.attacks.gradients import gradient
-from cifar_lab.training.attacks.victims import Victims, victims_of
+from cifar_lab.training.attacks.stacking import victims_of
+from cifar_lab.training.attacks.victims import Victims
 
 pytestmark = [
     pytest.mark.xdist_group("attacks"),
@@ -21,7 +22,7 @@ pytestmark = [
 IMAGES = 250
 
 
-def foolbox_robust(attack: Any, network: Any, batch: Batch, eps: float) -> torch.Tensor:
+def foolbox_robust(attack: Any, network: Any, batch: AttackBatch, eps: float) -> torch.Tensor:
     """Images that are correct under foolbox's attack."""
     foolbox = pytest.importorskip("foolbox")
     model = foolbox.PyTorchModel(network, bounds=(0, 1), device="cpu")
@@ -29,7 +30,7 @@ def foolbox_robust(attack: Any, network: Any, batch: Batch, eps: float) -> torch
     return ~found
 
 
-def clean_of(victims: Victims, batch: Batch) -> torch.Tensor:
+def clean_of(victims: Victims, batch: AttackBatch) -> torch.Tensor:
     return victims.predict(batch.images.expand(victims.members, *batch.images.shape)) == batch.labels
 
 

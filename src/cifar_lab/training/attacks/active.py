@@ -10,7 +10,7 @@ REGATHER = 0.8
 
 
 class ActiveImages:
-    """Batch (K, M, 3, H, W) of the images at work of K networks, each with its own.
+    """AttackBatch (K, M, 3, H, W) of the images at work of K networks, each with its own.
 
     Rows that a network does not need are filled with its first image and ignored.
     """

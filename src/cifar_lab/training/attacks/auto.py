@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.extras import missing_extra
-from cifar_lab.training.attacks.descent import Batch, Found, Norm
+from cifar_lab.training.attacks.descent import AttackBatch, Flipped, Norm
 from cifar_lab.training.attacks.victims import Victims
 
 NORMS: dict[Norm, str] = {"linf": "Linf", "l2": "L2"}
@@ -34,7 +34,7 @@ class _OneNetwork(nn.Module):
         return logits[self._member]
 
 
-def auto_attack(victims: Victims, batch: Batch, wanted: Tensor, eps: float, norm: Norm, seed: int) -> Found:
+def auto_attack(victims: Victims, batch: AttackBatch, wanted: Tensor, eps: float, norm: Norm, seed: int) -> Flipped:
     """Attack the images `wanted` (K, B) of each network with the standard version.
 
     Raises:
@@ -45,7 +45,7 @@ def auto_attack(victims: Victims, batch: Batch, wanted: Tensor, eps: float, norm
         from pyautoattack import AutoAttack  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise missing_extra("attacks", "name: autoattack") from error
-    found = Found(torch.zeros_like(wanted), {})
+    found = Flipped(torch.zeros_like(wanted), {})
     for member in range(victims.members):
         chosen = wanted[member].nonzero().flatten()
         if not len(chosen):

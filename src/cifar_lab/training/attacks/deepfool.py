@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cifar_lab.training.attacks.active import ActiveImages, take
-from cifar_lab.training.attacks.descent import Batch
+from cifar_lab.training.attacks.descent import AttackBatch
 from cifar_lab.training.attacks.victims import Victims
 
 SMALL = 1e-8
@@ -21,7 +21,7 @@ BEYOND = 1e-4
 
 
 def deepfool(
-    victims: Victims, batch: Batch, wanted: Tensor, *, steps: int, overshoot: float, candidates: int
+    victims: Victims, batch: AttackBatch, wanted: Tensor, *, steps: int, overshoot: float, candidates: int
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """(L2 distance of each image (K, B), adversarial images of the first network by number).
 

@@ -27,7 +27,7 @@ TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class Batch:
+class AttackBatch:
     """Images under attack."""
 
     images: Tensor
@@ -37,7 +37,7 @@ class Batch:
 
 
 @dataclass
-class Found:
+class Flipped:
     """Outcome of an attack."""
 
     broken: Tensor
@@ -80,9 +80,9 @@ class Descent:
     losses: tuple[LossName, ...]
     restarts: int
 
-    def attack(self, victims: Victims, batch: Batch, wanted: Tensor, eps: float, start: Start) -> Found:
+    def attack(self, victims: Victims, batch: AttackBatch, wanted: Tensor, eps: float, start: Start) -> Flipped:
         """Attack the images `wanted` (K, B) of each network. The others do not count as broken."""
-        found = Found(torch.zeros_like(wanted), {})
+        found = Flipped(torch.zeros_like(wanted), {})
         for name in self.losses:
             for restart in range(self.restarts):
                 left = wanted & ~found.broken
@@ -92,7 +92,14 @@ class Descent:
         return found
 
     def _restart(
-        self, victims: Victims, batch: Batch, left: Tensor, eps: float, start: Tensor, name: LossName, found: Found
+        self,
+        victims: Victims,
+        batch: AttackBatch,
+        left: Tensor,
+        eps: float,
+        start: Tensor,
+        name: LossName,
+        found: Flipped,
     ) -> None:
         active = ActiveImages(left)
         clean, labels = active.gather(batch.images), active.gather(batch.labels)
@@ -111,7 +118,7 @@ class Descent:
             images = project(step_up(images, slope, length, self.norm), clean, eps, self.norm)
 
 
-def _note(found: Found, active: ActiveImages, images: Tensor, wrong: Tensor) -> None:
+def _note(found: Flipped, active: ActiveImages, images: Tensor, wrong: Tensor) -> None:
     """Note the rows that are misclassified, and keep their images."""
     hits = wrong & active.used
     if not bool(hits.any()):
@@ -122,10 +129,10 @@ def _note(found: Found, active: ActiveImages, images: Tensor, wrong: Tensor) -> 
 
 
 def random_noise(
-    victims: Victims, batch: Batch, wanted: Tensor, eps: float, start: Start, draws: int, norm: Norm
-) -> Found:
+    victims: Victims, batch: AttackBatch, wanted: Tensor, eps: float, start: Start, draws: int, norm: Norm
+) -> Flipped:
     """Outcome of random perturbations, the worst of the draws."""
-    found = Found(torch.zeros_like(wanted), {})
+    found = Flipped(torch.zeros_like(wanted), {})
     for draw in range(draws):
         active = ActiveImages(wanted & ~found.broken)
         if not len(active):
@@ -136,9 +143,11 @@ def random_noise(
     return found
 
 
-def single_steps(victims: Victims, batch: Batch, wanted: Tensor, slope: Tensor, eps: float, norm: Norm) -> Found:
+def single_steps(
+    victims: Victims, batch: AttackBatch, wanted: Tensor, slope: Tensor, eps: float, norm: Norm
+) -> Flipped:
     """FGSM: one step of the full distance along the gradient at the clean images, (K, B, 3, H, W)."""
-    found = Found(torch.zeros_like(wanted), {})
+    found = Flipped(torch.zeros_like(wanted), {})
     active = ActiveImages(wanted)
     if len(active):
         clean = active.gather(batch.images)

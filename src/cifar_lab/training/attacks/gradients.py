@@ -42,6 +42,6 @@ def norms(values: Tensor) -> Tensor:
     return sizes
 
 
-def is_zero(slope: Tensor) -> Tensor:
-    """Whether the gradient of an image is 0 in every pixel: (K, B, 3, H, W) to (K, B)."""
+def zero_gradients(slope: Tensor) -> Tensor:
+    """Mask (K, B) of the images (K, B, 3, H, W) whose gradient is 0 in every pixel."""
     return (slope == 0).flatten(2).all(dim=2)

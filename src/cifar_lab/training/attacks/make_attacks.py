@@ -31,11 +31,11 @@ from cifar_lab.store.attack_records import (
 )
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
-from cifar_lab.training.attacks.descent import Batch
+from cifar_lab.training.attacks.descent import AttackBatch
 from cifar_lab.training.attacks.job import AttackJob
 from cifar_lab.training.attacks.methods import BatchOutcome, attack_batch
 from cifar_lab.training.attacks.selection import stratified_images
-from cifar_lab.training.attacks.victims import victims_of
+from cifar_lab.training.attacks.stacking import victims_of
 from cifar_lab.training.device import device_name, prepare_execution
 from cifar_lab.training.evaluate import images_per_pass
 from cifar_lab.training.trained.network import TrainedNetwork, load_trained
@@ -140,7 +140,7 @@ class _Together:
             chosen = images[begin : begin + size]
             pixels = torch.from_numpy(np.ascontiguousarray(self._split.images[chosen])).to(self._device)
             labels = torch.from_numpy(self._split.labels[chosen]).to(self._device)
-            batch = Batch(pixels.float() / 255, labels)
+            batch = AttackBatch(pixels.float() / 255, labels)
             outcome = attack_batch(self._attack, self._victims, batch, begin // size)
             seconds = time.monotonic() - began
             self._records = [
@@ -160,7 +160,13 @@ class _Together:
         self._written = time.monotonic()
 
     def _grown(
-        self, record: AttackRecord, member: int, outcome: BatchOutcome, batch: Batch, chosen: Indices, seconds: float
+        self,
+        record: AttackRecord,
+        member: int,
+        outcome: BatchOutcome,
+        batch: AttackBatch,
+        chosen: Indices,
+        seconds: float,
     ) -> AttackRecord:
         """The record with the outcome of one more batch."""
         facts = record.gradients
@@ -211,7 +217,9 @@ def _text(right: Tensor) -> str:
     return "".join("1" if each else "0" for each in right.tolist())
 
 
-def _examples(record: AttackRecord, outcome: BatchOutcome, batch: Batch, chosen: Indices) -> tuple[AttackExample, ...]:
+def _examples(
+    record: AttackRecord, outcome: BatchOutcome, batch: AttackBatch, chosen: Indices
+) -> tuple[AttackExample, ...]:
     """Examples with one more of each class that has none yet."""
     found = {each.label: each for each in record.examples}
     for number in sorted(outcome.examples):

@@ -13,8 +13,16 @@ from cifar_lab.data.random_streams import stream
 from cifar_lab.training.attacks.auto import auto_attack
 from cifar_lab.training.attacks.corruptions import SEVERITIES, corrupt
 from cifar_lab.training.attacks.deepfool import deepfool
-from cifar_lab.training.attacks.descent import Batch, Descent, Found, Norm, random_noise, random_start, single_steps
-from cifar_lab.training.attacks.gradients import LossName, gradient, is_zero
+from cifar_lab.training.attacks.descent import (
+    AttackBatch,
+    Descent,
+    Flipped,
+    Norm,
+    random_noise,
+    random_start,
+    single_steps,
+)
+from cifar_lab.training.attacks.gradients import LossName, gradient, zero_gradients
 from cifar_lab.training.attacks.victims import Victims
 
 LIMIT: dict[Norm, float] = {"linf": 1.0, "l2": 1e3}
@@ -54,7 +62,7 @@ class BatchOutcome:
     """Class of each example."""
 
 
-def attack_batch(attack: AnyAttack, victims: Victims, batch: Batch, number: int) -> BatchOutcome:
+def attack_batch(attack: AnyAttack, victims: Victims, batch: AttackBatch, number: int) -> BatchOutcome:
     """Attack a batch of images.
 
     Args:
@@ -76,7 +84,7 @@ def attack_batch(attack: AnyAttack, victims: Victims, batch: Batch, number: int)
     return outcome
 
 
-def _starts(attack: AnyAttack, norm: Norm, batch: Batch, number: int) -> Callable[[int], Tensor]:
+def _starts(attack: AnyAttack, norm: Norm, batch: AttackBatch, number: int) -> Callable[[int], Tensor]:
     """Random perturbations of a batch by restart. The same for every network, distance and device."""
 
     def start(restart: int) -> Tensor:
@@ -86,7 +94,9 @@ def _starts(attack: AnyAttack, norm: Norm, batch: Batch, number: int) -> Callabl
     return start
 
 
-def _run_distances(attack: EpsOptions, victims: Victims, batch: Batch, number: int, outcome: BatchOutcome) -> None:
+def _run_distances(
+    attack: EpsOptions, victims: Victims, batch: AttackBatch, number: int, outcome: BatchOutcome
+) -> None:
     start = _starts(attack, attack.norm, batch, number)  # type: ignore[arg-type]
     slope = _gradients(attack, victims, batch, outcome) if isinstance(attack, FGSM | PGD) else None
     for eps in attack.distances:
@@ -104,11 +114,11 @@ def _run_distances(attack: EpsOptions, victims: Victims, batch: Batch, number: i
 
 
 def _at(
-    attack: EpsOptions, victims: Victims, batch: Batch, wanted: Tensor, eps: float, start: Callable[[int], Tensor]
-) -> Found:
+    attack: EpsOptions, victims: Victims, batch: AttackBatch, wanted: Tensor, eps: float, start: Callable[[int], Tensor]
+) -> Flipped:
     """Outcome of one distance."""
     if eps == 0:
-        return Found(torch.zeros_like(wanted), {})
+        return Flipped(torch.zeros_like(wanted), {})
     if isinstance(attack, PGD):
         losses: tuple[LossName, ...] = ("cross_entropy", "margin") if attack.loss == "both" else (attack.loss,)
         descent = Descent(attack.norm, attack.steps, attack.step_factor, losses, attack.restarts)
@@ -119,18 +129,18 @@ def _at(
     return random_noise(victims, batch, wanted, eps, start, attack.draws, attack.norm)
 
 
-def _gradients(attack: FGSM | PGD, victims: Victims, batch: Batch, outcome: BatchOutcome) -> Tensor:
+def _gradients(attack: FGSM | PGD, victims: Victims, batch: AttackBatch, outcome: BatchOutcome) -> Tensor:
     """Gradient (K, B, 3, H, W) at the clean images, and the facts of it."""
     members = victims.members
     images = batch.images.expand(members, *batch.images.shape)
     name: LossName = "margin" if attack.loss == "margin" else "cross_entropy"
     slope, _ = gradient(victims, images, batch.labels.expand(members, -1), name)
     outcome.with_gradient = outcome.clean.sum(dim=1)
-    outcome.zero = (is_zero(slope) & outcome.clean).sum(dim=1)
+    outcome.zero = (zero_gradients(slope) & outcome.clean).sum(dim=1)
     return slope
 
 
-def _run_deepfool(attack: DeepFool, victims: Victims, batch: Batch, outcome: BatchOutcome) -> None:
+def _run_deepfool(attack: DeepFool, victims: Victims, batch: AttackBatch, outcome: BatchOutcome) -> None:
     distances, examples = deepfool(
         victims, batch, outcome.clean, steps=attack.steps, overshoot=attack.overshoot, candidates=attack.candidates
     )
@@ -138,7 +148,9 @@ def _run_deepfool(attack: DeepFool, victims: Victims, batch: Batch, outcome: Bat
     outcome.examples = {each: (image, float(distances[0, each]), "") for each, image in examples.items()}
 
 
-def _run_corruptions(attack: Corruption, victims: Victims, batch: Batch, number: int, outcome: BatchOutcome) -> None:
+def _run_corruptions(
+    attack: Corruption, victims: Victims, batch: AttackBatch, number: int, outcome: BatchOutcome
+) -> None:
     noise = torch.randn(batch.images.shape, generator=stream("attack corruption", attack.seed, number))
     noise = noise.to(batch.images)
     for place, kind in enumerate(attack.kinds):
