@@ -27,7 +27,7 @@ READERS = {
     "sweep --export-optuna": "sweep sweep.yaml --export-optuna x.db",
     "rm": "rm 0123", "gc": "gc", "note": "note 0123 text", "tag": "tag 0123 best", "diff": "diff 0123 4567",
     "claims": "claims claims.yaml",
-    "predict": "predict 0123 cat.png", "export": "export 0123 --format safetensors",
+    "attack": "attack 0123", "predict": "predict 0123 cat.png", "export": "export 0123 --format safetensors",
 }  # fmt: skip
 """Commands that read a results folder and make none."""
 
@@ -124,6 +124,7 @@ NEEDS = {
     "optuna": "sweep tpe.yaml",
     "wandb": "run arm.yaml --mirror wandb",
     "onnx": "export 0123 --format onnx",
+    "attacks": "attack 0123 --attack autoattack",
     "timm": "check arm.yaml --set model.name=timm:resnet10t",
 }
 

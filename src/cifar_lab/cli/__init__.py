@@ -16,6 +16,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from cifar_lab.cli import (
     annotate,
+    attack,
     check,
     claims,
     compare,
@@ -101,6 +102,9 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("tag", annotate.tag, ("cifar-lab tag 3fa9 best paper", "cifar-lab list --filter tag=best")),
     ("predict", predict.predict, (
         "cifar-lab predict 3fa9 cat.jpg", "cifar-lab predict 3fa9 81cc photos/ --out predictions.png",
+    )),
+    ("attack", attack.attack, (
+        "cifar-lab attack configs/q3_adam.yaml", "cifar-lab attack 3fa9 --attack pgd --set eps=8/255 --set steps=100",
     )),
     ("export", export.export, ("cifar-lab export 3fa9 --format onnx",)),
     ("pack", pack.pack, ("cifar-lab pack --out lab.zip", "cifar-lab pack --no-weights")),

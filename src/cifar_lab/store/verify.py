@@ -17,6 +17,7 @@ from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, set_aside, write_text
 from cifar_lab.core.checksums import is_damaged_checkpoint
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.core.text import count
+from cifar_lab.store.attack_records import verify_attacks
 from cifar_lab.store.documents import DamagedDocumentError
 from cifar_lab.store.failures import verify_failure
 from cifar_lab.store.looks import verify_looks
@@ -102,7 +103,8 @@ def _verify_run(folder: RunFolder, results: Path, settings_of: SettingsOf) -> _V
 
 def _set_all_aside(folder: RunFolder, checked: _CheckedFiles, results: Path, settings_of: SettingsOf) -> Iterator[str]:
     """Set damaged files aside, and write settings.yaml again. Returns a line per file."""
-    record, texts = checked.record, [folder.settings, folder.failure, notes_file(folder)]
+    record, attacks = checked.record, folder.attacks()
+    texts = [folder.settings, folder.failure, notes_file(folder), *attacks]
     if record is None:
         texts.append(folder.metrics)
     settings = None if record is None else settings_of(record)
@@ -117,6 +119,8 @@ def _set_all_aside(folder: RunFolder, checked: _CheckedFiles, results: Path, set
             line += "; written again from the record"
         elif path == folder.settings:
             line += "; record.json has all settings"
+        elif path in attacks:
+            line += "; the same `cifar-lab attack` command repeats the attack"
         elif path == notes_file(folder):
             line += f"; write them again: cifar-lab note {folder.path.name} TEXT"
         yield line
@@ -179,6 +183,10 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
     for path in folder.checkpoints():
         checked.files += path.exists()
         checked.damaged += [path] if is_damaged_checkpoint(path) else []
+    attacks, damaged, notes = verify_attacks(folder)
+    checked.files += attacks
+    checked.damaged += damaged
+    checked.notes += notes
     try:
         checked.files += verify_failure(folder)
     except DataError:

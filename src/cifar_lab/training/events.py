@@ -223,6 +223,14 @@ class TrialProgress(Event, word="trying"):
 
 
 @dataclass(frozen=True)
+class AttackProgress(Event, word="attacking"):
+    """Images of each network that an attack has done."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class TaskDone(Event, word="task done"):
     """Every run of the worker's task has ended."""
 
