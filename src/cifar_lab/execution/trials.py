@@ -109,11 +109,12 @@ def can_fail(settings: Settings) -> bool:
 
 
 def _may_not_build(settings: Settings) -> bool:
-    """Whether a model can fail to build. Built-in models without weights cannot."""
+    """Whether a model can fail to build. Built-in models without weights and frozen layers cannot."""
     model = settings.model
     return (
         isinstance(model, CustomModel)
         or model.weights is not None
+        or bool(model.freeze)
         or (isinstance(model, ResNet18Model) and model.pretrained)
     )
 

@@ -26,16 +26,27 @@ from cifar_lab.core.identity import RUN_ID
 from cifar_lab.core.text import plain
 from cifar_lab.store.ranges import Count, Digest, Finite, Loss, Positive, Rate, Seconds, Seed, Share, Values
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of record.json. A record of a newer schema is refused by name.
 
 1: as below without a checksum, `sizes` and `metrics_sha256`. 2: with a checksum (see `core.checksums`). 3: with
-`settings_sha256`, `plan` and `environment.reduction`. 4: with `metrics` of the user. A record without them is of
-schema 3, which earlier versions read.
+`settings_sha256`, `plan` and `environment.reduction`. 4: with `metrics` of the user. 5: with `frozen_parameters`. A
+record without either is of schema 3, which earlier versions read.
 """
 
+METRICS_SCHEMA = 4
+"""Schema of a record with metrics of the user and without frozen parameters."""
+
 PLAIN_SCHEMA = 3
-"""Schema of a record without metrics of the user."""
+"""Schema of a record with neither of them."""
+
+
+def schema_of(frozen_parameters: int, metrics: bool) -> int:
+    """Lowest schema of a record with these contents, so that earlier versions read what they can."""
+    if frozen_parameters:
+        return SCHEMA
+    return METRICS_SCHEMA if metrics else PLAIN_SCHEMA
+
 
 RunFile = Annotated[str, Field(pattern=r"^(weights\.safetensors|predictions\.npz)$")]
 """Names in `files` and `sizes`. A record that names another file is damaged."""
@@ -183,7 +194,9 @@ class Record(Plain):
     """Reason and step of divergence."""
     epochs_trained: Count
     parameters: Count
-    """Number of trainable parameters."""
+    """Number of parameters that trained, at the end."""
+    frozen_parameters: Count = 0
+    """Number of parameters that `model.freeze` or `fine_tune` kept to the end. Absent where it is 0."""
     val: SplitScore | None
     """The validation split after the last epoch. Null without one."""
     test: SplitScore | None
@@ -210,6 +223,14 @@ class Record(Plain):
     """Deviations from the plan: resumed at an epoch, a damaged checkpoint set aside."""
     plan: str | None = Field(None, pattern=r"^(sweeps/[^/]+/plan|stopping/[^/]+)\.json$")
     """Document of the results folder under which the run was made: the plan of a sweep, or of interim analyses."""
+
+    @model_serializer(mode="wrap")
+    def _without_frozen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The values without `frozen_parameters` of 0, which no version before schema 5 knows."""
+        values: dict[str, Any] = handler(self)
+        if not self.frozen_parameters:
+            values.pop("frozen_parameters", None)
+        return values
 
     def facts(self) -> dict[str, Any]:
         """Facts of the run by name, as a line of a list shows them."""

@@ -28,6 +28,7 @@ from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.optim.factory import make_optimizer, make_rule
 from cifar_lab.training.optim.schedules import make_schedule
+from cifar_lab.training.stages import freeze_for_epoch
 from cifar_lab.training.unused_parameters import GradientWatch
 
 
@@ -148,8 +149,12 @@ def build_cohort(
     execution: Execution,
     *,
     stacked: bool = False,
+    epoch: int = 0,
 ) -> tuple[Cohort, str | None]:
     """Build new networks, one per member from its own seed, with their optimizer and schedule.
+
+    Args:
+        epoch: the next one, counted from 0. It decides which layers train.
 
     Returns:
         The cohort, and the reason for unstacked networks where `stacked` was requested.
@@ -163,6 +168,7 @@ def build_cohort(
         with seeded_init(seed):
             network = models.build(member.model, num_classes, member.data.side())
         networks.append(to_device(network, execution, memory_format))
+    stage = freeze_for_epoch(networks, first, epoch)
     parameters = flatten_parameters(networks)
     optimizers = [member.optimizer for member in settings]
     rule = make_rule(first.optimizer, networks[0])
@@ -178,7 +184,9 @@ def build_cohort(
         from cifar_lab.models.stacked import NotStackable, stack
 
         try:
-            stacked_network = stack(networks, parameters, deterministic=first.runtime.deterministic)
+            stacked_network = stack(
+                networks, parameters, deterministic=first.runtime.deterministic, still=stage.still
+            )
         except NotStackable as error:
             unstacked_reason = f"networks separately: {error}"
     if first.runtime.compile:
@@ -186,6 +194,7 @@ def build_cohort(
             network.compile()
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
     if not isinstance(first.model, CustomModel):
-        return Cohort(networks, parameters, optimizer, schedule, stacked_network), unstacked_reason
+        return Cohort(networks, parameters, optimizer, schedule, stacked_network, stage=stage), unstacked_reason
     watch = GradientWatch(networks, parameters)
-    return Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or ()), unstacked_reason
+    cohort = Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or (), stage)
+    return cohort, unstacked_reason

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.models.hidden_state import hidden_state, load_hidden_state
 from cifar_lab.store.records import EpochMetrics, SplitScore
+from cifar_lab.models.freezing import stand_still
+from cifar_lab.training.stages import Stage
 
 if TYPE_CHECKING:
     from cifar_lab.training.optim.factory import MixedOptimizer
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from cifar_lab.training.optim.optimizers import CohortOptimizer
     from cifar_lab.training.optim.schedules import CohortSchedule
     from cifar_lab.training.unused_parameters import GradientWatch
+
+EVERY_EPOCH = Stage(0, 0)
+"""Stage of a cohort whose parameters all train."""
 
 
 class Stacked(Protocol):
@@ -47,6 +52,8 @@ class Cohort:
     """Notes which parameters take part in a step. Only custom models have parameters that may not."""
     aux_weights: tuple[float, ...] = ()
     """Weight in the loss of each auxiliary output."""
+    stage: Stage = EVERY_EPOCH
+    """Epochs in which these parameters train, and the modules that stand still."""
 
     def state(self, member: int) -> dict[str, Any]:
         """CPU copy of all state that later steps of one member depend on, as if it had trained alone.
@@ -70,8 +77,11 @@ class Cohort:
         else:
             self.watch.step(self.optimizer, lr, momentum)
 
-    def load_state(self, member: int, state: dict[str, Any]) -> None:
+    def load_state(self, member: int, state: dict[str, Any], *, anew: bool = False) -> None:
         """Restore one member from `state`.
+
+        Args:
+            anew: leave the optimizer as it is, because other parameters trained before.
 
         Raises:
             KeyError, ValueError, RuntimeError: a part is missing or does not fit.
@@ -79,6 +89,9 @@ class Cohort:
         (weights,) = state["networks"]
         self.networks[member].load_state_dict(weights)
         load_hidden_state(self.networks[member], state.get("hidden", {}))
+        self.schedule.load_state(member, state["schedule"])
+        if anew:
+            return
         moments, strides = state["optimizer"], state.get("strides", self.parameters.strides())
         if strides != self.parameters.strides():  # saved by networks in another memory format: stacked, or not
             width = self.parameters.values.shape[1]
@@ -89,12 +102,12 @@ class Cohort:
                 for name, value in moments.items()
             }
         self.optimizer.load_state(member, moments)
-        self.schedule.load_state(member, state["schedule"])
 
     def train_mode(self) -> None:
-        """Set all networks to training mode."""
+        """Set all networks to training mode, without the modules that stand still."""
         for network in self.networks:
             network.train()
+            stand_still(network, self.stage.still)
         if self.stacked is not None:
             self.stacked.train()
 

@@ -19,7 +19,7 @@ from cifar_lab.config.io.load import settings_text
 from cifar_lab.config.own_code import short_name
 from cifar_lab.core.host import utc_now
 from cifar_lab.data.batches import ResidentSplit
-from cifar_lab.store.records import PLAIN_SCHEMA, SCHEMA, DataIdentity, Environment, Record, SplitScore
+from cifar_lab.store.records import DataIdentity, Environment, Record, SplitScore, schema_of
 from cifar_lab.store.results import RunFolder, metrics_digest
 from cifar_lab.store.run_folder import text_digest
 from cifar_lab.training import checkpoint
@@ -29,6 +29,7 @@ from cifar_lab.training.device import Execution, prepare_execution, settle_threa
 from cifar_lab.training.evaluate import predict, score
 from cifar_lab.training.job import Job
 from cifar_lab.training.own_functions import own_metrics
+from cifar_lab.training.stages import fine_tunes
 
 
 def finish(
@@ -49,7 +50,7 @@ def finish(
                 folder, network, job.settings, job.fingerprint, execution, memory_format
             )
             files.update(predictions)
-    record = _make_record(run, models.count_parameters(network), test, files, identity, environment)
+    record = _make_record(run, network, test, files, identity, environment)
     folder.write_metrics(member.history)
     folder.write_record(record)
     checkpoint.remove(folder.checkpoint)
@@ -57,13 +58,14 @@ def finish(
 
 
 def _make_record(
-    run: ActiveRun, parameters: int, test: SplitScore | None, files: dict[str, str], identity: DataIdentity,
+    run: ActiveRun, network: nn.Module, test: SplitScore | None, files: dict[str, str], identity: DataIdentity,
     environment: Environment,
 ) -> Record:  # fmt: skip
     job, member = run.job, run.member
     scores = [score for score in (member.val, test) if score is not None]
+    frozen = models.count_frozen(network) if fine_tunes(job.settings) else 0
     return Record(
-        schema=SCHEMA if any(score.metrics for score in scores) else PLAIN_SCHEMA,
+        schema=schema_of(frozen, any(score.metrics for score in scores)),
         run_id=job.run_id,
         recipe=job.recipe,
         settings=job.settings.model_dump(mode="json"),
@@ -72,7 +74,8 @@ def _make_record(
         status="diverged" if member.diverged else "done",
         reason=member.diverged,
         epochs_trained=len(member.history),
-        parameters=parameters,
+        parameters=models.count_parameters(network),
+        frozen_parameters=frozen,
         val=member.val if member.diverged is None else None,
         test=test,
         test_reason="diverged" if member.diverged else missing_reason(test) if job.read_test else "search",
@@ -150,7 +153,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     files = {**record.files, **predictions}
     tested = record.model_copy(
         update={
-            "schema_": SCHEMA if test is not None and test.metrics else max(record.schema_, PLAIN_SCHEMA),
+            "schema_": max(record.schema_, schema_of(0, test is not None and bool(test.metrics))),
             "test": test,
             "test_reason": missing_reason(test),
             "files": files,

@@ -15,6 +15,7 @@ from cifar_lab.models.user_code import forked_generators, uncovered_files
 from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.events import ModelBuilt
+from cifar_lab.training.stages import freeze_for_epoch
 from cifar_lab.training.trial_steps import ModelTrial, same_networks
 
 SMALL_BATCH = 4
@@ -86,11 +87,12 @@ def build_model(settings: Settings, num_classes: int) -> ModelBuilt:
     """Build a model without training it.
 
     Raises:
-        SettingsError, WeightsError: it does not build, or its weights do not fit.
+        SettingsError, WeightsError: it does not build, its weights do not fit, or it has no layer of `model.freeze`.
     """
     notes: list[str] = []
     with forked_generators():
         network = models.build(settings.model, num_classes, settings.data.side(), notes)
+        freeze_for_epoch([network], settings, settings.epochs)
     return ModelBuilt(models.count_parameters(network), notes="\n".join(notes))
 
 

@@ -22,6 +22,7 @@ from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.own_functions import LossOf
+from cifar_lab.training.stages import fine_tunes
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ def _check_kernels(
         raise KernelsUnavailable(f"there are none for {side} × {side} pixels")
     if members > 1:
         raise KernelsUnavailable("runs that train together are stacked by torch")
+    if fine_tunes(settings):
+        raise KernelsUnavailable("there are none for frozen layers")
     operations = None
     if isinstance(model, CustomModel):
         if network is None or model.aux_weights is not None:
