@@ -35,7 +35,7 @@ def test_layers_are_in_the_order_of_the_forward_pass(make: type[nn.Module], expe
 
 def test_blocks_of_a_transformer_are_layers() -> None:
     network = torchvision.models.VisionTransformer(
-        image_size=32, patch_size=4, num_layers=3, num_heads=2, hidden_dim=32, mlp_dim=64
+        image_size=32, patch_size=4, num_layers=3, num_heads=2, hidden_dim=32, mlp_dim=64, num_classes=9
     )
     blocks = [f"encoder.layers.encoder_layer_{number}" for number in range(3)]
     assert names(network) == ["stem", *blocks, "heads.head"]

@@ -137,3 +137,43 @@ def test_the_head_of_a_model_is_the_last_in_its_forward_pass(lab: Any) -> None:
     job, record = made(lab, f"model.name={path}:Mine", "model.freeze=all_but_head")
     assert moved(lab, job) == {"fc.weight", "fc.bias"}
     assert record.frozen_parameters == 3 * 4 * 25 + 4 + 6
+
+
+RATES = ("fine_tune.layer_decay=0.5", "fine_tune.head_lr_factor=3", "optimizer.groups=[{match: bias, lr_factor: 0.1}]")
+SAME = """optimizer.groups=[
+  {match: '^fc3.weight', lr_factor: 3}, {match: '^fc3.bias', lr_factor: 0.3},
+  {match: '^fc2.weight', lr_factor: 0.5}, {match: '^fc2.bias', lr_factor: 0.05},
+  {match: '^fc1.weight', lr_factor: 0.25}, {match: '^fc1.bias', lr_factor: 0.025},
+  {match: '^conv2.weight', lr_factor: 0.125}, {match: '^conv2.bias', lr_factor: 0.0125},
+  {match: '^conv1.weight', lr_factor: 0.0625}, {match: '^conv1.bias', lr_factor: 0.00625}]"""
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "adagrad"])
+def test_layer_decay_is_a_learning_rate_per_layer(lab: Any, optimizer: str) -> None:
+    """lr · decay^depth from the head, as timm has it, times the factor of the group."""
+    one, _ = made(lab, *RATES, f"optimizer.name={optimizer}")
+    other, _ = made(lab, SAME.replace("\n", ""), f"optimizer.name={optimizer}", results="groups")
+    ours, theirs = (load_file(lab.run_folder(each).weights) for each in (one, other))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert one.run_id != other.run_id
+
+
+def test_members_of_a_cohort_have_their_own_layer_decay(lab: Any) -> None:
+    arms = [("model.name=Net1", f"fine_tune.layer_decay={decay}") for decay in (1.0, 0.5)]
+    jobs = [lab.job(lab.settings(*PLAIN, *arm)) for arm in arms]
+    ends: dict[str, Any] = {}
+    run_cohort(jobs, lambda job, event: None, lambda: False, lambda job, end: ends.update({job.run_id: end}))
+    for job, arm in zip(jobs, arms, strict=True):
+        assert ends[job.run_id].environment.stacked, ends[job.run_id]
+        alone, _ = made(lab, *arm, results="alone")
+        ours, theirs = (load_file(lab.run_folder(each).weights) for each in (job, alone))
+        for name, value in theirs.items():
+            torch.testing.assert_close(ours[name], value, rtol=2e-3, atol=2e-4)
+
+
+def test_a_group_of_a_layer_that_joins_later_is_known_before(lab: Any) -> None:
+    groups = "optimizer.groups=[{match: conv1, lr_factor: 0}]"
+    job, _ = made(lab, groups, "epochs=2", "fine_tune.freeze_epochs=1")
+    assert moved(lab, job) == {name for name in first_state(job) if not name.startswith("conv1")}
+    with pytest.raises(SettingsError, match="is found in no name of a trainable parameter"):
+        made(lab, groups, "model.freeze=[conv1]")

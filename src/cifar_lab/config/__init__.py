@@ -23,7 +23,7 @@ from cifar_lab.config.model import (
     NetModel,
     ResNet18Model,
 )
-from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, TorchOptimizer
+from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, ParameterGroup, TorchOptimizer
 from cifar_lab.config.roles import CODE_NAME, MAX_SEED, Mark, Probability, Role, Section, Seed
 from cifar_lab.config.schedulers import CustomSchedule, TorchSchedule, WarmUp
 from cifar_lab.config.training import (
@@ -70,6 +70,7 @@ __all__ = [
     "OneCycle",
     "Optimizer",
     "OptimizerOptions",
+    "ParameterGroup",
     "Plateau",
     "Probability",
     "ResNet18Model",

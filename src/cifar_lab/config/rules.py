@@ -17,7 +17,14 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
-from cifar_lab.config.option_rules import metric_names, no_decay, optimizer_options, rprop_schedule, schedule_options
+from cifar_lab.config.option_rules import (
+    group_rules,
+    metric_names,
+    no_decay,
+    optimizer_options,
+    rprop_schedule,
+    schedule_options,
+)
 from cifar_lab.config.own_code import plain_reason
 
 CIFAR_TEST_SIZE = 10_000
@@ -192,6 +199,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("seeds",), _seeds),
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),
+    (("optimizer.groups", "optimizer.name"), group_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
     (("metrics",), metric_names),

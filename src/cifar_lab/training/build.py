@@ -16,7 +16,15 @@ import torch
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.config import CustomModel, CustomOptimizer, Data, ImageFolder, Settings, TorchOptimizer
+from cifar_lab.config import (
+    CustomModel,
+    CustomOptimizer,
+    Data,
+    ImageFolder,
+    Optimizer,
+    Settings,
+    TorchOptimizer,
+)
 from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
@@ -27,6 +35,7 @@ from cifar_lab.store.records import DataIdentity
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.optim.factory import make_optimizer, make_rule
+from cifar_lab.training.optim.layer_rates import with_layer_rates
 from cifar_lab.training.optim.schedules import make_schedule
 from cifar_lab.training.stages import freeze_for_epoch
 from cifar_lab.training.unused_parameters import GradientWatch
@@ -168,10 +177,14 @@ def build_cohort(
         with seeded_init(seed):
             network = models.build(member.model, num_classes, member.data.side())
         networks.append(to_device(network, execution, memory_format))
-    stage = freeze_for_epoch(networks, first, epoch)
+    names = [name for name, parameter in networks[0].named_parameters() if parameter.requires_grad]
+    stage = freeze_for_epoch(networks, settings, epoch)
     parameters = flatten_parameters(networks)
-    optimizers = [member.optimizer for member in settings]
-    rule = make_rule(first.optimizer, networks[0])
+    names = [name for name in names if name not in stage.always]
+    optimizers: list[Optimizer] = [
+        with_layer_rates(member.optimizer, member.fine_tune, stage.layers, names, stage.frozen) for member in settings
+    ]
+    rule = make_rule(optimizers[0], networks[0])
     schedule = make_schedule(
         [member.scheduler for member in settings], optimizers, first.epochs, steps_per_epoch,
         None if rule is None else rule.defaults,

@@ -36,6 +36,9 @@ BATCH = 4
 STEPS = 2
 """Steps of an epoch of the trial."""
 
+TRIAL_EPOCHS = 2
+"""Epochs of a trial: one that is trained, and one after a checkpoint."""
+
 MOST_UPDATES = 20_000
 """Steps of a schedule that are computed in advance. The trial then takes less than a second."""
 
@@ -73,7 +76,8 @@ def _try_components(settings: Settings, num_classes: int, train_size: int, *, re
     runtime = settings.runtime.model_copy(update={"compile": False})
     data = settings.data.model_copy(update={"batch_size": BATCH})
     steps = math.ceil(train_size / settings.data.batch_size)
-    settings = settings.model_copy(update={"runtime": runtime, "data": data})
+    epochs = max(TRIAL_EPOCHS, settings.epochs)
+    settings = settings.model_copy(update={"runtime": runtime, "data": data, "epochs": epochs})
     execution = prepare_execution(runtime, threads=torch.get_num_threads())
     trial = _ComponentTrial(settings, num_classes, steps, execution)
     first, again = trial.built(), trial.built()

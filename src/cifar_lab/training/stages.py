@@ -10,7 +10,7 @@ from torch import nn
 from cifar_lab.config import Settings
 from cifar_lab.config.fine_tune import FineTune
 from cifar_lab.models.freezing import batch_norms, freeze, frozen_by_name, still_modules
-from cifar_lab.models.layer_order import layers_of
+from cifar_lab.models.layer_order import NetworkLayer, layers_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Stage:
     """Modules that compute as in evaluation."""
     frozen: frozenset[str] = frozenset()
     """Parameters that do not train."""
+    always: frozenset[str] = frozenset()
+    """Those of them that train in no epoch."""
+    layers: tuple[NetworkLayer, ...] = ()
+    """Layers from the input to the head. Empty where nothing depends on them."""
 
     def begins_anew(self, done: int) -> bool:
         """Whether the optimizer begins anew after `done` epochs."""
@@ -36,13 +40,22 @@ def fine_tunes(settings: Settings) -> bool:
     return bool(settings.model.freeze or settings.fine_tune.in_stages or settings.fine_tune.batchnorm == "frozen")
 
 
-def freeze_for_epoch(networks: Sequence[nn.Module], settings: Settings, epoch: int) -> Stage:
+def names_layers(settings: Settings) -> bool:
+    """Whether the layers of the network matter to its training."""
+    return fine_tunes(settings) or settings.fine_tune.scales_rates
+
+
+def freeze_for_epoch(networks: Sequence[nn.Module], members: Sequence[Settings], epoch: int) -> Stage:
     """Freeze the parameters of new networks that do not train in an epoch, counted from 0.
+
+    Args:
+        members: settings of each network. They agree on what is frozen.
 
     Raises:
         SettingsError: `model.freeze` names a layer that the network does not have, or leaves nothing to train.
     """
-    if not fine_tunes(settings):
+    settings = members[0]
+    if not any(map(names_layers, members)):
         return Stage(0, settings.epochs)
     first, tuning = networks[0], settings.fine_tune
     layers = layers_of(first, settings.data.side())
@@ -57,7 +70,7 @@ def freeze_for_epoch(networks: Sequence[nn.Module], settings: Settings, epoch: i
     still = still_modules(first, frozen | (set(dict(first.named_parameters())) - trained), norms=norms)
     for network in networks:
         freeze(network, frozen)
-    return Stage(start, stop, still, frozenset(frozen))
+    return Stage(start, stop, still, frozenset(frozen), frozenset(always), tuple(layers))
 
 
 def _opened(tuning: FineTune, epoch: int, layers: int, epochs: int) -> tuple[int, int, int]:

@@ -92,7 +92,7 @@ def build_model(settings: Settings, num_classes: int) -> ModelBuilt:
     notes: list[str] = []
     with forked_generators():
         network = models.build(settings.model, num_classes, settings.data.side(), notes)
-        freeze_for_epoch([network], settings, settings.epochs)
+        freeze_for_epoch([network], [settings], settings.epochs)
     return ModelBuilt(models.count_parameters(network), notes="\n".join(notes))
 
 

@@ -147,7 +147,7 @@ def test_the_same_choice_again_drops_nothing(write: Write) -> None:
     [
         (
             "optimizer: {name: adam, nesterov: true}",
-            "b.yaml:2: optimizer.nesterov: adam has no nesterov; its settings are lr, weight_decay, betas, eps",
+            "b.yaml:2: optimizer.nesterov: adam has no nesterov; its settings are lr, weight_decay, groups, betas, eps",
         ),
         (
             "scheduler: {name: cosine}\nmodel: {name: Net1, pretrained: true}",
@@ -164,7 +164,7 @@ def test_a_key_beside_the_new_choice_must_be_its_own(write: Write, text: str, ex
 def test_a_key_above_the_new_choice_must_be_its_own(write: Write) -> None:
     write("a.yaml", "optimizer: {name: adam}\n")
     write("b.yaml", "extends: a.yaml\n\noptimizer:\n  nesterov: true\n")
-    expected = "optimizer.nesterov: adam has no nesterov; its settings are lr, weight_decay, betas, eps"
+    expected = "optimizer.nesterov: adam has no nesterov; its settings are lr, weight_decay, groups, betas, eps"
     assert message("b.yaml") == f"b.yaml:4: {expected}"
     assert message("a.yaml", "optimizer.nesterov=true") == f"--set optimizer.nesterov=true: {expected}"
 

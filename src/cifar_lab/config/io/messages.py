@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from cifar_lab.config.io.axis_words import axis_of_text
 from cifar_lab.config.io.tree import Node, as_number, plain, resolve, shorten
-from cifar_lab.config.roles import CODE_NAME, MODEL_NAME
+from cifar_lab.config.roles import CODE_NAME, MODEL_NAME, Section
 
 PATTERN_WORDS = {
     CODE_NAME: "package.module:Class or path/to/file.py:Class",
@@ -39,6 +39,8 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
         return f"a list of {count}{_plural(*unwrap(arguments[0], ()))}"
     if origin is dict or annotation is dict:
         return "a mapping of keys to values"
+    if is_section(annotation):
+        return f"a mapping with {_and(annotation.model_fields)}"
     if annotation is bool:
         return "true or false"
     if annotation is int:
@@ -50,6 +52,22 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
             return PATTERN_WORDS.get(limits["pattern"], f"text like {limits['pattern']}")
         return f"text of at most {limits['max_length']:,} characters" if "max_length" in limits else "text"
     return "nothing (null)" if annotation is type(None) else "a value"
+
+
+def is_section(annotation: Any) -> bool:
+    """Whether a type is a class of settings, such as `ParameterGroup`."""
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def section_of(annotation: Any) -> type[Section] | None:
+    """Class of the items of a list of mappings. None for another type."""
+    arguments = get_args(unwrap(annotation, ())[0])
+    return arguments[0] if arguments and is_section(arguments[0]) else None
+
+
+def _and(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
@@ -64,6 +82,9 @@ def item_type(annotation: Any, part: str | int) -> Any:
     """Type of an item of a list, or of a value of a mapping."""
     annotation, _ = unwrap(annotation, ())
     arguments = get_args(annotation)
+    if is_section(annotation):
+        field = annotation.model_fields.get(part)
+        return Any if field is None else Annotated[field.annotation, *field.metadata]
     if get_origin(annotation) is tuple and isinstance(part, int):
         return arguments[0] if arguments[-1] is Ellipsis else arguments[min(part, len(arguments) - 1)]
     return arguments[1] if get_origin(annotation) is dict else Any
@@ -170,6 +191,8 @@ def _number(bound: float) -> str:
 
 
 def _plural(annotation: Any, metadata: tuple[Any, ...]) -> str:
+    if is_section(annotation):
+        return f"mappings, each with {_and(annotation.model_fields)}"
     names = {int: "whole numbers", float: "numbers", str: "texts", dict: "mappings"}
     name = names.get(annotation, names.get(get_origin(annotation) or object, "values"))
     return f"{name}, each{_range(_limits(metadata))}" if annotation in (int, float) and metadata else name

@@ -15,6 +15,7 @@ from cifar_lab import config
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.models.own_function import OwnCode, parameters_of, tuples
 from cifar_lab.training.optim.kept_state import kept, restore
+from cifar_lab.training.optim.parameter_groups import GroupValues, group_values
 
 RULE = "rule"
 """Key of the state of the optimizer in a checkpoint."""
@@ -128,9 +129,9 @@ def of_torch(name: str, settings: config.TorchOptimizer, network: nn.Module) -> 
         SettingsError: an option that it refuses.
     """
     decay = {"weight_decay": settings.weight_decay} if settings.component.decays else {}
-    parameters = _trainable(network)
+    parameters, groups = _trainable(network), grouped(settings, network, decays=settings.component.decays)
     try:
-        rule = getattr(torch.optim, name)(parameters, lr=settings.lr, **decay, **tuples(settings.options))
+        rule = getattr(torch.optim, name)(groups, lr=settings.lr, **decay, **tuples(settings.options))
     except (TypeError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"optimizer.options: torch.optim.{name} refuses them: {_line(error)}; correct it"
@@ -157,8 +158,9 @@ def of_user(settings: config.CustomOptimizer, network: nn.Module) -> TorchRule:
     given = _given(own, settings)
     own.check_options({name: given[name] for name in given if name in settings.options or name in OWN_SETTINGS}, 1)
     parameters = _trainable(network)
+    groups = grouped(settings, network, decays="weight_decay" in given)
     try:
-        rule = own.called(parameters, **given)
+        rule = own.called(groups, **given)
     except Exception as error:
         raise own.refusal(f"could not be made with {_words(given)}: {own.describe(error)}; correct it") from error
     if not isinstance(rule, Optimizer):
@@ -187,6 +189,33 @@ def _given(own: OwnCode, settings: config.CustomOptimizer) -> dict[str, Any]:
         elif name == "weight_decay" and value:
             raise SettingsError(f"optimizer.weight_decay: {own.name} takes no weight_decay; remove it")
     return given
+
+
+def grouped(settings: config.TorchOptimizer | config.CustomOptimizer, network: nn.Module, *, decays: bool) -> list[Any]:
+    """Trainable parameters for a class of torch: a list, or by `optimizer.groups` its groups with their values.
+
+    Args:
+        decays: whether the class has weight decay.
+
+    Raises:
+        SettingsError: a group has no parameter, or a weight decay that the class does not have.
+    """
+    named = {name: each for name, each in network.named_parameters() if each.requires_grad}
+    if not settings.groups:
+        return list(named.values())
+    found: dict[GroupValues, list[Tensor]] = {}
+    for values, parameter in zip(group_values(settings, list(named)), named.values(), strict=True):
+        found.setdefault(values, []).append(parameter)
+    for number, group in enumerate(settings.groups):
+        if group.weight_decay and not decays:
+            raise SettingsError(
+                f"optimizer.groups[{number}].weight_decay: the optimizer takes no weight_decay; remove it"
+            )
+    return [
+        {"params": parameters, "lr": settings.lr * values.lr_factor}
+        | ({"weight_decay": values.weight_decay} if decays else {})
+        for values, parameters in found.items()
+    ]
 
 
 def _trainable(network: nn.Module) -> list[Tensor]:
