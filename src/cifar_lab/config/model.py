@@ -60,6 +60,7 @@ Frozen = (
 )
 """Frozen layers and parameters by name, or all but the last layer."""
 
+
 class ModelOptions(Section):
     """Settings of every built-in model."""
 

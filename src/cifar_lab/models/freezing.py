@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.models.layer_order import NetworkLayer
+
+if TYPE_CHECKING:
+    from cifar_lab.models.layer_order import NetworkLayer
 
 ALL_BUT_HEAD = "all_but_head"
 
@@ -17,9 +20,7 @@ SHOWN_NAMES = 8
 """Layers that a message lists."""
 
 
-def frozen_by_name(
-    network: nn.Module, layers: Sequence[NetworkLayer], freeze: Sequence[str] | str
-) -> frozenset[str]:
+def frozen_by_name(network: nn.Module, layers: Sequence[NetworkLayer], freeze: Sequence[str] | str) -> frozenset[str]:
     """Names of the parameters that `model.freeze` means.
 
     Args:
@@ -87,15 +88,15 @@ def still_modules(network: nn.Module, frozen: Collection[str], *, norms: bool = 
     """
     found: list[str] = []
     for path, module in network.named_modules():
-        names = [f"{path}.{name}".lstrip(".") for name, _ in module.named_parameters()]
-        is_still = bool(names) and all(name in frozen for name in names)
-        is_norm = isinstance(module, _NormBase) and (norms or (not names and bool(frozen) and _beside(path, network, frozen)))
-        if path and (is_still or is_norm) and not any(path.startswith(f"{each}.") for each in found):
-            found.append(path)
+        if path and not any(path.startswith(f"{each}.") for each in found):
+            names = [f"{path}.{name}" for name, _ in module.named_parameters()]
+            is_norm = isinstance(module, _NormBase) and not names and _follows(path, network, frozen)
+            if all(name in frozen for name in names) if names else is_norm or (norms and isinstance(module, _NormBase)):
+                found.append(path)
     return tuple(found)
 
 
-def _beside(path: str, network: nn.Module, frozen: Collection[str]) -> bool:
+def _follows(path: str, network: nn.Module, frozen: Collection[str]) -> bool:
     """Whether the last parameter before a module without parameters is frozen."""
     before = ""
     for name, module in network.named_modules():

@@ -124,7 +124,7 @@ def _tops(network: nn.Module, prefix: str = "") -> list[str]:
     """Paths of the modules that count as one layer each."""
     children = [(name, child) for name, child in network.named_children() if _size(child)]
     if len(children) == 1 and not isinstance(network, CHAINS):
-        (name, child), = children
+        ((name, child),) = children
         return _tops(child, f"{prefix}{name}.") or [f"{prefix}{name}"]
     chains = [name for name, child in children if isinstance(child, CHAINS)]
     total, tops = _size(network), []

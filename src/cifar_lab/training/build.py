@@ -34,10 +34,10 @@ from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
+from cifar_lab.training.frozen_layers import freeze_for_epoch
 from cifar_lab.training.optim.factory import make_optimizer, make_rule
 from cifar_lab.training.optim.layer_rates import with_layer_rates
 from cifar_lab.training.optim.schedules import make_schedule
-from cifar_lab.training.stages import freeze_for_epoch
 from cifar_lab.training.unused_parameters import GradientWatch
 
 
@@ -197,9 +197,7 @@ def build_cohort(
         from cifar_lab.models.stacked import NotStackable, stack
 
         try:
-            stacked_network = stack(
-                networks, parameters, deterministic=first.runtime.deterministic, still=stage.still
-            )
+            stacked_network = stack(networks, parameters, deterministic=first.runtime.deterministic, still=stage.still)
         except NotStackable as error:
             unstacked_reason = f"networks separately: {error}"
     if first.runtime.compile:

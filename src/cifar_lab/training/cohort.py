@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import Tensor, nn
 
 from cifar_lab.models.flat_parameters import FlatParameters
+from cifar_lab.models.freezing import stand_still
 from cifar_lab.models.hidden_state import hidden_state, load_hidden_state
 from cifar_lab.store.records import EpochMetrics, SplitScore
-from cifar_lab.models.freezing import stand_still
-from cifar_lab.training.stages import Stage
+from cifar_lab.training.stages import EVERY_EPOCH, Stage
 
 if TYPE_CHECKING:
     from cifar_lab.training.optim.factory import MixedOptimizer
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from cifar_lab.training.optim.optimizers import CohortOptimizer
     from cifar_lab.training.optim.schedules import CohortSchedule
     from cifar_lab.training.unused_parameters import GradientWatch
-
-EVERY_EPOCH = Stage(0, 0)
-"""Stage of a cohort whose parameters all train."""
 
 
 class Stacked(Protocol):

@@ -15,6 +15,7 @@ from torch import nn
 
 from cifar_lab import data, models
 from cifar_lab.config import CustomLoss, Settings
+from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.io.load import settings_text
 from cifar_lab.config.own_code import short_name
 from cifar_lab.core.host import utc_now
@@ -29,7 +30,6 @@ from cifar_lab.training.device import Execution, prepare_execution, settle_threa
 from cifar_lab.training.evaluate import predict, score
 from cifar_lab.training.job import Job
 from cifar_lab.training.own_functions import own_metrics
-from cifar_lab.training.stages import fine_tunes
 
 
 def finish(

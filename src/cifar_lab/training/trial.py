@@ -15,7 +15,7 @@ from cifar_lab.models.user_code import forked_generators, uncovered_files
 from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.events import ModelBuilt
-from cifar_lab.training.stages import freeze_for_epoch
+from cifar_lab.training.frozen_layers import freeze_for_epoch
 from cifar_lab.training.trial_steps import ModelTrial, same_networks
 
 SMALL_BATCH = 4

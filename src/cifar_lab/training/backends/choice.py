@@ -8,6 +8,7 @@ from torch import nn
 
 from cifar_lab.config import CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import MODEL_FACTS
 from cifar_lab.data.batches import CohortBatches
@@ -22,7 +23,6 @@ from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.own_functions import LossOf
-from cifar_lab.training.stages import fine_tunes
 
 
 @dataclass(frozen=True)

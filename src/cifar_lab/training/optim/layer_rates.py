@@ -1,4 +1,4 @@
-"""Learning rates by layer, as groups of parameters: `fine_tune.layer_decay`, `head_lr_factor` and `optimizer.groups`."""
+"""Learning rates by layer, as groups of parameters: `fine_tune` and `optimizer.groups` together."""
 
 from __future__ import annotations
 
