@@ -151,7 +151,7 @@ def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
         out.wrapped(f"why: {record.reason}", "reasons")
     environment = record.environment
     out.wrapped(
-        f"{record.data.title} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
+        f"{_images(record)} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
         f"{record.data.test_size:,} test images) · {_parameters(record)} · {record.train_seconds:.1f} s on "
         f"{environment.device_name}, {count(environment.threads, 'thread')} · "
         f"torch {environment.torch}{', C kernels' if environment.kernels == 'own' else ''}"
@@ -167,6 +167,12 @@ def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
         out.wrapped(f"torch's kernels, not the C kernels: {environment.kernels_reason}")
     for note in record.notes:
         out.wrapped(f"note: {note}", "notes")
+
+
+def _images(record: Record) -> str:
+    """Name of the data set, with its classes where the settings choose them."""
+    chosen = record.settings.get("data", {}).get("classes")
+    return f"{record.data.title}, classes {', '.join(record.data.classes)}" if chosen else record.data.title
 
 
 def _parameters(record: Record) -> str:
