@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
+from cifar_lab.config.fine_tune import FineTune
 from cifar_lab.config.model import (
     CustomModel,
     Model,
@@ -67,6 +68,7 @@ __all__ = [
     "CustomSchedule",
     "Data",
     "DataOptions",
+    "FineTune",
     "ImageFolder",
     "Linear",
     "Loss",
@@ -154,4 +156,5 @@ class Settings(Section):
     number, from logits (N, classes) and labels (N,). It is computed on the validation split after each epoch and on the
     test split, and recorded under its name. No verdict uses it. The id of a run includes its source, as that of a
     model."""
+    fine_tune: FineTune = FineTune()
     runtime: Runtime = Runtime()

@@ -17,6 +17,7 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.fine_tune_rules import freezing_rules, norm_rules, rate_rules, stage_rules
 from cifar_lab.config.option_rules import (
     group_rules,
     metric_names,
@@ -249,6 +250,13 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),
     (("optimizer.groups", "optimizer.name"), group_rules),
+    (
+        ("model.freeze", "fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "fine_tune.layer_decay"),
+        freezing_rules,
+    ),
+    (("fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "epochs"), stage_rules),
+    (("fine_tune.batchnorm", "model.name"), norm_rules),
+    (("fine_tune.layer_decay", "fine_tune.head_lr_factor", "optimizer.name"), rate_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
     (("metrics",), metric_names),
