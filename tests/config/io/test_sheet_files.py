@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.config.io.setting_keys import known_choices
 from cifar_lab.config.io.search_rules import RACE_SEEDS
+from cifar_lab.config.io.setting_keys import known_choices
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.sheets import Halving, LabSheet, Racing, Range, Search, SweepSheet
 from cifar_lab.core.errors import SettingsError
@@ -256,7 +256,8 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         ],
     ),
     (
-        "base: baseline.yaml\nsearch: {racing: {error: 0, halving: 2}, halving: {}}\nspace: {data.flip: [true, false]}\n",
+        "base: baseline.yaml\nsearch: {racing: {error: 0, halving: 2}, halving: {}}\n"
+        "space: {data.flip: [true, false]}\n",
         [
             "x.yaml:2: search.racing: a search has either racing or halving; remove one of them",
             f"x.yaml:2: search.seeds: {RACE_SEEDS}",
@@ -265,7 +266,8 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         ],
     ),
     (
-        "base: baseline.yaml\nsearch: {method: tpe, trials: 5, seeds: [3], racing: {}}\nspace: {data.flip: [true, false]}\n",
+        "base: baseline.yaml\nsearch: {method: tpe, trials: 5, seeds: [3], racing: {}}\n"
+        "space: {data.flip: [true, false]}\n",
         [
             f"x.yaml:2: search.seeds: {RACE_SEEDS}",
             "x.yaml:2: search.racing: tpe has no racing: tpe needs the same seeds of every point; remove it, or state "
