@@ -121,8 +121,8 @@ class Search(Section):
     """Prune points before their last epoch, to find a winner faster. Null: all points train to the last epoch. Not for
     `tpe`."""
     racing: Racing | None = None
-    """Drop points that are behind the leader over the same seeds, before they have trained with all of `seeds`. Null:
-    every point trains with every seed. Not for `tpe`, and not with `halving`."""
+    """`{error: 0.05}`: drop points that are behind the leader over the same seeds, before their last seed. Null:
+    every point trains with all of `seeds`. Not for `tpe`, and not with `halving`."""
     top: int = Field(5, ge=1, le=100)
     """Number of winners, by mean validation accuracy. They are trained again and tested."""
     per: FileName | Annotated[tuple[FileName, ...], Field(strict=False)] = ()
