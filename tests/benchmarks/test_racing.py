@@ -15,7 +15,7 @@ def curves() -> dict[str, tuple[tuple[float, float], ...]]:
     draw = random.Random(1)
     found = {}
     for number, point in enumerate(SWEEP.expansion.points):
-        ends = [0.6 - 0.001 * number + draw.gauss(0, 0.004) for _ in range(10)]
+        ends = [0.6 - 0.004 * number + draw.gauss(0, 0.004) for _ in range(10)]
         found[point.name] = tuple((end - 0.2, end) for end in ends)
     return found
 

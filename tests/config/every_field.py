@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from cifar_lab.config import Section, Settings
+from cifar_lab.config import ParameterGroup, Section, Settings
 from cifar_lab.config.io.setting_keys import choice_key, choice_name, sections
 from cifar_lab.config.registry import OWN_CLASSES
 from cifar_lab.config.roles import IdleUnless, Mark, has_mark, marks
@@ -136,6 +136,10 @@ def candidates(annotation: Any) -> Iterator[Any]:
             yield from candidates(argument)
     elif origin is Literal:
         yield from arguments
+    elif origin is tuple and arguments[0] is ParameterGroup:
+        yield [{"match": "weight", "lr_factor": 0.4}]
+    elif origin is tuple and get_origin(arguments[0]) is Annotated and get_origin(get_args(arguments[0])[0]) is tuple:
+        yield [[0, 0.4], [0.6, 1], [1, 0]]
     elif origin is tuple:
         item = list(candidates(arguments[0]))
         yield tuple(item[:2])

@@ -25,10 +25,10 @@ def list_runs(
         list[str],
         typer.Option(
             "--filter",
-            metavar="KEY=VALUE",
+            metavar="EXPRESSION",
             autocompletion=complete_filter,
-            help="Only runs with this value: label=Adam, status=done, optimizer.lr=0.01. A value may end in *. "
-            "Repeatable.",
+            help="Only runs that match: label=Adam, optimizer.lr=0.01, 'accuracy>0.6 and not tag=old'. Fields are the "
+            "columns, tag, note and settings. A value may have *. Repeatable.",
         ),
     ] = [],  # noqa: B006
     as_json: Json = False,

@@ -22,9 +22,18 @@ from cifar_lab.config.model import (
     NetModel,
     ResNet18Model,
 )
-from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, TorchOptimizer
+from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, ParameterGroup, TorchOptimizer
 from cifar_lab.config.roles import CODE_NAME, MAX_SEED, Mark, Probability, Role, Section, Seed
-from cifar_lab.config.schedulers import CustomSchedule, TorchSchedule, WarmUp
+from cifar_lab.config.schedulers import (
+    CornerSchedule,
+    CustomSchedule,
+    Linear,
+    Piecewise,
+    TorchSchedule,
+    Trapezoid,
+    Triangular,
+    WarmUp,
+)
 from cifar_lab.config.training import (
     SGD,
     Adam,
@@ -49,6 +58,7 @@ __all__ = [
     "AnyLoss",
     "Cifar10",
     "Cifar100",
+    "CornerSchedule",
     "Cosine",
     "CustomLoss",
     "CustomModel",
@@ -57,6 +67,7 @@ __all__ = [
     "Data",
     "DataOptions",
     "ImageFolder",
+    "Linear",
     "Loss",
     "Model",
     "ModelOptions",
@@ -68,6 +79,8 @@ __all__ = [
     "OneCycle",
     "Optimizer",
     "OptimizerOptions",
+    "ParameterGroup",
+    "Piecewise",
     "Plateau",
     "Probability",
     "ResNet18Model",
@@ -80,6 +93,8 @@ __all__ = [
     "Synthetic",
     "TorchOptimizer",
     "TorchSchedule",
+    "Trapezoid",
+    "Triangular",
     "WarmUp",
 ]
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from cifar_lab.config.roles import CODE_NAME, Component, IdleUnless, Mark, Role, Section, Seed
 
 IMAGE_SIDE = 32
 """Rows and columns of an image in pixels, where no setting states another size."""
 
+
+def _flip_of(stated: Any) -> Any:
+    """`random` is the older `true`, so that both name the same runs."""
+    return True if stated == "random" else stated
+
+
+Flip = Annotated[bool | Literal["random", "alternating"], BeforeValidator(_flip_of)]
+"""Mirroring of training images. `random` is kept as true."""
 
 ImageCount = Annotated[int, Field(ge=0)]
 ImageShare = Annotated[float, Field(gt=0, lt=1)]
@@ -32,10 +40,17 @@ class DataOptions(Section):
 
     batch_size: Annotated[int, Role.SHARED] = Field(64, ge=1, le=65_536)
     """Images per step. The last step of an epoch takes the remaining images."""
-    flip: Annotated[bool, Role.MEMBER] = False
-    """Mirror each training image left to right with probability 0.5, drawn in each epoch."""
+    flip: Annotated[Flip, Role.MEMBER] = False
+    """Mirror training images left to right. `random`, which is `true`: each with probability 0.5, drawn in each epoch.
+    `alternating`: the images that are mirrored in the first epoch are drawn once per run, and every other epoch mirrors
+    the others (arXiv:2404.00498)."""
     crop_padding: Annotated[int, Role.SHARED] = Field(0, ge=0, le=16)
-    """Black pixels added on each side before a random 32 × 32 crop. 0: no crop."""
+    """Pixels added on each side before a random 32 × 32 crop. 0: no crop."""
+    crop_padding_mode: Annotated[Literal["zeros", "reflect"], Role.SHARED, Mark.LATER, IdleUnless("crop_padding")] = (
+        "zeros"
+    )
+    """Pixels that a crop adds: black (arXiv:1512.03385, section 4.2), or the image mirrored at its border, as in
+    arXiv:2404.00498."""
     policy: Annotated[Literal["none", "autoaugment", "randaugment", "trivialaugment"], Role.SHARED] = "none"
     """Augmentation policy, drawn for each image: AutoAugment (arXiv:1805.09501, its CIFAR-10 policy), RandAugment
     (arXiv:1909.13719, 2 operations at magnitude 9) or TrivialAugment (arXiv:2103.10158, wide)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,22 @@ def no_decay(settings: Settings) -> Iterator[str]:
     optimizer = settings.optimizer
     if optimizer.weight_decay and not optimizer.component.decays:
         yield f"{optimizer.name} has no weight decay; remove it"
+
+
+def group_rules(settings: Settings) -> Iterator[str]:
+    """Groups that are no regular expression, or that the optimizer does not have."""
+    optimizer = settings.optimizer
+    if optimizer.groups and not optimizer.component.grouped:
+        yield f"{optimizer.name} has one group of parameters; remove optimizer.groups"
+    for group in optimizer.groups:
+        try:
+            re.compile(group.match)
+        except re.error as error:
+            yield f"match {group.match!r} is no regular expression ({error}); correct it"
+        if group.weight_decay and not optimizer.component.decays:
+            yield f"{optimizer.name} has no weight decay; remove it from the group {group.match!r}"
+        if optimizer.name == "rprop" and group.lr_factor != 1:
+            yield f"rprop uses the learning rate in its first step only; remove lr_factor of the group {group.match!r}"
 
 
 def schedule_options(settings: Settings) -> Iterator[str]:

@@ -31,9 +31,10 @@ def own_components(settings: Settings) -> list[tuple[str, str]]:
 
 
 def needs_trial(settings: Settings) -> bool:
-    """Whether a component beside the model can fail: code of the user, or options of a class of torch."""
+    """Whether a component beside the model can fail: code of the user, options of a class of torch, or groups whose
+    `match` may be found in no name."""
     options = getattr(settings.optimizer, "options", {}) or getattr(settings.scheduler, "options", {})
-    return bool(options or own_components(settings))
+    return bool(options or settings.optimizer.groups or own_components(settings))
 
 
 def plain_reason(settings: Settings) -> str | None:

@@ -11,13 +11,21 @@ from cifar_lab.config import (
     ImageFolder,
     ModelOptions,
     OneCycle,
+    Piecewise,
     Plateau,
     ResNet18Model,
     Settings,
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
-from cifar_lab.config.option_rules import metric_names, no_decay, optimizer_options, rprop_schedule, schedule_options
+from cifar_lab.config.option_rules import (
+    group_rules,
+    metric_names,
+    no_decay,
+    optimizer_options,
+    rprop_schedule,
+    schedule_options,
+)
 from cifar_lab.config.own_code import plain_reason
 
 CIFAR_TEST_SIZE = 10_000
@@ -94,10 +102,37 @@ def _cycle_momentum(settings: Settings) -> Iterator[str]:
         yield "optimizer.momentum is 0, so there is no momentum to cycle; set it, or cycle_momentum: false"
 
 
+def _points(settings: Settings) -> Iterator[str]:
+    scheduler = settings.scheduler
+    if not isinstance(scheduler, Piecewise):
+        return
+    shares = [share for share, _ in scheduler.points]
+    if (shares[0], shares[-1]) != (0, 1):
+        yield f"the first point has share {shares[0]:g} and the last {shares[-1]:g}; begin at 0 and end at 1"
+    elif shares != sorted(shares):
+        yield "the shares of the points do not rise; sort the points"
+    elif not any(factor for _, factor in scheduler.points):
+        yield "every point has the factor 0, so nothing is trained; set one above 0"
+
+
 def _pretrained(settings: Settings) -> Iterator[str]:
     model = settings.model
     if isinstance(model, ResNet18Model) and model.pretrained and model.weights is not None:
         yield "pretrained and weights both set the initial weights; keep one of them"
+
+
+def _init(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if model.init != "torch" and (model.weights is not None or getattr(model, "pretrained", False)):
+        yield "init and pretrained weights both set the initial weights; keep one of them"
+    if model.init == "whiten" and model.input_size not in (None, settings.data.side()):
+        yield "whiten takes patches of the images in their own size; remove model.input_size"
+
+
+def _head_init(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if model.head_init == "zero" and model.weights is not None and model.head == "keep":
+        yield "head_init: zero replaces the last layer that head: keep keeps; set head: new"
 
 
 def _input_size(settings: Settings) -> Iterator[str]:
@@ -112,6 +147,12 @@ def _kernels(settings: Settings) -> Iterator[str]:
         yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
     elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
         yield f"the C kernels do not know the {reason}; leave it at auto"
+
+
+def _reflection(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.crop_padding_mode == "reflect" and data.crop_padding >= data.side():
+        yield f"an image of {data.side()} pixels has too few to mirror {data.crop_padding}; set a smaller crop_padding"
 
 
 def _seeds(settings: Settings) -> Iterator[str]:
@@ -175,7 +216,10 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.min_lr", "scheduler.name", "optimizer.lr"), _min_lr),
     (("scheduler.base_momentum", "scheduler.max_momentum", "scheduler.name"), _cycle_bounds),
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
+    (("scheduler.points", "scheduler.name"), _points),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
+    (("model.init", "model.weights", "model.pretrained", "model.input_size", "model.name"), _init),
+    (("model.head_init", "model.head", "model.weights", "model.name"), _head_init),
     (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
     (
         (
@@ -189,9 +233,11 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
         ),
         _kernels,
     ),
+    (("data.crop_padding_mode", "data.crop_padding", "data.image_size", "data.dataset"), _reflection),
     (("seeds",), _seeds),
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),
+    (("optimizer.groups", "optimizer.name"), group_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
     (("metrics",), metric_names),

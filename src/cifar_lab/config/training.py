@@ -29,12 +29,16 @@ from cifar_lab.config.schedulers import (
     CustomSchedule,
     CyclicLR,
     ExponentialLR,
+    Linear,
     LinearLR,
     MultiStepLR,
     OneCycleLR,
+    Piecewise,
     PolynomialLR,
     SchedulerOptions,
     StepLR,
+    Trapezoid,
+    Triangular,
     WarmUp,
 )
 
@@ -57,10 +61,11 @@ class CustomLoss(Section):
 
     name: CodeName
     """`path/to/file.py:NAME` or `package.module:NAME`: a function `f(logits, labels)` that returns the mean loss of the
-    batch, from logits (B, classes) and labels (B,). It is the training loss of the record. The validation and the test
-    loss stay cross-entropy. The id of a run includes its source, as that of a model."""
+    batch, from logits (B, classes) and labels (B,), or a `torch.nn.Module` class whose `forward` does so. It is the
+    training loss of the record. The validation and the test loss stay cross-entropy. The id of a run includes its
+    source, as that of a model."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of the function, by name."""
+    """Further arguments of the function, or those of the class, by name."""
 
 
 def tag_of(default: str) -> Discriminator:
@@ -207,6 +212,10 @@ Scheduler = Annotated[
     | Annotated[Step, Tag("step")]
     | Annotated[Cosine, Tag("cosine")]
     | Annotated[OneCycle, Tag("one_cycle")]
+    | Annotated[Linear, Tag("linear")]
+    | Annotated[Triangular, Tag("triangular")]
+    | Annotated[Trapezoid, Tag("trapezoid")]
+    | Annotated[Piecewise, Tag("piecewise")]
     | Annotated[StepLR, Tag("steplr")]
     | Annotated[MultiStepLR, Tag("multisteplr")]
     | Annotated[ExponentialLR, Tag("exponentiallr")]

@@ -33,6 +33,7 @@ from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store import locks
 from cifar_lab.store.coherence import contradiction
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
+from cifar_lab.store.run_files import is_run_file
 
 METRICS = "metrics.jsonl"
 PREDICTIONS = "predictions.npz"
@@ -108,7 +109,8 @@ class RunFolder:
         A checkpoint is removed after the record is written, so one of them remains wherever a run is stopped.
         """
         ended = any(path.exists() for path in (self.metrics, self.predictions, self.weights))
-        return ended and not self.has_checkpoint() and next(self.path.glob(f"*{DAMAGED_SUFFIX}"), None) is None
+        aside = (path.name for path in self.path.glob(f"*{DAMAGED_SUFFIX}"))
+        return ended and not self.has_checkpoint() and all(name == f"notes.json{DAMAGED_SUFFIX}" for name in aside)
 
     def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
         """Metrics per epoch, oldest first. Empty before the end of the first epoch.
@@ -291,12 +293,17 @@ class RunFolder:
             EnvironmentFault: the folder cannot be written.
         """
         with locks.hold(self.lock_file, trust_name=at_once):
-            remove(*self._abandoned())
+            remove(*self.abandoned())
             yield
 
-    def _abandoned(self) -> Iterator[Path]:
-        """Temporary files of a process that was killed while it wrote. A failure is noted without the lock."""
+    def abandoned(self) -> Iterator[Path]:
+        """Temporary files of processes that were killed while they wrote, if no process holds the run.
+
+        A failure is noted without the lock.
+        """
         for path in self.path.glob(".*.tmp"):
+            if not is_run_file(path.name):
+                continue
             if not path.name.startswith(f".{self.failure.name}.") or _age(path) > NOTING_SECONDS:
                 yield path
 

@@ -17,8 +17,10 @@ from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, set_aside, write_text
 from cifar_lab.core.checksums import is_damaged_checkpoint
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.core.text import count
+from cifar_lab.store.documents import DamagedDocumentError
 from cifar_lab.store.failures import verify_failure
 from cifar_lab.store.looks import verify_looks
+from cifar_lab.store.notes import checked_notes, notes_file
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import CopiedRecordError, DamagedFileError, DamagedRecordError, RunFolder, run_ids
 from cifar_lab.store.run_folder import runs_folder, text_digest
@@ -99,7 +101,7 @@ def _verify_run(folder: RunFolder, results: Path, settings_of: SettingsOf) -> _V
 
 def _set_all_aside(folder: RunFolder, checked: _CheckedFiles, results: Path, settings_of: SettingsOf) -> Iterator[str]:
     """Set damaged files aside, and write settings.yaml again. Returns a line per file."""
-    record, texts = checked.record, [folder.settings, folder.failure]
+    record, texts = checked.record, [folder.settings, folder.failure, notes_file(folder)]
     if record is None:
         texts.append(folder.metrics)
     settings = None if record is None else settings_of(record)
@@ -114,6 +116,8 @@ def _set_all_aside(folder: RunFolder, checked: _CheckedFiles, results: Path, set
             line += "; written again from the record"
         elif path == folder.settings:
             line += "; record.json has all settings"
+        elif path == notes_file(folder):
+            line += f"; write them again: cifar-lab note {folder.path.name} TEXT"
         yield line
     if lines and (folder.settings.exists() or folder.settings not in checked.damaged):
         command = shlex.join(["cifar-lab", "run", str(folder.settings), "--results", str(results)])
@@ -176,6 +180,15 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
         checked.files += verify_failure(folder)
     except DataError:
         checked.damaged.append(folder.failure)
+    try:
+        checked_notes(folder)
+        checked.files += 1
+    except FileNotFoundError:
+        pass
+    except DamagedDocumentError:
+        checked.damaged.append(notes_file(folder))
+    except DataError as fault:
+        checked.notes.append(str(fault))
     return checked
 
 

@@ -22,6 +22,7 @@ from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
 from cifar_lab.data.splits import Indices
 from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.models.initialisation import Covariance, initialise
 from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
 from cifar_lab.training.cohort import Cohort
@@ -83,7 +84,11 @@ def load_training_data(
     scoring = make_normalizer(settings, info, execution, memory_format)
     folder = Path(options.root).stem if isinstance(options, ImageFolder) else ""
     choice = ValidationChoice(options.val_count(info.train_size), options.split_seed, options.val_indices)
-    return _splits(source, fingerprint, choice, folder, info, training, scoring)
+    splits = _splits(source, fingerprint, choice, folder, info, training, scoring)
+    if settings.data.normalize != "channel":
+        return splits
+    statistics = {"channel_mean": info.channel_mean, "channel_std": info.channel_std}
+    return splits._replace(identity=splits.identity.model_copy(update=statistics))
 
 
 def make_normalizer(
@@ -148,8 +153,12 @@ def build_cohort(
     execution: Execution,
     *,
     stacked: bool = False,
+    covariance: Covariance | None = None,
 ) -> tuple[Cohort, str | None]:
     """Build new networks, one per member from its own seed, with their optimizer and schedule.
+
+    Args:
+        covariance: of the patches of the training images, for `model.init: whiten`.
 
     Returns:
         The cohort, and the reason for unstacked networks where `stacked` was requested.
@@ -162,6 +171,7 @@ def build_cohort(
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
             network = models.build(member.model, num_classes, member.data.side())
+            initialise(network, member.model, covariance)
         networks.append(to_device(network, execution, memory_format))
     parameters = flatten_parameters(networks)
     optimizers = [member.optimizer for member in settings]

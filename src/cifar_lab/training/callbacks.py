@@ -16,7 +16,7 @@ from cifar_lab.training import checkpoint
 from cifar_lab.training.cohort import Cohort, Member
 from cifar_lab.training.events import EpochCompleted, Event, StepCompleted
 from cifar_lab.training.job import Job
-from cifar_lab.training.threads import ThreadGuard
+from cifar_lab.training.thread_guard import ThreadGuard
 
 Tell = Callable[[Job, Event], None]
 """Receives the events of one run."""
@@ -108,6 +108,8 @@ class CheckpointCallback:
         self.guard, self.use_threads = guard, use_threads
         self._pool = ThreadPoolExecutor(WRITERS) if len(runs) > 1 else None
         self._writing: list[Future[None]] = []
+        if guard.threads < environment.threads:
+            self._use_threads()
 
     def __enter__(self) -> CheckpointCallback:
         return self
@@ -171,10 +173,14 @@ class CheckpointCallback:
         self.tell(run.job, EpochCompleted(**history[-1].model_dump()))
 
     def _check_threads(self, epoch: int) -> None:
-        """Continue with fewer threads if other programs use the cores."""
-        if (fewer := self.guard.check(epoch)) is None:
+        """Continue with other threads if other programs take cores or leave them."""
+        if self.guard.check(epoch) is None:
             return
-        self.use_threads(fewer)
-        self.environment = self.environment.model_copy(update={"threads": fewer})
+        self._use_threads()
         for run in self.runs:
             run.notes.append(self.guard.notes[-1])
+
+    def _use_threads(self) -> None:
+        """Use the threads of the guard from now on."""
+        self.use_threads(self.guard.threads)
+        self.environment = self.environment.model_copy(update={"threads": self.guard.threads})

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.patches import patch_covariance
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import Tell
@@ -105,7 +107,7 @@ def _peak_of(jobs: Sequence[Job], execution: Execution) -> int:
         batches = CohortBatches(training, settings.data, [job.seed for job in jobs])
         cohort, _ = build_cohort(
             [job.build_settings for job in jobs], batches.seeds, len(identity.classes), batches.steps_per_epoch,
-            execution, stacked=True,
+            execution, stacked=True, covariance=partial(patch_covariance, training),
         )  # fmt: skip
         backend = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=False)
         next(backend.epoch(0))

@@ -19,7 +19,7 @@ from cifar_lab.config.io.load import settings_text
 from cifar_lab.config.own_code import short_name
 from cifar_lab.core.host import utc_now
 from cifar_lab.data.batches import ResidentSplit
-from cifar_lab.store.records import PLAIN_SCHEMA, SCHEMA, DataIdentity, Environment, Record, SplitScore
+from cifar_lab.store.records import DataIdentity, Environment, Record, SplitScore, schema_of
 from cifar_lab.store.results import RunFolder, metrics_digest
 from cifar_lab.store.run_folder import text_digest
 from cifar_lab.training import checkpoint
@@ -61,9 +61,8 @@ def _make_record(
     environment: Environment,
 ) -> Record:  # fmt: skip
     job, member = run.job, run.member
-    scores = [score for score in (member.val, test) if score is not None]
     return Record(
-        schema=SCHEMA if any(score.metrics for score in scores) else PLAIN_SCHEMA,
+        schema=schema_of((member.val, test), identity, environment),
         run_id=job.run_id,
         recipe=job.recipe,
         settings=job.settings.model_dump(mode="json"),
@@ -150,7 +149,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     files = {**record.files, **predictions}
     tested = record.model_copy(
         update={
-            "schema_": SCHEMA if test is not None and test.metrics else max(record.schema_, PLAIN_SCHEMA),
+            "schema_": max(record.schema_, schema_of((test,), record.data, record.environment)),
             "test": test,
             "test_reason": missing_reason(test),
             "files": files,

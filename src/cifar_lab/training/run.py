@@ -18,6 +18,7 @@ from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.patches import patch_covariance
 from cifar_lab.models import count_parameters
 from cifar_lab.store.records import Environment, Record, SplitScore
 from cifar_lab.store.results import DamagedFileError, RunFolder
@@ -35,7 +36,7 @@ from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
 from cifar_lab.training.own_functions import OwnMetric, own_functions
-from cifar_lab.training.threads import ThreadGuard
+from cifar_lab.training.thread_guard import ThreadGuard
 
 NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
 """Note of a run that could not resume."""
@@ -189,7 +190,7 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     )
     cohort, unstacked_reason = build_cohort(
         [job.build_settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
-        execution, stacked=stacked,
+        execution, stacked=stacked, covariance=partial(patch_covariance, splits.training),
     )  # fmt: skip
     if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
         execution, kernels = _choose(runs, execution, cohort.networks[0])
@@ -222,7 +223,7 @@ def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tel
 def _callback(
     runs: Sequence[ActiveRun], training: _Training, tell: Tell, should_stop: Callable[[], bool]
 ) -> CheckpointCallback:
-    """Callback that saves the runs, reports them, and gives up threads that other programs need."""
+    """Callback that saves the runs, reports them, and leaves cores to other programs that use them."""
     job, execution = runs[0].job, training.execution
     asked = job.settings.runtime.threads != "auto" or not execution.own_kernels
     guard = ThreadGuard(execution.threads, asked=asked)

@@ -183,7 +183,8 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
         [
             "x.yaml:2: arms.a.optimizer.lr: 0 is out of range; expected a number above 0",
             "x.yaml:2: arms.b: 3 is a whole number; expected a mapping of keys to values",
-            "x.yaml:3: exclude[0].data.flip: 'yes' is text; expected true or false — did you mean true?",
+            "x.yaml:3: exclude[0].data.flip: 'yes' is text; expected one of true, false, random, alternating "
+            "— did you mean true?",
         ],
     ),
     (

@@ -21,7 +21,7 @@ def _label(key: str, value: Any) -> str:
     """`optimizer.name: adam` as Adam, `data.flip: false` as no flip, `data.batch_size: 64` as batch 64."""
     section, _, last = key.rpartition(".")
     setting = {"batch_size": "batch", "name": section, "dataset": section}.get(last, last)
-    if value is False or value == "none":
+    if value is False or value in ("none", [], ()):
         return f"no {setting}"
     if value is True:
         return setting

@@ -16,9 +16,9 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cifar_lab.config import Section, Settings, sheets
+from cifar_lab.config import Section, Settings, claims, sheets
 from cifar_lab.config.io import setting_keys
-from cifar_lab.config.io.messages import describe
+from cifar_lab.config.io.messages import describe, section_of
 from cifar_lab.config.sheets import LabSheet, Question, Search, SweepSheet
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -55,11 +55,11 @@ def json_schema() -> dict[str, Any]:
 
 
 def sheet_schema(sheet: type[Section]) -> dict[str, Any]:
-    """JSON Schema of a lab file (`LabSheet`) or of a sweep file (`SweepSheet`)."""
+    """JSON Schema of a lab file (`LabSheet`), a sweep file (`SweepSheet`) or a claims file (`ClaimSheet`)."""
     schema = {"$schema": DIALECT, **sheet.model_json_schema()}
     _add_docs(schema, sheet)
     for name, part in schema.get("$defs", {}).items():
-        _add_docs(part, getattr(sheets, name))
+        _add_docs(part, getattr(sheets, name, None) or getattr(claims, name))
     return schema
 
 
@@ -108,6 +108,9 @@ def _section_schema(section: str) -> dict[str, Any]:
 def _class_schema(cls: type[Section]) -> dict[str, Any]:
     schema = cls.model_json_schema()
     _add_docs(schema, cls)
+    for name, field in cls.model_fields.items():
+        if (item := section_of(field.annotation)) is not None:
+            schema["properties"][name]["items"] = _class_schema(item) | {"required": _required(item)}
     return {
         "title": schema["title"],
         "description": schema["description"],
@@ -115,6 +118,10 @@ def _class_schema(cls: type[Section]) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": schema["properties"],
     }
+
+
+def _required(cls: type[Section]) -> list[str]:
+    return [name for name, field in cls.model_fields.items() if field.is_required()]
 
 
 def _add_docs(schema: dict[str, Any], cls: type[Section]) -> None:
@@ -188,6 +195,7 @@ def _section(section: str, classes: tuple[type[Section], ...]) -> Iterator[str]:
     shared = [field for field in _fields(classes[0]) if field[0] != choice and _is_shared(field, classes)]
     if shared:
         yield f"\n{_table(shared, section)}"
+    yield from _items_of(shared, section)
     known = {key: field.default for key, field, _ in shared}
     for name, cls in zip(names, classes, strict=True):
         title = f"`{section}.{choice}: {name}`" if _has_word(section, cls) else OWN_TITLES[section]
@@ -203,6 +211,15 @@ def _section(section: str, classes: tuple[type[Section], ...]) -> Iterator[str]:
         ]
         if own:
             yield f"\n{_table(own, section)}"
+
+
+def _items_of(fields: Iterable[tuple[str, FieldInfo, str]], section: str) -> Iterator[str]:
+    """Keys of the mappings in a list."""
+    for key, field, _ in fields:
+        if (item := section_of(field.annotation)) is not None:
+            yield f"\n### An entry of `{section}.{key}`\n"
+            yield f"{_words(item.__doc__)}\n"
+            yield _table(_fields(item), "")
 
 
 def _has_word(section: str, cls: type[Section]) -> bool:

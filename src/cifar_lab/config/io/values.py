@@ -9,7 +9,16 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from cifar_lab.config import Section
-from cifar_lab.config.io.messages import describe, found, hint, item_type, several_values, show
+from cifar_lab.config.io.messages import (
+    describe,
+    did_you_mean,
+    found,
+    hint,
+    is_section,
+    item_type,
+    several_values,
+    show,
+)
 from cifar_lab.config.io.tree import Finding, Node, plain
 
 
@@ -45,9 +54,11 @@ def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node
         reported: set[str] = set()
         for location, kind in zip(parts, types, strict=True):
             here, path, annotation, metadata = _descend(node, location, info)
+            if kind == "missing" and is_section(annotation):
+                path += f".{location[-1]}"
             if path not in reported:
                 reported.add(path)
-                message = _mismatch(here, kind, annotation, metadata)
+                message = _key_mismatch(location, kind, info) or _mismatch(here, kind, annotation, metadata)
                 several = "" if "did you mean" in message else several_values(here, key)
                 check.report(here, key + path, message + several)
         return not reported
@@ -66,6 +77,19 @@ def _descend(node: Node, location: tuple[str | int, ...], info: FieldInfo) -> tu
             break
         annotation, metadata = item_type(annotation, part), ()
     return node, path, annotation, metadata
+
+
+def _key_mismatch(location: tuple[str | int, ...], kind: str, info: FieldInfo) -> str:
+    """Message for an unknown or a missing key of a mapping in a list. Empty for anything else."""
+    owner: Any = info.annotation
+    for part in location[:-1]:
+        owner = item_type(owner, part)
+    if not is_section(owner) or not isinstance(name := location[-1], str):
+        return ""
+    if kind == "extra_forbidden":
+        keys = owner.model_fields
+        return f"no such setting{did_you_mean(name, keys) or '; the settings are ' + ', '.join(keys)}"
+    return f"missing; {expected_of(owner.model_fields[name])}" if kind == "missing" else ""
 
 
 _OUT_OF_RANGE = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})

@@ -45,6 +45,7 @@ from cifar_lab.training.events import (
     encode_event,
 )
 from cifar_lab.training.job import Job
+from cifar_lab.training.thread_guard import process_watch
 
 Send = Callable[[Message], None]
 
@@ -62,6 +63,7 @@ def main() -> None:
     """Process requests until standard input ends."""
     tie_to_parent(int(sys.argv[1]))
     offer_to_the_oom_killer()
+    process_watch()
     stopping, send = _handle_signals(), _open_events()
     logging.getLogger("cifar_lab").addHandler(_WarningEvents(send))
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()

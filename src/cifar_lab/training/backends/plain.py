@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,10 +29,16 @@ class PlainBackend(EagerBackend):
         self.metrics = self.new_metrics()
         lr, momentum = self.cohort.schedule.epoch_table(epoch)  # float64, as torch's own loop has them
         streams = ModelStreams(self.batches.seeds, epoch)
+        self._mode("train")
         for step, (images, labels) in enumerate(self.batches.epoch(epoch)):
             override = None if momentum is None else float(momentum[step, 0])
             self.metrics.write(step, *self.step(images, labels, float(lr[step, 0]), override, streams))
             yield step + 1
+        self._mode("eval")  # also before a checkpoint, so that a resumed run makes the same changes of mode
+
+    def _mode(self, name: Literal["train", "eval"]) -> None:
+        if isinstance(rule := self.cohort.optimizer, TorchRule):
+            rule.mode(name)
 
     def step(
         self, images: Tensor, labels: Tensor, lr: float, momentum: float | None, streams: ModelStreams
@@ -47,7 +54,7 @@ class PlainBackend(EagerBackend):
             return train_step(
                 self.cohort, images, labels, first, second, self.label_smoothing, self.execution, streams, self.own_loss
             )
-        batch = _Batch(self, images[0], labels[0])
+        batch = _Batch(self, rule, images[0], labels[0])
         batch()
         loss, right = batch.loss.detach(), batch.right
         rule.update(batch, lr, momentum)
@@ -63,8 +70,8 @@ class PlainBackend(EagerBackend):
 class _Batch:
     """Closure of one batch: computes the loss and the gradients anew."""
 
-    def __init__(self, backend: PlainBackend, images: Tensor, labels: Tensor) -> None:
-        self._backend, self._images, self._labels = backend, images, labels
+    def __init__(self, backend: PlainBackend, rule: TorchRule, images: Tensor, labels: Tensor) -> None:
+        self._backend, self._rule, self._images, self._labels = backend, rule, images, labels
         (self._network,) = backend.cohort.networks
         self.loss: Tensor
         """Of the last evaluation."""
@@ -81,6 +88,7 @@ class _Batch:
         for weight, other in zip(weights, auxiliary, strict=bool(weights)):
             loss = loss + weight * self._backend.loss_of(other.float(), self._labels)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._rule.clip()
         self.loss, self.right = loss, (logits.detach().argmax(dim=1) == self._labels).sum()
         return loss
 

@@ -155,6 +155,7 @@ class KernelBackend:
             offsets=None if randomness.offsets is None else randomness.offsets.data_ptr(),
             flips=None if randomness.flips is None else randomness.flips.data_ptr(),
             padding=self._batches.options.crop_padding,
+            reflect=self._batches.options.crop_padding_mode == "reflect",
             scale=tuple(scale),
             shift=tuple(shift),
         )

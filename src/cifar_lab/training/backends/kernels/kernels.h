@@ -47,6 +47,7 @@ typedef struct {
     const uint8_t *flips;                       /* (N) 1 for mirrored images, or NULL */
     float scale[3], shift[3];                   /* per channel: pixel * scale - shift */
     int32_t padding, images;                    /* pixels that crops may move; B */
+    int32_t reflect;                            /* 1: crops see the image mirrored at its border, 0: black */
 } batch;
 
 /* State of one shard, a fixed part of the batch, and of the thread that processes it. */
