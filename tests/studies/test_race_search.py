@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.recount import recount
 from cifar_lab.analysis.search_points import best_points, read_points
 from cifar_lab.analysis.under_way import read_under_way
 from cifar_lab.cli.sweep import _print_status
 from cifar_lab.execution.context import RunContext
+from cifar_lab.report.watch import watch_page
 from cifar_lab.store.results import RunFolder, SweepFolder, read_records
 from cifar_lab.studies.run_sweep import SweepOutcome, make_sweep, sweep_status
 from cifar_lab.studies.sweep import Sweep, load_sweep
@@ -104,8 +107,17 @@ def test_points_in_the_race_come_first_in_reports(raced: tuple[Path, SweepOutcom
     standing = [point.dropped_after is None for point in points]
     assert standing == sorted(standing, reverse=True)
     assert points[0].name == outcome.winners[0].point.name
-    (search,) = read_under_way(folder / "results").searches
+    state = read_under_way(folder / "results")
+    (search,) = state.searches
     assert (search.in_race, search.is_race) == (1, True)
+    page = watch_page(state, folder / "results", None)
+    assert "1 point of 15 in the race." in page
+    assert page.count('<td class="text">in the race</td>') == 1
+    assert re.search(r'<td class="text">dropped after \d seeds?</td>', page)
+    lab = answer_folder(None, folder / "results")
+    (answer,) = (each for each in lab.answers if each.sweep)
+    note = f"a race over 4 seeds at error rate 0.05) in {outcome.run_counts.searched} runs"
+    assert any(note in line and "of the points were dropped before their last seed" in line for line in answer.notes)
 
 
 def test_a_race_that_was_killed_makes_the_same_runs(
