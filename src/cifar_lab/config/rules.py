@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator
 
 from cifar_lab.config import (
     SGD,
-    Adam,
     Cosine,
     ImageFolder,
     ModelOptions,
@@ -27,6 +26,7 @@ from cifar_lab.config.option_rules import (
     schedule_options,
 )
 from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.training import OtherSGD
 
 CIFAR_TEST_SIZE = 10_000
 """Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
@@ -57,13 +57,17 @@ def _nesterov(settings: Settings) -> Iterator[str]:
     optimizer = settings.optimizer
     if isinstance(optimizer, SGD) and optimizer.nesterov and optimizer.momentum == 0:
         yield "nesterov needs momentum above 0; set optimizer.momentum (0.9, say) or nesterov: false"
+    others = getattr(optimizer, "others", None)
+    if isinstance(others, OtherSGD) and others.nesterov and others.momentum == 0:
+        yield "nesterov of others needs momentum above 0; set optimizer.others.momentum (0.9, say) or nesterov: false"
 
 
 def _betas(settings: Settings) -> Iterator[str]:
     optimizer = settings.optimizer
-    if isinstance(optimizer, Adam) and optimizer.betas[0] ** 2 > optimizer.betas[1] ** 0.5:
+    betas = getattr(getattr(optimizer, "others", optimizer), "betas", None)
+    if betas is not None and betas[0] ** 2 > betas[1] ** 0.5:
         # The condition under which Adam was analysed (arXiv:1412.6980, section 4).
-        first, second = optimizer.betas
+        first, second = betas
         yield f"with [{first:g}, {second:g}] the square of the first is above the root of the second; are they swapped?"
 
 
