@@ -39,10 +39,13 @@ from cifar_lab.config.training import (
     Adam,
     AdamW,
     AnyLoss,
+    Average,
     Cosine,
     CustomLoss,
+    Ema,
     Loss,
     Muon,
+    NoAverage,
     NoSchedule,
     OneCycle,
     Optimizer,
@@ -57,6 +60,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "AnyLoss",
+    "Average",
     "Cifar10",
     "Cifar100",
     "CornerSchedule",
@@ -67,6 +71,7 @@ __all__ = [
     "CustomSchedule",
     "Data",
     "DataOptions",
+    "Ema",
     "ImageFolder",
     "Linear",
     "Loss",
@@ -77,6 +82,7 @@ __all__ = [
     "Net2Model",
     "Net3Model",
     "NetModel",
+    "NoAverage",
     "NoSchedule",
     "OneCycle",
     "Optimizer",
@@ -138,6 +144,7 @@ class Settings(Section):
     optimizer: Annotated[Optimizer, Mark.ALWAYS_IN_ID] = SGD()
     scheduler: Annotated[Scheduler, Mark.ALWAYS_IN_ID] = NoSchedule()
     loss: Annotated[AnyLoss, Mark.ALWAYS_IN_ID] = Loss()
+    average: Annotated[Average, Mark.LATER] = NoAverage()
     epochs: Annotated[int, Role.SHARED, Mark.ALWAYS_IN_ID] = Field(10, ge=1, le=100_000)
     """Passes over the training split."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000), Role.LABEL] = (0, 1, 2)

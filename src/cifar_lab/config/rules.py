@@ -221,7 +221,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("optimizer.groups", "optimizer.name"), group_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
-    (("metrics",), metric_names),
+    (("metrics", "average.name"), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.val_indices", "data.val_size", "data.val_folder"), _val_indices),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),

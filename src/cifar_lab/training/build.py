@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.config import CustomModel, CustomOptimizer, Data, ImageFolder, Settings, TorchOptimizer
+from cifar_lab.config import CustomModel, CustomOptimizer, Data, Ema, ImageFolder, Settings, TorchOptimizer
 from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
@@ -24,6 +24,7 @@ from cifar_lab.data.splits import Indices
 from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
+from cifar_lab.training.averaging import WeightAverage
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.optim.factory import make_optimizer, make_rule
@@ -185,7 +186,8 @@ def build_cohort(
         for network in networks:
             network.compile()
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
-    if not isinstance(first.model, CustomModel):
-        return Cohort(networks, parameters, optimizer, schedule, stacked_network), unstacked_reason
-    watch = GradientWatch(networks, parameters)
-    return Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or ()), unstacked_reason
+    averages = [member.average for member in settings if isinstance(member.average, Ema)]
+    average = WeightAverage(averages, networks, parameters, steps_per_epoch) if averages else None
+    watch = GradientWatch(networks, parameters) if isinstance(first.model, CustomModel) else None
+    cohort = Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or (), average)
+    return cohort, unstacked_reason

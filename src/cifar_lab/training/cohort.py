@@ -13,6 +13,7 @@ from cifar_lab.models.hidden_state import hidden_state, load_hidden_state
 from cifar_lab.store.records import EpochMetrics, SplitScore
 
 if TYPE_CHECKING:
+    from cifar_lab.training.averaging import WeightAverage
     from cifar_lab.training.optim.factory import MixedOptimizer
     from cifar_lab.training.optim.from_torch import TorchRule
     from cifar_lab.training.optim.optimizers import CohortOptimizer
@@ -47,6 +48,8 @@ class Cohort:
     """Notes which parameters take part in a step. Only custom models have parameters that may not."""
     aux_weights: tuple[float, ...] = ()
     """Weight in the loss of each auxiliary output."""
+    average: WeightAverage | None = None
+    """Average of the weights over the steps."""
 
     def state(self, member: int) -> dict[str, Any]:
         """CPU copy of all state that later steps of one member depend on, as if it had trained alone.
@@ -57,10 +60,11 @@ class Cohort:
         return {
             # Copies of their own: a view would be saved with the memory of the whole cohort.
             "networks": [{name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}],
-            "optimizer": {name: value.cpu() if isinstance(value, Tensor) else value for name, value in moments.items()},
+            "optimizer": _on_cpu(moments),
             "strides": self.parameters.strides(),
             "schedule": self.schedule.state(member),
             **({} if self.watch is None else {"hidden": hidden_state(self.networks[member])}),
+            **({} if self.average is None else {"average": _on_cpu(self.average.state(member))}),
         }
 
     def update(self, lr: Tensor, momentum: Tensor | None) -> None:
@@ -69,6 +73,12 @@ class Cohort:
             self.optimizer.step(lr, momentum)
         else:
             self.watch.step(self.optimizer, lr, momentum)
+        self.after_step()
+
+    def after_step(self) -> None:
+        """Take the weights after a step into their average, if there is one."""
+        if self.average is not None:
+            self.average.step()
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         """Restore one member from `state`.
@@ -79,17 +89,23 @@ class Cohort:
         (weights,) = state["networks"]
         self.networks[member].load_state_dict(weights)
         load_hidden_state(self.networks[member], state.get("hidden", {}))
-        moments, strides = state["optimizer"], state.get("strides", self.parameters.strides())
-        if strides != self.parameters.strides():  # saved by networks in another memory format: stacked, or not
-            width = self.parameters.values.shape[1]
-            moments = {
-                name: self.parameters.from_layout(value, strides)
-                if isinstance(value, Tensor) and value.shape == (1, width)
-                else value
-                for name, value in moments.items()
-            }
-        self.optimizer.load_state(member, moments)
+        strides = state.get("strides", self.parameters.strides())
+        self.optimizer.load_state(member, self._in_layout(state["optimizer"], strides))
+        if self.average is not None:
+            self.average.load_state(member, self._in_layout(state["average"], strides))
         self.schedule.load_state(member, state["schedule"])
+
+    def _in_layout(self, rows: dict[str, Any], strides: list[list[int]]) -> dict[str, Any]:
+        """Rows of networks in another memory format, stacked or not, in the layout of these."""
+        if strides == self.parameters.strides():
+            return rows
+        shape = (1, self.parameters.values.shape[1])
+        return {
+            name: self.parameters.from_layout(value, strides)
+            if isinstance(value, Tensor) and value.shape == shape
+            else value
+            for name, value in rows.items()
+        }
 
     def train_mode(self) -> None:
         """Set all networks to training mode."""
@@ -97,6 +113,10 @@ class Cohort:
             network.train()
         if self.stacked is not None:
             self.stacked.train()
+
+
+def _on_cpu(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.cpu() if isinstance(value, Tensor) else value for name, value in values.items()}
 
 
 @dataclass
