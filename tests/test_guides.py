@@ -209,11 +209,15 @@ def test_the_settings_reference_is_up_to_date() -> None:
     assert (DOCS / "settings.md").read_text(encoding="utf-8") == settings_reference(), told
 
 
+CHOSEN = ("model", "optimizer", "optimizer.others", "scheduler", "loss", "average")
+"""Sections whose name is a choice. Each choice has a heading."""
+
+
 def test_the_reference_has_every_setting_with_a_meaning() -> None:
     from cifar_lab.config.io.setting_keys import dotted_keys, section_keys
 
     text = settings_reference()
-    choices = {"data.dataset", "model.name", "optimizer.name", "scheduler.name", "loss.name"}
+    choices = {"data.dataset", *(f"{name}.name" for name in CHOSEN)}
     for key in set(dotted_keys()) - choices:
         (meaning, *_) = re.findall(rf"^\| `{re.escape(key)}` \| (.*?) \| ", text, flags=re.M)
         assert len(meaning) > 5, key

@@ -40,10 +40,13 @@ from cifar_lab.config.training import (
     Adam,
     AdamW,
     AnyLoss,
+    Average,
     Cosine,
     CustomLoss,
+    Ema,
     Loss,
     Muon,
+    NoAverage,
     NoSchedule,
     OneCycle,
     Optimizer,
@@ -58,6 +61,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "AnyLoss",
+    "Average",
     "Cifar10",
     "Cifar100",
     "CornerSchedule",
@@ -68,6 +72,7 @@ __all__ = [
     "CustomSchedule",
     "Data",
     "DataOptions",
+    "Ema",
     "FineTune",
     "ImageFolder",
     "Linear",
@@ -79,6 +84,7 @@ __all__ = [
     "Net2Model",
     "Net3Model",
     "NetModel",
+    "NoAverage",
     "NoSchedule",
     "OneCycle",
     "Optimizer",
@@ -144,6 +150,7 @@ class Settings(Section):
     optimizer: Annotated[Optimizer, Mark.ALWAYS_IN_ID] = SGD()
     scheduler: Annotated[Scheduler, Mark.ALWAYS_IN_ID] = NoSchedule()
     loss: Annotated[AnyLoss, Mark.ALWAYS_IN_ID] = Loss()
+    average: Annotated[Average, Mark.LATER] = NoAverage()
     epochs: Annotated[int, Role.SHARED, Mark.ALWAYS_IN_ID] = Field(10, ge=1, le=100_000)
     """Passes over the training split."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000), Role.LABEL] = (0, 1, 2)

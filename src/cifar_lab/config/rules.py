@@ -209,7 +209,7 @@ def _val_indices(settings: Settings) -> Iterator[str]:
 
 def _classes(settings: Settings) -> Iterator[str]:
     if len(settings.data.classes) == 1:
-        yield f"{settings.data.classes[0]} alone leaves nothing to tell apart; name at least two classes, or none for all"
+        yield f"{settings.data.classes[0]} is the only class; name at least two classes, or none for all of them"
 
 
 def _batch_size(settings: Settings) -> Iterator[str]:
@@ -264,7 +264,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("fine_tune.layer_decay", "fine_tune.head_lr_factor", "optimizer.name"), rate_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
-    (("metrics",), metric_names),
+    (("metrics", "average.name"), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.val_indices", "data.val_size", "data.val_folder"), _val_indices),
     (("data.classes",), _classes),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -32,7 +32,7 @@ from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execu
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.evaluate import predict, predict_stacked, score
 from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
-from cifar_lab.training.final_test import add_test, finish
+from cifar_lab.training.final_test import add_test, finish, with_other
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
 from cifar_lab.training.own_functions import OwnMetric, own_functions
@@ -174,6 +174,7 @@ def _train_stage(
     if validate is not None and done == job.settings.epochs:  # trained before, but interrupted before the record
         for run, val in zip(runs, validate(), strict=True):
             run.member.val = val
+    _score_others(runs, training)
     return training, callback.environment
 
 
@@ -195,6 +196,14 @@ class _Training:
     environment: Environment
     metrics: Sequence[OwnMetric]
     """Of the user, on the validation split."""
+
+    def weights(self, members: Iterable[int], *, other: bool = False) -> AbstractContextManager[None]:
+        """Context in which members have the weights that count, by `average.use`. `other` means those that do not."""
+        average = self.cohort.average
+        if average is None:
+            return nullcontext()
+        averaged = set(average.used(average=not other)) & set(members)
+        return average.evaluated(averaged, self.splits.training, self.execution)
 
 
 def _prepare(runs: Sequence[ActiveRun], done: int) -> _Training:
@@ -259,28 +268,43 @@ def _callback(
     )  # fmt: skip
 
 
-def _validate(training: _Training) -> list[SplitScore | None]:
-    """Score every member on the validation split."""
+def _validate(training: _Training, *, other: bool = False) -> list[SplitScore | None]:
+    """Score every member on the validation split.
+
+    Args:
+        other: score the weights that do not count by `average.use`, in place of those that do.
+    """
     validation, cohort = training.splits.validation, training.cohort
     assert validation is not None
     labels, classes = validation.labels.cpu(), len(training.splits.identity.classes)
-    if isinstance(training.backend, Predictor) and (found := training.backend.predict(validation)) is not None:
-        return [score(logits, labels, classes, training.metrics) for logits in found]
-    if cohort.stacked is not None:
-        stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
-        return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
-    separate = (predict(network, validation, training.execution) for network in cohort.networks)
-    return [score(logits, labels, classes, training.metrics) for logits in separate]
+    with training.weights(range(len(cohort.networks)), other=other):
+        if isinstance(training.backend, Predictor) and (found := training.backend.predict(validation)) is not None:
+            return [score(logits, labels, classes, training.metrics) for logits in found]
+        if cohort.stacked is not None:
+            stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
+            return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
+        separate = (predict(network, validation, training.execution) for network in cohort.networks)
+        return [score(logits, labels, classes, training.metrics) for logits in separate]
+
+
+def _score_others(runs: Sequence[ActiveRun], training: _Training) -> None:
+    """Add the accuracy of the weights that do not count to the validation scores of runs that are complete."""
+    average, last = training.cohort.average, runs[0].job.settings.epochs
+    if average is None or training.splits.validation is None or _epochs_done(runs) < last:
+        return
+    for run, used, other in zip(runs, average.settings, _validate(training, other=True), strict=True):
+        run.member.val = with_other(run.member.val, other, used)
 
 
 def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: Environment, ended: Ended) -> None:
     """Write each run's record or pause it, unlock its folder and report the outcome."""
-    for run, network in zip(runs, training.cohort.networks, strict=True):
+    for number, (run, network) in enumerate(zip(runs, training.cohort.networks, strict=True)):
         outcome: Record | Exception
         try:
             outcome = run.pause() or finish(
-                run, network, training.splits.identity, training.execution, final_environment, training.memory_format
-            )
+                run, network, training.splits.identity, training.execution, final_environment, training.memory_format,
+                partial(training.weights, [number]),
+            )  # fmt: skip
         except Exception as error:
             outcome = error
         run.close()
