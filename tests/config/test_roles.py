@@ -30,7 +30,7 @@ from tests.config.every_field import FieldCase, every_class, every_field
 
 OUTSIDE = {
     "label", "seeds", "runtime.device", "runtime.compile", "runtime.kernels", "runtime.deterministic", "runtime.cohort",
-    "runtime.threads",
+    "runtime.threads", "runtime.checkpoint_seconds",
 }  # fmt: skip
 """Settings that change no number beyond rounding. A new one does so only when it is added here too."""
 

@@ -17,6 +17,7 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.fine_tune_rules import freezing_rules, norm_rules, rate_rules, stage_rules
 from cifar_lab.config.option_rules import (
     group_rules,
     metric_names,
@@ -147,10 +148,17 @@ def _input_size(settings: Settings) -> Iterator[str]:
 
 def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
-    if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
-        yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
+    if runtime.kernels == "own" and (runtime.precision != "fp32" or runtime.compile):
+        yield "the lab's own kernels support only fp32 without compile; leave it at auto"
     elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
-        yield f"the C kernels do not know the {reason}; leave it at auto"
+        yield f"the lab's own kernels do not know the {reason}; leave it at auto"
+
+
+def _mixing(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.mixes and data.batch_size == 1:
+        key = "mixup" if data.mixup else "cutmix"
+        yield f"{key} mixes images of a batch, and data.batch_size is 1; set a larger one"
 
 
 def _reflection(settings: Settings) -> Iterator[str]:
@@ -228,7 +236,6 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (
         (
             "runtime.kernels",
-            "runtime.device",
             "runtime.precision",
             "runtime.compile",
             "optimizer.name",
@@ -237,11 +244,19 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
         ),
         _kernels,
     ),
+    (("data.mixup", "data.cutmix", "data.batch_size"), _mixing),
     (("data.crop_padding_mode", "data.crop_padding", "data.image_size", "data.dataset"), _reflection),
     (("seeds",), _seeds),
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),
     (("optimizer.groups", "optimizer.name"), group_rules),
+    (
+        ("model.freeze", "fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "fine_tune.layer_decay"),
+        freezing_rules,
+    ),
+    (("fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "epochs"), stage_rules),
+    (("fine_tune.batchnorm", "model.name"), norm_rules),
+    (("fine_tune.layer_decay", "fine_tune.head_lr_factor", "optimizer.name"), rate_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
     (("metrics",), metric_names),
