@@ -12,7 +12,7 @@ from cifar_lab.models.weight_inputs import input_notes
 
 
 def notes(network: nn.Module | None = None, normalize: str = "half", **model: Any) -> list[str]:
-    settings = Settings.model_validate({"model": model, "data": {"normalize": normalize}})
+    settings = Settings.model_validate({"model": model, "data": {"dataset": "cifar10", "normalize": normalize}})
     return list(input_notes(settings, network or nn.Identity()))
 
 

@@ -40,7 +40,7 @@ def _sorted_once(names: tuple[str, ...]) -> tuple[str, ...]:
 
 ClassNames = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
-    Field(strict=False, min_length=2, max_length=1000),
+    Field(strict=False, max_length=1000),
     AfterValidator(_sorted_once),
 ]
 

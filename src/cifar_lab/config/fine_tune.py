@@ -35,7 +35,7 @@ class FineTune(Section):
 
     @property
     def scales_rates(self) -> bool:
-        """Whether layers have learning rates of their own."""
+        """Whether the learning rate depends on the layer."""
         return self.layer_decay != 1 or self.head_lr_factor != 1
 
     @property

@@ -207,6 +207,11 @@ def _val_indices(settings: Settings) -> Iterator[str]:
         yield "val_indices and val_folder both choose the validation images; keep one of them"
 
 
+def _classes(settings: Settings) -> Iterator[str]:
+    if len(settings.data.classes) == 1:
+        yield f"{settings.data.classes[0]} alone leaves nothing to tell apart; name at least two classes, or none for all"
+
+
 def _batch_size(settings: Settings) -> Iterator[str]:
     size = train_size(settings)
     if size is not None and not settings.data.val_indices:
@@ -262,6 +267,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("metrics",), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.val_indices", "data.val_size", "data.val_folder"), _val_indices),
+    (("data.classes",), _classes),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),
 )
 """Each rule with the keys that it reads. A contradiction is reported at the first key."""

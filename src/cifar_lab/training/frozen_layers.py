@@ -43,7 +43,7 @@ def freeze_for_epoch(networks: Sequence[nn.Module], members: Sequence[Settings],
 
 
 def _opened(tuning: FineTune, epoch: int, layers: int, epochs: int) -> tuple[int, int, int]:
-    """(layers that train, from the head down; first epoch; end) of the stage of an epoch."""
+    """Number of layers that train, from the head down, then begin and end of the stage of an epoch."""
     if not tuning.in_stages or layers == 1:
         return layers, 0, epochs
     alone, each = tuning.alone, tuning.gradual_unfreeze

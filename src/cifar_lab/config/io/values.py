@@ -141,16 +141,10 @@ def _mismatch(node: Node, kind: str, annotation: Any, metadata: tuple[Any, ...])
         return f"the text is empty; expected {wanted}"
     if isinstance(node.value, list) and kind in ("too_long", "too_short", "missing"):
         size = f"found a list of {len(node.value):,}" if node.value else "the list is empty"
-        most = _longest(metadata) if kind == "too_long" else 0
-        least = _shortest(metadata) if kind == "too_short" else 0
-        bound = f", at most {most:,} of them" if most else f", at least {least:,} of them" if least > 1 else ""
-        return f"{size}; expected {wanted}{bound}"
+        limit = _longest(metadata) if kind == "too_long" else 0
+        return f"{size}; expected {wanted}{f', at most {limit:,} of them' if limit else ''}"
     return f"{found(node)}; expected {wanted}{suggestion}"
 
 
 def _longest(metadata: tuple[Any, ...]) -> int:
     return next((item.max_length for item in metadata if getattr(item, "max_length", None) is not None), 0)
-
-
-def _shortest(metadata: tuple[Any, ...]) -> int:
-    return next((item.min_length for item in metadata if getattr(item, "min_length", None) is not None), 0)
