@@ -37,7 +37,11 @@ COPIED = ("next: ", "to decide: ", "    to run: ", "  name: ")
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     made = Lab.copied(tmp_path_factory.mktemp("screens") / "lab")
-    claims = ("better_than: baseline.yaml, by_at_least: 1", "accuracy_at_least: 0.01", "equal_to: baseline.yaml, within: 50")
+    claims = (
+        "better_than: baseline.yaml, by_at_least: 1",
+        "accuracy_at_least: 0.01",
+        "equal_to: baseline.yaml, within: 50",
+    )
     lines = [f"  claim{number}: {{arm: adam.yaml, {words}}}\n" for number, words in enumerate(claims)]
     (made.folder / "claims.yaml").write_text(f"claims:\n{''.join(lines)}")
     made.give("tag 13747b80a8ccfdc5 best paper")
