@@ -238,6 +238,18 @@ def test_a_tutorial_script_becomes_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_claims_and_packs(tmp_path: Path) -> None:
+    checked, _, _, held, packed, unpacked, again = follow(
+        "claims.md", tmp_path, {"train_size: 2000": "train_size: 800"}
+    )
+    assert "claims file with 2 claims, all valid" in checked
+    assert held.splitlines()[-1] == "2 claims; holds: 2, does not hold: 0, undecided: 0"
+    assert again == held
+    assert "packed 6 runs" in packed
+    assert "unpacked 6 runs" in unpacked
+
+
+@pytest.mark.slow
 def test_after_the_run(tmp_path: Path) -> None:
     said = follow("after-the-run.md", tmp_path, {"train_size: 2000": "train_size: 200"})
     table, ensemble, drawn, weights, program, python, own = said[2:]
