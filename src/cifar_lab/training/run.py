@@ -29,7 +29,7 @@ from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution, settle_threads
 from cifar_lab.training.environment import changes, environment
-from cifar_lab.training.evaluate import predict, predict_stacked, score
+from cifar_lab.training.evaluate import predict, predict_stacked, score, score_all
 from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
 from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
@@ -239,9 +239,13 @@ def _validate(training: _Training) -> list[SplitScore | None]:
     """Score every member on the validation split."""
     validation, cohort = training.splits.validation, training.cohort
     assert validation is not None
-    labels, classes = validation.labels.cpu(), len(training.splits.identity.classes)
-    if isinstance(training.backend, Predictor) and (found := training.backend.predict(validation)) is not None:
-        return [score(logits, labels, classes, training.metrics) for logits in found]
+    classes = len(training.splits.identity.classes)
+    found = training.backend.predict(validation) if isinstance(training.backend, Predictor) else None
+    if found is not None and not training.metrics:
+        return score_all(found, validation.labels, classes)
+    labels = validation.labels.cpu()
+    if found is not None:
+        return [score(logits, labels, classes, training.metrics) for logits in found.cpu()]
     if cohort.stacked is not None:
         stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
         return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
