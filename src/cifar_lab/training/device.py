@@ -145,11 +145,14 @@ def capture(step: Callable[[], None], device: torch.device) -> Callable[[], None
 
 @contextlib.contextmanager
 def own_stream(device: torch.device) -> Iterator[None]:
-    """Run the block on a new CUDA stream, concurrently with those of other threads. No effect on the CPU."""
+    """Run the block on a new CUDA stream, concurrently with those of other threads. No effect on the CPU.
+
+    Its priority is above that of the block kernel, which occupies whole multiprocessors.
+    """
     if device.type == "cpu":
         yield
         return
-    with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(torch.cuda.Stream(device, priority=-1)):  # type: ignore[no-untyped-call]
         yield
         torch.cuda.current_stream().synchronize()
 

@@ -17,7 +17,7 @@ from cifar_lab.config.own_code import own_code
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.batches import CohortBatches, ResidentSplit
 from cifar_lab.data.patches import patch_covariance
 from cifar_lab.models import count_parameters
 from cifar_lab.store.records import Environment, Record, SplitScore
@@ -30,7 +30,7 @@ from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution, settle_threads
 from cifar_lab.training.environment import changes, environment
-from cifar_lab.training.evaluate import predict, predict_stacked, score
+from cifar_lab.training.evaluate import predict, predict_stacked, score, score_all
 from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
 from cifar_lab.training.final_test import add_test, finish, with_other
 from cifar_lab.training.job import Job
@@ -276,15 +276,24 @@ def _validate(training: _Training, *, other: bool = False) -> list[SplitScore | 
     """
     validation, cohort = training.splits.validation, training.cohort
     assert validation is not None
-    labels, classes = validation.labels.cpu(), len(training.splits.identity.classes)
     with training.weights(range(len(cohort.networks)), other=other):
-        if isinstance(training.backend, Predictor) and (found := training.backend.predict(validation)) is not None:
-            return [score(logits, labels, classes, training.metrics) for logits in found]
-        if cohort.stacked is not None:
-            stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
-            return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
-        separate = (predict(network, validation, training.execution) for network in cohort.networks)
-        return [score(logits, labels, classes, training.metrics) for logits in separate]
+        return _scores(training, validation)
+
+
+def _scores(training: _Training, validation: ResidentSplit) -> list[SplitScore | None]:
+    """Score the present weights of every member."""
+    cohort, classes = training.cohort, len(training.splits.identity.classes)
+    found = training.backend.predict(validation) if isinstance(training.backend, Predictor) else None
+    if found is not None and not training.metrics:
+        return score_all(found, validation.labels, classes)
+    labels = validation.labels.cpu()
+    if found is not None:
+        return [score(logits, labels, classes, training.metrics) for logits in found.cpu()]
+    if cohort.stacked is not None:
+        stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
+        return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
+    separate = (predict(network, validation, training.execution) for network in cohort.networks)
+    return [score(logits, labels, classes, training.metrics) for logits in separate]
 
 
 def _score_others(runs: Sequence[ActiveRun], training: _Training) -> None:
