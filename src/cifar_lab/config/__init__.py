@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cifar_lab.config.adversarial import Adversarial
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
 from cifar_lab.config.model import (
     CustomModel,
@@ -55,6 +56,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Adversarial",
     "AnyLoss",
     "Cifar10",
     "Cifar100",
@@ -136,6 +138,7 @@ class Settings(Section):
     optimizer: Annotated[Optimizer, Mark.ALWAYS_IN_ID] = SGD()
     scheduler: Annotated[Scheduler, Mark.ALWAYS_IN_ID] = NoSchedule()
     loss: Annotated[AnyLoss, Mark.ALWAYS_IN_ID] = Loss()
+    adversarial: Adversarial = Adversarial()
     epochs: Annotated[int, Role.SHARED, Mark.ALWAYS_IN_ID] = Field(10, ge=1, le=100_000)
     """Passes over the training split."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000), Role.LABEL] = (0, 1, 2)

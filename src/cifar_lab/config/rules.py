@@ -26,7 +26,7 @@ from cifar_lab.config.option_rules import (
     rprop_schedule,
     schedule_options,
 )
-from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.own_code import kernels_reason
 
 CIFAR_TEST_SIZE = 10_000
 """Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
@@ -145,7 +145,7 @@ def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
         yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
-    elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
+    elif runtime.kernels == "own" and (reason := kernels_reason(settings)) is not None:
         yield f"the C kernels do not know the {reason}; leave it at auto"
 
 

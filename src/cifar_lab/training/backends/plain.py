@@ -30,7 +30,7 @@ class PlainBackend(EagerBackend):
         lr, momentum = self.cohort.schedule.epoch_table(epoch)  # float64, as torch's own loop has them
         streams = ModelStreams(self.batches.seeds, epoch)
         self._mode("train")
-        for step, (images, labels) in enumerate(self.batches.epoch(epoch)):
+        for step, (images, labels) in enumerate(self.training_batches(epoch)):
             override = None if momentum is None else float(momentum[step, 0])
             self.metrics.write(step, *self.step(images, labels, float(lr[step, 0]), override, streams))
             yield step + 1
