@@ -20,7 +20,7 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.notes import Notes, all_notes
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import Found, find_records, run_ids
+from cifar_lab.store.results import Found, RunFolder, find_records, run_ids
 
 DEFAULT_LAB_FILE = Path("configs/lab.yaml")
 """Lab file of a checkout, which ships with cifar-lab."""
@@ -58,7 +58,9 @@ class Lab:
     family: int = 0
     """Comparisons over which Holm adjusts: all of this report that have a p value."""
     test_reads: int = 0
-    """Runs in the results folder that read the test split of these images, arms of no question included."""
+    """Reads of the test split of these images: runs in the results folder, arms of no question included, and attacks."""
+    attack_reads: int = 0
+    """Attacks among them."""
     data_note: str = ""
     """Reason for these images, where the control names others."""
     notes: tuple[str, ...] = ()
@@ -161,10 +163,12 @@ def answer_lab(
 def with_records(lab: Lab, there: Found, results: Path, faults: Sequence[str]) -> Lab:
     """The report with its records, the reads of the test split, and what cannot be used."""
     on_images = [record for record in there.records if lab.data and record.data.fingerprint == lab.data.fingerprint]
+    attacks = sum(len(RunFolder(results, record.run_id).attacks()) for record in on_images)
     return replace(
         lab,
         answers=_with_notes(lab.answers, all_notes(results)),
-        test_reads=sum(map(reads_test, on_images)),
+        test_reads=sum(map(reads_test, on_images)) + attacks,
+        attack_reads=attacks,
         notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
         faults=(*faults, *(each.message for each in there.unusable if not each.copy_of)),
         records={record.run_id: record for record in on_images},
