@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cifar_lab.config.adversarial import Adversarial
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
 from cifar_lab.config.fine_tune import FineTune
 from cifar_lab.config.model import (
@@ -60,6 +61,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Adversarial",
     "AnyLoss",
     "Average",
     "Cifar10",
@@ -151,6 +153,7 @@ class Settings(Section):
     scheduler: Annotated[Scheduler, Mark.ALWAYS_IN_ID] = NoSchedule()
     loss: Annotated[AnyLoss, Mark.ALWAYS_IN_ID] = Loss()
     average: Annotated[Average, Mark.LATER] = NoAverage()
+    adversarial: Adversarial = Adversarial()
     epochs: Annotated[int, Role.SHARED, Mark.ALWAYS_IN_ID] = Field(10, ge=1, le=100_000)
     """Passes over the training split."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000), Role.LABEL] = (0, 1, 2)

@@ -26,7 +26,7 @@ from cifar_lab.config.option_rules import (
     rprop_schedule,
     schedule_options,
 )
-from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.own_code import kernels_reason
 from cifar_lab.config.training import OtherSGD
 
 CIFAR_TEST_SIZE = 10_000
@@ -150,7 +150,7 @@ def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.precision != "fp32" or runtime.compile):
         yield "the lab's own kernels support only fp32 without compile; leave it at auto"
-    elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
+    elif runtime.kernels == "own" and (reason := kernels_reason(settings)) is not None:
         yield f"the lab's own kernels do not know the {reason}; leave it at auto"
 
 

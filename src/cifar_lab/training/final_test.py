@@ -106,7 +106,9 @@ def _make_record(
 def _notes(settings: Settings) -> list[str]:
     """Notes on numbers that are not those of other runs."""
     own = isinstance(settings.loss, CustomLoss)
-    return [f"train_loss is the loss {short_name(settings.loss.name)}, other losses are cross-entropy"] if own else []
+    notes = [f"train_loss is the loss {short_name(settings.loss.name)}, other losses are cross-entropy"] if own else []
+    attacked = "train_loss and train_accuracy are those of attacked images, validation and test images are clean"
+    return [*notes, *([attacked] if settings.adversarial.eps else [])]
 
 
 def with_other(found: SplitScore | None, other: SplitScore | None, used: Ema) -> SplitScore | None:

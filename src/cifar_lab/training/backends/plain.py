@@ -32,7 +32,7 @@ class PlainBackend(EagerBackend):
         streams = ModelStreams(self.batches.seeds, epoch)
         mix = self.batches.mix(epoch)
         self._mode("train")
-        for step, (images, labels) in enumerate(self.batches.epoch(epoch)):
+        for step, (images, labels) in enumerate(self.training_batches(epoch)):
             override = None if momentum is None else float(momentum[step, 0])
             share = None if mix is None else mix.share[step]
             self.metrics.write(step, *self.step(images, labels, float(lr[step, 0]), override, streams, share))
