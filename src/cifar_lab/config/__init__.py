@@ -13,6 +13,7 @@ from pydantic import Field
 
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
 from cifar_lab.config.model import (
+    CifarNetModel,
     CustomModel,
     Model,
     ModelOptions,
@@ -21,6 +22,7 @@ from cifar_lab.config.model import (
     Net3Model,
     NetModel,
     ResNet18Model,
+    WideModel,
 )
 from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, ParameterGroup, TorchOptimizer
 from cifar_lab.config.roles import CODE_NAME, MAX_SEED, Mark, Probability, Role, Section, Seed
@@ -58,6 +60,7 @@ __all__ = [
     "AnyLoss",
     "Cifar10",
     "Cifar100",
+    "CifarNetModel",
     "CornerSchedule",
     "Cosine",
     "CustomLoss",
@@ -96,6 +99,7 @@ __all__ = [
     "Trapezoid",
     "Triangular",
     "WarmUp",
+    "WideModel",
 ]
 
 

@@ -136,8 +136,8 @@ def _by_plane(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
 
 
 def _as_rows(buffers: Sequence[Tensor]) -> Tensor:
-    """Move buffers into the rows of one tensor and make each a view of its row."""
-    rows = torch.stack(list(buffers))
+    """Move buffers or frozen parameters into the rows of one tensor and make each a view of its row."""
+    rows = torch.stack([buffer.detach() for buffer in buffers])
     for buffer, row in zip(buffers, rows, strict=True):
         buffer.data = row
     return rows
@@ -159,9 +159,11 @@ LAYERS: dict[type[nn.Module], Callable[..., Any]] = {
 
 FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     F.relu: F.relu,
+    F.gelu: F.gelu,
     F.max_pool2d: max_pool,
     torch.flatten: flatten,
     operator.add: torch.add,
+    operator.mul: torch.mul,
 }
 METHODS: dict[str, Callable[..., Tensor]] = {"flatten": flatten}
 
@@ -248,11 +250,10 @@ def stack(networks: Sequence[nn.Module], parameters: FlatParameters, *, determin
 def _stacked_layer(
     layers: Sequence[nn.Module], own: Mapping[str, Tensor], deterministic: bool
 ) -> Callable[[Tensor], Tensor]:
-    """Stacked form of one layer of all networks. `own` holds its parameters by their names in the layer."""
+    """Stacked form of one layer of all networks. `own` holds its trained parameters by their names in the layer."""
     layer = layers[0]
-    missing = [name for name, _ in layer.named_parameters() if name not in own]
-    if missing:
-        raise NotStackable(f"{type(layer).__name__} has a {missing[0]} that is not trained")
+    frozen = [name for name, _ in layer.named_parameters() if name not in own]
+    own = {**own, **{name: _as_rows([each.get_parameter(name) for each in layers]) for name in frozen}}
     make = LAYERS.get(type(layer))
     if make is not None:
         stacked: Callable[[Tensor], Tensor] = make(layers, own, deterministic=deterministic)

@@ -27,6 +27,7 @@ from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
+from cifar_lab.training.held_parameters import HeldParameters
 from cifar_lab.training.optim.factory import make_optimizer, make_rule
 from cifar_lab.training.optim.schedules import make_schedule
 from cifar_lab.training.unused_parameters import GradientWatch
@@ -196,6 +197,8 @@ def build_cohort(
             network.compile()
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
     if not isinstance(first.model, CustomModel):
-        return Cohort(networks, parameters, optimizer, schedule, stacked_network), unstacked_reason
+        after = getattr(networks[0], "held_after", None)
+        held = None if after is None else HeldParameters(parameters, after)
+        return Cohort(networks, parameters, optimizer, schedule, stacked_network, held=held), unstacked_reason
     watch = GradientWatch(networks, parameters)
     return Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or ()), unstacked_reason

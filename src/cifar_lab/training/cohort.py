@@ -13,6 +13,7 @@ from cifar_lab.models.hidden_state import hidden_state, load_hidden_state
 from cifar_lab.store.records import EpochMetrics, SplitScore
 
 if TYPE_CHECKING:
+    from cifar_lab.training.held_parameters import HeldParameters
     from cifar_lab.training.optim.factory import MixedOptimizer
     from cifar_lab.training.optim.from_torch import TorchRule
     from cifar_lab.training.optim.optimizers import CohortOptimizer
@@ -47,6 +48,8 @@ class Cohort:
     """Notes which parameters take part in a step. Only custom models have parameters that may not."""
     aux_weights: tuple[float, ...] = ()
     """Weight in the loss of each auxiliary output."""
+    held: HeldParameters | None = None
+    """Parameters that are not trained in all epochs. None where all are."""
 
     def state(self, member: int) -> dict[str, Any]:
         """CPU copy of all state that later steps of one member depend on, as if it had trained alone.
@@ -69,6 +72,12 @@ class Cohort:
             self.optimizer.step(lr, momentum)
         else:
             self.watch.step(self.optimizer, lr, momentum)
+        self.hold()
+
+    def hold(self) -> None:
+        """Set back the parameters that are no longer trained. `update` does it."""
+        if self.held is not None:
+            self.held.restore()
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         """Restore one member from `state`.
@@ -90,6 +99,12 @@ class Cohort:
             }
         self.optimizer.load_state(member, moments)
         self.schedule.load_state(member, state["schedule"])
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Prepare the steps of an epoch, counted from 0."""
+        self.train_mode()
+        if self.held is not None:
+            self.held.begin(epoch)
 
     def train_mode(self) -> None:
         """Set all networks to training mode."""

@@ -9,7 +9,7 @@ from torch import nn
 from cifar_lab.config import CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.own_code import plain_reason
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config.registry import facts_of
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
@@ -111,7 +111,7 @@ def _check_kernels(
     """
     if (reason := plain_reason(settings)) is not None:
         raise KernelsUnavailable(f"there are none for the {reason}")
-    model, facts = settings.model, MODEL_FACTS.get(settings.model.name)
+    model, facts = settings.model, facts_of(settings.model)
     name = model.name.rpartition("/")[2]
     if not isinstance(model, CustomModel) and (facts is None or not facts.own_kernels):
         raise KernelsUnavailable(f"there are none for {name}")

@@ -46,7 +46,7 @@ def train_step(
             losses = share * losses + (1 - share) * others
         # No member's loss depends on another's weights, so the gradient of the sum is each member's own.
         cohort.stacked.backward(losses.sum())
-        cohort.optimizer.step(lr, momentum)
+        cohort.update(lr, momentum)
         return losses.detach(), (logits.detach().argmax(dim=2) == larger_part(labels, share)).sum(dim=1)
     cohort.parameters.zero_gradients()
     plain_loss = own_loss or partial(F.cross_entropy, label_smoothing=label_smoothing)

@@ -68,6 +68,7 @@ class PlainBackend(EagerBackend):
         batch()
         loss, right = batch.loss.detach(), batch.right
         rule.update(batch, lr, momentum)
+        self.cohort.hold()
         return loss.unsqueeze(0), right.unsqueeze(0)
 
     def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
