@@ -16,6 +16,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from cifar_lab.cli import (
     annotate,
+    attack,
     check,
     claims,
     compare,
@@ -24,6 +25,7 @@ from cifar_lab.cli import (
     housekeeping,
     init,
     inspect_runs,
+    pack,
     plan,
     predict,
     report,
@@ -101,7 +103,12 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("predict", predict.predict, (
         "cifar-lab predict 3fa9 cat.jpg", "cifar-lab predict 3fa9 81cc photos/ --out predictions.png",
     )),
+    ("attack", attack.attack, (
+        "cifar-lab attack configs/q3_adam.yaml", "cifar-lab attack 3fa9 --attack pgd --set eps=8/255 --set steps=100",
+    )),
     ("export", export.export, ("cifar-lab export 3fa9 --format onnx",)),
+    ("pack", pack.pack, ("cifar-lab pack --out lab.zip", "cifar-lab pack --no-weights")),
+    ("unpack", pack.unpack, ("cifar-lab unpack lab.zip other_lab",)),
     ("rm", housekeeping.remove, ("cifar-lab rm 3fa9 --dry-run", "cifar-lab rm configs/q3_adam.yaml")),
     ("gc", housekeeping.collect, ("cifar-lab gc --dry-run",)),
     ("verify", inspect_runs.verify, ()),

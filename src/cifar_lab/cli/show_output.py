@@ -163,11 +163,12 @@ def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
     if record.reason:
         out.wrapped(f"why: {record.reason}", "reasons")
     environment = record.environment
+    own = "C kernels" if environment.device == "cpu" else "block kernel"
     out.wrapped(
         f"{record.data.title} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
         f"{record.data.test_size:,} test images) · {record.parameters:,} parameters · {record.train_seconds:.1f} s on "
         f"{environment.device_name}, {count(environment.threads, 'thread')} · "
-        f"torch {environment.torch}{', C kernels' if environment.kernels == 'own' else ''}"
+        f"torch {environment.torch}{f', {own}' if environment.kernels == 'own' else ''}"
     )
     out.value("data", record.data.model_dump(mode="json"))
     out.value("parameters", record.parameters)
@@ -175,7 +176,7 @@ def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
     out.value("finished", record.finished)
     out.value("environment", environment.model_dump(mode="json"))
     if environment.kernels_reason:
-        out.wrapped(f"torch's kernels, not the C kernels: {environment.kernels_reason}")
+        out.wrapped(f"torch's kernels, not the {own}: {environment.kernels_reason}")
     for note in record.notes:
         out.wrapped(f"note: {note}", "notes")
 

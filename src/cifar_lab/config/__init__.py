@@ -44,6 +44,7 @@ from cifar_lab.config.training import (
     Cosine,
     CustomLoss,
     Loss,
+    Muon,
     NoSchedule,
     OneCycle,
     Optimizer,
@@ -74,6 +75,7 @@ __all__ = [
     "Loss",
     "Model",
     "ModelOptions",
+    "Muon",
     "Net1Model",
     "Net2Model",
     "Net3Model",
@@ -117,9 +119,9 @@ class Runtime(Section):
     compile: Annotated[bool, Role.EXECUTION] = False
     """Compile the model with torch.compile. Worthwhile if a run takes several minutes. Needs a C++ compiler."""
     kernels: Annotated[Literal["auto", "own", "torch"], Role.EXECUTION] = "auto"
-    """Kernels of a training step on the CPU. `own`: the C kernels of cifar-lab, compiled by the system's C compiler at
-    first use. `torch`: torch's kernels. `auto` uses `own` for the Net family if possible. `own` fails if it is not
-    possible."""
+    """Kernels of a training step. `own`: those of cifar-lab, compiled at first use: C kernels on the CPU, which need a
+    C compiler, and the block kernel on a GPU, for Net and Net2. `torch`: torch's kernels. `auto` uses `own` where that
+    is possible and faster. `own` fails if it is not possible."""
     deterministic: Annotated[bool, Role.EXECUTION] = True
     """Use only deterministic kernels, which give the same bits each time."""
     cohort: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Role.EXECUTION] = "auto"
@@ -128,6 +130,10 @@ class Runtime(Section):
     threads: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], Role.EXECUTION] = "auto"
     """CPU threads per run. `auto` with torch's kernels: one below a million parameters, else all cores that the process
     may use. With the C kernels: one, or two for a run that trains alone."""
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400), Role.EXECUTION] = 10.0
+    """Least time in seconds between two checkpoints of a run, which are written at the end of an epoch. 0 writes one
+    after each epoch. A run that is killed loses at most this time and an epoch. A run that is asked to stop loses
+    nothing."""
 
 
 class Settings(Section):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator
 
 from cifar_lab.config import (
     SGD,
-    Adam,
     Cosine,
     ImageFolder,
     ModelOptions,
@@ -27,6 +26,7 @@ from cifar_lab.config.option_rules import (
     schedule_options,
 )
 from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.training import OtherSGD
 
 CIFAR_TEST_SIZE = 10_000
 """Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
@@ -57,13 +57,17 @@ def _nesterov(settings: Settings) -> Iterator[str]:
     optimizer = settings.optimizer
     if isinstance(optimizer, SGD) and optimizer.nesterov and optimizer.momentum == 0:
         yield "nesterov needs momentum above 0; set optimizer.momentum (0.9, say) or nesterov: false"
+    others = getattr(optimizer, "others", None)
+    if isinstance(others, OtherSGD) and others.nesterov and others.momentum == 0:
+        yield "nesterov of others needs momentum above 0; set optimizer.others.momentum (0.9, say) or nesterov: false"
 
 
 def _betas(settings: Settings) -> Iterator[str]:
     optimizer = settings.optimizer
-    if isinstance(optimizer, Adam) and optimizer.betas[0] ** 2 > optimizer.betas[1] ** 0.5:
+    betas = getattr(getattr(optimizer, "others", optimizer), "betas", None)
+    if betas is not None and betas[0] ** 2 > betas[1] ** 0.5:
         # The condition under which Adam was analysed (arXiv:1412.6980, section 4).
-        first, second = optimizer.betas
+        first, second = betas
         yield f"with [{first:g}, {second:g}] the square of the first is above the root of the second; are they swapped?"
 
 
@@ -144,10 +148,10 @@ def _input_size(settings: Settings) -> Iterator[str]:
 
 def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
-    if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
-        yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
+    if runtime.kernels == "own" and (runtime.precision != "fp32" or runtime.compile):
+        yield "the lab's own kernels support only fp32 without compile; leave it at auto"
     elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
-        yield f"the C kernels do not know the {reason}; leave it at auto"
+        yield f"the lab's own kernels do not know the {reason}; leave it at auto"
 
 
 def _mixing(settings: Settings) -> Iterator[str]:
@@ -232,7 +236,6 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (
         (
             "runtime.kernels",
-            "runtime.device",
             "runtime.precision",
             "runtime.compile",
             "optimizer.name",

@@ -172,7 +172,7 @@ class Environment(Plain):
     kernels: Literal["own", "torch"] = "torch"
     """Kernels of the steps: this lab's own, or torch's."""
     kernels_reason: str | None = None
-    """Reason why torch's kernels ran on the CPU although the settings allowed the lab's own."""
+    """Reason why torch's kernels ran although the settings allowed the lab's own."""
     reduction: Reduction | None = None
     """Order of the sums over a batch. Null in records of versions before 0.2, whose own kernels added up by threads."""
     git_commit: str | None

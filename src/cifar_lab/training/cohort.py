@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor, UntypedStorage, nn
 
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.models.hidden_state import hidden_state, load_hidden_state
@@ -34,6 +35,28 @@ class Stacked(Protocol):
         """Set training or evaluation mode."""
 
 
+def own_copy(tensor: Tensor) -> Tensor:
+    """Copy of one tensor on the CPU."""
+    return tensor.detach().to("cpu", copy=True)
+
+
+class SharedTransfer:
+    """Copies of tensors on the CPU. The memory behind them is transferred once, however many tensors are its parts."""
+
+    def __init__(self) -> None:
+        self._copies: dict[int, UntypedStorage] = {}
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        """A copy with its own memory."""
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_conj() or tensor.is_neg():
+            return own_copy(tensor)
+        storage = tensor.untyped_storage()
+        if (copy := self._copies.get(storage.data_ptr())) is None:
+            copy = self._copies[storage.data_ptr()] = storage.cpu()  # type: ignore[no-untyped-call]
+        part = torch.empty(0, dtype=tensor.dtype)
+        return part.set_(copy, tensor.storage_offset(), tensor.shape, tensor.stride()).clone()
+
+
 @dataclass(frozen=True)
 class Cohort:
     """K networks of one architecture, with optimizer and schedule."""
@@ -56,11 +79,21 @@ class Cohort:
 
         Random streams are derived from seed and epoch, so they are not saved.
         """
-        weights, moments = self.networks[member].state_dict(), self.optimizer.state(member)
+        return self._state(member, own_copy)
+
+    def states(self, members: Iterable[int]) -> list[dict[str, Any]]:
+        """The same of several members. What they share on the device is transferred once."""
+        shared = SharedTransfer()
+        return [self._state(member, shared) for member in members]
+
+    def _state(self, member: int, to_cpu: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+        """`to_cpu` makes copies of their own, because a view would be saved with the memory of the whole cohort."""
+        weights, moments = self.networks[member].state_dict(), self.optimizer.parts(member)
         return {
-            # Copies of their own: a view would be saved with the memory of the whole cohort.
-            "networks": [{name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}],
-            "optimizer": {name: value.cpu() if isinstance(value, Tensor) else value for name, value in moments.items()},
+            "networks": [{name: to_cpu(tensor) for name, tensor in weights.items()}],
+            "optimizer": {
+                name: to_cpu(value) if isinstance(value, Tensor) else value for name, value in moments.items()
+            },
             "strides": self.parameters.strides(),
             "schedule": self.schedule.state(member),
             **({} if self.watch is None else {"hidden": hidden_state(self.networks[member])}),

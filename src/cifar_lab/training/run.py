@@ -23,7 +23,7 @@ from cifar_lab.models import count_parameters
 from cifar_lab.store.records import Environment, Record, SplitScore
 from cifar_lab.store.results import DamagedFileError, RunFolder
 from cifar_lab.training import checkpoint
-from cifar_lab.training.backends.base import StepBackend
+from cifar_lab.training.backends.base import Predictor, StepBackend
 from cifar_lab.training.backends.choice import KernelChoice, choose_kernels, make_backend
 from cifar_lab.training.build import Splits, build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
@@ -196,7 +196,9 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
         execution, kernels = _choose(runs, execution, cohort.networks[0])
     own = own_functions(settings)
     batches.own_augment = own.augment
-    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels, own.loss)
+    backend, info = make_backend(
+        cohort, batches, settings, execution, unstacked_reason, kernels, own.loss, [job.settings for job in jobs]
+    )
     return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics)
 
 
@@ -225,7 +227,8 @@ def _callback(
 ) -> CheckpointCallback:
     """Callback that saves the runs, reports them, and leaves cores to other programs that use them."""
     job, execution = runs[0].job, training.execution
-    asked = job.settings.runtime.threads != "auto" or not execution.own_kernels
+    on_cpu = execution.own_kernels and execution.device.type == "cpu"
+    asked = job.settings.runtime.threads != "auto" or not on_cpu
     guard = ThreadGuard(execution.threads, asked=asked)
     return CheckpointCallback(
         runs, training.cohort, training.environment, job.last_epoch, tell, should_stop, guard,
@@ -238,6 +241,8 @@ def _validate(training: _Training) -> list[SplitScore | None]:
     validation, cohort = training.splits.validation, training.cohort
     assert validation is not None
     labels, classes = validation.labels.cpu(), len(training.splits.identity.classes)
+    if isinstance(training.backend, Predictor) and (found := training.backend.predict(validation)) is not None:
+        return [score(logits, labels, classes, training.metrics) for logits in found]
     if cohort.stacked is not None:
         stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
         return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)

@@ -20,12 +20,14 @@ def point_label(values: Mapping[str, Any]) -> str:
 def _label(key: str, value: Any) -> str:
     """`optimizer.name: adam` as Adam, `data.flip: false` as no flip, `data.batch_size: 64` as batch 64."""
     section, _, last = key.rpartition(".")
+    section, _, inner = section.partition(".")
     setting = {"batch_size": "batch", "name": section, "dataset": section}.get(last, last)
+    setting = f"{inner} {last}" if inner else setting
     if value is False or value in ("none", [], ()):
         return f"no {setting}"
     if value is True:
         return setting
-    if last in ("name", "dataset"):
+    if last in ("name", "dataset") and not inner:
         return _NAMES.get(str(value), str(value))
     return f"{setting} {value_text(value)}"
 

@@ -13,11 +13,11 @@ from cifar_lab.data.batches import BatchAugmenter, EpochRandomness
 from cifar_lab.data.mixing import Mix, neighbour
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.training.backends.eager import EagerBackend
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 from cifar_lab.training.backends.kernels.compiler import (
     STRUCTURES,
     Batch,
     KernelOp,
-    KernelsUnavailable,
     KernelWorker,
     Layer,
     LayerOp,
