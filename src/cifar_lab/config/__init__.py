@@ -70,6 +70,7 @@ __all__ = [
     "CustomSchedule",
     "Data",
     "DataOptions",
+    "Evaluate",
     "ImageFolder",
     "Linear",
     "Loss",
@@ -136,6 +137,15 @@ class Runtime(Section):
     nothing."""
 
 
+class Evaluate(Section):
+    """Further evaluation of a trained network, recorded beside its accuracy."""
+
+    tta: Annotated[Literal["none", "flip"], Role.SHARED] = "none"
+    """Test-time augmentation. `flip`: the accuracy of the mean logits of each image and its mirror image, as in
+    arXiv:2404.00498, is recorded as `accuracy_tta`, on the test split and on the validation split after the last epoch.
+    No choice and no verdict uses it."""
+
+
 class Settings(Section):
     """One arm of an experiment: everything that `cifar-lab run` needs to know."""
 
@@ -158,4 +168,5 @@ class Settings(Section):
     number, from logits (N, classes) and labels (N,). It is computed on the validation split after each epoch and on the
     test split, and recorded under its name. No verdict uses it. The id of a run includes its source, as that of a
     model."""
+    evaluate: Annotated[Evaluate, Mark.LATER] = Evaluate()
     runtime: Runtime = Runtime()

@@ -71,6 +71,8 @@ class Column:
     """Cell in the media that do not show the value in the unit's format, escaped for the medium."""
     of_sweeps: bool = False
     """Whether pages show it only for a question of a sweep."""
+    if_any: bool = False
+    """Whether pages show it only where a row has a value."""
     worth: int = 1
     """Worth on a terminal: the columns of the least worth are left out first where it is narrow. 9 stays always."""
 
@@ -173,6 +175,9 @@ COLUMNS: list[Column] = [
            {"csv": "search_val_accuracy", "json": "validation_mean", **_same("md html", "search %"),
             **_same("list sort", "validation")},
            {"csv": lambda e: e.row.val_mean if e.answer and e.answer.sweep else None}, of_sweeps=True, worth=5),
+    Column("flip TTA", _row(lambda row: row.tta_mean), SHARE,
+           {**_same("md html", "flip TTA %"), "latex": r"flip TTA, \%", "csv": "tta_accuracy", "json": "tta_mean",
+            "sort": "tta"}, if_any=True),
     Column("each_seed", _row(lambda row: row.values), TEXT, _same("md run compare", "each seed"),
            {"md": _row(cells.seed_words), "run": _row(cells.run_seeds), "compare": _row(cells.compare_seeds)},
            worth=4),
@@ -207,15 +212,25 @@ the page the verdict stands beside the arm, so that a phone shows it."""
 
 
 def columns_of(medium: Medium, answer: Answer | None = None) -> list[Column]:
-    """Columns of a medium, in its order. A page leaves out those of sweeps where the question has none."""
+    """Columns of a medium, in its order.
+
+    A page leaves out those of sweeps where the question has none, and those of some arms where no row has a value.
+    """
     first = ORDER.get(medium, ())
     places = {name: index for index, name in enumerate(first)}
     shown = [
         column for column in COLUMNS
-        if column.header(medium)
-        and not (column.of_sweeps and medium in PAGES and (answer is None or answer.sweep is None))
+        if column.header(medium) and (medium not in PAGES or _is_on_page(column, answer))
     ]  # fmt: skip
     return sorted(shown, key=lambda column: places.get(column.name, len(first)))
+
+
+def _is_on_page(column: Column, answer: Answer | None) -> bool:
+    """Whether a page shows the column for an answer."""
+    if column.of_sweeps and (answer is None or answer.sweep is None):
+        return False
+    rows = () if answer is None else answer.rows
+    return not column.if_any or any(column.value(ReportRow(row, answer)) is not None for row in rows)
 
 
 def headers_of(medium: Medium, answer: Answer | None = None) -> list[str]:

@@ -26,14 +26,14 @@ from cifar_lab.training import checkpoint
 from cifar_lab.training.build import layout, make_normalizer, to_device, training_layout
 from cifar_lab.training.callbacks import ActiveRun
 from cifar_lab.training.device import Execution, prepare_execution, settle_threads
-from cifar_lab.training.evaluate import predict, score
+from cifar_lab.training.evaluate import predict, score, with_flip_tta
 from cifar_lab.training.job import Job
 from cifar_lab.training.own_functions import own_metrics
 
 
 def finish(
     run: ActiveRun, network: nn.Module, identity: DataIdentity, execution: Execution, environment: Environment,
-    memory_format: torch.memory_format,
+    memory_format: torch.memory_format, validation: ResidentSplit | None = None,
 ) -> Record:  # fmt: skip
     """Write the files of a trained run: weights, predictions on the test split if the job asks, record.
 
@@ -44,6 +44,8 @@ def finish(
     files: dict[str, str] = {}
     if member.diverged is None:
         files.update(save_weights(folder, network))
+        if job.settings.evaluate.tta == "flip" and validation is not None and member.val is not None:
+            member.val = with_flip_tta(member.val, network, validation, execution)
         if job.read_test:
             test, predictions = read_test_split(
                 folder, network, job.settings, job.fingerprint, execution, memory_format
@@ -119,7 +121,10 @@ def read_test_split(
     buffer = io.BytesIO()
     np.savez(buffer, labels=split.labels, logits=logits.numpy())
     hashes = _write(folder, folder.predictions.name, buffer.getvalue())
-    return score(logits, torch.from_numpy(split.labels), len(info.classes), own_metrics(settings)), hashes
+    found = score(logits, torch.from_numpy(split.labels), len(info.classes), own_metrics(settings))
+    if found is not None and settings.evaluate.tta == "flip":
+        found = with_flip_tta(found, network, images, execution, logits)
+    return found, hashes
 
 
 def save_weights(folder: RunFolder, network: nn.Module) -> Mapping[str, str]:

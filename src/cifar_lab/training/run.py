@@ -256,8 +256,9 @@ def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: E
         outcome: Record | Exception
         try:
             outcome = run.pause() or finish(
-                run, network, training.splits.identity, training.execution, final_environment, training.memory_format
-            )
+                run, network, training.splits.identity, training.execution, final_environment, training.memory_format,
+                training.splits.validation,
+            )  # fmt: skip
         except Exception as error:
             outcome = error
         run.close()
