@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
+from cifar_lab.config.fine_tune import FineTune
 from cifar_lab.config.model import (
     CifarNetModel,
     CustomModel,
@@ -71,6 +72,7 @@ __all__ = [
     "Data",
     "DataOptions",
     "Evaluate",
+    "FineTune",
     "ImageFolder",
     "Linear",
     "Loss",
@@ -169,4 +171,5 @@ class Settings(Section):
     test split, and recorded under its name. No verdict uses it. The id of a run includes its source, as that of a
     model."""
     evaluate: Annotated[Evaluate, Mark.LATER] = Evaluate()
+    fine_tune: FineTune = FineTune()
     runtime: Runtime = Runtime()

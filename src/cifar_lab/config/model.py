@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from cifar_lab.config.roles import MODEL_NAME, Component, IdleUnless, Mark, Role, Section
 
@@ -53,6 +53,20 @@ def source_run(weights: str | None) -> str | None:
     return weights.removeprefix(RUN) if weights is not None and weights.startswith(RUN) else None
 
 
+def _sorted_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in one order, so that lists of the same names are one run."""
+    return tuple(sorted(set(names)))
+
+
+LayerName = Annotated[str, Field(min_length=1, max_length=200)]
+
+Frozen = (
+    Annotated[tuple[LayerName, ...], Field(strict=False, max_length=1000), AfterValidator(_sorted_once)]
+    | Literal["all_but_head"]
+)
+"""Frozen layers and parameters by name, or all but the last layer."""
+
+
 class ModelOptions(Section):
     """Settings of every built-in model."""
 
@@ -75,6 +89,10 @@ class ModelOptions(Section):
     head_init: Annotated[HeadInit, Role.MEMBER, Mark.LATER] = "torch"
     """Initial weights and biases of the last layer. `torch`: those of `init`. `zero`: zeros (arXiv:1901.09321), so that
     training begins with equal logits."""
+    freeze: Annotated[Frozen, Role.SHARED, Mark.LATER] = ()
+    """Layers or parameters that keep their first weights, by name, such as `[stem, layer1]`, or `all_but_head`, all but
+    the last layer. A frozen layer computes as in evaluation: BatchNorm keeps its running statistics, and dropout is
+    off."""
 
     def facts(self) -> ModelFacts:
         """Facts of the model with these options."""
@@ -82,7 +100,7 @@ class ModelOptions(Section):
 
     def own_options(self) -> dict[str, Any]:
         """Keyword arguments of the maker: every field except the name and the source of the weights."""
-        shared = {"name", "weights", "head", "pretrained", "input_size", "init", "head_init"}
+        shared = {"name", "pretrained", *ModelOptions.model_fields}
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
 
@@ -244,6 +262,10 @@ class CustomModel(Section):
     """Initial weights of convolutions and linear layers, as for built-in models. `torch`: those that the code gives."""
     head_init: Annotated[HeadInit, Role.SHARED, Mark.LATER] = "torch"
     """Initial weights and biases of the last layer: `zero`, or those of `init`."""
+    freeze: Annotated[Frozen, Role.SHARED, Mark.LATER] = ()
+    """Layers or parameters that keep their first weights, by name, such as `[stem, layer1]`, or `all_but_head`, all but
+    the last layer. A frozen layer computes as in evaluation: BatchNorm keeps its running statistics, and dropout is
+    off."""
 
 
 def _model_tag(value: Any) -> str:

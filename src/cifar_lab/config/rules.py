@@ -17,6 +17,7 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.fine_tune_rules import freezing_rules, norm_rules, rate_rules, stage_rules
 from cifar_lab.config.option_rules import (
     group_rules,
     metric_names,
@@ -207,6 +208,11 @@ def _val_indices(settings: Settings) -> Iterator[str]:
         yield "val_indices and val_folder both choose the validation images; keep one of them"
 
 
+def _classes(settings: Settings) -> Iterator[str]:
+    if len(settings.data.classes) == 1:
+        yield f"{settings.data.classes[0]} alone leaves nothing to tell apart; name at least two classes, or none for all"
+
+
 def _batch_size(settings: Settings) -> Iterator[str]:
     size = train_size(settings)
     if size is not None and not settings.data.val_indices:
@@ -250,11 +256,19 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),
     (("optimizer.groups", "optimizer.name"), group_rules),
+    (
+        ("model.freeze", "fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "fine_tune.layer_decay"),
+        freezing_rules,
+    ),
+    (("fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "epochs"), stage_rules),
+    (("fine_tune.batchnorm", "model.name"), norm_rules),
+    (("fine_tune.layer_decay", "fine_tune.head_lr_factor", "optimizer.name"), rate_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
     (("metrics",), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.val_indices", "data.val_size", "data.val_folder"), _val_indices),
+    (("data.classes",), _classes),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),
 )
 """Each rule with the keys that it reads. A contradiction is reported at the first key."""

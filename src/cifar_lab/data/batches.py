@@ -21,6 +21,8 @@ from cifar_lab.data.splits import IMAGE_SHAPE
 MAX_PIXEL = 255.0
 
 M = TypeVar("M")
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Statistics of ImageNet's channels, as torchvision's weights expect them."""
 
 OwnAugment = Callable[[Tensor, torch.Generator], Tensor]
 """Augmentation of the user: uint8 (B, 3, H, W) to the same shape and type, with random numbers of the generator."""
@@ -59,6 +61,7 @@ class Normalizer:
             # A channel with one value everywhere becomes 0, and not a division by zero.
             "channel": (list(channel_mean), [std or 1.0 for std in channel_std]),
             "none": ([0.0] * 3, [1.0] * 3),
+            "imagenet": (list(IMAGENET_MEAN), list(IMAGENET_STD)),
         }[method]
         full = (torch.tensor(values).view(1, 3, 1, 1).expand(1, 3, side, side) for values in (mean, std))
         return cls(*(values.to(device).contiguous(memory_format=memory_format) for values in full))

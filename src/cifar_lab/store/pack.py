@@ -224,5 +224,4 @@ def _extract(path: Path, archive: zipfile.ZipFile, manifest: Manifest, folder: P
         make_folder(target.parent)
         with new_file(target) as file:
             file.write(content)
-    if not manifest.has_weights:
-        write_packed(results, (WEIGHTS,))
+    write_packed(results, ["checkpoint.bin", *([] if manifest.has_weights else [WEIGHTS])])

@@ -11,8 +11,8 @@ from cifar_lab.store.packed import is_left_out
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import Found, RunFolder, run_ids
 
-UNFINISHED_FILES = ("settings.yaml", "failure.json", "notes.json")
-"""Files of a run without a record. Its checkpoint and epochs stay behind."""
+UNFINISHED_FILES = ("settings.yaml", "metrics.jsonl", "failure.json", "notes.json")
+"""Files of a run without a record. Its checkpoint stays behind."""
 
 FOLDERS = ("sweeps/*", "stopping", "index", "removed", "models")
 

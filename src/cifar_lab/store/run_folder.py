@@ -112,7 +112,8 @@ class RunFolder:
 
         A checkpoint is removed after the record is written, so one of them remains wherever a run is stopped.
         """
-        ended = any(path.exists() for path in (self.metrics, self.predictions, self.weights))
+        unpacked = is_left_out(self.checkpoint)  # a run that a search pruned then has epochs and nothing else
+        ended = any(path.exists() for path in (self.predictions, self.weights, *(() if unpacked else (self.metrics,))))
         aside = (path.name for path in self.path.glob(f"*{DAMAGED_SUFFIX}"))
         return ended and not self.has_checkpoint() and all(name == f"notes.json{DAMAGED_SUFFIX}" for name in aside)
 

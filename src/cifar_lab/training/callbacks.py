@@ -40,6 +40,10 @@ class ActiveRun:
     """UTC time of the start of its first epoch."""
     open: bool = True
     """Whether it has not ended yet."""
+    handed: dict[str, Any] | None = None
+    """State of the cohort at the end of a stage, to begin the next one from."""
+    environment: Environment | None = None
+    """Environment of the stage before."""
 
     def epochs_done(self) -> int:
         """Epochs completed, in the checkpoint or since."""
@@ -47,14 +51,21 @@ class ActiveRun:
 
     def saved_threads(self) -> int | None:
         """Threads of its first epochs. With torch's kernels another number would round differently."""
-        return int(self.saved["environment"]["threads"]) if self.saved else None
+        before = self._environment_before()
+        return None if before is None else before.threads
 
     def saved_kernels(self) -> str | None:
         """Kernels of its first epochs. Others would round differently."""
-        return Environment.model_validate(self.saved["environment"]).kernels if self.saved else None
+        before = self._environment_before()
+        return None if before is None else before.kernels
+
+    def _environment_before(self) -> Environment | None:
+        """Environment of the epochs that are completed."""
+        return Environment.model_validate(self.saved["environment"]) if self.saved else self.environment
 
     def start_over(self) -> None:
         """Return to the last checkpoint, or to the beginning."""
+        self.handed = self.environment = None
         self.saved, damage = checkpoint.load_newest(self.folder.checkpoint)
         self.member, self.notes = Member(), self.notes + damage
 
@@ -70,12 +81,24 @@ class ActiveRun:
         self.open = False
         self.lock.close()
 
-    def resume(self, cohort: Cohort, number: int) -> Environment | None:
-        """Load the checkpoint, if any, into member `number`. Returns the environment of its epochs."""
+    def continue_from(self, state: dict[str, Any], environment: Environment) -> None:
+        """Keep the state at the end of a stage for the next one."""
+        self.handed, self.environment = state, environment
+
+    def resume(self, cohort: Cohort, number: int, done: int) -> Environment | None:
+        """Load the state after `done` epochs, if any, into member `number`.
+
+        Returns:
+            The environment of the epochs of a checkpoint. None for a run that begins, and between two stages.
+        """
+        anew = cohort.stage.begins_anew(done)
         if self.saved is None:
+            if self.handed is not None:
+                state, self.handed = self.handed, None
+                cohort.load_state(number, state, anew=anew)
             return None
         saved, self.saved = self.saved, None
-        cohort.load_state(number, saved["cohort"])
+        cohort.load_state(number, saved["cohort"], anew=anew)
         self.member.history.extend(EpochMetrics.model_validate(line) for line in saved["history"])
         self.started = saved["started"]
         self.notes.append(f"resumed after epoch {len(self.member.history)}")

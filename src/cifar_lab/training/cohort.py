@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, UntypedStorage, nn
 
 from cifar_lab.models.flat_parameters import FlatParameters
+from cifar_lab.models.freezing import stand_still
 from cifar_lab.models.hidden_state import hidden_state, load_hidden_state
 from cifar_lab.store.records import EpochMetrics, SplitScore
+from cifar_lab.training.stages import EVERY_EPOCH, Stage
 
 if TYPE_CHECKING:
     from cifar_lab.training.held_parameters import HeldParameters
@@ -71,6 +73,8 @@ class Cohort:
     """Notes which parameters take part in a step. Only custom models have parameters that may not."""
     aux_weights: tuple[float, ...] = ()
     """Weight in the loss of each auxiliary output."""
+    stage: Stage = EVERY_EPOCH
+    """Epochs in which these parameters train, and the modules that stand still."""
     held: HeldParameters | None = None
     """Parameters that are not trained in all epochs. None where all are."""
 
@@ -112,8 +116,11 @@ class Cohort:
         if self.held is not None:
             self.held.restore()
 
-    def load_state(self, member: int, state: dict[str, Any]) -> None:
+    def load_state(self, member: int, state: dict[str, Any], *, anew: bool = False) -> None:
         """Restore one member from `state`.
+
+        Args:
+            anew: leave the optimizer as it is, because other parameters trained before.
 
         Raises:
             KeyError, ValueError, RuntimeError: a part is missing or does not fit.
@@ -121,6 +128,9 @@ class Cohort:
         (weights,) = state["networks"]
         self.networks[member].load_state_dict(weights)
         load_hidden_state(self.networks[member], state.get("hidden", {}))
+        self.schedule.load_state(member, state["schedule"])
+        if anew:
+            return
         moments, strides = state["optimizer"], state.get("strides", self.parameters.strides())
         if strides != self.parameters.strides():  # saved by networks in another memory format: stacked, or not
             width = self.parameters.values.shape[1]
@@ -131,7 +141,6 @@ class Cohort:
                 for name, value in moments.items()
             }
         self.optimizer.load_state(member, moments)
-        self.schedule.load_state(member, state["schedule"])
 
     def begin_epoch(self, epoch: int) -> None:
         """Prepare the steps of an epoch, counted from 0."""
@@ -140,9 +149,10 @@ class Cohort:
             self.held.begin(epoch)
 
     def train_mode(self) -> None:
-        """Set all networks to training mode."""
+        """Set all networks to training mode, without the modules that stand still."""
         for network in self.networks:
             network.train()
+            stand_still(network, self.stage.still)
         if self.stacked is not None:
             self.stacked.train()
 

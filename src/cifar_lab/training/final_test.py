@@ -15,6 +15,7 @@ from torch import nn
 
 from cifar_lab import data, models
 from cifar_lab.config import CustomLoss, Settings
+from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.io.load import settings_text
 from cifar_lab.config.own_code import short_name
 from cifar_lab.core.host import utc_now
@@ -51,7 +52,7 @@ def finish(
                 folder, network, job.settings, job.fingerprint, execution, memory_format
             )
             files.update(predictions)
-    record = _make_record(run, models.count_parameters(network), test, files, identity, environment)
+    record = _make_record(run, network, test, files, identity, environment)
     folder.write_metrics(member.history)
     folder.write_record(record)
     checkpoint.remove(folder.checkpoint)
@@ -59,12 +60,13 @@ def finish(
 
 
 def _make_record(
-    run: ActiveRun, parameters: int, test: SplitScore | None, files: dict[str, str], identity: DataIdentity,
+    run: ActiveRun, network: nn.Module, test: SplitScore | None, files: dict[str, str], identity: DataIdentity,
     environment: Environment,
 ) -> Record:  # fmt: skip
     job, member = run.job, run.member
+    frozen = models.count_frozen(network) if fine_tunes(job.settings) else 0
     return Record(
-        schema=schema_of((member.val, test), identity, environment),
+        schema=schema_of((member.val, test), identity, environment, frozen),
         run_id=job.run_id,
         recipe=job.recipe,
         settings=job.settings.model_dump(mode="json"),
@@ -73,7 +75,8 @@ def _make_record(
         status="diverged" if member.diverged else "done",
         reason=member.diverged,
         epochs_trained=len(member.history),
-        parameters=parameters,
+        parameters=models.count_parameters(network),
+        frozen_parameters=frozen,
         val=member.val if member.diverged is None else None,
         test=test,
         test_reason="diverged" if member.diverged else missing_reason(test) if job.read_test else "search",

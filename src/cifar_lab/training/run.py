@@ -139,9 +139,26 @@ def _halves_or_end(runs: list[ActiveRun], error: Exception, ended: Ended) -> lis
 
 
 def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
-    """Train runs that have completed equally many epochs, and write their records."""
-    job, done = runs[0].job, runs[0].epochs_done()
-    training = _prepare(runs)
+    """Train runs that have completed equally many epochs, stage by stage, and write their records."""
+    training, final = _train_stage(runs, tell, should_stop)
+    while _epochs_left(runs):
+        for number, run in enumerate(runs):  # the next stage begins as a run that resumes after this one
+            run.continue_from(training.cohort.state(number), final)
+        training, final = _train_stage(runs, tell, should_stop)
+    _finish(runs, training, final, ended)
+
+
+def _epochs_left(runs: Sequence[ActiveRun]) -> bool:
+    """Whether a run that has not diverged has epochs left."""
+    return any(run.member.diverged is None and run.epochs_done() < run.job.last_epoch for run in runs)
+
+
+def _train_stage(
+    runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool]
+) -> tuple[_Training, Environment]:
+    """Train to the end of a stage. Returns what was trained, and the environment of the last epoch."""
+    job, done = runs[0].job, _epochs_done(runs)
+    training = _prepare(runs, done)
     _resume(runs, training, done, tell)
     validate = None if training.splits.validation is None else partial(_validate, training)
     with _callback(runs, training, tell, should_stop) as callback:
@@ -149,7 +166,7 @@ def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool
             training.backend,
             [run.member for run in runs],
             start_epoch=done,
-            epochs=job.last_epoch,
+            epochs=min(job.last_epoch, training.cohort.stage.stop),
             validate=validate,
             callback=callback,
         )
@@ -157,7 +174,12 @@ def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool
     if validate is not None and done == job.settings.epochs:  # trained before, but interrupted before the record
         for run, val in zip(runs, validate(), strict=True):
             run.member.val = val
-    _finish(runs, training, callback.environment, ended)
+    return training, callback.environment
+
+
+def _epochs_done(runs: Sequence[ActiveRun]) -> int:
+    """Epochs that the cohort has completed. A member that diverged has fewer."""
+    return max(run.epochs_done() for run in runs)
 
 
 @dataclass(frozen=True)
@@ -175,8 +197,8 @@ class _Training:
     """Of the user, on the validation split."""
 
 
-def _prepare(runs: Sequence[ActiveRun]) -> _Training:
-    """Choose device and backend, load the images and build the cohort."""
+def _prepare(runs: Sequence[ActiveRun], done: int) -> _Training:
+    """Choose device and backend, load the images and build the cohort for the stage after `done` epochs."""
     jobs, settings = [run.job for run in runs], runs[0].job.settings
     custom = isinstance(settings.model, CustomModel)
     execution, kernels = prepare_execution(settings.runtime, jobs[0].threads), KernelChoice()
@@ -190,7 +212,7 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     )
     cohort, unstacked_reason = build_cohort(
         [job.build_settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
-        execution, stacked=stacked, covariance=partial(patch_covariance, splits.training),
+        execution, stacked=stacked, covariance=partial(patch_covariance, splits.training), epoch=done,
     )  # fmt: skip
     if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
         execution, kernels = _choose(runs, execution, cohort.networks[0])
@@ -216,8 +238,9 @@ def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tel
     """Load the checkpoint of each run that has one, and report device and resumed epoch."""
     execution = training.execution
     for number, run in enumerate(runs):
-        tell(run.job, DeviceChosen(execution.device.type, execution.threads))
-        if (before := run.resume(training.cohort, number)) is not None:
+        if not run.member.history:
+            tell(run.job, DeviceChosen(execution.device.type, execution.threads))
+        if (before := run.resume(training.cohort, number, done)) is not None:
             run.notes += changes(before, training.environment, done)
             tell(run.job, RunResumed(done))
 

@@ -176,7 +176,7 @@ def dump_settings(settings: Settings) -> str:
             del (values if key == name else values[key.partition(".")[0]])[name]
     for section in sections():
         default = Settings.model_fields[section].default
-        if has_mark(Settings, section, Mark.LATER) and getattr(settings, section) == default:
+        if values[section] == {} or (has_mark(Settings, section, Mark.LATER) and getattr(settings, section) == default):
             del values[section]
         elif key := choice_key(section):
             values[section] = {key: values[section].pop(key), **values[section]}

@@ -9,6 +9,7 @@ from torch import nn
 
 from cifar_lab.config import SGD, Adam, CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import facts_of
 from cifar_lab.data.batches import CohortBatches
@@ -156,6 +157,8 @@ def _check_kernels(
         raise KernelsUnavailable(f"there are none for {side} × {side} pixels")
     if members > 1:
         raise KernelsUnavailable("runs that train together are stacked by torch")
+    if fine_tunes(settings):
+        raise KernelsUnavailable("there are none for frozen layers")
     operations = None
     if isinstance(model, CustomModel):
         if network is None or model.aux_weights is not None:
