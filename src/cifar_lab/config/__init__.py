@@ -15,6 +15,7 @@ from cifar_lab.config.adversarial import Adversarial
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
 from cifar_lab.config.fine_tune import FineTune
 from cifar_lab.config.model import (
+    CifarNetModel,
     CustomModel,
     Model,
     ModelOptions,
@@ -23,6 +24,7 @@ from cifar_lab.config.model import (
     Net3Model,
     NetModel,
     ResNet18Model,
+    WideModel,
 )
 from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, ParameterGroup, TorchOptimizer
 from cifar_lab.config.roles import CODE_NAME, MAX_SEED, Mark, Probability, Role, Section, Seed
@@ -66,6 +68,7 @@ __all__ = [
     "Average",
     "Cifar10",
     "Cifar100",
+    "CifarNetModel",
     "CornerSchedule",
     "Cosine",
     "CustomLoss",
@@ -75,6 +78,7 @@ __all__ = [
     "Data",
     "DataOptions",
     "Ema",
+    "Evaluate",
     "FineTune",
     "ImageFolder",
     "Linear",
@@ -108,6 +112,7 @@ __all__ = [
     "Trapezoid",
     "Triangular",
     "WarmUp",
+    "WideModel",
 ]
 
 
@@ -142,6 +147,15 @@ class Runtime(Section):
     nothing."""
 
 
+class Evaluate(Section):
+    """Further evaluation of a trained network, recorded beside its accuracy."""
+
+    tta: Annotated[Literal["none", "flip"], Role.SHARED] = "none"
+    """Test-time augmentation. `flip`: the accuracy of the mean logits of each image and its mirror image, as in
+    arXiv:2404.00498, is recorded as `accuracy_tta`, on the test split and on the validation split after the last epoch.
+    No choice and no verdict uses it."""
+
+
 class Settings(Section):
     """One arm of an experiment: everything that `cifar-lab run` needs to know."""
 
@@ -166,5 +180,6 @@ class Settings(Section):
     number, from logits (N, classes) and labels (N,). It is computed on the validation split after each epoch and on the
     test split, and recorded under its name. No verdict uses it. The id of a run includes its source, as that of a
     model."""
+    evaluate: Annotated[Evaluate, Mark.LATER] = Evaluate()
     fine_tune: FineTune = FineTune()
     runtime: Runtime = Runtime()

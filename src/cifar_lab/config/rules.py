@@ -128,7 +128,8 @@ def _pretrained(settings: Settings) -> Iterator[str]:
 
 def _init(settings: Settings) -> Iterator[str]:
     model = settings.model
-    if model.init != "torch" and (model.weights is not None or getattr(model, "pretrained", False)):
+    stated = model.init != type(model).model_fields["init"].default
+    if stated and (model.weights is not None or getattr(model, "pretrained", False)):
         yield "init and pretrained weights both set the initial weights; keep one of them"
     if model.init == "whiten" and model.input_size not in (None, settings.data.side()):
         yield "whiten takes patches of the images in their own size; remove model.input_size"

@@ -312,7 +312,7 @@ def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: E
         try:
             outcome = run.pause() or finish(
                 run, network, training.splits.identity, training.execution, final_environment, training.memory_format,
-                partial(training.weights, [number]),
+                partial(training.weights, [number]), training.splits.validation,
             )  # fmt: skip
         except Exception as error:
             outcome = error
