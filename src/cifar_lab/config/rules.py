@@ -164,7 +164,7 @@ def _val_indices(settings: Settings) -> Iterator[str]:
 
 def _classes(settings: Settings) -> Iterator[str]:
     if len(settings.data.classes) == 1:
-        yield f"{settings.data.classes[0]} alone leaves nothing to tell apart; name at least two classes, or none for all"
+        yield f"{settings.data.classes[0]} is a single class; name at least two, or none for all"
 
 
 def _batch_size(settings: Settings) -> Iterator[str]:

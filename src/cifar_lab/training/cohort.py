@@ -51,6 +51,13 @@ class Cohort:
     """Weight in the loss of each auxiliary output."""
     stage: Stage = EVERY_EPOCH
     """Epochs in which these parameters train, and the modules that stand still."""
+    tails: tuple[nn.Module, ...] = ()
+    """The networks from the features of their frozen layers on. Empty where a step begins at the images."""
+
+    @property
+    def forwards(self) -> Sequence[nn.Module]:
+        """What a step calls, per member."""
+        return self.tails or self.networks
 
     def state(self, member: int) -> dict[str, Any]:
         """CPU copy of all state that later steps of one member depend on, as if it had trained alone.

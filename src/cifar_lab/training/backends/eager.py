@@ -48,7 +48,7 @@ def train_step(
     cohort.parameters.zero_gradients()
     loss_of = own_loss or partial(F.cross_entropy, label_smoothing=label_smoothing)
     separate, right = [], []
-    for member, (network, member_images, member_labels) in enumerate(zip(cohort.networks, images, labels, strict=True)):
+    for member, (network, member_images, member_labels) in enumerate(zip(cohort.forwards, images, labels, strict=True)):
         with streams.member(member), execution.autocast():
             logits, auxiliary = split_outputs(network(member_images))  # (B, classes) each
         loss = loss_of(logits.float(), member_labels)
