@@ -80,6 +80,13 @@ class Cohort:
     """Average of the weights over the steps."""
     held: HeldParameters | None = None
     """Parameters that are not trained in all epochs. None where all are."""
+    tails: tuple[nn.Module, ...] = ()
+    """The networks from the features of their frozen layers on. Empty where a step begins at the images."""
+
+    @property
+    def forwards(self) -> Sequence[nn.Module]:
+        """What a step calls, per member."""
+        return self.tails or self.networks
 
     def state(self, member: int) -> dict[str, Any]:
         """CPU copy of all state that later steps of one member depend on, as if it had trained alone.

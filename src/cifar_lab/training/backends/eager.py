@@ -54,7 +54,7 @@ def train_step(
     plain_loss = own_loss or partial(F.cross_entropy, label_smoothing=label_smoothing)
     named = larger_part(labels, share)
     separate, right = [], []
-    for member, (network, member_images, member_labels) in enumerate(zip(cohort.networks, images, labels, strict=True)):
+    for member, (network, member_images, member_labels) in enumerate(zip(cohort.forwards, images, labels, strict=True)):
         with streams.member(member), execution.autocast():
             logits, auxiliary = split_outputs(network(member_images))  # (B, classes) each
         loss_of = plain_loss if share is None else mixed_loss(plain_loss, share[member])

@@ -98,7 +98,7 @@ class _Batch:
         for parameter in self._network.parameters():
             parameter.grad = None
         with self._execution.autocast():
-            logits, auxiliary = split_outputs(self._network(self._images))
+            logits, auxiliary = split_outputs(self._backend.cohort.forwards[0](self._images))
         loss = self._loss_of(logits.float(), self._labels)
         weights = self._backend.cohort.aux_weights
         for weight, other in zip(weights, auxiliary, strict=bool(weights)):
