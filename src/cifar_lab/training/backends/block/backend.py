@@ -25,12 +25,12 @@ from cifar_lab.training.backends.block.rows import RowConversion
 from cifar_lab.training.backends.eager import EagerBackend
 
 LAUNCH_IMAGES = 10_000
-"""Images that a block trains per launch, about 0.15 s. A block occupies a multiprocessor. Other kernels, such as those at
-the end of another cohort's epoch, wait for it."""
+"""Images that a block trains per launch, about 0.15 s. A block occupies a multiprocessor. Other kernels, such as those
+at the end of another cohort's epoch, wait for it."""
 
 LAUNCH_SEGMENTS = 8
-"""Segments per launch. After each a block may take another network. At the end of a launch some blocks have no work, for
-at most the time of one segment."""
+"""Segments per launch. After each a block may take another network. At the end of a launch some blocks have no work,
+for at most the time of one segment."""
 
 
 class BlockKernel(Protocol):
