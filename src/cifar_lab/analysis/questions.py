@@ -58,7 +58,7 @@ class Lab:
     family: int = 0
     """Comparisons over which Holm adjusts: all of this report that have a p value."""
     test_reads: int = 0
-    """Reads of the test split of these images: runs in the results folder, arms of no question included, and attacks."""
+    """Reads of the test split of these images: runs of the folder, arms of no question included, and attacks."""
     attack_reads: int = 0
     """Attacks among them."""
     data_note: str = ""
