@@ -37,8 +37,8 @@ def name_of(path: Path) -> str:
 
 
 def test_the_nine_questions_and_the_quickstart_are_shipped() -> None:
-    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (3, 6, 29)
-    assert sorted(CONFIGS.rglob("*.yaml")) == sorted(path for path in FILES if path.is_relative_to(CONFIGS))
+    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (3, 6, 31)
+    assert sorted(RECIPES.rglob("*.yaml")) == sorted(path for path in FILES if path.is_relative_to(RECIPES))
     sheet = load_sheet(CONFIGS / "lab.yaml", LabSheet)
     assert list(sheet.questions) == [f"q{number}" for number in range(1, 10)]
 
