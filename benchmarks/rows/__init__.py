@@ -18,6 +18,7 @@ from benchmarks.rows import (
     resnet18,
     runs_curve,
     same_runs,
+    start_up,
     threads,
     two_workers,
     whole_run,
@@ -38,6 +39,7 @@ ROWS: dict[str, Callable[[Options], list[Comparison]]] = {
     "whole_run": whole_run.measure,
     "threads": threads.measure,
     "same_runs": same_runs.measure,
+    "start_up": start_up.measure,
 }
 
 CPU_ONLY = ("two_workers", "foreign_process", "threads", "same_runs")

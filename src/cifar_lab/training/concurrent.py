@@ -89,7 +89,10 @@ def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
     if execution.device.type == "cpu" or len(cohort) <= max(TRIAL_MEMBERS):
         return len(cohort)
     available = free_bytes(execution.device) * USABLE_SHARE / streams
-    small, large = (_peak_of(cohort[:members], execution) for members in TRIAL_MEMBERS)
+    small = _peak_of(cohort[: TRIAL_MEMBERS[0]], execution)
+    if small * len(cohort) <= available * TRIAL_MEMBERS[0]:  # even if all memory of the trial were the members' own
+        return len(cohort)
+    large = _peak_of(cohort[: TRIAL_MEMBERS[1]], execution)
     member = (large - small) // (TRIAL_MEMBERS[1] - TRIAL_MEMBERS[0])
     need = MemoryNeed(base=small - TRIAL_MEMBERS[0] * member, member=member)
     return min(len(cohort), need.members_in(available))
