@@ -146,8 +146,9 @@ def candidates(annotation: Any) -> Iterator[Any]:
         yield [[0, 0.4], [0.6, 1], [1, 0]]
     elif origin is tuple:
         item = list(candidates(arguments[0]))
-        yield tuple(item[:2])
-        yield tuple(item[2:4])
+        count = 2 if arguments[-1] is Ellipsis else len(arguments)
+        yield tuple(item[:count])
+        yield tuple(item[count : 2 * count])
     elif origin is dict:
         yield {"width": 3}
     elif annotation is bool:

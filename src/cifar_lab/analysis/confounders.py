@@ -14,7 +14,7 @@ from math import ceil, sqrt
 
 from cifar_lab.analysis.factors import changes
 from cifar_lab.config import CornerSchedule, Cosine, Model, OneCycle, Plateau, ResNet18Model, Settings, Step
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config.registry import facts_of
 
 SCALING: dict[str, tuple[Callable[[float], float], str]] = {
     "sgd": (float, "linear scaling, arXiv:1706.02677"),
@@ -98,7 +98,7 @@ def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     others = facts.control_parameters or _usual_parameters(control)
     if mine and others and abs(mine / others - 1) > 0.1:
         yield f"{ours.name} has {mine:,} parameters where {theirs.name} has {others:,}: {mine / others:.3g} times"
-    norms = [MODEL_FACTS[each.name].batch_norm if each.name in MODEL_FACTS else None for each in (ours, theirs)]
+    norms = [None if known is None else known.batch_norm for known in map(facts_of, (ours, theirs))]
     if norms == [True, False] and arm.optimizer.lr == control.optimizer.lr:
         yield (
             f"BatchNorm allows larger learning rates (arXiv:1806.02375), but the rate stays {arm.optimizer.lr:g}, so "
@@ -107,7 +107,7 @@ def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
 
 
 def _usual_parameters(settings: Settings) -> int | None:
-    known = MODEL_FACTS.get(settings.model.name)
+    known = facts_of(settings.model)
     return known.parameters if known else None
 
 

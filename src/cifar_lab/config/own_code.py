@@ -47,6 +47,11 @@ def plain_reason(settings: Settings) -> str | None:
     return None
 
 
+def kernels_reason(settings: Settings) -> str | None:
+    """Reason why the C kernels do not execute the steps of these settings, as a thing that they do not know."""
+    return plain_reason(settings) or ("adversarial training" if settings.adversarial.eps else None)
+
+
 def short_name(name: str) -> str:
     """`file.py:NAME` without its folder. Other texts are unchanged."""
     return name.rpartition("/")[2] if ".py:" in name else name

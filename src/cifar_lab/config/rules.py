@@ -26,7 +26,7 @@ from cifar_lab.config.option_rules import (
     rprop_schedule,
     schedule_options,
 )
-from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.own_code import kernels_reason
 from cifar_lab.config.training import OtherSGD
 
 CIFAR_TEST_SIZE = 10_000
@@ -128,7 +128,8 @@ def _pretrained(settings: Settings) -> Iterator[str]:
 
 def _init(settings: Settings) -> Iterator[str]:
     model = settings.model
-    if model.init != "torch" and (model.weights is not None or getattr(model, "pretrained", False)):
+    stated = model.init != type(model).model_fields["init"].default
+    if stated and (model.weights is not None or getattr(model, "pretrained", False)):
         yield "init and pretrained weights both set the initial weights; keep one of them"
     if model.init == "whiten" and model.input_size not in (None, settings.data.side()):
         yield "whiten takes patches of the images in their own size; remove model.input_size"
@@ -150,7 +151,7 @@ def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.precision != "fp32" or runtime.compile):
         yield "the lab's own kernels support only fp32 without compile; leave it at auto"
-    elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
+    elif runtime.kernels == "own" and (reason := kernels_reason(settings)) is not None:
         yield f"the lab's own kernels do not know the {reason}; leave it at auto"
 
 
@@ -209,7 +210,7 @@ def _val_indices(settings: Settings) -> Iterator[str]:
 
 def _classes(settings: Settings) -> Iterator[str]:
     if len(settings.data.classes) == 1:
-        yield f"{settings.data.classes[0]} is the only class; name at least two classes, or none for all of them"
+        yield f"{settings.data.classes[0]} is a single class; name at least two, or none for all"
 
 
 def _batch_size(settings: Settings) -> Iterator[str]:

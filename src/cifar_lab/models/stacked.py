@@ -136,8 +136,8 @@ def _by_plane(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
 
 
 def _as_rows(buffers: Sequence[Tensor]) -> Tensor:
-    """Move buffers into the rows of one tensor and make each a view of its row."""
-    rows = torch.stack(list(buffers))
+    """Move buffers or frozen parameters into the rows of one tensor and make each a view of its row."""
+    rows = torch.stack([buffer.detach() for buffer in buffers])
     for buffer, row in zip(buffers, rows, strict=True):
         buffer.data = row
     return rows
@@ -164,9 +164,11 @@ LAYERS: dict[type[nn.Module], Callable[..., Any]] = {
 
 FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     F.relu: F.relu,
+    F.gelu: F.gelu,
     F.max_pool2d: max_pool,
     torch.flatten: flatten,
     operator.add: torch.add,
+    operator.mul: torch.mul,
 }
 METHODS: dict[str, Callable[..., Tensor]] = {"flatten": flatten}
 
@@ -227,13 +229,15 @@ class StackedNetwork(fx.Interpreter):
 
 
 def stack(
-    networks: Sequence[nn.Module], parameters: FlatParameters, *, deterministic: bool, still: Collection[str] = ()
-) -> StackedNetwork:
+    networks: Sequence[nn.Module], parameters: FlatParameters, *, deterministic: bool, still: Collection[str] = (),
+    graph: fx.Graph | None = None,
+) -> StackedNetwork:  # fmt: skip
     """Stack networks whose trained parameters are the rows of `parameters`. The result starts in training mode.
 
     Args:
         deterministic: choose the form of each convolution by rule, otherwise by a measurement at its first use.
         still: modules that compute as in evaluation.
+        graph: operations to run. None takes those of the whole network.
 
     Raises:
         NotStackable: an operation has no stacked form. Custom models are always refused, because their forward pass may
@@ -244,10 +248,10 @@ def stack(
         raise NotStackable(f"{type(first).__name__} is not one of: {', '.join(MODELS)}")
     if input_size(first) is not None:
         raise NotStackable("model.input_size resizes batches one by one")
-    graph = fx.GraphModule(first, graph_of(first))
+    operations = fx.GraphModule(first, graph or graph_of(first))
     stacked_parameters: dict[str, StackedParameter] = parameters.stacked_parameters()
     layers = {}
-    for node in graph.graph.nodes:
+    for node in operations.graph.nodes:
         if node.op == "call_module":
             path = node.target
             layers[path] = _stacked_layer(
@@ -263,13 +267,13 @@ def stack(
             "call_function": FUNCTIONS, "call_method": METHODS
         }.get(node.op, ()):  # fmt: skip
             raise NotStackable(f"there is no stacked form of {getattr(node.target, '__name__', node.target)}")
-    return StackedNetwork(graph, layers, list(stacked_parameters.values()), still)
+    return StackedNetwork(operations, layers, list(stacked_parameters.values()), still)
 
 
 def _stacked_layer(
     layers: Sequence[nn.Module], own: Mapping[str, Tensor], deterministic: bool
 ) -> Callable[[Tensor], Tensor]:
-    """Stacked form of one layer of all networks. `own` holds its parameters by their names in the layer."""
+    """Stacked form of one layer of all networks. `own` holds its trained parameters by their names in the layer."""
     layer = layers[0]
     frozen = [name for name, parameter in layer.named_parameters() if not parameter.requires_grad]
     own = {**own, **{name: _as_rows([each.get_parameter(name) for each in layers]) for name in frozen}}

@@ -17,6 +17,7 @@ from cifar_lab.training.stages import EVERY_EPOCH, Stage
 
 if TYPE_CHECKING:
     from cifar_lab.training.averaging import WeightAverage
+    from cifar_lab.training.held_parameters import HeldParameters
     from cifar_lab.training.optim.factory import MixedOptimizer
     from cifar_lab.training.optim.from_torch import TorchRule
     from cifar_lab.training.optim.optimizers import CohortOptimizer
@@ -77,6 +78,15 @@ class Cohort:
     """Epochs in which these parameters train, and the modules that stand still."""
     average: WeightAverage | None = None
     """Average of the weights over the steps."""
+    held: HeldParameters | None = None
+    """Parameters that are not trained in all epochs. None where all are."""
+    tails: tuple[nn.Module, ...] = ()
+    """The networks from the features of their frozen layers on. Empty where a step begins at the images."""
+
+    @property
+    def forwards(self) -> Sequence[nn.Module]:
+        """What a step calls, per member."""
+        return self.tails or self.networks
 
     def state(self, member: int) -> dict[str, Any]:
         """CPU copy of all state that later steps of one member depend on, as if it had trained alone.
@@ -113,7 +123,9 @@ class Cohort:
         self.after_step()
 
     def after_step(self) -> None:
-        """Take the weights after a step into their average, if there is one."""
+        """Set back the parameters that are no longer trained, and take the weights into their average."""
+        if self.held is not None:
+            self.held.restore()
         if self.average is not None:
             self.average.step()
 
@@ -148,6 +160,12 @@ class Cohort:
             else value
             for name, value in rows.items()
         }
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Prepare the steps of an epoch, counted from 0."""
+        self.train_mode()
+        if self.held is not None:
+            self.held.begin(epoch)
 
     def train_mode(self) -> None:
         """Set all networks to training mode, without the modules that stand still."""

@@ -32,6 +32,7 @@ from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execu
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.evaluate import predict, predict_stacked, score, score_all
 from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
+from cifar_lab.training.features import CachedTrunk, with_cached_trunk
 from cifar_lab.training.final_test import add_test, finish, with_other
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
@@ -158,8 +159,9 @@ def _train_stage(
 ) -> tuple[_Training, Environment]:
     """Train to the end of a stage. Returns what was trained, and the environment of the last epoch."""
     job, done = runs[0].job, _epochs_done(runs)
+    first = all(run.environment is None for run in runs)
     training = _prepare(runs, done)
-    _resume(runs, training, done, tell)
+    _report(runs, training, done, tell, first=first)
     validate = None if training.splits.validation is None else partial(_validate, training)
     with _callback(runs, training, tell, should_stop) as callback:
         train(
@@ -196,6 +198,10 @@ class _Training:
     environment: Environment
     metrics: Sequence[OwnMetric]
     """Of the user, on the validation split."""
+    trunk: CachedTrunk
+    """Frozen layers that are computed once."""
+    before: Sequence[Environment | None]
+    """Environment of the epochs of each run's checkpoint."""
 
     def weights(self, members: Iterable[int], *, other: bool = False) -> AbstractContextManager[None]:
         """Context in which members have the weights that count, by `average.use`. `other` means those that do not."""
@@ -227,10 +233,15 @@ def _prepare(runs: Sequence[ActiveRun], done: int) -> _Training:
         execution, kernels = _choose(runs, execution, cohort.networks[0])
     own = own_functions(settings)
     batches.own_augment = own.augment
+    before = [run.resume(cohort, number, done) for number, run in enumerate(runs)]
+    trunk = with_cached_trunk(cohort, batches, splits.validation, settings, execution)
+    cohort = trunk.cohort
     backend, info = make_backend(
-        cohort, batches, settings, execution, unstacked_reason, kernels, own.loss, [job.settings for job in jobs]
+        cohort, trunk.batches, settings, execution, unstacked_reason, kernels, own.loss, [job.settings for job in jobs]
     )
-    return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics)
+    return _Training(
+        execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics, trunk, before
+    )
 
 
 def _choose(
@@ -243,15 +254,17 @@ def _choose(
     return settle_threads(execution, settings, runs[0].saved_threads(), parameters), kernels
 
 
-def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tell) -> None:
-    """Load the checkpoint of each run that has one, and report device and resumed epoch."""
+def _report(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tell, *, first: bool) -> None:
+    """Report device, resumed epoch and the use of frozen layers. `first`: whether no stage came before."""
     execution = training.execution
-    for number, run in enumerate(runs):
-        if not run.member.history:
+    for run, before in zip(runs, training.before, strict=True):
+        if first:
             tell(run.job, DeviceChosen(execution.device.type, execution.threads))
-        if (before := run.resume(training.cohort, number, done)) is not None:
+        if before is not None:
             run.notes += changes(before, training.environment, done)
             tell(run.job, RunResumed(done))
+        if training.trunk.note and training.trunk.note not in run.notes:
+            run.notes.append(training.trunk.note)
 
 
 def _callback(
@@ -289,6 +302,9 @@ def _scores(training: _Training, validation: ResidentSplit) -> list[SplitScore |
     labels = validation.labels.cpu()
     if found is not None:
         return [score(logits, labels, classes, training.metrics) for logits in found.cpu()]
+    if training.trunk.validation is not None:
+        own = (training.trunk.predict(number, training.execution) for number in range(len(cohort.networks)))
+        return [score(logits, labels, classes, training.metrics) for logits in own]
     if cohort.stacked is not None:
         stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
         return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
@@ -312,7 +328,7 @@ def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: E
         try:
             outcome = run.pause() or finish(
                 run, network, training.splits.identity, training.execution, final_environment, training.memory_format,
-                partial(training.weights, [number]),
+                partial(training.weights, [number]), training.splits.validation,
             )  # fmt: skip
         except Exception as error:
             outcome = error

@@ -25,12 +25,12 @@ from cifar_lab.training.backends.block.rows import RowConversion
 from cifar_lab.training.backends.eager import EagerBackend
 
 LAUNCH_IMAGES = 10_000
-"""Images that a block trains per launch, about 0.15 s. A block occupies a multiprocessor. Other kernels, such as those at
-the end of another cohort's epoch, wait for it."""
+"""Images that a block trains per launch, about 0.15 s. A block occupies a multiprocessor. Other kernels, such as those
+at the end of another cohort's epoch, wait for it."""
 
 LAUNCH_SEGMENTS = 8
-"""Segments per launch. After each a block may take another network. At the end of a launch some blocks have no work, for
-at most the time of one segment."""
+"""Segments per launch. After each a block may take another network. At the end of a launch some blocks have no work,
+for at most the time of one segment."""
 
 
 class BlockKernel(Protocol):
@@ -195,12 +195,13 @@ class _MemberRows:
 
 
 class _Draws:
-    """Random numbers of an epoch, drawn once per seed."""
+    """Random numbers of an epoch, drawn once per seed and kind of flips."""
 
     def __init__(self, batches: CohortBatches) -> None:
-        seeds = list(dict.fromkeys(batches.seeds))
-        self._number = [seeds.index(seed) for seed in batches.seeds]
-        flips = [any(batches.flips)] * len(seeds)
+        members = list(zip(batches.seeds, batches.flips, strict=True))
+        rows = {member: number for number, member in enumerate(dict.fromkeys(members))}
+        self._number = [rows[member] for member in members]
+        seeds, flips = zip(*rows, strict=True)
         self._batches = CohortBatches(batches.split, batches.options, seeds, flips)
 
     def of_epoch(self, epoch: int) -> tuple[EpochRandomness, Sequence[int]]:
