@@ -30,7 +30,7 @@ DEVICE uint4 moved_bytes(const uint8_t *row, int begin)
     UNROLL
     for (int j = 0; j < 5; ++j) {
         const int at = word + j;
-        w[j] = at >= 0 && at < SIDE / 4 ? ((const uint32_t *)row)[at] : 0u;
+        w[j] = at >= 0 && at < SIDE / 4 ? constant_load((const uint32_t *)row + at) : 0u;
     }
     uint4 v;
     v.x = __funnelshift_r(w[0], w[1], bits);
@@ -60,7 +60,7 @@ template <bool FORWARD> DEVICE void load_images(int tid, float *to, const Reside
         const int down = s.down[n], right = s.right[n], row = y + down;
         const uint8_t *from = given.pixels + (int64_t)s.images[n] * IMAGE + c * PLANE + row * SIDE;
         uint4 v = {0u, 0u, 0u, 0u};
-        if (row >= 0 && row < SIDE) v = right == 0 ? *(const uint4 *)(from + x0) : moved_bytes(from, x0 + right);
+        if (row >= 0 && row < SIDE) v = right == 0 ? constant_load((const uint4 *)(from + x0)) : moved_bytes(from, x0 + right);
         const uint32_t words[4] = {v.x, v.y, v.z, v.w};
         const float scale = given.scale[c], shift = given.shift[c];
         const int mirrored = s.mirrored[n];
