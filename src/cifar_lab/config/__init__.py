@@ -25,15 +25,28 @@ from cifar_lab.config.model import (
 )
 from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, ParameterGroup, TorchOptimizer
 from cifar_lab.config.roles import CODE_NAME, MAX_SEED, Mark, Probability, Role, Section, Seed
-from cifar_lab.config.schedulers import CustomSchedule, TorchSchedule, WarmUp
+from cifar_lab.config.schedulers import (
+    CornerSchedule,
+    CustomSchedule,
+    Linear,
+    Piecewise,
+    TorchSchedule,
+    Trapezoid,
+    Triangular,
+    WarmUp,
+)
 from cifar_lab.config.training import (
     SGD,
     Adam,
     AdamW,
     AnyLoss,
+    Average,
     Cosine,
     CustomLoss,
+    Ema,
     Loss,
+    Muon,
+    NoAverage,
     NoSchedule,
     OneCycle,
     Optimizer,
@@ -48,8 +61,10 @@ __all__ = [
     "Adam",
     "AdamW",
     "AnyLoss",
+    "Average",
     "Cifar10",
     "Cifar100",
+    "CornerSchedule",
     "Cosine",
     "CustomLoss",
     "CustomModel",
@@ -57,20 +72,25 @@ __all__ = [
     "CustomSchedule",
     "Data",
     "DataOptions",
+    "Ema",
     "FineTune",
     "ImageFolder",
+    "Linear",
     "Loss",
     "Model",
     "ModelOptions",
+    "Muon",
     "Net1Model",
     "Net2Model",
     "Net3Model",
     "NetModel",
+    "NoAverage",
     "NoSchedule",
     "OneCycle",
     "Optimizer",
     "OptimizerOptions",
     "ParameterGroup",
+    "Piecewise",
     "Plateau",
     "Probability",
     "ResNet18Model",
@@ -83,6 +103,8 @@ __all__ = [
     "Synthetic",
     "TorchOptimizer",
     "TorchSchedule",
+    "Trapezoid",
+    "Triangular",
     "WarmUp",
 ]
 
@@ -101,9 +123,9 @@ class Runtime(Section):
     compile: Annotated[bool, Role.EXECUTION] = False
     """Compile the model with torch.compile. Worthwhile if a run takes several minutes. Needs a C++ compiler."""
     kernels: Annotated[Literal["auto", "own", "torch"], Role.EXECUTION] = "auto"
-    """Kernels of a training step on the CPU. `own`: the C kernels of cifar-lab, compiled by the system's C compiler at
-    first use. `torch`: torch's kernels. `auto` uses `own` for the Net family if possible. `own` fails if it is not
-    possible."""
+    """Kernels of a training step. `own`: those of cifar-lab, compiled at first use: C kernels on the CPU, which need a
+    C compiler, and the block kernel on a GPU, for Net and Net2. `torch`: torch's kernels. `auto` uses `own` where that
+    is possible and faster. `own` fails if it is not possible."""
     deterministic: Annotated[bool, Role.EXECUTION] = True
     """Use only deterministic kernels, which give the same bits each time."""
     cohort: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Role.EXECUTION] = "auto"
@@ -112,6 +134,10 @@ class Runtime(Section):
     threads: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], Role.EXECUTION] = "auto"
     """CPU threads per run. `auto` with torch's kernels: one below a million parameters, else all cores that the process
     may use. With the C kernels: one, or two for a run that trains alone."""
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400), Role.EXECUTION] = 10.0
+    """Least time in seconds between two checkpoints of a run, which are written at the end of an epoch. 0 writes one
+    after each epoch. A run that is killed loses at most this time and an epoch. A run that is asked to stop loses
+    nothing."""
 
 
 class Settings(Section):
@@ -124,6 +150,7 @@ class Settings(Section):
     optimizer: Annotated[Optimizer, Mark.ALWAYS_IN_ID] = SGD()
     scheduler: Annotated[Scheduler, Mark.ALWAYS_IN_ID] = NoSchedule()
     loss: Annotated[AnyLoss, Mark.ALWAYS_IN_ID] = Loss()
+    average: Annotated[Average, Mark.LATER] = NoAverage()
     epochs: Annotated[int, Role.SHARED, Mark.ALWAYS_IN_ID] = Field(10, ge=1, le=100_000)
     """Passes over the training split."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000), Role.LABEL] = (0, 1, 2)

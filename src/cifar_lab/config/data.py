@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from cifar_lab.config.roles import CODE_NAME, Component, IdleUnless, Mark, Role, Section, Seed
 
 IMAGE_SIDE = 32
 """Rows and columns of an image in pixels, where no setting states another size."""
 
+
+def _flip_of(stated: Any) -> Any:
+    """`random` is the older `true`, so that both name the same runs."""
+    return True if stated == "random" else stated
+
+
+Flip = Annotated[bool | Literal["random", "alternating"], BeforeValidator(_flip_of)]
+"""Mirroring of training images. `random` is kept as true."""
 
 ImageCount = Annotated[int, Field(ge=0)]
 ImageShare = Annotated[float, Field(gt=0, lt=1)]
@@ -44,10 +52,17 @@ class DataOptions(Section):
 
     batch_size: Annotated[int, Role.SHARED] = Field(64, ge=1, le=65_536)
     """Images per step. The last step of an epoch takes the remaining images."""
-    flip: Annotated[bool, Role.MEMBER] = False
-    """Mirror each training image left to right with probability 0.5, drawn in each epoch."""
+    flip: Annotated[Flip, Role.MEMBER] = False
+    """Mirror training images left to right. `random`, which is `true`: each with probability 0.5, drawn in each epoch.
+    `alternating`: the images that are mirrored in the first epoch are drawn once per run, and every other epoch mirrors
+    the others (arXiv:2404.00498)."""
     crop_padding: Annotated[int, Role.SHARED] = Field(0, ge=0, le=16)
-    """Black pixels added on each side before a random 32 × 32 crop. 0: no crop."""
+    """Pixels added on each side before a random 32 × 32 crop. 0: no crop."""
+    crop_padding_mode: Annotated[Literal["zeros", "reflect"], Role.SHARED, Mark.LATER, IdleUnless("crop_padding")] = (
+        "zeros"
+    )
+    """Pixels that a crop adds: black (arXiv:1512.03385, section 4.2), or the image mirrored at its border, as in
+    arXiv:2404.00498."""
     policy: Annotated[Literal["none", "autoaugment", "randaugment", "trivialaugment"], Role.SHARED] = "none"
     """Augmentation policy, drawn for each image: AutoAugment (arXiv:1805.09501, its CIFAR-10 policy), RandAugment
     (arXiv:1909.13719, 2 operations at magnitude 9) or TrivialAugment (arXiv:2103.10158, wide)."""
@@ -57,6 +72,13 @@ class DataOptions(Section):
     random numbers from the generator. The id of a run includes its source, as that of a model."""
     noise_std: Annotated[float, Role.SHARED] = Field(0.0, ge=0, le=1)
     """Standard deviation of Gaussian noise added to training pixels, which run from 0 to 1; 0 is no noise."""
+    mixup: Annotated[float, Role.SHARED, Mark.LATER] = Field(0.0, ge=0, le=100)
+    """Mix each training image with another of its batch, and their labels alike (arXiv:1710.09412). The share of each
+    step is drawn from Beta(mixup, mixup). 0: none. An image counts as correct in training if its larger part does."""
+    cutmix: Annotated[float, Role.SHARED, Mark.LATER] = Field(0.0, ge=0, le=100)
+    """Replace a box of each training image by that of another of its batch, and mix their labels by its area
+    (arXiv:1905.04899). The share of each step is drawn from Beta(cutmix, cutmix). 0: none. Beside mixup, a step uses
+    one of both with probability 0.5."""
     normalize: Annotated[Literal["half", "channel", "none", "imagenet"], Role.SHARED] = "half"
     """`half`: (pixel − 0.5) / 0.5; `channel`: mean and standard deviation of each channel over all training images,
     those of a validation split too; `none`: pixels from 0 to 1; `imagenet`: mean (0.485, 0.456, 0.406) and standard
@@ -81,6 +103,11 @@ class DataOptions(Section):
     def side(self) -> int:
         """Rows and columns of an image in pixels."""
         return IMAGE_SIDE
+
+    @property
+    def mixes(self) -> bool:
+        """Whether training images are mixed with each other."""
+        return self.mixup > 0 or self.cutmix > 0
 
     def has_validation(self) -> bool:
         """Whether some images are set aside for validation."""

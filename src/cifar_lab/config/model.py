@@ -38,6 +38,9 @@ class ModelComponent(Component):
     facts: ModelFacts
 
 
+Init = Literal["torch", "kaiming", "orthogonal", "whiten"]
+HeadInit = Literal["torch", "zero"]
+
 RUN = "run:"
 """Beginning of weights that are those of a finished run."""
 
@@ -74,6 +77,15 @@ class ModelOptions(Section):
     input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
     the images."""
+    init: Annotated[Init, Role.MEMBER, Mark.LATER] = "torch"
+    """Initial weights of convolutions and linear layers. `torch`: as torch draws them. `kaiming`: normal, fan-in, for
+    ReLU (arXiv:1502.01852). `orthogonal`: rows or columns of each flattened matrix, gain √2 (arXiv:1312.6120), and 1 in
+    the last layer. `whiten`: the first convolution makes patches of training images uncorrelated and of variance 1, as
+    in arXiv:2404.00498. Its filters are the eigenvectors of their covariance, the largest eigenvalue first, then their
+    negatives. Fewer outputs take the first of them, and further outputs and other layers stay as torch draws them."""
+    head_init: Annotated[HeadInit, Role.MEMBER, Mark.LATER] = "torch"
+    """Initial weights and biases of the last layer. `torch`: those of `init`. `zero`: zeros (arXiv:1901.09321), so that
+    training begins with equal logits."""
     freeze: Annotated[Frozen, Role.SHARED, Mark.LATER] = ()
     """Layers or parameters that keep their first weights, by name, such as `[stem, layer1]`, or `all_but_head`, all but
     the last layer. A frozen layer computes as in evaluation: BatchNorm keeps its running statistics, and dropout is
@@ -172,6 +184,10 @@ class CustomModel(Section):
     input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
     the images."""
+    init: Annotated[Init, Role.SHARED, Mark.LATER] = "torch"
+    """Initial weights of convolutions and linear layers, as for built-in models. `torch`: those that the code gives."""
+    head_init: Annotated[HeadInit, Role.SHARED, Mark.LATER] = "torch"
+    """Initial weights and biases of the last layer: `zero`, or those of `init`."""
     freeze: Annotated[Frozen, Role.SHARED, Mark.LATER] = ()
     """Layers or parameters that keep their first weights, by name, such as `[stem, layer1]`, or `all_but_head`, all but
     the last layer. A frozen layer computes as in evaluation: BatchNorm keeps its running statistics, and dropout is

@@ -205,6 +205,11 @@ class StackedNetwork(fx.Interpreter):
         for target, gradient in zip(self._gradients, torch.autograd.grad(loss, self._values), strict=True):
             target.copy_(gradient)
 
+    def freeze(self) -> None:
+        """Compute no gradients of the parameters, which then are those of the images alone."""
+        for values in self._values:
+            values.requires_grad_(False)
+
     def train(self, mode: bool = True) -> None:
         """Set BatchNorm to training or evaluation mode."""
         for layer in self._trained_norms:

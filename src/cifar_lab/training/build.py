@@ -20,6 +20,7 @@ from cifar_lab.config import (
     CustomModel,
     CustomOptimizer,
     Data,
+    Ema,
     ImageFolder,
     Optimizer,
     Settings,
@@ -30,8 +31,10 @@ from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
 from cifar_lab.data.splits import Indices
 from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.models.initialisation import Covariance, initialise
 from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
+from cifar_lab.training.averaging import WeightAverage
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.frozen_layers import freeze_for_epoch
@@ -93,7 +96,11 @@ def load_training_data(
     scoring = make_normalizer(settings, info, execution, memory_format)
     folder = Path(options.root).stem if isinstance(options, ImageFolder) else ""
     choice = ValidationChoice(options.val_count(info.train_size), options.split_seed, options.val_indices)
-    return _splits(source, fingerprint, choice, folder, info, training, scoring)
+    splits = _splits(source, fingerprint, choice, folder, info, training, scoring)
+    if settings.data.normalize != "channel":
+        return splits
+    statistics = {"channel_mean": info.channel_mean, "channel_std": info.channel_std}
+    return splits._replace(identity=splits.identity.model_copy(update=statistics))
 
 
 def make_normalizer(
@@ -158,11 +165,13 @@ def build_cohort(
     execution: Execution,
     *,
     stacked: bool = False,
+    covariance: Covariance | None = None,
     epoch: int = 0,
 ) -> tuple[Cohort, str | None]:
     """Build new networks, one per member from its own seed, with their optimizer and schedule.
 
     Args:
+        covariance: of the patches of the training images, for `model.init: whiten`.
         epoch: the next one, counted from 0. It decides which layers train.
 
     Returns:
@@ -176,6 +185,7 @@ def build_cohort(
     for member, seed in zip(settings, seeds, strict=True):
         with seeded_init(seed):
             network = models.build(member.model, num_classes, member.data.side())
+            initialise(network, member.model, covariance)
         networks.append(to_device(network, execution, memory_format))
     names = [name for name, parameter in networks[0].named_parameters() if parameter.requires_grad]
     stage = freeze_for_epoch(networks, settings, epoch)
@@ -204,8 +214,8 @@ def build_cohort(
         for network in networks:
             network.compile()
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
-    if not isinstance(first.model, CustomModel):
-        return Cohort(networks, parameters, optimizer, schedule, stacked_network, stage=stage), unstacked_reason
-    watch = GradientWatch(networks, parameters)
-    cohort = Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or (), stage)
+    averages = [member.average for member in settings if isinstance(member.average, Ema)]
+    average = WeightAverage(averages, networks, parameters, steps_per_epoch, stage.still) if averages else None
+    watch = GradientWatch(networks, parameters) if isinstance(first.model, CustomModel) else None
+    cohort = Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or (), stage, average)
     return cohort, unstacked_reason

@@ -98,7 +98,7 @@ def settle_threads(
         saved: threads of a resumed run's first epochs. With torch's kernels another number would round differently.
         parameters: trainable parameters of a custom model.
     """
-    if execution.own_kernels:
+    if execution.own_kernels and execution.device.type == "cpu":
         set_threads(1)
         return execution
     threads = execution.threads
@@ -145,11 +145,14 @@ def capture(step: Callable[[], None], device: torch.device) -> Callable[[], None
 
 @contextlib.contextmanager
 def own_stream(device: torch.device) -> Iterator[None]:
-    """Run the block on a new CUDA stream, concurrently with those of other threads. No effect on the CPU."""
+    """Run the block on a new CUDA stream, concurrently with those of other threads. No effect on the CPU.
+
+    Its priority is above that of the block kernel, which occupies whole multiprocessors.
+    """
     if device.type == "cpu":
         yield
         return
-    with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(torch.cuda.Stream(device, priority=-1)):  # type: ignore[no-untyped-call]
         yield
         torch.cuda.current_stream().synchronize()
 

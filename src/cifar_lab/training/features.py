@@ -163,7 +163,7 @@ def _augmentation(batches: CohortBatches) -> str:
     options = batches.options
     names = {
         "flip": any(batches.flips), "crop_padding": options.crop_padding, "policy": options.policy != "none",
-        "noise_std": options.noise_std, "augment": options.augment,
+        "noise_std": options.noise_std, "augment": options.augment, "mixup": options.mixup, "cutmix": options.cutmix,
     }  # fmt: skip
     return next((f"data.{name} changes the images" for name, is_on in names.items() if is_on), "")
 

@@ -176,6 +176,10 @@ def dump_settings(settings: Settings) -> str:
             del (values if key == name else values[key.partition(".")[0]])[name]
     values = {key: value for key, value in values.items() if value != {}}
     for section in filter(choice_key, sections()):
+        default = Settings.model_fields[section].default
+        if has_mark(Settings, section, Mark.LATER) and getattr(settings, section) == default:
+            del values[section]
+            continue
         key = choice_key(section)
         values[section] = {key: values[section].pop(key), **values[section]}
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)

@@ -9,7 +9,7 @@ from typing import Any
 
 from cifar_lab.core.text import count
 
-_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "one_cycle": "one-cycle"}
+_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "muon": "Muon", "one_cycle": "one-cycle"}
 
 
 def _weights(value: Any) -> str:
@@ -47,10 +47,16 @@ def point_label(values: Mapping[str, Any]) -> str:
 
 
 def _label(key: str, value: Any) -> str:
-    """`optimizer.name: adam` as Adam, `data.flip: false` as no flip, `data.batch_size: 64` as batch 64."""
+    """`optimizer.name: adam` as Adam, `data.flip: false` as no flip, `data.batch_size: 64` as batch 64.
+
+    A setting of a section inside a section follows its name: `optimizer.others.lr: 0.02` as others lr 0.02.
+    """
     if key in _FINE_TUNING:
         return _FINE_TUNING[key](value)
     section, _, last = key.rpartition(".")
+    if "." in section and not section.endswith(".options"):
+        inside = section.rpartition(".")[2]
+        return f"{inside} {_label(last, value)}" if last != "name" else f"{inside} {_NAMES.get(str(value), value)}"
     setting = {"batch_size": "batch", "name": section, "dataset": section}.get(last, last)
     if value is False or value in ("none", [], ()):
         return f"no {setting}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +34,13 @@ class Evaluation(Protocol):
 class TorchRule:
     """An optimizer of torch's class over the parameters of one network."""
 
-    def __init__(self, optimizer: Optimizer, lr: float, parameters: Sequence[Tensor], *, closure: bool) -> None:
-        """`lr`: `optimizer.lr` of the run. `closure`: whether its `step` takes one."""
+    def __init__(
+        self, optimizer: Optimizer, settings: config.OptimizerOptions, parameters: Sequence[Tensor], *, closure: bool
+    ) -> None:
+        """`closure`: whether its `step` takes one."""
+        lr = settings.lr
         self.optimizer, self._lr, self._parameters, self._closure = optimizer, lr, list(parameters), closure
+        self._clip_norm = settings.clip_norm
         self._first = [group.get("lr") for group in optimizer.param_groups]
         self._last = lr
 
@@ -47,6 +51,11 @@ class TorchRule:
     def defaults(self) -> Mapping[str, Any]:
         """Values of its first group, such as `betas`."""
         return self.optimizer.param_groups[0]
+
+    def clip(self) -> None:
+        """Scale the gradients down to `optimizer.clip_norm`."""
+        if self._clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
 
     def update(self, evaluate: Evaluation, lr: float, momentum: float | None) -> None:
         """One step.
@@ -61,6 +70,14 @@ class TorchRule:
             self.optimizer.step(_FirstIsKnown(evaluate, self._parameters))  # type: ignore[arg-type]
         else:
             self.optimizer.step()
+
+    def mode(self, name: Literal["train", "eval"]) -> None:
+        """Call `train` or `eval` of an optimizer that has other weights for evaluation (Defazio et al. 2024).
+
+        Reference: A. Defazio et al., The Road Less Scheduled, arXiv 2405.15682.
+        """
+        if callable(change := getattr(self.optimizer, name, None)):
+            change()
 
     def _set(self, lr: float, momentum: float | None) -> None:
         if lr != self._last:  # an optimizer may change its rate itself where the schedule is constant
@@ -85,6 +102,10 @@ class TorchRule:
     def state(self, member: int) -> dict[str, Any]:
         """See `CohortOptimizer.state`."""
         return {RULE: kept(self.optimizer, self._parameters), "lr": self._last}
+
+    def parts(self, member: int) -> dict[str, Any]:
+        """See `CohortOptimizer.parts`. These are copies."""
+        return self.state(member)
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         """See `CohortOptimizer.load_state`."""
@@ -136,7 +157,7 @@ def of_torch(name: str, settings: config.TorchOptimizer, network: nn.Module) -> 
         raise SettingsError(
             f"optimizer.options: torch.optim.{name} refuses them: {_line(error)}; correct it"
         ) from error
-    return TorchRule(rule, settings.lr, parameters, closure=name == "LBFGS")
+    return TorchRule(rule, settings, parameters, closure=name == "LBFGS")
 
 
 NAMES = ("Adadelta", "Adafactor", "Adagrad", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "LBFGS")
@@ -168,7 +189,7 @@ def of_user(settings: config.CustomOptimizer, network: nn.Module) -> TorchRule:
     held = {id(each) for group in rule.param_groups for each in group["params"]}
     if not held & {id(each) for each in parameters}:
         raise own.refusal("it has no parameter of the network; pass the parameters to the constructor of Optimizer")
-    return TorchRule(rule, settings.lr, parameters, closure="closure" in (parameters_of(rule.step) or {}))
+    return TorchRule(rule, settings, parameters, closure="closure" in (parameters_of(rule.step) or {}))
 
 
 OWN_SETTINGS = ("lr", "weight_decay")
