@@ -82,7 +82,7 @@ class Cohort:
 
     @property
     def forwards(self) -> Sequence[nn.Module]:
-        """What a step calls, per member."""
+        """Module that a step calls, per member."""
         return self.tails or self.networks
 
     def state(self, member: int) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Cohort:
         return [self._state(member, shared) for member in members]
 
     def _state(self, member: int, to_cpu: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-        """`to_cpu` makes copies of their own, because a view would be saved with the memory of the whole cohort."""
+        """`to_cpu` makes separate copies, because a view would be saved with the memory of the whole cohort."""
         weights, moments = self.networks[member].state_dict(), self.optimizer.parts(member)
         return {
             "networks": [{name: to_cpu(tensor) for name, tensor in weights.items()}],
