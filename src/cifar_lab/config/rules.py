@@ -210,7 +210,7 @@ def _val_indices(settings: Settings) -> Iterator[str]:
 
 def _classes(settings: Settings) -> Iterator[str]:
     if len(settings.data.classes) == 1:
-        yield f"{settings.data.classes[0]} is a single class; name at least two, or none for all"
+        yield f"{settings.data.classes[0]} is the only class; name at least two classes, or none for all of them"
 
 
 def _batch_size(settings: Settings) -> Iterator[str]:

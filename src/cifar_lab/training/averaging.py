@@ -31,8 +31,11 @@ class WeightAverage:
     """Averages of the parameters of K networks."""
 
     def __init__(
-        self, settings: Sequence[Ema], networks: Sequence[nn.Module], parameters: FlatParameters, steps_per_epoch: int
-    ) -> None:
+        self, settings: Sequence[Ema], networks: Sequence[nn.Module], parameters: FlatParameters, steps_per_epoch: int,
+        still: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        """`still`: modules that stand still, whose statistics stay as they are."""
+        self._still = still
         self.settings = tuple(settings)
         self._networks, self._values = networks, parameters.values
         self._average = torch.zeros_like(self._values)  # (K, P)
@@ -92,7 +95,7 @@ class WeightAverage:
             with torch.no_grad():
                 for member in members:
                     self._values[member].copy_(self._average[member])
-                    compute_statistics(self._networks[member], images, execution)
+                    compute_statistics(self._networks[member], images, execution, self._still)
             yield
         finally:
             with torch.no_grad():
@@ -115,10 +118,20 @@ def _spread_batches(images: int) -> list[Tensor]:
 
 
 @torch.no_grad()
-def compute_statistics(network: nn.Module, images: ResidentSplit, execution: Execution) -> None:
-    """Replace BatchNorm's running statistics by those of `images`. Other layers are in evaluation mode."""
+def compute_statistics(
+    network: nn.Module, images: ResidentSplit, execution: Execution, still: Collection[str] = ()
+) -> None:
+    """Replace BatchNorm's running statistics by those of `images`. Other layers are in evaluation mode.
+
+    Args:
+        still: modules that keep their statistics.
+    """
     norms: list[Any] = [
-        module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
+        module
+        for path, module in network.named_modules()
+        if isinstance(module, _BatchNorm)
+        and module.track_running_stats
+        and not any(path == each or path.startswith(f"{each}.") for each in still)
     ]
     if not norms:
         return

@@ -296,15 +296,15 @@ def _validate(training: _Training, *, other: bool = False) -> list[SplitScore | 
 def _scores(training: _Training, validation: ResidentSplit) -> list[SplitScore | None]:
     """Score the present weights of every member."""
     cohort, classes = training.cohort, len(training.splits.identity.classes)
+    if training.trunk.validation is not None:
+        features = (training.trunk.predict(number, training.execution) for number in range(len(cohort.networks)))
+        return [score(logits, validation.labels.cpu(), classes, training.metrics) for logits in features]
     found = training.backend.predict(validation) if isinstance(training.backend, Predictor) else None
     if found is not None and not training.metrics:
         return score_all(found, validation.labels, classes)
     labels = validation.labels.cpu()
     if found is not None:
         return [score(logits, labels, classes, training.metrics) for logits in found.cpu()]
-    if training.trunk.validation is not None:
-        own = (training.trunk.predict(number, training.execution) for number in range(len(cohort.networks)))
-        return [score(logits, labels, classes, training.metrics) for logits in own]
     if cohort.stacked is not None:
         stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
         return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
