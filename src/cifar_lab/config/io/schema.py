@@ -168,8 +168,8 @@ def settings_reference() -> str:
 
 
 _ATTACKS = """\
-Settings of `cifar-lab attack --attack FILE`. `name` chooses the attack, `pgd` where it is missing. `--attack NAME` takes
-an attack with its defaults. Distances are in the pixel range 0 to 1, and fractions such as `8/255` are read as numbers.
+Settings of `cifar-lab attack --attack FILE`. `name` chooses the attack, `pgd` where it is missing. `--attack NAME`
+takes an attack with its defaults. Distances are in the pixel range 0 to 1, and fractions such as `8/255` are numbers.
 """
 
 
