@@ -37,7 +37,7 @@ class Facts:
 def confounders(control: Settings, arm: Settings, facts: Facts = Facts()) -> list[str]:
     """One sentence per confounder of the arm."""
     rules: tuple[Callable[[Settings, Settings, Facts], Iterator[str]], ...] = (
-        _batch, _rate_of_optimizer, _decay, _model, _schedule, _images, _length, _seeds,
+        _batch, _rate_of_optimizer, _decay, _model, _schedule, _images, _length, _teacher, _seeds,
     )  # fmt: skip
     return [sentence for rule in rules for sentence in rule(control, arm, facts)]
 
@@ -183,6 +183,15 @@ def _set_aside(settings: Settings, train_size: int | None) -> str:
 def _length(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     if arm.epochs != control.epochs:
         yield f"{arm.epochs} epochs are {arm.epochs / control.epochs:.3g} times the training of the control"
+
+
+def _teacher(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
+    ours, theirs = (getattr(getattr(each.loss, "distill", None), "teacher", None) for each in (arm, control))
+    if ours is not None and theirs is None:
+        yield (
+            f"a teacher ({ours}) trained the arm beside the labels, so the difference is not what labels alone give in "
+            f"{arm.epochs} epochs"
+        )
 
 
 def _seeds(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:

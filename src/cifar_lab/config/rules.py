@@ -210,7 +210,8 @@ def _val_indices(settings: Settings) -> Iterator[str]:
 
 def _classes(settings: Settings) -> Iterator[str]:
     if len(settings.data.classes) == 1:
-        yield f"{settings.data.classes[0]} alone leaves nothing to tell apart; name at least two classes, or none for all"
+        (only,) = settings.data.classes
+        yield f"{only} alone leaves nothing to tell apart; name at least two classes, or none for all"
 
 
 def _batch_size(settings: Settings) -> Iterator[str]:

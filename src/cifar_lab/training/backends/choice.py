@@ -28,6 +28,7 @@ from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.own_functions import LossOf
+from cifar_lab.training.teacher import Teacher, distillation
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def make_backend(
     kernels: KernelChoice | None = None,
     own_loss: LossOf | None = None,
     arms: Sequence[Settings] = (),
+    teacher: Teacher | None = None,
 ) -> tuple[StepBackend, BackendInfo]:
     """Make the fastest backend that can execute the cohort's steps.
 
@@ -92,15 +94,18 @@ def make_backend(
         kernels: from `choose_kernels`.
         own_loss: loss of the user.
         arms: settings of each member. Without them all have `settings`.
+        teacher: of the run, see `loss.distill`.
     """
     stochastic = isinstance(settings.model, CustomModel)
-    eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic)
+    eager = EagerBackend(
+        cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic, teacher=teacher
+    )
     kernels = kernels or KernelChoice()
     info = BackendInfo(
         len(cohort.networks), cohort.stacked is not None, eager_reason=unstacked_reason, kernels_reason=kernels.reason
     )
     if (reason := plain_reason(settings)) is not None:
-        plain = PlainBackend(cohort, batches, eager.label_smoothing, execution, own_loss=own_loss)
+        plain = PlainBackend(cohort, batches, eager.label_smoothing, execution, own_loss=own_loss, teacher=teacher)
         on_gpu = execution.device.type != "cpu"
         return plain, replace(info, eager_reason=f"torch's own loop for the {reason}" if on_gpu else None)
     if execution.own_kernels and execution.device.type == "cpu":
@@ -144,6 +149,8 @@ def _check_kernels(
     """
     if (reason := plain_reason(settings)) is not None:
         raise KernelsUnavailable(f"there are none for the {reason}")
+    if distillation(settings) is not None:
+        raise KernelsUnavailable("there are none for a loss with a teacher")
     model, facts = settings.model, facts_of(settings.model)
     name = model.name.rpartition("/")[2]
     if not isinstance(model, CustomModel) and (facts is None or not facts.own_kernels):
