@@ -15,6 +15,7 @@ from math import ceil, sqrt
 from cifar_lab.analysis.factors import changes
 from cifar_lab.config import CornerSchedule, Cosine, Model, OneCycle, Plateau, ResNet18Model, Settings, Step
 from cifar_lab.config.registry import facts_of
+from cifar_lab.config.training import distillation
 
 SCALING: dict[str, tuple[Callable[[float], float], str]] = {
     "sgd": (float, "linear scaling, arXiv:1706.02677"),
@@ -186,11 +187,11 @@ def _length(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
 
 
 def _teacher(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
-    ours, theirs = (getattr(getattr(each.loss, "distill", None), "teacher", None) for each in (arm, control))
+    ours, theirs = (distillation(each.loss) for each in (arm, control))
     if ours is not None and theirs is None:
         yield (
-            f"a teacher ({ours}) trained the arm beside the labels, so the difference is not what labels alone give in "
-            f"{arm.epochs} epochs"
+            f"a teacher ({ours.teacher}) trained the arm beside the labels, so the difference is not what labels alone "
+            f"give in {arm.epochs} epochs"
         )
 
 

@@ -86,6 +86,11 @@ class CustomLoss(Section):
     """Further arguments of the function, or those of the class, by name."""
 
 
+def distillation(loss: Loss | CustomLoss) -> Distill | None:
+    """Settings of the teacher. None without one."""
+    return loss.distill if isinstance(loss, Loss) and loss.distill.teacher is not None else None
+
+
 def tag_of(default: str) -> Discriminator:
     """Discriminator of a section with a choice: a built-in name, or `custom` if the name holds a colon."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cifar_lab.config import Settings
 from cifar_lab.config.model import source_run
+from cifar_lab.config.training import distillation
 from cifar_lab.core.errors import DataError, Problem, SettingsError
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, find_records, run_ids
@@ -38,8 +39,7 @@ def source_weights(settings: Settings, results: Path) -> Path | None:
 
 def check_teacher(settings: Settings, results: Path) -> None:
     """Check that `loss.distill.teacher` names a run with a trained network. Errors as `source_weights`."""
-    distill = getattr(settings.loss, "distill", None)
-    if distill is not None:
+    if (distill := distillation(settings.loss)) is not None:
         _weights_of(settings, "loss.distill.teacher", distill.teacher, results)
 
 

@@ -12,13 +12,12 @@ from torch.nn import functional as F
 
 from cifar_lab.config import Settings
 from cifar_lab.config.model import source_run
-from cifar_lab.config.training import Distill
+from cifar_lab.config.training import Distill, distillation
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data.batches import Normalizer
 from cifar_lab.store.records import DataIdentity, Record
 from cifar_lab.store.results import RunFolder
 from cifar_lab.training.device import Execution
-from cifar_lab.training.trained.network import load_trained
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,6 @@ class Teacher:
         return (1 - self.weight) * loss + self.weight * self.temperature**2 * apart
 
 
-def distillation(settings: Settings) -> Distill | None:
-    """Settings of the teacher. None without one."""
-    found: Distill | None = getattr(settings.loss, "distill", None)
-    return None if found is None or found.teacher is None else found
-
-
 def load_teacher(
     settings: Settings, results: Path, identity: DataIdentity, normalizer: Normalizer, execution: Execution
 ) -> tuple[Teacher | None, list[str]]:
@@ -75,8 +68,10 @@ def load_teacher(
         SettingsError: there is no such run, it has no network, or it tells other classes apart.
         DataError: its files are damaged.
     """
-    if (asked := distillation(settings)) is None:
+    if (asked := distillation(settings.loss)) is None:
         return None, []
+    from cifar_lab.training.trained.network import load_trained  # most runs need none
+
     record = _record(asked, results)
     if record.data.classes != identity.classes:
         raise _refusal(asked, "it tells other classes apart than the images of this run; name another run")

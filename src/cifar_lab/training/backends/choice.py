@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -12,6 +13,7 @@ from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import facts_of
+from cifar_lab.config.training import distillation
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.block.backend import BlockBackend
@@ -28,7 +30,9 @@ from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.own_functions import LossOf
-from cifar_lab.training.teacher import Teacher, distillation
+
+if TYPE_CHECKING:
+    from cifar_lab.training.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ def _check_kernels(
     """
     if (reason := plain_reason(settings)) is not None:
         raise KernelsUnavailable(f"there are none for the {reason}")
-    if distillation(settings) is not None:
+    if distillation(settings.loss) is not None:
         raise KernelsUnavailable("there are none for a loss with a teacher")
     model, facts = settings.model, facts_of(settings.model)
     name = model.name.rpartition("/")[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ from cifar_lab.training.backends.base import StepMetrics
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.own_functions import LossOf
-from cifar_lab.training.teacher import Teacher
+
+if TYPE_CHECKING:
+    from cifar_lab.training.teacher import Teacher
 
 
 def train_step(
