@@ -37,6 +37,7 @@ from cifar_lab.training.final_test import add_test, finish, with_other
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
 from cifar_lab.training.own_functions import OwnMetric, own_functions
+from cifar_lab.training.teacher import load_teacher
 from cifar_lab.training.thread_guard import ThreadGuard
 
 NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
@@ -231,14 +232,18 @@ def _prepare(runs: Sequence[ActiveRun], done: int) -> _Training:
     )  # fmt: skip
     if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
         execution, kernels = _choose(runs, execution, cohort.networks[0])
+    teacher, notes = load_teacher(settings, jobs[0].results, splits.identity, splits.training.normalizer, execution)
+    for run in runs:
+        run.notes += [note for note in notes if note not in run.notes]
     own = own_functions(settings)
     batches.own_augment = own.augment
     before = [run.resume(cohort, number, done) for number, run in enumerate(runs)]
     trunk = with_cached_trunk(cohort, batches, splits.validation, settings, execution)
     cohort = trunk.cohort
     backend, info = make_backend(
-        cohort, trunk.batches, settings, execution, unstacked_reason, kernels, own.loss, [job.settings for job in jobs]
-    )
+        cohort, trunk.batches, settings, execution, unstacked_reason, kernels, own.loss,
+        [job.settings for job in jobs], teacher,
+    )  # fmt: skip
     return _Training(
         execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics, trunk, before
     )
