@@ -44,7 +44,7 @@ SMALL = {
     "data": {"dataset": "synthetic", "train_size": 230, "test_size": 110, "batch_size": 32},
     "epochs": 3,
     "seeds": [0],
-    "runtime": {"device": "cpu"},
+    "runtime": {"device": "cpu", "checkpoint_seconds": 0},
 }
 """230 images leave a last batch of 6."""
 

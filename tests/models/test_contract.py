@@ -9,8 +9,8 @@ from cifar_lab import config
 from cifar_lab.config.registry import BUILT_IN_MODELS, MODEL_FACTS
 from cifar_lab.models import LAST_LAYER, MODELS, build, count_parameters, memory_format
 from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 from cifar_lab.training.backends.kernels.backend import KernelNetwork
-from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
 
 CUSTOM = """
 from torch import nn

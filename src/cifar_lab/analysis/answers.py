@@ -91,6 +91,8 @@ class Comparison:
     """Whether later looks will be judged as later ones. False where the results folder cannot be written."""
     gone: tuple[str, ...] = ()
     """Ids of runs that an earlier look counted and that have no record any more."""
+    removed: tuple[str, ...] = ()
+    """Those of `gone` that `cifar-lab rm` removed."""
     to_decide: str = ""
     """Arguments of the command that adds seeds until it is decided. Empty where it is decided, or there is none."""
     family: int

@@ -17,6 +17,7 @@ from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.left_out import leave_out
+from cifar_lab.store.notes import Notes, all_notes
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import Found, find_records, run_ids
 
@@ -158,11 +159,35 @@ def with_records(lab: Lab, there: Found, results: Path, faults: Sequence[str]) -
     on_images = [record for record in there.records if lab.data and record.data.fingerprint == lab.data.fingerprint]
     return replace(
         lab,
+        answers=_with_notes(lab.answers, all_notes(results)),
         test_reads=sum(map(reads_test, on_images)),
         notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
         faults=(*faults, *(each.message for each in there.unusable if not each.copy_of)),
         records={record.run_id: record for record in on_images},
     )
+
+
+def _with_notes(answers: Sequence[Answer], notes: Mapping[str, Notes]) -> tuple[Answer, ...]:
+    """The answers with the tags and notes of their runs. A run of several answers is named in the first."""
+    waiting, told = dict(notes), []
+    for answer in answers:
+        runs = [
+            (row.label, seed, run_id)
+            for row in answer.rows
+            for run_id, (seed, _) in zip(row.run_ids, row.values, strict=True)
+        ]
+        lines = [
+            _notes_line(label, seed, run_id, found)
+            for label, seed, run_id in runs
+            if (found := waiting.pop(run_id, None)) is not None
+        ]
+        told.append(replace(answer, notes=(*answer.notes, *lines)) if lines else answer)
+    return tuple(told)
+
+
+def _notes_line(label: str, seed: int, run_id: str, notes: Notes) -> str:
+    tags = f", tags {', '.join(notes.tags)}" if notes.tags else ""
+    return f"Run {run_id} ({label}, seed {seed}{tags}){f': {notes.note}' if notes.note else ''}"
 
 
 def lab_option(lab_path: Path) -> list[str]:

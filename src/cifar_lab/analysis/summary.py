@@ -44,6 +44,8 @@ class Row:
     """Epochs of a finished run, the highest where they differ."""
     parameters: int | None = None
     """Trainable parameters."""
+    frozen_parameters: int = 0
+    """Parameters that kept their first weights."""
     data: str = ""
     """Title of the data set. Empty without runs."""
     fingerprint: str = ""
@@ -184,6 +186,7 @@ def arm_row(
     return replace(
         row,
         parameters=first.parameters,
+        frozen_parameters=first.frozen_parameters,
         data=first.data.title,
         fingerprint=first.data.fingerprint,
         test_size=first.data.test_size,

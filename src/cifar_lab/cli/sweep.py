@@ -205,7 +205,7 @@ def _print_status(sweep: Sweep, status: SweepStatus) -> None:
     states = _step_states(status)
     table = TextTable(TableColumn("point"), TableColumn("state"))
     for point in status.state.points:
-        table.add(point.name, states.get(point.settings.label) or _result_words(status.state, point))
+        table.add(point.name, _point_words(status, point, states.get(point.settings.label, "")))
     table.print(out)
     if status.step is None or status.estimate is None:
         out.print("the search is over; without --dry-run its winners are trained with fresh seeds and tested")
@@ -235,6 +235,32 @@ def _step_states(status: SweepStatus) -> dict[str, str]:
     for run in sorted(status.planned or (), key=lambda run: list(STATE_WORDS).index(run.state)):
         states[run.job.settings.label] = STATE_WORDS[run.state]
     return states
+
+
+def _point_words(status: SweepStatus, point: Point, next_state: str) -> str:
+    """Result of a point so far, and the state of its runs of the next step."""
+    if point.name not in status.state.results:
+        return next_state
+    if status.state.races is None:
+        return next_state or _result_words(status.state, point)
+    words = _race_words(status.state, point)
+    return f"{words}; next seed: {next_state}" if next_state else words
+
+
+def _race_words(state: SearchState, point: Point) -> str:
+    """Result of a point of a race, and whether it may still win."""
+    from statistics import fmean
+
+    accuracies = state.results[point.name].val_accuracies
+    finite = [value for value in accuracies if value is not None]
+    seeds, behind = count(len(accuracies), "seed"), state.races.behind(point.name) if state.races else None
+    if point.name not in state.dropped:
+        return f"in the race ({fmean(finite):.4f} over {seeds})" if finite else "diverged"
+    if len(finite) < len(accuracies):
+        return f"dropped after {seeds} (diverged)"
+    if len(finite) < state.seeds[point.name]:
+        return "dropped (a run failed)"
+    return f"dropped after {seeds} ({fmean(finite):.4f}, {100 * (behind or 0.0):.2f} pp behind the leader)"
 
 
 def _result_words(state: SearchState, point: Point) -> str:
@@ -273,6 +299,8 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
         out.print("no point ended with finite numbers, so there is no winner")
     runs, pruned, points = outcome.run_counts, len(outcome.state.pruned), len(outcome.state.points)
     note = f"; {count(pruned, 'point')} of {points} pruned before the last epoch" if pruned else ""
+    dropped = len(outcome.state.dropped)
+    note += f"; {count(dropped, 'point')} of {points} dropped from the race" if dropped else ""
     out.print(f"search: {count(runs.searched, 'run')}, {runs.failed} failed, {runs.diverged} diverged{note}")
     failed = [each for each in outcome.search_runs.outcomes if each.status == "failed"]
     if failed:

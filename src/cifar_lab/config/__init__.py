@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
+from cifar_lab.config.fine_tune import FineTune
 from cifar_lab.config.model import (
     CustomModel,
     Model,
@@ -72,6 +73,7 @@ __all__ = [
     "Data",
     "DataOptions",
     "Ema",
+    "FineTune",
     "ImageFolder",
     "Linear",
     "Loss",
@@ -121,9 +123,9 @@ class Runtime(Section):
     compile: Annotated[bool, Role.EXECUTION] = False
     """Compile the model with torch.compile. Worthwhile if a run takes several minutes. Needs a C++ compiler."""
     kernels: Annotated[Literal["auto", "own", "torch"], Role.EXECUTION] = "auto"
-    """Kernels of a training step on the CPU. `own`: the C kernels of cifar-lab, compiled by the system's C compiler at
-    first use. `torch`: torch's kernels. `auto` uses `own` for the Net family if possible. `own` fails if it is not
-    possible."""
+    """Kernels of a training step. `own`: those of cifar-lab, compiled at first use: C kernels on the CPU, which need a
+    C compiler, and the block kernel on a GPU, for Net and Net2. `torch`: torch's kernels. `auto` uses `own` where that
+    is possible and faster. `own` fails if it is not possible."""
     deterministic: Annotated[bool, Role.EXECUTION] = True
     """Use only deterministic kernels, which give the same bits each time."""
     cohort: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Role.EXECUTION] = "auto"
@@ -132,6 +134,10 @@ class Runtime(Section):
     threads: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], Role.EXECUTION] = "auto"
     """CPU threads per run. `auto` with torch's kernels: one below a million parameters, else all cores that the process
     may use. With the C kernels: one, or two for a run that trains alone."""
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400), Role.EXECUTION] = 10.0
+    """Least time in seconds between two checkpoints of a run, which are written at the end of an epoch. 0 writes one
+    after each epoch. A run that is killed loses at most this time and an epoch. A run that is asked to stop loses
+    nothing."""
 
 
 class Settings(Section):
@@ -157,4 +163,5 @@ class Settings(Section):
     number, from logits (N, classes) and labels (N,). It is computed on the validation split after each epoch and on the
     test split, and recorded under its name. No verdict uses it. The id of a run includes its source, as that of a
     model."""
+    fine_tune: FineTune = FineTune()
     runtime: Runtime = Runtime()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from cifar_lab.config.roles import CODE_NAME, Component, IdleUnless, Mark, Role, Section
+from cifar_lab.config.roles import MODEL_NAME, Component, IdleUnless, Mark, Role, Section
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class ModelComponent(Component):
     facts: ModelFacts
 
 
+Init = Literal["torch", "kaiming", "orthogonal", "whiten"]
+HeadInit = Literal["torch", "zero"]
+
 RUN = "run:"
 """Beginning of weights that are those of a finished run."""
 
@@ -45,6 +48,20 @@ RUN = "run:"
 def source_run(weights: str | None) -> str | None:
     """Id in `run:ID`. None where the weights are those of a file, or there are none."""
     return weights.removeprefix(RUN) if weights is not None and weights.startswith(RUN) else None
+
+
+def _sorted_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in one order, so that lists of the same names are one run."""
+    return tuple(sorted(set(names)))
+
+
+LayerName = Annotated[str, Field(min_length=1, max_length=200)]
+
+Frozen = (
+    Annotated[tuple[LayerName, ...], Field(strict=False, max_length=1000), AfterValidator(_sorted_once)]
+    | Literal["all_but_head"]
+)
+"""Frozen layers and parameters by name, or all but the last layer."""
 
 
 class ModelOptions(Section):
@@ -60,10 +77,23 @@ class ModelOptions(Section):
     input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
     the images."""
+    init: Annotated[Init, Role.MEMBER, Mark.LATER] = "torch"
+    """Initial weights of convolutions and linear layers. `torch`: as torch draws them. `kaiming`: normal, fan-in, for
+    ReLU (arXiv:1502.01852). `orthogonal`: rows or columns of each flattened matrix, gain √2 (arXiv:1312.6120), and 1 in
+    the last layer. `whiten`: the first convolution makes patches of training images uncorrelated and of variance 1, as
+    in arXiv:2404.00498. Its filters are the eigenvectors of their covariance, the largest eigenvalue first, then their
+    negatives. Fewer outputs take the first of them, and further outputs and other layers stay as torch draws them."""
+    head_init: Annotated[HeadInit, Role.MEMBER, Mark.LATER] = "torch"
+    """Initial weights and biases of the last layer. `torch`: those of `init`. `zero`: zeros (arXiv:1901.09321), so that
+    training begins with equal logits."""
+    freeze: Annotated[Frozen, Role.SHARED, Mark.LATER] = ()
+    """Layers or parameters that keep their first weights, by name, such as `[stem, layer1]`, or `all_but_head`, all but
+    the last layer. A frozen layer computes as in evaluation: BatchNorm keeps its running statistics, and dropout is
+    off."""
 
     def own_options(self) -> dict[str, Any]:
         """Keyword arguments of the maker: every field except the name and the source of the weights."""
-        shared = {"name", "weights", "head", "pretrained", "input_size"}
+        shared = {"name", "pretrained", *ModelOptions.model_fields}
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
 
@@ -137,7 +167,7 @@ class ResNet18Model(ModelOptions, title="ResNet18"):
 class CustomModel(Section):
     """Your `torch.nn.Module`, or one of a package: a class or a function, called with `options`."""
 
-    name: Annotated[str, Role.SHARED, Mark.PATH, Mark.CODE] = Field(pattern=CODE_NAME)
+    name: Annotated[str, Role.SHARED, Mark.PATH, Mark.CODE] = Field(pattern=MODEL_NAME)
     """`path/to/file.py:NAME` with the path relative to the settings file, `package.module:NAME` of the working folder
     or an installed package, `torchvision.models:NAME`, or `timm:NAME`. The id of a run includes the content of every
     Python file outside installed packages that the model imports, and the version of an installed package."""
@@ -154,6 +184,14 @@ class CustomModel(Section):
     input_size: Annotated[int | None, Role.SHARED, Mark.LATER] = Field(None, ge=8, le=1024)
     """Rows and columns, in pixels, to which each batch is resized on the device after augmentation. Null: the size of
     the images."""
+    init: Annotated[Init, Role.SHARED, Mark.LATER] = "torch"
+    """Initial weights of convolutions and linear layers, as for built-in models. `torch`: those that the code gives."""
+    head_init: Annotated[HeadInit, Role.SHARED, Mark.LATER] = "torch"
+    """Initial weights and biases of the last layer: `zero`, or those of `init`."""
+    freeze: Annotated[Frozen, Role.SHARED, Mark.LATER] = ()
+    """Layers or parameters that keep their first weights, by name, such as `[stem, layer1]`, or `all_but_head`, all but
+    the last layer. A frozen layer computes as in evaluation: BatchNorm keeps its running statistics, and dropout is
+    off."""
 
 
 def _model_tag(value: Any) -> str:

@@ -17,6 +17,7 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.fine_tune_rules import average_rules, freezing_rules, norm_rules, rate_rules, stage_rules
 from cifar_lab.config.option_rules import (
     group_rules,
     metric_names,
@@ -125,6 +126,20 @@ def _pretrained(settings: Settings) -> Iterator[str]:
         yield "pretrained and weights both set the initial weights; keep one of them"
 
 
+def _init(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if model.init != "torch" and (model.weights is not None or getattr(model, "pretrained", False)):
+        yield "init and pretrained weights both set the initial weights; keep one of them"
+    if model.init == "whiten" and model.input_size not in (None, settings.data.side()):
+        yield "whiten takes patches of the images in their own size; remove model.input_size"
+
+
+def _head_init(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if model.head_init == "zero" and model.weights is not None and model.head == "keep":
+        yield "head_init: zero replaces the last layer that head: keep keeps; set head: new"
+
+
 def _input_size(settings: Settings) -> Iterator[str]:
     model, side = settings.model, settings.model.input_size or settings.data.side()
     if isinstance(model, ModelOptions) and side != IMAGE_SIDE and not model.component.facts.any_size:
@@ -133,10 +148,23 @@ def _input_size(settings: Settings) -> Iterator[str]:
 
 def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
-    if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
-        yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
+    if runtime.kernels == "own" and (runtime.precision != "fp32" or runtime.compile):
+        yield "the lab's own kernels support only fp32 without compile; leave it at auto"
     elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
-        yield f"the C kernels do not know the {reason}; leave it at auto"
+        yield f"the lab's own kernels do not know the {reason}; leave it at auto"
+
+
+def _mixing(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.mixes and data.batch_size == 1:
+        key = "mixup" if data.mixup else "cutmix"
+        yield f"{key} mixes images of a batch, and data.batch_size is 1; set a larger one"
+
+
+def _reflection(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.crop_padding_mode == "reflect" and data.crop_padding >= data.side():
+        yield f"an image of {data.side()} pixels has too few to mirror {data.crop_padding}; set a smaller crop_padding"
 
 
 def _seeds(settings: Settings) -> Iterator[str]:
@@ -179,6 +207,11 @@ def _val_indices(settings: Settings) -> Iterator[str]:
         yield "val_indices and val_folder both choose the validation images; keep one of them"
 
 
+def _classes(settings: Settings) -> Iterator[str]:
+    if len(settings.data.classes) == 1:
+        yield f"{settings.data.classes[0]} alone leaves nothing to tell apart; name at least two classes, or none for all"
+
+
 def _batch_size(settings: Settings) -> Iterator[str]:
     size = train_size(settings)
     if size is not None and not settings.data.val_indices:
@@ -202,11 +235,12 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
     (("scheduler.points", "scheduler.name"), _points),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
+    (("model.init", "model.weights", "model.pretrained", "model.input_size", "model.name"), _init),
+    (("model.head_init", "model.head", "model.weights", "model.name"), _head_init),
     (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
     (
         (
             "runtime.kernels",
-            "runtime.device",
             "runtime.precision",
             "runtime.compile",
             "optimizer.name",
@@ -215,15 +249,26 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
         ),
         _kernels,
     ),
+    (("data.mixup", "data.cutmix", "data.batch_size"), _mixing),
+    (("data.crop_padding_mode", "data.crop_padding", "data.image_size", "data.dataset"), _reflection),
     (("seeds",), _seeds),
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),
     (("optimizer.groups", "optimizer.name"), group_rules),
+    (
+        ("model.freeze", "fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "fine_tune.layer_decay"),
+        freezing_rules,
+    ),
+    (("fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "epochs"), stage_rules),
+    (("fine_tune.batchnorm", "model.name"), norm_rules),
+    (("average.name", "fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze"), average_rules),
+    (("fine_tune.layer_decay", "fine_tune.head_lr_factor", "optimizer.name"), rate_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
     (("metrics", "average.name"), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.val_indices", "data.val_size", "data.val_folder"), _val_indices),
+    (("data.classes",), _classes),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),
 )
 """Each rule with the keys that it reads. A contradiction is reported at the first key."""

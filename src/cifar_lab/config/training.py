@@ -62,10 +62,11 @@ class CustomLoss(Section):
 
     name: CodeName
     """`path/to/file.py:NAME` or `package.module:NAME`: a function `f(logits, labels)` that returns the mean loss of the
-    batch, from logits (B, classes) and labels (B,). It is the training loss of the record. The validation and the test
-    loss stay cross-entropy. The id of a run includes its source, as that of a model."""
+    batch, from logits (B, classes) and labels (B,), or a `torch.nn.Module` class whose `forward` does so. It is the
+    training loss of the record. The validation and the test loss stay cross-entropy. The id of a run includes its
+    source, as that of a model."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of the function, by name."""
+    """Further arguments of the function, or those of the class, by name."""
 
 
 def tag_of(default: str) -> Discriminator:

@@ -71,3 +71,8 @@ def memory_format(model: config.Model, device_type: str, bf16: bool = False) -> 
 def count_parameters(module: nn.Module) -> int:
     """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def count_frozen(module: nn.Module) -> int:
+    """Number of parameters that do not train."""
+    return sum(parameter.numel() for parameter in module.parameters() if not parameter.requires_grad)

@@ -19,6 +19,7 @@ from cifar_lab.config.own_code import needs_trial, own_code, plain_reason
 from cifar_lab.core.errors import LabError, SettingsError
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seed_generators
+from cifar_lab.models.initialisation import plain_covariance
 from cifar_lab.models.own_function import OwnCode
 from cifar_lab.models.user_code import forked_generators, uncovered_files
 from cifar_lab.training.backends.eager import EagerBackend
@@ -122,7 +123,9 @@ class _ComponentTrial:
     def built(self, seed: int = 0) -> _Built:
         """A cohort of this seed, with the components of the settings, on random images."""
         settings, execution = self.settings, self.execution
-        cohort, _ = build_cohort([settings], [seed], self.num_classes, self.steps, execution)
+        cohort, _ = build_cohort(
+            [settings], [seed], self.num_classes, self.steps, execution, covariance=plain_covariance
+        )
         memory_format = layout(settings, execution, stacked=False)
         side = settings.data.side()
         plain = Normalizer.make("half", (), (), execution.device, memory_format, side)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.patches import patch_covariance
+from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import Tell
@@ -88,6 +91,8 @@ def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
     execution = prepare_execution(settings.runtime, cohort[0].threads)
     if execution.device.type == "cpu" or len(cohort) <= max(TRIAL_MEMBERS):
         return len(cohort)
+    if choose_kernels(settings, execution, len(cohort), None)[0].own_kernels:
+        return len(cohort)  # 3 MB each, against activations of a whole batch
     available = free_bytes(execution.device) * USABLE_SHARE / streams
     small, large = (_peak_of(cohort[:members], execution) for members in TRIAL_MEMBERS)
     member = (large - small) // (TRIAL_MEMBERS[1] - TRIAL_MEMBERS[0])
@@ -105,7 +110,7 @@ def _peak_of(jobs: Sequence[Job], execution: Execution) -> int:
         batches = CohortBatches(training, settings.data, [job.seed for job in jobs])
         cohort, _ = build_cohort(
             [job.build_settings for job in jobs], batches.seeds, len(identity.classes), batches.steps_per_epoch,
-            execution, stacked=True,
+            execution, stacked=True, covariance=partial(patch_covariance, training),
         )  # fmt: skip
         backend = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=False)
         next(backend.epoch(0))

@@ -98,7 +98,7 @@ def settle_threads(
         saved: threads of a resumed run's first epochs. With torch's kernels another number would round differently.
         parameters: trainable parameters of a custom model.
     """
-    if execution.own_kernels:
+    if execution.own_kernels and execution.device.type == "cpu":
         set_threads(1)
         return execution
     threads = execution.threads

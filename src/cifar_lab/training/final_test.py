@@ -16,11 +16,12 @@ from torch import nn
 
 from cifar_lab import data, models
 from cifar_lab.config import CustomLoss, Ema, Settings
+from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.io.load import settings_text
 from cifar_lab.config.own_code import short_name
 from cifar_lab.core.host import utc_now
 from cifar_lab.data.batches import ResidentSplit
-from cifar_lab.store.records import PLAIN_SCHEMA, SCHEMA, DataIdentity, Environment, Record, SplitScore
+from cifar_lab.store.records import DataIdentity, Environment, Record, SplitScore, schema_of
 from cifar_lab.store.results import RunFolder, metrics_digest
 from cifar_lab.store.run_folder import text_digest
 from cifar_lab.training import checkpoint
@@ -60,7 +61,7 @@ def finish(
                 with weights(other=True):
                     other = score(predict(network, split, execution), split.labels.cpu(), len(identity.classes))
                 test = with_other(test, other, used)
-    record = _make_record(run, models.count_parameters(network), test, files, identity, environment)
+    record = _make_record(run, network, test, files, identity, environment)
     folder.write_metrics(member.history)
     folder.write_record(record)
     checkpoint.remove(folder.checkpoint)
@@ -68,13 +69,13 @@ def finish(
 
 
 def _make_record(
-    run: ActiveRun, parameters: int, test: SplitScore | None, files: dict[str, str], identity: DataIdentity,
+    run: ActiveRun, network: nn.Module, test: SplitScore | None, files: dict[str, str], identity: DataIdentity,
     environment: Environment,
 ) -> Record:  # fmt: skip
     job, member = run.job, run.member
-    scores = [score for score in (member.val, test) if score is not None]
+    frozen = models.count_frozen(network) if fine_tunes(job.settings) else 0
     return Record(
-        schema=SCHEMA if any(score.metrics for score in scores) else PLAIN_SCHEMA,
+        schema=schema_of((member.val, test), identity, environment, frozen),
         run_id=job.run_id,
         recipe=job.recipe,
         settings=job.settings.model_dump(mode="json"),
@@ -83,7 +84,8 @@ def _make_record(
         status="diverged" if member.diverged else "done",
         reason=member.diverged,
         epochs_trained=len(member.history),
-        parameters=parameters,
+        parameters=models.count_parameters(network),
+        frozen_parameters=frozen,
         val=member.val if member.diverged is None else None,
         test=test,
         test_reason="diverged" if member.diverged else missing_reason(test) if job.read_test else "search",
@@ -172,7 +174,7 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     files = {**record.files, **predictions}
     tested = record.model_copy(
         update={
-            "schema_": SCHEMA if test is not None and test.metrics else max(record.schema_, PLAIN_SCHEMA),
+            "schema_": max(record.schema_, schema_of((test,), record.data, record.environment)),
             "test": test,
             "test_reason": missing_reason(test),
             "files": files,

@@ -18,11 +18,12 @@ from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.patches import patch_covariance
 from cifar_lab.models import count_parameters
 from cifar_lab.store.records import Environment, Record, SplitScore
 from cifar_lab.store.results import DamagedFileError, RunFolder
 from cifar_lab.training import checkpoint
-from cifar_lab.training.backends.base import StepBackend
+from cifar_lab.training.backends.base import Predictor, StepBackend
 from cifar_lab.training.backends.choice import KernelChoice, choose_kernels, make_backend
 from cifar_lab.training.build import Splits, build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
@@ -35,7 +36,7 @@ from cifar_lab.training.final_test import add_test, finish, with_other
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
 from cifar_lab.training.own_functions import OwnMetric, own_functions
-from cifar_lab.training.threads import ThreadGuard
+from cifar_lab.training.thread_guard import ThreadGuard
 
 NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
 """Note of a run that could not resume."""
@@ -138,9 +139,27 @@ def _halves_or_end(runs: list[ActiveRun], error: Exception, ended: Ended) -> lis
 
 
 def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
-    """Train runs that have completed equally many epochs, and write their records."""
-    job, done = runs[0].job, runs[0].epochs_done()
-    training = _prepare(runs)
+    """Train runs that have completed equally many epochs, stage by stage, and write their records."""
+    training, final = _train_stage(runs, tell, should_stop)
+    while _epochs_left(runs):
+        for number, run in enumerate(runs):  # the next stage begins as a run that resumes after this one
+            run.continue_from(training.cohort.state(number), final)
+        training, final = _train_stage(runs, tell, should_stop)
+    _score_others(runs, training)
+    _finish(runs, training, final, ended)
+
+
+def _epochs_left(runs: Sequence[ActiveRun]) -> bool:
+    """Whether a run that has not diverged has epochs left."""
+    return any(run.member.diverged is None and run.epochs_done() < run.job.last_epoch for run in runs)
+
+
+def _train_stage(
+    runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool]
+) -> tuple[_Training, Environment]:
+    """Train to the end of a stage. Returns what was trained, and the environment of the last epoch."""
+    job, done = runs[0].job, _epochs_done(runs)
+    training = _prepare(runs, done)
     _resume(runs, training, done, tell)
     validate = None if training.splits.validation is None else partial(_validate, training)
     with _callback(runs, training, tell, should_stop) as callback:
@@ -148,7 +167,7 @@ def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool
             training.backend,
             [run.member for run in runs],
             start_epoch=done,
-            epochs=job.last_epoch,
+            epochs=min(job.last_epoch, training.cohort.stage.stop),
             validate=validate,
             callback=callback,
         )
@@ -156,8 +175,12 @@ def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool
     if validate is not None and done == job.settings.epochs:  # trained before, but interrupted before the record
         for run, val in zip(runs, validate(), strict=True):
             run.member.val = val
-    _score_others(runs, training)
-    _finish(runs, training, callback.environment, ended)
+    return training, callback.environment
+
+
+def _epochs_done(runs: Sequence[ActiveRun]) -> int:
+    """Epochs that the cohort has completed. A member that diverged has fewer."""
+    return max(run.epochs_done() for run in runs)
 
 
 @dataclass(frozen=True)
@@ -183,8 +206,8 @@ class _Training:
         return average.evaluated(averaged, self.splits.training, self.execution)
 
 
-def _prepare(runs: Sequence[ActiveRun]) -> _Training:
-    """Choose device and backend, load the images and build the cohort."""
+def _prepare(runs: Sequence[ActiveRun], done: int) -> _Training:
+    """Choose device and backend, load the images and build the cohort for the stage after `done` epochs."""
     jobs, settings = [run.job for run in runs], runs[0].job.settings
     custom = isinstance(settings.model, CustomModel)
     execution, kernels = prepare_execution(settings.runtime, jobs[0].threads), KernelChoice()
@@ -198,13 +221,15 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     )
     cohort, unstacked_reason = build_cohort(
         [job.build_settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
-        execution, stacked=stacked,
+        execution, stacked=stacked, covariance=partial(patch_covariance, splits.training), epoch=done,
     )  # fmt: skip
     if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
         execution, kernels = _choose(runs, execution, cohort.networks[0])
     own = own_functions(settings)
     batches.own_augment = own.augment
-    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels, own.loss)
+    backend, info = make_backend(
+        cohort, batches, settings, execution, unstacked_reason, kernels, own.loss, [job.settings for job in jobs]
+    )
     return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics)
 
 
@@ -222,8 +247,9 @@ def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tel
     """Load the checkpoint of each run that has one, and report device and resumed epoch."""
     execution = training.execution
     for number, run in enumerate(runs):
-        tell(run.job, DeviceChosen(execution.device.type, execution.threads))
-        if (before := run.resume(training.cohort, number)) is not None:
+        if not run.member.history:
+            tell(run.job, DeviceChosen(execution.device.type, execution.threads))
+        if (before := run.resume(training.cohort, number, done)) is not None:
             run.notes += changes(before, training.environment, done)
             tell(run.job, RunResumed(done))
 
@@ -231,9 +257,10 @@ def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tel
 def _callback(
     runs: Sequence[ActiveRun], training: _Training, tell: Tell, should_stop: Callable[[], bool]
 ) -> CheckpointCallback:
-    """Callback that saves the runs, reports them, and gives up threads that other programs need."""
+    """Callback that saves the runs, reports them, and leaves cores to other programs that use them."""
     job, execution = runs[0].job, training.execution
-    asked = job.settings.runtime.threads != "auto" or not execution.own_kernels
+    on_cpu = execution.own_kernels and execution.device.type == "cpu"
+    asked = job.settings.runtime.threads != "auto" or not on_cpu
     guard = ThreadGuard(execution.threads, asked=asked)
     return CheckpointCallback(
         runs, training.cohort, training.environment, job.last_epoch, tell, should_stop, guard,
@@ -251,6 +278,8 @@ def _validate(training: _Training, *, other: bool = False) -> list[SplitScore | 
     assert validation is not None
     labels, classes = validation.labels.cpu(), len(training.splits.identity.classes)
     with training.weights(range(len(cohort.networks)), other=other):
+        if isinstance(training.backend, Predictor) and (found := training.backend.predict(validation)) is not None:
+            return [score(logits, labels, classes, training.metrics) for logits in found]
         if cohort.stacked is not None:
             stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
             return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
@@ -261,7 +290,7 @@ def _validate(training: _Training, *, other: bool = False) -> list[SplitScore | 
 def _score_others(runs: Sequence[ActiveRun], training: _Training) -> None:
     """Add the accuracy of the weights that do not count to the validation scores of runs that are complete."""
     average, last = training.cohort.average, runs[0].job.settings.epochs
-    if average is None or training.splits.validation is None or runs[0].epochs_done() < last:
+    if average is None or training.splits.validation is None or _epochs_done(runs) < last:
         return
     for run, used, other in zip(runs, average.settings, _validate(training, other=True), strict=True):
         run.member.val = with_other(run.member.val, other, used)

@@ -102,6 +102,7 @@ def reference(
     for epoch in range(settings.epochs):
         seed_generators(stream_seed("model", 0, epoch))
         generator = stream("augment", 0, epoch)
+        getattr(optimizer, "train", lambda: None)()
         randomness = batches.randomness(epoch)
         for index in torch.split(randomness.order, settings.data.batch_size, dim=1):
             pixels, labels = batches.pixels(randomness, index), batches.split.labels[index][0]
@@ -127,6 +128,7 @@ def reference(
                 scheduler.step()
         if scheduler is not None and settings.scheduler.every == "epoch":
             scheduler.step()
+        getattr(optimizer, "eval", lambda: None)()
     return [*losses, sum(float(each.detach().double().sum()) for each in network.parameters())]
 
 
@@ -299,7 +301,32 @@ def test_components_of_a_stranger_resume_to_the_same_bits_and_are_recorded(lab: 
     assert record.recipe["optimizer"]["source"].startswith("sha256:")
 
 
-@pytest.mark.parametrize("name", ["Odd", "Sharp"])
+def test_an_optimizer_with_other_weights_in_evaluation_changes_its_mode(
+    lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    settings = lab.settings(*TINY, *overrides(optimizer={"name": f"{tmp_path}/odd.py:Averaged", "lr": 0.05}))
+    made: list[Any] = []
+
+    def make(parameters: list[nn.Parameter]) -> Any:
+        made.append(module(tmp_path / "odd.py").Averaged(parameters, lr=0.05))
+        return made[0]
+
+    numbers = reference(lab, settings, make)
+    assert made[0].training is False
+    assert trained(lab, settings, monkeypatch) == numbers
+
+
+def test_a_loss_may_be_a_class(lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path)
+    runs = []
+    for name, option in (("margin", "width"), ("Margin", "width")):
+        loss = {"name": f"{tmp_path}/parts.py:{name}", "options": {option: 0.5}}
+        runs.append(trained(lab, lab.settings(*TINY, *overrides(loss=loss)), monkeypatch))
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("name", ["Odd", "Sharp", "Averaged"])
 def test_state_of_any_kind_resumes_to_the_same_bits(lab: Any, tmp_path: Path, name: str) -> None:
     write(tmp_path)
     settings = lab.settings(

@@ -49,6 +49,17 @@ def file_layers(path: Path) -> list[SettingsLayer]:
     return ancestry(read_file(path), path)
 
 
+def files_of(path: Path) -> list[Path]:
+    """A settings file and all that it extends.
+
+    Raises:
+        SettingsError: as `file_layers`.
+    """
+    found = _Ancestry()
+    found.add(read_file(path), path, {os.path.realpath(path): one_line(str(path))})
+    return found.files
+
+
 def ancestry(layer: SettingsLayer, path: Path) -> list[SettingsLayer]:
     """`file_layers` of a file whose layer has been read."""
     return _ancestry(layer, path, one_line(str(path)))
@@ -74,6 +85,8 @@ class _Ancestry:
     """Layers of a file and of all that it extends. A file that several of them extend counts once, before all."""
 
     def __init__(self) -> None:
+        self.files: list[Path] = []
+        """Every file, as it is named."""
         self.layers: dict[str, SettingsLayer] = {}
         """Layer by real path, later ones above earlier ones."""
         self._read = 0
@@ -81,6 +94,7 @@ class _Ancestry:
     def add(self, layer: SettingsLayer, path: Path, chain: Mapping[str, str]) -> None:
         """Add a layer above those that it extends. `chain`: the files that lead to it, shown name by real path."""
         root, before = layer.root, set(self.layers)
+        self.files.append(path)
         extends = root.value.pop("extends", None) if isinstance(root.value, dict) else None
         for parent, node in _parents(extends, path):
             self._add_parent(parent, node, chain, before)

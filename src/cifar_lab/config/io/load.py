@@ -174,6 +174,7 @@ def dump_settings(settings: Settings) -> str:
     for key, owner, name in leaves(settings):
         if has_mark(type(owner), name, Mark.LATER) and getattr(owner, name) == type(owner).model_fields[name].default:
             del (values if key == name else values[key.partition(".")[0]])[name]
+    values = {key: value for key, value in values.items() if value != {}}
     for section in filter(choice_key, sections()):
         default = Settings.model_fields[section].default
         if has_mark(Settings, section, Mark.LATER) and getattr(settings, section) == default:

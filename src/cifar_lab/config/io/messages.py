@@ -12,9 +12,11 @@ from pydantic.fields import FieldInfo
 from cifar_lab.config.io.axis_words import axis_of_text
 from cifar_lab.config.io.inner_sections import inner_classes, is_section
 from cifar_lab.config.io.tree import Node, as_number, plain, resolve, shorten
+from cifar_lab.config.roles import CODE_NAME, MODEL_NAME
 
 PATTERN_WORDS = {
-    r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$": "package.module:Class or path/to/file.py:Class",
+    CODE_NAME: "package.module:Class or path/to/file.py:Class",
+    MODEL_NAME: "package.module:Class, path/to/file.py:Class or timm:NAME",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$": "a file name of letters, digits, '.', '_' and '-' that ends in .png",
     r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$": "up to 32 letters, digits, '_' and '-'",
 }
@@ -31,6 +33,8 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     if inner := inner_classes(annotation):
         return f"a mapping with name ({_or(inner)}) and its settings"
     if origin in (Union, UnionType):
+        if words := _words_beside_truths(arguments):
+            return f"one of true, false, {', '.join(words)}"
         return " or ".join(describe(argument, () if argument is type(None) else metadata) for argument in arguments)
     if origin is Literal:
         words = [str(argument) for argument in arguments]
@@ -62,6 +66,12 @@ def _and(words: Iterable[str], last_word: str = "and") -> str:
 
 def _or(words: Iterable[str]) -> str:
     return _and(words, "or")
+
+
+def _words_beside_truths(arguments: tuple[Any, ...]) -> list[str]:
+    """Words of a setting that takes true, false or one of them. Empty for another union."""
+    words = [argument for argument in arguments if get_origin(argument) is Literal]
+    return [str(word) for word in get_args(words[0])] if bool in arguments and len(words) == 1 else []
 
 
 def unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "one_cycle": "one-cycle"}
+_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "muon": "Muon", "one_cycle": "one-cycle"}
 
 
 def point_label(values: Mapping[str, Any]) -> str:
@@ -18,16 +18,20 @@ def point_label(values: Mapping[str, Any]) -> str:
 
 
 def _label(key: str, value: Any) -> str:
-    """`optimizer.name: adam` as Adam, `data.flip: false` as no flip, `data.batch_size: 64` as batch 64."""
+    """`optimizer.name: adam` as Adam, `data.flip: false` as no flip, `data.batch_size: 64` as batch 64.
+
+    A setting of a section inside a section follows its name: `optimizer.others.lr: 0.02` as others lr 0.02.
+    """
     section, _, last = key.rpartition(".")
-    section, _, inner = section.partition(".")
+    if "." in section and not section.endswith(".options"):
+        inside = section.rpartition(".")[2]
+        return f"{inside} {_label(last, value)}" if last != "name" else f"{inside} {_NAMES.get(str(value), value)}"
     setting = {"batch_size": "batch", "name": section, "dataset": section}.get(last, last)
-    setting = f"{inner} {last}" if inner else setting
     if value is False or value in ("none", [], ()):
         return f"no {setting}"
     if value is True:
         return setting
-    if last in ("name", "dataset") and not inner:
+    if last in ("name", "dataset"):
         return _NAMES.get(str(value), str(value))
     return f"{setting} {value_text(value)}"
 

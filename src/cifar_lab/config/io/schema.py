@@ -16,7 +16,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cifar_lab.config import Section, Settings, sheets
+from cifar_lab.config import Section, Settings, claims, sheets
 from cifar_lab.config.io import setting_keys
 from cifar_lab.config.io.inner_sections import INNER_CHOICE, inner_fields, section_of
 from cifar_lab.config.io.messages import describe
@@ -56,11 +56,11 @@ def json_schema() -> dict[str, Any]:
 
 
 def sheet_schema(sheet: type[Section]) -> dict[str, Any]:
-    """JSON Schema of a lab file (`LabSheet`) or of a sweep file (`SweepSheet`)."""
+    """JSON Schema of a lab file (`LabSheet`), a sweep file (`SweepSheet`) or a claims file (`ClaimSheet`)."""
     schema = {"$schema": DIALECT, **sheet.model_json_schema()}
     _add_docs(schema, sheet)
     for name, part in schema.get("$defs", {}).items():
-        _add_docs(part, getattr(sheets, name))
+        _add_docs(part, getattr(sheets, name, None) or getattr(claims, name))
     return schema
 
 

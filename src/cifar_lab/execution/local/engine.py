@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cifar_lab.config import Settings
 from cifar_lab.core.host import available_cores, has_gpu, print_status
+from cifar_lab.execution.cost import takes_gpu
 from cifar_lab.execution.elsewhere import holder_of
 from cifar_lab.execution.local.worker_queries import count_gpus
 from cifar_lab.execution.pull_queue import PullQueue
@@ -29,13 +30,14 @@ class LocalEngine:
     on_this_machine = True
 
     def check_devices(self, arms: Sequence[Settings]) -> None:
-        """As `Engine`. torch must see a GPU, and the C compiler must build the kernels."""
+        """As `Engine`. torch must see a GPU, and the C compiler must build the kernels of the CPU."""
         if any(settings.runtime.device == "cuda" for settings in arms):
             from cifar_lab.training.device import choose_device
 
             choose_device("cuda")
-        if any(settings.runtime.kernels == "own" for settings in arms):
-            from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable, library
+        if any(settings.runtime.kernels == "own" and not takes_gpu(settings) for settings in arms):
+            from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
+            from cifar_lab.training.backends.kernels.compiler import library
 
             try:
                 library()

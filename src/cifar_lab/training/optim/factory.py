@@ -39,6 +39,11 @@ class MixedOptimizer:
         part, row = self._find(member)
         return part.state(row)
 
+    def parts(self, member: int) -> dict[str, Tensor]:
+        """See `CohortOptimizer.parts`."""
+        part, row = self._find(member)
+        return part.parts(row)
+
     def rows(self, member: int) -> list[Tensor]:
         """See `CohortOptimizer.rows`."""
         part, row = self._find(member)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,14 @@ class TorchRule:
         else:
             self.optimizer.step()
 
+    def mode(self, name: Literal["train", "eval"]) -> None:
+        """Call `train` or `eval` of an optimizer that has other weights for evaluation (Defazio et al. 2024).
+
+        Reference: A. Defazio et al., The Road Less Scheduled, arXiv 2405.15682.
+        """
+        if callable(change := getattr(self.optimizer, name, None)):
+            change()
+
     def _set(self, lr: float, momentum: float | None) -> None:
         if lr != self._last:  # an optimizer may change its rate itself where the schedule is constant
             for group, first in zip(self.optimizer.param_groups, self._first, strict=True):
@@ -94,6 +102,10 @@ class TorchRule:
     def state(self, member: int) -> dict[str, Any]:
         """See `CohortOptimizer.state`."""
         return {RULE: kept(self.optimizer, self._parameters), "lr": self._last}
+
+    def parts(self, member: int) -> dict[str, Any]:
+        """See `CohortOptimizer.parts`. These are copies."""
+        return self.state(member)
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         """See `CohortOptimizer.load_state`."""

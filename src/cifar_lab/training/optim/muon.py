@@ -47,19 +47,19 @@ class Matrix:
         return orthogonalised(update.flatten(outputs + 1), steps).view(update.shape).mul_(self.scale)
 
 
-def matrices_of(spans: Sequence[ParameterSpan]) -> list[Matrix]:
-    """Parameters that Muon updates: those with several dimensions, in the order of the model, without the last.
+def matrices_of(parameters: FlatParameters) -> list[Matrix]:
+    """Trained parameters with several dimensions, without the last of the network in the order of its definition.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: the network has no other. All of them may be frozen.
     """
-    found = [Matrix(number, span) for number, span in enumerate(spans) if len(span.shape) > 1][:-1]
-    if not found:
+    *others, _ = parameters.matrices or ("",)
+    if not others:
         raise SettingsError(
             "optimizer.name: muon updates the matrices of all layers but the last, and this network has none; choose "
             "another optimizer"
         )
-    return found
+    return [Matrix(number, span) for number, span in enumerate(parameters.spans) if span.name in set(others)]
 
 
 class _Update(NamedTuple):
@@ -94,7 +94,7 @@ class CohortMuon(CohortOptimizer):
         """
         super().__init__(settings, parameters, stacked)
         self._settings = tuple(settings)
-        self._matrices = matrices_of(parameters.spans)
+        self._matrices = matrices_of(parameters)
         self._buffer = torch.zeros_like(self._values)  # (K, P)
         self._others = _others(settings, parameters, self._matrices, stacked)
         self._memory = {"momentum_buffer": self._buffer}

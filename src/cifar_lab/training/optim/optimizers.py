@@ -69,7 +69,11 @@ class CohortOptimizer(ABC):
 
     def state(self, member: int) -> dict[str, Tensor]:
         """Copy of one member's state, one row per tensor. Its parameters are not included."""
-        return {name: tensor[member : member + 1].clone() for name, tensor in self._memory.items()}
+        return {name: tensor.clone() for name, tensor in self.parts(member).items()}
+
+    def parts(self, member: int) -> dict[str, Tensor]:
+        """Views of what `state` copies."""
+        return {name: tensor[member : member + 1] for name, tensor in self._memory.items()}
 
     def rows(self, member: int) -> list[Tensor]:
         """One member's rows of the state that has a number per parameter."""

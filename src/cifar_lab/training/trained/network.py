@@ -157,7 +157,10 @@ def _normalizer(record: Record, settings: Settings) -> Normalizer:
     method = settings.data.normalize
     if method != "channel":
         return normalizer_of(method)
-    fingerprint = record.data.fingerprint
+    mean, std = record.data.channel_mean, record.data.channel_std
+    if mean is not None and std is not None:
+        return normalizer_of(method, mean, std)
+    fingerprint = record.data.fingerprint  # a record of an earlier version has no statistics
     try:
         info = data.known(settings.data, fingerprint) or data.prepare(settings.data)
     except LabError as error:
