@@ -147,6 +147,7 @@ def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool
         for number, run in enumerate(runs):  # the next stage begins as a run that resumes after this one
             run.continue_from(training.cohort.state(number), final)
         training, final = _train_stage(runs, tell, should_stop)
+    _score_others(runs, training)
     _finish(runs, training, final, ended)
 
 
@@ -177,7 +178,6 @@ def _train_stage(
     if validate is not None and done == job.settings.epochs:  # trained before, but interrupted before the record
         for run, val in zip(runs, validate(), strict=True):
             run.member.val = val
-    _score_others(runs, training)
     return training, callback.environment
 
 
