@@ -76,6 +76,7 @@ def seconds(folder: Path, results: str, commands: int, workers: int, *words: str
         "PYTHONPATH": str(Path(cifar_lab.__file__).parents[1]),
         "CIFAR_LAB_CACHE": str(folder / "cache"),
     }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled to bytecode
     command = [sys.executable, "-m", "cifar_lab", "sweep", "grid.yaml", "--results", results, "-q", *words]
     began, before = time.monotonic(), os.times()
     running = [

@@ -105,7 +105,7 @@ def endless(workload: Workload, *, asked_threads: bool = True) -> Iterator[int]:
         asked_threads: whether the threads stay what they are when other programs want the cores.
     """
     from cifar_lab.training.loop import CHECK_STEPS
-    from cifar_lab.training.threads import ThreadGuard
+    from cifar_lab.training.thread_guard import ThreadGuard
 
     steps, members = workload.steps, len(workload.batches.seeds)
     guard = ThreadGuard(workload.execution.threads, asked=asked_threads or not workload.execution.own_kernels)

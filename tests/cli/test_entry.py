@@ -13,7 +13,7 @@ import pytest
 import cifar_lab
 
 COMMANDS = (
-    "run", "sweep", "plan", "report", "compare", "list", "show", "verify", "check", "schema", "quickstart",
+    "run", "sweep", "plan", "report", "compare", "list", "show", "verify", "check", "schema", "quickstart", "attack",
 )  # fmt: skip
 
 

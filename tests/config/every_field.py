@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from cifar_lab.config import Section, Settings
+from cifar_lab.config import ParameterGroup, Section, Settings
+from cifar_lab.config.io.inner_sections import inner_classes
 from cifar_lab.config.io.setting_keys import choice_key, choice_name, sections
 from cifar_lab.config.registry import OWN_CLASSES
 from cifar_lab.config.roles import IdleUnless, Mark, has_mark, marks
@@ -129,6 +130,9 @@ def another(cls: type[BaseModel], name: str, old: Any, folder: Path) -> Any:
 def candidates(annotation: Any) -> Iterator[Any]:
     """Values of a type."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if inner_classes(annotation):
+        yield {"lr": 0.4}
+        return
     if origin is Annotated:
         yield from candidates(arguments[0])
     elif origin in (Union, UnionType):
@@ -136,10 +140,15 @@ def candidates(annotation: Any) -> Iterator[Any]:
             yield from candidates(argument)
     elif origin is Literal:
         yield from arguments
+    elif origin is tuple and arguments[0] is ParameterGroup:
+        yield [{"match": "weight", "lr_factor": 0.4}]
+    elif origin is tuple and get_origin(arguments[0]) is Annotated and get_origin(get_args(arguments[0])[0]) is tuple:
+        yield [[0, 0.4], [0.6, 1], [1, 0]]
     elif origin is tuple:
         item = list(candidates(arguments[0]))
-        yield tuple(item[:2])
-        yield tuple(item[2:4])
+        count = 2 if arguments[-1] is Ellipsis else len(arguments)
+        yield tuple(item[:count])
+        yield tuple(item[count : 2 * count])
     elif origin is dict:
         yield {"width": 3}
     elif annotation is bool:

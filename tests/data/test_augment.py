@@ -59,16 +59,17 @@ def test_flip_of_none_and_of_all():
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("padding", [1, 4])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_crop_is_a_window_of_each_padded_image(dtype, padding, layout):
+@pytest.mark.parametrize("mode", ["zeros", "reflect"])
+def test_crop_is_a_window_of_each_padded_image(dtype, padding, layout, mode):
     images = pictures(11).to(dtype).contiguous(memory_format=layout)
     offsets = torch.randint(0, 2 * padding + 1, (11, 2), generator=generator(3))
     offsets[0], offsets[1], offsets[2] = torch.tensor([[0, 2 * padding], [2 * padding, 0], [padding, padding]])
-    cropped = crop(images, offsets, padding)
+    cropped = crop(images, offsets, padding, mode)
     assert cropped.dtype == dtype
     assert cropped.is_contiguous(memory_format=layout)
     for image, (row, column), after in zip(images, offsets.tolist(), cropped, strict=True):
-        canvas = torch.zeros(3, 24 + 2 * padding, 40 + 2 * padding, dtype=dtype)
-        canvas[:, padding : padding + 24, padding : padding + 40] = image
+        how = {"mode": "reflect"} if mode == "reflect" else {}
+        canvas = F.pad(image.float(), (padding,) * 4, **how).to(dtype)
         assert torch.equal(after, canvas[:, row : row + 24, column : column + 40])
     assert torch.equal(cropped[2], images[2])
 

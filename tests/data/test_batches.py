@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -92,6 +93,34 @@ def test_flip_alone_mirrors_about_half_and_leaves_the_rest() -> None:
     assert 8 < kinds.count("mirrored") < N - 8
 
 
+def mirrored_by_epoch(flip: object, seed: int = 3, epochs: int = 4) -> list[list[bool]]:
+    """Whether each image is mirrored, by epoch."""
+    options, images = DataOptions.model_validate({"flip": flip}), plain_images()
+    shown = (by_image(options, seed, epoch) for epoch in range(epochs))
+    return [
+        [not torch.allclose(seen, same, atol=1e-6) for seen, same in zip(each, images, strict=True)] for each in shown
+    ]
+
+
+def test_alternating_flips_begin_as_random_ones_and_mirror_the_others_every_other_epoch() -> None:
+    """arXiv:2404.00498, section 3.6: in each pair of epochs an image is seen once as it is and once mirrored."""
+    found = mirrored_by_epoch("alternating")
+    assert found[0] == mirrored_by_epoch("random")[0] == mirrored_by_epoch(True)[0]
+    others = [not each for each in found[0]]
+    assert found == [found[0], others, found[0], others]
+    assert found[0] != mirrored_by_epoch("alternating", seed=4, epochs=1)[0]
+
+
+def test_members_flip_each_in_its_own_way() -> None:
+    ways = (False, True, "alternating")
+    together = CohortBatches(split(), DataOptions(batch_size=9), (5, 5, 5), ways).randomness(1).flips
+    assert together is not None
+    for member, way in enumerate(ways):
+        alone = CohortBatches(split(), DataOptions(batch_size=4), (5,), (way,)).randomness(1).flips
+        assert (alone is None) is (way is False)
+        assert torch.equal(together[member], torch.zeros(N, dtype=torch.bool) if alone is None else alone[0])
+
+
 def test_a_flip_is_the_same_with_and_without_a_crop() -> None:
     """Streams apart: another augmentation beside it must not change which images are mirrored."""
     both = by_image(DataOptions(flip=True, crop_padding=3), seed=4)
@@ -102,13 +131,14 @@ def test_a_flip_is_the_same_with_and_without_a_crop() -> None:
         assert torch.equal(both[index], flip(cropped[index : index + 1], which)[0])
 
 
-def test_a_crop_is_a_window_of_the_padded_image() -> None:
+@pytest.mark.parametrize("mode", ["zeros", "reflect"])
+def test_a_crop_is_a_window_of_the_padded_image(mode: Literal["zeros", "reflect"]) -> None:
     padding = 2
-    shown = by_image(DataOptions(crop_padding=padding), seed=1)
+    shown = by_image(DataOptions(crop_padding=padding, crop_padding_mode=mode), seed=1)
     offsets = torch.cartesian_prod(torch.arange(2 * padding + 1), torch.arange(2 * padding + 1))
     used = set()
     for image, seen in zip(plain_images(), shown, strict=True):
-        windows = crop(image.expand(len(offsets), 3, 32, 32), offsets, padding)
+        windows = crop(image.expand(len(offsets), 3, 32, 32), offsets, padding, mode)
         found = [k for k, window in enumerate(windows) if torch.allclose(window, seen, atol=1e-6)]
         assert len(found) == 1
         used.update(found)
@@ -148,7 +178,9 @@ def test_normalisation_is_torchvisions(how: str, layout: torch.memory_format) ->
     [
         {},
         {"flip": True},
+        {"flip": "alternating"},
         {"crop_padding": 4},
+        {"crop_padding": 4, "crop_padding_mode": "reflect"},
         {"noise_std": 0.1},
         {"policy": "autoaugment"},
         {"policy": "randaugment"},

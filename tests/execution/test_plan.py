@@ -105,8 +105,8 @@ def test_a_record_of_a_newer_version_is_not_trained_over(results: Path) -> None:
     (planned,) = plan_runs([arm(seeds=(0,))], results)
     folder = RunFolder(results, planned.job.run_id)
     folder.path.mkdir(parents=True)
-    folder.record.write_text('{"schema": 5}')
-    with pytest.raises(DataError, match="has schema 5, but this cifar-lab reads up to 4"):
+    folder.record.write_text('{"schema": 6}')
+    with pytest.raises(DataError, match="has schema 6, but this cifar-lab reads up to 5"):
         plan_runs([arm(seeds=(0,))], results)
 
 

@@ -235,11 +235,11 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_not_the_run(lab: Any, case: Cas
     12,
     "a record of a newer version",
     remains="the record as it is",
-    says="{path}: has schema 5, but this cifar-lab reads up to 4; install a newer cifar-lab",
+    says="{path}: has schema 6, but this cifar-lab reads up to 5; install a newer cifar-lab",
     code=3,
 )
 def test_a_record_of_a_newer_version_is_left_alone(folder: RunFolder, lab: Any, case: Case) -> None:
-    content = '{"schema": 5, "run_id": "unheard of"}'
+    content = '{"schema": 6, "run_id": "unheard of"}'
     folder.record.write_text(content)
     code, _, told = lab.command("run", folder.settings, "--results", folder.path.parents[1])
     case.check(told, code, path=folder.record)

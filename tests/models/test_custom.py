@@ -189,11 +189,12 @@ def test_a_builder_of_torchvision():
 def test_a_model_of_timm_is_made_by_its_registry(tmp_path, monkeypatch):
     source = (
         "from torch import nn\ndef list_models():\n    return ['mixer']\ndef is_model(name):\n"
-        "    return name in list_models()\ndef create_model(name, num_classes):\n    assert name == 'mixer'\n"
+        "    return name.partition('.')[0] in list_models()\n"
+        "def create_model(name, num_classes):\n    assert name in ('mixer', 'mixer.c3_in1k')\n"
     )
     (tmp_path / "timm.py").write_text(source + "    return nn.Sequential(nn.Flatten(), nn.Linear(3072, num_classes))\n")
     monkeypatch.syspath_prepend(tmp_path)
-    for name, options in (("mixer", {}), ("create_model", {"name": "mixer"})):
+    for name, options in (("mixer", {}), ("mixer.c3_in1k", {}), ("create_model", {"name": "mixer"})):
         assert build(CustomModel(name=f"timm:{name}", options=options), 7)(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
     assert refusal("timm:mixr") == "model.name: timm has no model mixr; did you mean mixer?"
     assert refusal("timm:vit") == "model.name: timm has no model vit; timm.list_models() has the names"

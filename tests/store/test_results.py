@@ -100,9 +100,9 @@ def test_a_record_of_a_newer_schema_is_refused_by_name_and_kept(folder: RunFolde
     with pytest.raises(DataError) as caught:
         folder.read_record()
     assert str(caught.value) == (
-        f"{folder.record}: has schema 5, but this cifar-lab reads up to 4; install a newer cifar-lab"
+        f"{folder.record}: has schema 6, but this cifar-lab reads up to 5; install a newer cifar-lab"
     )
-    with pytest.raises(DataError, match="has schema 5"):
+    with pytest.raises(DataError, match="has schema 6"):
         folder.set_aside_damage()
     assert folder.record.is_file()
 

@@ -73,7 +73,7 @@ def test_copies_and_newer_records_are_notes(folder: RunFolder) -> None:
     assert found.damage == ()
     assert [note.partition(": ")[2].partition(";")[0] for note in found.notes] == [
         f"is a copy of run {RUN} and is not counted",
-        "has schema 99, but this cifar-lab reads up to 4",
+        "has schema 99, but this cifar-lab reads up to 5",
     ]
 
 

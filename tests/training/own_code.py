@@ -82,6 +82,37 @@ class Sharp(Optimizer):
         for p, shift, lr in moved:
             p.sub_(shift)
             p.sub_(p.grad, alpha=lr)
+
+
+class Averaged(SGD):
+    '''SGD that has the mean of its weights in evaluation, and refuses to step there.'''
+
+    def __init__(self, params, lr):
+        super().__init__(params, lr=lr)
+        self.steps, self.training = 0, False
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        assert self.training, "call train() first"
+        super().step()
+        self.steps += 1
+        for p in self.param_groups[0]["params"]:
+            self.state[p].setdefault("mean", torch.zeros_like(p)).lerp_(p, 1 / self.steps)
+
+    def train(self):
+        self._swap(True)
+
+    def eval(self):
+        self._swap(False)
+
+    @torch.no_grad()
+    def _swap(self, training):
+        if self.steps and training is not self.training:
+            for p in self.param_groups[0]["params"]:
+                kept = p.clone()
+                p.copy_(self.state[p]["mean"])
+                self.state[p]["mean"] = kept
+        self.training = training
 """
 
 PARTS = """
@@ -95,6 +126,15 @@ def warm(step, total_steps, share=0.5):
 def margin(logits, labels, width=1.0):
     right = logits.gather(1, labels[:, None])
     return torch.relu(width + logits - right).mean()
+
+
+class Margin(torch.nn.Module):
+    def __init__(self, width=1.0):
+        super().__init__()
+        self.register_buffer("width", torch.tensor(width))
+
+    def forward(self, logits, labels):
+        return margin(logits, labels, self.width)
 
 
 def erase(images, generator):

@@ -132,6 +132,20 @@ def test_a_function_that_breaks_is_told(kind: str, body: str, tmp_path: Path) ->
     assert "\n" not in said
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    {
+        "self.scale = torch.nn.Parameter(torch.ones(1))": "it has parameters, which nothing trains; register them",
+        "raise ValueError('no')": "could not be made: ValueError: no (",
+    }.items(),
+)
+def test_a_class_of_a_loss_that_breaks_is_told(body: str, told: str, tmp_path: Path) -> None:
+    text = f"import torch\nclass Own(torch.nn.Module):\n  def __init__(self):\n    super().__init__()\n    {body}\n"
+    with pytest.raises(SettingsError) as caught:
+        attempt(tmp_path, text, loss={"name": "own.py:Own"})
+    assert f"loss.name: {tmp_path}/own.py:Own: {told}" in str(caught.value)
+
+
 @pytest.mark.parametrize("kind", ["loss", "schedule"])
 def test_options_are_checked_against_the_signature(kind: str, tmp_path: Path) -> None:
     text = f"def own({ARGUMENTS[kind]}, width=1): ..."

@@ -1,4 +1,4 @@
-"""How many threads a run gets, what OpenMP is told, and when a run goes on with fewer."""
+"""How many threads a run gets, and what OpenMP is told."""
 
 from __future__ import annotations
 
@@ -6,21 +6,14 @@ import os
 import platform
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import pytest
 
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.registry import BUILT_IN_MODELS, MODEL_FACTS
-from cifar_lab.core import host as machine
-from cifar_lab.core.host import CoreUse, available_cores
 from cifar_lab.training.threads import (
     KEEP_FREED_MEMORY,
     LARGE_PARAMETERS,
-    LOOK_SECONDS,
-    ThreadGuard,
     choose_threads,
     least_threads,
     openmp_environment,
@@ -131,141 +124,3 @@ def test_memory_that_a_step_freed_is_there_for_the_next() -> None:
         for environment in (openmp_environment(1, plain), plain)
     )
     assert given_back < 5_000_000 < 15_000_000 < kept
-
-
-@dataclass
-class Machine:
-    """A made-up machine of which one can say how many cores others use from now on."""
-
-    cores: int = 2
-    elsewhere: float = 0.0
-    seconds: float = 100.0
-    worked: float = 0.0
-    looks: int = 0
-    counts: bool = True
-    """Whether it tells what its cores did."""
-
-    def look(self) -> CoreUse:
-        self.looks += 1
-        counted = self.seconds * self.cores if self.counts else 0.0
-        return CoreUse(self.seconds, frozenset(range(self.cores)), self.worked, counted, 0.0)
-
-    def clock(self) -> float:
-        return self.seconds
-
-    def go_on(self, seconds: float) -> None:
-        self.seconds += seconds
-        self.worked += seconds * self.elsewhere
-
-    def guard(self, threads: int, *, asked: bool = False) -> ThreadGuard:
-        return ThreadGuard(threads, asked=asked, look=self.look, clock=self.clock)
-
-
-@pytest.fixture(autouse=True)
-def many_cores(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """No quota of the machine that tests run on cuts the made-up ones."""
-    if "burners" not in request.fixturenames:
-        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
-        monkeypatch.setattr(machine, "_cgroup_quota_cores", lambda: None)
-
-
-def said(guard: ThreadGuard, here: Machine, elsewhere: Sequence[float | None]) -> list[int | None]:
-    """What the guard says after each stretch of LOOK_SECONDS in which others use so many cores; None: not counted."""
-    answers = []
-    for epoch, use in enumerate(elsewhere, start=1):
-        here.counts, here.elsewhere = use is not None, use or 0.0
-        here.go_on(LOOK_SECONDS)
-        answers.append(guard.check(epoch))
-    return answers
-
-
-@pytest.mark.parametrize(
-    ("threads", "cores", "elsewhere", "answers", "note"),
-    [
-        (2, 2, [0.0, 0.2, 0.25], [None] * 3, None),
-        (2, 2, [0.0, 0.9, 0.9], [None, None, 1], "from epoch 3 on with 1 thread: other programs used 0.9 of 2 cores"),
-        (2, 2, [0.9, 0.0, 0.9, 0.0], [None] * 4, None),
-        (2, 2, [0.3, 0.3, 0.0, 0.0], [None, 1, None, None],
-         "from epoch 2 on with 1 thread: other programs used 0.3 of 2 cores"),
-        (2, 4, [2.0, 2.2, 2.2], [None] * 3, None),
-        (2, 4, [3.9, 2.5], [None, 1], "from epoch 2 on with 1 thread: other programs used 2.5 of 4 cores"),
-        (8, 8, [1.0, 3.0], [None, 7], "from epoch 2 on with 7 threads: other programs used 1.0 of 8 cores"),
-        (4, 2, [0.0, 0.1, 0.0], [None] * 3, None),
-        (2, 2, [0.9, None, None, 0.9, 0.9], [None, None, None, None, 1],
-         "from epoch 5 on with 1 thread: other programs used 0.9 of 2 cores"),
-        (1, 2, [2.0, 2.0, 2.0], [None] * 3, None),
-    ],
-    ids=["idle", "busy", "busy for a moment", "idle again", "enough cores", "too few", "the milder look counts",
-         "more threads than cores", "not counted for a while", "one thread"],
-)  # fmt: skip
-def test_guard(
-    threads: int, cores: int, elsewhere: list[float | None], answers: list[int | None], note: str | None
-) -> None:
-    here = Machine(cores)
-    guard = here.guard(threads)
-    assert said(guard, here, elsewhere) == answers
-    assert guard.notes == [note] * (note is not None)
-    assert guard.threads == next((answer for answer in reversed(answers) if answer), threads)
-
-
-def test_guard_takes_threads_away_more_than_once() -> None:
-    here = Machine(8)
-    guard = here.guard(8)
-    assert said(guard, here, [2.0, 2.0, 2.0, 5.0, 5.0, 7.9, 7.9, 8.0, 0.0]) == [
-        None, 6, None, None, 3, None, 1, None, None,
-    ]  # fmt: skip
-    assert [note.partition(":")[0] for note in guard.notes] == [
-        "from epoch 2 on with 6 threads", "from epoch 5 on with 3 threads", "from epoch 7 on with 1 thread",
-    ]  # fmt: skip
-
-
-def test_threads_that_were_asked_for_are_left_alone() -> None:
-    here = Machine()
-    guard = here.guard(2, asked=True)
-    assert said(guard, here, [2.0] * 4) == [None] * 4
-    assert (guard.threads, guard.notes) == (2, [])
-
-
-def test_guard_looks_no_more_often_than_it_must() -> None:
-    here = Machine(elsewhere=0.9)
-    guard = here.guard(2)
-    heard = []
-    for step in range(1, 100):
-        here.go_on(LOOK_SECONDS / 8)
-        heard += [(step, fewer)] if (fewer := guard.check(1)) else []
-    assert heard == [(16, 1)]
-    assert here.looks == 3
-
-
-@pytest.fixture
-def burners() -> Iterator[None]:
-    """A busy program for each core, none of them a child of this process."""
-    burn = "import time; end = time.monotonic() + 4\nwhile time.monotonic() < end: pass"
-    start = f"""
-import subprocess, sys
-for _ in range({available_cores()}):
-    print(subprocess.Popen([sys.executable, "-c", {burn!r}], stdout=subprocess.DEVNULL).pid)
-"""
-    started = subprocess.run(
-        [sys.executable, "-c", start], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout.split()
-    yield
-    for pid in map(int, started):
-        try:
-            os.kill(pid, 9)
-        except ProcessLookupError:
-            continue
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc/stat is Linux's")
-@pytest.mark.usefixtures("burners")
-def test_guard_on_this_machine() -> None:
-    guard = ThreadGuard(max(2, available_cores()), look_seconds=0.5)
-    heard = []
-    for _ in range(3):
-        time.sleep(0.6)
-        heard.append(guard.check(1))
-    assert any(heard)
-    assert guard.threads == next(answer for answer in reversed(heard) if answer)
-    assert guard.notes[-1].startswith("from epoch 1 on with 1 thread: other programs used ")

@@ -100,7 +100,7 @@ def compare_arms(name: str, question: Question, control: Arm, arms: Sequence[Arm
     groups = by_recipe(records)
     kept, left_out = _comparable(control, arms, groups)
     rows = [_row(control, kept, is_control=True)]
-    rows += [_row(arm, kept if arm.key == control.key else _runs(arm, groups)) for arm in arms]
+    rows += [_row(arm, kept if arm.key == control.key else tested_runs(arm, groups)) for arm in arms]
     notes = [_same_settings(arm.label) for arm in arms if arm.key == control.key and arm.key]
     notes += [
         f"{arm.label}: a file that its settings name (weights or source) cannot be read, so its runs are not found."
@@ -144,7 +144,7 @@ def confirmed_answer(
     return Answer(name, question, tuple(rows), tuple(notes), found, selection_bias=bias, tuned=tuned)
 
 
-def _runs(arm: Arm, groups: dict[str, list[Record]]) -> list[Record]:
+def tested_runs(arm: Arm, groups: dict[str, list[Record]]) -> list[Record]:
     """Runs of the arm, without those of a search."""
     return [record for record in groups.get(arm.key, []) if record.test_reason != "search"]
 
@@ -160,10 +160,10 @@ def _comparable(control: Arm, arms: Sequence[Arm], groups: dict[str, list[Record
     A seed counts where the control's settings ask for it or an arm has it. Runs that a sweep or another question added
     would shift the mean of the control and of no arm. Where no run would be left, all count.
     """
-    runs = _runs(control, groups)
+    runs = tested_runs(control, groups)
     wanted = {
         *control.settings.seeds,
-        *(run.seed for arm in arms if arm.key != control.key for run in _runs(arm, groups)),
+        *(run.seed for arm in arms if arm.key != control.key for run in tested_runs(arm, groups)),
     }
     kept = [run for run in runs if run.seed in wanted] or runs
     return kept, sorted({run.seed for run in runs} - {run.seed for run in kept})
@@ -197,6 +197,9 @@ def _search_note(found: Winners, shown: int) -> str:
     halved = search.halving
     method = search.method if halved is None else f"{search.method}, successive halving"
     pruned = "" if halved is None else f"; {found.pruned:,} of the points were pruned before their last epoch"
+    if search.racing is not None:
+        method = f"{method}, a race over {len(search.seeds)} seeds at error rate {search.racing.error:g}"
+        pruned = f"; {found.dropped:,} of the points were dropped before their last seed"
     return (
         f"{found.points:,} points were searched ({method}) in {count(runs.searched, 'run')}, of which "
         f"{runs.failed} failed and {runs.diverged} diverged, ranked by {search.val_size:,} validation images{pruned}; "

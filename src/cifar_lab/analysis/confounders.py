@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, sqrt
 
 from cifar_lab.analysis.factors import changes
-from cifar_lab.config import Cosine, Model, OneCycle, Plateau, ResNet18Model, Settings, Step
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config import CornerSchedule, Cosine, Model, OneCycle, Plateau, ResNet18Model, Settings, Step
+from cifar_lab.config.registry import facts_of
 
 SCALING: dict[str, tuple[Callable[[float], float], str]] = {
     "sgd": (float, "linear scaling, arXiv:1706.02677"),
@@ -97,7 +98,7 @@ def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     others = facts.control_parameters or _usual_parameters(control)
     if mine and others and abs(mine / others - 1) > 0.1:
         yield f"{ours.name} has {mine:,} parameters where {theirs.name} has {others:,}: {mine / others:.3g} times"
-    norms = [MODEL_FACTS[each.name].batch_norm if each.name in MODEL_FACTS else None for each in (ours, theirs)]
+    norms = [None if known is None else known.batch_norm for known in map(facts_of, (ours, theirs))]
     if norms == [True, False] and arm.optimizer.lr == control.optimizer.lr:
         yield (
             f"BatchNorm allows larger learning rates (arXiv:1806.02375), but the rate stays {arm.optimizer.lr:g}, so "
@@ -106,7 +107,7 @@ def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
 
 
 def _usual_parameters(settings: Settings) -> int | None:
-    known = MODEL_FACTS.get(settings.model.name)
+    known = facts_of(settings.model)
     return known.parameters if known else None
 
 
@@ -128,7 +129,7 @@ def _schedule(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
             )
     elif isinstance(scheduler, Step) and (scheduler.step_epochs >= arm.epochs or scheduler.gamma == 1):
         yield f"this schedule has no effect: a cut every {scheduler.step_epochs} epochs, and there are {arm.epochs}"
-    elif isinstance(scheduler, Step | Cosine | OneCycle):
+    elif isinstance(scheduler, Step | Cosine | OneCycle | CornerSchedule):
         share = _mean_rate(arm) / lr
         if abs(share - 1) > 0.05:
             yield f"the mean learning rate over the run is {share:.2g} times optimizer.lr, so the steps are shorter"
@@ -148,6 +149,9 @@ def _mean_rate(arm: Settings) -> float:
         first = peak / scheduler.div_factor
         up, down = (first + peak) / 2, (peak + first / scheduler.final_div_factor) / 2
         return scheduler.pct_start * up + (1 - scheduler.pct_start) * down
+    if isinstance(scheduler, CornerSchedule):
+        corners = scheduler.corners()
+        return lr * sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(corners))
     assert isinstance(scheduler, Step)
     return lr * sum(scheduler.gamma ** (epoch // scheduler.step_epochs) for epoch in range(arm.epochs)) / arm.epochs
 

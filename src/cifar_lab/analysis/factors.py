@@ -140,7 +140,13 @@ def _both_default(name: str, control: Settings, arm: Settings) -> bool:
 
 
 def _text(value: Any) -> str:
-    return {True: "on", False: "off", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
+    if value is None or isinstance(value, bool):
+        return {True: "on", False: "off", None: "none"}[value]
+    return setting_words(value) if _has_mappings(value) else str(value)
+
+
+def _has_mappings(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(each, Mapping) for each in value)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -181,4 +187,6 @@ def setting_words(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(setting_words, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {setting_words(inner)}' for key, inner in value.items())}}}"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -18,6 +18,7 @@ from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.looks import FoundLooks, LookBook, find_looks, looks_lock, save_looks
 from cifar_lab.store.records import Record
+from cifar_lab.store.removal import marked
 from cifar_lab.store.results import stopping_file
 
 USUAL_MAX_SEEDS = 20
@@ -82,7 +83,9 @@ def judge_results(
                 save_looks(results, made.book)
         except (EnvironmentFault, DataError):
             remembered = False
-    judged = [_told(answer, made.ledger, ids, remembered or not viewing.shows(answer)) for answer in made.answers]
+    judged = [
+        _told(answer, made.ledger, ids, results, remembered or not viewing.shows(answer)) for answer in made.answers
+    ]
     faults = [*found.faults, *_missing_plans(judged, made.ledger, results, plans)]
     for fault in faults:
         leave_out(fault)
@@ -112,12 +115,14 @@ def _attempt(
     return _JudgedOnce(*judge(answers, min_effect, ledger.look), ledger, book, is_new)
 
 
-def _told(answer: Answer, ledger: LookLedger, there: Collection[str], remembered: bool) -> Answer:
+def _told(answer: Answer, ledger: LookLedger, there: Collection[str], results: Path, remembered: bool) -> Answer:
     """The answer with what happened to its looks."""
 
     def told(comparison: Comparison, row: Row) -> Comparison:
         gone = tuple(ledger.gone(row, answer.control, there))
-        return replace(comparison, gone=gone, look_remembered=comparison.look_remembered or remembered)
+        removed = tuple(marked(results, gone))
+        kept = comparison.look_remembered or remembered
+        return replace(comparison, gone=gone, removed=removed, look_remembered=kept)
 
     pairs = zip(answer.comparisons, answer.rows[1:], strict=True)
     return replace(answer, comparisons=tuple(told(comparison, row) for comparison, row in pairs))

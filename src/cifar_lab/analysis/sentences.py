@@ -35,7 +35,7 @@ def comparison_sentence(comparison: Comparison, row: Row, control: Row) -> str:
     arm, other = row.label, control.label
     if row.is_same_runs(control):
         return f"{arm} and {other} {_sameness(row, control)}: they are the same runs."
-    text = _unmeasured(row, control) or _few(comparison) or _measured(comparison)
+    text = _unmeasured(row, control) or _withheld(comparison, row) or _few(comparison) or _measured(comparison)
     return text + _warnings(comparison, row, control)
 
 
@@ -45,7 +45,9 @@ def warning_sentences(comparison: Comparison, row: Row, control: Row) -> str:
 
 
 def _warnings(comparison: Comparison, row: Row, control: Row) -> str:
-    return _stuck(row, control) + _lost(row) + _lost(control) + _gone(comparison) + _forgotten(comparison)
+    return (
+        _stuck(row, control) + lost_sentence(row) + lost_sentence(control) + _gone(comparison) + _forgotten(comparison)
+    )
 
 
 def _sameness(row: Row, control: Row) -> str:
@@ -86,6 +88,14 @@ def _unmeasured(row: Row, control: Row) -> str:
 
 def _all(runs: int) -> str:
     return "its run" if runs == 1 else f"all {runs} runs"
+
+
+def _withheld(comparison: Comparison, row: Row) -> str:
+    """Sentence on a row that gets no verdict because of what it contains. Empty where it may get one."""
+    if not row.withheld or comparison.difference_pp is None:
+        return ""
+    far = f"{comparison.arm}: {_far(comparison)} {comparison.control} ({_rests_on(comparison)})"
+    return f"{far}; no verdict, because they have {row.withheld}."
 
 
 def _few(comparison: Comparison) -> str:
@@ -217,7 +227,7 @@ def _stuck(row: Row, control: Row) -> str:
     return " All runs of both arms have the same accuracy, so perhaps nothing was learnt: check the learning curves."
 
 
-def _lost(row: Row) -> str:
+def lost_sentence(row: Row) -> str:
     """Runs that the comparison leaves out because they have no accuracy."""
     parts = []
     if row.diverged and row.mean is not None:
@@ -230,12 +240,19 @@ def _lost(row: Row) -> str:
 
 
 def _gone(comparison: Comparison) -> str:
-    """Warning about runs of an earlier look and that are not there any more."""
-    runs = comparison.gone
-    if not runs:
-        return ""
-    named = ", ".join(runs[:SHOWN_RUNS]) + (", …" if len(runs) > SHOWN_RUNS else "")
-    return f" {count(len(runs), 'run')} of an earlier look {'is' if len(runs) == 1 else 'are'} gone: {named}."
+    """Warning about runs that an earlier look counted and that have no record any more."""
+    removed = comparison.removed
+    gone = [run_id for run_id in comparison.gone if run_id not in removed]
+    text = f" {count(len(removed), 'run')} removed after an earlier look: {_ids(removed)}." if removed else ""
+    if not gone:
+        return text
+    return (
+        f"{text} {count(len(gone), 'run')} of an earlier look {'is' if len(gone) == 1 else 'are'} gone: {_ids(gone)}."
+    )
+
+
+def _ids(runs: Sequence[str]) -> str:
+    return ", ".join(runs[:SHOWN_RUNS]) + (", …" if len(runs) > SHOWN_RUNS else "")
 
 
 def _forgotten(comparison: Comparison) -> str:

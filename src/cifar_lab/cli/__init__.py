@@ -14,7 +14,24 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from cifar_lab.cli import check, compare, export, init, inspect_runs, plan, predict, report, run, sweep
+from cifar_lab.cli import (
+    annotate,
+    attack,
+    check,
+    claims,
+    compare,
+    diff,
+    export,
+    housekeeping,
+    init,
+    inspect_runs,
+    pack,
+    plan,
+    predict,
+    report,
+    run,
+    sweep,
+)
 from cifar_lab.cli.notices import Notices
 from cifar_lab.cli.options import flag
 from cifar_lab.core._version import __version__
@@ -74,13 +91,26 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("sweep", sweep.sweep, ("cifar-lab sweep configs/q8_grid.yaml --dry-run", "cifar-lab sweep configs/q8_grid.yaml")),
     ("plan", plan.plan, ("cifar-lab plan --question q3", "cifar-lab plan control.yaml arm.yaml --effect 1")),
     ("report", report.report, ("cifar-lab report", "cifar-lab report --check")),
+    ("claims", claims.claims, ("cifar-lab claims", "cifar-lab claims configs/claims.yaml --json")),
     ("compare", compare.compare, ("cifar-lab compare configs/q3_adam.yaml configs/baseline.yaml",)),
-    ("list", inspect_runs.list_runs, ("cifar-lab list --arms", "cifar-lab list --filter optimizer.name=adam")),
+    ("diff", diff.diff, ("cifar-lab diff 3fa9 81cc",)),
+    ("list", inspect_runs.list_runs, (
+        "cifar-lab list --arms", "cifar-lab list --filter 'accuracy>0.6 and optimizer.name=adam'",
+    )),
     ("show", inspect_runs.show, ()),
+    ("note", annotate.note, ("cifar-lab note 3fa9 'best so far'",)),
+    ("tag", annotate.tag, ("cifar-lab tag 3fa9 best paper", "cifar-lab list --filter tag=best")),
     ("predict", predict.predict, (
         "cifar-lab predict 3fa9 cat.jpg", "cifar-lab predict 3fa9 81cc photos/ --out predictions.png",
     )),
+    ("attack", attack.attack, (
+        "cifar-lab attack configs/q3_adam.yaml", "cifar-lab attack 3fa9 --attack pgd --set eps=8/255 --set steps=100",
+    )),
     ("export", export.export, ("cifar-lab export 3fa9 --format onnx",)),
+    ("pack", pack.pack, ("cifar-lab pack --out lab.zip", "cifar-lab pack --no-weights")),
+    ("unpack", pack.unpack, ("cifar-lab unpack lab.zip other_lab",)),
+    ("rm", housekeeping.remove, ("cifar-lab rm 3fa9 --dry-run", "cifar-lab rm configs/q3_adam.yaml")),
+    ("gc", housekeeping.collect, ("cifar-lab gc --dry-run",)),
     ("verify", inspect_runs.verify, ()),
     ("check", check.check, ("cifar-lab check configs/*.yaml",)),
     ("schema", check.schema, ("cifar-lab schema --output settings.schema.json",)),

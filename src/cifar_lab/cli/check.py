@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def check(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="Settings files, lab files, sweep files.", autocompletion=complete_file),
+        typer.Argument(metavar="FILE", help="Settings, lab, sweep and claims files.", autocompletion=complete_file),
     ],
     overrides: Overrides = [],  # noqa: B006
     seeds: Seeds = [],  # noqa: B006
@@ -110,6 +110,8 @@ def _next_command(files: Sequence[Path], overrides: Sequence[str], seeds: Sequen
         return NextStep(settings, overrides, seeds, DEFAULT_RESULTS).before_run()
     if "arms" in path:
         return ["run", path["arms"], *named]
+    if "claims" in path:
+        return ["claims", path["claims"], *named]
     return ["sweep", path["sweep"], *named]
 
 
@@ -125,6 +127,8 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> _Ch
     kind = _kind(path)
     if kind == "lab":
         return _describe_lab(path, overrides)
+    if kind == "claims":
+        return _describe_claims(path, overrides)
     if kind == "sweep":
         return _describe_sweep(path, overrides, seeds)
     if kind == "arms":
@@ -136,7 +140,7 @@ def _describe(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -> _Ch
 
 
 def _kind(path: Path) -> str:
-    """`lab`, `sweep`, `arms` or `settings`, by top-level keys that only one kind has."""
+    """`lab`, `claims`, `sweep`, `arms` or `settings`, by top-level keys that only one kind has."""
     from cifar_lab.config.io.shipped import readable
     from cifar_lab.config.io.yaml_files import top_level_keys
 
@@ -144,8 +148,8 @@ def _kind(path: Path) -> str:
         keys = top_level_keys(readable(path))
     except OSError:
         return "settings"
-    if "questions" in keys:
-        return "lab"
+    if keys & {"questions", "claims"}:
+        return "lab" if "questions" in keys else "claims"
     if not keys & {"space", "base", "paired", "arms"}:
         return "settings"
     is_sweep = "search" in keys or ("base" in keys and keys <= {"base", "label", "space", "paired", "exclude"})
@@ -182,6 +186,18 @@ def _describe_lab(path: Path, overrides: Sequence[str]) -> _Checked:
     return _Checked(f"# {path}: lab file with {summary}, all valid", document)
 
 
+def _describe_claims(path: Path, overrides: Sequence[str]) -> _Checked:
+    from cifar_lab.config.claims import ClaimSheet
+    from cifar_lab.config.io.load import load_settings
+    from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
+
+    claims = load_sheet(path, ClaimSheet).claims
+    files = dict.fromkeys(file for claim in claims.values() for file in (claim.arm, claim.other) if file is not None)
+    collect([partial(load_settings, sheet_file(path, name), overrides) for name in files])
+    document = {"file": str(path), "kind": "claims", "claims": list(claims)}
+    return _Checked(f"# {path}: claims file with {count(len(claims), 'claim')}, all valid", document)
+
+
 def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] = ()) -> _Checked:
     from cifar_lab.studies.sweep import load_sweep
 
@@ -199,13 +215,16 @@ def _describe_sweep(path: Path, overrides: Sequence[str], seeds: Sequence[str] =
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of file: settings, lab or sweep.")] = "settings",
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="Kind of file: settings, lab, sweep or claims.")
+    ] = "settings",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the schema to this file.")
     ] = None,
     markdown: Annotated[bool, flag("--markdown", help="Write a reference for readers in Markdown instead.")] = False,
 ) -> None:
     """Write the JSON Schema with which editors complete and check settings files."""
+    from cifar_lab.config.claims import ClaimSheet
     from cifar_lab.config.io.schema import json_schema, sheet_schema
     from cifar_lab.config.sheets import LabSheet, SweepSheet
     from cifar_lab.core.atomic_io import write_text
@@ -216,6 +235,7 @@ def schema(
         "settings": json_schema,
         "lab": lambda: sheet_schema(LabSheet),
         "sweep": lambda: sheet_schema(SweepSheet),
+        "claims": lambda: sheet_schema(ClaimSheet),
     }
     if kind not in makers:
         raise SettingsError(f"schema: {kind!r} is not one of: {', '.join(makers)}")

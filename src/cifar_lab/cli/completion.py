@@ -57,8 +57,8 @@ def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_filter(incomplete: str) -> list[str]:
-    """Keys of `list --filter`."""
-    plain = ("label", "status", "seed", "run", "data")
+    """Fields of `list --filter`."""
+    plain = ("label", "status", "seed", "run", "data", "accuracy", "validation", "epochs", "seconds", "tag", "note")
     key, equals, _ = incomplete.partition("=")
     if equals:
         return _quiet(lambda: (f"{key}={value}" for value in setting_values(key)), incomplete)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cifar_lab.analysis.summary import Row, summarize
+from cifar_lab.analysis.summary import Row, recipe_key, summarize
 from cifar_lab.cli.output import Output
 from cifar_lab.cli.selection import RUN_COLUMNS, Selection, arm_columns
-from cifar_lab.cli.tables import arms_table, runs_table
+from cifar_lab.cli.tables import arms_table, notes_cells, runs_table
 from cifar_lab.cli.unfinished import history, label_and_seed, unfinished_settings, unfinished_words
 from cifar_lab.core.text import count
 from cifar_lab.data import DatasetCatalog
+from cifar_lab.store.notes import Notes, all_notes
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import (
     DamagedRecordError,
@@ -46,33 +47,44 @@ def print_list(
     others = sorted(set(run_ids(results)) - {record.run_id for record in records})
     out = Output("list", as_json=as_json)
     out.value("results", str(results))
-    selection.check(records)
-    kept = list(filter(selection.keeps, records))
+    notes = all_notes(results)
+    selection.check(records, notes)
+    kept = [record for record in records if selection.keeps(record, notes)]
     listed = [] if selection.filters else others
     if not records and not others:
         out.line(f"no runs in {results} yet; try: cifar-lab quickstart")
     elif selection.filters and not kept:
-        out.line("no finished run has this value")
+        out.line("no finished run matches the filter")
     if arms and (kept or listed or as_json):
-        _print_arm_rows(out, selection.ordered(summarize(kept), arm_columns()), len(listed))
+        keyed = {(recipe_key(record.recipe), record.data.fingerprint): record for record in kept}
+        rows = [row for row in summarize(kept) if selection.keeps_arm(row, keyed[row.key, row.fingerprint], notes)]
+        _print_arm_rows(out, selection.ordered(rows, arm_columns()), len(listed))
     elif kept or listed or as_json:
-        _print_runs(out, selection.ordered(kept, RUN_COLUMNS), listed, unusable, results)
+        _print_runs(out, selection.ordered(kept, RUN_COLUMNS), listed, unusable, results, notes)
     out.close()
 
 
 def _print_runs(
-    out: Output, records: Sequence[Record], others: Sequence[str], unusable: Mapping[str, Unusable], results: Path
+    out: Output,
+    records: Sequence[Record],
+    others: Sequence[str],
+    unusable: Mapping[str, Unusable],
+    results: Path,
+    notes: Mapping[str, Notes],
 ) -> None:
     """Print finished runs, then the runs `others` without a usable record."""
     pruned, images = pruned_runs(results) if others else {}, DatasetCatalog()
-    table = runs_table(records)
+    table = runs_table(records, notes)
     for name in others:
         folder, fault = RunFolder(results, name), unusable.get(name)
         state = unfinished_words(folder, pruned.get(name)) if fault is None else _fault_words(fault)
         settings = unfinished_settings(folder, images, fault.copy_of if fault else None)
         label, seed = label_and_seed(folder, settings)
         epochs = history(folder)
-        table.add(name, label, seed, state, None, None, None if epochs is None else len(epochs), None, None, None)
+        of_notes = notes_cells(name, notes)
+        table.add(
+            name, label, seed, state, None, None, None if epochs is None else len(epochs), None, None, None, *of_notes
+        )
     out.table(table, "runs")
 
 

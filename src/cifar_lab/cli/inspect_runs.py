@@ -27,8 +27,8 @@ def list_runs(
             "--filter",
             metavar="KEY=VALUE",
             autocompletion=complete_filter,
-            help="Only runs with this value: label=Adam, status=done, optimizer.lr=0.01. A value may end in *. "
-            "Repeatable.",
+            help="Only runs that match: label=Adam, optimizer.lr=0.01, 'accuracy>0.6 and not tag=old'. Fields are the "
+            "columns, tag, note and settings. A value may have *. Repeatable.",
         ),
     ] = [],  # noqa: B006
     as_json: Json = False,

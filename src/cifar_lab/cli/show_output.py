@@ -25,6 +25,7 @@ from cifar_lab.core.text import count
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.store.failures import read_failure
 from cifar_lab.store.left_out import leave_out
+from cifar_lab.store.notes import Notes, read_notes
 from cifar_lab.store.records import EpochMetrics, Record, SplitScore
 from cifar_lab.store.results import RunFolder, Unusable, existing_results, find_records
 from cifar_lab.studies.documents import pruned_runs
@@ -70,7 +71,7 @@ def print_target(results: Path, name: str, overrides: Sequence[str] = (), *, as_
     if folder is None:
         target = find_target(name, results, find_records(results).records, overrides)
         if target.kind != "run":
-            _print_arm(out, target)
+            _print_arm(out, target, results)
             out.close()
             return
         folder = RunFolder(results, target.records[0].run_id)
@@ -78,11 +79,12 @@ def print_target(results: Path, name: str, overrides: Sequence[str] = (), *, as_
     out.close()
 
 
-def _print_arm(out: Output, target: ComparisonTarget) -> None:
+def _print_arm(out: Output, target: ComparisonTarget, results: Path) -> None:
     """Print an arm or the winner of a sweep: its row, its runs and its settings."""
     out.table(arms_table("list", [arm_row(target.label, target.records)]), "arms")
     out.line()
-    out.table(runs_table(target.records), "runs")
+    notes = {record.run_id: read_notes(RunFolder(results, record.run_id)) for record in target.records}
+    out.table(runs_table(target.records, {key: each for key, each in notes.items() if each != Notes()}), "runs")
     if target.selection_bias:
         out.line()
         out.wrapped(winner_sentence(target.selection_bias), "sentences")
@@ -140,8 +142,19 @@ def _print_unfinished(out: Output, folder: RunFolder, results: Path) -> None:
 
 def _print_first_line(out: Output, folder: RunFolder, label: str, seed: int | None, state: str) -> None:
     out.line(f"{label} · seed {'' if seed is None else seed} · {state} · {folder.path}")
+    notes = read_notes(folder)
     for key, value in (("label", label), ("seed", seed), ("status", state)):
         out.value(key, value)
+    out.value("tags", list(notes.tags))
+    out.value("note", notes.note)
+    for line in notes_lines(notes):
+        out.wrapped(line)
+
+
+def notes_lines(notes: Notes) -> list[str]:
+    """Lines on the tags and the note of a run."""
+    lines = [f"tags: {', '.join(notes.tags)}"] if notes.tags else []
+    return [*lines, *([f"your note: {notes.note}"] if notes.note else [])]
 
 
 def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
@@ -152,13 +165,15 @@ def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
     environment = record.environment
     own = "C kernels" if environment.device == "cpu" else "block kernel"
     out.wrapped(
-        f"{record.data.title} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
-        f"{record.data.test_size:,} test images) · {record.parameters:,} parameters · {record.train_seconds:.1f} s on "
+        f"{_images(record)} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
+        f"{record.data.test_size:,} test images) · {_parameters(record)} · {record.train_seconds:.1f} s on "
         f"{environment.device_name}, {count(environment.threads, 'thread')} · "
         f"torch {environment.torch}{f', {own}' if environment.kernels == 'own' else ''}"
     )
     out.value("data", record.data.model_dump(mode="json"))
     out.value("parameters", record.parameters)
+    if record.frozen_parameters:
+        out.value("frozen_parameters", record.frozen_parameters)
     out.value("train_seconds", record.train_seconds)
     out.value("finished", record.finished)
     out.value("environment", environment.model_dump(mode="json"))
@@ -166,6 +181,19 @@ def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
         out.wrapped(f"torch's kernels, not the {own}: {environment.kernels_reason}")
     for note in record.notes:
         out.wrapped(f"note: {note}", "notes")
+
+
+def _images(record: Record) -> str:
+    """Name of the data set, with its classes where the settings choose them."""
+    chosen = record.settings.get("data", {}).get("classes")
+    return f"{record.data.title}, classes {', '.join(record.data.classes)}" if chosen else record.data.title
+
+
+def _parameters(record: Record) -> str:
+    """Numbers of trained and of frozen parameters."""
+    if not record.frozen_parameters:
+        return f"{record.parameters:,} parameters"
+    return f"{record.parameters:,} trained and {record.frozen_parameters:,} frozen parameters"
 
 
 def _print_settings(out: Output, settings: Settings | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from rich.text import Text
@@ -21,6 +21,7 @@ from cifar_lab.execution.plan import PlannedRun, run_ids_of
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.progress.lines import plan_line
 from cifar_lab.report.columns import Medium, ReportRow, columns_of, row_document
+from cifar_lab.store.notes import Notes
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
 
@@ -62,6 +63,12 @@ LIST_COLUMNS = (
     TableColumn("seconds", "train_seconds", worth=2, right=True, cell=seconds),
     TableColumn("data", "data", worth=4),
     TableColumn("finished", "finished", worth=1),
+)
+
+
+NOTES_COLUMNS = (
+    TableColumn("tags", "tags", worth=6, cell=", ".join),
+    TableColumn("note", "note", worth=6),
 )
 
 
@@ -135,16 +142,24 @@ def _rows(arms: Sequence[Settings], runs: RunBatch) -> list[Row]:
     return [arm_row(label, [records[i] for i in run_ids]) for label, run_ids in found if run_ids]
 
 
-def runs_table(records: Sequence[Record]) -> TextTable:
-    """A line per finished run."""
-    table = TextTable(*LIST_COLUMNS)
+def runs_table(records: Sequence[Record], notes: Mapping[str, Notes] | None = None) -> TextTable:
+    """A line per finished run. Tags and notes have columns where a run has some."""
+    notes = notes or {}
+    columns = NOTES_COLUMNS if notes else ()
+    table = TextTable(*LIST_COLUMNS, *columns)
     for record, label in zip(records, _run_labels(records), strict=True):
         table.add(
             record.run_id, label, record.seed, record.status, record.test and record.test.accuracy,
             record.val and record.val.accuracy, record.epochs_trained, record.train_seconds, record.data.title,
-            record.finished,
+            record.finished, *notes_cells(record.run_id, notes),
         )  # fmt: skip
     return table
+
+
+def notes_cells(run_id: str, notes: Mapping[str, Notes]) -> tuple[object, ...]:
+    """Tags and note of a run. Nothing where no run has any."""
+    found = notes.get(run_id, Notes())
+    return (list(found.tags), found.note) if notes else ()
 
 
 def _run_labels(records: Sequence[Record]) -> list[str]:

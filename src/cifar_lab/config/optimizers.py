@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cifar_lab.config.roles import CodeName, Component, Role, Section
+from cifar_lab.config.roles import CodeName, Component, Mark, Role, Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,19 +20,46 @@ class OptimizerComponent(Component):
     """Arguments of a class of torch.optim that `options` may state."""
     decays: bool = True
     """Whether it has weight decay."""
+    grouped: bool = True
+    """Whether its parameters may form groups."""
 
 
-class OptimizerOptions(Section):
-    """Settings of every optimizer. Each member of a cohort has its own optimizer."""
+class ParameterGroup(Section):
+    """Parameters with another learning rate or weight decay, as torch's parameter groups."""
 
     default_role: ClassVar[Role] = Role.MEMBER
-    component: ClassVar[OptimizerComponent]
+
+    match: str = Field(min_length=1, max_length=500)
+    """Regular expression that is searched in the names of the parameters, such as `bias` or `^fc3`."""
+    lr_factor: float = Field(1.0, ge=0)
+    """Factor of the learning rate at each step. 0 keeps the parameters as they are."""
+    weight_decay: float | None = Field(None, ge=0)
+    """Weight decay in place of that of the optimizer. Null is that of the optimizer."""
+
+
+class UpdateOptions(Section):
+    """Settings of an update rule."""
+
+    default_role: ClassVar[Role] = Role.MEMBER
 
     lr: float = Field(0.001, gt=0)
     """Learning rate per step, before the scheduler changes it."""
     weight_decay: float = Field(0.0, ge=0)
     """SGD, Adam: factor of the L2 penalty added to the gradient. AdamW: decoupled decay, multiplied by lr in each
     step."""
+
+
+class OptimizerOptions(UpdateOptions):
+    """Settings of every optimizer. Each member of a cohort has its own optimizer."""
+
+    component: ClassVar[OptimizerComponent]
+
+    groups: Annotated[tuple[ParameterGroup, ...], Field(strict=False, max_length=100), Mark.LATER] = ()
+    """Groups of parameters with another learning rate or weight decay (arXiv:1812.01187 for no decay of biases). A
+    parameter belongs to the first group whose `match` is found in its name."""
+    clip_norm: Annotated[float | None, Mark.LATER] = Field(None, gt=0)
+    """Largest norm of the gradients of all parameters together. Larger ones are scaled down to it in each step
+    (arXiv:1211.5063). Null: no limit."""
 
 
 class TorchOptimizer(OptimizerOptions):
@@ -160,6 +187,7 @@ class LBFGS(TorchOptimizer):
             "max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size", "line_search_fn", "maximize",
         ),
         decays=False,
+        grouped=False,
     )  # fmt: skip
     name: Literal["lbfgs"]
     lr: float = Field(1.0, gt=0)

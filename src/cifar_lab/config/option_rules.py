@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,22 @@ def no_decay(settings: Settings) -> Iterator[str]:
         yield f"{optimizer.name} has no weight decay; remove it"
 
 
+def group_rules(settings: Settings) -> Iterator[str]:
+    """Groups that are no regular expression, or that the optimizer does not have."""
+    optimizer = settings.optimizer
+    if optimizer.groups and not optimizer.component.grouped:
+        yield f"{optimizer.name} has one group of parameters; remove optimizer.groups"
+    for group in optimizer.groups:
+        try:
+            re.compile(group.match)
+        except re.error as error:
+            yield f"match {group.match!r} is no regular expression ({error}); correct it"
+        if group.weight_decay and not optimizer.component.decays:
+            yield f"{optimizer.name} has no weight decay; remove it from the group {group.match!r}"
+        if optimizer.name == "rprop" and group.lr_factor != 1:
+            yield f"rprop uses the learning rate in its first step only; remove lr_factor of the group {group.match!r}"
+
+
 def schedule_options(settings: Settings) -> Iterator[str]:
     """Options that are no arguments of the class in torch.optim.lr_scheduler, and required ones that are missing."""
     schedule = settings.scheduler
@@ -68,7 +85,9 @@ def rprop_schedule(settings: Settings) -> Iterator[str]:
 
 
 def metric_names(settings: Settings) -> Iterator[str]:
-    """Two metrics of one name."""
+    """Two metrics of one name, or one with a name that a metric of this lab has."""
     names = [metric.rpartition(":")[2] for metric in settings.metrics]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         yield f"two metrics have the name {name}, under which they are recorded; rename one of the functions"
+    if getattr(settings.average, "use", None) and (taken := {"accuracy_last", "accuracy_ema"} & set(names)):
+        yield f"{min(taken)} is the name of a number of this lab beside average; rename the function"

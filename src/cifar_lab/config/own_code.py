@@ -31,9 +31,10 @@ def own_components(settings: Settings) -> list[tuple[str, str]]:
 
 
 def needs_trial(settings: Settings) -> bool:
-    """Whether a component beside the model can fail: code of the user, or options of a class of torch."""
+    """Whether a component beside the model can fail: code of the user, options of a class of torch, or groups whose
+    `match` may be found in no name."""
     options = getattr(settings.optimizer, "options", {}) or getattr(settings.scheduler, "options", {})
-    return bool(options or own_components(settings))
+    return bool(options or settings.optimizer.groups or own_components(settings))
 
 
 def plain_reason(settings: Settings) -> str | None:
@@ -44,6 +45,11 @@ def plain_reason(settings: Settings) -> str | None:
         if key in ("optimizer.name", "loss.name", "data.augment"):
             return f"{key.removesuffix('.name').replace('data.augment', 'augmentation')} {short_name(name)}"
     return None
+
+
+def kernels_reason(settings: Settings) -> str | None:
+    """Reason why the C kernels do not execute the steps of these settings, as a thing that they do not know."""
+    return plain_reason(settings) or ("adversarial training" if settings.adversarial.eps else None)
 
 
 def short_name(name: str) -> str:

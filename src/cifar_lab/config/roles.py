@@ -19,6 +19,9 @@ MAX_SEED = 2**32 - 1
 CODE_NAME = r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$"
 """Pattern of `path/to/file.py:NAME` and `package.module:NAME`."""
 
+MODEL_NAME = CODE_NAME + r"|^timm:[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z0-9_.]+$"
+"""Pattern of the same, and of a model of timm with the tag of its weights: `timm:resnet10t.c3_in1k`."""
+
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 

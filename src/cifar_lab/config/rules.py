@@ -6,19 +6,28 @@ from collections.abc import Callable, Collection, Iterator
 
 from cifar_lab.config import (
     SGD,
-    Adam,
     Cosine,
     ImageFolder,
     ModelOptions,
     OneCycle,
+    Piecewise,
     Plateau,
     ResNet18Model,
     Settings,
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
-from cifar_lab.config.option_rules import metric_names, no_decay, optimizer_options, rprop_schedule, schedule_options
-from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.fine_tune_rules import freezing_rules, norm_rules, rate_rules, stage_rules
+from cifar_lab.config.option_rules import (
+    group_rules,
+    metric_names,
+    no_decay,
+    optimizer_options,
+    rprop_schedule,
+    schedule_options,
+)
+from cifar_lab.config.own_code import kernels_reason
+from cifar_lab.config.training import OtherSGD
 
 CIFAR_TEST_SIZE = 10_000
 """Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
@@ -49,13 +58,17 @@ def _nesterov(settings: Settings) -> Iterator[str]:
     optimizer = settings.optimizer
     if isinstance(optimizer, SGD) and optimizer.nesterov and optimizer.momentum == 0:
         yield "nesterov needs momentum above 0; set optimizer.momentum (0.9, say) or nesterov: false"
+    others = getattr(optimizer, "others", None)
+    if isinstance(others, OtherSGD) and others.nesterov and others.momentum == 0:
+        yield "nesterov of others needs momentum above 0; set optimizer.others.momentum (0.9, say) or nesterov: false"
 
 
 def _betas(settings: Settings) -> Iterator[str]:
     optimizer = settings.optimizer
-    if isinstance(optimizer, Adam) and optimizer.betas[0] ** 2 > optimizer.betas[1] ** 0.5:
+    betas = getattr(getattr(optimizer, "others", optimizer), "betas", None)
+    if betas is not None and betas[0] ** 2 > betas[1] ** 0.5:
         # The condition under which Adam was analysed (arXiv:1412.6980, section 4).
-        first, second = optimizer.betas
+        first, second = betas
         yield f"with [{first:g}, {second:g}] the square of the first is above the root of the second; are they swapped?"
 
 
@@ -94,10 +107,38 @@ def _cycle_momentum(settings: Settings) -> Iterator[str]:
         yield "optimizer.momentum is 0, so there is no momentum to cycle; set it, or cycle_momentum: false"
 
 
+def _points(settings: Settings) -> Iterator[str]:
+    scheduler = settings.scheduler
+    if not isinstance(scheduler, Piecewise):
+        return
+    shares = [share for share, _ in scheduler.points]
+    if (shares[0], shares[-1]) != (0, 1):
+        yield f"the first point has share {shares[0]:g} and the last {shares[-1]:g}; begin at 0 and end at 1"
+    elif shares != sorted(shares):
+        yield "the shares of the points do not rise; sort the points"
+    elif not any(factor for _, factor in scheduler.points):
+        yield "every point has the factor 0, so nothing is trained; set one above 0"
+
+
 def _pretrained(settings: Settings) -> Iterator[str]:
     model = settings.model
     if isinstance(model, ResNet18Model) and model.pretrained and model.weights is not None:
         yield "pretrained and weights both set the initial weights; keep one of them"
+
+
+def _init(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    stated = model.init != type(model).model_fields["init"].default
+    if stated and (model.weights is not None or getattr(model, "pretrained", False)):
+        yield "init and pretrained weights both set the initial weights; keep one of them"
+    if model.init == "whiten" and model.input_size not in (None, settings.data.side()):
+        yield "whiten takes patches of the images in their own size; remove model.input_size"
+
+
+def _head_init(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if model.head_init == "zero" and model.weights is not None and model.head == "keep":
+        yield "head_init: zero replaces the last layer that head: keep keeps; set head: new"
 
 
 def _input_size(settings: Settings) -> Iterator[str]:
@@ -110,8 +151,21 @@ def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.precision != "fp32" or runtime.compile):
         yield "the lab's own kernels support only fp32 without compile; leave it at auto"
-    elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
+    elif runtime.kernels == "own" and (reason := kernels_reason(settings)) is not None:
         yield f"the lab's own kernels do not know the {reason}; leave it at auto"
+
+
+def _mixing(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.mixes and data.batch_size == 1:
+        key = "mixup" if data.mixup else "cutmix"
+        yield f"{key} mixes images of a batch, and data.batch_size is 1; set a larger one"
+
+
+def _reflection(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.crop_padding_mode == "reflect" and data.crop_padding >= data.side():
+        yield f"an image of {data.side()} pixels has too few to mirror {data.crop_padding}; set a smaller crop_padding"
 
 
 def _seeds(settings: Settings) -> Iterator[str]:
@@ -154,6 +208,11 @@ def _val_indices(settings: Settings) -> Iterator[str]:
         yield "val_indices and val_folder both choose the validation images; keep one of them"
 
 
+def _classes(settings: Settings) -> Iterator[str]:
+    if len(settings.data.classes) == 1:
+        yield f"{settings.data.classes[0]} is the only class; name at least two classes, or none for all of them"
+
+
 def _batch_size(settings: Settings) -> Iterator[str]:
     size = train_size(settings)
     if size is not None and not settings.data.val_indices:
@@ -175,7 +234,10 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("scheduler.min_lr", "scheduler.name", "optimizer.lr"), _min_lr),
     (("scheduler.base_momentum", "scheduler.max_momentum", "scheduler.name"), _cycle_bounds),
     (("scheduler.cycle_momentum", "scheduler.name", "optimizer.momentum", "optimizer.name"), _cycle_momentum),
+    (("scheduler.points", "scheduler.name"), _points),
     (("model.pretrained", "model.weights", "model.name"), _pretrained),
+    (("model.init", "model.weights", "model.pretrained", "model.input_size", "model.name"), _init),
+    (("model.head_init", "model.head", "model.weights", "model.name"), _head_init),
     (("model.input_size", "model.name", "data.image_size", "data.dataset"), _input_size),
     (
         (
@@ -188,14 +250,25 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
         ),
         _kernels,
     ),
+    (("data.mixup", "data.cutmix", "data.batch_size"), _mixing),
+    (("data.crop_padding_mode", "data.crop_padding", "data.image_size", "data.dataset"), _reflection),
     (("seeds",), _seeds),
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),
+    (("optimizer.groups", "optimizer.name"), group_rules),
+    (
+        ("model.freeze", "fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "fine_tune.layer_decay"),
+        freezing_rules,
+    ),
+    (("fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "epochs"), stage_rules),
+    (("fine_tune.batchnorm", "model.name"), norm_rules),
+    (("fine_tune.layer_decay", "fine_tune.head_lr_factor", "optimizer.name"), rate_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
-    (("metrics",), metric_names),
+    (("metrics", "average.name"), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.val_indices", "data.val_size", "data.val_folder"), _val_indices),
+    (("data.classes",), _classes),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),
 )
 """Each rule with the keys that it reads. A contradiction is reported at the first key."""

@@ -1,9 +1,9 @@
-"""Settings of the schedules that are computed outside cifar-lab: torch's schedulers, and your own."""
+"""Settings of the schedules that are lines between corners, and of those of torch and your own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,70 @@ class WarmUp(SchedulerOptions):
 
     warmup_epochs: float = Field(0.0, ge=0)
     """Epochs (fractions allowed) in which the learning rate rises linearly from 0 to where the schedule would be."""
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(ge=0)]
+Point = Annotated[tuple[Share, Factor], Field(strict=False)]
+"""Share of the steps, and factor of `optimizer.lr` there."""
+
+Corners = tuple[tuple[float, float], ...]
+"""Points from share 0 to share 1, with straight lines between them."""
+
+
+class CornerSchedule(SchedulerOptions):
+    """Settings of a schedule that its corners define."""
+
+    def corners(self) -> Corners:
+        """Corners without a warm-up."""
+        raise NotImplementedError
+
+
+class Linear(CornerSchedule, WarmUp):
+    """A straight line from lr to 0 over all steps (arXiv:1905.04753). Updated at each step."""
+
+    component = Component(maker="piecewise:LinearRate")
+    name: Literal["linear"]
+
+    def corners(self) -> Corners:
+        return (0.0, 1.0), (1.0, 0.0)
+
+
+class Triangular(CornerSchedule):
+    """From 0 to lr and back to 0 in straight lines (arXiv:1801.06146). Updated at each step."""
+
+    component = Component(maker="piecewise:TriangularRate")
+    name: Literal["triangular"]
+    peak_at: float = Field(0.2, gt=0, lt=1)
+    """Share of the steps after which the learning rate is lr."""
+
+    def corners(self) -> Corners:
+        return (0.0, 0.0), (self.peak_at, 1.0), (1.0, 0.0)
+
+
+class Trapezoid(CornerSchedule, WarmUp):
+    """A constant lr, then a straight line to 0 (arXiv:1802.08770, arXiv:2405.18392). Updated at each step."""
+
+    component = Component(maker="piecewise:TrapezoidRate")
+    name: Literal["trapezoid"]
+    decay_fraction: float = Field(0.5, gt=0, le=1)
+    """Share of the steps in which the learning rate falls. 1 is `linear`."""
+
+    def corners(self) -> Corners:
+        return (0.0, 1.0), (1 - self.decay_fraction, 1.0), (1.0, 0.0)
+
+
+class Piecewise(CornerSchedule):
+    """Straight lines between points that you state. Updated at each step."""
+
+    component = Component(maker="piecewise:PiecewiseRate")
+    name: Literal["piecewise"]
+    points: Annotated[tuple[Point, ...], Field(strict=False, min_length=2, max_length=1000)] = ((0.0, 1.0), (1.0, 0.0))
+    """Points [share of the steps, factor of lr], from share 0 to share 1. `[[0, 0.05], [0.2, 1], [1, 0]]` is a triangle
+    that begins at a twentieth of lr. Two points with one share are a jump."""
+
+    def corners(self) -> Corners:
+        return self.points
 
 
 class TorchSchedule(SchedulerOptions):

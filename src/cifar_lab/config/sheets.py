@@ -8,10 +8,28 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cifar_lab.config import Section, Seed
+from cifar_lab.config.attack import EpsList
 from cifar_lab.config.data import ImageShare
 
 FileName = Annotated[str, Field(min_length=1, max_length=255)]
 Axis = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
+
+
+class RobustQuestion(Section):
+    """Robustness that a question compares instead of test accuracy, from the records of `cifar-lab attack`."""
+
+    attack: FileName = "pgd"
+    """Name of an attack, or a file with its settings, relative to the lab file."""
+    measure: Literal["accuracy", "area", "distance"] | None = None
+    """`accuracy`: share of the attacked images that are classified correctly within `eps`. `area`: mean of this share
+    from distance 0 to the largest. `distance`: median DeepFool distance of the images that are correct when clean.
+    Null: `distance` for deepfool, else `accuracy`."""
+    eps: EpsList | None = None
+    """Distances of `accuracy`, such as 8/255, each a comparison of its own. Null: the largest of the attack, and for
+    corruptions the mean over all kinds and severities."""
+    equal_clean: float | None = Field(None, gt=0, le=100)
+    """Give a verdict only for arms whose test accuracy without an attack is shown to be equivalent to that of the
+    control within this difference, in percentage points. Null: a verdict whatever it is."""
 
 
 class Question(Section):
@@ -28,6 +46,8 @@ class Question(Section):
     factor: Annotated[tuple[FileName, ...], Field(strict=False)] = ()
     """Dotted keys, or sections such as `optimizer`, that the question varies. `cifar-lab plan` names every arm that
     differs from the control in other settings. Empty: each arm may differ in one setting, whichever it is."""
+    robust: RobustQuestion | None = None
+    """Compare robustness. Null: compare test accuracy."""
     chart: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$")
     """File name of the chart in the results folder."""
     note: str = Field("", max_length=2000)
@@ -94,6 +114,16 @@ class Halving(Section):
     """Number of comparisons, including the one at the end of training."""
 
 
+class Racing(Section):
+    """Race over seeds (Maron and Moore 1994; López-Ibáñez et al. 2016, doi:10.1016/j.orp.2016.09.002): all points train
+    with the first seed, and those that may still win with the next one.
+    """
+
+    error: float = Field(0.05, ge=0.0001, le=0.5)
+    """Error rate of each comparison: the probability of dropping a point that is as good as the leader. Smaller values
+    drop fewer points and train more runs."""
+
+
 class Search(Section):
     """Method of a sweep's search, and confirmation of its winners."""
 
@@ -110,6 +140,9 @@ class Search(Section):
     halving: Halving | None = None
     """Prune points before their last epoch, to find a winner faster. Null: all points train to the last epoch. Not for
     `tpe`."""
+    racing: Racing | None = None
+    """`{error: 0.05}`: drop points that are behind the leader over the same seeds, before their last seed. Null:
+    every point trains with all of `seeds`. Not for `tpe`, and not with `halving`."""
     top: int = Field(5, ge=1, le=100)
     """Number of winners, by mean validation accuracy. They are trained again and tested."""
     per: FileName | Annotated[tuple[FileName, ...], Field(strict=False)] = ()
@@ -131,7 +164,7 @@ class Search(Section):
 
     @property
     def kept(self) -> int:
-        """Number of winners of each group, and of points that successive halving keeps at least."""
+        """Number of winners of each group, and of points that halving and racing keep at least."""
         return 1 if self.group_keys else self.top
 
 

@@ -96,6 +96,8 @@ def rename(old: Path, new: Path, *, sync: bool = True) -> None:
     old.replace(new)
     if sync:
         _sync_folder(new.parent)
+        if old.parent != new.parent:
+            _sync_folder(old.parent)
 
 
 def set_aside(path: Path) -> Path:
@@ -137,6 +139,23 @@ def remove_folder(path: Path) -> None:
     if path.exists():
         _count("remove folder", path)
         shutil.rmtree(path)
+
+
+def remove_empty(path: Path) -> None:
+    """Delete a folder if it is empty. Any other is kept.
+
+    Raises:
+        EnvironmentFault: the disk refuses.
+    """
+    with disk_errors(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        _count("remove folder", path)
+        try:
+            path.rmdir()
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return
+            raise
+        _sync_folder(path.parent)
 
 
 def make_folder(path: Path, *, inside: Path | None = None, mode: int = 0o777) -> None:

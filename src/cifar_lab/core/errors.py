@@ -33,7 +33,7 @@ class ExitCode(IntEnum):
         return code
 
     DONE = 0, "success"
-    RUNS_FAILED = 1, "some runs failed, or `report --check` found a difference"
+    RUNS_FAILED = 1, "some runs failed, `report --check` found a difference, or a claim does not hold"
     USAGE = 2, "settings or usage are wrong, or the results folder does not exist"
     DATA = 3, "data, weights or results are missing or damaged"
     ENVIRONMENT = 4, "disk full, no permission, no file locks, or `--force` on runs that another command holds"

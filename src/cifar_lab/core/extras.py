@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from cifar_lab.core.errors import MissingExtraError
 
-ExtraName = Literal["optuna", "ray", "tensorboard", "mlflow", "timm", "onnx", "wandb", "pandas"]
+ExtraName = Literal["optuna", "ray", "tensorboard", "mlflow", "timm", "onnx", "wandb", "pandas", "attacks"]
 
 
 class Extra(NamedTuple):
@@ -31,6 +31,7 @@ EXTRAS: dict[ExtraName, Extra] = {
     "onnx": Extra("ONNX", ("onnx", "onnxscript", "onnxruntime")),
     "wandb": Extra("Weights & Biases", ("wandb",)),
     "pandas": Extra("pandas", ("pandas",)),
+    "attacks": Extra("pyautoattack", ("pyautoattack",)),
 }
 
 

@@ -171,14 +171,14 @@ def utc_now() -> str:
 
 
 GIT_STATE = "CIFAR_LAB_GIT_STATE"
-"""Environment variable of a remote worker: `git_state` of the command's working folder, as JSON."""
+"""Environment variable of a remote worker: state of the command's working folder, as `git_state_text` has it."""
 
 
 @cache
 def git_state() -> tuple[str | None, bool | None]:
     """(commit, whether it has uncommitted changes) of the working folder. (None, None) outside a checkout."""
     if told := os.environ.get(GIT_STATE):
-        commit, dirty = json.loads(told)
+        commit, dirty, *_ = json.loads(told)
         return commit, dirty
     try:
         command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]

@@ -53,7 +53,10 @@ def hold(path: Path, patience: float = PATIENCE_SECONDS, *, trust_name: bool = F
             yield
         finally:
             with contextlib.suppress(OSError):  # a folder that is gone needs no lock
-                path.unlink()
+                if os.path.samestat(
+                    os.fstat(file.fileno()), path.lstat()
+                ):  # a new folder of this name has a lock of another process
+                    path.unlink()
 
 
 def is_held(path: Path) -> bool:

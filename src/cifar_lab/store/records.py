@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -26,16 +27,21 @@ from cifar_lab.core.identity import RUN_ID
 from cifar_lab.core.text import plain
 from cifar_lab.store.ranges import Count, Digest, Finite, Loss, Positive, Rate, Seconds, Seed, Share, Values
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of record.json. A record of a newer schema is refused by name.
 
 1: as below without a checksum, `sizes` and `metrics_sha256`. 2: with a checksum (see `core.checksums`). 3: with
-`settings_sha256`, `plan` and `environment.reduction`. 4: with `metrics` of the user. A record without them is of
-schema 3, which earlier versions read.
+`settings_sha256`, `plan` and `environment.reduction`. 4: with `metrics` of the user. 5: with `environment.git_diff`,
+`frozen_parameters`, or `data.channel_mean` and `data.channel_std`. A record has the lowest schema that knows its keys
+(`schema_of`), so that earlier versions read as many records as they can.
 """
 
+METRICS_SCHEMA = 4
+"""Schema of a record with metrics of the user and without keys of later schemas."""
+
 PLAIN_SCHEMA = 3
-"""Schema of a record without metrics of the user."""
+"""Schema of a record without keys of later schemas."""
+
 
 RunFile = Annotated[str, Field(pattern=r"^(weights\.safetensors|predictions\.npz)$")]
 """Names in `files` and `sizes`. A record that names another file is damaged."""
@@ -50,10 +56,14 @@ class Plain(BaseModel):
 Metrics = dict[str, Finite | None]
 
 
-def _omit_metrics(self: BaseModel, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-    """The values without an empty `metrics`, which no version before schema 4 knows."""
-    values: dict[str, Any] = handler(self)
-    return values if values.get("metrics") else {key: value for key, value in values.items() if key != "metrics"}
+def _omit_empty(*names: str) -> Any:
+    """Serializer that leaves out keys without a value, which no version before their schema knows."""
+
+    def serialize(self: BaseModel, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {key: value for key, value in values.items() if value or key not in names}
+
+    return model_serializer(mode="wrap")(serialize)
 
 
 class SplitScore(Plain):
@@ -70,7 +80,7 @@ class SplitScore(Plain):
     metrics: Metrics = {}
     """Metrics of the user by name, null where one was not finite. Absent without any."""
 
-    _without_metrics = model_serializer(mode="wrap")(_omit_metrics)
+    _without_metrics = _omit_empty("metrics")
 
     @model_validator(mode="after")
     def _check_classes(self) -> Self:
@@ -103,7 +113,7 @@ class EpochMetrics(Plain):
     metrics: Metrics = {}
     """Metrics of the user on the validation split, by name. Absent without any."""
 
-    _without_metrics = model_serializer(mode="wrap")(_omit_metrics)
+    _without_metrics = _omit_empty("metrics")
 
 
 class DataIdentity(Plain):
@@ -122,6 +132,12 @@ class DataIdentity(Plain):
     """Images trained on, without the validation split."""
     val_size: Count
     test_size: Count
+    channel_mean: tuple[Share, Share, Share] | None = None
+    """Mean of the training pixels per channel, from 0 to 1, where `data.normalize` is `channel`. Absent otherwise."""
+    channel_std: tuple[Share, Share, Share] | None = None
+    """Standard deviation of the same pixels."""
+
+    _without_statistics = _omit_empty("channel_mean", "channel_std")
 
     @property
     def title(self) -> str:
@@ -163,6 +179,19 @@ class Environment(Plain):
     git_commit: str | None
     """Commit of the working folder, where it is a git checkout."""
     git_dirty: bool | None = Field(strict=True)
+    git_diff: str | None = None
+    """Changes of tracked files since this commit, cut at 16,384 bytes. Absent without any."""
+
+    _without_diff = _omit_empty("git_diff")
+
+
+def schema_of(
+    scores: Iterable[SplitScore | None], data: DataIdentity, environment: Environment, frozen_parameters: int = 0
+) -> int:
+    """Lowest schema that knows the keys of a record with these parts."""
+    if environment.git_diff or data.channel_mean or frozen_parameters:
+        return SCHEMA
+    return METRICS_SCHEMA if any(score.metrics for score in scores if score is not None) else PLAIN_SCHEMA
 
 
 class Record(Plain):
@@ -183,7 +212,9 @@ class Record(Plain):
     """Reason and step of divergence."""
     epochs_trained: Count
     parameters: Count
-    """Number of trainable parameters."""
+    """Number of parameters that trained, at the end."""
+    frozen_parameters: Count = 0
+    """Number of parameters that `model.freeze` or `fine_tune` kept to the end. Absent where it is 0."""
     val: SplitScore | None
     """The validation split after the last epoch. Null without one."""
     test: SplitScore | None
@@ -210,6 +241,14 @@ class Record(Plain):
     """Deviations from the plan: resumed at an epoch, a damaged checkpoint set aside."""
     plan: str | None = Field(None, pattern=r"^(sweeps/[^/]+/plan|stopping/[^/]+)\.json$")
     """Document of the results folder under which the run was made: the plan of a sweep, or of interim analyses."""
+
+    @model_serializer(mode="wrap")
+    def _without_frozen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The values without `frozen_parameters` of 0, which no version before schema 5 knows."""
+        values: dict[str, Any] = handler(self)
+        if not self.frozen_parameters:
+            values.pop("frozen_parameters", None)
+        return values
 
     def facts(self) -> dict[str, Any]:
         """Facts of the run by name, as a line of a list shows them."""

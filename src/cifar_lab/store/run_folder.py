@@ -7,6 +7,7 @@
         predictions.npz       labels and logits of the test split, in data-set order
         weights.safetensors   the trained weights
         checkpoint.bin        during the run: the last good epoch, and beside it the one before
+        attack-<id>.json      an attack on the trained network, see `attack_records`
         failure.json          reason of the last failure, until the run is started again
 
 Status is derived: a valid record is done, a held lock is running, a folder with neither is interrupted.
@@ -32,7 +33,9 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store import locks
 from cifar_lab.store.coherence import contradiction
+from cifar_lab.store.packed import is_left_out
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
+from cifar_lab.store.run_files import ATTACK_FILE, is_run_file
 
 METRICS = "metrics.jsonl"
 PREDICTIONS = "predictions.npz"
@@ -107,8 +110,10 @@ class RunFolder:
 
         A checkpoint is removed after the record is written, so one of them remains wherever a run is stopped.
         """
-        ended = any(path.exists() for path in (self.metrics, self.predictions, self.weights))
-        return ended and not self.has_checkpoint() and next(self.path.glob(f"*{DAMAGED_SUFFIX}"), None) is None
+        unpacked = is_left_out(self.checkpoint)  # a run that a search pruned then has epochs and nothing else
+        ended = any(path.exists() for path in (self.predictions, self.weights, *(() if unpacked else (self.metrics,))))
+        aside = (path.name for path in self.path.glob(f"*{DAMAGED_SUFFIX}"))
+        return ended and not self.has_checkpoint() and all(name == f"notes.json{DAMAGED_SUFFIX}" for name in aside)
 
     def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
         """Metrics per epoch, oldest first. Empty before the end of the first epoch.
@@ -180,6 +185,8 @@ class RunFolder:
         if name not in record.files:
             raise DamagedFileError(self.path / name, "is not named in the record")
         path = self.path / name
+        if is_left_out(path):
+            raise DataError(f"{path}: the pack of these results has no weights; ask for a pack that has them")
         try:
             content = self._read(path)
         except OSError as error:
@@ -200,7 +207,7 @@ class RunFolder:
         try:
             found = os.lstat(f"{self.path}/{name}")
         except OSError:
-            return False
+            return is_left_out(self.path / name)
         size, expected = found.st_size, record.sizes.get(name)  # none of metrics.jsonl, and in records of schema 1
         if not stat.S_ISREG(found.st_mode):
             return False
@@ -254,7 +261,11 @@ class RunFolder:
         """Delete the files of the run, its record first, so that it starts from scratch."""
         remove(self.record)
         files = (self.checkpoint, self.metrics, self.predictions, self.weights, self.failure)
-        remove(*(old for path in files for old in (path, previous(path))))
+        remove(*(old for path in files for old in (path, previous(path))), *self.attacks())
+
+    def attacks(self) -> list[Path]:
+        """Paths of the records of attacks on the run's network, by name."""
+        return sorted(path for path in self.path.glob("attack-*.json") if ATTACK_FILE.fullmatch(path.name))
 
     def checkpoints(self) -> tuple[Path, Path]:
         """Paths of the checkpoints of the last epoch and of the one before."""
@@ -291,12 +302,17 @@ class RunFolder:
             EnvironmentFault: the folder cannot be written.
         """
         with locks.hold(self.lock_file, trust_name=at_once):
-            remove(*self._abandoned())
+            remove(*self.abandoned())
             yield
 
-    def _abandoned(self) -> Iterator[Path]:
-        """Temporary files of a process that was killed while it wrote. A failure is noted without the lock."""
+    def abandoned(self) -> Iterator[Path]:
+        """Temporary files of processes that were killed while they wrote, if no process holds the run.
+
+        A failure is noted without the lock.
+        """
         for path in self.path.glob(".*.tmp"):
+            if not is_run_file(path.name):
+                continue
             if not path.name.startswith(f".{self.failure.name}.") or _age(path) > NOTING_SECONDS:
                 yield path
 

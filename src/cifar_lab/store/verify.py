@@ -17,8 +17,12 @@ from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, set_aside, write_text
 from cifar_lab.core.checksums import is_damaged_checkpoint
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.core.text import count
+from cifar_lab.store.attack_records import verify_attacks
+from cifar_lab.store.documents import DamagedDocumentError
 from cifar_lab.store.failures import verify_failure
 from cifar_lab.store.looks import verify_looks
+from cifar_lab.store.notes import checked_notes, notes_file
+from cifar_lab.store.packed import is_left_out
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import CopiedRecordError, DamagedFileError, DamagedRecordError, RunFolder, run_ids
 from cifar_lab.store.run_folder import runs_folder, text_digest
@@ -99,7 +103,8 @@ def _verify_run(folder: RunFolder, results: Path, settings_of: SettingsOf) -> _V
 
 def _set_all_aside(folder: RunFolder, checked: _CheckedFiles, results: Path, settings_of: SettingsOf) -> Iterator[str]:
     """Set damaged files aside, and write settings.yaml again. Returns a line per file."""
-    record, texts = checked.record, [folder.settings, folder.failure]
+    record, attacks = checked.record, folder.attacks()
+    texts = [folder.settings, folder.failure, notes_file(folder), *attacks]
     if record is None:
         texts.append(folder.metrics)
     settings = None if record is None else settings_of(record)
@@ -114,6 +119,10 @@ def _set_all_aside(folder: RunFolder, checked: _CheckedFiles, results: Path, set
             line += "; written again from the record"
         elif path == folder.settings:
             line += "; record.json has all settings"
+        elif path in attacks:
+            line += "; the same `cifar-lab attack` command repeats the attack"
+        elif path == notes_file(folder):
+            line += f"; write them again: cifar-lab note {folder.path.name} TEXT"
         yield line
     if lines and (folder.settings.exists() or folder.settings not in checked.damaged):
         command = shlex.join(["cifar-lab", "run", str(folder.settings), "--results", str(results)])
@@ -154,7 +163,9 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
     try:
         if (record := folder.read_record()) is not None:
             checked.record = record
-            checked.files += 1 + len(record.files) + bool(record.metrics_sha256) + bool(record.settings_sha256)
+            checked.files += (
+                1 + len(_present(folder, record)) + bool(record.metrics_sha256) + bool(record.settings_sha256)
+            )
             checked.unchecked += (record.schema_ == 1) + (record.settings_sha256 is None and folder.settings.exists())
             checked.damaged += _damaged_files(folder, record)
         else:
@@ -172,10 +183,23 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
     for path in folder.checkpoints():
         checked.files += path.exists()
         checked.damaged += [path] if is_damaged_checkpoint(path) else []
+    attacks, damaged, notes = verify_attacks(folder)
+    checked.files += attacks
+    checked.damaged += damaged
+    checked.notes += notes
     try:
         checked.files += verify_failure(folder)
     except DataError:
         checked.damaged.append(folder.failure)
+    try:
+        checked_notes(folder)
+        checked.files += 1
+    except FileNotFoundError:
+        pass
+    except DamagedDocumentError:
+        checked.damaged.append(notes_file(folder))
+    except DataError as fault:
+        checked.notes.append(str(fault))
     return checked
 
 
@@ -183,8 +207,15 @@ def _aside(path: Path) -> Path:
     return path.with_name(path.name + DAMAGED_SUFFIX)
 
 
+def _present(folder: RunFolder, record: Record) -> list[str]:
+    """Files that the record names, without those that the pack of the results left out."""
+    return [name for name in record.files if not is_left_out(folder.path / name)]
+
+
 def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:
-    reads: list[Callable[[], object]] = [partial(folder.read_file, record, name) for name in record.files]
+    reads: list[Callable[[], object]] = [
+        partial(folder.read_file, record, name) for name in record.files if not is_left_out(folder.path / name)
+    ]
     reads.append(partial(folder.read_metrics, record))
     was_set_aside = not os.path.lexists(folder.settings) and _aside(folder.settings).exists()
     if record.settings_sha256 is not None and not was_set_aside:

@@ -9,6 +9,7 @@ from pathlib import Path
 from cifar_lab.core.atomic_io import set_aside
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.documents import INDEX, DamagedDocumentError, Indexed, index_entry, indexed, read_document
+from cifar_lab.store.removal import MARKS, REMOVING
 from cifar_lab.store.run_folder import runs_folder
 
 SWEEPS = "sweeps"
@@ -53,7 +54,7 @@ def _documents(results: Path, found: VerifiedDocuments) -> Iterator[Path]:
     folders = sorted(results.iterdir()) if results.is_dir() else []
     while folders:
         folder = folders.pop(0)
-        if folder == runs_folder(results):
+        if folder in (runs_folder(results), results / REMOVING):
             continue
         if folder.is_symlink():
             found.notes.append(f"{folder}: is a symbolic link, which is not followed")
@@ -85,6 +86,8 @@ def _remedy(path: Path) -> str:
     """Way to get a document back."""
     if path.parent.name == INDEX:
         return "the next command that writes its document restores it"
+    if path.parent.name == MARKS:
+        return "the report then says that the run is gone, and not that it was removed"
     if path.parent.parent.name == SWEEPS:
         return "run the sweep again to rebuild it"
     return "restore it from a copy; until then the looks that it names count as made"

@@ -19,6 +19,7 @@ from cifar_lab.config.own_code import needs_trial, own_code, plain_reason
 from cifar_lab.core.errors import LabError, SettingsError
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seed_generators
+from cifar_lab.models.initialisation import plain_covariance
 from cifar_lab.models.own_function import OwnCode
 from cifar_lab.models.user_code import forked_generators, uncovered_files
 from cifar_lab.training.backends.eager import EagerBackend
@@ -35,6 +36,9 @@ BATCH = 4
 
 STEPS = 2
 """Steps of an epoch of the trial."""
+
+TRIAL_EPOCHS = 2
+"""Epochs of a trial: one that is trained, and one after a checkpoint."""
 
 MOST_UPDATES = 20_000
 """Steps of a schedule that are computed in advance. The trial then takes less than a second."""
@@ -73,7 +77,8 @@ def _try_components(settings: Settings, num_classes: int, train_size: int, *, re
     runtime = settings.runtime.model_copy(update={"compile": False})
     data = settings.data.model_copy(update={"batch_size": BATCH})
     steps = math.ceil(train_size / settings.data.batch_size)
-    settings = settings.model_copy(update={"runtime": runtime, "data": data})
+    epochs = max(TRIAL_EPOCHS, settings.epochs)
+    settings = settings.model_copy(update={"runtime": runtime, "data": data, "epochs": epochs})
     execution = prepare_execution(runtime, threads=torch.get_num_threads())
     trial = _ComponentTrial(settings, num_classes, steps, execution)
     first, again = trial.built(), trial.built()
@@ -118,7 +123,9 @@ class _ComponentTrial:
     def built(self, seed: int = 0) -> _Built:
         """A cohort of this seed, with the components of the settings, on random images."""
         settings, execution = self.settings, self.execution
-        cohort, _ = build_cohort([settings], [seed], self.num_classes, self.steps, execution)
+        cohort, _ = build_cohort(
+            [settings], [seed], self.num_classes, self.steps, execution, covariance=plain_covariance
+        )
         memory_format = layout(settings, execution, stacked=False)
         side = settings.data.side()
         plain = Normalizer.make("half", (), (), execution.device, memory_format, side)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.patches import patch_covariance
 from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort, layout, load_training_data
@@ -92,7 +94,10 @@ def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
     if choose_kernels(settings, execution, len(cohort), None)[0].own_kernels:
         return len(cohort)  # 3 MB each, against activations of a whole batch
     available = free_bytes(execution.device) * USABLE_SHARE / streams
-    small, large = (_peak_of(cohort[:members], execution) for members in TRIAL_MEMBERS)
+    small = _peak_of(cohort[: TRIAL_MEMBERS[0]], execution)
+    if small * len(cohort) <= available * TRIAL_MEMBERS[0]:  # even if all memory of the trial were the members' own
+        return len(cohort)
+    large = _peak_of(cohort[: TRIAL_MEMBERS[1]], execution)
     member = (large - small) // (TRIAL_MEMBERS[1] - TRIAL_MEMBERS[0])
     need = MemoryNeed(base=small - TRIAL_MEMBERS[0] * member, member=member)
     return min(len(cohort), need.members_in(available))
@@ -108,7 +113,7 @@ def _peak_of(jobs: Sequence[Job], execution: Execution) -> int:
         batches = CohortBatches(training, settings.data, [job.seed for job in jobs])
         cohort, _ = build_cohort(
             [job.build_settings for job in jobs], batches.seeds, len(identity.classes), batches.steps_per_epoch,
-            execution, stacked=True,
+            execution, stacked=True, covariance=partial(patch_covariance, training),
         )  # fmt: skip
         backend = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=False)
         next(backend.epoch(0))

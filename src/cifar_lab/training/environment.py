@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from cifar_lab.core._version import __version__
+from cifar_lab.core.git_diff import git_diff
 from cifar_lab.core.host import git_state
 from cifar_lab.store.records import Environment, Reduction
 from cifar_lab.training.backends.base import BackendInfo
@@ -38,6 +39,7 @@ def environment(execution: Execution, backend: BackendInfo) -> Environment:
         reduction=reduction_of(execution, backend),
         git_commit=commit,
         git_dirty=dirty,
+        git_diff=git_diff() if dirty else None,
     )
 
 

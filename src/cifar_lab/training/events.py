@@ -68,7 +68,7 @@ class StepCompleted(Event, word="step"):
 
 @dataclass(frozen=True)
 class EpochCompleted(Event, word="epoch"):
-    """Metrics of an epoch whose checkpoint is on disk: the fields of `store.records.EpochMetrics`."""
+    """Metrics of a complete epoch: the fields of `store.records.EpochMetrics`."""
 
     epoch: int
     """From 1."""
@@ -220,6 +220,14 @@ class TrialProgress(Event, word="trying"):
 
     seconds: float = 0.0
     """Predicted duration of the rest. 0 if unknown."""
+
+
+@dataclass(frozen=True)
+class AttackProgress(Event, word="attacking"):
+    """Images of each network that an attack has done."""
+
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cifar_lab.config import CustomLoss, Settings
 from cifar_lab.data.batches import OwnAugment
@@ -44,14 +44,18 @@ class OwnMetric:
 
 @dataclass(frozen=True)
 class OwnLoss:
-    """A loss with its options."""
+    """A loss with its options: a function, or a module that was made with them."""
 
     code: OwnCode
     options: Mapping[str, Any]
+    module: nn.Module | None = None
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean loss of a batch."""
-        found: Tensor = self.code.called(logits, labels, **self.options)
+        if self.module is None:
+            found: Tensor = self.code.called(logits, labels, **self.options)
+        else:
+            found = self.module.to(logits.device)(logits, labels)
         return found
 
 
@@ -106,9 +110,23 @@ def own_metrics(settings: Settings) -> list[OwnMetric]:
 
 def own_loss(settings: CustomLoss) -> OwnLoss:
     """Import the loss. Errors as `own_functions`."""
-    found = OwnLoss(OwnCode("loss.name", settings.name), settings.options)
-    found.code.check_options(found.options, 2)
-    return found
+    code = OwnCode("loss.name", settings.name)
+    if isinstance(code.called, type) and issubclass(code.called, nn.Module):
+        return OwnLoss(code, {}, _loss_module(code, settings.options))
+    code.check_options(settings.options, 2)
+    return OwnLoss(code, settings.options)
+
+
+def _loss_module(code: OwnCode, options: Mapping[str, Any]) -> nn.Module:
+    """Make a loss that is a class."""
+    code.check_options(options, 0)
+    try:
+        module: nn.Module = code.called(**options)
+    except Exception as error:
+        raise code.refusal(f"could not be made: {code.describe(error)}; correct loss.options") from error
+    if any(True for _ in module.parameters()):
+        raise code.refusal("it has parameters, which nothing trains; register them as buffers")
+    return module
 
 
 def own_augment(name: str) -> OwnAugmentation:

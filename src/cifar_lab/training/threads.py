@@ -21,13 +21,11 @@ from __future__ import annotations
 
 import math
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from cifar_lab.config import Settings
-from cifar_lab.config.own_code import plain_reason
-from cifar_lab.config.registry import GROUP_IMAGES, MODEL_FACTS
-from cifar_lab.core.host import CoreUse
+from cifar_lab.config.own_code import kernels_reason
+from cifar_lab.config.registry import GROUP_IMAGES, facts_of
 
 LARGE_PARAMETERS = 1_000_000
 """Trainable parameters from which torch's kernels use all cores. Smaller networks have one thread, because processes
@@ -47,9 +45,6 @@ thread. So two threads make as many steps as one if the program is busy (1/2.6 -
 time. It has two thirds of a core then, as one of three threads on two cores: 0.32 cores. Rounded down, because a
 smaller step gains less.
 """
-
-LOOK_SECONDS = 2.0
-"""Least time between two measurements of `ThreadGuard`, long against a tick of 10 ms."""
 
 SPIN_COUNT = 10_000
 """Spins of a waiting GNU OpenMP thread before it sleeps (GOMP_SPINCOUNT), as in the measurements above."""
@@ -74,7 +69,7 @@ def least_threads(settings: Settings, cores: int, *, parameters: int | None = No
         cores: cores that the process may use (`usable_cores`).
         parameters: of a custom model, whose size the settings do not tell. None means unknown, which counts as large.
     """
-    asked, facts = settings.runtime.threads, MODEL_FACTS.get(settings.model.name)
+    asked, facts = settings.runtime.threads, facts_of(settings.model)
     if asked != "auto":
         return asked
     if facts is not None:
@@ -105,7 +100,7 @@ def torch_threads(settings: Settings, threads: int, parameters: int | None = Non
     A network below LARGE_PARAMETERS has one. The run may have been given more, for kernels of the lab that turned out
     to be unavailable.
     """
-    facts = MODEL_FACTS.get(settings.model.name)
+    facts = facts_of(settings.model)
     known = parameters if facts is None else facts.parameters
     is_small = known is not None and known < LARGE_PARAMETERS
     return 1 if is_small and settings.runtime.threads == "auto" else threads
@@ -113,9 +108,9 @@ def torch_threads(settings: Settings, threads: int, parameters: int | None = Non
 
 def _may_use_own_kernels(settings: Settings, known: bool) -> bool:
     """Whether the settings allow the lab's own kernels. The worker decides, because they may fail to compile."""
-    facts, runtime = MODEL_FACTS.get(settings.model.name), settings.runtime
+    facts, runtime = facts_of(settings.model), settings.runtime
     known = known if facts is None else facts.own_kernels
-    allowed = known and plain_reason(settings) is None
+    allowed = known and kernels_reason(settings) is None
     return allowed and runtime.kernels != "torch" and runtime.precision == "fp32"
 
 
@@ -155,66 +150,3 @@ def openmp_environment(threads: int, inherited: Mapping[str, str] | None = None)
     if threads == 1:
         return environment | {"OMP_WAIT_POLICY": "PASSIVE"}
     return environment | {"GOMP_SPINCOUNT": str(SPIN_COUNT), "KMP_BLOCKTIME": str(BLOCK_MILLISECONDS)}
-
-
-class ThreadGuard:
-    """Detector of other programs that use the cores of its threads during training.
-
-    It serves the lab's own kernels, whose bits do not depend on the number of threads. It only reduces the number.
-    """
-
-    def __init__(
-        self,
-        threads: int,
-        *,
-        asked: bool = False,
-        look: Callable[[], CoreUse] = CoreUse.now,
-        clock: Callable[[], float] = time.monotonic,
-        look_seconds: float = LOOK_SECONDS,
-    ) -> None:
-        """Take the first measurement.
-
-        Args:
-            asked: whether the number of threads is fixed, by the settings or by torch's kernels, whose bits it decides.
-                It is then never reduced.
-            look, clock: sources of measurements and time, both in seconds of the same clock.
-            look_seconds: least time between two measurements.
-        """
-        self.threads = threads
-        """Threads that the run should use now."""
-        self.notes: list[str] = []
-        """Changes, as text for the record."""
-        self._asked = asked
-        self._look, self._clock, self._look_seconds = look, clock, look_seconds
-        self._before = look()
-        # Cores (used by others, free) at the last measurement, if others used too many.
-        self._crowded: tuple[float, float] | None = None
-
-    def check(self, epoch: int) -> int | None:
-        """Measure if `look_seconds` have passed. Returns the reduced number of threads, or None for no change.
-
-        Two measurements in a row must agree, and the milder one counts. A program that works for a moment is not worth
-        a thread for the rest of the run.
-
-        Args:
-            epoch: current epoch, from 1, for the note.
-        """
-        if self._asked or self.threads == 1 or self._clock() - self._before.seconds < self._look_seconds:
-            return None
-        before, self._before = self._before, self._look()
-        elsewhere, free = before.busy_elsewhere(self._before), before.free_cores(self._before)
-        if elsewhere is None or free is None or elsewhere <= TOLERATED_CORES:
-            self._crowded = None
-            return None
-        crowded, self._crowded = self._crowded, (elsewhere, free)
-        if crowded is None:
-            return None
-        elsewhere, free = min(crowded, self._crowded)
-        fewer = fitting_threads(free)
-        if fewer >= self.threads:
-            return None
-        self.threads, self._crowded = fewer, None
-        threads = "1 thread" if fewer == 1 else f"{fewer} threads"
-        cores = len(self._before.cores)
-        self.notes.append(f"from epoch {epoch} on with {threads}: other programs used {elsewhere:.1f} of {cores} cores")
-        return fewer

@@ -20,6 +20,7 @@ from cifar_lab.config.model_source import ModelSource
 from cifar_lab.core.errors import LabError, Problem, SettingsError
 from cifar_lab.core.text import count
 from cifar_lab.data.random_streams import NO_STREAMS, ModelStreams, seeded_init
+from cifar_lab.models.initialisation import plain_covariance
 from cifar_lab.models.outputs import main_output, split_outputs
 from cifar_lab.models.user_errors import describe_error, lacks_memory
 from cifar_lab.training.backends.eager import train_step
@@ -140,7 +141,9 @@ class ModelTrial:
     def cohort(self, seed: int = 0) -> Cohort:
         """A new network with its optimizer."""
         with self._told("preparing its training"):
-            cohort, _ = build_cohort([self.settings], [seed], self.num_classes, 1, self.execution)
+            cohort, _ = build_cohort(
+                [self.settings], [seed], self.num_classes, 1, self.execution, covariance=plain_covariance
+            )
         return cohort
 
     def steps(self, cohort: Cohort, *, epoch: int, sizes: list[int]) -> None:

@@ -147,11 +147,13 @@ def test_the_same_choice_again_drops_nothing(write: Write) -> None:
     [
         (
             "optimizer: {name: adam, nesterov: true}",
-            "b.yaml:2: optimizer.nesterov: adam has no nesterov; its settings are lr, weight_decay, betas, eps",
+            "b.yaml:2: optimizer.nesterov: adam has no nesterov; its settings are lr, weight_decay, groups, clip_norm, "
+            "betas, eps",
         ),
         (
             "scheduler: {name: cosine}\nmodel: {name: Net1, pretrained: true}",
-            "b.yaml:3: model.pretrained: Net1 has no pretrained; its settings are weights, head, input_size",
+            "b.yaml:3: model.pretrained: Net1 has no pretrained; its settings are weights, head, input_size, init, "
+            "head_init, freeze",
         ),
     ],
 )
@@ -164,7 +166,9 @@ def test_a_key_beside_the_new_choice_must_be_its_own(write: Write, text: str, ex
 def test_a_key_above_the_new_choice_must_be_its_own(write: Write) -> None:
     write("a.yaml", "optimizer: {name: adam}\n")
     write("b.yaml", "extends: a.yaml\n\noptimizer:\n  nesterov: true\n")
-    expected = "optimizer.nesterov: adam has no nesterov; its settings are lr, weight_decay, betas, eps"
+    expected = (
+        "optimizer.nesterov: adam has no nesterov; its settings are lr, weight_decay, groups, clip_norm, betas, eps"
+    )
     assert message("b.yaml") == f"b.yaml:4: {expected}"
     assert message("a.yaml", "optimizer.nesterov=true") == f"--set optimizer.nesterov=true: {expected}"
 
@@ -193,7 +197,7 @@ def test_problems_name_the_file_and_line_that_state_the_value(write: Write) -> N
         "b.yaml:3: data.batch_size: 0 is out of range; expected a whole number from 1 to 65,536",
         "base/a.yaml:1: epochs: 0 is out of range; expected a whole number from 1 to 100,000",
         "base/a.yaml:4: optimizer.lr: 'fast' is text; expected a number above 0",
-        "base/a.yaml:5: data.flip: 'maybe' is text; expected true or false",
+        "base/a.yaml:5: data.flip: 'maybe' is text; expected one of true, false, random, alternating",
         "--set loss.label_smoothing=2: loss.label_smoothing: 2 is out of range; "
         "expected a number at least 0 and below 1",
     ]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -101,6 +102,7 @@ def reference(
     for epoch in range(settings.epochs):
         seed_generators(stream_seed("model", 0, epoch))
         generator = stream("augment", 0, epoch)
+        getattr(optimizer, "train", lambda: None)()
         randomness = batches.randomness(epoch)
         for index in torch.split(randomness.order, settings.data.batch_size, dim=1):
             pixels, labels = batches.pixels(randomness, index), batches.split.labels[index][0]
@@ -126,6 +128,7 @@ def reference(
                 scheduler.step()
         if scheduler is not None and settings.scheduler.every == "epoch":
             scheduler.step()
+        getattr(optimizer, "eval", lambda: None)()
     return [*losses, sum(float(each.detach().double().sum()) for each in network.parameters())]
 
 
@@ -180,6 +183,32 @@ def test_an_optimizer_of_torch_is_equal_to_torchs_own_loop(
     losses = reference(lab, settings, lambda each: cls(each, lr=settings.optimizer.lr, **decay, **options))
     assert trained(lab, settings, monkeypatch) == losses
     assert len(losses) == 7
+
+
+def test_groups_and_clipping_are_equal_to_torchs_own_loop(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = [{"match": "fc3", "lr_factor": 3}, {"match": "bias", "weight_decay": 0}]
+    given = {"name": "rmsprop", "lr": 0.002, "weight_decay": 0.1, "clip_norm": 0.5, "groups": groups}
+    settings = lab.settings(*TINY, *overrides(optimizer=given))
+
+    class Clipped(torch.optim.RMSprop):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            torch.nn.utils.clip_grad_norm_([each for group in self.param_groups for each in group["params"]], 0.5)
+            super().step()
+
+    def make(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        head, others = parameters[-2:], parameters[:-2]
+        return Clipped(
+            [
+                {"params": others[::2], "weight_decay": 0.1},
+                {"params": others[1::2]},
+                {"params": head, "lr": 0.006, "weight_decay": 0.1},
+            ],
+            lr=0.002,
+        )
+
+    losses = reference(lab, settings, make)
+    np.testing.assert_allclose(trained(lab, settings, monkeypatch), losses, rtol=1e-5)
+    assert_equal(resumed(lab, settings))
 
 
 @pytest.mark.parametrize("name", TORCH)
@@ -272,7 +301,32 @@ def test_components_of_a_stranger_resume_to_the_same_bits_and_are_recorded(lab: 
     assert record.recipe["optimizer"]["source"].startswith("sha256:")
 
 
-@pytest.mark.parametrize("name", ["Odd", "Sharp"])
+def test_an_optimizer_with_other_weights_in_evaluation_changes_its_mode(
+    lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    settings = lab.settings(*TINY, *overrides(optimizer={"name": f"{tmp_path}/odd.py:Averaged", "lr": 0.05}))
+    made: list[Any] = []
+
+    def make(parameters: list[nn.Parameter]) -> Any:
+        made.append(module(tmp_path / "odd.py").Averaged(parameters, lr=0.05))
+        return made[0]
+
+    numbers = reference(lab, settings, make)
+    assert made[0].training is False
+    assert trained(lab, settings, monkeypatch) == numbers
+
+
+def test_a_loss_may_be_a_class(lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path)
+    runs = []
+    for name, option in (("margin", "width"), ("Margin", "width")):
+        loss = {"name": f"{tmp_path}/parts.py:{name}", "options": {option: 0.5}}
+        runs.append(trained(lab, lab.settings(*TINY, *overrides(loss=loss)), monkeypatch))
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("name", ["Odd", "Sharp", "Averaged"])
 def test_state_of_any_kind_resumes_to_the_same_bits(lab: Any, tmp_path: Path, name: str) -> None:
     write(tmp_path)
     settings = lab.settings(

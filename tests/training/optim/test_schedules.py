@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,8 @@ import torch
 from torch.optim import lr_scheduler
 
 from cifar_lab import config
+from cifar_lab.config.io.load import settings_from
+from cifar_lab.core.errors import SettingsError
 from cifar_lab.training.optim.schedules import CohortSchedule, make_schedule
 
 NONE = config.NoSchedule()
@@ -51,6 +54,59 @@ def test_step_is_torchs_step_lr() -> None:
     optimizer = torch_sgd(0.04)
     expected = stepped(optimizer, lr_scheduler.StepLR(optimizer, 3, 0.3), 11, lambda group: group["lr"])
     np.testing.assert_allclose(lr[:, 0], np.repeat(expected, 4), rtol=1e-12)
+
+
+LINES: dict[str, tuple[config.Scheduler, list[tuple[float, float]]]] = {
+    "linear": (config.Linear(name="linear"), [(0, 1), (1, 0)]),
+    "triangular": (config.Triangular(name="triangular", peak_at=0.3), [(0, 0), (0.3, 1), (1, 0)]),
+    "trapezoid": (config.Trapezoid(name="trapezoid", decay_fraction=0.4), [(0, 1), (0.6, 1), (1, 0)]),
+    "trapezoid, all of it": (config.Trapezoid(name="trapezoid", decay_fraction=1.0), [(0, 1), (1, 0)]),
+    "piecewise": (
+        config.Piecewise(name="piecewise", points=((0, 0.05), (0.2, 1), (0.7, 1.5), (1, 0.1))),
+        [(0, 0.05), (0.2, 1), (0.7, 1.5), (1, 0.1)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(7, 13), (1, 1), (1, 2)])
+@pytest.mark.parametrize("name", LINES)
+def test_lines_are_those_between_their_corners(name: str, epochs: int, steps: int) -> None:
+    settings, corners = LINES[name]
+    lr, momentum = tables(make_schedule([settings], [SGD], epochs, steps), epochs)
+    total = epochs * steps
+    expected = 0.04 * np.interp(np.arange(total) / total, *zip(*corners, strict=True))
+    np.testing.assert_allclose(lr[:, 0], expected, rtol=1e-12, atol=1e-15)
+    assert momentum is None
+
+
+def test_linear_is_torchs_linear_lr() -> None:
+    lr, _ = tables(make_schedule([config.Linear(name="linear")], [SGD], 5, 4), 5)
+    optimizer = torch_sgd(0.04)
+    scheduler = lr_scheduler.LinearLR(optimizer, 1.0, 0.0, 20)
+    expected = stepped(optimizer, scheduler, 20, lambda group: group["lr"])
+    np.testing.assert_allclose(lr[:, 0], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_piecewise_schedule_may_jump() -> None:
+    points = ((0.0, 1.0), (0.5, 1.0), (0.5, 0.1), (1.0, 0.1), (1.0, 0.0))
+    lr, _ = tables(make_schedule([config.Piecewise(name="piecewise", points=points)], [SGD], 1, 8), 1)
+    np.testing.assert_allclose(lr[:, 0], 0.04 * np.repeat([1, 0.1], 4), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([[0.1, 1], [1, 0]], "the first point has share 0.1 and the last 1; begin at 0 and end at 1"),
+        ([[0, 1], [0.7, 1], [0.5, 1], [1, 0]], "the shares of the points do not rise; sort the points"),
+        ([[0, 0], [1, 0]], "every point has the factor 0, so nothing is trained; set one above 0"),
+        ([[0, 1], [1]], "expected"),
+        ([0, 1], "expected"),
+        ([[0, 1], [2, 0]], "2 is out of range; expected a number from 0 to 1"),
+    ],
+)
+def test_points_that_are_no_schedule_are_refused(points: list[Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        settings_from({"scheduler": {"name": "piecewise", "points": points}})
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(7, 13), (1, 1), (1, 2)])

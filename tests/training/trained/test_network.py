@@ -94,6 +94,29 @@ def test_predictions_are_the_recorded_ones(made: Any, name: str) -> None:
 
 
 @pytest.mark.slow
+def test_statistics_of_the_record_stand_in_for_missing_images(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = made("channel")
+    assert record.schema_ == 5
+    wanted = load(made, "channel")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise DataError("no images")
+
+    for name in ("known", "prepare"):
+        monkeypatch.setattr(data, name, refuse)
+    network = load(made, "channel")
+    assert torch.equal(network.scale, wanted.scale)
+    assert torch.equal(network.shift, wanted.shift)
+    older = record.model_copy(
+        update={"data": record.data.model_copy(update={"channel_mean": None, "channel_std": None})}
+    )
+    with pytest.raises(DataError, match="needs the statistics of the training images"):
+        load_trained(made.results, older, wanted.settings)
+    monkeypatch.undo()
+    assert torch.equal(load_trained(made.results, older, wanted.settings).scale, wanted.scale)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

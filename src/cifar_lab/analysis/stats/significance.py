@@ -73,6 +73,22 @@ def t_interval(values: Sequence[float], level: float = LEVEL, *, step: float = 0
     return mean - half, mean + half
 
 
+def mean_p(values: Sequence[float], value: float, *, step: float = 0.0) -> float | None:
+    """Two-sided p of the t test that the mean is `value`, with the standard deviation of `t_interval`.
+
+    None below two values. 0 for equal values without a step, unless they are `value`.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    distance, error = abs(fmean(values) - value), max(stdev(values), step / sqrt(12)) / sqrt(n)
+    if distance <= ZERO_STD or error <= ZERO_STD:
+        return 1.0 if distance <= ZERO_STD else 0.0
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(n - 1, -distance / error))
+
+
 def pooled_std(samples: Sequence[Sequence[float]]) -> tuple[float, int] | None:
     """(standard deviation within samples, its degrees of freedom). None where no sample has two values."""
     kept = [sample for sample in samples if len(sample) > 1]

@@ -83,18 +83,23 @@ class Difference:
         return (self.mean - half, self.mean + half) if half > ZERO_STD else None
 
     def p_value(self) -> float | None:
-        """Two-sided p of no difference: that of the t test over runs, or of the test over images where it is larger.
+        """Two-sided p of no difference, as `margin_p`."""
+        return self.margin_p(0.0)
+
+    def margin_p(self, margin: float) -> float | None:
+        """Two-sided p of a difference of `margin`: that of the t test over runs, or over images where it is larger.
 
         Without a resolution and without variance it is 1 if nothing differs, else the exact sign-flip p, which needs no
         standard error. None where neither is known.
         """
         if self.method == "none":
             return None
-        if abs(self.mean) <= ZERO_STD:
+        distance = abs(self.mean - margin)
+        if distance <= ZERO_STD:
             return 1.0
         if self.resolution is None and not self.has_variance:
             return 2.0 ** (1 - self.n) if self.method == "paired" else None
-        return min(1.0, 2 * max(self._tail_of_runs(), self._tail_of_images()))
+        return min(1.0, 2 * max(self._tail_of_runs(distance), self._tail_of_images(distance)))
 
     def equivalence_p(self, margin: float) -> float | None:
         """p of two one-sided t tests that the difference is beyond ± `margin`. None for a standard error of 0."""
@@ -128,14 +133,14 @@ class Difference:
 
         return float(ndtri((1 + level) / 2)) * self._error_of_images()
 
-    def _tail_of_runs(self) -> float:
-        return self._t_cdf(-abs(self.mean) / self.standard_error) if self.has_variance and self.standard_error else 0.0
+    def _tail_of_runs(self, distance: float) -> float:
+        return self._t_cdf(-distance / self.standard_error) if self.has_variance and self.standard_error else 0.0
 
-    def _tail_of_images(self) -> float:
+    def _tail_of_images(self, distance: float) -> float:
         from scipy.special import ndtr
 
         error = self._error_of_images()
-        return float(ndtr(-abs(self.mean) / error)) if error else 0.0
+        return float(ndtr(-distance / error)) if error else 0.0
 
     def _t_cdf(self, t: float) -> float:
         from scipy.special import stdtr

@@ -174,9 +174,12 @@ def dump_settings(settings: Settings) -> str:
     for key, owner, name in leaves(settings):
         if has_mark(type(owner), name, Mark.LATER) and getattr(owner, name) == type(owner).model_fields[name].default:
             del (values if key == name else values[key.partition(".")[0]])[name]
-    for section in filter(choice_key, sections()):
-        key = choice_key(section)
-        values[section] = {key: values[section].pop(key), **values[section]}
+    for section in sections():
+        default = Settings.model_fields[section].default
+        if values[section] == {} or (has_mark(Settings, section, Mark.LATER) and getattr(settings, section) == default):
+            del values[section]
+        elif key := choice_key(section):
+            values[section] = {key: values[section].pop(key), **values[section]}
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 

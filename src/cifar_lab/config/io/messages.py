@@ -10,10 +10,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from cifar_lab.config.io.axis_words import axis_of_text
+from cifar_lab.config.io.inner_sections import inner_classes, is_section
 from cifar_lab.config.io.tree import Node, as_number, plain, resolve, shorten
+from cifar_lab.config.roles import CODE_NAME, MODEL_NAME
 
 PATTERN_WORDS = {
-    r"^[^:\s][^:]*:[A-Za-z_][A-Za-z0-9_]*$": "package.module:Class or path/to/file.py:Class",
+    CODE_NAME: "package.module:Class or path/to/file.py:Class",
+    MODEL_NAME: "package.module:Class, path/to/file.py:Class or timm:NAME",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$": "a file name of letters, digits, '.', '_' and '-' that ends in .png",
     r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$": "up to 32 letters, digits, '_' and '-'",
 }
@@ -27,7 +30,11 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     annotation, metadata = unwrap(annotation, metadata)
     origin, arguments = get_origin(annotation), get_args(annotation)
     limits = _limits(metadata)
+    if inner := inner_classes(annotation):
+        return f"a mapping with name ({_or(inner)}) and its settings"
     if origin in (Union, UnionType):
+        if words := _words_beside_truths(arguments):
+            return f"one of true, false, {', '.join(words)}"
         return " or ".join(describe(argument, () if argument is type(None) else metadata) for argument in arguments)
     if origin is Literal:
         words = [str(argument) for argument in arguments]
@@ -37,6 +44,8 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
         return f"a list of {count}{_plural(*unwrap(arguments[0], ()))}"
     if origin is dict or annotation is dict:
         return "a mapping of keys to values"
+    if is_section(annotation):
+        return f"a mapping with {_and(annotation.model_fields)}"
     if annotation is bool:
         return "true or false"
     if annotation is int:
@@ -48,6 +57,21 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
             return PATTERN_WORDS.get(limits["pattern"], f"text like {limits['pattern']}")
         return f"text of at most {limits['max_length']:,} characters" if "max_length" in limits else "text"
     return "nothing (null)" if annotation is type(None) else "a value"
+
+
+def _and(words: Iterable[str], last_word: str = "and") -> str:
+    *most, last = words
+    return f"{', '.join(most)} {last_word} {last}" if most else last
+
+
+def _or(words: Iterable[str]) -> str:
+    return _and(words, "or")
+
+
+def _words_beside_truths(arguments: tuple[Any, ...]) -> list[str]:
+    """Words of a setting that takes true, false or one of them. Empty for another union."""
+    words = [argument for argument in arguments if get_origin(argument) is Literal]
+    return [str(word) for word in get_args(words[0])] if bool in arguments and len(words) == 1 else []
 
 
 def unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
@@ -62,6 +86,9 @@ def item_type(annotation: Any, part: str | int) -> Any:
     """Type of an item of a list, or of a value of a mapping."""
     annotation, _ = unwrap(annotation, ())
     arguments = get_args(annotation)
+    if is_section(annotation):
+        field = annotation.model_fields.get(part)
+        return Any if field is None else Annotated[field.annotation, *field.metadata]
     if get_origin(annotation) is tuple and isinstance(part, int):
         return arguments[0] if arguments[-1] is Ellipsis else arguments[min(part, len(arguments) - 1)]
     return arguments[1] if get_origin(annotation) is dict else Any
@@ -168,6 +195,10 @@ def _number(bound: float) -> str:
 
 
 def _plural(annotation: Any, metadata: tuple[Any, ...]) -> str:
+    if is_section(annotation):
+        return f"mappings, each with {_and(annotation.model_fields)}"
+    if get_origin(annotation) is tuple:
+        return "pairs of numbers"
     names = {int: "whole numbers", float: "numbers", str: "texts", dict: "mappings"}
     name = names.get(annotation, names.get(get_origin(annotation) or object, "values"))
     return f"{name}, each{_range(_limits(metadata))}" if annotation in (int, float) and metadata else name
@@ -198,6 +229,21 @@ SYNONYMS = {
     "seed": "seeds",
     "amp": "bf16",
     "bayes": "tpe",
+    "wsd": "trapezoid",
+    "warmup_stable_decay": "trapezoid",
+    "lineardecay": "linear",
+    "slanted_triangular": "triangular",
+    "ema": "average",
+    "model_ema": "average",
+    "swa": "average",
+    "polyak": "average",
+    "max_grad_norm": "clip_norm",
+    "grad_clip": "clip_norm",
+    "clip_grad_norm": "clip_norm",
+    "gradient_clip_val": "clip_norm",
+    "param_groups": "groups",
+    "parameter_groups": "groups",
+    "paramwise_cfg": "groups",
 }
 """Names that other tools use, in lower case, and the names of this lab."""
 

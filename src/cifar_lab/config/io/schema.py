@@ -9,7 +9,7 @@ import ast
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,9 +17,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cifar_lab.config import Section, Settings, sheets
+from cifar_lab.config.attack import ATTACKS
+from cifar_lab.config.claims import Claim, ClaimSheet
 from cifar_lab.config.io import setting_keys
+from cifar_lab.config.io.inner_sections import INNER_CHOICE, inner_fields, section_of
 from cifar_lab.config.io.messages import describe
-from cifar_lab.config.sheets import LabSheet, Question, Search, SweepSheet
+from cifar_lab.config.sheets import LabSheet, Question, RobustQuestion, Search, SweepSheet
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXTENDS = {
@@ -55,11 +58,11 @@ def json_schema() -> dict[str, Any]:
 
 
 def sheet_schema(sheet: type[Section]) -> dict[str, Any]:
-    """JSON Schema of a lab file (`LabSheet`) or of a sweep file (`SweepSheet`)."""
+    """JSON Schema of a lab file (`LabSheet`), a sweep file (`SweepSheet`) or a claims file (`ClaimSheet`)."""
     schema = {"$schema": DIALECT, **sheet.model_json_schema()}
     _add_docs(schema, sheet)
     for name, part in schema.get("$defs", {}).items():
-        _add_docs(part, getattr(sheets, name))
+        _add_docs(part, Claim if name == Claim.__name__ else getattr(sheets, name))
     return schema
 
 
@@ -95,12 +98,17 @@ def _section_schema(section: str) -> dict[str, Any]:
     key = setting_keys.choice_key(section)
     if not key:
         return _class_schema(classes[0])
+    return _choice_schema(section, classes, key, setting_keys.default_choice(section))
+
+
+def _choice_schema(section: str, classes: Sequence[type[Section]], key: str, default: str) -> dict[str, Any]:
+    """Schema of a section whose `key` chooses its class."""
     parts: dict[str, Any] = {}
     for cls in classes:
         for name, part in _class_schema(cls)["properties"].items():
             if name != key:
                 parts.setdefault(name, part)
-    rest = f"Settings of the inherited {section}, or of the default ({setting_keys.default_choice(section)})."
+    rest = f"Settings of the inherited {section}, or of the default ({default})."
     partial = {"description": rest, "type": "object", "additionalProperties": False, "properties": parts}
     return {"oneOf": [*({**_class_schema(cls), "required": [key]} for cls in classes), partial]}
 
@@ -108,6 +116,12 @@ def _section_schema(section: str) -> dict[str, Any]:
 def _class_schema(cls: type[Section]) -> dict[str, Any]:
     schema = cls.model_json_schema()
     _add_docs(schema, cls)
+    for name, inner in inner_fields(cls).items():
+        schema["properties"][name] = _choice_schema(name, list(inner.values()), INNER_CHOICE, next(iter(inner)))
+        schema["properties"][name]["description"] = field_docs(cls)[name]
+    for name, field in cls.model_fields.items():
+        if (item := section_of(field.annotation)) is not None:
+            schema["properties"][name]["items"] = _class_schema(item) | {"required": _required(item)}
     return {
         "title": schema["title"],
         "description": schema["description"],
@@ -115,6 +129,10 @@ def _class_schema(cls: type[Section]) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": schema["properties"],
     }
+
+
+def _required(cls: type[Section]) -> list[str]:
+    return [name for name, field in cls.model_fields.items() if field.is_required()]
 
 
 def _add_docs(schema: dict[str, Any], cls: type[Section]) -> None:
@@ -152,9 +170,27 @@ def settings_reference() -> str:
         parts += ["", f"## `{section}`\n", *_section(section, classes)]
     parts += ["", "## Lab file\n", f"{_words(LabSheet.__doc__)}\n", _table(_fields(LabSheet), "")]
     parts += ["", "### A question\n", f"{_words(Question.__doc__)}\n", _table(_fields(Question), "")]
+    parts += ["", "### `robust`\n", f"{_words(RobustQuestion.__doc__)}\n", _table(_fields(RobustQuestion), "robust")]
+    parts += ["", "## Claims file\n", f"{_words(ClaimSheet.__doc__)}\n", _table(_fields(ClaimSheet), "")]
+    parts += ["", "### A claim\n", f"{_words(Claim.__doc__)}\n", _table(_fields(Claim), "")]
     parts += ["", "## Sweep file\n", f"{_words(SweepSheet.__doc__)}\n", _table(_fields(SweepSheet), "")]
     parts += ["", "### `search`\n", f"{_words(Search.__doc__)}\n", _table(_fields(Search), "search")]
-    return "\n".join(parts) + "\n"
+    parts += ["", "## Attack file\n", _ATTACKS, *_attacks()]
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+_ATTACKS = """\
+Settings of `cifar-lab attack --attack FILE`. `name` chooses the attack, `pgd` where it is missing. `--attack NAME`
+takes an attack with its defaults. Distances are in the pixel range 0 to 1, and fractions such as `8/255` are numbers.
+"""
+
+
+def _attacks() -> Iterator[str]:
+    """Tables of the settings of every attack."""
+    for name, cls in ATTACKS.items():
+        yield f"### `{name}`\n"
+        yield f"{_words(cls.__doc__)}\n"
+        yield f"{_table([field for field in _fields(cls) if field[0] != 'name'], '')}\n"
 
 
 def _own_keys(cls: type[Section]) -> list[tuple[str, FieldInfo, str]]:
@@ -188,6 +224,7 @@ def _section(section: str, classes: tuple[type[Section], ...]) -> Iterator[str]:
     shared = [field for field in _fields(classes[0]) if field[0] != choice and _is_shared(field, classes)]
     if shared:
         yield f"\n{_table(shared, section)}"
+    yield from _items_of(shared, section)
     known = {key: field.default for key, field, _ in shared}
     for name, cls in zip(names, classes, strict=True):
         title = f"`{section}.{choice}: {name}`" if _has_word(section, cls) else OWN_TITLES[section]
@@ -203,6 +240,25 @@ def _section(section: str, classes: tuple[type[Section], ...]) -> Iterator[str]:
         ]
         if own:
             yield f"\n{_table(own, section)}"
+        yield from _inner_sections(cls, section)
+
+
+def _inner_sections(cls: type[Section], section: str) -> Iterator[str]:
+    """Settings of the sections in a class."""
+    for key, classes in inner_fields(cls).items():
+        for name, inner in classes.items():
+            yield f"\n#### `{section}.{key}.name: {name}`\n"
+            yield f"{_words(inner.__doc__)}\n"
+            yield _table([field for field in _fields(inner) if field[0] != INNER_CHOICE], f"{section}.{key}")
+
+
+def _items_of(fields: Iterable[tuple[str, FieldInfo, str]], section: str) -> Iterator[str]:
+    """Keys of the mappings in a list."""
+    for key, field, _ in fields:
+        if (item := section_of(field.annotation)) is not None:
+            yield f"\n### An entry of `{section}.{key}`\n"
+            yield f"{_words(item.__doc__)}\n"
+            yield _table(_fields(item), "")
 
 
 def _has_word(section: str, cls: type[Section]) -> bool:

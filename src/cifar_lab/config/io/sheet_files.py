@@ -1,4 +1,4 @@
-"""Lab files and sweep files: read as strictly as settings, every problem in one pass."""
+"""Lab files, sweep files and claims files: read as strictly as settings, every problem in one pass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 from cifar_lab.config import Section, Settings
+from cifar_lab.config.claims import ClaimSheet
 from cifar_lab.config.io.check import unknown
+from cifar_lab.config.io.claim_rules import claim_rules
 from cifar_lab.config.io.foreign_words import foreign_top_key
 from cifar_lab.config.io.messages import PATTERN_WORDS, did_you_mean, found, limits_of, show
 from cifar_lab.config.io.setting_keys import sections
@@ -21,17 +23,17 @@ from cifar_lab.config.io.yaml_files import read_file, unreadable
 from cifar_lab.config.sheets import LabSheet, SweepSheet
 from cifar_lab.core.errors import Problem, SettingsError
 
-S = TypeVar("S", LabSheet, SweepSheet)
+S = TypeVar("S", LabSheet, SweepSheet, ClaimSheet)
 
 
 def load_sheet(path: Path, sheet: type[S]) -> S:
-    """Load a lab file or a sweep file.
+    """Load a lab file, a sweep file or a claims file.
 
     The files that it names must exist, but their names stay as written: `sheet_file` gives their paths. Paths among the
     values of a sweep become absolute. The label of a sweep that states none is the file's stem.
 
     Args:
-        sheet: `LabSheet` or `SweepSheet`.
+        sheet: `LabSheet`, `SweepSheet` or `ClaimSheet`.
 
     Raises:
         SettingsError: with every problem found, in the order of lines.
@@ -60,7 +62,7 @@ def sheet_values(path: Path, check: Check, sheet: type[Section], root: Node) -> 
     if sheet is SweepSheet:
         root = sweep_points(root, check, path.parent)
     values = _fields(check, sheet, root, "")
-    (sweep_rules if sheet is SweepSheet else lab_rules)(check, root)
+    {SweepSheet: sweep_rules, ClaimSheet: claim_rules}.get(sheet, lab_rules)(check, root)
     refuse(check.findings, str(path))
     return values
 
@@ -169,6 +171,7 @@ def _named_files(root: Node) -> Iterator[tuple[str, Node]]:
     for key, node in walk(root):
         *_, last = re.sub(r"\[[0-9]+\]$", "", key).split(".")
         named = key in ("base", "control") or (key.startswith("questions.") and last in ("control", "arms", "sweep"))
+        named = named or (key.startswith("claims.") and last in ("arm", "better_than", "worse_than", "equal_to"))
         if named and isinstance(node.value, str):
             yield key, node
 

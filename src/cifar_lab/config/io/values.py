@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,16 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from cifar_lab.config import Section
-from cifar_lab.config.io.messages import describe, found, hint, item_type, several_values, show
+from cifar_lab.config.io.inner_sections import INNER_CHOICE, inner_classes, is_section
+from cifar_lab.config.io.messages import (
+    describe,
+    did_you_mean,
+    found,
+    hint,
+    item_type,
+    several_values,
+    show,
+)
 from cifar_lab.config.io.tree import Finding, Node, plain
 
 
@@ -33,6 +43,8 @@ def expected_of(info: FieldInfo) -> str:
 
 def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node) -> bool:
     """Whether a class accepts a value for one of its fields. Reports each mismatch."""
+    if inner := inner_classes(cls.model_fields[name].annotation):
+        return _inner_fits(check, inner, key, node)
     try:
         cls.model_validate({name: plain(node)})
     except ValidationError as error:
@@ -45,13 +57,43 @@ def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node
         reported: set[str] = set()
         for location, kind in zip(parts, types, strict=True):
             here, path, annotation, metadata = _descend(node, location, info)
+            if kind == "missing" and is_section(annotation):
+                path += f".{location[-1]}"
             if path not in reported:
                 reported.add(path)
-                message = _mismatch(here, kind, annotation, metadata)
+                message = _key_mismatch(location, kind, info) or _mismatch(here, kind, annotation, metadata)
                 several = "" if "did you mean" in message else several_values(here, key)
                 check.report(here, key + path, message + several)
         return not reported
     return True
+
+
+def _inner_fits(check: Check, inner: Mapping[str, type[Section]], key: str, node: Node) -> bool:
+    """Whether an inner section has valid values. Reports each mismatch."""
+    before = len(check.findings)
+    default = next(iter(inner))
+    if not isinstance(node.value, dict):
+        name = node.value if isinstance(node.value, str) else default
+        check.report(
+            node, key, f"{found(node)}; expected a section, such as {key.rpartition('.')[2]}: {{name: {name}}}"
+        )
+        return False
+    stated: Node = node.value.get(INNER_CHOICE, Node(default))
+    choice = stated.value
+    if not isinstance(choice, str) or choice not in inner:
+        near = did_you_mean(choice, inner) if isinstance(choice, str) else ""
+        check.report(stated, f"{key}.{INNER_CHOICE}", f"{show(stated)} is not one of: {', '.join(inner)}{near}")
+        return False
+    cls = inner[choice]
+    for name, child in node.value.items():
+        here = f"{key}.{name}"
+        if name in cls.model_fields:
+            value_fits(check, cls, name, here, child)
+        else:
+            own = [each for each in cls.model_fields if each != INNER_CHOICE]
+            near = did_you_mean(name, own) or f"; its settings are {', '.join(own)}"
+            check.report(child, here, f"{choice} has no {name}{near}")
+    return len(check.findings) == before
 
 
 def _descend(node: Node, location: tuple[str | int, ...], info: FieldInfo) -> tuple[Node, str, Any, tuple[Any, ...]]:
@@ -66,6 +108,19 @@ def _descend(node: Node, location: tuple[str | int, ...], info: FieldInfo) -> tu
             break
         annotation, metadata = item_type(annotation, part), ()
     return node, path, annotation, metadata
+
+
+def _key_mismatch(location: tuple[str | int, ...], kind: str, info: FieldInfo) -> str:
+    """Message for an unknown or a missing key of a mapping in a list. Empty for anything else."""
+    owner: Any = info.annotation
+    for part in location[:-1]:
+        owner = item_type(owner, part)
+    if not is_section(owner) or not isinstance(name := location[-1], str):
+        return ""
+    if kind == "extra_forbidden":
+        keys = owner.model_fields
+        return f"no such setting{did_you_mean(name, keys) or '; the settings are ' + ', '.join(keys)}"
+    return f"missing; {expected_of(owner.model_fields[name])}" if kind == "missing" else ""
 
 
 _OUT_OF_RANGE = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})

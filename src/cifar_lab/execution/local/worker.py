@@ -31,7 +31,9 @@ from cifar_lab.execution.protocol import STOP, decode_check, decode_prepare, dec
 from cifar_lab.store.locks import HeldError
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
+from cifar_lab.training.attacks.job import AttackJob, decode_attack
 from cifar_lab.training.events import (
+    AttackProgress,
     DataProgress,
     Event,
     GpuCount,
@@ -45,6 +47,7 @@ from cifar_lab.training.events import (
     encode_event,
 )
 from cifar_lab.training.job import Job
+from cifar_lab.training.thread_guard import process_watch
 
 Send = Callable[[Message], None]
 
@@ -62,6 +65,7 @@ def main() -> None:
     """Process requests until standard input ends."""
     tie_to_parent(int(sys.argv[1]))
     offer_to_the_oom_killer()
+    process_watch()
     stopping, send = _handle_signals(), _open_events()
     logging.getLogger("cifar_lab").addHandler(_WarningEvents(send))
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -75,7 +79,7 @@ def main() -> None:
 
     while True:
         line = requests.get()
-        if (answer := _answer(line, send)) is not None:
+        if (answer := _answer(line, send, stopping)) is not None:
             send(Message(answer))
             continue
         cohorts, streams = decode_task(line)
@@ -149,8 +153,10 @@ class _WarningEvents(logging.Handler):
         self._send(Message(WarningIssued(record.getMessage())))
 
 
-def _answer(line: str, send: Send) -> Event | None:
+def _answer(line: str, send: Send, stopping: threading.Event) -> Event | None:
     """Answer of a query. None if the line is a task."""
+    if (attack := decode_attack(line)) is not None:
+        return _attack(attack, send, stopping)
     if (check := decode_check(line)) is not None:
         return _check_model(*check, send)
     if (data := decode_prepare(line)) is not None:
@@ -223,6 +229,20 @@ def _prepare(data: Data, send: Send) -> RunEnd:
         from cifar_lab.data import prepare
 
         prepare(data, progress)
+    except Exception as error:
+        return classify_end(error)
+    return RunFinished()
+
+
+def _attack(job: AttackJob, send: Send, stopping: threading.Event) -> RunEnd:
+    """Attack the networks of runs, which stay locked meanwhile, and report the progress."""
+    try:
+        with contextlib.ExitStack() as locks:
+            for run_id in job.run_ids:
+                locks.enter_context(RunFolder(job.results, run_id).lock(at_once=True))
+            from cifar_lab.training.attacks.make_attacks import make_attacks
+
+            make_attacks(job, lambda done, total: send(Message(AttackProgress(done, total))), stopping.is_set)
     except Exception as error:
         return classify_end(error)
     return RunFinished()

@@ -45,7 +45,7 @@ class NodeWorker:
     """Ray actor of a worker. Only `stop`, `end_slowly` and `listen` are called concurrently."""
 
     def __init__(self, threads: int, git_state: str) -> None:
-        """`git_state`: the driver's `core.host.git_state`, for the records."""
+        """`git_state`: the driver's `core.git_diff.git_state_text`, for the records."""
         self._scratch = Scratch("cifar-lab-node-")
         self._files, self._cache = self._scratch.path / "files", self._scratch.path / "cache"
         self._results = self._scratch.path / "results"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 from cifar_lab.core.errors import EnvironmentFault, LabError
-from cifar_lab.core.host import git_state, print_status
+from cifar_lab.core.git_diff import git_state_text
+from cifar_lab.core.host import print_status
 from cifar_lab.execution.ray.connect import Connection
 from cifar_lab.execution.ray.node import NodeWorker, differences, versions
 
@@ -60,7 +60,7 @@ class NodeHandle:
         """
         options = {"num_cpus": self._threads, "num_gpus": 0 if self._gpu is None else 1}
         actor_class = self._ray.remote(NodeWorker).options(max_concurrency=METHODS_AT_ONCE, max_restarts=0, **options)
-        actor = actor_class.remote(self._threads, json.dumps(git_state()))
+        actor = actor_class.remote(self._threads, git_state_text())
         answer, began, tell_after = actor.introduce.remote(), time.monotonic(), WAITING_SECONDS
         while not self._ray.wait([answer], timeout=0.2)[0]:
             if cancelled():

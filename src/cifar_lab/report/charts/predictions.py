@@ -43,6 +43,8 @@ def draw_predictions(title: str, subtitle: str, images: Sequence[PredictedImage]
         figure.set_canvas(FigureCanvasAgg(figure))
         measure = Measure(figure)
         head = measure.wrap(title, WIDTH_INCHES - 2 * EDGE_INCHES, TITLE, lines=2, bold=True)
+        if any(image.probability < UNSURE for image in images):
+            subtitle += f" Orange: below {UNSURE:.0%}."
         below = measure.wrap(subtitle, WIDTH_INCHES - 2 * EDGE_INCHES, LABEL - 0.5, lines=3)
         top = 0.3 + 0.27 * (head.count("\n") + 1) + 0.2 * (below.count("\n") + 1)
         cell = (WIDTH_INCHES - 2 * EDGE_INCHES - (COLUMNS - 1) * GAP_INCHES) / COLUMNS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from cifar_lab import config
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.models.own_function import OwnCode, parameters_of, tuples
 from cifar_lab.training.optim.kept_state import kept, restore
+from cifar_lab.training.optim.parameter_groups import GroupValues, group_values
 
 RULE = "rule"
 """Key of the state of the optimizer in a checkpoint."""
@@ -33,9 +34,13 @@ class Evaluation(Protocol):
 class TorchRule:
     """An optimizer of torch's class over the parameters of one network."""
 
-    def __init__(self, optimizer: Optimizer, lr: float, parameters: Sequence[Tensor], *, closure: bool) -> None:
-        """`lr`: `optimizer.lr` of the run. `closure`: whether its `step` takes one."""
+    def __init__(
+        self, optimizer: Optimizer, settings: config.OptimizerOptions, parameters: Sequence[Tensor], *, closure: bool
+    ) -> None:
+        """`closure`: whether its `step` takes one."""
+        lr = settings.lr
         self.optimizer, self._lr, self._parameters, self._closure = optimizer, lr, list(parameters), closure
+        self._clip_norm = settings.clip_norm
         self._first = [group.get("lr") for group in optimizer.param_groups]
         self._last = lr
 
@@ -46,6 +51,11 @@ class TorchRule:
     def defaults(self) -> Mapping[str, Any]:
         """Values of its first group, such as `betas`."""
         return self.optimizer.param_groups[0]
+
+    def clip(self) -> None:
+        """Scale the gradients down to `optimizer.clip_norm`."""
+        if self._clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
 
     def update(self, evaluate: Evaluation, lr: float, momentum: float | None) -> None:
         """One step.
@@ -60,6 +70,14 @@ class TorchRule:
             self.optimizer.step(_FirstIsKnown(evaluate, self._parameters))  # type: ignore[arg-type]
         else:
             self.optimizer.step()
+
+    def mode(self, name: Literal["train", "eval"]) -> None:
+        """Call `train` or `eval` of an optimizer that has other weights for evaluation (Defazio et al. 2024).
+
+        Reference: A. Defazio et al., The Road Less Scheduled, arXiv 2405.15682.
+        """
+        if callable(change := getattr(self.optimizer, name, None)):
+            change()
 
     def _set(self, lr: float, momentum: float | None) -> None:
         if lr != self._last:  # an optimizer may change its rate itself where the schedule is constant
@@ -84,6 +102,10 @@ class TorchRule:
     def state(self, member: int) -> dict[str, Any]:
         """See `CohortOptimizer.state`."""
         return {RULE: kept(self.optimizer, self._parameters), "lr": self._last}
+
+    def parts(self, member: int) -> dict[str, Any]:
+        """See `CohortOptimizer.parts`. These are copies."""
+        return self.state(member)
 
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         """See `CohortOptimizer.load_state`."""
@@ -128,14 +150,14 @@ def of_torch(name: str, settings: config.TorchOptimizer, network: nn.Module) -> 
         SettingsError: an option that it refuses.
     """
     decay = {"weight_decay": settings.weight_decay} if settings.component.decays else {}
-    parameters = _trainable(network)
+    parameters, groups = _trainable(network), grouped(settings, network, decays=settings.component.decays)
     try:
-        rule = getattr(torch.optim, name)(parameters, lr=settings.lr, **decay, **tuples(settings.options))
+        rule = getattr(torch.optim, name)(groups, lr=settings.lr, **decay, **tuples(settings.options))
     except (TypeError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"optimizer.options: torch.optim.{name} refuses them: {_line(error)}; correct it"
         ) from error
-    return TorchRule(rule, settings.lr, parameters, closure=name == "LBFGS")
+    return TorchRule(rule, settings, parameters, closure=name == "LBFGS")
 
 
 NAMES = ("Adadelta", "Adafactor", "Adagrad", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "LBFGS")
@@ -157,8 +179,9 @@ def of_user(settings: config.CustomOptimizer, network: nn.Module) -> TorchRule:
     given = _given(own, settings)
     own.check_options({name: given[name] for name in given if name in settings.options or name in OWN_SETTINGS}, 1)
     parameters = _trainable(network)
+    groups = grouped(settings, network, decays="weight_decay" in given)
     try:
-        rule = own.called(parameters, **given)
+        rule = own.called(groups, **given)
     except Exception as error:
         raise own.refusal(f"could not be made with {_words(given)}: {own.describe(error)}; correct it") from error
     if not isinstance(rule, Optimizer):
@@ -166,7 +189,7 @@ def of_user(settings: config.CustomOptimizer, network: nn.Module) -> TorchRule:
     held = {id(each) for group in rule.param_groups for each in group["params"]}
     if not held & {id(each) for each in parameters}:
         raise own.refusal("it has no parameter of the network; pass the parameters to the constructor of Optimizer")
-    return TorchRule(rule, settings.lr, parameters, closure="closure" in (parameters_of(rule.step) or {}))
+    return TorchRule(rule, settings, parameters, closure="closure" in (parameters_of(rule.step) or {}))
 
 
 OWN_SETTINGS = ("lr", "weight_decay")
@@ -187,6 +210,33 @@ def _given(own: OwnCode, settings: config.CustomOptimizer) -> dict[str, Any]:
         elif name == "weight_decay" and value:
             raise SettingsError(f"optimizer.weight_decay: {own.name} takes no weight_decay; remove it")
     return given
+
+
+def grouped(settings: config.TorchOptimizer | config.CustomOptimizer, network: nn.Module, *, decays: bool) -> list[Any]:
+    """Trainable parameters for a class of torch: a list, or by `optimizer.groups` its groups with their values.
+
+    Args:
+        decays: whether the class has weight decay.
+
+    Raises:
+        SettingsError: a group has no parameter, or a weight decay that the class does not have.
+    """
+    named = {name: each for name, each in network.named_parameters() if each.requires_grad}
+    if not settings.groups:
+        return list(named.values())
+    found: dict[GroupValues, list[Tensor]] = {}
+    for values, parameter in zip(group_values(settings, list(named)), named.values(), strict=True):
+        found.setdefault(values, []).append(parameter)
+    for number, group in enumerate(settings.groups):
+        if group.weight_decay and not decays:
+            raise SettingsError(
+                f"optimizer.groups[{number}].weight_decay: the optimizer takes no weight_decay; remove it"
+            )
+    return [
+        {"params": parameters, "lr": settings.lr * values.lr_factor}
+        | ({"weight_decay": values.weight_decay} if decays else {})
+        for values, parameters in found.items()
+    ]
 
 
 def _trainable(network: nn.Module) -> list[Tensor]:

@@ -6,6 +6,7 @@ torch's `load_state_dict` casts the state to the type of the parameters, and it 
 from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,8 +16,11 @@ from torch.optim import Optimizer
 KIND = "kind of value"
 """Key of a mapping that stands for a value of another kind."""
 
-_OF_TORCH = frozenset(vars(torch.optim.SGD([nn.Parameter(torch.zeros(1))]))) - {"state", "param_groups"}
-"""Attributes of every optimizer that a new one has too."""
+
+@cache
+def _of_torch() -> frozenset[str]:
+    """Attributes of every optimizer that a new one has too. torch imports its compiler to make the first optimizer."""
+    return frozenset(vars(torch.optim.SGD([nn.Parameter(torch.zeros(1))]))) - {"state", "param_groups"}
 
 
 def kept(optimizer: Optimizer, parameters: Sequence[Tensor]) -> dict[str, Any]:
@@ -50,7 +54,7 @@ class _Known:
 def _attributes(optimizer: Optimizer, known: _Known) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in vars(optimizer).items():
-        if name not in _OF_TORCH:
+        if name not in _of_torch():
             try:
                 found[name] = _encoded(value, known)
             except TypeError:

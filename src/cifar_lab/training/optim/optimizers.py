@@ -5,8 +5,8 @@ vector operations update all rows at once, with hyper-parameters of shape (K, 1)
 a CUDA graph can capture them. A step leaves `gradients` undefined.
 
 On the CPU a member gets the same bits alone and in any cohort, equal to torch's `fused=True` optimizers on the flat
-row. A momentum that a schedule moves to exactly 0 leaves the buffer unchanged on the CPU, as in torch. Elsewhere the
-buffer takes the gradient.
+row, or on its parts if `optimizer.groups` gives them other values. A momentum that a schedule moves to exactly 0 leaves
+the buffer unchanged on the CPU, as in torch. Elsewhere the buffer takes the gradient.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,14 +23,25 @@ from torch.optim.sgd import sgd as torch_sgd
 
 from cifar_lab import config
 from cifar_lab.models.flat_parameters import FlatParameters
+from cifar_lab.training.optim.clipping import GradientClipper
+from cifar_lab.training.optim.parameter_groups import GroupValues, RowGroups, row_groups
 
 
 class CohortOptimizer(ABC):
     """Updates the parameters of K networks in place from their gradients."""
 
-    def __init__(self, parameters: FlatParameters, stacked: bool) -> None:
+    def __init__(
+        self, settings: Sequence[config.OptimizerOptions], parameters: FlatParameters, stacked: bool,
+        groups: RowGroups | None = None,
+    ) -> None:  # fmt: skip
+        """`groups`: values of the parameters. None is those of the settings."""
         self._values, self._gradients = parameters.values, parameters.gradients
         self._stacked = stacked
+        self._groups = row_groups(settings, parameters) if groups is None else groups
+        self._weight_decay = self._groups.weight_decays()
+        """float64: (K, P), or (K, 1) where each row has one."""
+        self._lr_factors = self._groups.lr_factors()
+        self._clipper = GradientClipper(settings, self._gradients)
         self._memory: dict[str, Tensor] = {}
         """State between steps. The first dimension of each tensor is K."""
 
@@ -46,14 +58,22 @@ class CohortOptimizer(ABC):
         """
         with torch.no_grad():
             if self._stacked:
+                if self._clipper.needed:
+                    self._clipper.clip_stacked()
                 self._step_stacked(lr, momentum)
             else:
+                if self._clipper.needed:
+                    self._clipper.clip_rows()
                 given = [math.nan] * len(self._values) if momentum is None else momentum.flatten().tolist()
                 self._step_rows(lr.flatten().tolist(), [None if math.isnan(each) else each for each in given])
 
     def state(self, member: int) -> dict[str, Tensor]:
         """Copy of one member's state, one row per tensor. Its parameters are not included."""
-        return {name: tensor[member : member + 1].clone() for name, tensor in self._memory.items()}
+        return {name: tensor.clone() for name, tensor in self.parts(member).items()}
+
+    def parts(self, member: int) -> dict[str, Tensor]:
+        """Views of what `state` copies."""
+        return {name: tensor[member : member + 1] for name, tensor in self._memory.items()}
 
     def rows(self, member: int) -> list[Tensor]:
         """One member's rows of the state that has a number per parameter."""
@@ -85,9 +105,31 @@ class CohortOptimizer(ABC):
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
         """Update all members at once, without synchronising the device."""
 
+    def _parts(self, *tensors: Tensor) -> list[list[RowPart]]:
+        """Parts of each row with their views of `tensors`, (K, P) each."""
+        return [
+            [
+                RowPart(values, [[tensor[member, where] for where in segments] for tensor in tensors])
+                for values, segments in self._groups.parts(member)
+            ]
+            for member in range(len(self))
+        ]
+
+    def _rates(self, lr: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Learning rate of each number of the rows, (K, P), from that of each member, (K, 1). (K, 1) without groups."""
+        return lr if self._lr_factors is None else lr * self._lr_factors[rows]
+
     def _column(self, numbers: Sequence[float]) -> Tensor:
         """One number per member, (K, 1) float64, so products of hyper-parameters are rounded to float32 only once."""
         return torch.tensor(numbers, dtype=torch.float64, device=self._values.device).unsqueeze(1)
+
+
+class RowPart(NamedTuple):
+    """Parameters of one row that have equal values."""
+
+    values: GroupValues
+    views: list[list[Tensor]]
+    """Of each tensor, one view per segment."""
 
 
 class CohortSGD(CohortOptimizer):
@@ -96,41 +138,44 @@ class CohortSGD(CohortOptimizer):
     A buffer that begins as 0 gives torch's first step, buf = g.
     """
 
-    def __init__(self, settings: Sequence[config.SGD], parameters: FlatParameters, stacked: bool) -> None:
-        super().__init__(parameters, stacked)
+    def __init__(
+        self, settings: Sequence[config.SGD], parameters: FlatParameters, stacked: bool,
+        groups: RowGroups | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(settings, parameters, stacked, groups)
         self._settings = tuple(settings)
         self._buffer = torch.zeros_like(self._values)  # (K, P)
         self._memory = {"momentum_buffer": self._buffer}
-        self._rows = [[[row] for row in tensor] for tensor in (self._values, self._gradients, self._buffer)]
+        self._rows = self._parts(self._values, self._gradients, self._buffer)
         self._momentum = self._column([s.momentum for s in settings])
-        self._weight_decay = self._column([s.weight_decay for s in settings]).float()
         self._nesterov = torch.tensor([[s.nesterov] for s in settings], device=self._values.device)
-        self._any_decay = any(s.weight_decay for s in settings)
+        self._decay = self._weight_decay.float()
+        self._any_decay = bool(self._weight_decay.any())
         self._any_momentum = any(s.momentum for s in settings)
         self._any_nesterov = any(s.nesterov for s in settings)
 
     def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
-        members = zip(self._settings, *self._rows, lr, momentum, strict=True)
-        for settings, value, gradient, buffer, rate, override in members:
-            torch_sgd(
-                value, gradient, buffer, fused=True, lr=rate,
-                momentum=settings.momentum if override is None else override, weight_decay=settings.weight_decay,
-                nesterov=settings.nesterov, dampening=0.0, maximize=False,
-            )  # fmt: skip
+        for settings, parts, rate, override in zip(self._settings, self._rows, lr, momentum, strict=True):
+            for values, (value, gradient, buffer) in parts:
+                torch_sgd(
+                    value, gradient, [*buffer], fused=True, lr=rate * values.lr_factor,
+                    momentum=settings.momentum if override is None else override, weight_decay=values.weight_decay,
+                    nesterov=settings.nesterov, dampening=0.0, maximize=False,
+                )  # fmt: skip
 
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
         update = self._gradients
         if self._any_decay:
-            update.addcmul_(self._values, self._weight_decay)
+            update.addcmul_(self._values, self._decay)
         if momentum is not None or self._any_momentum:
-            momentum = _given_or_own(momentum, self._momentum).float()
+            momentum = given_or_own(momentum, self._momentum).float()
             self._buffer.mul_(momentum).add_(update)
             if self._any_nesterov:
                 update.addcmul_(self._buffer, momentum)
                 update = torch.where(self._nesterov, update, self._buffer)
             else:
                 update = self._buffer
-        self._values.addcmul_(update, lr.float(), value=-1)
+        self._values.addcmul_(update, self._rates(lr).float(), value=-1)
 
 
 class CohortAdam(CohortOptimizer):
@@ -139,37 +184,44 @@ class CohortAdam(CohortOptimizer):
     _decoupled = False
     """Whether weight decay acts on the weights and not through the gradient."""
 
-    def __init__(self, settings: Sequence[config.Adam], parameters: FlatParameters, stacked: bool) -> None:
-        super().__init__(parameters, stacked)
+    def __init__(
+        self,
+        settings: Sequence[config.Adam],
+        parameters: FlatParameters,
+        stacked: bool,
+        groups: RowGroups | None = None,
+    ) -> None:
+        super().__init__(settings, parameters, stacked, groups)
         self._settings = tuple(settings)
         self._mean = torch.zeros_like(self._values)  # (K, P)
         self._square = torch.zeros_like(self._values)  # (K, P)
         # float32 as in torch's kernels: exact to 16,777,216 steps.
         self._steps = torch.zeros(len(settings), 1, device=self._values.device)
         self._memory = {"step": self._steps, "exp_avg": self._mean, "exp_avg_sq": self._square}
-        tensors = (self._values, self._gradients, self._mean, self._square, self._steps.flatten())
-        self._rows = [[[row] for row in tensor] for tensor in tensors]
+        self._rows = self._parts(self._values, self._gradients, self._mean, self._square)
         self._beta1 = self._column([s.betas[0] for s in settings])
         self._beta2 = self._column([s.betas[1] for s in settings])
         self._eps = self._column([s.eps for s in settings]).float()
-        self._weight_decay = self._column([s.weight_decay for s in settings])
-        self._any_decay = any(s.weight_decay for s in settings)
+        self._any_decay = bool(self._weight_decay.any())
         self._work = torch.empty_like(self._values) if stacked else None  # (K, P)
 
     def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
-        members = zip(self._settings, *self._rows, lr, momentum, strict=True)
-        for settings, value, gradient, mean, square, step, rate, override in members:
-            torch_adam(
-                value, gradient, mean, square, [], step, fused=True, lr=rate,
-                beta1=settings.betas[0] if override is None else override, beta2=settings.betas[1],
-                weight_decay=settings.weight_decay, eps=settings.eps, decoupled_weight_decay=self._decoupled,
-                amsgrad=False, maximize=False,
-            )  # fmt: skip
+        members = zip(self._settings, self._rows, self._steps.flatten(), lr, momentum, strict=True)
+        for settings, parts, step, rate, override in members:
+            for values, (value, gradient, mean, square) in parts:
+                steps = [step.clone() for _ in value]  # torch counts each
+                torch_adam(
+                    value, gradient, mean, square, [], steps, fused=True, lr=rate * values.lr_factor,
+                    beta1=settings.betas[0] if override is None else override, beta2=settings.betas[1],
+                    weight_decay=values.weight_decay, eps=settings.eps, decoupled_weight_decay=self._decoupled,
+                    amsgrad=False, maximize=False,
+                )  # fmt: skip
+            step.add_(1)
 
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
         assert self._work is not None
-        gradient, work, lr = self._gradients, self._work, lr.double()
-        beta1 = _given_or_own(momentum, self._beta1)
+        gradient, work, lr = self._gradients, self._work, self._rates(lr.double())
+        beta1 = given_or_own(momentum, self._beta1)
         self._steps.add_(1)
         if self._any_decay:
             if self._decoupled:
@@ -194,7 +246,7 @@ class CohortAdamW(CohortAdam):
     _decoupled = True
 
 
-def _given_or_own(given: Tensor | None, own: Tensor) -> Tensor:
+def given_or_own(given: Tensor | None, own: Tensor) -> Tensor:
     """(K, 1) float64."""
     return own if given is None else torch.where(given.isnan(), own, given.double())
 

@@ -196,12 +196,13 @@ class _MemberRows:
 
 
 class _Draws:
-    """Random numbers of an epoch, drawn once per seed."""
+    """Random numbers of an epoch, drawn once per seed and kind of flips."""
 
     def __init__(self, batches: CohortBatches) -> None:
-        seeds = list(dict.fromkeys(batches.seeds))
-        self._number = [seeds.index(seed) for seed in batches.seeds]
-        flips = [any(batches.flips)] * len(seeds)
+        members = list(zip(batches.seeds, batches.flips, strict=True))
+        rows = {member: number for number, member in enumerate(dict.fromkeys(members))}
+        self._number = [rows[member] for member in members]
+        seeds, flips = zip(*rows, strict=True)
         self._batches = CohortBatches(batches.split, batches.options, seeds, flips)
         self._drawn: tuple[int, EpochRandomness] | None = None
 

@@ -191,10 +191,11 @@ class Batch(Structure):
     """See `batch` in kernels.h."""
 
     _fields_ = (
-        *((name, c_void_p) for name in ("pixels", "ready", "labels", "chosen", "offsets", "flips")),
+        *((name, c_void_p) for name in ("pixels", "ready", "labels", "others", "chosen", "offsets", "flips")),
         ("scale", c_float * 3),
         ("shift", c_float * 3),
-        *((name, c_int32) for name in ("padding", "images")),
+        *((name, c_int32) for name in ("padding", "images", "reflect")),
+        ("share", c_float),
     )
     kept: object = None
     """Owners of the memory that the addresses point to, kept alive while the batch is used."""

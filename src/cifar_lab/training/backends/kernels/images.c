@@ -44,6 +44,13 @@ INLINE void store_pixels(pixels16 *rows, float scale, float shift, vec *out)
     for (int i = 0; i < LANES * LANES; i++) values[i] = (float)pixels[i] * scale - shift;
 }
 
+/* Row of an image that a row outside of it shows. */
+INLINE int reflected(int y)
+{
+    const int from_last = SIDE - 1 - (y < 0 ? -y : y);
+    return SIDE - 1 - (from_last < 0 ? -from_last : from_last);
+}
+
 /* Interleave images that are normalised already (noise or a policy changed them). */
 static void load_ready(const batch *given, vec *images, const worker *at)
 {
@@ -60,7 +67,8 @@ void load_batch(const batch *given, vec *images, const worker *at)
         load_ready(given, images, at);
         return;
     }
-    /* A row with the margins that a crop may reach. Pixels outside the image are black, as in torch's padding. */
+    /* A row with the margins that a crop may reach. Pixels outside the image are black, as in torch's padding, or
+    those of the image mirrored at its border. */
     const int margin = given->padding;
     uint8_t wide[SIDE + 2 * margin];
     for (int x = 0; x < SIDE + 2 * margin; x++) wide[x] = 0;
@@ -78,11 +86,15 @@ void load_batch(const batch *given, vec *images, const worker *at)
         for (int y = 0; y < SIDE; y++, images += SIDE) {
             pixels16 left_half[LANES], right_half[LANES];
             for (int n = 0; n < LANES; n++) {
-                const int source = y + down[n];
+                const int source = given->reflect ? reflected(y + down[n]) : y + down[n];
                 const uint8_t *row = black;
                 if (image[n] && source >= 0 && source < SIDE) row = image[n] + c * PLANE + source * SIDE;
                 if (right[n] != margin) {
                     __builtin_memcpy(wide + margin, row, SIDE);
+                    for (int x = 1; given->reflect && x <= margin; x++) {
+                        wide[margin - x] = row[x];
+                        wide[margin + SIDE - 1 + x] = row[SIDE - 1 - x];
+                    }
                     row = wide + right[n];
                 }
                 pixels16 a = *(const loose_pixels16 *)row, b = *(const loose_pixels16 *)(row + LANES);

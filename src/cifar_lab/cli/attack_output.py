@@ -1,0 +1,244 @@
+"""Work and output of `cifar-lab attack`: targets, progress, and a table of robust accuracies per arm."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from cifar_lab.analysis.comparison_targets import find_target
+from cifar_lab.analysis.factors import settings_of
+from cifar_lab.analysis.robust_scores import clean_accuracy, distances, masking_signs, robust_levels
+from cifar_lab.analysis.summary import by_recipe
+from cifar_lab.cli.output import Output
+from cifar_lab.cli.text_table import TableColumn, TextTable
+from cifar_lab.config.attack import AnyAttack, Corruption, attack_words, eps_words
+from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack
+from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.extras import require_extra
+from cifar_lab.core.host import print_status
+from cifar_lab.core.terminal import say
+from cifar_lab.core.text import count, in_words, plain
+from cifar_lab.execution.attack_runs import AttackPlan, Victim, found_attack, make_attacks, plan_attacks
+from cifar_lab.store.attack_records import AttackRecord
+from cifar_lab.store.records import Record
+from cifar_lab.store.results import existing_results, find_records
+from cifar_lab.training.attacks.job import AttackJob
+
+PROGRESS_SECONDS = 5.0
+"""Time between two lines of progress."""
+
+
+@dataclass(frozen=True)
+class AttackRequest:
+    """Parsed arguments of the command."""
+
+    names: Sequence[str]
+    attacks: Sequence[str]
+    overrides: Sequence[str]
+    results: Path
+    device: str
+    workers: int | None
+    force: bool
+    dry_run: bool
+    quiet: bool
+    as_json: bool
+
+
+def run_attacks(request: AttackRequest) -> int:
+    """Make the attacks that are missing and print the table of all. Returns the exit code.
+
+    Raises:
+        SettingsError: a target, an attack or a setting is wrong.
+        MissingExtraError: AutoAttack is not installed.
+        Interrupted: a signal stopped it.
+    """
+    attacks = [load_attack(each, request.overrides) for each in request.attacks or (DEFAULT_ATTACK,)]
+    if any(each.name == "autoattack" for each in attacks):
+        require_extra("attacks", "name: autoattack")
+    records = _targets(request)
+    victims = [Victim(record, settings_of(record)) for record in records]
+    _check_device(request.device)
+    plan = plan_attacks(
+        victims, attacks, request.results, device=request.device, workers=request.workers, force=request.force
+    )
+    out = Output("attack", as_json=request.as_json)
+    if request.dry_run:
+        _print_plan(out, plan, len(victims), len(attacks))
+        return 0
+    began = time.monotonic()
+    outcomes = make_attacks(plan, _Progress(plan, quiet=request.quiet or request.as_json))
+    _print_table(out, records, attacks, request.results)
+    for line in outcomes.failures:
+        say(f"cifar-lab: {line}", sys.stderr)
+    if plan.jobs and not request.quiet and not request.as_json:
+        print_status(f"{_counted(plan)} in {in_words(time.monotonic() - began)}; records are beside those of the runs")
+    out.value("seconds", time.monotonic() - began)
+    out.value("failures", outcomes.failures)
+    out.close()
+    return outcomes.exit_code
+
+
+def _check_device(device: str) -> None:
+    """Refuse a GPU that is required and not there.
+
+    Raises:
+        SettingsError: it is.
+    """
+    if device == "cuda":
+        from cifar_lab.core.host import has_gpu
+
+        if not has_gpu():
+            raise SettingsError("--device: cuda is not available here (no GPU is found); use --device auto")
+
+
+def _targets(request: AttackRequest) -> list[Record]:
+    """Finished runs of the targets, each once, in their order.
+
+    Raises:
+        SettingsError: a name means nothing, or its runs have no network.
+    """
+    found = find_records(existing_results(request.results)).records
+    named: dict[str, Record] = {}
+    for name in request.names:
+        target = find_target(name, request.results, found)
+        kept = [record for record in target.records if record.status == "done"]
+        if not kept:
+            raise SettingsError(f"{name!r}: its runs diverged, so they have no network; give other runs")
+        named |= {record.run_id: record for record in kept}
+    return list(named.values())
+
+
+def _counted(plan: AttackPlan) -> str:
+    return count(plan.to_make, "attack")
+
+
+def _print_plan(out: Output, plan: AttackPlan, runs: int, attacks: int) -> None:
+    out.line(f"{count(runs, 'run')}, {count(attacks, 'attack')}: {plan.to_make} to make, {plan.made} already made")
+    out.value("to_make", plan.to_make)
+    out.value("made", plan.made)
+    out.close()
+
+
+class _Progress:
+    """Lines on the images that are done, every few seconds."""
+
+    def __init__(self, plan: AttackPlan, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._shares = dict.fromkeys(range(len(plan.jobs)), 0.0)
+        self._number = {id(job): index for index, job in enumerate(plan.jobs)}
+        self._weight = [len(job.run_ids) * len(job.attacks) for job in plan.jobs]
+        self._began = self._last = time.monotonic()
+
+    def __call__(self, job: AttackJob, done: int, total: int) -> None:
+        self._shares[self._number[id(job)]] = done / total
+        now = time.monotonic()
+        if self._quiet or now - self._last < PROGRESS_SECONDS:
+            return
+        self._last = now
+        share = sum(self._shares[index] * weight for index, weight in enumerate(self._weight)) / sum(self._weight)
+        left = (now - self._began) * (1 - share) / share if share > 0 else 0.0
+        after = f", about {in_words(max(1.0, left))} left" if 0 < share < 1 else ""
+        print_status(f"attacked {100 * share:.0f} %{after}")
+
+
+@dataclass(frozen=True)
+class ArmAttack:
+    """Attacks of one kind on the runs of one arm."""
+
+    label: str
+    attack: AnyAttack
+    records: tuple[AttackRecord, ...]
+
+
+def arm_attacks(records: Sequence[Record], attacks: Sequence[AnyAttack], results: Path) -> Iterator[ArmAttack]:
+    """Complete attacks per arm and attack, in the order of the runs."""
+    for group in by_recipe(records).values():
+        for attack in attacks:
+            found = [found_attack(results, record, attack) for record in group]
+            if made := tuple(each for each in found if each is not None):
+                yield ArmAttack(group[0].label, attack, made)
+
+
+def _share(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _optional(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _print_table(out: Output, records: Sequence[Record], attacks: Sequence[AnyAttack], results: Path) -> None:
+    table = TextTable(
+        TableColumn("arm", "arm"),
+        TableColumn("attack", "attack"),
+        TableColumn("level", "level"),
+        TableColumn("n", "n", right=True),
+        TableColumn("accuracy", "accuracy", right=True, cell=_share),
+        TableColumn("std", "std", right=True, cell=_optional, worth=2),
+        TableColumn("each run", "each", worth=1, cell=lambda values: " ".join(map(_share, values))),
+    )
+    made = list(arm_attacks(records, attacks, results))
+    for each in made:
+        _add_rows(table, each)
+    out.table(table, "levels")
+    out.value("deepfool", [])
+    for each in made:
+        for line, values in _distance_lines(each):
+            out.wrapped(line)
+            out.value("deepfool", [*_documents(out), values])
+        for sign in masking_signs(each.records):
+            out.wrapped(f"note: {plain(each.label)}, {attack_words(each.attack)}: masked gradients: {sign}, so that "
+                        "the accuracy is overstated", "masked")  # fmt: skip
+
+
+def _documents(out: Output) -> list[Any]:
+    found: list[Any] = out.read("deepfool")
+    return found
+
+
+def _add_rows(table: TextTable, each: ArmAttack) -> None:
+    name = attack_words(each.attack)
+    _add(table, each, name, "clean", [clean_accuracy(record) for record in each.records])
+    by_run = [robust_levels(record) for record in each.records]
+    for at_level in zip(*by_run, strict=True):
+        first = at_level[0]
+        if first.level == 0:
+            continue
+        words = f"{first.kind} {first.level:g}" if isinstance(each.attack, Corruption) else eps_words(first.level)
+        _add(table, each, name, words, [level.accuracy for level in at_level])
+
+
+def _add(table: TextTable, each: ArmAttack, name: str, level: str, values: Sequence[float]) -> None:
+    std = stdev(values) if len(values) > 1 else None
+    table.add(each.label, name, level, len(values), fmean(values), std, list(values))
+
+
+def _distance_lines(each: ArmAttack) -> Iterator[tuple[str, dict[str, Any]]]:
+    found = [(record.run_id, distances(record)) for record in each.records]
+    known = [(run_id, one) for run_id, one in found if one is not None]
+    if each.attack.name != "deepfool" or not known:
+        return
+    medians = [one.median for _, one in known]
+    means = [one.mean for _, one in known if one.mean is not None]
+    left = sum(one.not_flipped for _, one in known)
+    total = sum(one.images for _, one in known)
+    line = (
+        f"{plain(each.label)}, {attack_words(each.attack)}: median distance {fmean(medians):.4f}, mean "
+        f"{fmean(means) if means else float('nan'):.4f}, over {count(len(known), 'run')}; {left:,} of {total:,} images "
+        "were not flipped"
+    )
+    yield (
+        line,
+        {
+            "arm": each.label,
+            "medians": {run_id: one.median for run_id, one in known},
+            "means": {run_id: one.mean for run_id, one in known},
+            "images": total,
+            "not_flipped": left,
+        },
+    )

@@ -1,0 +1,101 @@
+"""Settings of an attack: by the name of an attack or from a YAML file, with overrides above, as strict as settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cifar_lab.config.attack import ATTACKS, AnyAttack, EpsOptions
+from cifar_lab.config.io.layers import merge, override_layer
+from cifar_lab.config.io.messages import did_you_mean, nearest, show
+from cifar_lab.config.io.shipped import file_exists
+from cifar_lab.config.io.tree import Node, SettingsLayer, SourceLocation, plain, refuse
+from cifar_lab.config.io.values import Check, value_fits
+from cifar_lab.config.io.yaml_files import read_file
+from cifar_lab.core.errors import SettingsError
+
+DEFAULT_ATTACK = "pgd"
+
+
+def load_attack(wanted: str, overrides: Sequence[str] = (), where: Path | None = None) -> AnyAttack:
+    """Settings of an attack.
+
+    Args:
+        wanted: the name of an attack, or a YAML file with `name` and its settings.
+        overrides: `key=value` texts such as `steps=100`.
+        where: folder of a file whose name is relative. None is the current one.
+
+    Raises:
+        SettingsError: with every problem found.
+    """
+    layers = [_base(wanted, where), override_layer(overrides)]
+    merged = merge(layers)
+    return _checked(merged, wanted)
+
+
+def _base(wanted: str, where: Path | None) -> SettingsLayer:
+    if wanted in ATTACKS:
+        spot = SourceLocation(source=wanted)
+        return SettingsLayer(Node({"name": Node(wanted, spot, spot)}, spot))
+    path = Path(wanted) if where is None else where / wanted
+    if path.suffix not in (".yaml", ".yml") and not file_exists(path):
+        close = did_you_mean(wanted, ATTACKS)
+        raise SettingsError(f"--attack: {wanted!r} is neither a file nor one of {', '.join(ATTACKS)}{close}")
+    return read_file(path)
+
+
+def _checked(layer: SettingsLayer, wanted: str) -> AnyAttack:
+    check = Check(findings=list(layer.findings))
+    stated: dict[str, Node] = dict(layer.root.value)
+    cls = _class_of(check, stated.get("name"))
+    values: dict[str, Any] = {}
+    for key, node in stated.items():
+        if cls is None or node.broken:
+            continue
+        if key not in cls.model_fields:
+            check.report(node, key, _unknown(cls, key))
+        elif value_fits(check, cls, key, key, node) if key != "name" else True:
+            values[key] = plain(node)
+    refuse(check.findings, wanted)
+    assert cls is not None
+    attack: AnyAttack = cls.model_validate({"name": "pgd", **values})
+    _refuse_large(attack, stated)
+    return attack
+
+
+def _class_of(check: Check, node: Node | None) -> type[AnyAttack] | None:
+    """Class of the attack that is named. PGD where none is."""
+    if node is None:
+        return ATTACKS[DEFAULT_ATTACK]
+    if isinstance(node.value, str) and node.value in ATTACKS:
+        return ATTACKS[node.value]
+    hint = did_you_mean(node.value, ATTACKS) if isinstance(node.value, str) else ""
+    check.report(node, "name", f"{show(node)} is not one of: {', '.join(ATTACKS)}{hint}")
+    return None
+
+
+def _unknown(cls: type[AnyAttack], key: str) -> str:
+    own = [name for name in cls.model_fields if name != "name"]
+    if close := nearest(key, own):
+        return f"no such setting — did you mean {close}?"
+    owners = [name for name, other in ATTACKS.items() if key in other.model_fields]
+    name = next(name for name, other in ATTACKS.items() if other is cls)
+    if owners:
+        return f"{name} has no {key}, which is a setting of {', '.join(owners)}; omit it"
+    return f"no such setting; the settings of {name} are {', '.join(own)}"
+
+
+def _refuse_large(attack: AnyAttack, stated: dict[str, Node]) -> None:
+    """Refuse an L-inf distance above the range of a pixel.
+
+    Raises:
+        SettingsError: it is.
+    """
+    if not isinstance(attack, EpsOptions) or attack.norm != "linf" or attack.distances[-1] <= 1:
+        return
+    largest = attack.distances[-1]
+    hint = f"; write {largest:g}/255 for {largest:g} of 255 values" if largest <= 255 else ""
+    check = Check()
+    check.report(stated["eps"], "eps", f"{largest:g} is above 1, the range of a pixel{hint}")
+    refuse(check.findings)

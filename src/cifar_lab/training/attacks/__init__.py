@@ -1,0 +1,1 @@
+"""Attacks on trained networks: K networks and a batch of images at once, in pixel space."""

@@ -1,0 +1,34 @@
+"""Networks under attack, as an attack sees them.
+
+Images have pixels from 0 to 1. Normalisation is inside. All is float32, in evaluation mode, and no parameter has a
+gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Forward = Callable[[Tensor], Tensor]
+"""images (K, B, 3, H, W) with pixels from 0 to 1 to logits (K, B, classes)."""
+
+
+class Victims:
+    """K networks that are attacked together."""
+
+    def __init__(self, forward: Forward, members: int, device: torch.device, *, stacked: bool = False) -> None:
+        self._forward = forward
+        self.members = members
+        self.device = device
+        self.stacked = stacked
+
+    def logits(self, images: Tensor) -> Tensor:
+        """images (K, B, 3, H, W) to logits (K, B, classes), float32."""
+        return self._forward(images).float()
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """images (K, B, 3, H, W) to classes (K, B)."""
+        return self.logits(images).argmax(dim=-1)
