@@ -141,7 +141,7 @@ class Runtime(Section):
     threads: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], Role.EXECUTION] = "auto"
     """CPU threads per run. `auto` with torch's kernels: one below a million parameters, else all cores that the process
     may use. With the C kernels: one, or two for a run that trains alone."""
-    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400), Role.EXECUTION] = 10.0
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400), Role.EXECUTION, Mark.LATER] = 10.0
     """Least time in seconds between two checkpoints of a run, which are written at the end of an epoch. 0 writes one
     after each epoch. A run that is killed loses at most this time and an epoch. A run that is asked to stop loses
     nothing."""

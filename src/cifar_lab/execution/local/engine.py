@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from cifar_lab.config import Settings
+from cifar_lab.core.gpu_driver import driver_gpu_count
 from cifar_lab.core.host import available_cores, has_gpu, print_status
 from cifar_lab.execution.cost import takes_gpu
 from cifar_lab.execution.elsewhere import holder_of
@@ -57,8 +58,11 @@ class LocalEngine:
         """As `Engine`. This machine is always ready."""
 
     def gpus(self) -> int:
-        """Number of GPUs that torch sees."""
-        return count_gpus() if has_gpu() else 0
+        """Number of GPUs that torch sees. The driver is asked first, because torch takes seconds to import."""
+        if not has_gpu():
+            return 0
+        counted = driver_gpu_count()
+        return count_gpus() if counted is None else counted
 
     def cores(self) -> int:
         """Cores that this process may use."""
