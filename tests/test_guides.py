@@ -219,7 +219,7 @@ def test_the_settings_reference_is_up_to_date() -> None:
     assert (DOCS / "settings.md").read_text(encoding="utf-8") == settings_reference(), told
 
 
-CHOSEN = ("model", "optimizer", "optimizer.others", "scheduler", "loss", "average")
+CHOSEN = ("model", "optimizer", "optimizer.others", "scheduler", "loss", "loss.distill", "average")
 """Sections whose name is a choice. Each choice has a heading."""
 
 
