@@ -132,6 +132,7 @@ def candidates(annotation: Any) -> Iterator[Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if inner_classes(annotation):
         yield {"lr": 0.4}
+        yield {"teacher": "run:another"}
         return
     if origin is Annotated:
         yield from candidates(arguments[0])

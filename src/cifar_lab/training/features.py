@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cifar_lab.config import CustomModel, Settings
+from cifar_lab.config.training import distillation
 from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
 from cifar_lab.models.frozen_trunk import Cut, NoCut, cut_graph, cut_modules
 from cifar_lab.models.input_size import input_size
@@ -177,6 +178,8 @@ def _cuts(cohort: Cohort, settings: Settings) -> list[Cut]:
     """
     if settings.runtime.compile:
         raise NoCut("runtime.compile compiles whole networks")
+    if distillation(settings.loss) is not None:
+        raise NoCut("the teacher computes from the images")
     if cohort.aux_weights:
         raise NoCut("the network has auxiliary outputs")
     still = cohort.stage.still

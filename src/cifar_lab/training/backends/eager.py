@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,10 +21,14 @@ from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.own_functions import LossOf
 
+if TYPE_CHECKING:
+    from cifar_lab.training.teacher import Teacher
+
 
 def train_step(
     cohort: Cohort, images: Tensor, labels: Tensor, lr: Tensor, momentum: Tensor | None, label_smoothing: float,
     execution: Execution, streams: ModelStreams, own_loss: LossOf | None = None, share: Tensor | None = None,
+    teacher: Teacher | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Update every member once.
 
@@ -33,10 +38,12 @@ def train_step(
         lr, momentum: (K, 1).
         own_loss: loss of the user, in place of cross-entropy. The networks are then not stacked.
         share: (K,) of each image's own label where images are mixed, see `data.mixing`.
+        teacher: network whose logits are targets beside the labels.
 
     Returns:
         Loss (K,) and number of correct images (K,), both from before the update.
     """
+    wanted = None if teacher is None else teacher.logits(images)
     if cohort.stacked is not None:
         with execution.autocast():
             logits = cohort.stacked(images)  # (K, B, classes)
@@ -45,6 +52,8 @@ def train_step(
         if share is not None:
             others = each(neighbour(labels).flatten()).view(labels.shape).mean(dim=1)
             losses = share * losses + (1 - share) * others
+        if teacher is not None and wanted is not None:
+            losses = teacher.blend(losses, logits, wanted)
         # No member's loss depends on another's weights, so the gradient of the sum is each member's own.
         cohort.stacked.backward(losses.sum())
         cohort.optimizer.step(lr, momentum)
@@ -59,6 +68,8 @@ def train_step(
             logits, auxiliary = split_outputs(network(member_images))  # (B, classes) each
         loss_of = plain_loss if share is None else mixed_loss(plain_loss, share[member])
         loss = loss_of(logits.float(), member_labels)
+        if teacher is not None and wanted is not None:
+            loss = teacher.blend(loss, logits, wanted[member])
         for weight, other in zip(cohort.aux_weights, auxiliary, strict=bool(cohort.aux_weights)):
             loss = loss + weight * loss_of(other.float(), member_labels)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -81,6 +92,7 @@ class EagerBackend:
     batches: CohortBatches
     label_smoothing: float
     execution: Execution
+    teacher: Teacher | None = field(default=None, kw_only=True)
     stochastic_forward: bool = True
     """Whether forward passes may draw random numbers (dropout). Each member then has its own stream."""
     adversary: Adversary | None = None
@@ -99,8 +111,9 @@ class EagerBackend:
             assert lr is not None
             share = None if mix is None else mix.share[step]
             loss_and_right = train_step(
-                self.cohort, images, labels, lr, momentum, self.label_smoothing, self.execution, streams, share=share
-            )
+                self.cohort, images, labels, lr, momentum, self.label_smoothing, self.execution, streams, share=share,
+                teacher=self.teacher,
+            )  # fmt: skip
             self.metrics.write(step, *loss_and_right)
             yield step + 1
 
@@ -118,8 +131,9 @@ class EagerBackend:
         """`train_step` of networks that draw no random numbers, on images that are still to be mixed."""
         images, share = (images, None) if mix is None else (mix.images(images), mix.share)
         return train_step(
-            self.cohort, images, labels, lr, momentum, self.label_smoothing, self.execution, NO_STREAMS, share=share
-        )
+            self.cohort, images, labels, lr, momentum, self.label_smoothing, self.execution, NO_STREAMS, share=share,
+            teacher=self.teacher,
+        )  # fmt: skip
 
     def rates(self, epoch: int) -> tuple[Tensor, Tensor | None]:
         """Learning rate of each step and, if a schedule varies it, momentum: (steps, K, 1) on the device."""
