@@ -49,6 +49,7 @@ for caches in cold warm; do
 done
 within "grid of 320 points, ten epochs, confirmed" lab sweep configs/q8_grid.yaml "${images[@]}" \
     --set runtime.device=cuda --results "$scratch/grid"
+measure start_up --pairs 2
 measure images_per_second captured resnet18 --pairs 2 --seconds 1
 for members in 40 320 10 2; do
     measure cohort --members "$members" --pairs 2 --seconds 1
