@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures on a GPU for eight minutes, the most telling first, and prints the tables of docs/performance.md: the block
-# kernel, start-up, the grid as one command, then benchmarks of steps. What the time does not hold is named.
+# kernel with its tests, start-up, the grid as one command, then benchmarks of steps. The rest is named.
 #
 #     benchmarks/gpu.sh [ZIP] [OUT]      # ZIP of JPEG images: train/<class>/ and test/<class>/; OUT: results/benchmarks
 #     BUDGET_S=3600 benchmarks/gpu.sh …  # everything, in longer
@@ -38,6 +38,8 @@ lab() { "$python" -m cifar_lab "$@"; }
 images=(--set data.dataset=synthetic --set data.train_size=50000 --set data.test_size=10000)
 [ -z "$zip" ] || images=(--set data.dataset=imagefolder --set "data.root=$zip")
 
+block_tests() { "$@" -m pytest -q -p no:cacheprovider tests/training/backends/block -m '' -k "$which"; }
+which='cuda or streams or move_between' within "tests of the block kernel" block_tests "$python"
 within "block kernel" "$python" -m benchmarks.block --out "$out"
 # Start-up: one epoch of a run alone, with a new cache of kernels and then with all caches.
 export CIFAR_LAB_CACHE=${CIFAR_LAB_CACHE:-$scratch/cache}
@@ -47,6 +49,7 @@ for caches in cold warm; do
 done
 within "grid of 320 points, ten epochs, confirmed" lab sweep configs/q8_grid.yaml "${images[@]}" \
     --set runtime.device=cuda --results "$scratch/grid"
+measure start_up --pairs 2
 measure images_per_second captured resnet18 --pairs 2 --seconds 1
 for members in 40 320 10 2; do
     measure cohort --members "$members" --pairs 2 --seconds 1
@@ -58,6 +61,12 @@ else
 fi
 measure data_share limits --pairs 2 --seconds 1
 measure runs_curve
+if command -v compute-sanitizer > /dev/null; then
+    for tool in memcheck racecheck; do
+        which='gradients and cuda' within "$tool" \
+            block_tests compute-sanitizer --tool "$tool" --error-exitcode 1 "$python"
+    done
+fi
 within convolutions "$python" -m benchmarks.convolutions --device cuda --members 40
 echo
 "$python" -m benchmarks table --out "$out"
