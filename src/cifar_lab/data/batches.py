@@ -133,6 +133,9 @@ class CohortBatches:
     in a batch. So arms with equal seeds see the same ones at any batch size (common random numbers).
     """
 
+    gathered = GATHER_IMAGES
+    """Images that are gathered at a time."""
+
     def __init__(
         self, split: ResidentSplit, options: DataOptions, seeds: Sequence[int], flips: Sequence[Flip] | None = None
     ) -> None:
@@ -196,7 +199,7 @@ class CohortBatches:
                 yield self.augmented(randomness, index, augmenter)
             return
         # Whole batches only, so that splitting the result gives the batches of `index`.
-        count = size * max(1, GATHER_IMAGES // (size * len(self.seeds)))
+        count = size * max(1, self.gathered // (size * len(self.seeds)))
         for index in torch.split(randomness.order, count, dim=1):
             images, labels = self.gather(randomness, index)
             yield from zip(torch.split(images, size, dim=1), torch.split(labels, size, dim=1), strict=True)

@@ -86,6 +86,9 @@ class _Stored:
 class FeatureBatches(CohortBatches):
     """Training batches of features, in the order of the images."""
 
+    gathered = 4_096
+    """Features of an image are few numbers, so more of them are gathered at a time."""
+
     def __init__(self, batches: CohortBatches, features: Features) -> None:
         super().__init__(batches.split, batches.options, batches.seeds, batches.flips)
         self._features = features
