@@ -64,6 +64,11 @@ class Row:
     """SHA-256 of the saved predictions of the runs in `values`, in their order. Empty where a run has none."""
 
     @property
+    def is_attacked(self) -> bool:
+        """Whether the values come from attacks, whose measure then ends the key on a line of its own."""
+        return "\n" in self.key
+
+    @property
     def n(self) -> int:
         """Number of tested runs."""
         return len(self.values)
