@@ -26,7 +26,7 @@ READERS = {
     "report --check": "report --lab lab.yaml --check", "compare": "compare a b",
     "sweep --export-optuna": "sweep sweep.yaml --export-optuna x.db",
     "rm": "rm 0123", "gc": "gc", "note": "note 0123 text", "tag": "tag 0123 best", "diff": "diff 0123 4567",
-    "claims": "claims claims.yaml",
+    "claims": "claims claims.yaml", "pack": "pack",
     "attack": "attack 0123", "predict": "predict 0123 cat.png", "export": "export 0123 --format safetensors",
 }  # fmt: skip
 """Commands that read a results folder and make none."""

@@ -41,6 +41,10 @@ matching one. A model file is code that runs with all permissions of its user, a
 a results folder name. Read both before `run` or `sweep` on settings from others. Commands that only read import no
 model. The compiled kernels are loaded only from folders that no other user can write.
 
+A record names paths, the processor and the commit of the checkout in which the command ran. Of uncommitted changes it
+has the `git diff` of files that git tracks, up to 16,384 bytes. Files that git does not track, such as `.env`, are not
+in it. `CIFAR_LAB_GIT_DIFF=0` keeps all changes out. A pack has the records as they are.
+
 ## Exit codes
 
 They are the same in every command. If several hold, the first of {order} counts.

@@ -80,7 +80,6 @@ def test_a_run_that_stops_after_each_epoch_has_the_bits_of_one_that_does_not(lab
     lab.make(job)
     assert bits(lab, job) == bits(lab, whole)
     assert record.frozen_parameters == 0
-    assert not record.notes
 
 
 def test_the_layers_below_the_head_join_after_their_epochs(lab: Any) -> None:

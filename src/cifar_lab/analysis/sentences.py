@@ -35,7 +35,7 @@ def comparison_sentence(comparison: Comparison, row: Row, control: Row) -> str:
     arm, other = row.label, control.label
     if row.is_same_runs(control):
         return f"{arm} and {other} {_sameness(row, control)}: they are the same runs."
-    text = _unmeasured(row, control) or _few(comparison) or _measured(comparison)
+    text = _unmeasured(row, control) or _withheld(comparison, row) or _few(comparison) or _measured(comparison)
     return text + _warnings(comparison, row, control)
 
 
@@ -88,6 +88,14 @@ def _unmeasured(row: Row, control: Row) -> str:
 
 def _all(runs: int) -> str:
     return "its run" if runs == 1 else f"all {runs} runs"
+
+
+def _withheld(comparison: Comparison, row: Row) -> str:
+    """Sentence on a row that gets no verdict because of what it contains. Empty where it may get one."""
+    if not row.withheld or comparison.difference_pp is None:
+        return ""
+    far = f"{comparison.arm}: {_far(comparison)} {comparison.control} ({_rests_on(comparison)})"
+    return f"{far}; no verdict, because they have {row.withheld}."
 
 
 def _few(comparison: Comparison) -> str:

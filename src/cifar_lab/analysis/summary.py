@@ -58,6 +58,8 @@ class Row:
     is_control: bool = False
     test_size: int = 0
     """Test images of a run. 0 without runs."""
+    withheld: str = ""
+    """Reason for which it gets no verdict, as a thing that it has. Empty where it may get one."""
     predictions: tuple[str, ...] = ()
     """SHA-256 of the saved predictions of the runs in `values`, in their order. Empty where a run has none."""
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cifar_lab.config.adversarial import Adversarial
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
 from cifar_lab.config.fine_tune import FineTune
 from cifar_lab.config.model import (
@@ -42,10 +43,13 @@ from cifar_lab.config.training import (
     Adam,
     AdamW,
     AnyLoss,
+    Average,
     Cosine,
     CustomLoss,
+    Ema,
     Loss,
     Muon,
+    NoAverage,
     NoSchedule,
     OneCycle,
     Optimizer,
@@ -59,7 +63,9 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Adversarial",
     "AnyLoss",
+    "Average",
     "Cifar10",
     "Cifar100",
     "CifarNetModel",
@@ -71,6 +77,7 @@ __all__ = [
     "CustomSchedule",
     "Data",
     "DataOptions",
+    "Ema",
     "Evaluate",
     "FineTune",
     "ImageFolder",
@@ -83,6 +90,7 @@ __all__ = [
     "Net2Model",
     "Net3Model",
     "NetModel",
+    "NoAverage",
     "NoSchedule",
     "OneCycle",
     "Optimizer",
@@ -133,7 +141,7 @@ class Runtime(Section):
     threads: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], Role.EXECUTION] = "auto"
     """CPU threads per run. `auto` with torch's kernels: one below a million parameters, else all cores that the process
     may use. With the C kernels: one, or two for a run that trains alone."""
-    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400), Role.EXECUTION] = 10.0
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400), Role.EXECUTION, Mark.LATER] = 10.0
     """Least time in seconds between two checkpoints of a run, which are written at the end of an epoch. 0 writes one
     after each epoch. A run that is killed loses at most this time and an epoch. A run that is asked to stop loses
     nothing."""
@@ -158,6 +166,8 @@ class Settings(Section):
     optimizer: Annotated[Optimizer, Mark.ALWAYS_IN_ID] = SGD()
     scheduler: Annotated[Scheduler, Mark.ALWAYS_IN_ID] = NoSchedule()
     loss: Annotated[AnyLoss, Mark.ALWAYS_IN_ID] = Loss()
+    average: Annotated[Average, Mark.LATER] = NoAverage()
+    adversarial: Adversarial = Adversarial()
     epochs: Annotated[int, Role.SHARED, Mark.ALWAYS_IN_ID] = Field(10, ge=1, le=100_000)
     """Passes over the training split."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10_000), Role.LABEL] = (0, 1, 2)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from cifar_lab.config.data import Data
 from cifar_lab.config.model import CustomModel, Model, ModelFacts, ModelOptions
 from cifar_lab.config.roles import Component, Section
-from cifar_lab.config.training import AnyLoss, Optimizer, Scheduler
+from cifar_lab.config.training import AnyLoss, Average, Optimizer, Scheduler
 
 
 def _classes(union: Any) -> Iterator[type[Section]]:
@@ -36,7 +36,7 @@ SECTION_CHOICES: dict[str, tuple[str, dict[str, type[Section]]]] = {
     section: (key, _choices(union, key))
     for section, key, union in (
         ("data", "dataset", Data), ("model", "name", Model), ("optimizer", "name", Optimizer),
-        ("scheduler", "name", Scheduler), ("loss", "name", AnyLoss),
+        ("scheduler", "name", Scheduler), ("loss", "name", AnyLoss), ("average", "name", Average),
     )
 }  # fmt: skip
 """Sections with a choice: the key that chooses, and the class of each choice. The first is the default."""

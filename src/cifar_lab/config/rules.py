@@ -26,7 +26,7 @@ from cifar_lab.config.option_rules import (
     rprop_schedule,
     schedule_options,
 )
-from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.own_code import kernels_reason
 from cifar_lab.config.training import OtherSGD
 
 CIFAR_TEST_SIZE = 10_000
@@ -151,7 +151,7 @@ def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.precision != "fp32" or runtime.compile):
         yield "the lab's own kernels support only fp32 without compile; leave it at auto"
-    elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
+    elif runtime.kernels == "own" and (reason := kernels_reason(settings)) is not None:
         yield f"the lab's own kernels do not know the {reason}; leave it at auto"
 
 
@@ -210,8 +210,7 @@ def _val_indices(settings: Settings) -> Iterator[str]:
 
 def _classes(settings: Settings) -> Iterator[str]:
     if len(settings.data.classes) == 1:
-        (only,) = settings.data.classes
-        yield f"{only} alone leaves nothing to tell apart; name at least two classes, or none for all"
+        yield f"{settings.data.classes[0]} is a single class; name at least two, or none for all"
 
 
 def _batch_size(settings: Settings) -> Iterator[str]:
@@ -266,7 +265,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("fine_tune.layer_decay", "fine_tune.head_lr_factor", "optimizer.name"), rate_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
-    (("metrics",), metric_names),
+    (("metrics", "average.name"), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.val_indices", "data.val_size", "data.val_folder"), _val_indices),
     (("data.classes",), _classes),

@@ -212,6 +212,31 @@ Optimizer = Annotated[
     tag_of("sgd"),
 ]
 
+# --- average of the weights -----------------------------------------------------------------------------------------
+
+
+class NoAverage(Section):
+    """No average: the weights after the last step are evaluated."""
+
+    name: Annotated[Literal["none"], Role.SHARED] = "none"
+
+
+class Ema(Section):
+    """Exponential moving average of the weights over the steps (Polyak and Juditsky 1992, arXiv:2411.18704). The
+    statistics of BatchNorm are computed anew for it, over at most 10,000 training images."""
+
+    default_role: ClassVar[Role] = Role.MEMBER
+
+    name: Annotated[Literal["ema"], Role.SHARED]
+    half_life_epochs: float = Field(0.5, gt=0)
+    """Epochs (fractions allowed) after which the share of a step's weights has halved."""
+    use: Literal["ema", "last"] = "ema"
+    """Weights that are validated, tested and saved: the average, or those after the last step. The accuracy of the
+    others is recorded after the last epoch as `accuracy_last` or `accuracy_ema`, and no verdict uses it."""
+
+
+Average = Annotated[Annotated[NoAverage, Tag("none")] | Annotated[Ema, Tag("ema")], tag_of("none")]
+
 # --- scheduler --------------------------------------------------------------------------------------------------------
 
 

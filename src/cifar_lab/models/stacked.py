@@ -229,13 +229,15 @@ class StackedNetwork(fx.Interpreter):
 
 
 def stack(
-    networks: Sequence[nn.Module], parameters: FlatParameters, *, deterministic: bool, still: Collection[str] = ()
-) -> StackedNetwork:
+    networks: Sequence[nn.Module], parameters: FlatParameters, *, deterministic: bool, still: Collection[str] = (),
+    graph: fx.Graph | None = None,
+) -> StackedNetwork:  # fmt: skip
     """Stack networks whose trained parameters are the rows of `parameters`. The result starts in training mode.
 
     Args:
         deterministic: choose the form of each convolution by rule, otherwise by a measurement at its first use.
         still: modules that compute as in evaluation.
+        graph: operations to run. None takes those of the whole network.
 
     Raises:
         NotStackable: an operation has no stacked form. Custom models are always refused, because their forward pass may
@@ -246,10 +248,10 @@ def stack(
         raise NotStackable(f"{type(first).__name__} is not one of: {', '.join(MODELS)}")
     if input_size(first) is not None:
         raise NotStackable("model.input_size resizes batches one by one")
-    graph = fx.GraphModule(first, graph_of(first))
+    operations = fx.GraphModule(first, graph or graph_of(first))
     stacked_parameters: dict[str, StackedParameter] = parameters.stacked_parameters()
     layers = {}
-    for node in graph.graph.nodes:
+    for node in operations.graph.nodes:
         if node.op == "call_module":
             path = node.target
             layers[path] = _stacked_layer(
@@ -265,7 +267,7 @@ def stack(
             "call_function": FUNCTIONS, "call_method": METHODS
         }.get(node.op, ()):  # fmt: skip
             raise NotStackable(f"there is no stacked form of {getattr(node.target, '__name__', node.target)}")
-    return StackedNetwork(graph, layers, list(stacked_parameters.values()), still)
+    return StackedNetwork(operations, layers, list(stacked_parameters.values()), still)
 
 
 def _stacked_layer(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from cifar_lab.config import CustomModel, ResNet18Model, Settings
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.host import located
-from cifar_lab.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from cifar_lab.store.run_folder import RunFolder
 
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -49,6 +51,8 @@ def _of_run(weights: str | None) -> tuple[str, str] | None:
 
 def folder_of_weights(path: Path) -> RunFolder | None:
     """Folder of the run whose weights a file is. None for another file."""
+    from cifar_lab.store.run_folder import RunFolder  # here, because models stand below much that imports them
+
     folder = RunFolder(path.parent.parent.parent, path.parent.name)
     return folder if path == folder.weights else None
 

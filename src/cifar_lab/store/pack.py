@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.core._version import __version__
-from cifar_lab.core.atomic_io import disk_errors, make_folder, new_file, remove_folder, rename
-from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.atomic_io import disk_errors, make_folder, new_file, remove, remove_folder, rename
+from cifar_lab.core.errors import DataError, EnvironmentFault, SettingsError
 from cifar_lab.core.files import open_file
 from cifar_lab.store.documents import parse_document, seal_document
 from cifar_lab.store.pack_names import LAB, MANIFEST, RESULTS, WEIGHTS, is_packed_name
@@ -89,8 +89,8 @@ def write_pack(path: Path, files: Mapping[str, Path], folder: str, *, weights: b
                     archive.writestr(_entry(name), content)
             rename(temporary, path)
         except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            with contextlib.suppress(EnvironmentFault):
+                remove(temporary)
             raise
     return Manifest(__version__, folder, weights, digests, size)
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from cifar_lab.core.atomic_io import write_bytes
-from cifar_lab.core.errors import DataError
-from cifar_lab.store.documents import read_document, seal_document
+from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
+from cifar_lab.core.files import read_regular
 
 PACKED = "packed.json"
 
 
 def write_packed(results: Path, left_out: Iterable[str]) -> None:
     """Note the names of the files that no run has here."""
-    write_bytes(results / PACKED, seal_document({"left_out": sorted(left_out)}))
+    write_bytes(results / PACKED, seal_record(json.dumps({"schema": 2, "left_out": sorted(left_out)}, indent=1)))
 
 
 def is_left_out(path: Path) -> bool:
@@ -23,8 +25,9 @@ def is_left_out(path: Path) -> bool:
     if os.path.lexists(path):
         return False
     try:
-        found = read_document(path.parents[2] / PACKED)
-    except (FileNotFoundError, DataError):
+        content, is_sealed = unseal_record(read_regular(path.parents[2] / PACKED))
+        found: Any = json.loads(content)
+    except (OSError, BrokenSealError, ValueError, RecursionError):
         return False
-    left_out = found.values.get("left_out")
-    return found.is_checked and isinstance(left_out, list) and path.name in left_out
+    left_out = found.get("left_out") if isinstance(found, dict) and is_sealed else None
+    return isinstance(left_out, list) and path.name in left_out

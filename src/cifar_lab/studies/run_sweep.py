@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from cifar_lab.config import Settings
 from cifar_lab.config.sheets import Search
 from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.core.files import read_regular
@@ -88,9 +89,10 @@ def make_sweep(
     policy = replace(context.policy, wait=True)
     context = replace(context, plan=folder.plan.relative_to(context.results).as_posix(), policy=policy)
     documents = SearchDocuments(folder, sweep.name, sweep.search, context.images)
-    state = _Searching(sweep, context, documents, allow_failed, say).run()
-    winners = choose_winners(state.points, state.accuracies, sweep.search)
-    confirmed = make_runs(sweep.confirm_arms(winners), context)
+    with context.engine.keeping_workers():
+        state = _Searching(sweep, context, documents, allow_failed, say).run()
+        winners = choose_winners(state.points, state.accuracies, sweep.search)
+        confirmed = make_runs(sweep.confirm_arms(winners), context)
     info = context.images.prepare(sweep.base.data)
     document = winners_document(
         sweep.name,
@@ -236,7 +238,8 @@ def estimate_lines(
     """
     runs, before = round(estimate.runs), {run.job.run_id for batch in state.batches for run in batch.planned}
     done = len(before | {run.job.run_id for run in planned or () if run.state == "done"})
-    groups = len(group_sizes(step.arms, search))
+    points = [point.settings for point in state.points]
+    groups = len(group_sizes(points, search))
     confirming = len(search.confirm_seeds) * (groups if search.group_keys else search.top + 1)
     chosen = f"the best of each of {count(groups, 'group')}" if search.group_keys else ""
     at_most = "at most " if step.trials_left else ""
@@ -250,16 +253,16 @@ def estimate_lines(
         f"{chosen or f'the control and the best {search.top}'}"
     )
     if search.group_keys:
-        tries = group_tries(step, search)
+        tries = group_tries(points, search)
         yield f"tries per group: {', '.join(f'{name} {number:,}' for name, number in tries.items())}"
     yield from estimate.lines()
 
 
-def group_tries(step: SearchStep, search: Search) -> dict[str, int]:
-    """Number of points of each group at the end of the search, from its first step."""
+def group_tries(points: Sequence[Settings], search: Search) -> dict[str, int]:
+    """Number of points of each group at the end of the search, from those so far."""
     if search.trials is not None and search.method == "tpe":
-        return dict.fromkeys((group_name(arm, search) for arm in step.arms), search.trials)
-    return dict(Counter(group_name(arm, search) for arm in step.arms))
+        return dict.fromkeys((group_name(point, search) for point in points), search.trials)
+    return dict(Counter(group_name(point, search) for point in points))
 
 
 def _step_line(state: SearchState, step: SearchStep, search: Search) -> str:

@@ -20,6 +20,7 @@ from cifar_lab.config import (
     CustomModel,
     CustomOptimizer,
     Data,
+    Ema,
     ImageFolder,
     Optimizer,
     Settings,
@@ -33,6 +34,7 @@ from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.models.initialisation import Covariance, initialise
 from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
+from cifar_lab.training.averaging import WeightAverage
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.frozen_layers import freeze_for_epoch
@@ -213,11 +215,12 @@ def build_cohort(
         for network in networks:
             network.compile()
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
-    if not isinstance(first.model, CustomModel):
-        after = getattr(networks[0], "held_after", None)
-        held = None if after is None else HeldParameters(parameters, after)
-        cohort = Cohort(networks, parameters, optimizer, schedule, stacked_network, stage=stage, held=held)
-        return cohort, unstacked_reason
-    watch = GradientWatch(networks, parameters)
-    cohort = Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or (), stage)
+    averages = [member.average for member in settings if isinstance(member.average, Ema)]
+    average = WeightAverage(averages, networks, parameters, steps_per_epoch) if averages else None
+    after = getattr(networks[0], "held_after", None)
+    held = None if after is None or isinstance(first.model, CustomModel) else HeldParameters(parameters, after)
+    watch = GradientWatch(networks, parameters) if isinstance(first.model, CustomModel) else None
+    cohort = Cohort(
+        networks, parameters, optimizer, schedule, stacked_network, watch, weights or (), stage, average, held
+    )
     return cohort, unstacked_reason

@@ -16,6 +16,7 @@ from cifar_lab.store.records import EpochMetrics, SplitScore
 from cifar_lab.training.stages import EVERY_EPOCH, Stage
 
 if TYPE_CHECKING:
+    from cifar_lab.training.averaging import WeightAverage
     from cifar_lab.training.held_parameters import HeldParameters
     from cifar_lab.training.optim.factory import MixedOptimizer
     from cifar_lab.training.optim.from_torch import TorchRule
@@ -75,8 +76,17 @@ class Cohort:
     """Weight in the loss of each auxiliary output."""
     stage: Stage = EVERY_EPOCH
     """Epochs in which these parameters train, and the modules that stand still."""
+    average: WeightAverage | None = None
+    """Average of the weights over the steps."""
     held: HeldParameters | None = None
     """Parameters that are not trained in all epochs. None where all are."""
+    tails: tuple[nn.Module, ...] = ()
+    """The networks from the features of their frozen layers on. Empty where a step begins at the images."""
+
+    @property
+    def forwards(self) -> Sequence[nn.Module]:
+        """Modules that a step calls, per member."""
+        return self.tails or self.networks
 
     def state(self, member: int) -> dict[str, Any]:
         """CPU copy of all state that later steps of one member depend on, as if it had trained alone.
@@ -91,7 +101,7 @@ class Cohort:
         return [self._state(member, shared) for member in members]
 
     def _state(self, member: int, to_cpu: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-        """`to_cpu` makes copies of their own, because a view would be saved with the memory of the whole cohort."""
+        """`to_cpu` makes a new copy, because a view would be saved with the memory of the whole cohort."""
         weights, moments = self.networks[member].state_dict(), self.optimizer.parts(member)
         return {
             "networks": [{name: to_cpu(tensor) for name, tensor in weights.items()}],
@@ -101,6 +111,7 @@ class Cohort:
             "strides": self.parameters.strides(),
             "schedule": self.schedule.state(member),
             **({} if self.watch is None else {"hidden": hidden_state(self.networks[member])}),
+            **({} if self.average is None else {"average": _on_cpu(self.average.state(member))}),
         }
 
     def update(self, lr: Tensor, momentum: Tensor | None) -> None:
@@ -109,18 +120,20 @@ class Cohort:
             self.optimizer.step(lr, momentum)
         else:
             self.watch.step(self.optimizer, lr, momentum)
-        self.hold()
+        self.after_step()
 
-    def hold(self) -> None:
-        """Set back the parameters that are no longer trained. `update` does it."""
+    def after_step(self) -> None:
+        """Set back the parameters that are no longer trained, and take the weights into their average."""
         if self.held is not None:
             self.held.restore()
+        if self.average is not None:
+            self.average.step()
 
     def load_state(self, member: int, state: dict[str, Any], *, anew: bool = False) -> None:
         """Restore one member from `state`.
 
         Args:
-            anew: leave the optimizer as it is, because other parameters trained before.
+            anew: leave the optimizer and the average as they are, because other parameters trained before.
 
         Raises:
             KeyError, ValueError, RuntimeError: a part is missing or does not fit.
@@ -131,16 +144,22 @@ class Cohort:
         self.schedule.load_state(member, state["schedule"])
         if anew:
             return
-        moments, strides = state["optimizer"], state.get("strides", self.parameters.strides())
-        if strides != self.parameters.strides():  # saved by networks in another memory format: stacked, or not
-            width = self.parameters.values.shape[1]
-            moments = {
-                name: self.parameters.from_layout(value, strides)
-                if isinstance(value, Tensor) and value.shape == (1, width)
-                else value
-                for name, value in moments.items()
-            }
-        self.optimizer.load_state(member, moments)
+        strides = state.get("strides", self.parameters.strides())
+        self.optimizer.load_state(member, self._in_layout(state["optimizer"], strides))
+        if self.average is not None:
+            self.average.load_state(member, self._in_layout(state["average"], strides))
+
+    def _in_layout(self, rows: dict[str, Any], strides: list[list[int]]) -> dict[str, Any]:
+        """Rows of networks in another memory format, stacked or not, in the layout of these."""
+        if strides == self.parameters.strides():
+            return rows
+        shape = (1, self.parameters.values.shape[1])
+        return {
+            name: self.parameters.from_layout(value, strides)
+            if isinstance(value, Tensor) and value.shape == shape
+            else value
+            for name, value in rows.items()
+        }
 
     def begin_epoch(self, epoch: int) -> None:
         """Prepare the steps of an epoch, counted from 0."""
@@ -155,6 +174,10 @@ class Cohort:
             stand_still(network, self.stage.still)
         if self.stacked is not None:
             self.stacked.train()
+
+
+def _on_cpu(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.cpu() if isinstance(value, Tensor) else value for name, value in values.items()}
 
 
 @dataclass

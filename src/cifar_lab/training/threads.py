@@ -24,7 +24,7 @@ import os
 from collections.abc import Mapping
 
 from cifar_lab.config import Settings
-from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.own_code import kernels_reason
 from cifar_lab.config.registry import GROUP_IMAGES, facts_of
 
 LARGE_PARAMETERS = 1_000_000
@@ -110,7 +110,7 @@ def _may_use_own_kernels(settings: Settings, known: bool) -> bool:
     """Whether the settings allow the lab's own kernels. The worker decides, because they may fail to compile."""
     facts, runtime = facts_of(settings.model), settings.runtime
     known = known if facts is None else facts.own_kernels
-    allowed = known and plain_reason(settings) is None
+    allowed = known and kernels_reason(settings) is None
     return allowed and runtime.kernels != "torch" and runtime.precision == "fp32"
 
 

@@ -10,6 +10,7 @@ from statistics import fmean
 import pytest
 from scipy import stats
 
+from cifar_lab.analysis.stats.significance import expected_maximum
 from cifar_lab.studies.space.race import PILOT_POINTS, Race
 
 Table = Sequence[Sequence[float]]
@@ -120,6 +121,19 @@ def test_the_winner_is_nearly_that_of_the_full_table() -> None:
         shares.append(sum(map(len, steps)) / 2_000)
     assert fmean(losses) < 0.0005
     assert fmean(shares) < 1 / 6
+
+
+def test_the_bound_of_the_selection_bias_holds_for_races() -> None:
+    """Of equal points the winner seems better by at most the expected maximum, over the root of its seeds."""
+    seen, bounds = [], []
+    for seed in range(60):
+        rows = table([0.5] * 30, 6, 0.01, seed)
+        race, _ = run(rows)
+        winner = race.results[race.leader or ""]
+        of_seeds = [fmean(column) for column in zip(*rows, strict=True)][: len(winner)]
+        seen.append(fmean(winner) - fmean(of_seeds))
+        bounds.append(expected_maximum(30) * 0.01 / sqrt(len(winner)))
+    assert 0.7 * fmean(bounds) < fmean(seen) < fmean(bounds)
 
 
 @pytest.mark.parametrize("error", [0.2, 0.05, 0.001])

@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from cifar_lab.core.text import count
+
 _NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "muon": "Muon", "one_cycle": "one-cycle"}
+
+
+def _weights(value: Any) -> str:
+    return "from scratch" if value is None else Path(str(value)).name
+
+
+def _freeze(value: Any) -> str:
+    if isinstance(value, str):
+        return "head alone"
+    return f"frozen {', '.join(value)}" if value else "nothing frozen"
+
+
+def _layer_decay(value: Any) -> str:
+    return "no layer decay" if value == 1 else f"layer decay {value_text(value)}"
+
+
+def _freeze_epochs(value: Any) -> str:
+    return f"head alone for {count(value, 'epoch')}" if value else "all epochs alike"
+
+
+_FINE_TUNING: Mapping[str, Callable[[Any], str]] = {
+    "model.weights": _weights,
+    "model.freeze": _freeze,
+    "fine_tune.layer_decay": _layer_decay,
+    "fine_tune.freeze_epochs": _freeze_epochs,
+}
 
 
 def point_label(values: Mapping[str, Any]) -> str:
@@ -22,6 +51,8 @@ def _label(key: str, value: Any) -> str:
 
     A setting of a section inside a section follows its name: `optimizer.others.lr: 0.02` as others lr 0.02.
     """
+    if key in _FINE_TUNING:
+        return _FINE_TUNING[key](value)
     section, _, last = key.rpartition(".")
     if "." in section and not section.endswith(".options"):
         inside = section.rpartition(".")[2]

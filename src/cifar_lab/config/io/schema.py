@@ -16,7 +16,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cifar_lab.config import Section, Settings, claims, sheets
+from cifar_lab.config import Section, Settings, sheets
+from cifar_lab.config.claims import Claim, ClaimSheet
 from cifar_lab.config.io import setting_keys
 from cifar_lab.config.io.inner_sections import INNER_CHOICE, inner_fields, section_of
 from cifar_lab.config.io.messages import describe
@@ -60,7 +61,7 @@ def sheet_schema(sheet: type[Section]) -> dict[str, Any]:
     schema = {"$schema": DIALECT, **sheet.model_json_schema()}
     _add_docs(schema, sheet)
     for name, part in schema.get("$defs", {}).items():
-        _add_docs(part, getattr(sheets, name, None) or getattr(claims, name))
+        _add_docs(part, Claim if name == Claim.__name__ else getattr(sheets, name))
     return schema
 
 
@@ -168,6 +169,8 @@ def settings_reference() -> str:
         parts += ["", f"## `{section}`\n", *_section(section, classes)]
     parts += ["", "## Lab file\n", f"{_words(LabSheet.__doc__)}\n", _table(_fields(LabSheet), "")]
     parts += ["", "### A question\n", f"{_words(Question.__doc__)}\n", _table(_fields(Question), "")]
+    parts += ["", "## Claims file\n", f"{_words(ClaimSheet.__doc__)}\n", _table(_fields(ClaimSheet), "")]
+    parts += ["", "### A claim\n", f"{_words(Claim.__doc__)}\n", _table(_fields(Claim), "")]
     parts += ["", "## Sweep file\n", f"{_words(SweepSheet.__doc__)}\n", _table(_fields(SweepSheet), "")]
     parts += ["", "### `search`\n", f"{_words(Search.__doc__)}\n", _table(_fields(Search), "search")]
     return "\n".join(parts) + "\n"

@@ -200,7 +200,8 @@ def when_advice(axes: Sequence[Axis], key: str) -> str:
     name = name.partition(".")[0]
     choice = f"{section}.{choice_key(section)}" if choice_key(section) else ""
     chooser = next((axis for axis in axes if choice in axis.keys and isinstance(axis, Choices)), None)
-    inside = [each for axis in axes for each in axis.keys if each.startswith(f"{key}.")]
+    unconditional_first = sorted(axes, key=lambda axis: bool(axis.when))
+    inside = [each for axis in unconditional_first for each in axis.keys if each.startswith(f"{key}.")]
     key = next(iter(inside), key)
     own = next((axis for axis in axes if key in axis.keys), None)
     if chooser is None or own is None or chooser is own:

@@ -32,7 +32,7 @@ class Predictor(Protocol):
     """Backend that evaluates its networks itself."""
 
     def predict(self, split: ResidentSplit) -> Tensor | None:
-        """Logits (K, N, classes) of all members in fp32 on the CPU. None leaves it to torch."""
+        """Logits (K, N, classes) of all members in fp32 on the device. None leaves it to torch."""
 
 
 @dataclass(frozen=True)

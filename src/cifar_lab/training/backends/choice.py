@@ -11,10 +11,10 @@ from torch import nn
 from cifar_lab.config import SGD, Adam, CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.fine_tune_rules import fine_tunes
-from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.own_code import kernels_reason, plain_reason
 from cifar_lab.config.registry import facts_of
-from cifar_lab.config.training import distillation
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.training.adversary import Adversary
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.block.backend import BlockBackend
 from cifar_lab.training.backends.block.conditions import check_members, check_settings
@@ -104,12 +104,18 @@ def make_backend(
     eager = EagerBackend(
         cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic, teacher=teacher
     )
+    if settings.adversarial.eps:
+        normalizer = batches.split.normalizer
+        eager.adversary = Adversary(settings.adversarial, cohort, normalizer, batches.seeds, execution)
     kernels = kernels or KernelChoice()
     info = BackendInfo(
         len(cohort.networks), cohort.stacked is not None, eager_reason=unstacked_reason, kernels_reason=kernels.reason
     )
     if (reason := plain_reason(settings)) is not None:
-        plain = PlainBackend(cohort, batches, eager.label_smoothing, execution, own_loss=own_loss, teacher=teacher)
+        plain = PlainBackend(
+            cohort, batches, eager.label_smoothing, execution, own_loss=own_loss, adversary=eager.adversary,
+            teacher=teacher,
+        )  # fmt: skip
         on_gpu = execution.device.type != "cpu"
         return plain, replace(info, eager_reason=f"torch's own loop for the {reason}" if on_gpu else None)
     if execution.own_kernels and execution.device.type == "cpu":
@@ -151,10 +157,8 @@ def _check_kernels(
     Raises:
         KernelsUnavailable: this project's kernels cannot train such runs on this machine.
     """
-    if (reason := plain_reason(settings)) is not None:
+    if (reason := kernels_reason(settings)) is not None:
         raise KernelsUnavailable(f"there are none for the {reason}")
-    if distillation(settings.loss) is not None:
-        raise KernelsUnavailable("there are none for a loss with a teacher")
     model, facts = settings.model, facts_of(settings.model)
     name = model.name.rpartition("/")[2]
     if not isinstance(model, CustomModel) and (facts is None or not facts.own_kernels):

@@ -15,6 +15,7 @@ from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.mixing import Mix, larger_part, neighbour
 from cifar_lab.data.random_streams import NO_STREAMS, ModelStreams
 from cifar_lab.models.outputs import split_outputs
+from cifar_lab.training.adversary import Adversary
 from cifar_lab.training.backends.base import StepMetrics
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
@@ -55,13 +56,14 @@ def train_step(
             losses = teacher.blend(losses, logits, wanted)
         # No member's loss depends on another's weights, so the gradient of the sum is each member's own.
         cohort.stacked.backward(losses.sum())
-        cohort.update(lr, momentum)
+        cohort.optimizer.step(lr, momentum)
+        cohort.after_step()
         return losses.detach(), (logits.detach().argmax(dim=2) == larger_part(labels, share)).sum(dim=1)
     cohort.parameters.zero_gradients()
     plain_loss = own_loss or partial(F.cross_entropy, label_smoothing=label_smoothing)
     named = larger_part(labels, share)
     separate, right = [], []
-    for member, (network, member_images, member_labels) in enumerate(zip(cohort.networks, images, labels, strict=True)):
+    for member, (network, member_images, member_labels) in enumerate(zip(cohort.forwards, images, labels, strict=True)):
         with streams.member(member), execution.autocast():
             logits, auxiliary = split_outputs(network(member_images))  # (B, classes) each
         loss_of = plain_loss if share is None else mixed_loss(plain_loss, share[member])
@@ -93,6 +95,8 @@ class EagerBackend:
     teacher: Teacher | None = field(default=None, kw_only=True)
     stochastic_forward: bool = True
     """Whether forward passes may draw random numbers (dropout). Each member then has its own stream."""
+    adversary: Adversary | None = None
+    """Attacks the batches. None trains on the clean ones."""
 
     def __post_init__(self) -> None:
         self.metrics = self.new_metrics()
@@ -102,7 +106,7 @@ class EagerBackend:
         self.metrics = self.new_metrics()
         rates, mix = self.rates(epoch), self.batches.mix(epoch)
         streams = ModelStreams(self.batches.seeds, epoch) if self.stochastic_forward else NO_STREAMS
-        for step, (images, labels) in enumerate(self.batches.epoch(epoch)):
+        for step, (images, labels) in enumerate(self.training_batches(epoch)):
             lr, momentum = (None if table is None else table[step] for table in rates)
             assert lr is not None
             share = None if mix is None else mix.share[step]
@@ -112,6 +116,11 @@ class EagerBackend:
             )  # fmt: skip
             self.metrics.write(step, *loss_and_right)
             yield step + 1
+
+    def training_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of an epoch as the steps see them: images (K, B, 3, H, W) and labels (K, B)."""
+        batches = self.batches.epoch(epoch)
+        return batches if self.adversary is None else self.adversary.epoch(batches, epoch)
 
     def use_threads(self, threads: int) -> None:
         """See `StepBackend`. torch's kernels keep their threads, which decide their rounding."""

@@ -32,7 +32,7 @@ class PlainBackend(EagerBackend):
         streams = ModelStreams(self.batches.seeds, epoch)
         mix = self.batches.mix(epoch)
         self._mode("train")
-        for step, (images, labels) in enumerate(self.batches.epoch(epoch)):
+        for step, (images, labels) in enumerate(self.training_batches(epoch)):
             override = None if momentum is None else float(momentum[step, 0])
             share = None if mix is None else mix.share[step]
             self.metrics.write(step, *self.step(images, labels, float(lr[step, 0]), override, streams, share))
@@ -68,7 +68,7 @@ class PlainBackend(EagerBackend):
         batch()
         loss, right = batch.loss.detach(), batch.right
         rule.update(batch, lr, momentum)
-        self.cohort.hold()
+        self.cohort.after_step()
         return loss.unsqueeze(0), right.unsqueeze(0)
 
     def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class _Batch:
         for parameter in self._network.parameters():
             parameter.grad = None
         with self._execution.autocast():
-            logits, auxiliary = split_outputs(self._network(self._images))
+            logits, auxiliary = split_outputs(self._backend.cohort.forwards[0](self._images))
         loss = self._loss_of(logits.float(), self._labels)
         if self._backend.teacher is not None and self._wanted is not None:
             loss = self._backend.teacher.blend(loss, logits, self._wanted)

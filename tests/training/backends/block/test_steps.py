@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cifar_lab.training.backends.block import backend
+
 from ...step_runs import ARMS
 from .block_runs import arms, block, eager, state_of
 from .host_kernel import HostKernel
@@ -55,7 +57,7 @@ def test_epochs_are_those_of_torch(batch: int, images: int, device: str) -> None
     torchs, own = eager(some, images), eager(some, images)
     steps = block(own, kernel_for(device), some)
     for epoch in range(2):
-        assert list(steps.epoch(epoch)) == [len(torchs.metrics.batch_sizes)]
+        assert list(steps.epoch(epoch))[-1] == len(torchs.metrics.batch_sizes)
         list(torchs.epoch(epoch))
         assert torch.equal(steps.metrics.right, torchs.metrics.right)
         torch.testing.assert_close(steps.metrics.loss, torchs.metrics.loss, rtol=1e-5, atol=1e-6)
@@ -113,6 +115,20 @@ def test_a_resumed_cohort_has_the_bits_of_one_that_went_through(device: str) -> 
 
 
 @on_every_device
+def test_an_epoch_in_several_launches_has_the_same_bits(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = arms("data.batch_size=4", names=("adamw, cosine", "sgd, none"), device=device)
+    at_once, cut = (block(eager(some, 40), kernel_for(device), some) for _ in range(2))
+    assert list(at_once.epoch(0)) == [10]
+    monkeypatch.setattr(backend, "LAUNCH_IMAGES", 10)
+    monkeypatch.setattr(backend, "LAUNCH_SEGMENTS", 3)
+    assert list(cut.epoch(0))[-1] == 10
+    assert len(list(cut.epoch(1))) > 2
+    list(at_once.epoch(1))
+    assert all(torch.equal(*pair) for pair in zip(state_of(at_once), state_of(cut), strict=True))
+    assert torch.equal(at_once.metrics.loss, cut.metrics.loss)
+
+
+@on_every_device
 def test_a_network_that_diverged_leaves_the_next_one_alone(device: str) -> None:
     """Both use the same memory, and the second has parts without a full number of images."""
     some = arms("data.batch_size=12", names=("sgd, none", "sgd, none"), device=device)
@@ -134,11 +150,12 @@ def test_logits_are_those_of_torch(device: str) -> None:
     steps = eager(some, 141)
     split = steps.batches.split
     logits = block(steps, kernel_for(device), some).predict(split)
+    assert logits is not None
     assert steps.cohort.stacked is not None
     images, _ = split.normalized(0, len(split))
     with torch.no_grad():
         theirs = steps.cohort.stacked(images.expand(2, *images.shape))
-    torch.testing.assert_close(logits, theirs.cpu(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(logits.cpu(), theirs.cpu(), rtol=1e-5, atol=1e-6)
 
 
 def test_images_in_another_layout_are_left_to_torch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -23,11 +24,13 @@ from cifar_lab.training.backends.block.jobs import (
 from cifar_lab.training.backends.block.rows import RowConversion
 from cifar_lab.training.backends.eager import EagerBackend
 
-SEGMENTS = 20
-"""Pieces of an epoch, after which a block may take another network. The prototype had as many."""
+LAUNCH_IMAGES = 10_000
+"""Images that a block trains per launch, about 0.15 s. A block occupies a multiprocessor. Other kernels, such as those
+at the end of another cohort's epoch, wait for it."""
 
-FEWEST_STEPS = 2
-"""Of a piece. A network's weights of the convolutions are loaded and stored with each."""
+LAUNCH_SEGMENTS = 8
+"""Segments per launch. After each a block may take another network. At the end of a launch some blocks have no work,
+for at most the time of one segment."""
 
 
 class BlockKernel(Protocol):
@@ -69,22 +72,31 @@ class BlockBackend:
         return self.cohort.parameters.values.device
 
     def epoch(self, epoch: int) -> Iterator[int]:
-        """See `StepBackend`. One launch makes all steps, so only their number is yielded."""
+        """See `StepBackend`. A launch makes many steps."""
         self.metrics = self._eager.new_metrics()
         rows = _MemberRows(self)
         tables = (*self._eager.rates(epoch), *self._draws.of_epoch(epoch))
         steps, members = self.metrics.loss.shape
         table = self._table([self._member(k, epoch * steps, rows, *tables) for k in range(members)])
-        segments = max(1, min(SEGMENTS, steps // FEWEST_STEPS))
-        progress = torch.zeros(1 + members, dtype=torch.int32, device=self._device)
         blocks = min(members, self._kernel.blocks)
-        job = Training(
-            self._images(self._eager.batches.split, self._eager.batches.options.crop_padding),
-            table.data_ptr(), self._scratch_for(blocks), progress.data_ptr(), members, 0, segments, segments,
-        )  # fmt: skip
-        self._kernel.train(job, blocks)
+        segments = self._segments(steps, math.ceil(members / blocks))
+        progress = torch.zeros(1 + members, dtype=torch.int32, device=self._device)
+        images = self._images(self._eager.batches.split, self._eager.batches.options.crop_padding)
+        scratch, places = self._scratch_for(blocks), (table.data_ptr(), progress.data_ptr())
+        for begin in range(0, segments, LAUNCH_SEGMENTS):
+            end = min(begin + LAUNCH_SEGMENTS, segments)
+            job = Training(images, places[0], scratch, places[1], members, begin, end, segments)
+            progress.zero_()
+            self._kernel.train(job, blocks)
+            if end < segments:
+                yield steps * end // segments
         rows.store((epoch + 1) * steps)
         yield steps
+
+    def _segments(self, steps: int, rounds: int) -> int:
+        """Segments of an epoch, if each block trains `rounds` networks."""
+        launches = math.ceil(rounds * len(self._eager.batches.split) / LAUNCH_IMAGES)
+        return max(1, min(launches * LAUNCH_SEGMENTS, steps))
 
     def use_threads(self, threads: int) -> None:
         """See `StepBackend`. The GPU makes the steps."""
@@ -103,7 +115,7 @@ class BlockBackend:
             self._images(split, 0), table.data_ptr(), self._scratch_for(blocks), logits.data_ptr(), members, len(split)
         )
         self._kernel.score(job, blocks)
-        return logits.cpu()
+        return logits
 
     def _member(
         self, k: int, updates: int, rows: _MemberRows, lr: Tensor, momenta: Tensor | None, draws: EpochRandomness,

@@ -1,4 +1,4 @@
-"""The block kernel on a GPU: loaded and launched by the CUDA driver, on torch's current stream."""
+"""The block kernel on a GPU: loaded and launched by the CUDA driver, in the order of torch's current stream."""
 
 from __future__ import annotations
 
@@ -42,14 +42,35 @@ class GpuKernel:
         with torch.cuda.device(device):
             torch.empty(1, device=device)  # the context of this thread
             self._train, self._score = _functions(code, torch.cuda.current_device())
+            # Of the lowest priority: short kernels of other cohorts then get a multiprocessor before the next block.
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def train(self, job: Training, blocks: int) -> None:
         """See `BlockKernel`."""
-        _launch(self._train, job, blocks)
+        self._launch(self._train, job, blocks)
 
     def score(self, job: Scoring, blocks: int) -> None:
         """See `BlockKernel`."""
-        _launch(self._score, job, blocks)
+        self._launch(self._score, job, blocks)
+
+    def _launch(self, function: Any, job: ctypes.Structure, blocks: int) -> None:
+        """Launch after the work of torch's current stream, and before its later work.
+
+        Raises:
+            RuntimeError: of the driver.
+        """
+        from cuda.bindings import driver
+
+        arguments = (ctypes.c_void_p * 1)(ctypes.addressof(job))
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        _checked(
+            driver.cuLaunchKernel(
+                function, blocks, 1, 1, THREADS, 1, 1, SHARED_BYTES, driver.CUstream(self._stream.cuda_stream),
+                ctypes.addressof(arguments), 0,
+            )
+        )  # fmt: skip
+        current.wait_stream(self._stream)
 
 
 @cache
@@ -73,24 +94,6 @@ def _functions(code: bytes, device: int) -> tuple[Any, Any]:
         raise KernelsUnavailable(f"the driver cannot load them ({error})") from error
     train, score = functions
     return train, score
-
-
-def _launch(function: Any, job: ctypes.Structure, blocks: int) -> None:
-    """Launch on torch's current stream.
-
-    Raises:
-        RuntimeError: of the driver.
-    """
-    from cuda.bindings import driver
-
-    stream = torch.cuda.current_stream().cuda_stream
-    arguments = (ctypes.c_void_p * 1)(ctypes.addressof(job))
-    _checked(
-        driver.cuLaunchKernel(
-            function, blocks, 1, 1, THREADS, 1, 1, SHARED_BYTES, driver.CUstream(stream),
-            ctypes.addressof(arguments), 0,
-        )
-    )  # fmt: skip
 
 
 def _checked(outcome: tuple[Any, ...]) -> tuple[Any, ...]:

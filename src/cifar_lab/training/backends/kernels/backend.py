@@ -111,6 +111,7 @@ class KernelBackend:
         for step, batch in enumerate(self.epoch_batches(epoch)):
             self.compute_gradients(batch, step)
             self.cohort.optimizer.step(lr[step], None if momentum is None else momentum[step])
+            self.cohort.after_step()
             yield step + 1
 
     def use_threads(self, threads: int) -> None:
