@@ -70,7 +70,7 @@ def test_a_student_resumes_to_the_same_bits_and_a_cohort_gives_the_same(lab: Any
     lab.make(taught)
     whole = student(lab, taught.run_id, "results")
     expected: Record = lab.make(whole)
-    assert expected.environment.kernels_reason == "there are none for a loss with a teacher"
+    assert expected.environment.kernels_reason == "there are none for the loss with a teacher"
     assert expected.recipe["loss"]["distill"] == {"teacher": f"run:{taught.run_id}", "temperature": 2.0}
     assert expected.notes == ()
     lab.run_folder(whole).record.unlink()

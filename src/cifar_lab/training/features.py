@@ -165,6 +165,8 @@ def with_cached_trunk(
 def _augmentation(batches: CohortBatches, settings: Settings) -> str:
     """Setting that makes a training image another one in each epoch. Empty without any."""
     options = batches.options
+    if distillation(settings.loss) is not None:
+        return "the teacher takes the images"
     names = {
         "data.flip": any(batches.flips), "data.crop_padding": options.crop_padding,
         "data.policy": options.policy != "none", "data.noise_std": options.noise_std, "data.augment": options.augment,

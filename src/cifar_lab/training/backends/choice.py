@@ -13,7 +13,6 @@ from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.own_code import kernels_reason, plain_reason
 from cifar_lab.config.registry import facts_of
-from cifar_lab.config.training import distillation
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.adversary import Adversary
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
@@ -160,8 +159,6 @@ def _check_kernels(
     """
     if (reason := kernels_reason(settings)) is not None:
         raise KernelsUnavailable(f"there are none for the {reason}")
-    if distillation(settings.loss) is not None:
-        raise KernelsUnavailable("there are none for a loss with a teacher")
     model, facts = settings.model, facts_of(settings.model)
     name = model.name.rpartition("/")[2]
     if not isinstance(model, CustomModel) and (facts is None or not facts.own_kernels):
