@@ -223,7 +223,7 @@ class NoAverage(Section):
 
 class Ema(Section):
     """Exponential moving average of the weights over the steps (Polyak and Juditsky 1992, arXiv:2411.18704). The
-    statistics of BatchNorm are computed anew for it, over at most 10,000 training images."""
+    statistics of BatchNorm are computed again for it, over at most 10,000 training images."""
 
     default_role: ClassVar[Role] = Role.MEMBER
 

@@ -2,7 +2,7 @@
 
 The average is free of the initial weights, as Adam's moments are (arXiv:1412.6980, section 3): after step t the newest
 weights have the share (1 − d) / (1 − dᵗ). BatchNorm's statistics are those of the trained weights, so they are computed
-anew for the average before it is evaluated (arXiv:1803.05407, section 3.2).
+again for the average before it is evaluated (arXiv:1803.05407, section 3.2).
 """
 
 from __future__ import annotations
