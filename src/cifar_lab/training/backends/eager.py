@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -45,7 +46,25 @@ def train_step(
         cohort.stacked.backward(losses.sum())
         cohort.optimizer.step(lr, momentum)
         return losses.detach(), (logits.detach().argmax(dim=2) == labels).sum(dim=1)
-    cohort.parameters.zero_gradients()
+    with _empty_gradients(cohort):
+        separate, right = _backward(cohort, images, labels, label_smoothing, execution, streams, own_loss)
+    cohort.update(lr, momentum)
+    return torch.stack(separate), torch.stack(right)
+
+
+def _empty_gradients(cohort: Cohort) -> AbstractContextManager[None]:
+    """Context in which the networks have no gradients yet. On the CPU, and for a watched network, these are zeros."""
+    if cohort.parameters.values.device.type == "cpu" or cohort.watch is not None:
+        cohort.parameters.zero_gradients()
+        return nullcontext()
+    return cohort.parameters.fresh_gradients(cohort.networks)
+
+
+def _backward(
+    cohort: Cohort, images: Tensor, labels: Tensor, label_smoothing: float, execution: Execution,
+    streams: ModelStreams, own_loss: LossOf | None,
+) -> tuple[list[Tensor], list[Tensor]]:  # fmt: skip
+    """Compute the gradients of each network. Returns losses and numbers of correct images."""
     loss_of = own_loss or partial(F.cross_entropy, label_smoothing=label_smoothing)
     separate, right = [], []
     for member, (network, member_images, member_labels) in enumerate(zip(cohort.networks, images, labels, strict=True)):
@@ -57,8 +76,7 @@ def train_step(
         loss.backward()  # type: ignore[no-untyped-call]
         separate.append(loss.detach())
         right.append((logits.detach().argmax(dim=1) == member_labels).sum())
-    cohort.update(lr, momentum)
-    return torch.stack(separate), torch.stack(right)
+    return separate, right
 
 
 @dataclass
