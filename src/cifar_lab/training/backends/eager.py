@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -59,24 +60,43 @@ def train_step(
         cohort.optimizer.step(lr, momentum)
         cohort.after_step()
         return losses.detach(), (logits.detach().argmax(dim=2) == larger_part(labels, share)).sum(dim=1)
-    cohort.parameters.zero_gradients()
     plain_loss = own_loss or partial(F.cross_entropy, label_smoothing=label_smoothing)
-    named = larger_part(labels, share)
-    separate, right = [], []
+    losses_of = [plain_loss] * len(images) if share is None else [mixed_loss(plain_loss, each) for each in share]
+
+    def blend(member: int, loss: Tensor, logits: Tensor) -> Tensor:
+        return loss if teacher is None or wanted is None else teacher.blend(loss, logits, wanted[member])
+
+    with _empty_gradients(cohort):
+        separate, predicted = _backward(cohort, images, labels, losses_of, blend, execution, streams)
+    cohort.update(lr, momentum)
+    return torch.stack(separate), (torch.stack(predicted) == larger_part(labels, share)).sum(dim=1)
+
+
+def _empty_gradients(cohort: Cohort) -> AbstractContextManager[None]:
+    """Context in which the networks have no gradients yet. On the CPU, and for a watched network, these are zeros."""
+    if cohort.parameters.values.device.type == "cpu" or cohort.watch is not None:
+        cohort.parameters.zero_gradients()
+        return nullcontext()
+    return cohort.parameters.fresh_gradients(cohort.networks)
+
+
+def _backward(
+    cohort: Cohort, images: Tensor, labels: Tensor, losses_of: Sequence[LossOf],
+    blend: Callable[[int, Tensor, Tensor], Tensor], execution: Execution, streams: ModelStreams,
+) -> tuple[list[Tensor], list[Tensor]]:  # fmt: skip
+    """Compute the gradients of each network. `blend` adds a teacher. Returns losses and predicted classes (B,)."""
+    separate, predicted = [], []
     for member, (network, member_images, member_labels) in enumerate(zip(cohort.forwards, images, labels, strict=True)):
         with streams.member(member), execution.autocast():
             logits, auxiliary = split_outputs(network(member_images))  # (B, classes) each
-        loss_of = plain_loss if share is None else mixed_loss(plain_loss, share[member])
-        loss = loss_of(logits.float(), member_labels)
-        if teacher is not None and wanted is not None:
-            loss = teacher.blend(loss, logits, wanted[member])
+        loss_of = losses_of[member]
+        loss = blend(member, loss_of(logits.float(), member_labels), logits)
         for weight, other in zip(cohort.aux_weights, auxiliary, strict=bool(cohort.aux_weights)):
             loss = loss + weight * loss_of(other.float(), member_labels)
         loss.backward()  # type: ignore[no-untyped-call]
         separate.append(loss.detach())
-        right.append((logits.detach().argmax(dim=1) == named[member]).sum())
-    cohort.update(lr, momentum)
-    return torch.stack(separate), torch.stack(right)
+        predicted.append(logits.detach().argmax(dim=1))
+    return separate, predicted
 
 
 def mixed_loss(loss_of: LossOf, share: Tensor) -> LossOf:
