@@ -170,8 +170,8 @@ def our_losses(arm: Settings, seed: int, split: ResidentSplit, execution: Execut
     losses: list[float] = []
     step = module.train_step
 
-    def listening(*given: Any) -> tuple[Tensor, Tensor]:
-        loss, right = step(*given)
+    def listening(*given: Any, **more: Any) -> tuple[Tensor, Tensor]:
+        loss, right = step(*given, **more)
         losses.append(float(loss[0]))
         return loss, right
 
