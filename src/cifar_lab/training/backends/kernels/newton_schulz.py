@@ -7,8 +7,8 @@ from ctypes import c_float, c_int32, c_int64, c_void_p
 import torch
 from torch import Tensor
 
+from cifar_lab.config.registry import GROUP_IMAGES as LANES
 from cifar_lab.training.backends.kernels.compiler import library
-from cifar_lab.training.backends.kernels.layers import LANES
 from cifar_lab.training.optim.newton_schulz import BLOCK, COEFFICIENTS, EPS
 
 FLOAT_BYTES = 4
