@@ -19,6 +19,7 @@ from benchmarks.rows import (
     resnet18,
     runs_curve,
     same_runs,
+    start_up,
     threads,
     two_workers,
     whole_run,
@@ -40,6 +41,7 @@ ROWS: dict[str, Callable[[Options], list[Comparison]]] = {
     "threads": threads.measure,
     "same_runs": same_runs.measure,
     "racing": racing.measure,
+    "start_up": start_up.measure,
 }
 
 CPU_ONLY = ("two_workers", "foreign_process", "threads", "same_runs", "racing")

@@ -132,6 +132,7 @@ def candidates(annotation: Any) -> Iterator[Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if inner_classes(annotation):
         yield {"lr": 0.4}
+        yield {"teacher": "run:another"}
         return
     if origin is Annotated:
         yield from candidates(arguments[0])
@@ -146,8 +147,9 @@ def candidates(annotation: Any) -> Iterator[Any]:
         yield [[0, 0.4], [0.6, 1], [1, 0]]
     elif origin is tuple:
         item = list(candidates(arguments[0]))
-        yield tuple(item[:2])
-        yield tuple(item[2:4])
+        count = 2 if arguments[-1] is Ellipsis else len(arguments)
+        yield tuple(item[:count])
+        yield tuple(item[count : 2 * count])
     elif origin is dict:
         yield {"width": 3}
     elif annotation is bool:

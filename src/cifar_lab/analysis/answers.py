@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cifar_lab.analysis.summary import Row
     from cifar_lab.analysis.winners import Winners
     from cifar_lab.config.sheets import Question
+    from cifar_lab.store.attack_records import AttackRecord
 
 Verdict = Literal["better", "worse", "equivalent", "undecided", "no verdict"]
 Method = Literal["paired", "welch", "none"]
@@ -133,6 +134,15 @@ class Answer:
     """Bias of the winner of a sweep."""
     tuned: tuple[TunedGroup, ...] = ()
     """Groups of a sweep, each at its best point, in the order of the rows. Empty without groups."""
+    quantity: str = "Test accuracy"
+    """Name of the number that is compared."""
+    attacks: tuple[AttackRecord, ...] = ()
+    """Attacks on the runs of a question of robustness. Empty for a question of test accuracy."""
+
+    @property
+    def is_robust(self) -> bool:
+        """Whether the question compares robustness."""
+        return self.question.robust is not None
 
     @property
     def control(self) -> Row:

@@ -11,6 +11,7 @@ from cifar_lab.analysis.answers import Answer, pair_answers
 from cifar_lab.analysis.arms import Arm, beside, compare_arms, load_arms, options, unfinished_seeds, winners_answer
 from cifar_lab.analysis.data_choice import DataSet, choose_data, data_sets, named_data, source_overrides
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
+from cifar_lab.analysis.robust_questions import RobustPlan, robust_answers, robust_plan
 from cifar_lab.analysis.summary import reads_test, recipe_key
 from cifar_lab.analysis.winners import Winners, read_winners
 from cifar_lab.config.io.sheet_files import load_sheet
@@ -19,7 +20,7 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.notes import Notes, all_notes
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import Found, find_records, run_ids
+from cifar_lab.store.results import Found, RunFolder, find_records, run_ids
 
 DEFAULT_LAB_FILE = Path("configs/lab.yaml")
 """Lab file of a checkout, which ships with cifar-lab."""
@@ -57,7 +58,9 @@ class Lab:
     family: int = 0
     """Comparisons over which Holm adjusts: all of this report that have a p value."""
     test_reads: int = 0
-    """Runs in the results folder that read the test split of these images, arms of no question included."""
+    """Reads of the test split of these images: runs of the folder, arms of no question included, and attacks."""
+    attack_reads: int = 0
+    """Attacks among them."""
     data_note: str = ""
     """Reason for these images, where the control names others."""
     notes: tuple[str, ...] = ()
@@ -119,6 +122,7 @@ def answer_lab(
     """
     lab = load_sheet(lab_path, LabSheet)
     arms = load_arms(lab_path, lab, overrides)
+    plans = {name: robust_plan(name, question, lab_path) for name, question in lab.questions.items()}
     sweeps, faults = _read_sweeps(lab, results)
     control = arms[lab.control].settings
     there = there or find_records(results)
@@ -132,12 +136,14 @@ def answer_lab(
     begun = frozenset(run_ids(results)) - {record.run_id for record in there.records}
     arms = {file: _with_command(arm, tail, fingerprint or "", begun) for file, arm in arms.items()}
     judged = judge_results(
-        _answers(lab, lab_path, arms, sweeps, ours, results, tail),
+        _answers(lab, lab_path, arms, sweeps, ours, results, tail, plans),
         lab.min_effect,
         results,
         viewing,
         there=there.records,
-        questions=[name for name, question in lab.questions.items() if question.sweep is None],
+        questions=[
+            name for name, question in lab.questions.items() if question.sweep is None and question.robust is None
+        ],
     )
     made = Lab(
         lab.title,
@@ -157,10 +163,12 @@ def answer_lab(
 def with_records(lab: Lab, there: Found, results: Path, faults: Sequence[str]) -> Lab:
     """The report with its records, the reads of the test split, and what cannot be used."""
     on_images = [record for record in there.records if lab.data and record.data.fingerprint == lab.data.fingerprint]
+    attacks = sum(len(RunFolder(results, record.run_id).attacks()) for record in on_images)
     return replace(
         lab,
         answers=_with_notes(lab.answers, all_notes(results)),
-        test_reads=sum(map(reads_test, on_images)),
+        test_reads=sum(map(reads_test, on_images)) + attacks,
+        attack_reads=attacks,
         notes=tuple(str(each.fault) for each in there.unusable if each.copy_of),
         faults=(*faults, *(each.message for each in there.unusable if not each.copy_of)),
         records={record.run_id: record for record in on_images},
@@ -236,13 +244,16 @@ def _answers(
     records: Sequence[Record],
     results: Path,
     tail: Sequence[str],
+    plans: Mapping[str, RobustPlan | None],
 ) -> list[Answer]:
     """Rows of every question, not judged yet."""
     answers = []
     for name, question in lab.questions.items():
         control = arms[question.control or lab.control]
         if question.sweep is None:
-            answers.append(compare_arms(name, question, control, [arms[file] for file in question.arms], records))
+            answer = compare_arms(name, question, control, [arms[file] for file in question.arms], records)
+            plan = plans[name]
+            answers += [answer] if plan is None else robust_answers(answer, plan, records, results)
         else:
             command = shlex.join(["cifar-lab", "sweep", beside(lab_path, question.sweep).as_posix(), *tail])
             answer = winners_answer(name, question, control, sweeps[question.sweep], command, records, results)

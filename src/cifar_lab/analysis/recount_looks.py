@@ -9,8 +9,10 @@ from pathlib import Path
 
 from cifar_lab.analysis.error_budget import alpha_of_lost_plan, unplanned_alpha
 from cifar_lab.analysis.interim_looks import LOOKS_OF_LOST_PLAN, StoppingPlan, read_stopping_plans
+from cifar_lab.analysis.robust_questions import RobustMeasure, measure_of, plain_key
 from cifar_lab.analysis.stats.significance import ALPHA
 from cifar_lab.analysis.summary import recipe_key
+from cifar_lab.store.attack_records import find_attacks
 from cifar_lab.store.looks import PairLooks, PastLook, find_looks, looks_files
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import stopping_file
@@ -25,24 +27,31 @@ def recount_looks(results: Path, records: Sequence[Record]) -> Iterator[str]:
     by_id = {record.run_id: record for record in records}
     name = looks_files(results)[0].name
     for pair in find_looks(results).book.pairs:
-        labels = sorted({record.label for record in records if recipe_key(record.recipe) in pair.arms})
+        keys = set(map(plain_key, pair.arms))
+        labels = sorted({record.label for record in records if recipe_key(record.recipe) in keys})
         where = f"{name}: {' and '.join(labels) or 'two arms without runs'}"
-        yield from (f"{where}: {line}" for line in _recount_pair(pair, by_id))
+        yield from (f"{where}: {line}" for line in _recount_pair(pair, by_id, results))
 
 
-def _recount_pair(pair: PairLooks, records: Mapping[str, Record]) -> Iterator[str]:
+def _recount_pair(pair: PairLooks, records: Mapping[str, Record], results: Path) -> Iterator[str]:
     """Differences of the looks at two arms to the records, and to the level that each look has by the rule."""
+    measure, arms = measure_of(pair.arms[0]), tuple(map(plain_key, pair.arms))
     for index, look in enumerate(pair.looks):
         where = f"look {index + 1}"
         there = [records[run] for run in look.runs if run in records]
-        if any(each.data.fingerprint != pair.fingerprint or recipe_key(each.recipe) not in pair.arms for each in there):
+        if any(each.data.fingerprint != pair.fingerprint or recipe_key(each.recipe) not in arms for each in there):
             yield f"{where}: has runs of other arms or images"
         yield from (
             f"{where}: {look.runs[each.run_id]:.10g} is not the test accuracy of run {each.run_id}"
             for each in there
-            if _differs(look, each)
+            if measure is None and _differs(look, each)
         )
-        if len(there) == len(look.runs) and look.seeds != min(_runs_of(arm, there) for arm in pair.arms):
+        yield from (
+            f"{where}: {look.runs[each.run_id]:.10g} is not what the attack on run {each.run_id} gives"
+            for each in there
+            if measure is not None and _differs_from_attack(look, each, measure, results)
+        )
+        if len(there) == len(look.runs) and look.seeds != min(_runs_of(arm, there) for arm in arms):
             yield f"{where}: has {look.seeds} seeds on disk, which is not the number of its runs"
         if not _is_by_rule(pair, index):
             yield f"{where}: its level {look.alpha:.3g} is not that of look {index + 1}"
@@ -61,6 +70,15 @@ def _differs(look: PastLook, record: Record) -> bool:
     except (TypeError, ValueError):
         return False
     return is_older and not isclose(look.runs[record.run_id], record.test.accuracy, abs_tol=1e-9)
+
+
+def _differs_from_attack(look: PastLook, record: Record, measure: RobustMeasure, results: Path) -> bool:
+    """Whether an attack that ended before the look gives another number. One that is gone tells nothing."""
+    for attack in find_attacks(results, record):
+        if attack.attack_id == measure.attack_id and attack.finished <= look.made:
+            value = measure.value(attack)
+            return value is None or not isclose(look.runs[record.run_id], value, abs_tol=1e-9)
+    return False
 
 
 def _runs_of(arm: str, records: Sequence[Record]) -> int:

@@ -35,7 +35,7 @@ def comparison_sentence(comparison: Comparison, row: Row, control: Row) -> str:
     arm, other = row.label, control.label
     if row.is_same_runs(control):
         return f"{arm} and {other} {_sameness(row, control)}: they are the same runs."
-    text = _unmeasured(row, control) or _few(comparison) or _measured(comparison)
+    text = _unmeasured(row, control) or _withheld(comparison, row) or _few(comparison) or _measured(comparison, row)
     return text + _warnings(comparison, row, control)
 
 
@@ -90,6 +90,14 @@ def _all(runs: int) -> str:
     return "its run" if runs == 1 else f"all {runs} runs"
 
 
+def _withheld(comparison: Comparison, row: Row) -> str:
+    """Sentence on a row that gets no verdict because of what it contains. Empty where it may get one."""
+    if not row.withheld or comparison.difference_pp is None:
+        return ""
+    far = f"{comparison.arm}: {_far(comparison)} {comparison.control} ({_rests_on(comparison)})"
+    return f"{far}; no verdict, because they have {row.withheld}."
+
+
 def _few(comparison: Comparison) -> str:
     """Sentence on too few runs for a verdict. Empty if they suffice."""
     if comparison.verdict != "no verdict":
@@ -105,7 +113,7 @@ def _number(n: int) -> str:
     return "two runs" if n == 2 else f"{n} runs"
 
 
-def _measured(comparison: Comparison) -> str:
+def _measured(comparison: Comparison, row: Row) -> str:
     arm, control, gap = comparison.arm, comparison.control, comparison.difference_pp
     assert gap is not None
     if comparison.verdict == "equivalent":
@@ -116,7 +124,7 @@ def _measured(comparison: Comparison) -> str:
         around = f"{comparison.level_words} {low} to {high}; " if low else ""
         return f"{arm} is {comparison.verdict} than {control} by {size} pp ({around}{_rests_on(comparison, False)})."
     words = f"Undecided: {arm} is {_far(comparison)} {control} ({_rests_on(comparison)})"
-    return f"{words}; {_what_would_tell(comparison)}.{_caution(comparison)}"
+    return f"{words}; {_what_would_tell(comparison, row)}.{_caution(comparison)}"
 
 
 def _ends(comparison: Comparison) -> tuple[str, str]:
@@ -183,12 +191,14 @@ def _p_name(comparison: Comparison) -> str:
     return "Holm p" if comparison.family > 1 else "adjusted p"
 
 
-def _what_would_tell(comparison: Comparison) -> str:
+def _what_would_tell(comparison: Comparison, row: Row) -> str:
     if comparison.look == 0:
         return "the earlier looks cannot be read, and without them there is no verdict"
     if comparison.to_decide:
         until = " until it is decided" if "--until-decided" in comparison.to_decide else " for the next report"
         return f"`{comparison.to_decide}` adds seeds{until}"
+    if comparison.seeds_more is not None and row.is_attacked:
+        return "more seeds are needed: train them, then attack them"
     if comparison.seeds_more is not None:
         return "more seeds are needed, which `run --until-decided` adds to a question of arms in a lab file"
     if comparison.low_pp is None:

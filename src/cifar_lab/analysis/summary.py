@@ -38,6 +38,8 @@ class Row:
     """Number of runs of a search, which are judged by validation only."""
     val_mean: float | None = None
     """Mean validation accuracy of the finished runs that have one."""
+    tta_mean: float | None = None
+    """Mean test accuracy with mirror images, over the runs that recorded it. For information only."""
     seconds: float | None = None
     """Mean training time of a finished run, seconds."""
     epochs: int | None = None
@@ -56,8 +58,15 @@ class Row:
     is_control: bool = False
     test_size: int = 0
     """Test images of a run. 0 without runs."""
+    withheld: str = ""
+    """Reason for which it gets no verdict, as a thing that it has. Empty where it may get one."""
     predictions: tuple[str, ...] = ()
     """SHA-256 of the saved predictions of the runs in `values`, in their order. Empty where a run has none."""
+
+    @property
+    def is_attacked(self) -> bool:
+        """Whether the values come from attacks, whose measure then ends the key on a line of its own."""
+        return "\n" in self.key
 
     @property
     def n(self) -> int:
@@ -139,6 +148,10 @@ def _val_mean(records: Sequence[Record]) -> float | None:
     return _mean([record.val.accuracy for record in records if record.val is not None])
 
 
+def _tta(record: Record) -> float | None:
+    return None if record.test is None else record.test.metrics.get("accuracy_tta")
+
+
 def arm_row(
     label: str,
     records: Sequence[Record],
@@ -174,6 +187,7 @@ def arm_row(
         without_score=tuple(sorted(r.seed for r in finished if r.test is None and reads_test(r))),
         untested=len(finished) - len(scores),
         val_mean=_val_mean(finished),
+        tta_mean=_mean([each for each in map(_tta, finished) if each is not None]),
         seconds=_mean([record.train_seconds for record in counted]),
         epochs=max((record.epochs_trained for record in counted), default=None),
         missing_seeds=missing,

@@ -39,8 +39,8 @@ class Pair:
     def tested(self) -> Difference | None:
         """The difference where it may get a verdict: enough runs, and not the same ones."""
         gap = self.difference
-        same_runs = self.row.is_same_runs(self.control)
-        return gap if gap is not None and gap.runs >= FEWEST_SEEDS and not same_runs else None
+        is_open = not self.row.withheld and not self.row.is_same_runs(self.control)
+        return gap if gap is not None and gap.runs >= FEWEST_SEEDS and is_open else None
 
     def seen(self, look_at: LookAt) -> Pair:
         """The pair with the look at it."""

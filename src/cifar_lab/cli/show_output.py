@@ -145,8 +145,9 @@ def _print_first_line(out: Output, folder: RunFolder, label: str, seed: int | No
     notes = read_notes(folder)
     for key, value in (("label", label), ("seed", seed), ("status", state)):
         out.value(key, value)
-    out.value("tags", list(notes.tags))
-    out.value("note", notes.note)
+    if notes != Notes():
+        out.value("tags", list(notes.tags))
+        out.value("note", notes.note)
     for line in notes_lines(notes):
         out.wrapped(line)
 

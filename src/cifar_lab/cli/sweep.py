@@ -113,8 +113,6 @@ def sweep(
     --set changes the settings of the control, --seeds the seeds of the search.
     If a run of the search fails, nothing is tested.
     """
-    from cifar_lab.cli.next_step import next_line
-    from cifar_lab.core.terminal import say
     from cifar_lab.execution.context import RunContext
     from cifar_lab.store.results import existing_results
     from cifar_lab.store.writers import writing
@@ -133,13 +131,20 @@ def sweep(
     if dry_run:
         try_models([point.settings for point in loaded.expansion.points], context)
         _print_status(loaded, sweep_status(loaded, context))
-        say(next_line(_sweep_command(file, overrides, seeds, results)))
+        _say_next(_sweep_command(file, overrides, seeds, results))
         return
     with writing(results), open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
         outcome = _make_and_print(loaded, working, allow_failed)
     if not outcome.confirmed.exit_code:
-        say(next_line(_report_command(file, overrides, results, outcome)))
+        _say_next(_report_command(file, overrides, results, outcome))
     raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], diverged_counts=strict))
+
+
+def _say_next(command: list[str | Path]) -> None:
+    from cifar_lab.cli.next_step import next_line  # the analysis, which no worker should wait for
+    from cifar_lab.core.terminal import say
+
+    say(next_line(command))
 
 
 def _sweep_command(file: Path, overrides: Sequence[str], seeds: Sequence[str], results: Path) -> list[str | Path]:

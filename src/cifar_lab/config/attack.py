@@ -27,8 +27,13 @@ def as_eps(value: Any) -> Any:
     return float(found[1]) / int(found[2]) if found else value
 
 
+def as_list(value: Any) -> Any:
+    """A single distance as a list of one. Any other value as it is."""
+    return [value] if isinstance(value, int | float | str) and not isinstance(value, bool) else value
+
+
 Eps = Annotated[float, BeforeValidator(as_eps), Field(ge=0, le=MOST_EPS)]
-EpsList = Annotated[tuple[Eps, ...], Field(strict=False, min_length=1, max_length=100)]
+EpsList = Annotated[tuple[Eps, ...], BeforeValidator(as_list), Field(strict=False, min_length=1, max_length=100)]
 
 LINF_CURVE = tuple(each / 255 for each in (0, 0.25, 0.5, 1, 2, 4, 8))
 """Distances of a curve in the L-inf norm."""

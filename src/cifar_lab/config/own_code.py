@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cifar_lab.config.optimizers import TorchOptimizer
 from cifar_lab.config.roles import Mark, has_mark, leaves
+from cifar_lab.config.training import distillation
 
 if TYPE_CHECKING:
     from cifar_lab.config import Settings
@@ -45,6 +46,15 @@ def plain_reason(settings: Settings) -> str | None:
         if key in ("optimizer.name", "loss.name", "data.augment"):
             return f"{key.removesuffix('.name').replace('data.augment', 'augmentation')} {short_name(name)}"
     return None
+
+
+def kernels_reason(settings: Settings) -> str | None:
+    """Reason why the C kernels do not execute the steps of these settings, as a thing that they do not know."""
+    if (reason := plain_reason(settings)) is not None:
+        return reason
+    if settings.adversarial.eps:
+        return "adversarial training"
+    return None if distillation(settings.loss) is None else "loss with a teacher"
 
 
 def short_name(name: str) -> str:

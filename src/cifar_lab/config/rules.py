@@ -17,7 +17,7 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
-from cifar_lab.config.fine_tune_rules import freezing_rules, norm_rules, rate_rules, stage_rules
+from cifar_lab.config.fine_tune_rules import average_rules, freezing_rules, norm_rules, rate_rules, stage_rules
 from cifar_lab.config.option_rules import (
     group_rules,
     metric_names,
@@ -26,7 +26,7 @@ from cifar_lab.config.option_rules import (
     rprop_schedule,
     schedule_options,
 )
-from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.own_code import kernels_reason
 from cifar_lab.config.training import OtherSGD
 
 CIFAR_TEST_SIZE = 10_000
@@ -128,7 +128,8 @@ def _pretrained(settings: Settings) -> Iterator[str]:
 
 def _init(settings: Settings) -> Iterator[str]:
     model = settings.model
-    if model.init != "torch" and (model.weights is not None or getattr(model, "pretrained", False)):
+    stated = model.init != type(model).model_fields["init"].default
+    if stated and (model.weights is not None or getattr(model, "pretrained", False)):
         yield "init and pretrained weights both set the initial weights; keep one of them"
     if model.init == "whiten" and model.input_size not in (None, settings.data.side()):
         yield "whiten takes patches of the images in their own size; remove model.input_size"
@@ -150,7 +151,7 @@ def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
     if runtime.kernels == "own" and (runtime.precision != "fp32" or runtime.compile):
         yield "the lab's own kernels support only fp32 without compile; leave it at auto"
-    elif runtime.kernels == "own" and (reason := plain_reason(settings)) is not None:
+    elif runtime.kernels == "own" and (reason := kernels_reason(settings)) is not None:
         yield f"the lab's own kernels do not know the {reason}; leave it at auto"
 
 
@@ -261,6 +262,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     ),
     (("fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "epochs"), stage_rules),
     (("fine_tune.batchnorm", "model.name"), norm_rules),
+    (("average.name", "fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze"), average_rules),
     (("fine_tune.layer_decay", "fine_tune.head_lr_factor", "optimizer.name"), rate_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),

@@ -8,10 +8,28 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cifar_lab.config import Section, Seed
+from cifar_lab.config.attack import EpsList
 from cifar_lab.config.data import ImageShare
 
 FileName = Annotated[str, Field(min_length=1, max_length=255)]
 Axis = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
+
+
+class RobustQuestion(Section):
+    """Robustness that a question compares instead of test accuracy, from the records of `cifar-lab attack`."""
+
+    attack: FileName = "pgd"
+    """Name of an attack, or a file with its settings, relative to the lab file."""
+    measure: Literal["accuracy", "area", "distance"] | None = None
+    """`accuracy`: share of the attacked images that are classified correctly within `eps`. `area`: mean of this share
+    from distance 0 to the largest. `distance`: median DeepFool distance of the images that are correct when clean.
+    Null: `distance` for deepfool, else `accuracy`."""
+    eps: EpsList | None = None
+    """Distances of `accuracy`, such as 8/255, each a comparison of its own. Null: the largest of the attack, and for
+    corruptions the mean over all kinds and severities."""
+    equal_clean: float | None = Field(None, gt=0, le=100)
+    """Give a verdict only for arms whose test accuracy without an attack is shown to be equivalent to that of the
+    control within this difference, in percentage points. Null: a verdict whatever it is."""
 
 
 class Question(Section):
@@ -28,6 +46,8 @@ class Question(Section):
     factor: Annotated[tuple[FileName, ...], Field(strict=False)] = ()
     """Dotted keys, or sections such as `optimizer`, that the question varies. `cifar-lab plan` names every arm that
     differs from the control in other settings. Empty: each arm may differ in one setting, whichever it is."""
+    robust: RobustQuestion | None = None
+    """Compare robustness. Null: compare test accuracy."""
     chart: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.png$")
     """File name of the chart in the results folder."""
     note: str = Field("", max_length=2000)

@@ -22,7 +22,7 @@ from cifar_lab.config.optimizers import (
     Rprop,
     UpdateOptions,
 )
-from cifar_lab.config.roles import CodeName, Component, DefaultsTo, IdleUnless, Probability, Role, Section
+from cifar_lab.config.roles import CodeName, Component, DefaultsTo, IdleUnless, Mark, Probability, Role, Section
 from cifar_lab.config.schedulers import (
     ConstantLR,
     CosineAnnealingLR,
@@ -44,6 +44,21 @@ from cifar_lab.config.schedulers import (
 )
 
 
+class Distill(Section):
+    """Distillation: the loss compares the logits with those of a teacher too (Hinton et al. 2015, arXiv:1503.02531)."""
+
+    default_role: ClassVar[Role] = Role.SHARED
+
+    name: Literal["kl"] = "kl"
+    teacher: str | None = Field(None, pattern=r"^run:.+$")
+    """`run:ID`, the trained network of a finished run in the same results folder. It sees the images as they are
+    augmented for the run. Null: no teacher."""
+    temperature: Annotated[float, IdleUnless("teacher")] = Field(4.0, gt=0, le=1000)
+    """Divisor of both logits before their softmax."""
+    weight: Annotated[float, IdleUnless("teacher")] = Field(0.9, gt=0, le=1)
+    """Share of the teacher in the loss: (1 − weight) · loss of the labels + weight · temperature² · KL divergence."""
+
+
 class Loss(Section):
     """Cross-entropy of the logits against the class, averaged over the batch."""
 
@@ -52,6 +67,8 @@ class Loss(Section):
     name: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: Probability = 0.0
     """Share of the target spread evenly over all classes (arXiv:1512.00567)."""
+    distill: Annotated[Distill, Mark.LATER] = Distill()
+    """A teacher beside the labels."""
 
 
 class CustomLoss(Section):
@@ -67,6 +84,11 @@ class CustomLoss(Section):
     source, as that of a model."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of the function, or those of the class, by name."""
+
+
+def distillation(loss: Loss | CustomLoss) -> Distill | None:
+    """Settings of the teacher. None without one."""
+    return loss.distill if isinstance(loss, Loss) and loss.distill.teacher is not None else None
 
 
 def tag_of(default: str) -> Discriminator:
@@ -201,7 +223,7 @@ class NoAverage(Section):
 
 class Ema(Section):
     """Exponential moving average of the weights over the steps (Polyak and Juditsky 1992, arXiv:2411.18704). The
-    statistics of BatchNorm are computed anew for it, over at most 10,000 training images."""
+    statistics of BatchNorm are computed again for it, over at most 10,000 training images."""
 
     default_role: ClassVar[Role] = Role.MEMBER
 

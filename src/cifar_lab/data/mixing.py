@@ -50,7 +50,8 @@ class Mix:
         top, bottom, left, right = self.box.unsqueeze(2).unbind(1)  # (K, 1) each
         in_rows, in_columns = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)  # (K, H), (K, W)
         inside = (in_rows.unsqueeze(2) & in_columns.unsqueeze(1))[:, None, None]  # (K, 1, 1, H, W)
-        return torch.where(inside, neighbours, blended)
+        # `roll` gives contiguous images, and those of a network may be channels_last.
+        return torch.empty_like(images).copy_(torch.where(inside, neighbours, blended))
 
 
 def neighbour(batch: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cifar_lab.config import CustomModel, Data, FineTune, Model, ResNet18Model, Settings
 from cifar_lab.config.own_code import needs_trial, own_code, plain_reason
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config.registry import facts_of
 from cifar_lab.core.host import has_gpu, print_status
 from cifar_lab.core.text import plain
 from cifar_lab.execution.cores import model_key
@@ -94,7 +94,7 @@ def _may_choose(settings: Settings) -> bool:
 
 def _has_kernels(settings: Settings) -> bool:
     """Whether the C kernels know the network. A custom one without a reason against them is known."""
-    facts = MODEL_FACTS.get(settings.model.name)
+    facts = facts_of(settings.model)
     return isinstance(settings.model, CustomModel) or (facts is not None and facts.own_kernels)
 
 

@@ -136,8 +136,8 @@ def _by_plane(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
 
 
 def _as_rows(buffers: Sequence[Tensor]) -> Tensor:
-    """Move buffers into the rows of one tensor and make each a view of its row."""
-    rows = torch.stack(list(buffers))
+    """Move buffers or frozen parameters into the rows of one tensor and make each a view of its row."""
+    rows = torch.stack([buffer.detach() for buffer in buffers])
     for buffer, row in zip(buffers, rows, strict=True):
         buffer.data = row
     return rows
@@ -164,9 +164,11 @@ LAYERS: dict[type[nn.Module], Callable[..., Any]] = {
 
 FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     F.relu: F.relu,
+    F.gelu: F.gelu,
     F.max_pool2d: max_pool,
     torch.flatten: flatten,
     operator.add: torch.add,
+    operator.mul: torch.mul,
 }
 METHODS: dict[str, Callable[..., Tensor]] = {"flatten": flatten}
 
@@ -271,7 +273,7 @@ def stack(
 def _stacked_layer(
     layers: Sequence[nn.Module], own: Mapping[str, Tensor], deterministic: bool
 ) -> Callable[[Tensor], Tensor]:
-    """Stacked form of one layer of all networks. `own` holds its parameters by their names in the layer."""
+    """Stacked form of one layer of all networks. `own` holds its trained parameters by their names in the layer."""
     layer = layers[0]
     frozen = [name for name, parameter in layer.named_parameters() if not parameter.requires_grad]
     own = {**own, **{name: _as_rows([each.get_parameter(name) for each in layers]) for name in frozen}}

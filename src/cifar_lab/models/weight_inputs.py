@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from cifar_lab.config import CustomModel, ResNet18Model, Settings
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.host import located
-from cifar_lab.models.weights import folder_of_weights
+
+if TYPE_CHECKING:
+    from cifar_lab.store.run_folder import RunFolder
 
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -44,6 +47,14 @@ def _of_run(weights: str | None) -> tuple[str, str] | None:
         return None
     method = None if record is None else record.settings.get("data", {}).get("normalize")
     return None if method is None else (f"the weights of run:{folder.path.name}", str(method))
+
+
+def folder_of_weights(path: Path) -> RunFolder | None:
+    """Folder of the run whose weights a file is. None for another file."""
+    from cifar_lab.store.run_folder import RunFolder  # here, because models stand below much that imports them
+
+    folder = RunFolder(path.parent.parent.parent, path.parent.name)
+    return folder if path == folder.weights else None
 
 
 def _of_package(settings: Settings, network: nn.Module) -> tuple[str, str] | None:

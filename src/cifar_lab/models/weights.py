@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cifar_lab.core.errors import WeightsError
 from cifar_lab.core.files import read_file
-from cifar_lab.store.run_folder import RunFolder
+from cifar_lab.models.weight_inputs import folder_of_weights
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """Key prefixes of DataParallel and torch.compile."""
@@ -82,12 +82,6 @@ def last_layer(model: nn.Module) -> str:
     """Name of the module that has the last parameter of a model."""
     *_, (name, _) = model.named_parameters()
     return name.rpartition(".")[0] or name
-
-
-def folder_of_weights(path: Path) -> RunFolder | None:
-    """Folder of the run whose weights a file is. None for another file."""
-    folder = RunFolder(path.parent.parent.parent, path.parent.name)
-    return folder if path == folder.weights else None
 
 
 def _shown(path: Path) -> str:

@@ -164,7 +164,9 @@ def draw_sweep(results: Path, name: str) -> list[str]:
 
 def _drawing(answer: Answer, lab: Lab) -> Drawing:
     message = f"{answer.unswept}: {answer.to_sweep}" if answer.to_sweep else ""
-    return Drawing(answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect, message)
+    return Drawing(
+        answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect, message, answer.quantity
+    )
 
 
 def _lines(lab: Lab, boxes: str, *, details: bool) -> list[str]:

@@ -175,6 +175,9 @@ COLUMNS: list[Column] = [
            {"csv": "search_val_accuracy", "json": "validation_mean", **_same("md html", "search %"),
             **_same("list sort", "validation")},
            {"csv": lambda e: e.row.val_mean if e.answer and e.answer.sweep else None}, of_sweeps=True, worth=5),
+    Column("flip TTA", _row(lambda row: row.tta_mean), SHARE,
+           {**_same("md html", "flip TTA %"), "latex": r"flip TTA, \%", "csv": "tta_accuracy", "json": "tta_mean",
+            "sort": "tta"}, where_known=True),
     Column("each_seed", _row(lambda row: row.values), TEXT, _same("md run compare", "each seed"),
            {"md": _row(cells.seed_words), "run": _row(cells.run_seeds), "compare": _row(cells.compare_seeds)},
            worth=4),
@@ -211,7 +214,10 @@ the page the verdict stands beside the arm, so that a phone shows it."""
 
 
 def columns_of(medium: Medium, answer: Answer | None = None) -> list[Column]:
-    """Columns of a medium, in its order. A page leaves out those of sweeps where the question has none."""
+    """Columns of a medium, in its order.
+
+    A page leaves out those of sweeps where the question has none, and those of some arms where no row has a value.
+    """
     first = ORDER.get(medium, ())
     places = {name: index for index, name in enumerate(first)}
     shown = [

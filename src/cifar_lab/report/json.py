@@ -12,6 +12,7 @@ from typing import Any
 
 from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.robust_curves import arm_robustness
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences, tuned_sentences, winner_sentence
 from cifar_lab.analysis.winners import Winners
@@ -44,6 +45,7 @@ def answers_document(lab: Lab) -> dict[str, Any]:
         "data": None if lab.data is None else {**asdict(lab.data), "chance": lab.data.chance},
         "other_data": [asdict(each) for each in lab.other_data],
         "test_reads": lab.test_reads,
+        **({"attack_reads": lab.attack_reads} if lab.attack_reads else {}),
         "min_effect_pp": lab.min_effect,
         "family": lab.family,
         "questions": [_answer(answer) for answer in lab.answers],
@@ -81,7 +83,20 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "sweep": None if answer.sweep is None else _sweep(answer.sweep, answer),
         "notes": list(answer.notes),
         "commands": list(answer.commands),
+        **({"measure": answer.quantity, "robustness": _robustness(answer)} if answer.is_robust else {}),
     }
+
+
+def _robustness(answer: Answer) -> list[dict[str, Any]]:
+    """Curve and runs of each arm of a question of robustness."""
+    return [
+        {
+            "arm": arm.label,
+            "curve": [asdict(point) for point in arm.curve],
+            "runs": [asdict(run) for run in arm.runs],
+        }
+        for arm in arm_robustness(answer)
+    ]
 
 
 def comparison_document(comparison: Comparison, sentence: str) -> dict[str, Any]:

@@ -77,7 +77,11 @@ def _images(lab: Lab) -> Iterator[str]:
         f"{data.classes} classes, so chance is {100 * data.chance:.3g} %. Fingerprint `{data.fingerprint[:SHORT]}`."
     )
     times = "once" if lab.test_reads == 1 else f"{lab.test_reads:,} times"
-    yield f"The test set was read {times} for these runs, once for each tested run on these images in this folder."
+    attacked = f", and {lab.attack_reads:,} of them for attacks" if lab.attack_reads else ""
+    yield (
+        f"The test set was read {times} for these runs, once for each tested run on these images in this folder"
+        f"{attacked}."
+    )
     for note in (lab.data_note, *lab.notices):
         if note:
             yield markdown(note)
@@ -103,6 +107,8 @@ def _section(answer: Answer) -> Iterator[str]:
         yield "\n".join(f"- {markdown(each)}" for each in sentences)
     said = " ".join(map(plain, sentences)) or answer.question.title
     yield f"![{markdown(said)}]({answer.question.chart})"
+    if answer.is_robust:
+        yield f"Compared: {markdown(answer.quantity)}."
     yield _table(answer)
     if answer.question.note:
         yield f"Note: {markdown(answer.question.note)}"

@@ -27,14 +27,18 @@ from cifar_lab.analysis.breakdowns import (
 from cifar_lab.analysis.chance import chance_sentence, is_at_chance
 from cifar_lab.analysis.factors import settings_that_differ
 from cifar_lab.analysis.mistakes import Mistake, cached_test_images, confident_mistakes, confusion_rates
+from cifar_lab.analysis.robust_curves import ArmRobustness, arm_robustness
 from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, best_points, read_points
 from cifar_lab.analysis.sentences import comparison_sentences, selection_sentences
 from cifar_lab.analysis.verdict_line import VerdictLine, verdict_line
+from cifar_lab.config.attack import eps_words
 from cifar_lab.report.charts.chart import Chart
 from cifar_lab.report.charts.details import classes_chart, confusion_chart, curves_chart
 from cifar_lab.report.charts.drawing import Drawing
 from cifar_lab.report.charts.interactive import accuracy_chart, cost_charts, difference_chart
+from cifar_lab.report.charts.robustness import robustness_charts
 from cifar_lab.report.charts.search import MOST_TICKS, effect_chart, effect_range, parallel_chart
+from cifar_lab.store.attack_records import AttackExample
 from cifar_lab.store.records import Record
 
 if TYPE_CHECKING:
@@ -51,6 +55,18 @@ class MistakePicture:
     mistake: Mistake
     source: str
     """The image as a data URI."""
+
+
+@dataclass(frozen=True)
+class AttackedPicture:
+    """Attacked image, with the clean one."""
+
+    example: AttackExample
+    level: str
+    """Distance or kind of the attack, in words."""
+    clean: str
+    """The image as a data URI."""
+    attacked: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,8 @@ class PageSection:
     curve_names: Mapping[str, str]
     last_epochs: Sequence[tuple[ArmBreakdown, Mapping[str, float]]]
     """Each arm with the mean of each curve at its last epoch."""
+    attacked: Sequence[tuple[ArmBreakdown, Sequence[AttackedPicture]]]
+    """An attacked image per class of each arm. Empty for a question of test accuracy."""
 
     @property
     def measures(self) -> list[str]:
@@ -135,7 +153,10 @@ def page_section(answer: Answer, lab: Lab, results: Path, images: Any = None) ->
     """
     arms = arms_of(answer, lab.records)
     control, others = arms[0], arms[1:]
-    drawing = Drawing(answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect)
+    drawing = Drawing(
+        answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect, quantity=answer.quantity
+    )
+    robustness = arm_robustness(answer)
     histories = read_curves(arms, results)
     names = next((run.data.classes for arm in arms for run in arm.runs), ())
     gaps, changes = class_gaps(control, others), confusion_gaps(control, others)
@@ -149,7 +170,8 @@ def page_section(answer: Answer, lab: Lab, results: Path, images: Any = None) ->
         "curves": curves_chart(arms, histories),
         "classes": classes_chart(gaps, names),
         "confusion": confusion,
-        **cost_charts(answer),
+        **({} if answer.is_robust else cost_charts(answer)),
+        **robustness_charts(answer, robustness),
         **search_charts(points, axes),
     }
     last = [(arm, values) for arm in arms if (values := last_epoch(arm, histories))]
@@ -172,6 +194,7 @@ def page_section(answer: Answer, lab: Lab, results: Path, images: Any = None) ->
         axes=axes,
         curve_names=_curve_names([values for _, values in last]),
         last_epochs=last,
+        attacked=attacked_pictures(robustness, arms),
     )
 
 
@@ -183,7 +206,11 @@ def _curve_names(epochs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def chance_sentences(answer: Answer, lab: Lab) -> list[str]:
     """A sentence per arm that has learnt nothing useful."""
     data = lab.data
-    return [] if data is None else [chance_sentence(row, data) for row in answer.rows if is_at_chance(row, data)]
+    return (
+        []
+        if data is None or answer.is_robust
+        else [chance_sentence(row, data) for row in answer.rows if is_at_chance(row, data)]
+    )
 
 
 def search_charts(points: Sequence[SearchedPoint], axes: Sequence[Axis]) -> dict[str, Chart | None]:
@@ -206,6 +233,21 @@ def mistake_pictures(
     return [
         (arm, [MistakePicture(each, _data_uri(images[each.index])) for each in each_arm]) for arm, each_arm in found
     ]
+
+
+def attacked_pictures(
+    robustness: Sequence[ArmRobustness], arms: Sequence[ArmBreakdown]
+) -> list[tuple[ArmBreakdown, Sequence[AttackedPicture]]]:
+    """Attacked images of each arm, one per class."""
+    return [
+        (arms[each.index], [_attacked(example) for example in each.examples]) for each in robustness if each.examples
+    ]
+
+
+def _attacked(example: AttackExample) -> AttackedPicture:
+    level = f"{example.kind} {example.level:g}" if example.kind else eps_words(example.level)
+    clean, attacked = (f"data:image/png;base64,{content}" for content in (example.clean, example.attacked))
+    return AttackedPicture(example, level, clean, attacked)
 
 
 def test_images(lab: Lab) -> Any:

@@ -89,9 +89,10 @@ def make_sweep(
     policy = replace(context.policy, wait=True)
     context = replace(context, plan=folder.plan.relative_to(context.results).as_posix(), policy=policy)
     documents = SearchDocuments(folder, sweep.name, sweep.search, context.images)
-    state = _Searching(sweep, context, documents, allow_failed, say).run()
-    winners = choose_winners(state.points, state.accuracies, sweep.search)
-    confirmed = make_runs(sweep.confirm_arms(winners), context)
+    with context.engine.keeping_workers():
+        state = _Searching(sweep, context, documents, allow_failed, say).run()
+        winners = choose_winners(state.points, state.accuracies, sweep.search)
+        confirmed = make_runs(sweep.confirm_arms(winners), context)
     info = context.images.prepare(sweep.base.data)
     document = winners_document(
         sweep.name,

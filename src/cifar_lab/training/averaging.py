@@ -2,7 +2,7 @@
 
 The average is free of the initial weights, as Adam's moments are (arXiv:1412.6980, section 3): after step t the newest
 weights have the share (1 − d) / (1 − dᵗ). BatchNorm's statistics are those of the trained weights, so they are computed
-anew for the average before it is evaluated (arXiv:1803.05407, section 3.2).
+again for the average before it is evaluated (arXiv:1803.05407, section 3.2).
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ class WeightAverage:
 
     def __init__(
         self, settings: Sequence[Ema], networks: Sequence[nn.Module], parameters: FlatParameters, steps_per_epoch: int,
-        still: Collection[str] = (),
+        still: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        """`still`: modules that stand still, whose statistics stay as they are."""
-        self._still = still
-        self.settings = tuple(settings)
+        """`still`: modules whose statistics stay as they are."""
+        self.settings, self._still = tuple(settings), tuple(still)
         self._networks, self._values = networks, parameters.values
         self._average = torch.zeros_like(self._values)  # (K, P)
         halves = [each.half_life_epochs * steps_per_epoch for each in settings]
@@ -119,19 +118,17 @@ def _spread_batches(images: int) -> list[Tensor]:
 
 @torch.no_grad()
 def compute_statistics(
-    network: nn.Module, images: ResidentSplit, execution: Execution, still: Collection[str] = ()
+    network: nn.Module, images: ResidentSplit, execution: Execution, still: Sequence[str] = ()
 ) -> None:
     """Replace BatchNorm's running statistics by those of `images`. Other layers are in evaluation mode.
 
-    Args:
-        still: modules that keep their statistics.
+    `still`: modules that keep their statistics, with all inside them.
     """
+    kept = {inner for name in still for inner in network.get_submodule(name).modules()}
     norms: list[Any] = [
         module
-        for path, module in network.named_modules()
-        if isinstance(module, _BatchNorm)
-        and module.track_running_stats
-        and not any(path == each or path.startswith(f"{each}.") for each in still)
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats and module not in kept
     ]
     if not norms:
         return

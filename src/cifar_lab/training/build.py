@@ -38,6 +38,7 @@ from cifar_lab.training.averaging import WeightAverage
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.frozen_layers import freeze_for_epoch
+from cifar_lab.training.held_parameters import HeldParameters
 from cifar_lab.training.optim.factory import make_optimizer, make_rule
 from cifar_lab.training.optim.layer_rates import with_layer_rates
 from cifar_lab.training.optim.schedules import make_schedule
@@ -216,6 +217,10 @@ def build_cohort(
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
     averages = [member.average for member in settings if isinstance(member.average, Ema)]
     average = WeightAverage(averages, networks, parameters, steps_per_epoch, stage.still) if averages else None
+    after = getattr(networks[0], "held_after", None)
+    held = None if after is None or isinstance(first.model, CustomModel) else HeldParameters(parameters, after)
     watch = GradientWatch(networks, parameters) if isinstance(first.model, CustomModel) else None
-    cohort = Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or (), stage, average)
+    cohort = Cohort(
+        networks, parameters, optimizer, schedule, stacked_network, watch, weights or (), stage, average, held
+    )
     return cohort, unstacked_reason

@@ -17,6 +17,7 @@ from cifar_lab.training.stages import EVERY_EPOCH, Stage
 
 if TYPE_CHECKING:
     from cifar_lab.training.averaging import WeightAverage
+    from cifar_lab.training.held_parameters import HeldParameters
     from cifar_lab.training.optim.factory import MixedOptimizer
     from cifar_lab.training.optim.from_torch import TorchRule
     from cifar_lab.training.optim.optimizers import CohortOptimizer
@@ -77,12 +78,14 @@ class Cohort:
     """Epochs in which these parameters train, and the modules that stand still."""
     average: WeightAverage | None = None
     """Average of the weights over the steps."""
+    held: HeldParameters | None = None
+    """Parameters that are not trained in all epochs. None where all are."""
     tails: tuple[nn.Module, ...] = ()
     """The networks from the features of their frozen layers on. Empty where a step begins at the images."""
 
     @property
     def forwards(self) -> Sequence[nn.Module]:
-        """Module that a step calls, per member."""
+        """Modules that a step calls, per member."""
         return self.tails or self.networks
 
     def state(self, member: int) -> dict[str, Any]:
@@ -98,7 +101,7 @@ class Cohort:
         return [self._state(member, shared) for member in members]
 
     def _state(self, member: int, to_cpu: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-        """`to_cpu` makes separate copies, because a view would be saved with the memory of the whole cohort."""
+        """`to_cpu` makes a new copy, because a view would be saved with the memory of the whole cohort."""
         weights, moments = self.networks[member].state_dict(), self.optimizer.parts(member)
         return {
             "networks": [{name: to_cpu(tensor) for name, tensor in weights.items()}],
@@ -108,8 +111,12 @@ class Cohort:
             "strides": self.parameters.strides(),
             "schedule": self.schedule.state(member),
             **({} if self.watch is None else {"hidden": hidden_state(self.networks[member])}),
-            **({} if self.average is None else {"average": _on_cpu(self.average.state(member))}),
+            **({} if self.average is None else {"average": self._average_state(member, to_cpu)}),
         }
+
+    def _average_state(self, member: int, to_cpu: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        assert self.average is not None
+        return {name: to_cpu(tensor) for name, tensor in self.average.state(member).items()}
 
     def update(self, lr: Tensor, momentum: Tensor | None) -> None:
         """Update every member once from its gradients."""
@@ -120,7 +127,9 @@ class Cohort:
         self.after_step()
 
     def after_step(self) -> None:
-        """Take the weights after a step into their average, if there is one."""
+        """Set back the parameters that are no longer trained, and take the weights into their average."""
+        if self.held is not None:
+            self.held.restore()
         if self.average is not None:
             self.average.step()
 
@@ -156,6 +165,12 @@ class Cohort:
             for name, value in rows.items()
         }
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Prepare the steps of an epoch, counted from 0."""
+        self.train_mode()
+        if self.held is not None:
+            self.held.begin(epoch)
+
     def train_mode(self) -> None:
         """Set all networks to training mode, without the modules that stand still."""
         for network in self.networks:
@@ -163,10 +178,6 @@ class Cohort:
             stand_still(network, self.stage.still)
         if self.stacked is not None:
             self.stacked.train()
-
-
-def _on_cpu(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.cpu() if isinstance(value, Tensor) else value for name, value in values.items()}
 
 
 @dataclass

@@ -94,7 +94,10 @@ def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
     if choose_kernels(settings, execution, len(cohort), None)[0].own_kernels:
         return len(cohort)  # 3 MB each, against activations of a whole batch
     available = free_bytes(execution.device) * USABLE_SHARE / streams
-    small, large = (_peak_of(cohort[:members], execution) for members in TRIAL_MEMBERS)
+    small = _peak_of(cohort[: TRIAL_MEMBERS[0]], execution)
+    if small * len(cohort) <= available * TRIAL_MEMBERS[0]:  # even if all memory of the trial were the members' own
+        return len(cohort)
+    large = _peak_of(cohort[: TRIAL_MEMBERS[1]], execution)
     member = (large - small) // (TRIAL_MEMBERS[1] - TRIAL_MEMBERS[0])
     need = MemoryNeed(base=small - TRIAL_MEMBERS[0] * member, member=member)
     return min(len(cohort), need.members_in(available))

@@ -27,9 +27,13 @@ STACKED_EVALUATION_IMAGES = 8_000
 """Images per pass over all members. The patches of Net's first convolution then take 1.9 GB."""
 
 
+TTA_METRIC = "accuracy_tta"
+"""Name in the record of the accuracy with mirror images."""
+
+
 @torch.no_grad()
-def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> Tensor:
-    """Logits (N, classes) in fp32 on the CPU, in data-set order.
+def predict(network: nn.Module, split: ResidentSplit, execution: Execution, *, mirrored: bool = False) -> Tensor:
+    """Logits (N, classes) in fp32 on the CPU, in data-set order. `mirrored`: of the mirror images.
 
     Runs in evaluation mode (BatchNorm uses its running statistics) and restores the network's mode.
     """
@@ -40,6 +44,7 @@ def predict(network: nn.Module, split: ResidentSplit, execution: Execution) -> T
     size = images_per_pass(side, EVALUATION_BATCH_SIZE)
     for start in range(0, len(split), size):
         images, _ = split.normalized(start, start + size)  # (B, 3, 32, 32)
+        images = images.flip(3) if mirrored else images
         with execution.autocast():
             logits.append(main_output(network(images)).float().cpu())
     network.train(was_training)
@@ -62,6 +67,20 @@ def predict_stacked(stacked: Stacked, members: int, split: ResidentSplit, execut
             logits.append(stacked(images.expand(members, *images.shape)).float())
     stacked.train()
     return torch.cat(logits, dim=1).cpu()
+
+
+def with_flip_tta(
+    found: SplitScore, network: nn.Module, split: ResidentSplit, execution: Execution, logits: Tensor | None = None
+) -> SplitScore:
+    """A score with the accuracy of the mean logits of each image and its mirror image, see `evaluate.tta`.
+
+    Args:
+        logits: of the images themselves, where they are known.
+    """
+    own = predict(network, split, execution) if logits is None else logits
+    mean = (own + predict(network, split, execution, mirrored=True)) / 2
+    accuracy = float((mean.argmax(dim=1) == split.labels.cpu()).double().mean())
+    return found.model_copy(update={"metrics": {**found.metrics, TTA_METRIC: accuracy}})
 
 
 def images_per_pass(side: int, count: int) -> int:

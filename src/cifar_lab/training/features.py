@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cifar_lab.config import CustomModel, Settings
+from cifar_lab.config.training import distillation
 from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
 from cifar_lab.models.frozen_trunk import Cut, NoCut, cut_graph, cut_modules
 from cifar_lab.models.input_size import input_size
@@ -137,7 +138,7 @@ def with_cached_trunk(
     plain = CachedTrunk(cohort, batches)
     if not cohort.stage.frozen:
         return plain
-    augmented = _augmentation(batches)
+    augmented = _augmentation(batches, settings)
     splits = [*([] if augmented else [batches.split]), *([] if validation is None else [validation])]
     try:
         if not splits:
@@ -161,14 +162,17 @@ def with_cached_trunk(
     return replace(found, cohort=_on_features(cohort, cuts, settings), batches=FeatureBatches(batches, trained))
 
 
-def _augmentation(batches: CohortBatches) -> str:
+def _augmentation(batches: CohortBatches, settings: Settings) -> str:
     """Setting that makes a training image another one in each epoch. Empty without any."""
     options = batches.options
+    if distillation(settings.loss) is not None:
+        return "the teacher takes the images"
     names = {
-        "flip": any(batches.flips), "crop_padding": options.crop_padding, "policy": options.policy != "none",
-        "noise_std": options.noise_std, "augment": options.augment, "mixup": options.mixup, "cutmix": options.cutmix,
+        "data.flip": any(batches.flips), "data.crop_padding": options.crop_padding,
+        "data.policy": options.policy != "none", "data.noise_std": options.noise_std, "data.augment": options.augment,
+        "data.mixup": options.mixup, "data.cutmix": options.cutmix, "adversarial": settings.adversarial.eps,
     }  # fmt: skip
-    return next((f"data.{name} changes the images" for name, is_on in names.items() if is_on), "")
+    return next((f"{name} changes the images" for name, is_on in names.items() if is_on), "")
 
 
 def _cuts(cohort: Cohort, settings: Settings) -> list[Cut]:
@@ -179,6 +183,8 @@ def _cuts(cohort: Cohort, settings: Settings) -> list[Cut]:
     """
     if settings.runtime.compile:
         raise NoCut("runtime.compile compiles whole networks")
+    if distillation(settings.loss) is not None:
+        raise NoCut("the teacher computes from the images")
     if cohort.aux_weights:
         raise NoCut("the network has auxiliary outputs")
     still = cohort.stage.still

@@ -28,7 +28,7 @@ from cifar_lab.training import checkpoint
 from cifar_lab.training.build import layout, make_normalizer, to_device, training_layout
 from cifar_lab.training.callbacks import ActiveRun
 from cifar_lab.training.device import Execution, prepare_execution, settle_threads
-from cifar_lab.training.evaluate import predict, score
+from cifar_lab.training.evaluate import predict, score, with_flip_tta
 from cifar_lab.training.job import Job
 from cifar_lab.training.own_functions import own_metrics
 
@@ -37,7 +37,7 @@ Weights = Callable[..., AbstractContextManager[None]]
 
 def finish(
     run: ActiveRun, network: nn.Module, identity: DataIdentity, execution: Execution, environment: Environment,
-    memory_format: torch.memory_format, weights: Weights = nullcontext,
+    memory_format: torch.memory_format, weights: Weights = nullcontext, validation: ResidentSplit | None = None,
 ) -> Record:  # fmt: skip
     """Write the files of a trained run: weights, predictions on the test split if the job asks, record.
 
@@ -52,6 +52,8 @@ def finish(
     if member.diverged is None:
         with weights():
             files.update(save_weights(folder, network))
+            if job.settings.evaluate.tta == "flip" and validation is not None and member.val is not None:
+                member.val = with_flip_tta(member.val, network, validation, execution)
         if job.read_test:
             split = _test_images(job.settings, job.fingerprint, execution, memory_format)
             with weights():
@@ -106,7 +108,9 @@ def _make_record(
 def _notes(settings: Settings) -> list[str]:
     """Notes on numbers that are not those of other runs."""
     own = isinstance(settings.loss, CustomLoss)
-    return [f"train_loss is the loss {short_name(settings.loss.name)}, other losses are cross-entropy"] if own else []
+    notes = [f"train_loss is the loss {short_name(settings.loss.name)}, other losses are cross-entropy"] if own else []
+    attacked = "train_loss and train_accuracy are those of attacked images, validation and test images are clean"
+    return [*notes, *([attacked] if settings.adversarial.eps else [])]
 
 
 def with_other(found: SplitScore | None, other: SplitScore | None, used: Ema) -> SplitScore | None:
@@ -145,7 +149,10 @@ def read_test_split(
     buffer = io.BytesIO()
     np.savez(buffer, labels=labels.numpy(), logits=logits.numpy())
     hashes = _write(folder, folder.predictions.name, buffer.getvalue())
-    return score(logits, labels, logits.shape[1], own_metrics(settings)), hashes
+    found = score(logits, labels, logits.shape[1], own_metrics(settings))
+    if found is not None and settings.evaluate.tta == "flip":
+        found = with_flip_tta(found, network, split, execution, logits)
+    return found, hashes
 
 
 def save_weights(folder: RunFolder, network: nn.Module) -> Mapping[str, str]:

@@ -37,6 +37,7 @@ from cifar_lab.training.final_test import add_test, finish, with_other
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
 from cifar_lab.training.own_functions import OwnMetric, own_functions
+from cifar_lab.training.teacher import load_teacher
 from cifar_lab.training.thread_guard import ThreadGuard
 
 NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
@@ -146,6 +147,7 @@ def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool
         for number, run in enumerate(runs):  # the next stage begins as a run that resumes after this one
             run.continue_from(training.cohort.state(number), final)
         training, final = _train_stage(runs, tell, should_stop)
+    _score_others(runs, training)
     _finish(runs, training, final, ended)
 
 
@@ -176,7 +178,6 @@ def _train_stage(
     if validate is not None and done == job.settings.epochs:  # trained before, but interrupted before the record
         for run, val in zip(runs, validate(), strict=True):
             run.member.val = val
-    _score_others(runs, training)
     return training, callback.environment
 
 
@@ -231,14 +232,18 @@ def _prepare(runs: Sequence[ActiveRun], done: int) -> _Training:
     )  # fmt: skip
     if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
         execution, kernels = _choose(runs, execution, cohort.networks[0])
+    teacher, notes = load_teacher(settings, jobs[0].results, splits.identity, splits.training.normalizer, execution)
+    for run in runs:
+        run.notes += [note for note in notes if note not in run.notes]
     own = own_functions(settings)
     batches.own_augment = own.augment
     before = [run.resume(cohort, number, done) for number, run in enumerate(runs)]
     trunk = with_cached_trunk(cohort, batches, splits.validation, settings, execution)
     cohort = trunk.cohort
     backend, info = make_backend(
-        cohort, trunk.batches, settings, execution, unstacked_reason, kernels, own.loss, [job.settings for job in jobs]
-    )
+        cohort, trunk.batches, settings, execution, unstacked_reason, kernels, own.loss,
+        [job.settings for job in jobs], teacher,
+    )  # fmt: skip
     return _Training(
         execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics, trunk, before
     )
@@ -328,7 +333,7 @@ def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: E
         try:
             outcome = run.pause() or finish(
                 run, network, training.splits.identity, training.execution, final_environment, training.memory_format,
-                partial(training.weights, [number]),
+                partial(training.weights, [number]), training.splits.validation,
             )  # fmt: skip
         except Exception as error:
             outcome = error

@@ -39,6 +39,7 @@ def test_a_distance_is_a_number_or_a_fraction() -> None:
     attack = load_attack("pgd", ["eps=[8/255, 0.01, 0]"])
     assert isinstance(attack, EpsOptions)
     assert attack.distances == (0, 0.01, 8 / 255)
+    assert load_attack("pgd", ["eps=8/255"]).distances == (8 / 255,)  # type: ignore[union-attr]
     assert load_attack("pgd", ["norm=l2"]).distances == L2_CURVE  # type: ignore[union-attr]
     assert load_attack("fgsm").distances == LINF_CURVE  # type: ignore[union-attr]
     assert [eps_words(each) for each in (0, 0.25 / 255, 8 / 255, 0.3, 1.5)] == ["0", "0.25/255", "8/255", "0.3", "1.5"]
@@ -66,7 +67,6 @@ def test_an_id_is_that_of_the_meaning() -> None:
         ("pgd", ("step=3",), "did you mean steps?"),
         ("fgsm", ("restarts=3",), "fgsm has no restarts, which is a setting of pgd"),
         ("pgd", ("eps=[8]",), "8 is above 1, the range of a pixel; write 8/255"),
-        ("pgd", ("eps=8/255",), "eps"),
         ("pgd", ("eps=[-1]",), "out of range"),
         ("pgd", ("eps=[a/b]",), "'a/b' is text"),
         ("pgd", ("norm=l1",), "not one of: linf, l2"),

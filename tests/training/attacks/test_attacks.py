@@ -65,7 +65,7 @@ def test_iterates_stay_within_the_distance_and_the_pixel_range(pair: Any, norm: 
     wanted = clean_of(victims, batch)
     found = Descent(norm, 7, 2.5, ("cross_entropy",), 2).attack(victims, batch, wanted, eps, starts(batch, norm))
     assert found.examples
-    for number, image in found.examples.items():
+    for (_, number), image in found.examples.items():
         change = (image - batch.images[number]).flatten()
         size = change.abs().max() if norm == "linf" else change.norm()
         assert size <= eps * (1 + 1e-5)
@@ -121,8 +121,8 @@ def test_deepfool_flips_every_image_and_its_distances_are_those_of_the_images(pa
     distances, examples = deepfool(victims, batch, clean, steps=50, overshoot=0.02, candidates=10)
     assert bool(torch.isfinite(distances).all())
     assert bool((distances[~clean] == 0).all())
-    for number, image in examples.items():
-        assert float(distances[0, number]) == pytest.approx(float((image - batch.images[number]).norm()), rel=1e-5)
+    for (member, number), image in examples.items():
+        assert float(distances[member, number]) == pytest.approx(float((image - batch.images[number]).norm()), rel=1e-5)
     # An L2 attack of the distance that DeepFool needs, and half as much, finds nearly all of them.
     far = float(distances[0, clean[0]].max())
     (left,) = robust(PGD(norm="l2", eps=(1.5 * far,), steps=40), victims_of(pair.networks()[:1]), batch)

@@ -60,7 +60,8 @@ def test_an_interrupted_attack_continues_to_the_record_of_an_uninterrupted_one(
     whole = records(job)
     assert all(each.is_complete for each in whole)
     for record in whole:
-        assert record.examples or record.attack["name"] != "pgd" or record.run_id != job.run_ids[0]
+        assert record.examples
+        assert all(each.predicted != each.label for each in record.examples)
 
     again = AttackJob(job.results, job.attacks, job.run_ids, job.settings, "cpu")
     for run_id in job.run_ids:

@@ -26,6 +26,8 @@ class Drawing:
     """Half width of the shaded range of differences, in percentage points."""
     message: str = ""
     """Text below the rows, in the place of arms that are not known yet."""
+    quantity: str = "Test accuracy"
+    """Name of the number that is compared."""
 
     @property
     def texts(self) -> list[str]:
@@ -44,7 +46,7 @@ def subtitle(drawing: Drawing) -> str:
     """Measure of the bars, and their images."""
     epochs = {row.epochs for row in drawing.rows if row.epochs is not None}
     after = f" after {epochs.pop()} epochs" if len(epochs) == 1 else ""
-    return f"Test accuracy{after}" + (f" · {drawing.data.title}" if drawing.data else "")
+    return f"{drawing.quantity}{after}" + (f" · {drawing.data.title}" if drawing.data else "")
 
 
 def accuracy_caption(drawing: Drawing) -> str:

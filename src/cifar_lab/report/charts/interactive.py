@@ -44,7 +44,8 @@ def accuracy_chart(drawing: Drawing) -> Chart | None:
         "chance_words": None if chance is None else f"chance {chance:.3g} %",
         "end": min(100.0, max(20.0, chance or 0.0, *known)),
     }
-    return Chart(spec, f"Mean test accuracy of each arm, with each run. {said}.", _height(rows))
+    quantity = drawing.quantity[:1].lower() + drawing.quantity[1:]
+    return Chart(spec, f"Mean {quantity} of each arm, with each run. {said}.", _height(rows))
 
 
 def difference_chart(drawing: Drawing) -> Chart | None:

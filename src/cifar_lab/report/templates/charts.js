@@ -168,6 +168,38 @@ globalThis.labCharts = (() => {
         x: { domain: every, type: "band", padding: 0 }, y: { domain: every, type: "band", padding: 0 }, opacity: { type: "identity" } });
     },
 
+    robust(chart, width) {
+      const marks = [], points = [];
+      for (const arm of chart.arms) {
+        const shown = look(arm.style);
+        const line = arm.points.map(([level, name, mean, low, high]) => ({ x: level, y: mean, low, high, words: `${arm.label}, ${name}\n${mean.toFixed(2)} %${low === null ? "" : `\n95 % interval ${low.toFixed(1)} to ${high.toFixed(1)} %`}` }));
+        if (line.every((point) => point.low !== null)) marks.push(Plot.areaY(line, { x: "x", y1: "low", y2: "high", fill: shown.color, fillOpacity: 0.18 }));
+        marks.push(Plot.line(line, { x: "x", y: "y", stroke: shown.color, strokeWidth: 2.2, strokeDasharray: shown.dash }), Plot.dot(line, { x: "x", y: "y", symbol: shown.symbol, r: 4, fill: shown.color }));
+        points.push(...line);
+      }
+      const levels = chart.arms[0].points, last = levels.at(-1)[0] || 1, room = width - 70;
+      const ticks = apart(levels.map(([level, name]) => [Math.sqrt(level / last), name, level]), room);
+      return frame(width, 340, points, { marks: [
+        Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }), axisX({ ticks: ticks.map((tick) => tick[2]), tickFormat: (level, k) => ticks[k][1], label: chart.axis }),
+        axisY({ label: "accuracy", ticks: 5, tickFormat: percent }), ...marks],
+        marginLeft: 56, marginRight: 14, marginTop: 20, marginBottom: 40, x: { type: "sqrt", domain: [0, last] }, y: { domain: [0, Math.max(...points.map((point) => point.high ?? point.y), 10)], nice: true } });
+    },
+
+    scatter(chart, width) {
+      const marks = [], points = [];
+      for (const arm of chart.arms) {
+        const shown = look(arm.style), mean = (k) => arm.runs.reduce((sum, run) => sum + run[k], 0) / arm.runs.length;
+        const runs = arm.runs.map(([seed, x, y]) => ({ x, y, words: `${arm.label}, seed ${seed}\nclean ${x.toFixed(2)} %, robust ${y.toFixed(2)} %` }));
+        const middle = [{ x: mean(1), y: mean(2), words: `${arm.label}, mean\nclean ${mean(1).toFixed(2)} %, robust ${mean(2).toFixed(2)} %` }];
+        marks.push(Plot.dot(runs, { x: "x", y: "y", symbol: shown.symbol, r: 3, stroke: shown.color, strokeOpacity: 0.8 }), Plot.dot(middle, { x: "x", y: "y", symbol: shown.symbol, r: 6, fill: shown.color, stroke: PAPER }));
+        points.push(...middle, ...runs);
+      }
+      return frame(width, 340, points, { marks: [
+        Plot.gridX({ stroke: GRID, strokeOpacity: 1, ticks: 5 }), Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }),
+        axisX({ label: "clean accuracy", ticks: Math.floor(width / 90), tickFormat: percent }), axisY({ label: "robust accuracy", ticks: 5, tickFormat: percent }), ...marks],
+        marginLeft: 56, marginRight: 14, marginTop: 20, marginBottom: 40, x: { nice: true, inset: 12 }, y: { nice: true, inset: 12 } });
+    },
+
     cost(chart, width) {
       const marks = [], xs = chart.points.map((point) => point.x), [low, high] = extent(xs), pad = (high - low || high || 1) * 0.14;
       for (const point of chart.points) {

@@ -67,6 +67,5 @@ def auto_attack(victims: Victims, batch: AttackBatch, wanted: Tensor, eps: float
         attacked, predicted = attack.run_standard_evaluation(images, labels, batch_size=len(images))
         hits = predicted != labels
         found.broken[member, chosen[hits]] = True
-        if member == 0:
-            found.examples |= {int(chosen[i]): attacked[i].detach() for i in hits.nonzero().flatten().tolist()}
+        found.examples |= {(member, int(chosen[i])): attacked[i].detach() for i in hits.nonzero().flatten().tolist()}
     return found

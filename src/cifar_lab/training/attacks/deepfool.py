@@ -22,14 +22,14 @@ BEYOND = 1e-4
 
 def deepfool(
     victims: Victims, batch: AttackBatch, wanted: Tensor, *, steps: int, overshoot: float, candidates: int
-) -> tuple[Tensor, dict[int, Tensor]]:
-    """(L2 distance of each image (K, B), adversarial images of the first network by number).
+) -> tuple[Tensor, dict[tuple[int, int], Tensor]]:
+    """(L2 distance of each image (K, B), adversarial images by the numbers of network and image).
 
     The distance is 0 for an image that is not wanted and infinite for one that was not flipped.
     """
     distances = torch.zeros(wanted.shape, dtype=torch.float64, device=victims.device)
     distances[wanted] = torch.inf
-    examples: dict[int, Tensor] = {}
+    examples: dict[tuple[int, int], Tensor] = {}
     active = ActiveImages(wanted)
     if not len(active):
         return distances, examples
@@ -78,7 +78,12 @@ def _nearest(at: Tensor, logits: Tensor, order: Tensor) -> Tensor:
 
 
 def _note(
-    distances: Tensor, examples: dict[int, Tensor], active: ActiveImages, images: Tensor, clean: Tensor, wrong: Tensor
+    distances: Tensor,
+    examples: dict[tuple[int, int], Tensor],
+    active: ActiveImages,
+    images: Tensor,
+    clean: Tensor,
+    wrong: Tensor,
 ) -> None:
     """Note the distance of the rows that are misclassified."""
     hits = wrong & active.used
@@ -87,6 +92,7 @@ def _note(
     sizes = (images - clean).double().flatten(2).norm(dim=2)
     member, row = hits.nonzero(as_tuple=True)
     distances[member, active.index[member, row]] = sizes[member, row]
-    for each in hits[0].nonzero().flatten().tolist():
-        examples.setdefault(int(active.index[0, each]), images[0, each].detach().clone())
+    for network, place in hits.nonzero().tolist():
+        image = int(active.index[network, place])
+        examples.setdefault((network, image), images[network, place].detach().clone())
     active.finish(hits)

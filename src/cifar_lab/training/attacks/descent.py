@@ -42,8 +42,8 @@ class Flipped:
 
     broken: Tensor
     """(K, B) bool: misclassified within the distance."""
-    examples: dict[int, Tensor]
-    """First adversarial image of the first network by number of the image, where they are kept."""
+    examples: dict[tuple[int, int], Tensor]
+    """First adversarial image of each network, by the numbers of network and image."""
 
 
 def step_up(images: Tensor, slope: Tensor, length: float, norm: Norm) -> Tensor:
@@ -123,8 +123,8 @@ def _note(found: Flipped, active: ActiveImages, images: Tensor, wrong: Tensor) -
     hits = wrong & active.used
     if not bool(hits.any()):
         return
-    for row in hits[0].nonzero().flatten().tolist():
-        found.examples.setdefault(int(active.index[0, row]), images[0, row].detach().clone())
+    for member, row in hits.nonzero().tolist():
+        found.examples.setdefault((member, int(active.index[member, row])), images[member, row].detach().clone())
     found.broken |= active.finish(hits)
 
 

@@ -188,7 +188,7 @@ class _Together:
                 "levels": _levels(record.levels, outcome, member),
                 "distances": distances,
                 "gradients": facts,
-                "examples": record.examples if member else _examples(record, outcome, batch, chosen),
+                "examples": _examples(record, member, outcome, batch, chosen),
                 "seconds": record.seconds + seconds,
                 "device": self._device.type,
                 "device_name": device_name(self._device),
@@ -218,18 +218,18 @@ def _text(right: Tensor) -> str:
 
 
 def _examples(
-    record: AttackRecord, outcome: BatchOutcome, batch: AttackBatch, chosen: Indices
+    record: AttackRecord, member: int, outcome: BatchOutcome, batch: AttackBatch, chosen: Indices
 ) -> tuple[AttackExample, ...]:
     """Examples with one more of each class that has none yet."""
     found = {each.label: each for each in record.examples}
-    for number in sorted(outcome.examples):
+    for at, number in sorted(outcome.examples):
         label = int(batch.labels[number])
-        if label not in found:
-            image, level, kind = outcome.examples[number]
+        if at == member and label not in found:
+            image, level, kind = outcome.examples[at, number]
             found[label] = AttackExample(
                 image=int(chosen[number]),
                 label=label,
-                predicted=outcome.predicted[number],
+                predicted=outcome.predicted[at, number],
                 level=level,
                 kind=kind,
                 clean=picture(batch.images[number]),

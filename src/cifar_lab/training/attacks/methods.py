@@ -56,9 +56,10 @@ class BatchOutcome:
     """(K,): images whose gradient is 0 everywhere."""
     unbounded: Tensor | None = None
     """(K,): images that are correct within the distance that allows every image."""
-    examples: dict[int, tuple[Tensor, float, str]] = field(default_factory=dict)
-    """Attacked image of the first network, its level and kind, by number in the batch: at the last level."""
-    predicted: dict[int, int] = field(default_factory=dict)
+    examples: dict[tuple[int, int], tuple[Tensor, float, str]] = field(default_factory=dict)
+    """Attacked image with its level and kind, by the numbers of network and image: one per class of each network, at
+    the last level."""
+    predicted: dict[tuple[int, int], int] = field(default_factory=dict)
     """Class of each example."""
 
 
@@ -77,11 +78,31 @@ def attack_batch(attack: AnyAttack, victims: Victims, batch: AttackBatch, number
         _run_corruptions(attack, victims, batch, number, outcome)
     else:
         _run_distances(attack, victims, batch, number, outcome)
-    if outcome.examples:
-        numbers = sorted(outcome.examples)
-        images = torch.stack([outcome.examples[each][0] for each in numbers]).expand(victims.members, -1, -1, -1, -1)
-        outcome.predicted = dict(zip(numbers, victims.predict(images)[0].tolist(), strict=True))
+    _choose_examples(outcome, victims, batch)
     return outcome
+
+
+def _choose_examples(outcome: BatchOutcome, victims: Victims, batch: AttackBatch) -> None:
+    """Keep one example per class of each network, and predict it."""
+    labels = batch.labels.tolist()
+    first: dict[tuple[int, int], int] = {}
+    for member, number in sorted(outcome.examples):
+        first.setdefault((member, labels[number]), number)
+    kept = [(member, number) for (member, _), number in first.items()]
+    outcome.examples = {each: outcome.examples[each] for each in kept}
+    if not kept:
+        return
+    of_member = [[number for at, number in kept if at == member] for member in range(victims.members)]
+    images = batch.images[:1].expand(victims.members, max(map(len, of_member)), *batch.images.shape[1:]).clone()
+    for member, numbers in enumerate(of_member):
+        for place, number in enumerate(numbers):
+            images[member, place] = outcome.examples[member, number][0]
+    classes = victims.predict(images).tolist()
+    outcome.predicted = {
+        (member, number): classes[member][place]
+        for member, numbers in enumerate(of_member)
+        for place, number in enumerate(numbers)
+    }
 
 
 def _starts(attack: AnyAttack, norm: Norm, batch: AttackBatch, number: int) -> Callable[[int], Tensor]:
@@ -145,7 +166,7 @@ def _run_deepfool(attack: DeepFool, victims: Victims, batch: AttackBatch, outcom
         victims, batch, outcome.clean, steps=attack.steps, overshoot=attack.overshoot, candidates=attack.candidates
     )
     outcome.distances = distances
-    outcome.examples = {each: (image, float(distances[0, each]), "") for each, image in examples.items()}
+    outcome.examples = {each: (image, float(distances[each]), "") for each, image in examples.items()}
 
 
 def _run_corruptions(
@@ -158,7 +179,6 @@ def _run_corruptions(
             images = corrupt(batch.images, kind, severity, noise)
             right = victims.predict(images.expand(victims.members, *images.shape)) == batch.labels
             outcome.levels.append(LevelOutcome(float(severity), kind, outcome.clean & right))
-        wrong = (outcome.clean[0] & ~right[0]).nonzero().flatten().tolist()
-        for each in wrong:
-            if int(batch.labels[each]) % len(attack.kinds) == place:  # each class shows one kind
-                outcome.examples[each] = (images[each], float(SEVERITIES), kind)
+        for member, number in (outcome.clean & ~right).nonzero().tolist():
+            if int(batch.labels[number]) % len(attack.kinds) == place:  # each class shows one kind
+                outcome.examples[member, number] = (images[number], float(SEVERITIES), kind)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from cifar_lab.config import SGD, Adam, CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.fine_tune_rules import fine_tunes
-from cifar_lab.config.own_code import plain_reason
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config.own_code import kernels_reason, plain_reason
+from cifar_lab.config.registry import facts_of
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.training.adversary import Adversary
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.block.backend import BlockBackend
 from cifar_lab.training.backends.block.conditions import check_members, check_settings
@@ -28,6 +30,9 @@ from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.own_functions import LossOf
+
+if TYPE_CHECKING:
+    from cifar_lab.training.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def make_backend(
     kernels: KernelChoice | None = None,
     own_loss: LossOf | None = None,
     arms: Sequence[Settings] = (),
+    teacher: Teacher | None = None,
 ) -> tuple[StepBackend, BackendInfo]:
     """Make the fastest backend that can execute the cohort's steps.
 
@@ -92,15 +98,24 @@ def make_backend(
         kernels: from `choose_kernels`.
         own_loss: loss of the user.
         arms: settings of each member. Without them all have `settings`.
+        teacher: of the run, see `loss.distill`.
     """
     stochastic = isinstance(settings.model, CustomModel)
-    eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic)
+    eager = EagerBackend(
+        cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic, teacher=teacher
+    )
+    if settings.adversarial.eps:
+        normalizer = batches.split.normalizer
+        eager.adversary = Adversary(settings.adversarial, cohort, normalizer, batches.seeds, execution)
     kernels = kernels or KernelChoice()
     info = BackendInfo(
         len(cohort.networks), cohort.stacked is not None, eager_reason=unstacked_reason, kernels_reason=kernels.reason
     )
     if (reason := plain_reason(settings)) is not None:
-        plain = PlainBackend(cohort, batches, eager.label_smoothing, execution, own_loss=own_loss)
+        plain = PlainBackend(
+            cohort, batches, eager.label_smoothing, execution, own_loss=own_loss, adversary=eager.adversary,
+            teacher=teacher,
+        )  # fmt: skip
         on_gpu = execution.device.type != "cpu"
         return plain, replace(info, eager_reason=f"torch's own loop for the {reason}" if on_gpu else None)
     if execution.own_kernels and execution.device.type == "cpu":
@@ -142,9 +157,9 @@ def _check_kernels(
     Raises:
         KernelsUnavailable: this project's kernels cannot train such runs on this machine.
     """
-    if (reason := plain_reason(settings)) is not None:
+    if (reason := kernels_reason(settings)) is not None:
         raise KernelsUnavailable(f"there are none for the {reason}")
-    model, facts = settings.model, MODEL_FACTS.get(settings.model.name)
+    model, facts = settings.model, facts_of(settings.model)
     name = model.name.rpartition("/")[2]
     if not isinstance(model, CustomModel) and (facts is None or not facts.own_kernels):
         raise KernelsUnavailable(f"there are none for {name}")

@@ -40,6 +40,8 @@ class CudaGraphBackend:
         self._full = len(batches.split) // size
         if eager.stochastic_forward:
             raise NotCapturedError("the model may draw random numbers in each step")
+        if eager.adversary is not None:
+            raise NotCapturedError("adversarial images are made per batch")
         if batches.draws_per_batch:
             raise NotCapturedError("augmentation policies and noise are drawn per batch")
         if self._full < LEAST_STEPS:

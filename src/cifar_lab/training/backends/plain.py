@@ -32,7 +32,7 @@ class PlainBackend(EagerBackend):
         streams = ModelStreams(self.batches.seeds, epoch)
         mix = self.batches.mix(epoch)
         self._mode("train")
-        for step, (images, labels) in enumerate(self.batches.epoch(epoch)):
+        for step, (images, labels) in enumerate(self.training_batches(epoch)):
             override = None if momentum is None else float(momentum[step, 0])
             share = None if mix is None else mix.share[step]
             self.metrics.write(step, *self.step(images, labels, float(lr[step, 0]), override, streams, share))
@@ -62,7 +62,7 @@ class PlainBackend(EagerBackend):
             assert first is not None
             return train_step(
                 self.cohort, images, labels, first, second, self.label_smoothing, self.execution, streams,
-                self.own_loss, share,
+                self.own_loss, share, self.teacher,
             )  # fmt: skip
         batch = _Batch(self, rule, images[0], labels, share)
         batch()
@@ -88,6 +88,7 @@ class _Batch:
         self._backend, self._rule, self._images, self._labels = backend, rule, images, labels[0]
         self._loss_of = backend.loss_of if share is None else mixed_loss(backend.loss_of, share[0])
         self._named = larger_part(labels, share)[0]
+        self._wanted = None if backend.teacher is None else backend.teacher.logits(images.unsqueeze(0))[0]
         (self._network,) = backend.cohort.networks
         self.loss: Tensor
         """Of the last evaluation."""
@@ -100,6 +101,8 @@ class _Batch:
         with self._execution.autocast():
             logits, auxiliary = split_outputs(self._backend.cohort.forwards[0](self._images))
         loss = self._loss_of(logits.float(), self._labels)
+        if self._backend.teacher is not None and self._wanted is not None:
+            loss = self._backend.teacher.blend(loss, logits, self._wanted)
         weights = self._backend.cohort.aux_weights
         for weight, other in zip(weights, auxiliary, strict=bool(weights)):
             loss = loss + weight * self._loss_of(other.float(), self._labels)

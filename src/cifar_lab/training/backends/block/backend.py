@@ -25,12 +25,12 @@ from cifar_lab.training.backends.block.rows import RowConversion
 from cifar_lab.training.backends.eager import EagerBackend
 
 LAUNCH_IMAGES = 10_000
-"""Images that a block trains per launch, about 0.15 s. A block occupies a multiprocessor. Other kernels, such as those at
-the end of another cohort's epoch, wait for it."""
+"""Images that a block trains per launch, about 0.15 s. A block occupies a multiprocessor. Other kernels, such as those
+at the end of another cohort's epoch, wait for it."""
 
 LAUNCH_SEGMENTS = 8
-"""Segments per launch. After each a block may take another network. At the end of a launch some blocks have no work, for
-at most the time of one segment."""
+"""Segments per launch. After each a block may take another network. At the end of a launch some blocks have no work,
+for at most the time of one segment."""
 
 
 class BlockKernel(Protocol):
@@ -90,6 +90,7 @@ class BlockBackend:
             self._kernel.train(job, blocks)
             if end < segments:
                 yield steps * end // segments
+        self._draws.draw(epoch + 1)  # while the GPU trains
         rows.store((epoch + 1) * steps)
         yield steps
 
@@ -195,17 +196,25 @@ class _MemberRows:
 
 
 class _Draws:
-    """Random numbers of an epoch, drawn once per seed."""
+    """Random numbers of an epoch, drawn once per seed and kind of flips."""
 
     def __init__(self, batches: CohortBatches) -> None:
-        seeds = list(dict.fromkeys(batches.seeds))
-        self._number = [seeds.index(seed) for seed in batches.seeds]
-        flips = [any(batches.flips)] * len(seeds)
+        members = list(zip(batches.seeds, batches.flips, strict=True))
+        rows = {member: number for number, member in enumerate(dict.fromkeys(members))}
+        self._number = [rows[member] for member in members]
+        seeds, flips = zip(*rows, strict=True)
         self._batches = CohortBatches(batches.split, batches.options, seeds, flips)
+        self._drawn: tuple[int, EpochRandomness] | None = None
+
+    def draw(self, epoch: int) -> EpochRandomness:
+        """Draw the random numbers of an epoch, and keep them for it."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = epoch, self._batches.randomness(epoch)
+        return self._drawn[1]
 
     def of_epoch(self, epoch: int) -> tuple[EpochRandomness, Sequence[int]]:
         """The random numbers, and the row of each member in them."""
-        return self._batches.randomness(epoch), self._number
+        return self.draw(epoch), self._number
 
 
 def _row(table: Tensor, number: int) -> int:

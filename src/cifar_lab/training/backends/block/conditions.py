@@ -18,9 +18,9 @@ MODELS = ("Net", "Net2")
 
 KNOWN = frozenset({
     "data.batch_size", "data.flip", "data.crop_padding", "data.normalize", "data.val_size", "data.split_seed",
-    "data.val_indices", "model.name", "model.weights", "model.head", "model.input_size", "optimizer.name",
-    "optimizer.lr", "optimizer.weight_decay", "optimizer.momentum", "optimizer.nesterov", "optimizer.betas",
-    "optimizer.eps", "loss.name", "loss.label_smoothing", "epochs",
+    "data.val_indices", "model.name", "model.weights", "model.head", "model.input_size", "model.init",
+    "model.head_init", "optimizer.name", "optimizer.lr", "optimizer.weight_decay", "optimizer.momentum",
+    "optimizer.nesterov", "optimizer.betas", "optimizer.eps", "loss.name", "loss.label_smoothing", "epochs",
 })  # fmt: skip
 """Settings that the kernel obeys, or that act before a run or between its epochs. Any other that can change numbers
 must have its default. So a setting that is newer than the kernel is left to torch."""

@@ -20,7 +20,7 @@ WIDTHS = (6, 16, 120, 84)
 """Outputs of conv1, conv2, fc1 and fc2 in Net."""
 
 
-class Matrix(NamedTuple):
+class PaddedMatrix(NamedTuple):
     """One parameter in a row, as [input][output]."""
 
     name: str
@@ -31,7 +31,7 @@ class Matrix(NamedTuple):
     """Outputs with their padding."""
 
 
-def matrices(classes: int) -> Iterator[Matrix]:
+def matrices(classes: int) -> Iterator[PaddedMatrix]:
     """Each parameter of Net, in order."""
     layers = zip(
         ("conv1", "conv2", "fc1", "fc2", "fc3"), (75, 150, 400, 120, 84), (*WIDTHS, classes), (8, 16, 4, 4, 4),
@@ -41,7 +41,7 @@ def matrices(classes: int) -> Iterator[Matrix]:
     for layer, inputs, outputs, whole in layers:
         padded = math.ceil(outputs / whole) * whole
         for name, rows in (("weight", inputs), ("bias", 1)):
-            yield Matrix(f"{layer}.{name}", offset, rows, outputs, padded)
+            yield PaddedMatrix(f"{layer}.{name}", offset, rows, outputs, padded)
             offset += rows * padded
 
 
