@@ -18,6 +18,8 @@ import pytest
 
 # One thread a run, whatever else the machine does meanwhile: how sums are rounded hangs on it.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Records do not depend on whether this checkout has uncommitted changes.
+os.environ["CIFAR_LAB_GIT_DIFF"] = "0"
 
 import cifar_lab
 from cifar_lab import data
@@ -44,7 +46,7 @@ SMALL = {
     "data": {"dataset": "synthetic", "train_size": 230, "test_size": 110, "batch_size": 32},
     "epochs": 3,
     "seeds": [0],
-    "runtime": {"device": "cpu"},
+    "runtime": {"device": "cpu", "checkpoint_seconds": 0},
 }
 """230 images leave a last batch of 6."""
 

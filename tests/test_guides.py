@@ -219,11 +219,15 @@ def test_the_settings_reference_is_up_to_date() -> None:
     assert (DOCS / "settings.md").read_text(encoding="utf-8") == settings_reference(), told
 
 
+CHOSEN = ("model", "optimizer", "optimizer.others", "scheduler", "loss", "loss.distill", "average")
+"""Sections whose name is a choice. Each choice has a heading."""
+
+
 def test_the_reference_has_every_setting_with_a_meaning() -> None:
     from cifar_lab.config.io.setting_keys import dotted_keys, section_keys
 
     text = settings_reference()
-    choices = {"data.dataset", "model.name", "optimizer.name", "scheduler.name", "loss.name"}
+    choices = {"data.dataset", *(f"{name}.name" for name in CHOSEN)}
     for key in set(dotted_keys()) - choices:
         (meaning, *_) = re.findall(rf"^\| `{re.escape(key)}` \| (.*?) \| ", text, flags=re.M)
         assert len(meaning) > 5, key
@@ -241,6 +245,18 @@ def test_a_tutorial_script_becomes_settings(tmp_path: Path) -> None:
     assert "is at chance" not in report
     assert "found in the folder, not asked beforehand" in report
     assert "next: cifar-lab run --question q1 --lab my_lab/lab.yaml" in new
+
+
+@pytest.mark.slow
+def test_claims_and_packs(tmp_path: Path) -> None:
+    checked, _, _, held, packed, unpacked, again = follow(
+        "claims.md", tmp_path, {"train_size: 2000": "train_size: 800"}
+    )
+    assert "claims file with 2 claims, all valid" in checked
+    assert held.splitlines()[-1] == "2 claims; holds: 2, does not hold: 0, undecided: 0"
+    assert again == held
+    assert "packed 6 runs" in packed
+    assert "unpacked 6 runs" in unpacked
 
 
 @pytest.mark.slow

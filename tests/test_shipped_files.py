@@ -10,6 +10,7 @@ import torch
 from torchvision.models import resnet18
 
 import cifar_lab
+from cifar_lab.analysis.factors import changes
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import load_settings, settings_from
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
@@ -22,7 +23,9 @@ from cifar_lab.training import run as experiment
 
 ROOT = Path(__file__).parents[1]
 CONFIGS, QUICKSTART = ROOT / "configs", Path(cifar_lab.__file__).parent / "cli" / "quickstart"
-FILES = [path for folder in (CONFIGS, QUICKSTART) for path in sorted(folder.glob("*.yaml"))]
+RECIPES = CONFIGS / "recipes"
+FOLDERS = (CONFIGS, RECIPES, RECIPES / "without", QUICKSTART)
+FILES = [path for folder in FOLDERS for path in sorted(folder.glob("*.yaml"))]
 SHEETS = [path for path in FILES if path.name == "lab.yaml"]
 LABS = [path for path in FILES if path.name.startswith("lab")]
 SWEEPS = [path for path in FILES if path.name.startswith("q8_") or path.name == "q3_tuned.yaml"]
@@ -34,7 +37,8 @@ def name_of(path: Path) -> str:
 
 
 def test_the_nine_questions_and_the_quickstart_are_shipped() -> None:
-    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (2, 5, 18)
+    assert (len(SHEETS), len(SWEEPS), len(SETTINGS)) == (3, 6, 31)
+    assert sorted(RECIPES.rglob("*.yaml")) == sorted(path for path in FILES if path.is_relative_to(RECIPES))
     sheet = load_sheet(CONFIGS / "lab.yaml", LabSheet)
     assert list(sheet.questions) == [f"q{number}" for number in range(1, 10)]
 
@@ -43,7 +47,10 @@ def test_the_nine_questions_and_the_quickstart_are_shipped() -> None:
 def test_each_file_beside_a_sheet_is_one_of_its_arms(path: Path) -> None:
     sheet = load_sheet(path, LabSheet)
     named = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
-    assert sorted(sheet_file(path, arm) for arm in named) == sorted(p for p in SETTINGS if p.parent == path.parent)
+    beside = [each for each in SETTINGS if each.parent == path.parent]
+    if path.parent == RECIPES:
+        beside = [RECIPES / "net.yaml", *(each for each in SETTINGS if each.parent == RECIPES / "without")]
+    assert sorted(sheet_file(path, arm) for arm in named) == sorted(beside)
     charts = [question.chart for question in sheet.questions.values()]
     assert len(set(charts)) == len(charts)
 
@@ -52,8 +59,34 @@ def test_each_file_beside_a_sheet_is_one_of_its_arms(path: Path) -> None:
 def test_each_arm_opens_with_its_question_and_its_command(path: Path) -> None:
     head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
     assert head[0].startswith("# Asks:    ")
-    command = "cifar-lab quickstart" if path.parent == QUICKSTART else f"cifar-lab run configs/{path.name}"
-    assert f"# Command: {command}" in head
+    own = f"cifar-lab run {path.relative_to(ROOT)}" if path.is_relative_to(CONFIGS) else "cifar-lab quickstart"
+    assert f"# Command: {own}" in head
+    if path.parent == RECIPES:
+        assert [line.split()[1] for line in head[1:3]] == ["Expect:", "Time:"]
+        assert "two cores" in head[2]
+        assert "GPU" in head[2]
+
+
+def test_each_arm_of_the_recipes_leaves_out_what_its_question_asks() -> None:
+    sheet = load_sheet(RECIPES / "lab.yaml", LabSheet)
+    control = load_settings(RECIPES / sheet.control)
+    for question in sheet.questions.values():
+        for arm in question.arms:
+            other = load_settings(RECIPES / arm)
+            assert other.seeds == control.seeds  # paired
+            changed = {change.key for change in changes(control, other)}
+            assert changed, arm
+            assert all(any(f"{key}.".startswith(f"{each}.") for each in question.factor) for key in changed), arm
+
+
+def test_the_best_recipes_are_points_of_the_race_for_the_best() -> None:
+    """By hand-made arms, so that the winner of the race is no worse."""
+    sweep = load_sweep(CONFIGS / "q8_best.yaml")
+    assert sweep.search.racing is not None
+    recipe = load_settings(RECIPES / "net.yaml").model_dump(exclude={"label", "seeds", "evaluate"})
+    (point,) = (point for point in sweep.expansion.points if point.name == "Muon, batch 32")
+    assert point.settings.model_dump(exclude={"label", "seeds", "evaluate"}) == recipe
+    assert all(point.settings.epochs == 10 for point in sweep.expansion.points)
 
 
 def test_arms_differ_from_their_control_in_what_their_question_asks() -> None:

@@ -89,7 +89,10 @@ def prepare(
     told: dict[str, object] = {}
     if how is not None:
         told = {"stacked": how.stacked, "captured": how.captured, "eager_reason": how.eager_reason}
-        told |= {"kernels": "own" if execution.own_kernels else "torch", "kernels_reason": kernels.reason}
+        told |= {
+            "kernels": "own" if how.own_kernels else "torch",
+            "kernels_reason": how.kernels_reason or kernels.reason,
+        }
     return Workload(steps, by_hand, batches, execution, told)
 
 
@@ -109,13 +112,15 @@ def endless(workload: Workload, *, asked_threads: bool = True) -> Iterator[int]:
     epoch = 0
     while True:
         steps.cohort.train_mode()
+        before = 0
         for done in steps.epoch(epoch):
             if done % CHECK_STEPS == 0:
                 steps.metrics.all_diverged(done)
                 steps.metrics.first_member(done)
                 if (fewer := guard.check(epoch + 1)) is not None:
                     steps.use_threads(fewer)
-            yield members * steps.metrics.batch_sizes[done - 1]
+            yield members * sum(steps.metrics.batch_sizes[before:done])  # the block kernel makes an epoch at once
+            before = done
         epoch += 1
 
 

@@ -15,9 +15,11 @@ from benchmarks.rows import (
     images_per_second,
     limits,
     questions,
+    racing,
     resnet18,
     runs_curve,
     same_runs,
+    start_up,
     threads,
     two_workers,
     whole_run,
@@ -38,9 +40,11 @@ ROWS: dict[str, Callable[[Options], list[Comparison]]] = {
     "whole_run": whole_run.measure,
     "threads": threads.measure,
     "same_runs": same_runs.measure,
+    "racing": racing.measure,
+    "start_up": start_up.measure,
 }
 
-CPU_ONLY = ("two_workers", "foreign_process", "threads", "same_runs")
+CPU_ONLY = ("two_workers", "foreign_process", "threads", "same_runs", "racing")
 """That say nothing about a GPU."""
 
 GPU_BY_DEFAULT = ("cohort", "captured")

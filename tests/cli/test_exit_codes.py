@@ -25,6 +25,8 @@ READERS = {
     "list": "list", "show": "show 0123", "verify": "verify", "report": "report --lab lab.yaml",
     "report --check": "report --lab lab.yaml --check", "compare": "compare a b",
     "sweep --export-optuna": "sweep sweep.yaml --export-optuna x.db",
+    "rm": "rm 0123", "gc": "gc", "note": "note 0123 text", "tag": "tag 0123 best", "diff": "diff 0123 4567",
+    "claims": "claims claims.yaml", "pack": "pack",
     "attack": "attack 0123", "predict": "predict 0123 cat.png", "export": "export 0123 --format safetensors",
 }  # fmt: skip
 """Commands that read a results folder and make none."""
@@ -41,6 +43,7 @@ def lab(tmp_path: Path) -> Lab:
     (tmp_path / "arm.yaml").write_text("data: {dataset: synthetic}\n")
     (tmp_path / "sweep.yaml").write_text("base: arm.yaml\nspace: {data.flip: [false, true]}\n")
     question = "questions:\n  q:\n    title: t\n    arms: [arm.yaml]\n    chart: q.png\n"
+    (tmp_path / "claims.yaml").write_text("claims: {c: {arm: arm.yaml, accuracy_at_least: 0.5}}\n")
     (tmp_path / "lab.yaml").write_text(f"title: t\ncontrol: arm.yaml\n{question}")
     return Lab(tmp_path)
 

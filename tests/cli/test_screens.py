@@ -23,15 +23,30 @@ SCREENS = (
     "compare 13747b80a8ccfdc5 6bec6d09b0ae94b4 --details",
     "plan --question optimizer",
     "run adam.yaml baseline.yaml",
+    "diff 13747b80a8ccfdc5 6bec6d09b0ae94b4",
+    "rm Adam --dry-run",
+    "gc --dry-run",
+    "claims",
+    "list --filter 'accuracy>0.1 and not tag=old'",
 )
 
-COPIED = ("next: ", "to decide: ", "  name: ")
+COPIED = ("next: ", "to decide: ", "    to run: ", "  name: ")
 """Lines that are copied whole, however long: commands and paths."""
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return Lab.copied(tmp_path_factory.mktemp("screens") / "lab")
+    made = Lab.copied(tmp_path_factory.mktemp("screens") / "lab")
+    claims = (
+        "better_than: baseline.yaml, by_at_least: 1",
+        "accuracy_at_least: 0.01",
+        "equal_to: baseline.yaml, within: 50",
+    )
+    lines = [f"  claim{number}: {{arm: adam.yaml, {words}}}\n" for number, words in enumerate(claims)]
+    (made.folder / "claims.yaml").write_text(f"claims:\n{''.join(lines)}")
+    made.give("tag 13747b80a8ccfdc5 best paper")
+    made.give("note 13747b80a8ccfdc5 'the run that the second figure of the paper shows'")
+    return made
 
 
 def screen(lab: Lab, line: str, **variables: str) -> str:

@@ -40,7 +40,7 @@ def write_files(lab: Lab) -> list[Said]:
     (lab.folder / "wild_again.yaml").write_text("extends: wild.yaml\nlabel: wild\nseeds: [2]\n", encoding="utf-8")
     files = "interrupted_net.yaml interrupted_small.yaml broken.yaml wild_again.yaml"
     lines = (
-        f"run {files} --workers 1", "sweep grid.yaml", "sweep halving.yaml",
+        f"run {files} --workers 1 --set runtime.checkpoint_seconds=0", "sweep grid.yaml", "sweep halving.yaml",
         "run --lab lab.yaml --question smooth --until-decided --max-seeds 4",
     )  # fmt: skip
     return [lab.give(line) for line in lines]

@@ -101,7 +101,8 @@ def test_a_run_that_failed_is_resumed_and_fails_again(written: Lab) -> None:
 def test_settings_are_written_as_they_were(written: Lab) -> None:
     for run_id in (*RESUMED, FAILED):
         before, after = ((lab.run(run_id) / "settings.yaml").read_text() for lab in (Lab(OLD_LAB), written))
-        assert after.replace(str(written.folder), ORIGIN) == before
+        changed = "  checkpoint_seconds: 0.0\n"  # of the command
+        assert after.replace(str(written.folder), ORIGIN).replace(changed, "") == before
 
 
 def test_what_a_search_leaves_is_made_anew_from_its_runs_and_has_a_checksum(written: Lab) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from cifar_lab.config import ParameterGroup, Section, Settings
+from cifar_lab.config.io.inner_sections import inner_classes
 from cifar_lab.config.io.setting_keys import choice_key, choice_name, sections
 from cifar_lab.config.registry import OWN_CLASSES
 from cifar_lab.config.roles import IdleUnless, Mark, has_mark, marks
@@ -129,6 +130,10 @@ def another(cls: type[BaseModel], name: str, old: Any, folder: Path) -> Any:
 def candidates(annotation: Any) -> Iterator[Any]:
     """Values of a type."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if inner_classes(annotation):
+        yield {"lr": 0.4}
+        yield {"teacher": "run:another"}
+        return
     if origin is Annotated:
         yield from candidates(arguments[0])
     elif origin in (Union, UnionType):
@@ -142,8 +147,9 @@ def candidates(annotation: Any) -> Iterator[Any]:
         yield [[0, 0.4], [0.6, 1], [1, 0]]
     elif origin is tuple:
         item = list(candidates(arguments[0]))
-        yield tuple(item[:2])
-        yield tuple(item[2:4])
+        count = 2 if arguments[-1] is Ellipsis else len(arguments)
+        yield tuple(item[:count])
+        yield tuple(item[count : 2 * count])
     elif origin is dict:
         yield {"width": 3}
     elif annotation is bool:

@@ -19,6 +19,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with one committed file, as working folder."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(GIT_DIFF)
     monkeypatch.setattr(module, "git_state", git_state.__wrapped__)
     who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     (tmp_path / "file").write_text("one\n")
@@ -67,6 +68,7 @@ def test_a_program_that_the_checkout_names_is_not_started(checkout: Path) -> Non
 
 
 def test_a_remote_worker_takes_what_the_driver_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(GIT_DIFF)
     monkeypatch.setenv(GIT_STATE, json.dumps(["c0ffee", True, "a diff"]))
     assert look() == "a diff"
     assert git_state.__wrapped__() == ("c0ffee", True)
@@ -75,6 +77,7 @@ def test_a_remote_worker_takes_what_the_driver_has(monkeypatch: pytest.MonkeyPat
 
 
 def test_without_git_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(GIT_DIFF)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(module, "git_state", lambda: ("c0ffee", True))
     assert look() is None

@@ -23,7 +23,7 @@ BASE = """\
 data: {dataset: synthetic, train_size: 300, test_size: 100, batch_size: 32}
 epochs: 3
 seeds: [0]
-runtime: {device: cpu}
+runtime: {device: cpu, checkpoint_seconds: 0}
 """
 
 SWEEP = """\

@@ -13,15 +13,21 @@ from cifar_lab.analysis.interim_looks import StoppingPlan, plan_suffix, save_pla
 from cifar_lab.analysis.summary import recipe_key
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_text
-from cifar_lab.core.atomic_io import write_text
+from cifar_lab.core.atomic_io import make_folder, write_bytes, write_text
 from cifar_lab.core.checksums import seal_checkpoint
+from cifar_lab.store.documents import seal_document
 from cifar_lab.store.failures import note_failure
+from cifar_lab.store.notes import Notes, notes_file, write_notes
 from cifar_lab.store.records import EpochMetrics, Record
+from cifar_lab.store.removal import mark_file
 from cifar_lab.store.results import RunFolder, metrics_digest
 from cifar_lab.store.run_folder import text_digest
 
 from ..record_fixtures import record, score
 from ..report.made_lab import make_lab
+
+GONE = "f" * 16
+"""Id of a run that was removed."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Folder:
         return {
             "record": run.record, "weights": run.weights, "predictions": run.predictions, "metrics": run.metrics,
             "settings": run.settings, "checkpoint": self.failed.checkpoint, "failure": self.failed.failure,
-            **self.documents(), "index": index[0],
+            **self.documents(), "index": index[0], "notes": notes_file(run), "mark": mark_file(self.results, GONE),
         }  # fmt: skip
 
     def documents(self) -> dict[str, Path]:
@@ -66,6 +72,9 @@ def make_folder_of_all_files(folder: Path, seed: int = 0) -> Folder:
     note_failure(failed, "arm", seed, kind="oom", reason="out of memory", exit_code=1, attempts=2)
     control = recipe_key(run.recipe)
     name = f"q1-{plan_suffix(run.data.fingerprint, control)}"
+    write_notes(RunFolder(results, run.run_id), Notes(f"note {seed}", ("best",)))
+    make_folder(results / "removed")
+    write_bytes(mark_file(results, GONE), seal_document({"run_id": GONE}))
     plan = StoppingPlan(question=name, fingerprint=run.data.fingerprint, control=control, arms=(), looks=(3, 5 + seed))
     return Folder(sheet, RunFolder(results, run.run_id), failed, save_plan(results, plan))
 

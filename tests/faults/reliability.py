@@ -28,6 +28,11 @@ A fault ends in one line on standard error that says what, where and what to do 
 After any fault the same command, given again, resumes: what was reported as done is kept and is not made twice.
 `cifar-lab verify` reads a whole results folder against its checksums.
 
+A run is saved at the end of an epoch, at most once every 10 seconds (`runtime.checkpoint_seconds`). A run whose process
+is killed loses at most these seconds and the epoch in progress, and it ends with the same bits. A run that is asked to
+stop, by Ctrl-C, SIGTERM or a time limit, is saved after its epoch and loses nothing. `runtime.checkpoint_seconds: 0`
+saves after each epoch.
+
 Every command that reads results has the same reader. It names on standard error each file that it leaves out, with the
 command that mends it, and ends with 3.
 
@@ -35,6 +40,10 @@ A checksum shows damage. It does not show who wrote a file, and anyone who can w
 matching one. A model file is code that runs with all permissions of its user, and so is the model that the settings of
 a results folder name. Read both before `run` or `sweep` on settings from others. Commands that only read import no
 model. The compiled kernels are loaded only from folders that no other user can write.
+
+A record names paths, the processor and the commit of the checkout in which the command ran. Of uncommitted changes it
+has the `git diff` of files that git tracks, up to 16,384 bytes. Files that git does not track, such as `.env`, are not
+in it. `CIFAR_LAB_GIT_DIFF=0` keeps all changes out. A pack has the records as they are.
 
 ## Exit codes
 

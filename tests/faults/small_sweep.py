@@ -37,7 +37,7 @@ BASE = """\
 data: {dataset: synthetic, train_size: 40, test_size: 20, batch_size: 20}
 model: {name: 'model.py:Model'}
 epochs: 2
-runtime: {device: cpu, threads: 1}
+runtime: {device: cpu, threads: 1, checkpoint_seconds: 0}
 """
 
 SWEEP = """\

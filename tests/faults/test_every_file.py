@@ -27,7 +27,7 @@ from .registry import case
 
 KINDS = (
     "record", "weights", "predictions", "metrics", "settings", "checkpoint", "failure", "plan", "winners", "looks",
-    "index",
+    "index", "notes", "mark",
 )  # fmt: skip
 
 EDITS = ("digit", "bit", "cut", "emptied", "appended", "another's", "a folder", "a link", "removed")
@@ -99,12 +99,12 @@ def test_every_kind_of_file_is_there(made: Folder) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_verify_names_it(kind: str, how: str, folder: Folder, others: Folder, tmp_path: Path) -> None:
     path, outside = folder.files()[kind], tmp_path / "outside"
-    if how == "another's" and kind in ("plan", "winners", "index"):
+    if how == "another's" and kind in ("plan", "winners", "index", "mark"):
         pytest.skip("these are equal in both folders")
     edit(path, how, others.files()[kind], outside)
     kept = outside.read_bytes() if outside.exists() else b""
     found = verify_results(folder.results, settings_of)
-    if how == "removed" and kind in ("checkpoint", "failure", "index"):
+    if how == "removed" and kind in ("checkpoint", "failure", "index", "notes", "mark"):
         assert found.damage == ()
         return
     assert any(str(path) in line for line in found.damage), found

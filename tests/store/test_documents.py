@@ -78,7 +78,7 @@ def test_a_damaged_document_is_named(path: Path, content: bytes) -> None:
 def test_a_document_of_a_newer_version_is_refused_by_name(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(seal_record(json.dumps({"schema": 99, "a": 1}, indent=1)))
-    with pytest.raises(DataError, match="has schema 99, but this cifar-lab reads up to 3; install a newer cifar-lab"):
+    with pytest.raises(DataError, match="has schema 99, but this cifar-lab reads up to 4; install a newer cifar-lab"):
         read_document(path)
     found = verify_results(path.parents[2])
     assert (found.damage, len(found.notes)) == ((), 1)

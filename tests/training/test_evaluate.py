@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from cifar_lab.training.evaluate import score
+from cifar_lab.training.evaluate import score, score_all
 
 
 def test_score_by_hand() -> None:
@@ -48,3 +48,18 @@ def test_one_logit_that_is_not_finite_leaves_no_score(value: float) -> None:
     logits = torch.zeros(4, 3)
     logits[2, 1] = value
     assert score(logits, torch.tensor([0, 1, 2, 0]), 3) is None
+
+
+def test_scores_of_several_networks_are_those_of_each() -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(40, 50, 4, generator=generator) * 5
+    labels = torch.randint(3, (50,), generator=generator)  # the last class has no image
+    logits[7, 3, 1] = float("nan")
+    for each, own in zip(score_all(logits, labels, 4), logits, strict=True):
+        expected = score(own, labels, 4)
+        if expected is None:
+            assert each is None
+            continue
+        assert each is not None
+        assert each.model_dump(exclude={"loss"}) == expected.model_dump(exclude={"loss"})
+        assert each.loss == pytest.approx(expected.loss, rel=1e-12)

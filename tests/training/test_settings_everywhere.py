@@ -17,6 +17,8 @@ from cifar_lab.training.run import run_cohort
 ARMS = {
     "alternating flips": ["data.flip=alternating"],
     "reflected crops": ["data.crop_padding=3", "data.crop_padding_mode=reflect"],
+    "mixup": ["data.mixup=1", "loss.label_smoothing=0.1"],
+    "cutmix": ["data.cutmix=1", "data.mixup=0.5", "data.flip=alternating"],
     "kaiming": ["model.init=kaiming"],
     "orthogonal": ["model.init=orthogonal"],
     "whiten": ["model.init=whiten", "model.head_init=zero"],

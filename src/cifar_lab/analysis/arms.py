@@ -197,6 +197,9 @@ def _search_note(found: Winners, shown: int) -> str:
     halved = search.halving
     method = search.method if halved is None else f"{search.method}, successive halving"
     pruned = "" if halved is None else f"; {found.pruned:,} of the points were pruned before their last epoch"
+    if search.racing is not None:
+        method = f"{method}, a race over {len(search.seeds)} seeds at error rate {search.racing.error:g}"
+        pruned = f"; {found.dropped:,} of the points were dropped before their last seed"
     return (
         f"{found.points:,} points were searched ({method}) in {count(runs.searched, 'run')}, of which "
         f"{runs.failed} failed and {runs.diverged} diverged, ranked by {search.val_size:,} validation images{pruned}; "

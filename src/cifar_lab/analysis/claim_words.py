@@ -10,12 +10,11 @@ from cifar_lab.core.text import count, plain
 
 if TYPE_CHECKING:
     from cifar_lab.analysis.claims import HeldClaim
-    from cifar_lab.analysis.summary import Row
-    from cifar_lab.config.claims import Claim
 
 
-def claim_sentence(claim: Claim, row: Row, other: Row | None = None) -> str:
+def claim_sentence(held: HeldClaim) -> str:
     """The claim in the words of its owner, else in those of its keys."""
+    claim, row, other = held.claim, held.row, held.other
     if claim.claim:
         return plain(claim.claim)
     if other is None:

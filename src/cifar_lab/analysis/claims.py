@@ -16,7 +16,6 @@ from typing import Literal
 
 from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.arms import Arm, compare_arms, load_arms, options, tested_runs
-from cifar_lab.analysis.claim_words import claim_sentence
 from cifar_lab.analysis.data_choice import choose_data, data_sets, named_data
 from cifar_lab.analysis.differences import row_difference
 from cifar_lab.analysis.error_budget import Look
@@ -42,7 +41,6 @@ class HeldClaim:
 
     name: str
     claim: Claim
-    sentence: str
     row: Row
     other: Row | None = None
     """Row of the other arm. None for a claim against a number."""
@@ -57,7 +55,7 @@ class HeldClaim:
 
     @property
     def state(self) -> State:
-        """Whether the claim holds."""
+        """State of the claim."""
         if self.p_holm is None or self.p_holm > ALPHA:
             return "undecided"
         return "holds" if self.is_toward else "does not hold"
@@ -146,7 +144,7 @@ def _of_pair(name: str, claim: Claim, answer: Answer) -> HeldClaim:
     """Claim on two arms. Not adjusted by Holm yet."""
     other, row = answer.rows
     (comparison,) = answer.comparisons
-    held = HeldClaim(name, claim, claim_sentence(claim, row, other), row, other, comparison)
+    held = HeldClaim(name, claim, row, other, comparison)
     gap = row_difference(row, other)
     if gap is None or gap.runs < FEWEST_SEEDS or comparison.alpha is None:
         return held
@@ -163,7 +161,7 @@ def _of_pair(name: str, claim: Claim, answer: Answer) -> HeldClaim:
 
 def _of_row(name: str, claim: Claim, row: Row) -> HeldClaim:
     """Claim on one arm. Not adjusted by Holm yet."""
-    held = HeldClaim(name, claim, claim_sentence(claim, row), row)
+    held = HeldClaim(name, claim, row)
     bound = claim.accuracy_at_least if claim.accuracy_at_least is not None else claim.accuracy_at_most
     if row.n < FEWEST_SEEDS or row.mean is None or bound is None:
         return held

@@ -14,7 +14,8 @@ from math import ceil, sqrt
 
 from cifar_lab.analysis.factors import changes
 from cifar_lab.config import CornerSchedule, Cosine, Model, OneCycle, Plateau, ResNet18Model, Settings, Step
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config.registry import facts_of
+from cifar_lab.config.training import distillation
 
 SCALING: dict[str, tuple[Callable[[float], float], str]] = {
     "sgd": (float, "linear scaling, arXiv:1706.02677"),
@@ -37,7 +38,7 @@ class Facts:
 def confounders(control: Settings, arm: Settings, facts: Facts = Facts()) -> list[str]:
     """One sentence per confounder of the arm."""
     rules: tuple[Callable[[Settings, Settings, Facts], Iterator[str]], ...] = (
-        _batch, _rate_of_optimizer, _decay, _model, _schedule, _images, _length, _seeds,
+        _batch, _rate_of_optimizer, _decay, _model, _schedule, _images, _length, _teacher, _seeds,
     )  # fmt: skip
     return [sentence for rule in rules for sentence in rule(control, arm, facts)]
 
@@ -92,13 +93,20 @@ def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     ours, theirs = arm.model, control.model
     if _is_pretrained(ours) and not _is_pretrained(theirs):
         yield "the weights were pretrained on the 1.28 million images of ImageNet"
+        if arm.data.normalize != "imagenet":
+            yield f"these weights expect data.normalize: imagenet, and the arm has {arm.data.normalize}"
+    elif ours.weights is not None and theirs.weights is None and not _is_pretrained(theirs):
+        yield "its first weights were trained before, by epochs and on images that are not counted here"
+    tuned = (ours.freeze, arm.fine_tune) != (theirs.freeze, control.fine_tune)
+    if tuned and arm.optimizer.lr == control.optimizer.lr:
+        yield f"other layers train, which may need another learning rate, but it stays {arm.optimizer.lr:g}"
     if ours.name == theirs.name:
         return
     mine = facts.arm_parameters or _usual_parameters(arm)
     others = facts.control_parameters or _usual_parameters(control)
     if mine and others and abs(mine / others - 1) > 0.1:
         yield f"{ours.name} has {mine:,} parameters where {theirs.name} has {others:,}: {mine / others:.3g} times"
-    norms = [MODEL_FACTS[each.name].batch_norm if each.name in MODEL_FACTS else None for each in (ours, theirs)]
+    norms = [None if known is None else known.batch_norm for known in map(facts_of, (ours, theirs))]
     if norms == [True, False] and arm.optimizer.lr == control.optimizer.lr:
         yield (
             f"BatchNorm allows larger learning rates (arXiv:1806.02375), but the rate stays {arm.optimizer.lr:g}, so "
@@ -107,7 +115,7 @@ def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
 
 
 def _usual_parameters(settings: Settings) -> int | None:
-    known = MODEL_FACTS.get(settings.model.name)
+    known = facts_of(settings.model)
     return known.parameters if known else None
 
 
@@ -183,6 +191,15 @@ def _set_aside(settings: Settings, train_size: int | None) -> str:
 def _length(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     if arm.epochs != control.epochs:
         yield f"{arm.epochs} epochs are {arm.epochs / control.epochs:.3g} times the training of the control"
+
+
+def _teacher(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
+    ours, theirs = (distillation(each.loss) for each in (arm, control))
+    if ours is not None and theirs is None:
+        yield (
+            f"a teacher ({ours.teacher}) trained the arm beside the labels, so the difference is not what labels alone "
+            f"give in {arm.epochs} epochs"
+        )
 
 
 def _seeds(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:

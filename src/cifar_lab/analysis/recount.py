@@ -49,6 +49,7 @@ class _HistoryPoint(BaseModel):
     name: str
     val_accuracies: tuple[Share | None, ...] | None
     pruned_after_epoch: Positive | None
+    dropped_after_seeds: Positive | None = None
 
 
 class _History(BaseModel):
@@ -62,6 +63,13 @@ class _Tried:
     point: _PlannedPoint
     records: Sequence[Record]
     pruned_after: int | None
+    dropped_after: int | None = None
+    """Number of seeds after which a race dropped the point."""
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the point was pruned or dropped."""
+        return self.pruned_after is not None or self.dropped_after is not None
 
     @property
     def accuracies(self) -> list[float]:
@@ -70,8 +78,8 @@ class _Tried:
 
     @property
     def mean(self) -> float | None:
-        """Mean validation accuracy. None where every run diverged, or the point was pruned."""
-        return fmean(self.accuracies) if self.accuracies and self.pruned_after is None else None
+        """Mean validation accuracy. None where every run diverged, or the point was pruned or dropped."""
+        return fmean(self.accuracies) if self.accuracies and not self.is_out else None
 
     def is_of(self, recipe: Mapping[str, Any]) -> bool:
         """Whether its runs have this identity, whose validation split may be another."""
@@ -101,7 +109,8 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
     if found is None:
         return
     plan = _read(folder.plan, _Plan)
-    has_history = found.search.halving is not None or folder.history.exists()
+    in_steps = found.search.halving is not None or found.search.racing is not None
+    has_history = in_steps or folder.history.exists()
     entries = _read(folder.history, _History).points if has_history else ()
     history = {entry.name: entry for entry in entries}
     yield from _recount_history(results, plan, history, records)
@@ -126,7 +135,8 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
 
 def _tried(point: _PlannedPoint, history: Mapping[str, _HistoryPoint], records: Mapping[str, Record]) -> _Tried:
     runs = [records[run_id] for run_id in point.runs if run_id in records]
-    return _Tried(point, runs, history[point.name].pruned_after_epoch if point.name in history else None)
+    entry = history.get(point.name)
+    return _Tried(point, runs, *((entry.pruned_after_epoch, entry.dropped_after_seeds) if entry else (None, None)))
 
 
 def _recount_runs(found: Winners, tried: Sequence[_Tried]) -> Iterator[str]:
@@ -137,6 +147,7 @@ def _recount_runs(found: Winners, tried: Sequence[_Tried]) -> Iterator[str]:
     yield from _number("winners.json: points", found.points, len(tried))
     yield from _number("winners.json: runs.searched", found.runs.searched, len(runs))
     yield from _number("winners.json: pruned", found.pruned, sum(each.pruned_after is not None for each in tried))
+    yield from _number("winners.json: dropped", found.dropped, sum(each.dropped_after is not None for each in tried))
     diverged = sum(record.status == "diverged" for record in there.values())
     yield from _number("winners.json: runs.diverged", found.runs.diverged, diverged)
     without = len(unpruned - there.keys())

@@ -74,7 +74,7 @@ def plain_key(key: str) -> str:
 
 @dataclass(frozen=True)
 class RobustPlan:
-    """What a question of robustness compares."""
+    """The comparison of a question of robustness."""
 
     attack: AnyAttack
     option: str

@@ -26,6 +26,8 @@ def _way(run: Record, *, with_precision: bool) -> str:
     environment = run.environment
     precision = f" in {_precision(run)}" if with_precision else ""
     stacked = ", stacked with other runs" if environment.stacked else ""
+    if environment.device != "cpu" and environment.kernels == "own":
+        return f"on a GPU by the block kernel{precision}"
     if environment.device != "cpu":
         return f"on a GPU{precision}{stacked}"
     if environment.kernels == "own":

@@ -10,7 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from cifar_lab.analysis.factors import setting_words
+from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import read_regular
+from cifar_lab.store.documents import read_document
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import SweepFolder
@@ -30,6 +32,8 @@ class SearchedPoint:
     runs: int
     """Number of its finished runs."""
     diverged: int
+    dropped_after: int | None = None
+    """Number of seeds after which a race dropped the point."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,12 @@ def read_points(results: Path, name: str, records: Mapping[str, Record]) -> list
     try:
         plan = json.loads(read_regular(path))
         points = [(str(point["name"]), dict(point["values"]), map(str, point["runs"])) for point in plan["points"]]
-        return [_point(label, values, [records[i] for i in ids if i in records]) for label, values, ids in points]
+        search = plan.get("search")
+        out = _dropped(SweepFolder(results, name)) if isinstance(search, dict) and search.get("racing") else {}
+        return [
+            _point(label, values, [records[i] for i in ids if i in records], out.get(label))
+            for label, values, ids in points
+        ]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -87,15 +96,30 @@ def read_points(results: Path, name: str, records: Mapping[str, Record]) -> list
         return []
 
 
-def _point(name: str, values: Mapping[str, Any], runs: Sequence[Record]) -> SearchedPoint:
+def _dropped(folder: SweepFolder) -> dict[str, int]:
+    """Number of seeds after which a race dropped a point, by name. Empty before the first comparison."""
+    try:
+        points = read_document(folder.history).values["points"]
+        return {str(p["name"]): int(p["dropped_after_seeds"]) for p in points if p.get("dropped_after_seeds")}
+    except FileNotFoundError:
+        return {}
+    except (OSError, DataError, ValueError, KeyError, TypeError, AttributeError):
+        leave_out(f"{folder.history}: is damaged and left out; run the sweep again to rebuild it")
+        return {}
+
+
+def _point(name: str, values: Mapping[str, Any], runs: Sequence[Record], dropped_after: int | None) -> SearchedPoint:
     accuracies = [100 * run.val.accuracy for run in runs if run.status == "done" and run.val is not None]
     diverged = sum(run.status == "diverged" for run in runs)
-    return SearchedPoint(name, values, fmean(accuracies) if accuracies else None, len(accuracies), diverged)
+    return SearchedPoint(
+        name, values, fmean(accuracies) if accuracies else None, len(accuracies), diverged, dropped_after
+    )
 
 
 def best_points(points: Sequence[SearchedPoint]) -> list[SearchedPoint]:
-    """Points with an accuracy, the best first."""
-    return sorted((p for p in points if p.accuracy is not None), key=lambda p: -(p.accuracy or 0.0))
+    """Points with an accuracy, the best first. Points that a race dropped follow those that it kept."""
+    finished = [point for point in points if point.accuracy is not None]
+    return sorted(finished, key=lambda point: (point.dropped_after is not None, -(point.accuracy or 0.0)))
 
 
 def axes_of(points: Sequence[SearchedPoint]) -> list[Axis]:

@@ -38,12 +38,16 @@ class Row:
     """Number of runs of a search, which are judged by validation only."""
     val_mean: float | None = None
     """Mean validation accuracy of the finished runs that have one."""
+    tta_mean: float | None = None
+    """Mean test accuracy with mirror images, over the runs that recorded it. For information only."""
     seconds: float | None = None
     """Mean training time of a finished run, seconds."""
     epochs: int | None = None
     """Epochs of a finished run, the highest where they differ."""
     parameters: int | None = None
     """Trainable parameters."""
+    frozen_parameters: int = 0
+    """Parameters that kept their first weights."""
     data: str = ""
     """Title of the data set. Empty without runs."""
     fingerprint: str = ""
@@ -144,6 +148,10 @@ def _val_mean(records: Sequence[Record]) -> float | None:
     return _mean([record.val.accuracy for record in records if record.val is not None])
 
 
+def _tta(record: Record) -> float | None:
+    return None if record.test is None else record.test.metrics.get("accuracy_tta")
+
+
 def arm_row(
     label: str,
     records: Sequence[Record],
@@ -179,6 +187,7 @@ def arm_row(
         without_score=tuple(sorted(r.seed for r in finished if r.test is None and reads_test(r))),
         untested=len(finished) - len(scores),
         val_mean=_val_mean(finished),
+        tta_mean=_mean([each for each in map(_tta, finished) if each is not None]),
         seconds=_mean([record.train_seconds for record in counted]),
         epochs=max((record.epochs_trained for record in counted), default=None),
         missing_seeds=missing,
@@ -191,6 +200,7 @@ def arm_row(
     return replace(
         row,
         parameters=first.parameters,
+        frozen_parameters=first.frozen_parameters,
         data=first.data.title,
         fingerprint=first.data.fingerprint,
         test_size=first.data.test_size,

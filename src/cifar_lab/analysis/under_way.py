@@ -50,6 +50,13 @@ class SearchUnderWay:
     has_winners: bool
     best: tuple[RunCurves, ...]
     """Best finished points by validation accuracy."""
+    is_race: bool = False
+    """Whether the search drops points after some of their seeds."""
+
+    @property
+    def in_race(self) -> int:
+        """Number of points that a race has not dropped."""
+        return sum(point.dropped_after is None for point in self.points)
 
     @property
     def finished(self) -> list[SearchedPoint]:
@@ -93,9 +100,10 @@ def _search(results: Path, sweep: SweepFolder, records: Mapping[str, Record]) ->
     try:
         document = read_document(sweep.plan).values
         name, ids = str(document["sweep"]), [run for point in document["points"] for run in point["runs"]]
+        is_race = bool(document.get("search", {}).get("racing"))
     except FileNotFoundError:
         return None
-    except (OSError, DamagedDocumentError, ValueError, KeyError, TypeError):
+    except (OSError, DamagedDocumentError, ValueError, KeyError, TypeError, AttributeError):
         leave_out(f"{sweep.plan}: is damaged and left out; run the sweep again to rebuild it")
         return None
     ended = [records[run_id] for run_id in ids if run_id in records]
@@ -109,6 +117,7 @@ def _search(results: Path, sweep: SweepFolder, records: Mapping[str, Record]) ->
         sum(run.status == "diverged" for run in ended),
         sweep.winners.is_file(),
         tuple(_closed_run(results, run) for run in judged[:MOST_BEST]),
+        is_race,
     )
 
 

@@ -79,6 +79,12 @@ class HalvingInfo(_File):
     rungs: Positive
 
 
+class RacingInfo(_File):
+    """Race over seeds, which drops points before their last seed."""
+
+    error: Share
+
+
 class SearchInfo(_File):
     """Method of the search."""
 
@@ -87,6 +93,7 @@ class SearchInfo(_File):
     val_size: Count
     """Number of images in the validation split."""
     halving: HalvingInfo | None = None
+    racing: RacingInfo | None = None
     per: tuple[str, ...] = ()
     """Keys that make groups of points."""
 
@@ -106,6 +113,8 @@ class Winners(_File):
     """Number of points of the search."""
     pruned: Count = 0
     """Number of points that were pruned before their last epoch. They enter no mean."""
+    dropped: Count = 0
+    """Number of points that a race dropped."""
     runs: SearchRunsEntry
     control: SweepControl
     winners: tuple[Winner, ...]

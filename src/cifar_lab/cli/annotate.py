@@ -27,7 +27,7 @@ def note(
     results: Results = DEFAULT_RESULTS,
     remove: Annotated[bool, flag("--remove", help="Remove the note.")] = False,
 ) -> None:
-    """Write a note on a run. `list`, `show` and `report` print it. It is no part of the run's id."""
+    """Write a note on a run. `list`, `show` and `report` print it. It does not change the id of the run."""
     from cifar_lab.cli.annotate_output import edit_note
 
     edit_note(results, run, "" if remove else text, remove=remove)
@@ -41,7 +41,7 @@ def tag(
     results: Results = DEFAULT_RESULTS,
     remove: Annotated[bool, flag("--remove", help="Remove these tags instead.")] = False,
 ) -> None:
-    """Tag a run. `list --filter tag=TAG` selects by a tag. Tags are no part of the run's id."""
+    """Tag a run. `list --filter tag=TAG` selects by a tag. Tags do not change the id of the run."""
     from cifar_lab.cli.annotate_output import edit_tags
 
     edit_tags(results, run, tags or [], remove=remove)

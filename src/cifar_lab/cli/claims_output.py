@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.analysis.claim_words import evidence, warnings
+from cifar_lab.analysis.claim_words import claim_sentence, evidence, warnings
 from cifar_lab.analysis.claims import CLAIMS_FILE, HeldClaim, HeldClaims, State, hold_claims
 from cifar_lab.analysis.questions import find_lab_file
 from cifar_lab.analysis.remembered_looks import Viewing
@@ -62,7 +62,7 @@ def _exit_code(held: HeldClaims, states: Sequence[State], strict: bool) -> int:
 
 
 def _print_claim(out: Output, held: HeldClaim) -> None:
-    out.wrapped(f"{MARKS[held.state]} {held.name} {_state_words(held)}: {held.sentence}")
+    out.wrapped(f"{MARKS[held.state]} {held.name} {_state_words(held)}: {claim_sentence(held)}")
     out.wrapped(f"    {plain(evidence(held))}")
     if warning := warnings(held):
         out.wrapped(f"    {plain(warning)}")
@@ -80,7 +80,7 @@ def _document(held: HeldClaim) -> dict[str, Any]:
     found, row = held.comparison, held.row
     return {
         "name": held.name,
-        "claim": held.sentence,
+        "claim": claim_sentence(held),
         "state": held.state,
         "evidence": evidence(held),
         "warning": warnings(held) or None,

@@ -44,7 +44,7 @@ DATES = frozenset({"finished"})
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FieldTest:
     """A field, an operator and a value."""
 
     key: str
@@ -113,7 +113,7 @@ class Joined:
         return all(held) if self.is_and else any(held)
 
 
-Expression = Comparison | Not | Joined
+Expression = FieldTest | Not | Joined
 
 
 def parse_filter(text: str) -> Expression:
@@ -126,7 +126,7 @@ def parse_filter(text: str) -> Expression:
         return _Parser(text).whole()
     except SettingsError:
         if (single := _SINGLE.fullmatch(text)) and not (_WORDS.search(single["value"]) and "=" in single["value"]):
-            return Comparison(single["key"], "=", single["value"].strip())
+            return FieldTest(single["key"], "=", single["value"].strip())
         raise
 
 
@@ -193,7 +193,7 @@ class _Parser:
             self._refuse(")")
         return found
 
-    def _comparison(self) -> Comparison:
+    def _comparison(self) -> FieldTest:
         key = self._next("word", "a field, such as accuracy or optimizer.lr")
         sign = self._next("mark", f"one of {' '.join(_OPERATORS)}")
         if sign not in _OPERATORS:
@@ -204,7 +204,7 @@ class _Parser:
         value = value[1:-1] if kind == "text" else value
         if sign in _ORDERS and key not in DATES and number(value) is None:
             raise SettingsError(f"--filter: {key}{sign}{value}: {value!r} is not a number")
-        return Comparison(key, sign, value)
+        return FieldTest(key, sign, value)
 
     def _take(self, word: str) -> bool:
         taken = self.at < len(self.tokens) and self.tokens[self.at][0] != "text"

@@ -25,7 +25,7 @@ def list_runs(
         list[str],
         typer.Option(
             "--filter",
-            metavar="EXPRESSION",
+            metavar="KEY=VALUE",
             autocompletion=complete_filter,
             help="Only runs that match: label=Adam, optimizer.lr=0.01, 'accuracy>0.6 and not tag=old'. Fields are the "
             "columns, tag, note and settings. A value may have *. Repeatable.",

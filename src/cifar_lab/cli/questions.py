@@ -209,9 +209,10 @@ def _run_until_decided(question: NamedQuestion, request: RunRequest, max_seeds: 
 
     codes: set[int] = set()
     arms = (question.name, question.control, question.arms)
-    for analysis in run_sequential_test(*arms, context.results, max_seeds, train, answer_question):
-        _say_analysis(question, analysis, request.out)
-        codes.add(exit_code([analysis.runs]))
+    with context.engine.keeping_workers():
+        for analysis in run_sequential_test(*arms, context.results, max_seeds, train, answer_question):
+            _say_analysis(question, analysis, request.out)
+            codes.add(exit_code([analysis.runs]))
     return exit_code_of(codes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,7 +57,6 @@ from cifar_lab.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cifar_lab.cli.next_step import NextStep
     from cifar_lab.cli.output import Output
     from cifar_lab.config import Settings
     from cifar_lab.execution.context import RunContext
@@ -125,7 +124,6 @@ def run(
     Several commands may use one results folder: runs that another command trains are skipped, or awaited with --wait.
     Press Ctrl-C once to stop after the current epoch, twice to stop immediately.
     """
-    from cifar_lab.cli.next_step import NextStep
     from cifar_lab.cli.output import Output
     from cifar_lab.execution.context import RunContext
 
@@ -154,19 +152,27 @@ def run(
     arms = load_arms(files, overrides, seeds)
     if dry_run:
         _preview(arms, context, out)
-        _print_next(out, NextStep(files, overrides, seeds, results, lab))
+        _print_next(out, files, overrides, seeds, results, lab)
         out.close()
         return
     with open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
         runs = _make_and_print(arms, working, out)
     if not runs.exit_code:
-        _print_next(out, NextStep(files, overrides, seeds, results, lab), (arms, runs))
+        _print_next(out, files, overrides, seeds, results, lab, made=(arms, runs))
     out.close()
     raise typer.Exit(exit_code([runs]))
 
 
-def _print_next(out: Output, step: NextStep, made: tuple[Sequence[Settings], RunBatch] | None = None) -> None:
-    """Print the command that leads on to the answer. `made`: arms and runs. None before they are made."""
+def _print_next(out: Output, *command: Any, made: tuple[Sequence[Settings], RunBatch] | None = None) -> None:
+    """Print the command that leads on to the answer.
+
+    Args:
+        command: arguments of `NextStep`.
+        made: arms and runs. None before they are made.
+    """
+    from cifar_lab.cli.next_step import NextStep  # the analysis, which no worker should wait for
+
+    step = NextStep(*command)
     out.next(step.before_run() if made is None else step.after_run(*made))
 
 
@@ -179,10 +185,11 @@ def _preview(arms: Sequence[Settings], context: RunContext, out: Output) -> None
 
 
 def _make_and_print(arms: Sequence[Settings], context: RunContext, out: Output) -> RunBatch:
-    from cifar_lab.cli.tables import print_arms
     from cifar_lab.execution.runner import make_runs
 
     runs = make_runs(arms, context)
+    from cifar_lab.cli.tables import print_arms  # after the workers have begun
+
     print_arms(arms, runs, out)
     return runs
 

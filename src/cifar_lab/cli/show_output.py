@@ -145,8 +145,9 @@ def _print_first_line(out: Output, folder: RunFolder, label: str, seed: int | No
     notes = read_notes(folder)
     for key, value in (("label", label), ("seed", seed), ("status", state)):
         out.value(key, value)
-    out.value("tags", list(notes.tags))
-    out.value("note", notes.note)
+    if notes != Notes():
+        out.value("tags", list(notes.tags))
+        out.value("note", notes.note)
     for line in notes_lines(notes):
         out.wrapped(line)
 
@@ -163,21 +164,37 @@ def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
     if record.reason:
         out.wrapped(f"why: {record.reason}", "reasons")
     environment = record.environment
+    own = "C kernels" if environment.device == "cpu" else "block kernel"
     out.wrapped(
-        f"{record.data.title} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
-        f"{record.data.test_size:,} test images) · {record.parameters:,} parameters · {record.train_seconds:.1f} s on "
+        f"{_images(record)} ({record.data.train_size:,} training, {record.data.val_size:,} validation, "
+        f"{record.data.test_size:,} test images) · {_parameters(record)} · {record.train_seconds:.1f} s on "
         f"{environment.device_name}, {count(environment.threads, 'thread')} · "
-        f"torch {environment.torch}{', C kernels' if environment.kernels == 'own' else ''}"
+        f"torch {environment.torch}{f', {own}' if environment.kernels == 'own' else ''}"
     )
     out.value("data", record.data.model_dump(mode="json"))
     out.value("parameters", record.parameters)
+    if record.frozen_parameters:
+        out.value("frozen_parameters", record.frozen_parameters)
     out.value("train_seconds", record.train_seconds)
     out.value("finished", record.finished)
     out.value("environment", environment.model_dump(mode="json"))
     if environment.kernels_reason:
-        out.wrapped(f"torch's kernels, not the C kernels: {environment.kernels_reason}")
+        out.wrapped(f"torch's kernels, not the {own}: {environment.kernels_reason}")
     for note in record.notes:
         out.wrapped(f"note: {note}", "notes")
+
+
+def _images(record: Record) -> str:
+    """Name of the data set, with its classes where the settings choose them."""
+    chosen = record.settings.get("data", {}).get("classes")
+    return f"{record.data.title}, classes {', '.join(record.data.classes)}" if chosen else record.data.title
+
+
+def _parameters(record: Record) -> str:
+    """Numbers of trained and of frozen parameters."""
+    if not record.frozen_parameters:
+        return f"{record.parameters:,} parameters"
+    return f"{record.parameters:,} trained and {record.frozen_parameters:,} frozen parameters"
 
 
 def _print_settings(out: Output, settings: Settings | None) -> None:

@@ -113,8 +113,6 @@ def sweep(
     --set changes the settings of the control, --seeds the seeds of the search.
     If a run of the search fails, nothing is tested.
     """
-    from cifar_lab.cli.next_step import next_line
-    from cifar_lab.core.terminal import say
     from cifar_lab.execution.context import RunContext
     from cifar_lab.store.results import existing_results
     from cifar_lab.store.writers import writing
@@ -133,13 +131,20 @@ def sweep(
     if dry_run:
         try_models([point.settings for point in loaded.expansion.points], context)
         _print_status(loaded, sweep_status(loaded, context))
-        say(next_line(_sweep_command(file, overrides, seeds, results)))
+        _say_next(_sweep_command(file, overrides, seeds, results))
         return
     with writing(results), open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
         outcome = _make_and_print(loaded, working, allow_failed)
     if not outcome.confirmed.exit_code:
-        say(next_line(_report_command(file, overrides, results, outcome)))
+        _say_next(_report_command(file, overrides, results, outcome))
     raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], diverged_counts=strict))
+
+
+def _say_next(command: list[str | Path]) -> None:
+    from cifar_lab.cli.next_step import next_line  # the analysis, which no worker should wait for
+    from cifar_lab.core.terminal import say
+
+    say(next_line(command))
 
 
 def _sweep_command(file: Path, overrides: Sequence[str], seeds: Sequence[str], results: Path) -> list[str | Path]:
@@ -205,7 +210,7 @@ def _print_status(sweep: Sweep, status: SweepStatus) -> None:
     states = _step_states(status)
     table = TextTable(TableColumn("point"), TableColumn("state"))
     for point in status.state.points:
-        table.add(point.name, states.get(point.settings.label) or _result_words(status.state, point))
+        table.add(point.name, _point_words(status, point, states.get(point.settings.label, "")))
     table.print(out)
     if status.step is None or status.estimate is None:
         out.print("the search is over; without --dry-run its winners are trained with fresh seeds and tested")
@@ -235,6 +240,32 @@ def _step_states(status: SweepStatus) -> dict[str, str]:
     for run in sorted(status.planned or (), key=lambda run: list(STATE_WORDS).index(run.state)):
         states[run.job.settings.label] = STATE_WORDS[run.state]
     return states
+
+
+def _point_words(status: SweepStatus, point: Point, next_state: str) -> str:
+    """Result of a point so far, and the state of its runs of the next step."""
+    if point.name not in status.state.results:
+        return next_state
+    if status.state.races is None:
+        return next_state or _result_words(status.state, point)
+    words = _race_words(status.state, point)
+    return f"{words}; next seed: {next_state}" if next_state else words
+
+
+def _race_words(state: SearchState, point: Point) -> str:
+    """Result of a point of a race, and whether it may still win."""
+    from statistics import fmean
+
+    accuracies = state.results[point.name].val_accuracies
+    finite = [value for value in accuracies if value is not None]
+    seeds, behind = count(len(accuracies), "seed"), state.races.behind(point.name) if state.races else None
+    if point.name not in state.dropped:
+        return f"in the race ({fmean(finite):.4f} over {seeds})" if finite else "diverged"
+    if len(finite) < len(accuracies):
+        return f"dropped after {seeds} (diverged)"
+    if len(finite) < state.seeds[point.name]:
+        return "dropped (a run failed)"
+    return f"dropped after {seeds} ({fmean(finite):.4f}, {100 * (behind or 0.0):.2f} pp behind the leader)"
 
 
 def _result_words(state: SearchState, point: Point) -> str:
@@ -273,6 +304,8 @@ def _print_outcome(sweep: Sweep, outcome: SweepOutcome) -> None:
         out.print("no point ended with finite numbers, so there is no winner")
     runs, pruned, points = outcome.run_counts, len(outcome.state.pruned), len(outcome.state.points)
     note = f"; {count(pruned, 'point')} of {points} pruned before the last epoch" if pruned else ""
+    dropped = len(outcome.state.dropped)
+    note += f"; {count(dropped, 'point')} of {points} dropped from the race" if dropped else ""
     out.print(f"search: {count(runs.searched, 'run')}, {runs.failed} failed, {runs.diverged} diverged{note}")
     failed = [each for each in outcome.search_runs.outcomes if each.status == "failed"]
     if failed:

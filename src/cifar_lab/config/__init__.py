@@ -13,7 +13,9 @@ from pydantic import Field
 
 from cifar_lab.config.adversarial import Adversarial
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
+from cifar_lab.config.fine_tune import FineTune
 from cifar_lab.config.model import (
+    CifarNetModel,
     CustomModel,
     Model,
     ModelOptions,
@@ -22,6 +24,7 @@ from cifar_lab.config.model import (
     Net3Model,
     NetModel,
     ResNet18Model,
+    WideModel,
 )
 from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, ParameterGroup, TorchOptimizer
 from cifar_lab.config.roles import CODE_NAME, MAX_SEED, Mark, Probability, Role, Section, Seed
@@ -40,9 +43,13 @@ from cifar_lab.config.training import (
     Adam,
     AdamW,
     AnyLoss,
+    Average,
     Cosine,
     CustomLoss,
+    Ema,
     Loss,
+    Muon,
+    NoAverage,
     NoSchedule,
     OneCycle,
     Optimizer,
@@ -58,8 +65,10 @@ __all__ = [
     "AdamW",
     "Adversarial",
     "AnyLoss",
+    "Average",
     "Cifar10",
     "Cifar100",
+    "CifarNetModel",
     "CornerSchedule",
     "Cosine",
     "CustomLoss",
@@ -68,15 +77,20 @@ __all__ = [
     "CustomSchedule",
     "Data",
     "DataOptions",
+    "Ema",
+    "Evaluate",
+    "FineTune",
     "ImageFolder",
     "Linear",
     "Loss",
     "Model",
     "ModelOptions",
+    "Muon",
     "Net1Model",
     "Net2Model",
     "Net3Model",
     "NetModel",
+    "NoAverage",
     "NoSchedule",
     "OneCycle",
     "Optimizer",
@@ -98,6 +112,7 @@ __all__ = [
     "Trapezoid",
     "Triangular",
     "WarmUp",
+    "WideModel",
 ]
 
 
@@ -115,9 +130,9 @@ class Runtime(Section):
     compile: Annotated[bool, Role.EXECUTION] = False
     """Compile the model with torch.compile. Worthwhile if a run takes several minutes. Needs a C++ compiler."""
     kernels: Annotated[Literal["auto", "own", "torch"], Role.EXECUTION] = "auto"
-    """Kernels of a training step on the CPU. `own`: the C kernels of cifar-lab, compiled by the system's C compiler at
-    first use. `torch`: torch's kernels. `auto` uses `own` for the Net family if possible. `own` fails if it is not
-    possible."""
+    """Kernels of a training step. `own`: those of cifar-lab, compiled at first use: C kernels on the CPU, which need a
+    C compiler, and the block kernel on a GPU, for Net and Net2. `torch`: torch's kernels. `auto` uses `own` where that
+    is possible and faster. `own` fails if it is not possible."""
     deterministic: Annotated[bool, Role.EXECUTION] = True
     """Use only deterministic kernels, which give the same bits each time."""
     cohort: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Role.EXECUTION] = "auto"
@@ -126,6 +141,19 @@ class Runtime(Section):
     threads: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], Role.EXECUTION] = "auto"
     """CPU threads per run. `auto` with torch's kernels: one below a million parameters, else all cores that the process
     may use. With the C kernels: one, or two for a run that trains alone."""
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400), Role.EXECUTION, Mark.LATER] = 10.0
+    """Least time in seconds between two checkpoints of a run, which are written at the end of an epoch. 0 writes one
+    after each epoch. A run that is killed loses at most this time and an epoch. A run that is asked to stop loses
+    nothing."""
+
+
+class Evaluate(Section):
+    """Further evaluation of a trained network, recorded beside its accuracy."""
+
+    tta: Annotated[Literal["none", "flip"], Role.SHARED] = "none"
+    """Test-time augmentation. `flip`: the accuracy of the mean logits of each image and its mirror image, as in
+    arXiv:2404.00498, is recorded as `accuracy_tta`, on the test split and on the validation split after the last epoch.
+    No choice and no verdict uses it."""
 
 
 class Settings(Section):
@@ -138,6 +166,7 @@ class Settings(Section):
     optimizer: Annotated[Optimizer, Mark.ALWAYS_IN_ID] = SGD()
     scheduler: Annotated[Scheduler, Mark.ALWAYS_IN_ID] = NoSchedule()
     loss: Annotated[AnyLoss, Mark.ALWAYS_IN_ID] = Loss()
+    average: Annotated[Average, Mark.LATER] = NoAverage()
     adversarial: Adversarial = Adversarial()
     epochs: Annotated[int, Role.SHARED, Mark.ALWAYS_IN_ID] = Field(10, ge=1, le=100_000)
     """Passes over the training split."""
@@ -151,4 +180,6 @@ class Settings(Section):
     number, from logits (N, classes) and labels (N,). It is computed on the validation split after each epoch and on the
     test split, and recorded under its name. No verdict uses it. The id of a run includes its source, as that of a
     model."""
+    evaluate: Annotated[Evaluate, Mark.LATER] = Evaluate()
+    fine_tune: FineTune = FineTune()
     runtime: Runtime = Runtime()

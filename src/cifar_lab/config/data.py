@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from cifar_lab.config.roles import CODE_NAME, Component, IdleUnless, Mark, Role, Section, Seed
 
@@ -31,6 +31,18 @@ class Sizes(NamedTuple):
     """Training images, before the validation split."""
     test: int
     classes: int
+
+
+def _sorted_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in one order, so that lists of the same names are one set of images."""
+    return tuple(sorted(set(names)))
+
+
+ClassNames = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+    Field(strict=False, max_length=1000),
+    AfterValidator(_sorted_once),
+]
 
 
 class DataOptions(Section):
@@ -60,9 +72,20 @@ class DataOptions(Section):
     random numbers from the generator. The id of a run includes its source, as that of a model."""
     noise_std: Annotated[float, Role.SHARED] = Field(0.0, ge=0, le=1)
     """Standard deviation of Gaussian noise added to training pixels, which run from 0 to 1; 0 is no noise."""
-    normalize: Annotated[Literal["half", "channel", "none"], Role.SHARED] = "half"
+    mixup: Annotated[float, Role.SHARED, Mark.LATER] = Field(0.0, ge=0, le=100)
+    """Mix each training image with another of its batch, and their labels alike (arXiv:1710.09412). The share of each
+    step is drawn from Beta(mixup, mixup). 0: none. An image counts as correct in training if its larger part does."""
+    cutmix: Annotated[float, Role.SHARED, Mark.LATER] = Field(0.0, ge=0, le=100)
+    """Replace a box of each training image by that of another of its batch, and mix their labels by its area
+    (arXiv:1905.04899). The share of each step is drawn from Beta(cutmix, cutmix). 0: none. Beside mixup, a step uses
+    one of both with probability 0.5."""
+    normalize: Annotated[Literal["half", "channel", "none", "imagenet"], Role.SHARED] = "half"
     """`half`: (pixel − 0.5) / 0.5; `channel`: mean and standard deviation of each channel over all training images,
-    those of a validation split too; `none`: pixels from 0 to 1."""
+    those of a validation split too; `none`: pixels from 0 to 1; `imagenet`: mean (0.485, 0.456, 0.406) and standard
+    deviation (0.229, 0.224, 0.225), which weights of torchvision and most of timm expect."""
+    classes: Annotated[ClassNames, Role.SOURCE, Mark.LATER] = ()
+    """Classes whose images are used, by name, at least two. They keep the order of the data set. Empty: all. Indices of
+    `val_indices` count the images of these classes."""
     val_size: Annotated[ImageCount | ImageShare, Role.SHARED] = 0
     """Training images that are set aside for validation: their number, or their share such as 0.1. Each class gives the
     same share. 0: no validation split."""
@@ -81,6 +104,11 @@ class DataOptions(Section):
         """Rows and columns of an image in pixels."""
         return IMAGE_SIDE
 
+    @property
+    def mixes(self) -> bool:
+        """Whether training images are mixed with each other."""
+        return self.mixup > 0 or self.cutmix > 0
+
     def has_validation(self) -> bool:
         """Whether some images are set aside for validation."""
         return bool(self.val_size) or self.val_indices is not None
@@ -88,6 +116,11 @@ class DataOptions(Section):
     def val_count(self, train: int) -> int:
         """Number of images that `val_size` sets aside, of `train` training images. A share gives at least one."""
         return self.val_size if isinstance(self.val_size, int) else max(1, round(self.val_size * train))
+
+
+def _of_classes(train: int, test: int, classes: int) -> Sizes:
+    """Counts of a data set with so many images per class."""
+    return Sizes(train * classes, test * classes, classes)
 
 
 class Cifar10(DataOptions):
@@ -103,7 +136,7 @@ class Cifar10(DataOptions):
 
     def sizes(self) -> Sizes:
         """Published counts."""
-        return Sizes(50_000, 10_000, 10)
+        return _of_classes(5_000, 1_000, len(self.classes) or 10)
 
 
 class Cifar100(DataOptions):
@@ -119,7 +152,7 @@ class Cifar100(DataOptions):
 
     def sizes(self) -> Sizes:
         """Published counts."""
-        return Sizes(50_000, 10_000, 100)
+        return _of_classes(500, 100, len(self.classes) or 100)
 
 
 class ImageFolder(DataOptions):
@@ -162,9 +195,9 @@ class Synthetic(DataOptions):
     data_seed: Annotated[Seed, Role.SOURCE] = 0
     """Seed of the images. The seed of a run does not change them."""
 
-    def sizes(self) -> Sizes:
-        """Counts of the settings, with ten classes."""
-        return Sizes(self.train_size, self.test_size, 10)
+    def sizes(self) -> Sizes | None:
+        """Counts of the settings, with ten classes. None for a part of them, since not all have equally many images."""
+        return None if self.classes else Sizes(self.train_size, self.test_size, 10)
 
 
 Data = Annotated[Cifar10 | Cifar100 | ImageFolder | Synthetic, Field(discriminator="dataset")]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from cifar_lab.config.roles import MODEL_NAME, Component, IdleUnless, Mark, Role, Section
 
@@ -41,6 +41,9 @@ class ModelComponent(Component):
 Init = Literal["torch", "kaiming", "orthogonal", "whiten"]
 HeadInit = Literal["torch", "zero"]
 
+SMALL_PARAMETERS = 1_000_000
+"""Trainable parameters below which a model is small."""
+
 RUN = "run:"
 """Beginning of weights that are those of a finished run."""
 
@@ -48,6 +51,20 @@ RUN = "run:"
 def source_run(weights: str | None) -> str | None:
     """Id in `run:ID`. None where the weights are those of a file, or there are none."""
     return weights.removeprefix(RUN) if weights is not None and weights.startswith(RUN) else None
+
+
+def _sorted_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in one order, so that lists of the same names are one run."""
+    return tuple(sorted(set(names)))
+
+
+LayerName = Annotated[str, Field(min_length=1, max_length=200)]
+
+Frozen = (
+    Annotated[tuple[LayerName, ...], Field(strict=False, max_length=1000), AfterValidator(_sorted_once)]
+    | Literal["all_but_head"]
+)
+"""Frozen layers and parameters by name, or all but the last layer."""
 
 
 class ModelOptions(Section):
@@ -72,10 +89,18 @@ class ModelOptions(Section):
     head_init: Annotated[HeadInit, Role.MEMBER, Mark.LATER] = "torch"
     """Initial weights and biases of the last layer. `torch`: those of `init`. `zero`: zeros (arXiv:1901.09321), so that
     training begins with equal logits."""
+    freeze: Annotated[Frozen, Role.SHARED, Mark.LATER] = ()
+    """Layers or parameters that keep their first weights, by name, such as `[stem, layer1]`, or `all_but_head`, all but
+    the last layer. A frozen layer computes as in evaluation: BatchNorm keeps its running statistics, and dropout is
+    off."""
+
+    def facts(self) -> ModelFacts:
+        """Facts of the model with these options."""
+        return self.component.facts
 
     def own_options(self) -> dict[str, Any]:
         """Keyword arguments of the maker: every field except the name and the source of the weights."""
-        shared = {"name", "weights", "head", "pretrained", "input_size", "init", "head_init"}
+        shared = {"name", "pretrained", *ModelOptions.model_fields}
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
 
@@ -126,6 +151,73 @@ class Net3Model(ModelOptions, title="Net3"):
     name: Annotated[Literal["Net3"], Role.SHARED]
 
 
+Channels = Annotated[int, Field(ge=1, le=4096)]
+
+
+class WideModel(ModelOptions, title="Wide"):
+    """Net with the channels and features that you choose: conv 5×5, pool, conv 5×5, pool, three linear layers, ReLU."""
+
+    component = ModelComponent(
+        maker="nets:wide",
+        last_layer="fc3",
+        facts=ModelFacts(small=True, batch_norm=False, parameters=604_926, channels_last_on_cpu=True, own_kernels=True),
+    )
+    name: Annotated[Literal["Wide"], Role.SHARED]
+    channels: Annotated[tuple[Channels, Channels], Role.SHARED, Field(strict=False)] = (64, 128)
+    """Output channels of both convolutions. Those of Net are [6, 16]."""
+    widths: Annotated[tuple[Channels, Channels], Role.SHARED, Field(strict=False)] = (120, 84)
+    """Output features of the first and the second linear layer. The default is that of Net."""
+    batch_norm: Annotated[bool, Role.SHARED] = False
+    """BatchNorm after both convolutions and the first linear layer, as in Net1."""
+
+    def facts(self) -> ModelFacts:
+        """Facts of a network of these widths."""
+        (first, second), (third, fourth) = self.channels, self.widths
+        convolutions = first * (3 * 25 + 1) + second * (first * 25 + 1)
+        linear = third * (second * 25 + 1) + fourth * (third + 1) + 10 * (fourth + 1)
+        norms = 2 * (first + second + third) * self.batch_norm
+        parameters = convolutions + linear + norms
+        small = parameters < SMALL_PARAMETERS
+        return replace(self.component.facts, small=small, batch_norm=self.batch_norm, parameters=parameters)
+
+
+class CifarNetModel(ModelOptions, title="CifarNet"):
+    """Network of the 94 % records of airbench94 (arXiv:2404.00498), for 32 × 32 pixels.
+
+    A 2 × 2 convolution with frozen, whitening filters and their negatives, then three blocks of conv 3×3, max-pool,
+    BatchNorm, GELU, conv 3×3, BatchNorm, GELU, a max-pool and a scaled linear layer. Its convolutions begin as the
+    identity of their input channels. The weights of BatchNorm stay 1. The record trains BatchNorm biases with 64 times
+    the learning rate: `optimizer.groups: [{match: norm, lr_factor: 64}]`.
+    """
+
+    component = ModelComponent(
+        maker="cifar_net:CifarNet",
+        last_layer="head",
+        facts=ModelFacts(
+            small=False, batch_norm=True, parameters=1_971_352, channels_last_on_cpu=True, own_kernels=False
+        ),
+    )
+    name: Annotated[Literal["CifarNet"], Role.SHARED]
+    init: Annotated[Init, Role.MEMBER, Mark.LATER] = "whiten"
+    """Filters of the first convolution: `whiten`, or frozen random filters with another value, which draws the weights
+    of the other layers too."""
+    widths: Annotated[tuple[Channels, Channels, Channels], Role.SHARED, Field(strict=False)] = (64, 256, 256)
+    """Channels of the blocks."""
+    head_scale: Annotated[float, Role.SHARED] = Field(1 / 9, gt=0, le=100)
+    """Factor of the logits."""
+    whiten_bias_epochs: Annotated[int, Role.SHARED] = Field(3, ge=0, le=100_000)
+    """Epochs in which the bias of the first convolution is trained. It keeps its value afterwards."""
+
+    def facts(self) -> ModelFacts:
+        """Facts of a network of these widths."""
+        inputs, convolutions = 24, 0
+        for outputs in self.widths:
+            convolutions += 9 * outputs * (inputs + outputs) + 2 * outputs
+            inputs = outputs
+        parameters = 24 + convolutions + 10 * inputs
+        return replace(self.component.facts, small=parameters < SMALL_PARAMETERS, parameters=parameters)
+
+
 class ResNet18Model(ModelOptions, title="ResNet18"):
     """torchvision's ResNet-18 (arXiv:1512.03385), its last layer replaced."""
 
@@ -170,6 +262,10 @@ class CustomModel(Section):
     """Initial weights of convolutions and linear layers, as for built-in models. `torch`: those that the code gives."""
     head_init: Annotated[HeadInit, Role.SHARED, Mark.LATER] = "torch"
     """Initial weights and biases of the last layer: `zero`, or those of `init`."""
+    freeze: Annotated[Frozen, Role.SHARED, Mark.LATER] = ()
+    """Layers or parameters that keep their first weights, by name, such as `[stem, layer1]`, or `all_but_head`, all but
+    the last layer. A frozen layer computes as in evaluation: BatchNorm keeps its running statistics, and dropout is
+    off."""
 
 
 def _model_tag(value: Any) -> str:
@@ -183,6 +279,8 @@ Model = Annotated[
     | Annotated[Net1Model, Tag("Net1")]
     | Annotated[Net2Model, Tag("Net2")]
     | Annotated[Net3Model, Tag("Net3")]
+    | Annotated[WideModel, Tag("Wide")]
+    | Annotated[CifarNetModel, Tag("CifarNet")]
     | Annotated[ResNet18Model, Tag("ResNet18")]
     | Annotated[CustomModel, Tag("custom")],
     Discriminator(_model_tag),

@@ -37,17 +37,23 @@ class ParameterGroup(Section):
     """Weight decay in place of that of the optimizer. Null is that of the optimizer."""
 
 
-class OptimizerOptions(Section):
-    """Settings of every optimizer. Each member of a cohort has its own optimizer."""
+class UpdateOptions(Section):
+    """Settings of an update rule."""
 
     default_role: ClassVar[Role] = Role.MEMBER
-    component: ClassVar[OptimizerComponent]
 
     lr: float = Field(0.001, gt=0)
     """Learning rate per step, before the scheduler changes it."""
     weight_decay: float = Field(0.0, ge=0)
     """SGD, Adam: factor of the L2 penalty added to the gradient. AdamW: decoupled decay, multiplied by lr in each
     step."""
+
+
+class OptimizerOptions(UpdateOptions):
+    """Settings of every optimizer. Each member of a cohort has its own optimizer."""
+
+    component: ClassVar[OptimizerComponent]
+
     groups: Annotated[tuple[ParameterGroup, ...], Field(strict=False, max_length=100), Mark.LATER] = ()
     """Groups of parameters with another learning rate or weight decay (arXiv:1812.01187 for no decay of biases). A
     parameter belongs to the first group whose `match` is found in its name."""

@@ -85,7 +85,9 @@ def rprop_schedule(settings: Settings) -> Iterator[str]:
 
 
 def metric_names(settings: Settings) -> Iterator[str]:
-    """Two metrics of one name."""
+    """Two metrics of one name, or one with a name that a metric of this lab has."""
     names = [metric.rpartition(":")[2] for metric in settings.metrics]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         yield f"two metrics have the name {name}, under which they are recorded; rename one of the functions"
+    if getattr(settings.average, "use", None) and (taken := {"accuracy_last", "accuracy_ema"} & set(names)):
+        yield f"{min(taken)} is the name of a number of this lab beside average; rename the function"

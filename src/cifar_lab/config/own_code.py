@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cifar_lab.config.optimizers import TorchOptimizer
 from cifar_lab.config.roles import Mark, has_mark, leaves
+from cifar_lab.config.training import distillation
 
 if TYPE_CHECKING:
     from cifar_lab.config import Settings
@@ -49,7 +50,11 @@ def plain_reason(settings: Settings) -> str | None:
 
 def kernels_reason(settings: Settings) -> str | None:
     """Reason why the C kernels do not execute the steps of these settings, as a thing that they do not know."""
-    return plain_reason(settings) or ("adversarial training" if settings.adversarial.eps else None)
+    if (reason := plain_reason(settings)) is not None:
+        return reason
+    if settings.adversarial.eps:
+        return "adversarial training"
+    return None if distillation(settings.loss) is None else "loss with a teacher"
 
 
 def short_name(name: str) -> str:

@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cifar_lab.config.data import Data
-from cifar_lab.config.model import Model, ModelFacts, ModelOptions
+from cifar_lab.config.model import CustomModel, Model, ModelFacts, ModelOptions
 from cifar_lab.config.roles import Component, Section
-from cifar_lab.config.training import AnyLoss, Optimizer, Scheduler
+from cifar_lab.config.training import AnyLoss, Average, Optimizer, Scheduler
 
 
 def _classes(union: Any) -> Iterator[type[Section]]:
@@ -36,7 +36,7 @@ SECTION_CHOICES: dict[str, tuple[str, dict[str, type[Section]]]] = {
     section: (key, _choices(union, key))
     for section, key, union in (
         ("data", "dataset", Data), ("model", "name", Model), ("optimizer", "name", Optimizer),
-        ("scheduler", "name", Scheduler), ("loss", "name", AnyLoss),
+        ("scheduler", "name", Scheduler), ("loss", "name", AnyLoss), ("average", "name", Average),
     )
 }  # fmt: skip
 """Sections with a choice: the key that chooses, and the class of each choice. The first is the default."""
@@ -56,7 +56,12 @@ GROUP_IMAGES = 16
 """Images that the `kernels` backend takes at a time: LANES in kernels.h."""
 
 MODEL_FACTS: dict[str, ModelFacts] = {name: cls.component.facts for name, cls in BUILT_IN_MODELS.items()}
-"""Facts by `model.name`. A custom model has none."""
+"""Facts by `model.name`, with default options."""
+
+
+def facts_of(model: ModelOptions | CustomModel) -> ModelFacts | None:
+    """Facts of a model with its options. None for a custom one."""
+    return model.facts() if isinstance(model, ModelOptions) else None
 
 
 def component_of(section: str, choice: str) -> Component | None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator
 
 from cifar_lab.config import (
     SGD,
-    Adam,
     Cosine,
     ImageFolder,
     ModelOptions,
@@ -18,6 +17,7 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.fine_tune_rules import average_rules, freezing_rules, norm_rules, rate_rules, stage_rules
 from cifar_lab.config.option_rules import (
     group_rules,
     metric_names,
@@ -27,6 +27,7 @@ from cifar_lab.config.option_rules import (
     schedule_options,
 )
 from cifar_lab.config.own_code import kernels_reason
+from cifar_lab.config.training import OtherSGD
 
 CIFAR_TEST_SIZE = 10_000
 """Test images of CIFAR-10 and of CIFAR-100 (Krizhevsky 2009)."""
@@ -57,13 +58,17 @@ def _nesterov(settings: Settings) -> Iterator[str]:
     optimizer = settings.optimizer
     if isinstance(optimizer, SGD) and optimizer.nesterov and optimizer.momentum == 0:
         yield "nesterov needs momentum above 0; set optimizer.momentum (0.9, say) or nesterov: false"
+    others = getattr(optimizer, "others", None)
+    if isinstance(others, OtherSGD) and others.nesterov and others.momentum == 0:
+        yield "nesterov of others needs momentum above 0; set optimizer.others.momentum (0.9, say) or nesterov: false"
 
 
 def _betas(settings: Settings) -> Iterator[str]:
     optimizer = settings.optimizer
-    if isinstance(optimizer, Adam) and optimizer.betas[0] ** 2 > optimizer.betas[1] ** 0.5:
+    betas = getattr(getattr(optimizer, "others", optimizer), "betas", None)
+    if betas is not None and betas[0] ** 2 > betas[1] ** 0.5:
         # The condition under which Adam was analysed (arXiv:1412.6980, section 4).
-        first, second = optimizer.betas
+        first, second = betas
         yield f"with [{first:g}, {second:g}] the square of the first is above the root of the second; are they swapped?"
 
 
@@ -123,7 +128,8 @@ def _pretrained(settings: Settings) -> Iterator[str]:
 
 def _init(settings: Settings) -> Iterator[str]:
     model = settings.model
-    if model.init != "torch" and (model.weights is not None or getattr(model, "pretrained", False)):
+    stated = model.init != type(model).model_fields["init"].default
+    if stated and (model.weights is not None or getattr(model, "pretrained", False)):
         yield "init and pretrained weights both set the initial weights; keep one of them"
     if model.init == "whiten" and model.input_size not in (None, settings.data.side()):
         yield "whiten takes patches of the images in their own size; remove model.input_size"
@@ -143,10 +149,17 @@ def _input_size(settings: Settings) -> Iterator[str]:
 
 def _kernels(settings: Settings) -> Iterator[str]:
     runtime = settings.runtime
-    if runtime.kernels == "own" and (runtime.device == "cuda" or runtime.precision != "fp32" or runtime.compile):
-        yield "the C kernels support only fp32 on the CPU without compile; leave it at auto"
+    if runtime.kernels == "own" and (runtime.precision != "fp32" or runtime.compile):
+        yield "the lab's own kernels support only fp32 without compile; leave it at auto"
     elif runtime.kernels == "own" and (reason := kernels_reason(settings)) is not None:
-        yield f"the C kernels do not know the {reason}; leave it at auto"
+        yield f"the lab's own kernels do not know the {reason}; leave it at auto"
+
+
+def _mixing(settings: Settings) -> Iterator[str]:
+    data = settings.data
+    if data.mixes and data.batch_size == 1:
+        key = "mixup" if data.mixup else "cutmix"
+        yield f"{key} mixes images of a batch, and data.batch_size is 1; set a larger one"
 
 
 def _reflection(settings: Settings) -> Iterator[str]:
@@ -195,6 +208,11 @@ def _val_indices(settings: Settings) -> Iterator[str]:
         yield "val_indices and val_folder both choose the validation images; keep one of them"
 
 
+def _classes(settings: Settings) -> Iterator[str]:
+    if len(settings.data.classes) == 1:
+        yield f"{settings.data.classes[0]} is the only class; name at least two classes, or none for all of them"
+
+
 def _batch_size(settings: Settings) -> Iterator[str]:
     size = train_size(settings)
     if size is not None and not settings.data.val_indices:
@@ -224,7 +242,6 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (
         (
             "runtime.kernels",
-            "runtime.device",
             "runtime.precision",
             "runtime.compile",
             "optimizer.name",
@@ -233,16 +250,26 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
         ),
         _kernels,
     ),
+    (("data.mixup", "data.cutmix", "data.batch_size"), _mixing),
     (("data.crop_padding_mode", "data.crop_padding", "data.image_size", "data.dataset"), _reflection),
     (("seeds",), _seeds),
     (("optimizer.options", "optimizer.name"), optimizer_options),
     (("optimizer.weight_decay", "optimizer.name"), no_decay),
     (("optimizer.groups", "optimizer.name"), group_rules),
+    (
+        ("model.freeze", "fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "fine_tune.layer_decay"),
+        freezing_rules,
+    ),
+    (("fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "epochs"), stage_rules),
+    (("fine_tune.batchnorm", "model.name"), norm_rules),
+    (("average.name", "fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze"), average_rules),
+    (("fine_tune.layer_decay", "fine_tune.head_lr_factor", "optimizer.name"), rate_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),
-    (("metrics",), metric_names),
+    (("metrics", "average.name"), metric_names),
     (("data.val_size", "data.dataset", "data.train_size"), _val_size),
     (("data.val_indices", "data.val_size", "data.val_folder"), _val_indices),
+    (("data.classes",), _classes),
     (("data.batch_size", "data.val_size", "data.dataset", "data.train_size"), _batch_size),
 )
 """Each rule with the keys that it reads. A contradiction is reported at the first key."""

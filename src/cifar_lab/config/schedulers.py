@@ -54,7 +54,7 @@ class CornerSchedule(SchedulerOptions):
 class Linear(CornerSchedule, WarmUp):
     """A straight line from lr to 0 over all steps (arXiv:1905.04753). Updated at each step."""
 
-    component = Component(maker="piecewise:CornerRate")
+    component = Component(maker="piecewise:LinearRate")
     name: Literal["linear"]
 
     def corners(self) -> Corners:
@@ -64,7 +64,7 @@ class Linear(CornerSchedule, WarmUp):
 class Triangular(CornerSchedule):
     """From 0 to lr and back to 0 in straight lines (arXiv:1801.06146). Updated at each step."""
 
-    component = Component(maker="piecewise:CornerRate")
+    component = Component(maker="piecewise:TriangularRate")
     name: Literal["triangular"]
     peak_at: float = Field(0.2, gt=0, lt=1)
     """Share of the steps after which the learning rate is lr."""
@@ -76,7 +76,7 @@ class Triangular(CornerSchedule):
 class Trapezoid(CornerSchedule, WarmUp):
     """A constant lr, then a straight line to 0 (arXiv:1802.08770, arXiv:2405.18392). Updated at each step."""
 
-    component = Component(maker="piecewise:CornerRate")
+    component = Component(maker="piecewise:TrapezoidRate")
     name: Literal["trapezoid"]
     decay_fraction: float = Field(0.5, gt=0, le=1)
     """Share of the steps in which the learning rate falls. 1 is `linear`."""
@@ -88,7 +88,7 @@ class Trapezoid(CornerSchedule, WarmUp):
 class Piecewise(CornerSchedule):
     """Straight lines between points that you state. Updated at each step."""
 
-    component = Component(maker="piecewise:CornerRate")
+    component = Component(maker="piecewise:PiecewiseRate")
     name: Literal["piecewise"]
     points: Annotated[tuple[Point, ...], Field(strict=False, min_length=2, max_length=1000)] = ((0.0, 1.0), (1.0, 0.0))
     """Points [share of the steps, factor of lr], from share 0 to share 1. `[[0, 0.05], [0.2, 1], [1, 0]]` is a triangle

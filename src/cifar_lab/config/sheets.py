@@ -114,6 +114,16 @@ class Halving(Section):
     """Number of comparisons, including the one at the end of training."""
 
 
+class Racing(Section):
+    """Race over seeds (Maron and Moore 1994; López-Ibáñez et al. 2016, doi:10.1016/j.orp.2016.09.002): all points train
+    with the first seed, and those that may still win with the next one.
+    """
+
+    error: float = Field(0.05, ge=0.0001, le=0.5)
+    """Error rate of each comparison: the probability of dropping a point that is as good as the leader. Smaller values
+    drop fewer points and train more runs."""
+
+
 class Search(Section):
     """Method of a sweep's search, and confirmation of its winners."""
 
@@ -130,6 +140,9 @@ class Search(Section):
     halving: Halving | None = None
     """Prune points before their last epoch, to find a winner faster. Null: all points train to the last epoch. Not for
     `tpe`."""
+    racing: Racing | None = None
+    """`{error: 0.05}`: drop points that are behind the leader over the same seeds, before their last seed. Null:
+    every point trains with all of `seeds`. Not for `tpe`, and not with `halving`."""
     top: int = Field(5, ge=1, le=100)
     """Number of winners, by mean validation accuracy. They are trained again and tested."""
     per: FileName | Annotated[tuple[FileName, ...], Field(strict=False)] = ()
@@ -151,7 +164,7 @@ class Search(Section):
 
     @property
     def kept(self) -> int:
-        """Number of winners of each group, and of points that successive halving keeps at least."""
+        """Number of winners of each group, and of points that halving and racing keep at least."""
         return 1 if self.group_keys else self.top
 
 

@@ -76,6 +76,11 @@ def is_whole_library(sealed: bytes) -> bool:
     return len(sealed) > _DIGEST_SIZE and seal_library(sealed[:-_DIGEST_SIZE]) == sealed
 
 
+def unseal_library(sealed: bytes) -> bytes:
+    """The library of a file with a matching checksum."""
+    return sealed[:-_DIGEST_SIZE]
+
+
 def is_damaged_checkpoint(path: Path) -> bool:
     """Whether a checkpoint in a run's folder has a wrong checksum, or is no regular file. False for a missing file."""
     try:

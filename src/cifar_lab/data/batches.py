@@ -14,12 +14,15 @@ from torch import Tensor
 from cifar_lab.config import DataOptions
 from cifar_lab.config.data import Flip
 from cifar_lab.data.augment import add_noise, apply_policy, crop, flip
+from cifar_lab.data.mixing import Mix, mix_of_epoch
 from cifar_lab.data.random_streams import stream
 from cifar_lab.data.splits import IMAGE_SHAPE
 
 MAX_PIXEL = 255.0
 
 M = TypeVar("M")
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Statistics of ImageNet's channels, as torchvision's weights expect them."""
 
 OwnAugment = Callable[[Tensor, torch.Generator], Tensor]
 """Augmentation of the user: uint8 (B, 3, H, W) to the same shape and type, with random numbers of the generator."""
@@ -58,6 +61,7 @@ class Normalizer:
             # A channel with one value everywhere becomes 0, and not a division by zero.
             "channel": (list(channel_mean), [std or 1.0 for std in channel_std]),
             "none": ([0.0] * 3, [1.0] * 3),
+            "imagenet": (list(IMAGENET_MEAN), list(IMAGENET_STD)),
         }[method]
         full = (torch.tensor(values).view(1, 3, 1, 1).expand(1, 3, side, side) for values in (mean, std))
         return cls(*(values.to(device).contiguous(memory_format=memory_format) for values in full))
@@ -118,6 +122,8 @@ class EpochRandomness:
     """(K, N) bool: images to mirror. None if no member mirrors any."""
     offsets: Tensor | None
     """(K, N, 2) int64: row and column of each image's crop. None without crops."""
+    mix: Mix | None = None
+    """Tables of all steps. None where images are not mixed."""
 
 
 class CohortBatches:
@@ -126,6 +132,9 @@ class CohortBatches:
     Order, flips and crop offsets of an epoch depend on (seed, epoch) alone and belong to the image, not to its position
     in a batch. So arms with equal seeds see the same ones at any batch size (common random numbers).
     """
+
+    gathered = GATHER_IMAGES
+    """Images that are gathered at a time."""
 
     def __init__(
         self, split: ResidentSplit, options: DataOptions, seeds: Sequence[int], flips: Sequence[Flip] | None = None
@@ -168,21 +177,40 @@ class CohortBatches:
         if padding:
             high = 2 * padding + 1
             offsets = self._draw("crop", epoch, lambda generator: torch.randint(high, (count, 2), generator=generator))
-        return EpochRandomness(order, flips, offsets)
+        return EpochRandomness(order, flips, offsets, self.mix(epoch))
+
+    def mix(self, epoch: int) -> Mix | None:
+        """Tables with which the images of all steps of an epoch are mixed, None where they are not."""
+        device, side = self.split.labels.device, self.split.side
+        return mix_of_epoch(self.options, self.seeds, epoch, self.steps_per_epoch, side, device)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(images (K, B, 3, 32, 32) fp32, labels (K, B)) of each step of one epoch, counted from 0."""
-        randomness, size = self.randomness(epoch), self.options.batch_size
+        randomness = self.randomness(epoch)
+        for step, (images, labels) in enumerate(self._unmixed(randomness, epoch)):
+            yield images if randomness.mix is None else randomness.mix.at(step).images(images), labels
+
+    def _unmixed(self, randomness: EpochRandomness, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """As `epoch`, before images are mixed."""
+        size = self.options.batch_size
         if self.draws_per_batch:
             augmenter = BatchAugmenter(self, epoch)
             for index in torch.split(randomness.order, size, dim=1):
-                yield augmenter.augment(self.pixels(randomness, index)), self.split.labels[index]
+                yield self.augmented(randomness, index, augmenter)
             return
         # Whole batches only, so that splitting the result gives the batches of `index`.
-        count = size * max(1, GATHER_IMAGES // (size * len(self.seeds)))
+        count = size * max(1, self.gathered // (size * len(self.seeds)))
         for index in torch.split(randomness.order, count, dim=1):
             images, labels = self.gather(randomness, index)
             yield from zip(torch.split(images, size, dim=1), torch.split(labels, size, dim=1), strict=True)
+
+    def augmented(
+        self, randomness: EpochRandomness, index: Tensor, augmenter: BatchAugmenter | None
+    ) -> tuple[Tensor, Tensor]:
+        """As `gather`, with the augmentations that draw random numbers batch after batch, if there are any."""
+        if augmenter is None:
+            return self.gather(randomness, index)
+        return augmenter.augment(self.pixels(randomness, index)), self.split.labels[index]
 
     def gather(self, randomness: EpochRandomness, index: Tensor) -> tuple[Tensor, Tensor]:
         """(images (K, B, 3, 32, 32) fp32, labels (K, B)) at `index` (K, B). Never synchronises the device."""

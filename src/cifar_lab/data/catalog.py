@@ -22,6 +22,7 @@ from cifar_lab.config.roles import source_key
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
+from cifar_lab.data.chosen_classes import ChosenClassesSource, chosen_counts
 from cifar_lab.data.splits import DataInfo, ListedCounts, Progress, Source, Split, describe, silent
 
 LOG = logging.getLogger(__name__)
@@ -91,9 +92,10 @@ class DatasetCatalog:
         """Counts of a folder that is not prepared yet, by listing it. None where that fails."""
         count: Callable[[], ListedCounts | None] | None = getattr(DATASETS[data.dataset](data), "counted", None)
         try:
-            return None if count is None else count()
+            counts = None if count is None else count()
         except (DataError, OSError):
             return None
+        return counts if counts is None or not data.classes else chosen_counts(counts, data.classes)
 
     def prepare(self, data: Data, progress: Progress | None = None) -> DataInfo:
         """See `prepare`."""
@@ -137,11 +139,11 @@ def train_labels(data: Data, fingerprint: str) -> NDArray[np.int64]:
 def source_of(data: Data) -> Source:
     """Source of the images that these settings select."""
     source: Source = DATASETS[data.dataset](data)
-    if (test_root := getattr(data, "test_root", None)) is None:
-        return source
-    from cifar_lab.data.other_test import OtherTestSource
+    if (test_root := getattr(data, "test_root", None)) is not None:
+        from cifar_lab.data.other_test import OtherTestSource
 
-    return OtherTestSource(source, test_root, data.side())
+        source = OtherTestSource(source, test_root, data.side())
+    return ChosenClassesSource(source, data.classes) if data.classes else source
 
 
 def _make(source: Source, progress: Progress, damage: Damaged | None = None) -> DataInfo:

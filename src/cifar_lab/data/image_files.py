@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.host import available_memory
-from cifar_lab.data.decoding import decode
+from cifar_lab.data.decoding_processes import Content, Decoded, decode_files
 from cifar_lab.data.file_tree import MAX_FILE_BYTES, Entry, Tree
-from cifar_lab.data.findings import Kind, UnusableFileError, reason_of
+from cifar_lab.data.findings import Kind, reason_of
 from cifar_lab.data.listing import Layout
 from cifar_lab.data.splits import Progress, Split
 
@@ -64,29 +61,26 @@ class Decoder:
             splits[split] = Split(images, np.array([label for label, _ in files], np.int64))
             work += [(entry, images, index) for index, (_, entry) in enumerate(files)]
         work.sort(key=lambda each: each[0].offset)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            for done, (entry, images, index) in enumerate(work, 1):
-                self._decode_into(entry, images[index])
-                if done % _REPORT_EVERY == 0 or done == len(work):
-                    progress("decoding images", done, len(work))
+        total = sum(min(entry.bytes, MAX_FILE_BYTES) for entry, _, _ in work)
+        decoded = decode_files((self._content(entry) for entry, _, _ in work), self._side, len(work), total)
+        for done, ((entry, images, index), result) in enumerate(zip(work, decoded, strict=True), 1):
+            self._take(entry, result, images[index])
+            if done % _REPORT_EVERY == 0 or done == len(work):
+                progress("decoding images", done, len(work))
         return splits
 
-    def _decode_into(self, entry: Entry, target: NDArray[np.uint8]) -> None:
+    def _content(self, entry: Entry) -> Content:
         if entry.bytes > MAX_FILE_BYTES:
-            self._found.faults.add(TOO_BIG, entry.path, f"{entry.bytes:,}")
-            return
+            return Decoded(None, [TOO_BIG], f"{entry.bytes:,}")
         try:
-            content = self._tree.read(entry)
+            return self._tree.read(entry)
         except Exception as error:  # zipfile, tarfile, zlib, lzma and bz2 each have their own
-            self._found.faults.add(self._read_fault, entry.path, reason_of(error))
+            return Decoded(None, [self._read_fault], reason_of(error))
+
+    def _take(self, entry: Entry, decoded: Decoded, target: NDArray[np.uint8]) -> None:
+        if decoded.pixels is None:
+            self._found.faults.add(decoded.kinds[0], entry.path, decoded.reason)
             return
-        try:
-            pixels, notes = decode(content, self._side)
-        except UnusableFileError as error:
-            self._found.faults.add(error.kind, entry.path, error.reason)
-            return
-        target[:] = pixels
-        for kind in notes:
+        target[:] = decoded.pixels
+        for kind in decoded.kinds:
             self._found.notes.add(kind, entry.path)

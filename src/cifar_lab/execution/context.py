@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -79,6 +80,9 @@ class Engine(Protocol):
 
     def cores(self) -> int:
         """Number of cores that one run may use."""
+
+    def keeping_workers(self) -> AbstractContextManager[None]:
+        """Keep workers between calls of `execute` until the end of the context."""
 
     def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
         """Make the runs of every task as `local.engine.execute`. `slots` None means as many as possible."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cifar_lab.config import Settings
+from cifar_lab.config import Model, Settings, WideModel
 from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import GROUP_IMAGES
 from cifar_lab.config.rules import train_size
@@ -31,8 +31,11 @@ STEP_SECONDS, GROUP_SECONDS = 0.1e-3, 0.4e-3
 """Time of a training step of Net, and of each group of its images, with the `kernels` backend on one thread. Fitted to
 0.49, 1.65 and 13.0 ms for steps of 16, 64 and 512 images."""
 
-TIMES_NET = {"Net1": 1.3, "Net3": 3.0, "ResNet18": 98.0}
+TIMES_NET = {"Net1": 1.3, "Net3": 3.0, "CifarNet": 175.0, "ResNet18": 98.0}
 """Step time of a model relative to Net, at 64 images. Other models count as Net."""
+
+NET_PRODUCTS = 651_640
+"""Multiplications of one image in the layers of Net."""
 
 GUESSED_MODELS = ("Net", "Net1", "Net2")
 """Models small enough that the guess is worth printing before the first run on this machine."""
@@ -58,7 +61,17 @@ def guess_seconds(settings: Settings, images: int | None = None) -> float:
         images = settings.epochs * (train - settings.data.val_count(train))
     batch = settings.data.batch_size
     net = images / batch * (STEP_SECONDS + GROUP_SECONDS * math.ceil(batch / GROUP_IMAGES))
-    return net * TIMES_NET.get(settings.model.name, 1.0)
+    return net * _times_net(settings.model)
+
+
+def _times_net(model: Model) -> float:
+    """Step time of a model relative to Net. That of Wide is guessed from its multiplications."""
+    if not isinstance(model, WideModel):
+        return TIMES_NET.get(model.name, 1.0)
+    (first, second), (third, fourth) = model.channels, model.widths
+    convolutions = 28**2 * 75 * first + 10**2 * 25 * first * second
+    linear = 25 * second * third + third * fourth + 10 * fourth
+    return (convolutions + linear) / NET_PRODUCTS
 
 
 class RunSeconds:
@@ -119,6 +132,7 @@ def _shape(settings: Settings) -> RunShape:
         settings.data.model_dump_json(exclude={"split_seed", "data_seed"}),
         settings.model.model_dump_json(),
         settings.epochs,
+        (settings.fine_tune.freeze_epochs, settings.fine_tune.gradual_unfreeze),
         settings.runtime.model_dump_json(),
         plain_reason(settings),
     )
@@ -148,7 +162,7 @@ class MachineSpeeds:
         for record in records:
             environment, images = record.environment, record.epochs_trained * record.data.train_size
             if images and record.settings and environment.device_name in devices.get(environment.device, ()):
-                model = record.settings["model"]["name"]
+                model = _network_key(record.settings["model"])
                 by_batch = seen.setdefault((environment.device, environment.kernels, model), {})
                 # The members of a cohort share the seconds in which it trained.
                 seconds = record.train_seconds / environment.cohort / images
@@ -160,8 +174,8 @@ class MachineSpeeds:
         """Time to train on `images`, counted over all epochs: median of the nearest batch size, else a guess."""
         model, batch = settings.model.name, settings.data.batch_size
         device = "cuda" if takes_gpu(settings) else "cpu"
-        by_torch = self._per_image.get((device, "torch", model))
-        by_own = self._per_image.get((device, "own", model))
+        key = _network_key(settings.model.model_dump(mode="json"))
+        by_torch, by_own = (self._per_image.get((device, kernels, key)) for kernels in ("torch", "own"))
         # Where our own kernels were used once they will be again, unless the settings say otherwise.
         may_use_own = settings.runtime.kernels != "torch" and plain_reason(settings) is None
         measured = by_own if by_own is not None and may_use_own else by_torch
@@ -176,6 +190,11 @@ class MachineSpeeds:
             source = "estimated from another machine, because this one has no run of the model yet"
             return Timing(guess_seconds(settings, images), 2, source)
         return Timing(None, 4, f"no run of {model} exists on this machine yet")
+
+
+def _network_key(model: Mapping[str, Any]) -> str:
+    """Name of a model, with the sizes that settings choose."""
+    return " ".join(str(model[name]) for name in ("name", "channels", "widths", "batch_norm") if name in model)
 
 
 def measured_records(records: Sequence[Record], results: Path) -> list[Record]:

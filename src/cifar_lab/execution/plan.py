@@ -11,7 +11,7 @@ import numpy as np
 
 from cifar_lab import data
 from cifar_lab.config import Data, ImageFolder, Settings
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config.registry import facts_of
 from cifar_lab.config.roles import source_key
 from cifar_lab.config.rules import batch_too_large, too_many
 from cifar_lab.config.run_id import recipe, run_id
@@ -216,7 +216,7 @@ def _check_named(options: Data, info: data.DataInfo | data.ListedCounts) -> None
 
 def _lone_image(settings: Settings, train_size: int) -> Iterator[str]:
     """Contradiction of a last batch of one image, whose variance BatchNorm cannot compute."""
-    size, facts = settings.data.batch_size, MODEL_FACTS.get(settings.model.name)
+    size, facts = settings.data.batch_size, facts_of(settings.model)
     if facts is not None and facts.batch_norm and (size == 1 or train_size % size == 1):
         yield (
             f"{size} leaves one of {train_size} images for the last batch, which BatchNorm in {settings.model.name} "

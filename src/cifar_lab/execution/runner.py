@@ -12,7 +12,7 @@ from cifar_lab.core.text import count
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.local.worker_queries import prepare_images
 from cifar_lab.execution.plan import PlannedRun, check_listed, plan_runs
-from cifar_lab.execution.source_runs import source_weights
+from cifar_lab.execution.source_runs import check_teacher, source_weights
 from cifar_lab.execution.tracker import Outcome
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record
@@ -124,6 +124,7 @@ def resolve(arms: Sequence[Settings], context: RunContext) -> None:
     context.engine.check_devices(arms)
     for settings in arms:
         source_weights(settings, context.results)
+        check_teacher(settings, context.results)
         recipe(settings)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cifar_lab.config import Settings
 from cifar_lab.config.model import source_run
+from cifar_lab.config.training import distillation
 from cifar_lab.core.errors import DataError, Problem, SettingsError
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, find_records, run_ids
@@ -33,7 +34,18 @@ def source_weights(settings: Settings, results: Path) -> Path | None:
     Raises:
         SettingsError: no such run, or it has no trained network.
     """
-    if (run_id := source_run(settings.model.weights)) is None:
+    return _weights_of(settings, "model.weights", settings.model.weights, results)
+
+
+def check_teacher(settings: Settings, results: Path) -> None:
+    """Check that `loss.distill.teacher` names a run with a trained network. Errors as `source_weights`."""
+    if (distill := distillation(settings.loss)) is not None:
+        _weights_of(settings, "loss.distill.teacher", distill.teacher, results)
+
+
+def _weights_of(settings: Settings, key: str, stated: str | None, results: Path) -> Path | None:
+    """Weights file of the run in `run:ID` at a key. None where it names no run."""
+    if (run_id := source_run(stated)) is None:
         return None
     folder, fault = RunFolder(results, run_id), None
     if run_id not in run_ids(results):
@@ -45,7 +57,7 @@ def source_weights(settings: Settings, results: Path) -> Path | None:
     elif folder.incomplete_file(record) == folder.weights.name:
         fault = f"{folder.weights} is missing or cut short; train this run again"
     if fault is not None:
-        raise SettingsError([Problem(settings.label, "model.weights", f"run:{run_id}: {fault}")])
+        raise SettingsError([Problem(settings.label, key, f"run:{run_id}: {fault}")])
     return folder.weights.absolute()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.core.text import in_words
 from cifar_lab.execution.local.process import WorkerProcess
+from cifar_lab.execution.local.worker_pool import WorkerPool
 from cifar_lab.execution.protocol import STOP, encode_task
 from cifar_lab.execution.signals import StopRequests
 from cifar_lab.execution.tasks import Task
@@ -84,8 +85,12 @@ class _Attempt:
 class WorkerSupervisor:
     """Supervisor of one worker at a time. `work` runs in its thread, other threads call `look`, `stop` and `kill`."""
 
-    def __init__(self, queue: PullQueue, tracker: RunTracker, requests: StopRequests, oom_watch: OomWatch) -> None:
+    def __init__(
+        self, queue: PullQueue, tracker: RunTracker, requests: StopRequests, oom_watch: OomWatch,
+        pool: WorkerPool | None = None,
+    ) -> None:  # fmt: skip
         self.queue, self.tracker, self.requests, self.oom_watch = queue, tracker, requests, oom_watch
+        self._pool = pool or WorkerPool()
         self.worker: WorkerHandle | None = None
         self.fault: Exception | None = None
         """Exception of the thread, for `execute` to raise."""
@@ -102,6 +107,7 @@ class WorkerSupervisor:
                         self._try(free)
                 finally:
                     self.queue.finished(task)
+            self._give_back()
         except Exception as error:
             self.fault = error
             self.queue.close()
@@ -110,8 +116,8 @@ class WorkerSupervisor:
 
     def _next(self) -> Task | None:
         task = self.queue.take(wait=False)
-        if task is None:  # the remaining tasks are exclusive: leave them the memory of this worker
-            self._dismiss()
+        if task is None:  # the remaining tasks may be exclusive: leave them the memory of this worker
+            self._give_back()
             task = self.queue.take(wait=True)
         return task
 
@@ -156,6 +162,8 @@ class WorkerSupervisor:
         for alone in (False, True):
             runs = {run for run in attempt.left if (attempt.retries.get(run, attempt.death) == "oom") == alone}
             if runs:
+                if alone:
+                    self._pool.close_idle()
                 rest = task.only(runs)
                 self.queue.give_back(Task(rest.cohorts, 1, rest.gpu) if alone else rest, alone=alone)
 
@@ -264,7 +272,16 @@ class WorkerSupervisor:
         return self.worker
 
     def _new_worker(self, threads: int, gpu: int | None) -> WorkerHandle:
-        return WorkerProcess(threads, gpu)
+        return self._pool.take(threads, gpu)
+
+    def _give_back(self) -> None:
+        """Return the present worker to the pool. One that was asked to stop would stop in its next task."""
+        if isinstance(self.worker, WorkerProcess) and not self.requests.stopping:
+            with self._changing:
+                worker, self.worker = self.worker, None
+            self._pool.give_back(worker)
+        else:
+            self._dismiss()
 
     def _dismiss(self) -> None:
         """Close the present worker."""

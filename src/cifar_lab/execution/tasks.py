@@ -9,7 +9,7 @@ from typing import Any
 
 from cifar_lab.config import Section, Settings
 from cifar_lab.config.own_code import own_code, own_components, plain_reason
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config.registry import facts_of
 from cifar_lab.config.roles import role_of, shared_fields
 from cifar_lab.execution.cost import guess_seconds
 from cifar_lab.training.job import Job
@@ -63,7 +63,7 @@ def largest(settings: Settings, runs: int, *, on_gpu: bool) -> int:
     `auto` means all `runs` of a small model on a GPU. On the CPU, and for a large model, it means 1: a single large
     network has channels_last kernels, which grouped convolutions lack, and other cohorts use concurrent streams.
     """
-    asked, facts = settings.runtime.cohort, MODEL_FACTS.get(settings.model.name)
+    asked, facts = settings.runtime.cohort, facts_of(settings.model)
     # torch.compile compiles one network at a time, and the plain backend trains one.
     if settings.runtime.compile or own_components(settings) or plain_reason(settings) is not None:
         return 1

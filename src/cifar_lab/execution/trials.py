@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cifar_lab.config import CustomModel, Data, ResNet18Model, Settings
+from cifar_lab.config import CustomModel, Data, FineTune, Model, ResNet18Model, Settings
 from cifar_lab.config.own_code import needs_trial, own_code, plain_reason
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config.registry import facts_of
 from cifar_lab.core.host import has_gpu, print_status
 from cifar_lab.core.text import plain
 from cifar_lab.execution.cores import model_key
@@ -94,7 +94,7 @@ def _may_choose(settings: Settings) -> bool:
 
 def _has_kernels(settings: Settings) -> bool:
     """Whether the C kernels know the network. A custom one without a reason against them is known."""
-    facts = MODEL_FACTS.get(settings.model.name)
+    facts = facts_of(settings.model)
     return isinstance(settings.model, CustomModel) or (facts is not None and facts.own_kernels)
 
 
@@ -109,13 +109,9 @@ def can_fail(settings: Settings) -> bool:
 
 
 def _may_not_build(settings: Settings) -> bool:
-    """Whether a model can fail to build. Built-in models without weights cannot."""
+    """Whether a model can fail to build. Built-in models without weights and frozen layers cannot."""
     model = settings.model
-    return (
-        isinstance(model, CustomModel)
-        or model.weights is not None
-        or (isinstance(model, ResNet18Model) and model.pretrained)
-    )
+    return isinstance(model, CustomModel) or model.weights is not None or bool(model.freeze) or _is_pretrained(model)
 
 
 def _shape_of(options: Data, images: DatasetCatalog) -> tuple[int, int] | None:
@@ -136,7 +132,21 @@ def _key(query: ModelQuery) -> str:
     shape = f"{settings.data.side()} {query.num_classes} {size} {rest}"
     runtime = settings.runtime
     how = f"{runtime.device} {runtime.kernels == 'own'} {runtime.precision} {runtime.compile}"
-    return f"{model_key(settings)} {how} {shape}{components}"
+    return f"{model_key(settings)} {how} {shape}{components}{_tuning(settings)}"
+
+
+def _tuning(settings: Settings) -> str:
+    """Settings beside the model that decide what is built, or said, of weights. Mostly nothing."""
+    tuning = "" if settings.fine_tune == FineTune() else repr(settings.fine_tune)
+    return f"{tuning}{settings.data.normalize if _has_weights(settings.model) else ''}"
+
+
+def _has_weights(model: Model) -> bool:
+    return model.weights is not None or isinstance(model, CustomModel) or _is_pretrained(model)
+
+
+def _is_pretrained(model: Model) -> bool:
+    return isinstance(model, ResNet18Model) and model.pretrained
 
 
 def _components(settings: Settings) -> str:

@@ -9,7 +9,7 @@ from torch import nn
 
 from cifar_lab import config
 from cifar_lab.config.data import IMAGE_SIDE
-from cifar_lab.config.registry import BUILT_IN_MODELS, MODEL_FACTS, makers
+from cifar_lab.config.registry import BUILT_IN_MODELS, facts_of, makers
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.host import located
 from cifar_lab.models.custom import build_custom
@@ -62,7 +62,7 @@ def memory_format(model: config.Model, device_type: str, bf16: bool = False) -> 
     channels_last on a GPU, and on the CPU where it is faster. Custom models keep the contiguous format, because a
     `view` of activations may rely on it. Stacked networks keep it too, because their channels are those of all members.
     """
-    facts = MODEL_FACTS.get(model.name)
+    facts = facts_of(model)
     if facts is None or (device_type == "cpu" and not (facts.channels_last_on_cpu or bf16)):
         return torch.contiguous_format
     return torch.channels_last
@@ -71,3 +71,8 @@ def memory_format(model: config.Model, device_type: str, bf16: bool = False) -> 
 def count_parameters(module: nn.Module) -> int:
     """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def count_frozen(module: nn.Module) -> int:
+    """Number of parameters that do not train."""
+    return sum(parameter.numel() for parameter in module.parameters() if not parameter.requires_grad)

@@ -34,14 +34,15 @@ def initialise(network: nn.Module, model: config.Model, covariance: Covariance |
     """
     if model.init == model.head_init == "torch":
         return
+    init = model.init if model.weights is None else "torch"  # a default of the model, which its file has replaced
     head = LAST_LAYER.get(model.name) or last_layer(network)
-    if model.init == "kaiming":
+    if init == "kaiming":
         for _, weight in _weights(network):
             nn.init.kaiming_normal_(weight, nonlinearity="relu")
-    elif model.init == "orthogonal":
+    elif init == "orthogonal":
         for name, weight in _weights(network):
             _orthogonal(weight, gain=1.0 if name == head else math.sqrt(2.0))
-    elif model.init == "whiten":
+    elif init == "whiten":
         if covariance is None:
             raise ValueError("whitening needs the covariance of training patches")
         _whiten(first_convolution(network, model.name), covariance)

@@ -48,8 +48,8 @@ class Net(nn.Module):
 class Net1(Net):
     """Net with BatchNorm (arXiv:1502.03167) after conv1, conv2 and fc1, before their ReLU."""
 
-    def __init__(self, num_classes: int = 10) -> None:
-        super().__init__(num_classes)
+    def __init__(self, num_classes: int = 10, widths: tuple[int, int, int, int] = (6, 16, 120, 84)) -> None:
+        super().__init__(num_classes, widths)
         self.bn1 = nn.BatchNorm2d(self.conv1.out_channels)
         self.bn2 = nn.BatchNorm2d(self.conv2.out_channels)
         self.bn3 = nn.BatchNorm1d(self.fc1.out_features)
@@ -79,6 +79,14 @@ class Net3(Net):
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__(num_classes, widths=(12, 32, 240, 168))
+
+
+def wide(
+    num_classes: int = 10, channels: tuple[int, int] = (64, 128), widths: tuple[int, int] = (120, 84),
+    batch_norm: bool = False,
+) -> Net:  # fmt: skip
+    """Net, or Net1 with `batch_norm`, with these channels of the convolutions and features of the linear layers."""
+    return (Net1 if batch_norm else Net)(num_classes, (*channels, *widths))
 
 
 def resnet18(num_classes: int = 10) -> nn.Module:

@@ -7,7 +7,7 @@ trained together and evaluated one by one. Its layers add a leading dimension of
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -136,11 +136,16 @@ def _by_plane(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
 
 
 def _as_rows(buffers: Sequence[Tensor]) -> Tensor:
-    """Move buffers into the rows of one tensor and make each a view of its row."""
-    rows = torch.stack(list(buffers))
+    """Move buffers or frozen parameters into the rows of one tensor and make each a view of its row."""
+    rows = torch.stack([buffer.detach() for buffer in buffers])
     for buffer, row in zip(buffers, rows, strict=True):
         buffer.data = row
     return rows
+
+
+def is_below(path: str, module: str) -> bool:
+    """Whether a path is that of a module or of a part of it."""
+    return path == module or path.startswith(f"{module}.")
 
 
 def _pair(given: tuple[int, ...]) -> tuple[int, int]:
@@ -159,9 +164,11 @@ LAYERS: dict[type[nn.Module], Callable[..., Any]] = {
 
 FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     F.relu: F.relu,
+    F.gelu: F.gelu,
     F.max_pool2d: max_pool,
     torch.flatten: flatten,
     operator.add: torch.add,
+    operator.mul: torch.mul,
 }
 METHODS: dict[str, Callable[..., Tensor]] = {"flatten": flatten}
 
@@ -174,9 +181,18 @@ class StackedNetwork(fx.Interpreter):
         graph: fx.GraphModule,
         layers: Mapping[str, Callable[[Tensor], Tensor]],
         parameters: Sequence[StackedParameter],
+        still: Collection[str] = (),
     ) -> None:
-        """`layers`: stacked form of each module that the graph calls, by name."""
+        """`layers`: stacked form of each module that the graph calls, by name. Those under `still` never train."""
         super().__init__(graph)
+        self._trained_norms = [
+            layer
+            for path, layer in layers.items()
+            if isinstance(layer, StackedBatchNorm) and not any(is_below(path, each) for each in still)
+        ]
+        for layer in layers.values():
+            if isinstance(layer, StackedBatchNorm):
+                layer.training = layer in self._trained_norms
         self._layers = dict(layers)
         self._values = [parameter.values for parameter in parameters]
         self._gradients = [parameter.gradient for parameter in parameters]
@@ -198,9 +214,8 @@ class StackedNetwork(fx.Interpreter):
 
     def train(self, mode: bool = True) -> None:
         """Set BatchNorm to training or evaluation mode."""
-        for layer in self._layers.values():
-            if isinstance(layer, StackedBatchNorm):
-                layer.training = mode
+        for layer in self._trained_norms:
+            layer.training = mode
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         """Called by the interpreter, as are the next two."""
@@ -213,11 +228,16 @@ class StackedNetwork(fx.Interpreter):
         return METHODS[target](*args, **kwargs)
 
 
-def stack(networks: Sequence[nn.Module], parameters: FlatParameters, *, deterministic: bool) -> StackedNetwork:
-    """Stack networks whose parameters are the rows of `parameters`. The result starts in training mode.
+def stack(
+    networks: Sequence[nn.Module], parameters: FlatParameters, *, deterministic: bool, still: Collection[str] = (),
+    graph: fx.Graph | None = None,
+) -> StackedNetwork:  # fmt: skip
+    """Stack networks whose trained parameters are the rows of `parameters`. The result starts in training mode.
 
     Args:
         deterministic: choose the form of each convolution by rule, otherwise by a measurement at its first use.
+        still: modules that compute as in evaluation.
+        graph: operations to run. None takes those of the whole network.
 
     Raises:
         NotStackable: an operation has no stacked form. Custom models are always refused, because their forward pass may
@@ -228,10 +248,10 @@ def stack(networks: Sequence[nn.Module], parameters: FlatParameters, *, determin
         raise NotStackable(f"{type(first).__name__} is not one of: {', '.join(MODELS)}")
     if input_size(first) is not None:
         raise NotStackable("model.input_size resizes batches one by one")
-    graph = fx.GraphModule(first, graph_of(first))
+    operations = fx.GraphModule(first, graph or graph_of(first))
     stacked_parameters: dict[str, StackedParameter] = parameters.stacked_parameters()
     layers = {}
-    for node in graph.graph.nodes:
+    for node in operations.graph.nodes:
         if node.op == "call_module":
             path = node.target
             layers[path] = _stacked_layer(
@@ -247,17 +267,16 @@ def stack(networks: Sequence[nn.Module], parameters: FlatParameters, *, determin
             "call_function": FUNCTIONS, "call_method": METHODS
         }.get(node.op, ()):  # fmt: skip
             raise NotStackable(f"there is no stacked form of {getattr(node.target, '__name__', node.target)}")
-    return StackedNetwork(graph, layers, list(stacked_parameters.values()))
+    return StackedNetwork(operations, layers, list(stacked_parameters.values()), still)
 
 
 def _stacked_layer(
     layers: Sequence[nn.Module], own: Mapping[str, Tensor], deterministic: bool
 ) -> Callable[[Tensor], Tensor]:
-    """Stacked form of one layer of all networks. `own` holds its parameters by their names in the layer."""
+    """Stacked form of one layer of all networks. `own` holds its trained parameters by their names in the layer."""
     layer = layers[0]
-    missing = [name for name, _ in layer.named_parameters() if name not in own]
-    if missing:
-        raise NotStackable(f"{type(layer).__name__} has a {missing[0]} that is not trained")
+    frozen = [name for name, parameter in layer.named_parameters() if not parameter.requires_grad]
+    own = {**own, **{name: _as_rows([each.get_parameter(name) for each in layers]) for name in frozen}}
     make = LAYERS.get(type(layer))
     if make is not None:
         stacked: Callable[[Tensor], Tensor] = make(layers, own, deterministic=deterministic)

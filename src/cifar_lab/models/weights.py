@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cifar_lab.core.errors import WeightsError
 from cifar_lab.core.files import read_file
-from cifar_lab.store.run_folder import RunFolder
+from cifar_lab.models.weight_inputs import folder_of_weights
 
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """Key prefixes of DataParallel and torch.compile."""
@@ -86,8 +86,8 @@ def last_layer(model: nn.Module) -> str:
 
 def _shown(path: Path) -> str:
     """Name of a file of weights, or of the run that it belongs to."""
-    run = RunFolder(path.parent.parent.parent, path.parent.name)
-    return f"run:{path.parent.name}" if path == run.weights else path.name
+    folder = folder_of_weights(path)
+    return path.name if folder is None else f"run:{folder.path.name}"
 
 
 def _fits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:

@@ -71,6 +71,8 @@ class Column:
     """Cell in the media that do not show the value in the unit's format, escaped for the medium."""
     of_sweeps: bool = False
     """Whether pages show it only for a question of a sweep."""
+    where_known: bool = False
+    """Whether pages show it only for a question of which a row has a value."""
     worth: int = 1
     """Worth on a terminal: the columns of the least worth are left out first where it is narrow. 9 stays always."""
 
@@ -173,6 +175,9 @@ COLUMNS: list[Column] = [
            {"csv": "search_val_accuracy", "json": "validation_mean", **_same("md html", "search %"),
             **_same("list sort", "validation")},
            {"csv": lambda e: e.row.val_mean if e.answer and e.answer.sweep else None}, of_sweeps=True, worth=5),
+    Column("flip TTA", _row(lambda row: row.tta_mean), SHARE,
+           {**_same("md html", "flip TTA %"), "latex": r"flip TTA, \%", "csv": "tta_accuracy", "json": "tta_mean",
+            "sort": "tta"}, where_known=True),
     Column("each_seed", _row(lambda row: row.values), TEXT, _same("md run compare", "each seed"),
            {"md": _row(cells.seed_words), "run": _row(cells.run_seeds), "compare": _row(cells.compare_seeds)},
            worth=4),
@@ -182,6 +187,8 @@ COLUMNS: list[Column] = [
     Column("epochs", _row(lambda row: row.epochs), NUMBER, _same("md csv json", "epochs")),
     Column("parameters", _row(lambda row: row.parameters), COUNT,
            _same("md html csv json list compare sort", "parameters")),
+    Column("frozen_parameters", _row(lambda row: row.frozen_parameters or None), COUNT,
+           {**_same("md html", "frozen"), **_same("csv json", "frozen_parameters")}, where_known=True),
     Column("mean_low", _row(lambda row: row.interval and row.interval[0]), SHARE, {"csv": "mean_low"}),
     Column("mean_high", _row(lambda row: row.interval and row.interval[1]), SHARE, {"csv": "mean_high"}),
     Column("data", _row(lambda row: row.data), TEXT, _same("run list sort", "data") | {"csv": "data_set"},
@@ -207,15 +214,24 @@ the page the verdict stands beside the arm, so that a phone shows it."""
 
 
 def columns_of(medium: Medium, answer: Answer | None = None) -> list[Column]:
-    """Columns of a medium, in its order. A page leaves out those of sweeps where the question has none."""
+    """Columns of a medium, in its order.
+
+    A page leaves out those of sweeps where the question has none, and those of some arms where no row has a value.
+    """
     first = ORDER.get(medium, ())
     places = {name: index for index, name in enumerate(first)}
     shown = [
         column for column in COLUMNS
-        if column.header(medium)
-        and not (column.of_sweeps and medium in PAGES and (answer is None or answer.sweep is None))
+        if column.header(medium) and not (medium in PAGES and _is_left_out(column, answer))
     ]  # fmt: skip
     return sorted(shown, key=lambda column: places.get(column.name, len(first)))
+
+
+def _is_left_out(column: Column, answer: Answer | None) -> bool:
+    """Whether a page has no use for a column."""
+    if column.of_sweeps:
+        return answer is None or answer.sweep is None
+    return column.where_known and (answer is None or not any(column.value(ReportRow(row)) for row in answer.rows))
 
 
 def headers_of(medium: Medium, answer: Answer | None = None) -> list[str]:

@@ -113,6 +113,7 @@ def _sweep(sweep: Winners, answer: Answer) -> dict[str, Any]:
         "confirm_seeds": list(sweep.confirm_seeds),
         "points": sweep.points,
         "pruned": sweep.pruned,
+        "dropped": sweep.dropped,
         "runs": sweep.runs.model_dump(mode="json"),
         "winners": [
             {"rank": each.rank, "label": each.label, "values": each.values, "validation_accuracy": each.val_accuracy}

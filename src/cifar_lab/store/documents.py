@@ -26,6 +26,11 @@ DOCUMENT_SCHEMA = 2
 GROUPS_SCHEMA = 3
 """Version of the winners of a sweep with groups: its control is the winner of a group, and not the base."""
 
+RACE_SCHEMA = 4
+"""Version of the winners and the history of a race: points were dropped after some of the seeds."""
+
+NEWEST_SCHEMA = RACE_SCHEMA
+
 INDEX = "index"
 
 
@@ -82,11 +87,11 @@ def parse_document(path: Path, content: bytes) -> Document:
     schema = values.get("schema", 1) if isinstance(values, dict) else None
     if type(schema) is not int or "sha256" in values:
         raise DamagedDocumentError(path, "is damaged (not a document of cifar-lab)")
-    if schema > GROUPS_SCHEMA and not is_sealed:
+    if schema > NEWEST_SCHEMA and not is_sealed:
         raise DamagedDocumentError(path, "is damaged (its SHA-256 is missing)")
-    if schema > GROUPS_SCHEMA:
+    if schema > NEWEST_SCHEMA:
         raise DataError(
-            f"{path}: has schema {schema}, but this cifar-lab reads up to {GROUPS_SCHEMA}; install a newer cifar-lab"
+            f"{path}: has schema {schema}, but this cifar-lab reads up to {NEWEST_SCHEMA}; install a newer cifar-lab"
         )
     if not is_sealed and (schema > 1 or path.parent.name == INDEX):
         raise DamagedDocumentError(path, "is damaged (its SHA-256 is missing)")

@@ -1,4 +1,4 @@
-"""notes.json in the folder of a run: a note and tags of the user. They are no part of the run's id. No torch."""
+"""notes.json in the folder of a run: a note and tags of the user. They do not change its id. No torch."""
 
 from __future__ import annotations
 

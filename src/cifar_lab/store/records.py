@@ -32,15 +32,16 @@ SCHEMA = 5
 
 1: as below without a checksum, `sizes` and `metrics_sha256`. 2: with a checksum (see `core.checksums`). 3: with
 `settings_sha256`, `plan` and `environment.reduction`. 4: with `metrics` of the user. 5: with `environment.git_diff`,
-or `data.channel_mean` and `data.channel_std`. A record has the lowest schema that knows its keys (`schema_of`), so that
-earlier versions read as many records as they can.
+`frozen_parameters`, or `data.channel_mean` and `data.channel_std`. A record has the lowest schema that knows its keys
+(`schema_of`), so that earlier versions read as many records as they can.
 """
+
+METRICS_SCHEMA = 4
+"""Schema of a record with metrics of the user and without keys of later schemas."""
 
 PLAIN_SCHEMA = 3
 """Schema of a record without keys of later schemas."""
 
-METRICS_SCHEMA = 4
-"""Schema of a record with metrics of the user."""
 
 RunFile = Annotated[str, Field(pattern=r"^(weights\.safetensors|predictions\.npz)$")]
 """Names in `files` and `sizes`. A record that names another file is damaged."""
@@ -172,7 +173,7 @@ class Environment(Plain):
     kernels: Literal["own", "torch"] = "torch"
     """Kernels of the steps: this lab's own, or torch's."""
     kernels_reason: str | None = None
-    """Reason why torch's kernels ran on the CPU although the settings allowed the lab's own."""
+    """Reason why torch's kernels ran although the settings allowed the lab's own."""
     reduction: Reduction | None = None
     """Order of the sums over a batch. Null in records of versions before 0.2, whose own kernels added up by threads."""
     git_commit: str | None
@@ -184,9 +185,11 @@ class Environment(Plain):
     _without_diff = _omit_empty("git_diff")
 
 
-def schema_of(scores: Iterable[SplitScore | None], data: DataIdentity, environment: Environment) -> int:
+def schema_of(
+    scores: Iterable[SplitScore | None], data: DataIdentity, environment: Environment, frozen_parameters: int = 0
+) -> int:
     """Lowest schema that knows the keys of a record with these parts."""
-    if environment.git_diff or data.channel_mean:
+    if environment.git_diff or data.channel_mean or frozen_parameters:
         return SCHEMA
     return METRICS_SCHEMA if any(score.metrics for score in scores if score is not None) else PLAIN_SCHEMA
 
@@ -209,7 +212,9 @@ class Record(Plain):
     """Reason and step of divergence."""
     epochs_trained: Count
     parameters: Count
-    """Number of trainable parameters."""
+    """Number of parameters that trained, at the end."""
+    frozen_parameters: Count = 0
+    """Number of parameters that `model.freeze` or `fine_tune` kept to the end. Absent where it is 0."""
     val: SplitScore | None
     """The validation split after the last epoch. Null without one."""
     test: SplitScore | None
@@ -236,6 +241,14 @@ class Record(Plain):
     """Deviations from the plan: resumed at an epoch, a damaged checkpoint set aside."""
     plan: str | None = Field(None, pattern=r"^(sweeps/[^/]+/plan|stopping/[^/]+)\.json$")
     """Document of the results folder under which the run was made: the plan of a sweep, or of interim analyses."""
+
+    @model_serializer(mode="wrap")
+    def _without_frozen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The values without `frozen_parameters` of 0, which no version before schema 5 knows."""
+        values: dict[str, Any] = handler(self)
+        if not self.frozen_parameters:
+            values.pop("frozen_parameters", None)
+        return values
 
     def facts(self) -> dict[str, Any]:
         """Facts of the run by name, as a line of a list shows them."""

@@ -2,7 +2,7 @@
 
 results/
     runs/<run id>/        the folder of one run: see `run_folder`
-    sweeps/<name>/        plan.json, history.json (halving, tpe), winners.json
+    sweeps/<name>/        plan.json, history.json (halving, racing, tpe), winners.json
     models/               models that were defined in a notebook, by name and hash
     stopping/             <question>.json: the looks that `run --until-decided` planned
     looks.json            the looks that were made, with a copy in .looks.json: see `looks`

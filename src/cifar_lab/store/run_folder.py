@@ -19,7 +19,6 @@ import contextlib
 import hashlib
 import math
 import os
-import re
 import shlex
 import stat
 import time
@@ -34,12 +33,12 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store import locks
 from cifar_lab.store.coherence import contradiction
+from cifar_lab.store.packed import is_left_out
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
-from cifar_lab.store.run_files import is_run_file
+from cifar_lab.store.run_files import ATTACK_FILE, is_run_file
 
 METRICS = "metrics.jsonl"
 PREDICTIONS = "predictions.npz"
-ATTACK_FILE = re.compile(r"attack-[0-9a-f]{12}\.json")
 
 NOTING_SECONDS = 60.0
 """Age from which the temporary file of a failure is one of a dead process."""
@@ -111,7 +110,8 @@ class RunFolder:
 
         A checkpoint is removed after the record is written, so one of them remains wherever a run is stopped.
         """
-        ended = any(path.exists() for path in (self.metrics, self.predictions, self.weights))
+        unpacked = is_left_out(self.checkpoint)  # a run that a search pruned then has epochs and nothing else
+        ended = any(path.exists() for path in (self.predictions, self.weights, *(() if unpacked else (self.metrics,))))
         aside = (path.name for path in self.path.glob(f"*{DAMAGED_SUFFIX}"))
         return ended and not self.has_checkpoint() and all(name == f"notes.json{DAMAGED_SUFFIX}" for name in aside)
 
@@ -185,6 +185,8 @@ class RunFolder:
         if name not in record.files:
             raise DamagedFileError(self.path / name, "is not named in the record")
         path = self.path / name
+        if is_left_out(path):
+            raise DataError(f"{path}: the pack of these results has no weights; ask for a pack that has them")
         try:
             content = self._read(path)
         except OSError as error:
@@ -205,7 +207,7 @@ class RunFolder:
         try:
             found = os.lstat(f"{self.path}/{name}")
         except OSError:
-            return False
+            return is_left_out(self.path / name)
         size, expected = found.st_size, record.sizes.get(name)  # none of metrics.jsonl, and in records of schema 1
         if not stat.S_ISREG(found.st_mode):
             return False

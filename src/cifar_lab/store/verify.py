@@ -22,6 +22,7 @@ from cifar_lab.store.documents import DamagedDocumentError
 from cifar_lab.store.failures import verify_failure
 from cifar_lab.store.looks import verify_looks
 from cifar_lab.store.notes import checked_notes, notes_file
+from cifar_lab.store.packed import is_left_out
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import CopiedRecordError, DamagedFileError, DamagedRecordError, RunFolder, run_ids
 from cifar_lab.store.run_folder import runs_folder, text_digest
@@ -162,7 +163,9 @@ def _check_files(folder: RunFolder) -> _CheckedFiles:
     try:
         if (record := folder.read_record()) is not None:
             checked.record = record
-            checked.files += 1 + len(record.files) + bool(record.metrics_sha256) + bool(record.settings_sha256)
+            checked.files += (
+                1 + len(_present(folder, record)) + bool(record.metrics_sha256) + bool(record.settings_sha256)
+            )
             checked.unchecked += (record.schema_ == 1) + (record.settings_sha256 is None and folder.settings.exists())
             checked.damaged += _damaged_files(folder, record)
         else:
@@ -204,8 +207,15 @@ def _aside(path: Path) -> Path:
     return path.with_name(path.name + DAMAGED_SUFFIX)
 
 
+def _present(folder: RunFolder, record: Record) -> list[str]:
+    """Files that the record names, without those that the pack of the results left out."""
+    return [name for name in record.files if not is_left_out(folder.path / name)]
+
+
 def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:
-    reads: list[Callable[[], object]] = [partial(folder.read_file, record, name) for name in record.files]
+    reads: list[Callable[[], object]] = [
+        partial(folder.read_file, record, name) for name in record.files if not is_left_out(folder.path / name)
+    ]
     reads.append(partial(folder.read_metrics, record))
     was_set_aside = not os.path.lexists(folder.settings) and _aside(folder.settings).exists()
     if record.settings_sha256 is not None and not was_set_aside:

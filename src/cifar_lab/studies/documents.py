@@ -14,7 +14,7 @@ from cifar_lab.config.sheets import Search
 from cifar_lab.core.errors import DataError
 from cifar_lab.data import DatasetCatalog
 from cifar_lab.execution.plan import run_ids_of
-from cifar_lab.store.documents import GROUPS_SCHEMA, read_document, write_document
+from cifar_lab.store.documents import GROUPS_SCHEMA, RACE_SCHEMA, read_document, write_document
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.results import SweepFolder, history_files
 from cifar_lab.store.writers import documents_lock
@@ -36,18 +36,19 @@ class SearchDocuments:
         """Plan of `_points`. A grid has the same at its end as at its start."""
         self._run_ids: dict[str, list[str]] = {}
 
-    def write_plan(self, points: Sequence[Point], *, keep_later: bool = False) -> None:
+    def write_plan(self, state: SearchState, *, keep_later: bool = False) -> None:
         """Write the search and the points so far, each with its run ids.
 
         Args:
+            state: its points. In a race each has the runs of the seeds so far.
             keep_later: leave a plan alone that continues this one, by another command that is ahead.
 
         Raises:
             EnvironmentFault: the file cannot be written.
         """
-        if self._points != points:
-            self._points = list(points)
-            documents = [self._point(point) for point in points]
+        if self._points != state.points or state.races is not None:
+            self._points = list(state.points)
+            documents = [self._point(point, state) for point in state.points]
             self._plan = {"sweep": self.name, "search": search_document(self.search), "points": documents}
         self._write(self.folder.plan, self._plan, keep_later)
 
@@ -60,7 +61,8 @@ class SearchDocuments:
         Raises:
             EnvironmentFault: the file cannot be written.
         """
-        document = {"sweep": self.name, "points": [self._history(point, state) for point in state.points]}
+        schema = {} if state.races is None else {"schema": RACE_SCHEMA}
+        document = {"sweep": self.name, "points": [self._history(point, state) for point in state.points], **schema}
         self._write(self.folder.history, document, keep_later)
 
     def _write(self, path: Path, document: dict[str, Any], keep_later: bool) -> None:
@@ -68,41 +70,44 @@ class SearchDocuments:
             if not (keep_later and _continues(path, document)):
                 write_document(self.folder.results, path, document)
 
-    def _point(self, point: Point) -> dict[str, Any]:
+    def _point(self, point: Point, state: SearchState) -> dict[str, Any]:
         group = {"group": group_name(point.settings, self.search)} if self.search.group_keys else {}
-        return {"name": point.name, "values": dict(point.values), "runs": self._runs(point), **group}
+        return {"name": point.name, "values": dict(point.values), "runs": self._runs(point, state), **group}
 
     def _history(self, point: Point, state: SearchState) -> dict[str, Any]:
         result = state.results.get(point.name)
         return {
             "name": point.name,
-            "runs": self._runs(point),
+            "runs": self._runs(point, state),
             "val_accuracies": None if result is None else list(result.val_accuracies),
             "pruned_after_epoch": state.pruned.get(point.name),
+            **({} if state.races is None else {"dropped_after_seeds": state.dropped.get(point.name)}),
         }
 
-    def _runs(self, point: Point) -> list[str]:
+    def _runs(self, point: Point, state: SearchState) -> list[str]:
         if point.name not in self._run_ids:
             self._run_ids[point.name] = run_ids_of(search_settings(point.settings, self.search), self.images)
-        return self._run_ids[point.name]
+        return self._run_ids[point.name][: state.seeds.get(point.name)]
 
 
 def _continues(path: Path, document: Mapping[str, Any]) -> bool:
-    """Whether the document at `path` has these points and more, or has pruned more of them."""
+    """Whether the document at `path` has these points and more, more runs of them, or has pruned more of them."""
     try:
         later = read_document(path).values
         points, earlier = later["points"], document["points"]
-        same = [later.get("search"), *(point["runs"] for point in points[: len(earlier)])]
-        if same != [document.get("search"), *(point["runs"] for point in earlier)]:
+        if later.get("search") != document.get("search") or len(points) < len(earlier):
+            return False
+        if any(new["runs"][: len(old["runs"])] != old["runs"] for new, old in zip(points, earlier, strict=False)):
             return False
         return _progress(points) > _progress(earlier)
     except (OSError, DataError, KeyError, TypeError):
         return False
 
 
-def _progress(points: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """Number of points, and of those that were pruned."""
-    return len(points), sum(point.get("pruned_after_epoch") is not None for point in points)
+def _progress(points: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
+    """Number of points, of their runs, and of points that were pruned or dropped."""
+    out = sum(point.get(key) is not None for point in points for key in ("pruned_after_epoch", "dropped_after_seeds"))
+    return len(points), sum(len(point["runs"]) for point in points), out
 
 
 def pruned_runs(results: Path) -> dict[str, int]:
@@ -121,8 +126,7 @@ def pruned_runs(results: Path) -> dict[str, int]:
 def search_document(search: Search) -> dict[str, Any]:
     """Search section of plan.json, without the settings that its method does not use."""
     unused = {name for name, methods in OF_METHODS.items() if search.method not in methods}
-    if search.halving is None:
-        unused.add("halving")
+    unused |= {name for name in ("halving", "racing") if getattr(search, name) is None}
     unused.add("top" if search.group_keys else "per")
     return search.model_dump(mode="json", exclude=unused)
 
@@ -140,6 +144,7 @@ def winners_document(
     val_size: int,
     plan_sha256: str,
     pruned: int = 0,
+    dropped: int = 0,
 ) -> dict[str, Any]:
     """Content of winners.json.
 
@@ -153,6 +158,7 @@ def winners_document(
         val_size: images of the validation split of the search.
         plan_sha256: SHA-256 of the bytes of plan.json, 64 hex digits.
         pruned: number of points that were pruned.
+        dropped: number of points that a race dropped.
     """
     reference = reference_winner(winners, base, search)
     return {
@@ -164,11 +170,13 @@ def winners_document(
             "seeds": list(search.seeds),
             "val_size": val_size,
             **({"halving": search.halving.model_dump(mode="json")} if search.halving else {}),
+            **({"racing": search.racing.model_dump(mode="json")} if search.racing else {}),
             **({"per": list(search.group_keys)} if search.group_keys else {}),
         },
         "confirm_seeds": list(search.confirm_seeds),
         "points": points,
         **({"pruned": pruned} if search.halving else {}),
+        **({"dropped": dropped} if search.racing else {}),
         "runs": asdict(runs),
         "control": _winner(reference, search)
         if reference
@@ -178,7 +186,7 @@ def winners_document(
             "val_accuracy": base_val_accuracy,
         },
         "winners": [_winner(winner, search) for winner in winners if winner is not reference],
-        **({"schema": GROUPS_SCHEMA} if search.group_keys else {}),
+        **({"schema": RACE_SCHEMA if search.racing else GROUPS_SCHEMA} if search.racing or search.group_keys else {}),
     }
 
 

@@ -66,6 +66,10 @@ class Estimate:
     disk_bytes: float
     """Of all remaining runs."""
     free_disk: int
+    least_runs: float | None = None
+    """Of a race that drops points as early as possible. None without a race, whose number of runs is known."""
+    least_seconds: float | None = None
+    """Wall time of these runs."""
 
     def lines(self) -> Iterator[str]:
         """One printed line each on time, memory and disk."""
@@ -74,7 +78,7 @@ class Estimate:
         else:
             each = duration(self.search_seconds * self.workers / (self.runs or 1))
             yield (
-                f"time: about {duration(self.search_seconds)} for the search with {count(self.workers, 'worker')}, "
+                f"time: about {self._search_words()} for the search with {count(self.workers, 'worker')}, "
                 f"then at most {duration(self.confirm_seconds)} for the winners; {each} per run, {self.source}"
             )
         if self.worker_bytes is not None:
@@ -87,6 +91,12 @@ class Estimate:
             f"disk: about {amount(self.run_bytes)} per run, {amount(self.disk_bytes)} in all; "
             f"{amount(self.free_disk)} are free"
         )
+
+    def _search_words(self) -> str:
+        """Duration of the search, or of the shortest and the longest race."""
+        longest = duration(self.search_seconds or 0.0)
+        shortest = longest if self.least_seconds is None else duration(self.least_seconds)
+        return longest if shortest == longest else f"{shortest} to {longest}"
 
     def check_disk(self, results: Path) -> None:
         """Refuse a search that the disk cannot hold.
@@ -111,7 +121,7 @@ def forecast(
     """
     searching = [*_current_step(step, planned, search), *_later_steps(step, search)]
     to_make = sum(group.runs for group in searching if group.is_new)
-    arms = len(step.arms)
+    arms, (least, _) = len(step.arms), step.runs_after
     halved = _rung_sizes(step, search)[-1] if search.halving else arms
     return estimate(
         searching,
@@ -121,12 +131,13 @@ def forecast(
         context.images,
         [run.record for run in planned or () if run.record is not None],
         pruned=(arms - halved) * len(search.seeds) if step.rung == 0 else 0,
+        least=[*_current_step(step, planned, search), *_race_groups(step, least)] if search.racing else (),
     )
 
 
 def estimate(
     search: Sequence[RunGroup], confirm: Sequence[RunGroup], results: Path, workers: int, images: DatasetCatalog,
-    records: Sequence[Record] = (), pruned: float = 0,
+    records: Sequence[Record] = (), pruned: float = 0, least: Sequence[RunGroup] = (),
 ) -> Estimate:  # fmt: skip
     """Estimate the remaining runs of a search and of its confirmation.
 
@@ -134,6 +145,7 @@ def estimate(
         workers: runs that train at a time.
         records: runs that have been read already. The results folder is sampled for more.
         pruned: runs that will be pruned, which keep their checkpoints.
+        least: runs of the search if a race drops points as early as possible.
     """
     known = measured_records(records, results)
     speeds = MachineSpeeds(known)
@@ -161,13 +173,15 @@ def estimate(
         run_bytes=folders / (sum(group.runs for group, _ in new) or 1),
         disk_bytes=folders + (unfinished if new else 0),
         free_disk=shutil.disk_usage(_nearest_existing(results)).free,
+        least_runs=sum(group.runs for group in least if group.is_new) if least else None,
+        least_seconds=wall_time(least, speeds, workers, images).seconds if least else None,
     )
 
 
 def _current_step(step: SearchStep, planned: Sequence[PlannedRun] | None, search: Search) -> Iterator[RunGroup]:
     if planned is None:
         for arm in step.arms:
-            yield RunGroup(arm, step.until_epoch or arm.epochs, len(search.seeds))
+            yield RunGroup(arm, step.until_epoch or arm.epochs, len(arm.seeds))
         return
     for run in planned:
         if run.state != "done":
@@ -185,8 +199,15 @@ def _later_steps(step: SearchStep, search: Search) -> Iterator[RunGroup]:
             share = left[rung - step.rung] / arms
             epochs = step.rungs[rung] - step.rungs[rung - 1]
             yield from (RunGroup(arm, epochs, share * seeds, is_new=False) for arm in step.arms)
+    yield from _race_groups(step, step.runs_after[1])
     if step.trials_left:
         yield from (RunGroup(arm, arm.epochs, step.trials_left / arms * seeds) for arm in step.arms)
+
+
+def _race_groups(step: SearchStep, runs: int) -> Iterator[RunGroup]:
+    """Runs of the later steps of a race."""
+    if runs:
+        yield from (RunGroup(arm, arm.epochs, runs / len(step.arms)) for arm in step.arms)
 
 
 def _rung_sizes(step: SearchStep, search: Search) -> list[int]:

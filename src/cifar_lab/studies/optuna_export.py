@@ -21,6 +21,7 @@ from cifar_lab.execution.plan import run_ids_of
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
 from cifar_lab.studies.run_sweep import sweep_status
+from cifar_lab.studies.search import SearchState
 from cifar_lab.studies.space.axes import drawn_axes
 from cifar_lab.studies.space.conditions import Space
 from cifar_lab.studies.space.points import Point, PointResult
@@ -36,7 +37,7 @@ MARK = "cifar_lab_sweep"
 
 
 def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
-    """Write each complete or pruned point as a trial, and return the number of trials.
+    """Write each complete, pruned or dropped point as a trial, and return the number of trials.
 
     The value of a trial is the mean validation accuracy over the seeds, with 0 for a run that diverged. Its
     intermediate values are the means per epoch. Its attributes hold the run ids.
@@ -53,7 +54,7 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     sweep = sweep.for_images(images)
     state = sweep_status(sweep, RunContext(results)).state
     points = state.points if images.known(sweep.base.data) is not None else []
-    found = [_trial(sweep, point, state.pruned.get(point.name), results, images) for point in points]
+    found = [_trial(sweep, point, state, results, images) for point in points]
     trials = [trial for trial in found if trial is not None]
     if not trials:
         raise DataError(f"{results}: no point of {sweep.name} has finished yet; run the sweep first")
@@ -68,16 +69,15 @@ def export_optuna(sweep: Sweep, results: Path, path: Path) -> int:
     return len(trials)
 
 
-def _trial(
-    sweep: Sweep, point: Point, pruned_after: int | None, results: Path, images: DatasetCatalog
-) -> FrozenTrial | None:
+def _trial(sweep: Sweep, point: Point, state: SearchState, results: Path, images: DatasetCatalog) -> FrozenTrial | None:
     """The point as a trial. None where it is not complete yet."""
     import optuna
 
-    run_ids = run_ids_of(search_settings(point.settings, sweep.search), images)
+    run_ids = run_ids_of(search_settings(point.settings, sweep.search), images)[: state.seeds.get(point.name)]
+    pruned_after = state.pruned.get(point.name)
     folders = [RunFolder(results, run_id) for run_id in run_ids]
     records = [record for folder in folders if (record := folder.read_record()) is not None]
-    is_pruned = pruned_after is not None
+    is_pruned = pruned_after is not None or point.name in state.dropped
     if not is_pruned and len(records) < len(run_ids):
         return None
     accuracies = tuple(record.val.accuracy if record.val else None for record in records)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from cifar_lab.config import Settings
 from cifar_lab.config.sheets import Search
 from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.core.files import read_regular
@@ -21,6 +22,7 @@ from cifar_lab.store.documents import write_document
 from cifar_lab.store.results import SweepFolder
 from cifar_lab.studies.documents import SearchDocuments, winners_document
 from cifar_lab.studies.forecast import Estimate, forecast
+from cifar_lab.studies.race_lines import race_lines, race_step_line
 from cifar_lab.studies.search import SearchState, SearchStep, finished_step, make_step, preview_step, run_search
 from cifar_lab.studies.space.groups import group_name, group_sizes
 from cifar_lab.studies.space.methods import kept_points
@@ -87,9 +89,10 @@ def make_sweep(
     policy = replace(context.policy, wait=True)
     context = replace(context, plan=folder.plan.relative_to(context.results).as_posix(), policy=policy)
     documents = SearchDocuments(folder, sweep.name, sweep.search, context.images)
-    state = _Searching(sweep, context, documents, allow_failed, say).run()
-    winners = choose_winners(state.points, state.accuracies, sweep.search)
-    confirmed = make_runs(sweep.confirm_arms(winners), context)
+    with context.engine.keeping_workers():
+        state = _Searching(sweep, context, documents, allow_failed, say).run()
+        winners = choose_winners(state.points, state.accuracies, sweep.search)
+        confirmed = make_runs(sweep.confirm_arms(winners), context)
     info = context.images.prepare(sweep.base.data)
     document = winners_document(
         sweep.name,
@@ -98,6 +101,7 @@ def make_sweep(
         winners,
         points=len(state.points),
         pruned=len(state.pruned),
+        dropped=len(state.dropped),
         runs=state.run_counts,
         base_val_accuracy=_base_val_accuracy(sweep, state),
         fingerprint=info.fingerprint,
@@ -158,7 +162,8 @@ class _Searching:
         self._sweep, self._context, self._documents = sweep, context, documents
         self._allow_failed, self._say = allow_failed, say
         self._search = sweep.search
-        self._is_adaptive = self._search.method == "tpe" or self._search.halving is not None
+        searches_in_steps = self._search.halving is not None or self._search.racing is not None
+        self._is_adaptive = self._search.method == "tpe" or searches_in_steps
         self._has_estimated = False
         self._is_new = True
         """Whether the present step had missing runs. The history has the others already."""
@@ -166,7 +171,7 @@ class _Searching:
     def run(self) -> SearchState:
         with _naming_search_setting(self._sweep):
             state = run_search(self._sweep.method(), self._search, self._context, self._make_step, self._after_step)
-        self._documents.write_plan(state.points)
+        self._documents.write_plan(state)
         if self._is_adaptive:
             self._documents.write_history(state)
         return state
@@ -194,13 +199,16 @@ class _Searching:
             estimate.check_disk(self._context.results)
         if self._is_adaptive:
             self._say(_step_line(state, step, self._search))
-        self._documents.write_plan(state.points, keep_later=self._is_adaptive and not self._context.force)
+        self._documents.write_plan(state, keep_later=self._is_adaptive and not self._context.force)
 
     def _after_step(self, state: SearchState, step: SearchStep) -> None:
         if self._is_adaptive and self._is_new:
             self._documents.write_history(state, keep_later=not self._context.force)
         if step.until_epoch is not None:
             self._say(_rung_line(state, step))
+        if state.races is not None and self._is_new:
+            for line in race_lines(state.races, self._search):
+                self._say(line)
 
 
 def _refuse_incomplete(runs: RunBatch, allow_failed: bool) -> None:
@@ -230,31 +238,38 @@ def estimate_lines(
     """
     runs, before = round(estimate.runs), {run.job.run_id for batch in state.batches for run in batch.planned}
     done = len(before | {run.job.run_id for run in planned or () if run.state == "done"})
-    groups = len(group_sizes(step.arms, search))
+    points = [point.settings for point in state.points]
+    groups = len(group_sizes(points, search))
     confirming = len(search.confirm_seeds) * (groups if search.group_keys else search.top + 1)
     chosen = f"the best of each of {count(groups, 'group')}" if search.group_keys else ""
     at_most = "at most " if step.trials_left else ""
+    least = runs if estimate.least_runs is None else round(estimate.least_runs)
+    all_runs, to_train = count(done + runs, "run"), f"{at_most}{runs:,}"
+    if least < runs:
+        all_runs, to_train = f"{done + least:,} to {all_runs}", f"{least:,} to {runs:,}"
     yield (
-        f"estimate: {count(done + runs, 'run')} to search, {done:,} already done, {at_most}{runs:,} to train; then "
+        f"estimate: {all_runs} to search, {done:,} already done, {to_train} to train; then "
         f"at most {count(confirming, 'run')} for "
         f"{chosen or f'the control and the best {search.top}'}"
     )
     if search.group_keys:
-        tries = group_tries(step, search)
+        tries = group_tries(points, search)
         yield f"tries per group: {', '.join(f'{name} {number:,}' for name, number in tries.items())}"
     yield from estimate.lines()
 
 
-def group_tries(step: SearchStep, search: Search) -> dict[str, int]:
-    """Number of points of each group at the end of the search, from its first step."""
+def group_tries(points: Sequence[Settings], search: Search) -> dict[str, int]:
+    """Number of points of each group at the end of the search, from those so far."""
     if search.trials is not None and search.method == "tpe":
-        return dict.fromkeys((group_name(arm, search) for arm in step.arms), search.trials)
-    return dict(Counter(group_name(arm, search) for arm in step.arms))
+        return dict.fromkeys((group_name(point, search) for point in points), search.trials)
+    return dict(Counter(group_name(point, search) for point in points))
 
 
 def _step_line(state: SearchState, step: SearchStep, search: Search) -> str:
     """Line on the points that train now, and to which epoch."""
     points = count(len(step.arms), "point")
+    if state.races is not None:
+        return race_step_line(step, search)
     if search.halving is None:
         before = len(state.points) - len(step.arms)
         return f"{search.method}: {points} after {before:,}, {step.trials_left:,} proposals to come"

@@ -16,6 +16,7 @@ from cifar_lab.store.results import RunFolder
 from cifar_lab.studies.space.groups import by_group
 from cifar_lab.studies.space.methods import Method, kept_points, rung_epochs
 from cifar_lab.studies.space.points import Point, PointResult
+from cifar_lab.studies.space.race import Races
 from cifar_lab.studies.space.winners import SearchRuns, pick_winners, search_settings
 
 
@@ -31,11 +32,21 @@ class SearchState:
     """Epoch after which a point was pruned, by point name."""
     batches: list[RunBatch] = field(default_factory=list)
     """Runs of each step."""
+    races: Races | None = None
+    """Race of each group. None without `search.racing`."""
+    seeds: dict[str, int] = field(default_factory=dict)
+    """Number of seeds of the search that a point has or trains with, by name. Empty without `search.racing`."""
 
     @property
     def accuracies(self) -> dict[str, Sequence[float | None]]:
-        """Validation accuracy per run, by name of each point that was not pruned. None for a run that diverged."""
-        return {name: result.val_accuracies for name, result in self.results.items() if name not in self.pruned}
+        """Validation accuracy per run, by name of each point that was not left out. None for a run that diverged."""
+        out = {*self.pruned, *self.dropped}
+        return {name: result.val_accuracies for name, result in self.results.items() if name not in out}
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Number of seeds after which a race dropped a point, by name."""
+        return self.races.dropped if self.races is not None else {}
 
     @property
     def runs(self) -> RunBatch:
@@ -66,6 +77,8 @@ class SearchStep:
     """Epochs after which points are compared. The last is the end of training."""
     trials_left: int
     """Trials after this batch."""
+    runs_after: tuple[int, int] = (0, 0)
+    """Fewest and most runs of the steps after this one in a race."""
 
     @property
     def until_epoch(self) -> int | None:
@@ -97,6 +110,10 @@ def run_search(
     state = SearchState()
     while batch := method.propose(state.results):
         state.points += batch
+        if search.racing is not None:
+            if not _race(state, batch, search, context, get_runs, after_step):
+                return state
+            continue
         remaining: Sequence[Point] = batch
         rungs = rung_epochs(batch[0].settings.epochs, search.halving) if search.halving else [0]
         for rung in range(len(rungs)):
@@ -111,6 +128,38 @@ def run_search(
             if not remaining:
                 break
     return state
+
+
+def _race(
+    state: SearchState,
+    points: Sequence[Point],
+    search: Search,
+    context: RunContext,
+    get_runs: GetRuns,
+    after_step: Callable[[SearchState, SearchStep], object],
+) -> bool:
+    """Race the points seed by seed. False where `get_runs` returned None."""
+    races = state.races = Races(points, search)
+    by_name = {point.name: point for point in points}
+    while names := races.next_points():
+        left, arms = races.runs_left(), []
+        for name in names:
+            before = races.seeds_before(name)
+            state.seeds[name] = before + 1
+            settings = search_settings(by_name[name].settings, search)
+            arms.append(settings.model_copy(update={"seeds": (search.seeds[before],)}))
+        step = SearchStep(arms, 0, [0], 0, (left[0] - len(arms), left[1] - len(arms)))
+        runs = get_runs(state, step)
+        if runs is None:
+            return False
+        state.batches.append(runs)
+        results = _results([by_name[name] for name in names], step, runs, context)
+        for name, result in results.items():
+            earlier = state.results[name].val_accuracies if name in state.results else ()
+            state.results[name] = replace(result, val_accuracies=(*earlier, *result.val_accuracies))
+        races.add({name: result.val_accuracies for name, result in results.items()})
+        after_step(state, step)
+    return True
 
 
 def finished_step(context: RunContext, step: SearchStep) -> RunBatch | None:

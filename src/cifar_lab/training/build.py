@@ -16,7 +16,16 @@ import torch
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.config import CustomModel, CustomOptimizer, Data, ImageFolder, Settings, TorchOptimizer
+from cifar_lab.config import (
+    CustomModel,
+    CustomOptimizer,
+    Data,
+    Ema,
+    ImageFolder,
+    Optimizer,
+    Settings,
+    TorchOptimizer,
+)
 from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
@@ -25,9 +34,13 @@ from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.models.initialisation import Covariance, initialise
 from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
+from cifar_lab.training.averaging import WeightAverage
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
+from cifar_lab.training.frozen_layers import freeze_for_epoch
+from cifar_lab.training.held_parameters import HeldParameters
 from cifar_lab.training.optim.factory import make_optimizer, make_rule
+from cifar_lab.training.optim.layer_rates import with_layer_rates
 from cifar_lab.training.optim.schedules import make_schedule
 from cifar_lab.training.unused_parameters import GradientWatch
 
@@ -154,11 +167,13 @@ def build_cohort(
     *,
     stacked: bool = False,
     covariance: Covariance | None = None,
+    epoch: int = 0,
 ) -> tuple[Cohort, str | None]:
     """Build new networks, one per member from its own seed, with their optimizer and schedule.
 
     Args:
         covariance: of the patches of the training images, for `model.init: whiten`.
+        epoch: the next one, counted from 0. It decides which layers train.
 
     Returns:
         The cohort, and the reason for unstacked networks where `stacked` was requested.
@@ -173,9 +188,14 @@ def build_cohort(
             network = models.build(member.model, num_classes, member.data.side())
             initialise(network, member.model, covariance)
         networks.append(to_device(network, execution, memory_format))
+    names = [name for name, parameter in networks[0].named_parameters() if parameter.requires_grad]
+    stage = freeze_for_epoch(networks, settings, epoch)
     parameters = flatten_parameters(networks)
-    optimizers = [member.optimizer for member in settings]
-    rule = make_rule(first.optimizer, networks[0])
+    names = [name for name in names if name not in stage.always]
+    optimizers: list[Optimizer] = [
+        with_layer_rates(member.optimizer, member.fine_tune, stage.layers, names, stage.frozen) for member in settings
+    ]
+    rule = make_rule(optimizers[0], networks[0])
     schedule = make_schedule(
         [member.scheduler for member in settings], optimizers, first.epochs, steps_per_epoch,
         None if rule is None else rule.defaults,
@@ -188,14 +208,19 @@ def build_cohort(
         from cifar_lab.models.stacked import NotStackable, stack
 
         try:
-            stacked_network = stack(networks, parameters, deterministic=first.runtime.deterministic)
+            stacked_network = stack(networks, parameters, deterministic=first.runtime.deterministic, still=stage.still)
         except NotStackable as error:
             unstacked_reason = f"networks separately: {error}"
     if first.runtime.compile:
         for network in networks:
             network.compile()
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
-    if not isinstance(first.model, CustomModel):
-        return Cohort(networks, parameters, optimizer, schedule, stacked_network), unstacked_reason
-    watch = GradientWatch(networks, parameters)
-    return Cohort(networks, parameters, optimizer, schedule, stacked_network, watch, weights or ()), unstacked_reason
+    averages = [member.average for member in settings if isinstance(member.average, Ema)]
+    average = WeightAverage(averages, networks, parameters, steps_per_epoch, stage.still) if averages else None
+    after = getattr(networks[0], "held_after", None)
+    held = None if after is None or isinstance(first.model, CustomModel) else HeldParameters(parameters, after)
+    watch = GradientWatch(networks, parameters) if isinstance(first.model, CustomModel) else None
+    cohort = Cohort(
+        networks, parameters, optimizer, schedule, stacked_network, watch, weights or (), stage, average, held
+    )
+    return cohort, unstacked_reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -39,6 +40,10 @@ class ActiveRun:
     """UTC time of the start of its first epoch."""
     open: bool = True
     """Whether it has not ended yet."""
+    handed: dict[str, Any] | None = None
+    """State of the cohort at the end of a stage, to begin the next one from."""
+    environment: Environment | None = None
+    """Environment of the stage before."""
 
     def epochs_done(self) -> int:
         """Epochs completed, in the checkpoint or since."""
@@ -46,14 +51,21 @@ class ActiveRun:
 
     def saved_threads(self) -> int | None:
         """Threads of its first epochs. With torch's kernels another number would round differently."""
-        return int(self.saved["environment"]["threads"]) if self.saved else None
+        before = self._environment_before()
+        return None if before is None else before.threads
 
     def saved_kernels(self) -> str | None:
         """Kernels of its first epochs. Others would round differently."""
-        return Environment.model_validate(self.saved["environment"]).kernels if self.saved else None
+        before = self._environment_before()
+        return None if before is None else before.kernels
+
+    def _environment_before(self) -> Environment | None:
+        """Environment of the epochs that are completed."""
+        return Environment.model_validate(self.saved["environment"]) if self.saved else self.environment
 
     def start_over(self) -> None:
         """Return to the last checkpoint, or to the beginning."""
+        self.handed = self.environment = None
         self.saved, damage = checkpoint.load_newest(self.folder.checkpoint)
         self.member, self.notes = Member(), self.notes + damage
 
@@ -69,12 +81,24 @@ class ActiveRun:
         self.open = False
         self.lock.close()
 
-    def resume(self, cohort: Cohort, number: int) -> Environment | None:
-        """Load the checkpoint, if any, into member `number`. Returns the environment of its epochs."""
+    def continue_from(self, state: dict[str, Any], environment: Environment) -> None:
+        """Keep the state at the end of a stage for the next one."""
+        self.handed, self.environment = state, environment
+
+    def resume(self, cohort: Cohort, number: int, done: int) -> Environment | None:
+        """Load the state after `done` epochs, if any, into member `number`.
+
+        Returns:
+            The environment of the epochs of a checkpoint. None for a run that begins, and between two stages.
+        """
+        anew = cohort.stage.begins_anew(done)
         if self.saved is None:
+            if self.handed is not None:
+                state, self.handed = self.handed, None
+                cohort.load_state(number, state, anew=anew)
             return None
         saved, self.saved = self.saved, None
-        cohort.load_state(number, saved["cohort"])
+        cohort.load_state(number, saved["cohort"], anew=anew)
         self.member.history.extend(EpochMetrics.model_validate(line) for line in saved["history"])
         self.started = saved["started"]
         self.notes.append(f"resumed after epoch {len(self.member.history)}")
@@ -86,7 +110,7 @@ WRITERS = 8
 
 
 class CheckpointCallback:
-    """Saves the runs of a cohort after each epoch and reports their progress."""
+    """Saves the runs of a cohort at the end of epochs and reports their progress."""
 
     def __init__(
         self,
@@ -108,6 +132,7 @@ class CheckpointCallback:
         self.guard, self.use_threads = guard, use_threads
         self._pool = ThreadPoolExecutor(WRITERS) if len(runs) > 1 else None
         self._writing: list[Future[None]] = []
+        self._least_seconds, self._saved_at = runs[0].job.settings.runtime.checkpoint_seconds, time.monotonic()
         if guard.threads < environment.threads:
             self._use_threads()
 
@@ -124,7 +149,7 @@ class CheckpointCallback:
         self._check_threads(epoch)
 
     def epoch(self, members: Sequence[Member]) -> None:
-        """Save the state that the next epoch needs, then stop if requested.
+        """Report the epoch, save the state that the next one needs if it is time to, and stop if requested.
 
         Members of a cohort are saved in parallel while the next epoch trains. Many small files would take as long as
         the epoch.
@@ -133,21 +158,43 @@ class CheckpointCallback:
             Interrupted: a stop was requested and epochs remain.
             EnvironmentFault: this or the previous checkpoint cannot be written.
         """
-        self.wait_for_writes()
         healthy = [(number, run) for number, run in enumerate(self.runs) if run.member.diverged is None]
-        for number, run in healthy:
-            state, history = self.cohort.state(number), tuple(run.member.history)
-            if self._pool is None:
-                self._write(run, state, history)
-            else:
-                self._writing.append(self._pool.submit(self._write, run, state, history))
         last = max((run.member.history[-1].epoch for _, run in healthy), default=self.epochs)
+        is_due = self._pauses_after(last) or time.monotonic() - self._saved_at >= self._least_seconds
+        if is_due:
+            self._save(healthy, self._report)
+        else:
+            for _, run in healthy:
+                self._report(run, run.member.history[-1])
         if last == self.epochs:
             return
         self._check_threads(last + 1)
         if self.should_stop():
+            if not is_due:
+                self._save(healthy)
             self.wait_for_writes()
             raise Interrupted(f"stopped after epoch {last}, whose checkpoint is kept")
+
+    def _pauses_after(self, epoch: int) -> bool:
+        """Whether another command continues after the epoch. After the last one follows the record."""
+        return epoch == self.epochs < self.runs[0].job.settings.epochs
+
+    def _save(
+        self,
+        healthy: Sequence[tuple[int, ActiveRun]],
+        written: Callable[[ActiveRun, EpochMetrics], None] = lambda run, line: None,
+    ) -> None:
+        """Save the runs, and call `written` once each is on disk."""
+        self.wait_for_writes()
+        self._saved_at = time.monotonic()
+        numbers = [number for number, _ in healthy]
+        states = [self.cohort.state(0)] if numbers == [0] else self.cohort.states(numbers)
+        for (_, run), state in zip(healthy, states, strict=True):
+            history = tuple(run.member.history)
+            if self._pool is None:
+                self._write(run, state, history, written)
+            else:
+                self._writing.append(self._pool.submit(self._write, run, state, history, written))
 
     def wait_for_writes(self) -> None:
         """Wait until all submitted checkpoints are on disk.
@@ -159,7 +206,13 @@ class CheckpointCallback:
         for each in wait(waiting).done:
             each.result()
 
-    def _write(self, run: ActiveRun, state: dict[str, Any], history: Sequence[EpochMetrics]) -> None:
+    def _write(
+        self,
+        run: ActiveRun,
+        state: dict[str, Any],
+        history: Sequence[EpochMetrics],
+        written: Callable[[ActiveRun, EpochMetrics], None],
+    ) -> None:
         checkpoint.save(
             run.folder.checkpoint,
             {
@@ -170,7 +223,10 @@ class CheckpointCallback:
             },
         )
         run.folder.write_metrics(history)
-        self.tell(run.job, EpochCompleted(**history[-1].model_dump()))
+        written(run, history[-1])
+
+    def _report(self, run: ActiveRun, line: EpochMetrics) -> None:
+        self.tell(run.job, EpochCompleted(**line.model_dump()))
 
     def _check_threads(self, epoch: int) -> None:
         """Continue with other threads if other programs take cores or leave them."""

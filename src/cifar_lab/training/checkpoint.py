@@ -22,7 +22,7 @@ class DamagedCheckpointError(Exception):
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, None, lists and dicts of them) to `path`, and keep the previous one.
 
-    The last checkpoint becomes `<name>.previous`, so damage to one file costs an epoch and not the run.
+    The last checkpoint becomes `<name>.previous`, so damage to one file costs the epochs since and not the run.
 
     Raises:
         EnvironmentFault: the disk is full, or the folder is missing.

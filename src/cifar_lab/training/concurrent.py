@@ -9,6 +9,7 @@ from functools import partial
 
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.patches import patch_covariance
+from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import Tell
@@ -90,8 +91,13 @@ def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
     execution = prepare_execution(settings.runtime, cohort[0].threads)
     if execution.device.type == "cpu" or len(cohort) <= max(TRIAL_MEMBERS):
         return len(cohort)
+    if choose_kernels(settings, execution, len(cohort), None)[0].own_kernels:
+        return len(cohort)  # 3 MB each, against activations of a whole batch
     available = free_bytes(execution.device) * USABLE_SHARE / streams
-    small, large = (_peak_of(cohort[:members], execution) for members in TRIAL_MEMBERS)
+    small = _peak_of(cohort[: TRIAL_MEMBERS[0]], execution)
+    if small * len(cohort) <= available * TRIAL_MEMBERS[0]:  # even if all memory of the trial were the members' own
+        return len(cohort)
+    large = _peak_of(cohort[: TRIAL_MEMBERS[1]], execution)
     member = (large - small) // (TRIAL_MEMBERS[1] - TRIAL_MEMBERS[0])
     need = MemoryNeed(base=small - TRIAL_MEMBERS[0] * member, member=member)
     return min(len(cohort), need.members_in(available))

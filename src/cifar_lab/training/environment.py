@@ -34,18 +34,18 @@ def environment(execution: Execution, backend: BackendInfo) -> Environment:
         stacked=backend.stacked,
         captured=backend.captured,
         eager_reason=backend.eager_reason,
-        kernels="own" if execution.own_kernels else "torch",
+        kernels="own" if backend.own_kernels else "torch",
         kernels_reason=backend.kernels_reason,
-        reduction=reduction_of(execution),
+        reduction=reduction_of(execution, backend),
         git_commit=commit,
         git_dirty=dirty,
         git_diff=git_diff() if dirty else None,
     )
 
 
-def reduction_of(execution: Execution) -> Reduction:
+def reduction_of(execution: Execution, backend: BackendInfo) -> Reduction:
     """Order of the sums over a batch."""
-    if execution.own_kernels:
+    if backend.own_kernels:
         return "batch"
     return "threads" if execution.device.type == "cpu" else "device"
 

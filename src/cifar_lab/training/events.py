@@ -68,7 +68,7 @@ class StepCompleted(Event, word="step"):
 
 @dataclass(frozen=True)
 class EpochCompleted(Event, word="epoch"):
-    """Metrics of an epoch whose checkpoint is on disk: the fields of `store.records.EpochMetrics`."""
+    """Metrics of a complete epoch: the fields of `store.records.EpochMetrics`."""
 
     epoch: int
     """From 1."""

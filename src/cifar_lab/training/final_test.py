@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,8 @@ from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from cifar_lab import data, models
-from cifar_lab.config import CustomLoss, Settings
+from cifar_lab.config import CustomLoss, Ema, Settings
+from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.io.load import settings_text
 from cifar_lab.config.own_code import short_name
 from cifar_lab.core.host import utc_now
@@ -26,30 +28,42 @@ from cifar_lab.training import checkpoint
 from cifar_lab.training.build import layout, make_normalizer, to_device, training_layout
 from cifar_lab.training.callbacks import ActiveRun
 from cifar_lab.training.device import Execution, prepare_execution, settle_threads
-from cifar_lab.training.evaluate import predict, score
+from cifar_lab.training.evaluate import predict, score, with_flip_tta
 from cifar_lab.training.job import Job
 from cifar_lab.training.own_functions import own_metrics
+
+Weights = Callable[..., AbstractContextManager[None]]
 
 
 def finish(
     run: ActiveRun, network: nn.Module, identity: DataIdentity, execution: Execution, environment: Environment,
-    memory_format: torch.memory_format,
+    memory_format: torch.memory_format, weights: Weights = nullcontext, validation: ResidentSplit | None = None,
 ) -> Record:  # fmt: skip
     """Write the files of a trained run: weights, predictions on the test split if the job asks, record.
 
     The checkpoint is removed after the record is on disk, so an interruption at any point leaves one of them.
+
+    Args:
+        weights: context in which the network has the weights that count, or with `other` those that do not.
     """
     job, folder, member = run.job, run.folder, run.member
     test = None
     files: dict[str, str] = {}
     if member.diverged is None:
-        files.update(save_weights(folder, network))
+        with weights():
+            files.update(save_weights(folder, network))
+            if job.settings.evaluate.tta == "flip" and validation is not None and member.val is not None:
+                member.val = with_flip_tta(member.val, network, validation, execution)
         if job.read_test:
-            test, predictions = read_test_split(
-                folder, network, job.settings, job.fingerprint, execution, memory_format
-            )
+            split = _test_images(job.settings, job.fingerprint, execution, memory_format)
+            with weights():
+                test, predictions = read_test_split(folder, network, split, job.settings, execution)
             files.update(predictions)
-    record = _make_record(run, models.count_parameters(network), test, files, identity, environment)
+            if isinstance(used := job.settings.average, Ema):
+                with weights(other=True):
+                    other = score(predict(network, split, execution), split.labels.cpu(), len(identity.classes))
+                test = with_other(test, other, used)
+    record = _make_record(run, network, test, files, identity, environment)
     folder.write_metrics(member.history)
     folder.write_record(record)
     checkpoint.remove(folder.checkpoint)
@@ -57,12 +71,13 @@ def finish(
 
 
 def _make_record(
-    run: ActiveRun, parameters: int, test: SplitScore | None, files: dict[str, str], identity: DataIdentity,
+    run: ActiveRun, network: nn.Module, test: SplitScore | None, files: dict[str, str], identity: DataIdentity,
     environment: Environment,
 ) -> Record:  # fmt: skip
     job, member = run.job, run.member
+    frozen = models.count_frozen(network) if fine_tunes(job.settings) else 0
     return Record(
-        schema=schema_of((member.val, test), identity, environment),
+        schema=schema_of((member.val, test), identity, environment, frozen),
         run_id=job.run_id,
         recipe=job.recipe,
         settings=job.settings.model_dump(mode="json"),
@@ -71,7 +86,8 @@ def _make_record(
         status="diverged" if member.diverged else "done",
         reason=member.diverged,
         epochs_trained=len(member.history),
-        parameters=parameters,
+        parameters=models.count_parameters(network),
+        frozen_parameters=frozen,
         val=member.val if member.diverged is None else None,
         test=test,
         test_reason="diverged" if member.diverged else missing_reason(test) if job.read_test else "search",
@@ -97,31 +113,46 @@ def _notes(settings: Settings) -> list[str]:
     return [*notes, *([attacked] if settings.adversarial.eps else [])]
 
 
-def read_test_split(
-    folder: RunFolder, network: nn.Module, settings: Settings, fingerprint: str, execution: Execution,
-    memory_format: torch.memory_format,
-) -> tuple[SplitScore | None, Mapping[str, str]]:  # fmt: skip
-    """Evaluate the trained network on the test split and save its predictions.
+def with_other(found: SplitScore | None, other: SplitScore | None, used: Ema) -> SplitScore | None:
+    """The score with the accuracy of the weights that do not count, beside the metrics of the user."""
+    if found is None:
+        return None
+    name = f"accuracy_{'last' if used.use == 'ema' else 'ema'}"
+    accuracy = None if other is None else other.accuracy
+    return found.model_copy(update={"metrics": {**found.metrics, name: accuracy}})
 
-    predictions.npz holds `labels` int64 (N,) and `logits` fp32 (N, classes) in data-set order.
 
-    Args:
-        memory_format: of the network.
-
-    Returns:
-        The score, None if a logit is not finite, and SHA-256 by file name.
+def _test_images(
+    settings: Settings, fingerprint: str, execution: Execution, memory_format: torch.memory_format
+) -> ResidentSplit:
+    """The test split on the device, in the memory format of the network.
 
     Raises:
         DataError: the images do not have `fingerprint`, so they are not those of the training.
     """
     info = data.prepare(settings.data, fingerprint=fingerprint)
     split = data.load_test(settings.data, fingerprint)
-    images = ResidentSplit(split.images, split.labels, make_normalizer(settings, info, execution, memory_format))
-    logits = predict(network, images, execution)
+    return ResidentSplit(split.images, split.labels, make_normalizer(settings, info, execution, memory_format))
+
+
+def read_test_split(
+    folder: RunFolder, network: nn.Module, split: ResidentSplit, settings: Settings, execution: Execution
+) -> tuple[SplitScore | None, Mapping[str, str]]:
+    """Evaluate the trained network on the test split and save its predictions.
+
+    predictions.npz holds `labels` int64 (N,) and `logits` fp32 (N, classes) in data-set order.
+
+    Returns:
+        The score, None if a logit is not finite, and SHA-256 by file name.
+    """
+    logits, labels = predict(network, split, execution), split.labels.cpu()
     buffer = io.BytesIO()
-    np.savez(buffer, labels=split.labels, logits=logits.numpy())
+    np.savez(buffer, labels=labels.numpy(), logits=logits.numpy())
     hashes = _write(folder, folder.predictions.name, buffer.getvalue())
-    return score(logits, torch.from_numpy(split.labels), len(info.classes), own_metrics(settings)), hashes
+    found = score(logits, labels, logits.shape[1], own_metrics(settings))
+    if found is not None and settings.evaluate.tta == "flip":
+        found = with_flip_tta(found, network, split, execution, logits)
+    return found, hashes
 
 
 def save_weights(folder: RunFolder, network: nn.Module) -> Mapping[str, str]:
@@ -145,9 +176,8 @@ def add_test(job: Job, folder: RunFolder, record: Record) -> Record:
     network.load_state_dict(from_safetensors(content))
     memory_format = layout(job.settings, execution, stacked=record.environment.stacked)
     network = to_device(network, execution, training_layout(execution, memory_format))
-    test, predictions = read_test_split(
-        folder, network, job.settings, record.data.fingerprint, execution, memory_format
-    )
+    split = _test_images(job.settings, record.data.fingerprint, execution, memory_format)
+    test, predictions = read_test_split(folder, network, split, job.settings, execution)
     files = {**record.files, **predictions}
     tested = record.model_copy(
         update={

@@ -59,7 +59,7 @@ def train_epoch(backend: StepBackend, epoch: int, callback: Callback) -> int:
     Returns:
         Number of completed steps. Their metrics are in `backend.metrics`.
     """
-    backend.cohort.train_mode()
+    backend.cohort.begin_epoch(epoch)
     done = 0
     for done in backend.epoch(epoch):
         if done % CHECK_STEPS == 0:

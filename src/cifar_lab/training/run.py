@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -17,25 +17,27 @@ from cifar_lab.config.own_code import own_code
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.batches import CohortBatches, ResidentSplit
 from cifar_lab.data.patches import patch_covariance
 from cifar_lab.models import count_parameters
 from cifar_lab.store.records import Environment, Record, SplitScore
 from cifar_lab.store.results import DamagedFileError, RunFolder
 from cifar_lab.training import checkpoint
-from cifar_lab.training.backends.base import StepBackend
+from cifar_lab.training.backends.base import Predictor, StepBackend
 from cifar_lab.training.backends.choice import KernelChoice, choose_kernels, make_backend
 from cifar_lab.training.build import Splits, build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution, settle_threads
 from cifar_lab.training.environment import changes, environment
-from cifar_lab.training.evaluate import predict, predict_stacked, score
+from cifar_lab.training.evaluate import predict, predict_stacked, score, score_all
 from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
-from cifar_lab.training.final_test import add_test, finish
+from cifar_lab.training.features import CachedTrunk, with_cached_trunk
+from cifar_lab.training.final_test import add_test, finish, with_other
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
 from cifar_lab.training.own_functions import OwnMetric, own_functions
+from cifar_lab.training.teacher import load_teacher
 from cifar_lab.training.thread_guard import ThreadGuard
 
 NOT_RESUMED = "{} epochs were trained again: the model has state that a checkpoint cannot keep"
@@ -139,17 +141,36 @@ def _halves_or_end(runs: list[ActiveRun], error: Exception, ended: Ended) -> lis
 
 
 def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
-    """Train runs that have completed equally many epochs, and write their records."""
-    job, done = runs[0].job, runs[0].epochs_done()
-    training = _prepare(runs)
-    _resume(runs, training, done, tell)
+    """Train runs that have completed equally many epochs, stage by stage, and write their records."""
+    training, final = _train_stage(runs, tell, should_stop)
+    while _epochs_left(runs):
+        for number, run in enumerate(runs):  # the next stage begins as a run that resumes after this one
+            run.continue_from(training.cohort.state(number), final)
+        training, final = _train_stage(runs, tell, should_stop)
+    _score_others(runs, training)
+    _finish(runs, training, final, ended)
+
+
+def _epochs_left(runs: Sequence[ActiveRun]) -> bool:
+    """Whether a run that has not diverged has epochs left."""
+    return any(run.member.diverged is None and run.epochs_done() < run.job.last_epoch for run in runs)
+
+
+def _train_stage(
+    runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool]
+) -> tuple[_Training, Environment]:
+    """Train to the end of a stage. Returns what was trained, and the environment of the last epoch."""
+    job, done = runs[0].job, _epochs_done(runs)
+    first = all(run.environment is None for run in runs)
+    training = _prepare(runs, done)
+    _report(runs, training, done, tell, first=first)
     validate = None if training.splits.validation is None else partial(_validate, training)
     with _callback(runs, training, tell, should_stop) as callback:
         train(
             training.backend,
             [run.member for run in runs],
             start_epoch=done,
-            epochs=job.last_epoch,
+            epochs=min(job.last_epoch, training.cohort.stage.stop),
             validate=validate,
             callback=callback,
         )
@@ -157,7 +178,12 @@ def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool
     if validate is not None and done == job.settings.epochs:  # trained before, but interrupted before the record
         for run, val in zip(runs, validate(), strict=True):
             run.member.val = val
-    _finish(runs, training, callback.environment, ended)
+    return training, callback.environment
+
+
+def _epochs_done(runs: Sequence[ActiveRun]) -> int:
+    """Epochs that the cohort has completed. A member that diverged has fewer."""
+    return max(run.epochs_done() for run in runs)
 
 
 @dataclass(frozen=True)
@@ -173,10 +199,22 @@ class _Training:
     environment: Environment
     metrics: Sequence[OwnMetric]
     """Of the user, on the validation split."""
+    trunk: CachedTrunk
+    """Frozen layers that are computed once."""
+    before: Sequence[Environment | None]
+    """Environment of the epochs of each run's checkpoint."""
+
+    def weights(self, members: Iterable[int], *, other: bool = False) -> AbstractContextManager[None]:
+        """Context in which members have the weights that count, by `average.use`. `other` means those that do not."""
+        average = self.cohort.average
+        if average is None:
+            return nullcontext()
+        averaged = set(average.used(average=not other)) & set(members)
+        return average.evaluated(averaged, self.splits.training, self.execution)
 
 
-def _prepare(runs: Sequence[ActiveRun]) -> _Training:
-    """Choose device and backend, load the images and build the cohort."""
+def _prepare(runs: Sequence[ActiveRun], done: int) -> _Training:
+    """Choose device and backend, load the images and build the cohort for the stage after `done` epochs."""
     jobs, settings = [run.job for run in runs], runs[0].job.settings
     custom = isinstance(settings.model, CustomModel)
     execution, kernels = prepare_execution(settings.runtime, jobs[0].threads), KernelChoice()
@@ -190,14 +228,25 @@ def _prepare(runs: Sequence[ActiveRun]) -> _Training:
     )
     cohort, unstacked_reason = build_cohort(
         [job.build_settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
-        execution, stacked=stacked, covariance=partial(patch_covariance, splits.training),
+        execution, stacked=stacked, covariance=partial(patch_covariance, splits.training), epoch=done,
     )  # fmt: skip
     if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
         execution, kernels = _choose(runs, execution, cohort.networks[0])
+    teacher, notes = load_teacher(settings, jobs[0].results, splits.identity, splits.training.normalizer, execution)
+    for run in runs:
+        run.notes += [note for note in notes if note not in run.notes]
     own = own_functions(settings)
     batches.own_augment = own.augment
-    backend, info = make_backend(cohort, batches, settings, execution, unstacked_reason, kernels, own.loss)
-    return _Training(execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics)
+    before = [run.resume(cohort, number, done) for number, run in enumerate(runs)]
+    trunk = with_cached_trunk(cohort, batches, splits.validation, settings, execution)
+    cohort = trunk.cohort
+    backend, info = make_backend(
+        cohort, trunk.batches, settings, execution, unstacked_reason, kernels, own.loss,
+        [job.settings for job in jobs], teacher,
+    )  # fmt: skip
+    return _Training(
+        execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics, trunk, before
+    )
 
 
 def _choose(
@@ -210,14 +259,17 @@ def _choose(
     return settle_threads(execution, settings, runs[0].saved_threads(), parameters), kernels
 
 
-def _resume(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tell) -> None:
-    """Load the checkpoint of each run that has one, and report device and resumed epoch."""
+def _report(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tell, *, first: bool) -> None:
+    """Report device, resumed epoch and the use of frozen layers. `first`: whether no stage came before."""
     execution = training.execution
-    for number, run in enumerate(runs):
-        tell(run.job, DeviceChosen(execution.device.type, execution.threads))
-        if (before := run.resume(training.cohort, number)) is not None:
+    for run, before in zip(runs, training.before, strict=True):
+        if first:
+            tell(run.job, DeviceChosen(execution.device.type, execution.threads))
+        if before is not None:
             run.notes += changes(before, training.environment, done)
             tell(run.job, RunResumed(done))
+        if training.trunk.note and training.trunk.note not in run.notes:
+            run.notes.append(training.trunk.note)
 
 
 def _callback(
@@ -225,7 +277,8 @@ def _callback(
 ) -> CheckpointCallback:
     """Callback that saves the runs, reports them, and leaves cores to other programs that use them."""
     job, execution = runs[0].job, training.execution
-    asked = job.settings.runtime.threads != "auto" or not execution.own_kernels
+    on_cpu = execution.own_kernels and execution.device.type == "cpu"
+    asked = job.settings.runtime.threads != "auto" or not on_cpu
     guard = ThreadGuard(execution.threads, asked=asked)
     return CheckpointCallback(
         runs, training.cohort, training.environment, job.last_epoch, tell, should_stop, guard,
@@ -233,11 +286,30 @@ def _callback(
     )  # fmt: skip
 
 
-def _validate(training: _Training) -> list[SplitScore | None]:
-    """Score every member on the validation split."""
+def _validate(training: _Training, *, other: bool = False) -> list[SplitScore | None]:
+    """Score every member on the validation split.
+
+    Args:
+        other: score the weights that do not count by `average.use`, in place of those that do.
+    """
     validation, cohort = training.splits.validation, training.cohort
     assert validation is not None
-    labels, classes = validation.labels.cpu(), len(training.splits.identity.classes)
+    with training.weights(range(len(cohort.networks)), other=other):
+        return _scores(training, validation)
+
+
+def _scores(training: _Training, validation: ResidentSplit) -> list[SplitScore | None]:
+    """Score the present weights of every member."""
+    cohort, classes = training.cohort, len(training.splits.identity.classes)
+    if training.trunk.validation is not None:
+        features = (training.trunk.predict(number, training.execution) for number in range(len(cohort.networks)))
+        return [score(logits, validation.labels.cpu(), classes, training.metrics) for logits in features]
+    found = training.backend.predict(validation) if isinstance(training.backend, Predictor) else None
+    if found is not None and not training.metrics:
+        return score_all(found, validation.labels, classes)
+    labels = validation.labels.cpu()
+    if found is not None:
+        return [score(logits, labels, classes, training.metrics) for logits in found.cpu()]
     if cohort.stacked is not None:
         stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
         return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
@@ -245,14 +317,24 @@ def _validate(training: _Training) -> list[SplitScore | None]:
     return [score(logits, labels, classes, training.metrics) for logits in separate]
 
 
+def _score_others(runs: Sequence[ActiveRun], training: _Training) -> None:
+    """Add the accuracy of the weights that do not count to the validation scores of runs that are complete."""
+    average, last = training.cohort.average, runs[0].job.settings.epochs
+    if average is None or training.splits.validation is None or _epochs_done(runs) < last:
+        return
+    for run, used, other in zip(runs, average.settings, _validate(training, other=True), strict=True):
+        run.member.val = with_other(run.member.val, other, used)
+
+
 def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: Environment, ended: Ended) -> None:
     """Write each run's record or pause it, unlock its folder and report the outcome."""
-    for run, network in zip(runs, training.cohort.networks, strict=True):
+    for number, (run, network) in enumerate(zip(runs, training.cohort.networks, strict=True)):
         outcome: Record | Exception
         try:
             outcome = run.pause() or finish(
-                run, network, training.splits.identity, training.execution, final_environment, training.memory_format
-            )
+                run, network, training.splits.identity, training.execution, final_environment, training.memory_format,
+                partial(training.weights, [number]), training.splits.validation,
+            )  # fmt: skip
         except Exception as error:
             outcome = error
         run.close()

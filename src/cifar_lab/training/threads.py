@@ -25,7 +25,7 @@ from collections.abc import Mapping
 
 from cifar_lab.config import Settings
 from cifar_lab.config.own_code import kernels_reason
-from cifar_lab.config.registry import GROUP_IMAGES, MODEL_FACTS
+from cifar_lab.config.registry import GROUP_IMAGES, facts_of
 
 LARGE_PARAMETERS = 1_000_000
 """Trainable parameters from which torch's kernels use all cores. Smaller networks have one thread, because processes
@@ -69,7 +69,7 @@ def least_threads(settings: Settings, cores: int, *, parameters: int | None = No
         cores: cores that the process may use (`usable_cores`).
         parameters: of a custom model, whose size the settings do not tell. None means unknown, which counts as large.
     """
-    asked, facts = settings.runtime.threads, MODEL_FACTS.get(settings.model.name)
+    asked, facts = settings.runtime.threads, facts_of(settings.model)
     if asked != "auto":
         return asked
     if facts is not None:
@@ -100,7 +100,7 @@ def torch_threads(settings: Settings, threads: int, parameters: int | None = Non
     A network below LARGE_PARAMETERS has one. The run may have been given more, for kernels of the lab that turned out
     to be unavailable.
     """
-    facts = MODEL_FACTS.get(settings.model.name)
+    facts = facts_of(settings.model)
     known = parameters if facts is None else facts.parameters
     is_small = known is not None and known < LARGE_PARAMETERS
     return 1 if is_small and settings.runtime.threads == "auto" else threads
@@ -108,7 +108,7 @@ def torch_threads(settings: Settings, threads: int, parameters: int | None = Non
 
 def _may_use_own_kernels(settings: Settings, known: bool) -> bool:
     """Whether the settings allow the lab's own kernels. The worker decides, because they may fail to compile."""
-    facts, runtime = MODEL_FACTS.get(settings.model.name), settings.runtime
+    facts, runtime = facts_of(settings.model), settings.runtime
     known = known if facts is None else facts.own_kernels
     allowed = known and kernels_reason(settings) is None
     return allowed and runtime.kernels != "torch" and runtime.precision == "fp32"

@@ -12,9 +12,11 @@ from cifar_lab import models
 from cifar_lab.config import CustomModel, Settings
 from cifar_lab.config.model_source import model_source
 from cifar_lab.models.user_code import forked_generators, uncovered_files
+from cifar_lab.models.weight_inputs import input_notes
 from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.events import ModelBuilt
+from cifar_lab.training.frozen_layers import freeze_for_epoch
 from cifar_lab.training.trial_steps import ModelTrial, same_networks
 
 SMALL_BATCH = 4
@@ -78,6 +80,7 @@ def try_model(
             f"it imports {names}, which the run id does not cover; move it beside the model, install it as a package, "
             "or import it by its name"
         )
+    notes += input_notes(settings, cohort.networks[0])
     own, reason = _kernels(asked, cohort.networks[0], execution)
     return ModelBuilt(models.count_parameters(cohort.networks[0]), resumable, "\n".join(notes), own, reason)
 
@@ -86,11 +89,13 @@ def build_model(settings: Settings, num_classes: int) -> ModelBuilt:
     """Build a model without training it.
 
     Raises:
-        SettingsError, WeightsError: it does not build, or its weights do not fit.
+        SettingsError, WeightsError: it does not build, its weights do not fit, or it has no layer of `model.freeze`.
     """
     notes: list[str] = []
     with forked_generators():
         network = models.build(settings.model, num_classes, settings.data.side(), notes)
+        freeze_for_epoch([network], [settings], settings.epochs)
+    notes += input_notes(settings, network)
     return ModelBuilt(models.count_parameters(network), notes="\n".join(notes))
 
 

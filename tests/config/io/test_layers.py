@@ -152,8 +152,8 @@ def test_the_same_choice_again_drops_nothing(write: Write) -> None:
         ),
         (
             "scheduler: {name: cosine}\nmodel: {name: Net1, pretrained: true}",
-            "b.yaml:3: model.pretrained: Net1 has no pretrained; "
-            "its settings are weights, head, input_size, init, head_init",
+            "b.yaml:3: model.pretrained: Net1 has no pretrained; its settings are weights, head, input_size, init, "
+            "head_init, freeze",
         ),
     ],
 )

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from cifar_lab.config.io.search_rules import RACE_SEEDS
 from cifar_lab.config.io.setting_keys import known_choices
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
-from cifar_lab.config.sheets import Halving, LabSheet, Range, Search, SweepSheet
+from cifar_lab.config.sheets import Halving, LabSheet, Racing, Range, Search, SweepSheet
 from cifar_lab.core.errors import SettingsError
 
 Write = Callable[[str, str], Path]
@@ -100,6 +101,12 @@ def test_ranges_of_a_sweep_file(write: Write) -> None:
 def test_halving_of_a_sweep_file(write: Write) -> None:
     text = "base: baseline.yaml\nsearch: {halving: {eta: 4}}\nspace: {data.flip: [true, false]}\n"
     assert load_sheet(write("x.yaml", text), SweepSheet).search.halving == Halving(eta=4, rungs=3)
+
+
+def test_race_of_a_sweep_file(write: Write) -> None:
+    text = "base: baseline.yaml\nsearch: {seeds: [0, 1], racing: {}}\nspace: {data.flip: [true, false]}\n"
+    search = load_sheet(write("x.yaml", text), SweepSheet).search
+    assert (search.racing, search.halving) == (Racing(error=0.05), None)
 
 
 BAD_SWEEPS: list[tuple[str, list[str]]] = [
@@ -247,6 +254,32 @@ BAD_SWEEPS: list[tuple[str, list[str]]] = [
             "x.yaml:2: search.halving: tpe has no halving: tpe needs runs of full length; remove it, or state "
             "method: random",
             "x.yaml:3: arms.a.epochs: points are compared after the same epochs (search.halving); remove it",
+        ],
+    ),
+    (
+        "base: baseline.yaml\nsearch: {racing: {error: 0, halving: 2}, halving: {}}\n"
+        "space: {data.flip: [true, false]}\n",
+        [
+            "x.yaml:2: search.racing: a search has either racing or halving; remove one of them",
+            f"x.yaml:2: search.seeds: {RACE_SEEDS}",
+            "x.yaml:2: search.racing.error: 0 is out of range; expected a number from 0.0001 to 0.5",
+            "x.yaml:2: search.racing.halving: no such setting; the settings are error",
+        ],
+    ),
+    (
+        "base: baseline.yaml\nsearch: {method: tpe, trials: 5, seeds: [3], racing: {}}\n"
+        "space: {data.flip: [true, false]}\n",
+        [
+            f"x.yaml:2: search.seeds: {RACE_SEEDS}",
+            "x.yaml:2: search.racing: tpe has no racing: tpe needs the same seeds of every point; remove it, or state "
+            "method: random",
+        ],
+    ),
+    (
+        "base: baseline.yaml\nsearch: {method: racing, seeds: [0, 1]}\nspace: {data.flip: [true, false]}\n",
+        [
+            "x.yaml:2: search.method: 'racing' is not one of: grid, random, tpe",
+            "x.yaml:2: search.method: write racing: {} beside method: grid or random, and several seeds",
         ],
     ),
     ("optimizer: {lr: 1}\n", ["x.yaml: this is a settings file, not a sweep file; train it with cifar-lab run x.yaml"]),

@@ -44,6 +44,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "random": {"method": "random", "trials": 60},
     "tpe": {"method": "tpe", "trials": 60, "batch": 12},
     "halving": {"halving": {"eta": 3, "rungs": 3}},
+    "racing": {"seeds": [0, 1, 2], "racing": {}},
 }
 
 
@@ -78,7 +79,7 @@ def test_points_have_what_belongs_to_them_once_and_again(
     found = sheet(METHODS[method])
     state = searched(base, found, monkeypatch)
     points = state.points
-    if method in ("grid", "halving"):
+    if method in ("grid", "halving", "racing"):
         assert Counter(point.values["optimizer.name"] for point in points) == {"sgd": 20, "adam": 20, "adamw": 20}
     assert len({point.name for point in points}) == len({identity_of(p.settings) for p in points}) == len(points) > 20
     for point in points:
@@ -96,6 +97,8 @@ def test_points_have_what_belongs_to_them_once_and_again(
         assert [point.name for point in cut.points] == [point.name for point in points[: len(cut.points)]]
     again = searched(base, found, monkeypatch)
     assert ([p.name for p in again.points], again.pruned) == ([p.name for p in points], state.pruned)
+    assert again.dropped == state.dropped
+    assert bool(state.dropped) == (method == "racing")
 
 
 def test_a_condition_may_read_the_base_and_stand_before_its_key(base: Settings) -> None:
@@ -131,6 +134,31 @@ def test_a_paired_group_has_a_condition_too(base: Settings) -> None:
         "SGD · lr 0.01 · momentum 0.9",
         "Adam",
     ]
+
+
+def test_a_key_inside_an_inner_section_belongs_to_its_choice() -> None:
+    base = settings_from({"optimizer": {"name": "sgd", "lr": 0.1}})
+    space = {
+        "optimizer.name": ["sgd", "muon"],
+        "optimizer.others.name": {"values": ["sgd", "adam"], "when": {"optimizer.name": "muon"}},
+        "optimizer.others.momentum": {"values": [0.8], "when": {"optimizer.others.name": "sgd"}},
+        "optimizer.others.lr": {"values": [0.01, 0.02], "when": {"optimizer.others.momentum": 0.8}},
+    }
+    assert [point.name for point in expand(sheet({}, space), base, "s.yaml").points] == [
+        "SGD",
+        "Muon · others SGD · others momentum 0.8 · others lr 0.01",
+        "Muon · others SGD · others momentum 0.8 · others lr 0.02",
+        "Muon · others Adam",
+    ]
+    space["optimizer.others.lr"] = [0.01, 0.02]
+    with pytest.raises(
+        SettingsError, match=r"write optimizer.others.lr: \{values: .*, when: \{optimizer.name: muon\}\}"
+    ):
+        expand(sheet({}, space), base, "s.yaml")
+    inside = settings_from({"optimizer": {"name": "muon", "others": {"name": "adam"}}})
+    flip = {"data.flip": {"values": [True], "when": {"optimizer.others.name": "adam"}}, "optimizer.lr": [0.1]}
+    (point,) = expand(sheet({}, flip), inside, "s.yaml").points
+    assert point.values == {"data.flip": True, "optimizer.lr": 0.1}
 
 
 def test_a_condition_changes_no_draw_of_the_other_axes(base: Settings) -> None:

@@ -14,6 +14,7 @@ import torch
 from cifar_lab.core.errors import Interrupted, SettingsError
 from cifar_lab.store.records import Environment, Record
 from cifar_lab.training import checkpoint
+from cifar_lab.training.backends import choice, kept_libraries
 from cifar_lab.training.backends.choice import KernelChoice, choose_kernels
 from cifar_lab.training.backends.kernels import compiler
 from cifar_lab.training.device import Execution
@@ -23,13 +24,14 @@ from cifar_lab.training.run import run_cohort
 from .kernels.small_runs import NETS, settings
 
 CPU = Execution(torch.device("cpu"), bf16=False, threads=1)
+GPU = Execution(torch.device("cuda"), bf16=False, threads=1)
 
 
 @pytest.fixture
 def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A machine without a C compiler, and what is said of it."""
-    images = Path(compiler.home())
-    monkeypatch.setattr(compiler, "home", lambda: tmp_path / "cache")  # not where a library was kept before
+    images = Path(kept_libraries.home())
+    monkeypatch.setattr(kept_libraries, "home", lambda: tmp_path / "cache")  # not where a library was kept before
     monkeypatch.setenv("CC", "nonexistent")
     compiler._outcome.cache_clear()
     assert images.is_dir()
@@ -61,7 +63,35 @@ def test_all_else_is_torchs_and_says_why(tmp_path: Path) -> None:
 
 def test_where_nothing_is_open_nothing_is_said() -> None:
     assert reason("runtime.kernels=torch") is None
-    assert reason(execution=replace(CPU, device=torch.device("cuda"))) is None
+    assert reason("runtime.kernels=torch", execution=GPU, members=40) is None
+
+
+@pytest.fixture
+def hopper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that the block kernel runs on."""
+    monkeypatch.setattr(choice, "check_gpu", lambda device: None)
+
+
+@pytest.mark.usefixtures("hopper")
+def test_a_cohort_on_a_gpu_has_the_block_kernel() -> None:
+    arm = settings("model.name=Net2")
+    assert choose_kernels(arm, GPU, 40, None) == (replace(GPU, own_kernels=True), KernelChoice())
+    assert reason(execution=GPU) == "torch's are faster below 2 networks of this batch size"
+    assert reason("data.noise_std=0.1", execution=GPU, members=40) == "there are none for data.noise_std: 0.1"
+    assert reason("model.name=Net1", execution=GPU, members=40) == "there are none on a GPU for Net1"
+
+
+@pytest.mark.usefixtures("hopper")
+def test_a_run_on_a_gpu_keeps_its_kernels_whatever_its_cohort() -> None:
+    assert choose_kernels(settings(), GPU, 1, "own")[0].own_kernels
+    assert choose_kernels(settings("runtime.kernels=own"), GPU, 1, None)[0].own_kernels
+    chosen, kernels = choose_kernels(settings(), GPU, 40, "torch")
+    assert (chosen, kernels.reason) == (GPU, "its first epochs used torch's")
+
+
+def test_who_insists_on_the_block_kernel_in_vain_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"own is not available: there are none on a GPU for Net3;"):
+        choose_kernels(settings("model.name=Net3", "runtime.kernels=own"), GPU, 40, None)
 
 
 def test_who_insists_is_told_that_it_cannot_be(no_compiler: str) -> None:

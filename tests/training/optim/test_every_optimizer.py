@@ -31,12 +31,16 @@ COHORT = [name for name, cls in SECTION_CHOICES["optimizer"][1].items() if not i
 """Optimizers of cohorts. torch executes the others: see `tests/training/backends/test_plain.py`."""
 
 
+def network() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.Linear(3, 2))
+
+
 class Training:
     """Rows of numbers under an optimizer, moved by gradients that hang on nothing but the step."""
 
     def __init__(self, settings: list[config.Optimizer], stacked: bool) -> None:
         torch.manual_seed(0)
-        self.parameters = flatten_parameters([torch.nn.Linear(5, 3) for _ in settings])
+        self.parameters = flatten_parameters([network() for _ in settings])
         self.optimizer: CohortOptimizer | MixedOptimizer = make_optimizer(settings, self.parameters, stacked=stacked)
         self.rates = RATES.expand(len(settings), 1)
 

@@ -8,7 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config.io.setting_keys import CODE_KEYS, PATH_KEYS, choice_key, chosen, default_choice, sections
+from cifar_lab.config.io.inner_sections import INNER_CHOICE, inner_classes
+from cifar_lab.config.io.setting_keys import (
+    CODE_KEYS,
+    PATH_KEYS,
+    choice_key,
+    chosen,
+    default_choice,
+    fields_of,
+    sections,
+)
 from cifar_lab.config.io.shipped import beside
 from cifar_lab.config.io.strict_yaml import parse
 from cifar_lab.config.io.tree import (
@@ -24,6 +33,7 @@ from cifar_lab.config.io.tree import (
 )
 from cifar_lab.config.io.yaml_files import read_file
 from cifar_lab.config.model import source_run
+from cifar_lab.config.roles import Section
 from cifar_lab.core.errors import Problem, SettingsError
 
 OVERRIDES = 1_000_000
@@ -37,6 +47,17 @@ def file_layers(path: Path) -> list[SettingsLayer]:
         SettingsError: a file that is missing, unreadable or no YAML mapping, or a cyclic chain.
     """
     return ancestry(read_file(path), path)
+
+
+def files_of(path: Path) -> list[Path]:
+    """A settings file and all that it extends.
+
+    Raises:
+        SettingsError: as `file_layers`.
+    """
+    found = _Ancestry()
+    found.add(read_file(path), path, {os.path.realpath(path): one_line(str(path))})
+    return found.files
 
 
 def ancestry(layer: SettingsLayer, path: Path) -> list[SettingsLayer]:
@@ -64,6 +85,8 @@ class _Ancestry:
     """Layers of a file and of all that it extends. A file that several of them extend counts once, before all."""
 
     def __init__(self) -> None:
+        self.files: list[Path] = []
+        """Every file, as it is named."""
         self.layers: dict[str, SettingsLayer] = {}
         """Layer by real path, later ones above earlier ones."""
         self._read = 0
@@ -71,6 +94,7 @@ class _Ancestry:
     def add(self, layer: SettingsLayer, path: Path, chain: Mapping[str, str]) -> None:
         """Add a layer above those that it extends. `chain`: the files that lead to it, shown name by real path."""
         root, before = layer.root, set(self.layers)
+        self.files.append(path)
         extends = root.value.pop("extends", None) if isinstance(root.value, dict) else None
         for parent, node in _parents(extends, path):
             self._add_parent(parent, node, chain, before)
@@ -184,7 +208,7 @@ def merge(layers: Sequence[SettingsLayer]) -> SettingsLayer:
             continue
         for key, node in layer.root.value.items():
             if key in merged and isinstance(merged[key].value, dict) and isinstance(node.value, dict):
-                inherited = _without_old_choice(key, merged[key], node)
+                inherited = _without_old_inner(key, _without_old_choice(key, merged[key], node), node)
                 node = replace(node, value=_deep(inherited.value, node.value))
             merged[key] = node
     return SettingsLayer(Node(merged), [finding for layer in layers for finding in layer.findings])
@@ -215,6 +239,26 @@ def _without_old_choice(section: str, below: Node, above: Node) -> Node:
         if (name in new.model_fields and name != "options") or name not in old.model_fields
     }
     return replace(below, value=kept)
+
+
+def _without_old_inner(section: str, below: Node, above: Node) -> Node:
+    """The inherited section without keys of an inner section that only its old choice has."""
+    kept = dict(below.value)
+    for name, node in above.value.items():
+        classes, old = _inner_classes(section, name), kept.get(name)
+        if not classes or old is None or not isinstance(node.value, dict) or not isinstance(old.value, dict):
+            continue
+        stated = node.value.get(INNER_CHOICE)
+        new = classes.get(stated.value) if stated is not None and isinstance(stated.value, str) else None
+        if new is not None:
+            kept[name] = replace(old, value={key: each for key, each in old.value.items() if key in new.model_fields})
+    return replace(below, value=kept)
+
+
+def _inner_classes(section: str, name: str) -> dict[str, type[Section]]:
+    """Classes of an inner section. Empty for another setting."""
+    owners = fields_of(f"{section}.{name}")
+    return inner_classes(owners[0][0].model_fields[name].annotation) if owners and section in sections() else {}
 
 
 def absolute(root: Node, folder: Path, findings: list[Finding]) -> Node:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from cifar_lab.config import Settings
+from cifar_lab.config import Section, Settings
 from cifar_lab.config.io.check import checked_values, to_settings
 from cifar_lab.config.io.layers import absolute, dict_layers, file_layers, merge, nest, override_layer
 from cifar_lab.config.io.setting_keys import choice_key, sections
@@ -174,11 +174,23 @@ def dump_settings(settings: Settings) -> str:
     for key, owner, name in leaves(settings):
         if has_mark(type(owner), name, Mark.LATER) and getattr(owner, name) == type(owner).model_fields[name].default:
             del (values if key == name else values[key.partition(".")[0]])[name]
-    values = {key: value for key, value in values.items() if value != {}}  # a section that is all at its defaults
-    for section in filter(choice_key, sections()):
-        key = choice_key(section)
-        values[section] = {key: values[section].pop(key), **values[section]}
+    for section in sections():
+        _drop_inner_defaults(values[section], getattr(settings, section))
+    for section in sections():
+        default = Settings.model_fields[section].default
+        if values[section] == {} or (has_mark(Settings, section, Mark.LATER) and getattr(settings, section) == default):
+            del values[section]
+        elif key := choice_key(section):
+            values[section] = {key: values[section].pop(key), **values[section]}
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _drop_inner_defaults(values: dict[str, Any], section: Section) -> None:
+    """Remove sections inside a section that are later and have their defaults."""
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section) and has_mark(type(section), name, Mark.LATER) and value == field.default:
+            values.pop(name, None)
 
 
 def settings_text(settings: Settings, seed: int) -> str:

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from cifar_lab.config.io.axis_words import axis_of_text
+from cifar_lab.config.io.inner_sections import inner_classes, is_section
 from cifar_lab.config.io.tree import Node, as_number, plain, resolve, shorten
-from cifar_lab.config.roles import CODE_NAME, MODEL_NAME, Section
+from cifar_lab.config.roles import CODE_NAME, MODEL_NAME
 
 PATTERN_WORDS = {
     CODE_NAME: "package.module:Class or path/to/file.py:Class",
@@ -29,6 +30,8 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     annotation, metadata = unwrap(annotation, metadata)
     origin, arguments = get_origin(annotation), get_args(annotation)
     limits = _limits(metadata)
+    if inner := inner_classes(annotation):
+        return f"a mapping with name ({_or(inner)}) and its settings"
     if origin in (Union, UnionType):
         if words := _words_beside_truths(arguments):
             return f"one of true, false, {', '.join(words)}"
@@ -56,20 +59,13 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     return "nothing (null)" if annotation is type(None) else "a value"
 
 
-def is_section(annotation: Any) -> bool:
-    """Whether a type is a class of settings, such as `ParameterGroup`."""
-    return isinstance(annotation, type) and issubclass(annotation, Section)
-
-
-def section_of(annotation: Any) -> type[Section] | None:
-    """Class of the items of a list of mappings. None for another type."""
-    arguments = get_args(unwrap(annotation, ())[0])
-    return arguments[0] if arguments and is_section(arguments[0]) else None
-
-
-def _and(words: Iterable[str]) -> str:
+def _and(words: Iterable[str], last_word: str = "and") -> str:
     *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"{', '.join(most)} {last_word} {last}" if most else last
+
+
+def _or(words: Iterable[str]) -> str:
+    return _and(words, "or")
 
 
 def _words_beside_truths(arguments: tuple[Any, ...]) -> list[str]:
@@ -237,6 +233,10 @@ SYNONYMS = {
     "warmup_stable_decay": "trapezoid",
     "lineardecay": "linear",
     "slanted_triangular": "triangular",
+    "ema": "average",
+    "model_ema": "average",
+    "swa": "average",
+    "polyak": "average",
     "max_grad_norm": "clip_norm",
     "grad_clip": "clip_norm",
     "clip_grad_norm": "clip_norm",

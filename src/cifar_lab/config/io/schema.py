@@ -9,17 +9,19 @@ import ast
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cifar_lab.config import Section, Settings, claims, sheets
+from cifar_lab.config import Section, Settings, sheets
 from cifar_lab.config.attack import ATTACKS
+from cifar_lab.config.claims import Claim, ClaimSheet
 from cifar_lab.config.io import setting_keys
-from cifar_lab.config.io.messages import describe, section_of
+from cifar_lab.config.io.inner_sections import INNER_CHOICE, inner_fields, section_of
+from cifar_lab.config.io.messages import describe
 from cifar_lab.config.sheets import LabSheet, Question, RobustQuestion, Search, SweepSheet
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -60,7 +62,7 @@ def sheet_schema(sheet: type[Section]) -> dict[str, Any]:
     schema = {"$schema": DIALECT, **sheet.model_json_schema()}
     _add_docs(schema, sheet)
     for name, part in schema.get("$defs", {}).items():
-        _add_docs(part, getattr(sheets, name, None) or getattr(claims, name))
+        _add_docs(part, Claim if name == Claim.__name__ else getattr(sheets, name))
     return schema
 
 
@@ -96,12 +98,17 @@ def _section_schema(section: str) -> dict[str, Any]:
     key = setting_keys.choice_key(section)
     if not key:
         return _class_schema(classes[0])
+    return _choice_schema(section, classes, key, setting_keys.default_choice(section))
+
+
+def _choice_schema(section: str, classes: Sequence[type[Section]], key: str, default: str) -> dict[str, Any]:
+    """Schema of a section whose `key` chooses its class."""
     parts: dict[str, Any] = {}
     for cls in classes:
         for name, part in _class_schema(cls)["properties"].items():
             if name != key:
                 parts.setdefault(name, part)
-    rest = f"Settings of the inherited {section}, or of the default ({setting_keys.default_choice(section)})."
+    rest = f"Settings of the inherited {section}, or of the default ({default})."
     partial = {"description": rest, "type": "object", "additionalProperties": False, "properties": parts}
     return {"oneOf": [*({**_class_schema(cls), "required": [key]} for cls in classes), partial]}
 
@@ -109,6 +116,9 @@ def _section_schema(section: str) -> dict[str, Any]:
 def _class_schema(cls: type[Section]) -> dict[str, Any]:
     schema = cls.model_json_schema()
     _add_docs(schema, cls)
+    for name, inner in inner_fields(cls).items():
+        schema["properties"][name] = _choice_schema(name, list(inner.values()), INNER_CHOICE, next(iter(inner)))
+        schema["properties"][name]["description"] = field_docs(cls)[name]
     for name, field in cls.model_fields.items():
         if (item := section_of(field.annotation)) is not None:
             schema["properties"][name]["items"] = _class_schema(item) | {"required": _required(item)}
@@ -161,6 +171,8 @@ def settings_reference() -> str:
     parts += ["", "## Lab file\n", f"{_words(LabSheet.__doc__)}\n", _table(_fields(LabSheet), "")]
     parts += ["", "### A question\n", f"{_words(Question.__doc__)}\n", _table(_fields(Question), "")]
     parts += ["", "### `robust`\n", f"{_words(RobustQuestion.__doc__)}\n", _table(_fields(RobustQuestion), "robust")]
+    parts += ["", "## Claims file\n", f"{_words(ClaimSheet.__doc__)}\n", _table(_fields(ClaimSheet), "")]
+    parts += ["", "### A claim\n", f"{_words(Claim.__doc__)}\n", _table(_fields(Claim), "")]
     parts += ["", "## Sweep file\n", f"{_words(SweepSheet.__doc__)}\n", _table(_fields(SweepSheet), "")]
     parts += ["", "### `search`\n", f"{_words(Search.__doc__)}\n", _table(_fields(Search), "search")]
     parts += ["", "## Attack file\n", _ATTACKS, *_attacks()]
@@ -228,6 +240,16 @@ def _section(section: str, classes: tuple[type[Section], ...]) -> Iterator[str]:
         ]
         if own:
             yield f"\n{_table(own, section)}"
+        yield from _inner_sections(cls, section)
+
+
+def _inner_sections(cls: type[Section], section: str) -> Iterator[str]:
+    """Settings of the sections in a class."""
+    for key, classes in inner_fields(cls).items():
+        for name, inner in classes.items():
+            yield f"\n#### `{section}.{key}.name: {name}`\n"
+            yield f"{_words(inner.__doc__)}\n"
+            yield _table([field for field in _fields(inner) if field[0] != INNER_CHOICE], f"{section}.{key}")
 
 
 def _items_of(fields: Iterable[tuple[str, FieldInfo, str]], section: str) -> Iterator[str]:

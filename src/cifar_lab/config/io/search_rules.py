@@ -12,8 +12,16 @@ from cifar_lab.config.io.tree import Node
 from cifar_lab.config.io.values import Check, value_fits
 from cifar_lab.config.sheets import Range, Values
 
-OF_METHODS = {"trials": ("random", "tpe"), "seed": ("random", "tpe"), "batch": ("tpe",), "halving": ("grid", "random")}
+OF_METHODS = {
+    "trials": ("random", "tpe"), "seed": ("random", "tpe"), "batch": ("tpe",), "halving": ("grid", "random"),
+    "racing": ("grid", "random"),
+}  # fmt: skip
 """Settings of a search that not every method has, and the methods that have them."""
+
+FEWEST_RACE_SEEDS = 2
+"""Seeds of a race. One shows no variance between seeds."""
+
+RACE_SEEDS = "racing compares points over seeds; state two or more, such as seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
 
 METHODS = ("grid", "random", "tpe")
 """The methods. A setting is not checked against a method that is misspelt."""
@@ -22,7 +30,18 @@ INSTEAD = {
     ("grid", "trials"): "a grid tries every point; remove it, or state method: random",
     ("grid", "seed"): "a grid draws nothing; remove it, or did you mean seeds?",
     ("tpe", "halving"): "tpe needs runs of full length; remove it, or state method: random",
+    ("tpe", "racing"): "tpe needs the same seeds of every point; remove it, or state method: random",
 }
+
+
+NO_METHODS = {
+    "racing": "write racing: {} beside method: grid or random, and several seeds",
+    "race": "write racing: {} beside method: grid or random, and several seeds",
+    "irace": "write racing: {} beside method: grid or random, and several seeds",
+    "halving": "write halving: {} beside method: grid or random",
+    "hyperband": "write halving: {} beside method: grid or random",
+}
+"""Words for what stands beside the method of a search, and what to write instead."""
 
 
 def method_of(root: Node) -> str:
@@ -41,6 +60,8 @@ def search_rules(check: Check, root: Node, axes: Sequence[str], arms: Iterable[t
     """
     method, search = method_of(root), root.value.get("search")
     stated = search.value if search is not None and isinstance(search.value, dict) else {}
+    if method in NO_METHODS:
+        check.report(stated["method"], "search.method", NO_METHODS[method])
     for name, methods in OF_METHODS.items():
         if name in stated and stated[name].value is not None and method in METHODS and method not in methods:
             remedy = INSTEAD.get((method, name), f"it is only for {' and '.join(methods)}; remove it")
@@ -50,6 +71,7 @@ def search_rules(check: Check, root: Node, axes: Sequence[str], arms: Iterable[t
             check.report(stated["method"], "search.trials", f"missing; {method} needs a number of points (50, say)")
         if not axes:
             check.report(stated["method"], "search.method", f"{method} draws from space or paired; state one of them")
+    _race_rules(check, stated)
     if stated.get("halving") is not None and stated["halving"].value is not None:
         if "epochs" in axes:
             message = "points are compared after the same epochs; take epochs out of the space"
@@ -57,6 +79,19 @@ def search_rules(check: Check, root: Node, axes: Sequence[str], arms: Iterable[t
         for key, setting, node in arms:
             if setting == "epochs":
                 check.report(node, key, "points are compared after the same epochs (search.halving); remove it")
+
+
+def _race_rules(check: Check, stated: Mapping[str, Node]) -> None:
+    """Report a race without seeds to compare, and one beside halving."""
+    racing = stated.get("racing")
+    if racing is None or racing.value is None:
+        return
+    if stated.get("halving") is not None and stated["halving"].value is not None:
+        check.report(racing, "search.racing", "a search has either racing or halving; remove one of them")
+    seeds = stated.get("seeds")
+    number = len(seeds.value) if seeds is not None and isinstance(seeds.value, list) else 1
+    if number < FEWEST_RACE_SEEDS:
+        check.report(seeds or racing, "search.seeds", RACE_SEEDS)
 
 
 BOUNDS = ("min", "max")

@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from cifar_lab.config import Section, Settings
+from cifar_lab.config.io.inner_sections import inner_fields
 from cifar_lab.config.io.messages import nearest
 from cifar_lab.config.registry import OWN_CLASSES, SECTION_CHOICES
 from cifar_lab.config.roles import Mark, Role, has_mark, role_of
@@ -85,7 +86,28 @@ def dotted_keys() -> tuple[str, ...]:
     keys: list[str] = []
     for name in Settings.model_fields:
         keys += [f"{name}.{key}" for key in section_keys(name)] if name in sections() else [name]
+        keys += [f"{name}.{key}" for key in _inner_keys(name)]
     return tuple(keys)
+
+
+def _inner_keys(section: str) -> dict[str, list[tuple[type[Section], str]]]:
+    """Keys of the sections inside a section, such as `others.lr`, with the classes and fields that they name."""
+    found: dict[str, list[tuple[type[Section], str]]] = {}
+    for cls in sections().get(section, ()):
+        for outer, classes in inner_fields(cls).items():
+            for inner in classes.values():
+                for name in inner.model_fields:
+                    found.setdefault(f"{outer}.{name}", []).append((inner, name))
+    return found
+
+
+def fields_of(key: str) -> list[tuple[type[Section], str]]:
+    """Classes with a dotted setting, and the name of its field in each."""
+    section, _, name = key.partition(".")
+    if not name:
+        return [(Settings, section)] if section in Settings.model_fields else []
+    own = [(cls, name) for cls in sections().get(section, ()) if name in cls.model_fields]
+    return own or _inner_keys(section).get(name, [])
 
 
 @cache
@@ -109,9 +131,7 @@ def number_types(key: str) -> frozenset[type]:
     """Number types (int, float) that the setting accepts: both for a free key, none for words and lists."""
     if any(key.startswith(f"{free}.") for free in FREE_KEYS):
         return frozenset((int, float))
-    section, _, name = key.partition(".")
-    classes = sections().get(section, ()) if name else (Settings,)
-    fields = (cls.model_fields[name or section] for cls in classes if (name or section) in cls.model_fields)
+    fields = (cls.model_fields[name] for cls, name in fields_of(key))
     return frozenset(found for field in fields for found in _parts(field.annotation) if found in (int, float))
 
 

@@ -197,7 +197,7 @@ def setting_value(check: Check, key: str, setting: str, node: Node, folder: Path
     if not name:
         value_fits(check, Settings, setting, key, node)
         return node
-    classes = [cls for cls in setting_keys.sections()[section] if name in cls.model_fields]
+    owners = setting_keys.fields_of(setting)
     if name == setting_keys.choice_key(section):
         cls = setting_keys.chosen(section, node.value)
         if cls is None:
@@ -206,9 +206,9 @@ def setting_value(check: Check, key: str, setting: str, node: Node, folder: Path
             wrong = f"{show(node)} is" if isinstance(node.value, str) else f"{found(node)}, which is"
             check.report(node, key, f"{wrong} not one of: {', '.join(known)}{near}")
             return node
-        classes = [cls]
-    trials = [Check() for _ in classes]
-    fits = [value_fits(trial, cls, name, key, node) for trial, cls in zip(trials, classes, strict=True)]
+        owners = [(cls, name)]
+    trials = [Check() for _ in owners]
+    fits = [value_fits(trial, cls, field, key, node) for trial, (cls, field) in zip(trials, owners, strict=True)]
     if not any(fits):
         check.findings += trials[0].findings
     return absolute_value(setting, node, folder, check.findings) if setting in setting_keys.PATH_KEYS else node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,12 +10,12 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from cifar_lab.config import Section
+from cifar_lab.config.io.inner_sections import INNER_CHOICE, inner_classes, is_section
 from cifar_lab.config.io.messages import (
     describe,
     did_you_mean,
     found,
     hint,
-    is_section,
     item_type,
     several_values,
     show,
@@ -42,6 +43,8 @@ def expected_of(info: FieldInfo) -> str:
 
 def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node) -> bool:
     """Whether a class accepts a value for one of its fields. Reports each mismatch."""
+    if inner := inner_classes(cls.model_fields[name].annotation):
+        return _inner_fits(check, inner, key, node)
     try:
         cls.model_validate({name: plain(node)})
     except ValidationError as error:
@@ -63,6 +66,34 @@ def value_fits(check: Check, cls: type[Section], name: str, key: str, node: Node
                 check.report(here, key + path, message + several)
         return not reported
     return True
+
+
+def _inner_fits(check: Check, inner: Mapping[str, type[Section]], key: str, node: Node) -> bool:
+    """Whether an inner section has valid values. Reports each mismatch."""
+    before = len(check.findings)
+    default = next(iter(inner))
+    if not isinstance(node.value, dict):
+        name = node.value if isinstance(node.value, str) else default
+        check.report(
+            node, key, f"{found(node)}; expected a section, such as {key.rpartition('.')[2]}: {{name: {name}}}"
+        )
+        return False
+    stated: Node = node.value.get(INNER_CHOICE, Node(default))
+    choice = stated.value
+    if not isinstance(choice, str) or choice not in inner:
+        near = did_you_mean(choice, inner) if isinstance(choice, str) else ""
+        check.report(stated, f"{key}.{INNER_CHOICE}", f"{show(stated)} is not one of: {', '.join(inner)}{near}")
+        return False
+    cls = inner[choice]
+    for name, child in node.value.items():
+        here = f"{key}.{name}"
+        if name in cls.model_fields:
+            value_fits(check, cls, name, here, child)
+        else:
+            own = [each for each in cls.model_fields if each != INNER_CHOICE]
+            near = did_you_mean(name, own) or f"; its settings are {', '.join(own)}"
+            check.report(child, here, f"{choice} has no {name}{near}")
+    return len(check.findings) == before
 
 
 def _descend(node: Node, location: tuple[str | int, ...], info: FieldInfo) -> tuple[Node, str, Any, tuple[Any, ...]]:

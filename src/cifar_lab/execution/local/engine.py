@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from cifar_lab.config import Settings
+from cifar_lab.core.gpu_driver import driver_gpu_count
 from cifar_lab.core.host import available_cores, has_gpu, print_status
+from cifar_lab.execution.cost import takes_gpu
 from cifar_lab.execution.elsewhere import holder_of
+from cifar_lab.execution.local.worker_pool import WorkerPool
 from cifar_lab.execution.local.worker_queries import count_gpus
 from cifar_lab.execution.pull_queue import PullQueue
 from cifar_lab.execution.signals import StopRequests
@@ -28,14 +32,22 @@ class LocalEngine:
 
     on_this_machine = True
 
+    def __init__(self) -> None:
+        self._pool = WorkerPool()
+
+    def keeping_workers(self) -> AbstractContextManager[None]:
+        """As `Engine`."""
+        return self._pool.keeping()
+
     def check_devices(self, arms: Sequence[Settings]) -> None:
-        """As `Engine`. torch must see a GPU, and the C compiler must build the kernels."""
+        """As `Engine`. torch must see a GPU, and the C compiler must build the kernels of the CPU."""
         if any(settings.runtime.device == "cuda" for settings in arms):
             from cifar_lab.training.device import choose_device
 
             choose_device("cuda")
-        if any(settings.runtime.kernels == "own" for settings in arms):
-            from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable, library
+        if any(settings.runtime.kernels == "own" and not takes_gpu(settings) for settings in arms):
+            from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
+            from cifar_lab.training.backends.kernels.compiler import library
 
             try:
                 library()
@@ -46,8 +58,11 @@ class LocalEngine:
         """As `Engine`. This machine is always ready."""
 
     def gpus(self) -> int:
-        """Number of GPUs that torch sees."""
-        return count_gpus() if has_gpu() else 0
+        """Number of GPUs that torch sees. The driver is asked first, because torch takes seconds to import."""
+        if not has_gpu():
+            return 0
+        counted = driver_gpu_count()
+        return count_gpus() if counted is None else counted
 
     def cores(self) -> int:
         """Cores that this process may use."""
@@ -55,7 +70,14 @@ class LocalEngine:
 
     def execute(self, tasks: Sequence[Task], slots: int | None, on_event: OnEvent, policy: Policy) -> list[Outcome]:
         """As `Engine`, by default with a process per core. The threads of concurrent tasks do not exceed the cores."""
-        return execute(tasks, slots or available_cores(), on_event, policy, cores=available_cores())
+
+        def new_supervisor(
+            queue: PullQueue, tracker: RunTracker, requests: StopRequests, watch: OomWatch
+        ) -> WorkerSupervisor:
+            return WorkerSupervisor(queue, tracker, requests, watch, self._pool)
+
+        slots, cores = slots or available_cores(), available_cores()
+        return execute(tasks, slots, on_event, policy, new_supervisor=new_supervisor, cores=cores)
 
 
 def execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from cifar_lab.config import Settings
 from cifar_lab.core.errors import SettingsError
@@ -76,6 +77,10 @@ class RayEngine:
     def open(self) -> None:
         """As `Engine`. Ray must be installed and a cluster must answer."""
         self._connect()
+
+    def keeping_workers(self) -> AbstractContextManager[None]:
+        """As `Engine`. Workers of a cluster end with their step, so that others may use their cores."""
+        return nullcontext()
 
     def gpus(self) -> int:
         """Number of GPUs of the cluster."""

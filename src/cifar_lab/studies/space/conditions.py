@@ -130,13 +130,23 @@ def _of_base(base: Settings, key: str, values: Mapping[str, Any]) -> Any:
     choice = choice_key(section)
     cls = chosen(section, values[f"{section}.{choice}"]) if f"{section}.{choice}" in values else type(owner)
     if cls is None or name not in cls.model_fields:
-        name, _, inner = name.partition(".")
-        free = getattr(owner, name, None) if inner else None
-        return free.get(inner, ABSENT) if isinstance(free, Mapping) else ABSENT
+        outer, _, inner = key.rpartition(".")
+        return (
+            _inside(outer, inner, values.get(outer, _of_base(base, outer, values)), values) if "." in name else ABSENT
+        )
     if cls is type(owner) or (name in owner.model_fields_set and name in type(owner).model_fields):
         return getattr(owner, name)
     field = cls.model_fields[name]
     return ABSENT if field.is_required() else field.default
+
+
+def _inside(outer: str, name: str, owner: Any, values: Mapping[str, Any]) -> Any:
+    """Value of a setting inside `outer`, which is a mapping or a section inside a section."""
+    stated = owner if isinstance(owner, Mapping) else getattr(owner, "__dict__", {})
+    choice = values.get(f"{outer}.name", ABSENT)
+    if name != "name" and choice is not ABSENT and choice != stated.get("name"):
+        return ABSENT  # the point chooses another class, whose value it does not state
+    return stated.get(name, ABSENT)
 
 
 def _ordered(axes: Sequence[Axis]) -> list[Axis]:
@@ -157,6 +167,8 @@ def _keys_beside(axes: Sequence[Axis], axis: Axis) -> set[str]:
 def _read_keys(axis: Axis) -> set[str]:
     """Keys that a condition depends on: its own, and the choices of their sections."""
     own = set(axis.when)
+    outer = {key.rpartition(".")[0] for key in own if key.count(".") > 1}
+    own |= outer | {f"{each}.name" for each in outer}
     return own | {f"{section}.{choice_key(section)}" for section in (key.partition(".")[0] for key in own)
                   if choice_key(section)}  # fmt: skip
 
@@ -185,8 +197,12 @@ def _place(axis: Axis) -> str:
 def when_advice(axes: Sequence[Axis], key: str) -> str:
     """Advice to write an axis whose key only some choices of its section have. Empty for any other key."""
     section, _, name = key.partition(".")
+    name = name.partition(".")[0]
     choice = f"{section}.{choice_key(section)}" if choice_key(section) else ""
     chooser = next((axis for axis in axes if choice in axis.keys and isinstance(axis, Choices)), None)
+    unconditional_first = sorted(axes, key=lambda axis: bool(axis.when))
+    inside = [each for axis in unconditional_first for each in axis.keys if each.startswith(f"{key}.")]
+    key = next(iter(inside), key)
     own = next((axis for axis in axes if key in axis.keys), None)
     if chooser is None or own is None or chooser is own:
         return ""

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.training.cohort import Cohort
 
 
 class StepBackend(Protocol):
-    """Executes the steps of an epoch: eagerly, as a captured CUDA graph, or with this project's CPU kernels."""
+    """Executes the steps of an epoch: eagerly, as a captured CUDA graph, or with this project's kernels."""
 
     cohort: Cohort
     metrics: StepMetrics
     """Of the current epoch."""
 
     def epoch(self, epoch: int) -> Iterator[int]:
-        """Execute the steps of an epoch (counted from 0) and yield the number of completed steps after each."""
+        """Execute the steps of an epoch (counted from 0). Yields the number of completed steps after one or more."""
 
     def use_threads(self, threads: int) -> None:
         """Continue on so many CPU threads, if that leaves the bits of the run unchanged."""
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Backend that evaluates its networks itself."""
+
+    def predict(self, split: ResidentSplit) -> Tensor | None:
+        """Logits (K, N, classes) of all members in fp32 on the device. None leaves it to torch."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +42,12 @@ class BackendInfo:
     members: int = 1
     stacked: bool = False
     captured: bool = False
+    own_kernels: bool = False
+    """Whether this project's kernels make the steps."""
     eager_reason: str | None = None
     """Reason that a GPU runs steps uncaptured or networks one by one."""
     kernels_reason: str | None = None
-    """Reason that the CPU uses torch's kernels although the settings allow this project's."""
+    """Reason for torch's kernels although the settings allow this project's."""
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from torch import nn
 
-from cifar_lab.config import CustomModel, Settings
+from cifar_lab.config import SGD, Adam, CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.own_code import kernels_reason, plain_reason
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config.registry import facts_of
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.adversary import Adversary
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
+from cifar_lab.training.backends.block.backend import BlockBackend
+from cifar_lab.training.backends.block.conditions import check_members, check_settings
+from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
+from cifar_lab.training.backends.block.jobs import MOST_CLASSES, part_of
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
 from cifar_lab.training.backends.eager import EagerBackend
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 from cifar_lab.training.backends.kernels.backend import KernelBackend, step_function
-from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
 from cifar_lab.training.backends.kernels.operations import Operations
 from cifar_lab.training.backends.kernels.recognition import recognised_operations
 from cifar_lab.training.backends.plain import PlainBackend
@@ -24,13 +31,16 @@ from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.own_functions import LossOf
 
+if TYPE_CHECKING:
+    from cifar_lab.training.teacher import Teacher
+
 
 @dataclass(frozen=True)
 class KernelChoice:
     """Outcome of the choice between this project's kernels and torch's."""
 
     reason: str | None = None
-    """Reason for torch's kernels on a CPU whose settings allow both."""
+    """Reason for torch's kernels where the settings allow both."""
     operations: Operations | None = None
     """Operations of a custom network that the kernels know. None for other networks."""
 
@@ -53,10 +63,14 @@ def choose_kernels(
         SettingsError: `runtime.kernels: own` is set and they are not available.
     """
     asked = settings.runtime.kernels
-    if asked == "torch" or (execution.device.type != "cpu" and asked == "auto"):
+    if asked == "torch":
         return execution, KernelChoice()
     try:
-        operations = _check_kernels(settings, execution, members, network)
+        if execution.device.type == "cpu":
+            operations = _check_kernels(settings, execution, members, network)
+        else:
+            operations = None
+            _check_block(settings, execution, None if asked == "own" or saved == "own" else members)
         if saved == "torch" and asked == "auto":
             raise KernelsUnavailable("its first epochs used torch's")
     except KernelsUnavailable as error:
@@ -74,6 +88,8 @@ def make_backend(
     unstacked_reason: str | None = None,
     kernels: KernelChoice | None = None,
     own_loss: LossOf | None = None,
+    arms: Sequence[Settings] = (),
+    teacher: Teacher | None = None,
 ) -> tuple[StepBackend, BackendInfo]:
     """Make the fastest backend that can execute the cohort's steps.
 
@@ -81,22 +97,36 @@ def make_backend(
         unstacked_reason: from `build_cohort`, for the record.
         kernels: from `choose_kernels`.
         own_loss: loss of the user.
+        arms: settings of each member. Without them all have `settings`.
+        teacher: of the run, see `loss.distill`.
     """
     stochastic = isinstance(settings.model, CustomModel)
-    eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic)
+    eager = EagerBackend(
+        cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=stochastic, teacher=teacher
+    )
     if settings.adversarial.eps:
         normalizer = batches.split.normalizer
         eager.adversary = Adversary(settings.adversarial, cohort, normalizer, batches.seeds, execution)
     kernels = kernels or KernelChoice()
-    info = BackendInfo(len(cohort.networks), cohort.stacked is not None, False, unstacked_reason, kernels.reason)
+    info = BackendInfo(
+        len(cohort.networks), cohort.stacked is not None, eager_reason=unstacked_reason, kernels_reason=kernels.reason
+    )
     if (reason := plain_reason(settings)) is not None:
         plain = PlainBackend(
-            cohort, batches, eager.label_smoothing, execution, own_loss=own_loss, adversary=eager.adversary
-        )
+            cohort, batches, eager.label_smoothing, execution, own_loss=own_loss, adversary=eager.adversary,
+            teacher=teacher,
+        )  # fmt: skip
         on_gpu = execution.device.type != "cpu"
         return plain, replace(info, eager_reason=f"torch's own loop for the {reason}" if on_gpu else None)
+    if execution.own_kernels and execution.device.type == "cpu":
+        return KernelBackend(eager, kernels.operations), replace(info, own_kernels=True)
     if execution.own_kernels:
-        return KernelBackend(eager, kernels.operations), info
+        try:
+            return _block_backend(eager, arms or [settings] * len(cohort.networks)), replace(info, own_kernels=True)
+        except KernelsUnavailable as error:
+            if settings.runtime.kernels == "own":
+                raise error.as_settings_error() from error
+            info = replace(info, kernels_reason=str(error))
     if execution.device.type == "cpu":
         return eager, info
     if settings.runtime.compile:
@@ -105,6 +135,18 @@ def make_backend(
         return CudaGraphBackend(eager), replace(info, captured=True)
     except NotCapturedError as error:
         return eager, replace(info, eager_reason="; ".join(filter(None, (unstacked_reason, str(error)))))
+
+
+def _check_block(settings: Settings, execution: Execution, members: int | None) -> None:
+    """Check that the block kernel can train such runs on this GPU, and so many faster than torch. None: any number.
+
+    Raises:
+        KernelsUnavailable: it cannot, or is slower.
+    """
+    check_settings(settings)
+    if members is not None:
+        check_members(settings.data.batch_size, members)
+    check_gpu(execution.device)
 
 
 def _check_kernels(
@@ -117,12 +159,10 @@ def _check_kernels(
     """
     if (reason := kernels_reason(settings)) is not None:
         raise KernelsUnavailable(f"there are none for the {reason}")
-    model, facts = settings.model, MODEL_FACTS.get(settings.model.name)
+    model, facts = settings.model, facts_of(settings.model)
     name = model.name.rpartition("/")[2]
     if not isinstance(model, CustomModel) and (facts is None or not facts.own_kernels):
         raise KernelsUnavailable(f"there are none for {name}")
-    if execution.device.type != "cpu":
-        raise KernelsUnavailable("there are none for a GPU")
     if execution.bf16:
         raise KernelsUnavailable("there are none for bf16")
     if settings.runtime.compile:
@@ -132,6 +172,8 @@ def _check_kernels(
         raise KernelsUnavailable(f"there are none for {side} × {side} pixels")
     if members > 1:
         raise KernelsUnavailable("runs that train together are stacked by torch")
+    if fine_tunes(settings):
+        raise KernelsUnavailable("there are none for frozen layers")
     operations = None
     if isinstance(model, CustomModel):
         if network is None or model.aux_weights is not None:
@@ -139,3 +181,27 @@ def _check_kernels(
         operations = recognised_operations(network)
     step_function()
     return operations
+
+
+def _block_backend(eager: EagerBackend, arms: Sequence[Settings]) -> BlockBackend:
+    """Make the backend of a cohort on a GPU.
+
+    Args:
+        eager: cohort, batches and loss.
+        arms: settings of each member.
+
+    Raises:
+        KernelsUnavailable: the kernel cannot train this cohort, or cannot be compiled.
+    """
+    for arm in arms:
+        check_settings(arm)
+    last = getattr(eager.cohort.networks[0], "fc3", None)
+    classes = last.out_features if isinstance(last, nn.Linear) else 0
+    if not 2 <= classes <= MOST_CLASSES:
+        raise KernelsUnavailable(f"there are none on a GPU for {classes} classes")
+    optimizers = [arm.optimizer for arm in arms if isinstance(arm.optimizer, SGD | Adam)]
+    kernel = GpuKernel(eager.execution.device, classes, [part_of(eager.batches.options.batch_size)])
+    try:
+        return BlockBackend(eager, kernel, optimizers, classes)
+    except ValueError as error:
+        raise KernelsUnavailable(f"there are none on a GPU for {error}") from error

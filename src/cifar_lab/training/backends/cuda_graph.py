@@ -73,7 +73,8 @@ class CudaGraphBackend:
             rest = self._randomness.order[:, self._full * eager.batches.options.batch_size :]
             images, labels = eager.batches.gather(self._randomness, rest)
             lr, momentum = self._lr[self._full], None if self._momentum is None else self._momentum[self._full]
-            self.metrics.write(self._full, *eager.update(images, labels, lr, momentum))
+            mix = None if self._randomness.mix is None else self._randomness.mix.at(self._full)
+            self.metrics.write(self._full, *eager.update(images, labels, lr, momentum, mix))
             yield self._full + 1
 
     def use_threads(self, threads: int) -> None:
@@ -85,7 +86,8 @@ class CudaGraphBackend:
         images, labels = self._eager.batches.gather(self._randomness, index)
         lr = self._lr.index_select(0, self._step).squeeze(0)
         momentum = None if self._momentum is None else self._momentum.index_select(0, self._step).squeeze(0)
-        loss, right = self._eager.update(images, labels, lr, momentum)
+        mix = None if self._randomness.mix is None else self._randomness.mix.at(self._step)
+        loss, right = self._eager.update(images, labels, lr, momentum, mix)
         self.metrics.loss.index_copy_(0, self._step, loss.unsqueeze(0))
         self.metrics.right.index_copy_(0, self._step, right.unsqueeze(0))
         self._step.add_(1)
@@ -95,6 +97,7 @@ class CudaGraphBackend:
         tables = (
             (self._randomness.order, randomness.order), (self._randomness.flips, randomness.flips),
             (self._randomness.offsets, randomness.offsets), (self._lr, lr), (self._momentum, momentum),
+            *zip(_tables(self._randomness), _tables(randomness), strict=True),
         )  # fmt: skip
         for captured, table in tables:
             if captured is not None and table is not None:
@@ -108,3 +111,8 @@ class CudaGraphBackend:
         """(K, N) to (full steps, K, B), contiguous."""
         members, size = len(order), self._eager.batches.options.batch_size
         return order[:, : self._full * size].view(members, self._full, size).transpose(0, 1).contiguous()
+
+
+def _tables(randomness: EpochRandomness) -> tuple[Tensor, ...]:
+    """Tables of the mix of images. Empty without one."""
+    return () if randomness.mix is None else randomness.mix.tensors()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.mixing import Mix, larger_part, neighbour
 from cifar_lab.data.random_streams import NO_STREAMS, ModelStreams
 from cifar_lab.models.outputs import split_outputs
 from cifar_lab.training.adversary import Adversary
@@ -19,10 +21,14 @@ from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.own_functions import LossOf
 
+if TYPE_CHECKING:
+    from cifar_lab.training.teacher import Teacher
+
 
 def train_step(
     cohort: Cohort, images: Tensor, labels: Tensor, lr: Tensor, momentum: Tensor | None, label_smoothing: float,
-    execution: Execution, streams: ModelStreams, own_loss: LossOf | None = None,
+    execution: Execution, streams: ModelStreams, own_loss: LossOf | None = None, share: Tensor | None = None,
+    teacher: Teacher | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Update every member once.
 
@@ -31,35 +37,51 @@ def train_step(
         labels: (K, B).
         lr, momentum: (K, 1).
         own_loss: loss of the user, in place of cross-entropy. The networks are then not stacked.
+        share: (K,) of each image's own label where images are mixed, see `data.mixing`.
+        teacher: network whose logits are targets beside the labels.
 
     Returns:
         Loss (K,) and number of correct images (K,), both from before the update.
     """
+    wanted = None if teacher is None else teacher.logits(images)
     if cohort.stacked is not None:
         with execution.autocast():
             logits = cohort.stacked(images)  # (K, B, classes)
-        each = F.cross_entropy(
-            logits.float().flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=label_smoothing
-        )
-        losses = each.view(labels.shape).mean(dim=1)  # (K,)
+        each = partial(F.cross_entropy, logits.float().flatten(0, 1), reduction="none", label_smoothing=label_smoothing)
+        losses = each(labels.flatten()).view(labels.shape).mean(dim=1)  # (K,)
+        if share is not None:
+            others = each(neighbour(labels).flatten()).view(labels.shape).mean(dim=1)
+            losses = share * losses + (1 - share) * others
+        if teacher is not None and wanted is not None:
+            losses = teacher.blend(losses, logits, wanted)
         # No member's loss depends on another's weights, so the gradient of the sum is each member's own.
         cohort.stacked.backward(losses.sum())
         cohort.optimizer.step(lr, momentum)
-        return losses.detach(), (logits.detach().argmax(dim=2) == labels).sum(dim=1)
+        cohort.after_step()
+        return losses.detach(), (logits.detach().argmax(dim=2) == larger_part(labels, share)).sum(dim=1)
     cohort.parameters.zero_gradients()
-    loss_of = own_loss or partial(F.cross_entropy, label_smoothing=label_smoothing)
+    plain_loss = own_loss or partial(F.cross_entropy, label_smoothing=label_smoothing)
+    named = larger_part(labels, share)
     separate, right = [], []
-    for member, (network, member_images, member_labels) in enumerate(zip(cohort.networks, images, labels, strict=True)):
+    for member, (network, member_images, member_labels) in enumerate(zip(cohort.forwards, images, labels, strict=True)):
         with streams.member(member), execution.autocast():
             logits, auxiliary = split_outputs(network(member_images))  # (B, classes) each
+        loss_of = plain_loss if share is None else mixed_loss(plain_loss, share[member])
         loss = loss_of(logits.float(), member_labels)
+        if teacher is not None and wanted is not None:
+            loss = teacher.blend(loss, logits, wanted[member])
         for weight, other in zip(cohort.aux_weights, auxiliary, strict=bool(cohort.aux_weights)):
             loss = loss + weight * loss_of(other.float(), member_labels)
         loss.backward()  # type: ignore[no-untyped-call]
         separate.append(loss.detach())
-        right.append((logits.detach().argmax(dim=1) == member_labels).sum())
+        right.append((logits.detach().argmax(dim=1) == named[member]).sum())
     cohort.update(lr, momentum)
     return torch.stack(separate), torch.stack(right)
+
+
+def mixed_loss(loss_of: LossOf, share: Tensor) -> LossOf:
+    """Loss of images that are mixed with their neighbours: that of both labels by their shares."""
+    return lambda logits, labels: share * loss_of(logits, labels) + (1 - share) * loss_of(logits, labels.roll(1))
 
 
 @dataclass
@@ -70,6 +92,7 @@ class EagerBackend:
     batches: CohortBatches
     label_smoothing: float
     execution: Execution
+    teacher: Teacher | None = field(default=None, kw_only=True)
     stochastic_forward: bool = True
     """Whether forward passes may draw random numbers (dropout). Each member then has its own stream."""
     adversary: Adversary | None = None
@@ -81,14 +104,16 @@ class EagerBackend:
     def epoch(self, epoch: int) -> Iterator[int]:
         """See `StepBackend`."""
         self.metrics = self.new_metrics()
-        rates = self.rates(epoch)
+        rates, mix = self.rates(epoch), self.batches.mix(epoch)
         streams = ModelStreams(self.batches.seeds, epoch) if self.stochastic_forward else NO_STREAMS
         for step, (images, labels) in enumerate(self.training_batches(epoch)):
             lr, momentum = (None if table is None else table[step] for table in rates)
             assert lr is not None
+            share = None if mix is None else mix.share[step]
             loss_and_right = train_step(
-                self.cohort, images, labels, lr, momentum, self.label_smoothing, self.execution, streams
-            )
+                self.cohort, images, labels, lr, momentum, self.label_smoothing, self.execution, streams, share=share,
+                teacher=self.teacher,
+            )  # fmt: skip
             self.metrics.write(step, *loss_and_right)
             yield step + 1
 
@@ -100,9 +125,15 @@ class EagerBackend:
     def use_threads(self, threads: int) -> None:
         """See `StepBackend`. torch's kernels keep their threads, which decide their rounding."""
 
-    def update(self, images: Tensor, labels: Tensor, lr: Tensor, momentum: Tensor | None) -> tuple[Tensor, Tensor]:
-        """`train_step` of networks that draw no random numbers."""
-        return train_step(self.cohort, images, labels, lr, momentum, self.label_smoothing, self.execution, NO_STREAMS)
+    def update(
+        self, images: Tensor, labels: Tensor, lr: Tensor, momentum: Tensor | None, mix: Mix | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """`train_step` of networks that draw no random numbers, on images that are still to be mixed."""
+        images, share = (images, None) if mix is None else (mix.images(images), mix.share)
+        return train_step(
+            self.cohort, images, labels, lr, momentum, self.label_smoothing, self.execution, NO_STREAMS, share=share,
+            teacher=self.teacher,
+        )  # fmt: skip
 
     def rates(self, epoch: int) -> tuple[Tensor, Tensor | None]:
         """Learning rate of each step and, if a schedule varies it, momentum: (steps, K, 1) on the device."""

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cifar_lab.data.mixing import larger_part
 from cifar_lab.data.random_streams import ModelStreams
 from cifar_lab.models.outputs import split_outputs
-from cifar_lab.training.backends.eager import EagerBackend, train_step
+from cifar_lab.training.backends.eager import EagerBackend, mixed_loss, train_step
 from cifar_lab.training.device import Execution
 from cifar_lab.training.optim.from_torch import TorchRule
 from cifar_lab.training.own_functions import LossOf
@@ -29,10 +30,12 @@ class PlainBackend(EagerBackend):
         self.metrics = self.new_metrics()
         lr, momentum = self.cohort.schedule.epoch_table(epoch)  # float64, as torch's own loop has them
         streams = ModelStreams(self.batches.seeds, epoch)
+        mix = self.batches.mix(epoch)
         self._mode("train")
         for step, (images, labels) in enumerate(self.training_batches(epoch)):
             override = None if momentum is None else float(momentum[step, 0])
-            self.metrics.write(step, *self.step(images, labels, float(lr[step, 0]), override, streams))
+            share = None if mix is None else mix.share[step]
+            self.metrics.write(step, *self.step(images, labels, float(lr[step, 0]), override, streams, share))
             yield step + 1
         self._mode("eval")  # also before a checkpoint, so that a resumed run makes the same changes of mode
 
@@ -41,7 +44,13 @@ class PlainBackend(EagerBackend):
             rule.mode(name)
 
     def step(
-        self, images: Tensor, labels: Tensor, lr: float, momentum: float | None, streams: ModelStreams
+        self,
+        images: Tensor,
+        labels: Tensor,
+        lr: float,
+        momentum: float | None,
+        streams: ModelStreams,
+        share: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Update the network once. Arguments and result as of `train_step`, with numbers for the rates."""
         rule = self.cohort.optimizer
@@ -52,12 +61,14 @@ class PlainBackend(EagerBackend):
             first, second = rates
             assert first is not None
             return train_step(
-                self.cohort, images, labels, first, second, self.label_smoothing, self.execution, streams, self.own_loss
-            )
-        batch = _Batch(self, rule, images[0], labels[0])
+                self.cohort, images, labels, first, second, self.label_smoothing, self.execution, streams,
+                self.own_loss, share, self.teacher,
+            )  # fmt: skip
+        batch = _Batch(self, rule, images[0], labels, share)
         batch()
         loss, right = batch.loss.detach(), batch.right
         rule.update(batch, lr, momentum)
+        self.cohort.after_step()
         return loss.unsqueeze(0), right.unsqueeze(0)
 
     def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -70,8 +81,14 @@ class PlainBackend(EagerBackend):
 class _Batch:
     """Closure of one batch: computes the loss and the gradients anew."""
 
-    def __init__(self, backend: PlainBackend, rule: TorchRule, images: Tensor, labels: Tensor) -> None:
-        self._backend, self._rule, self._images, self._labels = backend, rule, images, labels
+    def __init__(
+        self, backend: PlainBackend, rule: TorchRule, images: Tensor, labels: Tensor, share: Tensor | None
+    ) -> None:
+        """`labels` (1, B)."""
+        self._backend, self._rule, self._images, self._labels = backend, rule, images, labels[0]
+        self._loss_of = backend.loss_of if share is None else mixed_loss(backend.loss_of, share[0])
+        self._named = larger_part(labels, share)[0]
+        self._wanted = None if backend.teacher is None else backend.teacher.logits(images.unsqueeze(0))[0]
         (self._network,) = backend.cohort.networks
         self.loss: Tensor
         """Of the last evaluation."""
@@ -82,14 +99,16 @@ class _Batch:
         for parameter in self._network.parameters():
             parameter.grad = None
         with self._execution.autocast():
-            logits, auxiliary = split_outputs(self._network(self._images))
-        loss = self._backend.loss_of(logits.float(), self._labels)
+            logits, auxiliary = split_outputs(self._backend.cohort.forwards[0](self._images))
+        loss = self._loss_of(logits.float(), self._labels)
+        if self._backend.teacher is not None and self._wanted is not None:
+            loss = self._backend.teacher.blend(loss, logits, self._wanted)
         weights = self._backend.cohort.aux_weights
         for weight, other in zip(weights, auxiliary, strict=bool(weights)):
-            loss = loss + weight * self._backend.loss_of(other.float(), self._labels)
+            loss = loss + weight * self._loss_of(other.float(), self._labels)
         loss.backward()  # type: ignore[no-untyped-call]
         self._rule.clip()
-        self.loss, self.right = loss, (logits.detach().argmax(dim=1) == self._labels).sum()
+        self.loss, self.right = loss, (logits.detach().argmax(dim=1) == self._named).sum()
         return loss
 
     @property

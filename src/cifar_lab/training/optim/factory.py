@@ -39,6 +39,11 @@ class MixedOptimizer:
         part, row = self._find(member)
         return part.state(row)
 
+    def parts(self, member: int) -> dict[str, Tensor]:
+        """See `CohortOptimizer.parts`."""
+        part, row = self._find(member)
+        return part.parts(row)
+
     def rows(self, member: int) -> list[Tensor]:
         """See `CohortOptimizer.rows`."""
         part, row = self._find(member)
@@ -88,8 +93,15 @@ def make_optimizer(
     if stacked is None:
         stacked = parameters.values.device.type != "cpu"
     parts, start = [], 0
-    for kind, same in groupby(settings, lambda each: each.name):
+    for (name, *_), same in groupby(settings, _kind):
         members = list(same)
-        parts.append(MAKERS[kind](members, parameters.rows(start, start + len(members)), stacked))
+        parts.append(MAKERS[name](members, parameters.rows(start, start + len(members)), stacked))
         start += len(members)
     return parts[0] if len(parts) == 1 else MixedOptimizer(parts)
+
+
+def _kind(settings: config.Optimizer) -> tuple[str, ...]:
+    """Equal for members that are updated together. The first word is the name of the optimizer."""
+    if isinstance(settings, config.Muon):
+        return settings.name, settings.others.name, str(settings.ns_steps)
+    return (settings.name,)

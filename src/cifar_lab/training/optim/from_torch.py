@@ -103,6 +103,10 @@ class TorchRule:
         """See `CohortOptimizer.state`."""
         return {RULE: kept(self.optimizer, self._parameters), "lr": self._last}
 
+    def parts(self, member: int) -> dict[str, Any]:
+        """See `CohortOptimizer.parts`. These are copies."""
+        return self.state(member)
+
     def load_state(self, member: int, state: dict[str, Any]) -> None:
         """See `CohortOptimizer.load_state`."""
         if state.keys() != {RULE, "lr"}:

@@ -24,16 +24,20 @@ from torch.optim.sgd import sgd as torch_sgd
 from cifar_lab import config
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.training.optim.clipping import GradientClipper
-from cifar_lab.training.optim.parameter_groups import GroupValues, row_groups
+from cifar_lab.training.optim.parameter_groups import GroupValues, RowGroups, row_groups
 
 
 class CohortOptimizer(ABC):
     """Updates the parameters of K networks in place from their gradients."""
 
-    def __init__(self, settings: Sequence[config.OptimizerOptions], parameters: FlatParameters, stacked: bool) -> None:
+    def __init__(
+        self, settings: Sequence[config.OptimizerOptions], parameters: FlatParameters, stacked: bool,
+        groups: RowGroups | None = None,
+    ) -> None:  # fmt: skip
+        """`groups`: values of the parameters. None is those of the settings."""
         self._values, self._gradients = parameters.values, parameters.gradients
         self._stacked = stacked
-        self._groups = row_groups(settings, parameters)
+        self._groups = row_groups(settings, parameters) if groups is None else groups
         self._weight_decay = self._groups.weight_decays()
         """float64: (K, P), or (K, 1) where each row has one."""
         self._lr_factors = self._groups.lr_factors()
@@ -65,7 +69,11 @@ class CohortOptimizer(ABC):
 
     def state(self, member: int) -> dict[str, Tensor]:
         """Copy of one member's state, one row per tensor. Its parameters are not included."""
-        return {name: tensor[member : member + 1].clone() for name, tensor in self._memory.items()}
+        return {name: tensor.clone() for name, tensor in self.parts(member).items()}
+
+    def parts(self, member: int) -> dict[str, Tensor]:
+        """Views of what `state` copies."""
+        return {name: tensor[member : member + 1] for name, tensor in self._memory.items()}
 
     def rows(self, member: int) -> list[Tensor]:
         """One member's rows of the state that has a number per parameter."""
@@ -130,8 +138,11 @@ class CohortSGD(CohortOptimizer):
     A buffer that begins as 0 gives torch's first step, buf = g.
     """
 
-    def __init__(self, settings: Sequence[config.SGD], parameters: FlatParameters, stacked: bool) -> None:
-        super().__init__(settings, parameters, stacked)
+    def __init__(
+        self, settings: Sequence[config.SGD], parameters: FlatParameters, stacked: bool,
+        groups: RowGroups | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(settings, parameters, stacked, groups)
         self._settings = tuple(settings)
         self._buffer = torch.zeros_like(self._values)  # (K, P)
         self._memory = {"momentum_buffer": self._buffer}
@@ -157,7 +168,7 @@ class CohortSGD(CohortOptimizer):
         if self._any_decay:
             update.addcmul_(self._values, self._decay)
         if momentum is not None or self._any_momentum:
-            momentum = _given_or_own(momentum, self._momentum).float()
+            momentum = given_or_own(momentum, self._momentum).float()
             self._buffer.mul_(momentum).add_(update)
             if self._any_nesterov:
                 update.addcmul_(self._buffer, momentum)
@@ -173,8 +184,14 @@ class CohortAdam(CohortOptimizer):
     _decoupled = False
     """Whether weight decay acts on the weights and not through the gradient."""
 
-    def __init__(self, settings: Sequence[config.Adam], parameters: FlatParameters, stacked: bool) -> None:
-        super().__init__(settings, parameters, stacked)
+    def __init__(
+        self,
+        settings: Sequence[config.Adam],
+        parameters: FlatParameters,
+        stacked: bool,
+        groups: RowGroups | None = None,
+    ) -> None:
+        super().__init__(settings, parameters, stacked, groups)
         self._settings = tuple(settings)
         self._mean = torch.zeros_like(self._values)  # (K, P)
         self._square = torch.zeros_like(self._values)  # (K, P)
@@ -204,7 +221,7 @@ class CohortAdam(CohortOptimizer):
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
         assert self._work is not None
         gradient, work, lr = self._gradients, self._work, self._rates(lr.double())
-        beta1 = _given_or_own(momentum, self._beta1)
+        beta1 = given_or_own(momentum, self._beta1)
         self._steps.add_(1)
         if self._any_decay:
             if self._decoupled:
@@ -229,7 +246,7 @@ class CohortAdamW(CohortAdam):
     _decoupled = True
 
 
-def _given_or_own(given: Tensor | None, own: Tensor) -> Tensor:
+def given_or_own(given: Tensor | None, own: Tensor) -> Tensor:
     """(K, 1) float64."""
     return own if given is None else torch.where(given.isnan(), own, given.double())
 

@@ -27,22 +27,31 @@ class GroupValues(NamedTuple):
     weight_decay: float
 
 
-def group_values(settings: OptimizerOptions, names: Sequence[str]) -> tuple[GroupValues, ...]:
+def group_values(
+    settings: OptimizerOptions, names: Sequence[str], weight_decay: float | None = None
+) -> tuple[GroupValues, ...]:
     """Values of each parameter. The first group whose `match` is found in its name decides.
 
     Args:
         names: trainable parameters.
+        weight_decay: of parameters whose group states none. None is that of the settings.
 
     Raises:
         SettingsError: a group has no parameter.
     """
+    own = GroupValues(1.0, settings.weight_decay if weight_decay is None else weight_decay)
+    chosen = groups_by_name(settings, names)
+    return tuple(own if group is None else _values(group, own) for group in chosen)
+
+
+def groups_by_name(settings: OptimizerOptions, names: Sequence[str]) -> list[ParameterGroup | None]:
+    """Group of each parameter, None for those in no group. Errors as `group_values`."""
     groups = list(enumerate(settings.groups))
     chosen = [next((number for number, group in groups if _is_in(group, name)), None) for name in names]
     for number, group in groups:
         if number not in chosen:
             raise SettingsError(f"optimizer.groups[{number}].match: {_unused(group, names)}")
-    own = GroupValues(1.0, settings.weight_decay)
-    return tuple(own if number is None else _values(settings.groups[number], own) for number in chosen)
+    return [None if number is None else settings.groups[number] for number in chosen]
 
 
 def _is_in(group: ParameterGroup, name: str) -> bool:
@@ -125,6 +134,12 @@ def row_groups(settings: Sequence[OptimizerOptions], parameters: FlatParameters)
     Raises:
         SettingsError: a group has no parameter.
     """
-    names, width = [span.name for span in parameters.spans], parameters.values.shape[1]
-    rows = [segments(group_values(each, names), parameters.spans, width) for each in settings]
+    names = [span.name for span in parameters.spans]
+    return groups_of([group_values(each, names) for each in settings], parameters)
+
+
+def groups_of(values: Sequence[Sequence[GroupValues]], parameters: FlatParameters) -> RowGroups:
+    """`values` of each parameter of each row in the layout of the rows."""
+    width = parameters.values.shape[1]
+    rows = [segments(each, parameters.spans, width) for each in values]
     return RowGroups(rows, width, parameters.values.device)

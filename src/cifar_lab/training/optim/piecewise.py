@@ -17,6 +17,22 @@ class CornerRate(RateSchedule[Linear | Triangular | Trapezoid | Piecewise]):
         return rates
 
 
+class LinearRate(CornerRate):
+    """From the rate to 0."""
+
+
+class TriangularRate(CornerRate):
+    """From 0 to the rate and back."""
+
+
+class TrapezoidRate(CornerRate):
+    """The rate, then to 0."""
+
+
+class PiecewiseRate(CornerRate):
+    """Corners that the settings state."""
+
+
 def factors(corners: Corners, shares: Array) -> Array:
     """Factors at `shares`, (steps,). At a jump the later corner counts."""
     where, values = np.array(corners, dtype=np.float64).T

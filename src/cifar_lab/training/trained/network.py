@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cifar_lab import data, models
 from cifar_lab.config import CustomModel, Model, Settings
-from cifar_lab.config.registry import MODEL_FACTS
+from cifar_lab.config.registry import facts_of
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import DataError, LabError, SettingsError
 from cifar_lab.data.batches import MAX_PIXEL, Normalizer
@@ -50,7 +50,7 @@ class TrainedNetwork(nn.Module):
         self.settings = settings
         self.bf16 = settings.runtime.precision == "bf16"
         self.resizes = input_size(network) is not None
-        facts = MODEL_FACTS.get(settings.model.name)
+        facts = facts_of(settings.model)
         self.any_size = self.resizes or facts is None or facts.any_size
         scale, shift = normalizer.scale_shift  # (1, 3, 1, 1)
         self.register_buffer("scale", scale.clone())

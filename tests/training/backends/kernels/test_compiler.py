@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.core.checksums import seal_library
+from cifar_lab.core.checksums import is_whole_library, seal_library
+from cifar_lab.training.backends import kept_libraries
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 from cifar_lab.training.backends.kernels import compiler
-from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable, library
+from cifar_lab.training.backends.kernels.compiler import library
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +98,7 @@ def test_a_library_that_was_cut_off_or_changed_is_made_anew(
         path.write_bytes(damaged)
         compiler._outcome.cache_clear()
         assert library().step
-        assert compiler.is_whole_library(path.read_bytes())
+        assert is_whole_library(path.read_bytes())
 
 
 def test_without_a_compiler(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +173,7 @@ def test_a_library_of_another_user_is_refused(cache: Path, monkeypatch: pytest.M
     if os.getuid() == 0:
         os.chown(path, 65534, -1)
     else:
-        monkeypatch.setattr(compiler, "is_private", lambda status: False)
+        monkeypatch.setattr(kept_libraries, "is_private", lambda status: False)
     compiler._outcome.cache_clear()
     assert refusal() == f"{path} can be changed by other users; remove it"
 

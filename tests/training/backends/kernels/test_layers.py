@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from cifar_lab.models import MODELS
 from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 from cifar_lab.training.backends.kernels.backend import KernelNetwork
-from cifar_lab.training.backends.kernels.compiler import KernelOp, KernelsUnavailable, Layer
+from cifar_lab.training.backends.kernels.compiler import KernelOp, Layer
 
 
 def kernels_of(network: nn.Module) -> KernelNetwork:

@@ -16,7 +16,7 @@ from torch import nn
 from cifar_lab.config import CustomModel
 from cifar_lab.models import build
 from cifar_lab.models.nets import Net, Net1
-from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 from cifar_lab.training.backends.kernels.operations import operations_of
 from cifar_lab.training.backends.kernels.recognition import recognised_operations
 

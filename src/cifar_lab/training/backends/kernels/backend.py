@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator
 from ctypes import POINTER, byref, c_int32, c_void_p, sizeof
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cifar_lab.data.batches import BatchAugmenter, EpochRandomness
+from cifar_lab.data.mixing import Mix, neighbour
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.training.backends.eager import EagerBackend
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 from cifar_lab.training.backends.kernels.compiler import (
     STRUCTURES,
     Batch,
     KernelOp,
-    KernelsUnavailable,
     KernelWorker,
     Layer,
     LayerOp,
@@ -24,7 +25,9 @@ from cifar_lab.training.backends.kernels.compiler import (
     library,
 )
 from cifar_lab.training.backends.kernels.layers import LANES, read_layers
+from cifar_lab.training.backends.kernels.newton_schulz import KernelOrthogonaliser
 from cifar_lab.training.backends.kernels.operations import Operations, operations_of
+from cifar_lab.training.optim.muon import CohortMuon
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -98,6 +101,8 @@ class KernelBackend:
         self._eager, self._batches = eager, eager.batches
         self._threads = eager.execution.threads
         (network,) = self.cohort.networks
+        if isinstance(self.cohort.optimizer, CohortMuon):
+            self.cohort.optimizer.orthogonalise = KernelOrthogonaliser()
         self.network = KernelNetwork(
             network, self.cohort.parameters, max(self._batches.batch_sizes), self._threads,
             eager.label_smoothing, operations,
@@ -110,6 +115,7 @@ class KernelBackend:
         for step, batch in enumerate(self.epoch_batches(epoch)):
             self.compute_gradients(batch, step)
             self.cohort.optimizer.step(lr[step], None if momentum is None else momentum[step])
+            self.cohort.after_step()
             yield step + 1
 
     def use_threads(self, threads: int) -> None:
@@ -131,19 +137,28 @@ class KernelBackend:
         """
         randomness, begin = self._batches.randomness(epoch), 0
         augmenter = BatchAugmenter(self._batches, epoch) if self._batches.draws_per_batch else None
-        batch = self._make_batch(randomness)
-        for size in self._batches.batch_sizes:
+        batch, mix = self._make_batch(randomness), randomness.mix
+        for step, size in enumerate(self._batches.batch_sizes):
             index = randomness.order[:, begin : begin + size]  # (1, B)
             batch.images = size
-            if augmenter is None:
+            if augmenter is None and mix is None:
                 batch.chosen, batch.kept = index.data_ptr(), randomness
             else:
-                images = augmenter.augment(self._batches.pixels(randomness, index)).contiguous()
-                labels = self._batches.split.labels[index]
-                batch.pixels, batch.ready, batch.labels = None, images.data_ptr(), labels.data_ptr()
-                batch.kept = images, labels
+                images, labels = self._batches.augmented(randomness, index, augmenter)
+                self._fill_ready(batch, images, labels, None if mix is None else mix.at(step))
             yield batch
             begin += size
+
+    @staticmethod
+    def _fill_ready(batch: Batch, images: Tensor, labels: Tensor, mix: Mix | None) -> None:
+        """Give the batch images (1, B, 3, 32, 32) that torch made, which are still to be mixed."""
+        others = neighbour(labels)
+        if mix is not None:
+            images = mix.images(images)
+            batch.share, batch.others = float(mix.share[0]), others.data_ptr()
+        images = images.contiguous()
+        batch.pixels, batch.ready, batch.labels = None, images.data_ptr(), labels.data_ptr()
+        batch.kept = images, labels, others
 
     def _make_batch(self, randomness: EpochRandomness) -> Batch:
         """Batch with the fields that are constant over an epoch."""

@@ -17,13 +17,8 @@ from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
 
-from cifar_lab.core.atomic_io import make_folder, write_bytes
-from cifar_lab.core.checksums import is_whole_library, seal_library
-from cifar_lab.core.errors import LabError, SettingsError
-from cifar_lab.core.files import open_file
 from cifar_lab.core.host import processor_features, processor_name
-from cifar_lab.core.private_folders import exposed_part, is_private
-from cifar_lab.data.cache import home
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable, kept_or_made, private_scratch
 
 SOURCES = Path(__file__).parent
 
@@ -32,19 +27,8 @@ FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fPIC
 THREADS_FLAG = "-fopenmp"
 """Omitted if the compiler has no OpenMP. A step then uses one thread."""
 
-LIBRARY_BYTES = 64 * 2**20
-"""Largest library. The kernels have about 0.1 MB."""
-
 COMPILE_SECONDS = 120
 """Time limit. A compilation takes one to three seconds."""
-
-
-class KernelsUnavailable(Exception):
-    """The kernels are not available. The message gives the reason for the record."""
-
-    def as_settings_error(self) -> SettingsError:
-        """Error for settings that require the kernels."""
-        return SettingsError(f"runtime.kernels: own is not available: {self}; use --set runtime.kernels=auto")
 
 
 def library() -> ctypes.CDLL:
@@ -68,64 +52,12 @@ def _outcome() -> ctypes.CDLL | str:
 
 
 def _load() -> ctypes.CDLL:
-    """Library from a folder that no other user can write, compiled if it is missing or damaged.
+    """Library from the cache, compiled if it is missing or damaged.
 
-    A library runs as whoever loads it. Its checksum does not say who wrote it, so the folder and the file must be
-    private. The bytes that were checked are loaded, not whatever has the name afterwards.
+    The bytes that were checked are loaded, not whatever has the name afterwards.
     """
-    folder = _folder()
-    path = folder / f"kernels-{_key()}.so"
-    try:
-        content = _kept(path)
-        if content is None:
-            content = seal_library(_compile(folder))
-            make_folder(folder, mode=0o755)
-            if exposed_part(folder) is not None:  # another user was faster to make it
-                raise KernelsUnavailable(f"{folder} can be changed by other users; remove it")
-            write_bytes(path, content, mode=0o644)
-    except LabError as error:
-        raise KernelsUnavailable(f"they cannot be stored: {error}") from error
-    except OSError as error:
-        raise KernelsUnavailable(f"{folder}: {error.strerror}") from error
+    content, path = kept_or_made(f"kernels-{_key()}.so", _compile)
     return _loaded(content, path)
-
-
-def _folder() -> Path:
-    """Folder of libraries: in the cache, or where others can write there, in the folder for temporary files."""
-    try:
-        chosen = home() / "kernels"
-    except LabError as error:
-        raise KernelsUnavailable(str(error)) from error
-    exposed: list[Path] = []
-    for folder in (chosen, Path(tempfile.gettempdir()) / f"cifar-lab-{os.geteuid()}"):
-        try:
-            part = exposed_part(folder)
-        except OSError as error:
-            raise KernelsUnavailable(f"{folder}: {error.strerror}") from error
-        if part is None:
-            return folder
-        exposed.append(part)
-    raise KernelsUnavailable(
-        f"{' and '.join(map(str, dict.fromkeys(exposed)))} may be changed by others; "
-        "set CIFAR_LAB_CACHE to a folder that only you can write"
-    )
-
-
-def _kept(path: Path) -> bytes | None:
-    """Content of a library that was kept. None if it is missing or damaged.
-
-    Raises:
-        KernelsUnavailable: another user owns it, or may write it.
-        OSError: it cannot be read.
-    """
-    try:
-        with open_file(path, LIBRARY_BYTES) as file:
-            if not is_private(os.fstat(file.fileno())):
-                raise KernelsUnavailable(f"{path} can be changed by other users; remove it")
-            content = file.read()
-    except FileNotFoundError:
-        return None
-    return content if is_whole_library(content) else None
 
 
 def _loaded(content: bytes, path: Path) -> ctypes.CDLL:
@@ -191,7 +123,7 @@ def _compile(keep: Path) -> bytes:
         OSError: no space for its files.
     """
     files = [str(path) for path in _sources() if path.suffix == ".c"]
-    with tempfile.TemporaryDirectory(prefix="cifar-lab-", dir=_scratch(keep)) as folder:
+    with tempfile.TemporaryDirectory(prefix="cifar-lab-", dir=private_scratch(keep)) as folder:
         library_path = Path(folder) / "kernels.so"
         complaint = ""
         for extra in ((THREADS_FLAG,), ()):
@@ -210,15 +142,6 @@ def _compile(keep: Path) -> bytes:
                 return library_path.read_bytes()
             complaint = _first_error(done.stderr.decode(errors="replace"))
         raise KernelsUnavailable(f"{_command()[0]} cannot compile them: {complaint}")
-
-
-def _scratch(keep: Path) -> Path:
-    """Folder for temporary files that no other user can replace."""
-    scratch = Path(tempfile.gettempdir())
-    if exposed_part(scratch, is_sticky_enough=True) is None:
-        return scratch
-    make_folder(keep, mode=0o755)
-    return keep
 
 
 def _first_error(output: str) -> str:
@@ -268,10 +191,11 @@ class Batch(Structure):
     """See `batch` in kernels.h."""
 
     _fields_ = (
-        *((name, c_void_p) for name in ("pixels", "ready", "labels", "chosen", "offsets", "flips")),
+        *((name, c_void_p) for name in ("pixels", "ready", "labels", "others", "chosen", "offsets", "flips")),
         ("scale", c_float * 3),
         ("shift", c_float * 3),
         *((name, c_int32) for name in ("padding", "images", "reflect")),
+        ("share", c_float),
     )
     kept: object = None
     """Owners of the memory that the addresses point to, kept alive while the batch is used."""

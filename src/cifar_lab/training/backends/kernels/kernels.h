@@ -42,12 +42,14 @@ typedef struct {
     const uint8_t *pixels;                      /* (N, 3, 32, 32), or NULL if `ready` holds the batch */
     const float *ready;                         /* (B, 3, 32, 32), normalised */
     const int64_t *labels;                      /* (N) with pixels, (B) with ready */
+    const int64_t *others;                      /* (B) with ready: labels of the images mixed in, or NULL */
     const int64_t *chosen;                      /* (B) image numbers, NULL with ready */
     const int64_t *offsets;                     /* (N, 2) row and column of each image's crop, or NULL */
     const uint8_t *flips;                       /* (N) 1 for mirrored images, or NULL */
     float scale[3], shift[3];                   /* per channel: pixel * scale - shift */
     int32_t padding, images;                    /* pixels that crops may move; B */
     int32_t reflect;                            /* 1: crops see the image mirrored at its border, 0: black */
+    float share;                                /* of each image's own label, with others */
 } batch;
 
 /* State of one shard, a fixed part of the batch, and of the thread that processes it. */

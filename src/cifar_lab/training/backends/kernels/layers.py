@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from cifar_lab.config.registry import GROUP_IMAGES
 from cifar_lab.data.splits import IMAGE_SHAPE
 from cifar_lab.models.flat_parameters import FlatParameters
-from cifar_lab.training.backends.kernels.compiler import KernelOp, KernelsUnavailable, Layer
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
+from cifar_lab.training.backends.kernels.compiler import KernelOp, Layer
 from cifar_lab.training.backends.kernels.operations import Operation, Operations
 
 LANES = GROUP_IMAGES

@@ -16,6 +16,8 @@ void cross_entropy(const layer *l, const batch *given, float smoothing, worker *
         }
         const int image = at->group * LANES + n;
         const int64_t label = given->labels[given->chosen ? given->chosen[image] : image];
+        const int64_t other = given->others ? given->others[image] : label;
+        const float share = given->others ? given->share : 1;
         int best = 0;
         for (int c = 1; c < classes; c++)
             if (logits[c] > logits[best] || (logits[c] != logits[c] && logits[best] == logits[best])) best = c;
@@ -27,11 +29,15 @@ void cross_entropy(const layer *l, const batch *given, float smoothing, worker *
         }
         const float log_total = logf(total), smoothed = smoothing / classes;
         for (int c = 0; c < classes; c++) {
-            const float target = smoothed + (c == label ? 1 - smoothing : 0);
+            float target = smoothed + (c == label ? 1 - smoothing : 0);
+            if (given->others)
+                target = smoothed + (1 - smoothing) * ((c == label ? share : 0) + (c == other ? 1 - share : 0));
             gradient[c] = (gradient[c] / total - target) / given->images;
         }
-        at->loss += (1 - smoothing) * (log_total - (logits[label] - logits[best]));
+        float distance = log_total - (logits[label] - logits[best]);
+        if (given->others) distance = share * distance + (1 - share) * (log_total - (logits[other] - logits[best]));
+        at->loss += (1 - smoothing) * distance;
         if (smoothing > 0) at->loss += smoothed * (classes * log_total - all); /* 0 * inf would be NaN */
-        at->right += best == label;
+        at->right += best == (share < 0.5f ? other : label);
     }
 }

@@ -9,7 +9,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from cifar_lab.models.convolutions import graph_of
-from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 Kind = Literal["convolution", "linear", "norm", "max_pool", "relu", "flatten"]
 

@@ -20,7 +20,7 @@ from cifar_lab.data.splits import IMAGE_SHAPE
 from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.models.input_size import ResizeInput
 from cifar_lab.models.user_code import forked_generators
-from cifar_lab.training.backends.kernels.compiler import KernelsUnavailable
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 from cifar_lab.training.backends.kernels.forward_code import CodeReader, check_forward
 from cifar_lab.training.backends.kernels.layers import read_layers
 from cifar_lab.training.backends.kernels.operations import KINDS, Kind, Operation

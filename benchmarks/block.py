@@ -1,0 +1,134 @@
+"""The block kernel on a GPU: seconds of a cold compilation, then images per second of whole epochs.
+
+    python -m benchmarks.block                   # all cells, about a minute
+    python -m benchmarks.block --pairs 1 --cells 40:64 320:64
+
+A cell is members:batch or members:batch:optimizer. An epoch is made as the product makes it: random numbers, training,
+the read of the metrics, and the validation of all networks on 5,000 images. The same cohort as stacked networks in a
+captured CUDA graph stands beside it. The losses of an epoch of both are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.own.steps import Workload, prepare
+from cifar_lab.core.host import utc_now
+from cifar_lab.data.batches import ResidentSplit
+from cifar_lab.training.backends.base import Predictor
+from cifar_lab.training.backends.block.compiler import FLAGS, compile_source
+from cifar_lab.training.backends.block.jobs import PARTS
+from cifar_lab.training.backends.block.source import definitions
+from cifar_lab.training.evaluate import predict_stacked, score, score_all
+
+CELLS = (
+    "320:64", "40:64", "320:8", "320:512", "132:64", "40:8", "40:512", "132:64:adam", "10:64", "2:8", "14:512",
+)  # fmt: skip
+"""The targets first, then the cells that decide `LEAST_MEMBERS`."""
+
+IMAGES, SCORED = 45_000, 5_000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", nargs="+", default=CELLS, metavar="K:BATCH[:OPTIMIZER]")
+    parser.add_argument("--pairs", type=int, default=2, help="epochs of each kind that count")
+    parser.add_argument("--seconds", type=float, default=90.0, help="after which no further cell is begun")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))
+    args = parser.parse_args()
+    if not torch.cuda.is_available():
+        print("benchmarks.block: torch finds no GPU here")
+        return 2
+    began, rows = time.monotonic(), []
+    name = torch.cuda.get_device_name()
+    compiling = compile_seconds()
+    print(f"{name}: cold compilation per size of parts, s: {json.dumps(compiling)}\n\n{HEAD}", flush=True)
+    for cell in args.cells:
+        if time.monotonic() - began > args.seconds:
+            print(f"not measured after {args.seconds:g} s: {cell} and later cells")
+            break
+        rows.append(measure(cell, args.pairs))
+        print(line(rows[-1]), flush=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+    document = {"device": name, "torch": torch.__version__, "measured": utc_now(), "compile_seconds": compiling}
+    (args.out / "block.json").write_text(json.dumps({**document, "rows": rows}, indent=1), encoding="utf-8")
+    return 0
+
+
+HEAD = (
+    "| networks | batch | optimizer | block kernel, images/s | captured graph, images/s | ratio | largest difference of"
+    " losses |\n| ---: | ---: | --- | ---: | ---: | ---: | ---: |"
+)
+
+
+def line(row: dict[str, float | str | None]) -> str:
+    """A row of Markdown."""
+    graph = f"{row['graph']:,.0f} | {row['ratio']:.1f}" if row["graph"] else "– | –"
+    return (
+        f"| {row['members']} | {row['batch']} | {row['optimizer']} | {row['block']:,.0f} | {graph} | "
+        f"{row['difference']:.1e} |"
+    )
+
+
+def compile_seconds() -> dict[int, float]:
+    """Seconds of a compilation for this GPU, by size of parts."""
+    major, minor = torch.cuda.get_device_capability()
+    found = {}
+    for part in PARTS:
+        began = time.monotonic()
+        compile_source((f"--gpu-architecture=sm_{major}{minor}", *FLAGS, *definitions(10, part)))
+        found[part] = round(time.monotonic() - began, 1)
+    return found
+
+
+def measure(cell: str, pairs: int) -> dict[str, float | str | None]:
+    """Images per second of both backends."""
+    members, batch, *rest = cell.split(":")
+    optimizer = rest[0] if rest else "sgd"
+    given = ["runtime.device=cuda", f"data.batch_size={batch}", f"optimizer.name={optimizer}"]
+    speeds, losses = [], []
+    for kernels in ("own", "torch"):
+        workload = prepare([*given, f"runtime.kernels={kernels}"], 1, IMAGES, int(members), stacked=int(members) > 1)
+        if kernels == "own" and workload.how["kernels"] != "own":
+            raise SystemExit(f"benchmarks.block: {workload.how['kernels_reason']}")
+        epoch_seconds(workload, 0)  # warm-up
+        losses.append(workload.steps.metrics.loss.mean(dim=0))
+        times = [epoch_seconds(workload, 1 + pair) for pair in range(pairs)]
+        speeds.append(int(members) * IMAGES / statistics.median(times))
+    difference = float((losses[0] / losses[1] - 1).abs().max())
+    return {
+        "members": int(members), "batch": int(batch), "optimizer": optimizer, "block": speeds[0], "graph": speeds[1],
+        "ratio": speeds[0] / speeds[1], "difference": difference,
+    }  # fmt: skip
+
+
+def epoch_seconds(workload: Workload, epoch: int) -> float:
+    """Seconds of an epoch with its validation."""
+    steps, split = workload.steps, workload.batches.split
+    scored = ResidentSplit(split.stored[:SCORED].cpu().numpy(), split.labels[:SCORED].cpu().numpy(), split.normalizer)
+    torch.cuda.synchronize()
+    began = time.monotonic()
+    *_, done = steps.epoch(epoch)
+    steps.metrics.numbers(done)
+    logits = steps.predict(scored) if isinstance(steps, Predictor) else None
+    if logits is not None:
+        score_all(logits, scored.labels, 10)
+    else:
+        stacked = steps.cohort.stacked
+        assert stacked is not None
+        labels = scored.labels.cpu()
+        found = predict_stacked(stacked, len(steps.cohort.networks), scored, workload.execution)
+        for each in found:
+            score(each, labels, 10)
+    torch.cuda.synchronize()
+    return time.monotonic() - began
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,227 @@
+"""Training of a cohort by the block kernel: one launch per epoch, and one for the logits of a split."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from cifar_lab.config import SGD, Adam, AdamW
+from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
+from cifar_lab.training.backends.block.jobs import (
+    KINDS,
+    SCRATCH_BYTES,
+    BlockImages,
+    BlockMember,
+    Scoring,
+    Training,
+    part_of,
+)
+from cifar_lab.training.backends.block.rows import RowConversion
+from cifar_lab.training.backends.eager import EagerBackend
+
+LAUNCH_IMAGES = 10_000
+"""Images that a block trains per launch, about 0.15 s. A block occupies a multiprocessor. Other kernels, such as those
+at the end of another cohort's epoch, wait for it."""
+
+LAUNCH_SEGMENTS = 8
+"""Segments per launch. After each a block may take another network. At the end of a launch some blocks have no work,
+for at most the time of one segment."""
+
+
+class BlockKernel(Protocol):
+    """The compiled kernel, on a GPU or as C++."""
+
+    @property
+    def blocks(self) -> int:
+        """Thread blocks that run at once."""
+
+    def train(self, job: Training, blocks: int) -> None:
+        """Launch a training on the current stream."""
+
+    def score(self, job: Scoring, blocks: int) -> None:
+        """Launch a scoring on the current stream."""
+
+
+class BlockBackend:
+    """Backend of networks of the shape of Net. Training images and weights are in torch's contiguous format."""
+
+    def __init__(
+        self, eager: EagerBackend, kernel: BlockKernel, optimizers: Sequence[SGD | Adam | AdamW], classes: int
+    ) -> None:
+        """Use the cohort, batches and loss of `eager`.
+
+        Args:
+            kernel: compiled for as many classes.
+            optimizers: settings of each member's optimizer.
+        """
+        self.cohort = eager.cohort
+        self.metrics = eager.metrics
+        self._eager, self._kernel, self._classes = eager, kernel, classes
+        self._optimizers = tuple(optimizers)
+        self._rows = RowConversion.of(self.cohort.parameters, classes)
+        self._draws = _Draws(eager.batches)
+        self._scratch = torch.empty(0, dtype=torch.uint8, device=self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.cohort.parameters.values.device
+
+    def epoch(self, epoch: int) -> Iterator[int]:
+        """See `StepBackend`. A launch makes many steps."""
+        self.metrics = self._eager.new_metrics()
+        rows = _MemberRows(self)
+        tables = (*self._eager.rates(epoch), *self._draws.of_epoch(epoch))
+        steps, members = self.metrics.loss.shape
+        table = self._table([self._member(k, epoch * steps, rows, *tables) for k in range(members)])
+        blocks = min(members, self._kernel.blocks)
+        segments = self._segments(steps, math.ceil(members / blocks))
+        progress = torch.zeros(1 + members, dtype=torch.int32, device=self._device)
+        images = self._images(self._eager.batches.split, self._eager.batches.options.crop_padding)
+        scratch, places = self._scratch_for(blocks), (table.data_ptr(), progress.data_ptr())
+        for begin in range(0, segments, LAUNCH_SEGMENTS):
+            end = min(begin + LAUNCH_SEGMENTS, segments)
+            job = Training(images, places[0], scratch, places[1], members, begin, end, segments)
+            progress.zero_()
+            self._kernel.train(job, blocks)
+            if end < segments:
+                yield steps * end // segments
+        self._draws.draw(epoch + 1)  # while the GPU trains
+        rows.store((epoch + 1) * steps)
+        yield steps
+
+    def _segments(self, steps: int, rounds: int) -> int:
+        """Segments of an epoch, if each block trains `rounds` networks."""
+        launches = math.ceil(rounds * len(self._eager.batches.split) / LAUNCH_IMAGES)
+        return max(1, min(launches * LAUNCH_SEGMENTS, steps))
+
+    def use_threads(self, threads: int) -> None:
+        """See `StepBackend`. The GPU makes the steps."""
+
+    def predict(self, split: ResidentSplit) -> Tensor | None:
+        """See `Predictor`."""
+        if split.memory_format != torch.contiguous_format:
+            return None
+        members = len(self.cohort.networks)
+        weights = self._rows.kernel_rows(self.cohort.parameters.values.detach())
+        row = weights.shape[1] * weights.element_size()
+        table = self._table([BlockMember(weights=weights.data_ptr() + k * row) for k in range(members)])
+        logits = torch.empty(members, len(split), self._classes, device=self._device)
+        blocks = self._kernel.blocks
+        job = Scoring(
+            self._images(split, 0), table.data_ptr(), self._scratch_for(blocks), logits.data_ptr(), members, len(split)
+        )
+        self._kernel.score(job, blocks)
+        return logits
+
+    def _member(
+        self, k: int, updates: int, rows: _MemberRows, lr: Tensor, momenta: Tensor | None, draws: EpochRandomness,
+        number: Sequence[int],
+    ) -> BlockMember:  # fmt: skip
+        """Description of a member for one epoch, which `updates` updates precede."""
+        settings, batches = self._optimizers[k], self._eager.batches
+        loss, right = self.metrics.loss, self.metrics.right
+        is_adam = isinstance(settings, Adam)
+        kind = "nesterov" if isinstance(settings, SGD) and settings.nesterov else settings.name
+        momentum, beta2, eps = (
+            (*settings.betas, settings.eps) if isinstance(settings, Adam) else (settings.momentum, 0.0, 0.0)
+        )
+        size, drawn = len(batches.split), number[k]
+        return BlockMember(
+            weights=_row(rows.weights, k), first=_row(rows.first, k),
+            second=_row(rows.second, k) if is_adam and rows.second is not None else None,
+            order=_row(draws.order, drawn),
+            flips=_row(draws.flips, drawn) if draws.flips is not None and batches.flips[k] else None,
+            offsets=None if draws.offsets is None else _row(draws.offsets, drawn),
+            lr=_column(lr, k), momenta=None if momenta is None else _column(momenta, k),
+            loss=_column(loss, k), right=_column(right, k),
+            momentum=momentum, beta2=beta2, eps=eps, decay=settings.weight_decay,
+            smoothing=self._eager.label_smoothing, kind=KINDS[kind],
+            keeps_first=is_adam or momentum > 0 or momenta is not None,
+            batch=batches.options.batch_size, part=part_of(batches.options.batch_size), images=size,
+            stride=loss.shape[1], updates=updates,
+        )  # fmt: skip
+
+    def _images(self, split: ResidentSplit, padding: int) -> BlockImages:
+        scale, shift = (table[0, :, 0, 0].tolist() for table in split.normalizer.scale_shift)
+        floats = ctypes.c_float * 3
+        return BlockImages(split.stored.data_ptr(), split.labels.data_ptr(), floats(*scale), floats(*shift), padding)
+
+    def _table(self, members: Sequence[BlockMember]) -> Tensor:
+        """The members' descriptions on the device."""
+        content = bytearray((BlockMember * len(members))(*members))
+        return torch.frombuffer(content, dtype=torch.uint8).to(self._device)
+
+    def _scratch_for(self, blocks: int) -> int:
+        """Address of the scratch memory of so many blocks."""
+        if len(self._scratch) < blocks * SCRATCH_BYTES:
+            self._scratch = torch.empty(blocks * SCRATCH_BYTES, dtype=torch.uint8, device=self._device)
+        return self._scratch.data_ptr()
+
+
+class _MemberRows:
+    """Weights and optimizer state in the kernel's layout, for one epoch."""
+
+    def __init__(self, backend: BlockBackend) -> None:
+        self._cohort, self._conversion = backend.cohort, backend._rows
+        self._is_adam = [isinstance(each, Adam) for each in backend._optimizers]
+        self.weights = self._conversion.kernel_rows(self._cohort.parameters.values.detach())
+        self.first = self._conversion.kernel_rows(torch.stack(self._state_rows(0)))
+        self.second = self._conversion.kernel_rows(torch.stack(self._state_rows(1))) if any(self._is_adam) else None
+        """Of all members, although only Adam's use it."""
+
+    def store(self, updates: int) -> None:
+        """Copy the rows back. `updates`: of each member so far."""
+        self._conversion.store(self.weights, self._cohort.parameters.values.detach())
+        flat = torch.empty_like(self._cohort.parameters.values)
+        for number, rows in enumerate((self.first, self.second)):
+            if rows is not None:
+                self._conversion.store(rows, flat)
+                pairs = zip(self._state_rows(number), flat, self._is_adam, strict=True)
+                used = [(into, row) for into, row, is_adam in pairs if number == 0 or is_adam]
+                torch._foreach_copy_([into for into, _ in used], [row for _, row in used])
+        for k, is_adam in enumerate(self._is_adam):
+            if is_adam:
+                state = self._cohort.optimizer.state(k)
+                self._cohort.optimizer.load_state(k, state | {"step": torch.full_like(state["step"], updates)})
+
+    def _state_rows(self, number: int) -> list[Tensor]:
+        """Row `number` of each member's state. The first stands for one that SGD does not have."""
+        rows = (self._cohort.optimizer.rows(k) for k in range(len(self._is_adam)))
+        return [each[min(number, len(each) - 1)] for each in rows]
+
+
+class _Draws:
+    """Random numbers of an epoch, drawn once per seed and kind of flips."""
+
+    def __init__(self, batches: CohortBatches) -> None:
+        members = list(zip(batches.seeds, batches.flips, strict=True))
+        rows = {member: number for number, member in enumerate(dict.fromkeys(members))}
+        self._number = [rows[member] for member in members]
+        seeds, flips = zip(*rows, strict=True)
+        self._batches = CohortBatches(batches.split, batches.options, seeds, flips)
+        self._drawn: tuple[int, EpochRandomness] | None = None
+
+    def draw(self, epoch: int) -> EpochRandomness:
+        """Draw the random numbers of an epoch, and keep them for it."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = epoch, self._batches.randomness(epoch)
+        return self._drawn[1]
+
+    def of_epoch(self, epoch: int) -> tuple[EpochRandomness, Sequence[int]]:
+        """The random numbers, and the row of each member in them."""
+        return self.draw(epoch), self._number
+
+
+def _row(table: Tensor, number: int) -> int:
+    """Address of a row."""
+    return table.data_ptr() + number * table.stride(0) * table.element_size()
+
+
+def _column(table: Tensor, member: int) -> int:
+    """Address of a member's first number in (steps, K), or (steps, K, 1)."""
+    return table.data_ptr() + member * table.element_size()

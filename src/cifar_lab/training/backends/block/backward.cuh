@@ -1,0 +1,141 @@
+/* Backward pass of one part of a batch, with the update of the weights after the last part. */
+#pragma once
+#include "forward.cuh"
+#include "gradients.cuh"
+
+/* Linear layers, from the gradient of the logits. Each layer's old weights are used before they are updated. */
+template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, REGISTERS registers)
+{
+    typedef Tile<B> T;
+    constexpr int TURNS = (HIDDEN2 * B + THREADS - 1) / THREADS;
+    const LinearMemory<B> at = linear_memory<B>(m);
+    const Rule &r = m.resident->rule;
+    PHASE UNROLL
+    for (int j = 0; j < TURNS; ++j) {
+        const int item = tid + j * THREADS, k = item / B, i = item % B;
+        float g = 0.f;
+        if (k < HIDDEN2) {
+            UNROLL
+            for (int o = 0; o < CLASSES; ++o) g = fmaf(at.weights[k * LOGITS + o], at.logits[o * T::STRIDE + i], g);
+            g = at.hidden2[k * T::STRIDE + i] > 0.f ? g : 0.f;
+        }
+        OWN.sums[j] = g;
+    }
+    END_PHASE
+    PHASE update_weights<B, HIDDEN2, LOGITS, LOGITS, 3, 8, 4>(tid, at.hidden2, at.logits, FC3_WEIGHT, r, t);
+    update_bias<B, CLASSES>(tid, at.logits, FC3_BIAS, r, t);
+    END_PHASE
+    PHASE UNROLL
+    for (int j = 0; j < TURNS; ++j) {
+        const int item = tid + j * THREADS, k = item / B, i = item % B;
+        if (k < HIDDEN2) at.hidden2[k * T::STRIDE + i] = OWN.sums[j];
+    }
+    block_copy(tid, at.weights, t.weights + FC2_WEIGHT, HIDDEN1 * HIDDEN2 * 4);
+    copied();
+    END_PHASE
+    PHASE const int group = tid / T::LANES, image = tid % T::LANES * T::EACH;
+    if (group * T::OUT1 < HIDDEN1) {
+        multiply_back<B, HIDDEN2, HIDDEN2, T::OUT1>(tid, group, OWN.sums, at.weights, at.hidden2);
+        UNROLL
+        for (int k = 0; k < T::OUT1; ++k) {
+            UNROLL
+            for (int i = 0; i < T::EACH; ++i)
+                if (!(at.hidden1[(group * T::OUT1 + k) * T::STRIDE + image + i] > 0.f)) OWN.sums[k * T::EACH + i] = 0.f;
+        }
+    }
+    END_PHASE
+    PHASE update_weights<B, HIDDEN1, HIDDEN2, HIDDEN2, 3, 8, 4>(tid, at.hidden1, at.hidden2, FC2_WEIGHT, r, t);
+    update_bias<B, HIDDEN2>(tid, at.hidden2, FC2_BIAS, r, t);
+    END_PHASE
+    PHASE const int group = tid / T::LANES, image = tid % T::LANES * T::EACH;
+    if (group * T::OUT1 < HIDDEN1) {
+        UNROLL
+        for (int k = 0; k < T::OUT1; ++k) {
+            UNROLL
+            for (int i = 0; i < T::EACH; ++i)
+                at.hidden1[(group * T::OUT1 + k) * T::STRIDE + image + i] = OWN.sums[k * T::EACH + i];
+        }
+    }
+    END_PHASE
+    for (int first = 0; first < FEATURES; first += T::ROWS1) {
+        PHASE block_copy(tid, at.weights, t.weights + FC1_WEIGHT + first * HIDDEN1, T::ROWS1 * HIDDEN1 * 4);
+        copied();
+        END_PHASE
+        PHASE for (int group = tid / T::LANES; group * T::BACK < T::ROWS1; group += T::GROUPS) {
+            multiply_back<B, HIDDEN1, HIDDEN1, T::BACK>(tid, group, OWN.sums, at.weights, at.hidden1);
+            UNROLL
+            for (int j = 0; j < T::BACK; ++j) {
+                UNROLL
+                for (int i = 0; i < T::EACH; ++i) {
+                    const int k = first + group * T::BACK + j, n = tid % T::LANES * T::EACH + i;
+                    m.pairs2[(n >> 3) * PAIRS2_CHUNK + k * CHUNK + (n & 7)] =
+                        feature_pair(OWN.sums[j * T::EACH + i], m.codes2[k * B + n]);
+                }
+            }
+        }
+        END_PHASE
+    }
+    PHASE update_weights<B, FEATURES, HIDDEN1, HIDDEN1, 5, B <= 16 ? 4 : 8, B <= 16 ? 8 : 4>(
+        tid, at.features, at.hidden1, FC1_WEIGHT, r, t);
+    update_bias<B, HIDDEN1>(tid, at.hidden1, FC1_BIAS, r, t);
+    END_PHASE
+}
+
+/* Convolutions of `chunks` chunks, from the pairs of the features. */
+template <int B>
+DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, REGISTERS registers)
+{
+    constexpr int AT_ONCE = B < 32 ? B : 32; /* images of the first part, whose lanes are images alone if they can */
+    Resident &s = *m.resident;
+    float *work = (float *)m.work;
+    float2 *pairs = (float2 *)(work + CHANNELS2 * PADDED_CHANNEL);
+    PHASE pad_weights(tid, work, s.weights);
+    END_PHASE
+    for (int first = 0; first < chunks; first += AT_ONCE / CHUNK) {
+        const int n = chunks - first < AT_ONCE / CHUNK ? chunks - first : AT_ONCE / CHUNK;
+        PHASE block_copy(tid, pairs, m.pairs2 + first * PAIRS2_CHUNK, n * PAIRS2_CHUNK * 8);
+        copied();
+        END_PHASE
+        PHASE convolve2_back<AT_ONCE>(tid, work, pairs, m.codes1 + first * CODES1_CHUNK,
+                                      m.pairs1 + (long)first * PAIRS1_CHUNK, n);
+        END_PHASE
+    }
+
+    PHASE UNROLL
+    for (int i = 0; i < 41; ++i) OWN.sums[i] = 0.f;
+    END_PHASE
+    for (int first = 0; first < chunks; first += 2) {
+        const int n = chunks - first < 2 ? 1 : 2;
+        float2 *beside = (float2 *)(work + 2 * POOL1_CHUNK);
+        PHASE block_copy(tid, work, m.pool1 + (long)first * POOL1_CHUNK, n * POOL1_CHUNK * 4);
+        block_copy(tid, beside, m.pairs2 + first * PAIRS2_CHUNK, n * PAIRS2_CHUNK * 8);
+        copied();
+        END_PHASE
+        PHASE for (int c = 0; c < n; ++c)
+            weights2(tid, OWN.sums, work + c * POOL1_CHUNK, beside + c * PAIRS2_CHUNK);
+        END_PHASE
+    }
+    PHASE UNROLL
+    for (int i = 0; i < 41; ++i) work[i * THREADS + tid] = OWN.sums[i];
+    END_PHASE
+    PHASE update2(tid, work, s.weights, s.rule, t);
+    END_PHASE
+
+    PHASE UNROLL
+    for (int i = 0; i < 31; ++i) OWN.sums[i] = 0.f;
+    END_PHASE
+    for (int chunk = 0; chunk < chunks; ++chunk) {
+        float2 *beside = (float2 *)(work + BACK_CHUNK);
+        PHASE block_copy(tid, beside, m.pairs1 + (long)chunk * PAIRS1_CHUNK, PAIRS1_CHUNK * 8);
+        load_images<false>(tid, work, s, chunk * CHUNK);
+        copied();
+        END_PHASE
+        PHASE weights1(tid, OWN.sums, work, beside);
+        END_PHASE
+    }
+    PHASE UNROLL
+    for (int i = 0; i < 31; ++i) work[i * THREADS + tid] = OWN.sums[i];
+    END_PHASE
+    PHASE update1(tid, work, s.weights, s.rule, t);
+    END_PHASE
+}

@@ -1,0 +1,60 @@
+/* One thread block trains one network, for a whole epoch in one launch: no other kernel, no barrier over the grid.
+
+A launch has a block per multiprocessor, and blocks take items of work (segment of the epoch, member) from a counter. So
+320 networks on 132 multiprocessors cost 320 / 132 of one, not three times one. The counter only decides which block
+works: sums are in an order that depends on the batch. */
+#include "step.cuh"
+
+#ifdef __CUDACC__
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) train_block(const Training given)
+{
+    Resident &s = *(Resident *)shared_memory;
+    char *scratch = given.scratch + (int64_t)blockIdx.x * SCRATCH_BYTES;
+    const int items = (given.end - given.begin) * given.count;
+    for (;;) {
+        __syncthreads();
+        if (threadIdx.x == 0) {
+            s.item = atomicAdd(given.progress, 1);
+            if (s.item < items) { /* the member's previous segment was taken earlier, so it ends without this block */
+                volatile int32_t *finished = given.progress + 1 + s.item % given.count;
+                while (*finished < s.item / given.count) __nanosleep(200);
+                __threadfence();
+            }
+        }
+        __syncthreads();
+        const int item = s.item, member = item % given.count;
+        if (item >= items) break;
+        train_segment(given, s, scratch, member, given.begin + item / given.count);
+        __threadfence();
+        __syncthreads();
+        if (threadIdx.x == 0) *(volatile int32_t *)(given.progress + 1 + member) = item / given.count + 1;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) score_block(const Scoring given)
+{
+    char *scratch = given.scratch + (int64_t)blockIdx.x * SCRATCH_BYTES;
+    const int pieces = (given.count + SCORED - 1) / SCORED;
+    for (int item = blockIdx.x; item < pieces * given.networks; item += gridDim.x)
+        score(given, scratch, item / pieces, item % pieces * SCORED);
+}
+
+#else /* one block after the other */
+
+extern "C" void train_block(const Training *given, uint32_t seed)
+{
+    thread_seed = seed;
+    for (int segment = given->begin; segment < given->end; ++segment)
+        for (int member = 0; member < given->count; ++member)
+            train_segment(*given, *(Resident *)shared_memory, given->scratch, member, segment);
+}
+
+extern "C" void score_block(const Scoring *given, uint32_t seed)
+{
+    thread_seed = seed;
+    for (int member = 0; member < given->networks; ++member)
+        for (int begin = 0; begin < given->count; begin += SCORED) score(*given, given->scratch, member, begin);
+}
+
+#endif

@@ -1,0 +1,86 @@
+"""Conditions of the block kernel: settings that it knows, and cohorts that it trains faster than a captured graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from cifar_lab.config import SGD, Adam, Loss, Settings
+from cifar_lab.config.data import IMAGE_SIDE
+from cifar_lab.config.own_code import plain_reason
+from cifar_lab.config.roles import leaves, role_of
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
+
+MODELS = ("Net", "Net2")
+"""Models of one shape. Net2 has other initial weights."""
+
+KNOWN = frozenset({
+    "data.batch_size", "data.flip", "data.crop_padding", "data.normalize", "data.val_size", "data.split_seed",
+    "data.val_indices", "model.name", "model.weights", "model.head", "model.input_size", "model.init",
+    "model.head_init", "optimizer.name", "optimizer.lr", "optimizer.weight_decay", "optimizer.momentum",
+    "optimizer.nesterov", "optimizer.betas", "optimizer.eps", "loss.name", "loss.label_smoothing", "epochs",
+})  # fmt: skip
+"""Settings that the kernel obeys, or that act before a run or between its epochs. Any other that can change numbers
+must have its default. So a setting that is newer than the kernel is left to torch."""
+
+KNOWN_SECTIONS = ("scheduler", "metrics")
+"""Sections whose every choice reaches the kernel as tables, or not at all."""
+
+LEAST_MEMBERS = {8: 2, 64: 10, 512: 14}
+"""Fewest networks by batch size with which the kernel is faster than captured steps of torch.
+
+From measurements of the kernel's prototype on one H100, torch 2.11, 2026-11-27. Its networks made 50, 72 and 72
+thousand images per second each at these batch sizes, up to 132 networks. Stacked and captured, 40 networks made 491,
+917 and 976 thousand in all. Two networks of batch 8 were not measured. A captured one made 32 thousand."""
+
+
+def check_settings(settings: Settings) -> None:
+    """Check that the kernel can train such runs.
+
+    Raises:
+        KernelsUnavailable: it cannot.
+    """
+    for reason in _reasons(settings):
+        raise KernelsUnavailable(reason)
+
+
+def check_members(batch_size: int, members: int) -> None:
+    """Check that the kernel trains so many networks faster than a captured graph.
+
+    Raises:
+        KernelsUnavailable: it does not.
+    """
+    least = LEAST_MEMBERS[min(LEAST_MEMBERS, key=lambda size: abs(math.log(size / batch_size)))]
+    if members < least:
+        raise KernelsUnavailable(f"torch's are faster below {least} networks of this batch size")
+
+
+def _reasons(settings: Settings) -> Iterator[str]:
+    """Reasons against the kernel."""
+    if (reason := plain_reason(settings)) is not None:
+        yield f"there are none for the {reason}"
+    if settings.model.name not in MODELS:
+        yield f"there are none on a GPU for {settings.model.name.rpartition('/')[2]}"
+    if not isinstance(settings.optimizer, SGD | Adam):
+        yield f"there are none for the optimizer {settings.optimizer.name}"
+    if not isinstance(settings.loss, Loss):
+        yield f"there are none for the loss {settings.loss.name}"
+    if settings.runtime.precision != "fp32":
+        yield f"there are none for {settings.runtime.precision}"
+    if settings.runtime.compile:
+        yield "runtime.compile generates others"
+    sizes = (settings.data.side(), settings.model.input_size or IMAGE_SIDE)
+    yield from (f"there are none for {side} × {side} pixels" for side in sizes if side != IMAGE_SIDE)
+    yield from (f"there are none for {key}: {getattr(owner, name)}" for key, owner, name in unknown_settings(settings))
+
+
+def unknown_settings(settings: Settings) -> Iterator[tuple[str, BaseModel, str]]:
+    """(dotted key, owner, field) of each setting without its default that can change numbers and is not `KNOWN`."""
+    for key, owner, name in leaves(settings):
+        role = role_of(type(owner), name)
+        if not role.in_id or key in KNOWN or key.partition(".")[0] in KNOWN_SECTIONS:
+            continue
+        if getattr(owner, name) != type(owner).model_fields[name].get_default(call_default_factory=True):
+            yield key, owner, name

@@ -1,0 +1,118 @@
+/* Convolution, ReLU and 2 × 2 max-pooling in one pass. Each value keeps a code of the pixel that it is from. */
+#pragma once
+#include "layout.cuh"
+
+/* Largest of a window's four values, row by row, after ReLU. The first of equal ones, as in torch. A NaN wins. */
+DEVICE void pool(const float *window, float &value, int &code)
+{
+    float best = window[0];
+    int at = 0;
+    UNROLL
+    for (int q = 1; q < 4; ++q)
+        if (window[q] > best || window[q] != window[q]) {
+            best = window[q];
+            at = q;
+        }
+    value = best > 0.f || best != best ? best : 0.f;
+    code = best > 0.f ? at : NO_PIXEL;
+}
+
+/* First layer for `chunks` chunks: lanes are 8 images at 4 positions, and a thread makes all channels of a window. */
+DEVICE void convolve1(int tid, const float *pixels, const float *w, float *pooled, uint8_t *codes, int chunks)
+{
+    const int lane = tid & 31, im = lane & 7;
+    ROLLED
+    for (int task = tid >> 5; task < chunks * 49; task += WARPS) {
+        const int chunk = task / 49, p = (task - chunk * 49) * 4 + (lane >> 3), py = p / 14, px = p % 14;
+        float sum[CHANNELS1][4];
+        UNROLL
+        for (int o = 0; o < CHANNELS1; ++o) sum[o][0] = sum[o][1] = sum[o][2] = sum[o][3] = w[CONV1_BIAS + o];
+        ROLLED
+        for (int c = 0; c < 3; ++c) {
+            const float *x = pixels + chunk * PIXEL_CHUNK + ((c * SIDE + 2 * py) * PIXEL_ROW + px) * CHUNK + im;
+            const float *taps = w + CONV1_WEIGHT + c * 200;
+            float v[6][6];
+            UNROLL
+            for (int r = 0; r < 6; ++r) {
+                UNROLL
+                for (int d = 0; d < 6; ++d) v[r][d] = x[(r * PIXEL_ROW + (d & 1) * 16 + (d >> 1)) * CHUNK];
+            }
+            UNROLL
+            for (int tap = 0; tap < 25; ++tap) {
+                const float4 a = load4(taps + tap * 8);
+                const float2 b = load2(taps + tap * 8 + 4);
+                const float weight[CHANNELS1] = {a.x, a.y, a.z, a.w, b.x, b.y};
+                UNROLL
+                for (int o = 0; o < CHANNELS1; ++o) {
+                    UNROLL
+                    for (int q = 0; q < 4; ++q)
+                        sum[o][q] = fmaf(weight[o], v[tap / 5 + (q >> 1)][tap % 5 + (q & 1)], sum[o][q]);
+                }
+            }
+        }
+        UNROLL
+        for (int o = 0; o < CHANNELS1; ++o) {
+            float value;
+            int code;
+            pool(sum[o], value, code);
+            pooled[chunk * POOL1_CHUNK + (o * POOL1_CHANNEL + py * POOL1_ROW + px) * CHUNK + im] = value;
+            codes[chunk * CODES1_CHUNK + (o * POSITIONS1 + p) * CHUNK + im] = (uint8_t)code;
+        }
+    }
+}
+
+/* Second layer for `chunks` chunks: lanes are 8 images and 4 groups of 4 channels. Features are [feature][image]. */
+DEVICE void convolve2(int tid, const float *in, const float *w, float *features, uint8_t *codes, int chunks, int stride,
+                      int first)
+{
+    const int lane = tid & 31, im = lane & 7, group = lane >> 3;
+    ROLLED
+    for (int task = tid >> 5; task < chunks * POSITIONS2; task += WARPS) {
+        const int chunk = task / POSITIONS2, p = task % POSITIONS2, py = p / 5, px = p % 5;
+        float sum[4][4];
+        UNROLL
+        for (int o = 0; o < 4; ++o) sum[o][0] = sum[o][1] = sum[o][2] = sum[o][3] = w[CONV2_BIAS + group * 4 + o];
+        ROLLED
+        for (int c = 0; c < CHANNELS1; ++c) {
+            const float *x = in + chunk * POOL1_CHUNK + (c * POOL1_CHANNEL + 2 * py * POOL1_ROW + 2 * px) * CHUNK + im;
+            const float *taps = w + CONV2_WEIGHT + c * 400 + group * 4;
+            float v[6][6];
+            UNROLL
+            for (int r = 0; r < 6; ++r) {
+                UNROLL
+                for (int d = 0; d < 6; ++d) v[r][d] = x[(r * POOL1_ROW + d) * CHUNK];
+            }
+            UNROLL
+            for (int tap = 0; tap < 25; ++tap) {
+                const float4 a = load4(taps + tap * 16);
+                const float weight[4] = {a.x, a.y, a.z, a.w};
+                UNROLL
+                for (int o = 0; o < 4; ++o) {
+                    UNROLL
+                    for (int q = 0; q < 4; ++q)
+                        sum[o][q] = fmaf(weight[o], v[tap / 5 + (q >> 1)][tap % 5 + (q & 1)], sum[o][q]);
+                }
+            }
+        }
+        UNROLL
+        for (int o = 0; o < 4; ++o) {
+            float value;
+            int code;
+            pool(sum[o], value, code);
+            const int k = (group * 4 + o) * POSITIONS2 + p, i = first + chunk * CHUNK + im;
+            features[k * stride + i] = value;
+            codes[k * (stride - 4) + i] = (uint8_t)code;
+        }
+    }
+}
+
+/* Features of images from `first` on that the part does not have. Old values could be NaN, which 0 does not cancel. */
+DEVICE void clear_features(int tid, float *features, uint8_t *codes, int stride, int first)
+{
+    const int images = stride - 4, missing = images - first;
+    for (int item = tid; item < missing * FEATURES; item += THREADS) {
+        const int k = item / missing, i = first + item % missing;
+        features[k * stride + i] = 0.f;
+        codes[k * images + i] = NO_PIXEL;
+    }
+}

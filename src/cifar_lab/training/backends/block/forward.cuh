@@ -1,0 +1,99 @@
+/* Forward pass of one part of a batch: images noted in `Resident` to logits in shared memory. */
+#pragma once
+#include "convolution.cuh"
+#include "images.cuh"
+#include "linear.cuh"
+
+/* Memory of a block. */
+struct Memory {
+    Resident *resident;
+    char *work;
+    float *pool1, *features;
+    uint8_t *codes1, *codes2;
+    float2 *pairs1, *pairs2;
+    float *sums;
+};
+
+DEVICE Memory memory_of(char *scratch)
+{
+    return {(Resident *)shared_memory,
+            shared_memory + AT_WORK,
+            (float *)(scratch + AT_POOL1),
+            (float *)(scratch + AT_FEATURES),
+            (uint8_t *)(scratch + AT_CODES1),
+            (uint8_t *)(scratch + AT_CODES2),
+            (float2 *)(scratch + AT_PAIRS1),
+            (float2 *)(scratch + AT_PAIRS2),
+            (float *)(scratch + AT_SUMS)};
+}
+
+/* Shared memory of the linear layers. */
+template <int B> struct LinearMemory {
+    float *features, *hidden1, *hidden2, *logits, *weights;
+};
+template <int B> DEVICE LinearMemory<B> linear_memory(const Memory &m)
+{
+    constexpr int STRIDE = Tile<B>::STRIDE;
+    float *features = (float *)m.work, *hidden1 = features + FEATURES * STRIDE, *hidden2 = hidden1 + HIDDEN1 * STRIDE;
+    float *logits = hidden2 + HIDDEN2 * STRIDE;
+    return {features, hidden1, hidden2, logits, logits + LOGITS * STRIDE};
+}
+
+/* Convolutions of `chunks` chunks of images. */
+template <int B> DEVICE void forward_convolutions(const Memory &m, int chunks, REGISTERS registers)
+{
+    Resident &s = *m.resident;
+    for (int first = 0; first < chunks; first += 2) {
+        const int n = chunks - first < 2 ? 1 : 2;
+        PHASE for (int c = 0; c < n; ++c)
+            load_images<true>(tid, (float *)m.work + c * PIXEL_CHUNK, s, (first + c) * CHUNK);
+        END_PHASE
+        PHASE convolve1(tid, (float *)m.work, s.weights, m.pool1 + (long)first * POOL1_CHUNK,
+                        m.codes1 + first * CODES1_CHUNK, n);
+        END_PHASE
+    }
+    for (int first = 0; first < chunks; first += 4) {
+        const int n = chunks - first < 4 ? chunks - first : 4;
+        PHASE block_copy(tid, m.work, m.pool1 + (long)first * POOL1_CHUNK, n * POOL1_CHUNK * 4);
+        copied();
+        END_PHASE
+        PHASE convolve2(tid, (float *)m.work, s.weights, m.features, m.codes2, n, Tile<B>::STRIDE, first * CHUNK);
+        if (first + 4 >= chunks) clear_features(tid, m.features, m.codes2, Tile<B>::STRIDE, chunks * CHUNK);
+        END_PHASE
+    }
+}
+
+/* Linear layers with the weights of a row. fc3's weights stay in shared memory afterwards. */
+template <int B> DEVICE void forward_linear(const Memory &m, const float *row, REGISTERS registers)
+{
+    typedef Tile<B> T;
+    const LinearMemory<B> at = linear_memory<B>(m);
+    PHASE block_copy(tid, at.features, m.features, FEATURES * T::STRIDE * 4);
+    UNROLL
+    for (int i = 0; i < T::OUT1 * T::EACH; ++i) OWN.sums[i] = 0.f;
+    END_PHASE
+    for (int k = 0; k < FEATURES; k += T::ROWS1) {
+        PHASE block_copy(tid, at.weights, row + FC1_WEIGHT + k * HIDDEN1, T::ROWS1 * HIDDEN1 * 4);
+        copied();
+        END_PHASE
+        PHASE multiply<B, HIDDEN1, HIDDEN1, T::OUT1>(tid, OWN.sums, at.weights, at.features + k * T::STRIDE, T::ROWS1);
+        END_PHASE
+    }
+    PHASE finish<B, HIDDEN1, T::OUT1, true>(tid, OWN.sums, row + FC1_BIAS, at.hidden1);
+    block_copy(tid, at.weights, row + FC2_WEIGHT, HIDDEN1 * HIDDEN2 * 4);
+    copied();
+    UNROLL
+    for (int i = 0; i < T::OUT2 * T::EACH; ++i) OWN.sums[i] = 0.f;
+    END_PHASE
+    PHASE multiply<B, HIDDEN2, HIDDEN2, T::OUT2>(tid, OWN.sums, at.weights, at.hidden1, HIDDEN1);
+    finish<B, HIDDEN2, T::OUT2, true>(tid, OWN.sums, row + FC2_BIAS, at.hidden2);
+    END_PHASE
+    PHASE block_copy(tid, at.weights, row + FC3_WEIGHT, HIDDEN2 * LOGITS * 4);
+    copied();
+    UNROLL
+    for (int i = 0; i < T::EACH; ++i) OWN.sums[i] = 0.f;
+    END_PHASE
+    PHASE multiply<B, CLASSES, LOGITS, 1>(tid, OWN.sums, at.weights, at.hidden2, HIDDEN2);
+    finish<B, CLASSES, 1, false>(tid, OWN.sums, row + FC3_BIAS, at.logits);
+    END_PHASE
+}

@@ -1,0 +1,49 @@
+/* What a launch trains or scores. structures.py mirrors these. */
+#pragma once
+#include "threads.cuh"
+
+enum Kind { SGD = 0, NESTEROV = 1, ADAM = 2, ADAMW = 3 };
+
+/* One network of a launch, with its own batch size, optimizer and schedule. */
+struct Member {
+    float *weights, *first, *second; /* rows: parameters; momentum or mean of gradients; mean of their squares */
+    const int64_t *order;            /* image numbers of the epoch */
+    const uint8_t *flips;            /* by image number: 1 for mirrored images, or NULL */
+    const int64_t *offsets;          /* by image number: row and column of its crop, or NULL */
+    const float *lr, *momenta;       /* of step s at s * stride; momenta may be NULL, and NaN keeps the member's own */
+    float *loss;                     /* of step s at s * stride: mean over its images, before its update */
+    int64_t *right;
+    double momentum, beta2, eps, decay, smoothing; /* momentum or the first beta */
+    int32_t kind, keeps_first;       /* see Kind; whether `first` is state */
+    int32_t batch, part, images;     /* per step; of a part, 8, 16, 32 or 64; per epoch */
+    int32_t stride, updates, unused; /* of the tables; before the epoch */
+};
+
+/* Images and their normalisation: byte * scale - shift, per channel. */
+struct Images {
+    const uint8_t *pixels; /* (N, 3, 32, 32) */
+    const int64_t *labels;
+    float scale[3], shift[3];
+    int32_t padding, unused; /* pixels that crops may move */
+};
+
+/* Segments `begin` to `end` - 1 of `segments` of an epoch, for every member. */
+struct Training {
+    Images images;
+    const Member *members;
+    char *scratch;     /* SCRATCH_BYTES per block */
+    int32_t *progress; /* 0 before a launch: items taken, then finished segments per member */
+    int32_t count, begin, end, segments;
+};
+
+/* Logits of every member for images 0 to `count` - 1. */
+struct Scoring {
+    Images images;
+    const Member *members;
+    char *scratch;
+    float *logits; /* (members, count, CLASSES) */
+    int32_t networks, count;
+};
+
+static_assert(sizeof(Member) == MEMBER_BYTES && sizeof(Training) == TRAINING_BYTES && sizeof(Scoring) == SCORING_BYTES,
+              "structures.py has another layout");

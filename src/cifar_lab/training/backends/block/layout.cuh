@@ -1,0 +1,77 @@
+/* Sizes of the network, and where its numbers lie: in the row of a network, in scratch memory, in shared memory.
+
+rows.py defines the capitals that are nowhere in these files, and converts rows to the layout of the checkpoints. */
+#pragma once
+#include "jobs.cuh"
+
+constexpr int SIDE = 32, PLANE = SIDE * SIDE, IMAGE = 3 * PLANE; /* bytes of an image */
+constexpr int CHANNELS1 = 6, POSITIONS1 = 14 * 14;               /* of the first pooled activation */
+constexpr int CHANNELS2 = 16, POSITIONS2 = 5 * 5;
+constexpr int FEATURES = CHANNELS2 * POSITIONS2, HIDDEN1 = 120, HIDDEN2 = 84;
+constexpr int LOGITS = (CLASSES + 3) / 4 * 4; /* padded to whole vectors; the padding stays 0 */
+constexpr int NO_PIXEL = 4;                   /* code of a pooled value that ReLU cut: nothing to propagate */
+constexpr int MOST_IMAGES = 64;               /* of a part of a batch */
+static_assert(CLASSES >= 2 && CLASSES <= 16, "the last layer has a group of threads per class");
+
+/* A network's row: convolutions as [input tap][output channel], linear layers as [input][output]. */
+static_assert(CONV1_BIAS == CONV1_WEIGHT + 75 * 8 && CONV2_WEIGHT == CONV1_BIAS + 8, "first convolution, padded to 8");
+static_assert(CONV2_BIAS == CONV2_WEIGHT + 150 * 16 && FC1_WEIGHT == CONV2_BIAS + 16, "second convolution");
+static_assert(FC1_BIAS == FC1_WEIGHT + FEATURES * HIDDEN1 && FC2_WEIGHT == FC1_BIAS + HIDDEN1, "fc1");
+static_assert(FC2_BIAS == FC2_WEIGHT + HIDDEN1 * HIDDEN2 && FC3_WEIGHT == FC2_BIAS + HIDDEN2, "fc2");
+static_assert(FC3_BIAS == FC3_WEIGHT + HIDDEN2 * LOGITS && ROW >= FC3_BIAS + LOGITS && ROW % 4 == 0, "fc3");
+constexpr int CONVOLUTIONS = FC1_WEIGHT; /* numbers of both convolutions, which stay in shared memory */
+
+/* Activations of convolutions are in chunks of 8 images, interleaved: [channel][row][column][image]. Lanes of a warp are
+then images, and reads of a shared weight are broadcasts. Strides are odd multiples of 8, against bank conflicts. */
+constexpr int CHUNK = 8;
+constexpr int POOL1_ROW = 15, POOL1_CHANNEL = 211, POOL1_CHUNK = CHANNELS1 * POOL1_CHANNEL * CHUNK;
+constexpr int CODES1_CHUNK = CHANNELS1 * POSITIONS1 * CHUNK;      /* bytes: which pixel of a window was largest */
+constexpr int PAIRS1_CHUNK = CHANNELS1 * POSITIONS1 * CHUNK;      /* (gradient, offset of its pixel) */
+constexpr int PAIRS2_CHUNK = FEATURES * CHUNK + 8;
+constexpr int PIXEL_ROW = 33;                                     /* even columns, then odd ones */
+constexpr int PIXEL_CHUNK = 3 * SIDE * PIXEL_ROW * CHUNK;
+constexpr int BACK_ROW = 33, BACK_CHANNEL = 1057, BACK_CHUNK = 3 * BACK_CHANNEL * CHUNK;
+constexpr int PADDED_ROW = 80, PADDED_CHANNEL = 560;              /* conv2's weights with a margin: 7 × (7 × 8 channels) */
+
+/* Scratch memory of a block: activations and gradients of one part of a batch. */
+DEVICE constexpr long whole_lines(long bytes) { return (bytes + 255) / 256 * 256; }
+constexpr int MOST_CHUNKS = MOST_IMAGES / CHUNK;
+constexpr long AT_POOL1 = 0;
+constexpr long AT_CODES1 = AT_POOL1 + whole_lines((long)MOST_CHUNKS * POOL1_CHUNK * 4);
+constexpr long AT_FEATURES = AT_CODES1 + whole_lines((long)MOST_CHUNKS * CODES1_CHUNK);
+constexpr long AT_CODES2 = AT_FEATURES + whole_lines((long)FEATURES * (MOST_IMAGES + 4) * 4);
+constexpr long AT_PAIRS2 = AT_CODES2 + whole_lines((long)FEATURES * MOST_IMAGES);
+constexpr long AT_PAIRS1 = AT_PAIRS2 + whole_lines((long)MOST_CHUNKS * PAIRS2_CHUNK * 8);
+constexpr long AT_SUMS = AT_PAIRS1 + whole_lines((long)MOST_CHUNKS * PAIRS1_CHUNK * 8);
+static_assert(AT_SUMS + whole_lines(ROW * 4l) <= SCRATCH_BYTES, "scratch memory of a block");
+
+/* Update rule of one step, the same for all parameters of a network. */
+struct Rule {
+    int kind;
+    float lr, momentum, decay, eps;
+    float fresh1, keep2, fresh2; /* 1 - beta1, beta2, 1 - beta2 */
+    float step_size, root2;      /* with Adam's corrections of the first steps */
+};
+
+/* Shared memory that lives through a step. */
+struct Resident {
+    float weights[CONVOLUTIONS];
+    float losses[MOST_IMAGES];
+    int hits[MOST_IMAGES];
+    int images[MOST_IMAGES]; /* number of each image of the part */
+    int labels[MOST_IMAGES];
+    int down[MOST_IMAGES], right[MOST_IMAGES], mirrored[MOST_IMAGES];
+    double loss;             /* of the parts so far, as `correct` */
+    int correct, item;
+    Rule rule;
+    Member member;           /* copies: shared memory is faster than the launch's tables */
+    Images given;
+};
+constexpr int AT_WORK = (sizeof(Resident) + 127) / 128 * 128; /* memory of a phase, which the next overwrites */
+static_assert(AT_WORK + 2 * PIXEL_CHUNK * 4 <= SHARED_BYTES, "first convolution");
+static_assert(AT_WORK + 4 * POOL1_CHUNK * 4 <= SHARED_BYTES, "second convolution");
+static_assert(AT_WORK + (FEATURES + HIDDEN1 + HIDDEN2 + LOGITS) * 68 * 4 + HIDDEN1 * HIDDEN2 * 4 <= SHARED_BYTES,
+              "linear layers");
+static_assert(AT_WORK + BACK_CHUNK * 4 + PAIRS1_CHUNK * 8 <= SHARED_BYTES, "gradient of the first convolution");
+static_assert(AT_WORK + CHANNELS2 * PADDED_CHANNEL * 4 + 4 * PAIRS2_CHUNK * 8 <= SHARED_BYTES,
+              "gradient of the second convolution");

@@ -1,0 +1,166 @@
+/* Linear layers. Activations are [feature][image], weights [input][output]. Lanes are images. B: images of a part. */
+#pragma once
+#include "update.cuh"
+
+template <int B> struct Tile {
+    static constexpr int STRIDE = B + 4; /* of a feature */
+    static constexpr int EACH = B == 64 ? 2 : 1, LANES = B / EACH, GROUPS = THREADS / LANES;
+    static constexpr int ROWS1 = B >= 32 ? 80 : 200;           /* of fc1's weights in shared memory at a time */
+    static constexpr int OUT1 = B >= 32 ? 8 : B == 16 ? 4 : 2; /* outputs per thread of fc1 */
+    static constexpr int OUT2 = B >= 32 ? 6 : B == 16 ? 3 : 2;
+    static constexpr int BACK = B >= 32 ? 5 : 4;               /* features per thread and turn, backwards */
+    static_assert(HIDDEN1 / OUT1 <= GROUPS && HIDDEN2 / OUT2 <= GROUPS && CLASSES <= GROUPS, "a group per outputs");
+    static_assert(HIDDEN1 % OUT1 == 0 && HIDDEN2 % OUT2 == 0 && FEATURES % ROWS1 == 0 && ROWS1 % BACK == 0, "whole");
+};
+
+template <int N> DEVICE void load_weights(float *to, const float *from)
+{
+    if constexpr (N % 4 == 0) {
+        UNROLL
+        for (int o = 0; o < N; o += 4) {
+            const float4 t = load4(from + o);
+            to[o] = t.x, to[o + 1] = t.y, to[o + 2] = t.z, to[o + 3] = t.w;
+        }
+    } else if constexpr (N % 2 == 0) {
+        UNROLL
+        for (int o = 0; o < N; o += 2) {
+            const float2 t = load2(from + o);
+            to[o] = t.x, to[o + 1] = t.y;
+        }
+    } else {
+        UNROLL
+        for (int o = 0; o < N; ++o) to[o] = from[o];
+    }
+}
+
+template <int B> DEVICE void load_activations(float *to, const float *from)
+{
+    if constexpr (Tile<B>::EACH == 2) {
+        const float2 t = load2(from);
+        to[0] = t.x, to[1] = t.y;
+    } else
+        to[0] = from[0];
+}
+
+/* Add `rows` rows of a product: OUT of M outputs per thread. */
+template <int B, int M, int WIDTH, int OUT>
+DEVICE void multiply(int tid, float *sums, const float *weights, const float *in, int rows)
+{
+    typedef Tile<B> T;
+    const int image = tid % T::LANES * T::EACH, group = tid / T::LANES;
+    if (group * OUT >= M) return;
+#ifdef __CUDACC__
+#pragma unroll(B <= 16 ? 8 : 4)
+#endif
+    for (int k = 0; k < rows; ++k) {
+        float w[OUT], x[T::EACH];
+        load_weights<OUT>(w, weights + k * WIDTH + group * OUT);
+        load_activations<B>(x, in + image + k * T::STRIDE);
+        UNROLL
+        for (int o = 0; o < OUT; ++o) {
+            UNROLL
+            for (int i = 0; i < T::EACH; ++i) sums[o * T::EACH + i] = fmaf(w[o], x[i], sums[o * T::EACH + i]);
+        }
+    }
+}
+
+/* Store a product with its bias. */
+template <int B, int M, int OUT, bool RELU> DEVICE void finish(int tid, const float *sums, const float *bias, float *out)
+{
+    typedef Tile<B> T;
+    const int image = tid % T::LANES * T::EACH, group = tid / T::LANES;
+    if (group * OUT >= M) return;
+    UNROLL
+    for (int o = 0; o < OUT; ++o) {
+        const float b = shared_load(bias + group * OUT + o);
+        UNROLL
+        for (int i = 0; i < T::EACH; ++i) {
+            const float y = sums[o * T::EACH + i] + b;
+            out[(group * OUT + o) * T::STRIDE + image + i] = RELU && y <= 0.f ? 0.f : y;
+        }
+    }
+}
+
+/* Gradient of KEEP inputs, from the gradient of all M outputs. */
+template <int B, int M, int WIDTH, int KEEP>
+DEVICE void multiply_back(int tid, int group, float *sums, const float *weights, const float *out_gradient)
+{
+    typedef Tile<B> T;
+    const float *y = out_gradient + tid % T::LANES * T::EACH, *w = weights + group * KEEP * WIDTH;
+    UNROLL
+    for (int i = 0; i < KEEP * T::EACH; ++i) sums[i] = 0.f;
+#ifdef __CUDACC__
+#pragma unroll(B <= 16 ? 5 : 2)
+#endif
+    for (int o = 0; o < M; o += 4) {
+        float g[4][T::EACH];
+        UNROLL
+        for (int j = 0; j < 4; ++j) load_activations<B>(g[j], y + (o + j) * T::STRIDE);
+        UNROLL
+        for (int k = 0; k < KEEP; ++k) {
+            const float4 a = load4(w + k * WIDTH + o);
+            UNROLL
+            for (int i = 0; i < T::EACH; ++i) {
+                float s = sums[k * T::EACH + i];
+                s = fmaf(a.x, g[0][i], s), s = fmaf(a.y, g[1][i], s);
+                sums[k * T::EACH + i] = fmaf(a.w, g[3][i], fmaf(a.z, g[2][i], s));
+            }
+        }
+    }
+}
+
+/* Gradient of the weights and its use. A warp has LK × LO threads, each with RK inputs and 4 outputs. */
+template <int B, int K, int M, int WIDTH, int RK, int LK, int LO>
+DEVICE void update_weights(int tid, const float *in, const float *out_gradient, int at, const Rule &r, const Target &t)
+{
+    constexpr int STRIDE = Tile<B>::STRIDE, PADDED = (M + 3) / 4 * 4;
+    constexpr int BLOCKS = (K + RK * LK - 1) / (RK * LK), ACROSS = (PADDED + LO * 4 - 1) / (LO * 4);
+    const int lane = tid & 31;
+    ROLLED
+    for (int task = tid >> 5; task < BLOCKS * ACROSS; task += WARPS) {
+        const int k0 = task / ACROSS * RK * LK + lane % LK, o0 = task % ACROSS * LO * 4 + lane / LK * 4;
+        const bool used = o0 < PADDED;
+        const float *y = out_gradient + (used ? o0 : 0) * STRIDE;
+        float sum[RK][4];
+        UNROLL
+        for (int i = 0; i < RK; ++i) sum[i][0] = sum[i][1] = sum[i][2] = sum[i][3] = 0.f;
+        for (int b = 0; b < B; b += 4) {
+            float4 g[4];
+            UNROLL
+            for (int j = 0; j < 4; ++j) g[j] = load4(y + j * STRIDE + b);
+            UNROLL
+            for (int i = 0; i < RK; ++i) {
+                const int k = k0 + i * LK;
+                const float4 x = load4(in + (K % (RK * LK) == 0 || k < K ? k : K - 1) * STRIDE + b);
+                UNROLL
+                for (int j = 0; j < 4; ++j) {
+                    float s = sum[i][j];
+                    s = fmaf(x.x, g[j].x, s), s = fmaf(x.y, g[j].y, s);
+                    sum[i][j] = fmaf(x.w, g[j].w, fmaf(x.z, g[j].z, s));
+                }
+            }
+        }
+        UNROLL
+        for (int i = 0; i < RK; ++i) {
+            const int k = k0 + i * LK, place = at + k * WIDTH + o0;
+            if (used && k < K)
+                take_gradient4(r, t, place, shared_load4(t.weights + place),
+                               make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]));
+        }
+    }
+}
+
+/* Gradient of the biases and its use, by the last threads: their warps have least to do in `update_weights`. */
+template <int B, int M> DEVICE void update_bias(int tid, const float *out_gradient, int at, const Rule &r, const Target &t)
+{
+    const int o = THREADS - 1 - tid;
+    if (o >= M) return;
+    float sum = 0.f;
+    for (int b = 0; b < B; b += 4) {
+        const float4 g = load4(out_gradient + o * Tile<B>::STRIDE + b);
+        sum += (g.x + g.y) + (g.z + g.w);
+    }
+    float weight = shared_load(t.weights + at + o);
+    take_gradient(r, t, at + o, weight, sum);
+    if (t.closes) t.weights[at + o] = weight;
+}

@@ -1,0 +1,23 @@
+"""Source of the block kernel: its files, and the constants that it is compiled with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cifar_lab.training.backends.block.jobs import SIZES
+from cifar_lab.training.backends.block.rows import definitions as row_definitions
+
+FOLDER = Path(__file__).parent
+
+MAIN = FOLDER / "block.cu"
+"""File that includes the others."""
+
+
+def source_files() -> list[Path]:
+    """All files, `MAIN` last."""
+    return [*sorted(FOLDER.glob("*.cuh")), MAIN]
+
+
+def definitions(classes: int, parts: int) -> list[str]:
+    """Options of the compiler: number of classes, and the sizes of parts, added up."""
+    return [f"-D{name}={value}" for name, value in (row_definitions(classes) | SIZES | {"PARTS": parts}).items()]

@@ -1,0 +1,42 @@
+"""The shipped files of fine-tuning: their arms, their tries, and what they begin from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cifar_lab.config import Settings
+from cifar_lab.config.io.load import load_settings
+from cifar_lab.config.io.sheet_files import load_sheet
+from cifar_lab.config.sheets import LabSheet
+from cifar_lab.studies.space.groups import by_group
+from cifar_lab.studies.sweep import load_sweep
+
+FOLDER = Path(__file__).parents[1] / "configs" / "fine_tuning"
+
+
+@pytest.mark.parametrize(("name", "groups"), [("q10", 6), ("q12", 5)])
+def test_each_way_has_the_same_number_of_tries(name: str, groups: int) -> None:
+    sweep = load_sweep(FOLDER / f"{name}.yaml")
+    found = by_group(sweep.expansion.points, sweep.search)
+    assert [len(points) for points in found.values()] == [4] * groups
+    rates = [sorted(point.settings.optimizer.lr for point in points) for points in found.values()]
+    assert rates == [rates[0]] * groups
+    assert {point.settings.epochs for points in found.values() for point in points} == {sweep.base.epochs}
+    assert len(sweep.search.confirm_seeds) == 5
+    assert set(sweep.search.seeds).isdisjoint(sweep.search.confirm_seeds)
+
+
+def test_the_halves_of_the_classes_are_all_of_them() -> None:
+    first, second = (load_settings(FOLDER / f"{name}.yaml") for name in ("pretrain", "all_layers"))
+    assert set(first.data.classes).isdisjoint(second.data.classes)
+    assert len({*first.data.classes, *second.data.classes}) == 10
+    assert (first.model.name, first.data.normalize) == (second.model.name, second.data.normalize)
+
+
+def test_the_lab_file_asks_both_questions_of_one_control() -> None:
+    sheet = load_sheet(FOLDER / "lab.yaml", LabSheet)
+    assert [question.sweep for question in sheet.questions.values()] == ["q10.yaml", "q12.yaml"]
+    bases = [load_sweep(FOLDER / f"{name}.yaml").base for name in ("q10", "q12")]
+    assert all(isinstance(base, Settings) and base.label == "all layers" for base in bases)

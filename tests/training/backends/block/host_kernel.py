@@ -1,0 +1,46 @@
+"""The kernel's source compiled as C++: one build per version of it, kept for all test processes."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from cifar_lab.training.backends.block import jobs
+from cifar_lab.training.backends.block.source import definitions, source_files
+
+FLAGS = ("-std=c++17", "-O2", "-march=native", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unknown-pragmas")
+
+
+class HostKernel:
+    """Runs the blocks one after the other. `seed` shuffles the threads of a phase, 0 keeps their order."""
+
+    blocks = 1
+
+    def __init__(self, classes: int, seed: int = 0) -> None:
+        self._library, self._seed = _built(classes), seed
+
+    def train(self, job: jobs.Training, blocks: int) -> None:
+        self._library.train_block(ctypes.byref(job), ctypes.c_uint32(self._seed))
+
+    def score(self, job: jobs.Scoring, blocks: int) -> None:
+        self._library.score_block(ctypes.byref(job), ctypes.c_uint32(self._seed))
+
+
+@cache
+def _built(classes: int) -> ctypes.CDLL:
+    files = source_files()
+    command = ["g++", *FLAGS, *definitions(classes, sum(jobs.PARTS)), "-x", "c++", str(files[-1])]
+    key = hashlib.sha256("\0".join([*map(Path.read_text, files), *command]).encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"cifar-lab-tests-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"block-{key}.so"
+    if not path.exists():
+        made = path.with_suffix(f".{os.getpid()}")
+        subprocess.run([*command, "-o", str(made)], check=True)
+        made.rename(path)
+    return ctypes.CDLL(str(path))

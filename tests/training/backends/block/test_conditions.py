@@ -1,0 +1,78 @@
+"""Cohorts and settings that the block kernel takes, and the reasons against the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+
+from cifar_lab.config import Settings
+from cifar_lab.config.io.load import settings_from
+from cifar_lab.config.model import NetModel
+from cifar_lab.config.roles import Role
+from cifar_lab.training.backends.block.conditions import check_members, check_settings, unknown_settings
+from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
+
+from ...step_runs import ARMS
+
+
+def settings(*overrides: str) -> Settings:
+    return settings_from({"data": {"dataset": "synthetic"}}, overrides=overrides)
+
+
+@pytest.mark.parametrize("name", ARMS)
+@pytest.mark.parametrize("model", ["Net", "Net2"])
+def test_every_optimizer_and_schedule_of_a_cohort_is_known(model: str, name: str) -> None:
+    check_settings(
+        settings(
+            *ARMS[name], f"model.name={model}", "data.crop_padding=4", "data.normalize=channel",
+            "loss.label_smoothing=0.1", "data.val_size=100", "data.split_seed=3", "epochs=7",
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("model.name=Net1", "there are none on a GPU for Net1"),
+        ("model.name=Net3", "there are none on a GPU for Net3"),
+        ("model.name=ResNet18", "there are none on a GPU for ResNet18"),
+        ("optimizer.name=radam", "there are none for the optimizer radam"),
+        ("runtime.precision=bf16", "there are none for bf16"),
+        ("runtime.compile=true", "runtime.compile generates others"),
+        ("data.noise_std=0.1", "there are none for data.noise_std: 0.1"),
+        ("data.policy=randaugment", "there are none for data.policy: randaugment"),
+    ],
+)
+def test_others_have_a_reason(override: str, reason: str) -> None:
+    with pytest.raises(KernelsUnavailable) as caught:
+        check_settings(settings(override))
+    assert str(caught.value) == reason
+
+
+def test_code_of_the_user_has_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(KernelsUnavailable, match=r"^there are none on a GPU for tiny.py:Tiny$"):
+        check_settings(settings(f"model.name={tmp_path}/tiny.py:Tiny"))
+    with pytest.raises(KernelsUnavailable, match=r"^there are none for the loss focal.py:focal$"):
+        check_settings(settings(f"loss.name={tmp_path}/focal.py:focal"))
+
+
+def test_a_newer_setting_is_left_to_torch() -> None:
+    """A setting that no list names, here of the model, has a reason as soon as it is set."""
+
+    class Newer(NetModel):
+        dropout: Annotated[float, Role.SHARED] = 0.0
+
+    arm = settings()
+    assert not list(unknown_settings(arm.model_copy(update={"model": Newer()})))
+    changed = arm.model_copy(update={"model": Newer(dropout=0.5)})
+    with pytest.raises(KernelsUnavailable, match=r"^there are none for model.dropout: 0.5$"):
+        check_settings(changed)
+
+
+@pytest.mark.parametrize(("batch", "least"), [(1, 2), (8, 2), (32, 10), (64, 10), (128, 10), (512, 14), (4096, 14)])
+def test_few_networks_are_left_to_torch(batch: int, least: int) -> None:
+    check_members(batch, least)
+    with pytest.raises(KernelsUnavailable, match=f"^torch's are faster below {least} networks of this batch size$"):
+        check_members(batch, least - 1)

@@ -1,0 +1,82 @@
+"""Whole runs by the block kernel, here as C++: records, validation, checkpoints that other backends read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from cifar_lab.core.errors import Interrupted
+from cifar_lab.store.records import Record
+from cifar_lab.training import run as experiment
+from cifar_lab.training.backends.base import BackendInfo
+from cifar_lab.training.backends.eager import EagerBackend
+from cifar_lab.training.job import Job
+
+from .block_runs import block
+from .host_kernel import HostKernel
+
+
+@pytest.fixture
+def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every cohort train by the block kernel."""
+    choose = experiment.make_backend
+
+    def make(cohort: Any, batches: Any, settings: Any, execution: Any, *given: Any) -> Any:
+        _, info = choose(cohort, batches, settings, execution, *given)
+        eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution)
+        assert isinstance(info, BackendInfo)
+        return block(eager, HostKernel(10), given[-1]), replace(info, own_kernels=True, kernels_reason=None)
+
+    monkeypatch.setattr(experiment, "make_backend", make)
+
+
+def jobs(lab: Any, results: str, *overrides: str) -> list[Job]:
+    shared = ["data.batch_size=8", "data.val_size=40", *overrides]
+    varied = (["optimizer.lr=0.002"], ["optimizer.name=adamw", "optimizer.lr=0.0001", "data.flip=true"])
+    return [lab.job(lab.settings(*shared, *own), seed=seed, results=results) for seed, own in enumerate(varied)]
+
+
+def records(made: list[Job], *, stop: bool = False) -> list[Record | Exception]:
+    ends: dict[str, Record | Exception] = {}
+    experiment.run_cohort(
+        made, lambda job, event: None, lambda: stop, lambda job, outcome: ends.update({job.run_id: outcome})
+    )
+    return [ends[job.run_id] for job in made]
+
+
+def weights(lab: Any, job: Job) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = load_file(lab.run_folder(job).weights)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("blocks")
+def test_records_are_those_of_torch_and_name_the_kernel(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = jobs(lab, "block")
+    made = records(ours)
+    monkeypatch.undo()
+    expected = jobs(lab, "torch")
+    for job, solo, record, other in zip(ours, expected, made, records(expected), strict=True):
+        assert isinstance(record, Record)
+        assert isinstance(other, Record)
+        assert (record.environment.kernels, record.environment.reduction) == ("own", "batch")
+        assert record.val is not None
+        assert other.val is not None
+        assert record.val.loss == pytest.approx(other.val.loss, rel=1e-3)
+        for name, tensor in weights(lab, solo).items():
+            np.testing.assert_allclose(weights(lab, job)[name], tensor, rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("blocks")
+def test_an_interrupted_cohort_goes_on_to_the_same_bits(lab: Any) -> None:
+    whole, cut = jobs(lab, "whole"), jobs(lab, "cut")
+    records(whole)
+    assert all(isinstance(end, Interrupted) for end in records(cut, stop=True))
+    records(cut)
+    for job, expected in zip(cut, whole, strict=True):
+        assert all(np.array_equal(weights(lab, job)[name], each) for name, each in weights(lab, expected).items())

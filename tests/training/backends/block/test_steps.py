@@ -1,0 +1,200 @@
+"""The block kernel against torch: losses, weights and optimizer state of whole epochs, with odd batches.
+
+As C++ everywhere, and on a GPU where there is one that can run it.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cifar_lab.training.backends.block import backend
+
+from ...step_runs import ARMS
+from .block_runs import arms, block, eager, state_of
+from .host_kernel import HostKernel
+from .kernels import kernel_for, needs_gpu, on_every_device
+
+# (batch size, images): parts of 8, 16, 32 and 64, an odd size, a last batch of one image, and batches of two parts
+BATCHES = [(8, 25), (13, 27), (27, 28), (64, 65), (100, 104)]
+
+
+@pytest.mark.parametrize("batch", [5, 16, 27, 64, 100])
+@on_every_device
+def test_gradients_are_those_of_double_precision(batch: int, device: str) -> None:
+    """Those of the first step, from the weights after it: SGD without momentum."""
+    (arm,) = arms(f"data.batch_size={batch}", names=("sgd, none",), device=device)
+    plain = arm.optimizer.model_copy(update={"lr": 1.0, "momentum": 0.0, "weight_decay": 0.0})
+    arm = arm.model_copy(update={"optimizer": plain})
+    exact, own = eager([arm], batch), eager([arm], batch)
+    before = own.cohort.parameters.values.detach().clone()
+    list(block(own, kernel_for(device), [arm]).epoch(0))
+    (network,) = exact.cohort.networks
+    network = copy.deepcopy(network).cpu().double()
+    images, labels = (tensor[0].cpu() for tensor in next(exact.batches.epoch(0)))
+    loss = F.cross_entropy(network(images.double()), labels)
+    spans = own.cohort.parameters.spans
+    for span, gradient in zip(spans, torch.autograd.grad(loss, list(network.parameters())), strict=True):
+        moved = (before - own.cohort.parameters.values.detach())[0].as_strided(span.shape, span.stride, span.offset)
+        torch.testing.assert_close(moved.cpu().double(), gradient, rtol=1e-4, atol=2e-7, msg=span.name)
+
+
+@pytest.mark.parametrize(("batch", "images"), BATCHES)
+@on_every_device
+def test_epochs_are_those_of_torch(batch: int, images: int, device: str) -> None:
+    """With every optimizer, label smoothing, weight decay and schedules of rates and momenta, flips and crops."""
+    some = arms(
+        f"data.batch_size={batch}",
+        "data.crop_padding=3",
+        "data.normalize=channel",
+        "loss.label_smoothing=0.1",
+        device=device,
+    )
+    torchs, own = eager(some, images), eager(some, images)
+    steps = block(own, kernel_for(device), some)
+    for epoch in range(2):
+        assert list(steps.epoch(epoch))[-1] == len(torchs.metrics.batch_sizes)
+        list(torchs.epoch(epoch))
+        assert torch.equal(steps.metrics.right, torchs.metrics.right)
+        torch.testing.assert_close(steps.metrics.loss, torchs.metrics.loss, rtol=1e-5, atol=1e-6)
+    for mine, theirs in zip(state_of(own), state_of(torchs), strict=True):
+        assert_almost_all_close(mine, theirs)
+
+
+def assert_almost_all_close(mine: Tensor, theirs: Tensor) -> None:
+    """A rounding may move the largest of four pixels or the sign before a ReLU, which changes a few gradients at once.
+
+    Adam divides by the root of the second moment: where a gradient is all rounding, so is its step.
+    """
+    difference = (mine - theirs).abs()
+    assert (difference > 1e-6 + 1e-5 * theirs.abs()).double().mean() < 1e-3
+    assert difference.max() < 2e-3
+
+
+def test_order_of_threads_in_a_phase_has_no_effect() -> None:
+    """A missing barrier would let a thread read what another has, or has not, written."""
+    some = arms("data.batch_size=20", "data.crop_padding=2", names=("sgd, plateau", "adamw, cosine"))
+    states = []
+    for seed in (0, 1, 12345):
+        steps = block(eager(some, 50), HostKernel(10, seed), some)
+        list(steps.epoch(0))
+        logits = steps.predict(steps._eager.batches.split)
+        assert logits is not None
+        states.append([*state_of(steps), steps.metrics.loss, logits])
+    for other in states[1:]:
+        assert all(torch.equal(*pair) for pair in zip(states[0], other, strict=True))
+
+
+@on_every_device
+def test_a_member_has_the_same_bits_in_any_cohort(device: str) -> None:
+    names = tuple(ARMS)
+    several = eager(arms("data.batch_size=70", names=names, device=device), 90, seeds=[3] * len(names))
+    list(block(several, kernel_for(device), arms("data.batch_size=70", names=names, device=device)).epoch(0))
+    for number in (0, 4):
+        own_arm = arms("data.batch_size=70", names=names[number : number + 1], device=device)
+        alone = eager(own_arm, 90, seeds=[3])
+        list(block(alone, kernel_for(device), own_arm).epoch(0))
+        assert torch.equal(alone.cohort.parameters.values[0], several.cohort.parameters.values[number])
+
+
+@on_every_device
+def test_a_resumed_cohort_has_the_bits_of_one_that_went_through(device: str) -> None:
+    some = arms("data.batch_size=16", names=("adam, one_cycle", "sgd, none"), device=device)
+    through, first, resumed = (block(eager(some, 40), kernel_for(device), some) for _ in range(3))
+    for epoch in range(2):
+        list(through.epoch(epoch))
+    list(first.epoch(0))
+    for k in range(2):
+        resumed.cohort.load_state(k, first.cohort.state(k))
+    list(resumed.epoch(1))
+    assert all(torch.equal(*pair) for pair in zip(state_of(through), state_of(resumed), strict=True))
+
+
+@on_every_device
+def test_an_epoch_in_several_launches_has_the_same_bits(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = arms("data.batch_size=4", names=("adamw, cosine", "sgd, none"), device=device)
+    at_once, cut = (block(eager(some, 40), kernel_for(device), some) for _ in range(2))
+    assert list(at_once.epoch(0)) == [10]
+    monkeypatch.setattr(backend, "LAUNCH_IMAGES", 10)
+    monkeypatch.setattr(backend, "LAUNCH_SEGMENTS", 3)
+    assert list(cut.epoch(0))[-1] == 10
+    assert len(list(cut.epoch(1))) > 2
+    list(at_once.epoch(1))
+    assert all(torch.equal(*pair) for pair in zip(state_of(at_once), state_of(cut), strict=True))
+    assert torch.equal(at_once.metrics.loss, cut.metrics.loss)
+
+
+@on_every_device
+def test_a_network_that_diverged_leaves_the_next_one_alone(device: str) -> None:
+    """Both use the same memory, and the second has parts without a full number of images."""
+    some = arms("data.batch_size=12", names=("sgd, none", "sgd, none"), device=device)
+    bad, good = eager(some, 30), eager(some, 30)
+    for steps in (bad, good):
+        list(block(steps, kernel_for(device), some).epoch(0))
+    bad.cohort.parameters.values.data[0].fill_(float("nan"))
+    for steps in (bad, good):
+        own = block(steps, kernel_for(device), some)
+        list(own.epoch(1))
+        steps.metrics = own.metrics
+    assert torch.isnan(bad.metrics.loss[:, 0]).all()
+    assert torch.equal(bad.cohort.parameters.values[1], good.cohort.parameters.values[1])
+
+
+@on_every_device
+def test_logits_are_those_of_torch(device: str) -> None:
+    some = arms(names=("sgd, none", "adam, none"), device=device)
+    steps = eager(some, 141)
+    split = steps.batches.split
+    logits = block(steps, kernel_for(device), some).predict(split)
+    assert logits is not None
+    assert steps.cohort.stacked is not None
+    images, _ = split.normalized(0, len(split))
+    with torch.no_grad():
+        theirs = steps.cohort.stacked(images.expand(2, *images.shape))
+    torch.testing.assert_close(logits.cpu(), theirs.cpu(), rtol=1e-5, atol=1e-6)
+
+
+def test_images_in_another_layout_are_left_to_torch() -> None:
+    some = arms(names=("sgd, none",))
+    steps = eager(some, 10)
+    steps.batches.split.memory_format = torch.channels_last
+    assert block(steps, HostKernel(10), some).predict(steps.batches.split) is None
+
+
+@needs_gpu
+@pytest.mark.parametrize("batch", [8, 64, 100])
+def test_networks_that_move_between_blocks_have_the_bits_of_few(batch: int) -> None:
+    """More networks than multiprocessors, of which each begins where its seed says, again and again."""
+    blocks = kernel_for("cuda").blocks
+    kinds = 2
+    some = arms(f"data.batch_size={batch}", names=("sgd, none", "adamw, cosine"), device="cuda")
+    few = eager(some, 25 * batch, seeds=[5, 6])
+    list(block(few, kernel_for("cuda"), some).epoch(0))
+    for members in (40, blocks, 2 * blocks + 56):
+        arms_of_many = [some[k * kinds // members] for k in range(members)]
+        seeds = [5 + k * kinds // members for k in range(members)]
+        many = eager(arms_of_many, 25 * batch, seeds=seeds)
+        list(block(many, kernel_for("cuda"), arms_of_many).epoch(0))
+        expected = few.cohort.parameters.values[[k * kinds // members for k in range(members)]]
+        assert torch.equal(many.cohort.parameters.values, expected), members
+
+
+@needs_gpu
+def test_cohorts_on_several_streams_have_the_bits_of_one_after_the_other() -> None:
+    batches = (8, 64, 100)
+    cohorts = [[arms(f"data.batch_size={batch}", device="cuda") for batch in batches] for _ in range(2)]
+    steps = [[eager(some, 500) for some in row] for row in cohorts]
+    for some, each in zip(cohorts[0], steps[0], strict=True):
+        list(block(each, kernel_for("cuda"), some).epoch(0))
+    streams = [torch.cuda.Stream() for _ in batches]
+    torch.cuda.synchronize()
+    for some, each, stream in zip(cohorts[1], steps[1], streams, strict=True):
+        with torch.cuda.stream(stream):
+            list(block(each, kernel_for("cuda"), some).epoch(0))
+    torch.cuda.synchronize()
+    for one, other in zip(*steps, strict=True):
+        assert torch.equal(one.cohort.parameters.values, other.cohort.parameters.values)
