@@ -91,7 +91,7 @@ def _all(runs: int) -> str:
 
 
 def _withheld(comparison: Comparison, row: Row) -> str:
-    """Sentence on a row that gets no verdict because of what it contains. Empty where it may get one."""
+    """Sentence on a row whose verdict is withheld. Empty where it may get one."""
     if not row.withheld or comparison.difference_pp is None:
         return ""
     far = f"{comparison.arm}: {_far(comparison)} {comparison.control} ({_rests_on(comparison)})"

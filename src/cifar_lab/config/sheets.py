@@ -25,7 +25,7 @@ class RobustQuestion(Section):
     from distance 0 to the largest. `distance`: median DeepFool distance of the images that are correct when clean.
     Null: `distance` for deepfool, else `accuracy`."""
     eps: EpsList | None = None
-    """Distances of `accuracy`, such as 8/255, each a comparison of its own. Null: the largest of the attack, and for
+    """Distances of `accuracy`, such as 8/255, each in a separate comparison. Null: the largest of the attack, and for
     corruptions the mean over all kinds and severities."""
     equal_clean: float | None = Field(None, gt=0, le=100)
     """Give a verdict only for arms whose test accuracy without an attack is shown to be equivalent to that of the
