@@ -16,7 +16,7 @@ class FineTune(Section):
     default_role: ClassVar[Role] = Role.SHARED
 
     freeze_epochs: Annotated[int, Mark.LATER] = Field(0, ge=0, le=100_000)
-    """First epochs in which the head alone trains. The optimizer starts anew when other layers join."""
+    """First epochs in which the head alone trains. Its optimizer state is discarded when other layers join."""
     gradual_unfreeze: Annotated[int, Mark.LATER] = Field(0, ge=0, le=100_000)
     """Epochs after which the next layer joins, from the head down (arXiv:1801.06146). The head trains alone for
     `freeze_epochs`, or where those are 0 for as many epochs as this. 0: all layers join at once."""
