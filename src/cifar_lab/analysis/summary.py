@@ -65,7 +65,7 @@ class Row:
 
     @property
     def is_attacked(self) -> bool:
-        """Whether the values come from attacks, whose measure then ends the key on a line of its own."""
+        """Whether the values come from attacks. The last line of the key then names their measure."""
         return "\n" in self.key
 
     @property
