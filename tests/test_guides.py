@@ -74,6 +74,16 @@ def test_the_tour_can_be_walked(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_robustness(tmp_path: Path) -> None:
+    said = follow("robustness.md", tmp_path, {"cifar-lab attack": "cifar-lab attack --device cpu"})
+    assert "PGD-20 L∞" in said[1]
+    assert all(words in said[2] for words in ("DeepFool L2: median distance", "noise L∞", "corruptions"))
+    assert "PGD-40 × 2 both losses L∞" in said[3]
+    assert "robust: " in said[4]
+    assert (tmp_path / "results" / "robust.png").is_file()
+
+
+@pytest.mark.slow
 def test_components_and_images_of_the_user(tmp_path: Path) -> None:
     said = "".join(follow("extending.md", tmp_path, {}))
     printed = {without_numbers(line) for line in said.splitlines()}
@@ -209,7 +219,7 @@ def test_the_settings_reference_is_up_to_date() -> None:
     assert (DOCS / "settings.md").read_text(encoding="utf-8") == settings_reference(), told
 
 
-CHOSEN = ("model", "optimizer", "optimizer.others", "scheduler", "loss", "average")
+CHOSEN = ("model", "optimizer", "optimizer.others", "scheduler", "loss", "loss.distill", "average")
 """Sections whose name is a choice. Each choice has a heading."""
 
 

@@ -1,6 +1,6 @@
 """Racing, halving, TPE and random search replayed on one table of real runs: 200 points, ten seeds, ten fresh seeds.
 
-The table is made once in the scratch folder, about 15 minutes of one core, and kept there. Each replay permutes the
+The table is made once in the scratch folder, about 13 minutes of one core, and kept there. Each replay permutes the
 seeds. The winner of a search is judged by fresh seeds, beside the winner of the full table.
 """
 

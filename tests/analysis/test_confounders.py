@@ -97,3 +97,16 @@ def test_other_images_other_inputs_more_epochs_and_other_seeds() -> None:
 def test_a_fair_arm_has_no_companion() -> None:
     assert told({"data.flip": True}) == []
     assert told({"loss.label_smoothing": 0.1}) == []
+
+
+def test_weights_of_an_arm_alone_are_a_confounder() -> None:
+    trained = "its first weights were trained before, by epochs and on images that are not counted here"
+    assert told({"model.weights": "run:0123456789abcdef"}) == [trained]
+    assert told({"model.weights": "run:0123456789abcdef"}, {"model.weights": "run:aaaaaaaaaaaaaaaa"}) == []
+
+
+def test_other_trained_layers_at_the_same_rate_are_a_confounder() -> None:
+    (found,) = told({"model.freeze": "all_but_head"})
+    assert found == "other layers train, which may need another learning rate, but it stays 0.001"
+    assert told({"fine_tune.layer_decay": 0.5}) == [found]
+    assert told({"model.freeze": ["conv1"], "optimizer.lr": 0.01}) == []

@@ -58,6 +58,17 @@ def test_another_machine_gets_the_same_words(
     assert "damaged" not in other.give("verify").out.replace("none damaged", "")
 
 
+def test_every_file_of_the_results_is_packed_or_left_behind_on_purpose(lab: Lab) -> None:
+    with zipfile.ZipFile(lab.folder / "lab.zip") as archive:
+        packed = set(archive.namelist())
+    for path in lab.results.rglob("*"):
+        name = path.relative_to(lab.results).as_posix()
+        behind = path.is_dir() or path.suffix in (".png", ".damaged", ".previous") or path.name == "checkpoint.bin"
+        has_no_record = name.startswith("runs/") and not (path.parent / "record.json").exists()
+        behind = behind or (has_no_record and path.suffix in (".npz", ".safetensors"))
+        assert (f"results/{name}" in packed) is not behind, name
+
+
 def test_the_same_lab_gives_the_same_bytes(lab: Lab) -> None:
     assert lab.give("pack --out again.zip").code == 0
     assert (lab.folder / "again.zip").read_bytes() == (lab.folder / "lab.zip").read_bytes()

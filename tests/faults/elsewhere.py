@@ -359,4 +359,24 @@ CASES = (
         remains="the last epoch; the same command resumes", code=124,
         says="SIGUSR1 announced the end of the job: stopping after the current epoch",
     ),
+    elsewhere(
+        1, "an attack is stopped after any batch of images, again and again",
+        "training/attacks/test_make_attacks.py::test_an_interrupted_attack_continues_to_the_record_of_an_uninterrupted_one",
+        remains="the outcomes so far; the same command ends with the record of an undisturbed attack",
+    ),
+    elsewhere(
+        12, "a damaged record of an attack",
+        "store/test_attack_records.py::test_every_byte_that_changes_is_noticed_and_verify_sets_the_file_aside",
+        remains="the run; the record of the attack is set aside as .damaged",
+        says="is damaged; set aside as {name}; the same `cifar-lab attack` command repeats the attack", code=3,
+    ),
+    elsewhere(
+        16, "damaged weights of a run to attack", "cli/test_attack.py::test_damaged_weights_are_3",
+        remains="nothing new", says="is damaged (its SHA-256 differs from the record)", code=3,
+    ),
+    elsewhere(
+        26, "an unknown attack, or an unknown setting of one",
+        "cli/test_attack.py::test_a_wrong_name_setting_or_run_is_2_and_changes_nothing",
+        remains="nothing new", says="did you mean {name}?", code=2,
+    ),
 )  # fmt: skip

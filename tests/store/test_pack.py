@@ -16,9 +16,14 @@ from hypothesis import strategies as st
 
 from cifar_lab.core import atomic_io
 from cifar_lab.core.errors import DataError, SettingsError
-from cifar_lab.store.documents import seal_document
+from cifar_lab.store.attack_records import attack_file
+from cifar_lab.store.documents import index_entry, seal_document
+from cifar_lab.store.looks import looks_files
 from cifar_lab.store.pack import unpack, write_pack
 from cifar_lab.store.pack_names import MANIFEST, is_packed_name
+from cifar_lab.store.results import SweepFolder, stopping_file
+from cifar_lab.store.run_files import RUN_FILES, is_run_file
+from cifar_lab.store.run_folder import RunFolder, _Named
 
 from ..faults.forks import in_fork
 
@@ -58,6 +63,22 @@ def test_files_come_back_and_the_same_files_give_the_same_bytes(
         "configs/results/packed.json",
     }  # fmt: skip
     assert (tmp_path / "lab" / "nets" / "own.py").read_text() == "x = 1\n"
+
+
+def test_every_file_of_a_run_and_of_a_sweep_has_a_known_name(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, "0" * 16)
+    names = {value.__get__(folder, RunFolder).name for value in vars(RunFolder).values() if isinstance(value, _Named)}
+    assert len(names) > 6
+    assert names <= RUN_FILES
+    left_out = {"checkpoint.bin", "lock"}
+    assert {name for name in names if not is_packed_name(f"results/runs/{'0' * 16}/{name}")} == left_out
+    attack = attack_file(folder, "0123456789ab").name
+    assert is_run_file(attack)
+    assert is_packed_name(f"results/runs/{'0' * 16}/{attack}")
+    sweep = SweepFolder(tmp_path, "grid")
+    for path in (sweep.plan, sweep.history, sweep.winners, *looks_files(tmp_path), stopping_file(tmp_path, "q1-ab")):
+        assert is_packed_name(f"results/{path.relative_to(tmp_path).as_posix()}"), path
+    assert is_packed_name(f"results/{index_entry(tmp_path, sweep.plan).relative_to(tmp_path).as_posix()}")
 
 
 def test_no_file_is_overwritten(tmp_path: Path, files: dict[str, Path], archive: Path) -> None:

@@ -176,3 +176,12 @@ def test_a_group_of_a_layer_that_joins_later_is_known_before(lab: Any) -> None:
     assert moved(lab, job) == {name for name in first_state(job) if not name.startswith("conv1")}
     with pytest.raises(SettingsError, match="is found in no name of a trainable parameter"):
         made(lab, groups, "model.freeze=[conv1]")
+
+
+def test_an_average_of_the_weights_keeps_the_statistics_of_frozen_layers(lab: Any) -> None:
+    arm = ("model.name=Net1", "model.freeze=[stem]", "average.name=ema", "average.half_life_epochs=0.1")
+    job, _ = made(lab, *arm)
+    assert moved(lab, job) == {name for name in first_state(job) if not name.startswith(("conv1.", "bn1."))}
+    staged, record = made(lab, "model.name=Net1", *arm[2:], "fine_tune.freeze_epochs=1")
+    assert record.status == "done"
+    assert "conv1.weight" in moved(lab, staged)

@@ -93,6 +93,13 @@ def _model(control: Settings, arm: Settings, facts: Facts) -> Iterator[str]:
     ours, theirs = arm.model, control.model
     if _is_pretrained(ours) and not _is_pretrained(theirs):
         yield "the weights were pretrained on the 1.28 million images of ImageNet"
+        if arm.data.normalize != "imagenet":
+            yield f"these weights expect data.normalize: imagenet, and the arm has {arm.data.normalize}"
+    elif ours.weights is not None and theirs.weights is None and not _is_pretrained(theirs):
+        yield "its first weights were trained before, by epochs and on images that are not counted here"
+    tuned = (ours.freeze, arm.fine_tune) != (theirs.freeze, control.fine_tune)
+    if tuned and arm.optimizer.lr == control.optimizer.lr:
+        yield f"other layers train, which may need another learning rate, but it stays {arm.optimizer.lr:g}"
     if ours.name == theirs.name:
         return
     mine = facts.arm_parameters or _usual_parameters(arm)

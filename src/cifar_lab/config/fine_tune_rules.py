@@ -46,6 +46,12 @@ def stage_rules(settings: Settings) -> Iterator[str]:
         )
 
 
+def average_rules(settings: Settings) -> Iterator[str]:
+    """An average over steps in which other parameters train."""
+    if settings.average.name != "none" and settings.fine_tune.in_stages:
+        yield "an average needs the same trained layers in all epochs; remove it, or the epochs of fine_tune"
+
+
 def norm_rules(settings: Settings) -> Iterator[str]:
     """Frozen BatchNorm of a built-in model without any."""
     model = settings.model

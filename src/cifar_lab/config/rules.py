@@ -17,7 +17,7 @@ from cifar_lab.config import (
     WarmUp,
 )
 from cifar_lab.config.data import IMAGE_SIDE
-from cifar_lab.config.fine_tune_rules import freezing_rules, norm_rules, rate_rules, stage_rules
+from cifar_lab.config.fine_tune_rules import average_rules, freezing_rules, norm_rules, rate_rules, stage_rules
 from cifar_lab.config.option_rules import (
     group_rules,
     metric_names,
@@ -210,7 +210,7 @@ def _val_indices(settings: Settings) -> Iterator[str]:
 
 def _classes(settings: Settings) -> Iterator[str]:
     if len(settings.data.classes) == 1:
-        yield f"{settings.data.classes[0]} is a single class; name at least two, or none for all"
+        yield f"{settings.data.classes[0]} is the only class; name at least two classes, or none for all of them"
 
 
 def _batch_size(settings: Settings) -> Iterator[str]:
@@ -262,6 +262,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     ),
     (("fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze", "epochs"), stage_rules),
     (("fine_tune.batchnorm", "model.name"), norm_rules),
+    (("average.name", "fine_tune.freeze_epochs", "fine_tune.gradual_unfreeze"), average_rules),
     (("fine_tune.layer_decay", "fine_tune.head_lr_factor", "optimizer.name"), rate_rules),
     (("scheduler.options", "scheduler.name"), schedule_options),
     (("scheduler.name", "optimizer.name"), rprop_schedule),

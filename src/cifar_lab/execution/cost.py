@@ -132,6 +132,7 @@ def _shape(settings: Settings) -> RunShape:
         settings.data.model_dump_json(exclude={"split_seed", "data_seed"}),
         settings.model.model_dump_json(),
         settings.epochs,
+        (settings.fine_tune.freeze_epochs, settings.fine_tune.gradual_unfreeze),
         settings.runtime.model_dump_json(),
         plain_reason(settings),
     )

@@ -48,10 +48,12 @@ class FlatParameters:
     gradients: Tensor
     """(K, P) float32, with the same layout. `backward` adds to it."""
     spans: tuple[ParameterSpan, ...]
+    matrices: tuple[str, ...] = ()
+    """Names of the parameters with several dimensions, frozen ones included. The last is that of the last layer."""
 
     def rows(self, start: int, stop: int) -> FlatParameters:
         """View of networks `start` to `stop` - 1."""
-        return FlatParameters(self.values[start:stop], self.gradients[start:stop], self.spans)
+        return FlatParameters(self.values[start:stop], self.gradients[start:stop], self.spans, self.matrices)
 
     def stacked_parameters(self) -> dict[str, StackedParameter]:
         """Each parameter of all networks as one tensor, by name."""
@@ -121,7 +123,8 @@ def flatten_parameters(modules: Sequence[nn.Module]) -> FlatParameters:
                     gradient.copy_(parameter.grad)
                 parameter.data = view
                 parameter.grad = gradient
-    return FlatParameters(values, gradients, spans)
+    matrices = tuple(name for name, parameter in modules[0].named_parameters() if parameter.dim() > 1)
+    return FlatParameters(values, gradients, spans, matrices)
 
 
 def _check_parameters(

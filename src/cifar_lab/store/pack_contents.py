@@ -53,7 +53,8 @@ def _checked(folder: RunFolder, record: Record, weights: bool) -> list[str]:
     for name in names:
         if not is_left_out(folder.path / name):
             folder.read_file(record, name)
-    return ["record.json", "settings.yaml", "metrics.jsonl", "notes.json", *names]
+    attacks = [path.name for path in folder.attacks()]
+    return ["record.json", "settings.yaml", "metrics.jsonl", "notes.json", *names, *attacks]
 
 
 def _is_file(path: Path) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from cifar_lab.store.run_files import ATTACK_FILE
+
 MANIFEST = "pack.json"
 LAB = "lab/"
 RESULTS = "results/"
@@ -26,7 +28,7 @@ REPORT_FILES = ("report.html", "report.md", "report.tex", "summary.csv", "answer
 _STEM = r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}"
 
 _RESULT = re.compile(
-    rf"runs/[0-9a-f]{{16}}/(?:{'|'.join(map(re.escape, RUN_FILES))})"
+    rf"runs/[0-9a-f]{{16}}/(?:{'|'.join(map(re.escape, RUN_FILES))}|{ATTACK_FILE.pattern})"
     rf"|(?:{'|'.join(map(re.escape, REPORT_FILES))})"
     rf"|sweeps/{_STEM}/(?:plan|history|winners)\.json"
     rf"|stopping/{_STEM}\.json|index/[0-9a-f]{{16}}\.json|removed/[0-9a-f]{{16}}\.json|models/{_STEM}\.py"

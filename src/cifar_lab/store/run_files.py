@@ -12,6 +12,9 @@ RUN_FILES = frozenset({
 })  # fmt: skip
 """Each may also end in `.damaged`."""
 
+ATTACK_FILE = re.compile(r"attack-[0-9a-f]{12}\.json")
+"""Names of the records of attacks."""
+
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9]+\.tmp")
 """Name of the temporary file of an atomic write."""
 
@@ -20,4 +23,5 @@ def is_run_file(name: str) -> bool:
     """Whether cifar-lab writes a file of this name into the folder of a run, temporary files included."""
     found = TEMPORARY.fullmatch(name)
     name = found["name"] if found else name
-    return name.removesuffix(DAMAGED_SUFFIX) in RUN_FILES
+    name = name.removesuffix(DAMAGED_SUFFIX)
+    return name in RUN_FILES or ATTACK_FILE.fullmatch(name) is not None

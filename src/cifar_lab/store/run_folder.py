@@ -19,7 +19,6 @@ import contextlib
 import hashlib
 import math
 import os
-import re
 import shlex
 import stat
 import time
@@ -36,11 +35,10 @@ from cifar_lab.store import locks
 from cifar_lab.store.coherence import contradiction
 from cifar_lab.store.packed import is_left_out
 from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
-from cifar_lab.store.run_files import is_run_file
+from cifar_lab.store.run_files import ATTACK_FILE, is_run_file
 
 METRICS = "metrics.jsonl"
 PREDICTIONS = "predictions.npz"
-ATTACK_FILE = re.compile(r"attack-[0-9a-f]{12}\.json")
 
 NOTING_SECONDS = 60.0
 """Age from which the temporary file of a failure is one of a dead process."""

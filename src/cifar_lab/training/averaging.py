@@ -31,9 +31,11 @@ class WeightAverage:
     """Averages of the parameters of K networks."""
 
     def __init__(
-        self, settings: Sequence[Ema], networks: Sequence[nn.Module], parameters: FlatParameters, steps_per_epoch: int
-    ) -> None:
-        self.settings = tuple(settings)
+        self, settings: Sequence[Ema], networks: Sequence[nn.Module], parameters: FlatParameters, steps_per_epoch: int,
+        still: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """`still`: modules whose statistics stay as they are."""
+        self.settings, self._still = tuple(settings), tuple(still)
         self._networks, self._values = networks, parameters.values
         self._average = torch.zeros_like(self._values)  # (K, P)
         halves = [each.half_life_epochs * steps_per_epoch for each in settings]
@@ -92,7 +94,7 @@ class WeightAverage:
             with torch.no_grad():
                 for member in members:
                     self._values[member].copy_(self._average[member])
-                    compute_statistics(self._networks[member], images, execution)
+                    compute_statistics(self._networks[member], images, execution, self._still)
             yield
         finally:
             with torch.no_grad():
@@ -115,10 +117,18 @@ def _spread_batches(images: int) -> list[Tensor]:
 
 
 @torch.no_grad()
-def compute_statistics(network: nn.Module, images: ResidentSplit, execution: Execution) -> None:
-    """Replace BatchNorm's running statistics by those of `images`. Other layers are in evaluation mode."""
+def compute_statistics(
+    network: nn.Module, images: ResidentSplit, execution: Execution, still: Sequence[str] = ()
+) -> None:
+    """Replace BatchNorm's running statistics by those of `images`. Other layers are in evaluation mode.
+
+    `still`: modules that keep their statistics, with all inside them.
+    """
+    kept = {inner for name in still for inner in network.get_submodule(name).modules()}
     norms: list[Any] = [
-        module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
+        module
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats and module not in kept
     ]
     if not norms:
         return

@@ -216,7 +216,7 @@ def build_cohort(
             network.compile()
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
     averages = [member.average for member in settings if isinstance(member.average, Ema)]
-    average = WeightAverage(averages, networks, parameters, steps_per_epoch) if averages else None
+    average = WeightAverage(averages, networks, parameters, steps_per_epoch, stage.still) if averages else None
     after = getattr(networks[0], "held_after", None)
     held = None if after is None or isinstance(first.model, CustomModel) else HeldParameters(parameters, after)
     watch = GradientWatch(networks, parameters) if isinstance(first.model, CustomModel) else None

@@ -111,8 +111,12 @@ class Cohort:
             "strides": self.parameters.strides(),
             "schedule": self.schedule.state(member),
             **({} if self.watch is None else {"hidden": hidden_state(self.networks[member])}),
-            **({} if self.average is None else {"average": _on_cpu(self.average.state(member))}),
+            **({} if self.average is None else {"average": self._average_state(member, to_cpu)}),
         }
+
+    def _average_state(self, member: int, to_cpu: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        assert self.average is not None
+        return {name: to_cpu(tensor) for name, tensor in self.average.state(member).items()}
 
     def update(self, lr: Tensor, momentum: Tensor | None) -> None:
         """Update every member once from its gradients."""
@@ -174,10 +178,6 @@ class Cohort:
             stand_still(network, self.stage.still)
         if self.stacked is not None:
             self.stacked.train()
-
-
-def _on_cpu(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.cpu() if isinstance(value, Tensor) else value for name, value in values.items()}
 
 
 @dataclass

@@ -180,6 +180,8 @@ def _cuts(cohort: Cohort, settings: Settings) -> list[Cut]:
     """
     if settings.runtime.compile:
         raise NoCut("runtime.compile compiles whole networks")
+    if distillation(settings.loss) is not None:
+        raise NoCut("the teacher computes from the images")
     if cohort.aux_weights:
         raise NoCut("the network has auxiliary outputs")
     still = cohort.stage.still

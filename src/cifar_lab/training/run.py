@@ -147,6 +147,7 @@ def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool
         for number, run in enumerate(runs):  # the next stage begins as a run that resumes after this one
             run.continue_from(training.cohort.state(number), final)
         training, final = _train_stage(runs, tell, should_stop)
+    _score_others(runs, training)
     _finish(runs, training, final, ended)
 
 
@@ -177,7 +178,6 @@ def _train_stage(
     if validate is not None and done == job.settings.epochs:  # trained before, but interrupted before the record
         for run, val in zip(runs, validate(), strict=True):
             run.member.val = val
-    _score_others(runs, training)
     return training, callback.environment
 
 
@@ -301,15 +301,15 @@ def _validate(training: _Training, *, other: bool = False) -> list[SplitScore | 
 def _scores(training: _Training, validation: ResidentSplit) -> list[SplitScore | None]:
     """Score the present weights of every member."""
     cohort, classes = training.cohort, len(training.splits.identity.classes)
+    if training.trunk.validation is not None:
+        features = (training.trunk.predict(number, training.execution) for number in range(len(cohort.networks)))
+        return [score(logits, validation.labels.cpu(), classes, training.metrics) for logits in features]
     found = training.backend.predict(validation) if isinstance(training.backend, Predictor) else None
     if found is not None and not training.metrics:
         return score_all(found, validation.labels, classes)
     labels = validation.labels.cpu()
     if found is not None:
         return [score(logits, labels, classes, training.metrics) for logits in found.cpu()]
-    if training.trunk.validation is not None:
-        own = (training.trunk.predict(number, training.execution) for number in range(len(cohort.networks)))
-        return [score(logits, labels, classes, training.metrics) for logits in own]
     if cohort.stacked is not None:
         stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
         return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)

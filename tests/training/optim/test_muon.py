@@ -181,10 +181,24 @@ def test_iterations_on_the_gram_matrix_are_the_plain_ones_within_rounding(
 
 
 def test_matrices_are_those_of_all_layers_but_the_last() -> None:
-    spans = flatten_parameters([Net(10)]).spans
-    found = matrices_of(spans)
+    found = matrices_of(flatten_parameters([Net(10)]))
     assert [each.span.name for each in found] == ["conv1.weight", "conv2.weight", "fc1.weight", "fc2.weight"]
     assert [each.scale for each in found] == pytest.approx([math.sqrt(each) for each in (6 / 75, 16 / 150, 0.3, 0.7)])
+
+
+def test_the_last_layer_is_that_of_the_whole_network_where_parts_are_frozen() -> None:
+    model = Net(10)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(("fc1", "fc2")))
+    assert [each.span.name for each in matrices_of(flatten_parameters([model]))] == ["fc1.weight", "fc2.weight"]
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith("fc3"))
+    flat = flatten_parameters([model])
+    assert matrices_of(flat) == []
+    before = flat.values.clone()
+    flat.gradients.fill_(1.0)
+    make_optimizer([muon()], flat).step(torch.tensor([[0.03]]))
+    assert not torch.equal(flat.values, before)
 
 
 def test_torchs_muon_moves_in_the_same_direction() -> None:

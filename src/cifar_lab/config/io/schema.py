@@ -17,11 +17,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cifar_lab.config import Section, Settings, sheets
+from cifar_lab.config.attack import ATTACKS
 from cifar_lab.config.claims import Claim, ClaimSheet
 from cifar_lab.config.io import setting_keys
 from cifar_lab.config.io.inner_sections import INNER_CHOICE, inner_fields, section_of
 from cifar_lab.config.io.messages import describe
-from cifar_lab.config.sheets import LabSheet, Question, Search, SweepSheet
+from cifar_lab.config.sheets import LabSheet, Question, RobustQuestion, Search, SweepSheet
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXTENDS = {
@@ -169,11 +170,27 @@ def settings_reference() -> str:
         parts += ["", f"## `{section}`\n", *_section(section, classes)]
     parts += ["", "## Lab file\n", f"{_words(LabSheet.__doc__)}\n", _table(_fields(LabSheet), "")]
     parts += ["", "### A question\n", f"{_words(Question.__doc__)}\n", _table(_fields(Question), "")]
+    parts += ["", "### `robust`\n", f"{_words(RobustQuestion.__doc__)}\n", _table(_fields(RobustQuestion), "robust")]
     parts += ["", "## Claims file\n", f"{_words(ClaimSheet.__doc__)}\n", _table(_fields(ClaimSheet), "")]
     parts += ["", "### A claim\n", f"{_words(Claim.__doc__)}\n", _table(_fields(Claim), "")]
     parts += ["", "## Sweep file\n", f"{_words(SweepSheet.__doc__)}\n", _table(_fields(SweepSheet), "")]
     parts += ["", "### `search`\n", f"{_words(Search.__doc__)}\n", _table(_fields(Search), "search")]
-    return "\n".join(parts) + "\n"
+    parts += ["", "## Attack file\n", _ATTACKS, *_attacks()]
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+_ATTACKS = """\
+Settings of `cifar-lab attack --attack FILE`. `name` chooses the attack, `pgd` where it is missing. `--attack NAME`
+takes an attack with its defaults. Distances are in the pixel range 0 to 1, and fractions such as `8/255` are numbers.
+"""
+
+
+def _attacks() -> Iterator[str]:
+    """Tables of the settings of every attack."""
+    for name, cls in ATTACKS.items():
+        yield f"### `{name}`\n"
+        yield f"{_words(cls.__doc__)}\n"
+        yield f"{_table([field for field in _fields(cls) if field[0] != 'name'], '')}\n"
 
 
 def _own_keys(cls: type[Section]) -> list[tuple[str, FieldInfo, str]]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from cifar_lab.config import OptimizerOptions, ParameterGroup
 from cifar_lab.config.fine_tune import FineTune
 from cifar_lab.models.layer_order import NetworkLayer
-from cifar_lab.training.optim.parameter_groups import group_values
+from cifar_lab.training.optim.parameter_groups import groups_by_name
 
 AnyOptimizer = TypeVar("AnyOptimizer", bound=OptimizerOptions)
 
@@ -34,10 +34,10 @@ def with_layer_rates(
     groups = tuple(
         ParameterGroup.model_construct(
             match=f"^{re.escape(name)}$",
-            lr_factor=values.lr_factor * factors.get(name, 1.0),
-            weight_decay=values.weight_decay,
+            lr_factor=(1.0 if group is None else group.lr_factor) * factors.get(name, 1.0),
+            weight_decay=None if group is None else group.weight_decay,
         )
-        for name, values in zip(names, group_values(settings, names), strict=True)
+        for name, group in zip(names, groups_by_name(settings, names), strict=True)
         if name not in frozen
     )
     return settings.model_copy(update={"groups": groups})

@@ -7,7 +7,7 @@ the other. Elsewhere the matrices that all members have of a layer are one batch
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +20,9 @@ from cifar_lab.models.flat_parameters import FlatParameters, ParameterSpan
 from cifar_lab.training.optim.newton_schulz import orthogonalised
 from cifar_lab.training.optim.optimizers import CohortAdam, CohortAdamW, CohortOptimizer, CohortSGD, given_or_own
 from cifar_lab.training.optim.parameter_groups import GroupValues, group_values, groups_of
+
+Orthogonalise = Callable[[Tensor, int], Tensor]
+"""`orthogonalised`, or another form of it."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +44,25 @@ class Matrix:
         shape, stride = (*rows.shape[:-1], *self.span.shape), (*rows.stride()[:-1], *self.span.stride)
         return rows.as_strided(shape, stride, rows.storage_offset() + self.span.offset)
 
-    def direction(self, update: Tensor, steps: int) -> Tensor:
+    def direction(self, update: Tensor, steps: int, orthogonalise: Orthogonalise = orthogonalised) -> Tensor:
         """Orthogonalised `update`, in its shape, with the scale."""
         outputs = update.dim() - len(self.span.shape)
-        return orthogonalised(update.flatten(outputs + 1), steps).view(update.shape).mul_(self.scale)
+        return orthogonalise(update.flatten(outputs + 1), steps).view(update.shape).mul_(self.scale)
 
 
-def matrices_of(spans: Sequence[ParameterSpan]) -> list[Matrix]:
-    """Parameters that Muon updates: those with several dimensions, in the order of the model, without the last.
+def matrices_of(parameters: FlatParameters) -> list[Matrix]:
+    """Trained parameters with several dimensions, without the last of the network in the order of its definition.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: the network has no other. All of them may be frozen.
     """
-    found = [Matrix(number, span) for number, span in enumerate(spans) if len(span.shape) > 1][:-1]
-    if not found:
+    *others, _ = parameters.matrices or ("",)
+    if not others:
         raise SettingsError(
             "optimizer.name: muon updates the matrices of all layers but the last, and this network has none; choose "
             "another optimizer"
         )
-    return found
+    return [Matrix(number, span) for number, span in enumerate(parameters.spans) if span.name in set(others)]
 
 
 class _Update(NamedTuple):
@@ -94,7 +97,7 @@ class CohortMuon(CohortOptimizer):
         """
         super().__init__(settings, parameters, stacked)
         self._settings = tuple(settings)
-        self._matrices = matrices_of(parameters.spans)
+        self._matrices = matrices_of(parameters)
         self._buffer = torch.zeros_like(self._values)  # (K, P)
         self._others = _others(settings, parameters, self._matrices, stacked)
         self._memory = {"momentum_buffer": self._buffer}
@@ -107,6 +110,8 @@ class CohortMuon(CohortOptimizer):
         values = [group_values(each, names) for each in settings]
         self._rows = [list(self._updates(member, each)) for member, each in enumerate(values)]
         self._layers = [self._layer(matrix, values) for matrix in self._matrices] if stacked else []
+        self.orthogonalise: Orthogonalise = orthogonalised
+        """Of one matrix, for rows."""
 
     def _updates(self, member: int, values: Sequence[GroupValues]) -> Iterator[_Update]:
         rows = self._values[member], self._gradients[member], self._buffer[member]
@@ -129,7 +134,7 @@ class CohortMuon(CohortOptimizer):
                 update = gradient.lerp_(buffer, kept) if settings.nesterov else buffer
                 step = rate * values.lr_factor
                 value.mul_(1 - step * values.weight_decay)
-                value.add_(matrix.direction(update, settings.ns_steps), alpha=-step)
+                value.add_(matrix.direction(update, settings.ns_steps, self.orthogonalise), alpha=-step)
         self._others._step_rows([rate * ratio for rate, ratio in zip(lr, self._ratios, strict=True)], momentum)
 
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:

@@ -39,13 +39,19 @@ def group_values(
     Raises:
         SettingsError: a group has no parameter.
     """
+    own = GroupValues(1.0, settings.weight_decay if weight_decay is None else weight_decay)
+    chosen = groups_by_name(settings, names)
+    return tuple(own if group is None else _values(group, own) for group in chosen)
+
+
+def groups_by_name(settings: OptimizerOptions, names: Sequence[str]) -> list[ParameterGroup | None]:
+    """Group of each parameter, None for those in no group. Errors as `group_values`."""
     groups = list(enumerate(settings.groups))
     chosen = [next((number for number, group in groups if _is_in(group, name)), None) for name in names]
     for number, group in groups:
         if number not in chosen:
             raise SettingsError(f"optimizer.groups[{number}].match: {_unused(group, names)}")
-    own = GroupValues(1.0, settings.weight_decay if weight_decay is None else weight_decay)
-    return tuple(own if number is None else _values(settings.groups[number], own) for number in chosen)
+    return [None if number is None else settings.groups[number] for number in chosen]
 
 
 def _is_in(group: ParameterGroup, name: str) -> bool:

@@ -90,6 +90,7 @@ class BlockBackend:
             self._kernel.train(job, blocks)
             if end < segments:
                 yield steps * end // segments
+        self._draws.draw(epoch + 1)  # while the GPU trains
         rows.store((epoch + 1) * steps)
         yield steps
 
@@ -203,10 +204,17 @@ class _Draws:
         self._number = [rows[member] for member in members]
         seeds, flips = zip(*rows, strict=True)
         self._batches = CohortBatches(batches.split, batches.options, seeds, flips)
+        self._drawn: tuple[int, EpochRandomness] | None = None
+
+    def draw(self, epoch: int) -> EpochRandomness:
+        """Draw the random numbers of an epoch, and keep them for it."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = epoch, self._batches.randomness(epoch)
+        return self._drawn[1]
 
     def of_epoch(self, epoch: int) -> tuple[EpochRandomness, Sequence[int]]:
         """The random numbers, and the row of each member in them."""
-        return self._batches.randomness(epoch), self._number
+        return self.draw(epoch), self._number
 
 
 def _row(table: Tensor, number: int) -> int:

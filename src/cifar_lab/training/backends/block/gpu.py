@@ -23,7 +23,9 @@ def check_gpu(device: torch.device) -> None:
     properties = torch.cuda.get_device_properties(device)
     shared = int(getattr(properties, "shared_memory_per_block_optin", 0))
     if torch.version.cuda is None or shared < SHARED_BYTES:
-        raise KernelsUnavailable(f"there are none for {properties.name}, whose thread blocks share less than 227 KB")
+        raise KernelsUnavailable(
+            f"there are none for {properties.name}: its thread blocks have less than 227 KB of shared memory"
+        )
     version()
 
 

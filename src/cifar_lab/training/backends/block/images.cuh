@@ -30,7 +30,7 @@ DEVICE uint4 moved_bytes(const uint8_t *row, int begin)
     UNROLL
     for (int j = 0; j < 5; ++j) {
         const int at = word + j;
-        w[j] = at >= 0 && at < SIDE / 4 ? ((const uint32_t *)row)[at] : 0u;
+        w[j] = at >= 0 && at < SIDE / 4 ? constant_load((const uint32_t *)row + at) : 0u;
     }
     uint4 v;
     v.x = __funnelshift_r(w[0], w[1], bits);
@@ -60,15 +60,21 @@ template <bool FORWARD> DEVICE void load_images(int tid, float *to, const Reside
         const int down = s.down[n], right = s.right[n], row = y + down;
         const uint8_t *from = given.pixels + (int64_t)s.images[n] * IMAGE + c * PLANE + row * SIDE;
         uint4 v = {0u, 0u, 0u, 0u};
-        if (row >= 0 && row < SIDE) v = right == 0 ? *(const uint4 *)(from + x0) : moved_bytes(from, x0 + right);
+        if (row >= 0 && row < SIDE) v = right == 0 ? constant_load((const uint4 *)(from + x0)) : moved_bytes(from, x0 + right);
         const uint32_t words[4] = {v.x, v.y, v.z, v.w};
         const float scale = given.scale[c], shift = given.shift[c];
-        const int mirrored = s.mirrored[n];
-        float *out = to + (FORWARD ? (c * SIDE + y) * PIXEL_ROW * CHUNK : c * BACK_CHANNEL * CHUNK + y * BACK_ROW * CHUNK) + im;
+        const bool mirrored = s.mirrored[n];
+        const int step = mirrored ? -CHUNK : CHUNK;
+        float *row_of = to + (FORWARD ? (c * SIDE + y) * PIXEL_ROW : c * BACK_CHANNEL + y * BACK_ROW) * CHUNK + im;
+        /* Places of bytes 0, 2, 4, … and of 1, 3, 5, …: mirrored from the other end, where even and odd change roles. */
+        float *even = row_of + (FORWARD ? (mirrored ? 31 - x0 / 2 : x0 / 2) : (mirrored ? 31 - x0 : x0)) * CHUNK;
+        float *odd = FORWARD ? row_of + (mirrored ? 15 - x0 / 2 : 16 + x0 / 2) * CHUNK : even + step;
         UNROLL
-        for (int j = 0; j < 16; ++j) {
-            const int x = mirrored ? SIDE - 1 - x0 - j : x0 + j;
-            out[(FORWARD ? (x & 1) * 16 + (x >> 1) : x) * CHUNK] = fmaf(byte_of(words[j >> 2], j & 3), scale, -shift);
+        for (int j = 0; j < 16; j += 2) {
+            *even = fmaf(byte_of(words[j >> 2], j & 3), scale, -shift);
+            *odd = fmaf(byte_of(words[j >> 2], (j & 3) + 1), scale, -shift);
+            even += FORWARD ? step : 2 * step;
+            odd += FORWARD ? step : 2 * step;
         }
     }
 }

@@ -98,6 +98,16 @@ static inline uint32_t __funnelshift_r(uint32_t low, uint32_t high, uint32_t bit
 DEVICE float4 load4(const float *p) { return *(const float4 *)p; }
 DEVICE float2 load2(const float *p) { return *(const float2 *)p; }
 
+/* Loads of what no launch writes. */
+template <class T> DEVICE T constant_load(const T *p)
+{
+#ifdef __CUDA_ARCH__
+    return __ldg(p);
+#else
+    return *p;
+#endif
+}
+
 /* Loads of memory that blocks on other multiprocessors may have written: past the first cache, which is not coherent. */
 DEVICE float shared_load(const float *p)
 {

@@ -25,7 +25,9 @@ from cifar_lab.training.backends.kernels.compiler import (
     library,
 )
 from cifar_lab.training.backends.kernels.layers import LANES, read_layers
+from cifar_lab.training.backends.kernels.newton_schulz import KernelOrthogonaliser
 from cifar_lab.training.backends.kernels.operations import Operations, operations_of
+from cifar_lab.training.optim.muon import CohortMuon
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -99,6 +101,8 @@ class KernelBackend:
         self._eager, self._batches = eager, eager.batches
         self._threads = eager.execution.threads
         (network,) = self.cohort.networks
+        if isinstance(self.cohort.optimizer, CohortMuon):
+            self.cohort.optimizer.orthogonalise = KernelOrthogonaliser()
         self.network = KernelNetwork(
             network, self.cohort.parameters, max(self._batches.batch_sizes), self._threads,
             eager.label_smoothing, operations,
