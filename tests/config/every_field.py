@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from cifar_lab.config import ParameterGroup, Section, Settings
+from cifar_lab.config import ParameterGroup, Section, Settings, Synthetic
 from cifar_lab.config.io.inner_sections import inner_classes
 from cifar_lab.config.io.setting_keys import choice_key, choice_name, sections
 from cifar_lab.config.registry import OWN_CLASSES
@@ -114,6 +114,8 @@ def another(cls: type[BaseModel], name: str, old: Any, folder: Path) -> Any:
     if has_mark(cls, name, Mark.BY_CONTENT):  # type: ignore[arg-type]
         (folder / name).write_bytes(b"content")
         return str(folder / name)
+    if name == "classes":
+        return ["disc", "ring"] if cls is Synthetic else ["another", "one"]
     half = [old / 2] if isinstance(old, float) and old else []
     for value in (*half, *candidates(cls.model_fields[name].annotation)):
         if value == old or value == getattr(old, "__float__", lambda: None)():

@@ -274,6 +274,7 @@ GUARDED = {
 UNGUARDED = {
     "core/": "the guard itself, what is made here, and files of the kernel",
     "training/backends/kernels/compiler": "the library that was checked, its sources, and what the compiler made",
+    "training/backends/block/compiler": "its sources in the package",
     "report/html": "templates of the package",
     "execution/ray/": "the package's own files, and locks that are made here",
     "execution/local/worker": "files of the kernel",
@@ -300,6 +301,8 @@ OPENED = {
     "models/weights": {
         "safetensors.torch.load(content)", "torch.load(io.BytesIO(content), map_location='cpu', weights_only=True)",
     },
+    "store/pack": {"zipfile.ZipFile(file)", "zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED)"},
+    "training/attacks/corruptions": {"Image.open(buffer)"},
     "store/locks": {"open(path, encoding='utf-8', errors='replace', opener=no_follow)", "os.open(path, flags, 438)"},
     "store/writers": {"open(self._path, encoding='utf-8', errors='replace', opener=no_follow)"},
     "studies/optuna_export": {"sqlite3.connect(f'file:{quote(str(path.absolute()))}?mode=ro', uri=True)"},

@@ -8,6 +8,7 @@ images lie in memory in another order drift apart as far (`benchmarks/gate.py` m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.data.patches import patch_covariance
 from cifar_lab.data.random_streams import NO_STREAMS
 from cifar_lab.models import MODELS
 from cifar_lab.training.backends.eager import EagerBackend, train_step
@@ -46,7 +48,10 @@ def split() -> ResidentSplit:
 def steps_of(members: Sequence[Settings], seeds: Sequence[int], *, stacked: bool) -> EagerBackend:
     execution = prepare_execution(members[0].runtime, threads=1)
     batches = CohortBatches(split(), members[0].data, seeds, [member.data.flip for member in members])
-    cohort, _ = build_cohort(members, seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
+    covariance = partial(patch_covariance, batches.split)
+    cohort, _ = build_cohort(
+        members, seeds, 10, batches.steps_per_epoch, execution, stacked=stacked, covariance=covariance
+    )
     assert (cohort.stacked is not None) == stacked
     return EagerBackend(cohort, batches, members[0].loss.label_smoothing, execution, stochastic_forward=False)
 

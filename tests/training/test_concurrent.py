@@ -32,7 +32,7 @@ def test_a_second_trial_is_made_only_where_memory_is_short(
     monkeypatch.setattr(concurrent, "prepare_execution", lambda *_: Execution(torch.device("cuda"), False, 1))
     monkeypatch.setattr(concurrent, "free_bytes", lambda device: free / concurrent.USABLE_SHARE)
     monkeypatch.setattr(concurrent, "_peak_of", peak_of)
-    job = lab.job(lab.settings())
+    job = lab.job(lab.settings("runtime.kernels=torch"))
     assert (members_that_fit([job] * 40, 1), made) == (members, trials)
 
 

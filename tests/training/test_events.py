@@ -37,7 +37,7 @@ def test_the_words_of_the_events_are_unique() -> None:
     assert set(Event.of_word) == {
         "started", "placed", "device", "resumed", "step", "epoch", "finished", "interrupted", "failed", "retry",
         "quiet", "outcome", "preparing", "gpus", "model built", "task done", "warning",
-        "awaited", "found", "output", "trying", "held",
+        "awaited", "found", "output", "trying", "held", "attacking",
     }  # fmt: skip
 
 
