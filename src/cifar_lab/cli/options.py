@@ -162,7 +162,7 @@ Retries = Annotated[
     typer.Option(
         "--retries", min=0, metavar="N", rich_help_panel=LIMITS_PANEL,
         help="Further attempts of a run whose process dies, runs out of memory or exceeds --run-timeout. "
-        "Each resumes from the last completed epoch.",
+        "Each resumes from the last checkpoint.",
     ),
 ]  # fmt: skip
 Retry = Annotated[

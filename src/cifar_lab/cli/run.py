@@ -120,7 +120,7 @@ def run(
 ) -> None:
     """Train every arm with each of its seeds. Runs that already exist are skipped.
 
-    Interrupted runs resume from their last completed epoch.
+    Interrupted runs resume from their last checkpoint.
     Several commands may use one results folder: runs that another command trains are skipped, or awaited with --wait.
     Press Ctrl-C once to stop after the current epoch, twice to stop immediately.
     """
