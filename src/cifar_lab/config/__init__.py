@@ -14,6 +14,7 @@ from pydantic import Field
 from cifar_lab.config.adversarial import Adversarial
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
 from cifar_lab.config.fine_tune import FineTune
+from cifar_lab.config.loss import AnyLoss, CustomLoss, Loss
 from cifar_lab.config.model import (
     CifarNetModel,
     CustomModel,
@@ -38,24 +39,16 @@ from cifar_lab.config.schedulers import (
     Triangular,
     WarmUp,
 )
+from cifar_lab.config.schedules import Cosine, NoSchedule, OneCycle, Plateau, Scheduler, Step
 from cifar_lab.config.training import (
     SGD,
     Adam,
     AdamW,
-    AnyLoss,
     Average,
-    Cosine,
-    CustomLoss,
     Ema,
-    Loss,
     Muon,
     NoAverage,
-    NoSchedule,
-    OneCycle,
     Optimizer,
-    Plateau,
-    Scheduler,
-    Step,
 )
 
 __all__ = [
