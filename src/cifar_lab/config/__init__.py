@@ -19,7 +19,6 @@ from cifar_lab.config.model import (
     CifarNetModel,
     CustomModel,
     Model,
-    ModelOptions,
     Net1Model,
     Net2Model,
     Net3Model,
@@ -27,6 +26,7 @@ from cifar_lab.config.model import (
     ResNet18Model,
     WideModel,
 )
+from cifar_lab.config.model_options import ModelOptions
 from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, ParameterGroup, TorchOptimizer
 from cifar_lab.config.roles import CODE_NAME, MAX_SEED, Mark, Probability, Role, Section, Seed
 from cifar_lab.config.schedulers import (

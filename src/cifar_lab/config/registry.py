@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cifar_lab.config.data import Data
 from cifar_lab.config.loss import AnyLoss
-from cifar_lab.config.model import CustomModel, Model, ModelFacts, ModelOptions
+from cifar_lab.config.model import CustomModel, Model
+from cifar_lab.config.model_options import ModelFacts, ModelOptions
 from cifar_lab.config.roles import Component, Section
 from cifar_lab.config.schedules import Scheduler
 from cifar_lab.config.training import Average, Optimizer
