@@ -21,7 +21,7 @@ from cifar_lab.training.own_functions import OwnMetric
 
 
 @dataclass(frozen=True)
-class Training:
+class CohortTraining:
     """Everything that a cohort trains with."""
 
     execution: Execution
@@ -47,7 +47,7 @@ class Training:
         return average.evaluated(averaged, self.splits.training, self.execution)
 
 
-def validate(training: Training, *, other: bool = False) -> list[SplitScore | None]:
+def validate(training: CohortTraining, *, other: bool = False) -> list[SplitScore | None]:
     """Score every member on the validation split.
 
     Args:
@@ -59,7 +59,7 @@ def validate(training: Training, *, other: bool = False) -> list[SplitScore | No
         return _scores(training, validation)
 
 
-def _scores(training: Training, validation: ResidentSplit) -> list[SplitScore | None]:
+def _scores(training: CohortTraining, validation: ResidentSplit) -> list[SplitScore | None]:
     """Score the present weights of every member."""
     cohort, classes = training.cohort, len(training.splits.identity.classes)
     if training.trunk.validation is not None:
@@ -78,7 +78,7 @@ def _scores(training: Training, validation: ResidentSplit) -> list[SplitScore | 
     return [score(logits, labels, classes, training.metrics) for logits in separate]
 
 
-def score_others(runs: Sequence[ActiveRun], training: Training) -> None:
+def score_others(runs: Sequence[ActiveRun], training: CohortTraining) -> None:
     """Add the accuracy of the weights that do not count to the validation scores of complete runs."""
     average = training.cohort.average
     if average is None or training.splits.validation is None:

@@ -24,7 +24,7 @@ from cifar_lab.training import checkpoint
 from cifar_lab.training.backends.choice import KernelChoice, choose_kernels, make_backend
 from cifar_lab.training.build import build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
-from cifar_lab.training.cohort_scores import Training, score_others, validate
+from cifar_lab.training.cohort_scores import CohortTraining, score_others, validate
 from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution, settle_threads
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
@@ -155,7 +155,7 @@ def _epochs_left(runs: Sequence[ActiveRun]) -> bool:
 
 def _train_stage(
     runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool]
-) -> tuple[Training, Environment]:
+) -> tuple[CohortTraining, Environment]:
     """Train to the end of a stage. Returns what was trained, and the environment of the last epoch."""
     job, done = runs[0].job, _epochs_done(runs)
     first = all(run.environment is None for run in runs)
@@ -183,7 +183,7 @@ def _epochs_done(runs: Sequence[ActiveRun]) -> int:
     return max(run.epochs_done() for run in runs)
 
 
-def _prepare(runs: Sequence[ActiveRun], done: int) -> Training:
+def _prepare(runs: Sequence[ActiveRun], done: int) -> CohortTraining:
     """Choose device and backend, load the images and build the cohort for the stage after `done` epochs."""
     jobs, settings = [run.job for run in runs], runs[0].job.settings
     custom = isinstance(settings.model, CustomModel)
@@ -214,7 +214,7 @@ def _prepare(runs: Sequence[ActiveRun], done: int) -> Training:
         cohort, trunk.batches, settings, execution, unstacked_reason, kernels, own.loss,
         [job.settings for job in jobs], teacher,
     )  # fmt: skip
-    return Training(
+    return CohortTraining(
         execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics, trunk, before
     )
 
@@ -229,7 +229,7 @@ def _choose(
     return settle_threads(execution, settings, runs[0].saved_threads(), parameters), kernels
 
 
-def _report(runs: Sequence[ActiveRun], training: Training, done: int, tell: Tell, *, first: bool) -> None:
+def _report(runs: Sequence[ActiveRun], training: CohortTraining, done: int, tell: Tell, *, first: bool) -> None:
     """Report device, resumed epoch and the use of frozen layers. `first`: whether no stage came before."""
     execution = training.execution
     for run, before in zip(runs, training.before, strict=True):
@@ -243,7 +243,7 @@ def _report(runs: Sequence[ActiveRun], training: Training, done: int, tell: Tell
 
 
 def _callback(
-    runs: Sequence[ActiveRun], training: Training, tell: Tell, should_stop: Callable[[], bool]
+    runs: Sequence[ActiveRun], training: CohortTraining, tell: Tell, should_stop: Callable[[], bool]
 ) -> CheckpointCallback:
     """Callback that saves the runs, reports them, and leaves cores to other programs that use them."""
     job, execution = runs[0].job, training.execution
@@ -256,7 +256,7 @@ def _callback(
     )  # fmt: skip
 
 
-def _finish(runs: Sequence[ActiveRun], training: Training, final_environment: Environment, ended: Ended) -> None:
+def _finish(runs: Sequence[ActiveRun], training: CohortTraining, final_environment: Environment, ended: Ended) -> None:
     """Write each run's record or pause it, unlock its folder and report the outcome."""
     for number, (run, network) in enumerate(zip(runs, training.cohort.networks, strict=True)):
         outcome: Record | Exception
