@@ -9,7 +9,7 @@ import pytest
 from cifar_lab import data, models
 from cifar_lab.config import Section, Settings
 from cifar_lab.config.data import DataOptions
-from cifar_lab.config.model import ModelOptions
+from cifar_lab.config.model_options import ModelOptions
 from cifar_lab.config.optimizers import OptimizerOptions
 from cifar_lab.config.registry import OWN_CLASSES, SECTION_CHOICES, component_of, label_of
 from cifar_lab.config.schedulers import SchedulerOptions

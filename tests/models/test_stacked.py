@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cifar_lab.models import MODELS
-from cifar_lab.models import stacked as stacked_module
+from cifar_lab.models import MODELS, stacked_layers
 from cifar_lab.models.convolutions import by_groups, by_products
 from cifar_lab.models.flat_parameters import FlatParameters, flatten_parameters
-from cifar_lab.models.stacked import NotStackable, StackedNetwork, stack
+from cifar_lab.models.stacked import StackedNetwork, stack
+from cifar_lab.models.stacked_layers import NotStackable
 
 MEMBERS, BATCH = 3, 5
 
@@ -50,7 +50,7 @@ def loss_of(logits: Tensor) -> Tensor:
 def test_logits_gradients_and_statistics_are_those_of_the_networks(
     name: str, form: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacked_module, "form_for", lambda *_: form)
+    monkeypatch.setattr(stacked_layers, "form_for", lambda *_: form)
     alone, members = (networks_of(lambda: MODELS[name](7)) for _ in range(2))
     whole, parameters = stacked(members)
     batch = images()
@@ -115,7 +115,7 @@ def test_without_determinism_the_faster_form_is_measured_once(monkeypatch: pytes
         measured.append(tuple(given.shape))
         return by_products
 
-    monkeypatch.setattr(stacked_module, "faster_form", faster)
+    monkeypatch.setattr(stacked_layers, "faster_form", faster)
     members = networks_of(MODELS["Net"])
     whole, _ = stacked(members, deterministic=False)
     first = whole(images())

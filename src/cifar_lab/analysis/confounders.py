@@ -14,8 +14,8 @@ from math import ceil, sqrt
 
 from cifar_lab.analysis.factors import changes
 from cifar_lab.config import CornerSchedule, Cosine, Model, OneCycle, Plateau, ResNet18Model, Settings, Step
+from cifar_lab.config.loss import distillation
 from cifar_lab.config.registry import facts_of
-from cifar_lab.config.training import distillation
 
 SCALING: dict[str, tuple[Callable[[float], float], str]] = {
     "sgd": (float, "linear scaling, arXiv:1706.02677"),

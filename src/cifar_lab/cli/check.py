@@ -74,7 +74,7 @@ def _try_models(files: Sequence[Path], overrides: Sequence[str], trials: ModelTr
 
 def _without_source_run(settings: Settings) -> Settings:
     """The settings without weights of a run, whose results folder this command does not know."""
-    from cifar_lab.config.model import source_run
+    from cifar_lab.config.model_options import source_run
 
     if source_run(settings.model.weights) is None:
         return settings

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from cifar_lab.analysis.summary import Row
 from cifar_lab.cli.filter_expression import Expression, Value, parse_filter
-from cifar_lab.config.io.messages import nearest
+from cifar_lab.config.io.nearest_name import nearest
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.report.columns import Column, ReportRow, columns_of
 from cifar_lab.store.notes import Notes

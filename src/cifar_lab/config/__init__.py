@@ -14,11 +14,11 @@ from pydantic import Field
 from cifar_lab.config.adversarial import Adversarial
 from cifar_lab.config.data import Cifar10, Cifar100, Data, DataOptions, ImageFolder, Synthetic
 from cifar_lab.config.fine_tune import FineTune
+from cifar_lab.config.loss import AnyLoss, CustomLoss, Loss
 from cifar_lab.config.model import (
     CifarNetModel,
     CustomModel,
     Model,
-    ModelOptions,
     Net1Model,
     Net2Model,
     Net3Model,
@@ -26,6 +26,7 @@ from cifar_lab.config.model import (
     ResNet18Model,
     WideModel,
 )
+from cifar_lab.config.model_options import ModelOptions
 from cifar_lab.config.optimizers import CustomOptimizer, OptimizerOptions, ParameterGroup, TorchOptimizer
 from cifar_lab.config.roles import CODE_NAME, MAX_SEED, Mark, Probability, Role, Section, Seed
 from cifar_lab.config.schedulers import (
@@ -38,24 +39,16 @@ from cifar_lab.config.schedulers import (
     Triangular,
     WarmUp,
 )
+from cifar_lab.config.schedules import Cosine, NoSchedule, OneCycle, Plateau, Scheduler, Step
 from cifar_lab.config.training import (
     SGD,
     Adam,
     AdamW,
-    AnyLoss,
     Average,
-    Cosine,
-    CustomLoss,
     Ema,
-    Loss,
     Muon,
     NoAverage,
-    NoSchedule,
-    OneCycle,
     Optimizer,
-    Plateau,
-    Scheduler,
-    Step,
 )
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cifar_lab.config.model import ModelOptions
+from cifar_lab.config.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from cifar_lab.config import Settings

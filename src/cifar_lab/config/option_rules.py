@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cifar_lab.config.io.messages import did_you_mean
+from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.optimizers import TorchOptimizer
 from cifar_lab.config.schedulers import TorchSchedule
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from cifar_lab.config.loss import distillation
 from cifar_lab.config.optimizers import TorchOptimizer
 from cifar_lab.config.roles import Mark, has_mark, leaves
-from cifar_lab.config.training import distillation
 
 if TYPE_CHECKING:
     from cifar_lab.config import Settings

@@ -1,6 +1,7 @@
 """Components: choices of the sections, derived from the unions, and their makers, imported from higher packages.
 
-A component is one class in `data`, `model` or `training` with its entry (`Component`), named in the union of its kind.
+A component is one class in `data`, `model`, `loss`, `training` or `schedules` with its entry (`Component`), named in
+the union of its kind.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from importlib import import_module
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cifar_lab.config.data import Data
-from cifar_lab.config.model import CustomModel, Model, ModelFacts, ModelOptions
+from cifar_lab.config.loss import AnyLoss
+from cifar_lab.config.model import CustomModel, Model
+from cifar_lab.config.model_options import ModelFacts, ModelOptions
 from cifar_lab.config.roles import Component, Section
-from cifar_lab.config.training import AnyLoss, Average, Optimizer, Scheduler
+from cifar_lab.config.schedules import Scheduler
+from cifar_lab.config.training import Average, Optimizer
 
 
 def _classes(union: Any) -> Iterator[type[Section]]:

@@ -12,7 +12,7 @@ from enum import Enum
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
 MAX_SEED = 2**32 - 1
 
@@ -116,6 +116,16 @@ class Section(BaseModel):
 
     default_role: ClassVar[Role] = Role.UNDECLARED
     """Role of fields that state none."""
+
+
+def tag_of(default: str) -> Discriminator:
+    """Discriminator of a section with a choice: a built-in name, or `custom` if the name holds a colon."""
+
+    def tag(value: Any) -> str:
+        name = value.get("name", default) if isinstance(value, dict) else getattr(value, "name", default)
+        return "custom" if isinstance(name, str) and ":" in name else str(name)
+
+    return Discriminator(tag)
 
 
 T = TypeVar("T")

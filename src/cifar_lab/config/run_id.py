@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from cifar_lab.config import CustomModel, DataOptions, Section, Settings
-from cifar_lab.config.model import source_run
+from cifar_lab.config.model_options import source_run
 from cifar_lab.config.model_source import model_source
 from cifar_lab.config.roles import Mark, has_mark, idle_fields, outside_id, role_of
 from cifar_lab.core.errors import WeightsError

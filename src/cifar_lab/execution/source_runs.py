@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from cifar_lab.config import Settings
-from cifar_lab.config.model import source_run
-from cifar_lab.config.training import distillation
+from cifar_lab.config.loss import distillation
+from cifar_lab.config.model_options import source_run
 from cifar_lab.core.errors import DataError, Problem, SettingsError
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, find_records, run_ids

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cifar_lab.config.io.messages import did_you_mean
+from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.model_source import ModelSource, model_source
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.models.custom_maker import BY_NAME

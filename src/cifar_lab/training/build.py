@@ -205,7 +205,8 @@ def build_cohort(
     if stacked and weights is not None:
         unstacked_reason = "networks separately: they have auxiliary outputs"
     elif stacked:
-        from cifar_lab.models.stacked import NotStackable, stack
+        from cifar_lab.models.stacked import stack
+        from cifar_lab.models.stacked_layers import NotStackable
 
         try:
             stacked_network = stack(networks, parameters, deterministic=first.runtime.deterministic, still=stage.still)

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from cifar_lab.config import SGD, CustomLoss, CustomModel, CustomOptimizer, Loss, NoSchedule, Settings
+from cifar_lab.config import SGD, CustomModel, CustomOptimizer, Loss, NoSchedule, Settings
 from cifar_lab.config.model_source import model_source
 from cifar_lab.config.own_code import needs_trial, own_code, plain_reason
 from cifar_lab.core.errors import LabError, SettingsError
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
-from cifar_lab.data.random_streams import seed_generators
 from cifar_lab.models.initialisation import plain_covariance
 from cifar_lab.models.own_function import OwnCode
-from cifar_lab.models.user_code import forked_generators, uncovered_files
+from cifar_lab.models.user_code import uncovered_files
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.build import build_cohort, layout
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.events import ModelBuilt
-from cifar_lab.training.own_functions import OwnLoss, kind_of, own_augment, own_loss, own_metrics
+from cifar_lab.training.function_trial import BATCH, FunctionTrial, loss_of
+from cifar_lab.training.own_functions import own_augment
 from cifar_lab.training.trial import build_model, try_model
-
-BATCH = 4
-"""Images of a step of the trial."""
 
 STEPS = 2
 """Steps of an epoch of the trial."""
@@ -83,9 +77,10 @@ def _try_components(settings: Settings, num_classes: int, train_size: int, *, re
     trial = _ComponentTrial(settings, num_classes, steps, execution)
     first, again = trial.built(), trial.built()
     trial.check_schedule(first.cohort)
-    trial.check_loss()
-    trial.check_augmentation()
-    trial.check_metrics()
+    functions = FunctionTrial(settings, num_classes, execution.device)
+    functions.check_loss()
+    functions.check_augmentation()
+    functions.check_metrics()
     exact = execution.device.type == "cpu" or runtime.deterministic
     trial.check_steps(first, again, exact=exact)
     if exact and resumable:
@@ -137,12 +132,8 @@ class _ComponentTrial:
             batches.own_augment = own_augment(settings.data.augment)
         if plain_reason(settings) is None:
             return _Built(cohort, EagerBackend(cohort, batches, settings.loss.label_smoothing, execution))
-        loss = self._loss()
+        loss = loss_of(settings)
         return _Built(cohort, PlainBackend(cohort, batches, settings.loss.label_smoothing, execution, own_loss=loss))
-
-    def _loss(self) -> OwnLoss | None:
-        section = self.settings.loss
-        return own_loss(section) if isinstance(section, CustomLoss) else None
 
     def check_schedule(self, cohort: Cohort) -> None:
         """Compute the first epochs of the schedule, twice."""
@@ -153,55 +144,6 @@ class _ComponentTrial:
                     f"scheduler.name: {self.settings.scheduler.name}: two calls give other factors; it must depend on "
                     "its arguments alone"
                 )
-
-    def check_loss(self) -> None:
-        """Check the value and the gradient of the loss."""
-        if (loss := self._loss()) is None:
-            return
-        code, (logits, labels) = loss.code, self._logits(BATCH)
-        found = [self._called(code, loss, logits.requires_grad_(), labels) for _ in range(2)]
-        value = found[0]
-        if not isinstance(value, Tensor) or value.dim() or not value.is_floating_point():
-            raise code.refusal(f"returns {kind_of(value)}; return the mean over the batch, a scalar tensor")
-        if not bool(value.isfinite()):
-            raise code.refusal(f"returns {value.item():g} for random logits; return a finite number")
-        if not value.requires_grad:
-            raise code.refusal("its value has no gradient; compute it from the logits by operations of torch")
-        if found[1].item() != value.item():
-            raise code.refusal(_OWN_NUMBERS)
-        (gradient,) = torch.autograd.grad(value, logits)
-        if not bool(gradient.isfinite().all()):
-            raise code.refusal("its gradient is not finite for random logits; correct it")
-
-    def check_augmentation(self) -> None:
-        """Check shape, type and the source of random numbers of the augmentation."""
-        name, side = self.settings.data.augment, self.settings.data.side()
-        if name is None:
-            return
-        augment, found = own_augment(name), []
-        code, device = augment.code, self.execution.device
-        for number in range(2):
-            images = torch.randint(256, (BATCH, 3, side, side), generator=_generator(0), dtype=torch.uint8)
-            with self._told(code), forked_generators():
-                seed_generators(number)
-                found.append(augment(images.to(device), torch.Generator(device).manual_seed(1)))
-        if not torch.equal(*found):
-            raise code.refusal(
-                "two calls with equal generators give other images; draw all random numbers from the generator that it "
-                "is given"
-            )
-
-    def check_metrics(self) -> None:
-        """Check that each metric is a finite number, twice the same."""
-        logits, labels = self._logits(8 * self.num_classes)
-        labels = torch.arange(len(labels)) % self.num_classes
-        for metric in own_metrics(self.settings):
-            with forked_generators():
-                one, other = metric(logits.cpu(), labels), metric(logits.cpu(), labels)
-            if one is None:
-                raise metric.code.refusal("returns a number that is not finite for random logits; correct it")
-            if one != other:
-                raise metric.code.refusal(_OWN_NUMBERS)
 
     def check_steps(self, first: _Built, again: _Built, *, exact: bool) -> None:
         """Train twice from one seed, and compare."""
@@ -240,39 +182,6 @@ class _ComponentTrial:
 
     def _of_optimizer(self, reason: str) -> SettingsError:
         return SettingsError(f"optimizer.name: {self.settings.optimizer.name}: {reason}")
-
-    def _logits(self, count: int) -> tuple[Tensor, Tensor]:
-        """Random logits and labels on the device."""
-        device = self.execution.device
-        logits = torch.randn(count, self.num_classes, generator=_generator(0)).to(device)
-        labels = torch.randint(self.num_classes, (count,), generator=_generator(1)).to(device)
-        return logits, labels
-
-    def _called(self, code: OwnCode, called: Callable[..., Any], *arguments: Tensor) -> Any:
-        """The value of a call, with the global generators at one state."""
-        with self._told(code), forked_generators():
-            seed_generators(0)
-            return called(*arguments)
-
-    @contextlib.contextmanager
-    def _told(self, code: OwnCode) -> Iterator[None]:
-        """Name the function that fails."""
-        try:
-            yield
-        except LabError:
-            raise
-        except Exception as error:
-            raise code.refusal(f"fails: {code.describe(error)}; correct it") from error
-
-
-_OWN_NUMBERS = (
-    "two calls with the same arguments differ; draw its random numbers from the global generators of torch, NumPy or "
-    "Python"
-)
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def _equal(one: Cohort, other: Cohort) -> bool:

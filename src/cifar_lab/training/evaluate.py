@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cifar_lab.config import Ema
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.models.input_size import input_size
@@ -149,3 +150,12 @@ def _score_of(row: Sequence[float], classes: int, images: int) -> SplitScore | N
         per_class=tuple(each / max(total, 1) for each, total in zip(right, totals, strict=True)),
         confusion=tuple(map(tuple, confusion)),
     )
+
+
+def with_other(found: SplitScore | None, other: SplitScore | None, used: Ema) -> SplitScore | None:
+    """The score with the accuracy of the weights that do not count, beside the metrics of the user."""
+    if found is None:
+        return None
+    name = f"accuracy_{'last' if used.use == 'ema' else 'ema'}"
+    accuracy = None if other is None else other.accuracy
+    return found.model_copy(update={"metrics": {**found.metrics, name: accuracy}})

@@ -28,7 +28,7 @@ from cifar_lab.training import checkpoint
 from cifar_lab.training.build import layout, make_normalizer, to_device, training_layout
 from cifar_lab.training.callbacks import ActiveRun
 from cifar_lab.training.device import Execution, prepare_execution, settle_threads
-from cifar_lab.training.evaluate import predict, score, with_flip_tta
+from cifar_lab.training.evaluate import predict, score, with_flip_tta, with_other
 from cifar_lab.training.job import Job
 from cifar_lab.training.own_functions import own_metrics
 
@@ -111,15 +111,6 @@ def _notes(settings: Settings) -> list[str]:
     notes = [f"train_loss is the loss {short_name(settings.loss.name)}, other losses are cross-entropy"] if own else []
     attacked = "train_loss and train_accuracy are those of attacked images, validation and test images are clean"
     return [*notes, *([attacked] if settings.adversarial.eps else [])]
-
-
-def with_other(found: SplitScore | None, other: SplitScore | None, used: Ema) -> SplitScore | None:
-    """The score with the accuracy of the weights that do not count, beside the metrics of the user."""
-    if found is None:
-        return None
-    name = f"accuracy_{'last' if used.use == 'ema' else 'ema'}"
-    accuracy = None if other is None else other.accuracy
-    return found.model_copy(update={"metrics": {**found.metrics, name: accuracy}})
 
 
 def _test_images(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from itertools import groupby
 
-import torch
 from torch import nn
 
 from cifar_lab.config import CustomModel
@@ -17,26 +15,24 @@ from cifar_lab.config.own_code import own_code
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.atomic_io import make_folder, write_text
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.data.batches import CohortBatches, ResidentSplit
+from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.patches import patch_covariance
 from cifar_lab.models import count_parameters
-from cifar_lab.store.records import Environment, Record, SplitScore
+from cifar_lab.store.records import Environment, Record
 from cifar_lab.store.results import DamagedFileError, RunFolder
 from cifar_lab.training import checkpoint
-from cifar_lab.training.backends.base import Predictor, StepBackend
 from cifar_lab.training.backends.choice import KernelChoice, choose_kernels, make_backend
-from cifar_lab.training.build import Splits, build_cohort, layout, load_training_data
+from cifar_lab.training.build import build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
-from cifar_lab.training.cohort import Cohort
+from cifar_lab.training.cohort_scores import CohortTraining, score_others, validate
 from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution, settle_threads
 from cifar_lab.training.environment import changes, environment
-from cifar_lab.training.evaluate import predict, predict_stacked, score, score_all
 from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
-from cifar_lab.training.features import CachedTrunk, with_cached_trunk
-from cifar_lab.training.final_test import add_test, finish, with_other
+from cifar_lab.training.features import with_cached_trunk
+from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
-from cifar_lab.training.own_functions import OwnMetric, own_functions
+from cifar_lab.training.own_functions import own_functions
 from cifar_lab.training.teacher import load_teacher
 from cifar_lab.training.thread_guard import ThreadGuard
 
@@ -147,7 +143,8 @@ def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool
         for number, run in enumerate(runs):  # the next stage begins as a run that resumes after this one
             run.continue_from(training.cohort.state(number), final)
         training, final = _train_stage(runs, tell, should_stop)
-    _score_others(runs, training)
+    if _epochs_done(runs) >= runs[0].job.settings.epochs:
+        score_others(runs, training)
     _finish(runs, training, final, ended)
 
 
@@ -158,25 +155,25 @@ def _epochs_left(runs: Sequence[ActiveRun]) -> bool:
 
 def _train_stage(
     runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool]
-) -> tuple[_Training, Environment]:
+) -> tuple[CohortTraining, Environment]:
     """Train to the end of a stage. Returns what was trained, and the environment of the last epoch."""
     job, done = runs[0].job, _epochs_done(runs)
     first = all(run.environment is None for run in runs)
     training = _prepare(runs, done)
     _report(runs, training, done, tell, first=first)
-    validate = None if training.splits.validation is None else partial(_validate, training)
+    scores = None if training.splits.validation is None else partial(validate, training)
     with _callback(runs, training, tell, should_stop) as callback:
         train(
             training.backend,
             [run.member for run in runs],
             start_epoch=done,
             epochs=min(job.last_epoch, training.cohort.stage.stop),
-            validate=validate,
+            validate=scores,
             callback=callback,
         )
         callback.wait_for_writes()
-    if validate is not None and done == job.settings.epochs:  # trained before, but interrupted before the record
-        for run, val in zip(runs, validate(), strict=True):
+    if scores is not None and done == job.settings.epochs:  # trained before, but interrupted before the record
+        for run, val in zip(runs, scores(), strict=True):
             run.member.val = val
     return training, callback.environment
 
@@ -186,34 +183,7 @@ def _epochs_done(runs: Sequence[ActiveRun]) -> int:
     return max(run.epochs_done() for run in runs)
 
 
-@dataclass(frozen=True)
-class _Training:
-    """Everything that a cohort trains with."""
-
-    execution: Execution
-    memory_format: torch.memory_format
-    """Of images and weights for torch's kernels."""
-    splits: Splits
-    cohort: Cohort
-    backend: StepBackend
-    environment: Environment
-    metrics: Sequence[OwnMetric]
-    """Of the user, on the validation split."""
-    trunk: CachedTrunk
-    """Frozen layers that are computed once."""
-    before: Sequence[Environment | None]
-    """Environment of the epochs of each run's checkpoint."""
-
-    def weights(self, members: Iterable[int], *, other: bool = False) -> AbstractContextManager[None]:
-        """Context in which members have the weights that count, by `average.use`. `other` means those that do not."""
-        average = self.cohort.average
-        if average is None:
-            return nullcontext()
-        averaged = set(average.used(average=not other)) & set(members)
-        return average.evaluated(averaged, self.splits.training, self.execution)
-
-
-def _prepare(runs: Sequence[ActiveRun], done: int) -> _Training:
+def _prepare(runs: Sequence[ActiveRun], done: int) -> CohortTraining:
     """Choose device and backend, load the images and build the cohort for the stage after `done` epochs."""
     jobs, settings = [run.job for run in runs], runs[0].job.settings
     custom = isinstance(settings.model, CustomModel)
@@ -244,7 +214,7 @@ def _prepare(runs: Sequence[ActiveRun], done: int) -> _Training:
         cohort, trunk.batches, settings, execution, unstacked_reason, kernels, own.loss,
         [job.settings for job in jobs], teacher,
     )  # fmt: skip
-    return _Training(
+    return CohortTraining(
         execution, memory_format, splits, cohort, backend, environment(execution, info), own.metrics, trunk, before
     )
 
@@ -259,7 +229,7 @@ def _choose(
     return settle_threads(execution, settings, runs[0].saved_threads(), parameters), kernels
 
 
-def _report(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tell, *, first: bool) -> None:
+def _report(runs: Sequence[ActiveRun], training: CohortTraining, done: int, tell: Tell, *, first: bool) -> None:
     """Report device, resumed epoch and the use of frozen layers. `first`: whether no stage came before."""
     execution = training.execution
     for run, before in zip(runs, training.before, strict=True):
@@ -273,7 +243,7 @@ def _report(runs: Sequence[ActiveRun], training: _Training, done: int, tell: Tel
 
 
 def _callback(
-    runs: Sequence[ActiveRun], training: _Training, tell: Tell, should_stop: Callable[[], bool]
+    runs: Sequence[ActiveRun], training: CohortTraining, tell: Tell, should_stop: Callable[[], bool]
 ) -> CheckpointCallback:
     """Callback that saves the runs, reports them, and leaves cores to other programs that use them."""
     job, execution = runs[0].job, training.execution
@@ -286,47 +256,7 @@ def _callback(
     )  # fmt: skip
 
 
-def _validate(training: _Training, *, other: bool = False) -> list[SplitScore | None]:
-    """Score every member on the validation split.
-
-    Args:
-        other: score the weights that do not count by `average.use`, in place of those that do.
-    """
-    validation, cohort = training.splits.validation, training.cohort
-    assert validation is not None
-    with training.weights(range(len(cohort.networks)), other=other):
-        return _scores(training, validation)
-
-
-def _scores(training: _Training, validation: ResidentSplit) -> list[SplitScore | None]:
-    """Score the present weights of every member."""
-    cohort, classes = training.cohort, len(training.splits.identity.classes)
-    if training.trunk.validation is not None:
-        features = (training.trunk.predict(number, training.execution) for number in range(len(cohort.networks)))
-        return [score(logits, validation.labels.cpu(), classes, training.metrics) for logits in features]
-    found = training.backend.predict(validation) if isinstance(training.backend, Predictor) else None
-    if found is not None and not training.metrics:
-        return score_all(found, validation.labels, classes)
-    labels = validation.labels.cpu()
-    if found is not None:
-        return [score(logits, labels, classes, training.metrics) for logits in found.cpu()]
-    if cohort.stacked is not None:
-        stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
-        return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
-    separate = (predict(network, validation, training.execution) for network in cohort.networks)
-    return [score(logits, labels, classes, training.metrics) for logits in separate]
-
-
-def _score_others(runs: Sequence[ActiveRun], training: _Training) -> None:
-    """Add the accuracy of the weights that do not count to the validation scores of runs that are complete."""
-    average, last = training.cohort.average, runs[0].job.settings.epochs
-    if average is None or training.splits.validation is None or _epochs_done(runs) < last:
-        return
-    for run, used, other in zip(runs, average.settings, _validate(training, other=True), strict=True):
-        run.member.val = with_other(run.member.val, other, used)
-
-
-def _finish(runs: Sequence[ActiveRun], training: _Training, final_environment: Environment, ended: Ended) -> None:
+def _finish(runs: Sequence[ActiveRun], training: CohortTraining, final_environment: Environment, ended: Ended) -> None:
     """Write each run's record or pause it, unlock its folder and report the outcome."""
     for number, (run, network) in enumerate(zip(runs, training.cohort.networks, strict=True)):
         outcome: Record | Exception

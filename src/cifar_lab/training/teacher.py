@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cifar_lab.config import Settings
-from cifar_lab.config.model import source_run
-from cifar_lab.config.training import Distill, distillation
+from cifar_lab.config.loss import Distill, distillation
+from cifar_lab.config.model_options import source_run
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data.batches import Normalizer
 from cifar_lab.store.records import DataIdentity, Record

@@ -11,7 +11,8 @@ import pytest
 
 from cifar_lab.config import Section, Settings
 from cifar_lab.config.io.load import settings_from
-from cifar_lab.config.io.messages import edits, limits_of
+from cifar_lab.config.io.messages import limits_of
+from cifar_lab.config.io.nearest_name import edits
 from cifar_lab.config.io.setting_keys import choice_key, sections
 from cifar_lab.config.registry import OWN_CLASSES
 from cifar_lab.core.errors import SettingsError

@@ -8,7 +8,8 @@ from typing import Any
 
 from cifar_lab.config.attack import ATTACKS, AnyAttack, EpsOptions
 from cifar_lab.config.io.layers import merge, override_layer
-from cifar_lab.config.io.messages import did_you_mean, nearest, show
+from cifar_lab.config.io.messages import show
+from cifar_lab.config.io.nearest_name import did_you_mean, nearest
 from cifar_lab.config.io.shipped import file_exists
 from cifar_lab.config.io.tree import Node, SettingsLayer, SourceLocation, plain, refuse
 from cifar_lab.config.io.values import Check, value_fits

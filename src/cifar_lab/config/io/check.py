@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from cifar_lab.config import Section, Settings
 from cifar_lab.config.io import setting_keys
-from cifar_lab.config.io.messages import did_you_mean, found, nearest, several_values, show
+from cifar_lab.config.io.messages import found, several_values, show
+from cifar_lab.config.io.nearest_name import did_you_mean, nearest
 from cifar_lab.config.io.tree import Finding, Node, SettingsLayer, dotted, plain, refuse
 from cifar_lab.config.io.values import Check, expected_of, value_fits
 from cifar_lab.config.rules import contradictions

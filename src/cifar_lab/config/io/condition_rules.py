@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cifar_lab.config.io.messages import did_you_mean, show
+from cifar_lab.config.io.messages import show
+from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.io.tree import Node, plain
 from cifar_lab.config.io.values import Check
 

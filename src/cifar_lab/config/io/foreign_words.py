@@ -8,7 +8,7 @@ from typing import Any
 
 from cifar_lab.config.io import setting_keys
 from cifar_lab.config.io.axis_words import axis_of_text
-from cifar_lab.config.io.messages import SYNONYMS, nearest
+from cifar_lab.config.io.nearest_name import SYNONYMS, nearest
 from cifar_lab.config.io.tree import Node, plain
 
 _LOG_WORDS = ("log_uniform_values", "q_log_uniform_values", "log_uniform", "q_log_uniform", "inv_log_uniform_values")

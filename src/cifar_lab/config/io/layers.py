@@ -32,7 +32,7 @@ from cifar_lab.config.io.tree import (
     shorten,
 )
 from cifar_lab.config.io.yaml_files import read_file
-from cifar_lab.config.model import source_run
+from cifar_lab.config.model_options import source_run
 from cifar_lab.config.roles import Section
 from cifar_lab.core.errors import Problem, SettingsError
 

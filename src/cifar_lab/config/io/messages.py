@@ -1,9 +1,8 @@
-"""Words for messages: expected type and range, value found, and the nearest known name."""
+"""Words for messages: expected type and range, value found, and the value that was probably meant."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -11,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from cifar_lab.config.io.axis_words import axis_of_text
 from cifar_lab.config.io.inner_sections import inner_classes, is_section
+from cifar_lab.config.io.nearest_name import nearest
 from cifar_lab.config.io.tree import Node, as_number, plain, resolve, shorten
 from cifar_lab.config.roles import CODE_NAME, MODEL_NAME
 
@@ -204,50 +204,6 @@ def _plural(annotation: Any, metadata: tuple[Any, ...]) -> str:
     return f"{name}, each{_range(_limits(metadata))}" if annotation in (int, float) and metadata else name
 
 
-SYNONYMS = {
-    "gpu": "cuda",
-    "bfloat16": "bf16",
-    "float32": "fp32",
-    "learning_rate": "lr",
-    "wd": "weight_decay",
-    "bs": "batch_size",
-    "cosineannealinglr": "cosine",
-    "steplr": "step",
-    "reducelronplateau": "plateau",
-    "onecyclelr": "one_cycle",
-    "constantlr": "none",
-    "crossentropyloss": "cross_entropy",
-    "nll": "cross_entropy",
-    "num_epochs": "epochs",
-    "max_epochs": "epochs",
-    "train_batch_size": "batch_size",
-    "momentum_decay": "momentum",
-    "horizontal_flip": "flip",
-    "randomhorizontalflip": "flip",
-    "randomcrop": "crop_padding",
-    "random_seed": "seeds",
-    "seed": "seeds",
-    "amp": "bf16",
-    "bayes": "tpe",
-    "wsd": "trapezoid",
-    "warmup_stable_decay": "trapezoid",
-    "lineardecay": "linear",
-    "slanted_triangular": "triangular",
-    "ema": "average",
-    "model_ema": "average",
-    "swa": "average",
-    "polyak": "average",
-    "max_grad_norm": "clip_norm",
-    "grad_clip": "clip_norm",
-    "clip_grad_norm": "clip_norm",
-    "gradient_clip_val": "clip_norm",
-    "param_groups": "groups",
-    "parameter_groups": "groups",
-    "paramwise_cfg": "groups",
-}
-"""Names that other tools use, in lower case, and the names of this lab."""
-
-
 SEVERAL_VALUES = "; to try several values,"
 """Beginning of the advice where a value is a list of values."""
 
@@ -259,45 +215,3 @@ def several_values(node: Node, key: str) -> str:
         return ""
     random = "" if axis.startswith("[") else "search: {method: random, trials: 20} and "
     return f"{SEVERAL_VALUES} write a sweep file with {random}space: {{{key}: {axis}}} and run cifar-lab sweep FILE"
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word nearest to `word`, ignoring case. Empty where none is near.
-
-    Near means at most a third of the letters, and at least one: a wrong suggestion costs more than none.
-    """
-    known = tuple(known)
-    word = word[:100].lower().replace("-", "_")
-    if SYNONYMS.get(word) in known:
-        return SYNONYMS[word]
-    scored = []
-    for candidate in known:
-        lower = candidate.lower()
-        near = max(1, max(len(word), len(lower)) // 3)
-        if abs(len(word) - len(lower)) > near:
-            continue
-        distance = edits(word, lower)
-        if distance <= near:
-            scored.append((distance, -SequenceMatcher(None, word, lower).ratio(), candidate))
-    return min(scored, key=lambda item: item[:2])[2] if scored else ""
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` — did you mean x?`, or empty."""
-    found = nearest(word, known)
-    return f" — did you mean {found}?" if found else ""
-
-
-def edits(a: str, b: str) -> int:
-    """Optimal string alignment distance: letters to insert, delete, replace or swap with their neighbour."""
-    before: list[int] = []
-    last = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        row = [i]
-        for j, y in enumerate(b, 1):
-            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        before, last = last, row
-    return last[-1]

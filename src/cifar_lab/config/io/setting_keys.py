@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from cifar_lab.config import Section, Settings
 from cifar_lab.config.io.inner_sections import inner_fields
-from cifar_lab.config.io.messages import nearest
+from cifar_lab.config.io.nearest_name import nearest
 from cifar_lab.config.registry import OWN_CLASSES, SECTION_CHOICES
 from cifar_lab.config.roles import Mark, Role, has_mark, role_of
 

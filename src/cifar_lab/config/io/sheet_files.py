@@ -13,7 +13,8 @@ from cifar_lab.config.claims import ClaimSheet
 from cifar_lab.config.io.check import unknown
 from cifar_lab.config.io.claim_rules import claim_rules
 from cifar_lab.config.io.foreign_words import foreign_top_key
-from cifar_lab.config.io.messages import PATTERN_WORDS, did_you_mean, found, limits_of, show
+from cifar_lab.config.io.messages import PATTERN_WORDS, found, limits_of, show
+from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.io.setting_keys import sections
 from cifar_lab.config.io.shipped import beside, file_exists
 from cifar_lab.config.io.sweep_rules import sweep_points, sweep_rules

@@ -10,7 +10,8 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io import setting_keys
 from cifar_lab.config.io.condition_rules import AxisCondition, axis_parts, condition_rules, is_range
 from cifar_lab.config.io.layers import absolute_value
-from cifar_lab.config.io.messages import did_you_mean, found, nearest, show
+from cifar_lab.config.io.messages import found, show
+from cifar_lab.config.io.nearest_name import did_you_mean, nearest
 from cifar_lab.config.io.point_labels import point_label
 from cifar_lab.config.io.search_rules import (
     method_of,

@@ -11,15 +11,8 @@ from pydantic.fields import FieldInfo
 
 from cifar_lab.config import Section
 from cifar_lab.config.io.inner_sections import INNER_CHOICE, inner_classes, is_section
-from cifar_lab.config.io.messages import (
-    describe,
-    did_you_mean,
-    found,
-    hint,
-    item_type,
-    several_values,
-    show,
-)
+from cifar_lab.config.io.messages import describe, found, hint, item_type, several_values, show
+from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.io.tree import Finding, Node, plain
 
 

@@ -6,7 +6,7 @@ import codecs
 import re
 from pathlib import Path
 
-from cifar_lab.config.io.messages import did_you_mean
+from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.io.shipped import FOLDER, readable, shipped_names
 from cifar_lab.config.io.strict_yaml import parse
 from cifar_lab.config.io.tree import UNPRINTABLE, SettingsLayer, SourceLocation, one_line, shorten

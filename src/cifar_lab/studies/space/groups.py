@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cifar_lab.config import Settings
-from cifar_lab.config.io.messages import did_you_mean
+from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.io.point_labels import point_label
 from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.studies.space.axes import Axis, Choices, Interval, agrees, axis_keys, without_repeats

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from cifar_lab.data.batches import MAX_PIXEL
 from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.models.outputs import main_output
-from cifar_lab.models.stacked import NotStackable, StackedNetwork, stack
+from cifar_lab.models.stacked import StackedNetwork, stack
+from cifar_lab.models.stacked_layers import NotStackable
 from cifar_lab.training.attacks.victims import Forward, Victims
 from cifar_lab.training.trained.network import TrainedNetwork
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cifar_lab.config import OptimizerOptions, ParameterGroup
-from cifar_lab.config.io.messages import did_you_mean
+from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.models.flat_parameters import FlatParameters, ParameterSpan
 
