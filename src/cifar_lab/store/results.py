@@ -21,8 +21,8 @@ from typing import Any
 
 from cifar_lab.core.errors import DataError, MissingResultsError
 from cifar_lab.store.left_out import leave_out, skip
-from cifar_lab.store.records import CopiedRecordError as CopiedRecordError
-from cifar_lab.store.records import DamagedRecordError as DamagedRecordError
+from cifar_lab.store.record_files import CopiedRecordError as CopiedRecordError
+from cifar_lab.store.record_files import DamagedRecordError as DamagedRecordError
 from cifar_lab.store.records import DataIdentity, Environment, EpochMetrics, Record
 from cifar_lab.store.run_folder import DamagedFileError as DamagedFileError
 from cifar_lab.store.run_folder import RunFolder as RunFolder

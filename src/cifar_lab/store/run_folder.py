@@ -34,7 +34,8 @@ from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store import locks
 from cifar_lab.store.coherence import contradiction
 from cifar_lab.store.packed import is_left_out
-from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
+from cifar_lab.store.record_files import DamagedRecordError, read_record, write_record
+from cifar_lab.store.records import EpochMetrics, Record
 from cifar_lab.store.run_files import ATTACK_FILE, is_run_file
 
 METRICS = "metrics.jsonl"
