@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from cifar_lab.analysis.selection_bias import winners_curse
-from cifar_lab.analysis.sentences import winner_sentence
 from cifar_lab.analysis.stats.significance import expected_maximum
+from cifar_lab.analysis.winner_sentences import winner_sentence
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.config import SGD, Settings
 from cifar_lab.config.run_id import recipe

@@ -11,8 +11,7 @@ from pydantic import Field
 from cifar_lab.analysis.factors import changes
 from cifar_lab.config import SGD, AdamW, DataOptions, OneCycle, Runtime, Section, Settings, Synthetic
 from cifar_lab.config.io.load import settings_from
-from cifar_lab.config.io.setting_keys import keys_with
-from cifar_lab.config.io.sweep_rules import NOT_IN_POINTS
+from cifar_lab.config.io.setting_keys import NOT_IN_POINTS, keys_with
 from cifar_lab.config.roles import (
     DefaultsTo,
     IdleUnless,

@@ -21,7 +21,7 @@ from cifar_lab.store.notes import Notes, notes_file, write_notes
 from cifar_lab.store.records import EpochMetrics, Record
 from cifar_lab.store.removal import mark_file
 from cifar_lab.store.results import RunFolder, metrics_digest
-from cifar_lab.store.run_folder import text_digest
+from cifar_lab.store.run_texts import text_digest
 
 from ..record_fixtures import record, score
 from ..report.made_lab import make_lab

@@ -23,7 +23,8 @@ from cifar_lab.store.pack import unpack, write_pack
 from cifar_lab.store.pack_names import MANIFEST, is_packed_name
 from cifar_lab.store.results import SweepFolder, stopping_file
 from cifar_lab.store.run_files import RUN_FILES, is_run_file
-from cifar_lab.store.run_folder import RunFolder, _Named
+from cifar_lab.store.run_folder import RunFolder
+from cifar_lab.store.run_paths import RunPaths, _Named
 
 from ..faults.forks import in_fork
 
@@ -67,7 +68,7 @@ def test_files_come_back_and_the_same_files_give_the_same_bytes(
 
 def test_every_file_of_a_run_and_of_a_sweep_has_a_known_name(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, "0" * 16)
-    names = {value.__get__(folder, RunFolder).name for value in vars(RunFolder).values() if isinstance(value, _Named)}
+    names = {value.__get__(folder, RunPaths).name for value in vars(RunPaths).values() if isinstance(value, _Named)}
     assert len(names) > 6
     assert names <= RUN_FILES
     left_out = {"checkpoint.bin", "lock"}

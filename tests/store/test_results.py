@@ -15,16 +15,8 @@ from cifar_lab.config import Settings
 from cifar_lab.config.run_id import run_id
 from cifar_lab.core.errors import DataError, EnvironmentFault, MissingResultsError
 from cifar_lab.store.left_out import LEFT_OUT, SKIPPED
-from cifar_lab.store.records import (
-    PLAIN_SCHEMA,
-    SCHEMA,
-    DataIdentity,
-    Environment,
-    EpochMetrics,
-    Record,
-    SplitScore,
-    read_record,
-)
+from cifar_lab.store.record_files import read_record
+from cifar_lab.store.records import PLAIN_SCHEMA, SCHEMA, DataIdentity, Environment, EpochMetrics, Record, SplitScore
 from cifar_lab.store.results import (
     DamagedRecordError,
     RunFolder,

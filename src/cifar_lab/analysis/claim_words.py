@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cifar_lab.analysis.sentences import lost_sentence, p_words, pp, warning_sentences
+from cifar_lab.analysis.evidence_words import p_words, pp
+from cifar_lab.analysis.sentences import lost_sentence, warning_sentences
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.core.text import count, plain
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cifar_lab.analysis.evidence_words import p_words, pp
 from cifar_lab.analysis.predictions import read_predictions
-from cifar_lab.analysis.sentences import p_words, pp
 from cifar_lab.analysis.stats.significance import ALPHA
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.records import Record

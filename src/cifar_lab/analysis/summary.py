@@ -11,7 +11,7 @@ from typing import Any
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS, t_interval
 from cifar_lab.core.html_table import html_table
 from cifar_lab.store.records import Record
-from cifar_lab.store.run_folder import PREDICTIONS
+from cifar_lab.store.run_paths import PREDICTIONS
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,16 @@ from cifar_lab.analysis.comparison_targets import (
     find_target,
     same_images,
 )
+from cifar_lab.analysis.evidence_words import p_words
 from cifar_lab.analysis.factors import changes, settings_of
 from cifar_lab.analysis.labels import distinct_labels, labelled_record
 from cifar_lab.analysis.mcnemar import compare_predictions, mcnemar_sentence, mcnemar_verdict
 from cifar_lab.analysis.remembered_looks import Viewing, judge_results
 from cifar_lab.analysis.rounding import mixed_rounding
-from cifar_lab.analysis.sentences import comparison_sentences, p_words, warning_sentences, winner_sentence
+from cifar_lab.analysis.sentences import comparison_sentences, warning_sentences
 from cifar_lab.analysis.summary import Row, arm_row
 from cifar_lab.analysis.verdict_line import verdict_line
+from cifar_lab.analysis.winner_sentences import winner_sentence
 from cifar_lab.cli.output import Output
 from cifar_lab.cli.tables import arms_table
 from cifar_lab.cli.text_table import TableColumn, TextTable

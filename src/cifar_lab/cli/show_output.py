@@ -12,8 +12,8 @@ from cifar_lab.analysis.arms import options
 from cifar_lab.analysis.comparison_targets import ComparisonTarget, find_target
 from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.finished_runs import find_folder
-from cifar_lab.analysis.sentences import winner_sentence
 from cifar_lab.analysis.summary import arm_row
+from cifar_lab.analysis.winner_sentences import winner_sentence
 from cifar_lab.cli.output import Output
 from cifar_lab.cli.tables import arms_table, runs_table, share
 from cifar_lab.cli.text_table import TableColumn, TextTable

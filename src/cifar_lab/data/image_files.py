@@ -10,7 +10,7 @@ from cifar_lab.core.host import available_memory
 from cifar_lab.data.decoding_processes import Content, Decoded, decode_files
 from cifar_lab.data.file_tree import MAX_FILE_BYTES, Entry, Tree
 from cifar_lab.data.findings import Kind, reason_of
-from cifar_lab.data.listing import Layout
+from cifar_lab.data.layout import Layout
 from cifar_lab.data.splits import Progress, Split
 
 TOO_BIG = Kind(

@@ -22,7 +22,8 @@ from cifar_lab.data.file_tree import Entry, FolderTree, Tree
 from cifar_lab.data.findings import Findings, printable
 from cifar_lab.data.image_files import Decoder, require_memory
 from cifar_lab.data.label_tables import MAX_TABLE_BYTES, TABLE_SUFFIXES, Table, read_table
-from cifar_lab.data.listing import Layout, split_layout, test_layout
+from cifar_lab.data.layout import Layout
+from cifar_lab.data.listing import split_layout, test_layout
 from cifar_lab.data.split_folders import rivals
 from cifar_lab.data.splits import Images, ListedCounts, Progress, Split
 from cifar_lab.data.validation import class_shares, validation_split

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal
 
 from cifar_lab.data.file_tree import Entry
 from cifar_lab.data.findings import Findings, Kind, printable
 from cifar_lab.data.label_tables import Table, labelled, table_splits
+from cifar_lab.data.layout import JOINED, NO_CLASS, Layout, check_classes, class_key
 from cifar_lab.data.split_folders import (
     ARCHIVE_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -31,10 +30,6 @@ TEXT_SUFFIXES = (
 Tables = Mapping[str, Table]
 """Tables of labels by path."""
 
-NO_CLASS = Kind(
-    "{name} belongs to no class; move it to a folder <class>/ beside it",
-    "{count} images belong to no class: {names}; move them to folders <class>/ beside them",
-)
 NO_IMAGE = Kind(
     f"{{name}} is not an image file ({', '.join(IMAGE_SUFFIXES)}); remove it",
     f"{{count}} files are not image files ({', '.join(IMAGE_SUFFIXES)}): {{names}}; remove them",
@@ -51,19 +46,6 @@ NO_MATCH = Kind(
     "{name} names no image of the data set{because}; correct its paths",
     "{count} tables name no image of the data set: {names}; correct their paths",
 )
-EMPTY_CLASS = Kind(
-    "class {name} has no images in {reason}/; add images or remove the folder",
-    "{count} folders of classes have no images: {names}; add images or remove the folders",
-)
-ONE_SIDED = Kind(
-    "class {name} is {reason}; both need the same classes",
-    "{count} classes are in one split only: {names}; both need the same classes",
-)
-ALIKE = Kind(
-    "{name} is one class in two spellings; use one of them",
-    "{count} classes have two spellings: {names}; use one of them",
-)
-FEW_CLASSES = Kind("{reason} found; at least two classes are needed")
 NO_SPLITS = Kind("{reason}")
 VAL_ASIDE = Kind("{name} is ignored; to use its images, set data.val_folder to validation or test")
 NO_TEST_CLASS = Kind(
@@ -73,20 +55,8 @@ NO_TEST_CLASS = Kind(
 TEST_IS_CUT = Kind("{name} has no classes and is ignored; the test split is cut from train/")
 VAL_IS_TEST = Kind("{name} has no classes, so {reason} is the test split")
 TEXT_ASIDE = Kind("{name} is not an image and is ignored", "{count} files are not images and are ignored: {names}")
-JOINED = Kind("{name} is spelled in two ways that look alike (Unicode NFC and NFD); they are one class")
 
 ValUse = Literal["aside", "validation", "test"]
-
-
-@dataclass
-class Layout:
-    """Classes ordered by name, and the image files of each class in each split, ordered by path."""
-
-    classes: tuple[str, ...] = ()
-    files: dict[str, dict[str, list[Entry]]] = field(default_factory=dict)
-    """files[split][class], for the splits train and test, and val where it is used for validation."""
-    faults: Findings = field(default_factory=Findings)
-    notes: Findings = field(default_factory=Findings)
 
 
 def split_layout(
@@ -108,7 +78,7 @@ def split_layout(
         images = [entry for entry in ordered if is_image(entry)]
         if (by_table := table_splits(images, tables, found.faults, SPELLINGS)) is not None:
             found.files |= {split: by_table[split] for split in by_table if split != "val" or val_use == "validation"}
-            _check_classes(found, found.files)
+            check_classes(found, found.files)
             return found
     if "train" in folders and val_use == "test" and "val" in folders:
         folders["test"] = folders.pop("val")
@@ -120,7 +90,7 @@ def split_layout(
     else:
         found.faults.add(NO_SPLITS, reason=missing_splits(ordered, folders))
         return found
-    _check_classes(found, found.files)
+    check_classes(found, found.files)
     return found
 
 
@@ -250,11 +220,6 @@ def _add_file(found: Layout, entry: Entry, files: list[Entry]) -> None:
         found.faults.add(NO_IMAGE, entry.path)
 
 
-def class_key(name: str) -> str:
-    """Name of a class in one spelling of its accents, to compare names of different file systems."""
-    return unicodedata.normalize("NFC", name)
-
-
 def _read_one_split(found: Layout, entries: Sequence[Entry], tables: Tables) -> None:
     """One folder per class without splits, or a table of labels."""
     images = [entry for entry in entries if is_image(entry)]
@@ -268,50 +233,3 @@ def _read_one_split(found: Layout, entries: Sequence[Entry], tables: Tables) -> 
         parent = ""
     below = [entry for entry in entries if not parent or entry.path.startswith(f"{parent}/")]
     found.files["train"] = _classes_below(found, below, parent, tables)
-
-
-def _check_classes(found: Layout, files: dict[str, dict[str, list[Entry]]]) -> None:
-    """Join the spellings of the splits, and note classes that are in one split only, empty or too few."""
-    _join_spellings(found, files)
-    train = files["train"]
-    for split, classes in files.items():
-        for name in sorted(classes):
-            if not classes[name]:
-                found.faults.add(EMPTY_CLASS, repr(printable(name)), split)
-    for split, other in (("train", "test"), ("test", "train"), ("val", "train")):
-        if other in files:
-            _compare_classes(found, split, files.get(split, {}), other, files[other])
-    if len(train) < 2 and (train or NO_CLASS not in found.faults.found):
-        found.faults.add(FEW_CLASSES, reason="1 class" if train else "no class")
-    found.classes = tuple(sorted(train))
-
-
-def _compare_classes(
-    found: Layout, split: str, classes: Mapping[str, Sequence[Entry]], other: str, others: Mapping[str, Sequence[Entry]]
-) -> None:
-    """Find the classes of a split that the other lacks. Names that differ in case or spaces only are said once."""
-    folded = {_folded(name): name for name in others if name not in classes}
-    for name in sorted(classes.keys() - others.keys()):
-        ours, theirs = repr(printable(name)), folded.get(_folded(name))
-        if theirs is None and classes[name]:  # an empty class is a fault already
-            found.faults.add(ONE_SIDED, ours, f"in {split}/ but not in {other}/")
-        elif theirs is not None and split != "test":
-            found.faults.add(ALIKE, f"{ours} in {split}/, {printable(theirs)!r} in {other}/")
-
-
-def _folded(name: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def _join_spellings(found: Layout, files: dict[str, dict[str, list[Entry]]]) -> None:
-    """Give a class one name in all splits. A name that is spelled in one way only stays as it is."""
-    spelled: dict[str, set[str]] = {}
-    for classes in files.values():
-        for name in classes:
-            spelled.setdefault(class_key(name), set()).add(name)
-    for key, names in spelled.items():
-        if len(names) > 1:
-            found.notes.add(JOINED, f"class {key!r}")
-            for classes in files.values():
-                for name in names & classes.keys():
-                    classes[key] = classes.pop(name)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cifar_lab.core.errors import EnvironmentFault
-from cifar_lab.core.text import in_words
+from cifar_lab.execution.attempt import Attempt, WorkerHandle, autopsy
 from cifar_lab.execution.local.process import WorkerProcess
 from cifar_lab.execution.local.worker_pool import WorkerPool
 from cifar_lab.execution.protocol import STOP, encode_task
@@ -20,7 +18,6 @@ from cifar_lab.execution.watchdog import AttemptWatchdog, OomWatch
 from cifar_lab.store.failures import Kind
 from cifar_lab.training.events import (
     Event,
-    Message,
     RetryScheduled,
     RunEnd,
     RunFailed,
@@ -37,49 +34,6 @@ from cifar_lab.training.job import Job
 
 if TYPE_CHECKING:
     from cifar_lab.execution.pull_queue import PullQueue
-
-
-class WorkerHandle(Protocol):
-    """Interface of a worker process, local or remote. `local.process.WorkerProcess` documents its parts."""
-
-    threads: int
-    gpu: int | None
-    ending_since: float | None
-
-    @property
-    def pid(self) -> int: ...
-
-    def say(self, line: str) -> None: ...
-
-    def messages(self) -> Iterator[Message]: ...
-
-    def end_slowly(self) -> None: ...
-
-    def end_group(self) -> None: ...
-
-    def kill(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-@dataclass
-class _Attempt:
-    """State of one task in one process."""
-
-    left: dict[str, Job]
-    """Runs by id that have no outcome yet."""
-    retries: dict[str, Kind] = field(default_factory=dict)
-    """Ids of failed runs to retry, with the kind of failure."""
-    found: set[str] = field(default_factory=set)
-    """Ids of runs that another command had made before the worker locked them."""
-    held: set[str] = field(default_factory=set)
-    """Ids of runs that another command holds."""
-    complete: bool = False
-    """Whether the worker finished its task."""
-    failed: bool = False
-    """Whether a run failed."""
-    death: Kind | None = None
-    """Cause of the end of the process before the end of its task."""
 
 
 class WorkerSupervisor:
@@ -133,7 +87,7 @@ class WorkerSupervisor:
 
     def _try(self, task: Task) -> None:
         """Give a task to a worker once, and put the runs to retry back into the queue."""
-        attempt = _Attempt({job.run_id: job for job in task.jobs})
+        attempt = Attempt({job.run_id: job for job in task.jobs})
         try:
             worker = self._worker_for(task)
         except OSError as error:
@@ -167,7 +121,7 @@ class WorkerSupervisor:
                 rest = task.only(runs)
                 self.queue.give_back(Task(rest.cohorts, 1, rest.gpu) if alone else rest, alone=alone)
 
-    def _listen(self, worker: WorkerHandle, watchdog: AttemptWatchdog, attempt: _Attempt) -> None:
+    def _listen(self, worker: WorkerHandle, watchdog: AttemptWatchdog, attempt: Attempt) -> None:
         """Process the worker's messages until its task or its process ends."""
         for event, run_id in worker.messages():
             if isinstance(event, TaskDone):
@@ -186,7 +140,7 @@ class WorkerSupervisor:
             watchdog.heard(run_id, ended=isinstance(event, RunEnd))
             self._take_event(job, event, attempt)
 
-    def _take_event(self, job: Job, event: Event, attempt: _Attempt) -> None:
+    def _take_event(self, job: Job, event: Event, attempt: Attempt) -> None:
         """Act on an event of a run: its end, another command's hold or result, or progress to pass on."""
         match event:
             case RunHeld():
@@ -202,7 +156,7 @@ class WorkerSupervisor:
             case _:
                 self.tracker.emit(job, event)
 
-    def _end_or_retry(self, outcome: Outcome, attempt: _Attempt) -> None:
+    def _end_or_retry(self, outcome: Outcome, attempt: Attempt) -> None:
         """Record an outcome that the worker reported, or schedule a retry after a transient failure."""
         attempt.failed = attempt.failed or outcome.status == "failed"
         if outcome.kind in TRANSIENT and not self.requests.stopping:
@@ -211,7 +165,7 @@ class WorkerSupervisor:
             del attempt.left[outcome.job.run_id]
             self.tracker.end(outcome)
 
-    def _bury(self, worker: WorkerHandle, watchdog: AttemptWatchdog, attempt: _Attempt) -> None:
+    def _bury(self, worker: WorkerHandle, watchdog: AttemptWatchdog, attempt: Attempt) -> None:
         """Decide on the runs whose process died or was ended. Runs to retry stay in `attempt.left`."""
         limit, left = self.tracker.policy.run_seconds, attempt.left
         late = watchdog.late(limit) if limit is not None else set()
@@ -226,7 +180,7 @@ class WorkerSupervisor:
             elif run_id in suspects and run_id not in attempt.retries:
                 self._retry_or_fail(Outcome(job, "failed", reason, 1, kind=attempt.death), attempt)
 
-    def _retry_or_fail(self, failure: Outcome, attempt: _Attempt) -> None:
+    def _retry_or_fail(self, failure: Outcome, attempt: Attempt) -> None:
         """Schedule a retry after `failure`, or record it if the policy allows no other attempt."""
         job, kind, reason = failure.job, failure.kind, failure.reason or ""
         assert kind is not None
@@ -242,25 +196,7 @@ class WorkerSupervisor:
 
     def _autopsy(self, worker: WorkerHandle, complete: bool) -> tuple[Kind, str]:
         """(kind, reason) of a process's end. `complete`: it finished its task and still lives."""
-        assert isinstance(worker, WorkerProcess)
-        timed_out = worker.ending_since is not None
-        if timed_out or complete:
-            worker.kill()
-        code = worker.process.wait()
-        if timed_out:
-            location = worker.location()
-            where = f"; it was at {location}" if location else ""
-            return (
-                "timeout",
-                f"took longer than {in_words(self.tracker.policy.run_seconds or 0)} (--run-timeout){where}",
-            )
-        if complete:
-            return "killed", "its process was ended by SIGTERM"
-        if code == -signal.SIGKILL and self.oom_watch.struck():
-            return "oom", "out of memory: the kernel ended its process"
-        if worker.ran_out_of_memory():
-            return "oom", f"out of memory: {worker.cause_of_death()}"
-        return "killed", worker.cause_of_death()
+        return autopsy(worker, complete, self.tracker.policy.run_seconds, self.oom_watch)
 
     def _worker_for(self, task: Task) -> WorkerHandle:
         """The present worker, replaced if the task needs other threads or another GPU."""

@@ -13,8 +13,9 @@ from cifar_lab.analysis.data_choice import data_sets
 from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.remembered_looks import Viewing
-from cifar_lab.analysis.sentences import comparison_sentence, selection_sentences, warning_sentences
+from cifar_lab.analysis.sentences import comparison_sentence, warning_sentences
 from cifar_lab.analysis.verdict_line import verdict_line
+from cifar_lab.analysis.winner_sentences import selection_sentences
 from cifar_lab.analysis.winners import read_winners, winner_rows, winners_path
 from cifar_lab.core.atomic_io import make_folder, write_bytes, write_text
 from cifar_lab.core.errors import DataError

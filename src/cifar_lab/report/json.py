@@ -14,7 +14,8 @@ from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.robust_curves import arm_robustness
 from cifar_lab.analysis.selection_bias import WinnersCurse
-from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences, tuned_sentences, winner_sentence
+from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences
+from cifar_lab.analysis.winner_sentences import tuned_sentences, winner_sentence
 from cifar_lab.analysis.winners import Winners
 from cifar_lab.core.files import read_document
 from cifar_lab.report.columns import ReportRow, row_document

@@ -29,8 +29,9 @@ from cifar_lab.analysis.factors import settings_that_differ
 from cifar_lab.analysis.mistakes import Mistake, cached_test_images, confident_mistakes, confusion_rates
 from cifar_lab.analysis.robust_curves import ArmRobustness, arm_robustness
 from cifar_lab.analysis.search_points import Axis, SearchedPoint, axes_of, best_points, read_points
-from cifar_lab.analysis.sentences import comparison_sentences, selection_sentences
+from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.verdict_line import VerdictLine, verdict_line
+from cifar_lab.analysis.winner_sentences import selection_sentences
 from cifar_lab.config.attack import eps_words
 from cifar_lab.report.charts.chart import Chart
 from cifar_lab.report.charts.details import classes_chart, confusion_chart, curves_chart

@@ -19,7 +19,8 @@ from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.ranges import Count, Digest, Positive, Seconds, Seed, Values
-from cifar_lab.store.records import NO_SUCH_FILE, Plain, Record
+from cifar_lab.store.record_files import NO_SUCH_FILE
+from cifar_lab.store.records import Plain, Record
 from cifar_lab.store.run_folder import RunFolder
 
 ATTACK_SCHEMA = 1

@@ -35,7 +35,7 @@ from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store.locks import hold
-from cifar_lab.store.records import NO_SUCH_FILE
+from cifar_lab.store.record_files import NO_SUCH_FILE
 
 LOOKS_SCHEMA = 1
 """Version of looks.json. A file of a newer schema is refused by name."""

@@ -1,7 +1,7 @@
 """A results folder: paths of its contents, and the records of its runs. No torch.
 
 results/
-    runs/<run id>/        the folder of one run: see `run_folder`
+    runs/<run id>/        the folder of one run: see `run_paths`
     sweeps/<name>/        plan.json, history.json (halving, racing, tpe), winners.json
     models/               models that were defined in a notebook, by name and hash
     stopping/             <question>.json: the looks that `run --until-decided` planned
@@ -21,13 +21,13 @@ from typing import Any
 
 from cifar_lab.core.errors import DataError, MissingResultsError
 from cifar_lab.store.left_out import leave_out, skip
-from cifar_lab.store.records import CopiedRecordError as CopiedRecordError
-from cifar_lab.store.records import DamagedRecordError as DamagedRecordError
+from cifar_lab.store.record_files import CopiedRecordError as CopiedRecordError
+from cifar_lab.store.record_files import DamagedRecordError as DamagedRecordError
 from cifar_lab.store.records import DataIdentity, Environment, EpochMetrics, Record
-from cifar_lab.store.run_folder import DamagedFileError as DamagedFileError
 from cifar_lab.store.run_folder import RunFolder as RunFolder
-from cifar_lab.store.run_folder import metrics_digest as metrics_digest
-from cifar_lab.store.run_folder import runs_folder as runs_folder
+from cifar_lab.store.run_paths import runs_folder as runs_folder
+from cifar_lab.store.run_texts import DamagedFileError as DamagedFileError
+from cifar_lab.store.run_texts import metrics_digest as metrics_digest
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,4 @@
-"""The folder of one run: names, reading and writing of its files. No torch.
-
-    results/runs/<run id>/
-        settings.yaml         the resolved settings with this run's seed, an input of `cifar-lab run`
-        record.json           see `records`. The run is done if it is valid and the files that it names exist
-        metrics.jsonl         one line per epoch
-        predictions.npz       labels and logits of the test split, in data-set order
-        weights.safetensors   the trained weights
-        checkpoint.bin        during the run: the last good epoch, and beside it the one before
-        attack-<id>.json      an attack on the trained network, see `attack_records`
-        failure.json          reason of the last failure, until the run is started again
+"""The folder of one run: its record, state and lock, and the writing of its files. No torch.
 
 Status is derived: a valid record is done, a held lock is running, a folder with neither is interrupted.
 """
@@ -17,74 +7,31 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
 import shlex
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
-from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, remove, set_aside, write_bytes, write_text
+from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, remove, set_aside, write_bytes
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store import locks
 from cifar_lab.store.coherence import contradiction
 from cifar_lab.store.packed import is_left_out
-from cifar_lab.store.records import DamagedRecordError, EpochMetrics, Record, read_record, write_record
+from cifar_lab.store.record_files import DamagedRecordError, read_record, write_record
+from cifar_lab.store.records import Record
 from cifar_lab.store.run_files import ATTACK_FILE, is_run_file
-
-METRICS = "metrics.jsonl"
-PREDICTIONS = "predictions.npz"
+from cifar_lab.store.run_paths import METRICS, previous
+from cifar_lab.store.run_texts import DamagedFileError, RunTexts
 
 NOTING_SECONDS = 60.0
 """Age from which the temporary file of a failure is one of a dead process."""
 
 
-class DamagedFileError(DataError):
-    """A file beside a record whose content is not what was written."""
-
-    def __init__(self, path: Path, fault: str) -> None:
-        folder, results = path.parent, path.parents[2]
-        command = [
-            "cifar-lab",
-            "run",
-            (folder / "settings.yaml").as_posix(),
-            "--results",
-            results.as_posix(),
-            "--force",
-        ]
-        super().__init__(f"{path}: {fault}; to retrain the run: {shlex.join(command)}")
-        self.path, self.what = path, fault
-
-
-class _Named:
-    """Path of a file in a run's folder, built on access because a plan reads thousands of folders."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
-        return folder.path / self.name
-
-
-class RunFolder:
-    """The folder of one run, with the paths of its files."""
-
-    settings = _Named("settings.yaml")
-    record = _Named("record.json")
-    metrics = _Named(METRICS)
-    predictions = _Named(PREDICTIONS)
-    weights = _Named("weights.safetensors")
-    checkpoint = _Named("checkpoint.bin")
-    failure = _Named("failure.json")
-    lock_file = _Named("lock")
-
-    def __init__(self, results: Path, run_id: str) -> None:
-        self.path = runs_folder(results) / run_id
+class RunFolder(RunTexts):
+    """The folder of one run: its record, its state, its lock and all its files."""
 
     def read_record(self) -> Record | None:
         """The run's record. None where the run is not done.
@@ -114,67 +61,6 @@ class RunFolder:
         ended = any(path.exists() for path in (self.predictions, self.weights, *(() if unpacked else (self.metrics,))))
         aside = (path.name for path in self.path.glob(f"*{DAMAGED_SUFFIX}"))
         return ended and not self.has_checkpoint() and all(name == f"notes.json{DAMAGED_SUFFIX}" for name in aside)
-
-    def read_metrics(self, record: Record | None = None) -> list[EpochMetrics]:
-        """Metrics per epoch, oldest first. Empty before the end of the first epoch.
-
-        Raises:
-            DamagedFileError: the file is damaged, or not the one that `record` names.
-        """
-        wanted = record.metrics_sha256 if record is not None else None
-        try:
-            lines = self._read(self.metrics).splitlines()
-            history = [EpochMetrics.model_validate_json(line) for line in lines]
-        except FileNotFoundError as error:
-            if wanted is None:
-                return []
-            raise DamagedFileError(self.metrics, "is missing") from error
-        except (ValidationError, NotRegularError) as error:
-            raise DamagedFileError(self.metrics, "is damaged") from error
-        except OSError as error:
-            raise DamagedFileError(self.metrics, f"cannot be read ({error.strerror})") from error
-        if record is not None and wanted is not None:
-            seconds = sum(line.seconds for line in history)
-            same_time = math.isclose(seconds, record.train_seconds, rel_tol=1e-12)  # Python versions sum differently
-            if metrics_digest(history) != wanted or not same_time:
-                raise DamagedFileError(self.metrics, "is damaged (it differs from the record)")
-        return history
-
-    def read_settings(self, record: Record | None = None) -> bytes:
-        """Text of settings.yaml.
-
-        Raises:
-            DamagedFileError: it cannot be read, or is not the one that `record` names.
-        """
-        wanted = record.settings_sha256 if record is not None else None
-        try:
-            content = self._read(self.settings)
-        except OSError as error:
-            raise DamagedFileError(self.settings, f"cannot be read ({error.strerror})") from error
-        if wanted is not None and hashlib.sha256(content).hexdigest() != wanted:
-            raise DamagedFileError(self.settings, "is damaged (its SHA-256 differs from the record)")
-        return content
-
-    def refuse_link(self) -> None:
-        """Refuse a folder that is a symbolic link, since it leads out of the results.
-
-        Raises:
-            DataError: it is one.
-        """
-        if self.path.is_symlink():
-            raise DataError(
-                f"{self.path}: is a symbolic link, which is not followed; replace it with the folder itself"
-            )
-
-    def _read(self, path: Path) -> bytes:
-        """Content of a file of this folder.
-
-        Raises:
-            DataError: the folder is a symbolic link.
-            OSError: the file is missing, or no regular file.
-        """
-        self.refuse_link()
-        return read_regular(path)
 
     def read_file(self, record: Record, name: str) -> bytes:
         """Read a file beside the record and check it against the record's SHA-256.
@@ -221,10 +107,6 @@ class RunFolder:
         """Replace a file beside the record."""
         write_bytes(self.path / name, content)
 
-    def write_metrics(self, history: Sequence[EpochMetrics]) -> None:
-        """Replace metrics.jsonl by the whole history, so that a resumed run never repeats a line."""
-        write_text(self.metrics, "".join(line.model_dump_json() + "\n" for line in history))
-
     def write_record(self, record: Record) -> None:
         """Write the record with its checksum, as the last file: the run is done."""
         write_record(self.record, record)
@@ -266,10 +148,6 @@ class RunFolder:
     def attacks(self) -> list[Path]:
         """Paths of the records of attacks on the run's network, by name."""
         return sorted(path for path in self.path.glob("attack-*.json") if ATTACK_FILE.fullmatch(path.name))
-
-    def checkpoints(self) -> tuple[Path, Path]:
-        """Paths of the checkpoints of the last epoch and of the one before."""
-        return self.checkpoint, previous(self.checkpoint)
 
     def left_out(self, path: Path, what: str) -> str:
         """Line on damage of the run that a reader leaves out, with the command that makes the run again."""
@@ -323,24 +201,3 @@ def _age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def previous(checkpoint: Path) -> Path:
-    """Path of the checkpoint of the epoch before."""
-    return checkpoint.with_name(checkpoint.name + ".previous")
-
-
-def runs_folder(results: Path) -> Path:
-    """Folder of all run folders."""
-    return results / "runs"
-
-
-def text_digest(text: str) -> str:
-    """SHA-256 of a file that `write_text` writes, as 64 hex digits."""
-    return hashlib.sha256(text.encode("utf-8", errors="surrogateescape")).hexdigest()
-
-
-def metrics_digest(history: Sequence[EpochMetrics]) -> str:
-    """SHA-256 over the epochs without their seconds, as 64 hex digits."""
-    lines = "".join(line.model_dump_json(exclude={"seconds"}) + "\n" for line in history)
-    return hashlib.sha256(lines.encode()).hexdigest()

@@ -25,7 +25,8 @@ from cifar_lab.store.notes import checked_notes, notes_file
 from cifar_lab.store.packed import is_left_out
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import CopiedRecordError, DamagedFileError, DamagedRecordError, RunFolder, run_ids
-from cifar_lab.store.run_folder import runs_folder, text_digest
+from cifar_lab.store.run_paths import runs_folder
+from cifar_lab.store.run_texts import text_digest
 from cifar_lab.store.verify_documents import verify_documents
 
 SettingsOf = Callable[[Record], str | None]

@@ -10,7 +10,7 @@ from cifar_lab.core.atomic_io import set_aside
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.documents import INDEX, DamagedDocumentError, Indexed, index_entry, indexed, read_document
 from cifar_lab.store.removal import MARKS, REMOVING
-from cifar_lab.store.run_folder import runs_folder
+from cifar_lab.store.run_paths import runs_folder
 
 SWEEPS = "sweeps"
 

@@ -12,7 +12,7 @@ from cifar_lab.core.atomic_io import disk_errors, rename, set_aside, write_bytes
 from cifar_lab.core.atomic_io import remove as remove_files
 from cifar_lab.core.checksums import BrokenSealError, seal_checkpoint, unseal_checkpoint
 from cifar_lab.core.files import NotRegularError, read_regular
-from cifar_lab.store.run_folder import previous as previous
+from cifar_lab.store.run_paths import previous as previous
 
 
 class DamagedCheckpointError(Exception):

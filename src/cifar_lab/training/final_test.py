@@ -23,7 +23,7 @@ from cifar_lab.core.host import utc_now
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.store.records import DataIdentity, Environment, Record, SplitScore, schema_of
 from cifar_lab.store.results import RunFolder, metrics_digest
-from cifar_lab.store.run_folder import text_digest
+from cifar_lab.store.run_texts import text_digest
 from cifar_lab.training import checkpoint
 from cifar_lab.training.build import layout, make_normalizer, to_device, training_layout
 from cifar_lab.training.callbacks import ActiveRun

@@ -90,6 +90,11 @@ def dotted_keys() -> tuple[str, ...]:
     return tuple(keys)
 
 
+def is_setting(key: str) -> bool:
+    """Whether a dotted key is a setting. Keys below one with free keys are settings too."""
+    return key in dotted_keys() or any(key.startswith(f"{free}.") for free in FREE_KEYS)
+
+
 def _inner_keys(section: str) -> dict[str, list[tuple[type[Section], str]]]:
     """Keys of the sections inside a section, such as `others.lr`, with the classes and fields that they name."""
     found: dict[str, list[tuple[type[Section], str]]] = {}
@@ -171,3 +176,10 @@ CODE_KEYS = (*_keys(lambda cls, name: has_mark(cls, name, Mark.CODE)), "metrics"
 
 FREE_KEYS = _keys(lambda cls, name: get_origin(cls.model_fields[name].annotation) is dict)
 """Settings with free inner keys: mappings whose keys the program does not check."""
+
+NOT_IN_POINTS = {
+    "label": "points and arms are named by their settings; remove it",
+    "seeds": "seeds repeat a point and are not part of it; set search.seeds",
+    "extends": "a sweep has one base; set base",
+}
+"""Keys beside the sections that a point of a sweep cannot have, with the reason."""

@@ -17,7 +17,8 @@ from cifar_lab.config.io.messages import PATTERN_WORDS, found, limits_of, show
 from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.io.setting_keys import sections
 from cifar_lab.config.io.shipped import beside, file_exists
-from cifar_lab.config.io.sweep_rules import sweep_points, sweep_rules
+from cifar_lab.config.io.sweep_rules import sweep_rules
+from cifar_lab.config.io.sweep_values import sweep_points
 from cifar_lab.config.io.tree import Finding, Node, dotted, one_line, plain, refuse, walk
 from cifar_lab.config.io.values import Check, expected_of, value_fits
 from cifar_lab.config.io.yaml_files import read_file, unreadable

@@ -10,7 +10,8 @@ from pathlib import Path
 from cifar_lab.core.atomic_io import disk_errors, make_folder, remove, rename, set_aside, write_bytes
 from cifar_lab.core.errors import DataError
 from cifar_lab.execution.ray.transfers import RunFiles, inward, previous
-from cifar_lab.store.records import CopiedRecordError, DamagedRecordError, Record, read_record
+from cifar_lab.store.record_files import CopiedRecordError, DamagedRecordError, read_record
+from cifar_lab.store.records import Record
 from cifar_lab.store.run_folder import RunFolder
 from cifar_lab.training.job import Job
 

@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from cifar_lab.config import Settings
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.text import in_words
+from cifar_lab.execution.attempt import WorkerHandle
 from cifar_lab.execution.local import engine as local
 from cifar_lab.execution.pull_queue import PullQueue
 from cifar_lab.execution.ray.connect import Connection
 from cifar_lab.execution.ray.process import RemoteWorker
 from cifar_lab.execution.ray.transfers import ObjectStore
 from cifar_lab.execution.signals import StopRequests
-from cifar_lab.execution.supervisor import WorkerHandle, WorkerSupervisor
+from cifar_lab.execution.supervisor import WorkerSupervisor
 from cifar_lab.execution.tasks import Task
 from cifar_lab.execution.tracker import OnEvent, Outcome, Policy, RunTracker
 from cifar_lab.execution.watchdog import OomWatch

@@ -15,7 +15,7 @@ from cifar_lab.config.own_code import own_code
 from cifar_lab.core.files import read_file
 from cifar_lab.data import shipping
 from cifar_lab.store.results import RunFolder
-from cifar_lab.store.run_folder import previous as previous
+from cifar_lab.store.run_paths import previous as previous
 from cifar_lab.training.events import Message
 from cifar_lab.training.job import Job
 
