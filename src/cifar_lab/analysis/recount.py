@@ -108,11 +108,7 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
     found = read_winners_file(folder.winners)
     if found is None:
         return
-    plan = _read(folder.plan, _Plan)
-    in_steps = found.search.halving is not None or found.search.racing is not None
-    has_history = in_steps or folder.history.exists()
-    entries = _read(folder.history, _History).points if has_history else ()
-    history = {entry.name: entry for entry in entries}
+    plan, history = _read(folder.plan, _Plan), _read_history(folder, found)
     yield from _recount_history(results, plan, history, records)
     tried = [_tried(point, history, records) for point in plan.points]
     yield from _recount_runs(found, tried)
@@ -131,6 +127,13 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
         return
     control = next((each.mean for each in tried if each.is_of(found.control.recipe)), None)
     yield from _number("winners.json: control.val_accuracy", found.control.val_accuracy, control)
+
+
+def _read_history(folder: SweepFolder, found: Winners) -> Mapping[str, _HistoryPoint]:
+    """Points of history.json by name. A search in steps must have the file."""
+    in_steps = found.search.halving is not None or found.search.racing is not None
+    entries = _read(folder.history, _History).points if in_steps or folder.history.exists() else ()
+    return {entry.name: entry for entry in entries}
 
 
 def _tried(point: _PlannedPoint, history: Mapping[str, _HistoryPoint], records: Mapping[str, Record]) -> _Tried:

@@ -41,16 +41,7 @@ def _recount_pair(pair: PairLooks, records: Mapping[str, Record], results: Path)
         there = [records[run] for run in look.runs if run in records]
         if any(each.data.fingerprint != pair.fingerprint or recipe_key(each.recipe) not in arms for each in there):
             yield f"{where}: has runs of other arms or images"
-        yield from (
-            f"{where}: {look.runs[each.run_id]:.10g} is not the test accuracy of run {each.run_id}"
-            for each in there
-            if measure is None and _differs(look, each)
-        )
-        yield from (
-            f"{where}: {look.runs[each.run_id]:.10g} is not what the attack on run {each.run_id} gives"
-            for each in there
-            if measure is not None and _differs_from_attack(look, each, measure, results)
-        )
+        yield from (f"{where}: {line}" for line in _recount_numbers(look, there, measure, results))
         if len(there) == len(look.runs) and look.seeds != min(_runs_of(arm, there) for arm in arms):
             yield f"{where}: has {look.seeds} seeds on disk, which is not the number of its runs"
         if not _is_by_rule(pair, index):
@@ -59,6 +50,18 @@ def _recount_pair(pair: PairLooks, records: Mapping[str, Record], results: Path)
     spent += sum(plan.alpha * len(plan.seeds) for plan in pair.plans)
     if spent > ALPHA + 1e-9:
         yield f"its levels add up to {spent:.3g}, which is above {ALPHA:g}"
+
+
+def _recount_numbers(
+    look: PastLook, there: Sequence[Record], measure: RobustMeasure | None, results: Path
+) -> Iterator[str]:
+    """Numbers of a look that are not those of its runs, or of the attacks on them."""
+    for each in there:
+        stated = f"{look.runs[each.run_id]:.10g}"
+        if measure is None and _differs(look, each):
+            yield f"{stated} is not the test accuracy of run {each.run_id}"
+        if measure is not None and _differs_from_attack(look, each, measure, results):
+            yield f"{stated} is not what the attack on run {each.run_id} gives"
 
 
 def _differs(look: PastLook, record: Record) -> bool:

@@ -144,6 +144,11 @@ class PageSection:
         ]
 
 
+def _charts_of_kind(answer: Answer, robustness: Sequence[ArmRobustness]) -> dict[str, Chart | None]:
+    """Charts of robustness of a robust question, else those of cost."""
+    return {**({} if answer.is_robust else cost_charts(answer)), **robustness_charts(answer, robustness)}
+
+
 def page_section(answer: Answer, lab: Lab, results: Path, images: Any = None) -> PageSection:
     """Section of one question.
 
@@ -164,15 +169,13 @@ def page_section(answer: Answer, lab: Lab, results: Path, images: Any = None) ->
     matrices = [(arm, rates) for arm in arms if (rates := confusion_rates(arm)) is not None]
     points = read_points(results, answer.sweep.sweep, lab.records) if answer.sweep else []
     axes = axes_of(points)
-    confusion = confusion_chart([arm for arm, _ in matrices], [rates for _, rates in matrices], changes)
     charts: dict[str, Chart | None] = {
         "accuracy": accuracy_chart(drawing),
         "difference": difference_chart(drawing),
         "curves": curves_chart(arms, histories),
         "classes": classes_chart(gaps, names),
-        "confusion": confusion,
-        **({} if answer.is_robust else cost_charts(answer)),
-        **robustness_charts(answer, robustness),
+        "confusion": confusion_chart([arm for arm, _ in matrices], [rates for _, rates in matrices], changes),
+        **_charts_of_kind(answer, robustness),
         **search_charts(points, axes),
     }
     last = [(arm, values) for arm in arms if (values := last_epoch(arm, histories))]

@@ -159,23 +159,28 @@ def estimate(
     folders = sum(
         group.runs * _folder_bytes(group, counts, weights[group.settings.model.name]) for group, counts in new
     )
-    unfinished = (workers + pruned) * CHECKPOINT_WEIGHTS * max(weights.values(), default=0)
+    unfinished = (workers + pruned) * CHECKPOINT_WEIGHTS * max(weights.values(), default=0) if new else 0
+    earliest = wall_time(least, speeds, workers, images).seconds if least else None
     in_memory = max((counts.in_memory for _, counts in counted if counts is not None), default=0)
     on_gpu = any(takes_gpu(group.settings) for group, _ in counted)
     return Estimate(
-        runs=sum(group.runs for group in search if group.is_new),
+        runs=_new_runs(search),
         search_seconds=timings[0].seconds,
         confirm_seconds=timings[1].seconds,
         source=max(timings, key=lambda timing: timing.doubt).source,
         workers=workers,
         worker_bytes=None if on_gpu else PROCESS_BYTES + BYTES_PER_IMAGE * in_memory,
         free_memory=available_memory(),
-        run_bytes=folders / (sum(group.runs for group, _ in new) or 1),
-        disk_bytes=folders + (unfinished if new else 0),
+        run_bytes=folders / (_new_runs([*search, *confirm]) or 1),
+        disk_bytes=folders + unfinished,
         free_disk=shutil.disk_usage(_nearest_existing(results)).free,
-        least_runs=sum(group.runs for group in least if group.is_new) if least else None,
-        least_seconds=wall_time(least, speeds, workers, images).seconds if least else None,
+        least_runs=_new_runs(least) if least else None,
+        least_seconds=earliest,
     )
+
+
+def _new_runs(groups: Sequence[RunGroup]) -> float:
+    return sum(group.runs for group in groups if group.is_new)
 
 
 def _current_step(step: SearchStep, planned: Sequence[PlannedRun] | None, search: Search) -> Iterator[RunGroup]:

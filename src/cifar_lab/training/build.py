@@ -7,6 +7,7 @@ as long as an epoch of a small network.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -30,18 +31,19 @@ from cifar_lab.config.roles import source_fields
 from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
 from cifar_lab.data.splits import Indices
-from cifar_lab.models.flat_parameters import flatten_parameters
+from cifar_lab.models.flat_parameters import FlatParameters, flatten_parameters
 from cifar_lab.models.initialisation import Covariance, initialise
 from cifar_lab.models.user_code import forget_code
 from cifar_lab.store.records import DataIdentity
 from cifar_lab.training.averaging import WeightAverage
-from cifar_lab.training.cohort import Cohort
+from cifar_lab.training.cohort import Cohort, Stacked
 from cifar_lab.training.device import Execution
 from cifar_lab.training.frozen_layers import freeze_for_epoch
 from cifar_lab.training.held_parameters import HeldParameters
 from cifar_lab.training.optim.factory import make_optimizer, make_rule
 from cifar_lab.training.optim.layer_rates import with_layer_rates
 from cifar_lab.training.optim.schedules import make_schedule
+from cifar_lab.training.stages import Stage
 from cifar_lab.training.unused_parameters import GradientWatch
 
 
@@ -182,12 +184,10 @@ def build_cohort(
     if not isinstance(first.model, CustomModel):  # whose import forgets the code of the run before it
         forget_code()
     memory_format = training_layout(execution, layout(first, execution, stacked=stacked))
-    networks = []
-    for member, seed in zip(settings, seeds, strict=True):
-        with seeded_init(seed):
-            network = models.build(member.model, num_classes, member.data.side())
-            initialise(network, member.model, covariance)
-        networks.append(to_device(network, execution, memory_format))
+    networks = [
+        to_device(_new_network(member, seed, num_classes, covariance), execution, memory_format)
+        for member, seed in zip(settings, seeds, strict=True)
+    ]
     names = [name for name, parameter in networks[0].named_parameters() if parameter.requires_grad]
     stage = freeze_for_epoch(networks, settings, epoch)
     parameters = flatten_parameters(networks)
@@ -200,28 +200,39 @@ def build_cohort(
         [member.scheduler for member in settings], optimizers, first.epochs, steps_per_epoch,
         None if rule is None else rule.defaults,
     )  # fmt: skip
-    stacked_network, unstacked_reason = None, None
-    weights = first.model.aux_weights if isinstance(first.model, CustomModel) else None
-    if stacked and weights is not None:
-        unstacked_reason = "networks separately: they have auxiliary outputs"
-    elif stacked:
-        from cifar_lab.models.stacked import stack
-        from cifar_lab.models.stacked_layers import NotStackable
-
-        try:
-            stacked_network = stack(networks, parameters, deterministic=first.runtime.deterministic, still=stage.still)
-        except NotStackable as error:
-            unstacked_reason = f"networks separately: {error}"
+    stacked_network, unstacked_reason = _stack(first, networks, parameters, stage) if stacked else (None, None)
     if first.runtime.compile:
         for network in networks:
             network.compile()
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
     averages = [member.average for member in settings if isinstance(member.average, Ema)]
     average = WeightAverage(averages, networks, parameters, steps_per_epoch, stage.still) if averages else None
+    cohort = Cohort(networks, parameters, optimizer, schedule, stacked_network, stage=stage, average=average)
+    if isinstance(first.model, CustomModel):
+        watch = GradientWatch(networks, parameters)
+        return replace(cohort, watch=watch, aux_weights=first.model.aux_weights or ()), unstacked_reason
     after = getattr(networks[0], "held_after", None)
-    held = None if after is None or isinstance(first.model, CustomModel) else HeldParameters(parameters, after)
-    watch = GradientWatch(networks, parameters) if isinstance(first.model, CustomModel) else None
-    cohort = Cohort(
-        networks, parameters, optimizer, schedule, stacked_network, watch, weights or (), stage, average, held
-    )
-    return cohort, unstacked_reason
+    return replace(cohort, held=None if after is None else HeldParameters(parameters, after)), unstacked_reason
+
+
+def _new_network(settings: Settings, seed: int, num_classes: int, covariance: Covariance | None) -> nn.Module:
+    """The network of one member with its initial weights."""
+    with seeded_init(seed):
+        network = models.build(settings.model, num_classes, settings.data.side())
+        initialise(network, settings.model, covariance)
+    return network
+
+
+def _stack(
+    settings: Settings, networks: Sequence[nn.Module], parameters: FlatParameters, stage: Stage
+) -> tuple[Stacked | None, str | None]:
+    """The networks in one pass, or the reason why they run one after the other."""
+    if isinstance(settings.model, CustomModel) and settings.model.aux_weights is not None:
+        return None, "networks separately: they have auxiliary outputs"
+    from cifar_lab.models.stacked import stack
+    from cifar_lab.models.stacked_layers import NotStackable
+
+    try:
+        return stack(networks, parameters, deterministic=settings.runtime.deterministic, still=stage.still), None
+    except NotStackable as error:
+        return None, f"networks separately: {error}"

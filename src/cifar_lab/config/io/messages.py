@@ -46,6 +46,11 @@ def describe(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
         return "a mapping of keys to values"
     if is_section(annotation):
         return f"a mapping with {_and(annotation.model_fields)}"
+    return _describe_value(annotation, limits)
+
+
+def _describe_value(annotation: Any, limits: dict[str, Any]) -> str:
+    """Type and range of a single value in words."""
     if annotation is bool:
         return "true or false"
     if annotation is int:
