@@ -12,6 +12,7 @@ from torchvision.models import resnet18
 import cifar_lab
 from cifar_lab.analysis.factors import changes
 from cifar_lab.config import Settings
+from cifar_lab.config.claims import ClaimSheet
 from cifar_lab.config.io.load import load_settings, settings_from
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.sheets import LabSheet
@@ -29,7 +30,8 @@ FILES = [path for folder in FOLDERS for path in sorted(folder.glob("*.yaml"))]
 SHEETS = [path for path in FILES if path.name == "lab.yaml"]
 LABS = [path for path in FILES if path.name.startswith("lab")]
 SWEEPS = [path for path in FILES if path.name.startswith("q8_") or path.name == "q3_tuned.yaml"]
-SETTINGS = [path for path in FILES if path not in [*LABS, *SWEEPS]]
+CLAIMS = [path for path in FILES if path.name.startswith("claims")]
+SETTINGS = [path for path in FILES if path not in [*LABS, *SWEEPS, *CLAIMS]]
 
 
 def name_of(path: Path) -> str:
@@ -41,6 +43,12 @@ def test_the_nine_questions_and_the_quickstart_are_shipped() -> None:
     assert sorted(RECIPES.rglob("*.yaml")) == sorted(path for path in FILES if path.is_relative_to(RECIPES))
     sheet = load_sheet(CONFIGS / "lab.yaml", LabSheet)
     assert list(sheet.questions) == [f"q{number}" for number in range(1, 10)]
+
+
+@pytest.mark.parametrize("path", CLAIMS, ids=name_of)
+def test_claims_name_arms_that_are_shipped(path: Path) -> None:
+    claims = load_sheet(path, ClaimSheet).claims.values()
+    assert {sheet_file(path, claim.arm) for claim in claims} <= set(SETTINGS)
 
 
 @pytest.mark.parametrize("path", SHEETS, ids=name_of)

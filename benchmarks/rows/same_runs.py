@@ -67,7 +67,7 @@ def measure(options: Options) -> list[Comparison]:
                 "s", "cifar-lab run, one file", name, Target(most=1 / times),
             )  # fmt: skip
             candidate = ours(options, images, file, kernels)
-            found.append(options.harness.compare(comparison, candidate, theirs(images, module, epochs)))
+            found.append(options.harness.compare(comparison, candidate, theirs(options, images, module, epochs)))
     return found
 
 
@@ -84,13 +84,13 @@ def ours(options: Options, images: CommandImages, file: Path, kernels: str) -> C
     return run
 
 
-def theirs(images: CommandImages, module: str, epochs: int) -> Callable[[], Reading]:
+def theirs(options: Options, images: CommandImages, module: str, epochs: int) -> Callable[[], Reading]:
     """A peer from its start to its end."""
     command = [sys.executable, "-m", f"benchmarks.peers.same_runs.{module}"]
     if module == "hydra_multirun":
         return lambda: whole(
             [*command, "-m", "optimizer=sgd,adam", "lr=0.1,0.01,0.001,0.0001", "seed=0,1,2", "hydra/launcher=joblib",
-             "hydra.launcher.n_jobs=2"],
+             "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={options.fresh_folder('hydra')}"],
             environment=_hydra_environment(images, epochs),
         )  # fmt: skip
     return lambda: whole([*command, *images.peer, "--epochs", epochs])
