@@ -25,11 +25,14 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every cohort train by the block kernel."""
     choose = experiment.make_backend
 
-    def make(cohort: Any, batches: Any, settings: Any, execution: Any, *given: Any) -> Any:
-        _, info = choose(cohort, batches, settings, execution, *given)
+    def make(
+        cohort: Any, batches: Any, settings: Any, execution: Any, reason: Any, kernels: Any, loss: Any, arms: Any,
+        *given: Any,
+    ) -> Any:  # fmt: skip
+        _, info = choose(cohort, batches, settings, execution, reason, kernels, loss, arms, *given)
         eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution)
         assert isinstance(info, BackendInfo)
-        return block(eager, HostKernel(10), given[-1]), replace(info, own_kernels=True, kernels_reason=None)
+        return block(eager, HostKernel(10), arms), replace(info, own_kernels=True, kernels_reason=None)
 
     monkeypatch.setattr(experiment, "make_backend", make)
 
