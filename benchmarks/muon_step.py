@@ -10,10 +10,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from benchmarks.own.steps import prepare
+from benchmarks.own.steps import Workload, prepare
 
 ROUNDS = 15
 STEPS = 100
@@ -29,29 +30,30 @@ def main() -> None:
         settings = [f"data.batch_size={options.batch_size}", f"optimizer.name={name}", *options.set]
         workload = prepare(settings, threads=1, images=STEPS * options.batch_size)
         torch.set_num_threads(1)
-        epoch = iter(range(1_000_000))
-        cohort, rate = workload.steps.cohort, torch.full((1, 1), 1e-9)
-
-        def whole(steps: object = workload.steps, epoch: object = epoch) -> None:
-            for _ in steps.epoch(next(epoch)):  # type: ignore[attr-defined,call-overload]
-                pass
-
-        def updates(cohort: object = cohort, rate: torch.Tensor = rate) -> None:
-            for _ in range(STEPS):
-                cohort.optimizer.step(rate)  # type: ignore[attr-defined]
-
+        whole, update = fastest(partial(steps, workload)), fastest(partial(updates, workload))
         kernels = workload.how["kernels"]
-        print(
-            f"{name}: {fastest(whole):.2f} ms per step, {fastest(updates):.2f} ms of it the update, kernels {kernels}"
-        )
+        print(f"{name}: {whole:.2f} ms per step, {update:.2f} ms of it the update, kernels {kernels}")
 
 
-def fastest(round_of: Callable[[], None]) -> float:
-    """CPU milliseconds per step in the fastest round."""
+def steps(workload: Workload, epoch: int) -> None:
+    """Make the steps of an epoch."""
+    for _ in workload.steps.epoch(epoch):
+        pass
+
+
+def updates(workload: Workload, _: int) -> None:
+    """Make as many updates without their gradients."""
+    rate = torch.full((1, 1), 1e-9)
+    for _ in range(STEPS):
+        workload.steps.cohort.optimizer.step(rate)
+
+
+def fastest(round_of: Callable[[int], None]) -> float:
+    """CPU milliseconds per step in the fastest round. `round_of` is called with the number of the round."""
     found = []
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         begin = time.process_time()
-        round_of()
+        round_of(number)
         found.append((time.process_time() - begin) / STEPS * 1e3)
     return min(found)
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 # One thread a run, whatever else the machine does meanwhile: how sums are rounded hangs on it.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -175,6 +177,17 @@ class Laboratory:
 
     def run_folder(self, job: Job) -> RunFolder:
         return RunFolder(job.results, job.run_id)
+
+    def weights(self, job: Job) -> dict[str, np.ndarray]:
+        """Weights that a finished run left."""
+        found: dict[str, np.ndarray] = load_file(self.run_folder(job).weights)
+        return found
+
+    def assert_weights_close(self, ours: Job, expected: Job) -> None:
+        """Check that the weights of two runs agree but for rounding."""
+        found = self.weights(ours)
+        for name, tensor in self.weights(expected).items():
+            np.testing.assert_allclose(found[name], tensor, rtol=2e-3, atol=2e-4, err_msg=name)
 
     def records(self) -> list[Record]:
         return read_records(self.results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cifar_lab.config import Settings
@@ -75,8 +75,6 @@ class TableFolder:
 
 
 def _with_seeds(sweep: Sweep, seeds: int) -> Sweep:
-    from dataclasses import replace
-
     search = sweep.search.model_copy(
         update={"seeds": sweep.search.seeds[:seeds], "confirm_seeds": sweep.search.confirm_seeds[:seeds]}
     )

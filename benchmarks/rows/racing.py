@@ -83,24 +83,14 @@ def _replayed(folder: TableFolder, curves: Curves, replays: int) -> list[Method]
     per_seed = halving(curves, 1).runs
     halved = min(most, max(1, round(budget / per_seed)))
     few = min(3, most)
-    return [
-        raced,
-        Method(f"halving, {count(halved, 'seed')}", [halving(table, halved) for table in tables]),
-        *(
-            Method(
-                f"random, {count(n, 'seed')}", [random_points(t, round(budget / n), n, i) for i, t in enumerate(tables)]
-            )
-            for n in (1, few)
-        ),
-        *(
-            Method(
-                f"TPE, {count(n, 'seed')}",
-                [tpe(folder.sweep, t, round(budget / n), n, i) for i, t in enumerate(tables)],
-            )
-            for n in (few,)
-            if len(folder.points) == len(folder.sweep.expansion.points)
-        ),
-    ]
+    methods = [raced, Method(f"halving, {count(halved, 'seed')}", [halving(table, halved) for table in tables])]
+    for n in (1, few):
+        drawn = [random_points(table, round(budget / n), n, replay) for replay, table in enumerate(tables)]
+        methods.append(Method(f"random, {count(n, 'seed')}", drawn))
+    if len(folder.points) == len(folder.sweep.expansion.points):  # a proposal may be any point of the space
+        proposed = [tpe(folder.sweep, table, round(budget / few), few, i) for i, table in enumerate(tables)]
+        methods.append(Method(f"TPE, {count(few, 'seed')}", proposed))
+    return methods
 
 
 def _comparison(

@@ -59,7 +59,7 @@ def test_json_has_the_numbers_of_the_records(folder: Any) -> None:
 def test_a_wrong_name_setting_or_run_is_2_and_changes_nothing(folder: Any) -> None:
     before = folder.listing()
     for arguments in (
-        ("attack", "nobody"),
+        ("attack", "no-such-run"),
         ("attack", "tiny.yaml", "--attack", "pgdd"),
         ("attack", "tiny.yaml", "--set", "stepss=3"),
         ("attack", "tiny.yaml", "--set", "eps=[9]"),

@@ -89,7 +89,7 @@ def test_an_arm_is_removed_with_its_unfinished_runs(lab: Lab) -> None:
     assert lab.give("rm grid --yes").code == 2  # a sweep
 
 
-def test_gc_deletes_what_nobody_reads_and_nothing_else(lab: Lab) -> None:
+def test_gc_deletes_leftover_files_only(lab: Lab) -> None:
     (lab.run(RUN) / "checkpoint.bin").write_bytes(b"old" * 100)
     (lab.results / ".report.md.77.tmp").write_text("half")
     os.utime(lab.results / ".report.md.77.tmp", (0, 0))

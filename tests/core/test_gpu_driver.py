@@ -1,4 +1,4 @@
-"""The driver's answer to the question of GPUs, from a library that behaves as one is told."""
+"""Number of GPUs that the driver reports, with a fake NVML library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cifar_lab.core.gpu_driver import driver_gpu_count, torch_cuda_major
 
 
 class Driver:
-    """NVML with so many GPUs. Its functions return 0 where they succeed."""
+    """Fake NVML with `count` GPUs. Its functions return 0 on success."""
 
     def __init__(self, count: int = 2, cuda: int = 13000, *, fails: str = "", mig: int | None = None) -> None:
         self.count, self.cuda, self.fails, self.mig = count, cuda, fails, mig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -98,8 +99,6 @@ def test_no_file_is_overwritten(tmp_path: Path, files: dict[str, Path], archive:
 
 def forge(path: Path, *entries: tuple[str | zipfile.ZipInfo, bytes], listed: bool = True) -> Path:
     """An archive with a manifest of these entries."""
-    import hashlib
-
     names = {name.filename if isinstance(name, zipfile.ZipInfo) else name: content for name, content in entries}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in names.items()} if listed else {}
     values = {"pack": 1, "cifar_lab": "0", "folder": ".", "weights": True, "files": digests}

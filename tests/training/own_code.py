@@ -1,4 +1,4 @@
-"""Files of a stranger: an optimizer, a schedule, a loss, an augmentation and a metric."""
+"""Files of a user: an optimizer, a schedule, a loss, an augmentation and a metric."""
 
 from __future__ import annotations
 

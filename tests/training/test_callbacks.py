@@ -1,4 +1,4 @@
-"""When a run is saved, and what a cohort transfers for it."""
+"""Times at which a run is saved, and transfers of a cohort for it."""
 
 from __future__ import annotations
 

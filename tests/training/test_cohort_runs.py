@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
 
 from cifar_lab.core.errors import Interrupted
 from cifar_lab.store.records import Record
@@ -78,16 +77,6 @@ def record_of(ends: dict[str, Record | Exception], job: Job) -> Record:
     return outcome
 
 
-def weights(lab: Any, job: Job) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = load_file(lab.run_folder(job).weights)
-    return found
-
-
-def assert_close(lab: Any, ours: Job, expected: Job) -> None:
-    for name, tensor in weights(lab, expected).items():
-        np.testing.assert_allclose(weights(lab, ours)[name], tensor, rtol=2e-3, atol=2e-4, err_msg=name)
-
-
 @pytest.mark.slow
 @on_every_device
 @pytest.mark.parametrize(("model", "varied"), [("Net", VARIED), ("Net1", STEADY)], ids=["Net", "Net1"])
@@ -106,7 +95,7 @@ def test_records_of_a_cohort_are_those_of_runs_alone(
         assert (expected.environment.cohort, expected.environment.stacked) == (1, False)
         at_once = ours.environment.captured or ours.environment.kernels == "own"
         assert at_once == (device == "cuda"), ours.environment.eager_reason
-        assert_close(lab, job, solo)
+        lab.assert_weights_close(job, solo)
         for kept, line in zip(lab.run_folder(job).read_metrics(), lab.run_folder(solo).read_metrics(), strict=True):
             assert (kept.epoch, kept.lr) == (line.epoch, pytest.approx(line.lr))
             assert kept.train_loss == pytest.approx(line.train_loss, rel=1e-3)
@@ -138,7 +127,7 @@ def test_an_interrupted_cohort_goes_on_to_the_same_weights(lab: Any, device: str
     ends = together(cut)
     for job, expected in zip(cut, whole, strict=True):
         assert record_of(ends, job).notes == ("resumed after epoch 1",)
-        ours, theirs = weights(lab, job), weights(lab, expected)
+        ours, theirs = lab.weights(job), lab.weights(expected)
         for name, tensor in theirs.items():
             if device == "cpu":
                 assert np.array_equal(ours[name], tensor), name
@@ -163,7 +152,7 @@ def test_members_at_different_epochs_train_in_groups_and_a_solo_run_takes_over(l
     assert [record_of(ends, job).environment.cohort for job in members[1:]] == [1, 2, 2]
     for job, expected in zip(members, jobs(lab, "cpu", "alone", "epochs=4"), strict=True):
         lab.make(expected)
-        assert_close(lab, job, expected)
+        lab.assert_weights_close(job, expected)
 
 
 @pytest.mark.slow
@@ -241,4 +230,4 @@ def test_cohorts_side_by_side_are_as_one_after_the_other(lab: Any, device: str) 
         if device == "cpu":
             assert record_of(side, job).test == record_of(turn, solo).test
         else:
-            assert_close(lab, job, solo)
+            lab.assert_weights_close(job, solo)

@@ -27,8 +27,8 @@ LR = 0.01
 MODEL = {"name": "CifarNet", "widths": [8, 8, 8], "whiten_bias_epochs": 1}
 
 
-class Deaf:
-    """A callback that hears nothing."""
+class NoCallback:
+    """Callback that ignores every step and epoch."""
 
     def step(self, *_: Any) -> None: ...
 
@@ -89,7 +89,7 @@ def test_a_held_parameter_is_one_without_gradient(
     *biases, weights = reference(settings(OWN), 2)
     ours = []
     for epoch, expected in enumerate(biases):
-        train_epoch(steps, epoch, Deaf())
+        train_epoch(steps, epoch, NoCallback())
         ours.append(network.whiten.bias.detach().clone())
         torch.testing.assert_close(ours[-1], expected, rtol=1e-3, atol=1e-5)
     assert torch.equal(ours[1], ours[0])

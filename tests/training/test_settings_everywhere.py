@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from cifar_lab.core.errors import Paused
 from cifar_lab.store.records import Record
@@ -35,14 +33,8 @@ def job(lab: Any, arm: str, results: str, *overrides: str, seed: int = 0) -> Job
     return made
 
 
-def weights(lab: Any, made: Job) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = load_file(lab.run_folder(made).weights)
-    return found
-
-
 def assert_close(lab: Any, ours: Job, expected: Job) -> None:
-    for name, tensor in weights(lab, expected).items():
-        np.testing.assert_allclose(weights(lab, ours)[name], tensor, rtol=2e-3, atol=2e-4, err_msg=name)
+    lab.assert_weights_close(ours, expected)
     for kept, line in zip(lab.run_folder(ours).read_metrics(), lab.run_folder(expected).read_metrics(), strict=True):
         assert kept.train_loss == pytest.approx(line.train_loss, rel=1e-3)
         assert kept.train_accuracy == line.train_accuracy

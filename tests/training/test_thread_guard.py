@@ -1,4 +1,4 @@
-"""When a run uses fewer threads because of other programs, and when it has them back."""
+"""Threads that a run gives up to other programs, and takes back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cifar_lab.training.thread_guard import LOOK_SECONDS, START_SECONDS, CoreWat
 
 @dataclass
 class Machine:
-    """A made-up machine of which one can say how many cores others use from now on."""
+    """Fake machine. `elsewhere` sets the number of cores that other programs use from now on."""
 
     cores: int = 2
     elsewhere: float = 0.0
@@ -26,7 +26,7 @@ class Machine:
     worked: float = 0.0
     looks: int = 0
     counts: bool = True
-    """Whether it tells what its cores did."""
+    """Whether it counts the use of its cores."""
 
     def look(self) -> CoreUse:
         self.looks += 1
@@ -56,7 +56,11 @@ def many_cores(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) 
 
 
 def said(guard: ThreadGuard, here: Machine, elsewhere: Sequence[float | None]) -> list[int | None]:
-    """What the guard says after each stretch of LOOK_SECONDS in which others use so many cores; None: not counted."""
+    """Answers of the guard, one per interval of LOOK_SECONDS.
+
+    Args:
+        elsewhere: cores that other programs use during each interval. None: the machine does not count its use.
+    """
     answers = []
     for epoch, use in enumerate(elsewhere, start=1):
         here.counts, here.elsewhere = use is not None, use or 0.0

@@ -1,4 +1,4 @@
-"""How many threads a run gets, and what OpenMP is told."""
+"""Number of threads per run, and the environment variables of OpenMP."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_a_run_on_a_gpu_keeps_its_kernels_whatever_its_cohort() -> None:
     assert (chosen, kernels.reason) == (GPU, "its first epochs used torch's")
 
 
-def test_who_insists_on_the_block_kernel_in_vain_is_told() -> None:
+def test_own_kernels_without_a_block_kernel_are_an_error() -> None:
     with pytest.raises(SettingsError, match=r"own is not available: there are none on a GPU for Net3;"):
         choose_kernels(settings("model.name=Net3", "runtime.kernels=own"), GPU, 40, None)
 

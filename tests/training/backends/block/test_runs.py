@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from cifar_lab.core.errors import Interrupted
 from cifar_lab.store.records import Record
@@ -25,11 +24,14 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every cohort train by the block kernel."""
     choose = experiment.make_backend
 
-    def make(cohort: Any, batches: Any, settings: Any, execution: Any, *given: Any) -> Any:
-        _, info = choose(cohort, batches, settings, execution, *given)
+    def make(
+        cohort: Any, batches: Any, settings: Any, execution: Any, reason: Any, kernels: Any, loss: Any, arms: Any,
+        *given: Any,
+    ) -> Any:  # fmt: skip
+        _, info = choose(cohort, batches, settings, execution, reason, kernels, loss, arms, *given)
         eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution)
         assert isinstance(info, BackendInfo)
-        return block(eager, HostKernel(10), given[-1]), replace(info, own_kernels=True, kernels_reason=None)
+        return block(eager, HostKernel(10), arms), replace(info, own_kernels=True, kernels_reason=None)
 
     monkeypatch.setattr(experiment, "make_backend", make)
 
@@ -48,11 +50,6 @@ def records(made: list[Job], *, stop: bool = False) -> list[Record | Exception]:
     return [ends[job.run_id] for job in made]
 
 
-def weights(lab: Any, job: Job) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = load_file(lab.run_folder(job).weights)
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("blocks")
 def test_records_are_those_of_torch_and_name_the_kernel(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,8 +64,7 @@ def test_records_are_those_of_torch_and_name_the_kernel(lab: Any, monkeypatch: p
         assert record.val is not None
         assert other.val is not None
         assert record.val.loss == pytest.approx(other.val.loss, rel=1e-3)
-        for name, tensor in weights(lab, solo).items():
-            np.testing.assert_allclose(weights(lab, job)[name], tensor, rtol=2e-3, atol=2e-4, err_msg=name)
+        lab.assert_weights_close(job, solo)
 
 
 @pytest.mark.slow
@@ -79,4 +75,4 @@ def test_an_interrupted_cohort_goes_on_to_the_same_bits(lab: Any) -> None:
     assert all(isinstance(end, Interrupted) for end in records(cut, stop=True))
     records(cut)
     for job, expected in zip(cut, whole, strict=True):
-        assert all(np.array_equal(weights(lab, job)[name], each) for name, each in weights(lab, expected).items())
+        assert all(np.array_equal(lab.weights(job)[name], each) for name, each in lab.weights(expected).items())

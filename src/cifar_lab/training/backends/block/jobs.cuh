@@ -1,4 +1,4 @@
-/* What a launch trains or scores. structures.py mirrors these. */
+/* What a launch trains or scores. jobs.py mirrors these. */
 #pragma once
 #include "threads.cuh"
 
@@ -46,4 +46,4 @@ struct Scoring {
 };
 
 static_assert(sizeof(Member) == MEMBER_BYTES && sizeof(Training) == TRAINING_BYTES && sizeof(Scoring) == SCORING_BYTES,
-              "structures.py has another layout");
+              "jobs.py has another layout");
