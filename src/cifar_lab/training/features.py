@@ -189,8 +189,7 @@ def _cuts(cohort: Cohort, settings: Settings) -> list[Cut]:
         raise NoCut("the network has auxiliary outputs")
     still = cohort.stage.still
     if isinstance(settings.model, CustomModel):
-        first = cut_modules(cohort.networks[0], still, settings.data.side())
-        cuts = [first, *(cut_modules(each, still, settings.data.side()) for each in cohort.networks[1:])]
+        cuts = [cut_modules(each, still, settings.data.side()) for each in cohort.networks]
     else:
         cuts = [cut_graph(each, still) for each in cohort.networks]
     frozen = [_frozen_state(network, cohort) for network in cohort.networks]
