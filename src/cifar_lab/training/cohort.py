@@ -180,6 +180,13 @@ class Cohort:
         if self.stacked is not None:
             self.stacked.train()
 
+    def evaluation_mode(self) -> None:
+        """Set all networks to evaluation mode."""
+        for network in self.networks:
+            network.eval()
+        if self.stacked is not None:
+            self.stacked.train(False)
+
 
 @dataclass
 class Member:
