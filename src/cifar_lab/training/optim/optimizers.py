@@ -87,7 +87,7 @@ class CohortOptimizer(ABC):
         """
         if state.keys() != self._memory.keys():
             raise ValueError(f"optimizer state has {_names(state)}, expected {_names(self._memory)}")
-        rows = {name: tensor[member : member + 1] for name, tensor in self._memory.items()}
+        rows = self.parts(member)
         for name, row in rows.items():
             if state[name].shape != row.shape or state[name].dtype != row.dtype:
                 raise ValueError(
