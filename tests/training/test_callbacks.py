@@ -97,3 +97,11 @@ def test_parts_of_one_memory_are_transferred_once() -> None:
         assert torch.equal(copy, part)
         assert copy.untyped_storage().nbytes() == part.numel() * part.element_size()
     assert len(transfer._copies) == 3
+
+
+def test_another_memory_at_the_same_address_is_transferred_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device may give the memory of a freed tensor to the next one."""
+    monkeypatch.setattr(torch.UntypedStorage, "cpu", lambda storage: storage.clone())  # as of a GPU: never the same
+    transfer = SharedTransfer()
+    copies = [transfer(torch.full((1000,), float(number))) for number in range(4)]
+    assert [float(copy[0]) for copy in copies] == [0, 1, 2, 3]

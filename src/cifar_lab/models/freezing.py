@@ -36,7 +36,7 @@ def frozen_by_name(network: nn.Module, layers: Sequence[NetworkLayer], freeze: S
     of_layers = {layer.name: layer.parameters for layer in layers}
     found: set[str] = set()
     for name in freeze:
-        own = {each for each in known if each == name or each.startswith(f"{name}.")} | set(of_layers.get(name, ()))
+        own = {each for each in known if is_below(each, name)} | set(of_layers.get(name, ()))
         if not own and name not in dict(network.named_modules()):
             raise SettingsError(f"model.freeze: {_unknown(name, network, list(of_layers))}")
         found |= own
@@ -70,6 +70,11 @@ def batch_norms(network: nn.Module) -> frozenset[str]:
     )
 
 
+def is_below(path: str, module: str) -> bool:
+    """Whether a path is that of a module, or of a part or parameter of it."""
+    return path == module or path.startswith(f"{module}.")
+
+
 def freeze(network: nn.Module, names: Collection[str]) -> None:
     """Take the gradient of these parameters away."""
     for name, parameter in network.named_parameters():
@@ -88,7 +93,7 @@ def still_modules(network: nn.Module, frozen: Collection[str], *, norms: bool = 
     """
     found: list[str] = []
     for path, module in network.named_modules():
-        if path and not any(path.startswith(f"{each}.") for each in found):
+        if path and not any(is_below(path, each) for each in found):
             names = [f"{path}.{name}" for name, _ in module.named_parameters()]
             is_norm = isinstance(module, _NormBase) and not names and _follows(path, network, frozen)
             if all(name in frozen for name in names) if names else is_norm or (norms and isinstance(module, _NormBase)):

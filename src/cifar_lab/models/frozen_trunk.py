@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from cifar_lab.models.convolutions import graph_of
-from cifar_lab.models.freezing import stand_still
+from cifar_lab.models.freezing import is_below, stand_still
 from cifar_lab.models.input_size import ResizeInput
 from cifar_lab.models.user_code import forked_generators
 
@@ -75,7 +75,7 @@ def _stable_nodes(graph: fx.Graph, network: nn.Module, still: Collection[str]) -
             continue
         if node.op == "call_module":
             path, module = str(node.target), network.get_submodule(str(node.target))
-            held = any(path == each or path.startswith(f"{each}.") for each in still)
+            held = any(is_below(path, each) for each in still)
             if not held and not isinstance(module, PURE):
                 continue
         elif node.op == "get_attr":

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cifar_lab import config
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.models.factory import LAST_LAYER
+from cifar_lab.models.freezing import is_below
 from cifar_lab.models.weights import last_layer
 
 Covariance = Callable[[int, int], Tensor]
@@ -48,7 +49,7 @@ def initialise(network: nn.Module, model: config.Model, covariance: Covariance |
         _whiten(first_convolution(network, model.name), covariance)
     if model.head_init == "zero":
         for name, parameter in network.named_parameters():
-            if name == head or name.startswith(f"{head}."):
+            if is_below(name, head):
                 nn.init.zeros_(parameter)
 
 

@@ -15,13 +15,9 @@ from torch import Tensor, fx, nn
 from cifar_lab.models.convolutions import graph_of
 from cifar_lab.models.factory import MODELS
 from cifar_lab.models.flat_parameters import FlatParameters, StackedParameter
+from cifar_lab.models.freezing import is_below
 from cifar_lab.models.input_size import input_size
 from cifar_lab.models.stacked_layers import FUNCTIONS, METHODS, NotStackable, StackedBatchNorm, stacked_layer
-
-
-def is_below(path: str, module: str) -> bool:
-    """Whether a path is that of a module or of a part of it."""
-    return path == module or path.startswith(f"{module}.")
 
 
 class StackedNetwork(fx.Interpreter):

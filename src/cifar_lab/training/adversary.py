@@ -45,23 +45,14 @@ class Adversary:
         starts = [random_start(each, images.shape[1:], options.norm) for each in generators]
         attacked = project(clean + options.eps * torch.stack(starts).to(clean), clean, options.eps, options.norm)
         length = STEP_FACTOR * options.eps / options.steps
-        self._mode(training=False)
+        self._cohort.evaluation_mode()
         try:
             for _ in range(options.steps):
                 slope, _ = gradient(self._victims, attacked, labels, "cross_entropy")
                 attacked = project(step_up(attacked, slope, length, options.norm), clean, options.eps, options.norm)
         finally:
-            self._mode(training=True)
-        return (attacked * MAX_PIXEL * self._scale - self._shift).detach()
-
-    def _mode(self, *, training: bool) -> None:
-        if training:
             self._cohort.train_mode()
-            return
-        for network in self._cohort.networks:
-            network.eval()
-        if self._cohort.stacked is not None:
-            self._cohort.stacked.train(False)
+        return (attacked * MAX_PIXEL * self._scale - self._shift).detach()
 
     def _logits(self, images: Tensor) -> Tensor:
         normalized = images * MAX_PIXEL * self._scale - self._shift

@@ -62,15 +62,15 @@ class WeightAverage:
         wanted = "ema" if average else "last"
         return [number for number, each in enumerate(self.settings) if each.use == wanted]
 
-    def state(self, member: int) -> dict[str, Tensor]:
-        """Copy of one member's state."""
-        return {name: tensor[member : member + 1].clone() for name, tensor in self._memory().items()}
+    def parts(self, member: int) -> dict[str, Tensor]:
+        """Views of one member's state."""
+        return {name: tensor[member : member + 1] for name, tensor in self._memory().items()}
 
     def load_state(self, member: int, state: dict[str, Tensor]) -> None:
         """Restore one member's state in place.
 
         Raises:
-            ValueError: it is not what `state` returns.
+            ValueError: it is not what `parts` returns.
         """
         memory = self._memory()
         if state.keys() != memory.keys() or any(state[name].shape != memory[name][:1].shape for name in memory):

@@ -47,17 +47,18 @@ class SharedTransfer:
     """Copies of tensors on the CPU. The memory behind them is transferred once, however many tensors are its parts."""
 
     def __init__(self) -> None:
-        self._copies: dict[int, UntypedStorage] = {}
+        self._copies: dict[int, tuple[UntypedStorage, UntypedStorage]] = {}
+        """Memory on the device and its copy, by address. It is held, or other tensors could take its address."""
 
     def __call__(self, tensor: Tensor) -> Tensor:
         """A copy with its own memory."""
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_conj() or tensor.is_neg():
             return own_copy(tensor)
         storage = tensor.untyped_storage()
-        if (copy := self._copies.get(storage.data_ptr())) is None:
-            copy = self._copies[storage.data_ptr()] = storage.cpu()  # type: ignore[no-untyped-call]
+        if (held := self._copies.get(storage.data_ptr())) is None:
+            held = self._copies[storage.data_ptr()] = storage, storage.cpu()  # type: ignore[no-untyped-call]
         part = torch.empty(0, dtype=tensor.dtype)
-        return part.set_(copy, tensor.storage_offset(), tensor.shape, tensor.stride()).clone()
+        return part.set_(held[1], tensor.storage_offset(), tensor.shape, tensor.stride()).clone()
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Cohort:
 
     def _average_state(self, member: int, to_cpu: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         assert self.average is not None
-        return {name: to_cpu(tensor) for name, tensor in self.average.state(member).items()}
+        return {name: to_cpu(tensor) for name, tensor in self.average.parts(member).items()}
 
     def update(self, lr: Tensor, momentum: Tensor | None) -> None:
         """Update every member once from its gradients."""
@@ -178,6 +179,13 @@ class Cohort:
             stand_still(network, self.stage.still)
         if self.stacked is not None:
             self.stacked.train()
+
+    def evaluation_mode(self) -> None:
+        """Set all networks to evaluation mode."""
+        for network in self.networks:
+            network.eval()
+        if self.stacked is not None:
+            self.stacked.train(False)
 
 
 @dataclass

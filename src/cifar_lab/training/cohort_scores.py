@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.store.records import Environment, SplitScore
@@ -62,20 +63,19 @@ def validate(training: CohortTraining, *, other: bool = False) -> list[SplitScor
 def _scores(training: CohortTraining, validation: ResidentSplit) -> list[SplitScore | None]:
     """Score the present weights of every member."""
     cohort, classes = training.cohort, len(training.splits.identity.classes)
+    found: Iterable[Tensor]  # (N, classes) of each member
     if training.trunk.validation is not None:
-        features = (training.trunk.predict(number, training.execution) for number in range(len(cohort.networks)))
-        return [score(logits, validation.labels.cpu(), classes, training.metrics) for logits in features]
-    found = training.backend.predict(validation) if isinstance(training.backend, Predictor) else None
-    if found is not None and not training.metrics:
-        return score_all(found, validation.labels, classes)
+        found = (training.trunk.predict(number, training.execution) for number in range(len(cohort.networks)))
+    elif isinstance(training.backend, Predictor) and (resident := training.backend.predict(validation)) is not None:
+        if not training.metrics:
+            return score_all(resident, validation.labels, classes)
+        found = resident.cpu()
+    elif cohort.stacked is not None:
+        found = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
+    else:
+        found = (predict(network, validation, training.execution) for network in cohort.networks)
     labels = validation.labels.cpu()
-    if found is not None:
-        return [score(logits, labels, classes, training.metrics) for logits in found.cpu()]
-    if cohort.stacked is not None:
-        stacked = predict_stacked(cohort.stacked, len(cohort.networks), validation, training.execution)
-        return [score(logits, labels, classes, training.metrics) for logits in stacked]  # of (K, N, classes)
-    separate = (predict(network, validation, training.execution) for network in cohort.networks)
-    return [score(logits, labels, classes, training.metrics) for logits in separate]
+    return [score(logits, labels, classes, training.metrics) for logits in found]
 
 
 def score_others(runs: Sequence[ActiveRun], training: CohortTraining) -> None:

@@ -24,8 +24,8 @@ from cifar_lab.training.build import build_cohort, layout
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution, prepare_execution
 from cifar_lab.training.events import ModelBuilt
-from cifar_lab.training.function_trial import BATCH, FunctionTrial, loss_of
-from cifar_lab.training.own_functions import own_augment
+from cifar_lab.training.function_trial import BATCH, FunctionTrial
+from cifar_lab.training.own_functions import own_augment, own_loss
 from cifar_lab.training.trial import build_model, try_model
 
 STEPS = 2
@@ -128,11 +128,10 @@ class _ComponentTrial:
         pixels = random.integers(0, 256, (BATCH * STEPS, 3, side, side), dtype=np.uint8)
         split = ResidentSplit(pixels, random.integers(0, self.num_classes, BATCH * STEPS), plain)
         batches = CohortBatches(split, settings.data, [0])
-        if settings.data.augment is not None:
-            batches.own_augment = own_augment(settings.data.augment)
+        batches.own_augment = own_augment(settings)
         if plain_reason(settings) is None:
             return _Built(cohort, EagerBackend(cohort, batches, settings.loss.label_smoothing, execution))
-        loss = loss_of(settings)
+        loss = own_loss(settings)
         return _Built(cohort, PlainBackend(cohort, batches, settings.loss.label_smoothing, execution, own_loss=loss))
 
     def check_schedule(self, cohort: Cohort) -> None:

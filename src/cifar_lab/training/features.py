@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -154,7 +153,7 @@ def with_cached_trunk(
     side, trunks = input_size(cohort.networks[0]) or batches.split.side, [cut.trunk for cut in cuts]
     if validation is not None:
         per_pass = images_per_pass(side, EVALUATION_BATCH_SIZE)
-        scored = Features(trunks, partial(_evaluation_mode, cohort), validation, per_pass, execution)
+        scored = Features(trunks, cohort.evaluation_mode, validation, per_pass, execution)
         found = replace(found, tails=tuple(cut.tail for cut in cuts), validation=scored)
     if augmented:
         return found
@@ -189,8 +188,7 @@ def _cuts(cohort: Cohort, settings: Settings) -> list[Cut]:
         raise NoCut("the network has auxiliary outputs")
     still = cohort.stage.still
     if isinstance(settings.model, CustomModel):
-        first = cut_modules(cohort.networks[0], still, settings.data.side())
-        cuts = [first, *(cut_modules(each, still, settings.data.side()) for each in cohort.networks[1:])]
+        cuts = [cut_modules(each, still, settings.data.side()) for each in cohort.networks]
     else:
         cuts = [cut_graph(each, still) for each in cohort.networks]
     frozen = [_frozen_state(network, cohort) for network in cohort.networks]
@@ -210,17 +208,12 @@ def _frozen_state(network: nn.Module, cohort: Cohort) -> dict[str, Tensor]:
 @torch.no_grad()
 def _bytes(cuts: Sequence[Cut], cohort: Cohort, splits: Sequence[ResidentSplit], execution: Execution) -> int:
     """Memory of the features of these splits."""
-    _evaluation_mode(cohort)
+    cohort.evaluation_mode()
     images, _ = splits[0].normalized(0, 2)
     with execution.autocast():
         features = cuts[0].trunk(images)
     each = features.numel() // len(images) * features.element_size()
     return each * sum(map(len, splits)) * len({id(cut.trunk) for cut in cuts})
-
-
-def _evaluation_mode(cohort: Cohort) -> None:
-    for network in cohort.networks:
-        network.eval()
 
 
 def _on_features(cohort: Cohort, cuts: Sequence[Cut], settings: Settings) -> Cohort:

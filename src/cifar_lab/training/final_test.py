@@ -54,15 +54,14 @@ def finish(
             files.update(save_weights(folder, network))
             if job.settings.evaluate.tta == "flip" and validation is not None and member.val is not None:
                 member.val = with_flip_tta(member.val, network, validation, execution)
-        if job.read_test:
-            split = _test_images(job.settings, job.fingerprint, execution, memory_format)
-            with weights():
+            if job.read_test:
+                split = _test_images(job.settings, job.fingerprint, execution, memory_format)
                 test, predictions = read_test_split(folder, network, split, job.settings, execution)
-            files.update(predictions)
-            if isinstance(used := job.settings.average, Ema):
-                with weights(other=True):
-                    other = score(predict(network, split, execution), split.labels.cpu(), len(identity.classes))
-                test = with_other(test, other, used)
+                files.update(predictions)
+        if job.read_test and isinstance(used := job.settings.average, Ema):
+            with weights(other=True):
+                other = score(predict(network, split, execution), split.labels.cpu(), len(identity.classes))
+            test = with_other(test, other, used)
     record = _make_record(run, network, test, files, identity, environment)
     folder.write_metrics(member.history)
     folder.write_record(record)

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cifar_lab.config import CustomLoss, Settings
+from cifar_lab.config import Settings
 from cifar_lab.core.errors import LabError
 from cifar_lab.data.random_streams import seed_generators
 from cifar_lab.models.own_function import OwnCode
 from cifar_lab.models.user_code import forked_generators
-from cifar_lab.training.own_functions import OwnLoss, kind_of, own_augment, own_loss, own_metrics
+from cifar_lab.training.own_functions import kind_of, own_augment, own_loss, own_metrics
 
 BATCH = 4
 """Images of a step of the trial."""
@@ -24,12 +24,6 @@ _OWN_NUMBERS = (
     "two calls with the same arguments differ; draw its random numbers from the global generators of torch, NumPy or "
     "Python"
 )
-
-
-def loss_of(settings: Settings) -> OwnLoss | None:
-    """The loss of the user. None for a built-in one."""
-    section = settings.loss
-    return own_loss(section) if isinstance(section, CustomLoss) else None
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ class FunctionTrial:
 
     def check_loss(self) -> None:
         """Check the value and the gradient of the loss."""
-        if (loss := loss_of(self.settings)) is None:
+        if (loss := own_loss(self.settings)) is None:
             return
         code, (logits, labels) = loss.code, self._logits(BATCH)
         found = [self._called(code, loss, logits.requires_grad_(), labels) for _ in range(2)]
@@ -61,11 +55,10 @@ class FunctionTrial:
 
     def check_augmentation(self) -> None:
         """Check shape, type and the source of random numbers of the augmentation."""
-        name, side = self.settings.data.augment, self.settings.data.side()
-        if name is None:
+        if (augment := own_augment(self.settings)) is None:
             return
-        augment, found = own_augment(name), []
-        code, device = augment.code, self.device
+        code, device, side = augment.code, self.device, self.settings.data.side()
+        found = []
         for number in range(2):
             images = torch.randint(256, (BATCH, 3, side, side), generator=_generator(0), dtype=torch.uint8)
             with self._told(code), forked_generators():

@@ -95,9 +95,7 @@ def own_functions(settings: Settings) -> OwnFunctions:
     Raises:
         SettingsError: one cannot be imported, or takes other arguments.
     """
-    loss = own_loss(settings.loss) if isinstance(settings.loss, CustomLoss) else None
-    augment = None if settings.data.augment is None else own_augment(settings.data.augment)
-    return OwnFunctions(loss, augment, own_metrics(settings))
+    return OwnFunctions(own_loss(settings), own_augment(settings), own_metrics(settings))
 
 
 def own_metrics(settings: Settings) -> list[OwnMetric]:
@@ -108,13 +106,15 @@ def own_metrics(settings: Settings) -> list[OwnMetric]:
     return found
 
 
-def own_loss(settings: CustomLoss) -> OwnLoss:
-    """Import the loss. Errors as `own_functions`."""
-    code = OwnCode("loss.name", settings.name)
+def own_loss(settings: Settings) -> OwnLoss | None:
+    """Import the loss. None for a built-in one. Errors as `own_functions`."""
+    if not isinstance(section := settings.loss, CustomLoss):
+        return None
+    code = OwnCode("loss.name", section.name)
     if isinstance(code.called, type) and issubclass(code.called, nn.Module):
-        return OwnLoss(code, {}, _loss_module(code, settings.options))
-    code.check_options(settings.options, 2)
-    return OwnLoss(code, settings.options)
+        return OwnLoss(code, {}, _loss_module(code, section.options))
+    code.check_options(section.options, 2)
+    return OwnLoss(code, section.options)
 
 
 def _loss_module(code: OwnCode, options: Mapping[str, Any]) -> nn.Module:
@@ -129,9 +129,11 @@ def _loss_module(code: OwnCode, options: Mapping[str, Any]) -> nn.Module:
     return module
 
 
-def own_augment(name: str) -> OwnAugmentation:
-    """Import the augmentation. Errors as `own_functions`."""
-    found = OwnAugmentation(OwnCode("data.augment", name))
+def own_augment(settings: Settings) -> OwnAugmentation | None:
+    """Import the augmentation. None without one. Errors as `own_functions`."""
+    if settings.data.augment is None:
+        return None
+    found = OwnAugmentation(OwnCode("data.augment", settings.data.augment))
     found.code.check_options({}, 2)
     return found
 

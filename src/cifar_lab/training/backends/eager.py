@@ -57,8 +57,7 @@ def train_step(
             losses = teacher.blend(losses, logits, wanted)
         # No member's loss depends on another's weights, so the gradient of the sum is each member's own.
         cohort.stacked.backward(losses.sum())
-        cohort.optimizer.step(lr, momentum)
-        cohort.after_step()
+        cohort.update(lr, momentum)
         return losses.detach(), (logits.detach().argmax(dim=2) == larger_part(labels, share)).sum(dim=1)
     plain_loss = own_loss or partial(F.cross_entropy, label_smoothing=label_smoothing)
     losses_of = [plain_loss] * len(images) if share is None else [mixed_loss(plain_loss, each) for each in share]

@@ -24,7 +24,9 @@ class GradientClipper:
         """`gradients`: (K, P), with zeros between parameters."""
         self._gradients = gradients
         self._largest = [each.clip_norm for each in settings]
-        self._pieces = [row.split(PIECE) for row in gradients]
+        self._pieces = [
+            () if bound is None else row.split(PIECE) for row, bound in zip(gradients, self._largest, strict=True)
+        ]
         bounds = [math.inf if bound is None else bound for bound in self._largest]
         self._bounds = torch.tensor(bounds, device=gradients.device).unsqueeze(1)  # (K, 1)
         self.needed: bool = any(bound is not None for bound in self._largest)

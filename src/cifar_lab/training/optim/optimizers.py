@@ -87,7 +87,7 @@ class CohortOptimizer(ABC):
         """
         if state.keys() != self._memory.keys():
             raise ValueError(f"optimizer state has {_names(state)}, expected {_names(self._memory)}")
-        rows = {name: tensor[member : member + 1] for name, tensor in self._memory.items()}
+        rows = self.parts(member)
         for name, row in rows.items():
             if state[name].shape != row.shape or state[name].dtype != row.dtype:
                 raise ValueError(
@@ -115,9 +115,9 @@ class CohortOptimizer(ABC):
             for member in range(len(self))
         ]
 
-    def _rates(self, lr: Tensor, rows: slice = slice(None)) -> Tensor:
+    def _rates(self, lr: Tensor) -> Tensor:
         """Learning rate of each number of the rows, (K, P), from that of each member, (K, 1). (K, 1) without groups."""
-        return lr if self._lr_factors is None else lr * self._lr_factors[rows]
+        return lr if self._lr_factors is None else lr * self._lr_factors
 
     def _column(self, numbers: Sequence[float]) -> Tensor:
         """One number per member, (K, 1) float64, so products of hyper-parameters are rounded to float32 only once."""

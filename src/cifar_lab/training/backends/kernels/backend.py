@@ -152,9 +152,9 @@ class KernelBackend:
     @staticmethod
     def _fill_ready(batch: Batch, images: Tensor, labels: Tensor, mix: Mix | None) -> None:
         """Give the batch images (1, B, 3, 32, 32) that torch made, which are still to be mixed."""
-        others = neighbour(labels)
+        others = None
         if mix is not None:
-            images = mix.images(images)
+            images, others = mix.images(images), neighbour(labels)
             batch.share, batch.others = float(mix.share[0]), others.data_ptr()
         images = images.contiguous()
         batch.pixels, batch.ready, batch.labels = None, images.data_ptr(), labels.data_ptr()
