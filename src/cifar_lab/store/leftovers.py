@@ -22,8 +22,8 @@ from typing import Literal
 from cifar_lab.core.atomic_io import remove
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.locks import HeldError
-from cifar_lab.store.removal import delete_folder, delete_taken_away, size_of, taken_away
-from cifar_lab.store.results import RunFolder, run_ids
+from cifar_lab.store.removal import delete_taken_away, size_of, taken_away
+from cifar_lab.store.results import RunFolder, run_ids, runs_folder
 from cifar_lab.store.run_files import TEMPORARY
 
 WRITING_SECONDS = 60.0
@@ -84,19 +84,17 @@ def delete_leftovers(results: Path, leftovers: Leftovers) -> list[Leftover]:
     deleted: list[Leftover] = []
     of_runs: dict[str, list[Leftover]] = {}
     for each in leftovers.found:
-        if each.path.parent.parent == results / "runs":
+        if each.path.parent.parent == runs_folder(results):
             of_runs.setdefault(each.path.parent.name, []).append(each)
     for run_id, files in of_runs.items():
         deleted += _delete_of_run(RunFolder(results, run_id), files)
-    for each in leftovers.found:
-        if each.kind == "removed run":
-            delete_folder(each.path)
-            deleted.append(each)
-        elif each.path.parent.parent != results / "runs" and each in list(_interrupted(results)):
-            remove(each.path)
-            deleted.append(each)
-    delete_taken_away(results, ())
-    return deleted
+    removed = [each for each in leftovers.found if each.kind == "removed run"]
+    delete_taken_away(results, [each.path for each in removed])
+    still = set(_interrupted(results))
+    interrupted = [each for each in leftovers.found if each in still]
+    for each in interrupted:
+        remove(each.path)
+    return [*deleted, *removed, *interrupted]
 
 
 def _delete_of_run(folder: RunFolder, files: list[Leftover]) -> Iterator[Leftover]:
