@@ -32,6 +32,12 @@ from cifar_lab.store.results import Found, find_records
 CLAIMS_FILE = "claims.yaml"
 """Name of the claims file beside a lab file."""
 
+
+def claims_beside(lab: Path | None) -> Path:
+    """Path of the claims file beside a lab file, or in the working folder where there is none."""
+    return (lab.parent if lab is not None else Path()) / CLAIMS_FILE
+
+
 State = Literal["holds", "does not hold", "undecided"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.analysis.claim_words import claim_sentence, evidence, warnings
-from cifar_lab.analysis.claims import CLAIMS_FILE, HeldClaim, HeldClaims, State, hold_claims
+from cifar_lab.analysis.claims import HeldClaim, HeldClaims, State, claims_beside, hold_claims
 from cifar_lab.analysis.questions import find_lab_file
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.cli.output import Output
@@ -25,8 +25,7 @@ def claims_file(given: Path | None) -> Path:
     Raises:
         SettingsError: there is none.
     """
-    lab = find_lab_file()
-    path = given or (lab.parent if lab is not None else Path()) / CLAIMS_FILE
+    path = given or claims_beside(find_lab_file())
     if given is None and not path.is_file():
         raise SettingsError(f"no file {path}; name a claims file, or write one: docs/claims.md shows how")
     return path

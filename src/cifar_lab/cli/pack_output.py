@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from cifar_lab.analysis.claims import CLAIMS_FILE
+from cifar_lab.analysis.claims import CLAIMS_FILE, claims_beside
 from cifar_lab.analysis.pack_sources import lab_sources
 from cifar_lab.analysis.questions import find_lab_file
 from cifar_lab.cli.inspect_runs import CODE_RUNS
@@ -29,7 +29,7 @@ def write_archive(out: Path, results: Path, lab: Path | None, *, weights: bool) 
     if not found.records:
         raise SettingsError(f"no finished runs in {results}; train some first: cifar-lab run FILE")
     path = find_lab_file(lab)
-    claims = (path.parent if path is not None else Path()) / CLAIMS_FILE
+    claims = claims_beside(path)
     sources = lab_sources(path, claims if claims.is_file() else None, results, found.records)
     files = {f"{LAB}{name}": file for name, file in sources.files.items()}
     files |= result_files(results, found, weights=weights)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from cifar_lab.analysis.summary import Row
 from cifar_lab.cli.filter_expression import Expression, Value, parse_filter
-from cifar_lab.config.io.nearest_name import nearest
+from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.report.columns import Column, ReportRow, columns_of
 from cifar_lab.store.notes import Notes
@@ -70,8 +70,7 @@ class Selection:
         columns: Mapping[str, object] = arm_columns() if arms else RUN_COLUMNS
         column = SYNONYMS.get(sort or "", sort)
         if column is not None and column not in columns:
-            meant = nearest(column, columns)
-            hint = f" — did you mean {meant}?" if meant else ""
+            hint = did_you_mean(column, columns)
             raise SettingsError(f"--sort: {sort!r} is not a column; the columns are {', '.join(columns)}{hint}")
         return cls(tuple(map(parse_filter, filters)), column, reverse, arms)
 
@@ -99,8 +98,7 @@ class Selection:
             if key in names or not records or any(_is_field(record, key) for record in records):
                 continue
             keys = [*names, *(name for record in records[:50] for name in _keys(record.settings))]
-            meant = nearest(key, keys)
-            raise SettingsError(f"--filter: no run has {key!r}{f' — did you mean {meant}?' if meant else ''}")
+            raise SettingsError(f"--filter: no run has {key!r}{did_you_mean(key, keys)}")
 
     def ordered(self, items: Sequence[T], columns: Mapping[str, Key[T]]) -> list[T]:
         """Sort the items. Those without a value come last in both directions."""

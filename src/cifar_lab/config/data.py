@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
-from cifar_lab.config.roles import CODE_NAME, Component, IdleUnless, Mark, Role, Section, Seed
+from cifar_lab.config.roles import CODE_NAME, Component, IdleUnless, Mark, NameSet, Role, Section, Seed
 
 IMAGE_SIDE = 32
 """Rows and columns of an image in pixels, where no setting states another size."""
@@ -31,18 +31,6 @@ class Sizes(NamedTuple):
     """Training images, before the validation split."""
     test: int
     classes: int
-
-
-def _sorted_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names in one order, so that lists of the same names are one set of images."""
-    return tuple(sorted(set(names)))
-
-
-ClassNames = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
-    Field(strict=False, max_length=1000),
-    AfterValidator(_sorted_once),
-]
 
 
 class DataOptions(Section):
@@ -83,7 +71,7 @@ class DataOptions(Section):
     """`half`: (pixel − 0.5) / 0.5; `channel`: mean and standard deviation of each channel over all training images,
     those of a validation split too; `none`: pixels from 0 to 1; `imagenet`: mean (0.485, 0.456, 0.406) and standard
     deviation (0.229, 0.224, 0.225), which weights of torchvision and most of timm expect."""
-    classes: Annotated[ClassNames, Role.SOURCE, Mark.LATER] = ()
+    classes: Annotated[NameSet, Role.SOURCE, Mark.LATER] = ()
     """Classes whose images are used, by name, at least two. They keep the order of the data set. Empty: all. Indices of
     `val_indices` count the images of these classes."""
     val_size: Annotated[ImageCount | ImageShare, Role.SHARED] = 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from cifar_lab.config.roles import Component, IdleUnless, Mark, Role, Section
+from cifar_lab.config.roles import Component, IdleUnless, Mark, NameSet, Role, Section
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,7 @@ def source_run(weights: str | None) -> str | None:
     return weights.removeprefix(RUN) if weights is not None and weights.startswith(RUN) else None
 
 
-def _sorted_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names in one order, so that lists of the same names are one run."""
-    return tuple(sorted(set(names)))
-
-
-LayerName = Annotated[str, Field(min_length=1, max_length=200)]
-
-Frozen = (
-    Annotated[tuple[LayerName, ...], Field(strict=False, max_length=1000), AfterValidator(_sorted_once)]
-    | Literal["all_but_head"]
-)
+Frozen = NameSet | Literal["all_but_head"]
 """Frozen layers and parameters by name, or all but the last layer."""
 
 

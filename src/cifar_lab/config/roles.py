@@ -12,7 +12,7 @@ from enum import Enum
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 MAX_SEED = 2**32 - 1
 
@@ -24,6 +24,19 @@ MODEL_NAME = CODE_NAME + r"|^timm:[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z0-9_.]+$"
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+def _sorted_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in one order, so that lists of the same names are one run."""
+    return tuple(sorted(set(names)))
+
+
+NameSet = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+    Field(strict=False, max_length=1000),
+    AfterValidator(_sorted_once),
+]
+"""Names of classes or layers, each once."""
 
 
 class Role(Enum):

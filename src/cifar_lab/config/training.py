@@ -36,15 +36,20 @@ class SGD(OptimizerOptions):
     """Nesterov momentum. Needs momentum above 0."""
 
 
-class Adam(OptimizerOptions):
+class OtherAdam(UpdateOptions):
     """Adam (arXiv:1412.6980)."""
 
-    component = OptimizerComponent(maker="optimizers:CohortAdam", label="Adam", step_rule="adam")
     name: Literal["adam"]
     betas: Annotated[tuple[Probability, Probability], Field(strict=False)] = (0.9, 0.999)
     """Decay per step of the running means of the gradient and of its square."""
     eps: float = Field(1e-8, gt=0)
     """Added to the root of the second moment."""
+
+
+class Adam(OtherAdam, OptimizerOptions):
+    """Adam (arXiv:1412.6980)."""
+
+    component = OptimizerComponent(maker="optimizers:CohortAdam", label="Adam", step_rule="adam")
 
 
 class AdamW(Adam):
@@ -64,16 +69,6 @@ class OtherSGD(UpdateOptions):
     """Share of the previous update that is kept. 0: plain SGD."""
     nesterov: bool = True
     """Nesterov momentum. Needs momentum above 0."""
-
-
-class OtherAdam(UpdateOptions):
-    """Adam (arXiv:1412.6980)."""
-
-    name: Literal["adam"]
-    betas: Annotated[tuple[Probability, Probability], Field(strict=False)] = (0.9, 0.999)
-    """Decay per step of the running means of the gradient and of its square."""
-    eps: float = Field(1e-8, gt=0)
-    """Added to the root of the second moment."""
 
 
 class OtherAdamW(OtherAdam):

@@ -45,18 +45,34 @@ def write_bytes(path: Path, content: bytes, *, mode: int | None = None) -> None:
     Raises:
         EnvironmentFault: the folder is gone, the disk is full or the file may not be written.
     """
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")  # a name may be as long as the system allows
-    with disk_errors(path, len(content)):
+    with replacement(path, len(content)) as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacement(path: Path, size: int) -> Iterator[BinaryIO]:
+    """`write_bytes` of what the block writes piece by piece, about `size` bytes. An exception keeps the old file.
+
+    Raises:
+        EnvironmentFault: as `write_bytes`.
+    """
+    temporary = temporary_path(path)
+    with disk_errors(path, size):
         try:
             with new_file(temporary) as file:
-                if mode is not None:
-                    os.fchmod(file.fileno(), mode)
-                file.write(content)
+                yield file
             rename(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def temporary_path(path: Path) -> Path:
+    """Path of a file or folder of this process until it is renamed to `path`."""
+    return path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")  # a name may be as long as the system allows
 
 
 def write_text(path: Path, text: str) -> None:

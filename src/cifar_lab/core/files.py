@@ -121,6 +121,11 @@ def read_regular(path: Path) -> bytes:
         os.close(descriptor)
 
 
+def is_regular(path: Path) -> bool:
+    """Whether a path names a regular file and no symbolic link."""
+    return path.is_file() and not path.is_symlink()
+
+
 def no_follow(path: str, flags: int) -> int:
     """Opener for `open` that refuses a symbolic link and does not wait for the other end of a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)

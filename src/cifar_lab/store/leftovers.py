@@ -21,9 +21,10 @@ from typing import Literal
 
 from cifar_lab.core.atomic_io import remove
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import is_regular
 from cifar_lab.store.locks import HeldError
-from cifar_lab.store.removal import delete_folder, delete_taken_away, size_of, taken_away
-from cifar_lab.store.results import RunFolder, run_ids
+from cifar_lab.store.removal import delete_taken_away, size_of, taken_away
+from cifar_lab.store.results import RunFolder, run_ids, runs_folder
 from cifar_lab.store.run_files import TEMPORARY
 
 WRITING_SECONDS = 60.0
@@ -84,19 +85,17 @@ def delete_leftovers(results: Path, leftovers: Leftovers) -> list[Leftover]:
     deleted: list[Leftover] = []
     of_runs: dict[str, list[Leftover]] = {}
     for each in leftovers.found:
-        if each.path.parent.parent == results / "runs":
+        if each.path.parent.parent == runs_folder(results):
             of_runs.setdefault(each.path.parent.name, []).append(each)
     for run_id, files in of_runs.items():
         deleted += _delete_of_run(RunFolder(results, run_id), files)
-    for each in leftovers.found:
-        if each.kind == "removed run":
-            delete_folder(each.path)
-            deleted.append(each)
-        elif each.path.parent.parent != results / "runs" and each in list(_interrupted(results)):
-            remove(each.path)
-            deleted.append(each)
-    delete_taken_away(results, ())
-    return deleted
+    removed = [each for each in leftovers.found if each.kind == "removed run"]
+    delete_taken_away(results, [each.path for each in removed])
+    still = set(_interrupted(results))
+    interrupted = [each for each in leftovers.found if each in still]
+    for each in interrupted:
+        remove(each.path)
+    return [*deleted, *removed, *interrupted]
 
 
 def _delete_of_run(folder: RunFolder, files: list[Leftover]) -> Iterator[Leftover]:
@@ -113,8 +112,10 @@ def _of_run(folder: RunFolder) -> Iterator[Leftover]:
     if folder.path.is_symlink():
         return
     if _is_done(folder):
-        yield from (Leftover("checkpoint", path, _size(path)) for path in folder.checkpoints() if _is_file(path))
-    yield from (Leftover("temporary file", path, _size(path)) for path in sorted(folder.abandoned()) if _is_file(path))
+        yield from (Leftover("checkpoint", path, _size(path)) for path in folder.checkpoints() if is_regular(path))
+    yield from (
+        Leftover("temporary file", path, _size(path)) for path in sorted(folder.abandoned()) if is_regular(path)
+    )
 
 
 def _is_done(folder: RunFolder) -> bool:
@@ -140,12 +141,8 @@ def _temporary(folder: Path, names: re.Pattern[str]) -> Iterator[Path]:
     """Temporary files of interrupted writes of files with these names."""
     for path in sorted(folder.glob(".*.tmp")):
         found = TEMPORARY.fullmatch(path.name)
-        if found and names.fullmatch(found["name"]) and _is_file(path) and _age(path) > WRITING_SECONDS:
+        if found and names.fullmatch(found["name"]) and is_regular(path) and _age(path) > WRITING_SECONDS:
             yield path
-
-
-def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
 
 
 def _size(path: Path) -> int:

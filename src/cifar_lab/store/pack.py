@@ -17,9 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.core._version import __version__
-from cifar_lab.core.atomic_io import disk_errors, make_folder, new_file, remove, remove_folder, rename
-from cifar_lab.core.errors import DataError, EnvironmentFault, SettingsError
-from cifar_lab.core.files import open_file
+from cifar_lab.core.atomic_io import (
+    disk_errors,
+    make_folder,
+    new_file,
+    remove_folder,
+    rename,
+    replacement,
+    temporary_path,
+)
+from cifar_lab.core.errors import DataError, SettingsError
+from cifar_lab.core.files import open_file, read_file
 from cifar_lab.store.documents import parse_document, seal_document
 from cifar_lab.store.pack_names import LAB, MANIFEST, RESULTS, WEIGHTS, is_packed_name
 from cifar_lab.store.packed import write_packed
@@ -77,21 +85,13 @@ def write_pack(path: Path, files: Mapping[str, Path], folder: str, *, weights: b
         content = _content(files[name])
         digests[name], size = hashlib.sha256(content).hexdigest(), size + len(content)
     values = {"pack": PACK_FORMAT, "cifar_lab": __version__, "folder": folder, "weights": weights, "files": digests}
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
-    with disk_errors(path, size):
-        try:
-            with new_file(temporary) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(_entry(MANIFEST), seal_document(values))
-                for name in sorted(files):
-                    content = _content(files[name])
-                    if hashlib.sha256(content).hexdigest() != digests[name]:
-                        raise DataError(f"{files[name]}: changed while it was packed; run the same command again")
-                    archive.writestr(_entry(name), content)
-            rename(temporary, path)
-        except BaseException:
-            with contextlib.suppress(EnvironmentFault):
-                remove(temporary)
-            raise
+    with replacement(path, size) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(_entry(MANIFEST), seal_document(values))
+        for name in sorted(files):
+            content = _content(files[name])
+            if hashlib.sha256(content).hexdigest() != digests[name]:
+                raise DataError(f"{files[name]}: changed while it was packed; run the same command again")
+            archive.writestr(_entry(name), content)
     return Manifest(__version__, folder, weights, digests, size)
 
 
@@ -103,8 +103,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 def _content(path: Path) -> bytes:
     try:
-        with open_file(path) as file:
-            return file.read()
+        return read_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -126,7 +125,7 @@ def unpack(path: Path, folder: Path) -> Manifest:
     if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir() or next(folder.iterdir(), None)):
         raise SettingsError(f"{folder}: exists and is not an empty folder; name another folder")
     folder = folder.absolute()
-    temporary = folder.with_name(f".{folder.name[:40]}.{os.getpid()}.tmp")
+    temporary = temporary_path(folder)
     with _opened(path) as archive:
         manifest = _manifest(path, archive)
         make_folder(folder.parent)

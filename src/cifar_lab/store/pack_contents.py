@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import is_regular
 from cifar_lab.store.pack_names import REPORT_FILES, RESULTS, WEIGHTS, is_packed_name
 from cifar_lab.store.packed import is_left_out
 from cifar_lab.store.records import Record
@@ -34,10 +35,10 @@ def _files(results: Path, found: Found, weights: bool) -> Iterator[Path]:
     for run_id in run_ids(results):
         folder, record = RunFolder(results, run_id), records.get(run_id)
         names = UNFINISHED_FILES if record is None else _checked(folder, record, weights)
-        yield from (folder.path / name for name in names if _is_file(folder.path / name))
-    yield from (results / name for name in REPORT_FILES if _is_file(results / name))
+        yield from (folder.path / name for name in names if is_regular(folder.path / name))
+    yield from (results / name for name in REPORT_FILES if is_regular(results / name))
     for pattern in FOLDERS:
-        yield from (path for path in sorted(results.glob(f"{pattern}/*")) if _is_file(path))
+        yield from (path for path in sorted(results.glob(f"{pattern}/*")) if is_regular(path))
 
 
 def _checked(folder: RunFolder, record: Record, weights: bool) -> list[str]:
@@ -55,7 +56,3 @@ def _checked(folder: RunFolder, record: Record, weights: bool) -> list[str]:
             folder.read_file(record, name)
     attacks = [path.name for path in folder.attacks()]
     return ["record.json", "settings.yaml", "metrics.jsonl", "notes.json", *names, *attacks]
-
-
-def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()

@@ -231,13 +231,7 @@ class Record(Plain):
     plan: str | None = Field(None, pattern=r"^(sweeps/[^/]+/plan|stopping/[^/]+)\.json$")
     """Document of the results folder under which the run was made: the plan of a sweep, or of interim analyses."""
 
-    @model_serializer(mode="wrap")
-    def _without_frozen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The values without `frozen_parameters` of 0, which no version before schema 5 knows."""
-        values: dict[str, Any] = handler(self)
-        if not self.frozen_parameters:
-            values.pop("frozen_parameters", None)
-        return values
+    _without_frozen = _omit_empty("frozen_parameters")
 
     def facts(self) -> dict[str, Any]:
         """Facts of the run by name, as a line of a list shows them."""

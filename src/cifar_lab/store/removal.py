@@ -113,7 +113,7 @@ def remove_runs(results: Path, removals: Sequence[Removal]) -> None:
                 if counted is None or each.run_id in counted:
                     _mark(results, each)
                 _take_away(results, each.folder)
-    delete_taken_away(results, [each.run_id for each in removals])
+    delete_taken_away(results, [results / REMOVING / each.run_id for each in removals])
 
 
 def _mark(results: Path, removal: Removal) -> None:
@@ -131,20 +131,15 @@ def _take_away(results: Path, folder: RunFolder) -> None:
     taken = results / REMOVING / folder.path.name
     with disk_errors(folder.path):
         if taken.exists():
-            delete_folder(taken)
+            _delete_folder(taken)
         rename(folder.path, taken)
 
 
-def delete_taken_away(results: Path, run_ids: Iterable[str] | None = None) -> int:
-    """Delete folders of removed runs and return their bytes. Files that cifar-lab did not write stay.
-
-    Args:
-        run_ids: runs to delete. None for all that an earlier command left.
-    """
-    folders = taken_away(results) if run_ids is None else [results / REMOVING / run_id for run_id in run_ids]
-    size = sum(delete_folder(folder) for folder in folders)
+def delete_taken_away(results: Path, folders: Iterable[Path]) -> None:
+    """Delete these folders of removed runs. Files that cifar-lab did not write stay."""
+    for folder in folders:
+        _delete_folder(folder)
     remove_empty(results / REMOVING)
-    return size
 
 
 def taken_away(results: Path) -> list[Path]:
@@ -155,13 +150,11 @@ def taken_away(results: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
 
 
-def delete_folder(folder: Path) -> int:
-    """Delete the files of a run, and its folder if nothing else is in it. Returns the bytes."""
-    size = size_of(folder)
+def _delete_folder(folder: Path) -> None:
+    """Delete the files of a run, and its folder if nothing else is in it."""
     foreign = set(foreign_files(folder))
     remove(*(path for path in sorted(folder.iterdir()) if path not in foreign))
     remove_empty(folder)
-    return size - size_of(folder)
 
 
 # --- marks ------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Literal
 
 from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, remove, set_aside, write_bytes
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.files import is_regular
 from cifar_lab.store import locks
 from cifar_lab.store.coherence import contradiction
 from cifar_lab.store.packed import is_left_out
@@ -158,7 +159,7 @@ class RunFolder(RunTexts):
 
     def has_checkpoint(self) -> bool:
         """Whether the run can be resumed. During a save only the checkpoint before exists."""
-        return any(path.is_file() and not path.is_symlink() for path in self.checkpoints())
+        return any(map(is_regular, self.checkpoints()))
 
     def unfinished_state(self) -> Literal["running", "interrupted"]:
         """State of a folder without a record: running if a process holds its lock."""

@@ -214,9 +214,7 @@ def _present(folder: RunFolder, record: Record) -> list[str]:
 
 
 def _damaged_files(folder: RunFolder, record: Record) -> Iterator[Path]:
-    reads: list[Callable[[], object]] = [
-        partial(folder.read_file, record, name) for name in record.files if not is_left_out(folder.path / name)
-    ]
+    reads: list[Callable[[], object]] = [partial(folder.read_file, record, name) for name in _present(folder, record)]
     reads.append(partial(folder.read_metrics, record))
     was_set_aside = not os.path.lexists(folder.settings) and _aside(folder.settings).exists()
     if record.settings_sha256 is not None and not was_set_aside:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cifar_lab.config import MAX_SEED, Settings
 from cifar_lab.config.io.layers import override_layer
 from cifar_lab.config.io.load import load_settings
-from cifar_lab.config.io.search_rules import FEWEST_RACE_SEEDS, RACE_SEEDS
+from cifar_lab.config.io.search_rules import FEWEST_RACE_SEEDS, ONE_RACE_SEED
 from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
 from cifar_lab.config.io.tree import walk
 from cifar_lab.config.sheets import Search, SweepSheet
@@ -118,7 +118,7 @@ def _with_seeds(search: Search, seeds: Sequence[int]) -> Search:
             f"--seeds: {shared[0]} is in search.confirm_seeds; winners are confirmed with fresh seeds, choose another"
         )
     if search.racing is not None and len(seeds) < FEWEST_RACE_SEEDS:
-        raise SettingsError(f"--seeds: {RACE_SEEDS.replace('seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]', '--seeds 0-9')}")
+        raise SettingsError(f"--seeds: {ONE_RACE_SEED} --seeds 0-9")
     if max(seeds) > MAX_SEED:
         raise SettingsError(f"--seeds: {max(seeds)} is above {MAX_SEED}, the largest seed; choose a smaller one")
     return search.model_copy(update={"seeds": tuple(seeds)})

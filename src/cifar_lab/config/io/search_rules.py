@@ -22,7 +22,8 @@ OF_METHODS = {
 FEWEST_RACE_SEEDS = 2
 """Seeds of a race. One shows no variance between seeds."""
 
-RACE_SEEDS = "racing compares points over seeds; state two or more, such as seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
+ONE_RACE_SEED = "racing compares points over seeds; state two or more, such as"
+RACE_SEEDS = f"{ONE_RACE_SEED} seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
 
 METHODS = ("grid", "random", "tpe")
 """The methods. A setting is not checked against a method that is misspelt."""
