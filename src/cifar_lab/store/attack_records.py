@@ -18,7 +18,7 @@ from cifar_lab.core.checksums import seal_record
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.ranges import Count, Digest, Positive, Seconds, Seed, Values
-from cifar_lab.store.record_files import read_sealed, refuse_newer
+from cifar_lab.store.record_files import read_sealed, refuse_newer, schema_in
 from cifar_lab.store.records import Plain, Record
 from cifar_lab.store.run_folder import RunFolder
 
@@ -163,6 +163,7 @@ def read_attack(path: Path) -> AttackRecord:
     try:
         record = AttackRecord.model_validate_json(content)
     except ValidationError as error:
+        refuse_newer(path, schema_in(content), ATTACK_SCHEMA)
         raise DamagedAttackError(path) from error
     refuse_newer(path, record.schema_, ATTACK_SCHEMA)
     if not is_sealed or path.name != f"attack-{record.attack_id}.json" or record.run_id != path.parent.name:

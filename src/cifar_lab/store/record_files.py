@@ -103,7 +103,7 @@ def read_record(path: Path) -> Record:
     try:
         record = Record.model_validate_json(content)
     except ValidationError as error:
-        refuse_newer(path, _schema_in(content), SCHEMA)
+        refuse_newer(path, schema_in(content), SCHEMA)
         reason = _reason(error)
         raise DamagedRecordError(path, f"is damaged ({reason})" if reason else "is damaged") from error
     refuse_newer(path, record.schema_, SCHEMA)
@@ -122,7 +122,7 @@ def _reason(error: ValidationError) -> str:
     return plain(": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part))[:200]
 
 
-def _schema_in(content: bytes) -> int:
+def schema_in(content: bytes) -> int:
     """Schema stated by a record with unknown keys. 0 where it states none."""
     try:
         values = json.loads(content)
