@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.config.attack import PGD, Corruption, DeepFool, Noise, attack_from
+from cifar_lab.config.attack import PGD, Corruption, DeepFool, Noise, Norm, attack_from
 from cifar_lab.training.attacks.active import ActiveImages
 from cifar_lab.training.attacks.corruptions import SEVERITIES, corrupt
 from cifar_lab.training.attacks.deepfool import deepfool
-from cifar_lab.training.attacks.descent import AttackBatch, Descent, Norm, project, random_start, step_up
+from cifar_lab.training.attacks.descent import AttackBatch, Descent, project, random_start, step_up
 from cifar_lab.training.attacks.gradients import attack_loss, gradient, margin, norms
 from cifar_lab.training.attacks.methods import attack_batch
 from cifar_lab.training.attacks.selection import stratified_images
