@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from cifar_lab.core.checksums import seal_record
 from cifar_lab.core.errors import DataError
 from cifar_lab.store.attack_records import (
     AttackLevel,
@@ -101,6 +102,16 @@ def test_a_record_of_a_newer_version_is_refused_by_name(folder: RunFolder) -> No
     write_attack(folder, make_attack().model_copy(update={"schema_": 2}))
     with pytest.raises(DataError, match="install a newer cifar-lab"):
         read_attack(attack_file(folder, "0123456789ab"))
+
+
+def test_a_newer_record_with_an_unknown_key_is_not_called_damaged(folder: RunFolder) -> None:
+    newer = make_attack().model_copy(update={"schema_": 2}).model_dump_json(indent=1)
+    path = attack_file(folder, "0123456789ab")
+    path.write_bytes(seal_record(newer.replace("{", '{\n "later": 1,', 1)))
+    with pytest.raises(DataError, match="install a newer cifar-lab"):
+        read_attack(path)
+    found = verify_results(folder.path.parents[1])
+    assert (len(found.notes), found.damage) == (1, ())
 
 
 def test_a_copy_in_another_folder_is_refused(folder: RunFolder) -> None:

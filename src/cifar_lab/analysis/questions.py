@@ -11,7 +11,7 @@ from cifar_lab.analysis.answers import Answer, pair_answers
 from cifar_lab.analysis.arms import Arm, beside, compare_arms, load_arms, options, unfinished_seeds, winners_answer
 from cifar_lab.analysis.data_choice import DataSet, choose_data, data_sets, named_data, source_overrides
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
-from cifar_lab.analysis.robust_questions import RobustPlan, robust_answers, robust_plan
+from cifar_lab.analysis.robust_questions import RobustPlan, attacks_of, robust_answers, robust_plan
 from cifar_lab.analysis.summary import reads_test, recipe_key
 from cifar_lab.analysis.winners import Winners, read_winners
 from cifar_lab.config.io.sheet_files import load_sheet
@@ -247,13 +247,14 @@ def _answers(
     plans: Mapping[str, RobustPlan | None],
 ) -> list[Answer]:
     """Rows of every question, not judged yet."""
-    answers = []
+    answers: list[Answer] = []
+    found = attacks_of(results, records)
     for name, question in lab.questions.items():
         control = arms[question.control or lab.control]
         if question.sweep is None:
             answer = compare_arms(name, question, control, [arms[file] for file in question.arms], records)
             plan = plans[name]
-            answers += [answer] if plan is None else robust_answers(answer, plan, records, results)
+            answers += [answer] if plan is None else robust_answers(answer, plan, found, results)
         else:
             command = shlex.join(["cifar-lab", "sweep", beside(lab_path, question.sweep).as_posix(), *tail])
             answer = winners_answer(name, question, control, sweeps[question.sweep], command, records, results)

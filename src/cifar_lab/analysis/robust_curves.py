@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 from statistics import fmean
 
 from cifar_lab.analysis.answers import Answer
-from cifar_lab.analysis.robust_scores import clean_accuracy, robust_levels
+from cifar_lab.analysis.robust_scores import clean_accuracy, distances_of_correct, robust_levels
 from cifar_lab.analysis.stats.significance import t_interval
 from cifar_lab.config.attack import L2_CURVE, Corruption, DeepFool, attack_from, eps_words
 from cifar_lab.store.attack_records import AttackExample, AttackRecord
@@ -87,11 +86,7 @@ def _levels(attack: AttackRecord) -> Levels:
     settings = attack_from(dict(attack.attack))
     clean: tuple[float, str, float] = (0.0, "0", clean_accuracy(attack))
     if isinstance(settings, DeepFool):
-        far = [
-            inf if distance is None else distance
-            for mark, distance in zip(attack.clean, attack.distances, strict=True)
-            if mark == "1"
-        ]
+        far = distances_of_correct(attack)
         return [
             clean,
             *((eps, eps_words(eps), sum(each > eps for each in far) / len(attack.images)) for eps in L2_CURVE[1:]),

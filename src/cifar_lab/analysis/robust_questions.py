@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from statistics import fmean, stdev
@@ -136,15 +137,24 @@ def measure_words(plan: RobustPlan, measure: RobustMeasure) -> str:
     return f"Robust accuracy under {attack} within {eps_words(measure.eps)}"
 
 
-def robust_answers(answer: Answer, plan: RobustPlan, records: Sequence[Record], results: Path) -> list[Answer]:
-    """An answer per measure, from the answer of the arms' test accuracies. Not judged yet."""
+AttacksOf = Callable[[str], Sequence[AttackRecord]]
+"""Complete attacks on the network of a run, by its id."""
+
+
+def attacks_of(results: Path, records: Sequence[Record]) -> AttacksOf:
+    """Reader of attacks that reads those of a run once, however many questions ask for them."""
     by_id = {record.run_id: record for record in records}
+    return cache(lambda run_id: tuple(find_attacks(results, by_id[run_id])))
+
+
+def robust_answers(answer: Answer, plan: RobustPlan, found: AttacksOf, results: Path) -> list[Answer]:
+    """An answer per measure, from the answer of the arms' test accuracies. Not judged yet."""
     wanted = attack_id(plan.attack)
     attacks = {
         run_id: attack
         for row in answer.rows
         for run_id in row.run_ids
-        for attack in find_attacks(results, by_id[run_id])
+        for attack in found(run_id)
         if attack.attack_id == wanted
     }
     made = []

@@ -75,10 +75,15 @@ class Distances:
     not_flipped: int
 
 
+def distances_of_correct(attack: AttackRecord) -> list[float]:
+    """DeepFool distance of each image that is classified correctly, infinite where it was not flipped."""
+    pairs = zip(attack.clean, attack.distances, strict=False)
+    return [inf if distance is None else distance for mark, distance in pairs if mark == "1"]
+
+
 def distances(attack: AttackRecord) -> Distances | None:
     """Distances of a DeepFool record. None for other attacks, and where no image is correct."""
-    pairs = zip(attack.clean, attack.distances, strict=False)
-    found = [inf if distance is None else distance for mark, distance in pairs if mark == "1"]
+    found = distances_of_correct(attack)
     if not found:
         return None
     finite = [each for each in found if each < inf]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cifar_lab.cli.completion import complete_name
+from cifar_lab.cli.completion import complete_attack, complete_name
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     EXECUTION_PANEL,
@@ -19,8 +19,6 @@ from cifar_lab.cli.options import (
     flag,
 )
 from cifar_lab.cli.predict import NetworkDevice
-
-ATTACK_NAMES = ("pgd", "fgsm", "deepfool", "autoattack", "noise", "corruption")
 
 
 def attack(
@@ -35,7 +33,7 @@ def attack(
     attacks: Annotated[
         list[str],
         typer.Option(
-            "--attack", metavar="NAME|FILE", rich_help_panel=TRAIN_PANEL, autocompletion=lambda: list(ATTACK_NAMES),
+            "--attack", metavar="NAME|FILE", rich_help_panel=TRAIN_PANEL, autocompletion=complete_attack,
             help="pgd, fgsm, deepfool, autoattack, noise, corruption, or a YAML file with the settings of one. "
             "Repeatable. Default: pgd.",
         ),

@@ -20,7 +20,7 @@ from cifar_lab.config.attack import AnyAttack, Corruption, attack_words, eps_wor
 from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.extras import require_extra
-from cifar_lab.core.host import print_status
+from cifar_lab.core.host import has_gpu, print_status
 from cifar_lab.core.terminal import say
 from cifar_lab.core.text import count, in_words, plain
 from cifar_lab.execution.attack_runs import AttackPlan, Victim, found_attack, make_attacks, plan_attacks
@@ -89,11 +89,8 @@ def _check_device(device: str) -> None:
     Raises:
         SettingsError: it is.
     """
-    if device == "cuda":
-        from cifar_lab.core.host import has_gpu
-
-        if not has_gpu():
-            raise SettingsError("--device: cuda is not available here (no GPU is found); use --device auto")
+    if device == "cuda" and not has_gpu():
+        raise SettingsError("--device: cuda is not available here (no GPU is found); use --device auto")
 
 
 def _targets(request: AttackRequest) -> list[Record]:
@@ -186,19 +183,14 @@ def _print_table(out: Output, records: Sequence[Record], attacks: Sequence[AnyAt
     for each in made:
         _add_rows(table, each)
     out.table(table, "levels")
-    out.value("deepfool", [])
-    for each in made:
-        for line, values in _distance_lines(each):
-            out.wrapped(line)
-            out.value("deepfool", [*_documents(out), values])
+    found = [_distance_line(each) for each in made]
+    out.value("deepfool", [values for _, values in filter(None, found)])
+    for each, told in zip(made, found, strict=True):
+        if told is not None:
+            out.wrapped(told[0])
         for sign in masking_signs(each.records):
             out.wrapped(f"note: {plain(each.label)}, {attack_words(each.attack)}: masked gradients: {sign}, so that "
                         "the accuracy is overstated", "masked")  # fmt: skip
-
-
-def _documents(out: Output) -> list[Any]:
-    found: list[Any] = out.read("deepfool")
-    return found
 
 
 def _add_rows(table: TextTable, each: ArmAttack) -> None:
@@ -218,11 +210,12 @@ def _add(table: TextTable, each: ArmAttack, name: str, level: str, values: Seque
     table.add(each.label, name, level, len(values), fmean(values), std, list(values))
 
 
-def _distance_lines(each: ArmAttack) -> Iterator[tuple[str, dict[str, Any]]]:
+def _distance_line(each: ArmAttack) -> tuple[str, dict[str, Any]] | None:
+    """(sentence on the DeepFool distances, the same as a document). None for other attacks."""
     found = [(record.run_id, distances(record)) for record in each.records]
     known = [(run_id, one) for run_id, one in found if one is not None]
-    if each.attack.name != "deepfool" or not known:
-        return
+    if not known:
+        return None
     medians = [one.median for _, one in known]
     means = [one.mean for _, one in known if one.mean is not None]
     left = sum(one.not_flipped for _, one in known)
@@ -232,13 +225,10 @@ def _distance_lines(each: ArmAttack) -> Iterator[tuple[str, dict[str, Any]]]:
         f"{fmean(means) if means else float('nan'):.4f}, over {count(len(known), 'run')}; {left:,} of {total:,} images "
         "were not flipped"
     )
-    yield (
-        line,
-        {
-            "arm": each.label,
-            "medians": {run_id: one.median for run_id, one in known},
-            "means": {run_id: one.mean for run_id, one in known},
-            "images": total,
-            "not_flipped": left,
-        },
-    )
+    return line, {
+        "arm": each.label,
+        "medians": {run_id: one.median for run_id, one in known},
+        "means": {run_id: one.mean for run_id, one in known},
+        "images": total,
+        "not_flipped": left,
+    }

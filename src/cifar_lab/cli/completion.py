@@ -56,6 +56,11 @@ def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
     return _quiet(lambda: _names(Path(str(results)), incomplete), incomplete)
 
 
+def complete_attack(incomplete: str) -> list[str]:
+    """Names of attacks."""
+    return _quiet(_attack_names, incomplete)
+
+
 def complete_filter(incomplete: str) -> list[str]:
     """Fields of `list --filter`."""
     plain = ("label", "status", "seed", "run", "data", "accuracy", "validation", "epochs", "seconds", "tag", "note")
@@ -78,6 +83,12 @@ def _setting_keys() -> Iterable[str]:
     from cifar_lab.config.io.setting_keys import dotted_keys, sections
 
     return [*dotted_keys(), *(name for name in Settings.model_fields if name not in sections())]
+
+
+def _attack_names() -> Iterable[str]:
+    from cifar_lab.config.attack import ATTACKS
+
+    return ATTACKS
 
 
 def setting_values(key: str) -> list[str]:

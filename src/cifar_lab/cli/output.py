@@ -59,10 +59,6 @@ class Output:
         """Add a value to the document. Nothing is printed without `--json`."""
         self._document[key] = value
 
-    def read(self, key: str) -> Any:
-        """Value of the document so far."""
-        return self._document[key]
-
     def next(self, command: Sequence[str | Path]) -> None:
         """Print the command that leads on."""
         from cifar_lab.cli.next_step import next_line

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from cifar_lab.config.attack import as_eps
+from cifar_lab.config.attack import Norm, as_eps
 from cifar_lab.config.roles import IdleUnless, Mark, Role, Section
 
 
@@ -19,7 +19,7 @@ class Adversarial(Section):
 
     default_role: ClassVar[Role] = Role.SHARED
 
-    norm: Annotated[Literal["linf", "l2"], IdleUnless("eps"), Mark.LATER] = "linf"
+    norm: Annotated[Norm, IdleUnless("eps"), Mark.LATER] = "linf"
     """`linf`: largest change of a pixel. `l2`: root of the sum of squared changes. Pixels have the range 0 to 1."""
     eps: Annotated[float, BeforeValidator(as_eps), Mark.LATER] = Field(0.0, ge=0, le=100)
     """Distance of the attack in the pixel range 0 to 1, such as 8/255. 0: ordinary training."""

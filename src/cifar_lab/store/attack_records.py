@@ -14,12 +14,11 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from cifar_lab.core.atomic_io import write_bytes
-from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
+from cifar_lab.core.checksums import seal_record
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.ranges import Count, Digest, Positive, Seconds, Seed, Values
-from cifar_lab.store.record_files import NO_SUCH_FILE
+from cifar_lab.store.record_files import read_sealed, refuse_newer, schema_in
 from cifar_lab.store.records import Plain, Record
 from cifar_lab.store.run_folder import RunFolder
 
@@ -160,22 +159,13 @@ def read_attack(path: Path) -> AttackRecord:
         FileNotFoundError: the file is missing.
         DataError: it is damaged, or of a newer version of cifar-lab.
     """
+    content, is_sealed = read_sealed(path, DamagedAttackError)
     try:
-        content, is_sealed = unseal_record(read_regular(path))
         record = AttackRecord.model_validate_json(content)
-    except NotRegularError as error:
-        raise DamagedAttackError(path, "is damaged (not a regular file)") from error
-    except OSError as error:
-        if error.errno in NO_SUCH_FILE:
-            raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except (BrokenSealError, ValidationError) as error:
+    except ValidationError as error:
+        refuse_newer(path, schema_in(content), ATTACK_SCHEMA)
         raise DamagedAttackError(path) from error
-    if record.schema_ > ATTACK_SCHEMA:
-        raise DataError(
-            f"{path}: has schema {record.schema_}, but this cifar-lab reads up to {ATTACK_SCHEMA}; install a newer "
-            "cifar-lab"
-        )
+    refuse_newer(path, record.schema_, ATTACK_SCHEMA)
     if not is_sealed or path.name != f"attack-{record.attack_id}.json" or record.run_id != path.parent.name:
         raise DamagedAttackError(path)
     return record

@@ -31,11 +31,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cifar_lab.core.atomic_io import DAMAGED_SUFFIX, set_aside, write_bytes
-from cifar_lab.core.checksums import BrokenSealError, seal_record, unseal_record
+from cifar_lab.core.checksums import seal_record
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.files import NotRegularError, read_regular
 from cifar_lab.store.locks import hold
-from cifar_lab.store.record_files import NO_SUCH_FILE
+from cifar_lab.store.record_files import read_sealed
 
 LOOKS_SCHEMA = 1
 """Version of looks.json. A file of a newer schema is refused by name."""
@@ -135,23 +134,18 @@ def read_look_book(path: Path) -> LookBook:
         DamagedLooksError: it is damaged.
         DataError: it cannot be read, or is of a newer version of cifar-lab.
     """
+    damaged = DamagedLooksError(f"{path}: is damaged")
+    content, is_sealed = read_sealed(path, lambda *_: damaged)
     try:
-        content, is_sealed = unseal_record(read_regular(path))
         book = LookBook.model_validate_json(content)
-    except NotRegularError as error:
-        raise DamagedLooksError(f"{path}: is damaged") from error
-    except OSError as error:
-        if error.errno in NO_SUCH_FILE:
-            raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except (BrokenSealError, ValidationError) as error:
-        raise DamagedLooksError(f"{path}: is damaged") from error
+    except ValidationError as error:
+        raise damaged from error
     if book.schema_ > LOOKS_SCHEMA:
         raise DataError(
             f"{path}: is of schema {book.schema_}, this cifar-lab reads up to {LOOKS_SCHEMA}; install a newer cifar-lab"
         )
     if not is_sealed:
-        raise DamagedLooksError(f"{path}: is damaged")
+        raise damaged
     return book
 
 

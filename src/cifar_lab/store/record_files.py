@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -56,6 +57,40 @@ def write_record(path: Path, record: Record) -> None:
     write_bytes(path, seal_record(record.model_dump_json(indent=1)))
 
 
+def read_sealed(path: Path, damaged: Callable[[Path, str], DataError]) -> tuple[bytes, bool]:
+    """(JSON object in `path` without its checksum, whether it had one).
+
+    Args:
+        damaged: error of a damaged file, by the path and what is wrong with it.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        DataError: it cannot be read, or that of `damaged`.
+    """
+    try:
+        return unseal_record(read_regular(path))
+    except NotRegularError as error:
+        raise damaged(path, "is damaged (not a regular file)") from error
+    except OSError as error:
+        if error.errno in NO_SUCH_FILE:
+            raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except BrokenSealError as error:
+        raise damaged(path, "is damaged") from error
+
+
+def refuse_newer(path: Path, schema: int, newest: int) -> None:
+    """Refuse a record of a newer version of cifar-lab.
+
+    Raises:
+        DataError: it is.
+    """
+    if schema > newest:
+        raise DataError(
+            f"{path}: has schema {str(schema)[:20]}, but this cifar-lab reads up to {newest}; install a newer cifar-lab"
+        )
+
+
 def read_record(path: Path) -> Record:
     """The record in `path`.
 
@@ -64,22 +99,14 @@ def read_record(path: Path) -> Record:
         DataError: it is damaged, a copy of another run's, or of a newer version of cifar-lab. Names the file and the
             remedy.
     """
+    content, is_sealed = read_sealed(path, DamagedRecordError)
     try:
-        content, is_sealed = unseal_record(read_regular(path))
         record = Record.model_validate_json(content)
-    except NotRegularError as error:
-        raise DamagedRecordError(path, "is damaged (not a regular file)") from error
-    except OSError as error:
-        if error.errno in NO_SUCH_FILE:
-            raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except BrokenSealError as error:
-        raise DamagedRecordError(path) from error
     except ValidationError as error:
-        _refuse_newer(path, _schema_in(path))
+        refuse_newer(path, schema_in(content), SCHEMA)
         reason = _reason(error)
         raise DamagedRecordError(path, f"is damaged ({reason})" if reason else "is damaged") from error
-    _refuse_newer(path, record.schema_)
+    refuse_newer(path, record.schema_, SCHEMA)
     if is_sealed != (record.schema_ > 1):
         raise DamagedRecordError(path)
     if record.run_id != path.parent.name:
@@ -95,18 +122,11 @@ def _reason(error: ValidationError) -> str:
     return plain(": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part))[:200]
 
 
-def _schema_in(path: Path) -> int:
+def schema_in(content: bytes) -> int:
     """Schema stated by a record with unknown keys. 0 where it states none."""
     try:
-        values = json.loads(read_regular(path))
-    except (OSError, ValueError, RecursionError):
+        values = json.loads(content)
+    except (ValueError, RecursionError):
         return 0
     schema = values.get("schema") if isinstance(values, dict) else None
     return schema if type(schema) is int else 0
-
-
-def _refuse_newer(path: Path, schema: int) -> None:
-    if schema > SCHEMA:
-        raise DataError(
-            f"{path}: has schema {str(schema)[:20]}, but this cifar-lab reads up to {SCHEMA}; install a newer cifar-lab"
-        )

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.config.attack import PGD, Corruption, DeepFool, Noise, attack_from
+from cifar_lab.config.attack import PGD, Corruption, DeepFool, Noise, Norm, attack_from
 from cifar_lab.training.attacks.active import ActiveImages
 from cifar_lab.training.attacks.corruptions import SEVERITIES, corrupt
 from cifar_lab.training.attacks.deepfool import deepfool
-from cifar_lab.training.attacks.descent import AttackBatch, Descent, Norm, project, random_start, step_up
+from cifar_lab.training.attacks.descent import AttackBatch, Descent, project, random_start, step_up
 from cifar_lab.training.attacks.gradients import attack_loss, gradient, margin, norms
 from cifar_lab.training.attacks.methods import attack_batch
 from cifar_lab.training.attacks.selection import stratified_images
-from cifar_lab.training.attacks.stacking import modules_as_victims, victims_of
+from cifar_lab.training.attacks.stacking import victims_of
 from cifar_lab.training.attacks.victims import Victims
 
 pytestmark = pytest.mark.xdist_group("attacks")
@@ -132,7 +132,7 @@ def test_deepfool_flips_every_image_and_its_distances_are_those_of_the_images(pa
 def test_deepfool_shows_the_images_that_it_does_not_flip() -> None:
     constant = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4))
     nn.init.zeros_(constant[1].weight)
-    victims = modules_as_victims([constant], CPU)
+    victims = Victims(lambda images: constant(images[0]).unsqueeze(0), 1, CPU)
     batch = AttackBatch(torch.rand(3, 3, 8, 8), victims.predict(torch.rand(1, 3, 3, 8, 8))[0])
     outcome = attack_batch(DeepFool(name="deepfool", steps=4), victims, batch, 0)
     assert outcome.distances is not None

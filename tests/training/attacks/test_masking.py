@@ -12,7 +12,7 @@ from cifar_lab.analysis.robust_scores import masking_signs
 from cifar_lab.config.attack import PGD
 from cifar_lab.store.attack_records import AttackLevel, AttackRecord, GradientFacts
 from cifar_lab.training.attacks.methods import attack_batch
-from cifar_lab.training.attacks.stacking import modules_as_victims, victims_of
+from cifar_lab.training.attacks.stacking import victims_of
 from cifar_lab.training.attacks.victims import Victims
 
 pytestmark = pytest.mark.xdist_group("attacks")
@@ -80,7 +80,9 @@ def record_of(attack: PGD, victims: Victims, batch: Any) -> AttackRecord:
 @pytest.mark.parametrize("mask", [Loud, Rounded, Bumpy])
 def test_masked_gradients_are_named(pair: Any, mask: type[nn.Module]) -> None:
     (network, _) = pair.networks()
-    signs = masking_signs([record_of(PGD(), modules_as_victims([mask(network)], torch.device("cpu")), pair.batch())])
+    masked = mask(network).eval().requires_grad_(False)
+    victims = Victims(lambda images: masked(images[0]).unsqueeze(0), 1, torch.device("cpu"))
+    signs = masking_signs([record_of(PGD(), victims, pair.batch())])
     assert signs, mask.__name__
 
 

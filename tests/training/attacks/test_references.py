@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from cifar_lab.config.attack import Norm
 from cifar_lab.training.attacks.deepfool import deepfool
-from cifar_lab.training.attacks.descent import AttackBatch, Descent, Norm, project, random_start, single_steps
+from cifar_lab.training.attacks.descent import AttackBatch, Descent, project, random_start, single_steps
 from cifar_lab.training.attacks.gradients import gradient
 from cifar_lab.training.attacks.stacking import victims_of
 from cifar_lab.training.attacks.victims import Victims

@@ -7,9 +7,10 @@ import logging
 import torch
 from torch import Tensor, nn
 
+from cifar_lab.config.attack import Norm
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.extras import missing_extra
-from cifar_lab.training.attacks.descent import AttackBatch, Flipped, Norm
+from cifar_lab.training.attacks.descent import AttackBatch, Flipped
 from cifar_lab.training.attacks.victims import Victims
 
 NORMS: dict[Norm, str] = {"linf": "Linf", "l2": "L2"}

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from cifar_lab.config.attack import Norm
 from cifar_lab.training.attacks.active import ActiveImages, take
 from cifar_lab.training.attacks.gradients import LossName, gradient, norms
 from cifar_lab.training.attacks.victims import Victims
-
-Norm = Literal["linf", "l2"]
 
 Start = Callable[[int], Tensor]
 """Perturbation (B, 3, H, W) of size at most 1 in the norm, by the number of the restart. Equal for all networks."""

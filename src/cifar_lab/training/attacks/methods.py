@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from cifar_lab.config.attack import FGSM, PGD, AnyAttack, AutoAttack, Corruption, DeepFool, EpsOptions, Noise
+from cifar_lab.config.attack import FGSM, PGD, AnyAttack, AutoAttack, Corruption, DeepFool, EpsOptions, Noise, Norm
 from cifar_lab.data.random_streams import stream
 from cifar_lab.training.attacks.auto import auto_attack
 from cifar_lab.training.attacks.corruptions import SEVERITIES, corrupt
@@ -17,7 +17,6 @@ from cifar_lab.training.attacks.descent import (
     AttackBatch,
     Descent,
     Flipped,
-    Norm,
     random_noise,
     random_start,
     single_steps,
@@ -105,12 +104,12 @@ def _choose_examples(outcome: BatchOutcome, victims: Victims, batch: AttackBatch
     }
 
 
-def _starts(attack: AnyAttack, norm: Norm, batch: AttackBatch, number: int) -> Callable[[int], Tensor]:
+def _starts(attack: EpsOptions, batch: AttackBatch, number: int) -> Callable[[int], Tensor]:
     """Random perturbations of a batch by restart. The same for every network, distance and device."""
 
     def start(restart: int) -> Tensor:
         generator = stream(f"attack start {restart}", attack.seed, number)
-        return random_start(generator, batch.images.shape, norm).to(batch.images)
+        return random_start(generator, batch.images.shape, attack.norm).to(batch.images)
 
     return start
 
@@ -118,7 +117,7 @@ def _starts(attack: AnyAttack, norm: Norm, batch: AttackBatch, number: int) -> C
 def _run_distances(
     attack: EpsOptions, victims: Victims, batch: AttackBatch, number: int, outcome: BatchOutcome
 ) -> None:
-    start = _starts(attack, attack.norm, batch, number)  # type: ignore[arg-type]
+    start = _starts(attack, batch, number)
     slope = _gradients(attack, victims, batch, outcome) if isinstance(attack, FGSM | PGD) else None
     for eps in attack.distances:
         single = None if slope is None else single_steps(victims, batch, outcome.clean, slope, eps, attack.norm)

@@ -31,17 +31,6 @@ def victims_of(networks: Sequence[TrainedNetwork]) -> Victims:
     return Victims(_one_by_one(list(networks), scale, shift), len(networks), device)
 
 
-def modules_as_victims(modules: Sequence[nn.Module], device: torch.device) -> Victims:
-    """Any networks that take images (B, 3, H, W) with pixels from 0 to 1."""
-    for module in modules:
-        module.eval().requires_grad_(False)
-    return Victims(
-        lambda images: torch.stack([main_output(m(each)) for m, each in zip(modules, images, strict=True)]),
-        len(modules),
-        device,
-    )
-
-
 def _one_by_one(networks: Sequence[TrainedNetwork], scale: Tensor, shift: Tensor) -> Forward:
     def forward(images: Tensor) -> Tensor:
         normalized = images * scale - shift
