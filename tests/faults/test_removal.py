@@ -12,6 +12,7 @@ import pytest
 from cifar_lab.core import atomic_io
 from cifar_lab.core.checksums import seal_checkpoint
 from cifar_lab.core.errors import LabError, SettingsError
+from cifar_lab.store import leftovers
 from cifar_lab.store.leftovers import delete_leftovers, find_leftovers
 from cifar_lab.store.locks import HeldError
 from cifar_lab.store.looks import LookBook, PairLooks, PastLook, save_looks
@@ -168,3 +169,18 @@ def test_a_checkpoint_of_a_run_that_is_not_done_is_kept(tmp_path: Path) -> None:
     delete_leftovers(results, find_leftovers(results))
     assert removals[0].folder.checkpoint.exists()
     assert damaged.checkpoint.exists()
+
+
+def test_a_temporary_file_that_disappears_during_the_look_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, _ = make_results(tmp_path)
+    is_regular = leftovers.is_regular
+
+    def look_and_lose(path: Path) -> bool:
+        found = is_regular(path)
+        path.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(leftovers, "is_regular", look_and_lose)
+    assert {each.size for each in find_leftovers(results).found} == {0}

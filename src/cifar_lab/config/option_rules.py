@@ -89,5 +89,10 @@ def metric_names(settings: Settings) -> Iterator[str]:
     names = [metric.rpartition(":")[2] for metric in settings.metrics]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         yield f"two metrics have the name {name}, under which they are recorded; rename one of the functions"
-    if getattr(settings.average, "use", None) and (taken := {"accuracy_last", "accuracy_ema"} & set(names)):
-        yield f"{min(taken)} is the name of a number of this lab beside average; rename the function"
+    recorded = {
+        "average": {"accuracy_last", "accuracy_ema"} if settings.average.name != "none" else set(),
+        "evaluate.tta": {"accuracy_tta"} if settings.evaluate.tta == "flip" else set(),
+    }
+    for key, numbers in recorded.items():
+        if taken := numbers & set(names):
+            yield f"{min(taken)} is the name of a number of this lab beside {key}; rename the function"

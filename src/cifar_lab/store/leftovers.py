@@ -146,8 +146,16 @@ def _temporary(folder: Path, names: re.Pattern[str]) -> Iterator[Path]:
 
 
 def _size(path: Path) -> int:
-    return path.lstat().st_size
+    """Bytes of a file. 0 for a file that is gone."""
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _age(path: Path) -> float:
-    return time.time() - path.lstat().st_mtime
+    """Seconds since a file was changed. 0 for a file that is gone."""
+    try:
+        return time.time() - path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0
