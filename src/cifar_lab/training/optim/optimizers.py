@@ -115,9 +115,9 @@ class CohortOptimizer(ABC):
             for member in range(len(self))
         ]
 
-    def _rates(self, lr: Tensor) -> Tensor:
+    def _rates(self, lr: Tensor, rows: slice = slice(None)) -> Tensor:
         """Learning rate of each number of the rows, (K, P), from that of each member, (K, 1). (K, 1) without groups."""
-        return lr if self._lr_factors is None else lr * self._lr_factors
+        return lr if self._lr_factors is None else lr * self._lr_factors[rows]
 
     def _column(self, numbers: Sequence[float]) -> Tensor:
         """One number per member, (K, 1) float64, so products of hyper-parameters are rounded to float32 only once."""
