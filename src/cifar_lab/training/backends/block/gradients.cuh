@@ -151,20 +151,21 @@ DEVICE float sum8(const float *p)
     return ((a.x + a.y) + (a.z + a.w)) + ((b.x + b.y) + (b.z + b.w));
 }
 
-/* Add the threads' sums of `weights2`, given as [sum][thread], in a fixed order, and use the gradient. */
-DEVICE void update2(int tid, const float *sums, float *w, const Rule &r, const Target &t)
+/* Add the threads' sums of `weights2`, given as [sum][thread], in a fixed order, and use the gradient. `r`: rule of the
+weights, then that of the biases. */
+DEVICE void update2(int tid, const float *sums, float *w, const Rule *r, const Target &t)
 {
     for (int i = tid; i < CHANNELS2 * 151; i += THREADS) {
         const int o = i & 15, tap = i >> 4, kx = tap % 5, n = tap / 5;
         const float *from = i < CHANNELS2 * 150
                                 ? sums + ((o & 7) * 5 + kx) * THREADS + ((o >> 3) * 8 + (n >> 2)) * 32 + (n & 3) * 8
                                 : sums + 40 * THREADS + (i - CHANNELS2 * 150) * CHUNK;
-        take_gradient(r, t, CONV2_WEIGHT + i, w[CONV2_WEIGHT + i], sum8(from));
+        take_gradient(r[i >= CHANNELS2 * 150], t, CONV2_WEIGHT + i, w[CONV2_WEIGHT + i], sum8(from));
     }
 }
 
 /* The same for `weights1`. */
-DEVICE void update1(int tid, const float *sums, float *w, const Rule &r, const Target &t)
+DEVICE void update1(int tid, const float *sums, float *w, const Rule *r, const Target &t)
 {
     if (tid >= CHANNELS1 * 76) return;
     float gradient = 0.f;
@@ -179,5 +180,5 @@ DEVICE void update1(int tid, const float *sums, float *w, const Rule &r, const T
         for (int i = 0; i < 64; i += CHUNK) gradient += sum8(sums + 30 * THREADS + o * 64 + i);
         at = CONV1_BIAS + o;
     }
-    take_gradient(r, t, at, w[at], gradient);
+    take_gradient(r[at >= CONV1_BIAS], t, at, w[at], gradient);
 }
