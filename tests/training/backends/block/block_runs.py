@@ -33,7 +33,7 @@ LATE_ARMS = {
     ],
     "adam, groups": [
         "optimizer.name=adam", "optimizer.lr=0.001", "optimizer.clip_norm=0.3", "optimizer.weight_decay=0.1",
-        "optimizer.groups=[{match: ^conv, lr_factor: 0}, {match: fc3, lr_factor: 2}]",
+        "optimizer.groups=[{match: ^conv, lr_factor: 0.5}, {match: fc3, lr_factor: 2}]",
     ],
     "sgd, layers": [
         "optimizer.lr=0.01", "optimizer.groups=[{match: bias, weight_decay: 0.5}]", "fine_tune.layer_decay=0.7",

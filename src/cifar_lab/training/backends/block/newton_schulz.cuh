@@ -64,11 +64,13 @@ DEVICE void store_block(int tid, const float *sums, float *square, int width)
 {
     int i, j;
     if (!find_block(tid, width, i, j)) return;
+    float v[16];
     UNROLL
-    for (int n = 0; n < 16; ++n) {
-        const int r = n / 4, c = n % 4;
-        if (i == j && r > c) continue; /* rounded otherwise than its mirror image */
-        square[(i + r) * width + j + c] = square[(j + c) * width + i + r] = sums[n];
+    for (int n = 0; n < 16; ++n) v[n] = i == j && n / 4 > n % 4 ? sums[n % 4 * 4 + n / 4] : sums[n]; /* symmetric too */
+    UNROLL
+    for (int n = 0; n < 4; ++n) {
+        *(float4 *)(square + (i + n) * width + j) = make_float4(v[n * 4], v[n * 4 + 1], v[n * 4 + 2], v[n * 4 + 3]);
+        *(float4 *)(square + (j + n) * width + i) = make_float4(v[n], v[n + 4], v[n + 8], v[n + 12]);
     }
 }
 
