@@ -29,8 +29,9 @@ from cifar_lab.training.evaluate import predict_stacked, score, score_all
 
 CELLS = (
     "320:64", "40:64", "320:8", "320:512", "132:64", "40:8", "40:512", "132:64:adam", "10:64", "2:8", "14:512",
+    "40:32:muon", "10:32:muon",
 )  # fmt: skip
-"""The targets first, then the cells that decide `LEAST_MEMBERS`."""
+"""The targets first, then the cells that decide `LEAST_MEMBERS`, and `LEAST_MEMBERS_WITH_MUON`."""
 
 IMAGES, SCORED = 45_000, 5_000
 

@@ -184,7 +184,7 @@ class _MemberRows:
         if self.second is not None:
             self._conversion.store(self.second, flat)
             self._state.store_second(flat)
-        self._state.store_updates(updates)
+        self._state.store_updates([updates] * len(flat))
 
 
 class _Draws:

@@ -16,6 +16,9 @@ from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 MODELS = ("Net", "Net2")
 """Models of one shape. Net2 has other initial weights."""
 
+MUON_MODELS = ("Net", "Net2")
+"""Models whose Gram matrices of Muon lie in the shared memory of a block, as `SQUARES_FIT` in newton_schulz.cuh."""
+
 KNOWN = frozenset({
     "data.batch_size", "data.flip", "data.crop_padding", "data.crop_padding_mode", "data.normalize", "data.val_size",
     "data.split_seed", "data.val_indices", "model.name", "model.weights", "model.head", "model.input_size",
@@ -74,6 +77,8 @@ def _reasons(settings: Settings) -> Iterator[str]:
         yield f"there are none on a GPU for {settings.model.name.rpartition('/')[2]}"
     if not isinstance(settings.optimizer, SGD | Adam | Muon):
         yield f"there are none for the optimizer {settings.optimizer.name}"
+    if isinstance(settings.optimizer, Muon) and settings.model.name not in MUON_MODELS:
+        yield f"there are none for muon on a GPU with {settings.model.name}"
     if not isinstance(settings.loss, Loss):
         yield f"there are none for the loss {settings.loss.name}"
     if settings.runtime.precision != "fp32":

@@ -64,6 +64,6 @@ CALLED void update_late(char *scratch)
         END_PHASE
     }
     ROLLED
-    for (int n = 0; muon && n < PARAMETERS; ++n)
+    for (int n = 0; SQUARES_FIT && muon && n < PARAMETERS; ++n)
         if (is_matrix(n)) update_matrix(s, memory.work, t, n, registers);
 }

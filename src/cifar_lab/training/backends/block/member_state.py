@@ -68,14 +68,14 @@ class MemberState:
         """Write the second rows (K, P)."""
         _copy([(rows.second, row) for rows, row in zip(self._rows, flat, strict=True) if rows.second is not None])
 
-    def store_updates(self, updates: int) -> None:
-        """Write the number of updates where the state counts them."""
+    def store_updates(self, updates: Sequence[int]) -> None:
+        """Write each member's number of updates where its state counts them."""
         optimizer = self._cohort.optimizer
-        for k in range(len(self._rows)):
+        for k, count in enumerate(updates):
             state = optimizer.state(k)
-            counts = [name for name in state if name.rpartition(".")[2] == "step"]
+            counts = {name: torch.full_like(each, count) for name, each in state.items() if each.numel() == 1}
             if counts:
-                optimizer.load_state(k, state | {name: torch.full_like(state[name], updates) for name in counts})
+                optimizer.load_state(k, state | counts)
 
 
 def _state_rows(cohort: Cohort, member: int, settings: BlockOptimizer) -> _StateRows:

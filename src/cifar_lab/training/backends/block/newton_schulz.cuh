@@ -20,9 +20,14 @@ DEVICE SquareMemory square_memory(char *work, int width)
     float *partial = (float *)work, *gram = partial + PARTIAL_SUMS;
     return {partial, gram, gram + width * width, gram + 2 * width * width, gram + 3 * width * width};
 }
-constexpr int ROWS_AT_ONCE = THREADS / (HIDDEN1 / 4) * 4; /* of the widest matrix; a thread has 4 rows and 4 columns */
-static_assert(HIDDEN2 <= HIDDEN1 && HIDDEN1 / 4 * (HIDDEN1 / 4 + 1) / 2 <= THREADS, "a thread per block of a square");
-static_assert(AT_WORK + (PARTIAL_SUMS + (3 * HIDDEN1 + ROWS_AT_ONCE) * HIDDEN1) * 4 <= SHARED_BYTES, "squares");
+
+/* Rows of X that are multiplied at once: a thread has 4 × 4 numbers of the product. */
+DEVICE constexpr int rows_at_once(int width) { return THREADS / (width / 4) * 4; }
+
+/* Whether the widest matrix has a thread per block of its squares, and its squares and rows lie in shared memory. */
+constexpr bool SQUARES_FIT =
+    HIDDEN2 <= HIDDEN1 && HIDDEN1 / 4 * (HIDDEN1 / 4 + 1) / 2 <= THREADS &&
+    AT_WORK + (PARTIAL_SUMS + (3 * HIDDEN1 + rows_at_once(HIDDEN1)) * HIDDEN1) * 4 <= SHARED_BYTES;
 
 /* First row and column of the block of thread `tid`, on or above the diagonal. False without one. */
 DEVICE bool find_block(int tid, int width, int &i, int &j)
@@ -145,7 +150,7 @@ DEVICE float norm_scale(const float *partial) { return 1.f / (sqrtf(block_sum(pa
 /* Gram matrix of X. */
 DEVICE void make_gram(const SquareMemory &at, const float *x, int inputs, int width, bool scaled, REGISTERS registers)
 {
-    const int rows = THREADS / (width / 4) * 4;
+    const int rows = rows_at_once(width);
     PHASE clear_block(OWN.sums);
     END_PHASE
     for (int first = 0; first < inputs; first += rows) {
@@ -162,7 +167,7 @@ DEVICE void make_gram(const SquareMemory &at, const float *x, int inputs, int wi
 /* Multiply X by the product of the polynomials. */
 DEVICE void multiply_matrix(const SquareMemory &at, float *x, int inputs, int width, bool scaled)
 {
-    const int rows = THREADS / (width / 4) * 4;
+    const int rows = rows_at_once(width);
     for (int first = 0; first < inputs; first += rows) {
         const int count = inputs - first < rows ? inputs - first : rows;
         PHASE load_rows(tid, at.rows, x + first * width, count * width, scaled ? 1.f : norm_scale(at.partial));
