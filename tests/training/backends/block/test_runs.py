@@ -41,7 +41,7 @@ def jobs(lab: Any, results: str, *overrides: str) -> list[Job]:
     shared = ["data.batch_size=8", "data.val_size=40", "evaluate.tta=flip", *crops, *overrides]
     varied = (
         ["optimizer.lr=0.002"],
-        ["optimizer.name=adamw", "optimizer.lr=0.0001", "data.flip=true"],
+        ["optimizer.name=adamw", "optimizer.lr=0.0001", "optimizer.eps=1.0e-5", "data.flip=true"],
         ["optimizer.name=muon", "optimizer.lr=0.0005", "data.flip=alternating"],
     )
     return [lab.job(lab.settings(*shared, *own), seed=seed, results=results) for seed, own in enumerate(varied)]
