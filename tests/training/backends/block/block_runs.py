@@ -10,7 +10,8 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.training.backends.block.backend import BlockBackend, BlockKernel
-from cifar_lab.training.backends.block.update_rules import optimizers_of
+from cifar_lab.training.backends.block.member_state import columns_of
+from cifar_lab.training.backends.block.update_rules import MATRICES, optimizers_of
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.device import prepare_execution
@@ -72,8 +73,15 @@ def block(steps: EagerBackend, kernel: BlockKernel, cohort_arms: Sequence[Settin
 
 
 def state_of(steps: EagerBackend | BlockBackend) -> list[torch.Tensor]:
-    """Weights and optimizer state of all members, on the CPU."""
-    found = [steps.cohort.parameters.values.detach().cpu().clone()]
+    """Weights and optimizer state of all members, on the CPU.
+
+    Without the state of matrices in the rule beside Muon, which has no effect. torch's stacked form keeps one.
+    """
+    parameters = steps.cohort.parameters
+    found = [parameters.values.detach().cpu().clone()]
+    matrices = columns_of(parameters, MATRICES).cpu()
     for k in range(len(steps.cohort.networks)):
-        found += [tensor.cpu() for tensor in steps.cohort.state(k)["optimizer"].values()]
+        for name, tensor in steps.cohort.state(k)["optimizer"].items():
+            is_row = name.startswith("others.") and tensor.shape[1] == len(matrices)
+            found.append(tensor.cpu().masked_fill(matrices, 0.0) if is_row else tensor.cpu())
     return found

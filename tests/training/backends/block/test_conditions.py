@@ -89,5 +89,5 @@ def test_few_networks_are_left_to_torch(batch: int, least: int) -> None:
     with pytest.raises(KernelsUnavailable, match=f"^torch's are faster below {least} networks of this batch size$"):
         check_members(batch, least - 1)
     check_members(batch, 40, muon=True)
-    with pytest.raises(KernelsUnavailable, match=r"^torch's are faster below 40 networks of this batch size$"):
+    with pytest.raises(KernelsUnavailable, match=r"^torch's are used below 40 networks with muon$"):
         check_members(batch, 39, muon=True)

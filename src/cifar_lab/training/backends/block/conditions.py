@@ -58,13 +58,14 @@ def check_settings(settings: Settings) -> None:
 
 
 def check_members(batch_size: int, members: int, *, muon: bool = False) -> None:
-    """Check that the kernel trains so many networks faster than a captured graph.
+    """Check that the kernel trains so many networks faster than a captured graph, as far as that is known.
 
     Raises:
-        KernelsUnavailable: it does not.
+        KernelsUnavailable: it does not, or that is not known.
     """
+    if muon and members < LEAST_MEMBERS_WITH_MUON:
+        raise KernelsUnavailable(f"torch's are used below {LEAST_MEMBERS_WITH_MUON} networks with muon")
     least = LEAST_MEMBERS[min(LEAST_MEMBERS, key=lambda size: abs(math.log(size / batch_size)))]
-    least = LEAST_MEMBERS_WITH_MUON if muon else least
     if members < least:
         raise KernelsUnavailable(f"torch's are faster below {least} networks of this batch size")
 

@@ -36,7 +36,7 @@ class MemberState:
         self._cohort = cohort
         self._rows = [_state_rows(cohort, k, settings) for k, settings in enumerate(optimizers)]
         self._has_muon = any(isinstance(settings, Muon) for settings in optimizers)
-        self._matrices = _columns_of(cohort.parameters, MATRICES) if self._has_muon else None  # (P)
+        self._matrices = columns_of(cohort.parameters, MATRICES) if self._has_muon else None  # (P)
 
     def first(self) -> Tensor:
         """(K, P), a copy."""
@@ -85,7 +85,7 @@ def _state_rows(cohort: Cohort, member: int, settings: BlockOptimizer) -> _State
     return _StateRows(first, first, others[0] if has_squares(settings) else None)
 
 
-def _columns_of(parameters: FlatParameters, names: Sequence[str]) -> Tensor:
+def columns_of(parameters: FlatParameters, names: Sequence[str]) -> Tensor:
     """(P) bool: numbers of these parameters."""
     found = torch.zeros(parameters.values.shape[1], dtype=torch.bool)
     for span in parameters.spans:

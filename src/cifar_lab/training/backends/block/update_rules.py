@@ -9,7 +9,6 @@ from cifar_lab.config import SGD, Adam, Muon
 from cifar_lab.config.training import OtherAdam, OtherSGD
 from cifar_lab.training.backends.block.jobs import KINDS
 from cifar_lab.training.cohort import Cohort
-from cifar_lab.training.optim.from_torch import TorchRule
 from cifar_lab.training.optim.parameter_groups import GroupValues, group_values
 
 BlockOptimizer: TypeAlias = SGD | Adam | Muon
@@ -21,9 +20,7 @@ MATRICES = ("conv1.weight", "conv2.weight", "fc1.weight", "fc2.weight")
 
 def optimizers_of(cohort: Cohort) -> list[BlockOptimizer]:
     """Settings of each member's optimizer, in whose groups are the rates of its layers."""
-    optimizer = cohort.optimizer
-    assert not isinstance(optimizer, TorchRule)  # see `check_settings`
-    given = (optimizer.settings_of(k) for k in range(len(cohort.networks)))
+    given = (cohort.optimizer.settings_of(k) for k in range(len(cohort.networks)))
     return [settings for settings in given if isinstance(settings, SGD | Adam | Muon)]
 
 
