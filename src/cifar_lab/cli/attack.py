@@ -67,8 +67,9 @@ def attack(
     Each run has a record per attack. Attacks that have one are not repeated, and interrupted ones continue. An attack
     reads the test split, and reports count it: attack after the choice of settings is made.
     """
-    from cifar_lab.cli.attack_output import run_attacks
-    from cifar_lab.cli.attack_targets import AttackRequest
+    from cifar_lab.cli.attack_output import AttackRequest, run_attacks
+    from cifar_lab.cli.attack_targets import find_victims
+    from cifar_lab.store.results import existing_results, find_records
 
     request = AttackRequest(
         tuple(names),
@@ -83,5 +84,6 @@ def attack(
         as_json,
         lab,
     )
-    if (code := run_attacks(request)) != 0:
+    records = find_records(existing_results(request.results)).records
+    if (code := run_attacks(request, find_victims(request, records), records)) != 0:
         raise typer.Exit(code)

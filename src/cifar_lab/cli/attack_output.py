@@ -12,7 +12,7 @@ from typing import Any
 
 from cifar_lab.analysis.robust_scores import clean_accuracy, distances, masking_signs, robust_levels
 from cifar_lab.analysis.summary import by_recipe
-from cifar_lab.cli.attack_targets import AttackRequest, find_victims
+from cifar_lab.cli.options import DEFAULT_RESULTS
 from cifar_lab.cli.output import Output
 from cifar_lab.cli.text_table import TableColumn, TextTable
 from cifar_lab.config.attack import AnyAttack, Corruption, attack_words, eps_words
@@ -24,7 +24,7 @@ from cifar_lab.core.text import count, in_words, plain
 from cifar_lab.execution.attack_cost import AttackForecast, forecast_attacks
 from cifar_lab.execution.attack_runs import AttackPlan, Victim, found_attack, make_attacks, plan_attacks
 from cifar_lab.store.attack_records import AttackRecord
-from cifar_lab.store.results import existing_results, find_records
+from cifar_lab.store.records import Record
 from cifar_lab.training.attacks.job import AttackJob
 from cifar_lab.training.attacks.passes import passes
 
@@ -32,26 +32,46 @@ PROGRESS_SECONDS = 5.0
 """Time between two lines of progress."""
 
 
-def run_attacks(request: AttackRequest) -> int:
+@dataclass(frozen=True)
+class AttackRequest:
+    """Parsed arguments of the command."""
+
+    names: Sequence[str]
+    attacks: Sequence[str]
+    overrides: Sequence[str]
+    """Of the attacks. With a lab file, of its arms."""
+    results: Path
+    device: str
+    workers: int | None
+    force: bool
+    dry_run: bool
+    quiet: bool
+    as_json: bool
+    lab: Path | None = None
+
+
+def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequence[Record]) -> int:
     """Make the attacks that are missing and print the table of all. Returns the exit code.
 
+    Args:
+        victims: networks with their attacks.
+        records: all of the results folder.
+
     Raises:
-        SettingsError: a target, an attack or a setting is wrong.
+        SettingsError: the device is not there.
         MissingExtraError: AutoAttack is not installed.
         Interrupted: a signal stopped it.
     """
-    records = find_records(existing_results(request.results)).records
-    victims = find_victims(request, records)
-    attacks = list(dict.fromkeys(attack for each in victims for attack in each.attacks))
-    if any(each.name == "autoattack" for each in attacks):
-        require_extra("attacks", "name: autoattack")
     _check_device(request.device)
     plan = plan_attacks(victims, request.results, device=request.device, workers=request.workers, force=request.force)
     forecast = forecast_attacks(plan, records, request.results)
     out = Output("attack", as_json=request.as_json)
     if request.dry_run:
+        attacks = {attack for each in victims for attack in each.attacks}
         _print_plan(out, plan, len(victims), len(attacks), forecast)
         return 0
+    if any(attack.name == "autoattack" for job in plan.jobs for attack in job.attacks):
+        require_extra("attacks", "name: autoattack")
     is_quiet = request.quiet or request.as_json
     if plan.jobs and not is_quiet:
         print_status(f"{_counted(plan)} to make; {forecast.line}")
@@ -65,7 +85,9 @@ def run_attacks(request: AttackRequest) -> int:
     out.value("seconds", time.monotonic() - began)
     out.value("failures", outcomes.failures)
     if request.lab is not None and not outcomes.exit_code:
-        out.next(request.report_command)
+        settings = [word for each in request.overrides for word in ("--set", each)]
+        folder: list[str | Path] = [] if request.results == DEFAULT_RESULTS else ["--results", request.results]
+        out.next(["report", "--lab", request.lab, *settings, *folder])
     out.close()
     return outcomes.exit_code
 

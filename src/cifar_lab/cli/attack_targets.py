@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_lab.analysis.arms import options
 from cifar_lab.analysis.comparison_targets import find_target
 from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.folder_report import answer_folder
-from cifar_lab.analysis.questions import Lab, lab_option
+from cifar_lab.analysis.questions import Lab
+from cifar_lab.cli.attack_output import AttackRequest
 from cifar_lab.config.attack import AnyAttack, attack_id
 from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.execution.attack_runs import Victim
 from cifar_lab.store.records import Record
-
-
-@dataclass(frozen=True)
-class AttackRequest:
-    """Parsed arguments of the command."""
-
-    names: Sequence[str]
-    attacks: Sequence[str]
-    overrides: Sequence[str]
-    """Of the attacks. With a lab file, of its arms."""
-    results: Path
-    device: str
-    workers: int | None
-    force: bool
-    dry_run: bool
-    quiet: bool
-    as_json: bool
-    lab: Path | None = None
-
-    @property
-    def report_command(self) -> list[str | Path]:
-        """The report that shows the attacks of the lab file."""
-        return ["report", *lab_option(self.lab or Path()), *options(self.results, self.overrides)]
 
 
 def find_victims(request: AttackRequest, records: Sequence[Record]) -> list[Victim]:
