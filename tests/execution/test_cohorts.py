@@ -13,7 +13,8 @@ from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.registry import MODEL_FACTS, SECTION_CHOICES
 from cifar_lab.config.roles import Role, role_of
 from cifar_lab.config.run_id import recipe
-from cifar_lab.execution.tasks import GPU_STREAMS, cohort_key, form_cohorts, make_tasks
+from cifar_lab.execution.tasks import GPU_STREAMS, form_cohorts, make_tasks
+from cifar_lab.training.grouping import cohort_key
 from cifar_lab.training.job import Job
 from tests.config.every_field import FieldCase, every_field
 

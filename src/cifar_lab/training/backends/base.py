@@ -102,7 +102,7 @@ class StepMetrics:
         losses = self.loss[:steps, members].cpu().double()  # (steps, K)
         right = self.right[:steps, members].cpu().double()
         sizes = torch.tensor(self.batch_sizes[:steps], dtype=torch.float64).unsqueeze(1)  # (steps, 1)
-        return _numbers(losses, right, sizes, dim=0)
+        return _numbers_of(losses, right, sizes, dim=0)
 
 
 class MemberMetrics(StepMetrics):
@@ -130,17 +130,18 @@ class MemberMetrics(StepMetrics):
 
     def _numbers(self, steps: int, members: slice) -> list[EpochNumbers]:
         loss, right = (table[:steps].T.cpu() for table in (self.loss, self.right))  # (K, steps)
-        chosen, found = range(len(loss))[members], {}
+        chosen = range(len(loss))[members]
+        found: dict[int, EpochNumbers] = {}
         for size in {self._sizes[member] for member in chosen}:
             rows = [member for member in chosen if self._sizes[member] == size]
             done = len(self._batches[size]) * steps // len(self.batch_sizes)
             images = torch.tensor(self._batches[size][:done], dtype=torch.float64)
-            tables = (table[rows, :done].double() for table in (loss, right))  # (members, steps)
-            found.update(zip(rows, _numbers(*tables, images, dim=1), strict=True))
+            losses, counts = loss[rows, :done].double(), right[rows, :done].double()  # (members, steps)
+            found.update(zip(rows, _numbers_of(losses, counts, images, dim=1), strict=True))
         return [found[member] for member in chosen]
 
 
-def _numbers(losses: Tensor, right: Tensor, sizes: Tensor, dim: int) -> list[EpochNumbers]:
+def _numbers_of(losses: Tensor, right: Tensor, sizes: Tensor, dim: int) -> list[EpochNumbers]:
     """Metrics of each member, from float64 tables of its steps along `dim`. `sizes`: images of the steps."""
     images = float(sizes.sum())
     means = ((losses * sizes).sum(dim=dim) / images).tolist()
