@@ -39,9 +39,9 @@ def form_kernel_cohorts(jobs: Sequence[Job], gpus: int) -> tuple[list[list[Job]]
 
     Each cohort has an equal share of every kind of run, so that GPUs and concurrent cohorts end at about the same time.
     """
-    free = {key: _is_free(job.settings) for key, job in {id(job.settings): job for job in jobs}.items()}
+    mixed = {key: trains_mixed(job.settings) for key, job in {id(job.settings): job for job in jobs}.items()}
     cohorts: list[list[Job]] = []
-    for group in grouped([job for job in jobs if free[id(job.settings)]], OWN):
+    for group in grouped([job for job in jobs if mixed[id(job.settings)]], OWN):
         parts = kernel_cohorts([job.settings.data.batch_size for job in group], gpus)
         group.sort(key=lambda job: (job.settings.optimizer.name, job.settings.data.batch_size))
         cohorts += [group[part::parts] for part in range(parts)]
@@ -59,8 +59,8 @@ def kernel_cohorts(batch_sizes: Collection[int], gpus: int) -> int:
     return min(gpus * max(1, runs // (gpus * FULL_GPU)), runs // least_members(batch_sizes))
 
 
-def _is_free(settings: Settings) -> bool:
-    """Whether the block kernel may train such a run, in a cohort of any size."""
+def trains_mixed(settings: Settings) -> bool:
+    """Whether such a run is planned for the block kernel, with runs of other batch sizes."""
     return settings.runtime.cohort == "auto" and may_train(settings)
 
 

@@ -50,9 +50,11 @@ from cifar_lab.training.unused_parameters import GradientWatch
 def layout(settings: Settings, execution: Execution, *, stacked: bool) -> torch.memory_format:
     """Memory format of images for torch's kernels. Rounding depends on it.
 
-    Optimizers of torch's class have contiguous parameters, because a `view` of a gradient may rely on it.
+    Optimizers of torch's class have contiguous parameters, because a `view` of a gradient may rely on it. The block
+    kernel scores images in that format alone.
     """
-    if stacked or isinstance(settings.optimizer, TorchOptimizer | CustomOptimizer):
+    by_block = execution.own_kernels and execution.device.type != "cpu"
+    if stacked or by_block or isinstance(settings.optimizer, TorchOptimizer | CustomOptimizer):
         return torch.contiguous_format
     return models.memory_format(settings.model, execution.device.type, execution.bf16)
 

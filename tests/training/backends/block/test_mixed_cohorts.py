@@ -71,6 +71,7 @@ class Card:
 def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[Card]:
     """Let the choice of kernels see a GPU, and all else the CPU."""
     found, make_backend, choose_kernels = Card(), choice.make_backend, choice.choose_kernels
+    layout = experiment.layout
 
     def choose(settings: Settings, execution: Execution, *given: Any, **named: Any) -> Any:
         chosen, kernels = choose_kernels(settings, on_gpu(execution), *given, **named)
@@ -79,6 +80,10 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[Card]:
     def make(cohort: Any, batches: Any, settings: Settings, execution: Execution, *given: Any) -> Any:
         return make_backend(cohort, batches, settings, on_gpu(execution), *given)
 
+    def layout_of(settings: Settings, execution: Execution, *, stacked: bool) -> torch.memory_format:
+        return layout(settings, on_gpu(execution) if execution.own_kernels else execution, stacked=stacked)
+
+    monkeypatch.setattr(experiment, "layout", layout_of)
     monkeypatch.setattr(conditions, "LEAST_MEMBERS", {8: 2, 64: 4})
     monkeypatch.setattr(choice, "check_gpu", found.check)
     monkeypatch.setattr(choice, "GpuKernel", found.compiled)
@@ -129,7 +134,7 @@ def assert_same_runs(lab: Any, ours: Sequence[Job], theirs: Sequence[Job]) -> No
         assert lines[0] == lines[1]
         one, two = (lab.run_folder(each).read_record() for each in (job, other))
         assert (one.run_id, one.val, one.test, one.data) == (two.run_id, two.val, two.test, two.data)
-        same = {"cohort": 1}
+        same = {"cohort": 1, "stacked": False}
         assert one.environment.model_copy(update=same) == two.environment.model_copy(update=same)
 
 
@@ -140,19 +145,19 @@ def test_runs_of_a_mixed_cohort_are_those_of_cohorts_of_one_batch_size(lab: Any,
     assert [(each.environment.cohort, each.environment.kernels) for each in made] == [(4, "own")] * 4
     assert card.scored == [4] * 3, "one launch scores all networks after an epoch"
     assert card.parts == [{8, 32, 64}]
+    card.scored.clear()
     for group in (apart[:2], apart[2:3], apart[3:]):
         records(group)
+    assert card.scored == [2] * 3 + [1] * 6
     assert_same_runs(lab, mixed, apart)
     for job, record in zip(mixed, made, strict=True):
         lines = lab.run_folder(job).read_metrics()
         assert record.train_seconds == sum(line.seconds for line in lines) > 0
-    expected = jobs(lab, "torch", "epochs=3", "runtime.kernels=torch")
-    for job in expected:
-        lab.make(job)
-        lab.assert_weights_close(mixed[expected.index(job)], job)
-        for ours, theirs in zip(
-            lab.run_folder(mixed[expected.index(job)]).read_metrics(), lab.run_folder(job).read_metrics(), strict=True
-        ):
+    for job, other in zip(mixed, jobs(lab, "torch", "epochs=3", "runtime.kernels=torch"), strict=True):
+        lab.make(other)
+        lab.assert_weights_close(job, other)
+        lines = [lab.run_folder(each).read_metrics() for each in (job, other)]
+        for ours, theirs in zip(*lines, strict=True):
             assert ours.lr == theirs.lr
             assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-4)
 
