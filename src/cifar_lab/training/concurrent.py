@@ -9,8 +9,8 @@ from functools import partial
 
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.patches import patch_covariance
-from cifar_lab.training.backends.block.conditions import are_mixed
-from cifar_lab.training.backends.choice import UnequalMembers, choose_kernels
+from cifar_lab.training.backends.block.conditions import UnequalMembers, are_mixed
+from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import Tell

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from cifar_lab.training.backends.choice import UnequalMembers
+from cifar_lab.training.backends.block.conditions import UnequalMembers
 from cifar_lab.training.callbacks import ActiveRun
 from cifar_lab.training.device import is_out_of_memory
 from cifar_lab.training.grouping import grouped

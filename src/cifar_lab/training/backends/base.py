@@ -113,23 +113,20 @@ class MemberMetrics(StepMetrics):
         super().__init__(batches_of(images, min(sizes)), len(sizes), device)
         self._batches = {size: batches_of(images, size) for size in set(sizes)}
         self._sizes = tuple(sizes)
-        self._steps = torch.tensor([len(self._batches[size]) for size in sizes], device=device)  # (K,)
+        self._steps = [len(self._batches[size]) for size in sizes]
 
     def completed(self, steps: int) -> list[int]:
         """See `StepMetrics`. Members finish equal shares of their epochs."""
-        found: list[int] = self._completed(steps).tolist()
-        return found
-
-    def _completed(self, steps: int) -> Tensor:
-        return self._steps * steps // len(self.batch_sizes)
+        return [each * steps // len(self.batch_sizes) for each in self._steps]
 
     def all_diverged(self, steps: int) -> bool:
         """See `StepMetrics`."""
-        made = torch.arange(steps, device=self.loss.device).unsqueeze(1) < self._completed(steps)  # (steps, K)
+        completed = torch.tensor(self.completed(steps), device=self.loss.device)
+        made = torch.arange(steps, device=self.loss.device).unsqueeze(1) < completed  # (steps, K)
         return bool((made & ~torch.isfinite(self.loss[:steps])).any(dim=0).all())
 
     def _numbers(self, steps: int, members: slice) -> list[EpochNumbers]:
-        loss, right = (table[:steps].T.cpu() for table in (self.loss, self.right))  # (K, steps)
+        loss, right = (table[:steps].T.contiguous().cpu() for table in (self.loss, self.right))  # (K, steps)
         chosen = range(len(loss))[members]
         found: dict[int, EpochNumbers] = {}
         for size in {self._sizes[member] for member in chosen}:

@@ -17,7 +17,13 @@ from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.adversary import Adversary
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.block.backend import BlockBackend
-from cifar_lab.training.backends.block.conditions import are_mixed, check_members, check_settings, least_members
+from cifar_lab.training.backends.block.conditions import (
+    UnequalMembers,
+    are_mixed,
+    check_members,
+    check_settings,
+    least_members,
+)
 from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
 from cifar_lab.training.backends.block.jobs import MOST_CLASSES, part_of
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
@@ -33,10 +39,6 @@ from cifar_lab.training.own_functions import LossOf
 
 if TYPE_CHECKING:
     from cifar_lab.training.teacher import Teacher
-
-
-class UnequalMembers(Exception):
-    """Runs that only the block kernel trains together, where it is not available. The message is the reason."""
 
 
 @dataclass(frozen=True)

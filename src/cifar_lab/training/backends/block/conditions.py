@@ -42,6 +42,10 @@ Networks of several batch sizes must be as many as the batch size that needs the
 one after the other, then take longer than the kernel, in which all train at once."""
 
 
+class UnequalMembers(Exception):
+    """Runs that only the block kernel trains together, where it is not available. The message is the reason."""
+
+
 def check_settings(settings: Settings) -> None:
     """Check that the kernel can train such runs.
 
