@@ -20,7 +20,7 @@ GPU_STREAMS = 4
 FULL_GPU = 160
 """Networks of several batch sizes that fill a GPU with the block kernel. An H100 or H200 (SXM) has 132 multiprocessors.
 
-In a simulation with the rates of the kernel's prototype and the batch sizes of configs/q8_grid.yaml, the blocks waited for
+In a simulation with the rates of the kernel's prototype and the batch sizes of configs/q8_grid.yaml, blocks waited for
 slower networks for 12 % of a launch with 132 networks, 6 % with 160 and none with 240."""
 
 

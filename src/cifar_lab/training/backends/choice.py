@@ -25,7 +25,7 @@ from cifar_lab.training.backends.block.conditions import (
     least_members,
 )
 from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
-from cifar_lab.training.backends.block.jobs import MOST_CLASSES, part_of
+from cifar_lab.training.backends.block.jobs import MOST_CLASSES, PARTS, part_of
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
@@ -227,7 +227,9 @@ def _block_backend(eager: EagerBackend, arms: Sequence[Settings]) -> BlockBacken
     if not 2 <= classes <= MOST_CLASSES:
         raise KernelsUnavailable(f"there are none on a GPU for {classes} classes")
     optimizers = [arm.optimizer for arm in arms if isinstance(arm.optimizer, SGD | Adam)]
-    kernel = GpuKernel(eager.execution.device, classes, [part_of(size) for size in eager.batches.sizes])
+    parts = {part_of(size) for size in eager.batches.sizes}
+    # All sizes for several, so that a later cohort of some of these batch sizes has the same code.
+    kernel = GpuKernel(eager.execution.device, classes, list(parts) if len(parts) == 1 else PARTS)
     try:
         return BlockBackend(eager, kernel, optimizers, classes, [arm.loss.label_smoothing for arm in arms])
     except ValueError as error:
