@@ -73,7 +73,7 @@ def _stackable(cohorts: Sequence[Sequence[Job]], ended: Ended) -> list[Sequence[
             refused += cohort
         except Exception as error:
             _end(cohort, error, ended)
-    return found + grouped(refused)
+    return found + grouped(sorted(refused, key=lambda job: job.settings.optimizer.name))
 
 
 def _takes_kernel(cohort: Sequence[Job], execution: Execution) -> bool:
