@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
+from cifar_lab.training.backends.base import MemberMetrics, StepMetrics
 from cifar_lab.training.backends.block.jobs import (
     SCRATCH_BYTES,
     BlockImages,
@@ -51,18 +52,21 @@ class BlockBackend:
     """Backend of networks of the shape of Net. Training images and weights are in torch's contiguous format."""
 
     def __init__(
-        self, eager: EagerBackend, kernel: BlockKernel, optimizers: Sequence[BlockOptimizer], classes: int
-    ) -> None:
+        self, eager: EagerBackend, kernel: BlockKernel, optimizers: Sequence[BlockOptimizer], classes: int,
+        smoothings: Sequence[float] | None = None,
+    ) -> None:  # fmt: skip
         """Use the cohort, batches and loss of `eager`.
 
         Args:
             kernel: compiled for as many classes.
             optimizers: settings of each member's optimizer, with the rates of its layers.
+            smoothings: label smoothing of each member. None takes that of `eager` for all.
         """
         self.cohort = eager.cohort
-        self.metrics = eager.metrics
+        self.metrics: StepMetrics = eager.metrics
         self._eager, self._kernel, self._classes = eager, kernel, classes
         self._optimizers = tuple(optimizers)
+        self._smoothings = smoothings or [eager.label_smoothing] * len(optimizers)
         self._rows = RowConversion.of(self.cohort.parameters, classes)
         names, order = [span.name for span in self.cohort.parameters.spans], [each.name for each in matrices(classes)]
         self._rules = [rule_fields(settings, names, order) for settings in self._optimizers]
@@ -75,17 +79,19 @@ class BlockBackend:
 
     def epoch(self, epoch: int) -> Iterator[int]:
         """See `StepBackend`. A launch makes many steps."""
-        self.metrics = self._eager.new_metrics()
+        batches = self._eager.batches
+        self.metrics = MemberMetrics(len(batches.split), batches.sizes, self._device)
         rows = _MemberRows(self)
         tables = (*self._eager.rates(epoch), *self._draws.of_epoch(epoch))
         steps, members = self.metrics.loss.shape
-        table = self._table([self._member(k, epoch * steps, rows, *tables) for k in range(members)])
+        # Small batches take longest. They come first, so that no block is left with one at the end of a launch.
+        longest_first = sorted(range(members), key=batches.sizes.__getitem__)
+        table = self._table([self._member(k, epoch, rows, *tables) for k in longest_first])
         blocks = min(members, self._kernel.blocks)
         segments = self._segments(steps, math.ceil(members / blocks))
         progress = torch.zeros(1 + members, dtype=torch.int32, device=self._device)
-        options = self._eager.batches.options
-        reflects = options.crop_padding_mode == "reflect"
-        images = self._images(self._eager.batches.split, options.crop_padding, reflects)
+        reflects = batches.options.crop_padding_mode == "reflect"
+        images = self._images(batches.split, batches.options.crop_padding, reflects)
         scratch, places = self._scratch_for(blocks), (table.data_ptr(), progress.data_ptr())
         for begin in range(0, segments, LAUNCH_SEGMENTS):
             end = min(begin + LAUNCH_SEGMENTS, segments)
@@ -95,7 +101,7 @@ class BlockBackend:
             if end < segments:
                 yield steps * end // segments
         self._draws.draw(epoch + 1)  # while the GPU trains
-        rows.store((epoch + 1) * steps)
+        rows.store([(epoch + 1) * each for each in batches.member_steps])
         yield steps
 
     def _segments(self, steps: int, rounds: int) -> int:
@@ -123,14 +129,14 @@ class BlockBackend:
         return logits
 
     def _member(
-        self, k: int, updates: int, rows: _MemberRows, lr: Tensor, momenta: Tensor | None, draws: EpochRandomness,
+        self, k: int, epoch: int, rows: _MemberRows, lr: Tensor, momenta: Tensor | None, draws: EpochRandomness,
         number: Sequence[int],
     ) -> BlockMember:  # fmt: skip
-        """Description of a member for one epoch, which `updates` updates precede."""
+        """Description of a member for one epoch, counted from 0."""
         settings, batches = self._optimizers[k], self._eager.batches
         loss, right = self.metrics.loss, self.metrics.right
         squares, rule = has_squares(settings), self._rules[k]
-        size, drawn = len(batches.split), number[k]
+        images, batch, drawn = len(batches.split), batches.sizes[k], number[k]
         return BlockMember(
             weights=_row(rows.weights, k), first=_row(rows.first, k),
             second=_row(rows.second, k) if squares and rows.second is not None else None,
@@ -140,9 +146,8 @@ class BlockBackend:
             lr=_column(lr, k), momenta=None if momenta is None else _column(momenta, k),
             loss=_column(loss, k), right=_column(right, k),
             **rule, keeps_first=squares or rule["momentum"] > 0 or momenta is not None,
-            smoothing=self._eager.label_smoothing,
-            batch=batches.options.batch_size, part=part_of(batches.options.batch_size), images=size,
-            stride=loss.shape[1], updates=updates,
+            smoothing=self._smoothings[k], batch=batch, part=part_of(batch), images=images,
+            stride=loss.shape[1], updates=epoch * math.ceil(images / batch),
         )  # fmt: skip
 
     def _images(self, split: ResidentSplit, padding: int = 0, reflects: bool = False) -> BlockImages:
@@ -175,7 +180,7 @@ class _MemberRows:
         self.second = None if second is None else self._conversion.kernel_rows(second)
         """Of all members, although only Adam's use it."""
 
-    def store(self, updates: int) -> None:
+    def store(self, updates: Sequence[int]) -> None:
         """Copy the rows back. `updates`: of each member so far."""
         self._conversion.store(self.weights, self._cohort.parameters.values.detach())
         flat = torch.empty_like(self._cohort.parameters.values)
@@ -184,7 +189,7 @@ class _MemberRows:
         if self.second is not None:
             self._conversion.store(self.second, flat)
             self._state.store_second(flat)
-        self._state.store_updates([updates] * len(flat))
+        self._state.store_updates(updates)
 
 
 class _Draws:
