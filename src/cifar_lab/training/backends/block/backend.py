@@ -14,14 +14,13 @@ from cifar_lab.config import SGD, Adam, AdamW
 from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
 from cifar_lab.training.backends.block.jobs import (
     KINDS,
-    SCRATCH_BYTES,
     BlockImages,
     BlockMember,
     Scoring,
     Training,
     part_of,
 )
-from cifar_lab.training.backends.block.rows import RowConversion
+from cifar_lab.training.backends.block.rows import RowConversion, Shape
 from cifar_lab.training.backends.eager import EagerBackend
 
 LAUNCH_IMAGES = 10_000
@@ -40,6 +39,10 @@ class BlockKernel(Protocol):
     def blocks(self) -> int:
         """Thread blocks that run at once."""
 
+    @property
+    def shape(self) -> Shape:
+        """Of the networks that it is compiled for."""
+
     def train(self, job: Training, blocks: int) -> None:
         """Launch a training on the current stream."""
 
@@ -48,7 +51,7 @@ class BlockKernel(Protocol):
 
 
 class BlockBackend:
-    """Backend of networks of the shape of Net. Training images and weights are in torch's contiguous format."""
+    """Backend of networks of the Net family. Training images and weights are in torch's contiguous format."""
 
     def __init__(
         self, eager: EagerBackend, kernel: BlockKernel, optimizers: Sequence[SGD | Adam | AdamW], classes: int
@@ -56,14 +59,14 @@ class BlockBackend:
         """Use the cohort, batches and loss of `eager`.
 
         Args:
-            kernel: compiled for as many classes.
+            kernel: compiled for their shape and as many classes.
             optimizers: settings of each member's optimizer.
         """
         self.cohort = eager.cohort
         self.metrics = eager.metrics
         self._eager, self._kernel, self._classes = eager, kernel, classes
         self._optimizers = tuple(optimizers)
-        self._rows = RowConversion.of(self.cohort.parameters, classes)
+        self._rows = RowConversion.of(self.cohort.parameters, kernel.shape, classes)
         self._draws = _Draws(eager.batches)
         self._scratch = torch.empty(0, dtype=torch.uint8, device=self._device)
 
@@ -158,8 +161,9 @@ class BlockBackend:
 
     def _scratch_for(self, blocks: int) -> int:
         """Address of the scratch memory of so many blocks."""
-        if len(self._scratch) < blocks * SCRATCH_BYTES:
-            self._scratch = torch.empty(blocks * SCRATCH_BYTES, dtype=torch.uint8, device=self._device)
+        size = blocks * self._kernel.shape.scratch_bytes
+        if len(self._scratch) < size:
+            self._scratch = torch.empty(size, dtype=torch.uint8, device=self._device)
         return self._scratch.data_ptr()
 
 
