@@ -17,7 +17,7 @@ from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.adversary import Adversary
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.block.backend import BlockBackend
-from cifar_lab.training.backends.block.conditions import check_members, check_settings
+from cifar_lab.training.backends.block.conditions import MODELS, check_members, check_settings
 from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
 from cifar_lab.training.backends.block.jobs import MOST_CLASSES, part_of
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
@@ -145,7 +145,7 @@ def _check_block(settings: Settings, execution: Execution, members: int | None) 
     """
     check_settings(settings)
     if members is not None:
-        check_members(settings.data.batch_size, members)
+        check_members(settings.data.batch_size, members, MODELS[settings.model.name])
     check_gpu(execution.device)
 
 
@@ -200,7 +200,8 @@ def _block_backend(eager: EagerBackend, arms: Sequence[Settings]) -> BlockBacken
     if not 2 <= classes <= MOST_CLASSES:
         raise KernelsUnavailable(f"there are none on a GPU for {classes} classes")
     optimizers = [arm.optimizer for arm in arms if isinstance(arm.optimizer, SGD | Adam)]
-    kernel = GpuKernel(eager.execution.device, classes, [part_of(eager.batches.options.batch_size)])
+    shape = MODELS[arms[0].model.name]
+    kernel = GpuKernel(eager.execution.device, shape, classes, [part_of(eager.batches.options.batch_size)])
     try:
         return BlockBackend(eager, kernel, optimizers, classes)
     except ValueError as error:

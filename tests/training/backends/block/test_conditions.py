@@ -11,7 +11,9 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.model import NetModel
 from cifar_lab.config.roles import Role
-from cifar_lab.training.backends.block.conditions import check_members, check_settings, unknown_settings
+from cifar_lab.models import nets
+from cifar_lab.training.backends.block.conditions import MODELS, check_members, check_settings, unknown_settings
+from cifar_lab.training.backends.block.rows import NET3
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 from ...step_runs import ARMS
@@ -22,7 +24,7 @@ def settings(*overrides: str) -> Settings:
 
 
 @pytest.mark.parametrize("name", ARMS)
-@pytest.mark.parametrize("model", ["Net", "Net2"])
+@pytest.mark.parametrize("model", MODELS)
 def test_every_optimizer_and_schedule_of_a_cohort_is_known(model: str, name: str) -> None:
     check_settings(
         settings(
@@ -36,7 +38,7 @@ def test_every_optimizer_and_schedule_of_a_cohort_is_known(model: str, name: str
     ("override", "reason"),
     [
         ("model.name=Net1", "there are none on a GPU for Net1"),
-        ("model.name=Net3", "there are none on a GPU for Net3"),
+        ("model.name=Wide", "there are none on a GPU for Wide"),
         ("model.name=ResNet18", "there are none on a GPU for ResNet18"),
         ("optimizer.name=radam", "there are none for the optimizer radam"),
         ("runtime.precision=bf16", "there are none for bf16"),
@@ -76,3 +78,17 @@ def test_few_networks_are_left_to_torch(batch: int, least: int) -> None:
     check_members(batch, least)
     with pytest.raises(KernelsUnavailable, match=f"^torch's are faster below {least} networks of this batch size$"):
         check_members(batch, least - 1)
+
+
+@pytest.mark.parametrize("batch", [1, 64, 4096])
+def test_few_wide_networks_are_left_to_torch(batch: int) -> None:
+    check_members(batch, 52, NET3)
+    with pytest.raises(KernelsUnavailable, match=r"^torch's are faster below 52 networks of this batch size$"):
+        check_members(batch, 51, NET3)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_widths_are_those_of_the_models(model: str) -> None:
+    network = getattr(nets, model)()
+    layers = (network.conv1.out_channels, network.conv2.out_channels, network.fc1.out_features, network.fc2.out_features)
+    assert MODELS[model][:4] == layers
