@@ -105,8 +105,8 @@ def measure(cell: str, pairs: int) -> dict[str, float | str | None]:
         speeds.append(int(members) * IMAGES / statistics.median(times))
     difference = float((losses[0] / losses[1] - 1).abs().max())
     return {
-        "members": int(members), "model": model, "batch": int(batch), "optimizer": optimizer, "block": speeds[0], "graph": speeds[1],
-        "ratio": speeds[0] / speeds[1], "difference": difference,
+        "members": int(members), "model": model, "batch": int(batch), "optimizer": optimizer, "block": speeds[0],
+        "graph": speeds[1], "ratio": speeds[0] / speeds[1], "difference": difference,
     }  # fmt: skip
 
 

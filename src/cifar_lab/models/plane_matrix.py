@@ -39,7 +39,7 @@ def convolve(
     rows, columns = (
         _starts(input.shape[2 + side], weight.shape[2 + side], stride[side], padding[side]) for side in (0, 1)
     )
-    matrix = _Windows.apply(weight, rows, columns, (input.shape[2], input.shape[3]))  # type: ignore[no-untyped-call]
+    matrix = _Windows.apply(weight, rows, columns, (input.shape[2], input.shape[3]))
     flat = input.permute(0, 2, 3, 1).flatten(1)  # (B, H · W · C), a view
     repeated = None if bias is None else bias.repeat(len(rows) * len(columns))
     out = F.linear(flat, matrix, repeated)  # (B, H' · W' · O)

@@ -90,5 +90,10 @@ def test_few_wide_networks_are_left_to_torch(batch: int) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_widths_are_those_of_the_models(model: str) -> None:
     network = getattr(nets, model)()
-    layers = (network.conv1.out_channels, network.conv2.out_channels, network.fc1.out_features, network.fc2.out_features)
+    layers = (
+        network.conv1.out_channels,
+        network.conv2.out_channels,
+        network.fc1.out_features,
+        network.fc2.out_features,
+    )
     assert MODELS[model][:4] == layers

@@ -12,8 +12,8 @@ from cifar_lab.core.errors import Interrupted
 from cifar_lab.store.records import Record
 from cifar_lab.training import run as experiment
 from cifar_lab.training.backends.base import BackendInfo
-from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.backends.block.rows import NET
+from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.job import Job
 
 from .block_runs import block
