@@ -25,14 +25,16 @@ from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.training.backends.base import Predictor
 from cifar_lab.training.backends.block.compiler import FLAGS, compile_source
 from cifar_lab.training.backends.block.jobs import PARTS
+from cifar_lab.training.backends.block.shapes import NET, NET3
 from cifar_lab.training.backends.block.source import definitions
 from cifar_lab.training.evaluate import predict_stacked, score, score_all
 
 CELLS = (
     "320:64", "40:64", "320:grid", "320:8", "320:512", "160:grid", "132:64", "40:8", "40:512", "132:64:adam", "10:64",
-    "2:8", "14:512", "40:32:muon", "10:32:muon",
+    "2:8", "14:512", "40:32:muon", "10:32:muon", "320:64:sgd:Net3", "52:64:sgd:Net3", "52:8:sgd:Net3",
+    "52:512:sgd:Net3",
 )  # fmt: skip
-"""The targets first, then the cells that decide `LEAST_MEMBERS`, and `LEAST_MEMBERS_WITH_MUON`."""
+"""The targets first, then the cells that decide the fewest networks for the kernel."""
 
 IMAGES, SCORED = 45_000, 5_000
 
@@ -42,7 +44,7 @@ GRID = (8, 16, 32, 64, 128, 256, 512, 1024)
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", nargs="+", default=CELLS, metavar="K:BATCH[:OPTIMIZER]")
+    parser.add_argument("--cells", nargs="+", default=CELLS, metavar="K:BATCH[:OPTIMIZER[:MODEL]]")
     parser.add_argument("--pairs", type=int, default=2, help="epochs of each kind that count")
     parser.add_argument("--seconds", type=float, default=90.0, help="after which no further cell is begun")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))
@@ -67,8 +69,8 @@ def main() -> int:
 
 
 HEAD = (
-    "| networks | batch | optimizer | block kernel, images/s | captured graph, images/s | ratio | largest difference of"
-    " losses |\n| ---: | ---: | --- | ---: | ---: | ---: | ---: |"
+    "| networks | model | batch | optimizer | block kernel, images/s | captured graph, images/s | ratio | largest"
+    " difference of losses |\n| ---: | --- | ---: | --- | ---: | ---: | ---: | ---: |"
 )
 
 
@@ -76,28 +78,29 @@ def line(row: dict[str, float | str | None]) -> str:
     """A row of Markdown."""
     graph = f"{row['graph']:,.0f} | {row['ratio']:.1f}" if row["graph"] else "– | –"
     return (
-        f"| {row['members']} | {row['batch']} | {row['optimizer']} | {row['block']:,.0f} | {graph} | "
+        f"| {row['members']} | {row['model']} | {row['batch']} | {row['optimizer']} | {row['block']:,.0f} | {graph} | "
         f"{'–' if row['difference'] is None else format(row['difference'], '.1e')} |"
     )
 
 
-def compile_seconds() -> dict[int, float]:
-    """Seconds of a compilation for this GPU, by size of parts."""
+def compile_seconds() -> dict[str, float]:
+    """Seconds of a compilation for this GPU, by model and size of parts."""
     major, minor = torch.cuda.get_device_capability()
     found = {}
-    for part in PARTS:
+    for model, shape, part in (*(("Net", NET, part) for part in PARTS), ("Net3", NET3, PARTS[-1])):
         began = time.monotonic()
-        compile_source((f"--gpu-architecture=sm_{major}{minor}", *FLAGS, *definitions(10, part)))
-        found[part] = round(time.monotonic() - began, 1)
+        compile_source((f"--gpu-architecture=sm_{major}{minor}", *FLAGS, *definitions(shape, 10, part)))
+        found[f"{model} {part}"] = round(time.monotonic() - began, 1)
     return found
 
 
 def measure(cell: str, pairs: int) -> dict[str, float | str | None]:
     """Images per second of both backends."""
     members, batch, *rest = cell.split(":")
-    optimizer = rest[0] if rest else "sgd"
+    optimizer, model = (*rest, *("sgd", "Net")[len(rest) :])
     sizes = [GRID[member % len(GRID)] for member in range(int(members))] if batch == "grid" else []
-    given = ["runtime.device=cuda", f"optimizer.name={optimizer}", *([] if sizes else [f"data.batch_size={batch}"])]
+    given = ["runtime.device=cuda", f"optimizer.name={optimizer}", f"model.name={model}"]
+    given += [] if sizes else [f"data.batch_size={batch}"]
     speeds, losses = [], []
     for kernels in ("own",) if sizes else ("own", "torch"):
         workload = prepare(
@@ -110,7 +113,8 @@ def measure(cell: str, pairs: int) -> dict[str, float | str | None]:
         times = [epoch_seconds(workload, 1 + pair) for pair in range(pairs)]
         speeds.append(int(members) * IMAGES / statistics.median(times))
     row: dict[str, float | str | None] = {
-        "members": int(members), "batch": batch if sizes else int(batch), "optimizer": optimizer, "block": speeds[0],
+        "members": int(members), "model": model, "batch": batch if sizes else int(batch), "optimizer": optimizer,
+        "block": speeds[0],
     }  # fmt: skip
     if sizes:
         return {**row, "graph": None, "ratio": None, "difference": None}

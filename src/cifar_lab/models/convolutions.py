@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from cifar_lab.models import plane_matrix
+
 NARROW_CHANNELS = 32
 """Input channels per member below which a GPU multiplies patches. A grouped kernel would leave most of its tile empty,
 while the patches are only a few times the activations. Not measured on a GPU yet, so `deterministic: false` measures
@@ -103,7 +105,10 @@ def _synchronize(device: torch.device) -> None:
 
 
 class CroppedConv2d(nn.Conv2d):
-    """Convolution with zero padding. If its output is one pixel on the CPU, the kernel is cropped to the plane."""
+    """Convolution with zero padding. If its output is one pixel on the CPU, the kernel is cropped to the plane.
+
+    In bf16 on the CPU, an output of up to four pixels that all meet the whole plane is one matrix product.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, O, H', W')."""
@@ -114,6 +119,9 @@ class CroppedConv2d(nn.Conv2d):
             height + 2 * top - kernel_height < self.stride[0] and width + 2 * left - kernel_width < self.stride[1]
         )
         if not one_pixel or input.device.type != "cpu":
+            sizes: Any = (self.stride, self.padding)
+            if plane_matrix.suits(input, (kernel_height, kernel_width), *sizes):
+                return plane_matrix.convolve(input, self.weight, self.bias, *sizes)
             return super().forward(input)
         rows, columns = min(height, kernel_height - top), min(width, kernel_width - left)
         # Negative padding crops, and its way back fills up with zeros in one go.

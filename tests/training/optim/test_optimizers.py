@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cifar_lab import config
 from cifar_lab.models.flat_parameters import FlatParameters, flatten_parameters
+from cifar_lab.training.optim import optimizers
 from cifar_lab.training.optim.factory import make_optimizer
 from cifar_lab.training.optim.optimizers import CohortOptimizer
 
@@ -119,6 +120,17 @@ def test_equal_to_torch_step_for_step(kind: str, stacked: bool, moving: bool) ->
         expected = reference(settings, k, moving)
         torch.testing.assert_close(network.w, expected.w, rtol=2e-6, atol=2e-6)
         torch.testing.assert_close(network.b, expected.b, rtol=2e-6, atol=2e-6)
+
+
+@every_kind
+def test_large_rows_of_a_gpu_have_torchs_fused_kernel(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here on the CPU, where it gives the bits of one row after the other, although the rates are tensors."""
+    settings = COHORTS[kind]
+    expected = train(*cohort(settings, False, range(len(settings))), settings)
+    monkeypatch.setattr(optimizers, "FUSED_NUMBERS", 1)
+    networks, flat, optimizer = cohort(settings, True, range(len(settings)))
+    monkeypatch.setattr(type(optimizer), "_step_stacked", None)
+    assert torch.equal(train(networks, flat, optimizer, settings), expected)
 
 
 @every_kind

@@ -18,6 +18,7 @@ from cifar_lab.training.adversary import Adversary
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.block.backend import BlockBackend
 from cifar_lab.training.backends.block.conditions import (
+    MODELS,
     UnequalMembers,
     are_mixed,
     check_members,
@@ -173,7 +174,8 @@ def _check_block(settings: Settings, execution: Execution, arms: Sequence[Settin
     check_settings(settings)
     if arms:
         hardest = max((arm.data.batch_size for arm in arms), key=lambda size: least_members([size]))
-        check_members(hardest, len(arms), muon=any(isinstance(arm.optimizer, Muon) for arm in arms))
+        muon = any(isinstance(arm.optimizer, Muon) for arm in arms)
+        check_members(hardest, len(arms), MODELS[settings.model.name], muon=muon)
     check_gpu(execution.device)
 
 
@@ -229,7 +231,8 @@ def _block_backend(eager: EagerBackend, arms: Sequence[Settings]) -> BlockBacken
         raise KernelsUnavailable(f"there are none on a GPU for {classes} classes")
     parts = {part_of(size) for size in eager.batches.sizes}
     # All sizes for several, so that a later cohort of some of these batch sizes has the same code.
-    kernel = GpuKernel(eager.execution.device, classes, list(parts) if len(parts) == 1 else PARTS)
+    sizes = list(parts) if len(parts) == 1 else PARTS
+    kernel = GpuKernel(eager.execution.device, MODELS[arms[0].model.name], classes, sizes)
     try:
         smoothings = [arm.loss.label_smoothing for arm in arms]
         return BlockBackend(eager, kernel, optimizers_of(eager.cohort), classes, smoothings)

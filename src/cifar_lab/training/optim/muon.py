@@ -126,8 +126,9 @@ class CohortMuon(CohortOptimizer):
         rows = self._values, self._gradients, self._buffer
         return _StackedUpdate(matrix, factors, decays, *map(matrix.of, rows))
 
-    def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
-        for settings, updates, rate, given in zip(self._settings, self._rows, lr, momentum, strict=True):
+    def _step_rows(self, lr: Sequence[float | Tensor], momentum: Sequence[float | None]) -> None:
+        rates = [float(rate) for rate in lr]
+        for settings, updates, rate, given in zip(self._settings, self._rows, rates, momentum, strict=True):
             kept = settings.momentum if given is None else given
             for matrix, values, value, gradient, buffer in updates:
                 buffer.lerp_(gradient, 1 - kept)
@@ -135,7 +136,7 @@ class CohortMuon(CohortOptimizer):
                 step = rate * values.lr_factor
                 value.mul_(1 - step * values.weight_decay)
                 value.add_(matrix.direction(update, settings.ns_steps, self.orthogonalise), alpha=-step)
-        self._others._step_rows([rate * ratio for rate, ratio in zip(lr, self._ratios, strict=True)], momentum)
+        self._others._step_rows([rate * ratio for rate, ratio in zip(rates, self._ratios, strict=True)], momentum)
 
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
         lr, kept = lr.double(), given_or_own(momentum, self._momentum).float()

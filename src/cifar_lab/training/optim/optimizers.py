@@ -2,7 +2,8 @@
 
 On the CPU torch's fused kernel updates one row after the other: one pass over a row that stays in the cache. Elsewhere
 vector operations update all rows at once, with hyper-parameters of shape (K, 1). They never synchronise the device, so
-a CUDA graph can capture them. A step leaves `gradients` undefined.
+a CUDA graph can capture them. Rows of large networks have torch's fused kernel there too, with the learning rate as a
+tensor. A step leaves `gradients` undefined.
 
 On the CPU a member gets the same bits alone and in any cohort, equal to torch's `fused=True` optimizers on the flat
 row, or on its parts if `optimizer.groups` gives them other values. A momentum that a schedule moves to exactly 0 leaves
@@ -26,9 +27,17 @@ from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.training.optim.clipping import GradientClipper
 from cifar_lab.training.optim.parameter_groups import GroupValues, RowGroups, row_groups
 
+FUSED_NUMBERS = 1_000_000
+"""Numbers of a row from which on a GPU has one fused kernel per row, and not vector operations on all rows. With momentum
+and weight decay, those of SGD read or write each number of a network 11 times, and the fused kernel 5 times. For smaller
+rows launches cost more than memory, and a cohort of any size has the same number of vector operations."""
+
 
 class CohortOptimizer(ABC):
     """Updates the parameters of K networks in place from their gradients."""
+
+    has_fused_rows = False
+    """Whether `_step_rows` takes learning rates as tensors, so that no number leaves the device."""
 
     def __init__(
         self, settings: Sequence[config.OptimizerOptions], parameters: FlatParameters, stacked: bool,
@@ -61,7 +70,10 @@ class CohortOptimizer(ABC):
             if self._stacked:
                 if self._clipper.needed:
                     self._clipper.clip_stacked()
-                self._step_stacked(lr, momentum)
+                if momentum is None and self.has_fused_rows and self._values.shape[1] >= FUSED_NUMBERS:
+                    self._step_rows(lr.flatten().unbind(), [None] * len(self))
+                else:
+                    self._step_stacked(lr, momentum)
             else:
                 if self._clipper.needed:
                     self._clipper.clip_rows()
@@ -103,8 +115,8 @@ class CohortOptimizer(ABC):
             row.copy_(state[name])
 
     @abstractmethod
-    def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
-        """Update one member after the other."""
+    def _step_rows(self, lr: Sequence[float | Tensor], momentum: Sequence[float | None]) -> None:
+        """Update one member after the other. Learning rates are numbers where `has_fused_rows` is false."""
 
     @abstractmethod
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
@@ -143,6 +155,8 @@ class CohortSGD(CohortOptimizer):
     A buffer that begins as 0 gives torch's first step, buf = g.
     """
 
+    has_fused_rows = True
+
     def __init__(
         self, settings: Sequence[config.SGD], parameters: FlatParameters, stacked: bool,
         groups: RowGroups | None = None,
@@ -159,11 +173,11 @@ class CohortSGD(CohortOptimizer):
         self._any_momentum = any(s.momentum for s in settings)
         self._any_nesterov = any(s.nesterov for s in settings)
 
-    def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
+    def _step_rows(self, lr: Sequence[float | Tensor], momentum: Sequence[float | None]) -> None:
         for settings, parts, rate, override in zip(self._settings, self._rows, lr, momentum, strict=True):
             for values, (value, gradient, buffer) in parts:
                 torch_sgd(
-                    value, gradient, [*buffer], fused=True, lr=rate * values.lr_factor,
+                    value, gradient, [*buffer], fused=True, lr=_scaled(rate, values.lr_factor),
                     momentum=settings.momentum if override is None else override, weight_decay=values.weight_decay,
                     nesterov=settings.nesterov, dampening=0.0, maximize=False,
                 )  # fmt: skip
@@ -186,6 +200,7 @@ class CohortSGD(CohortOptimizer):
 class CohortAdam(CohortOptimizer):
     """torch.optim.Adam without AMSGrad."""
 
+    has_fused_rows = True
     _decoupled = False
     """Whether weight decay acts on the weights and not through the gradient."""
 
@@ -210,13 +225,13 @@ class CohortAdam(CohortOptimizer):
         self._any_decay = bool(self._weight_decay.any())
         self._work = torch.empty_like(self._values) if stacked else None  # (K, P)
 
-    def _step_rows(self, lr: Sequence[float], momentum: Sequence[float | None]) -> None:
+    def _step_rows(self, lr: Sequence[float | Tensor], momentum: Sequence[float | None]) -> None:
         members = zip(self._settings, self._rows, self._steps.flatten(), lr, momentum, strict=True)
         for settings, parts, step, rate, override in members:
             for values, (value, gradient, mean, square) in parts:
                 steps = [step.clone() for _ in value]  # torch counts each
                 torch_adam(
-                    value, gradient, mean, square, [], steps, fused=True, lr=rate * values.lr_factor,
+                    value, gradient, mean, square, [], steps, fused=True, lr=_scaled(rate, values.lr_factor),
                     beta1=settings.betas[0] if override is None else override, beta2=settings.betas[1],
                     weight_decay=values.weight_decay, eps=settings.eps, decoupled_weight_decay=self._decoupled,
                     amsgrad=False, maximize=False,
@@ -249,6 +264,11 @@ class CohortAdamW(CohortAdam):
     """torch.optim.AdamW without AMSGrad."""
 
     _decoupled = True
+
+
+def _scaled(rate: float | Tensor, factor: float) -> float | Tensor:
+    """Learning rate of a group. A factor of 1 costs a GPU no launch."""
+    return rate if factor == 1 else rate * factor
 
 
 def given_or_own(given: Tensor | None, own: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from cifar_lab.training.backends.block import jobs
+from cifar_lab.training.backends.block.shapes import Shape
 from cifar_lab.training.backends.block.source import definitions, source_files
 
 FLAGS = ("-std=c++17", "-O2", "-march=native", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unknown-pragmas")
@@ -21,8 +22,8 @@ class HostKernel:
 
     blocks = 1
 
-    def __init__(self, classes: int, seed: int = 0) -> None:
-        self._library, self._seed = _built(classes), seed
+    def __init__(self, shape: Shape, classes: int, seed: int = 0) -> None:
+        self.shape, self._library, self._seed = shape, _built(shape, classes), seed
 
     def train(self, job: jobs.Training, blocks: int) -> None:
         self._library.train_block(ctypes.byref(job), ctypes.c_uint32(self._seed))
@@ -32,9 +33,9 @@ class HostKernel:
 
 
 @cache
-def _built(classes: int) -> ctypes.CDLL:
+def _built(shape: Shape, classes: int) -> ctypes.CDLL:
     files = source_files()
-    command = ["g++", *FLAGS, *definitions(classes, sum(jobs.PARTS)), "-x", "c++", str(files[-1])]
+    command = ["g++", *FLAGS, *definitions(shape, classes, sum(jobs.PARTS)), "-x", "c++", str(files[-1])]
     key = hashlib.sha256("\0".join([*map(Path.read_text, files), *command]).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"cifar-lab-tests-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

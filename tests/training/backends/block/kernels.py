@@ -8,6 +8,7 @@ import torch
 from cifar_lab.training.backends.block.backend import BlockKernel
 from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
 from cifar_lab.training.backends.block.jobs import PARTS
+from cifar_lab.training.backends.block.shapes import NET, NET3, Shape
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 from .host_kernel import HostKernel
@@ -24,9 +25,13 @@ def _has_gpu() -> bool:
 
 
 needs_gpu = pytest.mark.skipif(not _has_gpu(), reason="needs a GPU that the block kernel runs on")
+of_every_width = pytest.mark.parametrize(
+    ("model", "shape"),
+    [pytest.param("Net", NET, id="Net"), pytest.param("Net3", NET3, id="Net3", marks=pytest.mark.slow)],
+)
 on_every_device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_gpu)])
 
 
-def kernel_for(device: str) -> BlockKernel:
+def kernel_for(device: str, shape: Shape = NET) -> BlockKernel:
     """With every size of parts."""
-    return HostKernel(10) if device == "cpu" else GpuKernel(torch.device("cuda"), 10, PARTS)
+    return HostKernel(shape, 10) if device == "cpu" else GpuKernel(torch.device("cuda"), shape, 10, PARTS)

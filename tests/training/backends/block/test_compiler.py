@@ -13,24 +13,30 @@ import pytest
 from cifar_lab.training.backends.block import compiler
 from cifar_lab.training.backends.block.compiler import FLAGS, compile_source, compiled
 from cifar_lab.training.backends.block.jobs import PARTS, THREADS
+from cifar_lab.training.backends.block.shapes import NET, NET3, Shape
 from cifar_lab.training.backends.block.source import definitions, source_files
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
+from .kernels import of_every_width
+
 SPILLED_BYTES = 400
-"""Most bytes of registers that a function keeps in memory. The largest had 328."""
+"""Most bytes of registers that a function keeps in memory. The largest had 396."""
 
 needs_nvrtc = pytest.mark.skipif(importlib.util.find_spec("cuda") is None, reason="needs cuda-bindings")
 
 
-def options(part: int) -> tuple[str, ...]:
-    return ("--gpu-architecture=sm_90", *FLAGS, *definitions(10, part))
+def options(part: int, shape: Shape = NET) -> tuple[str, ...]:
+    return ("--gpu-architecture=sm_90", *FLAGS, *definitions(shape, 10, part))
 
 
 @needs_nvrtc
 @pytest.mark.slow
+@of_every_width
 @pytest.mark.parametrize("part", PARTS)
-def test_it_compiles_for_hopper_within_the_registers(part: int, record_property: pytest.RecordProperty) -> None:
-    code, messages = compile_source((*options(part), "--ptxas-options=-v"))
+def test_it_compiles_for_hopper_within_the_registers(
+    part: int, model: str, shape: Shape, record_property: pytest.RecordProperty
+) -> None:
+    code, messages = compile_source((*options(part, shape), "--ptxas-options=-v"))
     assert code.startswith(b"\x7fELF")
     registers = [int(each) for each in re.findall(r"Used (\d+) registers", messages)]
     spilled = [int(each) for each in re.findall(r"(\d+) bytes spill loads", messages)]
@@ -55,17 +61,20 @@ def test_it_is_compiled_once_per_version(cache: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(compiler, "compile_source", compile_quickly)
     monkeypatch.setattr(compiler, "version", lambda: (13, 0))
-    assert compiled("sm_90", 10, 64) == compiled("sm_90", 10, 64) == b"code 1"
+    assert compiled("sm_90", NET, 10, 64) == compiled("sm_90", NET, 10, 64) == b"code 1"
     (path,) = cache.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     path.write_bytes(path.read_bytes()[:-1])
-    assert compiled("sm_90", 10, 64) == b"code 2", "a damaged file is made anew"
-    for number, other in enumerate((("sm_100", 10, 64), ("sm_90", 3, 64), ("sm_90", 10, 8)), 3):
+    assert compiled("sm_90", NET, 10, 64) == b"code 2", "a damaged file is made anew"
+    others = (
+        ("sm_100", NET, 10, 64), ("sm_90", NET3, 10, 64), ("sm_90", NET, 3, 64), ("sm_90", NET, 10, 8),
+    )  # fmt: skip
+    for number, other in enumerate(others, 3):
         assert compiled(*other) == f"code {number}".encode()
     assert asked[0] == options(64)
     path.chmod(0o666)
     with pytest.raises(KernelsUnavailable, match=r"can be changed by other users; remove it$"):
-        compiled("sm_90", 10, 64)
+        compiled("sm_90", NET, 10, 64)
 
 
 @needs_nvrtc

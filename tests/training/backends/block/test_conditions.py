@@ -11,8 +11,10 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io.load import load_settings, settings_from
 from cifar_lab.config.model import NetModel
 from cifar_lab.config.roles import Role, role_of
+from cifar_lab.models import nets
 from cifar_lab.training.backends.block.conditions import (
     KNOWN,
+    MODELS,
     OWN,
     are_mixed,
     check_members,
@@ -21,6 +23,7 @@ from cifar_lab.training.backends.block.conditions import (
     may_train,
     unknown_settings,
 )
+from cifar_lab.training.backends.block.shapes import NET3
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 from ...step_runs import ARMS
@@ -49,13 +52,15 @@ def test_every_optimizer_and_schedule_of_a_cohort_is_known(model: str, name: str
 
 def test_the_recipe_of_the_best_net_is_known() -> None:
     check_settings(load_settings(RECIPES / "net.yaml"))
+    with pytest.raises(KernelsUnavailable, match=r"^there are none for muon on a GPU with Net3$"):
+        check_settings(load_settings(RECIPES / "net.yaml", ["model.name=Net3"]))
 
 
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
         ("model.name=Net1", "there are none on a GPU for Net1"),
-        ("model.name=Net3", "there are none on a GPU for Net3"),
+        ("model.name=Wide", "there are none on a GPU for Wide"),
         ("model.name=ResNet18", "there are none on a GPU for ResNet18"),
         ("optimizer.name=radam", "there are none for the optimizer radam"),
         ("fine_tune.freeze_epochs=1", "there are none for fine_tune.freeze_epochs: 1"),
@@ -125,3 +130,22 @@ def test_runs_are_planned_for_it_by_their_settings_alone() -> None:
     assert may_train(settings("runtime.kernels=own"))
     for override in ("runtime.kernels=torch", "model.name=Net1", "data.noise_std=0.1", "average.name=ema"):
         assert not may_train(settings(override)), override
+
+
+@pytest.mark.parametrize("batch", [1, 64, 4096])
+def test_few_wide_networks_are_left_to_torch(batch: int) -> None:
+    check_members(batch, 52, NET3)
+    with pytest.raises(KernelsUnavailable, match=r"^torch's are faster below 52 networks of this batch size$"):
+        check_members(batch, 51, NET3)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_widths_are_those_of_the_models(model: str) -> None:
+    network = getattr(nets, model)()
+    layers = (
+        network.conv1.out_channels,
+        network.conv2.out_channels,
+        network.fc1.out_features,
+        network.fc2.out_features,
+    )
+    assert MODELS[model][:4] == layers

@@ -18,6 +18,7 @@ from cifar_lab.training import run as experiment
 from cifar_lab.training.backends import choice
 from cifar_lab.training.backends.block import conditions
 from cifar_lab.training.backends.block.jobs import Scoring
+from cifar_lab.training.backends.block.shapes import Shape
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 from cifar_lab.training.concurrent import run_cohorts
 from cifar_lab.training.device import Execution
@@ -52,11 +53,11 @@ class Card:
         if self.refusal:
             raise KernelsUnavailable(self.refusal)
 
-    def compiled(self, device: torch.device, classes: int, parts: Sequence[int]) -> HostKernel:
+    def compiled(self, device: torch.device, shape: Shape, classes: int, parts: Sequence[int]) -> HostKernel:
         self.parts.append(set(parts))
         if self.broken:
             raise KernelsUnavailable(self.broken)
-        kernel = HostKernel(classes)
+        kernel = HostKernel(shape, classes)
         score = kernel.score
 
         def counted(job: Scoring, blocks: int) -> None:

@@ -12,6 +12,7 @@ from cifar_lab.core.errors import Interrupted
 from cifar_lab.store.records import Record
 from cifar_lab.training import run as experiment
 from cifar_lab.training.backends.base import BackendInfo
+from cifar_lab.training.backends.block.shapes import NET
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.job import Job
 
@@ -31,7 +32,7 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         _, info = choose(cohort, batches, settings, execution, reason, kernels, loss, arms, *given)
         eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution)
         assert isinstance(info, BackendInfo)
-        return block(eager, HostKernel(10), arms), replace(info, own_kernels=True, kernels_reason=None)
+        return block(eager, HostKernel(NET, 10), arms), replace(info, own_kernels=True, kernels_reason=None)
 
     monkeypatch.setattr(experiment, "make_backend", make)
 

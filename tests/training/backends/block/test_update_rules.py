@@ -11,12 +11,13 @@ from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.models.nets import Net
 from cifar_lab.training.backends.block.jobs import PARAMETERS, BlockMember
 from cifar_lab.training.backends.block.rows import matrices
+from cifar_lab.training.backends.block.shapes import NET
 from cifar_lab.training.backends.block.update_rules import MATRICES, optimizers_of, rule_fields
 from cifar_lab.training.optim.muon import matrices_of
 
 from .block_runs import arms, eager
 
-NAMES = [each.name for each in matrices(10)]
+NAMES = [each.name for each in matrices(NET, 10)]
 
 
 def fields(**optimizer: Any) -> dict[str, Any]:

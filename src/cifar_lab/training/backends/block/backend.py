@@ -13,7 +13,6 @@ from torch import Tensor
 from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
 from cifar_lab.training.backends.base import MemberMetrics, StepMetrics
 from cifar_lab.training.backends.block.jobs import (
-    SCRATCH_BYTES,
     BlockImages,
     BlockMember,
     Scoring,
@@ -22,6 +21,7 @@ from cifar_lab.training.backends.block.jobs import (
 )
 from cifar_lab.training.backends.block.member_state import MemberState
 from cifar_lab.training.backends.block.rows import RowConversion, matrices
+from cifar_lab.training.backends.block.shapes import Shape
 from cifar_lab.training.backends.block.update_rules import BlockOptimizer, has_squares, rule_fields
 from cifar_lab.training.backends.eager import EagerBackend
 
@@ -41,6 +41,10 @@ class BlockKernel(Protocol):
     def blocks(self) -> int:
         """Thread blocks that run at once."""
 
+    @property
+    def shape(self) -> Shape:
+        """Of the networks that it is compiled for."""
+
     def train(self, job: Training, blocks: int) -> None:
         """Launch a training on the current stream."""
 
@@ -49,7 +53,7 @@ class BlockKernel(Protocol):
 
 
 class BlockBackend:
-    """Backend of networks of the shape of Net. Training images and weights are in torch's contiguous format."""
+    """Backend of networks of the Net family. Training images and weights are in torch's contiguous format."""
 
     def __init__(
         self, eager: EagerBackend, kernel: BlockKernel, optimizers: Sequence[BlockOptimizer], classes: int,
@@ -58,7 +62,7 @@ class BlockBackend:
         """Use the cohort, batches and loss of `eager`.
 
         Args:
-            kernel: compiled for as many classes.
+            kernel: compiled for their shape and as many classes.
             optimizers: settings of each member's optimizer, with the rates of its layers.
             smoothings: label smoothing of each member. None takes that of `eager` for all.
         """
@@ -67,8 +71,9 @@ class BlockBackend:
         self._eager, self._kernel, self._classes = eager, kernel, classes
         self._optimizers = tuple(optimizers)
         self._smoothings = smoothings or [eager.label_smoothing] * len(optimizers)
-        self._rows = RowConversion.of(self.cohort.parameters, classes)
-        names, order = [span.name for span in self.cohort.parameters.spans], [each.name for each in matrices(classes)]
+        self._rows = RowConversion.of(self.cohort.parameters, kernel.shape, classes)
+        names = [span.name for span in self.cohort.parameters.spans]
+        order = [each.name for each in matrices(kernel.shape, classes)]
         self._rules = [rule_fields(settings, names, order) for settings in self._optimizers]
         self._draws = _Draws(eager.batches)
         self._scratch = torch.empty(0, dtype=torch.uint8, device=self._device)
@@ -163,8 +168,9 @@ class BlockBackend:
 
     def _scratch_for(self, blocks: int) -> int:
         """Address of the scratch memory of so many blocks."""
-        if len(self._scratch) < blocks * SCRATCH_BYTES:
-            self._scratch = torch.empty(blocks * SCRATCH_BYTES, dtype=torch.uint8, device=self._device)
+        size = blocks * self._kernel.shape.scratch_bytes
+        if len(self._scratch) < size:
+            self._scratch = torch.empty(size, dtype=torch.uint8, device=self._device)
         return self._scratch.data_ptr()
 
 

@@ -30,39 +30,53 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
         const int item = tid + j * THREADS, k = item / B, i = item % B;
         if (k < HIDDEN2) at.hidden2[k * T::STRIDE + i] = OWN.sums[j];
     }
-    block_copy(tid, at.weights, t.weights + FC2_WEIGHT, HIDDEN1 * HIDDEN2 * 4);
+    block_copy(tid, at.weights, t.weights + FC2_WEIGHT, T::ROWS2 * HIDDEN2 * 4);
     copied();
     END_PHASE
-    PHASE const int group = tid / T::LANES, image = tid % T::LANES * T::EACH;
-    if (group * T::OUT1 < HIDDEN1) {
-        multiply_back<B, HIDDEN2, HIDDEN2, T::OUT1>(tid, group, OWN.sums, at.weights, at.hidden2);
-        UNROLL
-        for (int k = 0; k < T::OUT1; ++k) {
-            UNROLL
-            for (int i = 0; i < T::EACH; ++i)
-                if (!(at.hidden1[(group * T::OUT1 + k) * T::STRIDE + image + i] > 0.f)) OWN.sums[k * T::EACH + i] = 0.f;
+    UNROLL
+    for (int tile = 0; tile < T::TILES2; ++tile) {
+        if (tile > 0) {
+            PHASE block_copy(tid, at.weights, t.weights + FC2_WEIGHT + tile * T::ROWS2 * HIDDEN2, T::ROWS2 * HIDDEN2 * 4);
+            copied();
+            END_PHASE
         }
+        PHASE const int group = tid / T::LANES, image = tid % T::LANES * T::EACH;
+        if (group * T::BACK2 < T::ROWS2) {
+            float *sums = OWN.sums + tile * T::BACK2 * T::EACH;
+            const float *hidden1 = at.hidden1 + (tile * T::ROWS2 + group * T::BACK2) * T::STRIDE + image;
+            multiply_back<B, HIDDEN2, HIDDEN2, T::BACK2>(tid, group, sums, at.weights, at.hidden2);
+            UNROLL
+            for (int k = 0; k < T::BACK2; ++k) {
+                UNROLL
+                for (int i = 0; i < T::EACH; ++i)
+                    if (!(hidden1[k * T::STRIDE + i] > 0.f)) sums[k * T::EACH + i] = 0.f;
+            }
+        }
+        END_PHASE
     }
-    END_PHASE
     PHASE update_weights<B, HIDDEN1, HIDDEN2, HIDDEN2, 3, 8, 4>(tid, at.hidden1, at.hidden2, FC2_WEIGHT, r[FC2], t);
     update_bias<B, HIDDEN2>(tid, at.hidden2, FC2_BIAS, r[FC2 + 1], t);
     END_PHASE
     PHASE const int group = tid / T::LANES, image = tid % T::LANES * T::EACH;
-    if (group * T::OUT1 < HIDDEN1) {
+    if (group * T::BACK2 < T::ROWS2) {
         UNROLL
-        for (int k = 0; k < T::OUT1; ++k) {
+        for (int tile = 0; tile < T::TILES2; ++tile) {
+            float *hidden1 = at.hidden1 + (tile * T::ROWS2 + group * T::BACK2) * T::STRIDE + image;
             UNROLL
-            for (int i = 0; i < T::EACH; ++i)
-                at.hidden1[(group * T::OUT1 + k) * T::STRIDE + image + i] = OWN.sums[k * T::EACH + i];
+            for (int k = 0; k < T::BACK2; ++k) {
+                UNROLL
+                for (int i = 0; i < T::EACH; ++i)
+                    hidden1[k * T::STRIDE + i] = OWN.sums[(tile * T::BACK2 + k) * T::EACH + i];
+            }
         }
     }
     END_PHASE
     for (int first = 0; first < FEATURES; first += T::ROWS1) {
-        PHASE block_copy(tid, at.weights, t.weights + FC1_WEIGHT + first * HIDDEN1, T::ROWS1 * HIDDEN1 * 4);
+        PHASE block_copy(tid, at.weights1, t.weights + FC1_WEIGHT + first * HIDDEN1, T::ROWS1 * HIDDEN1 * 4);
         copied();
         END_PHASE
         PHASE for (int group = tid / T::LANES; group * T::BACK < T::ROWS1; group += T::GROUPS) {
-            multiply_back<B, HIDDEN1, HIDDEN1, T::BACK>(tid, group, OWN.sums, at.weights, at.hidden1);
+            multiply_back<B, HIDDEN1, HIDDEN1, T::BACK>(tid, group, OWN.sums, at.weights1, at.hidden1);
             UNROLL
             for (int j = 0; j < T::BACK; ++j) {
                 UNROLL
@@ -75,24 +89,31 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
         }
         END_PHASE
     }
-    PHASE update_weights<B, FEATURES, HIDDEN1, HIDDEN1, 5, B <= 16 ? 4 : 8, B <= 16 ? 8 : 4>(
-        tid, at.features, at.hidden1, FC1_WEIGHT, r[FC1], t);
-    update_bias<B, HIDDEN1>(tid, at.hidden1, FC1_BIAS, r[FC1 + 1], t);
-    END_PHASE
+    for (int first = 0; first < FEATURES; first += T::FEATURE_ROWS) {
+        if (!T::WHOLE) {
+            PHASE block_copy(tid, at.features, m.features + first * T::STRIDE, T::FEATURE_ROWS * T::STRIDE * 4);
+            copied();
+            END_PHASE
+        }
+        PHASE update_weights<B, T::FEATURE_ROWS, HIDDEN1, HIDDEN1, 5, B <= 16 ? 4 : 8, B <= 16 ? 8 : 4>(
+            tid, at.features, at.hidden1, FC1_WEIGHT + first * HIDDEN1, r[FC1], t);
+        if (first == 0) update_bias<B, HIDDEN1>(tid, at.hidden1, FC1_BIAS, r[FC1 + 1], t);
+        END_PHASE
+    }
 }
 
 /* Convolutions of `chunks` chunks, from the pairs of the features. */
 template <int B>
 DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, REGISTERS registers)
 {
-    constexpr int AT_ONCE = B < 32 ? B : 32; /* images of the first part, whose lanes are images alone if they can */
+    constexpr int AT_ONCE = least(B, BACK_CHUNKS * CHUNK); /* images of the first part: lanes are images alone if they can */
     Resident &s = *m.resident;
     float *work = (float *)m.work;
-    float2 *pairs = (float2 *)(work + CHANNELS2 * PADDED_CHANNEL);
+    float2 *pairs = (float2 *)(work + PADDED);
     PHASE pad_weights(tid, work, s.weights);
     END_PHASE
     for (int first = 0; first < chunks; first += AT_ONCE / CHUNK) {
-        const int n = chunks - first < AT_ONCE / CHUNK ? chunks - first : AT_ONCE / CHUNK;
+        const int n = least(chunks - first, AT_ONCE / CHUNK);
         PHASE block_copy(tid, pairs, m.pairs2 + first * PAIRS2_CHUNK, n * PAIRS2_CHUNK * 8);
         copied();
         END_PHASE
@@ -101,37 +122,42 @@ DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, 
         END_PHASE
     }
 
-    PHASE UNROLL
-    for (int i = 0; i < 41; ++i) OWN.sums[i] = 0.f;
-    END_PHASE
-    for (int first = 0; first < chunks; first += 2) {
-        const int n = chunks - first < 2 ? 1 : 2;
-        float2 *beside = (float2 *)(work + 2 * POOL1_CHUNK);
-        PHASE block_copy(tid, work, m.pool1 + (long)first * POOL1_CHUNK, n * POOL1_CHUNK * 4);
-        block_copy(tid, beside, m.pairs2 + first * PAIRS2_CHUNK, n * PAIRS2_CHUNK * 8);
-        copied();
+    for (int pass = 0; pass < PASSES2; ++pass) {
+        PHASE UNROLL
+        for (int i = 0; i < 41; ++i) OWN.sums[i] = 0.f;
         END_PHASE
-        PHASE for (int c = 0; c < n; ++c)
-            weights2(tid, OWN.sums, work + c * POOL1_CHUNK, beside + c * PAIRS2_CHUNK);
+        for (int first = 0; first < chunks; first += WEIGHTS2) {
+            const int n = least(chunks - first, WEIGHTS2);
+            float2 *beside = (float2 *)(work + WEIGHTS2 * POOL1_CHUNK);
+            PHASE block_copy(tid, work, m.pool1 + (long)first * POOL1_CHUNK, n * POOL1_CHUNK * 4);
+            for (int c = 0; c < n; ++c)
+                block_copy(tid, beside + c * PASS2, m.pairs2 + (first + c) * PAIRS2_CHUNK + pass * PASS2, PASS2 * 8);
+            copied();
+            END_PHASE
+            PHASE for (int c = 0; c < n; ++c) weights2(tid, OWN.sums, work + c * POOL1_CHUNK, beside + c * PASS2);
+            END_PHASE
+        }
+        PHASE UNROLL
+        for (int i = 0; i < 41; ++i) work[i * THREADS + tid] = OWN.sums[i];
+        END_PHASE
+        PHASE update2(tid, work, s.weights, pass * OUTPUTS2, s.rules + CONV2, t);
         END_PHASE
     }
-    PHASE UNROLL
-    for (int i = 0; i < 41; ++i) work[i * THREADS + tid] = OWN.sums[i];
-    END_PHASE
-    PHASE update2(tid, work, s.weights, s.rules + CONV2, t);
-    END_PHASE
 
     PHASE UNROLL
     for (int i = 0; i < 31; ++i) OWN.sums[i] = 0.f;
     END_PHASE
     for (int chunk = 0; chunk < chunks; ++chunk) {
         float2 *beside = (float2 *)(work + BACK_CHUNK);
-        PHASE block_copy(tid, beside, m.pairs1 + (long)chunk * PAIRS1_CHUNK, PAIRS1_CHUNK * 8);
-        load_images<false>(tid, work, s, chunk * CHUNK);
-        copied();
-        END_PHASE
-        PHASE weights1(tid, OWN.sums, work, beside);
-        END_PHASE
+        const float2 *pairs1 = m.pairs1 + (long)chunk * PAIRS1_CHUNK;
+        for (int span = 0; span < SPANS1; ++span) {
+            PHASE block_copy(tid, beside, pairs1 + span * (PAIRS1_CHUNK / SPANS1), PAIRS1_CHUNK / SPANS1 * 8);
+            if (span == 0) load_images<false>(tid, work, s, chunk * CHUNK);
+            copied();
+            END_PHASE
+            PHASE weights1(tid, OWN.sums, work, beside, span * SPAN1);
+            END_PHASE
+        }
     }
     PHASE UNROLL
     for (int i = 0; i < 31; ++i) work[i * THREADS + tid] = OWN.sums[i];

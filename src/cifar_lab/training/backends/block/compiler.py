@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from cifar_lab.core.checksums import unseal_library
+from cifar_lab.training.backends.block.shapes import Shape
 from cifar_lab.training.backends.block.source import MAIN, definitions, source_files
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable, kept_or_made
 
@@ -20,18 +21,19 @@ _compiling: defaultdict[str, Lock] = defaultdict(Lock)
 NO_COMPILER = "NVRTC is not installed (package cuda-bindings, a dependency of torch for CUDA)"
 
 
-def compiled(architecture: str, classes: int, parts: int) -> bytes:
+def compiled(architecture: str, shape: Shape, classes: int, parts: int) -> bytes:
     """Code of the kernel for a GPU, from the cache if it is there.
 
     Args:
         architecture: such as `sm_90`.
+        shape: widths of the network.
         classes: number of logits.
         parts: sizes of parts of a batch, added up. Each takes some seconds to compile.
 
     Raises:
         KernelsUnavailable: no NVRTC, a failed compilation, or a cache that is not writable or not private.
     """
-    options = (f"--gpu-architecture={architecture}", *FLAGS, *definitions(classes, parts))
+    options = (f"--gpu-architecture={architecture}", *FLAGS, *definitions(shape, classes, parts))
     texts = [path.read_text(encoding="utf-8") for path in source_files()]
     key = hashlib.sha256("\0".join([*texts, *options, *map(str, version())]).encode()).hexdigest()[:16]
     with _compiling[key]:  # cohorts that begin at the same time need the same code

@@ -1,6 +1,6 @@
 /* Convolution, ReLU and 2 × 2 max-pooling in one pass. Each value keeps a code of the pixel that it is from. */
 #pragma once
-#include "layout.cuh"
+#include "tiles.cuh"
 
 /* Largest of a window's four values, row by row, after ReLU. The first of equal ones, as in torch. A NaN wins. */
 DEVICE void pool(const float *window, float &value, int &code)
@@ -17,20 +17,36 @@ DEVICE void pool(const float *window, float &value, int &code)
     code = best > 0.f ? at : NO_PIXEL;
 }
 
-/* First layer for `chunks` chunks: lanes are 8 images at 4 positions, and a thread makes all channels of a window. */
+/* Load N neighbouring weights, as vectors of 4 from the first on. */
+template <int N> DEVICE void load_taps(float *to, const float *from)
+{
+    UNROLL
+    for (int o = 0; o + 4 <= N; o += 4) {
+        const float4 t = load4(from + o);
+        to[o] = t.x, to[o + 1] = t.y, to[o + 2] = t.z, to[o + 3] = t.w;
+    }
+    if constexpr (N % 4 == 2) {
+        const float2 t = load2(from + N - 2);
+        to[N - 2] = t.x, to[N - 1] = t.y;
+    }
+}
+
+/* First layer for `chunks` chunks: lanes are 8 images at 4 positions, and a thread makes GROUP1 channels of a window. */
 DEVICE void convolve1(int tid, const float *pixels, const float *w, float *pooled, uint8_t *codes, int chunks)
 {
+    constexpr int GROUPS = CHANNELS1 / GROUP1;
     const int lane = tid & 31, im = lane & 7;
     ROLLED
-    for (int task = tid >> 5; task < chunks * 49; task += WARPS) {
-        const int chunk = task / 49, p = (task - chunk * 49) * 4 + (lane >> 3), py = p / 14, px = p % 14;
-        float sum[CHANNELS1][4];
+    for (int task = tid >> 5; task < chunks * GROUPS * 49; task += WARPS) {
+        const int chunk = task / (GROUPS * 49), turn = task - chunk * (GROUPS * 49);
+        const int first = turn / 49 * GROUP1, p = turn % 49 * 4 + (lane >> 3), py = p / 14, px = p % 14;
+        float sum[GROUP1][4];
         UNROLL
-        for (int o = 0; o < CHANNELS1; ++o) sum[o][0] = sum[o][1] = sum[o][2] = sum[o][3] = w[CONV1_BIAS + o];
+        for (int o = 0; o < GROUP1; ++o) sum[o][0] = sum[o][1] = sum[o][2] = sum[o][3] = w[CONV1_BIAS + first + o];
         ROLLED
         for (int c = 0; c < 3; ++c) {
             const float *x = pixels + chunk * PIXEL_CHUNK + ((c * SIDE + 2 * py) * PIXEL_ROW + px) * CHUNK + im;
-            const float *taps = w + CONV1_WEIGHT + c * 200;
+            const float *taps = w + CONV1_WEIGHT + c * 25 * TAP1 + first;
             float v[6][6];
             UNROLL
             for (int r = 0; r < 6; ++r) {
@@ -39,11 +55,10 @@ DEVICE void convolve1(int tid, const float *pixels, const float *w, float *poole
             }
             UNROLL
             for (int tap = 0; tap < 25; ++tap) {
-                const float4 a = load4(taps + tap * 8);
-                const float2 b = load2(taps + tap * 8 + 4);
-                const float weight[CHANNELS1] = {a.x, a.y, a.z, a.w, b.x, b.y};
+                float weight[GROUP1];
+                load_taps<GROUP1>(weight, taps + tap * TAP1);
                 UNROLL
-                for (int o = 0; o < CHANNELS1; ++o) {
+                for (int o = 0; o < GROUP1; ++o) {
                     UNROLL
                     for (int q = 0; q < 4; ++q)
                         sum[o][q] = fmaf(weight[o], v[tap / 5 + (q >> 1)][tap % 5 + (q & 1)], sum[o][q]);
@@ -51,31 +66,33 @@ DEVICE void convolve1(int tid, const float *pixels, const float *w, float *poole
             }
         }
         UNROLL
-        for (int o = 0; o < CHANNELS1; ++o) {
+        for (int o = 0; o < GROUP1; ++o) {
             float value;
             int code;
             pool(sum[o], value, code);
-            pooled[chunk * POOL1_CHUNK + (o * POOL1_CHANNEL + py * POOL1_ROW + px) * CHUNK + im] = value;
-            codes[chunk * CODES1_CHUNK + (o * POSITIONS1 + p) * CHUNK + im] = (uint8_t)code;
+            pooled[chunk * POOL1_CHUNK + ((first + o) * POOL1_CHANNEL + py * POOL1_ROW + px) * CHUNK + im] = value;
+            codes[chunk * CODES1_CHUNK + ((first + o) * POSITIONS1 + p) * CHUNK + im] = (uint8_t)code;
         }
     }
 }
 
-/* Second layer for `chunks` chunks: lanes are 8 images and 4 groups of 4 channels. Features are [feature][image]. */
+/* Second layer for `chunks` chunks: lanes are 8 images and 4 of the groups of 4 channels. Features are [feature][image]. */
 DEVICE void convolve2(int tid, const float *in, const float *w, float *features, uint8_t *codes, int chunks, int stride,
                       int first)
 {
-    const int lane = tid & 31, im = lane & 7, group = lane >> 3;
+    constexpr int SETS = CHANNELS2 / 16;
+    const int lane = tid & 31, im = lane & 7;
     ROLLED
-    for (int task = tid >> 5; task < chunks * POSITIONS2; task += WARPS) {
-        const int chunk = task / POSITIONS2, p = task % POSITIONS2, py = p / 5, px = p % 5;
+    for (int task = tid >> 5; task < chunks * SETS * POSITIONS2; task += WARPS) {
+        const int chunk = task / (SETS * POSITIONS2), turn = task - chunk * (SETS * POSITIONS2);
+        const int first_output = turn / POSITIONS2 * 16 + (lane >> 3) * 4, p = turn % POSITIONS2, py = p / 5, px = p % 5;
         float sum[4][4];
         UNROLL
-        for (int o = 0; o < 4; ++o) sum[o][0] = sum[o][1] = sum[o][2] = sum[o][3] = w[CONV2_BIAS + group * 4 + o];
+        for (int o = 0; o < 4; ++o) sum[o][0] = sum[o][1] = sum[o][2] = sum[o][3] = w[CONV2_BIAS + first_output + o];
         ROLLED
         for (int c = 0; c < CHANNELS1; ++c) {
             const float *x = in + chunk * POOL1_CHUNK + (c * POOL1_CHANNEL + 2 * py * POOL1_ROW + 2 * px) * CHUNK + im;
-            const float *taps = w + CONV2_WEIGHT + c * 400 + group * 4;
+            const float *taps = w + CONV2_WEIGHT + c * 25 * CHANNELS2 + first_output;
             float v[6][6];
             UNROLL
             for (int r = 0; r < 6; ++r) {
@@ -84,8 +101,8 @@ DEVICE void convolve2(int tid, const float *in, const float *w, float *features,
             }
             UNROLL
             for (int tap = 0; tap < 25; ++tap) {
-                const float4 a = load4(taps + tap * 16);
-                const float weight[4] = {a.x, a.y, a.z, a.w};
+                float weight[4];
+                load_taps<4>(weight, taps + tap * CHANNELS2);
                 UNROLL
                 for (int o = 0; o < 4; ++o) {
                     UNROLL
@@ -99,7 +116,7 @@ DEVICE void convolve2(int tid, const float *in, const float *w, float *features,
             float value;
             int code;
             pool(sum[o], value, code);
-            const int k = (group * 4 + o) * POSITIONS2 + p, i = first + chunk * CHUNK + im;
+            const int k = (first_output + o) * POSITIONS2 + p, i = first + chunk * CHUNK + im;
             features[k * stride + i] = value;
             codes[k * (stride - 4) + i] = (uint8_t)code;
         }

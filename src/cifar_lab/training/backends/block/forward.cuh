@@ -27,24 +27,26 @@ DEVICE Memory memory_of(char *scratch)
             (float *)(scratch + AT_SUMS)};
 }
 
-/* Shared memory of the linear layers. */
+/* Shared memory of the linear layers. Tiles of features and of fc1's weights may lie over what later layers use. */
 template <int B> struct LinearMemory {
-    float *features, *hidden1, *hidden2, *logits, *weights;
+    float *features, *hidden1, *hidden2, *logits, *weights1, *weights;
 };
 template <int B> DEVICE LinearMemory<B> linear_memory(const Memory &m)
 {
-    constexpr int STRIDE = Tile<B>::STRIDE;
-    float *features = (float *)m.work, *hidden1 = features + FEATURES * STRIDE, *hidden2 = hidden1 + HIDDEN1 * STRIDE;
-    float *logits = hidden2 + HIDDEN2 * STRIDE;
-    return {features, hidden1, hidden2, logits, logits + LOGITS * STRIDE};
+    typedef Tile<B> T;
+    float *work = (float *)m.work, *hidden1 = T::WHOLE ? work + FEATURES * T::STRIDE : work;
+    float *hidden2 = hidden1 + HIDDEN1 * T::STRIDE, *logits = hidden2 + HIDDEN2 * T::STRIDE;
+    float *weights = logits + LOGITS * T::STRIDE;
+    if (T::WHOLE) return {work, hidden1, hidden2, logits, weights, weights};
+    return {hidden2, hidden1, hidden2, logits, hidden2 + T::ROWS1 * T::STRIDE, weights};
 }
 
 /* Convolutions of `chunks` chunks of images. */
 template <int B> DEVICE void forward_convolutions(const Memory &m, int chunks, REGISTERS registers)
 {
     Resident &s = *m.resident;
-    for (int first = 0; first < chunks; first += 2) {
-        const int n = chunks - first < 2 ? 1 : 2;
+    for (int first = 0; first < chunks; first += FORWARD1) {
+        const int n = least(chunks - first, FORWARD1);
         PHASE for (int c = 0; c < n; ++c)
             load_images<true>(tid, (float *)m.work + c * PIXEL_CHUNK, s, (first + c) * CHUNK);
         END_PHASE
@@ -52,13 +54,13 @@ template <int B> DEVICE void forward_convolutions(const Memory &m, int chunks, R
                         m.codes1 + first * CODES1_CHUNK, n);
         END_PHASE
     }
-    for (int first = 0; first < chunks; first += 4) {
-        const int n = chunks - first < 4 ? chunks - first : 4;
+    for (int first = 0; first < chunks; first += FORWARD2) {
+        const int n = least(chunks - first, FORWARD2);
         PHASE block_copy(tid, m.work, m.pool1 + (long)first * POOL1_CHUNK, n * POOL1_CHUNK * 4);
         copied();
         END_PHASE
         PHASE convolve2(tid, (float *)m.work, s.weights, m.features, m.codes2, n, Tile<B>::STRIDE, first * CHUNK);
-        if (first + 4 >= chunks) clear_features(tid, m.features, m.codes2, Tile<B>::STRIDE, chunks * CHUNK);
+        if (first + FORWARD2 >= chunks) clear_features(tid, m.features, m.codes2, Tile<B>::STRIDE, chunks * CHUNK);
         END_PHASE
     }
 }
@@ -68,26 +70,35 @@ template <int B> DEVICE void forward_linear(const Memory &m, const float *row, R
 {
     typedef Tile<B> T;
     const LinearMemory<B> at = linear_memory<B>(m);
-    PHASE block_copy(tid, at.features, m.features, FEATURES * T::STRIDE * 4);
+    PHASE if (T::WHOLE) block_copy(tid, at.features, m.features, FEATURES * T::STRIDE * 4);
     UNROLL
     for (int i = 0; i < T::OUT1 * T::EACH; ++i) OWN.sums[i] = 0.f;
     END_PHASE
     for (int k = 0; k < FEATURES; k += T::ROWS1) {
-        PHASE block_copy(tid, at.weights, row + FC1_WEIGHT + k * HIDDEN1, T::ROWS1 * HIDDEN1 * 4);
+        const float *features = T::WHOLE ? at.features + k * T::STRIDE : at.features;
+        PHASE block_copy(tid, at.weights1, row + FC1_WEIGHT + k * HIDDEN1, T::ROWS1 * HIDDEN1 * 4);
+        if (!T::WHOLE) block_copy(tid, at.features, m.features + k * T::STRIDE, T::ROWS1 * T::STRIDE * 4);
         copied();
         END_PHASE
-        PHASE multiply<B, HIDDEN1, HIDDEN1, T::OUT1>(tid, OWN.sums, at.weights, at.features + k * T::STRIDE, T::ROWS1);
+        PHASE multiply<B, HIDDEN1, HIDDEN1, T::OUT1>(tid, OWN.sums, at.weights1, features, T::ROWS1);
         END_PHASE
     }
     PHASE finish<B, HIDDEN1, T::OUT1, true>(tid, OWN.sums, row + FC1_BIAS, at.hidden1);
-    block_copy(tid, at.weights, row + FC2_WEIGHT, HIDDEN1 * HIDDEN2 * 4);
+    block_copy(tid, at.weights, row + FC2_WEIGHT, T::ROWS2 * HIDDEN2 * 4);
     copied();
     UNROLL
     for (int i = 0; i < T::OUT2 * T::EACH; ++i) OWN.sums[i] = 0.f;
     END_PHASE
-    PHASE multiply<B, HIDDEN2, HIDDEN2, T::OUT2>(tid, OWN.sums, at.weights, at.hidden1, HIDDEN1);
-    finish<B, HIDDEN2, T::OUT2, true>(tid, OWN.sums, row + FC2_BIAS, at.hidden2);
-    END_PHASE
+    for (int k = 0; k < HIDDEN1; k += T::ROWS2) {
+        if (k > 0) {
+            PHASE block_copy(tid, at.weights, row + FC2_WEIGHT + k * HIDDEN2, T::ROWS2 * HIDDEN2 * 4);
+            copied();
+            END_PHASE
+        }
+        PHASE multiply<B, HIDDEN2, HIDDEN2, T::OUT2>(tid, OWN.sums, at.weights, at.hidden1 + k * T::STRIDE, T::ROWS2);
+        if (k + T::ROWS2 == HIDDEN1) finish<B, HIDDEN2, T::OUT2, true>(tid, OWN.sums, row + FC2_BIAS, at.hidden2);
+        END_PHASE
+    }
     PHASE block_copy(tid, at.weights, row + FC3_WEIGHT, HIDDEN2 * LOGITS * 4);
     copied();
     UNROLL

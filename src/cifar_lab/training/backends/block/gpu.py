@@ -11,6 +11,7 @@ import torch
 
 from cifar_lab.training.backends.block.compiler import compiled, version
 from cifar_lab.training.backends.block.jobs import SHARED_BYTES, THREADS, Scoring, Training
+from cifar_lab.training.backends.block.shapes import Shape
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 
@@ -30,17 +31,18 @@ def check_gpu(device: torch.device) -> None:
 
 
 class GpuKernel:
-    """The kernel for one device, number of classes and sizes of parts."""
+    """The kernel for one device, shape of networks, number of classes and sizes of parts."""
 
-    def __init__(self, device: torch.device, classes: int, parts: Sequence[int]) -> None:
+    def __init__(self, device: torch.device, shape: Shape, classes: int, parts: Sequence[int]) -> None:
         """Compile it, or take it from the cache, and load it.
 
         Raises:
             KernelsUnavailable: it cannot be compiled or loaded.
         """
         properties = torch.cuda.get_device_properties(device)
+        self.shape = shape
         self.blocks = int(properties.multi_processor_count)
-        code = compiled(f"sm_{properties.major}{properties.minor}", classes, sum(set(parts)))
+        code = compiled(f"sm_{properties.major}{properties.minor}", shape, classes, sum(set(parts)))
         with torch.cuda.device(device):
             torch.empty(1, device=device)  # the context of this thread
             self._train, self._score = _functions(code, torch.cuda.current_device())

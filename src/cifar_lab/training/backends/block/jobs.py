@@ -8,9 +8,6 @@ SHARED_BYTES = 232_448
 """Shared memory of a block: all that a multiprocessor of compute capability 9.0 gives one (CUDA C++ Programming Guide,
 table of compute capabilities)."""
 
-SCRATCH_BYTES = 1_600 * 1024
-"""Activations and gradients of one part of a batch, per block."""
-
 THREADS = 512
 """Of a block, as threads.cuh."""
 
@@ -78,7 +75,6 @@ class Scoring(Structure):
 
 SIZES = {
     "SHARED_BYTES": SHARED_BYTES,
-    "SCRATCH_BYTES": SCRATCH_BYTES,
     "MEMBER_BYTES": sizeof(BlockMember),
     "TRAINING_BYTES": sizeof(Training),
     "SCORING_BYTES": sizeof(Scoring),

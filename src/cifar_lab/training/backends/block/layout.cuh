@@ -1,24 +1,28 @@
 /* Sizes of the network, and where its numbers lie: in the row of a network, in scratch memory, in shared memory.
 
-rows.py defines the capitals that are nowhere in these files, and converts rows to the layout of the checkpoints. */
+rows.py defines the capitals that are nowhere in these files, the widths of the network among them, and converts rows to
+the layout of the checkpoints. Sizes of tiles follow from the widths and from the memory of a block. */
 #pragma once
 #include "jobs.cuh"
 
 constexpr int SIDE = 32, PLANE = SIDE * SIDE, IMAGE = 3 * PLANE; /* bytes of an image */
-constexpr int CHANNELS1 = 6, POSITIONS1 = 14 * 14;               /* of the first pooled activation */
-constexpr int CHANNELS2 = 16, POSITIONS2 = 5 * 5;
-constexpr int FEATURES = CHANNELS2 * POSITIONS2, HIDDEN1 = 120, HIDDEN2 = 84;
-constexpr int LOGITS = (CLASSES + 3) / 4 * 4; /* padded to whole vectors; the padding stays 0 */
-constexpr int NO_PIXEL = 4;                   /* code of a pooled value that ReLU cut: nothing to propagate */
-constexpr int MOST_IMAGES = 64;               /* of a part of a batch */
+constexpr int POSITIONS1 = 14 * 14, POSITIONS2 = 5 * 5;          /* of the pooled activations */
+constexpr int FEATURES = CHANNELS2 * POSITIONS2;
+constexpr int LOGITS = (CLASSES + 3) / 4 * 4;  /* padded to whole vectors; the padding stays 0 */
+constexpr int TAP1 = (CHANNELS1 + 3) / 4 * 4;  /* outputs of a tap of the first convolution, padded likewise */
+constexpr int NO_PIXEL = 4;                    /* code of a pooled value that ReLU cut: nothing to propagate */
+constexpr int MOST_IMAGES = 64;                /* of a part of a batch */
 static_assert(CLASSES >= 2 && CLASSES <= 16, "the last layer has a group of threads per class");
+static_assert(CHANNELS1 % 6 == 0 && CHANNELS2 % 16 == 0 && HIDDEN1 % 8 == 0 && HIDDEN2 % 4 == 0, "widths");
 
 /* A network's row: convolutions as [input tap][output channel], linear layers as [input][output]. */
-static_assert(CONV1_BIAS == CONV1_WEIGHT + 75 * 8 && CONV2_WEIGHT == CONV1_BIAS + 8, "first convolution, padded to 8");
-static_assert(CONV2_BIAS == CONV2_WEIGHT + 150 * 16 && FC1_WEIGHT == CONV2_BIAS + 16, "second convolution");
+constexpr int TAPS1 = 3 * 25, TAPS2 = CHANNELS1 * 25;
+static_assert(CONV1_BIAS == CONV1_WEIGHT + TAPS1 * TAP1 && CONV2_WEIGHT == CONV1_BIAS + TAP1, "first convolution");
+static_assert(CONV2_BIAS == CONV2_WEIGHT + TAPS2 * CHANNELS2 && FC1_WEIGHT == CONV2_BIAS + CHANNELS2,
+              "second convolution");
 static_assert(FC1_BIAS == FC1_WEIGHT + FEATURES * HIDDEN1 && FC2_WEIGHT == FC1_BIAS + HIDDEN1, "fc1");
 static_assert(FC2_BIAS == FC2_WEIGHT + HIDDEN1 * HIDDEN2 && FC3_WEIGHT == FC2_BIAS + HIDDEN2, "fc2");
-static_assert(FC3_BIAS == FC3_WEIGHT + HIDDEN2 * LOGITS && ROW >= FC3_BIAS + LOGITS && ROW % 4 == 0, "fc3");
+static_assert(FC3_BIAS == FC3_WEIGHT + HIDDEN2 * LOGITS && ROW > FC3_BIAS + LOGITS && ROW % 4 == 0, "fc3");
 constexpr int CONVOLUTIONS = FC1_WEIGHT; /* numbers of both convolutions, which stay in shared memory */
 
 /* Activations of convolutions are in chunks of 8 images, interleaved: [channel][row][column][image]. Lanes of a warp are
@@ -31,7 +35,10 @@ constexpr int PAIRS2_CHUNK = FEATURES * CHUNK + 8;
 constexpr int PIXEL_ROW = 33;                                     /* even columns, then odd ones */
 constexpr int PIXEL_CHUNK = 3 * SIDE * PIXEL_ROW * CHUNK;
 constexpr int BACK_ROW = 33, BACK_CHANNEL = 1057, BACK_CHUNK = 3 * BACK_CHANNEL * CHUNK;
-constexpr int PADDED_ROW = 80, PADDED_CHANNEL = 560;              /* conv2's weights with a margin: 7 × (7 × 8 channels) */
+/* conv2's weights with a margin: 7 × 7 taps of all channels. Neighbours of a tap, also in the next row, are in other
+banks. */
+constexpr int PADDED_ROW = TAP1 == 8 ? 80 : 88, PADDED_CHANNEL = 7 * PADDED_ROW;
+static_assert(TAP1 == 8 || TAP1 == 12, "the stride of a row of padded weights is chosen for these");
 
 /* Scratch memory of a block: activations and gradients of one part of a batch. */
 DEVICE constexpr long whole_lines(long bytes) { return (bytes + 255) / 256 * 256; }
@@ -68,10 +75,4 @@ struct Resident {
     Images given;
 };
 constexpr int AT_WORK = (sizeof(Resident) + 127) / 128 * 128; /* memory of a phase, which the next overwrites */
-static_assert(AT_WORK + 2 * PIXEL_CHUNK * 4 <= SHARED_BYTES, "first convolution");
-static_assert(AT_WORK + 4 * POOL1_CHUNK * 4 <= SHARED_BYTES, "second convolution");
-static_assert(AT_WORK + (FEATURES + HIDDEN1 + HIDDEN2 + LOGITS) * 68 * 4 + HIDDEN1 * HIDDEN2 * 4 <= SHARED_BYTES,
-              "linear layers");
-static_assert(AT_WORK + BACK_CHUNK * 4 + PAIRS1_CHUNK * 8 <= SHARED_BYTES, "gradient of the first convolution");
-static_assert(AT_WORK + CHANNELS2 * PADDED_CHANNEL * 4 + 4 * PAIRS2_CHUNK * 8 <= SHARED_BYTES,
-              "gradient of the second convolution");
+constexpr int WORK = (SHARED_BYTES - AT_WORK) / 4;            /* its numbers */

@@ -1,17 +1,7 @@
 /* Linear layers. Activations are [feature][image], weights [input][output]. Lanes are images. B: images of a part. */
 #pragma once
+#include "tiles.cuh"
 #include "update.cuh"
-
-template <int B> struct Tile {
-    static constexpr int STRIDE = B + 4; /* of a feature */
-    static constexpr int EACH = B == 64 ? 2 : 1, LANES = B / EACH, GROUPS = THREADS / LANES;
-    static constexpr int ROWS1 = B >= 32 ? 80 : 200;           /* of fc1's weights in shared memory at a time */
-    static constexpr int OUT1 = B >= 32 ? 8 : B == 16 ? 4 : 2; /* outputs per thread of fc1 */
-    static constexpr int OUT2 = B >= 32 ? 6 : B == 16 ? 3 : 2;
-    static constexpr int BACK = B >= 32 ? 5 : 4;               /* features per thread and turn, backwards */
-    static_assert(HIDDEN1 / OUT1 <= GROUPS && HIDDEN2 / OUT2 <= GROUPS && CLASSES <= GROUPS, "a group per outputs");
-    static_assert(HIDDEN1 % OUT1 == 0 && HIDDEN2 % OUT2 == 0 && FEATURES % ROWS1 == 0 && ROWS1 % BACK == 0, "whole");
-};
 
 template <int N> DEVICE void load_weights(float *to, const float *from)
 {

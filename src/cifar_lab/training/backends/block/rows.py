@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from cifar_lab.models.flat_parameters import ALIGNMENT, FlatParameters
+from cifar_lab.training.backends.block.shapes import Shape
 
-WIDTHS = (6, 16, 120, 84)
-"""Outputs of conv1, conv2, fc1 and fc2 in Net."""
+VECTOR = 4
+"""Numbers of the widest load. The outputs of a layer are padded to whole vectors."""
 
 
 class PaddedMatrix(NamedTuple):
@@ -31,30 +32,32 @@ class PaddedMatrix(NamedTuple):
     """Outputs with their padding."""
 
 
-def matrices(classes: int) -> Iterator[PaddedMatrix]:
-    """Each parameter of Net, in order."""
-    layers = zip(
-        ("conv1", "conv2", "fc1", "fc2", "fc3"), (75, 150, 400, 120, 84), (*WIDTHS, classes), (8, 16, 4, 4, 4),
-        strict=True,
+def matrices(shape: Shape, classes: int) -> Iterator[PaddedMatrix]:
+    """Each parameter of a network, in order."""
+    layers = (
+        ("conv1", 3 * 25, shape.conv1), ("conv2", shape.conv1 * 25, shape.conv2), ("fc1", shape.conv2 * 25, shape.fc1),
+        ("fc2", shape.fc1, shape.fc2), ("fc3", shape.fc2, classes),
     )  # fmt: skip
     offset = 0
-    for layer, inputs, outputs, whole in layers:
-        padded = math.ceil(outputs / whole) * whole
+    for layer, inputs, outputs in layers:
+        padded = math.ceil(outputs / VECTOR) * VECTOR
         for name, rows in (("weight", inputs), ("bias", 1)):
             yield PaddedMatrix(f"{layer}.{name}", offset, rows, outputs, padded)
             offset += rows * padded
 
 
-def row_width(classes: int) -> int:
-    """Numbers in a row, whole cache lines."""
-    *_, last = matrices(classes)
-    return math.ceil((last.offset + last.padded) / ALIGNMENT) * ALIGNMENT
+def row_width(shape: Shape, classes: int) -> int:
+    """Numbers in a row, whole cache lines. At least the last one is padding."""
+    *_, last = matrices(shape, classes)
+    return math.ceil((last.offset + last.padded + 1) / ALIGNMENT) * ALIGNMENT
 
 
-def definitions(classes: int) -> dict[str, int]:
+def definitions(shape: Shape, classes: int) -> dict[str, int]:
     """Constants of layout.cuh."""
-    offsets = {each.name.replace(".", "_").upper(): each.offset for each in matrices(classes)}
-    return {"CLASSES": classes, **offsets, "ROW": row_width(classes)}
+    widths = {"CHANNELS1": shape.conv1, "CHANNELS2": shape.conv2, "HIDDEN1": shape.fc1, "HIDDEN2": shape.fc2}
+    offsets = {each.name.replace(".", "_").upper(): each.offset for each in matrices(shape, classes)}
+    row = row_width(shape, classes)
+    return {**widths, "CLASSES": classes, **offsets, "ROW": row, "SCRATCH_BYTES": shape.scratch_bytes}
 
 
 @dataclass(frozen=True)
@@ -67,27 +70,28 @@ class RowConversion:
     """The inverse."""
 
     @classmethod
-    def of(cls, parameters: FlatParameters, classes: int) -> RowConversion:
-        """Conversion for networks of the shape of Net.
+    def of(cls, parameters: FlatParameters, shape: Shape, classes: int) -> RowConversion:
+        """Conversion for networks of this shape.
 
         Raises:
             ValueError: networks with other parameters.
         """
         columns = torch.arange(parameters.values.shape[1])
         spans = {span.name: columns.as_strided(span.shape, span.stride, span.offset) for span in parameters.spans}
-        found = list(matrices(classes))
+        found = list(matrices(shape, classes))
         sizes = {each.name: each.inputs * each.outputs for each in found}
         if {name: index.numel() for name, index in spans.items()} != sizes:
-            raise ValueError("networks with other parameters than Net")
+            raise ValueError("networks of other widths")
         used = torch.cat([index.flatten() for index in spans.values()])
-        unused = columns[~torch.isin(columns, used)][0]  # 450 numbers of conv1 leave some in any layout
-        to_kernel = torch.full((row_width(classes),), int(unused))
+        unused = columns[~torch.isin(columns, used)][0]  # biases leave some: no width of conv1 is a multiple of 16
+        to_kernel = torch.full((row_width(shape, classes),), int(unused))
         for each in found:
             matrix = to_kernel[each.offset : each.offset + each.inputs * each.padded].view(each.inputs, each.padded)
             matrix[:, : each.outputs] = spans[each.name].reshape(each.outputs, each.inputs).T
-        to_flat = torch.full_like(columns, found[0].outputs)  # the first padding of conv1
+        padding = len(to_kernel) - 1
+        to_flat = torch.full_like(columns, padding)
         to_flat[to_kernel] = torch.arange(len(to_kernel))
-        to_flat[unused] = found[0].outputs
+        to_flat[unused] = padding
         device = parameters.values.device
         return cls(to_kernel.to(device), to_flat.to(device))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cifar_lab.training.backends.block.jobs import SIZES
 from cifar_lab.training.backends.block.rows import definitions as row_definitions
+from cifar_lab.training.backends.block.shapes import Shape
 
 FOLDER = Path(__file__).parent
 
@@ -18,6 +19,7 @@ def source_files() -> list[Path]:
     return [*sorted(FOLDER.glob("*.cuh")), MAIN]
 
 
-def definitions(classes: int, parts: int) -> list[str]:
-    """Options of the compiler: number of classes, and the sizes of parts, added up."""
-    return [f"-D{name}={value}" for name, value in (row_definitions(classes) | SIZES | {"PARTS": parts}).items()]
+def definitions(shape: Shape, classes: int, parts: int) -> list[str]:
+    """Options of the compiler: widths of the network, number of classes, and the sizes of parts, added up."""
+    constants = row_definitions(shape, classes) | SIZES | {"PARTS": parts}
+    return [f"-D{name}={value}" for name, value in constants.items()]
