@@ -20,9 +20,8 @@ from cifar_lab.training.backends.block.backend import BlockBackend
 from cifar_lab.training.backends.block.conditions import (
     UnequalMembers,
     are_mixed,
-    check_members,
+    check_cohort,
     check_settings,
-    least_members,
 )
 from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
 from cifar_lab.training.backends.block.jobs import MOST_CLASSES, PARTS, part_of
@@ -171,8 +170,7 @@ def _check_block(settings: Settings, execution: Execution, arms: Sequence[Settin
     """
     check_settings(settings)
     if arms:
-        hardest = max((arm.data.batch_size for arm in arms), key=lambda size: least_members([size]))
-        check_members(hardest, len(arms))
+        check_cohort(arms, len(arms))
     check_gpu(execution.device)
 
 
