@@ -9,7 +9,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config.own_code import own_code, own_components, plain_reason
 from cifar_lab.config.registry import facts_of
 from cifar_lab.execution.cost import guess_seconds
-from cifar_lab.training.backends.block.conditions import OWN, least_members, may_train
+from cifar_lab.training.backends.block.conditions import OWN, has_enough, may_train
 from cifar_lab.training.grouping import cohort_key as cohort_key
 from cifar_lab.training.grouping import grouped
 from cifar_lab.training.job import Job
@@ -45,21 +45,22 @@ def form_kernel_cohorts(jobs: Sequence[Job], gpus: int) -> tuple[list[list[Job]]
     mixed = {key: trains_mixed(job.settings) for key, job in {id(job.settings): job for job in jobs}.items()}
     cohorts: list[list[Job]] = []
     for group in grouped([job for job in jobs if mixed[id(job.settings)]], OWN):
-        parts = kernel_cohorts([job.settings.data.batch_size for job in group], gpus)
+        parts = kernel_cohorts([job.settings for job in group], gpus)
         group.sort(key=lambda job: (job.settings.optimizer.name, job.settings.data.batch_size))
         cohorts += [group[part::parts] for part in range(parts)]
     taken = {job.run_id for cohort in cohorts for job in cohort}
     return cohorts, [job for job in jobs if job.run_id not in taken]
 
 
-def kernel_cohorts(batch_sizes: Collection[int], gpus: int) -> int:
-    """Number of cohorts in which the block kernel trains runs of these batch sizes.
+def kernel_cohorts(arms: Sequence[Settings], gpus: int) -> int:
+    """Number of cohorts in which the block kernel trains runs of these settings.
 
     Each fills a GPU by itself, so that one trains while another is evaluated. With fewer runs there is one per GPU, or
     as many as have enough runs for the kernel. 0 where it needs more runs.
     """
-    runs = len(batch_sizes)
-    return min(gpus * max(1, runs // (gpus * FULL_GPU)), runs // least_members(batch_sizes))
+    runs = len(arms)
+    most = gpus * max(1, runs // (gpus * FULL_GPU))
+    return next((parts for parts in range(most, 0, -1) if has_enough(arms, runs // parts)), 0)
 
 
 def trains_mixed(settings: Settings) -> bool:

@@ -121,7 +121,7 @@ def concurrent_runs(settings: Settings, workers: int | None, runs: float) -> int
     """
     if takes_gpu(settings):
         gpus = max(1, len(gpu_names()))
-        cohorts = kernel_cohorts([settings.data.batch_size] * round(runs), gpus) if trains_mixed(settings) else 0
+        cohorts = kernel_cohorts([settings] * round(runs), gpus) if trains_mixed(settings) else 0
         most = gpus * (workers or GPU_STREAMS)
         return min(most, cohorts) if cohorts else most
     return max(1, min(concurrent_on_cpu(settings, available_cores(), workers), round(runs)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from cifar_lab.config import CustomModel, Muon, Settings
+from cifar_lab.config import CustomModel, Settings
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.own_code import kernels_reason, plain_reason
@@ -21,9 +21,8 @@ from cifar_lab.training.backends.block.conditions import (
     MODELS,
     UnequalMembers,
     are_mixed,
-    check_members,
+    check_cohort,
     check_settings,
-    least_members,
 )
 from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
 from cifar_lab.training.backends.block.jobs import MOST_CLASSES, PARTS, part_of
@@ -173,9 +172,7 @@ def _check_block(settings: Settings, execution: Execution, arms: Sequence[Settin
     """
     check_settings(settings)
     if arms:
-        hardest = max((arm.data.batch_size for arm in arms), key=lambda size: least_members([size]))
-        muon = any(isinstance(arm.optimizer, Muon) for arm in arms)
-        check_members(hardest, len(arms), MODELS[settings.model.name], muon=muon)
+        check_cohort(arms, len(arms))
     check_gpu(execution.device)
 
 

@@ -19,7 +19,7 @@ from cifar_lab.training.backends.block.conditions import (
     are_mixed,
     check_members,
     check_settings,
-    least_members,
+    has_enough,
     may_train,
     unknown_settings,
 )
@@ -108,9 +108,10 @@ def test_few_networks_are_left_to_torch(batch: int, least: int) -> None:
 
 
 def test_several_batch_sizes_need_the_networks_of_the_one_that_needs_most() -> None:
-    assert least_members([8, 8, 8]) == 2
-    assert least_members([8, 64, 16]) == 10
-    assert least_members([8, 512, 64]) == 14
+    for sizes, least in (([8, 8], 2), ([8, 64, 16], 10), ([8, 512, 64], 14)):
+        arms = [settings(f"data.batch_size={size}") for size in sizes]
+        assert has_enough(arms, least)
+        assert not has_enough(arms, least - 1)
 
 
 def test_its_own_settings_are_shared_where_networks_are_stacked() -> None:

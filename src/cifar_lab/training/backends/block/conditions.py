@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import BaseModel
 
@@ -42,8 +42,8 @@ From measurements of the kernel's prototype on one H100, torch 2.11, 2026-11-27.
 thousand images per second each at these batch sizes, up to 132 networks. Stacked and captured, 40 networks made 491,
 917 and 976 thousand in all. Two networks of batch 8 were not measured. A captured one made 32 thousand.
 
-Networks of several batch sizes must be as many as the batch size that needs the most. The stacked graphs of each size,
-one after the other, then take longer than the kernel, in which all train at once."""
+A cohort of several batch sizes must have as many networks as the batch size that needs the most. The stacked graphs of
+each size, one after the other, then take longer than the kernel, in which all train at once."""
 
 
 class UnequalMembers(Exception):
@@ -72,12 +72,6 @@ def check_settings(settings: Settings) -> None:
         raise KernelsUnavailable(reason)
 
 
-def least_members(batch_sizes: Iterable[int]) -> int:
-    """Fewest networks of these batch sizes that the kernel trains faster than captured graphs."""
-    nearest = (min(LEAST_MEMBERS, key=lambda size: abs(math.log(size / batch))) for batch in set(batch_sizes))
-    return max(LEAST_MEMBERS[size] for size in nearest)
-
-
 def check_members(batch_size: int, members: int, shape: Shape = NET, *, muon: bool = False) -> None:
     """Check that the kernel trains so many networks faster than a captured graph, as far as that is known.
 
@@ -86,9 +80,30 @@ def check_members(batch_size: int, members: int, shape: Shape = NET, *, muon: bo
     """
     if muon and members < LEAST_MEMBERS_WITH_MUON:
         raise KernelsUnavailable(f"torch's are used below {LEAST_MEMBERS_WITH_MUON} networks with muon")
-    least = LEAST_MEMBERS_OF_NET3 if shape == NET3 else least_members([batch_size])
+    least = LEAST_MEMBERS[min(LEAST_MEMBERS, key=lambda size: abs(math.log(size / batch_size)))]
+    least = LEAST_MEMBERS_OF_NET3 if shape == NET3 else least
     if members < least:
         raise KernelsUnavailable(f"torch's are faster below {least} networks of this batch size")
+
+
+def check_cohort(arms: Sequence[Settings], members: int) -> None:
+    """Check that the kernel trains `members` networks of such settings faster than captured graphs.
+
+    Raises:
+        KernelsUnavailable: as `check_members`, for the settings that need the most networks.
+    """
+    needs = {(arm.data.batch_size, MODELS[arm.model.name], isinstance(arm.optimizer, Muon)) for arm in arms}
+    for batch_size, shape, muon in needs:
+        check_members(batch_size, members, shape, muon=muon)
+
+
+def has_enough(arms: Sequence[Settings], members: int) -> bool:
+    """Whether the kernel trains `members` networks of such settings faster than captured graphs."""
+    try:
+        check_cohort(arms, members)
+    except KernelsUnavailable:
+        return False
+    return True
 
 
 def may_train(settings: Settings) -> bool:
