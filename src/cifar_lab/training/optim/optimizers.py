@@ -28,9 +28,9 @@ from cifar_lab.training.optim.clipping import GradientClipper
 from cifar_lab.training.optim.parameter_groups import GroupValues, RowGroups, row_groups
 
 FUSED_NUMBERS = 1_000_000
-"""Numbers of a row from which on a GPU has one fused kernel per row, and not vector operations on all rows. With momentum
-and weight decay, those of SGD read or write each number of a network 11 times, and the fused kernel 5 times. For smaller
-rows launches cost more than memory, and a cohort of any size has the same number of vector operations."""
+"""Numbers of a row from which on a GPU has one fused kernel per row, and not vector operations on all rows. With
+momentum and weight decay, those of SGD read or write each number of a network 11 times, and the fused kernel 5 times.
+For smaller rows launches cost more than memory, and a cohort of any size has the same number of vector operations."""
 
 
 class CohortOptimizer(ABC):

@@ -57,7 +57,7 @@ the kernel is slower only if its iterations take 0.48 ms more per step than torc
 
 LEAST_MEMBERS_OF_NET3 = 52
 """The same for Net3, at any batch size. It is twice an estimate, because the kernel has not been measured with Net3. A
-step has 2.9 times the multiply-adds of Net, so each network is taken to make 25 thousand images per second in place of
+step has 2.9 times the multiply-adds of Net, so each network is taken to make 25 thousand images per second instead of
 72. Stacked and captured, 40 networks of batch 64 made 606 thousand, 0.66 of Net's. By that factor they make 645
 thousand with batch 512, where they are fastest. The kernel makes as many with 26 networks."""
 
