@@ -11,7 +11,7 @@ PROGRESS = re.compile(
     | [\d,]+/[\d,]+\ runs?\ ·                      # the state of the command
     | .+\ ·\ seed\ \d+:\ (epoch\ \d|resumes\ after)
     | (drawing|decoding|reading|unpacking)\ images: | writing\ the\ cache
-    | attacked\ \d+\ % | [\d,]+\ attacks?\ in\b
+    | attacked\ \d+\ % | [\d,]+\ attacks?\ (in|to\ make)\b
     | (estimate|time|memory|disk):\ | rung\ \d+\ of | after\ epoch\ \d+: | merged:
     | (tpe|random|grid):\ \d+\ points?\ after""",
     re.VERBOSE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from cifar_lab.analysis.robust_scores import (
     robust_levels,
 )
 from cifar_lab.analysis.sentences import comparison_sentence
+from cifar_lab.analysis.verdict_line import verdict_line
 from cifar_lab.config import Adam, Settings
 from cifar_lab.config.attack import PGD
 from cifar_lab.core.errors import SettingsError
@@ -120,9 +122,8 @@ def test_runs_without_the_attack_are_left_out_and_the_command_makes_it(
     save_attacked(results, (extra, [pgd_on(extra, [0.5, 0.4], PGD(eps=(0.0, 1 / 255, 8 / 255), steps=3))]))
     (answer,) = answers(path)
     assert answer.rows[1].n == SEEDS
-    assert answer.rows[1].command == (
-        f"cifar-lab attack {extra.run_id} --attack attack.yaml --results {results.as_posix()}"
-    )
+    assert answer.rows[1].command == f"cifar-lab attack --lab {path.as_posix()} --results {results.as_posix()}"
+    assert extra.run_id in answer.to_attack
     assert "Adam: 1 run of 7 not attacked yet." in answer.notes
 
 
@@ -133,6 +134,11 @@ def test_no_verdict_where_clean_accuracies_differ(lab: Callable[[str], Path], ma
     (answer,) = answers(path)
     (found,) = answer.comparisons
     assert found.verdict == "no verdict"
+    assert re.fullmatch(
+        r"No verdict on Adam \([+−][\d.]+ pp\), because of test accuracies that are not shown to be equivalent within "
+        r"1 pp\.",
+        verdict_line(answer).sentence,
+    )
     sentence = comparison_sentence(found, answer.rows[1], answer.rows[0])
     assert sentence.endswith(
         "no verdict, because they have test accuracies that are not shown to be equivalent within 1 pp."

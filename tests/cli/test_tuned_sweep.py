@@ -115,3 +115,55 @@ def test_the_export_has_the_parameters_of_each_point(tuned: tuple[Any, Any], tmp
         ["optimizer.lr[1]", "optimizer.name"],
         ["optimizer.lr[1]", "optimizer.name"],
     ]
+
+
+ROBUST = """\
+title: A lab
+control: tiny.yaml
+questions:
+  q1: {title: 'Is Adam better than SGD?', sweep: tuned.yaml, chart: q1.png}
+  q2: {title: 'Is it more robust?', sweep: tuned.yaml, chart: q2.png, robust: {attack: weak.yaml, eps: 1/255}}
+  q3: {title: 'Is it farther?', sweep: tuned.yaml, chart: q3.png, robust: {attack: far.yaml, equal_clean: 0.001}}
+"""
+
+
+def test_the_winners_of_a_sweep_are_attacked_as_the_lab_asks_and_compared(
+    tuned: tuple[Any, Any], tmp_path: Path
+) -> None:
+    lab = tuned[0].copy(tmp_path / "lab")
+    lab.write("sheet.yaml", ROBUST)
+    lab.write("weak.yaml", "{name: pgd, steps: 2, eps: 1/255, images: 40}\n")
+    lab.write("far.yaml", "{name: deepfool, steps: 20, images: 40}\n")
+    before = lab("report", "--lab", "sheet.yaml")
+    assert "to run: cifar-lab attack --lab sheet.yaml" in before.lines
+    planned = lab("attack", "--lab", "sheet.yaml", "--dry-run")
+    assert planned.lines[0] == "6 runs, 2 attacks: 12 to make, 0 already made"
+    assert planned.lines[1].startswith("time: at most about ")
+    done = lab("attack", "--lab", "sheet.yaml", "--device", "cpu")
+    assert (done.code, done.lines[-1]) == (0, "next: cifar-lab report --lab sheet.yaml")
+    again = lab("attack", "--lab", "sheet.yaml", "--dry-run")
+    assert again.lines == ["6 runs, 2 attacks: 0 to make, 12 already made"]
+    after = lab("report", "--lab", "sheet.yaml")
+    assert (after.code, after.err) == (0, "")
+    assert not any("to run" in line for line in after.lines)
+    answers = json.loads((lab.results / "answers.json").read_text())
+    clean, robust, far = answers["questions"]
+    assert (clean["sweep"]["name"], robust["sweep"], far["sweep"]) == ("tuned", None, None)
+    assert [len(arm["runs"]) for arm in robust["robustness"]] == [3, 3]
+    (comparison,) = robust["comparisons"]
+    assert (comparison["method"], comparison["seeds"]) == ("paired", [100, 101, 102])
+    assert far["comparisons"][0]["verdict"] == "no verdict"
+    assert lab("report", "--lab", "sheet.yaml", "--check").code == 0
+
+
+def test_attacks_of_a_lab_take_no_other_names(trained_copy: Any) -> None:
+    trained_copy.write("sheet.yaml", ROBUST.partition("  q1")[0] + "  q1: {title: A, arms: [b.yaml], chart: q1.png}\n")
+    trained_copy.write("b.yaml", "{extends: tiny.yaml, optimizer: {lr: 0.03}}\n")
+    for arguments, words in (
+        ((), "nothing to attack; name runs or arms, or a lab file: --lab FILE"),
+        (("tiny.yaml", "--lab", "sheet.yaml"), "tiny.yaml: the lab file names the runs and their attacks"),
+        (("--lab", "sheet.yaml"), "sheet.yaml: no question has robust"),
+    ):
+        done = trained_copy("attack", *arguments)
+        assert (done.code, done.out) == (2, "")
+        assert words in done.err

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cifar_lab.analysis.selection_bias import TunedGroup, WinnersCurse
     from cifar_lab.analysis.summary import Row
     from cifar_lab.analysis.winners import Winners
+    from cifar_lab.config.attack import AnyAttack
     from cifar_lab.config.sheets import Question
     from cifar_lab.store.attack_records import AttackRecord
 
@@ -138,6 +139,10 @@ class Answer:
     """Name of the number that is compared."""
     attacks: tuple[AttackRecord, ...] = ()
     """Attacks on the runs of a question of robustness. Empty for a question of test accuracy."""
+    attack: AnyAttack | None = None
+    """Attack that a question of robustness asks for."""
+    to_attack: tuple[str, ...] = ()
+    """Ids of the tested runs that it asks for, attacked or not. Empty for a question of test accuracy."""
 
     @property
     def is_robust(self) -> bool:

@@ -249,16 +249,17 @@ def _answers(
     """Rows of every question, not judged yet."""
     answers: list[Answer] = []
     found = attacks_of(results, records)
+    attack = shlex.join(["cifar-lab", "attack", "--lab", lab_path.as_posix(), *tail])
     for name, question in lab.questions.items():
         control = arms[question.control or lab.control]
         if question.sweep is None:
-            answer = compare_arms(name, question, control, [arms[file] for file in question.arms], records)
-            plan = plans[name]
-            answers += [answer] if plan is None else robust_answers(answer, plan, found, results)
+            made = [compare_arms(name, question, control, [arms[file] for file in question.arms], records)]
         else:
             command = shlex.join(["cifar-lab", "sweep", beside(lab_path, question.sweep).as_posix(), *tail])
             answer = winners_answer(name, question, control, sweeps[question.sweep], command, records, results)
-            answers += [answer, *(pair_answers(answer) if answer.tuned else [])]
+            made = [answer, *(pair_answers(answer) if answer.tuned else [])]
+        plan = plans[name]
+        answers += made if plan is None else [each for one in made for each in robust_answers(one, plan, found, attack)]
     return answers
 
 
@@ -269,8 +270,9 @@ def _to_decide(answers: Sequence[Answer], tail: Sequence[str]) -> Iterable[str]:
 
 
 def _to_run(answers: Sequence[Answer], arms: Iterable[Arm], tail: Sequence[str]) -> tuple[str, ...]:
-    """One command for all arms that miss runs, and one per sweep without winners."""
+    """One command for all arms that miss runs, one per sweep without winners, and one for all attacks."""
     wanted = dict.fromkeys(command for answer in answers for command in answer.commands)
     files = [arm.path.as_posix() for arm in arms if arm.command in wanted]
-    sweeps = [command for command in wanted if command not in {arm.command for arm in arms}]
-    return (*([shlex.join(["cifar-lab", "run", *files, *tail])] if files else []), *sweeps)
+    others = [command for command in wanted if command not in {arm.command for arm in arms}]
+    others.sort(key=lambda command: command.startswith("cifar-lab attack"))  # attacks need the runs of all others
+    return (*([shlex.join(["cifar-lab", "run", *files, *tail])] if files else []), *others)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -78,8 +77,6 @@ class RobustPlan:
     """The comparison of a question of robustness."""
 
     attack: AnyAttack
-    option: str
-    """Its name or file, as the option `--attack` takes it."""
     measures: tuple[RobustMeasure, ...]
     equal_clean: float | None = None
 
@@ -106,8 +103,8 @@ def robust_plan(name: str, question: Question, lab_path: Path) -> RobustPlan | N
         raise SettingsError(f"{where}.eps: only the accuracy under an attack within a distance has one; omit eps")
     identity = attack_id(attack)
     if measure != "accuracy" or not isinstance(attack, EpsOptions):
-        return RobustPlan(attack, asked.attack, (RobustMeasure(measure, identity),), asked.equal_clean)
-    return RobustPlan(attack, asked.attack, tuple(_at(attack, asked.eps, where, identity)), asked.equal_clean)
+        return RobustPlan(attack, (RobustMeasure(measure, identity),), asked.equal_clean)
+    return RobustPlan(attack, tuple(_at(attack, asked.eps, where, identity)), asked.equal_clean)
 
 
 def _at(attack: EpsOptions, eps: Sequence[float] | None, where: str, identity: str) -> Iterator[RobustMeasure]:
@@ -147,8 +144,12 @@ def attacks_of(results: Path, records: Sequence[Record]) -> AttacksOf:
     return cache(lambda run_id: tuple(find_attacks(results, by_id[run_id])))
 
 
-def robust_answers(answer: Answer, plan: RobustPlan, found: AttacksOf, results: Path) -> list[Answer]:
-    """An answer per measure, from the answer of the arms' test accuracies. Not judged yet."""
+def robust_answers(answer: Answer, plan: RobustPlan, found: AttacksOf, command: str) -> list[Answer]:
+    """An answer per measure, from the answer of the arms' test accuracies. Not judged yet.
+
+    Args:
+        command: makes the missing attacks.
+    """
     wanted = attack_id(plan.attack)
     attacks = {
         run_id: attack
@@ -160,8 +161,8 @@ def robust_answers(answer: Answer, plan: RobustPlan, found: AttacksOf, results: 
     made = []
     for number, measure in enumerate(plan.measures, start=1):
         last = "" if len(plan.measures) == 1 else f"-{number}"
-        chart = f"{answer.question.chart.removesuffix('.png')[:56]}{last}.png"
-        rows = [_row(row, measure, attacks, plan, results) for row in answer.rows]
+        chart = f"{answer.question.chart.removesuffix('.png')[:60]}{last}.png"
+        rows = [_row(row, measure, attacks, command) for row in answer.rows]
         made.append(
             replace(
                 answer,
@@ -171,12 +172,17 @@ def robust_answers(answer: Answer, plan: RobustPlan, found: AttacksOf, results: 
                 notes=(*answer.notes, *_notes(answer.rows, attacks, plan)),
                 quantity=measure_words(plan, measure),
                 attacks=tuple(attacks.values()),
+                attack=plan.attack,
+                to_attack=tuple(dict.fromkeys(run_id for row in answer.rows for run_id in row.run_ids)),
+                sweep=None,
+                selection_bias=None,
+                tuned=(),
             )
         )
     return made
 
 
-def _row(row: Row, measure: RobustMeasure, attacks: Mapping[str, AttackRecord], plan: RobustPlan, results: Path) -> Row:
+def _row(row: Row, measure: RobustMeasure, attacks: Mapping[str, AttackRecord], command: str) -> Row:
     """The row with the values of the measure. Runs without the attack are left out, and the command makes it."""
     found = [
         (seed, value, run_id)
@@ -184,7 +190,7 @@ def _row(row: Row, measure: RobustMeasure, attacks: Mapping[str, AttackRecord], 
         if run_id in attacks and (value := measure.value(attacks[run_id])) is not None
     ]
     values = [value for _, value, _ in found]
-    missing = [run_id for run_id in row.run_ids if run_id not in attacks]
+    is_missing = any(run_id not in attacks for run_id in row.run_ids)
     images = len(next(iter(attacks.values())).images) if attacks else 0
     return replace(
         row,
@@ -195,14 +201,8 @@ def _row(row: Row, measure: RobustMeasure, attacks: Mapping[str, AttackRecord], 
         predictions=(),
         key=row.key + measure.tag if row.key else "",
         test_size=images if measure.name == "accuracy" else 0,
-        command=_command(missing, plan, results) if missing else row.command,
+        command=command if is_missing else row.command,
     )
-
-
-def _command(run_ids: Sequence[str], plan: RobustPlan, results: Path) -> str:
-    words = ["cifar-lab", "attack", *run_ids]
-    words += [] if plan.option == "pgd" else ["--attack", plan.option]
-    return shlex.join([*words, *([] if results == Path("results") else ["--results", results.as_posix()])])
 
 
 def _gated(rows: Sequence[Row], clean: Sequence[Row], plan: RobustPlan) -> Iterator[Row]:

@@ -62,7 +62,7 @@ def _unmeasured(row: Row, control: Row) -> str:
         if each.mean is None:
             if each.diverged:
                 return f"{each.label}: {_all(len(each.diverged))} diverged{rest}."
-            return f"{each.label}: no runs yet{rest}."
+            return f"{each.label}: {each.missing_words}{rest}."
     if row.n == 1:
         return f"{row.label}: one run."
     return f"{control.label}: one run, so {row.label} cannot be compared." if control.n == 1 else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from statistics import fmean, stdev
 from typing import Any
 
@@ -67,6 +68,16 @@ class Row:
     def is_attacked(self) -> bool:
         """Whether the values come from attacks. The last line of the key then names their measure."""
         return "\n" in self.key
+
+    @property
+    def missing_words(self) -> str:
+        """Words in the place of its mean where it is missing."""
+        return "not attacked yet" if self.is_attacked else "no runs yet"
+
+    @property
+    def highest(self) -> float:
+        """Bound of its values: 1 for a share, infinite for a distance."""
+        return inf if "\ndistance " in self.key else 1.0
 
     @property
     def n(self) -> int:

@@ -56,7 +56,7 @@ def _unanswered(answer: Answer) -> str:
     """Reason why no two arms are compared."""
     if answer.to_sweep:
         return answer.unswept
-    return "no runs yet" if all(row.is_missing for row in answer.rows) else "not compared"
+    return answer.control.missing_words if all(row.is_missing for row in answer.rows) else "not compared"
 
 
 def _tuned_words(answer: Answer) -> str:
@@ -93,11 +93,12 @@ def _undecided(entries: Sequence[Entry], control: str, is_first: bool) -> str:
 
 
 def _without_verdict(entries: Sequence[Entry], *, is_first: bool) -> list[str]:
-    """Clauses on arms with the runs of the control, with too few runs, and without an accuracy."""
-    known = [(row, found) for row, found in entries if found.difference_pp is not None]
+    """Clauses on arms with a withheld verdict, with the runs of the control, too few runs, and no accuracy."""
+    measured = [(row, found) for row, found in entries if found.difference_pp is not None]
+    known = [(row, found) for row, found in measured if not row.withheld]
     few = [(row, found) for row, found in known if min(found.n, found.n_control) < FEWEST_SEEDS]
     same = [(row, found) for row, found in known if min(found.n, found.n_control) >= FEWEST_SEEDS]
-    clauses = []
+    clauses = _withheld([(row, found) for row, found in measured if row.withheld], is_first)
     if same:
         names = _joined(row.label for row, _ in same)
         clauses.append(f"{names} and {same[0][1].control} are the same runs")
@@ -110,10 +111,22 @@ def _without_verdict(entries: Sequence[Entry], *, is_first: bool) -> list[str]:
     return clauses + _without_accuracy([row for row, found in entries if found.difference_pp is None])
 
 
+def _withheld(entries: Sequence[Entry], is_first: bool) -> list[str]:
+    if not entries:
+        return []
+    names = _joined(f"{row.label} ({_difference(found)} pp)" for row, found in entries)
+    return [f"{'No' if is_first else 'no'} verdict on {names}, because of {entries[0][0].withheld}"]
+
+
 def _without_accuracy(rows: Sequence[Row]) -> list[str]:
     lost, missing = [row.label for row in rows if row.diverged], [row.label for row in rows if row.is_missing]
     clauses = [f"{_joined(lost)} diverged"] if lost else []
-    return clauses + ([f"{_joined(missing)} {'has' if len(missing) == 1 else 'have'} no runs yet"] if missing else [])
+    if not missing:
+        return clauses
+    is_one = len(missing) == 1
+    if rows[0].is_attacked:
+        return [*clauses, f"{_joined(missing)} {'is' if is_one else 'are'} not attacked yet"]
+    return [*clauses, f"{_joined(missing)} {'has' if is_one else 'have'} no runs yet"]
 
 
 def _size(found: Comparison) -> str:

@@ -105,6 +105,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     )),
     ("attack", attack.attack, (
         "cifar-lab attack configs/q3_adam.yaml", "cifar-lab attack 3fa9 --attack pgd --set eps=8/255 --set steps=100",
+        "cifar-lab attack --lab lab.yaml --dry-run",
     )),
     ("export", export.export, ("cifar-lab export 3fa9 --format onnx",)),
     ("pack", pack.pack, ("cifar-lab pack --out lab.zip", "cifar-lab pack --no-weights")),

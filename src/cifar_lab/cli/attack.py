@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cifar_lab.cli.completion import complete_attack, complete_name
+from cifar_lab.cli.completion import complete_attack, complete_file, complete_name
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     EXECUTION_PANEL,
@@ -29,7 +29,7 @@ def attack(
             help="Finished runs by the first characters of their ids, or arms by label or settings file.",
             autocompletion=complete_name,
         ),
-    ],
+    ] = [],  # noqa: B006
     attacks: Annotated[
         list[str],
         typer.Option(
@@ -45,6 +45,13 @@ def attack(
             help="Change a setting of the attacks, such as steps=100 or eps=[1/255,8/255]. Repeatable.",
         ),
     ] = [],  # noqa: B006
+    lab: Annotated[
+        Path | None,
+        typer.Option(
+            "--lab", metavar="FILE", rich_help_panel=TRAIN_PANEL, autocompletion=complete_file,
+            help="Make all attacks that a lab file asks for. --set then changes its arms, as in report.",
+        ),
+    ] = None,
     results: Results = DEFAULT_RESULTS,
     force: Annotated[bool, flag("--force", help="Repeat attacks that have a record.", panel=TRAIN_PANEL)] = False,
     device: NetworkDevice = "auto",
@@ -61,9 +68,22 @@ def attack(
     reads the test split, and reports count it: attack after the choice of settings is made.
     """
     from cifar_lab.cli.attack_output import AttackRequest, run_attacks
+    from cifar_lab.cli.attack_targets import find_victims
+    from cifar_lab.store.results import existing_results, find_records
 
     request = AttackRequest(
-        tuple(names), tuple(attacks), tuple(overrides), Path(results), device, workers, force, dry_run, quiet, as_json
+        tuple(names),
+        tuple(attacks),
+        tuple(overrides),
+        Path(results),
+        device,
+        workers,
+        force,
+        dry_run,
+        quiet,
+        as_json,
+        lab,
     )
-    if (code := run_attacks(request)) != 0:
+    records = find_records(existing_results(request.results)).records
+    if (code := run_attacks(request, find_victims(request, records), records)) != 0:
         raise typer.Exit(code)

@@ -10,24 +10,23 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from cifar_lab.analysis.comparison_targets import find_target
-from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.robust_scores import clean_accuracy, distances, masking_signs, robust_levels
 from cifar_lab.analysis.summary import by_recipe
+from cifar_lab.cli.options import DEFAULT_RESULTS
 from cifar_lab.cli.output import Output
 from cifar_lab.cli.text_table import TableColumn, TextTable
 from cifar_lab.config.attack import AnyAttack, Corruption, attack_words, eps_words
-from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.extras import require_extra
 from cifar_lab.core.host import has_gpu, print_status
 from cifar_lab.core.terminal import say
 from cifar_lab.core.text import count, in_words, plain
+from cifar_lab.execution.attack_cost import AttackForecast, forecast_attacks
 from cifar_lab.execution.attack_runs import AttackPlan, Victim, found_attack, make_attacks, plan_attacks
 from cifar_lab.store.attack_records import AttackRecord
 from cifar_lab.store.records import Record
-from cifar_lab.store.results import existing_results, find_records
 from cifar_lab.training.attacks.job import AttackJob
+from cifar_lab.training.attacks.passes import passes
 
 PROGRESS_SECONDS = 5.0
 """Time between two lines of progress."""
@@ -40,6 +39,7 @@ class AttackRequest:
     names: Sequence[str]
     attacks: Sequence[str]
     overrides: Sequence[str]
+    """Of the attacks. With a lab file, of its arms."""
     results: Path
     device: str
     workers: int | None
@@ -47,38 +47,47 @@ class AttackRequest:
     dry_run: bool
     quiet: bool
     as_json: bool
+    lab: Path | None = None
 
 
-def run_attacks(request: AttackRequest) -> int:
+def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequence[Record]) -> int:
     """Make the attacks that are missing and print the table of all. Returns the exit code.
 
+    Args:
+        victims: networks with their attacks.
+        records: all of the results folder.
+
     Raises:
-        SettingsError: a target, an attack or a setting is wrong.
+        SettingsError: the device is not there.
         MissingExtraError: AutoAttack is not installed.
         Interrupted: a signal stopped it.
     """
-    attacks = [load_attack(each, request.overrides) for each in request.attacks or (DEFAULT_ATTACK,)]
-    if any(each.name == "autoattack" for each in attacks):
-        require_extra("attacks", "name: autoattack")
-    records = _targets(request)
-    victims = [Victim(record, settings_of(record)) for record in records]
     _check_device(request.device)
-    plan = plan_attacks(
-        victims, attacks, request.results, device=request.device, workers=request.workers, force=request.force
-    )
+    plan = plan_attacks(victims, request.results, device=request.device, workers=request.workers, force=request.force)
+    forecast = forecast_attacks(plan, records, request.results)
     out = Output("attack", as_json=request.as_json)
     if request.dry_run:
-        _print_plan(out, plan, len(victims), len(attacks))
+        attacks = {attack for each in victims for attack in each.attacks}
+        _print_plan(out, plan, len(victims), len(attacks), forecast)
         return 0
+    if any(attack.name == "autoattack" for job in plan.jobs for attack in job.attacks):
+        require_extra("attacks", "name: autoattack")
+    is_quiet = request.quiet or request.as_json
+    if plan.jobs and not is_quiet:
+        print_status(f"{_counted(plan)} to make; {forecast.line}")
     began = time.monotonic()
-    outcomes = make_attacks(plan, _Progress(plan, quiet=request.quiet or request.as_json))
-    _print_table(out, records, attacks, request.results)
+    outcomes = make_attacks(plan, _Progress(plan, quiet=is_quiet))
+    _print_table(out, victims, request.results)
     for line in outcomes.failures:
         say(f"cifar-lab: {line}", sys.stderr)
-    if plan.jobs and not request.quiet and not request.as_json:
+    if plan.jobs and not is_quiet:
         print_status(f"{_counted(plan)} in {in_words(time.monotonic() - began)}; records are beside those of the runs")
     out.value("seconds", time.monotonic() - began)
     out.value("failures", outcomes.failures)
+    if request.lab is not None and not outcomes.exit_code:
+        settings = [word for each in request.overrides for word in ("--set", each)]
+        folder: list[str | Path] = [] if request.results == DEFAULT_RESULTS else ["--results", request.results]
+        out.next(["report", "--lab", request.lab, *settings, *folder])
     out.close()
     return outcomes.exit_code
 
@@ -93,31 +102,17 @@ def _check_device(device: str) -> None:
         raise SettingsError("--device: cuda is not available here (no GPU is found); use --device auto")
 
 
-def _targets(request: AttackRequest) -> list[Record]:
-    """Finished runs of the targets, each once, in their order.
-
-    Raises:
-        SettingsError: a name means nothing, or its runs have no network.
-    """
-    found = find_records(existing_results(request.results)).records
-    named: dict[str, Record] = {}
-    for name in request.names:
-        target = find_target(name, request.results, found)
-        kept = [record for record in target.records if record.status == "done"]
-        if not kept:
-            raise SettingsError(f"{name!r}: its runs diverged, so they have no network; give other runs")
-        named |= {record.run_id: record for record in kept}
-    return list(named.values())
-
-
 def _counted(plan: AttackPlan) -> str:
     return count(plan.to_make, "attack")
 
 
-def _print_plan(out: Output, plan: AttackPlan, runs: int, attacks: int) -> None:
+def _print_plan(out: Output, plan: AttackPlan, runs: int, attacks: int, forecast: AttackForecast) -> None:
     out.line(f"{count(runs, 'run')}, {count(attacks, 'attack')}: {plan.to_make} to make, {plan.made} already made")
     out.value("to_make", plan.to_make)
     out.value("made", plan.made)
+    if plan.jobs:
+        out.line(forecast.line)
+        out.value("forecast_seconds", forecast.seconds)
     out.close()
 
 
@@ -128,7 +123,7 @@ class _Progress:
         self._quiet = quiet
         self._shares = dict.fromkeys(range(len(plan.jobs)), 0.0)
         self._number = {id(job): index for index, job in enumerate(plan.jobs)}
-        self._weight = [len(job.run_ids) * len(job.attacks) for job in plan.jobs]
+        self._weight = [len(job.run_ids) * sum(map(passes, job.attacks)) for job in plan.jobs]
         self._began = self._last = time.monotonic()
 
     def __call__(self, job: AttackJob, done: int, total: int) -> None:
@@ -152,10 +147,11 @@ class ArmAttack:
     records: tuple[AttackRecord, ...]
 
 
-def arm_attacks(records: Sequence[Record], attacks: Sequence[AnyAttack], results: Path) -> Iterator[ArmAttack]:
+def arm_attacks(victims: Sequence[Victim], results: Path) -> Iterator[ArmAttack]:
     """Complete attacks per arm and attack, in the order of the runs."""
-    for group in by_recipe(records).values():
-        for attack in attacks:
+    wanted = {each.record.run_id: each.attacks for each in victims}
+    for group in by_recipe([each.record for each in victims]).values():
+        for attack in dict.fromkeys(attack for record in group for attack in wanted[record.run_id]):
             found = [found_attack(results, record, attack) for record in group]
             if made := tuple(each for each in found if each is not None):
                 yield ArmAttack(group[0].label, attack, made)
@@ -169,7 +165,7 @@ def _optional(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _print_table(out: Output, records: Sequence[Record], attacks: Sequence[AnyAttack], results: Path) -> None:
+def _print_table(out: Output, victims: Sequence[Victim], results: Path) -> None:
     table = TextTable(
         TableColumn("arm", "arm"),
         TableColumn("attack", "attack"),
@@ -179,7 +175,7 @@ def _print_table(out: Output, records: Sequence[Record], attacks: Sequence[AnyAt
         TableColumn("std", "std", right=True, cell=_optional, worth=2),
         TableColumn("each run", "each", worth=1, cell=lambda values: " ".join(map(_share, values))),
     )
-    made = list(arm_attacks(records, attacks, results))
+    made = list(arm_attacks(victims, results))
     for each in made:
         _add_rows(table, each)
     out.table(table, "levels")

@@ -163,6 +163,7 @@ def _describe_arms(path: Path, overrides: Sequence[str], seeds: Sequence[str]) -
 
 
 def _describe_lab(path: Path, overrides: Sequence[str]) -> _Checked:
+    from cifar_lab.analysis.robust_questions import robust_plan
     from cifar_lab.config.io.load import load_settings
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
@@ -180,6 +181,7 @@ def _describe_lab(path: Path, overrides: Sequence[str]) -> _Checked:
         for question in questions
         if question.sweep
     ]
+    checks += [partial(robust_plan, name, question, path) for name, question in sheet.questions.items()]
     collect(checks)
     document = {"file": str(path), "kind": "lab", "questions": list(sheet.questions), "arms": list(dict.fromkeys(arms))}
     summary = f"{count(len(questions), 'question')} and {count(len(arms), 'arm')}"

@@ -83,7 +83,10 @@ def ask(lab: Path, names: Sequence[str], overrides: Sequence[str], seeds: Sequen
     for question in wanted.values():
         if question.sweep:
             sheet_file(lab, question.sweep)
-    sweeps = {name: beside(lab, question.sweep) for name, question in wanted.items() if question.sweep}
+    sweeps: dict[str, Path] = {}
+    for name, question in wanted.items():  # several may be asked of one sweep, such as its accuracy and its robustness
+        if question.sweep and beside(lab, question.sweep) not in sweeps.values():
+            sweeps[name] = beside(lab, question.sweep)
     return NamedQuestions(questions, sweeps, _family(sheet, lab), sheet.min_effect)
 
 

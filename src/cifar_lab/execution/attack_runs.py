@@ -48,6 +48,7 @@ class Victim:
 
     record: Record
     settings: Settings
+    attacks: tuple[AnyAttack, ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class AttackPlan:
     """Pairs that have a complete record."""
     workers: int
     """Processes at a time."""
+    on_gpu: bool = False
 
 
 @dataclass
@@ -78,17 +80,16 @@ class AttackOutcomes:
 
 
 def plan_attacks(
-    victims: Sequence[Victim], attacks: Sequence[AnyAttack], results: Path, *, device: str = "auto",
-    workers: int | None = None, force: bool = False,
+    victims: Sequence[Victim], results: Path, *, device: str = "auto", workers: int | None = None, force: bool = False,
 ) -> AttackPlan:  # fmt: skip
     """Divide the missing attacks among workers: runs of one architecture and data set are attacked together."""
     on_gpu = device != "cpu" and has_gpu()
     cores = available_cores()
     wanted = 1 if on_gpu else min(workers or cores, cores)
-    groups: dict[tuple[str, str, tuple[int, ...]], list[Victim]] = {}
+    groups: dict[tuple[str, str, tuple[AnyAttack, ...]], list[Victim]] = {}
     for each in victims:
         missing = tuple(
-            index for index, attack in enumerate(attacks) if force or found_attack(results, each.record, attack) is None
+            attack for attack in each.attacks if force or found_attack(results, each.record, attack) is None
         )
         if missing:
             key = each.settings.model.model_dump_json(), each.record.data.fingerprint, missing
@@ -99,13 +100,13 @@ def plan_attacks(
     workers = max(1, min(wanted, len(divided)))
     jobs = [
         AttackJob(
-            results, tuple(attacks[index] for index in missing), tuple(each.record.run_id for each in part),
-            tuple(each.settings for each in part), device, max(1, cores // workers), force,
+            results, missing, tuple(each.record.run_id for each in part), tuple(each.settings for each in part), device,
+            max(1, cores // workers), force,
         )
         for missing, part in divided
     ]  # fmt: skip
     jobs.sort(key=lambda job: -len(job.run_ids) * len(job.attacks))
-    return AttackPlan(tuple(jobs), to_make, len(victims) * len(attacks) - to_make, workers)
+    return AttackPlan(tuple(jobs), to_make, sum(len(each.attacks) for each in victims) - to_make, workers, on_gpu)
 
 
 def _divided(members: Sequence[Victim], parts: int, on_gpu: bool) -> Iterator[list[Victim]]:

@@ -191,7 +191,7 @@ def _open_words(answer: Answer) -> str:
 def _answer_lines(answer: Answer, *, details: bool) -> list[str]:
     """Lines of one question for a terminal: the verdict, the numbers of its arms, warnings, and the evidence."""
     arms = [
-        f"{row.label} no runs yet" if row.is_missing
+        f"{row.label} {row.missing_words}" if row.is_missing
         else f"{row.label} diverged" if row.mean is None
         else f"{row.label} {100 * row.mean:.1f} % (n = {row.n})"
         for row in answer.rows

@@ -43,7 +43,7 @@ def p_words(p: float) -> str:
 def mean_words(row: Row) -> str:
     """`62.58 (61.51 to 63.65; n = 5)`, percent. Words where no mean is known."""
     if row.mean is None:
-        return "no runs yet" if row.is_missing else "diverged"
+        return row.missing_words if row.is_missing else "diverged"
     return f"{100 * row.mean:.2f} ({_mean_interval(row)})"
 
 
@@ -150,7 +150,7 @@ def html_count(row: Row) -> Markup:
 
 def html_mean(row: Row) -> Markup:
     """Mean in percent above its interval."""
-    mean = "no runs yet" if row.is_missing else "" if row.mean is None else f"{100 * row.mean:.2f}"
+    mean = row.missing_words if row.is_missing else "" if row.mean is None else f"{100 * row.mean:.2f}"
     return Markup("{}<br>{}").format(mean, _small(_mean_interval(row)))
 
 
@@ -221,7 +221,7 @@ def latex_mean(row: Row) -> str:
     """`43.65 (n = 5)` above `42.52 to 44.78`."""
     lost = [f"{len(row.diverged)} diverged"] if row.diverged else []
     if row.mean is None:
-        return _latex_cell("no runs yet" if row.is_missing else "diverged", lost if row.is_missing else [])
+        return _latex_cell(row.missing_words if row.is_missing else "diverged", lost if row.is_missing else [])
     interval = []
     if row.interval is not None:
         low, high = row.interval

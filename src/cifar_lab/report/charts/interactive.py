@@ -42,7 +42,7 @@ def accuracy_chart(drawing: Drawing) -> Chart | None:
         "rows": rows,
         "chance": chance,
         "chance_words": None if chance is None else f"chance {chance:.3g} %",
-        "end": min(100.0, max(20.0, chance or 0.0, *known)),
+        "end": min(100 * drawing.rows[0].highest, max(20.0, chance or 0.0, *known)),
     }
     quantity = drawing.quantity[:1].lower() + drawing.quantity[1:]
     return Chart(spec, f"Mean {quantity} of each arm, with each run. {said}.", _height(rows))
@@ -101,7 +101,7 @@ def _height(rows: Sequence[Any]) -> int:
 
 def _accuracy_row(rows: Sequence[Row], index: int) -> dict[str, Any]:
     row, label = rows[index], short(rows[index].label)
-    note = "" if row.mean is not None else "no runs yet" if row.is_missing else "diverged"
+    note = "" if row.mean is not None else row.missing_words if row.is_missing else "diverged"
     shown = "" if row.mean is None else f"{100 * row.mean:.1f} %"
     around = ""
     if row.interval is not None:
@@ -137,11 +137,11 @@ def _difference_row(rows: Sequence[Row], index: int, found: Comparison | None) -
 
 
 def _interval(row: Row) -> dict[str, float | None]:
-    """Ends of the interval inside 0 to 100 %."""
+    """Ends of the interval inside the range of the values."""
     low, high = row.interval or (None, None)
     return {
         "low": None if low is None else _percent(max(0.0, low)),
-        "high": None if high is None else _percent(min(1.0, high)),
+        "high": None if high is None else _percent(min(row.highest, high)),
     }
 
 

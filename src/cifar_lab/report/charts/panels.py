@@ -55,7 +55,7 @@ def draw_row(axes: Axes, index: int, row: Row, name: str, thick: float) -> None:
     axes.annotate(count_words(row), (0, index), (-10, edge - 2), va="top", fontsize=SMALL, color=count_color, **at)
     if row.mean is None:
         if row.is_missing:
-            beside(axes, 0, index, "no runs yet", color=FAINT, fontstyle="italic", fontsize=LABEL)
+            beside(axes, 0, index, row.missing_words, color=FAINT, fontstyle="italic", fontsize=LABEL)
         else:
             beside(axes, 0, index, "diverged", color=ALARM, fontsize=LABEL)
         return
@@ -63,7 +63,7 @@ def draw_row(axes: Axes, index: int, row: Row, name: str, thick: float) -> None:
     axes.barh(index, row.mean, height=thick, color=color, zorder=2, gid="bar")
     end = max(row.mean, *(value for _, value in row.values))
     if row.interval is not None:
-        low, high = max(0.0, row.interval[0]), min(1.0, row.interval[1])
+        low, high = max(0.0, row.interval[0]), min(row.highest, row.interval[1])
         around = ([row.mean - low], [high - row.mean])
         axes.errorbar(
             row.mean, index - 0.28 * thick, xerr=around, color=INK, linewidth=1.3, capsize=3, capthick=1.3, zorder=4
@@ -84,7 +84,7 @@ def beside(axes: Axes, x: float, index: int, text: str, **look: Any) -> None:
 def scale_end(rows: Sequence[Row], data: DataSet | None, width_inches: float) -> float:
     """End of the axis, with room for the value of the longest bar."""
     ends = [value for row in rows for _, value in row.values]
-    ends += [min(1.0, row.interval[1]) for row in rows if row.interval is not None]
+    ends += [min(row.highest, row.interval[1]) for row in rows if row.interval is not None]
     longest = max([0.2, data.chance if data else 0.0, *ends])
     return max(0.3, ceil(20 * longest * width_inches / (width_inches - 0.8)) / 20)
 

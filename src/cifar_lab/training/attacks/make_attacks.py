@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from cifar_lab import data
-from cifar_lab.config.attack import AnyAttack, attack_id
+from cifar_lab.config.attack import AnyAttack, AutoAttack, attack_id
 from cifar_lab.core._version import __version__
 from cifar_lab.core.errors import DataError, Interrupted
 from cifar_lab.core.host import utc_now
@@ -34,6 +35,7 @@ from cifar_lab.store.results import RunFolder
 from cifar_lab.training.attacks.descent import AttackBatch
 from cifar_lab.training.attacks.job import AttackJob
 from cifar_lab.training.attacks.methods import BatchOutcome, attack_batch
+from cifar_lab.training.attacks.passes import passes
 from cifar_lab.training.attacks.selection import stratified_images
 from cifar_lab.training.attacks.stacking import victims_of
 from cifar_lab.training.device import device_name, prepare_execution
@@ -55,7 +57,7 @@ def make_attacks(job: AttackJob, progress: Callable[[int, int], None], stopping:
     """Attack the networks and write their records. Attacks that were interrupted continue where they were.
 
     Args:
-        progress: called with the number of images that are done of each network, and all of them.
+        progress: called with the thousandths of the work that are done, and 1,000.
         stopping: whether to stop after the batch.
 
     Raises:
@@ -72,20 +74,40 @@ def make_attacks(job: AttackJob, progress: Callable[[int, int], None], stopping:
     networks = [load_trained(job.results, *each) for each in zip(records, job.settings, strict=True)]
     for network in networks:
         network.to(device)
-    count = len(job.attacks)
+    report = _progress_of(job.attacks, progress)
     for number, attack in enumerate(job.attacks):
         images = stratified_images(split.labels, attack.images, attack.seed)
         begun = [_begun(job, attack, record, images) for record in records]
+        groups = list(_together(attack, begun))
+        for place, members in enumerate(groups):
+            chosen = [networks[index] for index in members]
+            task = _Together(job.results, attack, chosen, [begun[index] for index in members], split, device)
+            task.attack(images, partial(report, number, place / len(groups), 1 / len(groups)), stopping)
 
-        def part(done: int, total: int, number: int = number) -> None:
-            progress(number * total + done, count * total)
 
-        for done in sorted({len(each.clean) for each in begun}):  # those that got equally far go on together
-            members = [index for index, each in enumerate(begun) if len(each.clean) == done and not each.is_complete]
-            if members:
-                chosen = [networks[index] for index in members]
-                task = _Together(job.results, attack, chosen, [begun[index] for index in members], split, device)
-                task.attack(images, part, stopping)
+Report = Callable[[int, float, float, int, int], None]
+"""Notes the images of an attack that are done, and all of them, in a share of the attack that begins somewhere."""
+
+
+def _progress_of(attacks: Sequence[AnyAttack], progress: Callable[[int, int], None]) -> Report:
+    """Progress over all attacks by their work, in thousandths."""
+    work = [passes(each) * (1000 if each.images == "all" else each.images) for each in attacks]
+
+    def report(number: int, begin: float, share: float, done: int, total: int) -> None:
+        part = sum(work[:number]) + work[number] * (begin + share * done / total)
+        progress(round(1000 * part / sum(work)), 1000)
+
+    return report
+
+
+def _together(attack: AnyAttack, begun: Sequence[AttackRecord]) -> Iterator[list[int]]:
+    """Networks that go on together, by their place: those that got equally far. AutoAttack takes one at a time."""
+    for done in sorted({len(each.clean) for each in begun}):
+        members = [index for index, each in enumerate(begun) if len(each.clean) == done and not each.is_complete]
+        if isinstance(attack, AutoAttack):
+            yield from ([index] for index in members)
+        elif members:
+            yield members
 
 
 def _record(results: Path, run_id: str) -> Record:

@@ -1,0 +1,71 @@
+"""Networks to attack, each with its attacks: those that the command names, or those that a lab file asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cifar_lab.analysis.comparison_targets import find_target
+from cifar_lab.analysis.factors import settings_of
+from cifar_lab.analysis.folder_report import answer_folder
+from cifar_lab.analysis.questions import Lab
+from cifar_lab.cli.attack_output import AttackRequest
+from cifar_lab.config.attack import AnyAttack, attack_id
+from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack
+from cifar_lab.core.errors import SettingsError
+from cifar_lab.execution.attack_runs import Victim
+from cifar_lab.store.records import Record
+
+
+def find_victims(request: AttackRequest, records: Sequence[Record]) -> list[Victim]:
+    """Finished runs to attack, each once, in the order of the request.
+
+    Args:
+        records: all of the results folder.
+
+    Raises:
+        SettingsError: a target, an attack or a setting is wrong, or there is nothing to attack.
+    """
+    if request.lab is None:
+        return _named(request, records)
+    if request.names or request.attacks:
+        wrong = "--attack" if request.attacks else request.names[0]
+        raise SettingsError(f"attack: {wrong}: the lab file names the runs and their attacks; give them or --lab")
+    lab = answer_folder(request.lab, request.results, request.overrides)
+    return _asked(request.lab, lab, {record.run_id: record for record in records})
+
+
+def _named(request: AttackRequest, records: Sequence[Record]) -> list[Victim]:
+    if not request.names:
+        raise SettingsError("attack: nothing to attack; name runs or arms, or a lab file: --lab FILE")
+    attacks = tuple(load_attack(each, request.overrides) for each in request.attacks or (DEFAULT_ATTACK,))
+    named: dict[str, Record] = {}
+    for name in request.names:
+        target = find_target(name, request.results, records)
+        kept = [record for record in target.records if record.status == "done"]
+        if not kept:
+            raise SettingsError(f"{name!r}: its runs diverged, so they have no network; give other runs")
+        named |= {record.run_id: record for record in kept}
+    return [Victim(record, settings_of(record), attacks) for record in named.values()]
+
+
+def _asked(path: Path, lab: Lab, records: dict[str, Record]) -> list[Victim]:
+    """Runs of the questions of robustness, with the attacks that they ask for.
+
+    Raises:
+        SettingsError: no question asks for an attack, or none of its runs is finished.
+    """
+    wanted: dict[str, dict[str, AnyAttack]] = {}
+    for answer in lab.answers:
+        for run_id in answer.to_attack:
+            assert answer.attack is not None
+            wanted.setdefault(run_id, {}).setdefault(attack_id(answer.attack), answer.attack)
+    if not any(answer.is_robust for answer in lab.answers) and not lab.is_found:
+        raise SettingsError(f"{path}: no question has robust, so it asks for no attack; name runs or arms instead")
+    if not wanted:
+        first = f"; train them first: {lab.to_run[0]}" if lab.to_run else ""
+        raise SettingsError(f"{path}: no question of robustness has finished runs in this results folder{first}")
+    return [
+        Victim(records[run_id], settings_of(records[run_id]), tuple(attacks.values()))
+        for run_id, attacks in wanted.items()
+    ]

@@ -1,0 +1,119 @@
+"""Forecast of attacks before they start: passes through the networks, and seconds per pass on this machine. No torch.
+
+Images that are misclassified soon are dropped, so the forecast is an upper end unless earlier attacks on networks of
+the model were measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from cifar_lab.config.attack import AnyAttack, attack_from
+from cifar_lab.core.host import gpu_names, processor_name
+from cifar_lab.core.text import in_words
+from cifar_lab.execution.attack_runs import AttackPlan
+from cifar_lab.store.attack_records import find_attacks
+from cifar_lab.store.records import Record
+from cifar_lab.training.attacks.job import AttackJob
+from cifar_lab.training.attacks.passes import passes
+
+OWN_KERNELS = 3.0
+"""Time of a training step with torch, which makes the attacks, relative to the C kernels. Measured for Net."""
+
+SAMPLED_RUNS = 50
+"""Runs whose attacks are read for their times."""
+
+
+@dataclass(frozen=True)
+class AttackForecast:
+    """Time of the attacks of a plan."""
+
+    seconds: float | None
+    """Wall time. None where no run of a model was trained on this machine."""
+    is_measured: bool
+    """Whether earlier attacks on networks of each model were measured."""
+
+    @property
+    def line(self) -> str:
+        """The time in words."""
+        if self.seconds is None:
+            return "time: not known, because no run of the model was trained on this machine"
+        if self.is_measured:
+            return f"time: about {in_words(self.seconds)}, from earlier attacks on this machine"
+        return f"time: at most about {in_words(self.seconds)}, from training times on this machine"
+
+
+def forecast_attacks(plan: AttackPlan, records: Sequence[Record], results: Path) -> AttackForecast:
+    """Forecast the wall time of a plan.
+
+    Args:
+        records: all of the results folder.
+    """
+    device = "cuda" if plan.on_gpu else "cpu"
+    here = [record for record in records if record.environment.device_name in _names(device)]
+    measured = _measured(here, results)
+    trained = {model: _trained(runs) for model, runs in _by_model(here).items()}
+    sizes = {record.run_id: record.data.test_size for record in records}
+    total, is_measured = 0.0, True
+    for job in plan.jobs:
+        model = job.settings[0].model.name
+        for attack in job.attacks:
+            found = measured.get((model, attack.name))
+            each = found if found is not None else trained.get(model)
+            if each is None:
+                return AttackForecast(None, False)
+            is_measured = is_measured and found is not None
+            total += each * passes(attack) * _images(job, attack, sizes)
+    return AttackForecast(total / plan.workers, is_measured)
+
+
+def _names(device: str) -> set[str]:
+    return set(gpu_names()) if device == "cuda" else {processor_name()}
+
+
+def _images(job: AttackJob, attack: AnyAttack, sizes: Mapping[str, int]) -> int:
+    """Images of all networks of the job."""
+    return sum(
+        size if attack.images == "all" else min(attack.images, size) for size in (sizes[each] for each in job.run_ids)
+    )
+
+
+def _by_model(records: Iterable[Record]) -> dict[str, list[Record]]:
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        if record.settings:
+            groups.setdefault(record.settings["model"]["name"], []).append(record)
+    return groups
+
+
+def _trained(records: Sequence[Record]) -> float | None:
+    """Seconds per pass from training: the median run, without those that train on the features of frozen layers."""
+    found = [
+        record.train_seconds
+        / (record.epochs_trained * record.data.train_size * record.environment.cohort)
+        * (OWN_KERNELS if record.environment.kernels == "own" else 1)
+        for record in records
+        if record.epochs_trained and not record.frozen_parameters
+    ]
+    return median(found) if found else None
+
+
+def _measured(records: Sequence[Record], results: Path) -> dict[tuple[str, str], float]:
+    """Seconds per pass of finished attacks, by model and attack."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for model, name, seconds in _attack_times(records, results):
+        found.setdefault((model, name), []).append(seconds)
+    return {key: median(values) for key, values in found.items()}
+
+
+def _attack_times(records: Sequence[Record], results: Path) -> Iterator[tuple[str, str, float]]:
+    attacked = [record for record in records if record.settings and record.status == "done"]
+    for record in attacked[:SAMPLED_RUNS]:
+        for made in find_attacks(results, record):
+            attack = attack_from(dict(made.attack))
+            if made.device_name == record.environment.device_name:
+                seconds = made.seconds / (made.together * len(made.images) * passes(attack))
+                yield record.settings["model"]["name"], attack.name, seconds
