@@ -30,9 +30,9 @@ from cifar_lab.training.evaluate import predict_stacked, score, score_all
 
 CELLS = (
     "320:64", "40:64", "320:8", "320:512", "132:64", "40:8", "40:512", "132:64:adam", "10:64", "2:8", "14:512",
-    "320:64:sgd:Net3", "52:64:sgd:Net3", "52:8:sgd:Net3", "52:512:sgd:Net3",
+    "320:64:sgd:Net3", "52:64:sgd:Net3", "52:8:sgd:Net3", "52:512:sgd:Net3", "40:32:muon", "10:32:muon",
 )  # fmt: skip
-"""The targets first, then the cells that decide `LEAST_MEMBERS` and `LEAST_MEMBERS_OF_NET3`."""
+"""The targets first, then the cells that decide `LEAST_MEMBERS` and its variants for Net3 and Muon."""
 
 IMAGES, SCORED = 45_000, 5_000
 

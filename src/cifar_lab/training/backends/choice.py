@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from cifar_lab.config import SGD, Adam, CustomModel, Settings
+from cifar_lab.config import CustomModel, Muon, Settings
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.own_code import kernels_reason, plain_reason
@@ -20,6 +20,7 @@ from cifar_lab.training.backends.block.backend import BlockBackend
 from cifar_lab.training.backends.block.conditions import MODELS, check_members, check_settings
 from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
 from cifar_lab.training.backends.block.jobs import MOST_CLASSES, part_of
+from cifar_lab.training.backends.block.update_rules import optimizers_of
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
@@ -145,7 +146,8 @@ def _check_block(settings: Settings, execution: Execution, members: int | None) 
     """
     check_settings(settings)
     if members is not None:
-        check_members(settings.data.batch_size, members, MODELS[settings.model.name])
+        muon = isinstance(settings.optimizer, Muon)
+        check_members(settings.data.batch_size, members, MODELS[settings.model.name], muon=muon)
     check_gpu(execution.device)
 
 
@@ -199,10 +201,9 @@ def _block_backend(eager: EagerBackend, arms: Sequence[Settings]) -> BlockBacken
     classes = last.out_features if isinstance(last, nn.Linear) else 0
     if not 2 <= classes <= MOST_CLASSES:
         raise KernelsUnavailable(f"there are none on a GPU for {classes} classes")
-    optimizers = [arm.optimizer for arm in arms if isinstance(arm.optimizer, SGD | Adam)]
     shape = MODELS[arms[0].model.name]
     kernel = GpuKernel(eager.execution.device, shape, classes, [part_of(eager.batches.options.batch_size)])
     try:
-        return BlockBackend(eager, kernel, optimizers, classes)
+        return BlockBackend(eager, kernel, optimizers_of(eager.cohort), classes)
     except ValueError as error:
         raise KernelsUnavailable(f"there are none on a GPU for {error}") from error

@@ -49,6 +49,11 @@ class MixedOptimizer:
         part, row = self._find(member)
         return part.rows(row)
 
+    def settings_of(self, member: int) -> config.OptimizerOptions:
+        """See `CohortOptimizer.settings_of`."""
+        part, row = self._find(member)
+        return part.settings_of(row)
+
     def load_state(self, member: int, state: dict[str, Tensor]) -> None:
         """See `CohortOptimizer.load_state`."""
         part, row = self._find(member)

@@ -38,7 +38,7 @@ class TorchRule:
         self, optimizer: Optimizer, settings: config.OptimizerOptions, parameters: Sequence[Tensor], *, closure: bool
     ) -> None:
         """`closure`: whether its `step` takes one."""
-        lr = settings.lr
+        lr, self._settings = settings.lr, settings
         self.optimizer, self._lr, self._parameters, self._closure = optimizer, lr, list(parameters), closure
         self._clip_norm = settings.clip_norm
         self._first = [group.get("lr") for group in optimizer.param_groups]
@@ -46,6 +46,10 @@ class TorchRule:
 
     def __len__(self) -> int:
         return 1
+
+    def settings_of(self, member: int) -> config.OptimizerOptions:
+        """See `CohortOptimizer.settings_of`."""
+        return self._settings
 
     @property
     def defaults(self) -> Mapping[str, Any]:

@@ -44,6 +44,7 @@ class CohortOptimizer(ABC):
         groups: RowGroups | None = None,
     ) -> None:  # fmt: skip
         """`groups`: values of the parameters. None is those of the settings."""
+        self._given = tuple(settings)
         self._values, self._gradients = parameters.values, parameters.gradients
         self._stacked = stacked
         self._groups = row_groups(settings, parameters) if groups is None else groups
@@ -90,6 +91,10 @@ class CohortOptimizer(ABC):
     def rows(self, member: int) -> list[Tensor]:
         """One member's rows of the state that has a number per parameter."""
         return [tensor[member] for tensor in self._memory.values() if tensor.shape == self._values.shape]
+
+    def settings_of(self, member: int) -> config.OptimizerOptions:
+        """Settings of one member, in whose groups are the rates of its layers."""
+        return self._given[member]
 
     def load_state(self, member: int, state: dict[str, Tensor]) -> None:
         """Restore one member's state in place.

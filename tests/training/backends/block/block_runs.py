@@ -6,21 +6,49 @@ from collections.abc import Sequence
 
 import torch
 
-from cifar_lab.config import SGD, Adam, Settings
+from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
 from cifar_lab.training.backends.block.backend import BlockBackend, BlockKernel
+from cifar_lab.training.backends.block.member_state import columns_of
+from cifar_lab.training.backends.block.update_rules import MATRICES, optimizers_of
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort
 from cifar_lab.training.device import prepare_execution
 
 from ...step_runs import ARMS, drawn
 
+MUON = ["optimizer.name=muon", "optimizer.lr=0.02"]
+LATE_ARMS = {
+    "muon": [
+        *MUON, "optimizer.weight_decay=0.02", "scheduler.name=trapezoid", "scheduler.decay_fraction=0.5",
+        "data.flip=alternating",
+    ],
+    "muon, adamw": [
+        *MUON, "optimizer.nesterov=false", "optimizer.ns_steps=3", "optimizer.others.name=adamw",
+        "optimizer.others.lr=0.001", "scheduler.name=one_cycle", "data.flip=true",
+    ],
+    "muon, groups": [
+        *MUON, "optimizer.clip_norm=0.5", "optimizer.others.nesterov=false", "optimizer.others.weight_decay=0.1",
+        "optimizer.groups=[{match: ^fc1, lr_factor: 0.5, weight_decay: 0.3}, {match: bias, lr_factor: 3}]",
+    ],
+    "adam, groups": [
+        "optimizer.name=adam", "optimizer.lr=0.001", "optimizer.clip_norm=0.3", "optimizer.weight_decay=0.1",
+        "optimizer.groups=[{match: ^conv, lr_factor: 0.5}, {match: fc3, lr_factor: 2}]",
+    ],
+    "sgd, layers": [
+        "optimizer.lr=0.01", "optimizer.groups=[{match: bias, weight_decay: 0.5}]", "fine_tune.layer_decay=0.7",
+        "fine_tune.head_lr_factor=2", "optimizer.nesterov=true",
+    ],
+}  # fmt: skip
+"""Arms whose updates need the whole gradient of a batch, or differ between parameters."""
+
 
 def arms(*overrides: str, device: str = "cpu", names: Sequence[str] = tuple(ARMS)) -> list[Settings]:
     """Arms with every optimizer, and with several schedules."""
     base = {"data": {"dataset": "synthetic"}, "epochs": 2, "runtime": {"device": device}}
-    return [settings_from(base, overrides=[*ARMS[name], *overrides]) for name in names]
+    every = ARMS | LATE_ARMS
+    return [settings_from(base, overrides=[*every[name], *overrides]) for name in names]
 
 
 def eager(cohort_arms: Sequence[Settings], images: int, seeds: Sequence[int] | None = None) -> EagerBackend:
@@ -39,13 +67,21 @@ def eager(cohort_arms: Sequence[Settings], images: int, seeds: Sequence[int] | N
 
 def block(steps: EagerBackend, kernel: BlockKernel, cohort_arms: Sequence[Settings]) -> BlockBackend:
     """The block backend with the cohort of `steps`."""
-    optimizers = [arm.optimizer for arm in cohort_arms if isinstance(arm.optimizer, SGD | Adam)]
+    optimizers = optimizers_of(steps.cohort)
+    assert len(optimizers) == len(cohort_arms)
     return BlockBackend(steps, kernel, optimizers, 10)
 
 
 def state_of(steps: EagerBackend | BlockBackend) -> list[torch.Tensor]:
-    """Weights and optimizer state of all members, on the CPU."""
-    found = [steps.cohort.parameters.values.detach().cpu().clone()]
+    """Weights and optimizer state of all members, on the CPU.
+
+    Without the state of matrices in the rule beside Muon, which has no effect. torch's stacked form keeps one.
+    """
+    parameters = steps.cohort.parameters
+    found = [parameters.values.detach().cpu().clone()]
+    matrices = columns_of(parameters, MATRICES).cpu()
     for k in range(len(steps.cohort.networks)):
-        found += [tensor.cpu() for tensor in steps.cohort.state(k)["optimizer"].values()]
+        for name, tensor in steps.cohort.state(k)["optimizer"].items():
+            is_row = name.startswith("others.") and tensor.shape[1] == len(matrices)
+            found.append(tensor.cpu().masked_fill(matrices, 0.0) if is_row else tensor.cpu())
     return found

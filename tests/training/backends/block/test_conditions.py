@@ -8,30 +8,53 @@ from typing import Annotated
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.config.io.load import settings_from
+from cifar_lab.config.io.load import load_settings, settings_from
 from cifar_lab.config.model import NetModel
 from cifar_lab.config.roles import Role
 from cifar_lab.models import nets
-from cifar_lab.training.backends.block.conditions import MODELS, check_members, check_settings, unknown_settings
+from cifar_lab.training.backends.block.conditions import (
+    MODELS,
+    MUON_MODELS,
+    check_members,
+    check_settings,
+    unknown_settings,
+)
 from cifar_lab.training.backends.block.rows import NET3
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 from ...step_runs import ARMS
+from .block_runs import LATE_ARMS
 
 
 def settings(*overrides: str) -> Settings:
     return settings_from({"data": {"dataset": "synthetic"}}, overrides=overrides)
 
 
-@pytest.mark.parametrize("name", ARMS)
-@pytest.mark.parametrize("model", MODELS)
+RECIPES = Path(__file__).parents[4] / "configs" / "recipes"
+EVERY_ARM = ARMS | LATE_ARMS
+
+
+@pytest.mark.parametrize("name", EVERY_ARM)
+@pytest.mark.parametrize("model", MUON_MODELS)
 def test_every_optimizer_and_schedule_of_a_cohort_is_known(model: str, name: str) -> None:
     check_settings(
         settings(
-            *ARMS[name], f"model.name={model}", "data.crop_padding=4", "data.normalize=channel",
+            *EVERY_ARM[name], f"model.name={model}", "data.crop_padding=4", "data.normalize=channel",
+            "data.crop_padding_mode=reflect", "evaluate.tta=flip",
             "loss.label_smoothing=0.1", "data.val_size=100", "data.split_seed=3", "epochs=7",
         )
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_net3_is_known_with_every_optimizer_but_muon(name: str) -> None:
+    check_settings(settings(*ARMS[name], "model.name=Net3"))
+    with pytest.raises(KernelsUnavailable, match=r"^there are none for muon on a GPU with Net3$"):
+        check_settings(settings("model.name=Net3", "optimizer.name=muon"))
+
+
+def test_the_recipe_of_the_best_net_is_known() -> None:
+    check_settings(load_settings(RECIPES / "net.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +64,8 @@ def test_every_optimizer_and_schedule_of_a_cohort_is_known(model: str, name: str
         ("model.name=Wide", "there are none on a GPU for Wide"),
         ("model.name=ResNet18", "there are none on a GPU for ResNet18"),
         ("optimizer.name=radam", "there are none for the optimizer radam"),
+        ("fine_tune.freeze_epochs=1", "there are none for fine_tune.freeze_epochs: 1"),
+        ("data.mixup=0.2", "there are none for data.mixup: 0.2"),
         ("runtime.precision=bf16", "there are none for bf16"),
         ("runtime.compile=true", "runtime.compile generates others"),
         ("data.noise_std=0.1", "there are none for data.noise_std: 0.1"),
@@ -78,6 +103,9 @@ def test_few_networks_are_left_to_torch(batch: int, least: int) -> None:
     check_members(batch, least)
     with pytest.raises(KernelsUnavailable, match=f"^torch's are faster below {least} networks of this batch size$"):
         check_members(batch, least - 1)
+    check_members(batch, 40, muon=True)
+    with pytest.raises(KernelsUnavailable, match=r"^torch's are used below 40 networks with muon$"):
+        check_members(batch, 39, muon=True)
 
 
 @pytest.mark.parametrize("batch", [1, 64, 4096])

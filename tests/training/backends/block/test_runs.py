@@ -38,8 +38,13 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def jobs(lab: Any, results: str, *overrides: str) -> list[Job]:
-    shared = ["data.batch_size=8", "data.val_size=40", *overrides]
-    varied = (["optimizer.lr=0.002"], ["optimizer.name=adamw", "optimizer.lr=0.0001", "data.flip=true"])
+    crops = ["data.crop_padding=2", "data.crop_padding_mode=reflect"]
+    shared = ["data.batch_size=8", "data.val_size=40", "evaluate.tta=flip", *crops, *overrides]
+    varied = (
+        ["optimizer.lr=0.002"],
+        ["optimizer.name=adamw", "optimizer.lr=0.0001", "optimizer.eps=1.0e-5", "data.flip=true"],
+        ["optimizer.name=muon", "optimizer.lr=0.0005", "data.flip=alternating"],
+    )
     return [lab.job(lab.settings(*shared, *own), seed=seed, results=results) for seed, own in enumerate(varied)]
 
 
@@ -65,6 +70,7 @@ def test_records_are_those_of_torch_and_name_the_kernel(lab: Any, monkeypatch: p
         assert record.val is not None
         assert other.val is not None
         assert record.val.loss == pytest.approx(other.val.loss, rel=1e-3)
+        assert record.val.metrics.keys() == other.val.metrics.keys() == {"accuracy_tta"}
         lab.assert_weights_close(job, solo)
 
 

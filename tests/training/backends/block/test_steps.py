@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cifar_lab.config import Settings
 from cifar_lab.training.backends.block import backend
 from cifar_lab.training.backends.block.rows import NET, NET3, Shape
+from cifar_lab.training.backends.eager import EagerBackend
+from cifar_lab.training.optim.muon import CohortMuon
 
-from ...step_runs import ARMS
-from .block_runs import arms, block, eager, state_of
+from ...optim.test_muon import plain
+from .block_runs import LATE_ARMS, arms, block, eager, state_of
 from .host_kernel import HostKernel
 from .kernels import kernel_for, needs_gpu, of_every_width, on_every_device
 
@@ -67,7 +70,29 @@ def test_epochs_are_those_of_torch(model: str, shape: Shape, batch: int, images:
         "loss.label_smoothing=0.1",
         device=device,
     )
-    seeds = [FIRST_SEED[model] + k for k in range(len(some))]
+    check_epochs(some, images, device, shape, FIRST_SEED[model])
+
+
+@pytest.mark.parametrize(("batch", "images", "padding"), [(13, 27, 16), (100, 104, 2)])
+@on_every_device
+def test_updates_of_whole_gradients_are_those_of_torch(batch: int, images: int, padding: int, device: str) -> None:
+    """Muon, clipped gradients and groups of parameters, with reflected crops and alternating flips."""
+    overrides = f"data.batch_size={batch}", f"data.crop_padding={padding}", "data.crop_padding_mode=reflect"
+    check_epochs(arms(*overrides, device=device, names=tuple(LATE_ARMS)), images, device)
+
+
+@pytest.mark.slow
+@on_every_device
+def test_clipped_gradients_of_net3_are_those_of_torch(device: str) -> None:
+    names = tuple(name for name, arm in LATE_ARMS.items() if "optimizer.name=muon" not in arm)
+    assert names
+    some = arms("model.name=Net3", "data.batch_size=13", "data.crop_padding=4", device=device, names=names)
+    check_epochs(some, 27, device, NET3, FIRST_SEED["Net3"])
+
+
+def check_epochs(some: list[Settings], images: int, device: str, shape: Shape = NET, first_seed: int = 0) -> None:
+    """Two epochs of torch and of the kernel have the same hits, losses, weights and optimizer state."""
+    seeds = [first_seed + k for k in range(len(some))]
     torchs, own = eager(some, images, seeds), eager(some, images, seeds)
     steps = block(own, kernel_for(device, shape), some)
     for epoch in range(2):
@@ -77,6 +102,34 @@ def test_epochs_are_those_of_torch(model: str, shape: Shape, batch: int, images:
         torch.testing.assert_close(steps.metrics.loss, torchs.metrics.loss, rtol=1e-5, atol=1e-6)
     for mine, theirs in zip(state_of(own), state_of(torchs), strict=True):
         assert_almost_all_close(mine, theirs)
+
+
+@pytest.mark.parametrize("iterations", [1, 4, 5])
+def test_ten_steps_are_those_of_the_iterations_as_written(iterations: int) -> None:
+    """Those have no products of Gram matrices and no symmetry. The kernel begins anew after three iterations."""
+    some = arms("data.batch_size=4", f"optimizer.ns_steps={iterations}", names=("muon",))
+    torchs, own = eager(some, 40), eager(some, 40)
+    assert isinstance(torchs.cohort.optimizer, CohortMuon)
+    torchs.cohort.optimizer.orthogonalise = plain
+    list(torchs.epoch(0))
+    list(block(own, HostKernel(NET, 10), some).epoch(0))
+    for mine, theirs in zip(state_of(own), state_of(torchs), strict=True):
+        assert_almost_all_close(mine, theirs)
+
+
+def test_a_factor_of_0_keeps_the_weights() -> None:
+    group = "optimizer.groups=[{match: fc1, lr_factor: 0}]"
+    some = arms("data.batch_size=8", group, names=("muon", "adamw, cosine", "sgd, none"))
+    steps = eager(some, 20)
+    before = spans_of(steps)
+    list(block(steps, HostKernel(NET, 10), some).epoch(0))
+    kept = {name: torch.equal(before[name], now) for name, now in spans_of(steps).items()}
+    assert kept == {name: name.startswith("fc1") for name in before}
+
+
+def spans_of(steps: EagerBackend) -> dict[str, Tensor]:
+    """Copy of each parameter of all members."""
+    return {name: each.values.detach().clone() for name, each in steps.cohort.parameters.stacked_parameters().items()}
 
 
 def assert_almost_all_close(mine: Tensor, theirs: Tensor) -> None:
@@ -95,12 +148,8 @@ def assert_almost_all_close(mine: Tensor, theirs: Tensor) -> None:
 )
 def test_order_of_threads_in_a_phase_has_no_effect(model: str, shape: Shape, batch: int) -> None:
     """A missing barrier would let a thread read what another has, or has not, written."""
-    some = arms(
-        f"model.name={model}",
-        f"data.batch_size={batch}",
-        "data.crop_padding=2",
-        names=("sgd, plateau", "adamw, cosine"),
-    )
+    names = ("sgd, plateau", "adamw, cosine", *(("muon, groups",) if model == "Net" else ()))
+    some = arms(f"model.name={model}", f"data.batch_size={batch}", "data.crop_padding=2", names=names)
     states = []
     for seed in (0, 1, 12345):
         steps = block(eager(some, 50), HostKernel(shape, 10, seed), some)
@@ -115,10 +164,11 @@ def test_order_of_threads_in_a_phase_has_no_effect(model: str, shape: Shape, bat
 @of_every_width
 @on_every_device
 def test_a_member_has_the_same_bits_in_any_cohort(device: str, model: str, shape: Shape) -> None:
-    names, overrides = tuple(ARMS), (f"model.name={model}", "data.batch_size=70")
+    names = ("sgd, none", "adam, none", "adam, groups", *(("muon",) if model == "Net" else ()))
+    overrides = f"model.name={model}", "data.batch_size=70"
     several = eager(arms(*overrides, names=names, device=device), 90, seeds=[3] * len(names))
     list(block(several, kernel_for(device, shape), arms(*overrides, names=names, device=device)).epoch(0))
-    for number in (0, 4):
+    for number in range(len(names)):
         own_arm = arms(*overrides, names=names[number : number + 1], device=device)
         alone = eager(own_arm, 90, seeds=[3])
         list(block(alone, kernel_for(device, shape), own_arm).epoch(0))
@@ -127,12 +177,13 @@ def test_a_member_has_the_same_bits_in_any_cohort(device: str, model: str, shape
 
 @on_every_device
 def test_a_resumed_cohort_has_the_bits_of_one_that_went_through(device: str) -> None:
-    some = arms("data.batch_size=16", names=("adam, one_cycle", "sgd, none"), device=device)
+    names = ("adam, one_cycle", "muon", "sgd, none", "muon, adamw")
+    some = arms("data.batch_size=16", names=names, device=device)
     through, first, resumed = (block(eager(some, 40), kernel_for(device), some) for _ in range(3))
     for epoch in range(2):
         list(through.epoch(epoch))
     list(first.epoch(0))
-    for k in range(2):
+    for k in range(len(names)):
         resumed.cohort.load_state(k, first.cohort.state(k))
     list(resumed.epoch(1))
     assert all(torch.equal(*pair) for pair in zip(state_of(through), state_of(resumed), strict=True))
@@ -140,7 +191,7 @@ def test_a_resumed_cohort_has_the_bits_of_one_that_went_through(device: str) -> 
 
 @on_every_device
 def test_an_epoch_in_several_launches_has_the_same_bits(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    some = arms("data.batch_size=4", names=("adamw, cosine", "sgd, none"), device=device)
+    some = arms("data.batch_size=4", names=("adamw, cosine", "muon, adamw"), device=device)
     at_once, cut = (block(eager(some, 40), kernel_for(device), some) for _ in range(2))
     assert list(at_once.epoch(0)) == [10]
     monkeypatch.setattr(backend, "LAUNCH_IMAGES", 10)
@@ -152,10 +203,11 @@ def test_an_epoch_in_several_launches_has_the_same_bits(device: str, monkeypatch
     assert torch.equal(at_once.metrics.loss, cut.metrics.loss)
 
 
+@pytest.mark.parametrize("name", ["sgd, none", "muon, groups"])
 @on_every_device
-def test_a_network_that_diverged_leaves_the_next_one_alone(device: str) -> None:
+def test_a_network_that_diverged_leaves_the_next_one_alone(device: str, name: str) -> None:
     """Both use the same memory, and the second has parts without a full number of images."""
-    some = arms("data.batch_size=12", names=("sgd, none", "sgd, none"), device=device)
+    some = arms("data.batch_size=12", names=(name, name), device=device)
     bad, good = eager(some, 30), eager(some, 30)
     for steps in (bad, good):
         list(block(steps, kernel_for(device), some).epoch(0))
@@ -196,7 +248,7 @@ def test_networks_that_move_between_blocks_have_the_bits_of_few(batch: int) -> N
     """More networks than multiprocessors, of which each begins where its seed says, again and again."""
     blocks = kernel_for("cuda").blocks
     kinds = 2
-    some = arms(f"data.batch_size={batch}", names=("sgd, none", "adamw, cosine"), device="cuda")
+    some = arms(f"data.batch_size={batch}", names=("muon", "adamw, cosine"), device="cuda")
     few = eager(some, 25 * batch, seeds=[5, 6])
     list(block(few, kernel_for("cuda"), some).epoch(0))
     for members in (40, blocks, 2 * blocks + 56):

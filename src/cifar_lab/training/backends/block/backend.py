@@ -10,17 +10,17 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cifar_lab.config import SGD, Adam, AdamW
 from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
 from cifar_lab.training.backends.block.jobs import (
-    KINDS,
     BlockImages,
     BlockMember,
     Scoring,
     Training,
     part_of,
 )
-from cifar_lab.training.backends.block.rows import RowConversion, Shape
+from cifar_lab.training.backends.block.member_state import MemberState
+from cifar_lab.training.backends.block.rows import RowConversion, Shape, matrices
+from cifar_lab.training.backends.block.update_rules import BlockOptimizer, has_squares, rule_fields
 from cifar_lab.training.backends.eager import EagerBackend
 
 LAUNCH_IMAGES = 10_000
@@ -54,19 +54,22 @@ class BlockBackend:
     """Backend of networks of the Net family. Training images and weights are in torch's contiguous format."""
 
     def __init__(
-        self, eager: EagerBackend, kernel: BlockKernel, optimizers: Sequence[SGD | Adam | AdamW], classes: int
+        self, eager: EagerBackend, kernel: BlockKernel, optimizers: Sequence[BlockOptimizer], classes: int
     ) -> None:
         """Use the cohort, batches and loss of `eager`.
 
         Args:
             kernel: compiled for their shape and as many classes.
-            optimizers: settings of each member's optimizer.
+            optimizers: settings of each member's optimizer, with the rates of its layers.
         """
         self.cohort = eager.cohort
         self.metrics = eager.metrics
         self._eager, self._kernel, self._classes = eager, kernel, classes
         self._optimizers = tuple(optimizers)
         self._rows = RowConversion.of(self.cohort.parameters, kernel.shape, classes)
+        names = [span.name for span in self.cohort.parameters.spans]
+        order = [each.name for each in matrices(kernel.shape, classes)]
+        self._rules = [rule_fields(settings, names, order) for settings in self._optimizers]
         self._draws = _Draws(eager.batches)
         self._scratch = torch.empty(0, dtype=torch.uint8, device=self._device)
 
@@ -84,7 +87,9 @@ class BlockBackend:
         blocks = min(members, self._kernel.blocks)
         segments = self._segments(steps, math.ceil(members / blocks))
         progress = torch.zeros(1 + members, dtype=torch.int32, device=self._device)
-        images = self._images(self._eager.batches.split, self._eager.batches.options.crop_padding)
+        options = self._eager.batches.options
+        reflects = options.crop_padding_mode == "reflect"
+        images = self._images(self._eager.batches.split, options.crop_padding, reflects)
         scratch, places = self._scratch_for(blocks), (table.data_ptr(), progress.data_ptr())
         for begin in range(0, segments, LAUNCH_SEGMENTS):
             end = min(begin + LAUNCH_SEGMENTS, segments)
@@ -116,7 +121,7 @@ class BlockBackend:
         logits = torch.empty(members, len(split), self._classes, device=self._device)
         blocks = self._kernel.blocks
         job = Scoring(
-            self._images(split, 0), table.data_ptr(), self._scratch_for(blocks), logits.data_ptr(), members, len(split)
+            self._images(split), table.data_ptr(), self._scratch_for(blocks), logits.data_ptr(), members, len(split)
         )
         self._kernel.score(job, blocks)
         return logits
@@ -128,31 +133,27 @@ class BlockBackend:
         """Description of a member for one epoch, which `updates` updates precede."""
         settings, batches = self._optimizers[k], self._eager.batches
         loss, right = self.metrics.loss, self.metrics.right
-        is_adam = isinstance(settings, Adam)
-        kind = "nesterov" if isinstance(settings, SGD) and settings.nesterov else settings.name
-        momentum, beta2, eps = (
-            (*settings.betas, settings.eps) if isinstance(settings, Adam) else (settings.momentum, 0.0, 0.0)
-        )
+        squares, rule = has_squares(settings), self._rules[k]
         size, drawn = len(batches.split), number[k]
         return BlockMember(
             weights=_row(rows.weights, k), first=_row(rows.first, k),
-            second=_row(rows.second, k) if is_adam and rows.second is not None else None,
+            second=_row(rows.second, k) if squares and rows.second is not None else None,
             order=_row(draws.order, drawn),
             flips=_row(draws.flips, drawn) if draws.flips is not None and batches.flips[k] else None,
             offsets=None if draws.offsets is None else _row(draws.offsets, drawn),
             lr=_column(lr, k), momenta=None if momenta is None else _column(momenta, k),
             loss=_column(loss, k), right=_column(right, k),
-            momentum=momentum, beta2=beta2, eps=eps, decay=settings.weight_decay,
-            smoothing=self._eager.label_smoothing, kind=KINDS[kind],
-            keeps_first=is_adam or momentum > 0 or momenta is not None,
+            **rule, keeps_first=squares or rule["momentum"] > 0 or momenta is not None,
+            smoothing=self._eager.label_smoothing,
             batch=batches.options.batch_size, part=part_of(batches.options.batch_size), images=size,
             stride=loss.shape[1], updates=updates,
         )  # fmt: skip
 
-    def _images(self, split: ResidentSplit, padding: int) -> BlockImages:
+    def _images(self, split: ResidentSplit, padding: int = 0, reflects: bool = False) -> BlockImages:
         scale, shift = (table[0, :, 0, 0].tolist() for table in split.normalizer.scale_shift)
         floats = ctypes.c_float * 3
-        return BlockImages(split.stored.data_ptr(), split.labels.data_ptr(), floats(*scale), floats(*shift), padding)
+        pixels, labels = split.stored.data_ptr(), split.labels.data_ptr()
+        return BlockImages(pixels, labels, floats(*scale), floats(*shift), padding, reflects)
 
     def _table(self, members: Sequence[BlockMember]) -> Tensor:
         """The members' descriptions on the device."""
@@ -172,31 +173,23 @@ class _MemberRows:
 
     def __init__(self, backend: BlockBackend) -> None:
         self._cohort, self._conversion = backend.cohort, backend._rows
-        self._is_adam = [isinstance(each, Adam) for each in backend._optimizers]
+        self._state = MemberState(backend.cohort, backend._optimizers)
+        second = self._state.second()
         self.weights = self._conversion.kernel_rows(self._cohort.parameters.values.detach())
-        self.first = self._conversion.kernel_rows(torch.stack(self._state_rows(0)))
-        self.second = self._conversion.kernel_rows(torch.stack(self._state_rows(1))) if any(self._is_adam) else None
+        self.first = self._conversion.kernel_rows(self._state.first())
+        self.second = None if second is None else self._conversion.kernel_rows(second)
         """Of all members, although only Adam's use it."""
 
     def store(self, updates: int) -> None:
         """Copy the rows back. `updates`: of each member so far."""
         self._conversion.store(self.weights, self._cohort.parameters.values.detach())
         flat = torch.empty_like(self._cohort.parameters.values)
-        for number, rows in enumerate((self.first, self.second)):
-            if rows is not None:
-                self._conversion.store(rows, flat)
-                pairs = zip(self._state_rows(number), flat, self._is_adam, strict=True)
-                used = [(into, row) for into, row, is_adam in pairs if number == 0 or is_adam]
-                torch._foreach_copy_([into for into, _ in used], [row for _, row in used])
-        for k, is_adam in enumerate(self._is_adam):
-            if is_adam:
-                state = self._cohort.optimizer.state(k)
-                self._cohort.optimizer.load_state(k, state | {"step": torch.full_like(state["step"], updates)})
-
-    def _state_rows(self, number: int) -> list[Tensor]:
-        """Row `number` of each member's state. The first stands for one that SGD does not have."""
-        rows = (self._cohort.optimizer.rows(k) for k in range(len(self._is_adam)))
-        return [each[min(number, len(each) - 1)] for each in rows]
+        self._conversion.store(self.first, flat)
+        self._state.store_first(flat)
+        if self.second is not None:
+            self._conversion.store(self.second, flat)
+            self._state.store_second(flat)
+        self._state.store_updates([updates] * len(flat))
 
 
 class _Draws:

@@ -9,7 +9,7 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
     typedef Tile<B> T;
     constexpr int TURNS = (HIDDEN2 * B + THREADS - 1) / THREADS;
     const LinearMemory<B> at = linear_memory<B>(m);
-    const Rule &r = m.resident->rule;
+    const Rule *r = m.resident->rules;
     PHASE UNROLL
     for (int j = 0; j < TURNS; ++j) {
         const int item = tid + j * THREADS, k = item / B, i = item % B;
@@ -22,8 +22,8 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
         OWN.sums[j] = g;
     }
     END_PHASE
-    PHASE update_weights<B, HIDDEN2, LOGITS, LOGITS, 3, 8, 4>(tid, at.hidden2, at.logits, FC3_WEIGHT, r, t);
-    update_bias<B, CLASSES>(tid, at.logits, FC3_BIAS, r, t);
+    PHASE update_weights<B, HIDDEN2, LOGITS, LOGITS, 3, 8, 4>(tid, at.hidden2, at.logits, FC3_WEIGHT, r[FC3], t);
+    update_bias<B, CLASSES>(tid, at.logits, FC3_BIAS, r[FC3 + 1], t);
     END_PHASE
     PHASE UNROLL
     for (int j = 0; j < TURNS; ++j) {
@@ -54,8 +54,8 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
         }
         END_PHASE
     }
-    PHASE update_weights<B, HIDDEN1, HIDDEN2, HIDDEN2, 3, 8, 4>(tid, at.hidden1, at.hidden2, FC2_WEIGHT, r, t);
-    update_bias<B, HIDDEN2>(tid, at.hidden2, FC2_BIAS, r, t);
+    PHASE update_weights<B, HIDDEN1, HIDDEN2, HIDDEN2, 3, 8, 4>(tid, at.hidden1, at.hidden2, FC2_WEIGHT, r[FC2], t);
+    update_bias<B, HIDDEN2>(tid, at.hidden2, FC2_BIAS, r[FC2 + 1], t);
     END_PHASE
     PHASE const int group = tid / T::LANES, image = tid % T::LANES * T::EACH;
     if (group * T::BACK2 < T::ROWS2) {
@@ -96,8 +96,8 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
             END_PHASE
         }
         PHASE update_weights<B, T::FEATURE_ROWS, HIDDEN1, HIDDEN1, 5, B <= 16 ? 4 : 8, B <= 16 ? 8 : 4>(
-            tid, at.features, at.hidden1, FC1_WEIGHT + first * HIDDEN1, r, t);
-        if (first == 0) update_bias<B, HIDDEN1>(tid, at.hidden1, FC1_BIAS, r, t);
+            tid, at.features, at.hidden1, FC1_WEIGHT + first * HIDDEN1, r[FC1], t);
+        if (first == 0) update_bias<B, HIDDEN1>(tid, at.hidden1, FC1_BIAS, r[FC1 + 1], t);
         END_PHASE
     }
 }
@@ -140,7 +140,7 @@ DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, 
         PHASE UNROLL
         for (int i = 0; i < 41; ++i) work[i * THREADS + tid] = OWN.sums[i];
         END_PHASE
-        PHASE update2(tid, work, s.weights, pass * OUTPUTS2, s.rule, t);
+        PHASE update2(tid, work, s.weights, pass * OUTPUTS2, s.rules + CONV2, t);
         END_PHASE
     }
 
@@ -162,6 +162,6 @@ DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, 
     PHASE UNROLL
     for (int i = 0; i < 31; ++i) work[i * THREADS + tid] = OWN.sums[i];
     END_PHASE
-    PHASE update1(tid, work, s.weights, s.rule, t);
+    PHASE update1(tid, work, s.weights, s.rules + CONV1, t);
     END_PHASE
 }

@@ -156,8 +156,8 @@ DEVICE float sum8(const float *p)
 }
 
 /* Add the threads' sums of `weights2` for the outputs from `first` on, given as [sum][thread], in a fixed order, and use
-the gradient. */
-DEVICE void update2(int tid, const float *sums, float *w, int first, const Rule &r, const Target &t)
+the gradient. `r`: rule of the weights, then that of the biases. */
+DEVICE void update2(int tid, const float *sums, float *w, int first, const Rule *r, const Target &t)
 {
     for (int i = tid; i < OUTPUTS2 * (TAPS2 + 1); i += THREADS) {
         const int o = i % OUTPUTS2, tap = i / OUTPUTS2, kx = tap % 5, n = tap / 5; /* the bias after the taps */
@@ -165,12 +165,12 @@ DEVICE void update2(int tid, const float *sums, float *w, int first, const Rule 
             tap < TAPS2 ? sums + ((o & 7) * 5 + kx) * THREADS + ((o >> 3) * WARPS2 + (n >> 2)) * 32 + (n & 3) * 8
                         : sums + 40 * THREADS + o * CHUNK;
         const int at = CONV2_WEIGHT + tap * CHANNELS2 + first + o;
-        take_gradient(r, t, at, w[at], sum8(from));
+        take_gradient(r[tap == TAPS2], t, at, w[at], sum8(from));
     }
 }
 
 /* The same for `weights1`. */
-DEVICE void update1(int tid, const float *sums, float *w, const Rule &r, const Target &t)
+DEVICE void update1(int tid, const float *sums, float *w, const Rule *r, const Target &t)
 {
     for (int i = tid; i < CHANNELS1 * (TAPS1 + 1); i += THREADS) {
         const int o = i % CHANNELS1, tap = i / CHANNELS1, kx = tap % 5, n = tap / 5, set = o / 6;
@@ -181,6 +181,6 @@ DEVICE void update1(int tid, const float *sums, float *w, const Rule &r, const T
         else
             for (int j = 0; j < BIAS1; j += CHUNK) gradient += sum8(sums + 30 * THREADS + o * BIAS1 + j);
         const int at = CONV1_WEIGHT + tap * TAP1 + o;
-        take_gradient(r, t, at, w[at], gradient);
+        take_gradient(r[tap == TAPS1], t, at, w[at], gradient);
     }
 }

@@ -22,16 +22,27 @@ DEVICE void note_stored(int tid, Resident &s, int begin, int count)
     s.labels[tid] = s.down[tid] = s.right[tid] = s.mirrored[tid] = 0;
 }
 
-/* 16 bytes of a row from column `begin` on, which may lie outside: black there, as in torch's padding. */
-DEVICE uint4 moved_bytes(const uint8_t *row, int begin)
+/* Row or column of an image, where one outside stands for its mirror image at the border. */
+DEVICE int reflected(int at) { return at < 0 ? -at : at < SIDE ? at : 2 * SIDE - 2 - at; }
+
+/* Word `at` of a row, which may lie outside: black there, or the row mirrored at its border. */
+DEVICE uint32_t word_of(const uint8_t *row, int at, bool reflects)
+{
+    const uint32_t *words = (const uint32_t *)row;
+    if (at >= 0 && at < SIDE / 4) return constant_load(words + at);
+    if (!reflects) return 0u;
+    const int low = at < 0 ? -1 - at : SIDE / 2 - 2 - at; /* word that holds the first of the four bytes, in their order */
+    const uint32_t four = __funnelshift_r(constant_load(words + low), constant_load(words + low + 1), at < 0 ? 8 : 24);
+    return __byte_perm(four, 0u, 0x0123u); /* in reverse */
+}
+
+/* 16 bytes of a row from column `begin` on. */
+DEVICE uint4 moved_bytes(const uint8_t *row, int begin, bool reflects)
 {
     const int word = begin >> 2, bits = (begin & 3) * 8; /* rounds down, also below 0 */
     uint32_t w[5];
     UNROLL
-    for (int j = 0; j < 5; ++j) {
-        const int at = word + j;
-        w[j] = at >= 0 && at < SIDE / 4 ? constant_load((const uint32_t *)row + at) : 0u;
-    }
+    for (int j = 0; j < 5; ++j) w[j] = word_of(row, word + j, reflects);
     uint4 v;
     v.x = __funnelshift_r(w[0], w[1], bits);
     v.y = __funnelshift_r(w[1], w[2], bits);
@@ -57,10 +68,11 @@ template <bool FORWARD> DEVICE void load_images(int tid, float *to, const Reside
     for (int turn = 0; turn < CHUNK * IMAGE / 16 / THREADS; ++turn) {
         const int item = tid + turn * THREADS, im = item & 7, piece = item >> 3;
         const int c = piece >> 6, y = piece >> 1 & 31, x0 = (piece & 1) * 16, n = first + im;
-        const int down = s.down[n], right = s.right[n], row = y + down;
+        const int right = s.right[n], moved = y + s.down[n], row = given.reflects ? reflected(moved) : moved;
         const uint8_t *from = given.pixels + (int64_t)s.images[n] * IMAGE + c * PLANE + row * SIDE;
         uint4 v = {0u, 0u, 0u, 0u};
-        if (row >= 0 && row < SIDE) v = right == 0 ? constant_load((const uint4 *)(from + x0)) : moved_bytes(from, x0 + right);
+        if (row >= 0 && row < SIDE)
+            v = right == 0 ? constant_load((const uint4 *)(from + x0)) : moved_bytes(from, x0 + right, given.reflects);
         const uint32_t words[4] = {v.x, v.y, v.z, v.w};
         const float scale = given.scale[c], shift = given.shift[c];
         const bool mirrored = s.mirrored[n];

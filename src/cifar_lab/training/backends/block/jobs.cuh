@@ -3,6 +3,7 @@
 #include "threads.cuh"
 
 enum Kind { SGD = 0, NESTEROV = 1, ADAM = 2, ADAMW = 3 };
+constexpr int PARAMETERS = 10; /* weights and biases of five layers */
 
 /* One network of a launch, with its own batch size, optimizer and schedule. */
 struct Member {
@@ -13,10 +14,13 @@ struct Member {
     const float *lr, *momenta;       /* of step s at s * stride; momenta may be NULL, and NaN keeps the member's own */
     float *loss;                     /* of step s at s * stride: mean over its images, before its update */
     int64_t *right;
-    double momentum, beta2, eps, decay, smoothing; /* momentum or the first beta */
-    int32_t kind, keeps_first;       /* see Kind; whether `first` is state */
-    int32_t batch, part, images;     /* per step; of a part, 8, 16, 32 or 64; per epoch */
-    int32_t stride, updates, unused; /* of the tables; before the epoch */
+    double momentum, beta2, eps, smoothing;         /* momentum or the first beta */
+    double factors[PARAMETERS], decays[PARAMETERS]; /* of the learning rate; weight decay */
+    double matrix_momentum, clip_norm;              /* of Muon; 0 without a limit */
+    int32_t kind, keeps_first;                      /* see Kind; whether `first` is state of that kind */
+    int32_t batch, part, images;                    /* per step; of a part, 8, 16, 32 or 64; per epoch */
+    int32_t stride, updates;                        /* of the tables; before the epoch */
+    int32_t iterations, matrix_nesterov, unused;    /* Muon, for all weights but the last layer's; 0 without it */
 };
 
 /* Images and their normalisation: byte * scale - shift, per channel. */
@@ -24,7 +28,7 @@ struct Images {
     const uint8_t *pixels; /* (N, 3, 32, 32) */
     const int64_t *labels;
     float scale[3], shift[3];
-    int32_t padding, unused; /* pixels that crops may move */
+    int32_t padding, reflects; /* pixels that crops may move; whether they show the mirrored image, or black */
 };
 
 /* Segments `begin` to `end` - 1 of `segments` of an epoch, for every member. */

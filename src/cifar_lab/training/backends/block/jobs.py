@@ -14,6 +14,9 @@ THREADS = 512
 KINDS = {"sgd": 0, "nesterov": 1, "adam": 2, "adamw": 3}
 """Update rules, as `Kind`."""
 
+PARAMETERS = 10
+"""Of a network: weights and biases of five layers."""
+
 MOST_CLASSES = 16
 """Logits that the kernel has a group of threads for."""
 
@@ -32,9 +35,11 @@ class BlockMember(Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("weights", "first", "second", "order", "flips", "offsets", "lr", "momenta")),
         *((name, c_void_p) for name in ("loss", "right")),
-        *((name, c_double) for name in ("momentum", "beta2", "eps", "decay", "smoothing")),
+        *((name, c_double) for name in ("momentum", "beta2", "eps", "smoothing")),
+        *((name, c_double * PARAMETERS) for name in ("factors", "decays")),
+        *((name, c_double) for name in ("matrix_momentum", "clip_norm")),
         *((name, c_int32) for name in ("kind", "keeps_first", "batch", "part", "images", "stride", "updates")),
-        ("unused", c_int32),
+        *((name, c_int32) for name in ("iterations", "matrix_nesterov", "unused")),
     )
 
 
@@ -44,7 +49,7 @@ class BlockImages(Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("pixels", "labels")),
         *((name, c_float * 3) for name in ("scale", "shift")),
-        *((name, c_int32) for name in ("padding", "unused")),
+        *((name, c_int32) for name in ("padding", "reflects")),
     )
 
 

@@ -52,9 +52,9 @@ constexpr long AT_PAIRS1 = AT_PAIRS2 + whole_lines((long)MOST_CHUNKS * PAIRS2_CH
 constexpr long AT_SUMS = AT_PAIRS1 + whole_lines((long)MOST_CHUNKS * PAIRS1_CHUNK * 8);
 static_assert(AT_SUMS + whole_lines(ROW * 4l) <= SCRATCH_BYTES, "scratch memory of a block");
 
-/* Update rule of one step, the same for all parameters of a network. */
+/* Update rule of one parameter in one step. */
 struct Rule {
-    int kind;
+    int kind, later; /* see Kind; whether the update waits for the whole gradient */
     float lr, momentum, decay, eps;
     float fresh1, keep2, fresh2; /* 1 - beta1, beta2, 1 - beta2 */
     float step_size, root2;      /* with Adam's corrections of the first steps */
@@ -70,7 +70,7 @@ struct Resident {
     int down[MOST_IMAGES], right[MOST_IMAGES], mirrored[MOST_IMAGES];
     double loss;             /* of the parts so far, as `correct` */
     int correct, item;
-    Rule rule;
+    Rule rules[PARAMETERS];
     Member member;           /* copies: shared memory is faster than the launch's tables */
     Images given;
 };

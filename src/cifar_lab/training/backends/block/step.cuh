@@ -2,6 +2,7 @@
 which parts are added, depend on the batch alone. */
 #pragma once
 #include "backward.cuh"
+#include "late_update.cuh"
 #include "loss.cuh"
 
 DEVICE int part_of(int count, int begin, int size) { return count - begin < size ? count - begin : size; }
@@ -22,9 +23,9 @@ template <int B> DEVICE void train_part(const Memory &memory, int step, int begi
     Resident &s = *memory.resident;
     const Member &m = s.member;
     const int count = part_of(images, begin, B), chunks = (count + CHUNK - 1) / CHUNK;
-    const Target t = {m.weights, m.first, m.second, memory.sums, begin == 0, begin + B >= images, m.keeps_first != 0};
+    const Target t = target_of(m, memory.sums, begin == 0, begin + B >= images);
     PHASE if (tid < B) note_image(tid, s, (int64_t)step * m.batch + begin, count);
-    if (tid == THREADS - 1 && begin == 0) s.rule = rule_of(m, step);
+    if (begin == 0 && tid >= THREADS - PARAMETERS) s.rules[THREADS - 1 - tid] = rule_of(m, step, THREADS - 1 - tid);
     END_PHASE
     forward_convolutions<B>(memory, chunks, registers);
     forward_linear<B>(memory, m.weights, registers);
@@ -46,6 +47,7 @@ template <int B> CALLED void train(char *scratch, int begin, int end)
     for (int step = begin; step < end; ++step) {
         const int images = part_of(s.member.images, step * s.member.batch, s.member.batch);
         for (int first = 0; first < images; first += B) train_part<B>(memory, step, first, images, registers);
+        if (updates_late(s.member)) update_late(scratch);
     }
     PHASE for (int i = tid; i < CONVOLUTIONS; i += THREADS) s.member.weights[i] = s.weights[i];
     END_PHASE

@@ -92,6 +92,13 @@ static inline uint32_t __funnelshift_r(uint32_t low, uint32_t high, uint32_t bit
 {
     return (uint32_t)(((uint64_t)high << 32 | low) >> (bits & 31));
 }
+static inline uint32_t __byte_perm(uint32_t low, uint32_t high, uint32_t selector)
+{
+    uint32_t out = 0;
+    for (int i = 0; i < 4; ++i)
+        out |= (uint32_t)(((uint64_t)high << 32 | low) >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
+    return out;
+}
 
 #endif
 

@@ -1,27 +1,29 @@
 /* Updates of the weights, as in training/optim/optimizers.py: torch's rules, with the powers of Adam in float64. */
 #pragma once
-#include "layout.cuh"
+#include "parameters.cuh"
 
-/* Rule of step `s` of a member. */
-DEVICE Rule rule_of(const Member &m, int s)
+/* Rule of parameter `n` in step `s` of a member. */
+DEVICE Rule rule_of(const Member &m, int s, int n)
 {
-    const float lr = m.lr[(int64_t)s * m.stride];
-    double momentum = m.momentum;
+    const bool muon = m.iterations > 0 && is_matrix(n);
+    const double lr = (double)m.lr[(int64_t)s * m.stride] * m.factors[n], decay = m.decays[n];
+    double momentum = muon ? m.matrix_momentum : m.momentum;
     if (m.momenta) {
         const float given = m.momenta[(int64_t)s * m.stride];
         if (given == given) momentum = given;
     }
     Rule r;
     r.kind = m.kind;
-    r.lr = lr;
+    r.later = muon || m.clip_norm > 0;
+    r.lr = (float)lr;
     r.momentum = (float)momentum;
-    r.decay = (float)(m.kind == ADAMW ? 1 - (double)lr * m.decay : m.decay);
+    r.decay = (float)(muon || m.kind == ADAMW ? 1 - lr * decay : decay);
     r.eps = (float)m.eps;
     r.fresh1 = (float)(1 - momentum);
     r.keep2 = (float)m.beta2;
     r.fresh2 = (float)(1 - m.beta2);
     r.step_size = r.root2 = 1;
-    if (m.kind >= ADAM) {
+    if (m.kind >= ADAM && !muon) {
         const double updates = m.updates + s + 1;
         r.step_size = (float)(lr / (1 - pow(momentum, updates)));
         r.root2 = (float)sqrt(1 - pow(m.beta2, updates));
@@ -53,19 +55,29 @@ struct Target {
     bool opens, closes, keeps;              /* first part; last part; whether `first` is state */
 };
 
-/* Add the gradient of a part to that of earlier parts, and update after the last. The weight may lie elsewhere. */
-DEVICE void take_gradient(const Rule &r, const Target &t, int at, float &weight, float gradient)
+DEVICE Target target_of(const Member &m, float *sums, bool opens, bool closes)
 {
-    if (!t.opens) gradient += shared_load(t.sums + at);
-    if (!t.closes) {
-        t.sums[at] = gradient;
-        return;
-    }
+    return {m.weights, m.first, m.second, sums, opens, closes, m.keeps_first != 0};
+}
+
+/* Update with the gradient of a whole batch. The weight may lie elsewhere. */
+DEVICE void use_gradient(const Rule &r, const Target &t, int at, float &weight, float gradient)
+{
     float first = t.keeps ? shared_load(t.first + at) : 0.f;
     float second = r.kind >= ADAM ? shared_load(t.second + at) : 0.f;
     update(r, weight, first, second, gradient);
     if (t.keeps) t.first[at] = first;
     if (r.kind >= ADAM) t.second[at] = second;
+}
+
+/* Add the gradient of a part to that of earlier parts, and update after the last, or leave it to `update_late`. */
+DEVICE void take_gradient(const Rule &r, const Target &t, int at, float &weight, float gradient)
+{
+    if (!t.opens) gradient += shared_load(t.sums + at);
+    if (t.closes && !r.later)
+        use_gradient(r, t, at, weight, gradient);
+    else
+        t.sums[at] = gradient;
 }
 
 /* The same for four neighbours in a row. */
@@ -75,7 +87,7 @@ DEVICE void take_gradient4(const Rule &r, const Target &t, int at, float4 weight
         const float4 a = shared_load4(t.sums + at);
         g.x += a.x, g.y += a.y, g.z += a.z, g.w += a.w;
     }
-    if (!t.closes) {
+    if (!t.closes || r.later) {
         *(float4 *)(t.sums + at) = g;
         return;
     }
