@@ -50,6 +50,13 @@ def test_every_optimizer_and_schedule_of_a_cohort_is_known(model: str, name: str
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ARMS)
+def test_net3_is_known_with_every_optimizer_but_muon(name: str) -> None:
+    check_settings(settings(*ARMS[name], "model.name=Net3"))
+    with pytest.raises(KernelsUnavailable, match=r"^there are none for muon on a GPU with Net3$"):
+        check_settings(settings("model.name=Net3", "optimizer.name=muon"))
+
+
 def test_the_recipe_of_the_best_net_is_known() -> None:
     check_settings(load_settings(RECIPES / "net.yaml"))
     with pytest.raises(KernelsUnavailable, match=r"^there are none for muon on a GPU with Net3$"):
