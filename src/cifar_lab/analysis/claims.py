@@ -8,7 +8,6 @@ same test shows the opposite. Anything else is undecided.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Literal
 
 from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.arms import Arm, compare_arms, load_arms, options, tested_runs
+from cifar_lab.analysis.claim_seeds import command_to_decide
 from cifar_lab.analysis.data_choice import choose_data, data_sets, named_data
 from cifar_lab.analysis.differences import row_difference
 from cifar_lab.analysis.error_budget import Look
@@ -58,6 +58,8 @@ class HeldClaim:
     """Whether the numbers lie on the side of the claim."""
     p_holm: float | None = None
     """`p` adjusted by Holm over all claims of the file."""
+    to_run: str = ""
+    """Command that trains the seeds that an undecided claim lacks. Empty where it is decided, or none would decide."""
 
     @property
     def state(self) -> State:
@@ -97,10 +99,7 @@ def hold_claims(
     lab = _as_lab(sheet)
     chosen = tuple(overrides) or choose_settings(lab, load_arms(path, lab, ()), there.records)
     tail = options(results, chosen)
-    arms = {
-        file: replace(arm, command=shlex.join(["cifar-lab", "run", arm.path.as_posix(), *tail]))
-        for file, arm in load_arms(path, lab, chosen).items()
-    }
+    arms = load_arms(path, lab, chosen)
     pairs, singles = {}, {}
     for name, claim in sheet.claims.items():
         records = _records(claim, arms, there, chosen, data_name)
@@ -110,7 +109,7 @@ def hold_claims(
         else:
             arm = arms[claim.arm]
             runs = tested_runs(arm, by_recipe(records))
-            singles[name] = arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command)
+            singles[name] = arm_row(arm.label, runs, seeds=arm.settings.seeds)
     judged = judge_results(list(pairs.values()), lab.min_effect, results, viewing, there=there.records)
     compared = {answer.name: answer for answer in judged.answers}
     held = [
@@ -118,8 +117,13 @@ def hold_claims(
         for name, claim in sheet.claims.items()
     ]
     adjusted = holm([each.p for each in held])
-    told = (replace(each, p_holm=p.p if p else None) for each, p in zip(held, adjusted, strict=True))
-    return HeldClaims(tuple(told), sum(p is not None for p in adjusted), judged.faults, chosen)
+    family = sum(p is not None for p in adjusted)
+    told = []
+    for each, p in zip(held, adjusted, strict=True):
+        known = replace(each, p_holm=p.p if p else None)
+        named = [arms[file] for file in (each.claim.other, each.claim.arm) if file is not None]
+        told.append(replace(known, to_run=command_to_decide(known, named, tail, family)))
+    return HeldClaims(tuple(told), family, judged.faults, chosen)
 
 
 def _as_lab(sheet: ClaimSheet) -> LabSheet:
@@ -140,7 +144,8 @@ def _records(
     groups = by_recipe(there.records)
     runs = [tested_runs(arm, groups) for arm in named]
     images = set.intersection(*({record.data.fingerprint for record in each} for each in runs))
-    ours = [record for each in runs for record in each if not images or record.data.fingerprint in images]
+    of_arms = {record.run_id: record for each in runs for record in each}  # two files may have the same settings
+    ours = [record for record in of_arms.values() if not images or record.data.fingerprint in images]
     meant = named_data(named[-1].settings, there.records, overrides)
     data = choose_data(data_sets(ours), data_name, replace(meant, asked="")).data
     return [record for record in ours if data is not None and record.data.fingerprint == data.fingerprint]

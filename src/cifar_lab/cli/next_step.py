@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cifar_lab.analysis.arms import Arm, load_arms, options, settings_key
+from cifar_lab.analysis.claim_seeds import more_seeds
 from cifar_lab.analysis.data_choice import SHORT
 from cifar_lab.analysis.folder_report import answer_folder, found_option
 from cifar_lab.analysis.questions import DEFAULT_LAB_FILE, Lab, find_lab_file, lab_option
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
-from cifar_lab.config import MAX_SEED, Settings
+from cifar_lab.config import Settings
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.io.shipped import beside, shipped_file
@@ -186,7 +187,4 @@ def _more_seeds(arms: Sequence[Settings]) -> str:
     """Seeds with which the arms have enough for a verdict. Empty where one has enough."""
     if max(len(arm.seeds) for arm in arms) >= FEWEST_SEEDS:
         return ""
-    seeds = sorted({seed for arm in arms for seed in arm.seeds})
-    while len(seeds) < FEWEST_SEEDS:
-        seeds.append(seeds[-1] + 1 if seeds[-1] < MAX_SEED else min(set(range(FEWEST_SEEDS)) - set(seeds)))
-    return ",".join(map(str, sorted(seeds)))
+    return ",".join(map(str, more_seeds({seed for arm in arms for seed in arm.seeds}, FEWEST_SEEDS)))
