@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from cifar_lab.analysis.arms import options
 from cifar_lab.analysis.comparison_targets import find_target
 from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.robust_scores import clean_accuracy, distances, masking_signs, robust_levels
@@ -18,7 +19,7 @@ from cifar_lab.cli.output import Output
 from cifar_lab.cli.text_table import TableColumn, TextTable
 from cifar_lab.config.attack import AnyAttack, Corruption, attack_words, eps_words
 from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack
-from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.errors import LabError, SettingsError
 from cifar_lab.core.extras import require_extra
 from cifar_lab.core.host import has_gpu, print_status
 from cifar_lab.core.terminal import say
@@ -48,6 +49,16 @@ class AttackRequest:
     quiet: bool
     as_json: bool
 
+    @property
+    def command(self) -> list[str | Path]:
+        """The command that makes the attacks of this request."""
+        words: list[str | Path] = ["attack", *self.names]
+        for option, values in (("--attack", self.attacks), ("--set", self.overrides)):
+            words += [word for value in values for word in (option, value)]
+        words += [] if self.device == "auto" else ["--device", self.device]
+        words += [] if self.workers is None else ["--workers", str(self.workers)]
+        return [*words, *(["--force"] if self.force else []), *options(self.results, ())]
+
 
 def run_attacks(request: AttackRequest) -> int:
     """Make the attacks that are missing and print the table of all. Returns the exit code.
@@ -69,6 +80,8 @@ def run_attacks(request: AttackRequest) -> int:
     out = Output("attack", as_json=request.as_json)
     if request.dry_run:
         _print_plan(out, plan, len(victims), len(attacks))
+        out.next(request.command)
+        out.close()
         return 0
     began = time.monotonic()
     outcomes = make_attacks(plan, _Progress(plan, quiet=request.quiet or request.as_json))
@@ -79,8 +92,21 @@ def run_attacks(request: AttackRequest) -> int:
         print_status(f"{_counted(plan)} in {in_words(time.monotonic() - began)}; records are beside those of the runs")
     out.value("seconds", time.monotonic() - began)
     out.value("failures", outcomes.failures)
+    if not outcomes.exit_code:
+        out.next(_next_command(records, request.results))
     out.close()
     return outcomes.exit_code
+
+
+def _next_command(records: Sequence[Record], results: Path) -> list[str | Path]:
+    """The report that has the attacked arms."""
+    from cifar_lab.cli.next_step import report_of
+
+    try:
+        found = report_of(set(by_recipe(records)), records, results)
+    except LabError:  # a file of the lab is wrong, which the report tells
+        found = None
+    return found or ["report", *options(results, ())]
 
 
 def _check_device(device: str) -> None:
@@ -118,7 +144,6 @@ def _print_plan(out: Output, plan: AttackPlan, runs: int, attacks: int) -> None:
     out.line(f"{count(runs, 'run')}, {count(attacks, 'attack')}: {plan.to_make} to make, {plan.made} already made")
     out.value("to_make", plan.to_make)
     out.value("made", plan.made)
-    out.close()
 
 
 class _Progress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,15 +19,8 @@ from cifar_lab.config.io.shipped import beside, shipped_file
 from cifar_lab.config.io.yaml_files import read_file
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import LabError
-from cifar_lab.core.text import plain
 from cifar_lab.execution.runner import RunBatch
-
-
-def next_line(command: Sequence[str | Path]) -> str:
-    """Last line of a command: the next command, ready to be copied."""
-    words = [word.as_posix() if isinstance(word, Path) else word for word in command]
-    line = f"next: {shlex.join(['cifar-lab', *words])}"
-    return line if line.isprintable() else plain(line)  # `plain` joins spaces, which a path may have
+from cifar_lab.store.records import Record
 
 
 @dataclass(frozen=True)
@@ -75,12 +67,7 @@ class NextStep:
     def _report(self, arms: Sequence[Settings], runs: RunBatch) -> list[str | Path] | None:
         """The report that compares one of the arms. None where there is none."""
         keys = {settings_key(arm) for arm in arms}
-        path = find_lab_file(self.lab)
-        if path is not None:
-            lab = answer_folder(path, self.results, self.overrides)
-            if not lab.is_found and _compares(lab, keys):
-                return ["report", *lab_option(path), *options(self.results, self.overrides)]
-        return found_report(self.results, {record.data.fingerprint for record in runs.records}, keys)
+        return report_of(keys, runs.records, self.results, self.overrides, self.lab)
 
     def _comparison(self, arms: Sequence[Settings]) -> list[str | Path] | None:
         """The comparison of the last file with the first, or with its base, where both have runs."""
@@ -144,6 +131,24 @@ class NextStep:
         arms = load_arms(path, sheet, ())
         name = next(n for n, q in sheet.questions.items() if q.arms and arms[q.control or sheet.control].key == key)
         return ["run", "--question", name, *lab_option(path), *self.tail]
+
+
+def report_of(
+    keys: set[str], records: Sequence[Record], results: Path, overrides: Sequence[str] = (), lab_path: Path | None = None
+) -> list[str | Path] | None:
+    """The report that compares one of the arms: of the lab file, else of the folder. None where there is none.
+
+    Args:
+        keys: `recipe_key` of each arm.
+        records: runs of the arms.
+        lab_path: lab file of the option `--lab`.
+    """
+    path = find_lab_file(lab_path)
+    if path is not None:
+        lab = answer_folder(path, results, overrides)
+        if not lab.is_found and _compares(lab, keys):
+            return ["report", *lab_option(path), *options(results, overrides)]
+    return found_report(results, {record.data.fingerprint for record in records}, keys)
 
 
 def found_report(results: Path, fingerprints: set[str], keys: set[str]) -> list[str | Path] | None:

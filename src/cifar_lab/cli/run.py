@@ -206,7 +206,6 @@ def quickstart(
     """Run a first experiment in under a minute, on synthetic images: three arms, three seeds, one chart."""
     from importlib.resources import as_file, files
 
-    from cifar_lab.cli.next_step import next_line
     from cifar_lab.cli.output import Output
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
@@ -219,7 +218,8 @@ def quickstart(
         sheet = load_sheet(path, LabSheet)
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
         arms = load_arms([sheet_file(path, name) for name in names], [], [])
-        runs = _make_and_print(arms, RunContext(results, display=make_display(quiet=quiet)), Output("quickstart"))
+        out = Output("quickstart")
+        runs = _make_and_print(arms, RunContext(results, display=make_display(quiet=quiet)), out)
         if code := exit_code([runs]):
             raise typer.Exit(code)
         report = build_report(path, results)
@@ -234,4 +234,4 @@ def quickstart(
         say(f"chart: {chart}")
     say(f"the answer with tables and charts: {report.files[0]}")
     say("The same with real images (CIFAR-10 is downloaded once):")
-    say(next_line(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"]))
+    out.next(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"])

@@ -118,6 +118,7 @@ def sweep(
 
     trains = engine == "here" and not dry_run and export_optuna is None
     with early_worker(results, begins=trains, force=force) as first:
+        from cifar_lab.cli.output import Output
         from cifar_lab.execution.context import RunContext
         from cifar_lab.store.results import existing_results
         from cifar_lab.store.writers import writing
@@ -136,21 +137,14 @@ def sweep(
         if dry_run:
             try_models([point.settings for point in loaded.expansion.points], context)
             _print_status(loaded, sweep_status(loaded, context))
-            _say_next(_sweep_command(file, overrides, seeds, results))
+            Output("sweep").next(_sweep_command(file, overrides, seeds, results))
             return
         opened = partial(open_context, context, engine, address, mirrors, quiet=quiet, verbose=verbose, first=first)
         with writing(results), opened() as working:
             outcome = _make_and_print(loaded, working, allow_failed)
         if not outcome.confirmed.exit_code:
-            _say_next(_report_command(file, overrides, results, outcome))
+            Output("sweep").next(_report_command(file, overrides, results, outcome))
         raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], diverged_counts=strict))
-
-
-def _say_next(command: list[str | Path]) -> None:
-    from cifar_lab.cli.next_step import next_line  # the analysis, which no worker should wait for
-    from cifar_lab.core.terminal import say
-
-    say(next_line(command))
 
 
 def _sweep_command(file: Path, overrides: Sequence[str], seeds: Sequence[str], results: Path) -> list[str | Path]:
