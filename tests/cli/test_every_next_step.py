@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -13,11 +14,11 @@ from typer.main import get_command
 from cifar_lab.cli import app
 
 from .conftest import Lab
-from .test_next_step import ADAM, LAB, SWEEP, THREE
+from .test_next_step import ADAM, LAB, SWEEP, THREE, TWO_FACTORS
 
 pytestmark = pytest.mark.slow
 
-CLAIMS = "claims: {close: {arm: adam.yaml, equal_to: base.yaml, within: 0.01}}\n"
+CLAIMS = "claims: {early: {arm: two.yaml, better_than: base.yaml}}\n"
 
 NAMES_ONE: dict[str, dict[str, str]] = {
     "quickstart": {"quickstart": "run"},
@@ -65,12 +66,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Lab
     """A lab with a question, a claim that is undecided, and a leftover file, in the order of the examples."""
     lab = Lab(tmp_path_factory.mktemp("next") / "lab", shared_cache)
     files = {
-        "base.yaml": THREE, "adam.yaml": ADAM, "sweep.yaml": SWEEP, "lab.yaml": LAB, "claims.yaml": CLAIMS,
+        "base.yaml": THREE, "adam.yaml": ADAM, "two.yaml": TWO_FACTORS, "sweep.yaml": SWEEP, "lab.yaml": LAB,
+        "claims.yaml": CLAIMS,
     }  # fmt: skip
     for name, text in files.items():
         lab.write(name, text)
     assert lab("run", "base.yaml", "adam.yaml").code == 0
-    lab.write("results/runs/.half.json.1234.new", "")
+    os.utime(lab.write("results/.report.md.77.tmp", "half"), (0, 0))
     return lab
 
 

@@ -70,6 +70,8 @@ def _print_claim(out: Output, held: HeldClaim) -> None:
         out.wrapped(f"    {plain(warning)}")
     if held.to_run:
         out.text(f"    to run: {held.to_run}")
+    elif held.state == "undecided" and held.p is not None:
+        out.wrapped("    More than 1,000 seeds per arm would be needed to decide it.")
 
 
 def _state_words(held: HeldClaim) -> str:

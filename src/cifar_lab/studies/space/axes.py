@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cifar_lab.config.io.same_value import normal_value, same_value
 from cifar_lab.config.io.setting_keys import takes_decimals
 from cifar_lab.config.sheets import Range, SweepSheet, axis_parts
 
@@ -112,12 +113,7 @@ def drawn_axes(sheet: SweepSheet) -> list[Axis]:
 
 def agrees(values: Mapping[str, Any], partial: Mapping[str, Any]) -> bool:
     """Whether a point has all values of a partial point."""
-    return all(key in values and same_value(values[key], value) for key, value in partial.items())
-
-
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two values of a setting are the same."""
-    return bool(_comparable(one) == _comparable(other))
+    return all(key in values and same_value(key, values[key], value) for key, value in partial.items())
 
 
 def without_repeats(options: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
@@ -125,15 +121,8 @@ def without_repeats(options: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, 
     seen: list[Any] = []
     kept = []
     for option in options:
-        comparable = {key: _comparable(value) for key, value in option.items()}
-        if comparable not in seen:
-            seen.append(comparable)
+        normal = {key: normal_value(key, value) for key, value in option.items()}
+        if normal not in seen:
+            seen.append(normal)
             kept.append(option)
     return tuple(kept)
-
-
-def _comparable(value: Any) -> Any:
-    # true is not 1, a tuple is a list, 1 is 1.0
-    if isinstance(value, list | tuple):
-        return [_comparable(item) for item in value]
-    return ("bool", value) if isinstance(value, bool) else value
