@@ -1,4 +1,4 @@
-"""The next step of each command: what leads on to an answer names the command, and the program accepts it as written."""
+"""The next step of each command: what leads on to an answer names it, and the program accepts it as written."""
 
 from __future__ import annotations
 
@@ -96,5 +96,7 @@ def test_it_names_a_command_that_the_program_accepts(trained: Lab, line: str, fo
 
 def next_command(out: str) -> list[str] | None:
     """Words of the first next command after the program. None without one."""
-    found = re.search(r'(?:^|")(?:# )?(?:next|to open)(?:: |": ")(?:cd \S+ && )?(cifar-lab .*?)"?,?$', out, re.MULTILINE)
+    found = re.search(
+        r'(?:^|")(?:# )?(?:next|to open)(?:: |": ")(?:cd \S+ && )?(cifar-lab .*?)"?,?$', out, re.MULTILINE
+    )
     return None if found is None else shlex.split(found[1])[1:]

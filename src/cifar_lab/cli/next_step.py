@@ -134,7 +134,11 @@ class NextStep:
 
 
 def report_of(
-    keys: set[str], records: Sequence[Record], results: Path, overrides: Sequence[str] = (), lab_path: Path | None = None
+    keys: set[str],
+    records: Sequence[Record],
+    results: Path,
+    overrides: Sequence[str] = (),
+    lab_path: Path | None = None,
 ) -> list[str | Path] | None:
     """The report that compares one of the arms: of the lab file, else of the folder. None where there is none.
 

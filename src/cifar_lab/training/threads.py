@@ -14,8 +14,8 @@ project's kernels and, behind the bar, with torch's:
     two that spin, beside a busy program          2.4   13.5  |         13-17
 
 So a second thread of the lab's own kernels nearly halves a step on three conditions: it has a second group of 16
-images, it spins (`core.openmp` says so to OpenMP), and its core is free. If one of two threads loses its core, the other
-spins until it is back.
+images, it spins (`core.openmp`), and its core is free. If one of two threads loses its core, the other spins until it
+is back.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ thread. So two threads make as many steps as one if the program is busy (1/2.6 -
 time. It has two thirds of a core then, as one of three threads on two cores: 0.32 cores. Rounded down, because a
 smaller step gains less.
 """
+
 
 def least_threads(settings: Settings, cores: int, *, parameters: int | None = None) -> int:
     """CPU threads that a run needs, at least 1: as many as `runtime.threads` states, else by the size of its network.

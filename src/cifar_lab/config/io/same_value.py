@@ -11,7 +11,6 @@ from cifar_lab.config.io.inner_sections import inner_classes
 from cifar_lab.config.io.setting_keys import fields_of
 from cifar_lab.config.roles import DefaultsTo, Section, marks
 
-
 VAL_SIZE = "data.val_size"
 """A number of images, or a share of them."""
 
@@ -90,7 +89,8 @@ def _kept(cls: type[Section], name: str, written: _Written) -> Any:
 def _adapter(cls: type[Section], name: str) -> TypeAdapter[Any]:
     """Type of a field by itself, with its limits and conversions."""
     field = cls.model_fields[name]
-    if inner_classes(field.annotation):
-        return TypeAdapter(field.annotation)
-    kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    kind: Any = field.annotation
+    if inner_classes(kind):
+        return TypeAdapter(kind)
+    kind = Annotated[(kind, *field.metadata)] if field.metadata else kind
     return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))
