@@ -24,6 +24,7 @@ from cifar_lab.core.errors import DataError, EnvironmentFault, LabError
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
 from cifar_lab.data.chosen_classes import ChosenClassesSource, chosen_counts
+from cifar_lab.data.fewer_images import FewerImagesSource, fewer_counts
 from cifar_lab.data.splits import DataInfo, ListedCounts, Progress, Source, Split, describe, silent
 
 LOG = logging.getLogger(__name__)
@@ -96,7 +97,9 @@ class DatasetCatalog:
             counts = None if count is None else count()
         except (DataError, OSError):
             return None
-        return counts if counts is None or not data.classes else chosen_counts(counts, data.classes)
+        if counts is not None and data.classes:
+            counts = chosen_counts(counts, data.classes)
+        return counts if counts is None or data.images_per_class is None else fewer_counts(counts, data)
 
     def prepare(self, data: Data, progress: Progress | None = None) -> DataInfo:
         """See `prepare`."""
@@ -159,7 +162,9 @@ def source_of(data: Data) -> Source:
         from cifar_lab.data.other_test import OtherTestSource
 
         source = OtherTestSource(source, test_root, data.side())
-    return ChosenClassesSource(source, data.classes) if data.classes else source
+    if data.classes:
+        source = ChosenClassesSource(source, data.classes)
+    return source if data.images_per_class is None else FewerImagesSource(source, data.images_per_class)
 
 
 def _make(source: Source, progress: Progress, damage: Damaged | None = None) -> DataInfo:
