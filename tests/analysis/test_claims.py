@@ -10,7 +10,8 @@ import pytest
 
 from cifar_lab.analysis.claim_seeds import more_seeds, seed_words
 from cifar_lab.analysis.claim_words import claim_sentence, evidence
-from cifar_lab.analysis.claims import HeldClaim, hold_claims
+from cifar_lab.analysis.claims import hold_claims
+from cifar_lab.analysis.held_claims import HeldClaim
 from cifar_lab.analysis.questions import answer_lab
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing
 from cifar_lab.analysis.stats.significance import ALPHA, mean_p, t_interval

@@ -5,16 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from itertools import count
-from typing import TYPE_CHECKING
 
+from cifar_lab.analysis.arms import Arm
 from cifar_lab.analysis.differences import difference_design, equivalence_design, row_difference
+from cifar_lab.analysis.held_claims import HeldClaim
 from cifar_lab.analysis.stats.power import MOST_SEEDS, Design, runs_to_show, runs_to_tell
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS
 from cifar_lab.config import MAX_SEED
-
-if TYPE_CHECKING:
-    from cifar_lab.analysis.arms import Arm
-    from cifar_lab.analysis.claims import HeldClaim
 
 
 def command_to_decide(held: HeldClaim, arms: Sequence[Arm], options: Sequence[str], family: int) -> str:

@@ -9,19 +9,19 @@ same test shows the opposite. Anything else is undecided.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from cifar_lab.analysis.answers import Answer, Comparison
+from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.arms import Arm, compare_arms, load_arms, options, tested_runs
 from cifar_lab.analysis.claim_seeds import command_to_decide
 from cifar_lab.analysis.data_choice import choose_data, data_sets, named_data
 from cifar_lab.analysis.differences import row_difference
 from cifar_lab.analysis.error_budget import Look
+from cifar_lab.analysis.held_claims import HeldClaim, HeldClaims
 from cifar_lab.analysis.remembered_looks import Viewing, judge_results
 from cifar_lab.analysis.setting_choice import choose_settings
-from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, holm, mean_p
+from cifar_lab.analysis.stats.significance import FEWEST_SEEDS, holm, mean_p
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe
 from cifar_lab.config.claims import Claim, ClaimSheet
 from cifar_lab.config.io.sheet_files import load_sheet
@@ -36,50 +36,6 @@ CLAIMS_FILE = "claims.yaml"
 def claims_beside(lab: Path | None) -> Path:
     """Path of the claims file beside a lab file, or in the working folder where there is none."""
     return (lab.parent if lab is not None else Path()) / CLAIMS_FILE
-
-
-State = Literal["holds", "does not hold", "undecided"]
-
-
-@dataclass(frozen=True)
-class HeldClaim:
-    """A claim with what the records say of it."""
-
-    name: str
-    claim: Claim
-    row: Row
-    other: Row | None = None
-    """Row of the other arm. None for a claim against a number."""
-    comparison: Comparison | None = None
-    """Of the two rows, as the report has it."""
-    p: float | None = None
-    """p of the limit that the claim states, adjusted for the other looks. None where there is no test."""
-    is_toward: bool = False
-    """Whether the numbers lie on the side of the claim."""
-    p_holm: float | None = None
-    """`p` adjusted by Holm over all claims of the file."""
-    to_run: str = ""
-    """Command that trains the seeds that an undecided claim lacks. Empty where it is decided, or none would decide."""
-
-    @property
-    def state(self) -> State:
-        """State of the claim."""
-        if self.p_holm is None or self.p_holm > ALPHA:
-            return "undecided"
-        return "holds" if self.is_toward else "does not hold"
-
-
-@dataclass(frozen=True)
-class HeldClaims:
-    """All claims of a file, held against one results folder."""
-
-    claims: tuple[HeldClaim, ...]
-    family: int
-    """Claims over which Holm adjusts."""
-    faults: tuple[str, ...] = ()
-    """Copies of the looks, and plans of looks, that are missing or damaged."""
-    options: tuple[str, ...] = ()
-    """`--set` options with which the runs were made."""
 
 
 def hold_claims(

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.analysis.claim_words import claim_sentence, evidence, warnings
-from cifar_lab.analysis.claims import HeldClaim, HeldClaims, State, claims_beside, hold_claims
+from cifar_lab.analysis.claims import claims_beside, hold_claims
+from cifar_lab.analysis.held_claims import HeldClaim, HeldClaims, State
 from cifar_lab.analysis.questions import find_lab_file
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.cli.output import Output

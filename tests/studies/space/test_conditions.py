@@ -18,7 +18,7 @@ from cifar_lab.core.errors import SettingsError
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.studies import search as searching
-from cifar_lab.studies.space.axes import drawn_axes
+from cifar_lab.studies.space.agreement import drawn_axes
 from cifar_lab.studies.space.conditions import Space
 from cifar_lab.studies.space.methods import expand, start_method
 from cifar_lab.studies.space.points import Point, PointResult, identity_of

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from cifar_lab.config.io.same_value import normal_value, same_value
 from cifar_lab.config.io.setting_keys import takes_decimals
 from cifar_lab.config.sheets import Range, SweepSheet, axis_parts
 
@@ -101,28 +100,3 @@ def axis_keys(sheet: SweepSheet) -> list[tuple[str, str]]:
     """(section, dotted key) of everything that varies. The section is `space` or such as `paired[0]`."""
     keys = [("space", key) for key in sheet.space]
     return keys + [(f"paired[{i}]", key) for i, (group, _) in enumerate(sheet.groups) for key in group]
-
-
-def drawn_axes(sheet: SweepSheet) -> list[Axis]:
-    """Axes without repeated options, so that a value stated twice is not drawn twice as often."""
-    return [
-        replace(axis, options=without_repeats(axis.options)) if isinstance(axis, Choices) else axis
-        for axis in axes_of(sheet)
-    ]
-
-
-def agrees(values: Mapping[str, Any], partial: Mapping[str, Any]) -> bool:
-    """Whether a point has all values of a partial point."""
-    return all(key in values and same_value(key, values[key], value) for key, value in partial.items())
-
-
-def without_repeats(options: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    """The options in order, each once."""
-    seen: list[Any] = []
-    kept = []
-    for option in options:
-        normal = {key: normal_value(key, value) for key, value in option.items()}
-        if normal not in seen:
-            seen.append(normal)
-            kept.append(option)
-    return tuple(kept)
