@@ -9,21 +9,8 @@ from typing import Any
 from cifar_lab.config.io.messages import show
 from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.io.same_value import depends_on_others, same_value
-from cifar_lab.config.io.tree import Node, plain
+from cifar_lab.config.io.tree import Node, axis_parts, is_range, plain
 from cifar_lab.config.io.values import Check
-
-
-def axis_parts(node: Node) -> list[tuple[str, Node]]:
-    """(suffix of its key, node) of each part of an axis: itself, or the entries of a list of axes with conditions."""
-    entries = node.value if isinstance(node.value, list) else []
-    if entries and all(isinstance(part.value, dict) and "when" in part.value for part in entries):
-        return [(f"[{index}]", part) for index, part in enumerate(entries)]
-    return [("", node)]
-
-
-def is_range(node: Node) -> bool:
-    """Whether an axis, or a part of it, is written as a range."""
-    return any(isinstance(part.value, dict) and "values" not in part.value for _, part in axis_parts(node))
 
 
 @dataclass(frozen=True)
