@@ -15,7 +15,7 @@ from cifar_lab.studies.space.axes import Axis, Choices
 ABSENT = object()
 """Value of a key that a point does not have."""
 
-SIZES = ("data.train_size", "data.classes")
+SIZES = ("data.train_size", "data.classes", "data.images_per_class")
 """Settings from which the number of images follows. `data.val_size` may be a share of it."""
 
 MOST_CHECKED = 100_000
