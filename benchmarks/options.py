@@ -12,7 +12,8 @@ from benchmarks.harness import ComparisonTarget, Harness
 from benchmarks.processes import steps
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.core.host import available_cores
-from cifar_lab.training.threads import choose_threads, openmp_environment
+from cifar_lab.core.openmp import openmp_environment
+from cifar_lab.training.threads import choose_threads
 
 OWN = "benchmarks.own.steps"
 RESIDENT = "benchmarks.peers.resident_loop"

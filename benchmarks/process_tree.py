@@ -1,9 +1,10 @@
-"""The peak memory of processes and all their children, watched from outside. Linux only."""
+"""The peak memory and the processor time of processes and all their children, seen from outside. Linux only."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -36,17 +37,37 @@ class PeakMemory:
             self.peak_bytes = max(self.peak_bytes, _tree_bytes(self._pids))
 
 
+def processor_seconds(pid: int) -> dict[str, float]:
+    """User and system time of a process so far, and of all below it together."""
+    times = [_processor_seconds(folder) for folder in _tree([pid])]
+    return {"command": times[0], "workers": sum(times[1:])} if times else {}
+
+
+def _processor_seconds(folder: Path) -> float:
+    after_name = (folder / "stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime of proc(5)
+
+
 def _tree_bytes(pids: Iterable[int]) -> int:
     """Memory of processes and all below them."""
-    total, waiting = 0, list(pids)
+    total = 0
+    for folder in _tree(pids):
+        try:
+            lines = (folder / "smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return total
+
+
+def _tree(pids: Iterable[int]) -> Iterator[Path]:
+    """Folders in /proc of processes and all below them."""
+    waiting = list(pids)
     while waiting:
         folder = Path("/proc") / str(waiting.pop())
+        yield folder
         try:
-            for line in (folder / "smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1]) * 1024
             for task in (folder / "task").iterdir():
                 waiting += map(int, (task / "children").read_text().split())
         except OSError:
             continue
-    return total

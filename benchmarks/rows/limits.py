@@ -12,7 +12,7 @@ from benchmarks.options import Options
 from benchmarks.outcome import Comparison
 from benchmarks.processes import told
 from benchmarks.rows.images_per_second import BATCH_SIZES
-from cifar_lab.training.threads import openmp_environment
+from cifar_lab.core.openmp import openmp_environment
 
 LIMITS = "benchmarks.own.limits"
 

@@ -9,6 +9,7 @@ import time
 
 from benchmarks.options import Options
 from benchmarks.outcome import Comparison, Reading
+from benchmarks.process_tree import processor_seconds
 from benchmarks.processes import ROOT, MeasurementError, whole
 
 STEPS = 30
@@ -40,7 +41,7 @@ def measure(options: Options) -> list[Comparison]:
 
 
 def until_first_epoch(command: list[str], environment: dict[str, str]) -> Reading:
-    """Seconds until the command tells its first epoch.
+    """Seconds until the command tells its first epoch, with the processor seconds of its processes until then.
 
     Raises:
         MeasurementError: it ended before.
@@ -55,7 +56,7 @@ def until_first_epoch(command: list[str], environment: dict[str, str]) -> Readin
         for line in lines:
             said.append(line)
             if "epoch 1/1" in line:
-                seconds = time.monotonic() - began
+                seconds, busy = time.monotonic() - began, processor_seconds(process.pid)
                 lines.read()
-                return Reading(seconds, 0.0, 0, None, {"last_line": line.strip()})
+                return Reading(seconds, 0.0, 0, None, {"last_line": line.strip(), "processor_seconds": busy})
     raise MeasurementError(f"{' '.join(command)}: no epoch: {''.join(said[-3:])}")

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cifar_lab.analysis.claim_seeds import more_seeds, seed_words
 from cifar_lab.analysis.claim_words import claim_sentence, evidence
-from cifar_lab.analysis.claims import HeldClaim, hold_claims
+from cifar_lab.analysis.claims import hold_claims
+from cifar_lab.analysis.held_claims import HeldClaim
 from cifar_lab.analysis.questions import answer_lab
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing
 from cifar_lab.analysis.stats.significance import ALPHA, mean_p, t_interval
 from cifar_lab.analysis.stats.t_tests import compare
+from cifar_lab.cli.conversion import parse_seeds
+from cifar_lab.config import MAX_SEED
 from cifar_lab.config.claims import ClaimSheet
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.config.io.sheet_files import load_sheet
@@ -172,3 +176,60 @@ def test_options_of_the_runs_are_found(lab: Path, make_record: MakeRecord, save_
     held = hold_claims(lab / "claims.yaml", results, viewing=NO_LOOK)
     assert held.options == ("data.batch_size=32",)
     assert held.claims[0].state == "holds"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("arm: good.yaml, better_than: base.yaml", ""),
+        ("arm: base.yaml, better_than: good.yaml", ""),
+        ("arm: good.yaml, better_than: good2.yaml", ""),
+        ("arm: few.yaml, accuracy_at_least: 0.1", "few.yaml --seeds 4x"),
+        ("arm: few.yaml, better_than: base.yaml", "base.yaml few.yaml --seeds 4x"),
+        ("arm: none.yaml, better_than: base.yaml", "base.yaml none.yaml --seeds 4x"),
+        ("arm: short.yaml, accuracy_at_least: 0.1", "short.yaml --seeds 7-9"),
+        ("arm: lost.yaml, accuracy_at_least: 0.1", ""),
+    ],
+)
+def test_an_undecided_claim_has_the_command_that_adds_its_seeds(
+    lab: Path, line: str, words: str, make_record: MakeRecord, save_records: SaveRecords
+) -> None:
+    (lab / "good2.yaml").write_text((lab / "good.yaml").read_text())
+    (lab / "short.yaml").write_text("epochs: 50\nseeds: [7]\n")
+    (lab / "lost.yaml").write_text("epochs: 51\nseeds: [0]\n")
+    short, lost = load_settings(lab / "short.yaml"), load_settings(lab / "lost.yaml")
+    save_records(lab / "results", make_record(0.7, 7, short), make_record(None, 0, lost))
+    (held,) = hold(lab, line)
+    program, run, *command = held.to_run.split() or ["", ""]
+    assert " ".join(Path(word).name for word in command[: len(words.split())]) == words
+    assert (program, run) == (("cifar-lab", "run") if words else ("", ""))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "arm: noisy.yaml, better_than: base.yaml",
+        "arm: good.yaml, better_than: base.yaml, by_at_least: 7.9",
+        "arm: noisy.yaml, equal_to: base.yaml, within: 3",
+        "arm: noisy.yaml, accuracy_at_least: 0.69",
+    ],
+)
+def test_numbers_that_are_too_close_need_more_seeds_than_there_are(lab: Path, line: str) -> None:
+    (held,) = hold(lab, line)
+    assert (held.state, held.p is None) == ("undecided", False)
+    assert 4 < int(held.to_run.split("--seeds ")[1].split()[0].removesuffix("x")) <= 1000
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [([0], "0"), ([3], "3"), ([0, 1], "2x"), ([0, 1, 2], "3x"), ([1, 2], "1,2"), ([4, 5, 6, 9, 11, 12], "4-6,9,11,12")],
+)
+def test_seeds_are_written_as_the_option_reads_them(seeds: list[int], words: str) -> None:
+    assert seed_words(seeds) == words
+    assert parse_seeds([words]) == seeds
+
+
+def test_further_seeds_follow_the_known_ones() -> None:
+    assert more_seeds({7}, 3) == [7, 8, 9]
+    assert more_seeds({0, 2}, 2) == [0, 2]
+    assert more_seeds({MAX_SEED}, 3) == [0, 1, MAX_SEED]

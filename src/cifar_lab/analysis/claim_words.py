@@ -10,7 +10,7 @@ from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.core.text import count, plain
 
 if TYPE_CHECKING:
-    from cifar_lab.analysis.claims import HeldClaim
+    from cifar_lab.analysis.held_claims import HeldClaim
 
 
 def claim_sentence(held: HeldClaim) -> str:

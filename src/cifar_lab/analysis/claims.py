@@ -8,20 +8,20 @@ same test shows the opposite. Anything else is undecided.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from cifar_lab.analysis.answers import Answer, Comparison
+from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.arms import Arm, compare_arms, load_arms, options, tested_runs
+from cifar_lab.analysis.claim_seeds import command_to_decide
 from cifar_lab.analysis.data_choice import choose_data, data_sets, named_data
 from cifar_lab.analysis.differences import row_difference
 from cifar_lab.analysis.error_budget import Look
+from cifar_lab.analysis.held_claims import HeldClaim, HeldClaims
 from cifar_lab.analysis.remembered_looks import Viewing, judge_results
 from cifar_lab.analysis.setting_choice import choose_settings
-from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, holm, mean_p
+from cifar_lab.analysis.stats.significance import FEWEST_SEEDS, holm, mean_p
 from cifar_lab.analysis.summary import Row, arm_row, by_recipe
 from cifar_lab.config.claims import Claim, ClaimSheet
 from cifar_lab.config.io.sheet_files import load_sheet
@@ -36,48 +36,6 @@ CLAIMS_FILE = "claims.yaml"
 def claims_beside(lab: Path | None) -> Path:
     """Path of the claims file beside a lab file, or in the working folder where there is none."""
     return (lab.parent if lab is not None else Path()) / CLAIMS_FILE
-
-
-State = Literal["holds", "does not hold", "undecided"]
-
-
-@dataclass(frozen=True)
-class HeldClaim:
-    """A claim with what the records say of it."""
-
-    name: str
-    claim: Claim
-    row: Row
-    other: Row | None = None
-    """Row of the other arm. None for a claim against a number."""
-    comparison: Comparison | None = None
-    """Of the two rows, as the report has it."""
-    p: float | None = None
-    """p of the limit that the claim states, adjusted for the other looks. None where there is no test."""
-    is_toward: bool = False
-    """Whether the numbers lie on the side of the claim."""
-    p_holm: float | None = None
-    """`p` adjusted by Holm over all claims of the file."""
-
-    @property
-    def state(self) -> State:
-        """State of the claim."""
-        if self.p_holm is None or self.p_holm > ALPHA:
-            return "undecided"
-        return "holds" if self.is_toward else "does not hold"
-
-
-@dataclass(frozen=True)
-class HeldClaims:
-    """All claims of a file, held against one results folder."""
-
-    claims: tuple[HeldClaim, ...]
-    family: int
-    """Claims over which Holm adjusts."""
-    faults: tuple[str, ...] = ()
-    """Copies of the looks, and plans of looks, that are missing or damaged."""
-    options: tuple[str, ...] = ()
-    """`--set` options with which the runs were made."""
 
 
 def hold_claims(
@@ -97,10 +55,7 @@ def hold_claims(
     lab = _as_lab(sheet)
     chosen = tuple(overrides) or choose_settings(lab, load_arms(path, lab, ()), there.records)
     tail = options(results, chosen)
-    arms = {
-        file: replace(arm, command=shlex.join(["cifar-lab", "run", arm.path.as_posix(), *tail]))
-        for file, arm in load_arms(path, lab, chosen).items()
-    }
+    arms = load_arms(path, lab, chosen)
     pairs, singles = {}, {}
     for name, claim in sheet.claims.items():
         records = _records(claim, arms, there, chosen, data_name)
@@ -110,7 +65,7 @@ def hold_claims(
         else:
             arm = arms[claim.arm]
             runs = tested_runs(arm, by_recipe(records))
-            singles[name] = arm_row(arm.label, runs, seeds=arm.settings.seeds, command=arm.command)
+            singles[name] = arm_row(arm.label, runs, seeds=arm.settings.seeds)
     judged = judge_results(list(pairs.values()), lab.min_effect, results, viewing, there=there.records)
     compared = {answer.name: answer for answer in judged.answers}
     held = [
@@ -118,8 +73,13 @@ def hold_claims(
         for name, claim in sheet.claims.items()
     ]
     adjusted = holm([each.p for each in held])
-    told = (replace(each, p_holm=p.p if p else None) for each, p in zip(held, adjusted, strict=True))
-    return HeldClaims(tuple(told), sum(p is not None for p in adjusted), judged.faults, chosen)
+    family = sum(p is not None for p in adjusted)
+    told = []
+    for each, p in zip(held, adjusted, strict=True):
+        known = replace(each, p_holm=p.p if p else None)
+        named = [arms[file] for file in (each.claim.other, each.claim.arm) if file is not None]
+        told.append(replace(known, to_run=command_to_decide(known, named, tail, family)))
+    return HeldClaims(tuple(told), family, judged.faults, chosen)
 
 
 def _as_lab(sheet: ClaimSheet) -> LabSheet:
@@ -140,7 +100,8 @@ def _records(
     groups = by_recipe(there.records)
     runs = [tested_runs(arm, groups) for arm in named]
     images = set.intersection(*({record.data.fingerprint for record in each} for each in runs))
-    ours = [record for each in runs for record in each if not images or record.data.fingerprint in images]
+    of_arms = {record.run_id: record for each in runs for record in each}  # two files may have the same settings
+    ours = [record for record in of_arms.values() if not images or record.data.fingerprint in images]
     meant = named_data(named[-1].settings, there.records, overrides)
     data = choose_data(data_sets(ours), data_name, replace(meant, asked="")).data
     return [record for record in ours if data is not None and record.data.fingerprint == data.fingerprint]

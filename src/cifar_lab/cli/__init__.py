@@ -9,10 +9,9 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from cifar_lab.cli import (
     annotate,
@@ -32,6 +31,7 @@ from cifar_lab.cli import (
     run,
     sweep,
 )
+from cifar_lab.cli.help import Command, Group
 from cifar_lab.cli.notices import Notices
 from cifar_lab.cli.options import flag
 from cifar_lab.core._version import __version__
@@ -44,30 +44,9 @@ GC_THRESHOLDS = 50_000, 10, 10
 again and again, which takes a tenth of the start of a large sweep."""
 
 
-def _hide_types(command: Any, ctx: Any) -> None:
-    """Leave Python types out of the help of a command: each option names its value."""
-    for param in command.get_params(ctx):
-        if param.metavar is None or isinstance(param, TyperArgument):
-            param.display_type_rich = lambda ctx: None
-
-
-class _Command(TyperCommand):
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help."""
-        _hide_types(self, ctx)
-        super().format_help(ctx, formatter)
-
-
-class _Group(TyperGroup):
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help."""
-        _hide_types(self, ctx)
-        super().format_help(ctx, formatter)
-
-
 app = typer.Typer(
     name="cifar-lab",
-    cls=_Group,
+    cls=Group,
     help="Controlled training experiments on small images: name the arms in YAML, get an answer you can defend.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -117,7 +96,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("schema", check.schema, ("cifar-lab schema --output settings.schema.json",)),
 )  # fmt: skip
 for _name, _function, _lines_of_examples in _COMMANDS:
-    app.command(_name, cls=_Command, epilog=_examples(*_lines_of_examples) if _lines_of_examples else None)(_function)
+    app.command(_name, cls=Command, epilog=_examples(*_lines_of_examples) if _lines_of_examples else None)(_function)
 
 
 def _print_version(wanted: bool) -> None:

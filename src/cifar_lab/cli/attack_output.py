@@ -10,13 +10,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from cifar_lab.analysis.arms import options
 from cifar_lab.analysis.robust_scores import clean_accuracy, distances, masking_signs, robust_levels
 from cifar_lab.analysis.summary import by_recipe
-from cifar_lab.cli.options import DEFAULT_RESULTS
 from cifar_lab.cli.output import Output
 from cifar_lab.cli.text_table import TableColumn, TextTable
 from cifar_lab.config.attack import AnyAttack, Corruption, attack_words, eps_words
-from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.errors import LabError, SettingsError
 from cifar_lab.core.extras import require_extra
 from cifar_lab.core.host import has_gpu, print_status
 from cifar_lab.core.terminal import say
@@ -49,6 +49,16 @@ class AttackRequest:
     as_json: bool
     lab: Path | None = None
 
+    @property
+    def command(self) -> list[str | Path]:
+        """The command that makes the attacks of this request."""
+        words: list[str | Path] = ["attack", *self.names, *([] if self.lab is None else ["--lab", self.lab])]
+        for option, values in (("--attack", self.attacks), ("--set", self.overrides)):
+            words += [word for value in values for word in (option, value)]
+        words += [] if self.device == "auto" else ["--device", self.device]
+        words += [] if self.workers is None else ["--workers", str(self.workers)]
+        return [*words, *(["--force"] if self.force else []), *options(self.results, ())]
+
 
 def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequence[Record]) -> int:
     """Make the attacks that are missing and print the table of all. Returns the exit code.
@@ -69,6 +79,8 @@ def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequ
     if request.dry_run:
         attacks = {attack for each in victims for attack in each.attacks}
         _print_plan(out, plan, len(victims), len(attacks), forecast)
+        out.next(request.command)
+        out.close()
         return 0
     if any(attack.name == "autoattack" for job in plan.jobs for attack in job.attacks):
         require_extra("attacks", "name: autoattack")
@@ -84,12 +96,23 @@ def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequ
         print_status(f"{_counted(plan)} in {in_words(time.monotonic() - began)}; records are beside those of the runs")
     out.value("seconds", time.monotonic() - began)
     out.value("failures", outcomes.failures)
-    if request.lab is not None and not outcomes.exit_code:
-        settings = [word for each in request.overrides for word in ("--set", each)]
-        folder: list[str | Path] = [] if request.results == DEFAULT_RESULTS else ["--results", request.results]
-        out.next(["report", "--lab", request.lab, *settings, *folder])
+    if not outcomes.exit_code:
+        out.next(_next_command(request, [each.record for each in victims]))
     out.close()
     return outcomes.exit_code
+
+
+def _next_command(request: AttackRequest, attacked: Sequence[Record]) -> list[str | Path]:
+    """The report that has the attacked arms."""
+    from cifar_lab.cli.next_step import report_of
+
+    if request.lab is not None:
+        return ["report", "--lab", request.lab, *options(request.results, request.overrides)]
+    try:
+        found = report_of(set(by_recipe(attacked)), attacked, request.results)
+    except LabError:  # a file of the lab is wrong, which the report tells
+        found = None
+    return found or ["report", *options(request.results, ())]
 
 
 def _check_device(device: str) -> None:
@@ -113,7 +136,6 @@ def _print_plan(out: Output, plan: AttackPlan, runs: int, attacks: int, forecast
     if plan.jobs:
         out.line(forecast.line)
         out.value("forecast_seconds", forecast.seconds)
-    out.close()
 
 
 class _Progress:

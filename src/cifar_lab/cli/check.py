@@ -33,7 +33,6 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Validate settings files and print the resolved settings. All problems are reported at once."""
-    from cifar_lab.cli.next_step import next_line
     from cifar_lab.cli.output import Output
 
     checked = collect([partial(_describe, path, overrides, seeds) for path in files])
@@ -42,11 +41,7 @@ def check(
     out = Output("check", as_json=as_json)
     out.text("\n---\n".join(each.text.rstrip() for each in checked))
     out.value("files", [each.document for each in checked])
-    command = _next_command(files, overrides, seeds)
-    if as_json:
-        out.next(command)
-    else:
-        out.text(f"# {next_line(command)}")  # the settings stay YAML
+    out.next(_next_command(files, overrides, seeds), is_comment=True)
     out.close()
 
 

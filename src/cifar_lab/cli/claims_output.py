@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cifar_lab.analysis.claim_words import claim_sentence, evidence, warnings
-from cifar_lab.analysis.claims import HeldClaim, HeldClaims, State, claims_beside, hold_claims
+from cifar_lab.analysis.claims import claims_beside, hold_claims
+from cifar_lab.analysis.held_claims import HeldClaim, HeldClaims, State
 from cifar_lab.analysis.questions import find_lab_file
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.cli.output import Output
@@ -50,6 +52,8 @@ def print_claims(
     out.wrapped(f"{count(len(states), 'claim')}; {counts}")
     out.value("claims", [_document(each) for each in held.claims])
     out.value("family", held.family)
+    if commands := [each.to_run for each in held.claims if each.to_run]:
+        out.next(shlex.split(commands[0])[1:])
     out.close()
     return _exit_code(held, states, strict)
 
@@ -65,10 +69,10 @@ def _print_claim(out: Output, held: HeldClaim) -> None:
     out.wrapped(f"    {plain(evidence(held))}")
     if warning := warnings(held):
         out.wrapped(f"    {plain(warning)}")
-    if held.state == "undecided":
-        commands = dict.fromkeys(row.command for row in (held.row, held.other) if row is not None and row.command)
-        for command in commands:
-            out.line(f"    to run: {command}")
+    if held.to_run:
+        out.text(f"    to run: {held.to_run}")
+    elif held.state == "undecided" and held.p is not None:
+        out.wrapped("    More than 1,000 seeds per arm would be needed to decide it.")
 
 
 def _state_words(held: HeldClaim) -> str:
@@ -95,4 +99,5 @@ def _document(held: HeldClaim) -> dict[str, Any]:
         "level": found and found.level,
         "p": held.p,
         "p_holm": held.p_holm,
+        "to_run": held.to_run or None,
     }

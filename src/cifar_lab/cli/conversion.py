@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from cifar_lab.config import Settings
     from cifar_lab.execution.context import Display, RunContext
+    from cifar_lab.execution.local.early_worker import EarlyWorker
     from cifar_lab.execution.runner import RunBatch
     from cifar_lab.execution.tracker import Policy
     from cifar_lab.execution.trials import ModelTrials
@@ -197,8 +198,11 @@ def open_context(
     *,
     quiet: bool = False,
     verbose: bool = False,
+    first: EarlyWorker | None = None,
 ) -> Iterator[RunContext]:
     """Open the engine of the options, and return the context with it and with the display.
+
+    `first`: worker that was started early.
 
     Raises:
         SettingsError: an address for an engine without one, or an unknown mirror.
@@ -208,7 +212,7 @@ def open_context(
     from cifar_lab.execution.context import open_engine
 
     display = make_display(mirrors, context.results, quiet=quiet, verbose=verbose)
-    with open_engine(engine, address) as opened:
+    with open_engine(engine, address, first=first) as opened:
         yield replace(context, engine=opened, display=display)
 
 

@@ -29,7 +29,7 @@ def init(
 ) -> None:
     """Write a new lab: a lab file and the settings files of its arms. Existing files are never overwritten."""
     from cifar_lab.cli.new_lab import file_texts
-    from cifar_lab.cli.next_step import next_line
+    from cifar_lab.cli.output import Output
     from cifar_lab.core.atomic_io import make_folder
     from cifar_lab.core.terminal import say
 
@@ -40,7 +40,7 @@ def init(
     names = ", ".join(path.as_posix() for path in written)
     say(f"wrote {names}" if written else f"{folder / 'lab.yaml'}: all files already exist")
     named: list[str | Path] = [] if folder == Path() else ["--lab", folder / "lab.yaml"]
-    say(next_line(["run", "--question", "q1", *named]))
+    Output("init").next(["run", "--question", "q1", *named])
 
 
 def _refuse_existing(folder: Path, texts: Mapping[str, str]) -> None:

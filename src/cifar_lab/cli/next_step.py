@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cifar_lab.analysis.arms import Arm, load_arms, options, settings_key
+from cifar_lab.analysis.claim_seeds import more_seeds
 from cifar_lab.analysis.data_choice import SHORT
 from cifar_lab.analysis.folder_report import answer_folder, found_option
 from cifar_lab.analysis.questions import DEFAULT_LAB_FILE, Lab, find_lab_file, lab_option
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
-from cifar_lab.config import MAX_SEED, Settings
+from cifar_lab.config import Settings
 from cifar_lab.config.io.load import load_settings
 from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.io.shipped import beside, shipped_file
 from cifar_lab.config.io.yaml_files import read_file
 from cifar_lab.config.sheets import LabSheet
 from cifar_lab.core.errors import LabError
-from cifar_lab.core.text import plain
 from cifar_lab.execution.runner import RunBatch
-
-
-def next_line(command: Sequence[str | Path]) -> str:
-    """Last line of a command: the next command, ready to be copied."""
-    words = [word.as_posix() if isinstance(word, Path) else word for word in command]
-    line = f"next: {shlex.join(['cifar-lab', *words])}"
-    return line if line.isprintable() else plain(line)  # `plain` joins spaces, which a path may have
+from cifar_lab.store.records import Record
 
 
 @dataclass(frozen=True)
@@ -74,12 +67,7 @@ class NextStep:
     def _report(self, arms: Sequence[Settings], runs: RunBatch) -> list[str | Path] | None:
         """The report that compares one of the arms. None where there is none."""
         keys = {settings_key(arm) for arm in arms}
-        path = find_lab_file(self.lab)
-        if path is not None:
-            lab = answer_folder(path, self.results, self.overrides)
-            if not lab.is_found and _compares(lab, keys):
-                return ["report", *lab_option(path), *options(self.results, self.overrides)]
-        return found_report(self.results, {record.data.fingerprint for record in runs.records}, keys)
+        return report_of(keys, runs.records, self.results, self.overrides, self.lab)
 
     def _comparison(self, arms: Sequence[Settings]) -> list[str | Path] | None:
         """The comparison of the last file with the first, or with its base, where both have runs."""
@@ -145,6 +133,28 @@ class NextStep:
         return ["run", "--question", name, *lab_option(path), *self.tail]
 
 
+def report_of(
+    keys: set[str],
+    records: Sequence[Record],
+    results: Path,
+    overrides: Sequence[str] = (),
+    lab_path: Path | None = None,
+) -> list[str | Path] | None:
+    """The report that compares one of the arms: of the lab file, else of the folder. None where there is none.
+
+    Args:
+        keys: `recipe_key` of each arm.
+        records: runs of the arms.
+        lab_path: lab file of the option `--lab`.
+    """
+    path = find_lab_file(lab_path)
+    if path is not None:
+        lab = answer_folder(path, results, overrides)
+        if not lab.is_found and _compares(lab, keys):
+            return ["report", *lab_option(path), *options(results, overrides)]
+    return found_report(results, {record.data.fingerprint for record in records}, keys)
+
+
 def found_report(results: Path, fingerprints: set[str], keys: set[str]) -> list[str | Path] | None:
     """The report of the folder without a lab file, where it compares one of these arms on these images.
 
@@ -186,7 +196,4 @@ def _more_seeds(arms: Sequence[Settings]) -> str:
     """Seeds with which the arms have enough for a verdict. Empty where one has enough."""
     if max(len(arm.seeds) for arm in arms) >= FEWEST_SEEDS:
         return ""
-    seeds = sorted({seed for arm in arms for seed in arm.seeds})
-    while len(seeds) < FEWEST_SEEDS:
-        seeds.append(seeds[-1] + 1 if seeds[-1] < MAX_SEED else min(set(range(FEWEST_SEEDS)) - set(seeds)))
-    return ",".join(map(str, sorted(seeds)))
+    return ",".join(map(str, more_seeds({seed for arm in arms for seed in arm.seeds}, FEWEST_SEEDS)))

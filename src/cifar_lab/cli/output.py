@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -59,15 +60,22 @@ class Output:
         """Add a value to the document. Nothing is printed without `--json`."""
         self._document[key] = value
 
-    def next(self, command: Sequence[str | Path]) -> None:
-        """Print the command that leads on."""
-        from cifar_lab.cli.next_step import next_line
+    def next(self, command: Sequence[str | Path], *, folder: str = "", is_comment: bool = False) -> None:
+        """Print the command that leads on, ready to be copied.
 
-        line = next_line(command)
+        Args:
+            command: words after `cifar-lab`.
+            folder: to change to before it.
+            is_comment: whether the lines before it are YAML.
+        """
+        words = [word.as_posix() if isinstance(word, Path) else word for word in command]
+        line = shlex.join(["cifar-lab", *words])
+        line = f"cd {shlex.quote(folder)} && {line}" if folder else line
+        line = line if line.isprintable() else plain(line)  # `plain` joins spaces, which a path may have
         if self.as_json:
-            self._document["next"] = line.removeprefix("next: ")
+            self._document["next"] = line
         else:
-            say(line)
+            say(f"{'# ' if is_comment else ''}next: {line}")
 
     def close(self) -> None:
         """Print the document, if it is one."""

@@ -9,6 +9,7 @@ from cifar_lab.analysis.claims import CLAIMS_FILE, claims_beside
 from cifar_lab.analysis.pack_sources import lab_sources
 from cifar_lab.analysis.questions import find_lab_file
 from cifar_lab.cli.inspect_runs import CODE_RUNS
+from cifar_lab.cli.output import Output
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.terminal import say, say_wrapped
 from cifar_lab.core.text import count
@@ -60,7 +61,7 @@ def open_archive(file: Path, folder: Path) -> None:
     )
     say_wrapped(f"note: {CODE_RUNS}")
     for command in _commands(manifest):
-        say(f"next: cd {shlex.quote(str(folder / manifest.folder))} && cifar-lab {command}")
+        Output("unpack").next(command.split(), folder=str(folder / manifest.folder))
 
 
 def _commands(manifest: Manifest) -> list[str]:

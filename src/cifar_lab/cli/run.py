@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,43 +125,47 @@ def run(
     Several commands may use one results folder: runs that another command trains are skipped, or awaited with --wait.
     Press Ctrl-C once to stop after the current epoch, twice to stop immediately.
     """
-    from cifar_lab.cli.output import Output
-    from cifar_lab.execution.context import RunContext
+    from cifar_lab.execution.local.early_worker import early_worker  # before what takes long to import
 
-    out = Output("run", as_json=as_json)
-    overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
-    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout, wait=wait)
-    context = RunContext(
-        results, force=force, workers=workers, policy=policy, trials=trials_of(no_trial, trial_timeout)
-    )
-    if question or whole_lab or until_decided or not files:
-        from cifar_lab.analysis.questions import lab_file
-        from cifar_lab.cli.questions import RunRequest, preview_questions, run_questions
+    with early_worker(results, begins=engine == "here" and not dry_run, force=force) as first:
+        from cifar_lab.cli.output import Output
+        from cifar_lab.execution.context import RunContext
 
-        request = RunRequest(
-            files, question, whole_lab, lab_file(lab), overrides, seeds, max_seeds if until_decided else None, out
+        out = Output("run", as_json=as_json)
+        overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
+        policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout, wait=wait)
+        context = RunContext(
+            results, force=force, workers=workers, policy=policy, trials=trials_of(no_trial, trial_timeout)
         )
-        asked = request.ask(force)
+        opened = partial(open_context, context, engine, address, mirrors, quiet=quiet, verbose=verbose, first=first)
+        if question or whole_lab or until_decided or not files:
+            from cifar_lab.analysis.questions import lab_file
+            from cifar_lab.cli.questions import RunRequest, preview_questions, run_questions
+
+            request = RunRequest(
+                files, question, whole_lab, lab_file(lab), overrides, seeds, max_seeds if until_decided else None, out
+            )
+            asked = request.ask(force)
+            if dry_run:
+                preview_questions(request, asked, context)
+                out.close()
+                return
+            with opened() as working:
+                code = run_questions(request, asked, working, strict=strict)
+            out.close()
+            raise typer.Exit(code)
+        arms = load_arms(files, overrides, seeds)
         if dry_run:
-            preview_questions(request, asked, context)
+            _preview(arms, context, out)
+            _print_next(out, files, overrides, seeds, results, lab)
             out.close()
             return
-        with open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
-            code = run_questions(request, asked, working, strict=strict)
+        with opened() as working:
+            runs = _make_and_print(arms, working, out)
+        if not runs.exit_code:
+            _print_next(out, files, overrides, seeds, results, lab, made=(arms, runs))
         out.close()
-        raise typer.Exit(code)
-    arms = load_arms(files, overrides, seeds)
-    if dry_run:
-        _preview(arms, context, out)
-        _print_next(out, files, overrides, seeds, results, lab)
-        out.close()
-        return
-    with open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
-        runs = _make_and_print(arms, working, out)
-    if not runs.exit_code:
-        _print_next(out, files, overrides, seeds, results, lab, made=(arms, runs))
-    out.close()
-    raise typer.Exit(exit_code([runs]))
+        raise typer.Exit(exit_code([runs]))
 
 
 def _print_next(out: Output, *command: Any, made: tuple[Sequence[Settings], RunBatch] | None = None) -> None:
@@ -201,7 +206,6 @@ def quickstart(
     """Run a first experiment in under a minute, on synthetic images: three arms, three seeds, one chart."""
     from importlib.resources import as_file, files
 
-    from cifar_lab.cli.next_step import next_line
     from cifar_lab.cli.output import Output
     from cifar_lab.config.io.sheet_files import load_sheet, sheet_file
     from cifar_lab.config.sheets import LabSheet
@@ -214,7 +218,8 @@ def quickstart(
         sheet = load_sheet(path, LabSheet)
         names = [sheet.control, *(arm for question in sheet.questions.values() for arm in question.arms)]
         arms = load_arms([sheet_file(path, name) for name in names], [], [])
-        runs = _make_and_print(arms, RunContext(results, display=make_display(quiet=quiet)), Output("quickstart"))
+        out = Output("quickstart")
+        runs = _make_and_print(arms, RunContext(results, display=make_display(quiet=quiet)), out)
         if code := exit_code([runs]):
             raise typer.Exit(code)
         report = build_report(path, results)
@@ -229,4 +234,4 @@ def quickstart(
         say(f"chart: {chart}")
     say(f"the answer with tables and charts: {report.files[0]}")
     say("The same with real images (CIFAR-10 is downloaded once):")
-    say(next_line(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"]))
+    out.next(["run", "configs/baseline.yaml", "configs/q3_adam.yaml"])

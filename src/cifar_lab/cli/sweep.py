@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,38 +114,37 @@ def sweep(
     --set changes the settings of the control, --seeds the seeds of the search.
     If a run of the search fails, nothing is tested.
     """
-    from cifar_lab.execution.context import RunContext
-    from cifar_lab.store.results import existing_results
-    from cifar_lab.store.writers import writing
-    from cifar_lab.studies.run_sweep import sweep_status
-    from cifar_lab.studies.sweep import load_sweep
+    from cifar_lab.execution.local.early_worker import early_worker  # before what takes long to import
 
-    overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
-    policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout, wait=wait)
-    context = RunContext(
-        results, force=force, workers=workers, policy=policy, trials=trials_of(no_trial, trial_timeout)
-    )
-    loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
-    if export_optuna is not None:
-        _export(loaded, existing_results(results), export_optuna)
-        return
-    if dry_run:
-        try_models([point.settings for point in loaded.expansion.points], context)
-        _print_status(loaded, sweep_status(loaded, context))
-        _say_next(_sweep_command(file, overrides, seeds, results))
-        return
-    with writing(results), open_context(context, engine, address, mirrors, quiet=quiet, verbose=verbose) as working:
-        outcome = _make_and_print(loaded, working, allow_failed)
-    if not outcome.confirmed.exit_code:
-        _say_next(_report_command(file, overrides, results, outcome))
-    raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], diverged_counts=strict))
+    trains = engine == "here" and not dry_run and export_optuna is None
+    with early_worker(results, begins=trains, force=force) as first:
+        from cifar_lab.cli.output import Output
+        from cifar_lab.execution.context import RunContext
+        from cifar_lab.store.results import existing_results
+        from cifar_lab.store.writers import writing
+        from cifar_lab.studies.run_sweep import sweep_status
+        from cifar_lab.studies.sweep import load_sweep
 
-
-def _say_next(command: list[str | Path]) -> None:
-    from cifar_lab.cli.next_step import next_line  # the analysis, which no worker should wait for
-    from cifar_lab.core.terminal import say
-
-    say(next_line(command))
+        overrides = [*overrides, *short_overrides(epochs, batch_size, lr, device)]
+        policy = policy_of(retries, retry, max_failures, fail_fast, time_limit, run_timeout, wait=wait)
+        context = RunContext(
+            results, force=force, workers=workers, policy=policy, trials=trials_of(no_trial, trial_timeout)
+        )
+        loaded = load_sweep(file, overrides, parse_seeds(seeds) if seeds else None, allow_large=yes)
+        if export_optuna is not None:
+            _export(loaded, existing_results(results), export_optuna)
+            return
+        if dry_run:
+            try_models([point.settings for point in loaded.expansion.points], context)
+            _print_status(loaded, sweep_status(loaded, context))
+            Output("sweep").next(_sweep_command(file, overrides, seeds, results))
+            return
+        opened = partial(open_context, context, engine, address, mirrors, quiet=quiet, verbose=verbose, first=first)
+        with writing(results), opened() as working:
+            outcome = _make_and_print(loaded, working, allow_failed)
+        if not outcome.confirmed.exit_code:
+            Output("sweep").next(_report_command(file, overrides, results, outcome))
+        raise typer.Exit(exit_code([outcome.search_runs, outcome.confirmed], diverged_counts=strict))
 
 
 def _sweep_command(file: Path, overrides: Sequence[str], seeds: Sequence[str], results: Path) -> list[str | Path]:

@@ -125,7 +125,8 @@ class Component:
 class Section(BaseModel):
     """Base of every section: unknown keys, wrong types, NaN and infinity are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # Validators are built at first use. Most processes need a few of the classes, and all of them take 50 ms.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     default_role: ClassVar[Role] = Role.UNDECLARED
     """Role of fields that state none."""

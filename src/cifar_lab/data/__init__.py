@@ -8,6 +8,7 @@ from cifar_lab.data.catalog import (
     load_test,
     load_train,
     prepare,
+    read_ahead,
     train_labels,
 )
 from cifar_lab.data.named_validation import named_indices
@@ -16,6 +17,6 @@ from cifar_lab.data.validation import check_val_size, set_aside, split_hash, val
 
 __all__ = [
     "DATASETS", "DataInfo", "DatasetCatalog", "Images", "ListedCounts", "Progress", "Source", "Split",
-    "check_val_size", "folder_name", "known", "load_test", "load_train", "named_indices", "prepare", "set_aside",
-    "split_hash", "train_labels", "validation_count", "validation_split",
+    "check_val_size", "folder_name", "known", "load_test", "load_train", "named_indices", "prepare", "read_ahead",
+    "set_aside", "split_hash", "train_labels", "validation_count", "validation_split",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from cifar_lab.config import Data
 from cifar_lab.config.registry import makers
 from cifar_lab.config.roles import source_key
-from cifar_lab.core.errors import DataError, EnvironmentFault
+from cifar_lab.core.errors import DataError, EnvironmentFault, LabError
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
 from cifar_lab.data.chosen_classes import ChosenClassesSource, chosen_counts
@@ -126,6 +127,21 @@ def load_train(data: Data, fingerprint: str | None = None) -> Split:
     return _load(data, "train", fingerprint)
 
 
+def read_ahead(data: Data, fingerprint: str) -> None:
+    """Read the training split into memory for the next `load_train`, if the cache has it.
+
+    A worker does so beside the import of torch. What is wrong with the cache is left to `load_train`.
+    """
+    _AHEAD.clear()
+    with suppress(Damaged, LabError):
+        source = source_of(data)
+        _AHEAD[str(cache.folder_of(source)), fingerprint] = _read(source, "train", fingerprint)
+
+
+_AHEAD: dict[tuple[str, str], Split] = {}
+"""Training split that was read ahead, by folder of the cache and fingerprint. At most one."""
+
+
 def load_test(data: Data, fingerprint: str | None = None) -> Split:
     """Test split, to be read once, after training. Arguments and errors as `load_train`."""
     return _load(data, "test", fingerprint)
@@ -182,6 +198,8 @@ def _load(data: Data, split: cache.SplitName, fingerprint: str | None) -> Split:
     source = source_of(data)
     folder = cache.folder_of(source)
     wanted = fingerprint or prepare(data).fingerprint
+    if split == "train" and (ahead := _AHEAD.pop((str(folder), wanted), None)) is not None:
+        return ahead
     try:
         return _read(source, split, wanted)
     except Damaged:

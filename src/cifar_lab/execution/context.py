@@ -17,6 +17,7 @@ from cifar_lab.execution.trials import ModelTrials
 
 if TYPE_CHECKING:
     from cifar_lab.config import Settings
+    from cifar_lab.execution.local.early_worker import EarlyWorker
     from cifar_lab.execution.plan import PlannedRun
     from cifar_lab.execution.tasks import Task
     from cifar_lab.execution.tracker import OnEvent, Outcome
@@ -88,16 +89,20 @@ class Engine(Protocol):
         """Make the runs of every task as `local.engine.execute`. `slots` None means as many as possible."""
 
 
-def local_engine() -> Engine:
+def local_engine(first: EarlyWorker | None = None) -> Engine:
     """The engine of this machine. Its processes and supervisors are imported with it."""
     from cifar_lab.execution.local.engine import LocalEngine
 
-    return LocalEngine()
+    return LocalEngine(first)
 
 
 @contextlib.contextmanager
-def open_engine(name: EngineName, address: str | None = None) -> Iterator[Engine]:
+def open_engine(name: EngineName, address: str | None = None, *, first: EarlyWorker | None = None) -> Iterator[Engine]:
     """Context manager of the engine of that name. Its connection ends with the context.
+
+    Args:
+        address: of the cluster.
+        first: worker of this machine that was started early.
 
     Raises:
         SettingsError: an address for the local engine.
@@ -106,7 +111,7 @@ def open_engine(name: EngineName, address: str | None = None) -> Iterator[Engine
     if name == "here":
         if address is not None:
             raise SettingsError("--address: needs a Ray cluster; add --engine ray")
-        yield local_engine()
+        yield local_engine(first)
         return
     require_extra("ray", "--engine ray")
     from cifar_lab.execution.ray.engine import RayEngine

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cifar_lab.config import Settings
+from cifar_lab.core.openmp import usable_cores
 from cifar_lab.core.text import count
 from cifar_lab.training.job import Job
-from cifar_lab.training.threads import choose_threads, least_threads, usable_cores
+from cifar_lab.training.threads import choose_threads, least_threads
 
 if TYPE_CHECKING:
     from cifar_lab.training.events import ModelBuilt

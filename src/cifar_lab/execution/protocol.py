@@ -87,6 +87,17 @@ def is_gpu_query(line: str) -> bool:
     return line.strip() == GPU_QUERY
 
 
+def encode_devices(devices: str) -> str:
+    """Encode the value of `CUDA_VISIBLE_DEVICES` for a worker that was started before its task was known."""
+    return json.dumps({"devices": devices})
+
+
+def decode_devices(line: str) -> str | None:
+    """Decode a line of `encode_devices`. None for any other line."""
+    devices: str | None = json.loads(line).get("devices")
+    return devices
+
+
 def decode_job(line: str) -> Job:
     """Decode a line of `encode_job`."""
     values: dict[str, Any] = json.loads(line)

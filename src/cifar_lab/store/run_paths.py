@@ -57,3 +57,11 @@ def previous(checkpoint: Path) -> Path:
 def runs_folder(results: Path) -> Path:
     """Folder of all run folders."""
     return results / "runs"
+
+
+def has_runs(results: Path) -> bool:
+    """Whether the folder of all run folders exists and is not empty."""
+    try:
+        return next(runs_folder(results).iterdir(), None) is not None
+    except OSError:
+        return False

@@ -22,7 +22,7 @@ from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
 from cifar_lab.studies.run_sweep import sweep_status
 from cifar_lab.studies.search import SearchState
-from cifar_lab.studies.space.axes import drawn_axes
+from cifar_lab.studies.space.agreement import drawn_axes
 from cifar_lab.studies.space.conditions import Space
 from cifar_lab.studies.space.points import Point, PointResult
 from cifar_lab.studies.space.tpe import distributions_of, import_optuna, params_of, present_axes, quiet_optuna

@@ -13,8 +13,9 @@ from cifar_lab.training.threads import TOLERATED_CORES, fitting_threads
 LOOK_SECONDS = 2.0
 """Least time between two measurements of `CoreWatch`, long against a tick of 10 ms."""
 
-START_SECONDS = 1.0
-"""Same before the start of a run. Shorter than the import of torch, whose time is the first measurement of a worker."""
+START_SECONDS = 0.5
+"""Same before the start of a run. Shorter than the rest of the import of torch when the first task arrives, whose time
+is the first measurement of a worker."""
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,13 @@ project's kernels and, behind the bar, with torch's:
     two that spin, beside a busy program          2.4   13.5  |         13-17
 
 So a second thread of the lab's own kernels nearly halves a step on three conditions: it has a second group of 16
-images, it spins, and its core is free. If one of two threads loses its core, the other spins until it is back.
+images, it spins (`core.openmp`), and its core is free. If one of two threads loses its core, the other spins until it
+is back.
 """
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping
 
 from cifar_lab.config import Settings
 from cifar_lab.config.own_code import kernels_reason
@@ -46,27 +45,12 @@ time. It has two thirds of a core then, as one of three threads on two cores: 0.
 smaller step gains less.
 """
 
-SPIN_COUNT = 10_000
-"""Spins of a waiting GNU OpenMP thread before it sleeps (GOMP_SPINCOUNT), as in the measurements above."""
-
-BLOCK_MILLISECONDS = 1
-"""Same for Intel's and LLVM's OpenMP (KMP_BLOCKTIME, default 200): the shortest wait that is not an immediate sleep.
-Not measured."""
-
-KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-"""glibc settings (mallopt(3)) that keep freed memory, so a step reuses the activations' memory of the previous step.
-
-By default glibc returns blocks of that size to the system, and each step pays for new pages. A step of Net on one
-thread took 6.3 ms instead of 5.4 at 64 images (290 to 500 pages per step), 40.9 instead of 37.9 at 512 (3,600 pages),
-with bit-identical numbers. 32 MiB is the largest MALLOC_MMAP_THRESHOLD_ that every glibc accepts.
-"""
-
 
 def least_threads(settings: Settings, cores: int, *, parameters: int | None = None) -> int:
     """CPU threads that a run needs, at least 1: as many as `runtime.threads` states, else by the size of its network.
 
     Args:
-        cores: cores that the process may use (`usable_cores`).
+        cores: cores that the process may use (`core.openmp.usable_cores`).
         parameters: of a custom model, whose size the settings do not tell. None means unknown, which counts as large.
     """
     asked, facts = settings.runtime.threads, facts_of(settings.model)
@@ -114,39 +98,6 @@ def _may_use_own_kernels(settings: Settings, known: bool) -> bool:
     return allowed and runtime.kernels != "torch" and runtime.precision == "fp32"
 
 
-def usable_cores(cores: int, limit: int | None = None) -> int:
-    """Cores of one run: `cores`, cut by OMP_NUM_THREADS (`limit`, by default as `thread_limit` reads it)."""
-    limit = thread_limit() if limit is None else limit
-    return max(1, cores if limit is None else min(cores, limit))
-
-
 def fitting_threads(free_cores: float) -> int:
     """Threads for which cores are free, within TOLERATED_CORES. At least 1."""
     return max(1, math.floor(free_cores + TOLERATED_CORES))
-
-
-def thread_limit(environment: Mapping[str, str] | None = None) -> int | None:
-    """Limit from OMP_NUM_THREADS. Automatic choices respect it, `runtime.threads` overrides it.
-
-    None if it is not set or not a whole number from 1. Of a list (one number per nesting level) the first counts.
-    """
-    first = (os.environ if environment is None else environment).get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) >= 1 else None
-
-
-def openmp_environment(threads: int, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Environment of a process that trains on `threads` threads: `inherited` with OpenMP's part replaced.
-
-    Memory that is freed is kept (KEEP_FREED_MEMORY) unless `inherited` says otherwise. `inherited` defaults to the
-    environment of this process. The result must be set before torch is imported, because OpenMP reads it once.
-
-    An inherited way of waiting is dropped, because the one that fits one thread (PASSIVE) makes several slower than
-    one. So `torch.set_num_threads` can take a process from several threads to one, never from one to several.
-    """
-    inherited = os.environ if inherited is None else inherited
-    waiting = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-    environment = KEEP_FREED_MEMORY | {name: value for name, value in inherited.items() if name not in waiting}
-    environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    if threads == 1:
-        return environment | {"OMP_WAIT_POLICY": "PASSIVE"}
-    return environment | {"GOMP_SPINCOUNT": str(SPIN_COUNT), "KMP_BLOCKTIME": str(BLOCK_MILLISECONDS)}

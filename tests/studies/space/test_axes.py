@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cifar_lab.config.sheets import SweepSheet
-from cifar_lab.studies.space.axes import Interval, axes_of, without_repeats
+from cifar_lab.studies.space.agreement import without_repeats
+from cifar_lab.studies.space.axes import Interval, axes_of
 
 
 def sheet(**parts: Any) -> SweepSheet:

@@ -18,7 +18,7 @@ from cifar_lab.core.errors import SettingsError
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import RunBatch
 from cifar_lab.studies import search as searching
-from cifar_lab.studies.space.axes import drawn_axes
+from cifar_lab.studies.space.agreement import drawn_axes
 from cifar_lab.studies.space.conditions import Space
 from cifar_lab.studies.space.methods import expand, start_method
 from cifar_lab.studies.space.points import Point, PointResult, identity_of
@@ -260,3 +260,47 @@ def test_a_file_names_the_key_and_what_was_meant(space: str, tmp_path: Path) -> 
     with pytest.raises(SettingsError) as refused:
         load_sheet(path, SweepSheet)
     assert str(refused.value.problems[0]) == f"{path}:2: {FILES[space]}"
+
+
+@pytest.mark.parametrize(
+    ("base", "key", "wanted"),
+    [
+        ({"data": {"flip": True}}, "data.flip", "random"),
+        ({"data": {"flip": "random"}}, "data.flip", True),
+        ({"adversarial": {"eps": "8/255"}}, "adversarial.eps", 8 / 255),
+        ({"adversarial": {"eps": 8 / 255}}, "adversarial.eps", ["8/255"]),
+        ({"data": {"classes": ["cat", "dog"]}}, "data.classes", ["dog", "cat"]),
+        ({"data": {"val_size": 0.1}}, "data.val_size", 5000),
+        ({"data": {"val_size": 5000}}, "data.val_size", 0.1),
+        ({"data": {"dataset": "synthetic", "train_size": 400, "val_size": 40}}, "data.val_size", 0.1),
+        ({"scheduler": {"name": "one_cycle"}, "optimizer": {"lr": 0.05}}, "scheduler.max_lr", 0.05),
+        ({"scheduler": {"name": "one_cycle", "max_lr": 0.05}, "optimizer": {"lr": 0.05}}, "scheduler.max_lr", None),
+        ({"optimizer": {"lr": 1}}, "optimizer.lr", 1.0),
+        ({}, "data.noise_std", 0),
+    ],
+)
+@pytest.mark.parametrize("is_axis", [False, True])
+def test_a_condition_holds_for_every_spelling_of_its_value(
+    base: dict[str, Any], key: str, wanted: Any, is_axis: bool
+) -> None:
+    settings = settings_from({"epochs": 9, **base})
+    section, _, name = key.partition(".")
+    space: dict[str, Any] = {"data.batch_size": {"values": [32], "when": {key: wanted}}}
+    if is_axis:
+        space[key] = [base.get(section, {}).get(name, 0 if name == "noise_std" else None)]
+    found = expand(sheet({}, space), settings, "s.yaml").points
+    assert [point.settings.data.batch_size for point in found] == [32]
+
+
+def test_a_condition_on_another_value_does_not_hold() -> None:
+    settings = settings_from({"data": {"flip": "alternating", "val_size": 0.2}})
+    for key, wanted in (("data.flip", "random"), ("data.val_size", 5000), ("data.val_size", 0.1)):
+        with pytest.raises(SettingsError, match="never holds"):
+            expand(sheet({}, {"data.batch_size": {"values": [32], "when": {key: wanted}}}), settings, "s.yaml")
+
+
+def test_an_exclusion_and_a_repeated_option_are_read_by_their_meaning() -> None:
+    settings = settings_from({})
+    space = {"data.flip": [True, "random", False], "epochs": [1, 2]}
+    found = expand(sheet({"method": "random", "trials": 20}, space, exclude=[{"data.flip": "random"}]), settings, "s")
+    assert {point.settings.data.flip for point in found.points} == {False}

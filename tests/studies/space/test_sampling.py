@@ -39,7 +39,7 @@ def test_another_process_draws_the_same() -> None:
     code = (
         "from cifar_lab.config.sheets import SweepSheet; "
         "from cifar_lab.config import Settings; "
-        "from cifar_lab.studies.space.axes import drawn_axes; "
+        "from cifar_lab.studies.space.agreement import drawn_axes; "
         "from cifar_lab.studies.space.conditions import Space; "
         "from cifar_lab.studies.space.draws import draw_points; "
         f"sheet = SweepSheet.model_validate({{'base': 'b', 'space': {SPACE}, 'search': {search(4)}}}); "

@@ -14,7 +14,7 @@ from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.core.errors import MissingExtraError, SettingsError
 from cifar_lab.core.extras import install_words
-from cifar_lab.studies.space.axes import drawn_axes
+from cifar_lab.studies.space.agreement import drawn_axes
 from cifar_lab.studies.space.methods import expand, start_method
 from cifar_lab.studies.space.points import Point, PointResult
 from cifar_lab.studies.space.tpe import Tpe, params_of, values_of

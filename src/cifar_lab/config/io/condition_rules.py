@@ -8,21 +8,9 @@ from typing import Any
 
 from cifar_lab.config.io.messages import show
 from cifar_lab.config.io.nearest_name import did_you_mean
-from cifar_lab.config.io.tree import Node, plain
+from cifar_lab.config.io.same_value import depends_on_others, same_value
+from cifar_lab.config.io.tree import Node, axis_parts, is_range, plain
 from cifar_lab.config.io.values import Check
-
-
-def axis_parts(node: Node) -> list[tuple[str, Node]]:
-    """(suffix of its key, node) of each part of an axis: itself, or the entries of a list of axes with conditions."""
-    entries = node.value if isinstance(node.value, list) else []
-    if entries and all(isinstance(part.value, dict) and "when" in part.value for part in entries):
-        return [(f"[{index}]", part) for index, part in enumerate(entries)]
-    return [("", node)]
-
-
-def is_range(node: Node) -> bool:
-    """Whether an axis, or a part of it, is written as a range."""
-    return any(isinstance(part.value, dict) and "values" not in part.value for _, part in axis_parts(node))
 
 
 @dataclass(frozen=True)
@@ -64,11 +52,13 @@ def _check_values(check: Check, here: str, key: str, node: Node, axis: Node) -> 
     if is_range(axis):
         check.report(node, here, f"{key} is a range here, so no single value can be a condition; give it a list")
         return
+    if depends_on_others(key):
+        return  # the points are known later
     known = [value for _, part in axis_parts(axis) for value in _values_of(part)]
-    if plain(node) in known:
+    if any(same_value(key, plain(node), value) for value in known):
         return
     for index, item in enumerate(node.value if isinstance(node.value, list) else [node]):
-        if not item.broken and plain(item) not in known:
+        if not item.broken and not any(same_value(key, plain(item), value) for value in known):
             at = f"{here}[{index}]" if isinstance(node.value, list) else here
             words = [str(value) for value in known]
             near = did_you_mean(str(plain(item)), words) or f"; its values are {', '.join(words)}"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cifar_lab.config.io import setting_keys
-from cifar_lab.config.io.condition_rules import axis_parts, is_range
 from cifar_lab.config.io.foreign_words import foreign_axis, foreign_axis_key
 from cifar_lab.config.io.messages import found, show
 from cifar_lab.config.io.nearest_name import did_you_mean
-from cifar_lab.config.io.tree import Node
+from cifar_lab.config.io.tree import Node, axis_parts, is_range
 from cifar_lab.config.io.values import Check, value_fits
 from cifar_lab.config.sheets import Range, Values
 

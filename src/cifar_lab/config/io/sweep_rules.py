@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from cifar_lab.config.io.condition_rules import AxisCondition, axis_parts, condition_rules, is_range
+from cifar_lab.config.io.condition_rules import AxisCondition, condition_rules
 from cifar_lab.config.io.search_rules import method_of, range_rules, search_rules
 from cifar_lab.config.io.setting_keys import NOT_IN_POINTS, is_setting
-from cifar_lab.config.io.tree import Node, SourceLocation, dotted, from_python, plain
+from cifar_lab.config.io.tree import Node, SourceLocation, axis_parts, dotted, from_python, is_range, plain
 from cifar_lab.config.io.values import Check
 from cifar_lab.config.sheets import Search, SweepSheet
 

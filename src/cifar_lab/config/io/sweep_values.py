@@ -8,13 +8,12 @@ from pathlib import Path
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io import setting_keys
-from cifar_lab.config.io.condition_rules import axis_parts
 from cifar_lab.config.io.layers import absolute_value
 from cifar_lab.config.io.messages import found, show
 from cifar_lab.config.io.nearest_name import did_you_mean, nearest
 from cifar_lab.config.io.point_labels import point_label
 from cifar_lab.config.io.search_rules import not_an_axis, range_fits, values_fit
-from cifar_lab.config.io.tree import Node, dotted, plain
+from cifar_lab.config.io.tree import Node, axis_parts, dotted, plain
 from cifar_lab.config.io.values import Check, value_fits
 
 

@@ -195,3 +195,16 @@ def _unsayable(value: Any) -> str:
     if isinstance(value, str) and UNPRINTABLE.search(value):
         return "holds a control character; remove it"
     return ""
+
+
+def axis_parts(node: Node) -> list[tuple[str, Node]]:
+    """(suffix of its key, node) of each part of an axis: itself, or the entries of a list of axes with conditions."""
+    entries = node.value if isinstance(node.value, list) else []
+    if entries and all(isinstance(part.value, dict) and "when" in part.value for part in entries):
+        return [(f"[{index}]", part) for index, part in enumerate(entries)]
+    return [("", node)]
+
+
+def is_range(node: Node) -> bool:
+    """Whether an axis, or a part of it, is written as a range."""
+    return any(isinstance(part.value, dict) and "values" not in part.value for _, part in axis_parts(node))

@@ -11,6 +11,7 @@ from cifar_lab.core.gpu_driver import driver_gpu_count
 from cifar_lab.core.host import available_cores, has_gpu, print_status
 from cifar_lab.execution.cost import takes_gpu
 from cifar_lab.execution.elsewhere import holder_of
+from cifar_lab.execution.local.early_worker import EarlyWorker
 from cifar_lab.execution.local.worker_pool import WorkerPool
 from cifar_lab.execution.local.worker_queries import count_gpus
 from cifar_lab.execution.pull_queue import PullQueue
@@ -32,8 +33,9 @@ class LocalEngine:
 
     on_this_machine = True
 
-    def __init__(self) -> None:
-        self._pool = WorkerPool()
+    def __init__(self, first: EarlyWorker | None = None) -> None:
+        """Use the worker that was started early, if any."""
+        self._pool = WorkerPool(first)
 
     def keeping_workers(self) -> AbstractContextManager[None]:
         """As `Engine`."""

@@ -7,14 +7,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Collection, Iterator
 from typing import IO
 
+from cifar_lab.execution.local.early_worker import Launched, launch
+from cifar_lab.execution.protocol import encode_devices
 from cifar_lab.training.events import Message, decode_event
-from cifar_lab.training.threads import openmp_environment
 
 GRACE_SECONDS = 10.0
 """Time between SIGTERM and SIGKILL."""
@@ -32,29 +31,24 @@ NO_MEMORY = ("MemoryError", "can't allocate memory", "Cannot allocate memory", "
 class WorkerProcess:
     """Child process with its pipes."""
 
-    def __init__(self, threads: int, gpu: int | None = None) -> None:
+    def __init__(self, threads: int, gpu: int | None = None, launched: Launched | None = None) -> None:
         """Start the process, which sees only GPU number `gpu`. None leaves the visible devices unchanged.
 
         It dies with the thread that starts it (`worker.tie_to_parent`).
+
+        Args:
+            launched: a process that was started early and has no task yet. None starts one.
+
+        Raises:
+            OSError: no process can be started.
         """
         self.threads, self.gpu = threads, gpu
-        environment = openmp_environment(threads)
-        if gpu is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = _visible(gpu)
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115
+        devices = None if gpu is None else _visible(gpu)
+        self.process, self.errors, _ = launched or launch(threads, devices)
         self.ending_since: float | None = None
         """Value of `time.monotonic` at the first `end_slowly`."""
-        # A new session: Ctrl-C reaches only the parent, which then decides.
-        self.process = subprocess.Popen(
-            # -P: the user's folder may hold a queue.py, which would shadow Python's module.
-            [sys.executable, "-P", "-m", "cifar_lab.execution.local.worker", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            env=environment,
-            encoding="utf-8",
-            start_new_session=True,
-        )
+        if launched is not None and devices is not None:
+            self.say(encode_devices(devices))
 
     @property
     def pid(self) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
-import gc
 import logging
 import os
 import queue
@@ -25,9 +24,19 @@ from pathlib import Path
 from cifar_lab.config import Data, Settings
 from cifar_lab.core.atomic_io import make_folder
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.data import read_ahead
 from cifar_lab.execution.failure_classification import classify_end
+from cifar_lab.execution.local.early_worker import IMPORT
 from cifar_lab.execution.local.model_output import relayed_output
-from cifar_lab.execution.protocol import STOP, decode_check, decode_prepare, decode_task, is_gpu_query
+from cifar_lab.execution.local.training_import import TrainingImport
+from cifar_lab.execution.protocol import (
+    STOP,
+    decode_check,
+    decode_devices,
+    decode_prepare,
+    decode_task,
+    is_gpu_query,
+)
 from cifar_lab.store.locks import HeldError
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
@@ -65,7 +74,7 @@ def main() -> None:
     """Process requests until standard input ends."""
     tie_to_parent(int(sys.argv[1]))
     offer_to_the_oom_killer()
-    process_watch()
+    training = TrainingImport()
     stopping, send = _handle_signals(), _open_events()
     logging.getLogger("cifar_lab").addHandler(_WarningEvents(send))
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -79,12 +88,19 @@ def main() -> None:
 
     while True:
         line = requests.get()
+        if line.strip() == IMPORT:
+            training.begin()
+            continue
+        process_watch()  # not before, because the parent's own work would count as that of other programs
+        if (devices := decode_devices(line)) is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = devices
+            continue
         if (answer := _answer(line, send, stopping)) is not None:
             send(Message(answer))
             continue
         cohorts, streams = decode_task(line)
         try:
-            if cohorts := _import_training(cohorts, ended):
+            if cohorts := _import_training(training, cohorts, ended):
                 from cifar_lab.training.concurrent import run_cohorts
 
                 with relayed_output(cohorts[0][0], tell):
@@ -154,7 +170,7 @@ class _WarningEvents(logging.Handler):
 
 
 def _answer(line: str, send: Send, stopping: threading.Event) -> Event | None:
-    """Answer of a query. None if the line is a task."""
+    """Answer of a query. None if the line is a task. A worker that imports ahead of its task gets no query."""
     if (attack := decode_attack(line)) is not None:
         return _attack(attack, send, stopping)
     if (check := decode_check(line)) is not None:
@@ -164,25 +180,25 @@ def _answer(line: str, send: Send, stopping: threading.Event) -> Event | None:
     return _count_gpus() if is_gpu_query(line) else None
 
 
-def _import_training(cohorts: list[list[Job]], ended: Callable[[Job, Exception], None]) -> list[list[Job]]:
-    """Import torch and the training code. Their objects are permanent, so the garbage collector need not scan them.
+def _import_training(
+    training: TrainingImport, cohorts: list[list[Job]], ended: Callable[[Job, Exception], None]
+) -> list[list[Job]]:
+    """Import torch and the training code, and read the images of the first run meanwhile.
 
-    The first cohort is held meanwhile, so that workers of other commands look for other runs before they import torch.
+    The first cohort is held until then, so that workers of other commands look for other runs before they import torch.
     Returns the cohorts without runs that others hold.
     """
-    if "torch" in sys.modules:
+    if training.is_done:
         return cohorts
     with contextlib.ExitStack() as locks:
         free = [job for job in cohorts[0] if not _is_held_now(job, locks, ended)]
         left = [cohort for cohort in (free, *cohorts[1:]) if cohort]
         if not left:
             return []
-        gc.disable()
-        try:
-            import cifar_lab.training.concurrent  # noqa: F401
-        finally:
-            gc.freeze()
-            gc.enable()
+        training.begin()
+        first = left[0][0]
+        read_ahead(first.settings.data, first.fingerprint)
+        training.wait()
     return left
 
 

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from cifar_lab.execution.local.early_worker import EarlyWorker
 from cifar_lab.execution.local.process import WorkerProcess
 
 
 class WorkerPool:
     """Source of workers for supervisors. Outside `keeping`, it starts one per request and closes those returned."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: EarlyWorker | None = None) -> None:
+        """Use the process that was started early, if any, for the first request that it fits."""
+        self._first = first
         self._idle: list[WorkerProcess] = []
         self._starter: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
@@ -47,6 +50,8 @@ class WorkerPool:
                     break
         if found is not None:
             return found
+        if self._first is not None and (launched := self._first.take(threads)) is not None:
+            return WorkerProcess(threads, gpu, launched)
         self.close_idle()  # they have other threads, or are dead
         if starter is None:
             return WorkerProcess(threads, gpu)

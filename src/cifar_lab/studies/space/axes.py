@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from cifar_lab.config.io.setting_keys import takes_decimals
@@ -100,40 +100,3 @@ def axis_keys(sheet: SweepSheet) -> list[tuple[str, str]]:
     """(section, dotted key) of everything that varies. The section is `space` or such as `paired[0]`."""
     keys = [("space", key) for key in sheet.space]
     return keys + [(f"paired[{i}]", key) for i, (group, _) in enumerate(sheet.groups) for key in group]
-
-
-def drawn_axes(sheet: SweepSheet) -> list[Axis]:
-    """Axes without repeated options, so that a value stated twice is not drawn twice as often."""
-    return [
-        replace(axis, options=without_repeats(axis.options)) if isinstance(axis, Choices) else axis
-        for axis in axes_of(sheet)
-    ]
-
-
-def agrees(values: Mapping[str, Any], partial: Mapping[str, Any]) -> bool:
-    """Whether a point has all values of a partial point."""
-    return all(key in values and same_value(values[key], value) for key, value in partial.items())
-
-
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two values of a setting are the same."""
-    return bool(_comparable(one) == _comparable(other))
-
-
-def without_repeats(options: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    """The options in order, each once."""
-    seen: list[Any] = []
-    kept = []
-    for option in options:
-        comparable = {key: _comparable(value) for key, value in option.items()}
-        if comparable not in seen:
-            seen.append(comparable)
-            kept.append(option)
-    return tuple(kept)
-
-
-def _comparable(value: Any) -> Any:
-    # true is not 1, a tuple is a list, 1 is 1.0
-    if isinstance(value, list | tuple):
-        return [_comparable(item) for item in value]
-    return ("bool", value) if isinstance(value, bool) else value

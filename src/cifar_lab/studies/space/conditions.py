@@ -6,13 +6,17 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cifar_lab.config import Settings
+from cifar_lab.config import DataOptions, Settings
 from cifar_lab.config.io.point_labels import dotted, value_text
+from cifar_lab.config.io.same_value import VAL_SIZE, same_value, stands_for
 from cifar_lab.config.io.setting_keys import choice_key, chosen, sections
-from cifar_lab.studies.space.axes import Axis, Choices, same_value
+from cifar_lab.studies.space.axes import Axis, Choices
 
 ABSENT = object()
 """Value of a key that a point does not have."""
+
+SIZES = ("data.train_size", "data.classes", "data.images_per_class")
+"""Settings from which the number of images follows. `data.val_size` may be a share of it."""
 
 MOST_CHECKED = 100_000
 """Combinations of conditional keys that are checked before the start."""
@@ -35,7 +39,34 @@ class Space:
 
     def holds(self, axis: Axis, values: Mapping[str, Any]) -> bool:
         """Whether the axis belongs to a point with these values, which include those of all axes before it."""
-        return all(_matches(self.value(key, values), wanted) for key, wanted in axis.when.items())
+        return all(self._matches(key, wanted, values) for key, wanted in axis.when.items())
+
+    def _matches(self, key: str, wanted: Any, values: Mapping[str, Any]) -> bool:
+        """Whether a setting of a point has the value that a condition names, or one of its list."""
+        value = self.value(key, values)
+        if value is ABSENT:
+            return False
+        several = wanted if isinstance(wanted, list | tuple) else ()
+        meant = self._meant(key, value, values)
+        return any(same_value(key, meant, self._meant(key, each, values)) for each in (wanted, *several))
+
+    def _meant(self, key: str, value: Any, values: Mapping[str, Any]) -> Any:
+        """A value without references: null as the setting that it stands for, a share of images as their number."""
+        if value is None and (other := stands_for(key)):
+            return self.value(other, values)
+        return self._count(value, values) if key == VAL_SIZE and isinstance(value, float) else value
+
+    def _count(self, share: float, values: Mapping[str, Any]) -> float:
+        """Number of validation images of a share, where the settings tell how many images there are."""
+        stated = {key.partition(".")[2]: value for key, value in values.items() if key.startswith("data.")}
+        cls = chosen("data", stated["dataset"]) if "dataset" in stated else type(self.base.data)
+        if cls is None or not 0 < share < 1:
+            return share
+        own = self.base.data.model_dump() if cls is type(self.base.data) else {}
+        data = cls.model_construct(**{**own, **stated, "val_size": share})
+        assert isinstance(data, DataOptions)
+        sizes = data.sizes()
+        return share if sizes is None else data.val_count(sizes.train)
 
     def value(self, key: str, values: Mapping[str, Any]) -> Any:
         """Value of a setting in a point: its own, else that of the base, or of the class that the point chooses."""
@@ -103,17 +134,9 @@ class Space:
                 stated = _of_base(self.base, key, {})
                 if stated is ABSENT:
                     return f"never holds: base has no {key}; let {key.partition('.')[0]} vary, or remove the key"
-                if not _matches(stated, wanted):
+                if not self._matches(key, wanted, {}):
                     return f"never holds: {key} is {value_text(stated)} in base; add {key} to space, or drop `when`"
         return f"no point has {dotted(axis.when)}; change it, or remove the key"
-
-
-def _matches(value: Any, wanted: Any) -> bool:
-    """Whether a value is the one that a condition names, or one of its list."""
-    if value is ABSENT:
-        return False
-    several = wanted if isinstance(wanted, list | tuple) else ()
-    return same_value(value, wanted) or any(same_value(value, each) for each in several)
 
 
 def setting_value(settings: Settings, key: str) -> Any:
@@ -167,6 +190,8 @@ def _keys_beside(axes: Sequence[Axis], axis: Axis) -> set[str]:
 def _read_keys(axis: Axis) -> set[str]:
     """Keys that a condition depends on: its own, and the choices of their sections."""
     own = set(axis.when)
+    own |= {other for key in own if (other := stands_for(key))}
+    own |= set(SIZES) if VAL_SIZE in own else set()
     outer = {key.rpartition(".")[0] for key in own if key.count(".") > 1}
     own |= outer | {f"{each}.name" for each in outer}
     return own | {f"{section}.{choice_key(section)}" for section in (key.partition(".")[0] for key in own)

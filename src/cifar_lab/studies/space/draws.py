@@ -8,7 +8,8 @@ from typing import Any
 
 from cifar_lab.config.io.point_labels import dotted
 from cifar_lab.core.errors import Problem, SettingsError
-from cifar_lab.studies.space.axes import Axis, Choices, agrees
+from cifar_lab.studies.space.agreement import agrees
+from cifar_lab.studies.space.axes import Axis, Choices
 from cifar_lab.studies.space.conditions import Space
 
 MAX_ATTEMPTS = 1_000

@@ -11,7 +11,8 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.io.point_labels import point_label
 from cifar_lab.config.sheets import Search, SweepSheet
-from cifar_lab.studies.space.axes import Axis, Choices, Interval, agrees, axis_keys, without_repeats
+from cifar_lab.studies.space.agreement import agrees, without_repeats
+from cifar_lab.studies.space.axes import Axis, Choices, Interval, axis_keys
 from cifar_lab.studies.space.conditions import ABSENT, Space, setting_value
 
 if TYPE_CHECKING:

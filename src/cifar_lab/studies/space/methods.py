@@ -18,7 +18,8 @@ from cifar_lab.config.io.point_labels import dotted
 from cifar_lab.config.io.sweep_rules import sweep_problems
 from cifar_lab.config.sheets import Halving, SweepSheet
 from cifar_lab.core.errors import Problem, SettingsError
-from cifar_lab.studies.space.axes import Choices, agrees, axes_of, drawn_axes
+from cifar_lab.studies.space.agreement import agrees, drawn_axes
+from cifar_lab.studies.space.axes import Choices, axes_of
 from cifar_lab.studies.space.conditions import MOST_CHECKED, Space, when_advice
 from cifar_lab.studies.space.draws import NO_SUCH_POINT, draw_points, exclusion_problems
 from cifar_lab.studies.space.groups import by_group, group_axes, group_name, group_problems, group_values

@@ -21,7 +21,8 @@ from cifar_lab.config.io.point_labels import dotted
 from cifar_lab.config.sheets import SweepSheet
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.core.extras import missing_extra
-from cifar_lab.studies.space.axes import Axis, Choices, Interval, agrees
+from cifar_lab.studies.space.agreement import agrees
+from cifar_lab.studies.space.axes import Axis, Choices, Interval
 from cifar_lab.studies.space.conditions import Space
 from cifar_lab.studies.space.points import Point, PointResult, identity_of, make_points
 

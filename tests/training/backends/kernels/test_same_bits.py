@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from cifar_lab.core.errors import Interrupted
+from cifar_lab.core.openmp import openmp_environment
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
 from cifar_lab.training import checkpoint
 from cifar_lab.training.job import Job
-from cifar_lab.training.threads import openmp_environment
 
 AUGMENTED = ("data.flip=true", "data.crop_padding=2", "data.val_size=30", "scheduler.name=one_cycle")
 
