@@ -83,5 +83,10 @@ def test_an_unknown_name_lists_what_there_is(records: list[Record]) -> None:
         "--data svhn: no runs of these arms on these images; "
         f"there are runs on: cifar10 ({cifar10}, 2 runs), synthetic ({synthetic}, 1 run)"
     )
-    with pytest.raises(SettingsError, match="there are runs on: no images"):
+    with pytest.raises(SettingsError, match="these arms have no runs yet"):
         choose_data([], "cifar10", NamedData("cifar10"))
+
+
+def test_images_of_set_without_any_run_are_no_mistake() -> None:
+    asked = NamedData("imagefolder", asked="--set data.root=images.zip")
+    assert choose_data([], None, asked) == DataChoice(None)

@@ -116,6 +116,8 @@ def another(cls: type[BaseModel], name: str, old: Any, folder: Path) -> Any:
         return str(folder / name)
     if name == "classes":
         return ["disc", "ring"] if cls is Synthetic else ["another", "one"]
+    if name == "images_per_class":
+        return 1 if old != 1 else 2  # fewer than a small data set has
     half = [old / 2] if isinstance(old, float) and old else []
     for value in (*half, *candidates(cls.model_fields[name].annotation)):
         if value == old or value == getattr(old, "__float__", lambda: None)():

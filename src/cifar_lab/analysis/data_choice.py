@@ -177,11 +177,12 @@ def choose_data(found: Sequence[DataSet], wanted: str | None, control: NamedData
         return DataChoice(_wanted(wanted, found, meant))
     if meant:
         return DataChoice(meant[0])
-    if control.asked:
-        names = _names(found) or "no images"
-        raise SettingsError(f"{control.asked}: no runs of these arms on these images; there are runs on: {names}")
     if not found:
         return DataChoice(None)
+    if control.asked:
+        raise SettingsError(
+            f"{control.asked}: no runs of these arms on these images; there are runs on: {_names(found)}"
+        )
     same_name = [each for each in found if each.name == control.name]
     taken = (same_name or found)[0]
     among = f"of the runs on {control.name}" if same_name else "of all runs"
@@ -210,8 +211,8 @@ def _wanted(wanted: str, found: Sequence[DataSet], meant: Sequence[DataSet]) -> 
             )
     named += [each for each in found if len(wanted) >= SHORT and each.fingerprint.startswith(wanted)]
     if not named:
-        names = _names(found) or "no images"
-        raise SettingsError(f"--data {wanted}: no runs of these arms on these images; there are runs on: {names}")
+        there = f"there are runs on: {_names(found)}" if found else "these arms have no runs yet"
+        raise SettingsError(f"--data {wanted}: no runs of these arms on these images; {there}")
     return named[0]
 
 

@@ -185,9 +185,14 @@ def _print_heading(out: Output, folder: RunFolder, record: Record) -> None:
 
 
 def _images(record: Record) -> str:
-    """Name of the data set, with its classes where the settings choose them."""
-    chosen = record.settings.get("data", {}).get("classes")
-    return f"{record.data.title}, classes {', '.join(record.data.classes)}" if chosen else record.data.title
+    """Name of the data set, with the choice of classes and images where the settings make one."""
+    chosen = record.settings.get("data", {})
+    few = chosen.get("images_per_class")
+    return ", ".join([
+        record.data.title,
+        *([f"classes {', '.join(record.data.classes)}"] if chosen.get("classes") else []),
+        *([f"at most {few:,} training images per class"] if few else []),
+    ])  # fmt: skip
 
 
 def _parameters(record: Record) -> str:

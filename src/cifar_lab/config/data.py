@@ -74,6 +74,9 @@ class DataOptions(Section):
     classes: Annotated[NameSet, Role.SOURCE, Mark.LATER] = ()
     """Classes whose images are used, by name, at least two. They keep the order of the data set. Empty: all. Indices of
     `val_indices` count the images of these classes."""
+    images_per_class: Annotated[int | None, Role.SOURCE, Mark.LATER] = Field(None, ge=1, le=1_000_000)
+    """Most training images of each class, for questions about few images. The choice is random and the same for every
+    run, and a larger number adds to it. The test split stays whole. Null: all. `val_size` is cut from these images."""
     val_size: Annotated[ImageCount | ImageShare, Role.SHARED] = 0
     """Training images that are set aside for validation: their number, or their share such as 0.1. Each class gives the
     same share. 0: no validation split."""
@@ -105,10 +108,15 @@ class DataOptions(Section):
         """Number of images that `val_size` sets aside, of `train` training images. A share gives at least one."""
         return self.val_size if isinstance(self.val_size, int) else max(1, round(self.val_size * train))
 
+    def per_class(self, images: int) -> int:
+        """Training images that are used of a class with so many."""
+        return images if self.images_per_class is None else min(images, self.images_per_class)
 
-def _of_classes(train: int, test: int, classes: int) -> Sizes:
-    """Counts of a data set with so many images per class."""
-    return Sizes(train * classes, test * classes, classes)
+
+def _of_classes(data: DataOptions, train: int, test: int, classes: int) -> Sizes:
+    """Counts of a data set with so many classes, and so many images in each."""
+    used = len(data.classes) or classes
+    return Sizes(data.per_class(train) * used, test * used, used)
 
 
 class Cifar10(DataOptions):
@@ -124,7 +132,7 @@ class Cifar10(DataOptions):
 
     def sizes(self) -> Sizes:
         """Published counts."""
-        return _of_classes(5_000, 1_000, len(self.classes) or 10)
+        return _of_classes(self, 5_000, 1_000, 10)
 
 
 class Cifar100(DataOptions):
@@ -140,7 +148,7 @@ class Cifar100(DataOptions):
 
     def sizes(self) -> Sizes:
         """Published counts."""
-        return _of_classes(500, 100, len(self.classes) or 100)
+        return _of_classes(self, 500, 100, 100)
 
 
 class ImageFolder(DataOptions):
@@ -184,8 +192,8 @@ class Synthetic(DataOptions):
     """Seed of the images. The seed of a run does not change them."""
 
     def sizes(self) -> Sizes | None:
-        """Counts of the settings, with ten classes. None for a part of them, since not all have equally many images."""
-        return None if self.classes else Sizes(self.train_size, self.test_size, 10)
+        """Counts of the settings, with ten classes. None for a part of the images: classes differ in size."""
+        return None if self.classes or self.images_per_class else Sizes(self.train_size, self.test_size, 10)
 
 
 Data = Annotated[Cifar10 | Cifar100 | ImageFolder | Synthetic, Field(discriminator="dataset")]

@@ -24,6 +24,7 @@ from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
 from cifar_lab.data.chosen_classes import ChosenClassesSource, chosen_counts
+from cifar_lab.data.fewer_images import FewerImagesSource, fewer_counts
 from cifar_lab.data.splits import DataInfo, Images, ListedCounts, Progress, Source, Split, describe, silent
 
 LOG = logging.getLogger(__name__)
@@ -96,7 +97,9 @@ class DatasetCatalog:
             counts = None if count is None else count()
         except (DataError, OSError):
             return None
-        return counts if counts is None or not data.classes else chosen_counts(counts, data.classes)
+        if counts is not None and data.classes:
+            counts = chosen_counts(counts, data.classes)
+        return counts if counts is None or data.images_per_class is None else fewer_counts(counts, data)
 
     def prepare(self, data: Data, progress: Progress | None = None) -> DataInfo:
         """See `prepare`."""
@@ -144,11 +147,15 @@ def source_of(data: Data) -> Source:
         from cifar_lab.data.other_test import OtherTestSource
 
         source = OtherTestSource(source, test_root, data.side())
-    return ChosenClassesSource(source, data.classes, partial(_whole, source)) if data.classes else source
+    read: Callable[[Progress], Images] = partial(_whole, source)
+    if data.classes:
+        source = ChosenClassesSource(source, data.classes, read)
+        read = source.read
+    return source if data.images_per_class is None else FewerImagesSource(source, data.images_per_class, read)
 
 
 def _whole(source: Source, progress: Progress) -> Images:
-    """All images of a source, of which some classes are chosen. Its cache serves every choice."""
+    """All images of a source, of which some are chosen. Its cache serves every choice."""
     with cache.locked(cache.folder_of(source), progress):
         try:
             found = _cached(source)

@@ -21,10 +21,9 @@ SHOWN = 10
 class ChosenClassesSource:
     """Images of some classes of another source, with new numbers in its order."""
 
-    def __init__(self, inner: Source, classes: Sequence[str], read: Callable[[Progress], Images] | None = None) -> None:
-        """`read`: reads the other source, from its cache. None reads it anew."""
-        self._inner, self._chosen = inner, tuple(classes)
-        self._read = read or inner.read
+    def __init__(self, inner: Source, classes: Sequence[str], read: Callable[[Progress], Images]) -> None:
+        """`read`: reads the other source, perhaps from its cache."""
+        self._inner, self._chosen, self._read = inner, tuple(classes), read
         self.name = inner.name
         self.synthetic = inner.synthetic
         self.root = getattr(inner, "root", inner.name)
