@@ -3,9 +3,10 @@
     python -m benchmarks.block                   # all cells, about a minute
     python -m benchmarks.block --pairs 1 --cells 40:64 320:64
 
-A cell is members:batch or members:batch:optimizer. An epoch is made as the product makes it: random numbers, training,
-the read of the metrics, and the validation of all networks on 5,000 images. The same cohort as stacked networks in a
-captured CUDA graph stands beside it. The losses of an epoch of both are compared.
+A cell is members:batch or members:batch:optimizer. The batch `grid` stands for those of q8_grid, equally often. An
+epoch is made as the product makes it: random numbers, training, the read of the metrics, and the validation of all
+networks on 5,000 images. The same cohort as stacked networks in a captured CUDA graph stands beside it, where its
+batches are equal. The losses of an epoch of both are compared.
 """
 
 from __future__ import annotations
@@ -28,11 +29,15 @@ from cifar_lab.training.backends.block.source import definitions
 from cifar_lab.training.evaluate import predict_stacked, score, score_all
 
 CELLS = (
-    "320:64", "40:64", "320:8", "320:512", "132:64", "40:8", "40:512", "132:64:adam", "10:64", "2:8", "14:512",
+    "320:64", "40:64", "320:grid", "320:8", "320:512", "160:grid", "132:64", "40:8", "40:512", "132:64:adam", "10:64",
+    "2:8", "14:512",
 )  # fmt: skip
 """The targets first, then the cells that decide `LEAST_MEMBERS`."""
 
 IMAGES, SCORED = 45_000, 5_000
+
+GRID = (8, 16, 32, 64, 128, 256, 512, 1024)
+"""Batch sizes of configs/q8_grid.yaml. Only the block kernel trains them in one cohort."""
 
 
 def main() -> int:
@@ -72,7 +77,7 @@ def line(row: dict[str, float | str | None]) -> str:
     graph = f"{row['graph']:,.0f} | {row['ratio']:.1f}" if row["graph"] else "– | –"
     return (
         f"| {row['members']} | {row['batch']} | {row['optimizer']} | {row['block']:,.0f} | {graph} | "
-        f"{row['difference']:.1e} |"
+        f"{'–' if row['difference'] is None else format(row['difference'], '.1e')} |"
     )
 
 
@@ -91,21 +96,26 @@ def measure(cell: str, pairs: int) -> dict[str, float | str | None]:
     """Images per second of both backends."""
     members, batch, *rest = cell.split(":")
     optimizer = rest[0] if rest else "sgd"
-    given = ["runtime.device=cuda", f"data.batch_size={batch}", f"optimizer.name={optimizer}"]
+    sizes = [GRID[member % len(GRID)] for member in range(int(members))] if batch == "grid" else []
+    given = ["runtime.device=cuda", f"optimizer.name={optimizer}", *([] if sizes else [f"data.batch_size={batch}"])]
     speeds, losses = [], []
-    for kernels in ("own", "torch"):
-        workload = prepare([*given, f"runtime.kernels={kernels}"], 1, IMAGES, int(members), stacked=int(members) > 1)
+    for kernels in ("own",) if sizes else ("own", "torch"):
+        workload = prepare(
+            [*given, f"runtime.kernels={kernels}"], 1, IMAGES, int(members), stacked=int(members) > 1, sizes=sizes
+        )
         if kernels == "own" and workload.how["kernels"] != "own":
             raise SystemExit(f"benchmarks.block: {workload.how['kernels_reason']}")
         epoch_seconds(workload, 0)  # warm-up
         losses.append(workload.steps.metrics.loss.mean(dim=0))
         times = [epoch_seconds(workload, 1 + pair) for pair in range(pairs)]
         speeds.append(int(members) * IMAGES / statistics.median(times))
-    difference = float((losses[0] / losses[1] - 1).abs().max())
-    return {
-        "members": int(members), "batch": int(batch), "optimizer": optimizer, "block": speeds[0], "graph": speeds[1],
-        "ratio": speeds[0] / speeds[1], "difference": difference,
+    row: dict[str, float | str | None] = {
+        "members": int(members), "batch": batch if sizes else int(batch), "optimizer": optimizer, "block": speeds[0],
     }  # fmt: skip
+    if sizes:
+        return {**row, "graph": None, "ratio": None, "difference": None}
+    difference = float((losses[0] / losses[1] - 1).abs().max())
+    return {**row, "graph": speeds[1], "ratio": speeds[0] / speeds[1], "difference": difference}
 
 
 def epoch_seconds(workload: Workload, epoch: int) -> float:

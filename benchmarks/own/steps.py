@@ -49,13 +49,29 @@ def settings_of(overrides: Sequence[str]) -> Settings:
     return settings_from({"data": {"dataset": "synthetic"}, "epochs": MANY_EPOCHS}, overrides=overrides)
 
 
+def members_of(settings: Settings, members: int, sizes: Sequence[int]) -> list[Settings]:
+    """Settings of each member, with rising learning rates."""
+    shares = [1 + (HIGHEST_LR_SHARE - 1) * member / max(1, members - 1) for member in range(members)]
+    arms = [
+        settings.model_copy(
+            update={"optimizer": settings.optimizer.model_copy(update={"lr": settings.optimizer.lr * share})}
+        )
+        for share in shares
+    ]
+    return [
+        arm.model_copy(update={"data": arm.data.model_copy(update={"batch_size": size})})
+        for arm, size in zip(arms, sizes or [settings.data.batch_size] * members, strict=True)
+    ]
+
+
 def prepare(
     overrides: Sequence[str], threads: int, images: int, members: int = 1, *, stacked: bool | None = None,
-    eager: bool = False,
+    eager: bool = False, sizes: Sequence[int] = (),
 ) -> Workload:  # fmt: skip
     """Build what trains, as `experiment` does.
 
     Args:
+        sizes: batch size of each member; empty is that of the settings for all.
         stacked: networks in one pass; None is what a cohort does by itself.
         eager: make each step as Python says although it could be captured.
     """
@@ -68,24 +84,20 @@ def prepare(
     from cifar_lab.training.device import prepare_execution, set_threads
 
     settings = settings_of(overrides)
-    execution, kernels = choose_kernels(settings, prepare_execution(settings.runtime, threads), members, None)
+    arms = members_of(settings, members, sizes)
+    execution, kernels = choose_kernels(
+        settings, prepare_execution(settings.runtime, threads), members, None, arms=arms
+    )
     set_threads(1 if execution.own_kernels else threads)
     stacked = members > 1 if stacked is None else stacked
     memory_format = training_layout(execution, layout(settings, execution, stacked=stacked))
     normalizer = Normalizer.make(settings.data.normalize, (0.5,) * 3, (0.25,) * 3, execution.device, memory_format)
     pixels, labels = random_images(images)
     split = ResidentSplit(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), labels, normalizer)
-    batches = CohortBatches(split, settings.data, range(members))
-    shares = [1 + (HIGHEST_LR_SHARE - 1) * member / max(1, members - 1) for member in range(members)]
-    arms = [
-        settings.model_copy(
-            update={"optimizer": settings.optimizer.model_copy(update={"lr": settings.optimizer.lr * share})}
-        )
-        for share in shares
-    ]
-    cohort, reason = build_cohort(arms, batches.seeds, 10, batches.steps_per_epoch, execution, stacked=stacked)
+    batches = CohortBatches(split, settings.data, range(members), sizes=[arm.data.batch_size for arm in arms])
+    cohort, reason = build_cohort(arms, batches.seeds, 10, batches.member_steps, execution, stacked=stacked)
     by_hand = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=False)
-    steps, how = (by_hand, None) if eager else make_backend(cohort, batches, settings, execution, reason)
+    steps, how = (by_hand, None) if eager else make_backend(cohort, batches, settings, execution, reason, arms=arms)
     told: dict[str, object] = {}
     if how is not None:
         told = {"stacked": how.stacked, "captured": how.captured, "eager_reason": how.eager_reason}

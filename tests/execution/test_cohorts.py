@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,8 @@ from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.registry import MODEL_FACTS, SECTION_CHOICES
 from cifar_lab.config.roles import Role, role_of
 from cifar_lab.config.run_id import recipe
-from cifar_lab.execution.tasks import GPU_STREAMS, cohort_key, form_cohorts, make_tasks
+from cifar_lab.execution.tasks import GPU_STREAMS, form_cohorts, make_tasks
+from cifar_lab.training.grouping import cohort_key
 from cifar_lab.training.job import Job
 from tests.config.every_field import FieldCase, every_field
 
@@ -176,6 +178,75 @@ def test_gpus_share_the_cohorts_smallest_batches_first() -> None:
     assert [(task.streams, task.gpu) for task in tasks] == [(GPU_STREAMS, 0), (GPU_STREAMS, 1)]
     (one,) = make_tasks(jobs, 1, streams=2)
     assert (one.streams, one.gpu, len(one.cohorts)) == (2, 0, 3)
+
+
+SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+def grid(*overrides: str) -> list[Job]:
+    """320 runs of eight batch sizes, as in configs/q8_grid.yaml, with the base's own settings."""
+    return [
+        job(f"data.batch_size={size}", f"optimizer.name={name}", f"optimizer.lr={lr}", *overrides, seed=seed)
+        for size in SIZES
+        for name in ("sgd", "adam")
+        for lr in (0.05, 0.01, 0.005, 0.001, 0.0005)
+        for seed in range(4)
+    ]
+
+
+@pytest.mark.parametrize(("gpus", "sizes"), [(1, [[160, 160]]), (2, [[160], [160]]), (8, [[40]] * 8)])
+def test_a_grid_is_planned_as_cohorts_of_all_batch_sizes_that_fill_each_gpu(gpus: int, sizes: list[list[int]]) -> None:
+    jobs = grid()
+    tasks = make_tasks(jobs, gpus)
+    assert [[len(cohort) for cohort in task.cohorts] for task in tasks] == sizes
+    assert {each.run_id for task in tasks for each in task.jobs} == {each.run_id for each in jobs}
+    for cohort in (cohort for task in tasks for cohort in task.cohorts):
+        counts = Counter(each.settings.data.batch_size for each in cohort)
+        assert counts.keys() == set(SIZES)
+        assert max(counts.values()) - min(counts.values()) <= 2
+        names = [each.settings.optimizer.name for each in cohort]
+        assert names == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["runtime.kernels=torch", "runtime.cohort=40", "model.name=Net1", "data.noise_std=0.1", "runtime.precision=bf16"],
+)
+def test_what_the_block_kernel_does_not_train_is_grouped_by_batch_size(override: str) -> None:
+    (task,) = make_tasks(grid(override), 1)
+    assert [len({each.settings.data.batch_size for each in cohort}) for cohort in task.cohorts] == [1] * 8
+    assert [len(cohort) for cohort in task.cohorts] == [40] * 8
+
+
+def test_runs_on_the_cpu_are_planned_as_ever() -> None:
+    assert {len(task.jobs) for task in make_tasks(grid(), 0)} == {1}
+    assert {len(task.jobs) for task in make_tasks(grid("runtime.device=cpu"), 1)} == {1}
+
+
+def test_a_mixed_cohort_needs_the_networks_of_its_hardest_batch_size() -> None:
+    jobs = [job(f"data.batch_size={size}", seed=seed) for size in (8, 512) for seed in range(7)]
+    (task,) = make_tasks(jobs, 2)
+    assert [len(cohort) for cohort in task.cohorts] == [14]
+    assert [len(cohort) for task in make_tasks(jobs[1:], 1) for cohort in task.cohorts] == [6, 7]
+
+
+def test_other_images_epochs_or_crops_are_another_cohort_of_the_block_kernel() -> None:
+    jobs = [
+        job(f"data.batch_size={size}", *more, seed=seed)
+        for more in ((), ("epochs=3",), ("data.crop_padding=4",))
+        for size in (8, 64)
+        for seed in range(5)
+    ]
+    jobs += [replace(each, until_epoch=1, run_id=f"{each.run_id}-cut") for each in jobs[:10]]
+    (task,) = make_tasks(jobs, 1)
+    assert [len(cohort) for cohort in task.cohorts] == [10] * 4
+    assert all({each.settings.data.batch_size for each in cohort} == {8, 64} for cohort in task.cohorts)
+
+
+def test_thousands_of_runs_are_many_cohorts() -> None:
+    jobs = [replace(job("data.batch_size=64"), seed=seed, run_id=str(seed)) for seed in range(3_000)]
+    (task,) = make_tasks(jobs, 1)
+    assert {len(cohort) for cohort in task.cohorts} == {166, 167}
 
 
 def test_what_sets_torchs_switches_or_draws_chance_is_alone_in_its_process(tmp_path: Path) -> None:

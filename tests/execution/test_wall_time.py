@@ -11,8 +11,9 @@ from cifar_lab.config import Settings
 from cifar_lab.config.io.load import with_values
 from cifar_lab.core.host import processor_name
 from cifar_lab.data import DatasetCatalog
+from cifar_lab.execution import wall_time
 from cifar_lab.execution.cost import MachineSpeeds
-from cifar_lab.execution.wall_time import RunGroup, cost_of, image_counts
+from cifar_lab.execution.wall_time import RunGroup, concurrent_runs, cost_of, image_counts
 from cifar_lab.store.records import Record
 from cifar_lab.studies.forecast import estimate
 
@@ -57,6 +58,16 @@ def test_a_plan_and_a_sweep_say_the_same_of_the_same_runs(tmp_path: Path) -> Non
         assert planned.hours is not None
         assert swept.search_seconds == pytest.approx(3600 * planned.hours)
         assert swept.source == planned.guess
+
+
+def test_runs_on_a_gpu_share_the_time_of_their_cohorts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wall_time, "takes_gpu", lambda settings: True)
+    for gpus, runs, workers, expected in (
+        (1, 320, None, 2), (1, 320, 1, 1), (1, 40, None, 1), (2, 320, None, 2), (1, 3_000, None, 4), (1, 3, None, 4),
+    ):  # fmt: skip
+        monkeypatch.setattr(wall_time, "gpu_names", lambda gpus=gpus: ["NVIDIA H100 80GB HBM3"] * gpus)
+        assert concurrent_runs(CONTROL, workers, runs) == expected
+    assert concurrent_runs(arm(model__name="Net1"), None, 320) == 4
 
 
 def test_images_that_only_the_files_can_tell_are_not_guessed(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from cifar_lab.config.io.load import dump_settings, settings_from
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import Interrupted, SettingsError
 from cifar_lab.data.batches import Normalizer, ResidentSplit
-from cifar_lab.execution.tasks import cohort_key
 from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.store.records import Record
 from cifar_lab.training.averaging import WeightAverage, compute_statistics
 from cifar_lab.training.device import prepare_execution
+from cifar_lab.training.grouping import cohort_key
 from cifar_lab.training.run import run_cohort
 
 TINY = [

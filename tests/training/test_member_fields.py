@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from cifar_lab.config import Settings
 from cifar_lab.config.roles import Role, role_of
-from cifar_lab.execution.tasks import cohort_key
+from cifar_lab.training.grouping import cohort_key
 from cifar_lab.training.job import Job
 from cifar_lab.training.run import run_cohort
 from tests.config.every_field import FieldCase, every_field

@@ -129,8 +129,9 @@ class Runtime(Section):
     deterministic: Annotated[bool, Role.EXECUTION] = True
     """Use only deterministic kernels, which give the same bits each time."""
     cohort: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Role.EXECUTION] = "auto"
-    """Largest number of runs that train as one stacked set of parameters. `auto`: for a small model as many as fit into
-    the GPU's memory. 1 for a large model and on the CPU, where parallel processes are faster."""
+    """Largest number of runs that train together. `auto`: for a small model as many as fit into the GPU's memory, or as
+    fill the GPU with runs of any batch sizes if the block kernel trains them. 1 for a large model and on the CPU, where
+    parallel processes are faster. A number keeps runs of different batch sizes apart."""
     threads: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], Role.EXECUTION] = "auto"
     """CPU threads per run. `auto` with torch's kernels: one below a million parameters, else all cores that the process
     may use. With the C kernels: one, or two for a run that trains alone."""

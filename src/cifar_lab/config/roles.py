@@ -47,7 +47,7 @@ class Role(Enum):
     MEMBER = "member"
     """In the id. Each member of a cohort has its own value."""
     SHARED = "shared"
-    """In the id. Equal for all members of a cohort."""
+    """In the id. Equal for all members of a cohort, unless its backend trains each with its own value."""
     EXECUTION = "execution"
     """Execution only. Not in the id, equal for all members of a cohort."""
     LABEL = "label"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -126,6 +127,12 @@ class EpochRandomness:
     """Tables of all steps. None where images are not mixed."""
 
 
+def batches_of(images: int, size: int) -> list[int]:
+    """Images per step of an epoch. The last batch holds the remainder."""
+    full, rest = divmod(images, size)
+    return [size] * full + [rest] * (rest > 0)
+
+
 class CohortBatches:
     """Training batches of K runs, each in the order and with the augmentation of its seed.
 
@@ -137,27 +144,44 @@ class CohortBatches:
     """Images that are gathered at a time."""
 
     def __init__(
-        self, split: ResidentSplit, options: DataOptions, seeds: Sequence[int], flips: Sequence[Flip] | None = None
-    ) -> None:
-        """`flips`: `data.flip` of each member. None takes `options.flip` for all."""
+        self, split: ResidentSplit, options: DataOptions, seeds: Sequence[int], flips: Sequence[Flip] | None = None,
+        sizes: Sequence[int] | None = None,
+    ) -> None:  # fmt: skip
+        """Batches of one run per seed.
+
+        Args:
+            flips: `data.flip` of each member. None takes `options.flip` for all.
+            sizes: `data.batch_size` of each member. None takes `options.batch_size` for all.
+        """
         self.split = split
         self.options = options
         self.seeds = tuple(seeds)
         self.own_augment: OwnAugment | None = None
         """Function of the user, which each member applies with its own stream."""
         self.flips = tuple(flips) if flips is not None else (options.flip,) * len(self.seeds)
+        self.sizes = tuple(sizes) if sizes is not None else (options.batch_size,) * len(self.seeds)
         self._member = torch.arange(len(self.seeds), device=split.labels.device).unsqueeze(1)  # (K, 1)
 
     @property
     def batch_sizes(self) -> list[int]:
-        """Images per step of an epoch. The last batch holds the remainder."""
-        full, rest = divmod(len(self.split), self.options.batch_size)
-        return [self.options.batch_size] * full + [rest] * (rest > 0)
+        """Images per step of an epoch, where all members have equal batches.
+
+        Raises:
+            ValueError: members have unequal batches.
+        """
+        if len(set(self.sizes)) > 1:
+            raise ValueError("the members of this cohort have unequal batches")
+        return batches_of(len(self.split), self.sizes[0])
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches per epoch."""
+        """Batches per epoch, where all members have equal ones."""
         return len(self.batch_sizes)
+
+    @property
+    def member_steps(self) -> list[int]:
+        """Batches per epoch of each member."""
+        return [math.ceil(len(self.split) / size) for size in self.sizes]
 
     @property
     def draws_per_batch(self) -> bool:

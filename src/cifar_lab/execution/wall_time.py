@@ -11,7 +11,7 @@ from cifar_lab.core.host import available_cores, gpu_names
 from cifar_lab.data import DatasetCatalog, set_aside, validation_count
 from cifar_lab.execution.cores import concurrent_on_cpu
 from cifar_lab.execution.cost import MachineSpeeds, Timing, takes_gpu
-from cifar_lab.execution.tasks import GPU_STREAMS
+from cifar_lab.execution.tasks import GPU_STREAMS, kernel_cohorts, trains_mixed
 
 NOT_PREPARED = "the images have not been prepared yet"
 """Reason for an unknown time."""
@@ -115,7 +115,13 @@ def cost_of(
 
 
 def concurrent_runs(settings: Settings, workers: int | None, runs: float) -> int:
-    """Number of runs that train at a time, of `runs` of these settings. `workers` as in `RunContext`."""
+    """Number of runs that train at a time, of `runs` of these settings. `workers` as in `RunContext`.
+
+    On a GPU that of cohorts, whose runs share the time of their cohort.
+    """
     if takes_gpu(settings):
-        return max(1, len(gpu_names())) * (workers or GPU_STREAMS)
+        gpus = max(1, len(gpu_names()))
+        cohorts = kernel_cohorts([settings] * round(runs), gpus) if trains_mixed(settings) else 0
+        most = gpus * (workers or GPU_STREAMS)
+        return min(most, cohorts) if cohorts else most
     return max(1, min(concurrent_on_cpu(settings, available_cores(), workers), round(runs)))

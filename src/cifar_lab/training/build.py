@@ -50,9 +50,11 @@ from cifar_lab.training.unused_parameters import GradientWatch
 def layout(settings: Settings, execution: Execution, *, stacked: bool) -> torch.memory_format:
     """Memory format of images for torch's kernels. Rounding depends on it.
 
-    Optimizers of torch's class have contiguous parameters, because a `view` of a gradient may rely on it.
+    Optimizers of torch's class have contiguous parameters, because a `view` of a gradient may rely on it. The block
+    kernel scores images in that format alone.
     """
-    if stacked or isinstance(settings.optimizer, TorchOptimizer | CustomOptimizer):
+    by_block = execution.own_kernels and execution.device.type != "cpu"
+    if stacked or by_block or isinstance(settings.optimizer, TorchOptimizer | CustomOptimizer):
         return torch.contiguous_format
     return models.memory_format(settings.model, execution.device.type, execution.bf16)
 
@@ -164,7 +166,7 @@ def build_cohort(
     settings: Sequence[Settings],
     seeds: Sequence[int],
     num_classes: int,
-    steps_per_epoch: int,
+    steps_per_epoch: int | Sequence[int],
     execution: Execution,
     *,
     stacked: bool = False,
@@ -174,6 +176,7 @@ def build_cohort(
     """Build new networks, one per member from its own seed, with their optimizer and schedule.
 
     Args:
+        steps_per_epoch: of all members, or of each.
         covariance: of the patches of the training images, for `model.init: whiten`.
         epoch: the next one, counted from 0. It decides which layers train.
 
@@ -206,7 +209,8 @@ def build_cohort(
             network.compile()
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
     averages = [member.average for member in settings if isinstance(member.average, Ema)]
-    average = WeightAverage(averages, networks, parameters, steps_per_epoch, stage.still) if averages else None
+    steps = steps_per_epoch if isinstance(steps_per_epoch, int) else steps_per_epoch[0]  # one size with an average
+    average = WeightAverage(averages, networks, parameters, steps, stage.still) if averages else None
     cohort = Cohort(networks, parameters, optimizer, schedule, stacked_network, stage=stage, average=average)
     if isinstance(first.model, CustomModel):
         watch = GradientWatch(networks, parameters)

@@ -101,7 +101,8 @@ class ActiveRun:
         cohort.load_state(number, saved["cohort"], anew=anew)
         self.member.history.extend(EpochMetrics.model_validate(line) for line in saved["history"])
         self.started = saved["started"]
-        self.notes.append(f"resumed after epoch {len(self.member.history)}")
+        note = f"resumed after epoch {len(self.member.history)}"
+        self.notes += [note] * (note not in self.notes)  # a part of a group resumes once more
         return Environment.model_validate(saved["environment"])
 
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.patches import patch_covariance
+from cifar_lab.training.backends.block.conditions import UnequalMembers, are_mixed
 from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort, layout, load_training_data
@@ -21,6 +22,7 @@ from cifar_lab.training.device import (
     peak_bytes,
     prepare_execution,
 )
+from cifar_lab.training.grouping import grouped
 from cifar_lab.training.job import Job
 from cifar_lab.training.run import Ended, run_cohort
 
@@ -36,9 +38,10 @@ def run_cohorts(
 ) -> None:
     """Make the runs of every cohort, `streams` cohorts at a time, and call `ended` once per run.
 
-    A cohort on a GPU is divided if its share of the memory does not hold all members. `tell` and `ended` are called
-    from several threads.
+    A cohort on a GPU is divided if its share of the memory does not hold all members. Members of cohorts that only the
+    block kernel trains are grouped anew where it is not available. `tell` and `ended` are called from several threads.
     """
+    cohorts = _stackable(cohorts, ended)
     groups = [group for cohort in cohorts for group in _divide(cohort, min(streams, len(cohorts)), ended)]
 
     def make(group: Sequence[Job]) -> None:
@@ -46,8 +49,7 @@ def run_cohorts(
             with own_stream(choose_device(group[0].settings.runtime.device)):
                 run_cohort(group, tell, should_stop, ended)
         except Exception as error:
-            for job in group:
-                ended(job, error)
+            _end(group, error, ended)
 
     if streams == 1 or len(groups) == 1:
         for group in groups:
@@ -58,6 +60,37 @@ def run_cohorts(
             future.result()
 
 
+def _stackable(cohorts: Sequence[Sequence[Job]], ended: Ended) -> list[Sequence[Job]]:
+    """The cohorts, with those regrouped that cannot train as they are. If the choice fails, its error ends the runs."""
+    found: list[Sequence[Job]] = []
+    refused: list[Job] = []
+    for cohort in cohorts:
+        try:
+            if are_mixed(job.settings for job in cohort):
+                _takes_kernel(cohort, prepare_execution(cohort[0].settings.runtime, cohort[0].threads))
+            found.append(cohort)
+        except UnequalMembers:
+            refused += cohort
+        except Exception as error:
+            _end(cohort, error, ended)
+    return found + grouped(sorted(refused, key=lambda job: job.settings.optimizer.name))
+
+
+def _takes_kernel(cohort: Sequence[Job], execution: Execution) -> bool:
+    """Whether this project's kernels train a new cohort.
+
+    Raises:
+        UnequalMembers: they do not, and nothing else trains its members together.
+    """
+    arms = [job.settings for job in cohort]
+    return choose_kernels(arms[0], execution, len(arms), None, arms=arms)[0].own_kernels
+
+
+def _end(cohort: Sequence[Job], error: Exception, ended: Ended) -> None:
+    for job in cohort:
+        ended(job, error)
+
+
 def _divide(cohort: Sequence[Job], streams: int, ended: Ended) -> list[Sequence[Job]]:
     """Divide a cohort into groups that fit into the device's memory. If the trial fails, its error ends the runs."""
     if len(cohort) == 1:
@@ -65,8 +98,7 @@ def _divide(cohort: Sequence[Job], streams: int, ended: Ended) -> list[Sequence[
     try:
         size = members_that_fit(cohort, streams)
     except Exception as error:
-        for job in cohort:
-            ended(job, error)
+        _end(cohort, error, ended)
         return []
     return [cohort[start : start + size] for start in range(0, len(cohort), size)]
 
@@ -91,7 +123,7 @@ def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
     execution = prepare_execution(settings.runtime, cohort[0].threads)
     if execution.device.type == "cpu" or len(cohort) <= max(TRIAL_MEMBERS):
         return len(cohort)
-    if choose_kernels(settings, execution, len(cohort), None)[0].own_kernels:
+    if _takes_kernel(cohort, execution):
         return len(cohort)  # 3 MB each, against activations of a whole batch
     available = free_bytes(execution.device) * USABLE_SHARE / streams
     small = _peak_of(cohort[: TRIAL_MEMBERS[0]], execution)

@@ -93,7 +93,7 @@ class FeatureBatches(CohortBatches):
     """Features of an image are few numbers, so more of them are gathered at a time."""
 
     def __init__(self, batches: CohortBatches, features: Features) -> None:
-        super().__init__(batches.split, batches.options, batches.seeds, batches.flips)
+        super().__init__(batches.split, batches.options, batches.seeds, batches.flips, batches.sizes)
         self._features = features
 
     def randomness(self, epoch: int) -> EpochRandomness:

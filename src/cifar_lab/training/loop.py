@@ -57,7 +57,7 @@ def train_epoch(backend: StepBackend, epoch: int, callback: Callback) -> int:
     """Train every member for one epoch (counted from 0). Stops early if every member's loss is non-finite.
 
     Returns:
-        Number of completed steps. Their metrics are in `backend.metrics`.
+        Number of completed steps, of the member with the most. Their metrics are in `backend.metrics`.
     """
     backend.cohort.begin_epoch(epoch)
     done = 0
@@ -65,7 +65,9 @@ def train_epoch(backend: StepBackend, epoch: int, callback: Callback) -> int:
         if done % CHECK_STEPS == 0:
             if backend.metrics.all_diverged(done):
                 break
-            callback.step(epoch + 1, done, len(backend.metrics.batch_sizes), *backend.metrics.first_member(done))
+            steps, of = (backend.metrics.completed(each)[0] for each in (done, len(backend.metrics.batch_sizes)))
+            if steps:
+                callback.step(epoch + 1, steps, of, *backend.metrics.first_member(done))
     return done
 
 
@@ -79,19 +81,19 @@ def _record_epoch(
 ) -> None:
     """Append the epoch to each member's history, mark members that diverged, and update the schedules."""
     cohort = backend.cohort
-    last_lr = cohort.schedule.epoch_table(epoch)[0][done - 1]
+    rates, steps = cohort.schedule.epoch_table(epoch)[0], backend.metrics.completed(done)
     weights_finite = torch.isfinite(cohort.parameters.values).all(dim=1).tolist()
     watched: list[dict[str, float | None]] = []
     for k, (member, numbers) in enumerate(zip(members, backend.metrics.numbers(done), strict=True)):
         validation_failed = scores is not None and scores[k] is None
-        member.diverged = member.diverged or _divergence(epoch, done, numbers, weights_finite[k], validation_failed)
+        member.diverged = member.diverged or _divergence(epoch, steps[k], numbers, weights_finite[k], validation_failed)
         if member.diverged is not None:
             watched.append({"train_loss": None, "val_loss": None, "val_accuracy": None})
             continue
         member.val = scores[k] if scores is not None else None
         line = EpochMetrics(
             epoch=epoch + 1,
-            lr=float(last_lr[k]),
+            lr=float(rates[steps[k] - 1, k]),
             train_loss=numbers.loss,
             train_accuracy=numbers.accuracy,
             val_loss=member.val.loss if member.val is not None else None,

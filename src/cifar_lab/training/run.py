@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import groupby
 
 from torch import nn
 
@@ -25,7 +24,7 @@ from cifar_lab.training.backends.choice import KernelChoice, choose_kernels, mak
 from cifar_lab.training.build import build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
 from cifar_lab.training.cohort_scores import CohortTraining, score_others, validate
-from cifar_lab.training.device import Execution, is_out_of_memory, prepare_execution, settle_threads
+from cifar_lab.training.device import Execution, prepare_execution, settle_threads
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
 from cifar_lab.training.features import with_cached_trunk
@@ -33,6 +32,7 @@ from cifar_lab.training.final_test import add_test, finish
 from cifar_lab.training.job import Job
 from cifar_lab.training.loop import train
 from cifar_lab.training.own_functions import own_functions
+from cifar_lab.training.run_groups import equally_far, parts_after
 from cifar_lab.training.teacher import load_teacher
 from cifar_lab.training.thread_guard import ThreadGuard
 
@@ -62,8 +62,8 @@ def make_run(job: Job, tell: Callable[[Event], None], should_stop: Callable[[], 
 def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
     """Make runs that can train together (see `execution.tasks`), and call `ended` once per run.
 
-    A failure of one run does not affect the others. Runs that resume from different epochs train one group after the
-    other.
+    A failure of one run does not affect the others. Runs that resume from different epochs, or with other kernels, are
+    trained one group after the other. So are runs that only the block kernel trains together, where it is missing.
     """
     runs: list[ActiveRun] = []
     try:
@@ -77,15 +77,15 @@ def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool],
                 ended(job, found)
             else:
                 runs.append(found)
-        waiting = [
-            list(same) for _, same in groupby(sorted(runs, key=ActiveRun.epochs_done), key=ActiveRun.epochs_done)
-        ]
+        waiting = equally_far(runs)
         while waiting:
             group = waiting.pop(0)
             try:
                 _train(group, tell, should_stop, ended)
             except Exception as error:
-                waiting[:0] = _halves_or_end(group, error, ended)
+                if not (parts := parts_after(error, group)):
+                    _end(group, error, ended)
+                waiting[:0] = parts
     finally:
         for run in runs:
             run.lock.close()
@@ -122,18 +122,12 @@ def _open(job: Job, tell: Tell) -> ActiveRun | Record:
         return ActiveRun(job, folder, [*([damage] if damage else []), *notes], saved, lock.pop_all())
 
 
-def _halves_or_end(runs: list[ActiveRun], error: Exception, ended: Ended) -> list[list[ActiveRun]]:
-    """Halves to train from their checkpoints if the device ran out of memory. Otherwise end the runs with the error."""
-    if is_out_of_memory(error) and len(runs) > 1:
-        for run in runs:
-            run.start_over()
-        middle = len(runs) // 2
-        return [runs[:middle], runs[middle:]]
+def _end(runs: Sequence[ActiveRun], error: Exception, ended: Ended) -> None:
+    """End the runs of a group with the error that stopped it."""
     for run in runs:
         if run.open:
             run.close()
             ended(run.job, error)
-    return []
 
 
 def _train(runs: Sequence[ActiveRun], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
@@ -194,10 +188,11 @@ def _prepare(runs: Sequence[ActiveRun], done: int) -> CohortTraining:
     memory_format = layout(settings, execution, stacked=stacked)
     splits = load_training_data(settings, jobs[0].fingerprint, execution, memory_format)
     batches = CohortBatches(
-        splits.training, settings.data, [job.seed for job in jobs], [job.settings.data.flip for job in jobs]
-    )
+        splits.training, settings.data, [job.seed for job in jobs], [job.settings.data.flip for job in jobs],
+        [job.settings.data.batch_size for job in jobs],
+    )  # fmt: skip
     cohort, unstacked_reason = build_cohort(
-        [job.build_settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.steps_per_epoch,
+        [job.build_settings for job in jobs], batches.seeds, len(splits.identity.classes), batches.member_steps,
         execution, stacked=stacked, covariance=partial(patch_covariance, splits.training), epoch=done,
     )  # fmt: skip
     if custom:  # its network tells whether the kernels know it, and its images have one layout with either kernels
@@ -224,7 +219,9 @@ def _choose(
 ) -> tuple[Execution, KernelChoice]:
     """Choose the kernels, and the threads of torch's operations. `network` as in `choose_kernels`."""
     settings = runs[0].job.settings
-    execution, kernels = choose_kernels(settings, execution, len(runs), runs[0].saved_kernels(), network)
+    execution, kernels = choose_kernels(
+        settings, execution, len(runs), runs[0].saved_kernels(), network, [run.job.settings for run in runs]
+    )
     parameters = None if network is None else count_parameters(network)
     return settle_threads(execution, settings, runs[0].saved_threads(), parameters), kernels
 

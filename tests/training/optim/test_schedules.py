@@ -291,6 +291,20 @@ def test_state_of_another_member_is_refused(state: Mapping[str, Any]) -> None:
         schedule.load_state(0, state)
 
 
+def test_members_with_unequal_steps_have_the_rates_of_their_own() -> None:
+    cycle, cosine = config.OneCycle(name="one_cycle"), config.Cosine(name="cosine")
+    together = make_schedule([cycle, cosine, NONE], [SGD, ADAM, SGD], 3, [4, 7, 2])
+    for epoch in range(3):
+        lr, momentum = together.epoch_table(epoch)
+        assert lr.shape == (7, 3)
+        assert momentum is not None
+        for member, (scheduler, optimizer, steps) in enumerate(((cycle, SGD, 4), (cosine, ADAM, 7), (NONE, SGD, 2))):
+            own, moved = make_schedule([scheduler], [optimizer], 3, steps).epoch_table(epoch)
+            np.testing.assert_array_equal(lr[:, member], [*own[:, 0], *[math.nan] * (7 - steps)])
+            expected = np.full(steps, math.nan) if moved is None else moved[:, 0]
+            np.testing.assert_array_equal(momentum[:steps, member], expected)
+
+
 def test_refusals() -> None:
     with pytest.raises(ValueError, match=r"^1 schedulers for 2 optimizers$"):
         make_schedule([NONE], [SGD, SGD], 1, 1)

@@ -17,9 +17,14 @@ from cifar_lab.data.batches import CohortBatches
 from cifar_lab.training.adversary import Adversary
 from cifar_lab.training.backends.base import BackendInfo, StepBackend
 from cifar_lab.training.backends.block.backend import BlockBackend
-from cifar_lab.training.backends.block.conditions import check_members, check_settings
+from cifar_lab.training.backends.block.conditions import (
+    UnequalMembers,
+    are_mixed,
+    check_cohort,
+    check_settings,
+)
 from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
-from cifar_lab.training.backends.block.jobs import MOST_CLASSES, part_of
+from cifar_lab.training.backends.block.jobs import MOST_CLASSES, PARTS, part_of
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
@@ -47,8 +52,9 @@ class KernelChoice:
 
 
 def choose_kernels(
-    settings: Settings, execution: Execution, members: int, saved: str | None, network: nn.Module | None = None
-) -> tuple[Execution, KernelChoice]:
+    settings: Settings, execution: Execution, members: int, saved: str | None, network: nn.Module | None = None,
+    arms: Sequence[Settings] = (),
+) -> tuple[Execution, KernelChoice]:  # fmt: skip
     """Decide between this project's kernels and torch's.
 
     Args:
@@ -56,13 +62,26 @@ def choose_kernels(
         saved: kernels of a resumed run's first epochs (`own` or `torch`), None for a new run. A resumed run keeps its
             kernels, because the others round differently.
         network: that of a custom model, which the kernels may know.
+        arms: settings of each member. Without them all have `settings`.
 
     Returns:
         `execution` with the choice.
 
     Raises:
         SettingsError: `runtime.kernels: own` is set and they are not available.
+        UnequalMembers: the members cannot be stacked, and the block kernel is not available.
     """
+    chosen, kernels = _choose(settings, execution, members, saved, network, arms)
+    if are_mixed(arms) and not chosen.own_kernels:
+        raise UnequalMembers(kernels.reason or "runtime.kernels asks for torch's")
+    return chosen, kernels
+
+
+def _choose(
+    settings: Settings, execution: Execution, members: int, saved: str | None, network: nn.Module | None,
+    arms: Sequence[Settings],
+) -> tuple[Execution, KernelChoice]:  # fmt: skip
+    """As `choose_kernels`, whatever the members."""
     asked = settings.runtime.kernels
     if asked == "torch":
         return execution, KernelChoice()
@@ -71,7 +90,8 @@ def choose_kernels(
             operations = _check_kernels(settings, execution, members, network)
         else:
             operations = None
-            _check_block(settings, execution, None if asked == "own" or saved == "own" else members)
+            any_number = asked == "own" or saved == "own"
+            _check_block(settings, execution, () if any_number else arms or [settings] * members)
         if saved == "torch" and asked == "auto":
             raise KernelsUnavailable("its first epochs used torch's")
     except KernelsUnavailable as error:
@@ -100,6 +120,9 @@ def make_backend(
         own_loss: loss of the user.
         arms: settings of each member. Without them all have `settings`.
         teacher: of the run, see `loss.distill`.
+
+    Raises:
+        UnequalMembers: as `choose_kernels`.
     """
     stochastic = isinstance(settings.model, CustomModel)
     eager = EagerBackend(
@@ -127,6 +150,8 @@ def make_backend(
         except KernelsUnavailable as error:
             if settings.runtime.kernels == "own":
                 raise error.as_settings_error() from error
+            if are_mixed(arms):
+                raise UnequalMembers(str(error)) from error
             info = replace(info, kernels_reason=str(error))
     if execution.device.type == "cpu":
         return linear_head_backend(eager) or eager, info
@@ -138,15 +163,15 @@ def make_backend(
         return eager, replace(info, eager_reason="; ".join(filter(None, (unstacked_reason, str(error)))))
 
 
-def _check_block(settings: Settings, execution: Execution, members: int | None) -> None:
-    """Check that the block kernel can train such runs on this GPU, and so many faster than torch. None: any number.
+def _check_block(settings: Settings, execution: Execution, arms: Sequence[Settings]) -> None:
+    """Check that the block kernel can train such runs on this GPU, and these faster than torch. Empty: any number.
 
     Raises:
         KernelsUnavailable: it cannot, or is slower.
     """
     check_settings(settings)
-    if members is not None:
-        check_members(settings.data.batch_size, members)
+    if arms:
+        check_cohort(arms, len(arms))
     check_gpu(execution.device)
 
 
@@ -201,8 +226,10 @@ def _block_backend(eager: EagerBackend, arms: Sequence[Settings]) -> BlockBacken
     if not 2 <= classes <= MOST_CLASSES:
         raise KernelsUnavailable(f"there are none on a GPU for {classes} classes")
     optimizers = [arm.optimizer for arm in arms if isinstance(arm.optimizer, SGD | Adam)]
-    kernel = GpuKernel(eager.execution.device, classes, [part_of(eager.batches.options.batch_size)])
+    parts = {part_of(size) for size in eager.batches.sizes}
+    # All sizes for several, so that a later cohort of some of these batch sizes has the same code.
+    kernel = GpuKernel(eager.execution.device, classes, list(parts) if len(parts) == 1 else PARTS)
     try:
-        return BlockBackend(eager, kernel, optimizers, classes)
+        return BlockBackend(eager, kernel, optimizers, classes, [arm.loss.label_smoothing for arm in arms])
     except ValueError as error:
         raise KernelsUnavailable(f"there are none on a GPU for {error}") from error

@@ -17,7 +17,7 @@ from cifar_lab.data.mixing import Mix, larger_part, neighbour
 from cifar_lab.data.random_streams import NO_STREAMS, ModelStreams
 from cifar_lab.models.outputs import split_outputs
 from cifar_lab.training.adversary import Adversary
-from cifar_lab.training.backends.base import StepMetrics
+from cifar_lab.training.backends.base import MemberMetrics, StepMetrics
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
 from cifar_lab.training.own_functions import LossOf
@@ -155,7 +155,10 @@ class EagerBackend:
         )  # fmt: skip
 
     def rates(self, epoch: int) -> tuple[Tensor, Tensor | None]:
-        """Learning rate of each step and, if a schedule varies it, momentum: (steps, K, 1) on the device."""
+        """Learning rate of each step and, if a schedule varies it, momentum: (steps, K, 1) on the device.
+
+        See `CohortSchedule.epoch_table`.
+        """
         device = self.cohort.parameters.values.device
         lr, momentum = (
             None if table is None else torch.from_numpy(table).to(device, torch.float32).unsqueeze(-1)
@@ -166,4 +169,7 @@ class EagerBackend:
 
     def new_metrics(self) -> StepMetrics:
         """Empty metrics of one epoch."""
-        return StepMetrics(self.batches.batch_sizes, len(self.cohort.networks), self.cohort.parameters.values.device)
+        batches, device = self.batches, self.cohort.parameters.values.device
+        if len(set(batches.sizes)) > 1:  # another backend makes the steps
+            return MemberMetrics(len(batches.split), batches.sizes, device)
+        return StepMetrics(batches.batch_sizes, len(self.cohort.networks), device)

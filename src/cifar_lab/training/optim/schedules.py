@@ -19,28 +19,30 @@ SCHEDULES: dict[str, Callable[..., RateSchedule[Any]]] = makers("scheduler", __p
 class CohortSchedule:
     """Schedules of K members, see `make_schedule`."""
 
-    def __init__(self, members: Sequence[RateSchedule[Any]], epochs: int, steps_per_epoch: int) -> None:
+    def __init__(self, members: Sequence[RateSchedule[Any]], epochs: int, steps_per_epoch: Sequence[int]) -> None:
+        """`steps_per_epoch`: of each member."""
         self._members = tuple(members)
-        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
+        self._epochs, self._steps = epochs, tuple(steps_per_epoch)
 
     def epoch_table(self, epoch: int) -> tuple[Array, Array | None]:
         """Learning rates and momenta of each step of one epoch, counted from 0.
 
         Returns:
-            lr, (steps_per_epoch, K). Momentum (SGD) or first beta (Adam, AdamW) of the same shape, NaN for members
-                whose schedule does not vary it, or None if no schedule does. A plateau's column is valid for the next
-                epoch only.
+            lr, (steps, K). Momentum (SGD) or first beta (Adam, AdamW) of the same shape, NaN for members whose schedule
+                does not vary it, or None if no schedule does. A plateau's column is valid for the next epoch only. The
+                steps are those of the member with the most. NaN follows the last step of the others.
 
         Raises:
             ValueError: an epoch after the last.
         """
         if not 0 <= epoch < self._epochs:
             raise ValueError(f"epoch {epoch} of a schedule of {self._epochs} epochs, which count from 0")
-        steps = np.arange(epoch * self._steps_per_epoch, (epoch + 1) * self._steps_per_epoch, dtype=np.float64)
-        lr = np.stack([member.lr(epoch, steps) for member in self._members], axis=1)
+        ranges = {size: np.arange(epoch * size, (epoch + 1) * size, dtype=np.float64) for size in set(self._steps)}
+        members = [(member, ranges[size]) for member, size in zip(self._members, self._steps, strict=True)]
+        lr = _columns([member.lr(epoch, steps) for member, steps in members])
         if not any(member.moves_momentum for member in self._members):
             return lr, None
-        return lr, np.stack([member.momentum(steps) for member in self._members], axis=1)
+        return lr, _columns([member.momentum(steps) for member, steps in members])
 
     def end_epoch(self, metrics: Sequence[Mapping[str, float | None]]) -> None:
         """Update the plateau schedules.
@@ -85,12 +87,13 @@ def make_schedule(
     schedulers: Sequence[config.Scheduler],
     optimizers: Sequence[config.Optimizer],
     epochs: int,
-    steps_per_epoch: int,
+    steps_per_epoch: int | Sequence[int],
     group: Mapping[str, Any] | None = None,
 ) -> CohortSchedule:
     """Make the schedules of a cohort. Member k has `schedulers[k]` over `optimizers[k]`.
 
     Args:
+        steps_per_epoch: of all members, or of each.
         group: values of the optimizer that torch executes, if there is one.
 
     Raises:
@@ -98,15 +101,24 @@ def make_schedule(
     """
     if len(schedulers) != len(optimizers):
         raise ValueError(f"{len(schedulers)} schedulers for {len(optimizers)} optimizers")
-    if epochs < 1 or steps_per_epoch < 1:
-        raise ValueError(f"a schedule of {epochs} epochs of {steps_per_epoch} steps; both must be at least 1")
+    steps = [steps_per_epoch] * len(optimizers) if isinstance(steps_per_epoch, int) else steps_per_epoch
+    if epochs < 1 or min(steps) < 1:
+        raise ValueError(f"a schedule of {epochs} epochs of {min(steps)} steps; both must be at least 1")
     members = []
-    for scheduler, optimizer in zip(schedulers, optimizers, strict=True):
-        member = SCHEDULES.get(scheduler.name, OwnRate)(scheduler, optimizer.lr, epochs, steps_per_epoch)
+    for scheduler, optimizer, size in zip(schedulers, optimizers, steps, strict=True):
+        member = SCHEDULES.get(scheduler.name, OwnRate)(scheduler, optimizer.lr, epochs, size)
         if isinstance(member, TorchRate):
             member.group = group if group is not None else optimizer.model_dump()
         members.append(member)
-    return CohortSchedule(members, epochs, steps_per_epoch)
+    return CohortSchedule(members, epochs, steps)
+
+
+def _columns(members: Sequence[Array]) -> Array:
+    """(steps,) of each member as the columns of one table. NaN follows the shorter ones."""
+    table = np.full((max(map(len, members)), len(members)), np.nan)
+    for column, numbers in zip(table.T, members, strict=True):
+        column[: len(numbers)] = numbers
+    return table
 
 
 def _parts(member: object) -> object:

@@ -10,8 +10,17 @@ import pytest
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.model import NetModel
-from cifar_lab.config.roles import Role
-from cifar_lab.training.backends.block.conditions import check_members, check_settings, unknown_settings
+from cifar_lab.config.roles import Role, role_of
+from cifar_lab.training.backends.block.conditions import (
+    KNOWN,
+    OWN,
+    are_mixed,
+    check_members,
+    check_settings,
+    has_enough,
+    may_train,
+    unknown_settings,
+)
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 from ...step_runs import ARMS
@@ -76,3 +85,29 @@ def test_few_networks_are_left_to_torch(batch: int, least: int) -> None:
     check_members(batch, least)
     with pytest.raises(KernelsUnavailable, match=f"^torch's are faster below {least} networks of this batch size$"):
         check_members(batch, least - 1)
+
+
+def test_several_batch_sizes_need_the_networks_of_the_one_that_needs_most() -> None:
+    for sizes, least in (([8, 8], 2), ([8, 64, 16], 10), ([8, 512, 64], 14)):
+        arms = [settings(f"data.batch_size={size}") for size in sizes]
+        assert has_enough(arms, least)
+        assert not has_enough(arms, least - 1)
+
+
+def test_its_own_settings_are_shared_where_networks_are_stacked() -> None:
+    plain = settings()
+    for key in OWN:
+        section, name = key.split(".")
+        assert role_of(type(getattr(plain, section)), name) is Role.SHARED
+        assert key in KNOWN
+    assert not are_mixed([plain, settings("optimizer.name=adam", "scheduler.name=cosine")])
+    assert are_mixed([plain, plain, settings("data.batch_size=8")])
+    assert are_mixed([plain, settings("loss.label_smoothing=0.1")])
+    assert not are_mixed([])
+
+
+def test_runs_are_planned_for_it_by_their_settings_alone() -> None:
+    assert may_train(settings())
+    assert may_train(settings("runtime.kernels=own"))
+    for override in ("runtime.kernels=torch", "model.name=Net1", "data.noise_std=0.1", "average.name=ema"):
+        assert not may_train(settings(override)), override

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cifar_lab.config import SGD, Adam, AdamW
 from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
+from cifar_lab.training.backends.base import MemberMetrics, StepMetrics
 from cifar_lab.training.backends.block.jobs import (
     KINDS,
     SCRATCH_BYTES,
@@ -51,18 +52,21 @@ class BlockBackend:
     """Backend of networks of the shape of Net. Training images and weights are in torch's contiguous format."""
 
     def __init__(
-        self, eager: EagerBackend, kernel: BlockKernel, optimizers: Sequence[SGD | Adam | AdamW], classes: int
-    ) -> None:
+        self, eager: EagerBackend, kernel: BlockKernel, optimizers: Sequence[SGD | Adam | AdamW], classes: int,
+        smoothings: Sequence[float] | None = None,
+    ) -> None:  # fmt: skip
         """Use the cohort, batches and loss of `eager`.
 
         Args:
             kernel: compiled for as many classes.
             optimizers: settings of each member's optimizer.
+            smoothings: label smoothing of each member. None takes that of `eager` for all.
         """
         self.cohort = eager.cohort
-        self.metrics = eager.metrics
+        self.metrics: StepMetrics = eager.metrics
         self._eager, self._kernel, self._classes = eager, kernel, classes
         self._optimizers = tuple(optimizers)
+        self._smoothings = smoothings or [eager.label_smoothing] * len(optimizers)
         self._rows = RowConversion.of(self.cohort.parameters, classes)
         self._draws = _Draws(eager.batches)
         self._scratch = torch.empty(0, dtype=torch.uint8, device=self._device)
@@ -73,15 +77,18 @@ class BlockBackend:
 
     def epoch(self, epoch: int) -> Iterator[int]:
         """See `StepBackend`. A launch makes many steps."""
-        self.metrics = self._eager.new_metrics()
+        batches = self._eager.batches
+        self.metrics = MemberMetrics(len(batches.split), batches.sizes, self._device)
         rows = _MemberRows(self)
         tables = (*self._eager.rates(epoch), *self._draws.of_epoch(epoch))
         steps, members = self.metrics.loss.shape
-        table = self._table([self._member(k, epoch * steps, rows, *tables) for k in range(members)])
+        # Small batches take longest. They come first, so that no block is left with one at the end of a launch.
+        longest_first = sorted(range(members), key=batches.sizes.__getitem__)
+        table = self._table([self._member(k, epoch, rows, *tables) for k in longest_first])
         blocks = min(members, self._kernel.blocks)
         segments = self._segments(steps, math.ceil(members / blocks))
         progress = torch.zeros(1 + members, dtype=torch.int32, device=self._device)
-        images = self._images(self._eager.batches.split, self._eager.batches.options.crop_padding)
+        images = self._images(batches.split, batches.options.crop_padding)
         scratch, places = self._scratch_for(blocks), (table.data_ptr(), progress.data_ptr())
         for begin in range(0, segments, LAUNCH_SEGMENTS):
             end = min(begin + LAUNCH_SEGMENTS, segments)
@@ -91,7 +98,7 @@ class BlockBackend:
             if end < segments:
                 yield steps * end // segments
         self._draws.draw(epoch + 1)  # while the GPU trains
-        rows.store((epoch + 1) * steps)
+        rows.store([(epoch + 1) * each for each in batches.member_steps])
         yield steps
 
     def _segments(self, steps: int, rounds: int) -> int:
@@ -119,10 +126,10 @@ class BlockBackend:
         return logits
 
     def _member(
-        self, k: int, updates: int, rows: _MemberRows, lr: Tensor, momenta: Tensor | None, draws: EpochRandomness,
+        self, k: int, epoch: int, rows: _MemberRows, lr: Tensor, momenta: Tensor | None, draws: EpochRandomness,
         number: Sequence[int],
     ) -> BlockMember:  # fmt: skip
-        """Description of a member for one epoch, which `updates` updates precede."""
+        """Description of a member for one epoch, counted from 0."""
         settings, batches = self._optimizers[k], self._eager.batches
         loss, right = self.metrics.loss, self.metrics.right
         is_adam = isinstance(settings, Adam)
@@ -130,7 +137,7 @@ class BlockBackend:
         momentum, beta2, eps = (
             (*settings.betas, settings.eps) if isinstance(settings, Adam) else (settings.momentum, 0.0, 0.0)
         )
-        size, drawn = len(batches.split), number[k]
+        images, batch, drawn = len(batches.split), batches.sizes[k], number[k]
         return BlockMember(
             weights=_row(rows.weights, k), first=_row(rows.first, k),
             second=_row(rows.second, k) if is_adam and rows.second is not None else None,
@@ -140,10 +147,10 @@ class BlockBackend:
             lr=_column(lr, k), momenta=None if momenta is None else _column(momenta, k),
             loss=_column(loss, k), right=_column(right, k),
             momentum=momentum, beta2=beta2, eps=eps, decay=settings.weight_decay,
-            smoothing=self._eager.label_smoothing, kind=KINDS[kind],
+            smoothing=self._smoothings[k], kind=KINDS[kind],
             keeps_first=is_adam or momentum > 0 or momenta is not None,
-            batch=batches.options.batch_size, part=part_of(batches.options.batch_size), images=size,
-            stride=loss.shape[1], updates=updates,
+            batch=batch, part=part_of(batch), images=images,
+            stride=loss.shape[1], updates=epoch * math.ceil(images / batch),
         )  # fmt: skip
 
     def _images(self, split: ResidentSplit, padding: int) -> BlockImages:
@@ -174,7 +181,7 @@ class _MemberRows:
         self.second = self._conversion.kernel_rows(torch.stack(self._state_rows(1))) if any(self._is_adam) else None
         """Of all members, although only Adam's use it."""
 
-    def store(self, updates: int) -> None:
+    def store(self, updates: Sequence[int]) -> None:
         """Copy the rows back. `updates`: of each member so far."""
         self._conversion.store(self.weights, self._cohort.parameters.values.detach())
         flat = torch.empty_like(self._cohort.parameters.values)
@@ -187,7 +194,7 @@ class _MemberRows:
         for k, is_adam in enumerate(self._is_adam):
             if is_adam:
                 state = self._cohort.optimizer.state(k)
-                self._cohort.optimizer.load_state(k, state | {"step": torch.full_like(state["step"], updates)})
+                self._cohort.optimizer.load_state(k, state | {"step": torch.full_like(state["step"], updates[k])})
 
     def _state_rows(self, number: int) -> list[Tensor]:
         """Row `number` of each member's state. The first stands for one that SGD does not have."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from cifar_lab.core.checksums import unseal_library
@@ -11,6 +13,9 @@ from cifar_lab.training.backends.block.source import MAIN, definitions, source_f
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable, kept_or_made
 
 FLAGS = ("--std=c++17",)
+
+_compiling: defaultdict[str, Lock] = defaultdict(Lock)
+"""Held while the code with a key is compiled."""
 
 NO_COMPILER = "NVRTC is not installed (package cuda-bindings, a dependency of torch for CUDA)"
 
@@ -29,7 +34,8 @@ def compiled(architecture: str, classes: int, parts: int) -> bytes:
     options = (f"--gpu-architecture={architecture}", *FLAGS, *definitions(classes, parts))
     texts = [path.read_text(encoding="utf-8") for path in source_files()]
     key = hashlib.sha256("\0".join([*texts, *options, *map(str, version())]).encode()).hexdigest()[:16]
-    content, _ = kept_or_made(f"block-{key}.cubin", lambda _: compile_source(options)[0])
+    with _compiling[key]:  # cohorts that begin at the same time need the same code
+        content, _ = kept_or_made(f"block-{key}.cubin", lambda _: compile_source(options)[0])
     return unseal_library(content)
 
 

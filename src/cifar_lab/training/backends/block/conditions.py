@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import BaseModel
 
 from cifar_lab.config import SGD, Adam, Loss, Settings
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.own_code import plain_reason
-from cifar_lab.config.roles import leaves, role_of
+from cifar_lab.config.roles import leaves, role_of, value_at
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 MODELS = ("Net", "Net2")
@@ -28,12 +28,22 @@ must have its default. So a setting that is newer than the kernel is left to tor
 KNOWN_SECTIONS = ("scheduler", "metrics")
 """Sections whose every choice reaches the kernel as tables, or not at all."""
 
+OWN = ("data.batch_size", "loss.label_smoothing")
+"""Settings that each network of a launch has for itself, although stacked networks share them."""
+
 LEAST_MEMBERS = {8: 2, 64: 10, 512: 14}
 """Fewest networks by batch size with which the kernel is faster than captured steps of torch.
 
 From measurements of the kernel's prototype on one H100, torch 2.11, 2026-11-27. Its networks made 50, 72 and 72
 thousand images per second each at these batch sizes, up to 132 networks. Stacked and captured, 40 networks made 491,
-917 and 976 thousand in all. Two networks of batch 8 were not measured. A captured one made 32 thousand."""
+917 and 976 thousand in all. Two networks of batch 8 were not measured. A captured one made 32 thousand.
+
+A cohort of several batch sizes must have as many networks as the batch size that needs the most. The stacked graphs of
+each size, one after the other, then take longer than the kernel, in which all train at once."""
+
+
+class UnequalMembers(Exception):
+    """Runs that only the block kernel trains together, where it is not available. The message is the reason."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -55,6 +65,35 @@ def check_members(batch_size: int, members: int) -> None:
     least = LEAST_MEMBERS[min(LEAST_MEMBERS, key=lambda size: abs(math.log(size / batch_size)))]
     if members < least:
         raise KernelsUnavailable(f"torch's are faster below {least} networks of this batch size")
+
+
+def check_cohort(arms: Sequence[Settings], members: int) -> None:
+    """Check that the kernel trains `members` networks of such settings faster than captured graphs.
+
+    Raises:
+        KernelsUnavailable: as `check_members`, for the settings that need the most networks.
+    """
+    for batch_size in {arm.data.batch_size for arm in arms}:
+        check_members(batch_size, members)
+
+
+def has_enough(arms: Sequence[Settings], members: int) -> bool:
+    """Whether the kernel trains `members` networks of such settings faster than captured graphs."""
+    try:
+        check_cohort(arms, members)
+    except KernelsUnavailable:
+        return False
+    return True
+
+
+def may_train(settings: Settings) -> bool:
+    """Whether the kernel is chosen for a cohort of such runs, if it has enough of them and the GPU can run it."""
+    return settings.runtime.kernels != "torch" and next(_reasons(settings), None) is None
+
+
+def are_mixed(arms: Iterable[Settings]) -> bool:
+    """Whether runs differ in settings that only this kernel trains together."""
+    return len({tuple(value_at(settings, key) for key in OWN) for settings in arms}) > 1
 
 
 def _reasons(settings: Settings) -> Iterator[str]:
