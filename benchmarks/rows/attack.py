@@ -26,8 +26,19 @@ def measure(options: Options) -> list[Comparison]:
     whole([*base, "run", arm, *_images(options), "--epochs", 1, "--seeds", "5x", "--results", folder])
     images = 50 if options.quick else 10_000
     runs = sorted(path.name for path in (folder / "runs").iterdir())
-    command = [*base, "attack", *runs, "--force", "--set", f"images={images}", "--results", folder]
-    name = f"PGD-20, {images:,} images, five seeds of Net, {options.device}"
+    command = [
+        *base,
+        "attack",
+        *runs,
+        "--force",
+        "--set",
+        f"images={images}",
+        "--set",
+        "eps=8/255",
+        "--results",
+        folder,
+    ]
+    name = f"PGD-20 at 8/255, {images:,} images, five seeds of Net, {options.device}"
     found = []
     for words, cores, side in (("wall", 1, _wall), ("processor", LIMIT_CORES, _processor)):
         comparison = Comparison(
