@@ -1,6 +1,6 @@
 """PGD with 20 steps on all test images and five seeds of Net: `cifar-lab attack` against a minute of two cores.
 
-The networks are trained for an epoch at first and kept in the scratch folder. Their attacks are made again each time.
+The networks are trained for ten epochs at first and kept in the scratch folder. Their attacks are made again each time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,20 @@ def measure(options: Options) -> list[Comparison]:
     folder = options.folder / "attack"
     arm = ROOT / "configs" / "baseline.yaml"
     base = [sys.executable, "-m", "cifar_lab"]
-    whole([*base, "run", arm, *_images(options), "--epochs", 1, "--seeds", "5x", "--results", folder])
+    whole(
+        [
+            *base,
+            "run",
+            arm,
+            *_images(options),
+            "--epochs",
+            1 if options.quick else 10,
+            "--seeds",
+            "5x",
+            "--results",
+            folder,
+        ]
+    )
     images = 50 if options.quick else 10_000
     runs = sorted(path.name for path in (folder / "runs").iterdir())
     command = [
