@@ -7,6 +7,7 @@ from collections.abc import Callable
 from benchmarks.options import Options
 from benchmarks.outcome import Comparison
 from benchmarks.rows import (
+    attack,
     captured,
     cohort,
     data_share,
@@ -14,6 +15,7 @@ from benchmarks.rows import (
     grid,
     images_per_second,
     limits,
+    probe,
     questions,
     racing,
     resnet18,
@@ -42,9 +44,11 @@ ROWS: dict[str, Callable[[Options], list[Comparison]]] = {
     "same_runs": same_runs.measure,
     "racing": racing.measure,
     "start_up": start_up.measure,
+    "attack": attack.measure,
+    "probe": probe.measure,
 }
 
-CPU_ONLY = ("two_workers", "foreign_process", "threads", "same_runs", "racing")
+CPU_ONLY = ("two_workers", "foreign_process", "threads", "same_runs", "racing", "attack", "probe")
 """That say nothing about a GPU."""
 
 GPU_BY_DEFAULT = ("cohort", "captured")

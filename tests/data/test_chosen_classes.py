@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from cifar_lab import data
-from cifar_lab.config import Cifar10, Cifar100, Synthetic
+from cifar_lab.config import Cifar10, Cifar100, ImageFolder, Synthetic
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.data.imagefolder import ImageFolderSource
 from cifar_lab.data.splits import ListedCounts
+
+from .conftest import draw_folder
 
 WHOLE = Synthetic(dataset="synthetic", train_size=60, test_size=30)
 
@@ -59,3 +63,26 @@ def test_a_run_on_some_classes_has_another_id_and_as_many_logits(lab: Any) -> No
     record = lab.make(jobs[1])
     assert record.data.classes == (names[1], names[4])
     assert len(record.test.per_class) == 2
+
+
+def test_images_are_decoded_once_for_every_choice_of_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIFAR_LAB_CACHE", str(tmp_path / "cache"))
+    root = draw_folder(tmp_path / "images", classes=("ant", "bee", "cow", "dog"))
+    read = ImageFolderSource.read
+    times: list[int] = []
+    monkeypatch.setattr(ImageFolderSource, "read", lambda own, progress: (times.append(1), read(own, progress))[1])
+    whole = ImageFolder(dataset="imagefolder", root=str(root))
+    first, second = (whole.model_copy(update={"classes": names}) for names in (("ant", "bee"), ("cow", "dog")))
+    assert data.prepare(first).classes == ("ant", "bee")
+    info = data.prepare(second)
+    assert info.classes == ("cow", "dog")
+    assert times == [1]
+    images = data.load_train(whole)
+    assert times == [1]
+    chosen = data.load_train(second, info.fingerprint)
+    assert np.array_equal(chosen.images, images.images[images.labels >= 2])
+    (tmp_path / "images" / "pics" / "train" / "cow" / "extra.png").write_bytes(
+        next((tmp_path / "images" / "pics" / "train" / "cow").iterdir()).read_bytes()
+    )
+    assert data.prepare(second).train_size == info.train_size + 1
+    assert times == [1, 1]

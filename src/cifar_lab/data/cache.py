@@ -38,6 +38,7 @@ FORMAT = 1
 """Version of the folder's layout. It is part of the folder's name, so versions can coexist."""
 
 SplitName: TypeAlias = Literal["train", "test"]
+SPLITS: tuple[SplitName, SplitName] = ("train", "test")
 
 
 class Meta(BaseModel):

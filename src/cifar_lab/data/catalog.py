@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from cifar_lab.data import cache
 from cifar_lab.data.arrays import Damaged
 from cifar_lab.data.chosen_classes import ChosenClassesSource, chosen_counts
 from cifar_lab.data.fewer_images import FewerImagesSource, fewer_counts
-from cifar_lab.data.splits import DataInfo, ListedCounts, Progress, Source, Split, describe, silent
+from cifar_lab.data.splits import DataInfo, Images, ListedCounts, Progress, Source, Split, describe, silent
 
 LOG = logging.getLogger(__name__)
 
@@ -162,9 +163,39 @@ def source_of(data: Data) -> Source:
         from cifar_lab.data.other_test import OtherTestSource
 
         source = OtherTestSource(source, test_root, data.side())
+    read: Callable[[Progress], Images] = partial(_whole, source)
     if data.classes:
-        source = ChosenClassesSource(source, data.classes)
-    return source if data.images_per_class is None else FewerImagesSource(source, data.images_per_class)
+        source = ChosenClassesSource(source, data.classes, read)
+        read = source.read
+    return source if data.images_per_class is None else FewerImagesSource(source, data.images_per_class, read)
+
+
+def _whole(source: Source, progress: Progress) -> Images:
+    """All images of a source, of which some are chosen. Its cache serves every choice."""
+    with cache.locked(cache.folder_of(source), progress):
+        try:
+            found = _cached(source)
+        except Damaged:
+            found = None
+        if found is None:
+            _make(source, progress)
+            found = _cached(source)
+    assert found is not None
+    return found
+
+
+def _cached(source: Source) -> Images | None:
+    """Images of a cache that is up to date. None without one. Notes on them were said when it was made.
+
+    Raises:
+        Damaged: it is damaged.
+    """
+    folder = cache.folder_of(source)
+    meta = cache.read_meta(folder)
+    if meta is None or source.state() not in (None, meta.state):
+        return None
+    train, test = (cache.read_split(folder, meta, name) for name in cache.SPLITS)
+    return Images(meta.info.classes, train, test, meta.info.own_val)
 
 
 def _make(source: Source, progress: Progress, damage: Damaged | None = None) -> DataInfo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -21,8 +21,9 @@ SHOWN = 10
 class ChosenClassesSource:
     """Images of some classes of another source, with new numbers in its order."""
 
-    def __init__(self, inner: Source, classes: Sequence[str]) -> None:
-        self._inner, self._chosen = inner, tuple(classes)
+    def __init__(self, inner: Source, classes: Sequence[str], read: Callable[[Progress], Images]) -> None:
+        """`read`: reads the other source, perhaps from its cache."""
+        self._inner, self._chosen, self._read = inner, tuple(classes), read
         self.name = inner.name
         self.synthetic = inner.synthetic
         self.root = getattr(inner, "root", inner.name)
@@ -41,7 +42,7 @@ class ChosenClassesSource:
         Raises:
             SettingsError: a class that the source does not have.
         """
-        images = self._inner.read(progress)
+        images = self._read(progress)
         numbers = chosen_numbers(self._chosen, images.classes)
         own_val = images.train.labels[len(images.train.labels) - images.own_val :]
         return replace(

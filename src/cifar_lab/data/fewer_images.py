@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,9 @@ class FewerImagesSource:
     The test split and an own validation split stay whole.
     """
 
-    def __init__(self, inner: Source, per_class: int) -> None:
-        self._inner, self._per_class = inner, per_class
+    def __init__(self, inner: Source, per_class: int, read: Callable[[Progress], Images]) -> None:
+        """`read`: reads the other source, perhaps from its cache."""
+        self._inner, self._per_class, self._read = inner, per_class, read
         self.name = inner.name
         self.synthetic = inner.synthetic
         self.root = getattr(inner, "root", inner.name)
@@ -35,7 +36,7 @@ class FewerImagesSource:
 
     def read(self, progress: Progress) -> Images:
         """The images of the source, without the other training images."""
-        images = self._inner.read(progress)
+        images = self._read(progress)
         own = len(images.train.labels) - images.own_val
         kept = np.concatenate([
             chosen_images(images.train.labels[:own], self._per_class), np.arange(own, len(images.train.labels)),

@@ -70,6 +70,10 @@ class _Stored:
         last = features.dim() == 4 and not features.is_contiguous()
         return cls((features.permute(0, 2, 3, 1) if last else features).contiguous(), last)
 
+    def into(self, index: Tensor, memory: Tensor) -> Tensor:
+        """Features at `index` (B,), each a row of numbers, in the first rows of `memory`."""
+        return torch.index_select(self.values, 0, index, out=memory[: len(index)])
+
     def take(self, index: Tensor) -> Tensor:
         """Features at `index` (B,)."""
         return self._in_shape(self.values.index_select(0, index))
@@ -96,6 +100,11 @@ class FeatureBatches(CohortBatches):
         """See `CohortBatches`. The features are computed before the first step."""
         self._features.stored()
         return super().randomness(epoch)
+
+    def rows_into(self, index: Tensor, memory: Tensor) -> list[Tensor]:
+        """Features at `index` (K, B) of each network, each a row of numbers, in `memory` (K, at least B, numbers)."""
+        members = zip(self._features.stored(), index, memory, strict=True)
+        return [stored.into(row, own) for stored, row, own in members]
 
     def gather(self, randomness: EpochRandomness, index: Tensor) -> tuple[Tensor, Tensor]:
         """(features (K, B, …), labels (K, B)) at `index` (K, B)."""

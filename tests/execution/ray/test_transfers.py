@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cifar_lab.config.io.load import settings_from
-from cifar_lab.execution.ray.transfers import _files_of
+from cifar_lab.execution.ray.transfers import _files_of, teachers
+from cifar_lab.store.results import RunFolder
 from tests.training.own_code import write
 
 
@@ -19,3 +21,18 @@ def test_code_of_the_user_is_sent_with_all_that_it_imports(tmp_path: Path) -> No
         base=tmp_path,
     )
     assert {path.name for path in _files_of(settings)} == {"lion.py", "shared.py", "parts.py"}
+
+
+def test_the_teacher_of_a_run_travels_with_it(lab: Any) -> None:
+    teacher = lab.job(lab.settings("epochs=1"))
+    lab.make(teacher)
+    student = lab.settings("epochs=1", f"loss.distill.teacher=run:{teacher.run_id}")
+    (sent,) = teachers([lab.job(student), lab.job(student, seed=1)])
+    assert (sent.run_id, list(sent.files)) == (teacher.run_id, ["weights.safetensors", "record.json"])
+    assert teachers([teacher]) == []
+    on_node = lab.job(student, results="node")
+    folder = RunFolder(on_node.results, sent.run_id)
+    folder.path.mkdir(parents=True)
+    for name, content in sent.files.items():
+        (folder.path / name).write_bytes(content)
+    assert lab.make(on_node).files == lab.make(lab.job(student)).files

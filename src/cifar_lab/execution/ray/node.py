@@ -77,7 +77,7 @@ class NodeWorker:
 
         Args:
             line: from `encode_task`.
-            run_files: files to resume its runs from.
+            run_files: files to resume its runs from, and those of their teachers.
             paths, contents: files that its settings name.
         """
         for path, content in zip(paths, contents, strict=True):

@@ -16,7 +16,7 @@ from cifar_lab.execution.protocol import STOP, decode_task, encode_task
 from cifar_lab.execution.ray.connect import Connection
 from cifar_lab.execution.ray.delivery import DamagedFiles, Destination
 from cifar_lab.execution.ray.node_actor import Cancelled, Lost, NodeHandle
-from cifar_lab.execution.ray.transfers import NodeUpdate, ObjectStore, outward
+from cifar_lab.execution.ray.transfers import NodeUpdate, ObjectStore, outward, teachers
 from cifar_lab.store.failures import Kind
 from cifar_lab.store.records import Record
 from cifar_lab.training.events import (
@@ -134,7 +134,8 @@ class RemoteWorker:
             self._node.call("lacks", [(images[fingerprint], fingerprint)])
         files = self._store.files([job.build_settings for job in jobs])
         line = encode_task([cohort for cohort in left if cohort], streams)
-        self._node.call("take", line, [outward(job) for job in jobs], list(files), *files.values())
+        runs = [*map(outward, jobs), *teachers(jobs)]
+        self._node.call("take", line, runs, list(files), *files.values())
         if self._stopping:
             self._node.tell("stop")
         return Message(NodeAssigned(self._node.machine), jobs[0].run_id)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.config import Data, Settings
+from cifar_lab.config.loss import distillation
+from cifar_lab.config.model_options import source_run
 from cifar_lab.config.model_source import source_files
 from cifar_lab.config.own_code import own_code
 from cifar_lab.core.files import read_file
@@ -61,6 +63,17 @@ def outward(job: Job) -> RunFiles:
     if folder.record.is_file():
         paths += [folder.weights, folder.metrics, folder.predictions]
     return RunFiles.of(job.run_id, {path.name: read_file(path) for path in paths if path.is_file()})
+
+
+def teachers(jobs: Sequence[Job]) -> list[RunFiles]:
+    """Record and weights of each run that is a teacher of these jobs (`loss.distill`)."""
+    asked = {(job.results, distill.teacher) for job in jobs if (distill := distillation(job.settings.loss)) is not None}
+    named = [(results, source_run(teacher)) for results, teacher in sorted(asked)]
+    folders = [RunFolder(results, run_id) for results, run_id in named if run_id is not None]
+    return [
+        RunFiles.of(folder.path.name, {path.name: read_file(path) for path in (folder.weights, folder.record)})
+        for folder in folders
+    ]
 
 
 def inward(folder: RunFolder) -> list[Path]:

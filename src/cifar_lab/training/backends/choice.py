@@ -33,6 +33,7 @@ from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 from cifar_lab.training.backends.kernels.backend import KernelBackend, step_function
 from cifar_lab.training.backends.kernels.operations import Operations
 from cifar_lab.training.backends.kernels.recognition import recognised_operations
+from cifar_lab.training.backends.linear_head import linear_head_backend
 from cifar_lab.training.backends.plain import PlainBackend
 from cifar_lab.training.cohort import Cohort
 from cifar_lab.training.device import Execution
@@ -155,7 +156,7 @@ def make_backend(
                 raise UnequalMembers(str(error)) from error
             info = replace(info, kernels_reason=str(error))
     if execution.device.type == "cpu":
-        return eager, info
+        return linear_head_backend(eager) or eager, info
     if settings.runtime.compile:
         return eager, replace(info, eager_reason=unstacked_reason or "runtime.compile launches its own kernels")
     try:

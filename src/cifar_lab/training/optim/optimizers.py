@@ -19,8 +19,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam as torch_adam
-from torch.optim.sgd import sgd as torch_sgd
 
 from cifar_lab import config
 from cifar_lab.models.flat_parameters import FlatParameters
@@ -75,10 +73,14 @@ class CohortOptimizer(ABC):
                 else:
                     self._step_stacked(lr, momentum)
             else:
-                if self._clipper.needed:
-                    self._clipper.clip_rows()
                 given = [math.nan] * len(self._values) if momentum is None else momentum.flatten().tolist()
-                self._step_rows(lr.flatten().tolist(), [None if math.isnan(each) else each for each in given])
+                self.step_rows(lr.flatten().tolist(), given)
+
+    def step_rows(self, lr: Sequence[float], momentum: Sequence[float]) -> None:
+        """`step` of networks that are not stacked, where gradients are off already. NaN keeps the member's momentum."""
+        if self._clipper.needed:
+            self._clipper.clip_rows()
+        self._step_rows(lr, [None if math.isnan(each) else each for each in momentum])
 
     def state(self, member: int) -> dict[str, Tensor]:
         """Copy of one member's state, one row per tensor. Its parameters are not included."""
@@ -176,10 +178,12 @@ class CohortSGD(CohortOptimizer):
     def _step_rows(self, lr: Sequence[float | Tensor], momentum: Sequence[float | None]) -> None:
         for settings, parts, rate, override in zip(self._settings, self._rows, lr, momentum, strict=True):
             for values, (value, gradient, buffer) in parts:
-                torch_sgd(
-                    value, gradient, [*buffer], fused=True, lr=_scaled(rate, values.lr_factor),
-                    momentum=settings.momentum if override is None else override, weight_decay=values.weight_decay,
-                    nesterov=settings.nesterov, dampening=0.0, maximize=False,
+                own = settings.momentum if override is None else override
+                # The kernel of torch.optim.SGD itself. Its wrapper takes longer than the update of a small head.
+                torch._fused_sgd_(
+                    value, gradient, buffer if own else [], lr=_scaled(rate, values.lr_factor), momentum=own,
+                    weight_decay=values.weight_decay, nesterov=settings.nesterov, dampening=0.0, maximize=False,
+                    is_first_step=False, grad_scale=None, found_inf=None,
                 )  # fmt: skip
 
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
@@ -226,17 +230,17 @@ class CohortAdam(CohortOptimizer):
         self._work = torch.empty_like(self._values) if stacked else None  # (K, P)
 
     def _step_rows(self, lr: Sequence[float | Tensor], momentum: Sequence[float | None]) -> None:
+        update = torch._fused_adamw_ if self._decoupled else torch._fused_adam_  # the kernels of torch.optim
+        self._steps.add_(1)
         members = zip(self._settings, self._rows, self._steps.flatten(), lr, momentum, strict=True)
         for settings, parts, step, rate, override in members:
             for values, (value, gradient, mean, square) in parts:
-                steps = [step.clone() for _ in value]  # torch counts each
-                torch_adam(
-                    value, gradient, mean, square, [], steps, fused=True, lr=_scaled(rate, values.lr_factor),
+                update(
+                    value, gradient, mean, square, [], [step] * len(value), lr=_scaled(rate, values.lr_factor),
                     beta1=settings.betas[0] if override is None else override, beta2=settings.betas[1],
-                    weight_decay=values.weight_decay, eps=settings.eps, decoupled_weight_decay=self._decoupled,
-                    amsgrad=False, maximize=False,
+                    weight_decay=values.weight_decay, eps=settings.eps, amsgrad=False, maximize=False,
+                    grad_scale=None, found_inf=None,
                 )  # fmt: skip
-            step.add_(1)
 
     def _step_stacked(self, lr: Tensor, momentum: Tensor | None) -> None:
         assert self._work is not None
