@@ -52,7 +52,8 @@ class AttackRequest:
     @property
     def command(self) -> list[str | Path]:
         """The command that makes the attacks of this request."""
-        words: list[str | Path] = ["attack", *self.names, *([] if self.lab is None else ["--lab", self.lab])]
+        words: list[str | Path] = ["attack", *self.names]
+        words += [] if self.lab is None else ["--lab", self.lab]
         for option, values in (("--attack", self.attacks), ("--set", self.overrides)):
             words += [word for value in values for word in (option, value)]
         words += [] if self.device == "auto" else ["--device", self.device]
