@@ -39,7 +39,8 @@ def test_an_arm_gets_a_record_per_run_and_no_attack_is_made_twice(folder: Any) -
     assert {path: path.stat().st_mtime_ns for path in paths} == before
     assert folder("verify").code == 0
     planned = folder("attack", "tiny.yaml", "--dry-run", *QUICK)
-    assert planned.lines == ["2 runs, 1 attack: 0 to make, 2 already made"]
+    assert planned.lines == ["2 runs, 1 attack: 0 to make, 2 already made", done.lines[-1]]
+    assert done.lines[-1].startswith("next: cifar-lab report")
 
 
 def test_json_has_the_numbers_of_the_records(folder: Any) -> None:

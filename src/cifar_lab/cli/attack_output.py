@@ -80,7 +80,7 @@ def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequ
     if request.dry_run:
         attacks = {attack for each in victims for attack in each.attacks}
         _print_plan(out, plan, len(victims), len(attacks), forecast)
-        out.next(request.command)
+        out.next(request.command if plan.jobs else _next_command(request, [each.record for each in victims]))
         out.close()
         return 0
     if any(attack.name == "autoattack" for job in plan.jobs for attack in job.attacks):
