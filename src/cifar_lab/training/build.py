@@ -208,15 +208,30 @@ def build_cohort(
         for network in networks:
             network.compile()
     optimizer = make_optimizer(optimizers, parameters) if rule is None else rule
-    averages = [member.average for member in settings if isinstance(member.average, Ema)]
-    steps = steps_per_epoch if isinstance(steps_per_epoch, int) else steps_per_epoch[0]  # one size with an average
-    average = WeightAverage(averages, networks, parameters, steps, stage.still) if averages else None
+    average = _average(settings, networks, parameters, steps_per_epoch, stage)
     cohort = Cohort(networks, parameters, optimizer, schedule, stacked_network, stage=stage, average=average)
-    if isinstance(first.model, CustomModel):
-        watch = GradientWatch(networks, parameters)
-        return replace(cohort, watch=watch, aux_weights=first.model.aux_weights or ()), unstacked_reason
-    after = getattr(networks[0], "held_after", None)
-    return replace(cohort, held=None if after is None else HeldParameters(parameters, after)), unstacked_reason
+    return _with_checks(cohort, first), unstacked_reason
+
+
+def _average(
+    settings: Sequence[Settings], networks: Sequence[nn.Module], parameters: FlatParameters,
+    steps_per_epoch: int | Sequence[int], stage: Stage,
+) -> WeightAverage | None:  # fmt: skip
+    """The average of the weights, if the members have one. They then have one batch size."""
+    averages = [member.average for member in settings if isinstance(member.average, Ema)]
+    if not averages:
+        return None
+    steps = steps_per_epoch if isinstance(steps_per_epoch, int) else steps_per_epoch[0]
+    return WeightAverage(averages, networks, parameters, steps, stage.still)
+
+
+def _with_checks(cohort: Cohort, settings: Settings) -> Cohort:
+    """The cohort with what its model needs beside the steps: a watch over own code, or parameters that are held."""
+    if isinstance(settings.model, CustomModel):
+        watch = GradientWatch(cohort.networks, cohort.parameters)
+        return replace(cohort, watch=watch, aux_weights=settings.model.aux_weights or ())
+    after = getattr(cohort.networks[0], "held_after", None)
+    return replace(cohort, held=None if after is None else HeldParameters(cohort.parameters, after))
 
 
 def _new_network(settings: Settings, seed: int, num_classes: int, covariance: Covariance | None) -> nn.Module:
