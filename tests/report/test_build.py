@@ -19,7 +19,8 @@ from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import DataError, EnvironmentFault
 from cifar_lab.report import build
 from cifar_lab.report.build import DEFAULT_FORMATS, FILE_NAMES, FORMATS, build_report, draw_sweep
-from cifar_lab.report.charts.figure import Drawing, draw
+from cifar_lab.report.charts.drawing import Drawing
+from cifar_lab.report.charts.figure import draw
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
 

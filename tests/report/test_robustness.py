@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.config import Adam, Settings
 from cifar_lab.report.build import build_report
+from cifar_lab.report.charts.drawing import caption, drawing_of
 from cifar_lab.store.records import Record
 
 from ..attack_fixtures import DOT, pgd_on, save_attacked, spread
@@ -63,3 +66,15 @@ def test_the_other_formats_name_the_measure(results: Path) -> None:
     assert question["measure"].startswith("Robust accuracy")
     assert [len(arm["runs"]) for arm in question["robustness"]] == [4, 4]
     assert (results / "q1.png").is_file()
+
+
+def test_a_chart_under_attack_has_no_line_of_chance_and_counts_the_attacked_images(results: Path) -> None:
+    lab = answer_folder(Path("lab.yaml"), results)
+    drawing = drawing_of(lab.answers[0], lab)
+    images = len(lab.answers[0].attacks[0].images)
+    assert drawing.chance is None
+    assert caption(drawing).endswith(f"training and {images} attacked test images.")
+    clean = replace(drawing, attacked=0)
+    assert clean.data is not None
+    assert clean.chance == clean.data.chance
+    assert f"{clean.data.test_size:,} test images" in caption(clean)

@@ -20,7 +20,8 @@ from cifar_lab.analysis.winners import read_winners, winner_rows, winners_path
 from cifar_lab.core.atomic_io import make_folder, write_bytes, write_text
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.text import plain
-from cifar_lab.report.charts.figure import Drawing, draw
+from cifar_lab.report.charts.drawing import Drawing, drawing_of
+from cifar_lab.report.charts.figure import draw
 from cifar_lab.report.charts.style import FigureFormat, boxes_words, figure_bytes
 from cifar_lab.report.html import html_page
 from cifar_lab.report.json import answers_json, has_answers
@@ -165,9 +166,7 @@ def draw_sweep(results: Path, name: str) -> list[str]:
 
 def _drawing(answer: Answer, lab: Lab) -> Drawing:
     message = f"{answer.unswept}: {answer.to_sweep}" if answer.to_sweep else ""
-    return Drawing(
-        answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect, message, answer.quantity
-    )
+    return drawing_of(answer, lab, message)
 
 
 def _lines(lab: Lab, boxes: str, *, details: bool) -> list[str]:

@@ -35,7 +35,7 @@ from cifar_lab.analysis.winner_sentences import selection_sentences
 from cifar_lab.config.attack import eps_words
 from cifar_lab.report.charts.chart import Chart
 from cifar_lab.report.charts.details import classes_chart, confusion_chart, curves_chart
-from cifar_lab.report.charts.drawing import Drawing
+from cifar_lab.report.charts.drawing import Drawing, drawing_of
 from cifar_lab.report.charts.interactive import accuracy_chart, cost_charts, difference_chart
 from cifar_lab.report.charts.robustness import robustness_charts
 from cifar_lab.report.charts.search import MOST_TICKS, effect_chart, effect_range, parallel_chart
@@ -159,9 +159,7 @@ def page_section(answer: Answer, lab: Lab, results: Path, images: Any = None) ->
     """
     arms = arms_of(answer, lab.records)
     control, others = arms[0], arms[1:]
-    drawing = Drawing(
-        answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect, quantity=answer.quantity
-    )
+    drawing = drawing_of(answer, lab)
     robustness = arm_robustness(answer)
     histories = read_curves(arms, results)
     names = next((run.data.classes for arm in arms for run in arm.runs), ())

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cifar_lab.analysis.answers import Comparison
+    from cifar_lab.analysis.answers import Answer, Comparison
     from cifar_lab.analysis.data_choice import DataSet
+    from cifar_lab.analysis.questions import Lab
     from cifar_lab.analysis.summary import Row
 
 
@@ -28,6 +29,13 @@ class Drawing:
     """Text below the rows, in the place of arms that are not known yet."""
     quantity: str = "Test accuracy"
     """Name of the number that is compared."""
+    attacked: int = 0
+    """Test images that each network was attacked on. 0: the number is the accuracy on all test images."""
+
+    @property
+    def chance(self) -> float | None:
+        """Accuracy of guessing. Without a meaning under attack, and for distances."""
+        return None if self.data is None or self.attacked else self.data.chance
 
     @property
     def texts(self) -> list[str]:
@@ -40,6 +48,15 @@ class Drawing:
         indices = [index for index, row in enumerate(self.rows) if not row.is_control]
         pairs = zip(indices, self.comparisons, strict=False)
         return {index: found for index, found in pairs if found.difference_pp is not None}
+
+
+def drawing_of(answer: Answer, lab: Lab, message: str = "") -> Drawing:
+    """Content of the chart of a question."""
+    attacked = len(answer.attacks[0].images) if answer.attacks else 0
+    return Drawing(
+        answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect, message, answer.quantity,
+        attacked,
+    )  # fmt: skip
 
 
 def subtitle(drawing: Drawing) -> str:
@@ -68,7 +85,8 @@ def caption(drawing: Drawing) -> str:
     if drawing.compared:
         parts.append(f"Right: {difference_caption(drawing)}")
     if data is not None:
-        parts.append(f"Data: {data.title}, {data.train_size:,} training and {data.test_size:,} test images.")
+        tested = f"{drawing.attacked:,} attacked" if drawing.attacked else f"{data.test_size:,}"
+        parts.append(f"Data: {data.title}, {data.train_size:,} training and {tested} test images.")
         if data.is_synthetic:
             parts.append("Synthetic images: the results say nothing about real images.")
     return " ".join(parts)

@@ -22,7 +22,7 @@ DIFFERENCE_INCHES = 2.35
 
 def draw(drawing: Drawing) -> Figure:
     """Draw horizontal bars of mean test accuracy, one per row in the order given, with the differences beside them."""
-    rows, data = drawing.rows, drawing.data
+    rows = drawing.rows
     with style(drawing.texts):
         figure = Figure(figsize=(WIDTH_INCHES, 4))
         figure.set_canvas(FigureCanvasAgg(figure))
@@ -46,7 +46,7 @@ def draw(drawing: Drawing) -> Figure:
 
         width = WIDTH_INCHES - left - right
         axes = figure.add_axes((left / WIDTH_INCHES, bottom / height, width / WIDTH_INCHES, slots * slot / height))
-        frame(axes, slots, scale_end(rows, data, width), data)
+        frame(axes, slots, scale_end(rows, drawing.chance, width), drawing.chance)
         for index, (row, name) in enumerate(zip(rows, names, strict=True)):
             draw_row(axes, index, row, name, BAR_INCHES / slot)
         if drawing.message:

@@ -35,8 +35,7 @@ def accuracy_chart(drawing: Drawing) -> Chart | None:
     if not known:
         return None
     said = "; ".join(f"{row['label']} {row['note'] or row['shown']} ({row['count']})" for row in rows)
-    data = drawing.data
-    chance = None if data is None else _percent(data.chance)
+    chance = None if drawing.chance is None else _percent(drawing.chance)
     spec = {
         "kind": "accuracy",
         "rows": rows,

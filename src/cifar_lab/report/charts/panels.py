@@ -10,23 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from cifar_lab.analysis.answers import VERDICT_MARKS, Comparison
-from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.summary import Row
 from cifar_lab.report.cells import chart_difference
 from cifar_lab.report.charts.drawing import count_words
 from cifar_lab.report.charts.style import ALARM, FAINT, GRID, INK, LABEL, SHADE, SMALL, look
 
 
-def frame(axes: Axes, slots: int, upper: float, data: DataSet | None) -> None:
+def frame(axes: Axes, slots: int, upper: float, chance: float | None) -> None:
     """Draw the scale from 0, a light grid and the line of chance."""
     axes.set_xlim(0, upper)
     step = 0.1 if upper <= 0.6 else 0.2
     ticks = [step * k for k in range(int(min(upper, 1) / step + 1e-9) + 1)]
     axes.set_xticks(ticks, [f"{100 * tick:.0f} %" for tick in ticks], fontsize=SMALL, color=FAINT)
     _quiet(axes, slots)
-    if data is not None:
-        axes.axvline(data.chance, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=3, gid="chance")
-        axes.annotate(f"chance {100 * data.chance:.3g} %", (data.chance, 1), (0, 5), xycoords=("data", "axes fraction"),
+    if chance is not None:
+        axes.axvline(chance, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=3, gid="chance")
+        axes.annotate(f"chance {100 * chance:.3g} %", (chance, 1), (0, 5), xycoords=("data", "axes fraction"),
                       textcoords="offset points", ha="center", va="bottom", fontsize=SMALL, color=FAINT)  # fmt: skip
 
 
@@ -81,11 +80,11 @@ def beside(axes: Axes, x: float, index: int, text: str, **look: Any) -> None:
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5}, **look)  # fmt: skip
 
 
-def scale_end(rows: Sequence[Row], data: DataSet | None, width_inches: float) -> float:
+def scale_end(rows: Sequence[Row], chance: float | None, width_inches: float) -> float:
     """End of the axis, with room for the value of the longest bar."""
     ends = [value for row in rows for _, value in row.values]
     ends += [min(row.highest, row.interval[1]) for row in rows if row.interval is not None]
-    longest = max([0.2, data.chance if data else 0.0, *ends])
+    longest = max([0.2, chance or 0.0, *ends])
     return max(0.3, ceil(20 * longest * width_inches / (width_inches - 0.8)) / 20)
 
 
