@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,12 @@ seeds: [0, 1]
 Listing = dict[str, tuple[int, int]]
 
 
+def _used_by_children() -> float:
+    """Processor seconds of finished children."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @dataclass(frozen=True)
 class Done:
     """How a command ended."""
@@ -37,6 +44,8 @@ class Done:
     progress: list[str]
     """Lines of progress, from standard error."""
     seconds: float
+    processor_seconds: float
+    """Of the command and its processes. Other programs do not stretch them."""
 
     @property
     def lines(self) -> list[str]:
@@ -72,16 +81,16 @@ class Lab:
     def __call__(self, *arguments: str | Path, before: tuple[str, ...] = (), **variables: str) -> Done:
         """`cifar-lab ARGUMENTS`; `before` are words put before the command."""
         command = [*before, sys.executable, "-m", "cifar_lab", *map(str, arguments)]
-        began = time.monotonic()
+        began, used = time.monotonic(), _used_by_children()
         done = subprocess.run(
             command, cwd=self.folder, env={**self.environment, **variables}, capture_output=True, timeout=120,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        seconds = time.monotonic() - began
+        seconds, used = time.monotonic() - began, _used_by_children() - used
         told = done.stderr.decode().splitlines(keepends=True)
         progress = [line.rstrip() for line in told if PROGRESS.match(line)]
         err = "".join(line for line in told if not PROGRESS.match(line))
-        return Done(done.returncode, done.stdout.decode(), err, progress, seconds)
+        return Done(done.returncode, done.stdout.decode(), err, progress, seconds, used)
 
     def listing(self) -> Listing:
         """Path → (size, time of change in ns) of everything in the working folder and the cache."""

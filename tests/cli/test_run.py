@@ -48,8 +48,8 @@ def test_the_second_run_is_quick_and_changes_nothing(trained: Any) -> None:
     done = trained.lab("run", "tiny.yaml")
     assert (done.code, done.err, done.progress) == (0, "", ["2 runs: 2 already done"])
     assert done.lines == trained.first.lines
-    again = (trained.lab("run", "tiny.yaml").seconds for _ in range(3))  # the machine may be busy with other tests
-    assert done.seconds < 1 or any(seconds < 1 for seconds in again)
+    again = (trained.lab("run", "tiny.yaml").processor_seconds for _ in range(3))
+    assert done.processor_seconds < 1.2 or any(seconds < 1.2 for seconds in again)
     assert trained.lab.listing() == before
 
 

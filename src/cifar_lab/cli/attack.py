@@ -68,7 +68,7 @@ def attack(
     reads the test split, and reports count it: attack after the choice of settings is made.
     """
     from cifar_lab.cli.attack_output import AttackRequest, run_attacks
-    from cifar_lab.cli.attack_targets import find_victims
+    from cifar_lab.cli.attack_targets import find_victims, named_attacks
     from cifar_lab.store.results import existing_results, find_records
 
     request = AttackRequest(
@@ -84,6 +84,7 @@ def attack(
         as_json,
         lab,
     )
+    attacks_named = named_attacks(request)
     records = find_records(existing_results(request.results)).records
-    if (code := run_attacks(request, find_victims(request, records), records)) != 0:
+    if (code := run_attacks(request, find_victims(request, attacks_named, records), records)) != 0:
         raise typer.Exit(code)

@@ -13,32 +13,44 @@ from cifar_lab.cli.attack_output import AttackRequest
 from cifar_lab.config.attack import AnyAttack, attack_id
 from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack
 from cifar_lab.core.errors import SettingsError
+from cifar_lab.core.extras import require_extra
 from cifar_lab.execution.attack_runs import Victim
 from cifar_lab.store.records import Record
 
 
-def find_victims(request: AttackRequest, records: Sequence[Record]) -> list[Victim]:
-    """Finished runs to attack, each once, in the order of the request.
-
-    Args:
-        records: all of the results folder.
+def named_attacks(request: AttackRequest) -> tuple[AnyAttack, ...]:
+    """Attacks that the command names. None with a lab file, which names its own.
 
     Raises:
-        SettingsError: a target, an attack or a setting is wrong, or there is nothing to attack.
+        SettingsError: an attack or a setting is wrong, or the command names attacks or runs beside a lab file.
+        MissingExtraError: AutoAttack is not installed.
     """
-    if request.lab is None:
-        return _named(request, records)
-    if request.names or request.attacks:
-        wrong = "--attack" if request.attacks else request.names[0]
-        raise SettingsError(f"attack: {wrong}: the lab file names the runs and their attacks; give them or --lab")
-    lab = answer_folder(request.lab, request.results, request.overrides)
-    return _asked(request.lab, lab, {record.run_id: record for record in records})
-
-
-def _named(request: AttackRequest, records: Sequence[Record]) -> list[Victim]:
+    if request.lab is not None:
+        if request.names or request.attacks:
+            wrong = "--attack" if request.attacks else request.names[0]
+            raise SettingsError(f"attack: {wrong}: the lab file names the runs and their attacks; give them or --lab")
+        return ()
     if not request.names:
         raise SettingsError("attack: nothing to attack; name runs or arms, or a lab file: --lab FILE")
     attacks = tuple(load_attack(each, request.overrides) for each in request.attacks or (DEFAULT_ATTACK,))
+    if any(attack.name == "autoattack" for attack in attacks):
+        require_extra("attacks", "name: autoattack")
+    return attacks
+
+
+def find_victims(request: AttackRequest, attacks: Sequence[AnyAttack], records: Sequence[Record]) -> list[Victim]:
+    """Finished runs to attack, each once, in the order of the request.
+
+    Args:
+        attacks: see `named_attacks`.
+        records: all of the results folder.
+
+    Raises:
+        SettingsError: a target is wrong, or there is nothing to attack.
+    """
+    if request.lab is not None:
+        lab = answer_folder(request.lab, request.results, request.overrides)
+        return _asked(request.lab, lab, {record.run_id: record for record in records})
     named: dict[str, Record] = {}
     for name in request.names:
         target = find_target(name, request.results, records)
@@ -46,7 +58,7 @@ def _named(request: AttackRequest, records: Sequence[Record]) -> list[Victim]:
         if not kept:
             raise SettingsError(f"{name!r}: its runs diverged, so they have no network; give other runs")
         named |= {record.run_id: record for record in kept}
-    return [Victim(record, settings_of(record), attacks) for record in named.values()]
+    return [Victim(record, settings_of(record), tuple(attacks)) for record in named.values()]
 
 
 def _asked(path: Path, lab: Lab, records: dict[str, Record]) -> list[Victim]:

@@ -207,12 +207,14 @@ def open_context(
     Raises:
         SettingsError: an address for an engine without one, or an unknown mirror.
     """
+    from contextlib import nullcontext
     from dataclasses import replace
 
-    from cifar_lab.execution.context import open_engine
+    from cifar_lab.execution.context import local_engine, open_engine
 
     display = make_display(mirrors, context.results, quiet=quiet, verbose=verbose)
-    with open_engine(engine, address, first=first) as opened:
+    here = engine == "here" and address is None
+    with nullcontext(local_engine(first)) if here else open_engine(engine, address) as opened:
         yield replace(context, engine=opened, display=display)
 
 

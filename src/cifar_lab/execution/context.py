@@ -97,12 +97,11 @@ def local_engine(first: EarlyWorker | None = None) -> Engine:
 
 
 @contextlib.contextmanager
-def open_engine(name: EngineName, address: str | None = None, *, first: EarlyWorker | None = None) -> Iterator[Engine]:
+def open_engine(name: EngineName, address: str | None = None) -> Iterator[Engine]:
     """Context manager of the engine of that name. Its connection ends with the context.
 
     Args:
         address: of the cluster.
-        first: worker of this machine that was started early.
 
     Raises:
         SettingsError: an address for the local engine.
@@ -111,7 +110,7 @@ def open_engine(name: EngineName, address: str | None = None, *, first: EarlyWor
     if name == "here":
         if address is not None:
             raise SettingsError("--address: needs a Ray cluster; add --engine ray")
-        yield local_engine(first)
+        yield local_engine()
         return
     require_extra("ray", "--engine ray")
     from cifar_lab.execution.ray.engine import RayEngine
