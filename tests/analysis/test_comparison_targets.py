@@ -49,6 +49,12 @@ def test_sides_are_taken_on_images_that_both_have(tmp_path: Path, records: list[
 def test_names_that_mean_nothing_or_too_much_are_refused(tmp_path: Path, records: list[Record]) -> None:
     with pytest.raises(SettingsError, match=r"no settings file, label or sweep of .* has this name"):
         find_target("nothing", tmp_path, records)
+    extended = [record.model_copy(update={"label": "Adam (epochs=2)"}) for record in records]
+    for name in ("Adam (ep", "Adam (epochs=3)"):
+        with pytest.raises(
+            SettingsError, match=r"has this name; did you mean 'Adam \(epochs=2\)'\? Or list all runs: "
+        ):
+            find_target(name, tmp_path, extended)
     with pytest.raises(SettingsError, match="'twice': 2 arms have this label; give a settings file or a run's id: "):
         find_target("twice", tmp_path, records)
     with pytest.raises(SettingsError, match="run ids start with"):

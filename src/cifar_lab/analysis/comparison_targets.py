@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +59,13 @@ def look_up(
     return next((target for find in finders if (target := find()) is not None), None)
 
 
+def _nearest_label(name: str, records: Sequence[Record]) -> str:
+    """Advice with the label that begins with the name, as one that `--set` has extended, or is nearly the same."""
+    labels = list(dict.fromkeys(record.label for record in records))
+    near = [label for label in labels if label.startswith(name)] or get_close_matches(name, labels, 1)
+    return f"did you mean {near[0]!r}? Or " if near else ""
+
+
 def find_target(name: str, results: Path, records: Sequence[Record], overrides: Sequence[str] = ()) -> ComparisonTarget:
     """Find the run, arm or sweep called `name`.
 
@@ -75,7 +83,7 @@ def find_target(name: str, results: Path, records: Sequence[Record], overrides: 
     if found is None:
         raise SettingsError(
             f"no run id starts with {name!r}, and no settings file, label or sweep of {results} has this name; "
-            f"list all runs: cifar-lab list --results {results}"
+            f"{_nearest_label(name, records)}list all runs: cifar-lab list --results {results}"
         )
     if not found.records:
         command = "sweep" if found.kind == "sweep" else "run"
