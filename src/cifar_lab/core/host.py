@@ -153,6 +153,11 @@ def _cpuinfo(*names: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(names)), "")
 
 
+def device_names() -> dict[str, set[str]]:
+    """Names by which records know the devices of this machine, for `cpu` and `cuda`."""
+    return {"cpu": {processor_name()}, "cuda": set(gpu_names())}
+
+
 def gpu_names(root: Path = Path("/proc")) -> list[str]:
     """Names of NVIDIA GPUs as their driver reports them, one per GPU, equal to torch's."""
     lines = [read_if_there(path / "information") for path in sorted(root.glob("driver/nvidia/gpus/*"))]

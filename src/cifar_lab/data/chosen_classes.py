@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.data.splits import Images, ListedCounts, Progress, Source, Split
+from cifar_lab.data.splits import DerivedSource, Images, ListedCounts, Progress, Source, Split
 
 KEY = "data.classes"
 
@@ -18,23 +18,17 @@ SHOWN = 10
 """Classes that a message lists."""
 
 
-class ChosenClassesSource:
+class ChosenClassesSource(DerivedSource):
     """Images of some classes of another source, with new numbers in its order."""
 
     def __init__(self, inner: Source, classes: Sequence[str], read: Callable[[Progress], Images]) -> None:
         """`read`: reads the other source, perhaps from its cache."""
-        self._inner, self._chosen, self._read = inner, tuple(classes), read
-        self.name = inner.name
-        self.synthetic = inner.synthetic
-        self.root = getattr(inner, "root", inner.name)
+        super().__init__(inner)
+        self._chosen, self._read = tuple(classes), read
 
     def key(self) -> Mapping[str, Any]:
         """That of the source, with the classes."""
         return {**self._inner.key(), "classes": list(self._chosen)}
-
-    def state(self) -> dict[str, Any] | None:
-        """That of the source."""
-        return self._inner.state()
 
     def read(self, progress: Progress) -> Images:
         """The images of the chosen classes.

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifar_lab.config import DataOptions
-from cifar_lab.data.splits import Images, Indices, ListedCounts, Progress, Source, Split
+from cifar_lab.data.splits import DerivedSource, Images, Indices, ListedCounts, Progress, Source, Split
 
 
-class FewerImagesSource:
+class FewerImagesSource(DerivedSource):
     """Images of another source, with at most so many training images per class.
 
     The test split and an own validation split stay whole.
@@ -21,18 +21,12 @@ class FewerImagesSource:
 
     def __init__(self, inner: Source, per_class: int, read: Callable[[Progress], Images]) -> None:
         """`read`: reads the other source, perhaps from its cache."""
-        self._inner, self._per_class, self._read = inner, per_class, read
-        self.name = inner.name
-        self.synthetic = inner.synthetic
-        self.root = getattr(inner, "root", inner.name)
+        super().__init__(inner)
+        self._per_class, self._read = per_class, read
 
     def key(self) -> Mapping[str, Any]:
         """That of the source, with the number."""
         return {**self._inner.key(), "images_per_class": self._per_class}
-
-    def state(self) -> dict[str, Any] | None:
-        """That of the source."""
-        return self._inner.state()
 
     def read(self, progress: Progress) -> Images:
         """The images of the source, without the other training images."""

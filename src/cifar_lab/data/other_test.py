@@ -11,18 +11,15 @@ import numpy as np
 from cifar_lab.config import ImageFolder
 from cifar_lab.core.errors import DataError
 from cifar_lab.data.imagefolder import ImageFolderSource
-from cifar_lab.data.splits import Images, Progress, Source, Split
+from cifar_lab.data.splits import DerivedSource, Images, Progress, Source, Split
 
 
-class OtherTestSource:
+class OtherTestSource(DerivedSource):
     """Training images of one source, test images of another."""
 
     def __init__(self, inner: Source, test_root: str, side: int) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._test = ImageFolderSource(ImageFolder(dataset="imagefolder", root=test_root, image_size=side))
-        self.name = inner.name
-        self.synthetic = inner.synthetic
-        self.root = getattr(inner, "root", inner.name)
 
     def key(self) -> Mapping[str, Any]:
         """Keys of both."""

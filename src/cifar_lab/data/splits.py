@@ -198,6 +198,19 @@ class Source(Protocol):
         ...
 
 
+class DerivedSource:
+    """Base of sources that change the images of another one."""
+
+    def __init__(self, inner: Source) -> None:
+        self._inner = inner
+        self.name, self.synthetic = inner.name, inner.synthetic
+        self.root = getattr(inner, "root", inner.name)
+
+    def state(self) -> dict[str, Any] | None:
+        """That of the other source."""
+        return self._inner.state()
+
+
 def digests(images: NDArray[np.uint8]) -> NDArray[np.void]:
     """(N,) hash of each image. Takes about 0.2 s for 50,000."""
     return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images], dtype="V16")

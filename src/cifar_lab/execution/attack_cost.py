@@ -12,9 +12,10 @@ from pathlib import Path
 from statistics import median
 
 from cifar_lab.config.attack import AnyAttack, attack_from
-from cifar_lab.core.host import gpu_names, processor_name
+from cifar_lab.core.host import device_names
 from cifar_lab.core.text import in_words
 from cifar_lab.execution.attack_runs import AttackPlan
+from cifar_lab.execution.cost import network_key
 from cifar_lab.store.attack_records import find_attacks
 from cifar_lab.store.records import Record
 from cifar_lab.training.attacks.job import AttackJob
@@ -53,13 +54,14 @@ def forecast_attacks(plan: AttackPlan, records: Sequence[Record], results: Path)
         records: all of the results folder.
     """
     device = "cuda" if plan.on_gpu else "cpu"
-    here = [record for record in records if record.environment.device_name in _names(device)]
+    names = device_names()[device]
+    here = [record for record in records if record.environment.device_name in names]
     measured = _measured(here, results)
     trained = {model: _trained(runs) for model, runs in _by_model(here).items()}
     sizes = {record.run_id: record.data.test_size for record in records}
     total, is_measured = 0.0, True
     for job in plan.jobs:
-        model = job.settings[0].model.name
+        model = network_key(job.settings[0].model.model_dump(mode="json"))
         for attack in job.attacks:
             found = measured.get((model, attack.name))
             each = found if found is not None else trained.get(model)
@@ -68,10 +70,6 @@ def forecast_attacks(plan: AttackPlan, records: Sequence[Record], results: Path)
             is_measured = is_measured and found is not None
             total += each * passes(attack) * _images(job, attack, sizes)
     return AttackForecast(total / plan.workers, is_measured)
-
-
-def _names(device: str) -> set[str]:
-    return set(gpu_names()) if device == "cuda" else {processor_name()}
 
 
 def _images(job: AttackJob, attack: AnyAttack, sizes: Mapping[str, int]) -> int:
@@ -85,7 +83,7 @@ def _by_model(records: Iterable[Record]) -> dict[str, list[Record]]:
     groups: dict[str, list[Record]] = {}
     for record in records:
         if record.settings:
-            groups.setdefault(record.settings["model"]["name"], []).append(record)
+            groups.setdefault(network_key(record.settings["model"]), []).append(record)
     return groups
 
 
@@ -116,4 +114,4 @@ def _attack_times(records: Sequence[Record], results: Path) -> Iterator[tuple[st
             attack = attack_from(dict(made.attack))
             if made.device_name == record.environment.device_name:
                 seconds = made.seconds / (made.together * len(made.images) * passes(attack))
-                yield record.settings["model"]["name"], attack.name, seconds
+                yield network_key(record.settings["model"]), attack.name, seconds

@@ -19,7 +19,7 @@ from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.registry import GROUP_IMAGES
 from cifar_lab.config.rules import train_size
 from cifar_lab.core.errors import DataError
-from cifar_lab.core.host import gpu_names, has_gpu, processor_name
+from cifar_lab.core.host import device_names, has_gpu
 from cifar_lab.core.text import count
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, Unusable, run_ids
@@ -157,12 +157,12 @@ class MachineSpeeds:
 
     def __init__(self, records: Sequence[Record]) -> None:
         """`records` may include runs of other machines, which are ignored."""
-        devices = {"cpu": {processor_name()}, "cuda": set(gpu_names())}
+        devices = device_names()
         seen: dict[tuple[str, str, str], dict[int, list[tuple[str, float]]]] = {}
         for record in records:
             environment, images = record.environment, record.epochs_trained * record.data.train_size
             if images and record.settings and environment.device_name in devices.get(environment.device, ()):
-                model = _network_key(record.settings["model"])
+                model = network_key(record.settings["model"])
                 by_batch = seen.setdefault((environment.device, environment.kernels, model), {})
                 # The members of a cohort share the seconds in which it trained.
                 seconds = record.train_seconds / environment.cohort / images
@@ -174,7 +174,7 @@ class MachineSpeeds:
         """Time to train on `images`, counted over all epochs: median of the nearest batch size, else a guess."""
         model, batch = settings.model.name, settings.data.batch_size
         device = "cuda" if takes_gpu(settings) else "cpu"
-        key = _network_key(settings.model.model_dump(mode="json"))
+        key = network_key(settings.model.model_dump(mode="json"))
         by_torch, by_own = (self._per_image.get((device, kernels, key)) for kernels in ("torch", "own"))
         # Where our own kernels were used once they will be again, unless the settings say otherwise.
         may_use_own = settings.runtime.kernels != "torch" and plain_reason(settings) is None
@@ -192,7 +192,7 @@ class MachineSpeeds:
         return Timing(None, 4, f"no run of {model} exists on this machine yet")
 
 
-def _network_key(model: Mapping[str, Any]) -> str:
+def network_key(model: Mapping[str, Any]) -> str:
     """Name of a model, with the sizes that settings choose."""
     return " ".join(str(model[name]) for name in ("name", "channels", "widths", "batch_norm") if name in model)
 

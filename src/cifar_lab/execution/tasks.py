@@ -10,7 +10,6 @@ from cifar_lab.config.own_code import own_code, own_components, plain_reason
 from cifar_lab.config.registry import facts_of
 from cifar_lab.execution.cost import guess_seconds
 from cifar_lab.training.backends.block.conditions import OWN, has_enough, may_train
-from cifar_lab.training.grouping import cohort_key as cohort_key
 from cifar_lab.training.grouping import grouped
 from cifar_lab.training.job import Job
 
@@ -27,7 +26,7 @@ slower networks for 12 % of a launch with 132 networks, 6 % with 160 and none wi
 def form_cohorts(jobs: Sequence[Job], *, on_gpu: bool, own: Collection[str] = ()) -> list[list[Job]]:
     """Group the jobs into cohorts, in the order of their first members. Each cohort is sorted by optimizer.
 
-    `own`: see `cohort_key`.
+    `own`: see `training.grouping.cohort_key`.
     """
     cohorts = []
     for group in grouped(jobs, own):

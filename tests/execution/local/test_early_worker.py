@@ -1,4 +1,4 @@
-"""The worker that starts before its command has planned: who takes it, what it is told, and that it never remains."""
+"""Worker that starts before its command has planned: the supervisor that takes it, its messages, and its end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launched]:
 
 
 def said(launched: Launched) -> str:
-    """All that a process was told."""
+    """All messages to a process."""
     launched.errors.close()
     return launched.process.communicate()[0]
 
