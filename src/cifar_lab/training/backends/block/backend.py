@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -17,11 +17,12 @@ from cifar_lab.training.backends.block.jobs import (
     BlockMember,
     Scoring,
     Training,
-    part_of,
 )
 from cifar_lab.training.backends.block.member_state import MemberState
-from cifar_lab.training.backends.block.rows import RowConversion, matrices
+from cifar_lab.training.backends.block.load import members_training
+from cifar_lab.training.backends.block.rows import RowConversion, matrices, share_width
 from cifar_lab.training.backends.block.shapes import Shape
+from cifar_lab.training.backends.block.teams import blocks_of, images_of, part_among, share_of, shares_of
 from cifar_lab.training.backends.block.update_rules import BlockOptimizer, has_squares, rule_fields
 from cifar_lab.training.backends.eager import EagerBackend
 
@@ -44,6 +45,10 @@ class BlockKernel(Protocol):
     @property
     def shape(self) -> Shape:
         """Of the networks that it is compiled for."""
+
+    @property
+    def parts(self) -> Collection[int]:
+        """Sizes of parts of a batch that it is compiled for."""
 
     def train(self, job: Training, blocks: int) -> None:
         """Launch a training on the current stream."""
@@ -84,6 +89,11 @@ class BlockBackend:
 
     def epoch(self, epoch: int) -> Iterator[int]:
         """See `StepBackend`. A launch makes many steps."""
+        with members_training(self._device, len(self.cohort.networks)) as on_device:
+            yield from self._epoch(epoch, self._kernel.blocks // on_device)
+
+    def _epoch(self, epoch: int, most: int) -> Iterator[int]:
+        """The steps of an epoch, with at most `most` blocks per network."""
         batches = self._eager.batches
         self.metrics = MemberMetrics(len(batches.split), batches.sizes, self._device)
         rows = _MemberRows(self)
@@ -91,16 +101,22 @@ class BlockBackend:
         steps, members = self.metrics.loss.shape
         # Small batches take longest. They come first, so that no block is left with one at the end of a launch.
         longest_first = sorted(range(members), key=batches.sizes.__getitem__)
-        table = self._table([self._member(k, epoch, rows, *tables) for k in longest_first])
-        blocks = min(members, self._kernel.blocks)
+        teams = [blocks_of(size, most) for size in batches.sizes]
+        table = self._table([self._member(k, epoch, rows, teams[k], *tables) for k in longest_first])
+        each = max(teams)
+        blocks = members * each if each > 1 else min(members, self._kernel.blocks)
         segments = self._segments(steps, math.ceil(members / blocks))
         progress = torch.zeros(1 + members, dtype=torch.int32, device=self._device)
         reflects = batches.options.crop_padding_mode == "reflect"
         images = self._images(batches.split, batches.options.crop_padding, reflects)
-        scratch, places = self._scratch_for(blocks), (table.data_ptr(), progress.data_ptr())
+        scratch = self._scratch_for(blocks)
+        shares, most_shares = self._shares_for(teams)
         for begin in range(0, segments, LAUNCH_SEGMENTS):
             end = min(begin + LAUNCH_SEGMENTS, segments)
-            job = Training(images, places[0], scratch, places[1], members, begin, end, segments)
+            job = Training(
+                images, table.data_ptr(), scratch, progress.data_ptr(), shares.data_ptr(), members, begin, end, segments,
+                each, most_shares,
+            )  # fmt: skip
             progress.zero_()
             self._kernel.train(job, blocks)
             if end < segments:
@@ -134,10 +150,10 @@ class BlockBackend:
         return logits
 
     def _member(
-        self, k: int, epoch: int, rows: _MemberRows, lr: Tensor, momenta: Tensor | None, draws: EpochRandomness,
-        number: Sequence[int],
+        self, k: int, epoch: int, rows: _MemberRows, blocks: int, lr: Tensor, momenta: Tensor | None,
+        draws: EpochRandomness, number: Sequence[int],
     ) -> BlockMember:  # fmt: skip
-        """Description of a member for one epoch, counted from 0."""
+        """Description of a member for one epoch, counted from 0, which `blocks` train."""
         settings, batches = self._optimizers[k], self._eager.batches
         loss, right = self.metrics.loss, self.metrics.right
         squares, rule = has_squares(settings), self._rules[k]
@@ -151,7 +167,8 @@ class BlockBackend:
             lr=_column(lr, k), momenta=None if momenta is None else _column(momenta, k),
             loss=_column(loss, k), right=_column(right, k),
             **rule, keeps_first=squares or rule["momentum"] > 0 or momenta is not None,
-            smoothing=self._smoothings[k], batch=batch, part=part_of(batch), images=images,
+            smoothing=self._smoothings[k], batch=batch, share=share_of(batch), blocks=blocks, images=images,
+            part=part_among(self._kernel.parts, images_of(batch, blocks)),
             stride=loss.shape[1], updates=epoch * math.ceil(images / batch),
         )  # fmt: skip
 
@@ -172,6 +189,13 @@ class BlockBackend:
         if len(self._scratch) < size:
             self._scratch = torch.empty(size, dtype=torch.uint8, device=self._device)
         return self._scratch.data_ptr()
+
+    def _shares_for(self, teams: Sequence[int]) -> tuple[Tensor, int]:
+        """Memory for the gradients of shares, and the number of shares per network."""
+        sizes = [size for size, blocks in zip(self._eager.batches.sizes, teams, strict=True) if blocks > 1]
+        most = max(map(shares_of, sizes), default=0)
+        width = share_width(self._kernel.shape, self._classes)
+        return torch.empty(len(teams) * most * width, dtype=torch.float32, device=self._device), most
 
 
 class _MemberRows:

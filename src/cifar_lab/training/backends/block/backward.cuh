@@ -122,12 +122,14 @@ DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, 
         END_PHASE
     }
 
-    for (int pass = 0; pass < PASSES2; ++pass) {
-        PHASE UNROLL
-        for (int i = 0; i < 41; ++i) OWN.sums[i] = 0.f;
-        END_PHASE
-        for (int first = 0; first < chunks; first += WEIGHTS2) {
-            const int n = least(chunks - first, WEIGHTS2);
+    const int shares = shares_in(t), chunks_each = t.share / CHUNK;
+    PHASE UNROLL
+    for (int i = 0; i < 41; ++i) OWN.sums[i] = 0.f;
+    END_PHASE
+    for (int item = 0; item < PASSES2 * shares; ++item) {
+        const int pass = item / shares, share = item % shares, end = least((share + 1) * chunks_each, chunks);
+        for (int first = share * chunks_each; first < end; first += WEIGHTS2) {
+            const int n = least(end - first, WEIGHTS2);
             float2 *beside = (float2 *)(work + WEIGHTS2 * POOL1_CHUNK);
             PHASE block_copy(tid, work, m.pool1 + (long)first * POOL1_CHUNK, n * POOL1_CHUNK * 4);
             for (int c = 0; c < n; ++c)
@@ -137,16 +139,11 @@ DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, 
             PHASE for (int c = 0; c < n; ++c) weights2(tid, OWN.sums, work + c * POOL1_CHUNK, beside + c * PASS2);
             END_PHASE
         }
-        PHASE UNROLL
-        for (int i = 0; i < 41; ++i) work[i * THREADS + tid] = OWN.sums[i];
+        PHASE store_sums<41>(tid, work, OWN.sums);
         END_PHASE
-        PHASE update2(tid, work, s.weights, pass * OUTPUTS2, s.rules + CONV2, t);
+        PHASE update2(tid, work, s.weights, pass * OUTPUTS2, s.rules + CONV2, share_of(t, share));
         END_PHASE
     }
-
-    PHASE UNROLL
-    for (int i = 0; i < 31; ++i) OWN.sums[i] = 0.f;
-    END_PHASE
     for (int chunk = 0; chunk < chunks; ++chunk) {
         float2 *beside = (float2 *)(work + BACK_CHUNK);
         const float2 *pairs1 = m.pairs1 + (long)chunk * PAIRS1_CHUNK;
@@ -158,10 +155,10 @@ DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, 
             PHASE weights1(tid, OWN.sums, work, beside, span * SPAN1);
             END_PHASE
         }
+        if ((chunk + 1) % chunks_each != 0 && chunk + 1 < chunks) continue;
+        PHASE store_sums<31>(tid, work, OWN.sums);
+        END_PHASE
+        PHASE update1(tid, work, s.weights, s.rules + CONV1, share_of(t, chunk / chunks_each));
+        END_PHASE
     }
-    PHASE UNROLL
-    for (int i = 0; i < 31; ++i) work[i * THREADS + tid] = OWN.sums[i];
-    END_PHASE
-    PHASE update1(tid, work, s.weights, s.rules + CONV1, t);
-    END_PHASE
 }

@@ -41,6 +41,7 @@ class GpuKernel:
         """
         properties = torch.cuda.get_device_properties(device)
         self.shape = shape
+        self.parts = frozenset(parts)
         self.blocks = int(properties.multi_processor_count)
         code = compiled(f"sm_{properties.major}{properties.minor}", shape, classes, sum(set(parts)))
         with torch.cuda.device(device):

@@ -20,7 +20,8 @@ struct Member {
     int32_t kind, keeps_first;                      /* see Kind; whether `first` is state of that kind */
     int32_t batch, part, images;                    /* per step; of a part, 8, 16, 32 or 64; per epoch */
     int32_t stride, updates;                        /* of the tables; before the epoch */
-    int32_t iterations, matrix_nesterov, unused;    /* Muon, for all weights but the last layer's; 0 without it */
+    int32_t iterations, matrix_nesterov;            /* Muon, for all weights but the last layer's; 0 without it */
+    int32_t share, blocks, unused;                  /* images of a share, a multiple of 8; blocks that train it */
 };
 
 /* Images and their normalisation: byte * scale - shift, per channel. */
@@ -36,8 +37,10 @@ struct Training {
     Images images;
     const Member *members;
     char *scratch;     /* SCRATCH_BYTES per block */
-    int32_t *progress; /* 0 before a launch: items taken, then finished segments per member */
+    int32_t *progress; /* 0 before a launch: items taken, then finished segments per member; see team.cuh for teams */
+    float *shares;     /* `most_shares` rows of SHARE_ROW numbers per member, if teams train */
     int32_t count, begin, end, segments;
+    int32_t blocks, most_shares; /* per member; 1: blocks take members from a queue */
 };
 
 /* Logits of every member for images 0 to `count` - 1. */

@@ -39,7 +39,7 @@ class BlockMember(Structure):
         *((name, c_double * PARAMETERS) for name in ("factors", "decays")),
         *((name, c_double) for name in ("matrix_momentum", "clip_norm")),
         *((name, c_int32) for name in ("kind", "keeps_first", "batch", "part", "images", "stride", "updates")),
-        *((name, c_int32) for name in ("iterations", "matrix_nesterov", "unused")),
+        *((name, c_int32) for name in ("iterations", "matrix_nesterov", "share", "blocks", "unused")),
     )
 
 
@@ -58,8 +58,8 @@ class Training(Structure):
 
     _fields_ = (
         ("images", BlockImages),
-        *((name, c_void_p) for name in ("members", "scratch", "progress")),
-        *((name, c_int32) for name in ("count", "begin", "end", "segments")),
+        *((name, c_void_p) for name in ("members", "scratch", "progress", "shares")),
+        *((name, c_int32) for name in ("count", "begin", "end", "segments", "blocks", "most_shares")),
     )
 
 

@@ -4,6 +4,9 @@ rows.py defines the capitals that are nowhere in these files, the widths of the 
 the layout of the checkpoints. Sizes of tiles follow from the widths and from the memory of a block. */
 #pragma once
 #include "jobs.cuh"
+#include "team.cuh"
+
+DEVICE constexpr int least(int a, int b) { return a < b ? a : b; }
 
 constexpr int SIDE = 32, PLANE = SIDE * SIDE, IMAGE = 3 * PLANE; /* bytes of an image */
 constexpr int POSITIONS1 = 14 * 14, POSITIONS2 = 5 * 5;          /* of the pooled activations */
@@ -64,13 +67,15 @@ struct Rule {
 struct Resident {
     float weights[CONVOLUTIONS];
     float losses[MOST_IMAGES];
-    int hits[MOST_IMAGES];
+    double share_losses[MOST_IMAGES / CHUNK];
+    int hits[MOST_IMAGES], share_hits[MOST_IMAGES / CHUNK];
     int images[MOST_IMAGES]; /* number of each image of the part */
     int labels[MOST_IMAGES];
     int down[MOST_IMAGES], right[MOST_IMAGES], mirrored[MOST_IMAGES];
     double loss;             /* of the parts so far, as `correct` */
     int correct, item;
     Rule rules[PARAMETERS];
+    Team team;
     Member member;           /* copies: shared memory is faster than the launch's tables */
     Images given;
 };

@@ -52,12 +52,18 @@ def row_width(shape: Shape, classes: int) -> int:
     return math.ceil((last.offset + last.padded + 1) / ALIGNMENT) * ALIGNMENT
 
 
+def share_width(shape: Shape, classes: int) -> int:
+    """Numbers of the gradient of a share of a batch, with its loss and hits."""
+    return row_width(shape, classes) + ALIGNMENT
+
+
 def definitions(shape: Shape, classes: int) -> dict[str, int]:
     """Constants of layout.cuh."""
     widths = {"CHANNELS1": shape.conv1, "CHANNELS2": shape.conv2, "HIDDEN1": shape.fc1, "HIDDEN2": shape.fc2}
     offsets = {each.name.replace(".", "_").upper(): each.offset for each in matrices(shape, classes)}
     row = row_width(shape, classes)
-    return {**widths, "CLASSES": classes, **offsets, "ROW": row, "SCRATCH_BYTES": shape.scratch_bytes}
+    sizes = {"ROW": row, "SHARE_ROW": share_width(shape, classes), "SCRATCH_BYTES": shape.scratch_bytes}
+    return {**widths, "CLASSES": classes, **offsets, **sizes}
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ extern __shared__ __align__(128) char shared_memory[];
         (void)tid;
 #define END_PHASE }
 
-static char shared_memory[SHARED_BYTES] __attribute__((aligned(128)));
-static Registers thread_registers[THREADS];
+static char *shared_memory; /* of the block that runs, as its registers */
+static Registers *thread_registers;
 static uint32_t thread_seed; /* 0: threads in order */
 
 /* Threads of one phase: a permutation, because the factor is odd and THREADS a power of 2. */
@@ -116,7 +116,7 @@ template <class T> DEVICE T constant_load(const T *p)
 }
 
 /* Loads of memory that blocks on other multiprocessors may have written: past the first cache, which is not coherent. */
-DEVICE float shared_load(const float *p)
+template <class T> DEVICE T shared_load(const T *p)
 {
 #ifdef __CUDA_ARCH__
     return __ldcg(p);
