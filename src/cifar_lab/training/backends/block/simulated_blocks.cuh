@@ -67,8 +67,9 @@ static void simulate_team(int blocks, std::function<void(int)> work)
         makecontext(&context, (void (*)())run_mate, 1, rank);
     }
     for (int ended = 0; ended < blocks;) {
+        const bool backwards = thread_seed >> 16 & 1;
         for (int turn = 0; turn < blocks; ++turn) {
-            running_mate = &mates[(thread_seed % 2 ? blocks - 1 - turn : turn)];
+            running_mate = &mates[backwards ? blocks - 1 - turn : turn];
             running_mate->enter();
             swapcontext(&team_scheduler, &running_mate->context);
             ended += running_mate->ended;
