@@ -102,15 +102,14 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
     }
 }
 
-/* Convolutions of `chunks` chunks, from the pairs of the features. */
-template <int B>
-DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, REGISTERS registers)
+/* Gradient of pool1 for `chunks` chunks, from the pairs of the features. */
+template <int B> CALLED void backward_inputs(char *scratch, int chunks)
 {
     constexpr int AT_ONCE = least(B, BACK_CHUNKS * CHUNK); /* images of the first part: lanes are images alone if they can */
-    Resident &s = *m.resident;
+    const Memory m = memory_of(scratch);
     float *work = (float *)m.work;
     float2 *pairs = (float2 *)(work + PADDED);
-    PHASE pad_weights(tid, work, s.weights);
+    PHASE pad_weights(tid, work, m.resident->weights);
     END_PHASE
     for (int first = 0; first < chunks; first += AT_ONCE / CHUNK) {
         const int n = least(chunks - first, AT_ONCE / CHUNK);
@@ -121,13 +120,22 @@ DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, 
                                       m.pairs1 + (long)first * PAIRS1_CHUNK, n);
         END_PHASE
     }
+}
 
+/* Gradients of the weights of both convolutions, share by share, and their use. */
+CALLED void backward_weights(char *scratch, int chunks)
+{
+    THREAD_REGISTERS
+    const Memory m = memory_of(scratch);
+    Resident &s = *m.resident;
+    const Target &t = s.target;
+    float *work = (float *)m.work;
     const int shares = shares_in(t), chunks_each = t.share / CHUNK;
-    PHASE UNROLL
-    for (int i = 0; i < 41; ++i) OWN.sums[i] = 0.f;
-    END_PHASE
+    ROLLED
     for (int item = 0; item < PASSES2 * shares; ++item) {
         const int pass = item / shares, share = item % shares, end = least((share + 1) * chunks_each, chunks);
+        PHASE clear_sums<41>(OWN.sums);
+        END_PHASE
         for (int first = share * chunks_each; first < end; first += WEIGHTS2) {
             const int n = least(end - first, WEIGHTS2);
             float2 *beside = (float2 *)(work + WEIGHTS2 * POOL1_CHUNK);
@@ -144,21 +152,25 @@ DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, 
         PHASE update2(tid, work, s.weights, pass * OUTPUTS2, s.rules + CONV2, share_of(t, share));
         END_PHASE
     }
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-        float2 *beside = (float2 *)(work + BACK_CHUNK);
-        const float2 *pairs1 = m.pairs1 + (long)chunk * PAIRS1_CHUNK;
-        for (int span = 0; span < SPANS1; ++span) {
-            PHASE block_copy(tid, beside, pairs1 + span * (PAIRS1_CHUNK / SPANS1), PAIRS1_CHUNK / SPANS1 * 8);
-            if (span == 0) load_images<false>(tid, work, s, chunk * CHUNK);
-            copied();
-            END_PHASE
-            PHASE weights1(tid, OWN.sums, work, beside, span * SPAN1);
-            END_PHASE
+    ROLLED
+    for (int share = 0; share < shares; ++share) {
+        PHASE clear_sums<31>(OWN.sums);
+        END_PHASE
+        for (int chunk = share * chunks_each; chunk < least((share + 1) * chunks_each, chunks); ++chunk) {
+            float2 *beside = (float2 *)(work + BACK_CHUNK);
+            const float2 *pairs1 = m.pairs1 + (long)chunk * PAIRS1_CHUNK;
+            for (int span = 0; span < SPANS1; ++span) {
+                PHASE block_copy(tid, beside, pairs1 + span * (PAIRS1_CHUNK / SPANS1), PAIRS1_CHUNK / SPANS1 * 8);
+                if (span == 0) load_images<false>(tid, work, s, chunk * CHUNK);
+                copied();
+                END_PHASE
+                PHASE weights1(tid, OWN.sums, work, beside, span * SPAN1);
+                END_PHASE
+            }
         }
-        if ((chunk + 1) % chunks_each != 0 && chunk + 1 < chunks) continue;
         PHASE store_sums<31>(tid, work, OWN.sums);
         END_PHASE
-        PHASE update1(tid, work, s.weights, s.rules + CONV1, share_of(t, chunk / chunks_each));
+        PHASE update1(tid, work, s.weights, s.rules + CONV1, share_of(t, share));
         END_PHASE
     }
 }

@@ -42,8 +42,9 @@ template <int B> DEVICE LinearMemory<B> linear_memory(const Memory &m)
 }
 
 /* Convolutions of `chunks` chunks of images. */
-template <int B> DEVICE void forward_convolutions(const Memory &m, int chunks, REGISTERS registers)
+template <int B> CALLED void forward_convolutions(char *scratch, int chunks)
 {
+    const Memory m = memory_of(scratch);
     Resident &s = *m.resident;
     for (int first = 0; first < chunks; first += FORWARD1) {
         const int n = least(chunks - first, FORWARD1);

@@ -155,14 +155,18 @@ DEVICE float sum8(const float *p)
     return ((a.x + a.y) + (a.z + a.w)) + ((b.x + b.y) + (b.z + b.w));
 }
 
-/* Store the threads' sums as [sum][thread], and begin new ones. */
-template <int N> DEVICE void store_sums(int tid, float *to, float *sums)
+/* Begin sums of a thread. */
+template <int N> DEVICE void clear_sums(float *sums)
 {
     UNROLL
-    for (int i = 0; i < N; ++i) {
-        to[i * SUM_STRIDE + tid] = sums[i];
-        sums[i] = 0.f;
-    }
+    for (int i = 0; i < N; ++i) sums[i] = 0.f;
+}
+
+/* Store the threads' sums as [sum][thread]. */
+template <int N> DEVICE void store_sums(int tid, float *to, const float *sums)
+{
+    UNROLL
+    for (int i = 0; i < N; ++i) to[i * SUM_STRIDE + tid] = sums[i];
 }
 
 /* Add the threads' sums of `weights2` for the outputs from `first` on, in a fixed order, and use the gradient. `r`: rule

@@ -63,6 +63,14 @@ struct Rule {
     float step_size, root2;      /* with Adam's corrections of the first steps */
 };
 
+/* Rows of the member that is trained, and the part of its batch. Gradients are summed over each share of the part from
+zero, and the shares are added in their order. */
+struct Target {
+    float *weights, *first, *second, *sums; /* sums: gradients of earlier parts, or a row for each share of this one */
+    bool opens, closes, keeps, apart;       /* first part; last part; whether `first` is state; a row for each share */
+    int share, images;                      /* images of a share; those of the part, in whole chunks */
+};
+
 /* Shared memory that lives through a step. */
 struct Resident {
     float weights[CONVOLUTIONS];
@@ -76,6 +84,7 @@ struct Resident {
     int correct, item;
     Rule rules[PARAMETERS];
     Team team;
+    Target target;           /* of the part */
     Member member;           /* copies: shared memory is faster than the launch's tables */
     Images given;
 };

@@ -28,18 +28,21 @@ DEVICE Range range_of(const Resident &s, int images)
 
 /* One part of step `step`: loss, gradients, and with the last part the update. A block of a team leaves that. */
 template <int B>
-DEVICE void train_part(const Memory &memory, int step, int begin, Range range, int images, REGISTERS registers)
+DEVICE void train_part(char *scratch, int step, int begin, Range range, int images, REGISTERS registers)
 {
+    const Memory memory = memory_of(scratch);
     Resident &s = *memory.resident;
     const Member &m = s.member;
     const int count = part_of(range.end, begin, B), chunks = (count + CHUNK - 1) / CHUNK;
-    const Target t = s.team.blocks > 1
-                         ? apart_of(m, s.team.shares + (int64_t)(begin / m.share) * SHARE_ROW, count)
-                         : target_of(m, memory.sums, begin == range.begin, begin + B >= range.end, count);
+    const Target &t = s.target;
     PHASE if (tid < B) note_image(tid, s, (int64_t)step * m.batch + begin, count);
-    if (t.opens && !t.apart) note_rules(tid, s, step);
+    if (tid == 0)
+        s.target = s.team.blocks > 1
+                       ? apart_of(m, s.team.shares + (int64_t)(begin / m.share) * SHARE_ROW, count)
+                       : target_of(m, memory.sums, begin == range.begin, begin + B >= range.end, count);
+    if (begin == range.begin && s.team.blocks == 1) note_rules(tid, s, step);
     END_PHASE
-    forward_convolutions<B>(memory, chunks, registers);
+    forward_convolutions<B>(scratch, chunks);
     forward_linear<B>(memory, m.weights, registers);
     float *logits = linear_memory<B>(memory).logits;
     PHASE if (tid < B) cross_entropy<Tile<B>::STRIDE>(tid, logits, s, (float)m.smoothing, images, tid < count);
@@ -49,20 +52,20 @@ DEVICE void train_part(const Memory &memory, int step, int begin, Range range, i
     PHASE if (tid == 0 && !t.apart) add_losses(s, t, step, images);
     END_PHASE
     backward_linear<B>(memory, t, registers);
-    backward_convolutions<B>(memory, t, chunks, registers);
+    backward_inputs<B>(scratch, chunks);
+    backward_weights(scratch, chunks);
 }
 
 /* Steps `begin` to `end` - 1 of an epoch of the member in shared memory. */
 template <int B> CALLED void train(char *scratch, int begin, int end)
 {
     THREAD_REGISTERS
-    const Memory memory = memory_of(scratch);
-    Resident &s = *memory.resident;
+    Resident &s = *(Resident *)shared_memory;
     for (int step = begin; step < end; ++step) {
         const int images = part_of(s.member.images, step * s.member.batch, s.member.batch);
         const Range range = range_of(s, images);
         for (int first = range.begin; first < range.end; first += B)
-            train_part<B>(memory, step, first, range, images, registers);
+            train_part<B>(scratch, step, first, range, images, registers);
         if (s.team.blocks > 1)
             update_in_team(step, images);
         else if (updates_late(s.member))
@@ -120,7 +123,7 @@ DEVICE void score(const Scoring &given, char *scratch, int member, int begin)
         const int count = part_of(end, first, B);
         PHASE if (tid < B) note_stored(tid, s, first, count);
         END_PHASE
-        forward_convolutions<B>(memory, (count + CHUNK - 1) / CHUNK, registers);
+        forward_convolutions<B>(scratch, (count + CHUNK - 1) / CHUNK);
         forward_linear<B>(memory, s.member.weights, registers);
         const float *logits = linear_memory<B>(memory).logits;
         float *out = given.logits + ((int64_t)member * given.count + first) * CLASSES;

@@ -55,14 +55,6 @@ DEVICE void update(const Rule &r, float &weight, float &first, float &second, fl
     weight = fmaf(-r.step_size, first / (sqrtf(second) / r.root2 + r.eps), weight);
 }
 
-/* Rows of the member that is trained, and the part of its batch. Gradients are summed over each share of the part from
-zero, and the shares are added in their order. */
-struct Target {
-    float *weights, *first, *second, *sums; /* sums: gradients of earlier parts, or a row for each share of this one */
-    bool opens, closes, keeps, apart;       /* first part; last part; whether `first` is state; a row for each share */
-    int share, images;                      /* images of a share; those of the part, in whole chunks */
-};
-
 /* For sums at `sums`, of parts of `images` images. */
 DEVICE Target target_of(const Member &m, float *sums, bool opens, bool closes, int images = 0)
 {
