@@ -23,6 +23,7 @@ from benchmarks.own.steps import Workload, prepare
 from cifar_lab.core.host import utc_now
 from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.training.backends.base import Predictor
+from cifar_lab.training.backends.block.backend import BlockBackend
 from cifar_lab.training.backends.block.compiler import FLAGS, compile_source
 from cifar_lab.training.backends.block.jobs import PARTS
 from cifar_lab.training.backends.block.shapes import NET, NET3
@@ -31,7 +32,7 @@ from cifar_lab.training.evaluate import predict_stacked, score, score_all
 
 CELLS = (
     "320:64", "40:64", "320:grid", "320:8", "320:512", "160:grid", "132:64", "40:8", "40:512", "132:64:adam", "10:64",
-    "2:8", "14:512", "40:32:muon", "10:32:muon", "320:64:sgd:Net3", "52:64:sgd:Net3", "52:8:sgd:Net3",
+    "2:8", "14:512", "2:64", "4:512", "40:32:muon", "10:32:muon", "320:64:sgd:Net3", "52:64:sgd:Net3", "52:8:sgd:Net3",
     "52:512:sgd:Net3",
 )  # fmt: skip
 """The targets first, then the cells that decide the fewest networks for the kernel."""
@@ -69,8 +70,8 @@ def main() -> int:
 
 
 HEAD = (
-    "| networks | model | batch | optimizer | block kernel, images/s | captured graph, images/s | ratio | largest"
-    " difference of losses |\n| ---: | --- | ---: | --- | ---: | ---: | ---: | ---: |"
+    "| networks | model | batch | optimizer | blocks per network | block kernel, images/s | captured graph, images/s |"
+    " ratio | largest difference of losses |\n| ---: | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
 )
 
 
@@ -78,7 +79,8 @@ def line(row: dict[str, float | str | None]) -> str:
     """A row of Markdown."""
     graph = f"{row['graph']:,.0f} | {row['ratio']:.1f}" if row["graph"] else "– | –"
     return (
-        f"| {row['members']} | {row['model']} | {row['batch']} | {row['optimizer']} | {row['block']:,.0f} | {graph} | "
+        f"| {row['members']} | {row['model']} | {row['batch']} | {row['optimizer']} | {row['teams']} | "
+        f"{row['block']:,.0f} | {graph} | "
         f"{'–' if row['difference'] is None else format(row['difference'], '.1e')} |"
     )
 
@@ -101,7 +103,7 @@ def measure(cell: str, pairs: int) -> dict[str, float | str | None]:
     sizes = [GRID[member % len(GRID)] for member in range(int(members))] if batch == "grid" else []
     given = ["runtime.device=cuda", f"optimizer.name={optimizer}", f"model.name={model}"]
     given += [] if sizes else [f"data.batch_size={batch}"]
-    speeds, losses = [], []
+    speeds, losses, teams = [], [], 1
     for kernels in ("own",) if sizes else ("own", "torch"):
         workload = prepare(
             [*given, f"runtime.kernels={kernels}"], 1, IMAGES, int(members), stacked=int(members) > 1, sizes=sizes
@@ -112,9 +114,11 @@ def measure(cell: str, pairs: int) -> dict[str, float | str | None]:
         losses.append(workload.steps.metrics.loss.mean(dim=0))
         times = [epoch_seconds(workload, 1 + pair) for pair in range(pairs)]
         speeds.append(int(members) * IMAGES / statistics.median(times))
+        if isinstance(workload.steps, BlockBackend):
+            teams = workload.steps.blocks_per_network
     row: dict[str, float | str | None] = {
         "members": int(members), "model": model, "batch": batch if sizes else int(batch), "optimizer": optimizer,
-        "block": speeds[0],
+        "block": speeds[0], "teams": teams,
     }  # fmt: skip
     if sizes:
         return {**row, "graph": None, "ratio": None, "difference": None}

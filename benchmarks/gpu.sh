@@ -63,7 +63,7 @@ measure data_share limits --pairs 2 --seconds 1
 measure runs_curve
 if command -v compute-sanitizer > /dev/null; then
     for tool in memcheck racecheck; do
-        which='gradients and cuda' within "$tool" \
+        which='(gradients or teams) and cuda' within "$tool" \
             block_tests compute-sanitizer --tool "$tool" --error-exitcode 1 "$python"
     done
 fi

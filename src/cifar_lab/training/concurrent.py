@@ -124,7 +124,7 @@ def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
     if execution.device.type == "cpu" or len(cohort) <= max(TRIAL_MEMBERS):
         return len(cohort)
     if _takes_kernel(cohort, execution):
-        return len(cohort)  # 3 MB each, against activations of a whole batch
+        return len(cohort)  # some MB each, against activations of a whole batch
     available = free_bytes(execution.device) * USABLE_SHARE / streams
     small = _peak_of(cohort[: TRIAL_MEMBERS[0]], execution)
     if small * len(cohort) <= available * TRIAL_MEMBERS[0]:  # even if all memory of the trial were the members' own

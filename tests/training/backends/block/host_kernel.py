@@ -22,7 +22,7 @@ FLAGS = ("-std=c++17", "-O2", "-march=native", "-shared", "-fPIC", "-Wall", "-We
 class HostKernel:
     """Runs the blocks one after the other, and those of a team in turn.
 
-    `seed` shuffles the threads of a phase and the blocks of a team, 0 keeps their order. `blocks`: of the simulated GPU.
+    `seed` shuffles the threads of a phase and the blocks of a team, 0 keeps their order. `blocks`: those at once.
     """
 
     parts = jobs.PARTS

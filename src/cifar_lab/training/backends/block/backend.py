@@ -18,8 +18,8 @@ from cifar_lab.training.backends.block.jobs import (
     Scoring,
     Training,
 )
-from cifar_lab.training.backends.block.member_state import MemberState
 from cifar_lab.training.backends.block.load import members_training
+from cifar_lab.training.backends.block.member_state import MemberState
 from cifar_lab.training.backends.block.rows import RowConversion, matrices, share_width
 from cifar_lab.training.backends.block.shapes import Shape
 from cifar_lab.training.backends.block.teams import blocks_of, images_of, part_among, share_of, shares_of
@@ -82,6 +82,8 @@ class BlockBackend:
         self._rules = [rule_fields(settings, names, order) for settings in self._optimizers]
         self._draws = _Draws(eager.batches)
         self._scratch = torch.empty(0, dtype=torch.uint8, device=self._device)
+        self.blocks_per_network = 1
+        """Most in the last epoch."""
 
     @property
     def _device(self) -> torch.device:
@@ -103,7 +105,7 @@ class BlockBackend:
         longest_first = sorted(range(members), key=batches.sizes.__getitem__)
         teams = [blocks_of(size, most) for size in batches.sizes]
         table = self._table([self._member(k, epoch, rows, teams[k], *tables) for k in longest_first])
-        each = max(teams)
+        each = self.blocks_per_network = max(teams)
         blocks = members * each if each > 1 else min(members, self._kernel.blocks)
         segments = self._segments(steps, math.ceil(members / blocks))
         progress = torch.zeros(1 + members, dtype=torch.int32, device=self._device)
@@ -111,12 +113,10 @@ class BlockBackend:
         images = self._images(batches.split, batches.options.crop_padding, reflects)
         scratch = self._scratch_for(blocks)
         shares, most_shares = self._shares_for(teams)
+        places = table.data_ptr(), scratch, progress.data_ptr(), shares.data_ptr()
         for begin in range(0, segments, LAUNCH_SEGMENTS):
             end = min(begin + LAUNCH_SEGMENTS, segments)
-            job = Training(
-                images, table.data_ptr(), scratch, progress.data_ptr(), shares.data_ptr(), members, begin, end, segments,
-                each, most_shares,
-            )  # fmt: skip
+            job = Training(images, *places, members, begin, end, segments, each, most_shares)
             progress.zero_()
             self._kernel.train(job, blocks)
             if end < segments:

@@ -40,7 +40,8 @@ LEAST_MEMBERS = {8: 2, 64: 10, 512: 14}
 
 From measurements of the kernel's prototype on one H100, torch 2.11, 2026-11-27. Its networks made 50, 72 and 72
 thousand images per second each at these batch sizes, up to 132 networks. Stacked and captured, 40 networks made 491,
-917 and 976 thousand in all. Two networks of batch 8 were not measured. A captured one made 32 thousand.
+917 and 976 thousand in all. Two networks of batch 8 were not measured. A captured one made 32 thousand. The prototype
+had no teams of blocks. Until they are measured, the rule is that of one block per network.
 
 A cohort of several batch sizes must have as many networks as the batch size that needs the most. The stacked graphs of
 each size, one after the other, then take longer than the kernel, in which all train at once."""

@@ -21,7 +21,7 @@ MOST_SHARES = 16
 """Largest number of shares that blocks exchange: 1,024 images. One block trains a network with larger batches."""
 
 MULTIPROCESSORS = 132
-"""Of an H100 or H200 (SXM). Parts are compiled for teams on such a GPU. On another one they may be larger than needed."""
+"""Of an H100 or H200 (SXM), for whose teams parts are compiled. On another GPU they may be larger than needed."""
 
 
 def share_of(batch_size: int) -> int:
