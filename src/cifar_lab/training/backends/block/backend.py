@@ -10,8 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
+from cifar_lab.data.batches import EpochRandomness, ResidentSplit
 from cifar_lab.training.backends.base import MemberMetrics, StepMetrics
+from cifar_lab.training.backends.block.draws import Draws
 from cifar_lab.training.backends.block.jobs import (
     BlockImages,
     BlockMember,
@@ -80,7 +81,7 @@ class BlockBackend:
         names = [span.name for span in self.cohort.parameters.spans]
         order = [each.name for each in matrices(kernel.shape, classes)]
         self._rules = [rule_fields(settings, names, order) for settings in self._optimizers]
-        self._draws = _Draws(eager.batches)
+        self._draws = Draws(eager.batches)
         self._scratch = torch.empty(0, dtype=torch.uint8, device=self._device)
         self.blocks_per_network = 1
         """Most in the last epoch."""
@@ -220,28 +221,6 @@ class _MemberRows:
             self._conversion.store(self.second, flat)
             self._state.store_second(flat)
         self._state.store_updates(updates)
-
-
-class _Draws:
-    """Random numbers of an epoch, drawn once per seed and kind of flips."""
-
-    def __init__(self, batches: CohortBatches) -> None:
-        members = list(zip(batches.seeds, batches.flips, strict=True))
-        rows = {member: number for number, member in enumerate(dict.fromkeys(members))}
-        self._number = [rows[member] for member in members]
-        seeds, flips = zip(*rows, strict=True)
-        self._batches = CohortBatches(batches.split, batches.options, seeds, flips)
-        self._drawn: tuple[int, EpochRandomness] | None = None
-
-    def draw(self, epoch: int) -> EpochRandomness:
-        """Draw the random numbers of an epoch, and keep them for it."""
-        if self._drawn is None or self._drawn[0] != epoch:
-            self._drawn = epoch, self._batches.randomness(epoch)
-        return self._drawn[1]
-
-    def of_epoch(self, epoch: int) -> tuple[EpochRandomness, Sequence[int]]:
-        """The random numbers, and the row of each member in them."""
-        return self.draw(epoch), self._number
 
 
 def _row(table: Tensor, number: int) -> int:
