@@ -189,7 +189,7 @@ DEVICE void update2(int tid, const float *sums, float *w, int first, const Rule 
             tap < TAPS2 ? sums + ((o & 7) * 5 + kx) * SUM_STRIDE + ((o >> 3) * WARPS2 + (n >> 2)) * 32 + (n & 3) * 8
                         : sums + 40 * SUM_STRIDE + o * CHUNK;
         const int at = CONV2_WEIGHT + tap * CHANNELS2 + first + o;
-        take_gradient(r[tap >= TAPS2], t, at, w[at], gradient[turn] + sum8(from));
+        take_total(r[tap >= TAPS2], t, at, w[at], gradient[turn] + sum8(from));
     }
 }
 
@@ -206,6 +206,6 @@ DEVICE void update1(int tid, const float *sums, float *w, const Rule *r, const T
                 gradient += sum8(sums + (o % 6 * 5 + kx) * SUM_STRIDE + (part * 4 + (n >> 2)) * 32 + (n & 3) * 8);
         else
             for (int j = 0; j < BIAS1; j += CHUNK) gradient += sum8(sums + 30 * SUM_STRIDE + o * BIAS1 + j);
-        take_gradient(r[tap >= TAPS1], t, at, w[at], earlier + gradient);
+        take_total(r[tap >= TAPS1], t, at, w[at], earlier + gradient);
     }
 }

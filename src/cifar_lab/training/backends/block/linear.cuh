@@ -155,7 +155,7 @@ DEVICE void update_weights(int tid, const float *in, const float *out_gradient, 
         UNROLL
         for (int i = 0; i < RK; ++i) {
             const int k = k0 + i * LK;
-            if (used && k < K) take_gradient4(r, t, at + k * WIDTH + o0, total[i]);
+            if (used && k < K) take_total4(r, t, at + k * WIDTH + o0, total[i]);
         }
     }
 }
@@ -179,6 +179,6 @@ template <int B, int M> DEVICE void update_bias(int tid, const float *out_gradie
     }
     if (t.apart) return;
     float weight = shared_load(t.weights + at + o);
-    take_gradient(r, t, at + o, weight, total);
+    take_total(r, t, at + o, weight, total);
     if (t.closes) t.weights[at + o] = weight;
 }

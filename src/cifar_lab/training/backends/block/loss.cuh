@@ -45,7 +45,7 @@ DEVICE void cross_entropy(int tid, float *logits, Resident &s, float smoothing, 
 }
 
 /* Loss and hits of a share of the part, in the order of its images. A share that is kept apart has them in its row. */
-DEVICE void add_share(Resident &s, const Target &t, int share, int count)
+DEVICE void add_share_losses(Resident &s, const Target &t, int share, int count)
 {
     double loss = 0;
     int hits = 0;

@@ -47,7 +47,7 @@ DEVICE void train_part(char *scratch, int step, int begin, Range range, int imag
     float *logits = linear_memory<B>(memory).logits;
     PHASE if (tid < B) cross_entropy<Tile<B>::STRIDE>(tid, logits, s, (float)m.smoothing, images, tid < count);
     END_PHASE
-    PHASE if (tid < shares_in(t)) add_share(s, t, tid, count);
+    PHASE if (tid < shares_in(t)) add_share_losses(s, t, tid, count);
     END_PHASE
     PHASE if (tid == 0 && !t.apart) add_losses(s, t, step, images);
     END_PHASE

@@ -37,7 +37,7 @@ DEVICE void use_shares(int tid, const Resident &s, const Target &t, int shares)
         const Parameter p = PARAMETER[n];
         const Rule r = s.rules[n];
         for (int i = (team.rank * THREADS + tid) * 4; i < p.size; i += team.blocks * THREADS * 4)
-            take_gradient4(r, t, p.at + i, sum_of_shares(team.shares + p.at + i, shares, p.outputs - i % p.width));
+            take_total4(r, t, p.at + i, sum_of_shares(team.shares + p.at + i, shares, p.outputs - i % p.width));
     }
 }
 

@@ -123,14 +123,14 @@ DEVICE float4 earlier_gradient4(const Target &t, int at)
 }
 
 /* Take the gradient of all parts so far: update after the last, or leave it to the next part or to `update_late`. */
-DEVICE void take_gradient(const Rule &r, const Target &t, int at, float &weight, float gradient)
+DEVICE void take_total(const Rule &r, const Target &t, int at, float &weight, float gradient)
 {
     if (t.closes && !r.later)
         use_gradient(r, t, at, weight, gradient);
     else
         t.sums[at] = gradient;
 }
-DEVICE void take_gradient4(const Rule &r, const Target &t, int at, float4 gradient)
+DEVICE void take_total4(const Rule &r, const Target &t, int at, float4 gradient)
 {
     if (t.closes && !r.later)
         use_gradient4(r, t, at, shared_load4(t.weights + at), gradient);
