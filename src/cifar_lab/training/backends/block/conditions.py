@@ -63,13 +63,13 @@ thousand with batch 512, where they are fastest. The kernel makes as many with 2
 
 LEAST_MEMBERS_OF_NET1 = 36
 """The same for Net1, at any batch size. It is twice an estimate, because the kernel has not been measured with Net1. An
-image is taken to need 40 thousand cycles of a multiprocessor (docs/performance.md), so a network makes 49 thousand images
-per second. Stacked and captured, 40 networks of batch 64 made 811 thousand, 0.88 of Net's. By that factor they make 863
-thousand with batch 512, where they are fastest. The kernel makes as many with 18 networks."""
+image is taken to need 40 thousand cycles of a multiprocessor (docs/performance.md), so a network makes 49 thousand
+images per second. Stacked and captured, 40 networks of batch 64 made 811 thousand, 0.88 of Net's. By that factor they
+make 863 thousand with batch 512, where they are fastest. The kernel makes as many with 18 networks."""
 
 LARGEST_BATCH_OF_NET1 = 1024
-"""Largest batch size of Net1. The kernel keeps the activations of a whole batch, 2.7 MB for every 64 images and block. At
-this size 132 blocks have 5.8 GB."""
+"""Largest batch size of Net1. The kernel keeps the activations of a whole batch, 2.7 MB for every 64 images and
+block. At this size 132 blocks have 6.0 GB."""
 
 
 def check_settings(settings: Settings) -> None:
