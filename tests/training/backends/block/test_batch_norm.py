@@ -48,10 +48,10 @@ def statistics_of(steps: EagerBackend) -> list[dict[str, Tensor]]:
     return [{name: each.cpu() for name, each in network.named_buffers()} for network in steps.cohort.networks]
 
 
-@pytest.mark.parametrize("batch", [13, 150, *(pytest.param(size, marks=SLOW) for size in (3, 5, 16, 27, 64, 100))])
+@pytest.mark.parametrize("batch", [13, 150, *(pytest.param(size, marks=SLOW) for size in (4, 5, 16, 27, 64, 100))])
 @on_every_device
 def test_gradients_and_statistics_are_those_of_double_precision(batch: int, device: str) -> None:
-    """torch's fp32 differs as much, most with few images: by 1e-5 of the largest gradient with 3 of them."""
+    """torch's fp32 differs as much, most with few images: by 1e-5 of the largest gradient with 4 of them."""
     arm = plain_arm("Net1", batch, device)
     exact, own = eager([arm], batch), eager([arm], batch)
     moved_norms(exact, own)
