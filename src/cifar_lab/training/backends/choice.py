@@ -228,10 +228,11 @@ def _block_backend(eager: EagerBackend, arms: Sequence[Settings]) -> BlockBacken
     classes = last.out_features if isinstance(last, nn.Linear) else 0
     if not 2 <= classes <= MOST_CLASSES:
         raise KernelsUnavailable(f"there are none on a GPU for {classes} classes")
-    parts = parts_for(eager.batches.sizes)
+    shape = MODELS[arms[0].model.name]
+    parts = parts_for(eager.batches.sizes, divided=not shape.batch_norm)
     # All sizes for several, so that a later cohort of some of these batch sizes has the same code.
     sizes = list(parts) if len(parts) == 1 else PARTS
-    kernel = GpuKernel(eager.execution.device, MODELS[arms[0].model.name], classes, sizes)
+    kernel = GpuKernel(eager.execution.device, shape, classes, sizes)
     try:
         smoothings = [arm.loss.label_smoothing for arm in arms]
         return BlockBackend(eager, kernel, optimizers_of(eager.cohort), classes, smoothings)

@@ -155,13 +155,6 @@ DEVICE float sum8(const float *p)
     return ((a.x + a.y) + (a.z + a.w)) + ((b.x + b.y) + (b.z + b.w));
 }
 
-/* Begin sums of a thread. */
-template <int N> DEVICE void clear_sums(float *sums)
-{
-    UNROLL
-    for (int i = 0; i < N; ++i) sums[i] = 0.f;
-}
-
 /* Store the threads' sums as [sum][thread]. */
 template <int N> DEVICE void store_sums(int tid, float *to, const float *sums)
 {

@@ -3,8 +3,9 @@ which parts are added, depend on the batch alone. */
 #pragma once
 #include "backward.cuh"
 #include "team_update.cuh"
-
-DEVICE int part_of(int count, int begin, int size) { return count - begin < size ? count - begin : size; }
+#if BATCH_NORM
+#include "normalised_step.cuh"
+#endif
 
 /* Copy what a block works on into its shared memory, with the weights of the convolutions. */
 DEVICE void begin_work(int tid, Resident &s, const Images &given, const Member &member, const Team &team)
@@ -63,10 +64,15 @@ template <int B> CALLED void train(char *scratch, int begin, int end)
     Resident &s = *(Resident *)shared_memory;
     for (int step = begin; step < end; ++step) {
         const int images = part_of(s.member.images, step * s.member.batch, s.member.batch);
+#if BATCH_NORM
+        (void)registers;
+        train_normalised<B>(scratch, step, images);
+#else
         const Range range = range_of(s, images);
         for (int first = range.begin; first < range.end; first += B)
             train_part<B>(scratch, step, first, range, images, registers);
-        if (s.team.blocks > 1)
+#endif
+        if (!BATCH_NORM && s.team.blocks > 1)
             update_in_team(step, images);
         else if (updates_late(s.member))
             update_late(scratch);
@@ -103,7 +109,7 @@ DEVICE void train_in_team(const Training &given, Resident &s, int place)
 {
     const Team team = team_at(given, place);
     if (team.rank >= team.blocks) return; /* the member has fewer blocks than others */
-    train_segments(given, s, given.scratch + (int64_t)place * SCRATCH_BYTES, member_at(given, place), team, given.begin,
+    train_segments(given, s, given.scratch + place * given.scratch_bytes, member_at(given, place), team, given.begin,
                    given.end);
 }
 

@@ -24,7 +24,7 @@ DEVICE Team team_at(const Training &given, int place)
     const int member = member_at(given, place), rank = place % given.blocks;
     return {rank, given.members[member].blocks, 0, given.progress + 1 + member,
             given.shares + (int64_t)member * given.most_shares * SHARE_ROW,
-            given.scratch + (int64_t)(place - rank) * SCRATCH_BYTES};
+            given.scratch + (place - rank) * given.scratch_bytes};
 }
 
 /* Wait until all blocks of the team are here, and see what they have written. Follows a phase. */

@@ -47,9 +47,9 @@ def images_of(batch_size: int, blocks: int) -> int:
     return math.ceil(shares_of(batch_size) / blocks) * share_of(batch_size)
 
 
-def parts_for(batch_sizes: Sequence[int]) -> set[int]:
-    """Sizes of parts that a cohort alone on a GPU needs."""
-    most = MULTIPROCESSORS // len(batch_sizes)
+def parts_for(batch_sizes: Sequence[int], *, divided: bool = True) -> set[int]:
+    """Sizes of parts that a cohort alone on a GPU needs, with teams or with one block per network."""
+    most = MULTIPROCESSORS // len(batch_sizes) if divided else 1
     return {part_of(images_of(size, blocks_of(size, most))) for size in batch_sizes}
 
 

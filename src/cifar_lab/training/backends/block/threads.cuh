@@ -151,3 +151,10 @@ DEVICE void copied()
     asm volatile("cp.async.wait_all;\n" ::: "memory");
 #endif
 }
+
+/* Begin sums of a thread. */
+template <int N> DEVICE void clear_sums(float *sums)
+{
+    UNROLL
+    for (int i = 0; i < N; ++i) sums[i] = 0.f;
+}

@@ -137,3 +137,9 @@ DEVICE void take_total4(const Rule &r, const Target &t, int at, float4 gradient)
     else
         *(float4 *)(t.sums + at) = gradient;
 }
+
+/* Add the gradient of a part to that of earlier parts, and take it. */
+DEVICE void take_gradient(const Rule &r, const Target &t, int at, float &weight, float gradient)
+{
+    take_total(r, t, at, weight, earlier_gradient(t, at) + gradient);
+}
