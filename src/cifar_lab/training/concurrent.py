@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from cifar_lab.data import known
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.patches import patch_covariance
-from cifar_lab.training.backends.block.conditions import UnequalMembers, are_mixed
+from cifar_lab.training.backends.block.conditions import MODELS, UnequalMembers, are_mixed, parts_of
+from cifar_lab.training.backends.block.gpu import compile_ahead
 from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort, layout, load_training_data
@@ -66,14 +68,29 @@ def _stackable(cohorts: Sequence[Sequence[Job]], ended: Ended) -> list[Sequence[
     refused: list[Job] = []
     for cohort in cohorts:
         try:
-            if are_mixed(job.settings for job in cohort):
-                _takes_kernel(cohort, prepare_execution(cohort[0].settings.runtime, cohort[0].threads))
+            _compile_ahead(cohort)
             found.append(cohort)
         except UnequalMembers:
             refused += cohort
         except Exception as error:
             _end(cohort, error, ended)
     return found + grouped(sorted(refused, key=lambda job: job.settings.optimizer.name))
+
+
+def _compile_ahead(cohort: Sequence[Job]) -> None:
+    """Begin to compile the block kernel for a cohort that it trains. The cohort is built meanwhile.
+
+    Raises:
+        UnequalMembers: as `_takes_kernel`.
+    """
+    settings, arms = cohort[0].settings, [job.settings for job in cohort]
+    on_gpu = choose_device(settings.runtime.device).type != "cpu"
+    if not (on_gpu or are_mixed(arms)):
+        return
+    execution = prepare_execution(settings.runtime, cohort[0].threads)
+    info = known(settings.data, cohort[0].fingerprint)
+    if _takes_kernel(cohort, execution) and on_gpu and info is not None:
+        compile_ahead(execution.device, MODELS[settings.model.name], len(info.classes), parts_of(arms))
 
 
 def _takes_kernel(cohort: Sequence[Job], execution: Execution) -> bool:
