@@ -119,10 +119,10 @@ def test_shares_depend_on_the_batch_alone_and_teams_divide_them(batch: int) -> N
 def test_the_teams_of_known_cohorts() -> None:
     cases = {(320, 64): 1, (67, 64): 1, (66, 64): 2, (40, 64): 3, (40, 512): 3, (40, 8): 1, (10, 64): 8, (1, 1024): 16}
     assert {(k, batch): blocks_of(batch, 132 // k) for k, batch in cases} == cases
-    assert parts_for([64] * 40) == {32}
-    assert parts_for([64] * 320) == {64}
+    assert parts_for([64] * 40) == {32, 64}
+    assert parts_for([64] * 320) == parts_for([64] * 40, divided=False) == {64}
     assert parts_for([8] * 40) == {8}
-    assert parts_for([64] * 16) == {8}
+    assert parts_for([64] * 16) == {8, 64}
 
 
 def test_cohorts_that_train_at_the_same_time_share_the_blocks() -> None:

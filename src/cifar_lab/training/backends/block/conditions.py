@@ -12,6 +12,7 @@ from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.roles import leaves, role_of, value_at
 from cifar_lab.training.backends.block.shapes import NET, NET1, NET3, Shape
+from cifar_lab.training.backends.block.teams import parts_for
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 MODELS = {"Net": NET, "Net1": NET1, "Net2": NET, "Net3": NET3}
@@ -120,6 +121,12 @@ def has_enough(arms: Sequence[Settings], members: int) -> bool:
 def may_train(settings: Settings) -> bool:
     """Whether the kernel is chosen for a cohort of such runs, if it has enough of them and the GPU can run it."""
     return settings.runtime.kernels != "torch" and next(_reasons(settings), None) is None
+
+
+def parts_of(arms: Sequence[Settings]) -> set[int]:
+    """Sizes of parts that the batches of such runs have, trained by one block each or by teams."""
+    divided = not MODELS[arms[0].model.name].batch_norm
+    return parts_for([settings.data.batch_size for settings in arms], divided=divided)
 
 
 def are_mixed(arms: Iterable[Settings]) -> bool:

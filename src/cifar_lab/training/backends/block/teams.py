@@ -48,9 +48,9 @@ def images_of(batch_size: int, blocks: int) -> int:
 
 
 def parts_for(batch_sizes: Sequence[int], *, divided: bool = True) -> set[int]:
-    """Sizes of parts that a cohort alone on a GPU needs, with teams or with one block per network."""
+    """Sizes of parts that a cohort needs, with one block per network and `divided` among teams that fill a GPU."""
     most = MULTIPROCESSORS // len(batch_sizes) if divided else 1
-    return {part_of(images_of(size, blocks_of(size, most))) for size in batch_sizes}
+    return {part_of(images_of(size, blocks_of(size, each))) for size in batch_sizes for each in (1, most)}
 
 
 def part_among(parts: Iterable[int], images: int) -> int:
