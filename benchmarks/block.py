@@ -25,7 +25,7 @@ from cifar_lab.data.batches import ResidentSplit
 from cifar_lab.training.backends.base import Predictor
 from cifar_lab.training.backends.block.compiler import FLAGS, compile_source
 from cifar_lab.training.backends.block.jobs import PARTS
-from cifar_lab.training.backends.block.shapes import NET, NET3
+from cifar_lab.training.backends.block.shapes import NET, NET1, NET3
 from cifar_lab.training.backends.block.source import definitions
 from cifar_lab.training.evaluate import predict_stacked, score, score_all
 
@@ -33,6 +33,7 @@ CELLS = (
     "320:64", "40:64", "320:grid", "320:8", "320:512", "160:grid", "132:64", "40:8", "40:512", "132:64:adam", "10:64",
     "2:8", "14:512", "40:32:muon", "10:32:muon", "320:64:sgd:Net3", "52:64:sgd:Net3", "52:8:sgd:Net3",
     "52:512:sgd:Net3",
+    "320:64:sgd:Net1", "36:64:sgd:Net1", "36:512:sgd:Net1", "320:128:muon:Net1",
 )  # fmt: skip
 """The targets first, then the cells that decide the fewest networks for the kernel."""
 
@@ -87,7 +88,7 @@ def compile_seconds() -> dict[str, float]:
     """Seconds of a compilation for this GPU, by model and size of parts."""
     major, minor = torch.cuda.get_device_capability()
     found = {}
-    for model, shape, part in (*(("Net", NET, part) for part in PARTS), ("Net3", NET3, PARTS[-1])):
+    for model, shape, part in (*(("Net", NET, part) for part in PARTS), ("Net1", NET1, PARTS[-1]), ("Net3", NET3, PARTS[-1])):
         began = time.monotonic()
         compile_source((f"--gpu-architecture=sm_{major}{minor}", *FLAGS, *definitions(shape, 10, part)))
         found[f"{model} {part}"] = round(time.monotonic() - began, 1)
