@@ -2,10 +2,12 @@
 
 A launch has a block per multiprocessor, and blocks take items of work (segment of the epoch, member) from a counter. So
 320 networks on 132 multiprocessors cost 320 / 132 of one, not three times one. The counter only decides which block
-works: sums are in an order that depends on the batch. */
+works: sums are in an order that depends on the batch.
+
+For a GPU it is compiled in units, which source.py lists: compilers take longer for one with all sizes of parts. */
 #include "step.cuh"
 
-#ifdef __CUDACC__
+#if defined(UNIT_ENTRY)
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) train_block(const Training given)
 {
@@ -32,6 +34,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) train_block(const Train
     }
 }
 
+#elif defined(UNIT_SCORE)
+
 extern "C" __global__ void __launch_bounds__(THREADS, 1) score_block(const Scoring given)
 {
     char *scratch = given.scratch + blockIdx.x * given.scratch_bytes;
@@ -40,7 +44,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) score_block(const Scori
         score(given, scratch, item / pieces, item % pieces * SCORED);
 }
 
-#else /* one block after the other */
+#elif defined(UNIT_TRAIN)
+
+template LINKED void train<UNIT_TRAIN>(char *, int, int);
+
+#elif !defined(__CUDACC__) /* one block after the other */
 
 extern "C" void train_block(const Training *given, uint32_t seed)
 {

@@ -11,6 +11,7 @@ from cifar_lab.config import SGD, Adam, Loss, Muon, Settings
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.roles import leaves, role_of, value_at
+from cifar_lab.training.backends.block.jobs import part_of
 from cifar_lab.training.backends.block.shapes import NET, NET1, NET3, Shape
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
@@ -119,6 +120,11 @@ def has_enough(arms: Sequence[Settings], members: int) -> bool:
 def may_train(settings: Settings) -> bool:
     """Whether the kernel is chosen for a cohort of such runs, if it has enough of them and the GPU can run it."""
     return settings.runtime.kernels != "torch" and next(_reasons(settings), None) is None
+
+
+def parts_of(arms: Iterable[Settings]) -> set[int]:
+    """Sizes of parts that the batches of such runs have."""
+    return {part_of(settings.data.batch_size) for settings in arms}
 
 
 def are_mixed(arms: Iterable[Settings]) -> bool:

@@ -40,7 +40,7 @@ template <int B> DEVICE void train_part(const Memory &memory, int step, int begi
 }
 
 /* Steps `begin` to `end` - 1 of an epoch of the member in shared memory. */
-template <int B> CALLED void train(char *scratch, int begin, int end)
+template <int B> LINKED void train(char *scratch, int begin, int end)
 {
     THREAD_REGISTERS
     const Memory memory = memory_of(scratch);
@@ -59,7 +59,14 @@ template <int B> CALLED void train(char *scratch, int begin, int end)
     END_PHASE
 }
 
-/* `train` with parts of B images, if the member has such. PARTS: sizes of this compilation, which they make slow. */
+#ifdef __CUDACC__ /* units of their own */
+extern template LINKED void train<8>(char *, int, int);
+extern template LINKED void train<16>(char *, int, int);
+extern template LINKED void train<32>(char *, int, int);
+extern template LINKED void train<64>(char *, int, int);
+#endif
+
+/* `train` with parts of B images, if the member has such. PARTS: sizes of this compilation. */
 template <int B> DEVICE void train_with(int part, char *scratch, int begin, int end)
 {
     if constexpr ((PARTS & B) != 0)

@@ -24,6 +24,7 @@ typedef long long int64_t;
 #endif
 #define DEVICE static __device__ __forceinline__
 #define CALLED static __device__ __noinline__ /* has its own registers, where inlined it would spill those of others */
+#define LINKED __device__ __noinline__ /* called from another unit of the code, see source.py */
 #define THREAD_REGISTERS Registers registers;
 #define CONSTANT static __constant__
 #define UNROLL _Pragma("unroll")
@@ -46,6 +47,7 @@ extern __shared__ __align__(128) char shared_memory[];
 #include <string.h>
 #define DEVICE static inline
 #define CALLED static
+#define LINKED static
 #define THREAD_REGISTERS Registers *registers = thread_registers;
 #define CONSTANT static const
 #define UNROLL
