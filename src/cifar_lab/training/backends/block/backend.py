@@ -21,6 +21,7 @@ from cifar_lab.training.backends.block.jobs import (
 )
 from cifar_lab.training.backends.block.member_state import MemberState
 from cifar_lab.training.backends.block.rows import RowConversion, matrices
+from cifar_lab.training.backends.block.running_statistics import RunningStatistics
 from cifar_lab.training.backends.block.shapes import Shape
 from cifar_lab.training.backends.block.update_rules import BlockOptimizer, has_squares, rule_fields
 from cifar_lab.training.backends.eager import EagerBackend
@@ -75,6 +76,7 @@ class BlockBackend:
         names = [span.name for span in self.cohort.parameters.spans]
         order = [each.name for each in matrices(kernel.shape, classes)]
         self._rules = [rule_fields(settings, names, order) for settings in self._optimizers]
+        self._statistics = RunningStatistics.of(self.cohort.networks, kernel.shape, eager.batches)
         self._draws = _Draws(eager.batches)
         self._scratch = torch.empty(0, dtype=torch.uint8, device=self._device)
 
@@ -97,10 +99,11 @@ class BlockBackend:
         progress = torch.zeros(1 + members, dtype=torch.int32, device=self._device)
         reflects = batches.options.crop_padding_mode == "reflect"
         images = self._images(batches.split, batches.options.crop_padding, reflects)
-        scratch, places = self._scratch_for(blocks), (table.data_ptr(), progress.data_ptr())
+        own = self._kernel.shape.bytes_for(max(batches.sizes))
+        scratch, places = self._scratch_for(blocks, own), (table.data_ptr(), progress.data_ptr())
         for begin in range(0, segments, LAUNCH_SEGMENTS):
             end = min(begin + LAUNCH_SEGMENTS, segments)
-            job = Training(images, places[0], scratch, places[1], members, begin, end, segments)
+            job = Training(images, places[0], scratch, places[1], members, begin, end, segments, own)
             progress.zero_()
             self._kernel.train(job, blocks)
             if end < segments:
@@ -123,13 +126,16 @@ class BlockBackend:
             return None
         members = len(self.cohort.networks)
         weights = self._rows.kernel_rows(self.cohort.parameters.values.detach())
+        if self._statistics is not None:
+            self._statistics.fold(weights, self._classes)
         row = weights.shape[1] * weights.element_size()
         table = self._table([BlockMember(weights=weights.data_ptr() + k * row) for k in range(members)])
         logits = torch.empty(members, len(split), self._classes, device=self._device)
-        blocks = self._kernel.blocks
+        blocks, own = self._kernel.blocks, self._kernel.shape.scratch_bytes
         job = Scoring(
-            self._images(split), table.data_ptr(), self._scratch_for(blocks), logits.data_ptr(), members, len(split)
-        )
+            self._images(split), table.data_ptr(), self._scratch_for(blocks, own), logits.data_ptr(), members,
+            len(split), own,
+        )  # fmt: skip
         self._kernel.score(job, blocks)
         return logits
 
@@ -150,6 +156,7 @@ class BlockBackend:
             offsets=None if draws.offsets is None else _row(draws.offsets, drawn),
             lr=_column(lr, k), momenta=None if momenta is None else _column(momenta, k),
             loss=_column(loss, k), right=_column(right, k),
+            statistics=None if rows.statistics is None else _row(rows.statistics, k),
             **rule, keeps_first=squares or rule["momentum"] > 0 or momenta is not None,
             smoothing=self._smoothings[k], batch=batch, part=part_of(batch), images=images,
             stride=loss.shape[1], updates=epoch * math.ceil(images / batch),
@@ -166,9 +173,9 @@ class BlockBackend:
         content = bytearray((BlockMember * len(members))(*members))
         return torch.frombuffer(content, dtype=torch.uint8).to(self._device)
 
-    def _scratch_for(self, blocks: int) -> int:
-        """Address of the scratch memory of so many blocks."""
-        size = blocks * self._kernel.shape.scratch_bytes
+    def _scratch_for(self, blocks: int, own: int) -> int:
+        """Address of the scratch memory of so many blocks, of `own` bytes each."""
+        size = blocks * own
         if len(self._scratch) < size:
             self._scratch = torch.empty(size, dtype=torch.uint8, device=self._device)
         return self._scratch.data_ptr()
@@ -183,11 +190,15 @@ class _MemberRows:
         second = self._state.second()
         self.weights = self._conversion.kernel_rows(self._cohort.parameters.values.detach())
         self.first = self._conversion.kernel_rows(self._state.first())
+        self._running, self._steps = backend._statistics, backend._eager.batches.member_steps
+        self.statistics = None if self._running is None else self._running.rows()
         self.second = None if second is None else self._conversion.kernel_rows(second)
         """Of all members, although only Adam's use it."""
 
     def store(self, updates: Sequence[int]) -> None:
         """Copy the rows back. `updates`: of each member so far."""
+        if self._running is not None and self.statistics is not None:
+            self._running.store(self.statistics, self._steps)
         self._conversion.store(self.weights, self._cohort.parameters.values.detach())
         flat = torch.empty_like(self._cohort.parameters.values)
         self._conversion.store(self.first, flat)

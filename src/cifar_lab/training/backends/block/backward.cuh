@@ -3,8 +3,9 @@
 #include "forward.cuh"
 #include "gradients.cuh"
 
-/* Linear layers, from the gradient of the logits. Each layer's old weights are used before they are updated. */
-template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, REGISTERS registers)
+/* Linear layers after the first, from the gradient of the logits. The gradient of `hidden1` takes its place. Each layer's
+old weights are used before they are updated. */
+template <int B> DEVICE void backward_rest(const Memory &m, const Target &t, REGISTERS registers)
 {
     typedef Tile<B> T;
     constexpr int TURNS = (HIDDEN2 * B + THREADS - 1) / THREADS;
@@ -71,6 +72,16 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
         }
     }
     END_PHASE
+}
+
+/* The first linear layer. Calls `keep` with feature, image and the gradient of each.
+BIAS: whether its gradient is used. */
+template <int B, bool BIAS, class Keep>
+DEVICE void backward_first(const Memory &m, const Target &t, Keep keep, REGISTERS registers)
+{
+    typedef Tile<B> T;
+    const LinearMemory<B> at = linear_memory<B>(m);
+    const Rule *r = m.resident->rules;
     for (int first = 0; first < FEATURES; first += T::ROWS1) {
         PHASE block_copy(tid, at.weights1, t.weights + FC1_WEIGHT + first * HIDDEN1, T::ROWS1 * HIDDEN1 * 4);
         copied();
@@ -82,8 +93,7 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
                 UNROLL
                 for (int i = 0; i < T::EACH; ++i) {
                     const int k = first + group * T::BACK + j, n = tid % T::LANES * T::EACH + i;
-                    m.pairs2[(n >> 3) * PAIRS2_CHUNK + k * CHUNK + (n & 7)] =
-                        feature_pair(OWN.sums[j * T::EACH + i], m.codes2[k * B + n]);
+                    keep(k, n, OWN.sums[j * T::EACH + i]);
                 }
             }
         }
@@ -97,9 +107,19 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
         }
         PHASE update_weights<B, T::FEATURE_ROWS, HIDDEN1, HIDDEN1, 5, B <= 16 ? 4 : 8, B <= 16 ? 8 : 4>(
             tid, at.features, at.hidden1, FC1_WEIGHT + first * HIDDEN1, r[FC1], t);
-        if (first == 0) update_bias<B, HIDDEN1>(tid, at.hidden1, FC1_BIAS, r[FC1 + 1], t);
+        if (BIAS && first == 0) update_bias<B, HIDDEN1>(tid, at.hidden1, FC1_BIAS, r[FC1 + 1], t);
         END_PHASE
     }
+}
+
+/* All linear layers, from the gradient of the logits to pairs of the features. */
+template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, REGISTERS registers)
+{
+    backward_rest<B>(m, t, registers);
+    const auto keep = [&m](int k, int n, float gradient) {
+        m.pairs2[(n >> 3) * PAIRS2_CHUNK + k * CHUNK + (n & 7)] = feature_pair(gradient, m.codes2[k * B + n]);
+    };
+    backward_first<B, true>(m, t, keep, registers);
 }
 
 /* Convolutions of `chunks` chunks, from the pairs of the features. */

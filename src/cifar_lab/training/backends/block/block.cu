@@ -12,7 +12,7 @@ For a GPU it is compiled in units, which source.py lists: compilers take longer 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) train_block(const Training given)
 {
     Resident &s = *(Resident *)shared_memory;
-    char *scratch = given.scratch + (int64_t)blockIdx.x * SCRATCH_BYTES;
+    char *scratch = given.scratch + blockIdx.x * given.scratch_bytes;
     const int items = (given.end - given.begin) * given.count;
     for (;;) {
         __syncthreads();
@@ -38,7 +38,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) train_block(const Train
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) score_block(const Scoring given)
 {
-    char *scratch = given.scratch + (int64_t)blockIdx.x * SCRATCH_BYTES;
+    char *scratch = given.scratch + blockIdx.x * given.scratch_bytes;
     const int pieces = (given.count + SCORED - 1) / SCORED;
     for (int item = blockIdx.x; item < pieces * given.networks; item += gridDim.x)
         score(given, scratch, item / pieces, item % pieces * SCORED);

@@ -12,10 +12,10 @@ from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.roles import leaves, role_of, value_at
 from cifar_lab.training.backends.block.jobs import part_of
-from cifar_lab.training.backends.block.shapes import NET, NET3, Shape
+from cifar_lab.training.backends.block.shapes import NET, NET1, NET3, Shape
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
-MODELS = {"Net": NET, "Net2": NET, "Net3": NET3}
+MODELS = {"Net": NET, "Net1": NET1, "Net2": NET, "Net3": NET3}
 """Models and their widths. Net2 has other initial weights than Net."""
 
 KNOWN = frozenset({
@@ -62,6 +62,16 @@ step has 2.9 times the multiply-adds of Net, so each network is taken to make 25
 72. Stacked and captured, 40 networks of batch 64 made 606 thousand, 0.66 of Net's. By that factor they make 645
 thousand with batch 512, where they are fastest. The kernel makes as many with 26 networks."""
 
+LEAST_MEMBERS_OF_NET1 = 36
+"""The same for Net1, at any batch size. It is twice an estimate, because the kernel has not been measured with Net1. An
+image is taken to need 40 thousand cycles of a multiprocessor (docs/performance.md), so a network makes 49 thousand
+images per second. Stacked and captured, 40 networks of batch 64 made 811 thousand, 0.88 of Net's. By that factor they
+make 863 thousand with batch 512, where they are fastest. The kernel makes as many with 18 networks."""
+
+LARGEST_BATCH_OF_NET1 = 1024
+"""Largest batch size of Net1. The kernel keeps the activations of a whole batch, 2.7 MB for every 64 images and
+block. At this size 132 blocks have 6.0 GB."""
+
 
 def check_settings(settings: Settings) -> None:
     """Check that the kernel can train such runs.
@@ -82,7 +92,7 @@ def check_members(batch_size: int, members: int, shape: Shape = NET, *, muon: bo
     if muon and members < LEAST_MEMBERS_WITH_MUON:
         raise KernelsUnavailable(f"torch's are used below {LEAST_MEMBERS_WITH_MUON} networks with muon")
     least = LEAST_MEMBERS[min(LEAST_MEMBERS, key=lambda size: abs(math.log(size / batch_size)))]
-    least = LEAST_MEMBERS_OF_NET3 if shape == NET3 else least
+    least = {NET1: LEAST_MEMBERS_OF_NET1, NET3: LEAST_MEMBERS_OF_NET3}.get(shape, least)
     if members < least:
         raise KernelsUnavailable(f"torch's are faster below {least} networks of this batch size")
 
@@ -131,10 +141,12 @@ def _reasons(settings: Settings) -> Iterator[str]:
     if not isinstance(settings.optimizer, SGD | Adam | Muon):
         yield f"there are none for the optimizer {settings.optimizer.name}"
     # The Gram matrices of wider networks do not lie in the shared memory of a block: SQUARES_FIT in newton_schulz.cuh.
-    elif isinstance(settings.optimizer, Muon) and MODELS.get(settings.model.name, NET) != NET:
+    elif isinstance(settings.optimizer, Muon) and MODELS.get(settings.model.name) == NET3:
         yield f"there are none for muon on a GPU with {settings.model.name}"
     if not isinstance(settings.loss, Loss):
         yield f"there are none for the loss {settings.loss.name}"
+    if settings.model.name == "Net1" and settings.data.batch_size > LARGEST_BATCH_OF_NET1:
+        yield f"there are none on a GPU for Net1 with batches above {LARGEST_BATCH_OF_NET1} images"
     if settings.runtime.precision != "fp32":
         yield f"there are none for {settings.runtime.precision}"
     if settings.runtime.compile:

@@ -22,7 +22,17 @@ static_assert(CONV2_BIAS == CONV2_WEIGHT + TAPS2 * CHANNELS2 && FC1_WEIGHT == CO
               "second convolution");
 static_assert(FC1_BIAS == FC1_WEIGHT + FEATURES * HIDDEN1 && FC2_WEIGHT == FC1_BIAS + HIDDEN1, "fc1");
 static_assert(FC2_BIAS == FC2_WEIGHT + HIDDEN1 * HIDDEN2 && FC3_WEIGHT == FC2_BIAS + HIDDEN2, "fc2");
-static_assert(FC3_BIAS == FC3_WEIGHT + HIDDEN2 * LOGITS && ROW > FC3_BIAS + LOGITS && ROW % 4 == 0, "fc3");
+static_assert(FC3_BIAS == FC3_WEIGHT + HIDDEN2 * LOGITS, "fc3");
+#if BATCH_NORM
+static_assert(BN1_WEIGHT == FC3_BIAS + LOGITS && BN1_BIAS == BN1_WEIGHT + TAP1 && BN2_WEIGHT == BN1_BIAS + TAP1 &&
+                  BN2_BIAS == BN2_WEIGHT + CHANNELS2 && BN3_WEIGHT == BN2_BIAS + CHANNELS2 &&
+                  BN3_BIAS == BN3_WEIGHT + HIDDEN1,
+              "BatchNorm");
+constexpr int NUMBERS = BN3_BIAS + HIDDEN1; /* of a row, with the padding of each layer */
+#else
+constexpr int NUMBERS = FC3_BIAS + LOGITS;
+#endif
+static_assert(ROW > NUMBERS && ROW % 4 == 0, "padding at the end of a row");
 constexpr int CONVOLUTIONS = FC1_WEIGHT; /* numbers of both convolutions, which stay in shared memory */
 
 /* Activations of convolutions are in chunks of 8 images, interleaved: [channel][row][column][image]. Lanes of a warp are
@@ -74,5 +84,10 @@ struct Resident {
     Member member;           /* copies: shared memory is faster than the launch's tables */
     Images given;
 };
-constexpr int AT_WORK = (sizeof(Resident) + 127) / 128 * 128; /* memory of a phase, which the next overwrites */
+constexpr int AT_NORMS = (sizeof(Resident) + 127) / 128 * 128; /* statistics of BatchNorm: batch_norm.cuh */
+constexpr int NORMED = BATCH_NORM ? CHANNELS1 + CHANNELS2 + HIDDEN1 : 0, NORM_BYTES = NORMED * 40;
+constexpr int AT_WORK = AT_NORMS + (NORM_BYTES + 127) / 128 * 128; /* memory of a phase, which the next overwrites */
 constexpr int WORK = (SHARED_BYTES - AT_WORK) / 4;            /* its numbers */
+
+/* Images from `begin` on, at most `size`. */
+DEVICE int part_of(int count, int begin, int size) { return count - begin < size ? count - begin : size; }

@@ -4,8 +4,9 @@ which parts are added, depend on the batch alone. */
 #include "backward.cuh"
 #include "late_update.cuh"
 #include "loss.cuh"
-
-DEVICE int part_of(int count, int begin, int size) { return count - begin < size ? count - begin : size; }
+#if BATCH_NORM
+#include "normalised_step.cuh"
+#endif
 
 /* Copy what a block works on into its shared memory, with the weights of the convolutions. */
 DEVICE void begin_work(int tid, Resident &s, const Images &given, const Member &member)
@@ -46,7 +47,12 @@ template <int B> LINKED void train(char *scratch, int begin, int end)
     Resident &s = *memory.resident;
     for (int step = begin; step < end; ++step) {
         const int images = part_of(s.member.images, step * s.member.batch, s.member.batch);
+#if BATCH_NORM
+        (void)registers;
+        train_normalised<B>(scratch, step, images);
+#else
         for (int first = 0; first < images; first += B) train_part<B>(memory, step, first, images, registers);
+#endif
         if (updates_late(s.member)) update_late(scratch);
     }
     PHASE for (int i = tid; i < CONVOLUTIONS; i += THREADS) s.member.weights[i] = s.weights[i];
