@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -37,7 +35,7 @@ def batch_of(victims: Victims, count: int = 4) -> AttackBatch:
 
 
 @pytest.fixture
-def targets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
+def targets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Target classes of APGD-T and FAB-T, without the attack itself."""
     import pyautoattack
 
@@ -48,7 +46,7 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
         return images, labels
 
     monkeypatch.setattr(pyautoattack.AutoAttack, "run_standard_evaluation", evaluate)
-    yield seen
+    return seen
 
 
 @pytest.mark.parametrize(("classes", "wanted"), [(4, 3), (5, 4), (10, 9), (12, 9)])
