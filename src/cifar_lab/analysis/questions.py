@@ -79,7 +79,7 @@ class Lab:
     @property
     def has_answers(self) -> bool:
         """Whether the accuracies of two arms are compared anywhere."""
-        return any(each.difference_pp is not None for answer in self.answers for each in answer.comparisons)
+        return any(each.difference is not None for answer in self.answers for each in answer.comparisons)
 
     @property
     def shown(self) -> tuple[Answer, ...]:

@@ -19,6 +19,7 @@ from cifar_lab.analysis.robust_scores import (
     masking_signs,
     robust_levels,
 )
+from cifar_lab.analysis.scales import DISTANCES, SHARES, Scale
 from cifar_lab.analysis.stats.significance import ALPHA
 from cifar_lab.analysis.summary import Row
 from cifar_lab.config.attack import AnyAttack, Corruption, DeepFool, EpsOptions, attack_id, attack_words, eps_words
@@ -47,6 +48,11 @@ class RobustMeasure:
     def tag(self) -> str:
         """End of the key of a row, so that looks at the accuracy of two arms are not looks at their robustness."""
         return f"\n{self.name} {self.attack_id} {'' if self.eps is None else f'{self.eps:.9g}'}"
+
+    @property
+    def scale(self) -> Scale:
+        """Units of the number."""
+        return DISTANCES if self.name == "distance" else SHARES
 
     def value(self, attack: AttackRecord) -> float | None:
         """Number of one network. None where the record has none."""
@@ -128,7 +134,7 @@ def measure_words(plan: RobustPlan, measure: RobustMeasure) -> str:
     if measure.name == "area":
         return f"Mean robust accuracy over the distances of {attack}"
     if measure.name == "distance":
-        return "Median DeepFool distance, percent of an L2 distance of 1"
+        return "Median DeepFool distance, L2 of pixels 0 to 1"
     if measure.eps is None:
         return "Mean accuracy under corruptions"
     return f"Robust accuracy under {attack} within {eps_words(measure.eps)}"
@@ -199,6 +205,7 @@ def _row(row: Row, measure: RobustMeasure, attacks: Mapping[str, AttackRecord], 
         std=stdev(values) if len(values) > 1 else None,
         run_ids=tuple(run_id for _, _, run_id in found),
         predictions=(),
+        scale=measure.scale,
         key=row.key + measure.tag if row.key else "",
         test_size=images if measure.name == "accuracy" else 0,
         command=command if is_missing else row.command,

@@ -72,8 +72,8 @@ def _clause(verdict: Verdict, entries: Sequence[Entry], answer: Answer, *, is_fi
         than = f" than {control}" if is_first else ""
         if len(entries) == 1:
             row, found = entries[0]
-            return f"{row.label} is {verdict}{than} by {_size(found)} pp"
-        return f"{_joined(f'{row.label} ({_difference(found)} pp)' for row, found in entries)} {be} {verdict}{than}"
+            return f"{row.label} is {verdict}{than} by {_size(found)}"
+        return f"{_joined(f'{row.label} ({_difference(found)})' for row, found in entries)} {be} {verdict}{than}"
     names = _joined(row.label for row, _ in entries)
     if verdict == "equivalent":
         same = all(row.is_same_runs(answer.control) for row, _ in entries)
@@ -87,14 +87,14 @@ def _undecided(entries: Sequence[Entry], control: str, is_first: bool) -> str:
         return f"{_joined(row.label for row, _ in entries)} {'is' if len(entries) == 1 else 'are'} undecided"
     said = []
     for index, (row, found) in enumerate(entries):
-        side = "above" if (found.difference_pp or 0.0) > 0 else "below"
-        said.append(f"{row.label} is {_size(found)} pp {side}{f' {control}' if index == 0 else ''}")
+        side = "above" if (found.difference or 0.0) > 0 else "below"
+        said.append(f"{row.label} is {_size(found)} {side}{f' {control}' if index == 0 else ''}")
     return _joined(said)
 
 
 def _without_verdict(entries: Sequence[Entry], *, is_first: bool) -> list[str]:
     """Clauses on arms with a withheld verdict, with the runs of the control, too few runs, and no accuracy."""
-    measured = [(row, found) for row, found in entries if found.difference_pp is not None]
+    measured = [(row, found) for row, found in entries if found.difference is not None]
     known = [(row, found) for row, found in measured if not row.withheld]
     few = [(row, found) for row, found in known if min(found.n, found.n_control) < FEWEST_SEEDS]
     same = [(row, found) for row, found in known if min(found.n, found.n_control) >= FEWEST_SEEDS]
@@ -103,18 +103,18 @@ def _without_verdict(entries: Sequence[Entry], *, is_first: bool) -> list[str]:
         names = _joined(row.label for row, _ in same)
         clauses.append(f"{names} and {same[0][1].control} are the same runs")
     if few:
-        names = _joined(f"{row.label} ({_difference(found)} pp)" for row, found in few)
+        names = _joined(f"{row.label} ({_difference(found)})" for row, found in few)
         have = "has" if len(few) == 1 else "have"
         clauses.append(
             f"{'No verdict yet: ' if is_first and not clauses else ''}{names} {have} fewer than {FEWEST_SEEDS} seeds"
         )
-    return clauses + _without_accuracy([row for row, found in entries if found.difference_pp is None])
+    return clauses + _without_accuracy([row for row, found in entries if found.difference is None])
 
 
 def _withheld(entries: Sequence[Entry], is_first: bool) -> list[str]:
     if not entries:
         return []
-    names = _joined(f"{row.label} ({_difference(found)} pp)" for row, found in entries)
+    names = _joined(f"{row.label} ({_difference(found)})" for row, found in entries)
     return [f"{'No' if is_first else 'no'} verdict on {names}, because of {entries[0][0].withheld}"]
 
 
@@ -134,9 +134,8 @@ def _size(found: Comparison) -> str:
 
 
 def _difference(found: Comparison) -> str:
-    """`+10.3`, with two decimals below one point."""
-    gap = found.difference_pp or 0.0
-    return f"{gap:+.{2 if abs(gap) < 1 else 1}f}".replace("-", "−")
+    """`+10.3 pp`, with two decimals below one point, or `−0.091 L2`."""
+    return f"{found.scale.brief(found.difference or 0.0)} {found.scale.difference_unit}"
 
 
 def _joined(parts: Iterable[str]) -> str:

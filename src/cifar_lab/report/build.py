@@ -192,7 +192,7 @@ def _answer_lines(answer: Answer, *, details: bool) -> list[str]:
     arms = [
         f"{row.label} {row.missing_words}" if row.is_missing
         else f"{row.label} diverged" if row.mean is None
-        else f"{row.label} {100 * row.mean:.1f} % (n = {row.n})"
+        else f"{row.label} {row.scale.short(row.mean)} (n = {row.n})"
         for row in answer.rows
     ]  # fmt: skip
     arms += [answer.unswept] if answer.to_sweep else []
@@ -200,7 +200,7 @@ def _answer_lines(answer: Answer, *, details: bool) -> list[str]:
     measured = [
         (found, row)
         for found, row in zip(answer.comparisons, answer.rows[1:], strict=False)
-        if found.difference_pp is not None
+        if found.difference is not None
     ]
     said = [f"{'; '.join(arms)} ({answer.question.chart})"]
     if details:

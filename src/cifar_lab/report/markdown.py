@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.answers import Answer, has_distances
 from cifar_lab.analysis.data_choice import SHORT, DataSet
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.sentences import answer_sentences
@@ -27,10 +27,15 @@ _HOW_TO_READ = """\
   three runs there is no verdict.
 - *s/run* is the training time of one run in seconds, while all workers of its command ran side by side."""
 
+_DISTANCES = """\
+- A distance is the length (L2) of the smallest change of an image that DeepFool finds to change its class, with pixels
+  from 0 to 1. Larger is more robust. Distances and their differences are in L2, never in percent."""
+
 
 def markdown_page(lab: Lab) -> str:
     """Text of report.md."""
-    parts = [f"# {markdown(lab.title)}", _HOW_TO_READ, "## Data", *_data(lab)]
+    how = [_HOW_TO_READ, *([_DISTANCES] if has_distances(lab.answers) else [])]
+    parts = [f"# {markdown(lab.title)}", "\n".join(how), "## Data", *_data(lab)]
     for answer in lab.shown:
         parts += [f"## {markdown(answer.name)}: {markdown(answer.question.title)}", *_section(answer)]
     if lab.unanswered:
