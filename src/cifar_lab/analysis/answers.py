@@ -147,6 +147,9 @@ class Answer:
     """Attacks on the runs of a question of robustness. Empty for a question of test accuracy."""
     attack: AnyAttack | None = None
     """Attack that a question of robustness asks for."""
+    pairs_of: str = ""
+    """Name of the answer whose other groups it compares with each other. Empty for an answer with a control of its
+    question. Pages show such pairs in the section of that answer."""
     to_attack: tuple[str, ...] = ()
     """Ids of the tested runs that it asks for, attacked or not. Empty for a question of test accuracy."""
 
@@ -185,10 +188,9 @@ def pair_answers(answer: Answer) -> list[Answer]:
     """Answers that compare the groups beside the first one with each other. Empty below three groups."""
     made = []
     for index, control in enumerate(answer.rows[1:-1], start=1):
-        stem = answer.question.chart.removesuffix(".png")[:56]
         title = f"{answer.question.title[:200]} Compared with {control.label[:80]}"
-        question = answer.question.model_copy(update={"chart": f"{stem}-{index + 1}.png", "title": title})
+        question = answer.question.model_copy(update={"title": title})
         rows = (replace(control, is_control=True), *answer.rows[index + 1 :])
         notes = (f"{answer.name} has the tries and the other groups of this sweep.",)
-        made.append(Answer(f"{answer.name}-{index + 1}", question, rows, notes))
+        made.append(Answer(f"{answer.name}-{index + 1}", question, rows, notes, pairs_of=answer.name))
     return made

@@ -173,6 +173,7 @@ def robust_answers(answer: Answer, plan: RobustPlan, found: AttacksOf, command: 
             replace(
                 answer,
                 name=f"{answer.name}{last}",
+                pairs_of=f"{answer.pairs_of}{last}" if answer.pairs_of else "",
                 question=answer.question.model_copy(update={"chart": chart}),
                 rows=tuple(_gated(rows, answer.rows, plan)),
                 notes=(*answer.notes, *_notes(answer.rows, attacks, plan)),

@@ -26,6 +26,11 @@ def comparison_sentences(answer: Answer) -> list[str]:
     return [comparison_sentence(comparison, row, answer.control) for comparison, row in pairs]
 
 
+def pair_sentences(others: Sequence[Answer]) -> list[str]:
+    """A sentence per pair of groups beside the control, where both have runs."""
+    return [sentence for answer in others if answer.is_answered for sentence in comparison_sentences(answer)]
+
+
 def comparison_sentence(comparison: Comparison, row: Row, control: Row) -> str:
     """Answer to *is this arm better than its control?*"""
     arm, other = row.label, control.label

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from cifar_lab.analysis.answers import VERDICT_MARKS, Answer, Comparison, Verdict
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
+from cifar_lab.core.text import count
 
 Entry = tuple[Row, Comparison]
 
@@ -27,7 +28,7 @@ class VerdictLine:
 
 def verdict_line(answer: Answer) -> VerdictLine:
     """The answer in one sentence: a clause per verdict, the clear ones first. For a sweep, its winner alone."""
-    entries = list(zip(answer.rows[1:], answer.comparisons, strict=False))
+    entries = _entries(answer)
     if answer.sweep is not None and not answer.tuned:
         entries = entries[:1]
     groups: dict[Verdict, list[Entry]] = {verdict: [] for verdict in VERDICT_MARKS}
@@ -50,6 +51,26 @@ def verdict_line(answer: Answer) -> VerdictLine:
         if answer.sweep.points > 1 and sentence.startswith(f"{name} "):
             sentence = f"The best of {answer.sweep.points:,} points, {name}, {sentence.removeprefix(name).lstrip()}"
     return VerdictLine(first, sentence[:1].upper() + sentence[1:] if not clauses else sentence)
+
+
+def pair_lines(others: Sequence[Answer]) -> Iterator[str]:
+    """Sentences on the groups beside the control: pairs with a verdict, then the number of the others."""
+    decided: Sequence[Verdict] = ("better", "worse", "equivalent")
+    pairs = [found for answer in others for found in answer.comparisons if found.difference is not None]
+    for answer in others:
+        kept = [(row, found) for row, found in _entries(answer) if found.verdict in decided]
+        if kept:
+            rows, comparisons = zip(*kept, strict=True)
+            yield verdict_line(replace(answer, rows=(answer.control, *rows), comparisons=comparisons)).sentence
+    left = sum(found.verdict not in decided for found in pairs)
+    if left and left == len(pairs):
+        yield f"No verdict on the {count(left, 'pair')} of other arms."
+    elif left:
+        yield f"Of the {len(pairs)} pairs of other arms, {left} {'has' if left == 1 else 'have'} no verdict."
+
+
+def _entries(answer: Answer) -> list[Entry]:
+    return list(zip(answer.rows[1:], answer.comparisons, strict=False))
 
 
 def _unanswered(answer: Answer) -> str:

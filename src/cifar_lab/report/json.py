@@ -79,7 +79,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
     return {
         "name": answer.name,
         "title": question.title,
-        "chart": question.chart,
+        "chart": None if answer.pairs_of else question.chart,
         "note": question.note,
         "sentences": list(answer_sentences(answer)),
         "arms": [row_document(ReportRow(row, answer)) for row in answer.rows],
@@ -89,6 +89,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         ],
         "sweep": None if answer.sweep is None else _sweep(answer.sweep, answer),
         "notes": list(answer.notes),
+        **({"pairs_of": answer.pairs_of} if answer.pairs_of else {}),
         "commands": list(answer.commands),
         **({"measure": answer.quantity, "robustness": _robustness(answer)} if answer.is_robust else {}),
     }
