@@ -157,3 +157,8 @@ def test_widths_are_those_of_the_models(model: str) -> None:
         network.fc2.out_features,
     )
     assert MODELS[model][:4] == layers
+
+
+def test_a_list_is_refused_as_the_settings_file_writes_it() -> None:
+    with pytest.raises(KernelsUnavailable, match=r"^there are none for model.freeze: \[conv1, conv2\]$"):
+        check_settings(settings("model.freeze=[conv1, conv2]"))
