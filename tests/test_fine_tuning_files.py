@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[1] / "configs" / "fine_tuning"
 def test_each_way_has_the_same_number_of_tries(name: str, groups: int) -> None:
     sweep = load_sweep(FOLDER / f"{name}.yaml")
     found = by_group(sweep.expansion.points, sweep.search)
-    assert [len(points) for points in found.values()] == [3] * groups
+    assert [len(points) for points in found.values()] == [5] * groups
     rates = [sorted(point.settings.optimizer.lr for point in points) for points in found.values()]
     assert rates == [rates[0]] * groups
     assert {point.settings.epochs for points in found.values() for point in points} == {sweep.base.epochs}

@@ -65,7 +65,7 @@ def test_a_dry_run_does_nothing(lab: Any, trained: Any) -> None:
     done = lab("run", "tiny.yaml", "--dry-run", CIFAR_LAB_CACHE=str(lab.folder / "no cache"))
     assert (done.code, done.err) == (0, "")
     assert done.lines == [
-        "2 runs of 1 arm to train. The data has not been prepared yet, so no run can be there.",
+        "2 runs of 1 arm. The images have not been prepared yet, so it is not known which runs already exist.",
         "next: cifar-lab run tiny.yaml",
     ]
     prepared = lab("run", "tiny.yaml", "--dry-run", "--seeds", "0")

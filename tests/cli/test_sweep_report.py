@@ -64,7 +64,7 @@ def test_a_dry_run_says_what_a_sweep_comes_to(lab: Any) -> None:
         "lr 0.02 · no flip · batch 20",
         "lr 0.02 · flip · batch 25",
         "lr 0.1 · no flip · batch 20",
-        "the data has not been prepared yet, so no run can be there",
+        "the images have not been prepared yet, so it is not known which runs already exist",
         "estimate: 3 runs to search, 0 already done, 3 to train; then at most 4 runs for the control and the best 1",
     ]
     assert done.lines[7].startswith("time: about 0.0 s for the search with ")

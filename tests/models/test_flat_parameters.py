@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cifar_lab.models.flat_parameters import flatten_parameters
 
@@ -154,36 +154,3 @@ def test_refusals(networks: list[nn.Module], message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         flatten_parameters(networks)
     assert str(caught.value) == message
-
-
-class Partly(nn.Module):
-    """A network that may leave a layer out, and uses one twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.twice, self.sometimes = nn.Linear(3, 3), nn.Linear(3, 3)
-        self.leave_out = False
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        found: Tensor = self.twice(self.twice(inputs))
-        return found if self.leave_out else self.sometimes(found)
-
-
-def test_fresh_gradients_are_those_that_are_added_to_zeros() -> None:
-    torch.manual_seed(0)
-    networks = [Partly(), Partly()]
-    parameters, inputs = flatten_parameters(networks), torch.randn(4, 3)
-    places = [parameter.grad for network in networks for parameter in network.parameters()]
-    for leave_out in (False, True, False):
-        for network in networks:
-            network.leave_out = leave_out
-        with parameters.fresh_gradients(networks):
-            for network in networks:
-                network(inputs).square().sum().backward()
-        fresh = parameters.gradients.clone()
-        parameters.zero_gradients()
-        for network in networks:
-            network(inputs).square().sum().backward()
-        assert torch.equal(fresh, parameters.gradients)
-        now = [parameter.grad for network in networks for parameter in network.parameters()]
-        assert all(one is other for one, other in zip(places, now, strict=True))

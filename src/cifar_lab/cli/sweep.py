@@ -216,7 +216,7 @@ def _print_status(sweep: Sweep, status: SweepStatus) -> None:
         out.print("the search is over; without --dry-run its winners are trained with fresh seeds and tested")
         return
     if status.planned is None:
-        out.print("the data has not been prepared yet, so no run can be there")
+        out.print("the images have not been prepared yet, so it is not known which runs already exist")
     for line in estimate_lines(status.state, status.step, status.planned, status.estimate, sweep.search):
         out.print(line, soft_wrap=True)
 

@@ -89,8 +89,8 @@ def print_plan(arms: Sequence[Settings], planned: Sequence[PlannedRun] | None, o
         runs = sum(len(settings.seeds) for settings in arms)
         out.value("runs", None)
         out.wrapped(
-            f"{count(runs, 'run')} of {count(len(arms), 'arm')} to train. The data has not been prepared yet, so no "
-            "run can be there.",
+            f"{count(runs, 'run')} of {count(len(arms), 'arm')}. The images have not been prepared yet, so it is not "
+            "known which runs already exist.",
             "notes",
         )
         return

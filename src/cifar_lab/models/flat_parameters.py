@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,8 +39,8 @@ class StackedParameter:
 class FlatParameters:
     """Parameters and gradients of K networks, which are views of two tensors.
 
-    Do not set the networks' gradients to None outside `fresh_gradients`, and do not move or cast the networks. Their
-    parameters would leave the rows.
+    Do not set the networks' gradients to None outside `few_launches.fresh_gradients`, and do not move or cast the
+    networks. Their parameters would leave the rows.
     """
 
     values: Tensor
@@ -90,28 +89,6 @@ class FlatParameters:
     def zero_gradients(self) -> None:
         """Set every gradient to 0 in target."""
         self.gradients.zero_()
-
-    @contextmanager
-    def fresh_gradients(self, modules: Sequence[nn.Module]) -> Iterator[None]:
-        """Let the block's `backward` make gradients, and copy them here at once.
-
-        On a GPU this takes a few kernels. Adding each gradient to zeros takes one per parameter, 62 of ResNet18.
-        """
-        own = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
-        views = [parameter.grad for parameter in own]
-        for parameter in own:
-            parameter.grad = None
-        try:
-            yield
-            made = [parameter.grad for parameter in own]
-        finally:
-            for parameter, view in zip(own, views, strict=True):
-                parameter.grad = view
-        pairs = [(view, grad) for view, grad in zip(views, made, strict=True) if view is not None and grad is not None]
-        if len(pairs) < len(own):  # a parameter took no part in the loss
-            self.zero_gradients()
-        if pairs:
-            torch._foreach_copy_([view for view, _ in pairs], [grad for _, grad in pairs])
 
 
 def flatten_parameters(modules: Sequence[nn.Module]) -> FlatParameters:

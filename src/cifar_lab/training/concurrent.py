@@ -7,9 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from cifar_lab.config.registry import facts_of
+from cifar_lab.data import known
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.patches import patch_covariance
-from cifar_lab.training.backends.block.conditions import UnequalMembers, are_mixed
+from cifar_lab.training.backends.block.conditions import MODELS, UnequalMembers, are_mixed, parts_of
+from cifar_lab.training.backends.block.gpu import compile_ahead
 from cifar_lab.training.backends.choice import choose_kernels
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort, layout, load_training_data
@@ -18,6 +21,7 @@ from cifar_lab.training.device import (
     Execution,
     choose_device,
     free_bytes,
+    is_out_of_memory,
     own_stream,
     peak_bytes,
     prepare_execution,
@@ -38,11 +42,13 @@ def run_cohorts(
 ) -> None:
     """Make the runs of every cohort, `streams` cohorts at a time, and call `ended` once per run.
 
-    A cohort on a GPU is divided if its share of the memory does not hold all members. Members of cohorts that only the
-    block kernel trains are grouped anew where it is not available. `tell` and `ended` are called from several threads.
+    Fewer large networks are trained at a time if a GPU's memory does not hold `streams` of them. A cohort is divided if
+    its share of the memory does not hold all members. Members of cohorts that only the block kernel trains are grouped
+    anew where it is not available. `tell` and `ended` are called from several threads.
     """
     cohorts = _stackable(cohorts, ended)
-    groups = [group for cohort in cohorts for group in _divide(cohort, min(streams, len(cohorts)), ended)]
+    streams = streams_that_fit(cohorts, min(streams, len(cohorts)))
+    groups = [group for cohort in cohorts for group in _divide(cohort, streams, ended)]
 
     def make(group: Sequence[Job]) -> None:
         try:
@@ -66,14 +72,29 @@ def _stackable(cohorts: Sequence[Sequence[Job]], ended: Ended) -> list[Sequence[
     refused: list[Job] = []
     for cohort in cohorts:
         try:
-            if are_mixed(job.settings for job in cohort):
-                _takes_kernel(cohort, prepare_execution(cohort[0].settings.runtime, cohort[0].threads))
+            _compile_ahead(cohort)
             found.append(cohort)
         except UnequalMembers:
             refused += cohort
         except Exception as error:
             _end(cohort, error, ended)
     return found + grouped(sorted(refused, key=lambda job: job.settings.optimizer.name))
+
+
+def _compile_ahead(cohort: Sequence[Job]) -> None:
+    """Begin to compile the block kernel for a cohort that it trains. The cohort is built meanwhile.
+
+    Raises:
+        UnequalMembers: as `_takes_kernel`.
+    """
+    settings, arms = cohort[0].settings, [job.settings for job in cohort]
+    on_gpu = choose_device(settings.runtime.device).type != "cpu"
+    if not (on_gpu or are_mixed(arms)):
+        return
+    execution = prepare_execution(settings.runtime, cohort[0].threads)
+    info = known(settings.data, cohort[0].fingerprint)
+    if _takes_kernel(cohort, execution) and on_gpu and info is not None:
+        compile_ahead(execution.device, MODELS[settings.model.name], len(info.classes), parts_of(arms))
 
 
 def _takes_kernel(cohort: Sequence[Job], execution: Execution) -> bool:
@@ -112,9 +133,30 @@ class MemoryNeed:
     member: int
     """Per member: parameters, gradients, optimizer state, activations."""
 
-    def members_in(self, available: float) -> int:
-        """Members that fit into `available` bytes, at least 1."""
-        return max(1, int((available - self.base) // max(self.member, 1)))
+    def members_in(self, available: float, most: int) -> int:
+        """Members that fit into `available` bytes, from 1 to `most`."""
+        return max(1, min(most, int((available - self.base) // max(self.member, 1))))
+
+
+def streams_that_fit(cohorts: Sequence[Sequence[Job]], streams: int) -> int:
+    """Cohorts that a GPU's memory holds at a time, at most `streams`, by a trial of the largest single network."""
+    large = [cohort for cohort in cohorts if len(cohort) == 1 and _is_large(cohort[0])]
+    if streams < 2 or not large:
+        return max(1, streams)
+    widest = max(large, key=lambda cohort: cohort[0].settings.data.batch_size)
+    try:
+        execution = prepare_execution(widest[0].settings.runtime, widest[0].threads)
+        if execution.device.type == "cpu":
+            return streams
+        available = free_bytes(execution.device) * USABLE_SHARE
+        return MemoryNeed(base=0, member=_peak_of(widest, execution)).members_in(available, streams)
+    except Exception as error:  # which that run will meet and report
+        return 1 if is_out_of_memory(error) else streams
+
+
+def _is_large(job: Job) -> bool:
+    facts = facts_of(job.settings.model)
+    return facts is not None and not facts.small
 
 
 def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
@@ -124,7 +166,7 @@ def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
     if execution.device.type == "cpu" or len(cohort) <= max(TRIAL_MEMBERS):
         return len(cohort)
     if _takes_kernel(cohort, execution):
-        return len(cohort)  # 3 MB each, against activations of a whole batch
+        return len(cohort)  # some MB each, against activations of a whole batch
     available = free_bytes(execution.device) * USABLE_SHARE / streams
     small = _peak_of(cohort[: TRIAL_MEMBERS[0]], execution)
     if small * len(cohort) <= available * TRIAL_MEMBERS[0]:  # even if all memory of the trial were the members' own
@@ -132,20 +174,20 @@ def members_that_fit(cohort: Sequence[Job], streams: int) -> int:
     large = _peak_of(cohort[: TRIAL_MEMBERS[1]], execution)
     member = (large - small) // (TRIAL_MEMBERS[1] - TRIAL_MEMBERS[0])
     need = MemoryNeed(base=small - TRIAL_MEMBERS[0] * member, member=member)
-    return min(len(cohort), need.members_in(available))
+    return need.members_in(available, len(cohort))
 
 
 def _peak_of(jobs: Sequence[Job], execution: Execution) -> int:
     """Peak memory in bytes of one training step of these runs together."""
-    settings = jobs[0].settings
+    settings, stacked = jobs[0].settings, len(jobs) > 1
     with peak_bytes(execution.device) as peak:
         training, _, identity = load_training_data(
-            settings, jobs[0].fingerprint, execution, layout(settings, execution, stacked=True)
+            settings, jobs[0].fingerprint, execution, layout(settings, execution, stacked=stacked)
         )
         batches = CohortBatches(training, settings.data, [job.seed for job in jobs])
         cohort, _ = build_cohort(
             [job.build_settings for job in jobs], batches.seeds, len(identity.classes), batches.steps_per_epoch,
-            execution, stacked=True, covariance=partial(patch_covariance, training),
+            execution, stacked=stacked, covariance=partial(patch_covariance, training),
         )  # fmt: skip
         backend = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution, stochastic_forward=False)
         next(backend.epoch(0))

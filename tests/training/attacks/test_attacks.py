@@ -227,6 +227,20 @@ def test_corruptions_grow_with_their_severity_and_keep_the_pixel_range() -> None
         assert 0 <= worst.min() <= worst.max() <= 1
 
 
+def test_one_of_several_victims_is_computed_alone(pair: Any) -> None:
+    """AutoAttack asks thousands of times for one network, and the others must not be computed beside it."""
+    networks = pair.networks()
+    together = victims_of(networks)
+    images = pair.batch(20).images
+    expected = together.logits(images.expand(2, *images.shape))
+    calls = []
+    networks[0].network.register_forward_hook(lambda *_: calls.append(0))
+    alone = together.alone(1).logits(images.unsqueeze(0))
+    assert alone.shape == (1, 20, 10)
+    torch.testing.assert_close(alone[0], expected[1], rtol=1e-4, atol=1e-4)
+    assert not calls
+
+
 def test_autoattack_is_not_above_pgd(pair: Any) -> None:
     pytest.importorskip("pyautoattack")
     victims, batch = victims_of(pair.networks()[:1]), pair.batch(60)

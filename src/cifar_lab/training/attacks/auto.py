@@ -23,16 +23,15 @@ TARGETS = 9
 
 
 class _OneNetwork(nn.Module):
-    """One of several networks, as pyautoattack calls it."""
+    """A single network, as pyautoattack calls it."""
 
-    def __init__(self, victims: Victims, member: int) -> None:
+    def __init__(self, victims: Victims) -> None:
         super().__init__()
-        self._victims, self._member = victims, member
+        self._victims = victims
 
     def forward(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W) to logits (B, classes)."""
-        logits = self._victims.logits(images.expand(self._victims.members, *images.shape))
-        return logits[self._member]
+        return self._victims.logits(images.unsqueeze(0))[0]
 
 
 def auto_attack(victims: Victims, batch: AttackBatch, wanted: Tensor, eps: float, norm: Norm, seed: int) -> Flipped:
@@ -52,7 +51,7 @@ def auto_attack(victims: Victims, batch: AttackBatch, wanted: Tensor, eps: float
         if not len(chosen):
             continue
         images, labels = batch.images[chosen], batch.labels[chosen]
-        network = _OneNetwork(victims, member)
+        network = _OneNetwork(victims.alone(member))
         with torch.no_grad():
             classes = network(images[:1]).shape[-1]
         if classes < FEWEST_CLASSES:

@@ -26,9 +26,10 @@ def victims_of(networks: Sequence[TrainedNetwork]) -> Victims:
     stacked = _stacked([network.network for network in networks])
     for network in networks:
         network.requires_grad_(False)
+    each = [_one_by_one([network], scale[k : k + 1], shift[k : k + 1]) for k, network in enumerate(networks)]
     if stacked is not None:
-        return Victims(lambda images: stacked(images * scale - shift), len(networks), device, stacked=True)
-    return Victims(_one_by_one(list(networks), scale, shift), len(networks), device)
+        return Victims(lambda images: stacked(images * scale - shift), len(networks), device, stacked=True, each=each)
+    return Victims(_one_by_one(list(networks), scale, shift), len(networks), device, each=each)
 
 
 def _one_by_one(networks: Sequence[TrainedNetwork], scale: Tensor, shift: Tensor) -> Forward:

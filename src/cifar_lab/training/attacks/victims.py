@@ -6,7 +6,7 @@ gradient.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -18,11 +18,19 @@ Forward = Callable[[Tensor], Tensor]
 class Victims:
     """K networks that are attacked together."""
 
-    def __init__(self, forward: Forward, members: int, device: torch.device, *, stacked: bool = False) -> None:
-        self._forward = forward
+    def __init__(
+        self, forward: Forward, members: int, device: torch.device, *, stacked: bool = False,
+        each: Sequence[Forward] = (),
+    ) -> None:  # fmt: skip
+        """`each`: forward pass of each network alone. Empty where there is one network."""
+        self._forward, self._each = forward, each
         self.members = members
         self.device = device
         self.stacked = stacked
+
+    def alone(self, member: int) -> Victims:
+        """One of the networks, without computing the others."""
+        return self if self.members == 1 else Victims(self._each[member], 1, self.device)
 
     def logits(self, images: Tensor) -> Tensor:
         """images (K, B, 3, H, W) to logits (K, B, classes), float32."""

@@ -23,9 +23,10 @@ from cifar_lab.training.backends.block.conditions import (
     are_mixed,
     check_cohort,
     check_settings,
+    parts_of,
 )
 from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
-from cifar_lab.training.backends.block.jobs import MOST_CLASSES, PARTS, part_of
+from cifar_lab.training.backends.block.jobs import MOST_CLASSES
 from cifar_lab.training.backends.block.update_rules import optimizers_of
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
 from cifar_lab.training.backends.eager import EagerBackend
@@ -227,10 +228,7 @@ def _block_backend(eager: EagerBackend, arms: Sequence[Settings]) -> BlockBacken
     classes = last.out_features if isinstance(last, nn.Linear) else 0
     if not 2 <= classes <= MOST_CLASSES:
         raise KernelsUnavailable(f"there are none on a GPU for {classes} classes")
-    parts = {part_of(size) for size in eager.batches.sizes}
-    # All sizes for several, so that a later cohort of some of these batch sizes has the same code.
-    sizes = list(parts) if len(parts) == 1 else PARTS
-    kernel = GpuKernel(eager.execution.device, MODELS[arms[0].model.name], classes, sizes)
+    kernel = GpuKernel(eager.execution.device, MODELS[arms[0].model.name], classes, parts_of(arms))
     try:
         smoothings = [arm.loss.label_smoothing for arm in arms]
         return BlockBackend(eager, kernel, optimizers_of(eager.cohort), classes, smoothings)

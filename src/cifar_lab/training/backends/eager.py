@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.mixing import Mix, larger_part, neighbour
 from cifar_lab.data.random_streams import NO_STREAMS, ModelStreams
+from cifar_lab.models.few_launches import counted_at_once, fresh_gradients
 from cifar_lab.models.outputs import split_outputs
 from cifar_lab.training.adversary import Adversary
 from cifar_lab.training.backends.base import MemberMetrics, StepMetrics
@@ -65,18 +66,25 @@ def train_step(
     def blend(member: int, loss: Tensor, logits: Tensor) -> Tensor:
         return loss if teacher is None or wanted is None else teacher.blend(loss, logits, wanted[member])
 
-    with _empty_gradients(cohort):
+    with _empty_gradients(cohort, execution):
         separate, predicted = _backward(cohort, images, labels, losses_of, blend, execution, streams)
     cohort.update(lr, momentum)
     return torch.stack(separate), (torch.stack(predicted) == larger_part(labels, share)).sum(dim=1)
 
 
-def _empty_gradients(cohort: Cohort) -> AbstractContextManager[None]:
+@contextmanager
+def _empty_gradients(cohort: Cohort, execution: Execution) -> Iterator[None]:
     """Context in which the networks have no gradients yet. On the CPU, and for a watched network, these are zeros."""
     if cohort.parameters.values.device.type == "cpu" or cohort.watch is not None:
         cohort.parameters.zero_gradients()
-        return nullcontext()
-    return cohort.parameters.fresh_gradients(cohort.networks)
+        yield
+    elif cohort.networks[0]._compiled_call_impl is not None:  # its code belongs to its parameters
+        with fresh_gradients(cohort.parameters, cohort.networks):
+            yield
+    else:
+        low = torch.bfloat16 if execution.bf16 else None
+        with fresh_gradients(cohort.parameters, cohort.networks, low), counted_at_once(cohort.forwards):
+            yield
 
 
 def _backward(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
@@ -51,6 +54,13 @@ def arms(*overrides: str, device: str = "cpu", names: Sequence[str] = tuple(ARMS
     return [settings_from(base, overrides=[*every[name], *overrides]) for name in names]
 
 
+def plain_arm(model: str, batch: int, device: str = "cpu") -> Settings:
+    """An arm with SGD whose update is the gradient."""
+    (arm,) = arms(f"model.name={model}", f"data.batch_size={batch}", names=("sgd, none",), device=device)
+    plain = arm.optimizer.model_copy(update={"lr": 1.0, "momentum": 0.0, "weight_decay": 0.0})
+    return arm.model_copy(update={"optimizer": plain})
+
+
 def eager(cohort_arms: Sequence[Settings], images: int, seeds: Sequence[int] | None = None) -> EagerBackend:
     """The backend of torch for these arms, and what it trains. Equal arguments give equal cohorts."""
     first = cohort_arms[0]
@@ -85,3 +95,41 @@ def state_of(steps: EagerBackend | BlockBackend) -> list[torch.Tensor]:
             is_row = name.startswith("others.") and tensor.shape[1] == len(matrices)
             found.append(tensor.cpu().masked_fill(matrices, 0.0) if is_row else tensor.cpu())
     return found
+
+
+def gradient_pairs(
+    arm: Settings, exact: EagerBackend, own: EagerBackend, kernel: BlockKernel
+) -> tuple[nn.Module, list[tuple[str, Tensor, Tensor]]]:
+    """Gradients of one step by the kernel, read from its update of the weights, and by torch in double precision.
+
+    Args:
+        arm: see `plain_arm`.
+        exact, own: equal cohorts of one network, whose batch has all images.
+
+    Returns:
+        The network in double precision after the step's forward pass. Name and both gradients of each parameter.
+    """
+    before = own.cohort.parameters.values.detach().clone()
+    list(block(own, kernel, [arm]).epoch(0))
+    moved = (before - own.cohort.parameters.values.detach())[0].cpu().double()
+    network = copy.deepcopy(exact.cohort.networks[0]).cpu().double()
+    images, labels = (tensor[0].cpu() for tensor in next(exact.batches.epoch(0)))
+    loss = F.cross_entropy(network.train()(images.double()), labels)
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    return network, [
+        (span.name, moved.as_strided(span.shape, span.stride, span.offset), gradient)
+        for span, gradient in zip(own.cohort.parameters.spans, gradients, strict=True)
+    ]
+
+
+def assert_almost_all_close(mine: Tensor, theirs: Tensor, share: float = 1e-3) -> None:
+    """A rounding may move the largest of four pixels or the sign before a ReLU, which changes a few gradients at once.
+
+    Adam divides by the root of the second moment: where a gradient is all rounding, so is its step.
+
+    Args:
+        share: of the numbers that may differ by more than rounding.
+    """
+    difference = (mine - theirs).abs()
+    assert (difference > 1e-6 + 1e-5 * theirs.abs()).double().mean() < share
+    assert difference.max() < 2e-3

@@ -7,6 +7,8 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -18,11 +20,15 @@ FLAGS = ("-std=c++17", "-O2", "-march=native", "-shared", "-fPIC", "-Wall", "-We
 
 
 class HostKernel:
-    """Runs the blocks one after the other. `seed` shuffles the threads of a phase, 0 keeps their order."""
+    """Runs the blocks one after the other, and those of a team in turn.
 
-    blocks = 1
+    `seed` shuffles the threads of a phase and the blocks of a team, 0 keeps their order. `blocks`: those at once.
+    """
 
-    def __init__(self, shape: Shape, classes: int, seed: int = 0) -> None:
+    parts = jobs.PARTS
+
+    def __init__(self, shape: Shape, classes: int, seed: int = 0, blocks: int = 1) -> None:
+        self.blocks = blocks
         self.shape, self._library, self._seed = shape, _built(shape, classes), seed
 
     def train(self, job: jobs.Training, blocks: int) -> None:
@@ -30,6 +36,15 @@ class HostKernel:
 
     def score(self, job: jobs.Scoring, blocks: int) -> None:
         self._library.score_block(ctypes.byref(job), ctypes.c_uint32(self._seed))
+
+    @contextmanager
+    def without_meeting(self, number: int, each: int) -> Iterator[None]:
+        """Let the blocks of a team miss one of the `each` meetings of a step."""
+        self._library.miss_meeting(number, each)
+        try:
+            yield
+        finally:
+            self._library.miss_meeting(-1, 0)
 
 
 @cache

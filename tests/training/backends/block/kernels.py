@@ -8,7 +8,7 @@ import torch
 from cifar_lab.training.backends.block.backend import BlockKernel
 from cifar_lab.training.backends.block.gpu import GpuKernel, check_gpu
 from cifar_lab.training.backends.block.jobs import PARTS
-from cifar_lab.training.backends.block.shapes import NET, NET3, Shape
+from cifar_lab.training.backends.block.shapes import NET, NET1, NET3, Shape
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 from .host_kernel import HostKernel
@@ -27,7 +27,11 @@ def _has_gpu() -> bool:
 needs_gpu = pytest.mark.skipif(not _has_gpu(), reason="needs a GPU that the block kernel runs on")
 of_every_width = pytest.mark.parametrize(
     ("model", "shape"),
-    [pytest.param("Net", NET, id="Net"), pytest.param("Net3", NET3, id="Net3", marks=pytest.mark.slow)],
+    [
+        pytest.param("Net", NET, id="Net"),
+        pytest.param("Net1", NET1, id="Net1", marks=pytest.mark.slow),
+        pytest.param("Net3", NET3, id="Net3", marks=pytest.mark.slow),
+    ],
 )
 on_every_device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_gpu)])
 

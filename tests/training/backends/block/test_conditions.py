@@ -23,7 +23,7 @@ from cifar_lab.training.backends.block.conditions import (
     may_train,
     unknown_settings,
 )
-from cifar_lab.training.backends.block.shapes import NET3
+from cifar_lab.training.backends.block.shapes import NET1, NET3, Shape
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
 from ...step_runs import ARMS
@@ -39,7 +39,7 @@ EVERY_ARM = ARMS | LATE_ARMS
 
 
 @pytest.mark.parametrize("name", EVERY_ARM)
-@pytest.mark.parametrize("model", ["Net", "Net2"])
+@pytest.mark.parametrize("model", ["Net", "Net1", "Net2"])
 def test_every_optimizer_and_schedule_of_a_cohort_is_known(model: str, name: str) -> None:
     check_settings(
         settings(
@@ -57,8 +57,9 @@ def test_net3_is_known_with_every_optimizer_but_muon(name: str) -> None:
         check_settings(settings("model.name=Net3", "optimizer.name=muon"))
 
 
-def test_the_recipe_of_the_best_net_is_known() -> None:
+def test_the_recipes_of_the_best_networks_are_known() -> None:
     check_settings(load_settings(RECIPES / "net.yaml"))
+    check_settings(load_settings(RECIPES / "net_batch_norm.yaml"))
     with pytest.raises(KernelsUnavailable, match=r"^there are none for muon on a GPU with Net3$"):
         check_settings(load_settings(RECIPES / "net.yaml", ["model.name=Net3"]))
 
@@ -66,7 +67,6 @@ def test_the_recipe_of_the_best_net_is_known() -> None:
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("model.name=Net1", "there are none on a GPU for Net1"),
         ("model.name=Wide", "there are none on a GPU for Wide"),
         ("model.name=ResNet18", "there are none on a GPU for ResNet18"),
         ("optimizer.name=radam", "there are none for the optimizer radam"),
@@ -136,15 +136,23 @@ def test_its_own_settings_are_shared_where_networks_are_stacked() -> None:
 def test_runs_are_planned_for_it_by_their_settings_alone() -> None:
     assert may_train(settings())
     assert may_train(settings("runtime.kernels=own"))
-    for override in ("runtime.kernels=torch", "model.name=Net1", "data.noise_std=0.1", "average.name=ema"):
+    for override in ("runtime.kernels=torch", "model.name=Wide", "data.noise_std=0.1", "average.name=ema"):
         assert not may_train(settings(override)), override
 
 
+@pytest.mark.parametrize(("shape", "least"), [(NET3, 52), (NET1, 36)])
 @pytest.mark.parametrize("batch", [1, 64, 4096])
-def test_few_wide_networks_are_left_to_torch(batch: int) -> None:
-    check_members(batch, 52, NET3)
-    with pytest.raises(KernelsUnavailable, match=r"^torch's are faster below 52 networks of this batch size$"):
-        check_members(batch, 51, NET3)
+def test_few_networks_of_other_shapes_are_left_to_torch(batch: int, shape: Shape, least: int) -> None:
+    check_members(batch, least, shape)
+    with pytest.raises(KernelsUnavailable, match=f"^torch's are faster below {least} networks of this batch size$"):
+        check_members(batch, least - 1, shape)
+
+
+def test_large_batches_of_net1_are_left_to_torch() -> None:
+    check_settings(settings("model.name=Net1", "data.batch_size=1024"))
+    with pytest.raises(KernelsUnavailable, match=r"^there are none on a GPU for Net1 with batches above 1024 images$"):
+        check_settings(settings("model.name=Net1", "data.batch_size=1025"))
+    check_settings(settings("data.batch_size=1025"))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -157,6 +165,7 @@ def test_widths_are_those_of_the_models(model: str) -> None:
         network.fc2.out_features,
     )
     assert MODELS[model][:4] == layers
+    assert MODELS[model].batch_norm == hasattr(network, "bn1")
 
 
 def test_a_list_is_refused_as_the_settings_file_writes_it() -> None:

@@ -145,7 +145,7 @@ def test_runs_of_a_mixed_cohort_are_those_of_cohorts_of_one_batch_size(lab: Any,
     made = records(mixed)
     assert [(each.environment.cohort, each.environment.kernels) for each in made] == [(4, "own")] * 4
     assert card.scored == [4] * 3, "one launch scores all networks after an epoch"
-    assert card.parts == [{8, 16, 32, 64}]
+    assert card.parts == [{8, 32, 64}]
     card.scored.clear()
     for group in (apart[:2], apart[2:3], apart[3:]):
         records(group)

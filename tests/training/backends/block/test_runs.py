@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from cifar_lab.core.errors import Interrupted
 from cifar_lab.store.records import Record
 from cifar_lab.training import run as experiment
 from cifar_lab.training.backends.base import BackendInfo
-from cifar_lab.training.backends.block.shapes import NET
+from cifar_lab.training.backends.block.conditions import MODELS
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.job import Job
 
@@ -32,14 +33,21 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         _, info = choose(cohort, batches, settings, execution, reason, kernels, loss, arms, *given)
         eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution)
         assert isinstance(info, BackendInfo)
-        return block(eager, HostKernel(NET, 10), arms), replace(info, own_kernels=True, kernels_reason=None)
+        return block(eager, HostKernel(MODELS[settings.model.name], 10), arms), replace(
+            info, own_kernels=True, kernels_reason=None
+        )
 
     monkeypatch.setattr(experiment, "make_backend", make)
 
 
+STEADY_NET1 = ("model.name=Net1", "data.batch_size=40")
+"""BatchNorm over few images makes differences grow."""
+
+
 def jobs(lab: Any, results: str, *overrides: str) -> list[Job]:
     crops = ["data.crop_padding=2", "data.crop_padding_mode=reflect"]
-    shared = ["data.batch_size=8", "data.val_size=40", "evaluate.tta=flip", *crops, *overrides]
+    given = overrides if any("batch_size" in each for each in overrides) else ("data.batch_size=8", *overrides)
+    shared = ["data.val_size=40", "evaluate.tta=flip", *crops, *given]
     varied = (
         ["optimizer.lr=0.002"],
         ["optimizer.name=adamw", "optimizer.lr=0.0001", "optimizer.eps=1.0e-5", "data.flip=true"],
@@ -58,11 +66,14 @@ def records(made: list[Job], *, stop: bool = False) -> list[Record | Exception]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("blocks")
-def test_records_are_those_of_torch_and_name_the_kernel(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = jobs(lab, "block")
+@pytest.mark.parametrize("model", [(), STEADY_NET1], ids=["Net", "Net1"])
+def test_records_are_those_of_torch_and_name_the_kernel(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, model: Sequence[str]
+) -> None:
+    ours = jobs(lab, "block", *model)
     made = records(ours)
     monkeypatch.undo()
-    expected = jobs(lab, "torch")
+    expected = jobs(lab, "torch", *model)
     for job, solo, record, other in zip(ours, expected, made, records(expected), strict=True):
         assert isinstance(record, Record)
         assert isinstance(other, Record)
@@ -76,8 +87,9 @@ def test_records_are_those_of_torch_and_name_the_kernel(lab: Any, monkeypatch: p
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("blocks")
-def test_an_interrupted_cohort_goes_on_to_the_same_bits(lab: Any) -> None:
-    whole, cut = jobs(lab, "whole"), jobs(lab, "cut")
+@pytest.mark.parametrize("model", [(), STEADY_NET1], ids=["Net", "Net1"])
+def test_an_interrupted_cohort_goes_on_to_the_same_bits(lab: Any, model: Sequence[str]) -> None:
+    whole, cut = jobs(lab, "whole", *model), jobs(lab, "cut", *model)
     records(whole)
     assert all(isinstance(end, Interrupted) for end in records(cut, stop=True))
     records(cut)

@@ -8,10 +8,10 @@ import pytest
 
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.models.flat_parameters import flatten_parameters
-from cifar_lab.models.nets import Net
-from cifar_lab.training.backends.block.jobs import PARAMETERS, BlockMember
+from cifar_lab.models.nets import Net, Net1
+from cifar_lab.training.backends.block.jobs import MOST_PARAMETERS, BlockMember
 from cifar_lab.training.backends.block.rows import matrices
-from cifar_lab.training.backends.block.shapes import NET
+from cifar_lab.training.backends.block.shapes import NET, NET1, Shape
 from cifar_lab.training.backends.block.update_rules import MATRICES, optimizers_of, rule_fields
 from cifar_lab.training.optim.muon import matrices_of
 
@@ -25,11 +25,13 @@ def fields(**optimizer: Any) -> dict[str, Any]:
     return dict(rule_fields(settings, NAMES, NAMES))
 
 
-def test_matrices_are_those_of_the_optimizer() -> None:
-    parameters = flatten_parameters([Net(10)])
+@pytest.mark.parametrize(("network", "shape", "count"), [(Net, NET, 10), (Net1, NET1, MOST_PARAMETERS)])
+def test_matrices_are_those_of_the_optimizer(network: type[Net], shape: Shape, count: int) -> None:
+    parameters = flatten_parameters([network(10)])
+    names = [each.name for each in matrices(shape, 10)]
     assert [matrix.span.name for matrix in matrices_of(parameters)] == list(MATRICES)
-    assert [span.name for span in parameters.spans] == NAMES
-    assert len(NAMES) == PARAMETERS
+    assert [span.name for span in parameters.spans] == names
+    assert len(names) == count
 
 
 def test_every_field_is_one_of_the_structure() -> None:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
+from cifar_lab.data.batches import EpochRandomness, ResidentSplit
 from cifar_lab.training.backends.base import MemberMetrics, StepMetrics
+from cifar_lab.training.backends.block.draws import Draws
 from cifar_lab.training.backends.block.jobs import (
     BlockImages,
     BlockMember,
     Scoring,
     Training,
-    part_of,
 )
+from cifar_lab.training.backends.block.load import members_training
 from cifar_lab.training.backends.block.member_state import MemberState
-from cifar_lab.training.backends.block.rows import RowConversion, matrices
+from cifar_lab.training.backends.block.rows import RowConversion, matrices, share_width
+from cifar_lab.training.backends.block.running_statistics import RunningStatistics
 from cifar_lab.training.backends.block.shapes import Shape
+from cifar_lab.training.backends.block.teams import blocks_of, images_of, part_among, share_of, shares_of
 from cifar_lab.training.backends.block.update_rules import BlockOptimizer, has_squares, rule_fields
 from cifar_lab.training.backends.eager import EagerBackend
 
@@ -44,6 +47,10 @@ class BlockKernel(Protocol):
     @property
     def shape(self) -> Shape:
         """Of the networks that it is compiled for."""
+
+    @property
+    def parts(self) -> Collection[int]:
+        """Sizes of parts of a batch that it is compiled for."""
 
     def train(self, job: Training, blocks: int) -> None:
         """Launch a training on the current stream."""
@@ -75,8 +82,11 @@ class BlockBackend:
         names = [span.name for span in self.cohort.parameters.spans]
         order = [each.name for each in matrices(kernel.shape, classes)]
         self._rules = [rule_fields(settings, names, order) for settings in self._optimizers]
-        self._draws = _Draws(eager.batches)
+        self._statistics = RunningStatistics.of(self.cohort.networks, kernel.shape, eager.batches)
+        self._draws = Draws(eager.batches)
         self._scratch = torch.empty(0, dtype=torch.uint8, device=self._device)
+        self.blocks_per_network = 1
+        """Most in the last epoch."""
 
     @property
     def _device(self) -> torch.device:
@@ -84,6 +94,12 @@ class BlockBackend:
 
     def epoch(self, epoch: int) -> Iterator[int]:
         """See `StepBackend`. A launch makes many steps."""
+        with members_training(self._device, len(self.cohort.networks)) as on_device:
+            most = 1 if self._kernel.shape.batch_norm else self._kernel.blocks // on_device
+            yield from self._epoch(epoch, most)
+
+    def _epoch(self, epoch: int, most: int) -> Iterator[int]:
+        """The steps of an epoch, with at most `most` blocks per network."""
         batches = self._eager.batches
         self.metrics = MemberMetrics(len(batches.split), batches.sizes, self._device)
         rows = _MemberRows(self)
@@ -91,16 +107,21 @@ class BlockBackend:
         steps, members = self.metrics.loss.shape
         # Small batches take longest. They come first, so that no block is left with one at the end of a launch.
         longest_first = sorted(range(members), key=batches.sizes.__getitem__)
-        table = self._table([self._member(k, epoch, rows, *tables) for k in longest_first])
-        blocks = min(members, self._kernel.blocks)
+        teams = [blocks_of(size, most) for size in batches.sizes]
+        table = self._table([self._member(k, epoch, rows, teams[k], *tables) for k in longest_first])
+        each = self.blocks_per_network = max(teams)
+        blocks = members * each if each > 1 else min(members, self._kernel.blocks)
         segments = self._segments(steps, math.ceil(members / blocks))
         progress = torch.zeros(1 + members, dtype=torch.int32, device=self._device)
         reflects = batches.options.crop_padding_mode == "reflect"
         images = self._images(batches.split, batches.options.crop_padding, reflects)
-        scratch, places = self._scratch_for(blocks), (table.data_ptr(), progress.data_ptr())
+        own = self._kernel.shape.bytes_for(max(batches.sizes))
+        scratch = self._scratch_for(blocks, own)
+        shares, most_shares = self._shares_for(teams)
+        places = table.data_ptr(), scratch, progress.data_ptr(), shares.data_ptr()
         for begin in range(0, segments, LAUNCH_SEGMENTS):
             end = min(begin + LAUNCH_SEGMENTS, segments)
-            job = Training(images, places[0], scratch, places[1], members, begin, end, segments)
+            job = Training(images, *places, members, begin, end, segments, each, most_shares, own)
             progress.zero_()
             self._kernel.train(job, blocks)
             if end < segments:
@@ -123,21 +144,24 @@ class BlockBackend:
             return None
         members = len(self.cohort.networks)
         weights = self._rows.kernel_rows(self.cohort.parameters.values.detach())
+        if self._statistics is not None:
+            self._statistics.fold(weights, self._classes)
         row = weights.shape[1] * weights.element_size()
         table = self._table([BlockMember(weights=weights.data_ptr() + k * row) for k in range(members)])
         logits = torch.empty(members, len(split), self._classes, device=self._device)
-        blocks = self._kernel.blocks
+        blocks, own = self._kernel.blocks, self._kernel.shape.scratch_bytes
         job = Scoring(
-            self._images(split), table.data_ptr(), self._scratch_for(blocks), logits.data_ptr(), members, len(split)
-        )
+            self._images(split), table.data_ptr(), self._scratch_for(blocks, own), logits.data_ptr(), members,
+            len(split), own,
+        )  # fmt: skip
         self._kernel.score(job, blocks)
         return logits
 
     def _member(
-        self, k: int, epoch: int, rows: _MemberRows, lr: Tensor, momenta: Tensor | None, draws: EpochRandomness,
-        number: Sequence[int],
+        self, k: int, epoch: int, rows: _MemberRows, blocks: int, lr: Tensor, momenta: Tensor | None,
+        draws: EpochRandomness, number: Sequence[int],
     ) -> BlockMember:  # fmt: skip
-        """Description of a member for one epoch, counted from 0."""
+        """Description of a member for one epoch, counted from 0, which `blocks` train."""
         settings, batches = self._optimizers[k], self._eager.batches
         loss, right = self.metrics.loss, self.metrics.right
         squares, rule = has_squares(settings), self._rules[k]
@@ -150,8 +174,10 @@ class BlockBackend:
             offsets=None if draws.offsets is None else _row(draws.offsets, drawn),
             lr=_column(lr, k), momenta=None if momenta is None else _column(momenta, k),
             loss=_column(loss, k), right=_column(right, k),
+            statistics=None if rows.statistics is None else _row(rows.statistics, k),
             **rule, keeps_first=squares or rule["momentum"] > 0 or momenta is not None,
-            smoothing=self._smoothings[k], batch=batch, part=part_of(batch), images=images,
+            smoothing=self._smoothings[k], batch=batch, share=share_of(batch), blocks=blocks, images=images,
+            part=part_among(self._kernel.parts, images_of(batch, blocks)),
             stride=loss.shape[1], updates=epoch * math.ceil(images / batch),
         )  # fmt: skip
 
@@ -166,12 +192,19 @@ class BlockBackend:
         content = bytearray((BlockMember * len(members))(*members))
         return torch.frombuffer(content, dtype=torch.uint8).to(self._device)
 
-    def _scratch_for(self, blocks: int) -> int:
-        """Address of the scratch memory of so many blocks."""
-        size = blocks * self._kernel.shape.scratch_bytes
+    def _scratch_for(self, blocks: int, own: int) -> int:
+        """Address of the scratch memory of so many blocks, of `own` bytes each."""
+        size = blocks * own
         if len(self._scratch) < size:
             self._scratch = torch.empty(size, dtype=torch.uint8, device=self._device)
         return self._scratch.data_ptr()
+
+    def _shares_for(self, teams: Sequence[int]) -> tuple[Tensor, int]:
+        """Memory for the gradients of shares, and the number of shares per network."""
+        sizes = [size for size, blocks in zip(self._eager.batches.sizes, teams, strict=True) if blocks > 1]
+        most = max(map(shares_of, sizes), default=0)
+        width = share_width(self._kernel.shape, self._classes)
+        return torch.empty(len(teams) * most * width, dtype=torch.float32, device=self._device), most
 
 
 class _MemberRows:
@@ -183,11 +216,15 @@ class _MemberRows:
         second = self._state.second()
         self.weights = self._conversion.kernel_rows(self._cohort.parameters.values.detach())
         self.first = self._conversion.kernel_rows(self._state.first())
+        self._running, self._steps = backend._statistics, backend._eager.batches.member_steps
+        self.statistics = None if self._running is None else self._running.rows()
         self.second = None if second is None else self._conversion.kernel_rows(second)
         """Of all members, although only Adam's use it."""
 
     def store(self, updates: Sequence[int]) -> None:
         """Copy the rows back. `updates`: of each member so far."""
+        if self._running is not None and self.statistics is not None:
+            self._running.store(self.statistics, self._steps)
         self._conversion.store(self.weights, self._cohort.parameters.values.detach())
         flat = torch.empty_like(self._cohort.parameters.values)
         self._conversion.store(self.first, flat)
@@ -196,28 +233,6 @@ class _MemberRows:
             self._conversion.store(self.second, flat)
             self._state.store_second(flat)
         self._state.store_updates(updates)
-
-
-class _Draws:
-    """Random numbers of an epoch, drawn once per seed and kind of flips."""
-
-    def __init__(self, batches: CohortBatches) -> None:
-        members = list(zip(batches.seeds, batches.flips, strict=True))
-        rows = {member: number for number, member in enumerate(dict.fromkeys(members))}
-        self._number = [rows[member] for member in members]
-        seeds, flips = zip(*rows, strict=True)
-        self._batches = CohortBatches(batches.split, batches.options, seeds, flips)
-        self._drawn: tuple[int, EpochRandomness] | None = None
-
-    def draw(self, epoch: int) -> EpochRandomness:
-        """Draw the random numbers of an epoch, and keep them for it."""
-        if self._drawn is None or self._drawn[0] != epoch:
-            self._drawn = epoch, self._batches.randomness(epoch)
-        return self._drawn[1]
-
-    def of_epoch(self, epoch: int) -> tuple[EpochRandomness, Sequence[int]]:
-        """The random numbers, and the row of each member in them."""
-        return self.draw(epoch), self._number
 
 
 def _row(table: Tensor, number: int) -> int:

@@ -3,8 +3,9 @@
 #include "forward.cuh"
 #include "gradients.cuh"
 
-/* Linear layers, from the gradient of the logits. Each layer's old weights are used before they are updated. */
-template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, REGISTERS registers)
+/* Linear layers after the first, from the gradient of the logits. The gradient of `hidden1` takes its place. Each layer's
+old weights are used before they are updated. */
+template <int B> DEVICE void backward_rest(const Memory &m, const Target &t, REGISTERS registers)
 {
     typedef Tile<B> T;
     constexpr int TURNS = (HIDDEN2 * B + THREADS - 1) / THREADS;
@@ -71,6 +72,16 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
         }
     }
     END_PHASE
+}
+
+/* The first linear layer. Calls `keep` with feature, image and the gradient of each.
+BIAS: whether its gradient is used. */
+template <int B, bool BIAS, class Keep>
+DEVICE void backward_first(const Memory &m, const Target &t, Keep keep, REGISTERS registers)
+{
+    typedef Tile<B> T;
+    const LinearMemory<B> at = linear_memory<B>(m);
+    const Rule *r = m.resident->rules;
     for (int first = 0; first < FEATURES; first += T::ROWS1) {
         PHASE block_copy(tid, at.weights1, t.weights + FC1_WEIGHT + first * HIDDEN1, T::ROWS1 * HIDDEN1 * 4);
         copied();
@@ -82,8 +93,7 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
                 UNROLL
                 for (int i = 0; i < T::EACH; ++i) {
                     const int k = first + group * T::BACK + j, n = tid % T::LANES * T::EACH + i;
-                    m.pairs2[(n >> 3) * PAIRS2_CHUNK + k * CHUNK + (n & 7)] =
-                        feature_pair(OWN.sums[j * T::EACH + i], m.codes2[k * B + n]);
+                    keep(k, n, OWN.sums[j * T::EACH + i]);
                 }
             }
         }
@@ -97,20 +107,29 @@ template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, R
         }
         PHASE update_weights<B, T::FEATURE_ROWS, HIDDEN1, HIDDEN1, 5, B <= 16 ? 4 : 8, B <= 16 ? 8 : 4>(
             tid, at.features, at.hidden1, FC1_WEIGHT + first * HIDDEN1, r[FC1], t);
-        if (first == 0) update_bias<B, HIDDEN1>(tid, at.hidden1, FC1_BIAS, r[FC1 + 1], t);
+        if (BIAS && first == 0) update_bias<B, HIDDEN1>(tid, at.hidden1, FC1_BIAS, r[FC1 + 1], t);
         END_PHASE
     }
 }
 
-/* Convolutions of `chunks` chunks, from the pairs of the features. */
-template <int B>
-DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, REGISTERS registers)
+/* All linear layers, from the gradient of the logits to pairs of the features. */
+template <int B> DEVICE void backward_linear(const Memory &m, const Target &t, REGISTERS registers)
+{
+    backward_rest<B>(m, t, registers);
+    const auto keep = [&m](int k, int n, float gradient) {
+        m.pairs2[(n >> 3) * PAIRS2_CHUNK + k * CHUNK + (n & 7)] = feature_pair(gradient, m.codes2[k * B + n]);
+    };
+    backward_first<B, true>(m, t, keep, registers);
+}
+
+/* Gradient of pool1 for `chunks` chunks, from the pairs of the features. */
+template <int B> CALLED void backward_inputs(char *scratch, int chunks)
 {
     constexpr int AT_ONCE = least(B, BACK_CHUNKS * CHUNK); /* images of the first part: lanes are images alone if they can */
-    Resident &s = *m.resident;
+    const Memory m = memory_of(scratch);
     float *work = (float *)m.work;
     float2 *pairs = (float2 *)(work + PADDED);
-    PHASE pad_weights(tid, work, s.weights);
+    PHASE pad_weights(tid, work, m.resident->weights);
     END_PHASE
     for (int first = 0; first < chunks; first += AT_ONCE / CHUNK) {
         const int n = least(chunks - first, AT_ONCE / CHUNK);
@@ -121,13 +140,24 @@ DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, 
                                       m.pairs1 + (long)first * PAIRS1_CHUNK, n);
         END_PHASE
     }
+}
 
-    for (int pass = 0; pass < PASSES2; ++pass) {
-        PHASE UNROLL
-        for (int i = 0; i < 41; ++i) OWN.sums[i] = 0.f;
+/* Gradients of the weights of both convolutions, share by share, and their use. */
+CALLED void backward_weights(char *scratch, int chunks)
+{
+    THREAD_REGISTERS
+    const Memory m = memory_of(scratch);
+    Resident &s = *m.resident;
+    const Target &t = s.target;
+    float *work = (float *)m.work;
+    const int shares = shares_in(t), chunks_each = t.share / CHUNK;
+    ROLLED
+    for (int item = 0; item < PASSES2 * shares; ++item) {
+        const int pass = item / shares, share = item % shares, end = least((share + 1) * chunks_each, chunks);
+        PHASE clear_sums<41>(OWN.sums);
         END_PHASE
-        for (int first = 0; first < chunks; first += WEIGHTS2) {
-            const int n = least(chunks - first, WEIGHTS2);
+        for (int first = share * chunks_each; first < end; first += WEIGHTS2) {
+            const int n = least(end - first, WEIGHTS2);
             float2 *beside = (float2 *)(work + WEIGHTS2 * POOL1_CHUNK);
             PHASE block_copy(tid, work, m.pool1 + (long)first * POOL1_CHUNK, n * POOL1_CHUNK * 4);
             for (int c = 0; c < n; ++c)
@@ -137,31 +167,30 @@ DEVICE void backward_convolutions(const Memory &m, const Target &t, int chunks, 
             PHASE for (int c = 0; c < n; ++c) weights2(tid, OWN.sums, work + c * POOL1_CHUNK, beside + c * PASS2);
             END_PHASE
         }
-        PHASE UNROLL
-        for (int i = 0; i < 41; ++i) work[i * THREADS + tid] = OWN.sums[i];
+        PHASE store_sums<41>(tid, work, OWN.sums);
         END_PHASE
-        PHASE update2(tid, work, s.weights, pass * OUTPUTS2, s.rules + CONV2, t);
+        PHASE update2(tid, work, s.weights, pass * OUTPUTS2, s.rules + CONV2, share_of(t, share));
         END_PHASE
     }
-
-    PHASE UNROLL
-    for (int i = 0; i < 31; ++i) OWN.sums[i] = 0.f;
-    END_PHASE
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-        float2 *beside = (float2 *)(work + BACK_CHUNK);
-        const float2 *pairs1 = m.pairs1 + (long)chunk * PAIRS1_CHUNK;
-        for (int span = 0; span < SPANS1; ++span) {
-            PHASE block_copy(tid, beside, pairs1 + span * (PAIRS1_CHUNK / SPANS1), PAIRS1_CHUNK / SPANS1 * 8);
-            if (span == 0) load_images<false>(tid, work, s, chunk * CHUNK);
-            copied();
-            END_PHASE
-            PHASE weights1(tid, OWN.sums, work, beside, span * SPAN1);
-            END_PHASE
+    ROLLED
+    for (int share = 0; share < shares; ++share) {
+        PHASE clear_sums<31>(OWN.sums);
+        END_PHASE
+        for (int chunk = share * chunks_each; chunk < least((share + 1) * chunks_each, chunks); ++chunk) {
+            float2 *beside = (float2 *)(work + BACK_CHUNK);
+            const float2 *pairs1 = m.pairs1 + (long)chunk * PAIRS1_CHUNK;
+            for (int span = 0; span < SPANS1; ++span) {
+                PHASE block_copy(tid, beside, pairs1 + span * (PAIRS1_CHUNK / SPANS1), PAIRS1_CHUNK / SPANS1 * 8);
+                if (span == 0) load_images<false>(tid, work, s, chunk * CHUNK);
+                copied();
+                END_PHASE
+                PHASE weights1(tid, OWN.sums, work, beside, span * SPAN1);
+                END_PHASE
+            }
         }
+        PHASE store_sums<31>(tid, work, OWN.sums);
+        END_PHASE
+        PHASE update1(tid, work, s.weights, s.rules + CONV1, share_of(t, share));
+        END_PHASE
     }
-    PHASE UNROLL
-    for (int i = 0; i < 31; ++i) work[i * THREADS + tid] = OWN.sums[i];
-    END_PHASE
-    PHASE update1(tid, work, s.weights, s.rules + CONV1, t);
-    END_PHASE
 }

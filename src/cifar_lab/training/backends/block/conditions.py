@@ -12,10 +12,11 @@ from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.roles import leaves, role_of, value_at
 from cifar_lab.core.text import setting_words
-from cifar_lab.training.backends.block.shapes import NET, NET3, Shape
+from cifar_lab.training.backends.block.shapes import NET, NET1, NET3, Shape
+from cifar_lab.training.backends.block.teams import parts_for
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
 
-MODELS = {"Net": NET, "Net2": NET, "Net3": NET3}
+MODELS = {"Net": NET, "Net1": NET1, "Net2": NET, "Net3": NET3}
 """Models and their widths. Net2 has other initial weights than Net."""
 
 KNOWN = frozenset({
@@ -41,7 +42,8 @@ LEAST_MEMBERS = {8: 2, 64: 10, 512: 14}
 
 From measurements of the kernel's prototype on one H100, torch 2.11, 2026-11-27. Its networks made 50, 72 and 72
 thousand images per second each at these batch sizes, up to 132 networks. Stacked and captured, 40 networks made 491,
-917 and 976 thousand in all. Two networks of batch 8 were not measured. A captured one made 32 thousand.
+917 and 976 thousand in all. Two networks of batch 8 were not measured. A captured one made 32 thousand. The prototype
+had no teams of blocks. Until they are measured, the rule is that of one block per network.
 
 A cohort of several batch sizes must have as many networks as the batch size that needs the most. The stacked graphs of
 each size, one after the other, then take longer than the kernel, in which all train at once."""
@@ -61,6 +63,16 @@ LEAST_MEMBERS_OF_NET3 = 52
 step has 2.9 times the multiply-adds of Net, so each network is taken to make 25 thousand images per second instead of
 72. Stacked and captured, 40 networks of batch 64 made 606 thousand, 0.66 of Net's. By that factor they make 645
 thousand with batch 512, where they are fastest. The kernel makes as many with 26 networks."""
+
+LEAST_MEMBERS_OF_NET1 = 36
+"""The same for Net1, at any batch size. It is twice an estimate, because the kernel has not been measured with Net1. An
+image is taken to need 40 thousand cycles of a multiprocessor (docs/performance.md), so a network makes 49 thousand
+images per second. Stacked and captured, 40 networks of batch 64 made 811 thousand, 0.88 of Net's. By that factor they
+make 863 thousand with batch 512, where they are fastest. The kernel makes as many with 18 networks."""
+
+LARGEST_BATCH_OF_NET1 = 1024
+"""Largest batch size of Net1. The kernel keeps the activations of a whole batch, 2.7 MB for every 64 images and
+block. At this size 132 blocks have 6.0 GB."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -82,7 +94,7 @@ def check_members(batch_size: int, members: int, shape: Shape = NET, *, muon: bo
     if muon and members < LEAST_MEMBERS_WITH_MUON:
         raise KernelsUnavailable(f"torch's are used below {LEAST_MEMBERS_WITH_MUON} networks with muon")
     least = LEAST_MEMBERS[min(LEAST_MEMBERS, key=lambda size: abs(math.log(size / batch_size)))]
-    least = LEAST_MEMBERS_OF_NET3 if shape == NET3 else least
+    least = {NET1: LEAST_MEMBERS_OF_NET1, NET3: LEAST_MEMBERS_OF_NET3}.get(shape, least)
     if members < least:
         raise KernelsUnavailable(f"torch's are faster below {least} networks of this batch size")
 
@@ -112,6 +124,12 @@ def may_train(settings: Settings) -> bool:
     return settings.runtime.kernels != "torch" and next(_reasons(settings), None) is None
 
 
+def parts_of(arms: Sequence[Settings]) -> set[int]:
+    """Sizes of parts that the batches of such runs have, trained by one block each or by teams."""
+    divided = not MODELS[arms[0].model.name].batch_norm
+    return parts_for([settings.data.batch_size for settings in arms], divided=divided)
+
+
 def are_mixed(arms: Iterable[Settings]) -> bool:
     """Whether runs differ in settings that only this kernel trains together."""
     return len({tuple(value_at(settings, key) for key in OWN) for settings in arms}) > 1
@@ -126,10 +144,12 @@ def _reasons(settings: Settings) -> Iterator[str]:
     if not isinstance(settings.optimizer, SGD | Adam | Muon):
         yield f"there are none for the optimizer {settings.optimizer.name}"
     # The Gram matrices of wider networks do not lie in the shared memory of a block: SQUARES_FIT in newton_schulz.cuh.
-    elif isinstance(settings.optimizer, Muon) and MODELS.get(settings.model.name, NET) != NET:
+    elif isinstance(settings.optimizer, Muon) and MODELS.get(settings.model.name) == NET3:
         yield f"there are none for muon on a GPU with {settings.model.name}"
     if not isinstance(settings.loss, Loss):
         yield f"there are none for the loss {settings.loss.name}"
+    if settings.model.name == "Net1" and settings.data.batch_size > LARGEST_BATCH_OF_NET1:
+        yield f"there are none on a GPU for Net1 with batches above {LARGEST_BATCH_OF_NET1} images"
     if settings.runtime.precision != "fp32":
         yield f"there are none for {settings.runtime.precision}"
     if settings.runtime.compile:

@@ -31,6 +31,29 @@ template <int N> DEVICE void load_taps(float *to, const float *from)
     }
 }
 
+/* Add a window's four sums of the first layer, from one input channel's 6 × 6 values. Even columns lie before odd ones,
+ODD of them after the first. */
+template <int LINE, int ODD> DEVICE void add_taps1(float (&sum)[GROUP1][4], const float *x, const float *taps)
+{
+    float v[6][6];
+    UNROLL
+    for (int r = 0; r < 6; ++r) {
+        UNROLL
+        for (int d = 0; d < 6; ++d) v[r][d] = x[(r * LINE + (d & 1) * ODD + (d >> 1)) * CHUNK];
+    }
+    UNROLL
+    for (int tap = 0; tap < 25; ++tap) {
+        float weight[GROUP1];
+        load_taps<GROUP1>(weight, taps + tap * TAP1);
+        UNROLL
+        for (int o = 0; o < GROUP1; ++o) {
+            UNROLL
+            for (int q = 0; q < 4; ++q)
+                sum[o][q] = fmaf(weight[o], v[tap / 5 + (q >> 1)][tap % 5 + (q & 1)], sum[o][q]);
+        }
+    }
+}
+
 /* First layer for `chunks` chunks: lanes are 8 images at 4 positions, and a thread makes GROUP1 channels of a window. */
 DEVICE void convolve1(int tid, const float *pixels, const float *w, float *pooled, uint8_t *codes, int chunks)
 {
@@ -46,24 +69,7 @@ DEVICE void convolve1(int tid, const float *pixels, const float *w, float *poole
         ROLLED
         for (int c = 0; c < 3; ++c) {
             const float *x = pixels + chunk * PIXEL_CHUNK + ((c * SIDE + 2 * py) * PIXEL_ROW + px) * CHUNK + im;
-            const float *taps = w + CONV1_WEIGHT + c * 25 * TAP1 + first;
-            float v[6][6];
-            UNROLL
-            for (int r = 0; r < 6; ++r) {
-                UNROLL
-                for (int d = 0; d < 6; ++d) v[r][d] = x[(r * PIXEL_ROW + (d & 1) * 16 + (d >> 1)) * CHUNK];
-            }
-            UNROLL
-            for (int tap = 0; tap < 25; ++tap) {
-                float weight[GROUP1];
-                load_taps<GROUP1>(weight, taps + tap * TAP1);
-                UNROLL
-                for (int o = 0; o < GROUP1; ++o) {
-                    UNROLL
-                    for (int q = 0; q < 4; ++q)
-                        sum[o][q] = fmaf(weight[o], v[tap / 5 + (q >> 1)][tap % 5 + (q & 1)], sum[o][q]);
-                }
-            }
+            add_taps1<PIXEL_ROW, 16>(sum, x, w + CONV1_WEIGHT + c * 25 * TAP1 + first);
         }
         UNROLL
         for (int o = 0; o < GROUP1; ++o) {
@@ -72,6 +78,28 @@ DEVICE void convolve1(int tid, const float *pixels, const float *w, float *poole
             pool(sum[o], value, code);
             pooled[chunk * POOL1_CHUNK + ((first + o) * POOL1_CHANNEL + py * POOL1_ROW + px) * CHUNK + im] = value;
             codes[chunk * CODES1_CHUNK + ((first + o) * POSITIONS1 + p) * CHUNK + im] = (uint8_t)code;
+        }
+    }
+}
+
+/* Add a window's four sums of the second layer for 4 outputs, from one input channel. */
+DEVICE void add_taps2(float (&sum)[4][4], const float *x, const float *taps)
+{
+    float v[6][6];
+    UNROLL
+    for (int r = 0; r < 6; ++r) {
+        UNROLL
+        for (int d = 0; d < 6; ++d) v[r][d] = x[(r * POOL1_ROW + d) * CHUNK];
+    }
+    UNROLL
+    for (int tap = 0; tap < 25; ++tap) {
+        float weight[4];
+        load_taps<4>(weight, taps + tap * CHANNELS2);
+        UNROLL
+        for (int o = 0; o < 4; ++o) {
+            UNROLL
+            for (int q = 0; q < 4; ++q)
+                sum[o][q] = fmaf(weight[o], v[tap / 5 + (q >> 1)][tap % 5 + (q & 1)], sum[o][q]);
         }
     }
 }
@@ -92,24 +120,7 @@ DEVICE void convolve2(int tid, const float *in, const float *w, float *features,
         ROLLED
         for (int c = 0; c < CHANNELS1; ++c) {
             const float *x = in + chunk * POOL1_CHUNK + (c * POOL1_CHANNEL + 2 * py * POOL1_ROW + 2 * px) * CHUNK + im;
-            const float *taps = w + CONV2_WEIGHT + c * 25 * CHANNELS2 + first_output;
-            float v[6][6];
-            UNROLL
-            for (int r = 0; r < 6; ++r) {
-                UNROLL
-                for (int d = 0; d < 6; ++d) v[r][d] = x[(r * POOL1_ROW + d) * CHUNK];
-            }
-            UNROLL
-            for (int tap = 0; tap < 25; ++tap) {
-                float weight[4];
-                load_taps<4>(weight, taps + tap * CHANNELS2);
-                UNROLL
-                for (int o = 0; o < 4; ++o) {
-                    UNROLL
-                    for (int q = 0; q < 4; ++q)
-                        sum[o][q] = fmaf(weight[o], v[tap / 5 + (q >> 1)][tap % 5 + (q & 1)], sum[o][q]);
-                }
-            }
+            add_taps2(sum, x, w + CONV2_WEIGHT + c * 25 * CHANNELS2 + first_output);
         }
         UNROLL
         for (int o = 0; o < 4; ++o) {

@@ -42,8 +42,9 @@ template <int B> DEVICE LinearMemory<B> linear_memory(const Memory &m)
 }
 
 /* Convolutions of `chunks` chunks of images. */
-template <int B> DEVICE void forward_convolutions(const Memory &m, int chunks, REGISTERS registers)
+template <int B> CALLED void forward_convolutions(char *scratch, int chunks)
 {
+    const Memory m = memory_of(scratch);
     Resident &s = *m.resident;
     for (int first = 0; first < chunks; first += FORWARD1) {
         const int n = least(chunks - first, FORWARD1);
@@ -65,8 +66,8 @@ template <int B> DEVICE void forward_convolutions(const Memory &m, int chunks, R
     }
 }
 
-/* Linear layers with the weights of a row. fc3's weights stay in shared memory afterwards. */
-template <int B> DEVICE void forward_linear(const Memory &m, const float *row, REGISTERS registers)
+/* Products of the first linear layer, without its bias, into the threads' sums. */
+template <int B> DEVICE void multiply_first(const Memory &m, const float *row, REGISTERS registers)
 {
     typedef Tile<B> T;
     const LinearMemory<B> at = linear_memory<B>(m);
@@ -83,12 +84,23 @@ template <int B> DEVICE void forward_linear(const Memory &m, const float *row, R
         PHASE multiply<B, HIDDEN1, HIDDEN1, T::OUT1>(tid, OWN.sums, at.weights1, features, T::ROWS1);
         END_PHASE
     }
-    PHASE finish<B, HIDDEN1, T::OUT1, true>(tid, OWN.sums, row + FC1_BIAS, at.hidden1);
+}
+
+/* Load what `forward_rest` begins with. */
+template <int B> DEVICE void begin_rest(int tid, const LinearMemory<B> &at, const float *row, float *sums)
+{
+    typedef Tile<B> T;
     block_copy(tid, at.weights, row + FC2_WEIGHT, T::ROWS2 * HIDDEN2 * 4);
     copied();
     UNROLL
-    for (int i = 0; i < T::OUT2 * T::EACH; ++i) OWN.sums[i] = 0.f;
-    END_PHASE
+    for (int i = 0; i < T::OUT2 * T::EACH; ++i) sums[i] = 0.f;
+}
+
+/* Linear layers after the first. fc3's weights stay in shared memory afterwards. */
+template <int B> DEVICE void forward_rest(const Memory &m, const float *row, REGISTERS registers)
+{
+    typedef Tile<B> T;
+    const LinearMemory<B> at = linear_memory<B>(m);
     for (int k = 0; k < HIDDEN1; k += T::ROWS2) {
         if (k > 0) {
             PHASE block_copy(tid, at.weights, row + FC2_WEIGHT + k * HIDDEN2, T::ROWS2 * HIDDEN2 * 4);
@@ -107,4 +119,15 @@ template <int B> DEVICE void forward_linear(const Memory &m, const float *row, R
     PHASE multiply<B, CLASSES, LOGITS, 1>(tid, OWN.sums, at.weights, at.hidden2, HIDDEN2);
     finish<B, CLASSES, 1, false>(tid, OWN.sums, row + FC3_BIAS, at.logits);
     END_PHASE
+}
+
+/* Linear layers with the weights of a row. */
+template <int B> DEVICE void forward_linear(const Memory &m, const float *row, REGISTERS registers)
+{
+    const LinearMemory<B> at = linear_memory<B>(m);
+    multiply_first<B>(m, row, registers);
+    PHASE finish<B, HIDDEN1, Tile<B>::OUT1, true>(tid, OWN.sums, row + FC1_BIAS, at.hidden1);
+    begin_rest<B>(tid, at, row, OWN.sums);
+    END_PHASE
+    forward_rest<B>(m, row, registers);
 }

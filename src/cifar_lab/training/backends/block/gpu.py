@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Collection
+from contextlib import suppress
 from functools import cache
+from threading import Thread
 from typing import Any
 
 import torch
@@ -30,19 +32,40 @@ def check_gpu(device: torch.device) -> None:
     version()
 
 
+def compile_ahead(device: torch.device, shape: Shape, classes: int, parts: Collection[int]) -> Thread:
+    """Compile the kernel in a thread, so that a later `GpuKernel` has its code or waits for it. Returns the thread.
+
+    A failure is left to `GpuKernel`.
+    """
+    architecture = _architecture(device)
+
+    def compile_now() -> None:
+        with suppress(KernelsUnavailable):
+            compiled(architecture, shape, classes, parts)
+
+    thread = Thread(target=compile_now, daemon=True)
+    thread.start()
+    return thread
+
+
+def _architecture(device: torch.device) -> str:
+    properties = torch.cuda.get_device_properties(device)
+    return f"sm_{properties.major}{properties.minor}"
+
+
 class GpuKernel:
     """The kernel for one device, shape of networks, number of classes and sizes of parts."""
 
-    def __init__(self, device: torch.device, shape: Shape, classes: int, parts: Sequence[int]) -> None:
+    def __init__(self, device: torch.device, shape: Shape, classes: int, parts: Collection[int]) -> None:
         """Compile it, or take it from the cache, and load it.
 
         Raises:
             KernelsUnavailable: it cannot be compiled or loaded.
         """
-        properties = torch.cuda.get_device_properties(device)
         self.shape = shape
-        self.blocks = int(properties.multi_processor_count)
-        code = compiled(f"sm_{properties.major}{properties.minor}", shape, classes, sum(set(parts)))
+        self.parts = frozenset(parts)
+        self.blocks = int(torch.cuda.get_device_properties(device).multi_processor_count)
+        code = compiled(_architecture(device), shape, classes, parts)
         with torch.cuda.device(device):
             torch.empty(1, device=device)  # the context of this thread
             self._train, self._score = _functions(code, torch.cuda.current_device())

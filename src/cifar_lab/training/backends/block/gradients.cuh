@@ -155,17 +155,34 @@ DEVICE float sum8(const float *p)
     return ((a.x + a.y) + (a.z + a.w)) + ((b.x + b.y) + (b.z + b.w));
 }
 
-/* Add the threads' sums of `weights2` for the outputs from `first` on, given as [sum][thread], in a fixed order, and use
-the gradient. `r`: rule of the weights, then that of the biases. */
+/* Store the threads' sums as [sum][thread]. */
+template <int N> DEVICE void store_sums(int tid, float *to, const float *sums)
+{
+    UNROLL
+    for (int i = 0; i < N; ++i) to[i * SUM_STRIDE + tid] = sums[i];
+}
+
+/* Add the threads' sums of `weights2` for the outputs from `first` on, in a fixed order, and use the gradient. `r`: rule
+of the weights, then that of the biases. */
 DEVICE void update2(int tid, const float *sums, float *w, int first, const Rule *r, const Target &t)
 {
-    for (int i = tid; i < OUTPUTS2 * (TAPS2 + 1); i += THREADS) {
+    constexpr int NUMBERS = OUTPUTS2 * (TAPS2 + 1), TURNS = (NUMBERS + THREADS - 1) / THREADS;
+    float gradient[TURNS]; /* loaded all at once, because each load waits for the second cache */
+    UNROLL
+    for (int turn = 0; turn < TURNS; ++turn) {
+        const int i = least(tid + turn * THREADS, NUMBERS - 1);
+        gradient[turn] = earlier_gradient(t, CONV2_WEIGHT + i / OUTPUTS2 * CHANNELS2 + first + i % OUTPUTS2);
+    }
+    UNROLL
+    for (int turn = 0; turn < TURNS; ++turn) {
+        const int i = tid + turn * THREADS;
+        if (i >= NUMBERS) break;
         const int o = i % OUTPUTS2, tap = i / OUTPUTS2, kx = tap % 5, n = tap / 5; /* the bias after the taps */
         const float *from =
-            tap < TAPS2 ? sums + ((o & 7) * 5 + kx) * THREADS + ((o >> 3) * WARPS2 + (n >> 2)) * 32 + (n & 3) * 8
-                        : sums + 40 * THREADS + o * CHUNK;
+            tap < TAPS2 ? sums + ((o & 7) * 5 + kx) * SUM_STRIDE + ((o >> 3) * WARPS2 + (n >> 2)) * 32 + (n & 3) * 8
+                        : sums + 40 * SUM_STRIDE + o * CHUNK;
         const int at = CONV2_WEIGHT + tap * CHANNELS2 + first + o;
-        take_gradient(r[tap >= TAPS2], t, at, w[at], sum8(from));
+        take_total(r[tap >= TAPS2], t, at, w[at], gradient[turn] + sum8(from));
     }
 }
 
@@ -174,13 +191,14 @@ DEVICE void update1(int tid, const float *sums, float *w, const Rule *r, const T
 {
     for (int i = tid; i < CHANNELS1 * (TAPS1 + 1); i += THREADS) {
         const int o = i % CHANNELS1, tap = i / CHANNELS1, kx = tap % 5, n = tap / 5, set = o / 6;
+        const int at = CONV1_WEIGHT + tap * TAP1 + o;
+        const float earlier = earlier_gradient(t, at);
         float gradient = 0.f;
         if (tap < TAPS1)
             for (int part = set * PARTS1; part < (set + 1) * PARTS1; ++part)
-                gradient += sum8(sums + (o % 6 * 5 + kx) * THREADS + (part * 4 + (n >> 2)) * 32 + (n & 3) * 8);
+                gradient += sum8(sums + (o % 6 * 5 + kx) * SUM_STRIDE + (part * 4 + (n >> 2)) * 32 + (n & 3) * 8);
         else
-            for (int j = 0; j < BIAS1; j += CHUNK) gradient += sum8(sums + 30 * THREADS + o * BIAS1 + j);
-        const int at = CONV1_WEIGHT + tap * TAP1 + o;
-        take_gradient(r[tap >= TAPS1], t, at, w[at], gradient);
+            for (int j = 0; j < BIAS1; j += CHUNK) gradient += sum8(sums + 30 * SUM_STRIDE + o * BIAS1 + j);
+        take_total(r[tap >= TAPS1], t, at, w[at], earlier + gradient);
     }
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import Structure, c_double, c_float, c_int32, c_void_p, sizeof
+from ctypes import Structure, c_double, c_float, c_int32, c_int64, c_void_p, sizeof
 
 SHARED_BYTES = 232_448
 """Shared memory of a block: all that a multiprocessor of compute capability 9.0 gives one (CUDA C++ Programming Guide,
@@ -14,8 +14,8 @@ THREADS = 512
 KINDS = {"sgd": 0, "nesterov": 1, "adam": 2, "adamw": 3}
 """Update rules, as `Kind`."""
 
-PARAMETERS = 10
-"""Of a network: weights and biases of five layers."""
+MOST_PARAMETERS = 16
+"""Of a network: weights and biases of five layers, and of three of BatchNorm."""
 
 MOST_CLASSES = 16
 """Logits that the kernel has a group of threads for."""
@@ -34,12 +34,12 @@ class BlockMember(Structure):
 
     _fields_ = (
         *((name, c_void_p) for name in ("weights", "first", "second", "order", "flips", "offsets", "lr", "momenta")),
-        *((name, c_void_p) for name in ("loss", "right")),
+        *((name, c_void_p) for name in ("loss", "right", "statistics")),
         *((name, c_double) for name in ("momentum", "beta2", "eps", "smoothing")),
-        *((name, c_double * PARAMETERS) for name in ("factors", "decays")),
+        *((name, c_double * MOST_PARAMETERS) for name in ("factors", "decays")),
         *((name, c_double) for name in ("matrix_momentum", "clip_norm")),
         *((name, c_int32) for name in ("kind", "keeps_first", "batch", "part", "images", "stride", "updates")),
-        *((name, c_int32) for name in ("iterations", "matrix_nesterov", "unused")),
+        *((name, c_int32) for name in ("iterations", "matrix_nesterov", "share", "blocks", "unused")),
     )
 
 
@@ -58,8 +58,9 @@ class Training(Structure):
 
     _fields_ = (
         ("images", BlockImages),
-        *((name, c_void_p) for name in ("members", "scratch", "progress")),
-        *((name, c_int32) for name in ("count", "begin", "end", "segments")),
+        *((name, c_void_p) for name in ("members", "scratch", "progress", "shares")),
+        *((name, c_int32) for name in ("count", "begin", "end", "segments", "blocks", "most_shares")),
+        ("scratch_bytes", c_int64),
     )
 
 
@@ -70,6 +71,7 @@ class Scoring(Structure):
         ("images", BlockImages),
         *((name, c_void_p) for name in ("members", "scratch", "logits")),
         *((name, c_int32) for name in ("networks", "count")),
+        ("scratch_bytes", c_int64),
     )
 
 

@@ -27,7 +27,7 @@ DEVICE void clip(int tid, float *gradient, float squares, float largest)
 {
     const float factor = largest / (sqrtf(squares) + CLIP_EPS);
     if (factor > 1.f) return;
-    for (int i = tid; i < FC3_BIAS + LOGITS; i += THREADS) gradient[i] = shared_load(gradient + i) * factor;
+    for (int i = tid; i < NUMBERS; i += THREADS) gradient[i] = shared_load(gradient + i) * factor;
 }
 
 /* Update a parameter that no part has updated. */

@@ -4,6 +4,9 @@ rows.py defines the capitals that are nowhere in these files, the widths of the 
 the layout of the checkpoints. Sizes of tiles follow from the widths and from the memory of a block. */
 #pragma once
 #include "jobs.cuh"
+#include "team.cuh"
+
+DEVICE constexpr int least(int a, int b) { return a < b ? a : b; }
 
 constexpr int SIDE = 32, PLANE = SIDE * SIDE, IMAGE = 3 * PLANE; /* bytes of an image */
 constexpr int POSITIONS1 = 14 * 14, POSITIONS2 = 5 * 5;          /* of the pooled activations */
@@ -22,7 +25,17 @@ static_assert(CONV2_BIAS == CONV2_WEIGHT + TAPS2 * CHANNELS2 && FC1_WEIGHT == CO
               "second convolution");
 static_assert(FC1_BIAS == FC1_WEIGHT + FEATURES * HIDDEN1 && FC2_WEIGHT == FC1_BIAS + HIDDEN1, "fc1");
 static_assert(FC2_BIAS == FC2_WEIGHT + HIDDEN1 * HIDDEN2 && FC3_WEIGHT == FC2_BIAS + HIDDEN2, "fc2");
-static_assert(FC3_BIAS == FC3_WEIGHT + HIDDEN2 * LOGITS && ROW > FC3_BIAS + LOGITS && ROW % 4 == 0, "fc3");
+static_assert(FC3_BIAS == FC3_WEIGHT + HIDDEN2 * LOGITS, "fc3");
+#if BATCH_NORM
+static_assert(BN1_WEIGHT == FC3_BIAS + LOGITS && BN1_BIAS == BN1_WEIGHT + TAP1 && BN2_WEIGHT == BN1_BIAS + TAP1 &&
+                  BN2_BIAS == BN2_WEIGHT + CHANNELS2 && BN3_WEIGHT == BN2_BIAS + CHANNELS2 &&
+                  BN3_BIAS == BN3_WEIGHT + HIDDEN1,
+              "BatchNorm");
+constexpr int NUMBERS = BN3_BIAS + HIDDEN1; /* of a row, with the padding of each layer */
+#else
+constexpr int NUMBERS = FC3_BIAS + LOGITS;
+#endif
+static_assert(ROW > NUMBERS && ROW % 4 == 0, "padding at the end of a row");
 constexpr int CONVOLUTIONS = FC1_WEIGHT; /* numbers of both convolutions, which stay in shared memory */
 
 /* Activations of convolutions are in chunks of 8 images, interleaved: [channel][row][column][image]. Lanes of a warp are
@@ -60,19 +73,35 @@ struct Rule {
     float step_size, root2;      /* with Adam's corrections of the first steps */
 };
 
+/* Rows of the member that is trained, and the part of its batch. Gradients are summed over each share of the part from
+zero, and the shares are added in their order. */
+struct Target {
+    float *weights, *first, *second, *sums; /* sums: gradients of earlier parts, or a row for each share of this one */
+    bool opens, closes, keeps, apart;       /* first part; last part; whether `first` is state; a row for each share */
+    int share, images;                      /* images of a share; those of the part, in whole chunks */
+};
+
 /* Shared memory that lives through a step. */
 struct Resident {
     float weights[CONVOLUTIONS];
     float losses[MOST_IMAGES];
-    int hits[MOST_IMAGES];
+    double share_losses[MOST_IMAGES / CHUNK];
+    int hits[MOST_IMAGES], share_hits[MOST_IMAGES / CHUNK];
     int images[MOST_IMAGES]; /* number of each image of the part */
     int labels[MOST_IMAGES];
     int down[MOST_IMAGES], right[MOST_IMAGES], mirrored[MOST_IMAGES];
     double loss;             /* of the parts so far, as `correct` */
     int correct, item;
     Rule rules[PARAMETERS];
+    Team team;
+    Target target;           /* of the part */
     Member member;           /* copies: shared memory is faster than the launch's tables */
     Images given;
 };
-constexpr int AT_WORK = (sizeof(Resident) + 127) / 128 * 128; /* memory of a phase, which the next overwrites */
+constexpr int AT_NORMS = (sizeof(Resident) + 127) / 128 * 128; /* statistics of BatchNorm: batch_norm.cuh */
+constexpr int NORMED = BATCH_NORM ? CHANNELS1 + CHANNELS2 + HIDDEN1 : 0, NORM_BYTES = NORMED * 40;
+constexpr int AT_WORK = AT_NORMS + (NORM_BYTES + 127) / 128 * 128; /* memory of a phase, which the next overwrites */
 constexpr int WORK = (SHARED_BYTES - AT_WORK) / 4;            /* its numbers */
+
+/* Images from `begin` on, at most `size`. */
+DEVICE int part_of(int count, int begin, int size) { return count - begin < size ? count - begin : size; }

@@ -105,37 +105,57 @@ DEVICE void update_weights(int tid, const float *in, const float *out_gradient, 
 {
     constexpr int STRIDE = Tile<B>::STRIDE, PADDED = (M + 3) / 4 * 4;
     constexpr int BLOCKS = (K + RK * LK - 1) / (RK * LK), ACROSS = (PADDED + LO * 4 - 1) / (LO * 4);
-    const int lane = tid & 31;
+    const int lane = tid & 31, shares = B == CHUNK ? 1 : shares_in(t);
     ROLLED
     for (int task = tid >> 5; task < BLOCKS * ACROSS; task += WARPS) {
         const int k0 = task / ACROSS * RK * LK + lane % LK, o0 = task % ACROSS * LO * 4 + lane / LK * 4;
         const bool used = o0 < PADDED;
         const float *y = out_gradient + (used ? o0 : 0) * STRIDE;
-        float sum[RK][4];
+        float4 total[RK];
         UNROLL
-        for (int i = 0; i < RK; ++i) sum[i][0] = sum[i][1] = sum[i][2] = sum[i][3] = 0.f;
-        for (int b = 0; b < B; b += 4) {
-            float4 g[4];
+        for (int i = 0; i < RK; ++i)
+            total[i] = earlier_gradient4(t, at + (K % (RK * LK) == 0 || k0 + i * LK < K ? k0 + i * LK : 0) * WIDTH +
+                                                (used ? o0 : 0));
+        ROLLED
+        for (int share = 0; share < shares; ++share) {
+            const int end = B == CHUNK ? B : least((share + 1) * t.share, t.images);
+            float sum[RK][4];
             UNROLL
-            for (int j = 0; j < 4; ++j) g[j] = load4(y + j * STRIDE + b);
+            for (int i = 0; i < RK; ++i) sum[i][0] = sum[i][1] = sum[i][2] = sum[i][3] = 0.f;
+            for (int chunk = share * t.share; chunk < end; chunk += CHUNK) {
+                UNROLL
+                for (int b = chunk; b < chunk + CHUNK; b += 4) {
+                    float4 g[4];
+                    UNROLL
+                    for (int j = 0; j < 4; ++j) g[j] = load4(y + j * STRIDE + b);
+                    UNROLL
+                    for (int i = 0; i < RK; ++i) {
+                        const int k = k0 + i * LK;
+                        const float4 x = load4(in + (K % (RK * LK) == 0 || k < K ? k : K - 1) * STRIDE + b);
+                        UNROLL
+                        for (int j = 0; j < 4; ++j) {
+                            float s = sum[i][j];
+                            s = fmaf(x.x, g[j].x, s), s = fmaf(x.y, g[j].y, s);
+                            sum[i][j] = fmaf(x.w, g[j].w, fmaf(x.z, g[j].z, s));
+                        }
+                    }
+                }
+            }
             UNROLL
             for (int i = 0; i < RK; ++i) {
                 const int k = k0 + i * LK;
-                const float4 x = load4(in + (K % (RK * LK) == 0 || k < K ? k : K - 1) * STRIDE + b);
-                UNROLL
-                for (int j = 0; j < 4; ++j) {
-                    float s = sum[i][j];
-                    s = fmaf(x.x, g[j].x, s), s = fmaf(x.y, g[j].y, s);
-                    sum[i][j] = fmaf(x.w, g[j].w, fmaf(x.z, g[j].z, s));
-                }
+                if (!t.apart)
+                    total[i].x += sum[i][0], total[i].y += sum[i][1], total[i].z += sum[i][2], total[i].w += sum[i][3];
+                else if (used && k < K)
+                    *(float4 *)(row_of(t, share) + at + k * WIDTH + o0) =
+                        make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]);
             }
         }
+        if (t.apart) continue;
         UNROLL
         for (int i = 0; i < RK; ++i) {
-            const int k = k0 + i * LK, place = at + k * WIDTH + o0;
-            if (used && k < K)
-                take_gradient4(r, t, place, shared_load4(t.weights + place),
-                               make_float4(sum[i][0], sum[i][1], sum[i][2], sum[i][3]));
+            const int k = k0 + i * LK;
+            if (used && k < K) take_total4(r, t, at + k * WIDTH + o0, total[i]);
         }
     }
 }
@@ -145,12 +165,20 @@ template <int B, int M> DEVICE void update_bias(int tid, const float *out_gradie
 {
     const int o = THREADS - 1 - tid;
     if (o >= M) return;
-    float sum = 0.f;
-    for (int b = 0; b < B; b += 4) {
-        const float4 g = load4(out_gradient + o * Tile<B>::STRIDE + b);
-        sum += (g.x + g.y) + (g.z + g.w);
+    float total = earlier_gradient(t, at + o);
+    for (int share = 0; share < shares_in(t); ++share) {
+        float sum = 0.f;
+        for (int b = share * t.share; b < least((share + 1) * t.share, t.images); b += 4) {
+            const float4 g = load4(out_gradient + o * Tile<B>::STRIDE + b);
+            sum += (g.x + g.y) + (g.z + g.w);
+        }
+        if (t.apart)
+            row_of(t, share)[at + o] = sum;
+        else
+            total += sum;
     }
+    if (t.apart) return;
     float weight = shared_load(t.weights + at + o);
-    take_gradient(r, t, at + o, weight, sum);
+    take_total(r, t, at + o, weight, total);
     if (t.closes) t.weights[at + o] = weight;
 }

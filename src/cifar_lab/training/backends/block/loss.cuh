@@ -1,6 +1,7 @@
 /* Cross-entropy with label smoothing, as kernels/loss.c: torch.nn.functional.cross_entropy. */
 #pragma once
-#include "layout.cuh"
+#include "tiles.cuh"
+#include "update.cuh"
 
 /* Loss and hit of image `tid`, and the gradient of its logits in their place: of the mean over `images` images. */
 template <int STRIDE>
@@ -43,20 +44,36 @@ DEVICE void cross_entropy(int tid, float *logits, Resident &s, float smoothing, 
     for (int c = CLASSES; c < LOGITS; ++c) z[c * STRIDE] = 0.f;
 }
 
-/* Add the part's losses in their order, and store those of the whole batch after its last part. */
-DEVICE void add_losses(Resident &s, int step, int count, int images, bool opens, bool closes)
+/* Loss and hits of a share of the part, in the order of its images. A share that is kept apart has them in its row. */
+DEVICE void add_share_losses(Resident &s, const Target &t, int share, int count)
 {
-    double loss = opens ? 0 : s.loss;
-    int correct = opens ? 0 : s.correct;
-    for (int i = 0; i < count; ++i) {
+    double loss = 0;
+    int hits = 0;
+    for (int i = share * t.share; i < least((share + 1) * t.share, count); ++i) {
         loss += s.losses[i];
-        correct += s.hits[i];
+        hits += s.hits[i];
+    }
+    *(t.apart ? loss_of(row_of(t, share)) : s.share_losses + share) = loss;
+    *(t.apart ? hits_of(row_of(t, share)) : s.share_hits + share) = hits;
+}
+
+/* Store loss and hits of a whole batch. */
+DEVICE void store_loss(const Member &m, int step, int images, double loss, int hits)
+{
+    m.loss[(int64_t)step * m.stride] = (float)(loss / images);
+    m.right[(int64_t)step * m.stride] = hits;
+}
+
+/* Add the shares in their order to those of earlier parts, and store them after the last part. */
+DEVICE void add_losses(Resident &s, const Target &t, int step, int images)
+{
+    double loss = t.opens ? 0 : s.loss;
+    int hits = t.opens ? 0 : s.correct;
+    for (int share = 0; share < shares_in(t); ++share) {
+        loss += s.share_losses[share];
+        hits += s.share_hits[share];
     }
     s.loss = loss;
-    s.correct = correct;
-    if (closes) {
-        const Member &m = s.member;
-        m.loss[(int64_t)step * m.stride] = (float)(loss / images);
-        m.right[(int64_t)step * m.stride] = correct;
-    }
+    s.correct = hits;
+    if (t.closes) store_loss(s.member, step, images, loss, hits);
 }

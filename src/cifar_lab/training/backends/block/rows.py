@@ -32,6 +32,10 @@ class PaddedMatrix(NamedTuple):
     """Outputs with their padding."""
 
 
+NORM_LAYERS = {"bn1": "conv1", "bn2": "conv2", "bn3": "fc1"}
+"""Each BatchNorm, and the layer before it, with as many outputs."""
+
+
 def matrices(shape: Shape, classes: int) -> Iterator[PaddedMatrix]:
     """Each parameter of a network, in order."""
     layers = (
@@ -44,6 +48,16 @@ def matrices(shape: Shape, classes: int) -> Iterator[PaddedMatrix]:
         for name, rows in (("weight", inputs), ("bias", 1)):
             yield PaddedMatrix(f"{layer}.{name}", offset, rows, outputs, padded)
             offset += rows * padded
+    for layer, width in norm_widths(shape).items():
+        padded = math.ceil(width / VECTOR) * VECTOR
+        for name in ("weight", "bias"):
+            yield PaddedMatrix(f"{layer}.{name}", offset, 1, width, padded)
+            offset += padded
+
+
+def norm_widths(shape: Shape) -> dict[str, int]:
+    """Channels of each BatchNorm."""
+    return {name: getattr(shape, before) for name, before in NORM_LAYERS.items()} if shape.batch_norm else {}
 
 
 def row_width(shape: Shape, classes: int) -> int:
@@ -52,12 +66,18 @@ def row_width(shape: Shape, classes: int) -> int:
     return math.ceil((last.offset + last.padded + 1) / ALIGNMENT) * ALIGNMENT
 
 
+def share_width(shape: Shape, classes: int) -> int:
+    """Numbers of the gradient of a share of a batch, with its loss and hits."""
+    return row_width(shape, classes) + ALIGNMENT
+
+
 def definitions(shape: Shape, classes: int) -> dict[str, int]:
     """Constants of layout.cuh."""
     widths = {"CHANNELS1": shape.conv1, "CHANNELS2": shape.conv2, "HIDDEN1": shape.fc1, "HIDDEN2": shape.fc2}
     offsets = {each.name.replace(".", "_").upper(): each.offset for each in matrices(shape, classes)}
-    row = row_width(shape, classes)
-    return {**widths, "CLASSES": classes, **offsets, "ROW": row, "SCRATCH_BYTES": shape.scratch_bytes}
+    sizes = {"SCRATCH_BYTES": shape.scratch_bytes, "PART_BYTES": shape.part_bytes}
+    sizes |= {"ROW": row_width(shape, classes), "SHARE_ROW": share_width(shape, classes)}
+    return {**widths, "CLASSES": classes, "BATCH_NORM": int(shape.batch_norm), **offsets, **sizes}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from cifar_lab.training.backends.block.jobs import SIZES
@@ -23,3 +24,16 @@ def definitions(shape: Shape, classes: int, parts: int) -> list[str]:
     """Options of the compiler: widths of the network, number of classes, and the sizes of parts, added up."""
     constants = row_definitions(shape, classes) | SIZES | {"PARTS": parts}
     return [f"-D{name}={value}" for name, value in constants.items()]
+
+
+def units(shape: Shape, classes: int, parts: Collection[int]) -> list[list[str]]:
+    """Options of the compiler for each unit of the code for a GPU, the slowest first.
+
+    Training with parts of one size is a unit, so that a cohort of any sizes finds it in the cache. The last unit has
+    the kernel that calls them, which is compiled in no time.
+    """
+    sizes = sorted(set(parts), reverse=True)
+    return [
+        *([f"-DUNIT_{name}", *definitions(shape, classes, 0)] for name in (*(f"TRAIN={b}" for b in sizes), "SCORE")),
+        ["-DUNIT_ENTRY", *definitions(shape, classes, sum(sizes))],
+    ]

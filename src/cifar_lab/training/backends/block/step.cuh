@@ -2,76 +2,122 @@
 which parts are added, depend on the batch alone. */
 #pragma once
 #include "backward.cuh"
-#include "late_update.cuh"
-#include "loss.cuh"
-
-DEVICE int part_of(int count, int begin, int size) { return count - begin < size ? count - begin : size; }
+#include "team_update.cuh"
+#if BATCH_NORM
+#include "normalised_step.cuh"
+#endif
 
 /* Copy what a block works on into its shared memory, with the weights of the convolutions. */
-DEVICE void begin_work(int tid, Resident &s, const Images &given, const Member &member)
+DEVICE void begin_work(int tid, Resident &s, const Images &given, const Member &member, const Team &team)
 {
     if (tid == 0) {
         s.given = given;
         s.member = member;
+        s.team = team;
     }
     for (int i = tid; i < CONVOLUTIONS; i += THREADS) s.weights[i] = shared_load(member.weights + i);
 }
 
-/* One part of step `step`: loss, gradients, and with the last part the update. */
-template <int B> DEVICE void train_part(const Memory &memory, int step, int begin, int images, REGISTERS registers)
+/* Images of a batch that a block trains: whole shares, as many as any block of its team has at most. */
+struct Range { int begin, end; };
+DEVICE Range range_of(const Resident &s, int images)
 {
+    const int share = s.member.share, shares = (images + share - 1) / share;
+    const int each = (shares + s.team.blocks - 1) / s.team.blocks * share, begin = s.team.rank * each;
+    return {begin, least(begin + each, images)};
+}
+
+/* One part of step `step`: loss, gradients, and with the last part the update. A block of a team leaves that. */
+template <int B>
+DEVICE void train_part(char *scratch, int step, int begin, Range range, int images, REGISTERS registers)
+{
+    const Memory memory = memory_of(scratch);
     Resident &s = *memory.resident;
     const Member &m = s.member;
-    const int count = part_of(images, begin, B), chunks = (count + CHUNK - 1) / CHUNK;
-    const Target t = target_of(m, memory.sums, begin == 0, begin + B >= images);
+    const int count = part_of(range.end, begin, B), chunks = (count + CHUNK - 1) / CHUNK;
+    const Target &t = s.target;
     PHASE if (tid < B) note_image(tid, s, (int64_t)step * m.batch + begin, count);
-    if (begin == 0 && tid >= THREADS - PARAMETERS) s.rules[THREADS - 1 - tid] = rule_of(m, step, THREADS - 1 - tid);
+    if (tid == 0)
+        s.target = s.team.blocks > 1
+                       ? apart_of(m, s.team.shares + (int64_t)(begin / m.share) * SHARE_ROW, count)
+                       : target_of(m, memory.sums, begin == range.begin, begin + B >= range.end, count);
+    if (begin == range.begin && s.team.blocks == 1) note_rules(tid, s, step);
     END_PHASE
-    forward_convolutions<B>(memory, chunks, registers);
+    forward_convolutions<B>(scratch, chunks);
     forward_linear<B>(memory, m.weights, registers);
     float *logits = linear_memory<B>(memory).logits;
     PHASE if (tid < B) cross_entropy<Tile<B>::STRIDE>(tid, logits, s, (float)m.smoothing, images, tid < count);
     END_PHASE
-    PHASE if (tid == 0) add_losses(s, step, count, images, t.opens, t.closes);
+    PHASE if (tid < shares_in(t)) add_share_losses(s, t, tid, count);
+    END_PHASE
+    PHASE if (tid == 0 && !t.apart) add_losses(s, t, step, images);
     END_PHASE
     backward_linear<B>(memory, t, registers);
-    backward_convolutions<B>(memory, t, chunks, registers);
+    backward_inputs<B>(scratch, chunks);
+    backward_weights(scratch, chunks);
 }
 
 /* Steps `begin` to `end` - 1 of an epoch of the member in shared memory. */
-template <int B> CALLED void train(char *scratch, int begin, int end)
+template <int B> LINKED void train(char *scratch, int begin, int end)
 {
     THREAD_REGISTERS
-    const Memory memory = memory_of(scratch);
-    Resident &s = *memory.resident;
+    Resident &s = *(Resident *)shared_memory;
     for (int step = begin; step < end; ++step) {
         const int images = part_of(s.member.images, step * s.member.batch, s.member.batch);
-        for (int first = 0; first < images; first += B) train_part<B>(memory, step, first, images, registers);
-        if (updates_late(s.member)) update_late(scratch);
+#if BATCH_NORM
+        (void)registers;
+        train_normalised<B>(scratch, step, images);
+#else
+        const Range range = range_of(s, images);
+        for (int first = range.begin; first < range.end; first += B)
+            train_part<B>(scratch, step, first, range, images, registers);
+#endif
+        if (!BATCH_NORM && s.team.blocks > 1)
+            update_in_team(step, images);
+        else if (updates_late(s.member))
+            update_late(scratch);
     }
-    PHASE for (int i = tid; i < CONVOLUTIONS; i += THREADS) s.member.weights[i] = s.weights[i];
+    PHASE if (s.team.blocks == 1) store_convolutions(tid, s);
     END_PHASE
 }
 
-/* `train` with parts of B images, if the member has such. PARTS: sizes of this compilation, which they make slow. */
+#ifdef __CUDACC__ /* units of their own */
+extern template LINKED void train<8>(char *, int, int);
+extern template LINKED void train<16>(char *, int, int);
+extern template LINKED void train<32>(char *, int, int);
+extern template LINKED void train<64>(char *, int, int);
+#endif
+
+/* `train` with parts of B images, if the member has such. PARTS: sizes of this compilation. */
 template <int B> DEVICE void train_with(int part, char *scratch, int begin, int end)
 {
     if constexpr ((PARTS & B) != 0)
         if (part == B) train<B>(scratch, begin, end);
 }
 
-/* Segment `segment` of an epoch of one network. Members with unequal batches finish an equal share of their epochs. */
-DEVICE void train_segment(const Training &given, Resident &s, char *scratch, int member, int segment)
+/* Segments `first` to `last` - 1 of an epoch of one network. Members with unequal batches finish an equal share of their
+epochs. */
+DEVICE void train_segments(const Training &given, Resident &s, char *scratch, int member, const Team &team, int first,
+                           int last)
 {
-    PHASE begin_work(tid, s, given.images, given.members[member]);
+    PHASE begin_work(tid, s, given.images, given.members[member], team);
     END_PHASE
     const int steps = (s.member.images + s.member.batch - 1) / s.member.batch;
-    const int begin = (int)((int64_t)steps * segment / given.segments);
-    const int end = (int)((int64_t)steps * (segment + 1) / given.segments);
+    const int begin = (int)((int64_t)steps * first / given.segments);
+    const int end = (int)((int64_t)steps * last / given.segments);
     train_with<8>(s.member.part, scratch, begin, end);
     train_with<16>(s.member.part, scratch, begin, end);
     train_with<32>(s.member.part, scratch, begin, end);
     train_with<64>(s.member.part, scratch, begin, end);
+}
+
+/* Work of the block that began as number `place` of a launch of teams. */
+DEVICE void train_in_team(const Training &given, Resident &s, int place)
+{
+    const Team team = team_at(given, place);
+    if (team.rank >= team.blocks) return; /* the member has fewer blocks than others */
+    train_segments(given, s, given.scratch + place * given.scratch_bytes, member_at(given, place), team, given.begin,
+                   given.end);
 }
 
 constexpr int SCORED = 16 * MOST_IMAGES; /* images of one item of work */
@@ -83,14 +129,14 @@ DEVICE void score(const Scoring &given, char *scratch, int member, int begin)
     THREAD_REGISTERS
     const Memory memory = memory_of(scratch);
     Resident &s = *memory.resident;
-    PHASE begin_work(tid, s, given.images, given.members[member]);
+    PHASE begin_work(tid, s, given.images, given.members[member], no_team());
     END_PHASE
     const int end = begin + part_of(given.count, begin, SCORED);
     for (int first = begin; first < end; first += B) {
         const int count = part_of(end, first, B);
         PHASE if (tid < B) note_stored(tid, s, first, count);
         END_PHASE
-        forward_convolutions<B>(memory, (count + CHUNK - 1) / CHUNK, registers);
+        forward_convolutions<B>(scratch, (count + CHUNK - 1) / CHUNK);
         forward_linear<B>(memory, s.member.weights, registers);
         const float *logits = linear_memory<B>(memory).logits;
         float *out = given.logits + ((int64_t)member * given.count + first) * CLASSES;

@@ -24,6 +24,7 @@ typedef long long int64_t;
 #endif
 #define DEVICE static __device__ __forceinline__
 #define CALLED static __device__ __noinline__ /* has its own registers, where inlined it would spill those of others */
+#define LINKED __device__ __noinline__ /* called from another unit of the code, see source.py */
 #define THREAD_REGISTERS Registers registers;
 #define CONSTANT static __constant__
 #define UNROLL _Pragma("unroll")
@@ -46,6 +47,7 @@ extern __shared__ __align__(128) char shared_memory[];
 #include <string.h>
 #define DEVICE static inline
 #define CALLED static
+#define LINKED static
 #define THREAD_REGISTERS Registers *registers = thread_registers;
 #define CONSTANT static const
 #define UNROLL
@@ -58,8 +60,8 @@ extern __shared__ __align__(128) char shared_memory[];
         (void)tid;
 #define END_PHASE }
 
-static char shared_memory[SHARED_BYTES] __attribute__((aligned(128)));
-static Registers thread_registers[THREADS];
+static char *shared_memory; /* of the block that runs, as its registers */
+static Registers *thread_registers;
 static uint32_t thread_seed; /* 0: threads in order */
 
 /* Threads of one phase: a permutation, because the factor is odd and THREADS a power of 2. */
@@ -116,7 +118,7 @@ template <class T> DEVICE T constant_load(const T *p)
 }
 
 /* Loads of memory that blocks on other multiprocessors may have written: past the first cache, which is not coherent. */
-DEVICE float shared_load(const float *p)
+template <class T> DEVICE T shared_load(const T *p)
 {
 #ifdef __CUDA_ARCH__
     return __ldcg(p);
@@ -150,4 +152,11 @@ DEVICE void copied()
 #ifdef __CUDA_ARCH__
     asm volatile("cp.async.wait_all;\n" ::: "memory");
 #endif
+}
+
+/* Begin sums of a thread. */
+template <int N> DEVICE void clear_sums(float *sums)
+{
+    UNROLL
+    for (int i = 0; i < N; ++i) sums[i] = 0.f;
 }

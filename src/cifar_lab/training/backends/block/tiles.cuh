@@ -2,8 +2,6 @@
 #pragma once
 #include "layout.cuh"
 
-DEVICE constexpr int least(int a, int b) { return a < b ? a : b; }
-
 /* Chunks of images that fit at once, at most `most`, beside `fixed` numbers. */
 DEVICE constexpr int chunks_at_once(int most, int numbers, int fixed = 0) { return least(most, (WORK - fixed) / numbers); }
 
@@ -32,7 +30,8 @@ constexpr int SPAN1 = PARTS1 * 49, SPANS1 = POSITIONS1 / SPAN1;
 constexpr int BIAS1 = CHANNELS1 * 64 <= THREADS ? 64 : 32; /* threads per output that sum its bias */
 static_assert(SETS1 * PARTS1 == 4 && CHANNELS1 * BIAS1 <= THREADS, "threads of the first convolution's gradient");
 static_assert(BACK_CHUNK + CHANNELS1 * SPAN1 * CHUNK * 2 <= WORK, "gradient of the first convolution");
-static_assert(41 * THREADS <= WORK, "sums of the threads");
+constexpr int SUM_STRIDE = THREADS + 4; /* of the threads' sums, against bank conflicts when they are added */
+static_assert(41 * SUM_STRIDE <= WORK, "sums of the threads");
 
 /* Where the pair of a channel, position and image is in a span: two channels are neighbours, for one load. */
 DEVICE int pair_in_span(int c, int p, int image) { return ((c >> 1) * SPAN1 + p) * CHUNK * 2 + image * 2 + (c & 1); }

@@ -31,6 +31,12 @@ DEVICE Rule rule_of(const Member &m, int s, int n)
     return r;
 }
 
+/* Note the rules of a step, with one thread per parameter. The last threads have least else to do. */
+DEVICE void note_rules(int tid, Resident &s, int step)
+{
+    if (tid >= THREADS - PARAMETERS) s.rules[THREADS - 1 - tid] = rule_of(s.member, step, THREADS - 1 - tid);
+}
+
 /* Update one weight and its state. Every thread has the same kind, so the branches are uniform. */
 DEVICE void update(const Rule &r, float &weight, float &first, float &second, float gradient)
 {
@@ -49,15 +55,39 @@ DEVICE void update(const Rule &r, float &weight, float &first, float &second, fl
     weight = fmaf(-r.step_size, first / (sqrtf(second) / r.root2 + r.eps), weight);
 }
 
-/* Rows of the member that is trained, and the part of its batch. */
-struct Target {
-    float *weights, *first, *second, *sums; /* sums: gradients of earlier parts */
-    bool opens, closes, keeps;              /* first part; last part; whether `first` is state */
-};
-
-DEVICE Target target_of(const Member &m, float *sums, bool opens, bool closes)
+/* For sums at `sums`, of parts of `images` images. */
+DEVICE Target target_of(const Member &m, float *sums, bool opens, bool closes, int images = 0)
 {
-    return {m.weights, m.first, m.second, sums, opens, closes, m.keeps_first != 0};
+    const int whole = (images + CHUNK - 1) / CHUNK * CHUNK;
+    return {m.weights, m.first, m.second, sums, opens, closes, m.keeps_first != 0, false, m.share, whole};
+}
+
+/* The same, with a row per share from `shares` on. */
+DEVICE Target apart_of(const Member &m, float *shares, int images)
+{
+    Target t = target_of(m, shares, true, false, images);
+    t.apart = true;
+    return t;
+}
+
+/* Number of shares of a part. */
+DEVICE int shares_in(const Target &t) { return (t.images + t.share - 1) / t.share; }
+
+/* Row of a share that is kept apart. */
+DEVICE float *row_of(const Target &t, int share) { return t.sums + (int64_t)share * SHARE_ROW; }
+
+/* Where a row has loss and hits of its share. */
+DEVICE double *loss_of(float *row) { return (double *)(row + ROW); }
+DEVICE int *hits_of(float *row) { return (int *)(row + ROW + 2); }
+
+/* A share of a part as if it were a part. */
+DEVICE Target share_of(const Target &t, int share)
+{
+    Target own = t;
+    if (t.apart) own.sums = row_of(t, share);
+    own.opens = t.apart || (t.opens && share == 0);
+    own.closes = t.closes && (share + 1) * t.share >= t.images;
+    return own;
 }
 
 /* Update with the gradient of a whole batch. The weight may lie elsewhere. */
@@ -70,27 +100,9 @@ DEVICE void use_gradient(const Rule &r, const Target &t, int at, float &weight, 
     if (r.kind >= ADAM) t.second[at] = second;
 }
 
-/* Add the gradient of a part to that of earlier parts, and update after the last, or leave it to `update_late`. */
-DEVICE void take_gradient(const Rule &r, const Target &t, int at, float &weight, float gradient)
-{
-    if (!t.opens) gradient += shared_load(t.sums + at);
-    if (t.closes && !r.later)
-        use_gradient(r, t, at, weight, gradient);
-    else
-        t.sums[at] = gradient;
-}
-
 /* The same for four neighbours in a row. */
-DEVICE void take_gradient4(const Rule &r, const Target &t, int at, float4 weight, float4 g)
+DEVICE void use_gradient4(const Rule &r, const Target &t, int at, float4 weight, float4 g)
 {
-    if (!t.opens) {
-        const float4 a = shared_load4(t.sums + at);
-        g.x += a.x, g.y += a.y, g.z += a.z, g.w += a.w;
-    }
-    if (!t.closes || r.later) {
-        *(float4 *)(t.sums + at) = g;
-        return;
-    }
     float4 first = make_float4(0, 0, 0, 0), second = make_float4(0, 0, 0, 0);
     if (t.keeps) first = shared_load4(t.first + at);
     if (r.kind >= ADAM) second = shared_load4(t.second + at);
@@ -101,4 +113,33 @@ DEVICE void take_gradient4(const Rule &r, const Target &t, int at, float4 weight
     *(float4 *)(t.weights + at) = weight;
     if (t.keeps) *(float4 *)(t.first + at) = first;
     if (r.kind >= ADAM) *(float4 *)(t.second + at) = second;
+}
+
+/* Gradient of earlier parts, which those of this one are added to. -0 + x is x, also if that is -0. */
+DEVICE float earlier_gradient(const Target &t, int at) { return t.opens ? -0.f : shared_load(t.sums + at); }
+DEVICE float4 earlier_gradient4(const Target &t, int at)
+{
+    return t.opens ? make_float4(-0.f, -0.f, -0.f, -0.f) : shared_load4(t.sums + at);
+}
+
+/* Take the gradient of all parts so far: update after the last, or leave it to the next part or to `update_late`. */
+DEVICE void take_total(const Rule &r, const Target &t, int at, float &weight, float gradient)
+{
+    if (t.closes && !r.later)
+        use_gradient(r, t, at, weight, gradient);
+    else
+        t.sums[at] = gradient;
+}
+DEVICE void take_total4(const Rule &r, const Target &t, int at, float4 gradient)
+{
+    if (t.closes && !r.later)
+        use_gradient4(r, t, at, shared_load4(t.weights + at), gradient);
+    else
+        *(float4 *)(t.sums + at) = gradient;
+}
+
+/* Add the gradient of a part to that of earlier parts, and take it. */
+DEVICE void take_gradient(const Rule &r, const Target &t, int at, float &weight, float gradient)
+{
+    take_total(r, t, at, weight, earlier_gradient(t, at) + gradient);
 }
