@@ -35,8 +35,9 @@ from cifar_lab.training.evaluate import predict_stacked, score, score_all
 
 CELLS = (
     "320:64", "40:64", "320:grid", "320:8", "320:512", "160:grid", "132:64", "40:8", "40:512", "132:64:adam", "10:64",
-    "2:8", "14:512", "2:64", "4:512", "40:32:muon", "10:32:muon", "320:64:sgd:Net3", "320:64:sgd:Net1", "36:64:sgd:Net1",
-    "52:64:sgd:Net3", "36:8:sgd:Net1", "52:8:sgd:Net3", "36:512:sgd:Net1", "52:512:sgd:Net3", "320:128:muon:Net1",
+    "2:8", "14:512", "2:64", "4:512", "40:32:muon", "10:32:muon", "320:64:sgd:Net3", "320:64:sgd:Net1",
+    "36:64:sgd:Net1", "52:64:sgd:Net3", "36:8:sgd:Net1", "52:8:sgd:Net3", "36:512:sgd:Net1", "52:512:sgd:Net3",
+    "320:128:muon:Net1",
 )  # fmt: skip
 """The targets first, then the cells that decide the fewest networks for the kernel."""
 
