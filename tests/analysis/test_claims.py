@@ -103,7 +103,7 @@ def test_a_claim_of_no_difference_is_the_verdict_of_the_report(lab: Path) -> Non
     (held,) = hold(lab, "arm: good.yaml, better_than: base.yaml", viewing=Viewing())
     assert held.p_holm == comparison.p_holm
     assert held.comparison is not None
-    assert (held.comparison.low_pp, held.comparison.look) == (comparison.low_pp, 1)
+    assert (held.comparison.low, held.comparison.look) == (comparison.low, 1)
     assert len(find_looks(lab / "results").book.pairs[0].looks) == 1  # the same runs are the same look
 
 

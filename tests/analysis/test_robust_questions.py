@@ -85,7 +85,7 @@ def test_a_robust_accuracy_is_paired_and_judged(lab: Callable[[str], Path], make
     assert adam.mean == pytest.approx(0.5, abs=0.02)
     (found,) = answer.comparisons
     assert (found.verdict, found.method, found.n) == ("better", "paired", SEEDS)
-    assert found.difference_pp == pytest.approx(10, abs=2)
+    assert found.difference == pytest.approx(10, abs=2)
     assert answer.quantity == "Robust accuracy under PGD-20 L∞ within 8/255"
     assert any("200 test images" in note for note in answer.notes)
 
@@ -109,7 +109,7 @@ def test_the_area_and_the_distance_have_verdicts_too(lab: Callable[[str], Path],
     (far,) = answers(lab("{attack: deepfool}"))
     assert far.rows[0].mean == pytest.approx(0.2, abs=0.01)
     assert far.comparisons[0].verdict == "better"
-    assert far.quantity == "Median DeepFool distance, percent of an L2 distance of 1"
+    assert far.quantity == "Median DeepFool distance, L2 of pixels 0 to 1"
 
 
 def test_runs_without_the_attack_are_left_out_and_the_command_makes_it(

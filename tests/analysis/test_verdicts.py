@@ -61,8 +61,8 @@ def shifted(points: Sequence[float]) -> list[float]:
 def test_better_and_worse_by_hand() -> None:
     better, worse = compared(row("Adam", *shifted([10, 11, 12, 11, 10])), row("slow", *shifted([-1, -2, -1, -2, -1.5])))
     assert (better.verdict, worse.verdict) == ("better", "worse")
-    assert better.difference_pp == pytest.approx(10.8)
-    assert (better.low_pp, better.high_pp) == (
+    assert better.difference == pytest.approx(10.8)
+    assert (better.low, better.high) == (
         pytest.approx(9.761, abs=1e-3),
         pytest.approx(11.839, abs=1e-3),
     )
@@ -85,11 +85,11 @@ def test_undecided_says_what_would_tell_and_what_could_not_be_seen() -> None:
     (found,) = compared(row("flip", *shifted([0.5, -0.4, 0.9, -0.2, 0.7])))
     assert found.verdict == "undecided"
     assert found.seeds_more is not None
-    assert found.smallest_shown_pp is not None
+    assert found.smallest_shown is not None
     assert SENTENCES[found] == (
         "Undecided: flip is 0.30 pp above baseline (95 % −0.41 to 1.01; 5 shared seeds; adjusted p = .305); more seeds "
         "are needed, which `run --until-decided` adds to a question of arms in a lab file. With 5 seeds a difference "
-        f"under {found.smallest_shown_pp:.2f} pp "
+        f"under {found.smallest_shown:.2f} pp "
         "can easily be missed; the uncertainty of the spread is included."
     )
 
@@ -116,7 +116,7 @@ def test_the_margin_decides_what_is_equivalent() -> None:
 
 def test_equal_accuracies_are_judged_by_the_resolution_of_the_test_images() -> None:
     (fine,) = compared(row("plateau", *CONTROL, test_size=10_000), control_size=10_000)
-    assert (fine.verdict, fine.difference_pp, fine.low_pp, fine.high_pp, fine.ties) == ("equivalent", 0, None, None, 5)
+    assert (fine.verdict, fine.difference, fine.low, fine.high, fine.ties) == ("equivalent", 0, None, None, 5)
     assert SENTENCES[fine] == (
         "plateau has the accuracy of baseline in each of 5 shared seeds: equivalent within 0.3 pp (adjusted p of a "
         "larger one < .001)."
@@ -154,17 +154,17 @@ def test_the_same_gap_in_every_seed_has_no_interval_and_is_judged_by_its_signs()
     )
     assert (three.verdict, three.p, three.seeds_more) == ("undecided", 0.25, 3)
     assert "the same in every seed, so there is no interval" in SENTENCES[three]
-    assert (six.verdict, six.p, six.low_pp) == ("better", 2**-5, None)
+    assert (six.verdict, six.p, six.low) == ("better", 2**-5, None)
 
 
 def test_one_run_says_one_run_and_nothing_more() -> None:
     (found,) = compared(row("Adam", 0.9))
     assert (found.verdict, SENTENCES[found]) == ("no verdict", "Adam: one run.")
     assert (
-        found.low_pp,
+        found.low,
         found.p,
         found.p_holm,
-        found.smallest_shown_pp,
+        found.smallest_shown,
         found.seeds_more,
     ) == (None,) * 5
     (other,) = compared(row("Adam", 0.9, 0.91, 0.92), control=[0.5])
@@ -183,7 +183,7 @@ def test_below_three_seeds_there_is_never_a_verdict() -> None:
 def test_arms_without_runs_and_those_that_diverged_are_named() -> None:
     gone, lost = compared(row("gone"), row("wild", diverged=((0, "loss is nan"), (1, "loss is inf"))))
     assert (SENTENCES[gone], SENTENCES[lost]) == ("gone: no runs yet.", "wild: all 2 runs diverged.")
-    assert (gone.verdict, gone.difference_pp, gone.seeds) == ("no verdict", None, ())
+    assert (gone.verdict, gone.difference, gone.seeds) == ("no verdict", None, ())
     (none,) = compared(row("Adam", 0.5), control=())
     assert SENTENCES[none] == "baseline: no runs yet, so Adam cannot be compared."
 
@@ -201,13 +201,13 @@ def test_runs_that_are_in_no_mean_are_counted_in_words() -> None:
 def test_seeds_that_do_not_match_are_compared_by_welch_and_said_so() -> None:
     (apart,) = compared(row("Adam", *shifted([10, 11, 12, 11]), first_seed=50))
     assert (apart.method, apart.n, apart.n_control, apart.seeds) == ("welch", 4, 5, ())
-    assert (apart.verdict, apart.difference_pp) == ("better", pytest.approx(11.5))
+    assert (apart.verdict, apart.difference) == ("better", pytest.approx(11.5))
     assert "4 and 5 runs with no shared seeds" in SENTENCES[apart]
     (few,) = compared(row("Adam", *shifted([10, 11, 12, 11]), first_seed=3))
     assert "4 and 5 runs with too few shared seeds" in SENTENCES[few]
     (most,) = compared(row("Adam", *shifted([10, 11, 12, 11, 10, 11])[1:], first_seed=1))
     assert (most.method, most.seeds, most.is_whole) == ("paired", (1, 2, 3, 4), False)
-    assert most.difference_pp == pytest.approx(11.0)
+    assert most.difference == pytest.approx(11.0)
     assert "4 shared seeds, runs without a partner left out" in SENTENCES[most]
 
 
@@ -229,10 +229,10 @@ def test_holm_counts_all_questions_of_the_report_and_says_when_it_is_what_decide
     assert comparison_sentences(judged[0])[0].endswith(
         "Its interval excludes 0, but with 7 comparisons this happens too easily by chance."
     )
-    assert (found.p, found.difference_pp, found.low_pp) == (
+    assert (found.p, found.difference, found.low) == (
         alone.p,
-        alone.difference_pp,
-        alone.low_pp,
+        alone.difference,
+        alone.low,
     )
 
 
@@ -256,9 +256,9 @@ def test_a_later_look_widens_the_interval_and_multiplies_the_p() -> None:
     assert later.level == 0.9875
     assert later.p == once.p
     assert later.p_holm == pytest.approx(4 * (once.p or 0))
-    assert later.low_pp is not None
-    assert once.low_pp is not None
-    assert later.low_pp < once.low_pp
+    assert later.low is not None
+    assert once.low is not None
+    assert later.low < once.low
     assert (once.verdict, later.verdict) == ("better", "undecided")
     assert "98.75 %" in SENTENCES[later]
     assert SENTENCES[later].count("; look 2)") == 1
@@ -283,8 +283,8 @@ def test_alone_a_verdict_says_different_where_its_interval_leaves_zero_out() -> 
     for gaps in ([0.9, 0.3, 1.1, 0.2, 0.8], [2, 3, 2.5, 1.5, 2], [0.2, -0.1, 0.4, 0.1, 0.3]):
         for alpha in (0.03, 0.01, 0.002):
             (found,) = compared(row("Adam", *shifted(gaps)), min_effect=0.001, look=Look(2, alpha, alpha))
-            assert found.low_pp is not None
-            assert (found.verdict == "better") == (found.low_pp > 0)
+            assert found.low is not None
+            assert (found.verdict == "better") == (found.low > 0)
 
 
 def test_a_run_whose_answer_was_not_finite_is_in_no_mean(make_record: MakeRecord) -> None:
@@ -331,7 +331,7 @@ def test_a_sheet_is_answered_from_its_records(sheet: Path, make_record: MakeReco
     lab = read(sheet)
     assert (lab.min_effect, lab.family) == (0.5, 2)
     adam, fast = (answer.comparisons[0] for answer in lab.answers)
-    assert (adam.verdict, adam.min_effect_pp, adam.family) == ("better", 0.5, 2)
+    assert (adam.verdict, adam.min_effect, adam.family) == ("better", 0.5, 2)
     assert (fast.verdict, fast.n) == ("undecided", 3)
     assert [text[:23] for text in answer_sentences(lab.answers[0])] == ["Adam is better than bas"]
     assert lab.answers[0].comparison(lab.answers[0].rows[1]) is adam

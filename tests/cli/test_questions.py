@@ -138,7 +138,7 @@ def test_the_list_is_sorted_and_filtered_and_sums_up_arms(asked: tuple[Any, Any]
     assert " ± " in arms.out
     adam = lab("list", "--filter", "label=A*", "--filter", "optimizer.lr=0.01", "--sort", "seed")
     assert [line.split()[2] for line in adam.lines[1:]] == ["0", "1", "2"]
-    assert lab("list", "--filter", "seed=77").lines == ["no finished run has this value"]
+    assert lab("list", "--filter", "seed=77").lines == ["no finished run matches the filter"]
     wrong = lab("list", "--sort", "accurcy")
     assert (wrong.code, "did you mean accuracy?" in wrong.err) == (2, True)
     typo = lab("list", "--filter", "optimizer.lrr=1")

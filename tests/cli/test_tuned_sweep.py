@@ -142,7 +142,10 @@ def test_the_winners_of_a_sweep_are_attacked_as_the_lab_asks_and_compared(
     done = lab("attack", "--lab", "sheet.yaml", "--device", "cpu")
     assert (done.code, done.lines[-1]) == (0, "next: cifar-lab report --lab sheet.yaml")
     again = lab("attack", "--lab", "sheet.yaml", "--dry-run")
-    assert again.lines == ["6 runs, 2 attacks: 0 to make, 12 already made"]
+    assert again.lines == [
+        "6 runs, 2 attacks: 0 to make, 12 already made",
+        "next: cifar-lab report --lab sheet.yaml",
+    ]
     after = lab("report", "--lab", "sheet.yaml")
     assert (after.code, after.err) == (0, "")
     assert not any("to run" in line for line in after.lines)

@@ -21,11 +21,11 @@ def row(label: str, *values: float, **more: Any) -> Row:
 
 
 def comparison(arm: str, *differences: float, **more: Any) -> Comparison:
-    """Paired differences of seeds 0, 1, …; without an interval unless `low_pp` and `high_pp` are given."""
+    """Paired differences of seeds 0, 1, …; without an interval unless `low` and `high` are given."""
     values: dict[str, Any] = {
-        "arm": arm, "control": "SGD", "difference_pp": fmean(differences) if differences else None, "level": 0.95,
+        "arm": arm, "control": "SGD", "difference": fmean(differences) if differences else None, "level": 0.95,
         "method": "paired" if len(differences) > 1 else "none", "n": len(differences), "n_control": len(differences),
-        "seeds": tuple(range(len(differences))), "differences_pp": differences, "family": 1, "min_effect_pp": 0.3,
+        "seeds": tuple(range(len(differences))), "differences": differences, "family": 1, "min_effect": 0.3,
         "verdict": "no verdict",
     }  # fmt: skip
     return Comparison(**{**values, **more})

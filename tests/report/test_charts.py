@@ -106,7 +106,7 @@ def test_axis_starts_at_zero_and_chance_is_dashed(rows: list[Row]) -> None:
 
 
 def test_words_on_the_chart(rows: list[Row]) -> None:
-    found = (comparison("Adam", 10.0, 12.0, low_pp=-1.7, high_pp=23.7, verdict="undecided"), comparison("AdamW", 12.0))
+    found = (comparison("Adam", 10.0, 12.0, low=-1.7, high=23.7, verdict="undecided"), comparison("AdamW", 12.0))
     shown = texts(draw(Drawing("Which optimizer?", rows, CIFAR10, found, min_effect=0.3)))
     for text in (
         "Which optimizer?", "Test accuracy after 10 epochs · CIFAR-10", "SGD", "n = 3", "50.0 %", "Adam", "n = 2",
@@ -121,8 +121,8 @@ def test_words_on_the_chart(rows: list[Row]) -> None:
 
 def test_small_differences_have_two_decimals_and_no_verdict_no_sign(rows: list[Row]) -> None:
     found = (
-        comparison("Adam", -0.2, -0.22, low_pp=-0.44, high_pp=0.02, verdict="undecided"),
-        comparison("AdamW", -0.2, -0.22, low_pp=-2.75, high_pp=2.33),
+        comparison("Adam", -0.2, -0.22, low=-0.44, high=0.02, verdict="undecided"),
+        comparison("AdamW", -0.2, -0.22, low=-2.75, high=2.33),
     )
     shown = texts(draw(Drawing("Which optimizer?", rows, CIFAR10, found)))
     assert "? −0.21 (−0.44 to 0.02)" in shown  # one decimal would say 0.0 of an end beyond 0
@@ -130,7 +130,7 @@ def test_small_differences_have_two_decimals_and_no_verdict_no_sign(rows: list[R
 
 
 def test_differences_have_a_scale_of_their_own_with_zero_every_pair_and_the_interval(rows: list[Row]) -> None:
-    found = (comparison("Adam", 10.0, 12.0, low_pp=8.0, high_pp=14.0), comparison("AdamW"))
+    found = (comparison("Adam", 10.0, 12.0, low=8.0, high=14.0), comparison("AdamW"))
     axes = draw(Drawing("q", rows, CIFAR10, found, min_effect=0.3)).axes[1]
     low, high = axes.get_xlim()
     assert low < -0.3
@@ -232,7 +232,7 @@ def test_no_rows_data_or_runs_still_give_a_picture() -> None:
 
 @pytest.mark.parametrize("kind", FIGURE_FORMATS)
 def test_same_rows_same_bytes_without_a_date(rows: list[Row], kind: FigureFormat) -> None:
-    found = (comparison("Adam", 10.0, 12.0, low_pp=8.0, high_pp=14.0), comparison("AdamW", 12.0))
+    found = (comparison("Adam", 10.0, 12.0, low=8.0, high=14.0), comparison("AdamW", 12.0))
     drawing = Drawing("Which optimizer?", rows, CIFAR10, found, min_effect=0.3)
     first = figure_bytes(draw(drawing), kind, drawing.texts)
     assert first == figure_bytes(draw(drawing), kind, drawing.texts)

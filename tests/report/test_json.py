@@ -59,7 +59,7 @@ def test_every_number_of_the_report_and_the_runs_behind_it(
     first, second = question["comparisons"]
     comparison = found.answers[0].comparisons[0]
     assert (first["arm"], first["points_pp"], first["low_pp"], first["p_holm"], first["seeds"]) == (
-        "<b>Adam</b>", comparison.difference_pp, comparison.low_pp, comparison.p_holm, [0, 1, 2],
+        "<b>Adam</b>", comparison.difference, comparison.low, comparison.p_holm, [0, 1, 2],
     )  # fmt: skip
     assert (second["verdict"], second["points_pp"], second["sentence"]) == ("no verdict", None, "none: no runs yet.")
     assert question["sentences"] == [first["sentence"], second["sentence"]]

@@ -43,7 +43,7 @@ def test_a_section_by_hand() -> None:
     )  # fmt: skip
     gone = Row("AdamW", missing_seeds=(0, 1), command="cifar-lab run configs/q3_adamw.yaml")
     found = (
-        comparison("Adam <1>", 12.0, 12.0, low_pp=-0.5, high_pp=24.5, verdict="undecided", p_holm=0.0512),
+        comparison("Adam <1>", 12.0, 12.0, low=-0.5, high=24.5, verdict="undecided", p_holm=0.0512),
         comparison("AdamW"),
     )
     page = markdown_page(lab(adam, gone, comparisons=found))
@@ -57,7 +57,7 @@ def test_a_section_by_hand() -> None:
         "## q3: Does Adam help?\n\n"
         f"- {undecided}\n- AdamW: no runs yet.\n\n"
         f"![{undecided} AdamW: no runs yet.](q3.png)\n\n"
-        "| arm | n | mean % | std | vs control | verdict | p | each seed | s/run | epochs | parameters |\n"
+        "| arm | n | mean % | std % | vs control | verdict | p | each seed | s/run | epochs | parameters |\n"
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | --- | ---: | ---: | ---: |\n"
         "| baseline (control) | 3 | 50.00 (45.03 to 54.97; n = 3) | 2.00 |  |  |  | 0: 50.00, 1: 52.00, 2: 48.00 "
         "| 61.3 | 10 | 62,006 |\n"
@@ -132,7 +132,7 @@ def test_hostile_labels_stay_inside_their_cell(label: str) -> None:
 
 def test_csv_has_a_line_an_arm_with_numbers_as_numbers() -> None:
     worse = Row("=cmd()", values=((0, 0.25),), mean=0.25, diverged=((4, "loss"),), missing_seeds=(1, 2))
-    found = comparison("=cmd()", -25.0, -24.0, low_pp=-31.0, high_pp=-18.0, verdict="worse", p=0.01, p_holm=0.02)
+    found = comparison("=cmd()", -25.0, -24.0, low=-31.0, high=-18.0, verdict="worse", p=0.01, p_holm=0.02)
     page = csv_page(lab(worse, comparisons=(found,)))
     assert page.splitlines()[0].split(",") == headers_of("csv")
     control, arm = csv_rows(page)
@@ -154,7 +154,7 @@ def test_without_runs_the_page_says_so() -> None:
 
 def test_latex_has_a_table_a_question_with_everything_escaped() -> None:
     bad = Row(r"50% & $x_1$ \\ {#} ~^", values=((0, 0.5),), mean=0.5)
-    found = comparison("bad", 1.0, 2.0, low_pp=-0.5, high_pp=3.5, verdict="better", p_holm=0.0001)
+    found = comparison("bad", 1.0, 2.0, low=-0.5, high=3.5, verdict="better", p_holm=0.0001)
     page = latex_page(lab(bad, comparisons=(found,)))
     assert page.count(r"\begin{table}") == page.count(r"\end{table}") == 1
     assert r"    baseline (control) & \labcell{50.00 (n = 3)}{45.03 to 54.97} &  &  &  \\" in page
@@ -172,7 +172,7 @@ def test_every_row_of_a_latex_table_has_its_five_cells() -> None:
     )
     found = (
         comparison("lost"),
-        comparison("some", 1.0, 2.0, low_pp=-0.5, high_pp=3.5, method="welch", n=2, n_control=3),
+        comparison("some", 1.0, 2.0, low=-0.5, high=3.5, method="welch", n=2, n_control=3),
         comparison("[gone]"),
     )
     page = latex_page(lab(*rows, comparisons=found))

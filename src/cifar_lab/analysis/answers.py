@@ -5,8 +5,11 @@ Charts, pages and answers.json show these numbers. `sentences` words them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+
+from cifar_lab.analysis.scales import SHARES, Scale
 
 if TYPE_CHECKING:
     from cifar_lab.analysis.selection_bias import TunedGroup, WinnersCurse
@@ -31,17 +34,18 @@ VERDICT_MARKS: dict[Verdict, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A row against its control. Differences are row minus control, in percentage points (pp) of test accuracy."""
+    """A row against its control. Differences are row minus control, in `scale.difference_unit`: percentage points (pp)
+    of an accuracy, or L2 of a distance."""
 
     arm: str
     """Label of the row."""
     control: str
     """Label of the control."""
-    difference_pp: float | None = None
+    difference: float | None = None
     """Mean difference, over the shared seeds where `method` is paired. None where one has no tested run."""
-    low_pp: float | None = None
+    low: float | None = None
     """Lower end of the interval of the difference at `level`. None where no standard error is known."""
-    high_pp: float | None = None
+    high: float | None = None
     level: float
     """Confidence level of the interval, of this comparison alone: 1 - `alpha`, and 0.95 without a verdict."""
     method: Method = "none"
@@ -53,24 +57,24 @@ class Comparison:
     """Runs of the control that are compared."""
     seeds: tuple[int, ...] = ()
     """Seeds that both have."""
-    differences_pp: tuple[float, ...] = ()
+    differences: tuple[float, ...] = ()
     """Difference of each shared seed, in the order of `seeds`."""
     is_whole: bool = True
     """Whether all tested runs of both are in the comparison."""
-    std_pp: float | None = None
+    std: float | None = None
     """Paired: sample standard deviation of the differences. Welch: root of the sum of both variances."""
-    standard_error_pp: float | None = None
+    standard_error: float | None = None
     """Standard error of the mean difference."""
     dof: float | None = None
     """Degrees of freedom of the t distribution."""
     effect_size: float | None = None
-    """Cohen's d_z of paired runs: the mean difference in units of `std_pp`. None where that is zero."""
+    """Cohen's d_z of paired runs: the mean difference in units of `std`. None where that is zero."""
     win_rate: float | None = None
     """Share of the shared seeds in which the row is ahead, a tie counting half. Welch: of all pairs of runs."""
     ties: int = 0
     """Shared seeds with equal accuracy."""
     is_resolution_limited: bool = False
-    """Whether `std_pp` is below what the test images resolve, so that the tests take the resolution instead."""
+    """Whether `std` is below what the test images resolve, so that the tests take the resolution instead."""
     p: float | None = None
     """Two-sided p of no difference: t test, or the sign-flip test where every difference is the same."""
     p_holm: float | None = None
@@ -79,7 +83,7 @@ class Comparison:
     p_sign_flip: float | None = None
     """Exact sign-flip p of up to 12 pairs: share of all sign patterns with a mean at least as far from 0."""
     p_equivalence: float | None = None
-    """p of two one-sided t tests that the difference is beyond `min_effect_pp`. A small one says equivalent."""
+    """p of two one-sided t tests that the difference is beyond `min_effect`. A small one says equivalent."""
     p_equivalence_holm: float | None = None
     """The same adjusted by Holm."""
     interim_looks: int = 1
@@ -99,11 +103,13 @@ class Comparison:
     """Arguments of the command that adds seeds until it is decided. Empty where it is decided, or there is none."""
     family: int
     """Comparisons over which Holm adjusts."""
-    min_effect_pp: float
-    """Smallest difference that matters: `min_effect` of the lab file."""
-    smallest_shown_pp: float | None = None
+    min_effect: float
+    """Smallest difference that matters: `min_effect` of the lab file, the same share of an L2 distance of 1."""
+    smallest_shown: float | None = None
     """Smallest true difference that as many runs detect with a power of 0.8, given the standard deviation."""
     verdict: Verdict
+    scale: Scale = SHARES
+    """Units of the compared number."""
     seeds_more: int | None = None
     """Estimate of the further seeds that would decide an undecided comparison with a power of 0.8, if mean and standard
     deviation stay. None otherwise, and above 1,000."""
@@ -141,6 +147,9 @@ class Answer:
     """Attacks on the runs of a question of robustness. Empty for a question of test accuracy."""
     attack: AnyAttack | None = None
     """Attack that a question of robustness asks for."""
+    pairs_of: str = ""
+    """Name of the answer whose other groups it compares with each other. Empty for an answer with a control of its
+    question. Pages show such pairs in the section of that answer."""
     to_attack: tuple[str, ...] = ()
     """Ids of the tested runs that it asks for, attacked or not. Empty for a question of test accuracy."""
 
@@ -170,14 +179,18 @@ class Answer:
         return dict(zip(map(id, self.rows[1:]), self.comparisons, strict=False)).get(id(row))
 
 
+def has_distances(answers: Iterable[Answer]) -> bool:
+    """Whether a distance is compared anywhere."""
+    return any(answer.control.scale is not SHARES for answer in answers)
+
+
 def pair_answers(answer: Answer) -> list[Answer]:
     """Answers that compare the groups beside the first one with each other. Empty below three groups."""
     made = []
     for index, control in enumerate(answer.rows[1:-1], start=1):
-        stem = answer.question.chart.removesuffix(".png")[:56]
         title = f"{answer.question.title[:200]} Compared with {control.label[:80]}"
-        question = answer.question.model_copy(update={"chart": f"{stem}-{index + 1}.png", "title": title})
+        question = answer.question.model_copy(update={"title": title})
         rows = (replace(control, is_control=True), *answer.rows[index + 1 :])
         notes = (f"{answer.name} has the tries and the other groups of this sweep.",)
-        made.append(Answer(f"{answer.name}-{index + 1}", question, rows, notes))
+        made.append(Answer(f"{answer.name}-{index + 1}", question, rows, notes, pairs_of=answer.name))
     return made

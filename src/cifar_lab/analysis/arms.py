@@ -123,7 +123,7 @@ def winners_answer(
     """Rows of a question of a sweep: its winners, from the records of one data set. Not judged yet."""
     if found is None or (records and records[0].data.fingerprint != found.fingerprint):
         kept, left_out = _comparable(control, (), by_recipe(records))
-        row = _row(control, kept, is_control=True)
+        row = replace(_row(control, kept, is_control=True), command="")  # the sweep trains its control itself
         unswept = "not swept yet" if found is None else "not swept yet on these images"
         return Answer(name, question, (row,), tuple(_left_out(control, left_out)), to_sweep=command, unswept=unswept)
     return confirmed_answer(name, question, found, command, records, results)

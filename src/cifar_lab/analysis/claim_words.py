@@ -60,10 +60,10 @@ def _no_test(held: HeldClaim) -> str:
 def _of_arms(held: HeldClaim) -> str:
     found = held.comparison
     assert found is not None
-    assert found.difference_pp is not None
-    text = f"The difference is {pp(found.difference_pp, sign=True)} pp"
-    if found.low_pp is not None and found.high_pp is not None:
-        text += f", {found.level_words} interval {pp(found.low_pp, sign=True)} to {pp(found.high_pp, sign=True)}"
+    assert found.difference is not None
+    text = f"The difference is {pp(found.difference, sign=True)} pp"
+    if found.low is not None and found.high is not None:
+        text += f", {found.level_words} interval {pp(found.low, sign=True)} to {pp(found.high, sign=True)}"
     runs = f"{found.n} pairs" if found.method == "paired" else f"{found.n} and {found.n_control} runs"
     return f"{text}, {runs}"
 

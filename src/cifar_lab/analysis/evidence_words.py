@@ -22,28 +22,28 @@ def p_words(p: float, name: str = "p") -> str:
 
 def interval_ends(comparison: Comparison) -> tuple[str, str]:
     """Ends of the interval of the absolute difference. Empty where none is known."""
-    if comparison.low_pp is None or comparison.high_pp is None or comparison.difference_pp is None:
+    if comparison.low is None or comparison.high is None or comparison.difference is None:
         return "", ""
-    low, high = (comparison.low_pp, comparison.high_pp)
-    low, high = (low, high) if comparison.difference_pp >= 0 else (-high, -low)
-    return pp(low), pp(high)
+    low, high = (comparison.low, comparison.high)
+    low, high = (low, high) if comparison.difference >= 0 else (-high, -low)
+    return comparison.scale.size(low), comparison.scale.size(high)
 
 
 def distance_words(comparison: Comparison) -> str:
-    """`0.31 pp above`, `level with`."""
-    gap = comparison.difference_pp
+    """`0.31 pp above`, `0.091 L2 below`, `level with`."""
+    gap, scale = comparison.difference, comparison.scale
     assert gap is not None
-    if abs(gap) <= 100 * ZERO_STD:
+    if abs(gap) <= scale.factor * ZERO_STD:
         return "level with"
-    return f"{pp(abs(gap))} pp {'above' if gap > 0 else 'below'}"
+    return f"{scale.size(abs(gap))} {scale.difference_unit} {'above' if gap > 0 else 'below'}"
 
 
 def rests_on(comparison: Comparison, interval: bool = True) -> str:
     """Evidence in brackets: interval, runs, p."""
-    parts = []
-    if interval and comparison.low_pp is not None and comparison.high_pp is not None:
-        parts.append(f"{comparison.level_words} {pp(comparison.low_pp)} to {pp(comparison.high_pp)}")
-    if comparison.low_pp is None and comparison.method == "paired":
+    parts, size = [], comparison.scale.size
+    if interval and comparison.low is not None and comparison.high is not None:
+        parts.append(f"{comparison.level_words} {size(comparison.low)} to {size(comparison.high)}")
+    if comparison.low is None and comparison.method == "paired":
         parts.append("the same in every seed, so there is no interval")
     elif comparison.is_resolution_limited:
         parts.append("spread below what the test images resolve")

@@ -13,6 +13,7 @@ from cifar_lab.config.io.setting_keys import keys_with
 from cifar_lab.config.own_code import short_name
 from cifar_lab.config.roles import Role, idle_fields, leaves, role_of
 from cifar_lab.core.errors import DataError
+from cifar_lab.core.text import setting_words
 from cifar_lab.store.records import Record
 
 ABSENT = "—"
@@ -179,14 +180,3 @@ def settings_that_differ(arms: Sequence[Mapping[str, Any] | None]) -> list[tuple
         if len({value for value in values if value is not None}) > 1:
             rows.append((key, ["" if value is None else value for value in values]))
     return rows
-
-
-def setting_words(value: Any) -> str:
-    """A setting as a settings file writes it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(setting_words, value))}]"
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {setting_words(inner)}' for key, inner in value.items())}}}"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -12,7 +12,7 @@ from cifar_lab.analysis.arms import Arm, beside, compare_arms, load_arms, option
 from cifar_lab.analysis.data_choice import DataSet, choose_data, data_sets, named_data, source_overrides
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
 from cifar_lab.analysis.robust_questions import RobustPlan, attacks_of, robust_answers, robust_plan
-from cifar_lab.analysis.summary import reads_test, recipe_key
+from cifar_lab.analysis.summary import Row, reads_test, recipe_key
 from cifar_lab.analysis.winners import Winners, read_winners
 from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.sheets import LabSheet
@@ -27,6 +27,9 @@ DEFAULT_LAB_FILE = Path("configs/lab.yaml")
 
 LAB_FILES = (Path("lab.yaml"), DEFAULT_LAB_FILE)
 """Lab files that are found by themselves, the first that exists."""
+
+
+_ATTACK = "cifar-lab attack "
 
 
 def find_lab_file(given: Path | None = None) -> Path | None:
@@ -69,6 +72,8 @@ class Lab:
     """Damaged records and winners, each with the way to make it again."""
     records: Mapping[str, Record] = field(default_factory=dict)
     """Every record on these images by run id, those of searches included."""
+    to_attack_first: tuple[str, ...] = ()
+    """Commands among `to_run` that train what questions of robustness miss, before it can be attacked."""
     to_decide: tuple[str, ...] = ()
     """Commands that add seeds to undecided questions until they are decided, one per question."""
     is_found: bool = False
@@ -79,12 +84,12 @@ class Lab:
     @property
     def has_answers(self) -> bool:
         """Whether the accuracies of two arms are compared anywhere."""
-        return any(each.difference_pp is not None for answer in self.answers for each in answer.comparisons)
+        return any(each.difference is not None for answer in self.answers for each in answer.comparisons)
 
     @property
     def shown(self) -> tuple[Answer, ...]:
         """Answers with a section. The one with the last finished run is first, the others follow in their order."""
-        kept = [answer for answer in self.answers if self.is_found or answer.is_answered]
+        kept = [answer for answer in self._asked if self.is_found or answer.is_answered]
         compared = [answer for answer in kept if answer.comparisons]
         if not compared:
             return tuple(kept)
@@ -94,7 +99,16 @@ class Lab:
     @property
     def unanswered(self) -> tuple[Answer, ...]:
         """Questions that miss the runs of their control, or of all other arms."""
-        return tuple(answer for answer in self.answers if not (self.is_found or answer.is_answered))
+        return tuple(answer for answer in self._asked if not (self.is_found or answer.is_answered))
+
+    def pairs_of(self, answer: Answer) -> tuple[Answer, ...]:
+        """Answers that compare its other groups with each other. Empty without groups."""
+        return tuple(each for each in self.answers if each.pairs_of == answer.name)
+
+    @property
+    def _asked(self) -> Sequence[Answer]:
+        """Answers that have a control of their question."""
+        return [answer for answer in self.answers if not answer.pairs_of]
 
     def _finished(self, answer: Answer) -> str:
         """Time of the last run of the arms beside the control."""
@@ -155,6 +169,9 @@ def answer_lab(
         lab.min_effect,
         judged.family,
         data_note=choice.note,
+        to_attack_first=_to_run(
+            [_untrained(answer) for answer in judged.answers if answer.is_robust], arms.values(), tail
+        ),
         to_decide=tuple(_to_decide(judged.answers, [*lab_option(lab_path), *tail])),
     )
     return with_records(made, there, results, [*faults, *judged.faults])
@@ -263,6 +280,15 @@ def _answers(
     return answers
 
 
+def _untrained(answer: Answer) -> Answer:
+    """The answer without the commands of rows whose runs are there, of which only attacks are missing."""
+    return replace(answer, rows=tuple(_without_attack(row) for row in answer.rows))
+
+
+def _without_attack(row: Row) -> Row:
+    return replace(row, command="") if row.command.startswith(_ATTACK) else row
+
+
 def _to_decide(answers: Sequence[Answer], tail: Sequence[str]) -> Iterable[str]:
     """Command per undecided question that adds seeds until it is decided."""
     wanted = dict.fromkeys(each.to_decide for answer in answers for each in answer.comparisons if each.to_decide)
@@ -274,5 +300,5 @@ def _to_run(answers: Sequence[Answer], arms: Iterable[Arm], tail: Sequence[str])
     wanted = dict.fromkeys(command for answer in answers for command in answer.commands)
     files = [arm.path.as_posix() for arm in arms if arm.command in wanted]
     others = [command for command in wanted if command not in {arm.command for arm in arms}]
-    others.sort(key=lambda command: command.startswith("cifar-lab attack"))  # attacks need the runs of all others
+    others.sort(key=lambda command: command.startswith(_ATTACK))  # attacks need the runs of all others
     return (*([shlex.join(["cifar-lab", "run", *files, *tail])] if files else []), *others)

@@ -19,6 +19,7 @@ from cifar_lab.analysis.robust_scores import (
     masking_signs,
     robust_levels,
 )
+from cifar_lab.analysis.scales import DISTANCES, SHARES, Scale
 from cifar_lab.analysis.stats.significance import ALPHA
 from cifar_lab.analysis.summary import Row
 from cifar_lab.config.attack import AnyAttack, Corruption, DeepFool, EpsOptions, attack_id, attack_words, eps_words
@@ -47,6 +48,11 @@ class RobustMeasure:
     def tag(self) -> str:
         """End of the key of a row, so that looks at the accuracy of two arms are not looks at their robustness."""
         return f"\n{self.name} {self.attack_id} {'' if self.eps is None else f'{self.eps:.9g}'}"
+
+    @property
+    def scale(self) -> Scale:
+        """Units of the number."""
+        return DISTANCES if self.name == "distance" else SHARES
 
     def value(self, attack: AttackRecord) -> float | None:
         """Number of one network. None where the record has none."""
@@ -128,7 +134,7 @@ def measure_words(plan: RobustPlan, measure: RobustMeasure) -> str:
     if measure.name == "area":
         return f"Mean robust accuracy over the distances of {attack}"
     if measure.name == "distance":
-        return "Median DeepFool distance, percent of an L2 distance of 1"
+        return "Median DeepFool distance, L2 of pixels 0 to 1"
     if measure.eps is None:
         return "Mean accuracy under corruptions"
     return f"Robust accuracy under {attack} within {eps_words(measure.eps)}"
@@ -167,6 +173,7 @@ def robust_answers(answer: Answer, plan: RobustPlan, found: AttacksOf, command: 
             replace(
                 answer,
                 name=f"{answer.name}{last}",
+                pairs_of=f"{answer.pairs_of}{last}" if answer.pairs_of else "",
                 question=answer.question.model_copy(update={"chart": chart}),
                 rows=tuple(_gated(rows, answer.rows, plan)),
                 notes=(*answer.notes, *_notes(answer.rows, attacks, plan)),
@@ -199,6 +206,7 @@ def _row(row: Row, measure: RobustMeasure, attacks: Mapping[str, AttackRecord], 
         std=stdev(values) if len(values) > 1 else None,
         run_ids=tuple(run_id for _, _, run_id in found),
         predictions=(),
+        scale=measure.scale,
         key=row.key + measure.tag if row.key else "",
         test_size=images if measure.name == "accuracy" else 0,
         command=command if is_missing else row.command,

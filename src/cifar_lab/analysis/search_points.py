@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from cifar_lab.analysis.factors import setting_words
 from cifar_lab.core.errors import DataError
 from cifar_lab.core.files import read_regular
+from cifar_lab.core.text import setting_words
 from cifar_lab.store.documents import read_document
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.records import Record

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.evidence_words import distance_words, interval_ends, p_name, p_words, pp, rests_on
+from cifar_lab.analysis.evidence_words import distance_words, interval_ends, p_name, p_words, rests_on
 from cifar_lab.analysis.stats.significance import ALPHA, FEWEST_SEEDS, ZERO_STD
 from cifar_lab.analysis.summary import Row
 from cifar_lab.analysis.winner_sentences import selection_sentences
@@ -24,6 +24,11 @@ def comparison_sentences(answer: Answer) -> list[str]:
     """A sentence per comparison, in the order of the rows."""
     pairs = zip(answer.comparisons, answer.rows[1:], strict=False)
     return [comparison_sentence(comparison, row, answer.control) for comparison, row in pairs]
+
+
+def pair_sentences(others: Sequence[Answer]) -> list[str]:
+    """A sentence per pair of groups beside the control, where both have runs."""
+    return [sentence for answer in others if answer.is_answered for sentence in comparison_sentences(answer)]
 
 
 def comparison_sentence(comparison: Comparison, row: Row, control: Row) -> str:
@@ -74,7 +79,7 @@ def _all(runs: int) -> str:
 
 def _withheld(comparison: Comparison, row: Row) -> str:
     """Sentence on a row whose verdict is withheld. Empty where it may get one."""
-    if not row.withheld or comparison.difference_pp is None:
+    if not row.withheld or comparison.difference is None:
         return ""
     far = f"{comparison.arm}: {distance_words(comparison)} {comparison.control} ({rests_on(comparison)})"
     return f"{far}; no verdict, because they have {row.withheld}."
@@ -96,23 +101,23 @@ def _number(n: int) -> str:
 
 
 def _measured(comparison: Comparison, row: Row) -> str:
-    arm, control, gap = comparison.arm, comparison.control, comparison.difference_pp
+    arm, control, gap = comparison.arm, comparison.control, comparison.difference
     assert gap is not None
     if comparison.verdict == "equivalent":
         return _equivalent(comparison)
     if comparison.verdict in ("better", "worse"):
-        size = pp(abs(gap))
+        size = f"{comparison.scale.size(abs(gap))} {comparison.scale.difference_unit}"
         low, high = interval_ends(comparison)
         around = f"{comparison.level_words} {low} to {high}; " if low else ""
-        return f"{arm} is {comparison.verdict} than {control} by {size} pp ({around}{rests_on(comparison, False)})."
+        return f"{arm} is {comparison.verdict} than {control} by {size} ({around}{rests_on(comparison, False)})."
     words = f"Undecided: {arm} is {distance_words(comparison)} {control} ({rests_on(comparison)})"
     return f"{words}; {_what_would_tell(comparison, row)}.{_caution(comparison)}"
 
 
 def _equivalent(comparison: Comparison) -> str:
-    arm, control, gap = comparison.arm, comparison.control, comparison.difference_pp
+    arm, control, gap = comparison.arm, comparison.control, comparison.difference
     assert gap is not None
-    within = f"equivalent within {comparison.min_effect_pp:g} pp"
+    within = f"equivalent within {comparison.scale.bound(comparison.min_effect)}"
     if comparison.ties == len(comparison.seeds) and comparison.method == "paired":
         seeds = len(comparison.seeds)
         p = comparison.p_equivalence_holm
@@ -120,9 +125,9 @@ def _equivalent(comparison: Comparison) -> str:
         return f"{arm} has the accuracy of {control} in each of {seeds} shared seeds: {within}{large}."
     shown = comparison.p_holm is not None and comparison.p_holm <= ALPHA
     which = f"; the difference is negligible, but real: {'for' if gap > 0 else 'against'} {arm}"
+    size = f"{comparison.scale.size(gap, sign=True)} {comparison.scale.difference_unit}"
     return (
-        f"{arm} and {control} are {within}: the difference is {pp(gap, sign=True)} pp ({rests_on(comparison)})"
-        f"{which if shown else ''}."
+        f"{arm} and {control} are {within}: the difference is {size} ({rests_on(comparison)}){which if shown else ''}."
     )
 
 
@@ -136,14 +141,14 @@ def _what_would_tell(comparison: Comparison, row: Row) -> str:
         return "more seeds are needed: train them, then attack them"
     if comparison.seeds_more is not None:
         return "more seeds are needed, which `run --until-decided` adds to a question of arms in a lab file"
-    if comparison.low_pp is None:
+    if comparison.low is None:
         return "the runs of each arm have no spread, so the number of seeds to decide is unknown"
     return "more than 1,000 more seeds would be needed to decide"
 
 
 def _caution(comparison: Comparison) -> str:
     """Reason why an interval without 0 is no answer, or the smallest difference that these seeds detect."""
-    low, high, smallest = comparison.low_pp, comparison.high_pp, comparison.smallest_shown_pp
+    low, high, smallest = comparison.low, comparison.high, comparison.smallest_shown
     outside = low is not None and high is not None and (low > 0 or high < 0)
     if outside and comparison.family > 1:
         family = comparison.family
@@ -152,7 +157,9 @@ def _caution(comparison: Comparison) -> str:
         return ""
     seeds = min(comparison.n, comparison.n_control)
     known = "the uncertainty of the spread is included"
-    size = f"a difference under {pp(smallest)} pp" if smallest <= 100 else "any difference"
+    scale = comparison.scale
+    under = f"a difference under {scale.size(smallest)} {scale.difference_unit}"
+    size = under if smallest <= scale.factor * scale.highest else "any difference"
     return f" With {seeds} seeds {size} can easily be missed; {known}."
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from statistics import fmean, stdev
 from typing import Any
 
+from cifar_lab.analysis.scales import SHARES, Scale
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS, t_interval
 from cifar_lab.core.html_table import html_table
 from cifar_lab.store.records import Record
@@ -61,6 +61,8 @@ class Row:
     """Test images of a run. 0 without runs."""
     withheld: str = ""
     """Reason for which it gets no verdict, as a thing that it has. Empty where it may get one."""
+    scale: Scale = SHARES
+    """Units of `values`."""
     predictions: tuple[str, ...] = ()
     """SHA-256 of the saved predictions of the runs in `values`, in their order. Empty where a run has none."""
 
@@ -77,7 +79,7 @@ class Row:
     @property
     def highest(self) -> float:
         """Bound of its values: 1 for a share, infinite for a distance."""
-        return inf if "\ndistance " in self.key else 1.0
+        return self.scale.highest
 
     @property
     def n(self) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from cifar_lab.analysis.answers import VERDICT_MARKS, Answer, Comparison, Verdict
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.analysis.summary import Row
+from cifar_lab.core.text import count
 
 Entry = tuple[Row, Comparison]
 
@@ -27,7 +28,7 @@ class VerdictLine:
 
 def verdict_line(answer: Answer) -> VerdictLine:
     """The answer in one sentence: a clause per verdict, the clear ones first. For a sweep, its winner alone."""
-    entries = list(zip(answer.rows[1:], answer.comparisons, strict=False))
+    entries = _entries(answer)
     if answer.sweep is not None and not answer.tuned:
         entries = entries[:1]
     groups: dict[Verdict, list[Entry]] = {verdict: [] for verdict in VERDICT_MARKS}
@@ -52,6 +53,26 @@ def verdict_line(answer: Answer) -> VerdictLine:
     return VerdictLine(first, sentence[:1].upper() + sentence[1:] if not clauses else sentence)
 
 
+def pair_lines(others: Sequence[Answer]) -> Iterator[str]:
+    """Sentences on the groups beside the control: pairs with a verdict, then the number of the others."""
+    decided: Sequence[Verdict] = ("better", "worse", "equivalent")
+    pairs = [found for answer in others for found in answer.comparisons if found.difference is not None]
+    for answer in others:
+        kept = [(row, found) for row, found in _entries(answer) if found.verdict in decided]
+        if kept:
+            rows, comparisons = zip(*kept, strict=True)
+            yield verdict_line(replace(answer, rows=(answer.control, *rows), comparisons=comparisons)).sentence
+    left = sum(found.verdict not in decided for found in pairs)
+    if left and left == len(pairs):
+        yield f"No verdict on the {count(left, 'pair')} of other arms."
+    elif left:
+        yield f"Of the {len(pairs)} pairs of other arms, {left} {'has' if left == 1 else 'have'} no verdict."
+
+
+def _entries(answer: Answer) -> list[Entry]:
+    return list(zip(answer.rows[1:], answer.comparisons, strict=False))
+
+
 def _unanswered(answer: Answer) -> str:
     """Reason why no two arms are compared."""
     if answer.to_sweep:
@@ -72,8 +93,8 @@ def _clause(verdict: Verdict, entries: Sequence[Entry], answer: Answer, *, is_fi
         than = f" than {control}" if is_first else ""
         if len(entries) == 1:
             row, found = entries[0]
-            return f"{row.label} is {verdict}{than} by {_size(found)} pp"
-        return f"{_joined(f'{row.label} ({_difference(found)} pp)' for row, found in entries)} {be} {verdict}{than}"
+            return f"{row.label} is {verdict}{than} by {_size(found)}"
+        return f"{_joined(f'{row.label} ({_difference(found)})' for row, found in entries)} {be} {verdict}{than}"
     names = _joined(row.label for row, _ in entries)
     if verdict == "equivalent":
         same = all(row.is_same_runs(answer.control) for row, _ in entries)
@@ -87,14 +108,14 @@ def _undecided(entries: Sequence[Entry], control: str, is_first: bool) -> str:
         return f"{_joined(row.label for row, _ in entries)} {'is' if len(entries) == 1 else 'are'} undecided"
     said = []
     for index, (row, found) in enumerate(entries):
-        side = "above" if (found.difference_pp or 0.0) > 0 else "below"
-        said.append(f"{row.label} is {_size(found)} pp {side}{f' {control}' if index == 0 else ''}")
+        side = "above" if (found.difference or 0.0) > 0 else "below"
+        said.append(f"{row.label} is {_size(found)} {side}{f' {control}' if index == 0 else ''}")
     return _joined(said)
 
 
 def _without_verdict(entries: Sequence[Entry], *, is_first: bool) -> list[str]:
     """Clauses on arms with a withheld verdict, with the runs of the control, too few runs, and no accuracy."""
-    measured = [(row, found) for row, found in entries if found.difference_pp is not None]
+    measured = [(row, found) for row, found in entries if found.difference is not None]
     known = [(row, found) for row, found in measured if not row.withheld]
     few = [(row, found) for row, found in known if min(found.n, found.n_control) < FEWEST_SEEDS]
     same = [(row, found) for row, found in known if min(found.n, found.n_control) >= FEWEST_SEEDS]
@@ -103,18 +124,18 @@ def _without_verdict(entries: Sequence[Entry], *, is_first: bool) -> list[str]:
         names = _joined(row.label for row, _ in same)
         clauses.append(f"{names} and {same[0][1].control} are the same runs")
     if few:
-        names = _joined(f"{row.label} ({_difference(found)} pp)" for row, found in few)
+        names = _joined(f"{row.label} ({_difference(found)})" for row, found in few)
         have = "has" if len(few) == 1 else "have"
         clauses.append(
             f"{'No verdict yet: ' if is_first and not clauses else ''}{names} {have} fewer than {FEWEST_SEEDS} seeds"
         )
-    return clauses + _without_accuracy([row for row, found in entries if found.difference_pp is None])
+    return clauses + _without_accuracy([row for row, found in entries if found.difference is None])
 
 
 def _withheld(entries: Sequence[Entry], is_first: bool) -> list[str]:
     if not entries:
         return []
-    names = _joined(f"{row.label} ({_difference(found)} pp)" for row, found in entries)
+    names = _joined(f"{row.label} ({_difference(found)})" for row, found in entries)
     return [f"{'No' if is_first else 'no'} verdict on {names}, because of {entries[0][0].withheld}"]
 
 
@@ -134,9 +155,8 @@ def _size(found: Comparison) -> str:
 
 
 def _difference(found: Comparison) -> str:
-    """`+10.3`, with two decimals below one point."""
-    gap = found.difference_pp or 0.0
-    return f"{gap:+.{2 if abs(gap) < 1 else 1}f}".replace("-", "−")
+    """`+10.3 pp`, with two decimals below one point, or `−0.091 L2`."""
+    return f"{found.scale.brief(found.difference or 0.0)} {found.scale.difference_unit}"
 
 
 def _joined(parts: Iterable[str]) -> str:

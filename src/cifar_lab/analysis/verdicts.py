@@ -82,7 +82,7 @@ def decide(pairs: Sequence[Pair], min_effect: float) -> list[Decision]:
     """Verdicts on all pairs of a report together.
 
     Args:
-        min_effect: smallest difference that matters, in percentage points.
+        min_effect: smallest difference that matters, in percentage points, and in hundredths of an L2 distance of 1.
     """
     p_holm = holm([pair.p_value() for pair in pairs])
     p_equal = holm([pair.equivalence_p(min_effect / 100) for pair in pairs])
@@ -96,7 +96,7 @@ def judge(answers: Sequence[Answer], min_effect: float, look_at: LookAt = first_
     """(answers with a comparison per row but the control, number of comparisons over which Holm adjusts).
 
     Args:
-        min_effect: smallest difference that matters, in percentage points.
+        min_effect: smallest difference that matters, in percentage points, and in hundredths of an L2 distance of 1.
     """
     pairs = [pair.seen(look_at) for pair in pairs_of(answers)]
     decisions = decide(pairs, min_effect)
@@ -120,15 +120,18 @@ def _judge(pair: Pair, min_effect: float, decision: Decision, family: int) -> Co
         alpha=look.alpha if look else None,
         look_remembered=not (look and look.is_new),
         family=family,
-        min_effect_pp=min_effect,
+        min_effect=min_effect * (pair.row.scale.factor / 100),
+        scale=pair.row.scale,
         verdict=decision.verdict,
     )
     if pair.difference is None:
         return comparison
-    return _measured(comparison, pair.difference, look, different.divisor if different else 1)
+    return _measured(comparison, pair.difference, min_effect, look, different.divisor if different else 1)
 
 
-def _measured(comparison: Comparison, gap: Difference, look: Look | None, divisor: int) -> Comparison:
+def _measured(
+    comparison: Comparison, gap: Difference, min_effect: float, look: Look | None, divisor: int
+) -> Comparison:
     """The comparison with the numbers of its difference.
 
     Args:
@@ -137,21 +140,21 @@ def _measured(comparison: Comparison, gap: Difference, look: Look | None, diviso
     """
     interval = gap.confidence_interval(comparison.level)
     design = difference_design(gap)
-    min_effect = comparison.min_effect_pp
+    factor = comparison.scale.factor
     undecided, usable = comparison.verdict == "undecided", look if look is not None and look.alpha > 0 else None
     return replace(
         comparison,
-        difference_pp=100 * gap.mean,
-        low_pp=100 * interval[0] if interval else None,
-        high_pp=100 * interval[1] if interval else None,
+        difference=factor * gap.mean,
+        low=factor * interval[0] if interval else None,
+        high=factor * interval[1] if interval else None,
         method=gap.method,
         n=gap.n,
         n_control=gap.n_other,
         seeds=gap.seeds,
-        differences_pp=tuple(100 * each for each in gap.differences),
+        differences=tuple(factor * each for each in gap.differences),
         is_whole=gap.n == comparison.n and gap.n_other == comparison.n_control,
-        std_pp=_percent(gap.std),
-        standard_error_pp=_percent(gap.standard_error),
+        std=_shown(gap.std, factor),
+        standard_error=_shown(gap.standard_error, factor),
         dof=gap.dof,
         effect_size=gap.effect_size,
         win_rate=gap.win_rate,
@@ -160,7 +163,7 @@ def _measured(comparison: Comparison, gap: Difference, look: Look | None, diviso
         p=gap.p_value(),
         p_sign_flip=gap.sign_flip_p(),
         p_equivalence=gap.equivalence_p(min_effect / 100),
-        smallest_shown_pp=smallest_difference(gap.runs, design, usable.alpha / divisor) if design and usable else None,
+        smallest_shown=_smallest(gap, design, usable.alpha / divisor, factor) if design and usable else None,
         seeds_more=_seeds_more(gap, design, min_effect, usable.alpha_next / divisor) if undecided and usable else None,
     )
 
@@ -187,5 +190,10 @@ def _seeds_more(gap: Difference, design: Design | None, min_effect: float, alpha
     return max(1, ceil(1 - log2(alpha)) - gap.runs)  # the sign-flip p of n equal differences is 2^(1 - n)
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
+def _smallest(gap: Difference, design: Design, alpha: float, factor: float) -> float:
+    """Smallest true difference that as many runs detect. The layout is in hundredths."""
+    return smallest_difference(gap.runs, design, alpha) * (factor / 100)
+
+
+def _shown(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value

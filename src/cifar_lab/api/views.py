@@ -90,10 +90,12 @@ class ShownAnswer(Answer):
 
         compared = [(row, self.comparison(row)) for row in self.rows]
         rows = (
-            (row.label, row.n, row.mean, row.std, found and found.difference_pp, found and found.verdict)
+            (row.label, row.n, row.mean, row.std, found and found.difference, found and found.verdict)
             for row, found in compared
         )
-        table = html_table(("arm", "n", "mean", "std", "vs control (pp)", "verdict"), rows)
+        table = html_table(
+            ("arm", "n", "mean", "std", f"vs control ({self.control.scale.difference_unit})", "verdict"), rows
+        )
         return html_lines([f"{self.name}: {self.question.title}", *answer_sentences(self)]) + table
 
 

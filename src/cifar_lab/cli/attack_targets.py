@@ -75,7 +75,7 @@ def _asked(path: Path, lab: Lab, records: dict[str, Record]) -> list[Victim]:
     if not any(answer.is_robust for answer in lab.answers) and not lab.is_found:
         raise SettingsError(f"{path}: no question has robust, so it asks for no attack; name runs or arms instead")
     if not wanted:
-        first = f"; train them first: {lab.to_run[0]}" if lab.to_run else ""
+        first = f"; train them first: {lab.to_attack_first[0]}" if lab.to_attack_first else ""
         raise SettingsError(f"{path}: no question of robustness has finished runs in this results folder{first}")
     return [
         Victim(records[run_id], settings_of(records[run_id]), tuple(attacks.values()))

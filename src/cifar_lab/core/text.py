@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 from cifar_lab.core.errors import SettingsError
 
@@ -110,3 +112,14 @@ def in_words(seconds: float) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(round(seconds / 3600), 24)
     return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def setting_words(value: Any) -> str:
+    """A setting as a settings file writes it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(setting_words, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {setting_words(inner)}' for key, inner in value.items())}}}"
+    return f"{value:g}" if isinstance(value, float) else str(value)

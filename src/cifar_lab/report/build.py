@@ -13,8 +13,8 @@ from cifar_lab.analysis.data_choice import data_sets
 from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.remembered_looks import Viewing
-from cifar_lab.analysis.sentences import comparison_sentence, warning_sentences
-from cifar_lab.analysis.verdict_line import verdict_line
+from cifar_lab.analysis.sentences import comparison_sentence, pair_sentences, warning_sentences
+from cifar_lab.analysis.verdict_line import pair_lines, verdict_line
 from cifar_lab.analysis.winner_sentences import selection_sentences
 from cifar_lab.analysis.winners import read_winners, winner_rows, winners_path
 from cifar_lab.core.atomic_io import make_folder, write_bytes, write_text
@@ -91,7 +91,11 @@ def build_report(
     drawings = [_drawing(answer, lab) for answer in lab.shown]
     boxes = boxes_words(text for drawing in drawings for text in drawing.texts)
     missing = tuple(
-        plain(f"{answer.name}: {row.label}") for answer in lab.answers for row in answer.rows if row.is_missing
+        plain(f"{answer.name}: {row.label}")
+        for answer in lab.answers
+        if not answer.pairs_of
+        for row in answer.rows
+        if row.is_missing
     )
     files = [results / FILE_NAMES[kind] for kind in formats]
     kept = [] if lab.has_answers else [path for path in files if path.is_file()] if has_answers(results) else []
@@ -174,7 +178,7 @@ def _lines(lab: Lab, boxes: str, *, details: bool) -> list[str]:
     lines = [f"data set: {plain(lab.data.title)}"] if lab.data else ["no runs yet"]
     lines += [f"note: {lab.data_note}"] if lab.data_note else []
     lines += [f"note: {plain(note)}" for note in lab.notices] if lab.is_found else []
-    lines += [line for answer in lab.shown for line in _answer_lines(answer, details=details)]
+    lines += [line for answer in lab.shown for line in _answer_lines(answer, lab.pairs_of(answer), details=details)]
     lines += [f"not answered yet: {', '.join(map(_open_words, lab.unanswered))}"] if lab.unanswered else []
     notices = () if lab.is_found else lab.notices
     lines += [f"note: {plain(note)}" for note in (*notices, *lab.notes)]
@@ -187,12 +191,12 @@ def _open_words(answer: Answer) -> str:
     return f"{answer.name} ({answer.unswept})" if answer.to_sweep else answer.name
 
 
-def _answer_lines(answer: Answer, *, details: bool) -> list[str]:
+def _answer_lines(answer: Answer, others: Sequence[Answer], *, details: bool) -> list[str]:
     """Lines of one question for a terminal: the verdict, the numbers of its arms, warnings, and the evidence."""
     arms = [
         f"{row.label} {row.missing_words}" if row.is_missing
         else f"{row.label} diverged" if row.mean is None
-        else f"{row.label} {100 * row.mean:.1f} % (n = {row.n})"
+        else f"{row.label} {row.scale.short(row.mean)} (n = {row.n})"
         for row in answer.rows
     ]  # fmt: skip
     arms += [answer.unswept] if answer.to_sweep else []
@@ -200,12 +204,14 @@ def _answer_lines(answer: Answer, *, details: bool) -> list[str]:
     measured = [
         (found, row)
         for found, row in zip(answer.comparisons, answer.rows[1:], strict=False)
-        if found.difference_pp is not None
+        if found.difference is not None
     ]
-    said = [f"{'; '.join(arms)} ({answer.question.chart})"]
+    said = list(pair_lines(others))
+    said += [f"{'; '.join(arms)} ({answer.question.chart})"]
     if details:
         said += selection_sentences(answer)
         said += [comparison_sentence(found, row, answer.control) for found, row in measured]
+        said += pair_sentences(others)
     else:
         warnings = (warning_sentences(found, row, answer.control) for found, row in measured)
         said += list(dict.fromkeys(filter(None, warnings)))

@@ -23,16 +23,17 @@ def interval_words(low: float, high: float, digits: int = 2) -> str:
     return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
 
 
-def chart_difference(found: Comparison, unit: str = "") -> str:
+def chart_difference(found: Comparison) -> str:
     """`+1.2 (0.4 to 2.0)`, with two decimals where all are under one point. Words where the difference is unknown."""
-    if found.difference_pp is None:
+    if found.difference is None:
         return "not comparable yet"
-    known = [each for each in (found.difference_pp, found.low_pp, found.high_pp) if each is not None]
-    digits = 2 if all(abs(each) < 1 for each in known) else 1
-    difference = f"{signed(found.difference_pp, digits)}{unit}"
-    if found.low_pp is None or found.high_pp is None:
+    known = [each for each in (found.difference, found.low, found.high) if each is not None]
+    scale = found.scale
+    digits = scale.digits if scale.unit != "%" or all(abs(each) < 1 for each in known) else 1
+    difference = signed(found.difference, digits)
+    if found.low is None or found.high is None:
         return f"{difference}, no interval"
-    return f"{difference} ({interval_words(found.low_pp, found.high_pp, digits)})"
+    return f"{difference} ({interval_words(found.low, found.high, digits)})"
 
 
 def p_words(p: float) -> str:
@@ -44,7 +45,7 @@ def mean_words(row: Row) -> str:
     """`62.58 (61.51 to 63.65; n = 5)`, percent. Words where no mean is known."""
     if row.mean is None:
         return row.missing_words if row.is_missing else "diverged"
-    return f"{100 * row.mean:.2f} ({_mean_interval(row)})"
+    return f"{row.scale.number(row.mean)} ({_mean_interval(row)})"
 
 
 def _mean_interval(row: Row) -> str:
@@ -52,16 +53,27 @@ def _mean_interval(row: Row) -> str:
     if row.interval is None:
         return "one run" if row.n == 1 else ""
     low, high = row.interval
-    return f"{interval_words(100 * low, 100 * high)}; n = {row.n}"
+    return f"{scaled_interval(row, low, high)}; n = {row.n}"
+
+
+def scaled_interval(row: Row, low: float, high: float) -> str:
+    """`61.51 to 63.65`: ends of an interval of the row's values, as shown."""
+    return interval_words(row.scale.factor * low, row.scale.factor * high, row.scale.digits)
 
 
 def difference_words(found: Comparison | None) -> str:
     """`+10.30 pp (97 % 9.93 to 10.67; 5 shared seeds)`. Empty for the control."""
     if found is None:
         return ""
-    if found.difference_pp is None:
+    if found.difference is None:
         return "not comparable yet"
-    return f"{signed(found.difference_pp, 2)} pp ({_difference_interval(found)})"
+    return f"{_signed_difference(found)} ({_difference_interval(found)})"
+
+
+def _signed_difference(found: Comparison) -> str:
+    """`+10.30 pp`, `−0.091 L2`."""
+    assert found.difference is not None
+    return f"{signed(found.difference, found.scale.digits)} {found.scale.difference_unit}"
 
 
 def _difference_interval(found: Comparison) -> str:
@@ -70,9 +82,9 @@ def _difference_interval(found: Comparison) -> str:
         runs = f"n = {found.n} and {found.n_control}"
     else:
         runs = f"{len(found.seeds)} shared seed{'' if len(found.seeds) == 1 else 's'}"
-    if found.low_pp is None or found.high_pp is None:
+    if found.low is None or found.high is None:
         return f"no interval; {runs}"
-    return f"{found.level_words} {interval_words(found.low_pp, found.high_pp)}; {runs}"
+    return f"{found.level_words} {interval_words(found.low, found.high, found.scale.digits)}; {runs}"
 
 
 def verdict_words(found: Comparison | None) -> str:
@@ -93,7 +105,7 @@ def run_list(row: Row) -> list[dict[str, Any]]:
 
 def seed_words(row: Row) -> str:
     """`0: 62.10, 1: diverged`, percent: the result of each seed."""
-    cells = [f"{seed}: {100 * value:.2f}" for seed, value in row.values]
+    cells = [f"{seed}: {row.scale.number(value)}" for seed, value in row.values]
     cells += [f"{seed}: diverged" for seed, _ in row.diverged]
     cells += [f"{seed}: no score" for seed in row.without_score]
     cells += [f"{seed}: to run" for seed in row.missing_seeds]
@@ -149,8 +161,8 @@ def html_count(row: Row) -> Markup:
 
 
 def html_mean(row: Row) -> Markup:
-    """Mean in percent above its interval."""
-    mean = row.missing_words if row.is_missing else "" if row.mean is None else f"{100 * row.mean:.2f}"
+    """Mean above its interval."""
+    mean = row.missing_words if row.is_missing else "" if row.mean is None else row.scale.number(row.mean)
     return Markup("{}<br>{}").format(mean, _small(_mean_interval(row)))
 
 
@@ -158,9 +170,9 @@ def html_difference(found: Comparison | None) -> Markup | str:
     """Difference above its interval."""
     if found is None:
         return ""
-    if found.difference_pp is None:
+    if found.difference is None:
         return "not comparable yet"
-    return Markup("{} pp<br>{}").format(signed(found.difference_pp, 2), _small(_difference_interval(found)))
+    return Markup("{}<br>{}").format(_signed_difference(found), _small(_difference_interval(found)))
 
 
 def html_verdict(found: Comparison | None) -> Markup | str:
@@ -225,24 +237,24 @@ def latex_mean(row: Row) -> str:
     interval = []
     if row.interval is not None:
         low, high = row.interval
-        interval = [interval_words(100 * low, 100 * high)]
-    return _latex_cell(f"{100 * row.mean:.2f} ({'one run' if row.n == 1 else f'n = {row.n}'})", interval + lost)
+        interval = [scaled_interval(row, low, high)]
+    return _latex_cell(f"{row.scale.number(row.mean)} ({'one run' if row.n == 1 else f'n = {row.n}'})", interval + lost)
 
 
 def latex_difference(found: Comparison | None) -> str:
     """`−8.63 (5 pairs)` above `−10.25 to −7.01`."""
     if found is None:
         return ""
-    if found.difference_pp is None:
+    if found.difference is None:
         return "not comparable yet"
     pairs = len(found.seeds)
     count = f"{pairs} pair{'' if pairs == 1 else 's'}"
     if found.method == "welch":
         count = f"n = {found.n}, {found.n_control}"
     interval = []
-    if found.low_pp is not None and found.high_pp is not None:
-        interval = [f"{found.level_words} {interval_words(found.low_pp, found.high_pp)}"]
-    return _latex_cell(f"{signed(found.difference_pp, 2)} ({count})", interval)
+    if found.low is not None and found.high is not None:
+        interval = [f"{found.level_words} {interval_words(found.low, found.high, found.scale.digits)}"]
+    return _latex_cell(f"{signed(found.difference, found.scale.digits)} ({count})", interval)
 
 
 def _latex_cell(first: str, below: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from cifar_lab.analysis.answers import Answer, Comparison
+from cifar_lab.analysis.scales import SHARES
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.text import markdown
 from cifar_lab.report import cells
@@ -81,10 +82,10 @@ class Column:
         """Whether it is aligned left."""
         return self.unit is TEXT
 
-    def header(self, medium: Medium) -> str:
-        """Header in a medium. Empty where it is not shown."""
+    def header(self, medium: Medium, answer: Answer | None = None) -> str:
+        """Header in a medium, with the units of the answer's numbers. Empty where it is not shown."""
         if self.headers is not None:
-            return self.headers.get(medium, "")
+            return _in_units(self.headers.get(medium, ""), medium, answer)
         words = f"{self.name.replace('_', ' ')} {self.unit.symbol}".strip()
         return (cells.latex(words) if medium == "latex" else words) if medium in PAGES else self.name
 
@@ -101,6 +102,19 @@ class Column:
         return markdown(text) if medium == "md" and self.is_text else text
 
 
+def _in_units(header: str, medium: Medium, answer: Answer | None) -> str:
+    """The header with the units of a question whose numbers are no shares."""
+    if answer is None or medium not in PAGES or answer.control.scale is SHARES:
+        return header
+    scale = answer.control.scale
+    return header.replace(r"\%", scale.unit).replace("%", scale.unit, 1).replace("pp", scale.difference_unit)
+
+
+def _number(entry: ReportRow, value: float | None) -> str:
+    """A number of the row as pages show it."""
+    return "" if value is None else entry.row.scale.number(value)
+
+
 def _row(read: Callable[[Row], Any]) -> Callable[[ReportRow], Any]:
     return lambda entry: read(entry.row)
 
@@ -115,8 +129,23 @@ def _found(read: Callable[[Comparison], Any]) -> Callable[[ReportRow], Any]:
     return lambda entry: None if (found := entry.comparison) is None else read(found)
 
 
+def _points(read: Callable[[Comparison], float | None]) -> Callable[[ReportRow], float | None]:
+    """Value of the comparison in percentage points. None for a distance, which has none."""
+    return _found(lambda found: read(found) if found.scale is SHARES else None)
+
+
+def _in_unit(read: Callable[[Comparison], float | None]) -> Callable[[ReportRow], float | None]:
+    """Value of the comparison in the unit of the row's values."""
+    return _found(lambda found: None if (value := read(found)) is None else value / found.scale.factor)
+
+
 def _compared(words: Callable[[Comparison | None], str]) -> Callable[[ReportRow], str]:
     return lambda entry: words(entry.comparison)
+
+
+def _same_cell(media: str, cell: Callable[[ReportRow], Any]) -> dict[Medium, Callable[[ReportRow], Any]]:
+    """The same cell in several media."""
+    return dict.fromkeys(media.split(), cell)  # type: ignore[arg-type]
 
 
 def _same(media: str, header: str) -> dict[Medium, str]:
@@ -140,18 +169,18 @@ COLUMNS: list[Column] = [
            {"md": _row(cells.mean_words), "html": _row(cells.html_mean), "latex": _row(cells.latex_mean),
             "list": _row(cells.terminal_mean), "compare": _row(cells.terminal_mean)}, worth=9),
     Column("std", _row(lambda row: row.std), SHARE,
-           _same("md html json run list sort", "std") | {"csv": "std_accuracy"}, {"run": _row(cells.terminal_std)},
-           worth=7),
+           {**_same("md html", "std %"), **_same("json run list sort", "std"), "csv": "std_accuracy"},
+           {"run": _row(cells.terminal_std), **_same_cell("md html", lambda e: _number(e, e.row.std))}, worth=7),
     Column("interval", _row(lambda row: row.interval and list(row.interval)), headers={"json": "interval"}),
     Column("min", _row(lambda row: row.minimum), SHARE, {"json": "min"}),
     Column("max", _row(lambda row: row.maximum), SHARE, {"json": "max"}),
-    Column("difference_pp", _found(lambda found: found.difference_pp), NUMBER,
+    Column("difference_pp", _points(lambda found: found.difference), NUMBER,
            {"md": "vs control", "html": "vs control", "latex": "vs control, pp", "csv": "difference_pp"},
            {"md": _compared(cells.difference_words), "html": _compared(cells.html_difference),
             "latex": _compared(cells.latex_difference)}),
     Column("difference_pairs", _found(lambda found: len(found.seeds)), NUMBER, {"csv": "difference_pairs"}),
-    Column("difference_low_pp", _found(lambda found: found.low_pp), NUMBER, {"csv": "difference_low_pp"}),
-    Column("difference_high_pp", _found(lambda found: found.high_pp), NUMBER, {"csv": "difference_high_pp"}),
+    Column("difference_low_pp", _points(lambda found: found.low), NUMBER, {"csv": "difference_low_pp"}),
+    Column("difference_high_pp", _points(lambda found: found.high), NUMBER, {"csv": "difference_high_pp"}),
     Column("difference_level", _found(lambda found: found.level), NUMBER, {"csv": "difference_level"}),
     Column("look", _found(lambda found: found.look), NUMBER, {"csv": "look"}),
     Column("method", _found(lambda found: found.method), TEXT, {"csv": "method"}),
@@ -196,6 +225,11 @@ COLUMNS: list[Column] = [
     Column("fingerprint", _row(lambda row: row.fingerprint), TEXT, {"csv": "data_fingerprint"}),
     Column("not_counted", _row(cells.not_counted), TEXT, {"list": "not counted"}, worth=6),
     Column("command", _row(lambda row: row.command), TEXT, {"json": "command"}),
+    Column("measure", lambda e: e.answer and e.answer.quantity, TEXT, {"csv": "measure"}),
+    Column("unit", _row(lambda row: row.scale.name), TEXT, {"csv": "unit"}),
+    Column("difference", _in_unit(lambda found: found.difference), NUMBER, {"csv": "difference"}),
+    Column("difference_low", _in_unit(lambda found: found.low), NUMBER, {"csv": "difference_low"}),
+    Column("difference_high", _in_unit(lambda found: found.high), NUMBER, {"csv": "difference_high"}),
 ]  # fmt: skip
 """All columns, in the order of the tables that are read."""
 
@@ -236,7 +270,7 @@ def _is_left_out(column: Column, answer: Answer | None) -> bool:
 
 def headers_of(medium: Medium, answer: Answer | None = None) -> list[str]:
     """Headers of a medium, in its order."""
-    return [column.header(medium) for column in columns_of(medium, answer)]
+    return [column.header(medium, answer) for column in columns_of(medium, answer)]
 
 
 def row_document(entry: ReportRow) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cifar_lab.analysis.answers import has_distances
 from cifar_lab.analysis.data_choice import SHORT
+from cifar_lab.analysis.verdict_line import pair_lines
 from cifar_lab.core.text import count, plain
-from cifar_lab.report.cells import signed
+from cifar_lab.report.cells import html_difference, html_verdict, p_words, signed
 from cifar_lab.report.charts.chart import short
 from cifar_lab.report.charts.details import confusion_words
 from cifar_lab.report.charts.drawing import accuracy_caption, difference_caption
@@ -60,6 +62,7 @@ def html_page(lab: Lab, results: Path) -> str:
         sections=sections,
         unanswered=lab.unanswered,
         has_images=images is not None,
+        has_distances=has_distances(lab.answers),
     )
 
 
@@ -110,6 +113,10 @@ def _environment() -> Environment:
         "count": count,
         "columns_of": columns_of,
         "report_row": ReportRow,
+        "html_difference": html_difference,
+        "html_verdict": html_verdict,
+        "p_words": p_words,
+        "pair_lines": pair_lines,
         "key": _key,
     }
     return environment

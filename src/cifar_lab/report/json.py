@@ -1,6 +1,7 @@
 """answers.json: every number of the report, with its runs. The same records give the same bytes.
 
-Accuracies are shares from 0 to 1, keys that end in `_pp` are in percentage points. Lists have the order of the report.
+Accuracies are shares from 0 to 1, and keys that end in `_pp` are in percentage points. Distances are in L2 of pixels 0
+to 1. Lists have the order of the report.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.questions import Lab
 from cifar_lab.analysis.robust_curves import arm_robustness
+from cifar_lab.analysis.scales import SHARES
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences
 from cifar_lab.analysis.winner_sentences import tuned_sentences, winner_sentence
@@ -23,10 +25,14 @@ from cifar_lab.report.columns import ReportRow, row_document
 ANSWERS_SCHEMA = 1
 """Version of answers.json. A key never changes its meaning. New keys may be added."""
 
-_COMPARISON_KEYS = {
-    "difference_pp": "points_pp", "std_pp": "spread_pp", "dof": "degrees", "win_rate": "won", "interim_looks": "looks",
-}  # fmt: skip
+_COMPARISON_KEYS = {"dof": "degrees", "win_rate": "won", "interim_looks": "looks"}
 """Keys of a comparison that are not the names of its fields."""
+
+_POINT_KEYS = {
+    "difference": "points_pp", "low": "low_pp", "high": "high_pp", "differences": "differences_pp", "std": "spread_pp",
+    "standard_error": "standard_error_pp", "min_effect": "min_effect_pp", "smallest_shown": "smallest_shown_pp",
+}  # fmt: skip
+"""Keys of numbers in percentage points. Of distances they are null, and the names of the fields have the numbers."""
 
 _LUCK_KEYS = {"selection_bias_pp": "luck_pp", "run_std_pp": "run_spread_pp", "expected_bias_pp": "expected_luck_pp"}
 """Keys of a sweep's `luck` that are not the names of the fields of `WinnersCurse`."""
@@ -63,7 +69,7 @@ def has_answers(results: Path) -> bool:
     try:
         document = json.loads(read_document(results / "answers.json"))
         compared = [each for question in document["questions"] for each in question["comparisons"]]
-        return any(each["points_pp"] is not None for each in compared)
+        return any(each["points_pp"] is not None or each.get("difference") is not None for each in compared)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
@@ -73,7 +79,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
     return {
         "name": answer.name,
         "title": question.title,
-        "chart": question.chart,
+        "chart": None if answer.pairs_of else question.chart,
         "note": question.note,
         "sentences": list(answer_sentences(answer)),
         "arms": [row_document(ReportRow(row, answer)) for row in answer.rows],
@@ -83,6 +89,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         ],
         "sweep": None if answer.sweep is None else _sweep(answer.sweep, answer),
         "notes": list(answer.notes),
+        **({"pairs_of": answer.pairs_of} if answer.pairs_of else {}),
         "commands": list(answer.commands),
         **({"measure": answer.quantity, "robustness": _robustness(answer)} if answer.is_robust else {}),
     }
@@ -102,8 +109,13 @@ def _robustness(answer: Answer) -> list[dict[str, Any]]:
 
 def comparison_document(comparison: Comparison, sentence: str) -> dict[str, Any]:
     """A comparison as answers.json and `compare --json` have it."""
-    found = {_COMPARISON_KEYS.get(name, name): value for name, value in asdict(comparison).items()}
-    return {**found, "sentence": sentence}
+    found = asdict(comparison)
+    unit = found.pop("scale")["difference_unit"]
+    in_points = {_POINT_KEYS.get(name, _COMPARISON_KEYS.get(name, name)): value for name, value in found.items()}
+    if comparison.scale is SHARES:
+        return {**in_points, "unit": unit, "sentence": sentence}
+    in_points |= dict.fromkeys(_POINT_KEYS.values())
+    return {**in_points, "unit": unit, **{name: found[name] for name in _POINT_KEYS}, "sentence": sentence}
 
 
 def _sweep(sweep: Winners, answer: Answer) -> dict[str, Any]:

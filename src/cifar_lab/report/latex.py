@@ -10,9 +10,9 @@ from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 
 _HEAD = r"""% Tables of cifar-lab report. In the preamble: \usepackage{booktabs}, \usepackage{tabularx} and, for
 % pdflatex, \usepackage[T1]{fontenc}. Then, where the tables belong: \input{report}
-% Mean test accuracy in percent, the number of runs and a 95 % t interval; differences to the control in percentage
-% points (pp), paired by seed where seeds are shared, else Welch, with an interval at the level of this look; p adjusted
-% for the other looks and by Holm over all comparisons.
+% Mean test accuracy in percent (DeepFool: L2 distance), the number of runs and a 95 % t interval; differences to the
+% control in percentage points (DeepFool: L2), paired by seed where seeds are shared, else Welch, with an interval at
+% the level of this look; p adjusted for the other looks and by Holm over all comparisons.
 """
 _CELL = r"""\providecommand{\labcell}[2]{\begin{tabular}[t]{@{}r@{}}#1\\{\footnotesize #2}\end{tabular}}
 """

@@ -6,10 +6,10 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from cifar_lab.analysis.answers import Answer
+from cifar_lab.analysis.answers import Answer, has_distances
 from cifar_lab.analysis.data_choice import SHORT, DataSet
 from cifar_lab.analysis.questions import Lab
-from cifar_lab.analysis.sentences import answer_sentences
+from cifar_lab.analysis.sentences import answer_sentences, pair_sentences
 from cifar_lab.core.text import code_span, count, csv_cell, markdown, plain
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of
 
@@ -27,12 +27,20 @@ _HOW_TO_READ = """\
   three runs there is no verdict.
 - *s/run* is the training time of one run in seconds, while all workers of its command ran side by side."""
 
+_DISTANCES = """\
+- A distance is the length (L2) of the smallest change of an image that DeepFool finds to change its class, with pixels
+  from 0 to 1. Larger is more robust. Distances and their differences are in L2, never in percent."""
+
 
 def markdown_page(lab: Lab) -> str:
     """Text of report.md."""
-    parts = [f"# {markdown(lab.title)}", _HOW_TO_READ, "## Data", *_data(lab)]
+    how = [_HOW_TO_READ, *([_DISTANCES] if has_distances(lab.answers) else [])]
+    parts = [f"# {markdown(lab.title)}", "\n".join(how), "## Data", *_data(lab)]
     for answer in lab.shown:
-        parts += [f"## {markdown(answer.name)}: {markdown(answer.question.title)}", *_section(answer)]
+        parts += [
+            f"## {markdown(answer.name)}: {markdown(answer.question.title)}",
+            *_section(answer, lab.pairs_of(answer)),
+        ]
     if lab.unanswered:
         names = ", ".join(map(_open_words, lab.unanswered))
         parts += ["## Not answered yet", f"{names}.", *_commands(lab.to_run)]
@@ -101,7 +109,7 @@ def _choice(data: DataSet, lab: Lab) -> str:
     return code_span(f"{lab.command} --data {name}")
 
 
-def _section(answer: Answer) -> Iterator[str]:
+def _section(answer: Answer, others: Sequence[Answer]) -> Iterator[str]:
     sentences = answer_sentences(answer)
     if sentences:
         yield "\n".join(f"- {markdown(each)}" for each in sentences)
@@ -110,6 +118,10 @@ def _section(answer: Answer) -> Iterator[str]:
     if answer.is_robust:
         yield f"Compared: {markdown(answer.quantity)}."
     yield _table(answer)
+    pairs = pair_sentences(others)
+    if pairs:
+        yield "The other arms with each other:"
+        yield "\n".join(f"- {markdown(each)}" for each in pairs)
     if answer.question.note:
         yield f"Note: {markdown(answer.question.note)}"
     for note in answer.notes:

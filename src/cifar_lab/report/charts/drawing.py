@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cifar_lab.analysis.scales import SHARES, Scale
+
 if TYPE_CHECKING:
     from cifar_lab.analysis.answers import Answer, Comparison
     from cifar_lab.analysis.data_choice import DataSet
@@ -24,13 +26,18 @@ class Drawing:
     comparisons: Sequence[Comparison] = ()
     """One per row but the control, in their order. Without them the chart has no right side."""
     min_effect: float = 0.0
-    """Half width of the shaded range of differences, in percentage points."""
+    """Half width of the shaded range of differences, in their unit."""
     message: str = ""
     """Text below the rows, in the place of arms that are not known yet."""
     quantity: str = "Test accuracy"
     """Name of the number that is compared."""
     attacked: int = 0
     """Test images that each network was attacked on. 0: the number is the accuracy on all test images."""
+
+    @property
+    def scale(self) -> Scale:
+        """Units of the number."""
+        return self.rows[0].scale if self.rows else SHARES
 
     @property
     def chance(self) -> float | None:
@@ -47,15 +54,15 @@ class Drawing:
         """Comparisons by the index of their row, where a difference is known."""
         indices = [index for index, row in enumerate(self.rows) if not row.is_control]
         pairs = zip(indices, self.comparisons, strict=False)
-        return {index: found for index, found in pairs if found.difference_pp is not None}
+        return {index: found for index, found in pairs if found.difference is not None}
 
 
 def drawing_of(answer: Answer, lab: Lab, message: str = "") -> Drawing:
     """Content of the chart of a question."""
     attacked = len(answer.attacks[0].images) if answer.attacks else 0
     return Drawing(
-        answer.question.title, answer.rows, lab.data, answer.comparisons, lab.min_effect, message, answer.quantity,
-        attacked,
+        answer.question.title, answer.rows, lab.data, answer.comparisons,
+        lab.min_effect * (answer.control.scale.factor / 100), message, answer.quantity, attacked,
     )  # fmt: skip
 
 
@@ -74,7 +81,7 @@ def accuracy_caption(drawing: Drawing) -> str:
 
 def difference_caption(drawing: Drawing) -> str:
     """Marks of the differences in words."""
-    shade = f" Shaded: below {drawing.min_effect:g} pp, negligible." if drawing.min_effect else ""
+    shade = f" Shaded: below {drawing.scale.bound(drawing.min_effect)}, negligible." if drawing.min_effect else ""
     return f"difference to the control with the interval of this look; dots: one shared seed each.{shade}"
 
 

@@ -46,7 +46,7 @@ def draw(drawing: Drawing) -> Figure:
 
         width = WIDTH_INCHES - left - right
         axes = figure.add_axes((left / WIDTH_INCHES, bottom / height, width / WIDTH_INCHES, slots * slot / height))
-        frame(axes, slots, scale_end(rows, drawing.chance, width), drawing.chance)
+        frame(axes, slots, scale_end(rows, drawing.chance, width), drawing)
         for index, (row, name) in enumerate(zip(rows, names, strict=True)):
             draw_row(axes, index, row, name, BAR_INCHES / slot)
         if drawing.message:
@@ -55,7 +55,7 @@ def draw(drawing: Drawing) -> Figure:
         if drawing.compared:
             start = left + width + 0.35
             room = (start / WIDTH_INCHES, bottom / height, (right - 0.6) / WIDTH_INCHES, slots * slot / height)
-            draw_differences(figure.add_axes(room), drawing.compared, drawing.min_effect, slots, BAR_INCHES / slot)
+            draw_differences(figure.add_axes(room), drawing, slots, BAR_INCHES / slot)
 
         edge = 0.25 / WIDTH_INCHES
         figure.text(edge, 1 - 0.2 / height, head, fontsize=TITLE, fontweight="bold", va="top")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cifar_lab.analysis.answers import VERDICT_MARKS, Answer, Comparison
-from cifar_lab.report.cells import chart_difference, interval_words
+from cifar_lab.report.cells import chart_difference, scaled_interval
 from cifar_lab.report.charts.chart import Chart, short
 from cifar_lab.report.charts.drawing import Drawing, count_words
 
@@ -41,7 +41,9 @@ def accuracy_chart(drawing: Drawing) -> Chart | None:
         "rows": rows,
         "chance": chance,
         "chance_words": None if chance is None else f"chance {chance:.3g} %",
-        "end": min(100 * drawing.rows[0].highest, max(20.0, chance or 0.0, *known)),
+        "end": _end(drawing, [chance or 0.0, *known]),
+        "unit": drawing.scale.unit,
+        "digits": drawing.scale.digits,
     }
     quantity = drawing.quantity[:1].lower() + drawing.quantity[1:]
     return Chart(spec, f"Mean {quantity} of each arm, with each run. {said}.", _height(rows))
@@ -54,8 +56,13 @@ def difference_chart(drawing: Drawing) -> Chart | None:
         return None
     rows = [_difference_row(drawing.rows, index, compared.get(index)) for index in range(len(drawing.rows))]
     said = "; ".join(f"{row['label']} {row['words']}" for row in rows if row["words"])
-    spec = {"kind": "difference", "rows": rows, "min_effect": drawing.min_effect}
-    alt = f"Difference of each arm to the control in percentage points with its interval. {said}."
+    unit = drawing.scale.difference_unit
+    spec = {
+        "kind": "difference", "rows": rows, "min_effect": drawing.min_effect, "unit": unit,
+        "digits": drawing.scale.digits,
+    }  # fmt: skip
+    words = "percentage points" if unit == "pp" else unit
+    alt = f"Difference of each arm to the control in {words} with its interval. {said}."
     return Chart(spec, alt, _height(rows))
 
 
@@ -101,10 +108,11 @@ def _height(rows: Sequence[Any]) -> int:
 def _accuracy_row(rows: Sequence[Row], index: int) -> dict[str, Any]:
     row, label = rows[index], short(rows[index].label)
     note = "" if row.mean is not None else row.missing_words if row.is_missing else "diverged"
-    shown = "" if row.mean is None else f"{100 * row.mean:.1f} %"
+    scale = row.scale
+    shown = "" if row.mean is None else scale.short(row.mean)
     around = ""
     if row.interval is not None:
-        around = f"\n95 % interval {interval_words(100 * row.interval[0], 100 * row.interval[1])} %"
+        around = f"\n95 % interval {scaled_interval(row, *row.interval)} {scale.unit}"
     return {
         "label": label,
         "style": style_of(rows, index),
@@ -112,8 +120,8 @@ def _accuracy_row(rows: Sequence[Row], index: int) -> dict[str, Any]:
         "note": note,
         "shown": shown,
         "words": f"{label}, {count_words(row)}\nmean {shown}{around}",
-        "values": [[seed, _percent(value)] for seed, value in row.values[:MOST_MARKS]],
-        "mean": None if row.mean is None else _percent(row.mean),
+        "values": [[seed, _shown(row, value)] for seed, value in row.values[:MOST_MARKS]],
+        "mean": None if row.mean is None else _shown(row, row.mean),
         **_interval(row),
     }
 
@@ -122,15 +130,15 @@ def _difference_row(rows: Sequence[Row], index: int, found: Comparison | None) -
     base = {"label": short(rows[index].label), "style": style_of(rows, index)}
     if found is None:
         return {**base, "words": "", "values": [], "mean": None, "low": None, "high": None}
-    pairs = [*zip(found.seeds, found.differences_pp, strict=True)][:MOST_MARKS]
+    pairs = [*zip(found.seeds, found.differences, strict=True)][:MOST_MARKS]
     mark = "" if found.verdict == "no verdict" else f"{VERDICT_MARKS[found.verdict]} "
     return {
         **base,
         "words": mark + chart_difference(found),
-        "values": [[seed, round(gap, 3)] for seed, gap in pairs],
-        "mean": _rounded(found.difference_pp),
-        "low": _rounded(found.low_pp),
-        "high": _rounded(found.high_pp),
+        "values": [[seed, round(gap, 4)] for seed, gap in pairs],
+        "mean": _rounded(found.difference),
+        "low": _rounded(found.low),
+        "high": _rounded(found.high),
         "level": round(100 * found.level, 4),
     }
 
@@ -139,13 +147,23 @@ def _interval(row: Row) -> dict[str, float | None]:
     """Ends of the interval inside the range of the values."""
     low, high = row.interval or (None, None)
     return {
-        "low": None if low is None else _percent(max(0.0, low)),
-        "high": None if high is None else _percent(min(row.highest, high)),
+        "low": None if low is None else _shown(row, max(0.0, low)),
+        "high": None if high is None else _shown(row, min(row.highest, high)),
     }
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+    return None if value is None else round(value, 4)
+
+
+def _shown(row: Row, value: float) -> float:
+    return round(row.scale.factor * value, 4)
+
+
+def _end(drawing: Drawing, known: Sequence[float]) -> float:
+    """End of the scale of values. At least a fifth of it is shown of shares."""
+    scale = drawing.scale
+    return min(scale.factor * scale.highest, max(scale.factor / 5, *known))
 
 
 def _percent(share: float) -> float:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from cifar_lab.analysis.answers import VERDICT_MARKS, Comparison
+from cifar_lab.analysis.answers import VERDICT_MARKS
 from cifar_lab.analysis.summary import Row
 from cifar_lab.report.cells import chart_difference
-from cifar_lab.report.charts.drawing import count_words
+from cifar_lab.report.charts.drawing import Drawing, count_words
 from cifar_lab.report.charts.style import ALARM, FAINT, GRID, INK, LABEL, SHADE, SMALL, look
 
 
-def frame(axes: Axes, slots: int, upper: float, chance: float | None) -> None:
+def frame(axes: Axes, slots: int, upper: float, drawing: Drawing) -> None:
     """Draw the scale from 0, a light grid and the line of chance."""
     axes.set_xlim(0, upper)
-    step = 0.1 if upper <= 0.6 else 0.2
-    ticks = [step * k for k in range(int(min(upper, 1) / step + 1e-9) + 1)]
-    axes.set_xticks(ticks, [f"{100 * tick:.0f} %" for tick in ticks], fontsize=SMALL, color=FAINT)
+    if drawing.scale.unit == "%":
+        step = 0.1 if upper <= 0.6 else 0.2
+        ticks = [step * k for k in range(int(min(upper, 1) / step + 1e-9) + 1)]
+    else:
+        ticks = [tick for tick in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, upper) if tick <= upper]
+    words = [f"{drawing.scale.factor * tick:.4g} {drawing.scale.unit}" for tick in ticks]
+    axes.set_xticks(ticks, words, fontsize=SMALL, color=FAINT)
     _quiet(axes, slots)
+    chance = drawing.chance
     if chance is not None:
         axes.axvline(chance, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=3, gid="chance")
         axes.annotate(f"chance {100 * chance:.3g} %", (chance, 1), (0, 5), xycoords=("data", "axes fraction"),
@@ -71,7 +76,7 @@ def draw_row(axes: Axes, index: int, row: Row, name: str, thick: float) -> None:
     heights = [index + thick * (0.8 * (k + 1) / (row.n + 1) - 0.3) for k in range(row.n)]
     axes.scatter([value for _, value in row.values], heights, s=18, facecolor="white", edgecolor=INK, linewidth=1,
                  zorder=5, gid="seeds")  # fmt: skip
-    beside(axes, end, index, _percent(row.mean), fontweight="bold", fontsize=LABEL + 0.5)
+    beside(axes, end, index, row.scale.short(row.mean), fontweight="bold", fontsize=LABEL + 0.5)
 
 
 def beside(axes: Axes, x: float, index: int, text: str, **look: Any) -> None:
@@ -88,50 +93,43 @@ def scale_end(rows: Sequence[Row], chance: float | None, width_inches: float) ->
     return max(0.3, ceil(20 * longest * width_inches / (width_inches - 0.8)) / 20)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
 # --- differences ------------------------------------------------------------------------------------------------------
 
 
-def draw_differences(
-    axes: Axes, compared: Mapping[int, Comparison], min_effect: float, slots: int, thick: float
-) -> None:
-    """Draw each arm minus the control: its symbol with its interval, a dot per shared seed, the numbers above.
-
-    `compared` has the comparison of each row by its index.
-    """
+def draw_differences(axes: Axes, drawing: Drawing, slots: int, thick: float) -> None:
+    """Draw each arm minus the control: its symbol with its interval, a dot per shared seed, the numbers above."""
+    compared, min_effect = drawing.compared, drawing.min_effect
     ends = [0.0, min_effect, -min_effect]
     for found in compared.values():
-        ends += [each for each in (found.difference_pp, found.low_pp, found.high_pp) if each is not None]
-        ends += found.differences_pp
+        ends += [each for each in (found.difference, found.low, found.high) if each is not None]
+        ends += found.differences
     low, high = min(ends), max(ends)
-    room = max(0.12 * (high - low), 0.1)
+    room = max(0.12 * (high - low), 0.001 * drawing.scale.factor)
     axes.set_xlim(low - room, high + room)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
     axes.tick_params(axis="x", labelsize=SMALL, labelcolor=FAINT)
     _quiet(axes, slots)
-    axes.annotate("difference to the control (pp)", (0.5, 1), (0, 5), xycoords="axes fraction",
-                  textcoords="offset points", ha="center", va="bottom", fontsize=SMALL, color=FAINT)  # fmt: skip
+    axes.annotate(f"difference to the control ({drawing.scale.difference_unit})", (0.5, 1), (0, 5),
+                  xycoords="axes fraction", textcoords="offset points", ha="center", va="bottom",
+                  fontsize=SMALL, color=FAINT)  # fmt: skip
     if min_effect:
         axes.axvspan(-min_effect, min_effect, color=SHADE, zorder=0.4, linewidth=0, gid="min_effect")
     axes.axvline(0, color=FAINT, linewidth=1, zorder=1, gid="zero")
     for index, found in compared.items():
-        assert found.difference_pp is not None
+        assert found.difference is not None
         arm = look(index - 1)
-        heights = [index + thick * (0.34 + 0.22 * (k % 3)) for k in range(len(found.differences_pp))]
+        heights = [index + thick * (0.34 + 0.22 * (k % 3)) for k in range(len(found.differences))]
         axes.scatter(
-            found.differences_pp, heights, s=11, facecolor="white", edgecolor=INK, linewidth=0.8, zorder=5, gid="pairs"
+            found.differences, heights, s=11, facecolor="white", edgecolor=INK, linewidth=0.8, zorder=5, gid="pairs"
         )
-        if found.low_pp is not None and found.high_pp is not None:
-            around = ([found.difference_pp - found.low_pp], [found.high_pp - found.difference_pp])
+        if found.low is not None and found.high is not None:
+            around = ([found.difference - found.low], [found.high - found.difference])
             axes.errorbar(
-                found.difference_pp, index, xerr=around, color=arm.color, linewidth=2, capsize=5, capthick=1.6, zorder=3
+                found.difference, index, xerr=around, color=arm.color, linewidth=2, capsize=5, capthick=1.6, zorder=3
             )
         axes.scatter(
-            [found.difference_pp], [index], s=30, marker=arm.marker, color=arm.color, linewidth=0, zorder=6,
+            [found.difference], [index], s=30, marker=arm.marker, color=arm.color, linewidth=0, zorder=6,
             gid="difference",
         )  # fmt: skip
         mark = "" if found.verdict == "no verdict" else f"{VERDICT_MARKS[found.verdict]} "

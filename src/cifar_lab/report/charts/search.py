@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
-from cifar_lab.analysis.factors import setting_words
 from cifar_lab.analysis.search_points import Axis, SearchedPoint, best_points
+from cifar_lab.core.text import setting_words
 from cifar_lab.report.charts.chart import Chart, short
 
 MOST_LINES = 500

@@ -46,7 +46,7 @@ globalThis.labCharts = (() => {
     accuracy(chart, width) {
       const count = chart.rows.length, marks = [], points = [], wide = widest(chart.rows.map((row) => row.count));
       const ticks = Math.max(2, Math.min(6, Math.floor(width / 80)));
-      marks.push(...scaled(ticks, { tickFormat: percent, label: null }));
+      marks.push(...scaled(ticks, { tickFormat: (value) => `${+value.toFixed(4)} ${chart.unit}`, label: null }));
       chart.rows.forEach((row, k) => {
         const arm = look(row.style), at = (pixels) => k + pixels / ROW;
         marks.push(
@@ -59,7 +59,7 @@ globalThis.labCharts = (() => {
         }
         marks.push(Plot.rect([row], { x1: 0, x2: "mean", y1: at(25), y2: at(46), fill: arm.color }));
         if (row.low !== null) marks.push(...whisker(row.low, row.high, at(30), 3 / ROW, INK, 1.3));
-        const dots = row.values.map(([seed, value], j) => ({ x: value, y: at(33 + 11 * (j + 1) / (row.values.length + 1)), words: `${row.label}, seed ${seed}\n${value.toFixed(2)} %` }));
+        const dots = row.values.map(([seed, value], j) => ({ x: value, y: at(33 + 11 * (j + 1) / (row.values.length + 1)), words: `${row.label}, seed ${seed}\n${value.toFixed(chart.digits)} ${chart.unit}` }));
         marks.push(Plot.dot(dots, { x: "x", y: "y", r: 3, fill: PAPER, stroke: INK, strokeWidth: 1.1 }));
         const end = Math.max(...known([row.mean, row.high, ...row.values.map((pair) => pair[1])]));
         marks.push(Plot.text([row.shown], { x: end, y: at(36), text: (words) => words, textAnchor: "start", dx: 9, fontSize: 13, fontWeight: 700, fill: INK, ...halo }));
@@ -80,7 +80,7 @@ globalThis.labCharts = (() => {
       const row_height = beside ? ROW : ROW + 20, shift = beside ? 0 : 20, count = rows.length, marks = [], points = [];
       const ends = rows.flatMap((row) => [row.mean, row.low, row.high, ...row.values.map((pair) => pair[1])]);
       const [low, high] = extent([...ends, 0, chart.min_effect, -chart.min_effect]);
-      const room = Math.max(0.1 * (high - low), 0.1), domain = [low - room, high + room];
+      const room = Math.max(0.1 * (high - low), 10 ** -chart.digits), domain = [low - room, high + room];
       if (chart.min_effect) {
         marks.push(Plot.rect([0], { x1: -chart.min_effect, x2: chart.min_effect, y1: 0, y2: count, fill: SOFT, fillOpacity: 0.16 }));
       }
@@ -93,10 +93,10 @@ globalThis.labCharts = (() => {
         if (row.words) marks.push(Plot.text([row.words], { y: at(13), text: (words) => words, frameAnchor: beside ? "middle" : "left", textAnchor: beside ? "middle" : "start", fontSize: 13, fill: INK, ...halo }));
         if (row.mean === null) return;
         if (row.low !== null) marks.push(...whisker(row.low, row.high, at(32), 5 / row_height, arm.color, 2));
-        const dots = row.values.map(([seed, value], j) => ({ x: value, y: at(42 + 4 * (j % 3)), words: `${row.label}, seed ${seed}\n${value.toFixed(2)} pp` }));
+        const dots = row.values.map(([seed, value], j) => ({ x: value, y: at(42 + 4 * (j % 3)), words: `${row.label}, seed ${seed}\n${value.toFixed(chart.digits)} ${chart.unit}` }));
         marks.push(Plot.dot(dots, { x: "x", y: "y", r: 2.6, fill: PAPER, stroke: INK }),
           Plot.dot([row], { x: "mean", y: at(32), symbol: arm.symbol, r: 5, fill: arm.color }));
-        points.push({ x: row.mean, y: at(32), words: `${row.label}\n${row.words} pp` }, ...dots);
+        points.push({ x: row.mean, y: at(32), words: `${row.label}\n${row.words} ${chart.unit}` }, ...dots);
       });
       return frame(width, HEAD + row_height * count + FOOT, points, { marks, marginTop: HEAD, marginBottom: FOOT, marginLeft: 8, marginRight: 8,
         x: { domain }, y: { domain: [0, count], reverse: true, axis: null } });

@@ -42,7 +42,7 @@ def auto_attack(victims: Victims, batch: AttackBatch, wanted: Tensor, eps: float
         SettingsError: fewer than four classes.
     """
     try:
-        from pyautoattack import AutoAttack  # type: ignore[import-not-found,unused-ignore]
+        from pyautoattack import AutoAttack  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
         raise missing_extra("attacks", "name: autoattack") from error
     found = Flipped(torch.zeros_like(wanted), {})

@@ -166,3 +166,8 @@ def test_widths_are_those_of_the_models(model: str) -> None:
     )
     assert MODELS[model][:4] == layers
     assert MODELS[model].batch_norm == hasattr(network, "bn1")
+
+
+def test_a_list_is_refused_as_the_settings_file_writes_it() -> None:
+    with pytest.raises(KernelsUnavailable, match=r"^there are none for model.freeze: \[conv1, conv2\]$"):
+        check_settings(settings("model.freeze=[conv1, conv2]"))

@@ -11,6 +11,7 @@ from cifar_lab.config import SGD, Adam, Loss, Muon, Settings
 from cifar_lab.config.data import IMAGE_SIDE
 from cifar_lab.config.own_code import plain_reason
 from cifar_lab.config.roles import leaves, role_of, value_at
+from cifar_lab.core.text import setting_words
 from cifar_lab.training.backends.block.shapes import NET, NET1, NET3, Shape
 from cifar_lab.training.backends.block.teams import parts_for
 from cifar_lab.training.backends.kept_libraries import KernelsUnavailable
@@ -155,7 +156,10 @@ def _reasons(settings: Settings) -> Iterator[str]:
         yield "runtime.compile generates others"
     sizes = (settings.data.side(), settings.model.input_size or IMAGE_SIDE)
     yield from (f"there are none for {side} × {side} pixels" for side in sizes if side != IMAGE_SIDE)
-    yield from (f"there are none for {key}: {getattr(owner, name)}" for key, owner, name in unknown_settings(settings))
+    yield from (
+        f"there are none for {key}: {setting_words(getattr(owner, name))}"
+        for key, owner, name in unknown_settings(settings)
+    )
 
 
 def unknown_settings(settings: Settings) -> Iterator[tuple[str, BaseModel, str]]:
