@@ -13,7 +13,15 @@ from cifar_lab.training.backends.block.backend import BlockKernel
 from cifar_lab.training.backends.block.jobs import PARTS, part_of
 from cifar_lab.training.backends.block.load import members_training
 from cifar_lab.training.backends.block.shapes import NET, NET3, Shape
-from cifar_lab.training.backends.block.teams import blocks_of, images_of, part_among, parts_for, share_of, shares_of
+from cifar_lab.training.backends.block.teams import (
+    blocks_of,
+    images_of,
+    part_among,
+    parts_for,
+    share_of,
+    shares_of,
+    teams_of,
+)
 
 from .block_runs import arms, block, eager, state_of
 from .host_kernel import HostKernel
@@ -91,9 +99,9 @@ def test_each_meeting_of_a_step_is_needed(name: str, meetings: int) -> None:
 
 
 def test_batches_of_one_cohort_have_teams_of_their_own() -> None:
-    arm_of = {size: arms(f"data.batch_size={size}", names=NAMES[:1])[0] for size in (8, 64)}
-    assert [blocks_of(size, 3) for size in arm_of] == [1, 3]
-    some = [arm_of[8], arm_of[64]]
+    some = [arms(f"data.batch_size={size}", names=NAMES[:1])[0] for size in (16, 64)]
+    assert teams_of([16, 64], 3) == [2, 3]
+    assert teams_of([8, 64], 3) == [1, 1], "that of batch 8 takes longest"
     alone = states(HostKernel(NET, 10), some, 70)
     assert equal(states(HostKernel(NET, 10, blocks=6), some, 70), alone)
 
@@ -122,6 +130,7 @@ def test_the_teams_of_known_cohorts() -> None:
     assert parts_for([64] * 40) == {32, 64}
     assert parts_for([64] * 320) == parts_for([64] * 40, divided=False) == {64}
     assert parts_for([8] * 40) == {8}
+    assert parts_for([8, 8, 30, 100]) == {8, 32, 64}
     assert parts_for([64] * 16) == {8, 64}
 
 

@@ -24,7 +24,7 @@ from cifar_lab.training.backends.block.member_state import MemberState
 from cifar_lab.training.backends.block.rows import RowConversion, matrices, share_width
 from cifar_lab.training.backends.block.running_statistics import RunningStatistics
 from cifar_lab.training.backends.block.shapes import Shape
-from cifar_lab.training.backends.block.teams import blocks_of, images_of, part_among, share_of, shares_of
+from cifar_lab.training.backends.block.teams import images_of, part_among, share_of, shares_of, teams_of
 from cifar_lab.training.backends.block.update_rules import BlockOptimizer, has_squares, rule_fields
 from cifar_lab.training.backends.eager import EagerBackend
 
@@ -107,7 +107,7 @@ class BlockBackend:
         steps, members = self.metrics.loss.shape
         # Small batches take longest. They come first, so that no block is left with one at the end of a launch.
         longest_first = sorted(range(members), key=batches.sizes.__getitem__)
-        teams = [blocks_of(size, most) for size in batches.sizes]
+        teams = teams_of(batches.sizes, most)
         table = self._table([self._member(k, epoch, rows, teams[k], *tables) for k in longest_first])
         each = self.blocks_per_network = max(teams)
         blocks = members * each if each > 1 else min(members, self._kernel.blocks)

@@ -42,6 +42,12 @@ def blocks_of(batch_size: int, most: int) -> int:
     return math.ceil(shares / math.ceil(shares / most))
 
 
+def teams_of(batch_sizes: Sequence[int], most: int) -> list[int]:
+    """Blocks of each network of a cohort. One that cannot be divided takes longest, so dividing others is of no use."""
+    teams = [blocks_of(size, most) for size in batch_sizes]
+    return [1] * len(teams) if 1 in teams else teams
+
+
 def images_of(batch_size: int, blocks: int) -> int:
     """Most images of a batch that one of so many blocks trains."""
     return math.ceil(shares_of(batch_size) / blocks) * share_of(batch_size)
@@ -50,7 +56,8 @@ def images_of(batch_size: int, blocks: int) -> int:
 def parts_for(batch_sizes: Sequence[int], *, divided: bool = True) -> set[int]:
     """Sizes of parts that a cohort needs, with one block per network and `divided` among teams that fill a GPU."""
     most = MULTIPROCESSORS // len(batch_sizes) if divided else 1
-    return {part_of(images_of(size, blocks_of(size, each))) for size in batch_sizes for each in (1, most)}
+    pairs = (pair for each in (1, most) for pair in zip(batch_sizes, teams_of(batch_sizes, each), strict=True))
+    return {part_of(images_of(size, blocks)) for size, blocks in pairs}
 
 
 def part_among(parts: Iterable[int], images: int) -> int:
