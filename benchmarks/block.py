@@ -30,13 +30,14 @@ from cifar_lab.training.backends.base import Predictor
 from cifar_lab.training.backends.block.backend import BlockBackend
 from cifar_lab.training.backends.block.compiler import compiled
 from cifar_lab.training.backends.block.jobs import PARTS
-from cifar_lab.training.backends.block.shapes import NET, NET3
+from cifar_lab.training.backends.block.shapes import NET, NET1, NET3
 from cifar_lab.training.evaluate import predict_stacked, score, score_all
 
 CELLS = (
     "320:64", "40:64", "320:grid", "320:8", "320:512", "160:grid", "132:64", "40:8", "40:512", "132:64:adam", "10:64",
-    "2:8", "14:512", "2:64", "4:512", "40:32:muon", "10:32:muon", "320:64:sgd:Net3", "52:64:sgd:Net3", "52:8:sgd:Net3",
-    "52:512:sgd:Net3",
+    "2:8", "14:512", "2:64", "4:512", "40:32:muon", "10:32:muon", "320:64:sgd:Net3", "320:64:sgd:Net1",
+    "36:64:sgd:Net1", "52:64:sgd:Net3", "36:8:sgd:Net1", "52:8:sgd:Net3", "36:512:sgd:Net1", "52:512:sgd:Net3",
+    "320:128:muon:Net1",
 )  # fmt: skip
 """The targets first, then the cells that decide the fewest networks for the kernel."""
 
@@ -92,12 +93,13 @@ def line(row: dict[str, float | str | None]) -> str:
 
 
 def compile_seconds() -> dict[str, float]:
-    """Seconds of a compilation with an empty cache, which the cells use then: the kernel of q8_grid, and Net3's."""
+    """Seconds of a compilation with an empty cache, which the cells use then: the kernel of q8_grid, and others."""
     os.environ["CIFAR_LAB_CACHE"] = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, os.environ["CIFAR_LAB_CACHE"])
     major, minor = torch.cuda.get_device_capability()
     found = {}
-    for model, shape, parts in (("Net, all sizes", NET, PARTS), ("Net3, parts of 64", NET3, PARTS[-1:])):
+    others = (("Net1, parts of 64", NET1, PARTS[-1:]), ("Net3, parts of 64", NET3, PARTS[-1:]))
+    for model, shape, parts in (("Net, all sizes", NET, PARTS), *others):
         began = time.monotonic()
         compiled(f"sm_{major}{minor}", shape, 10, parts)
         found[model] = round(time.monotonic() - began, 1)

@@ -73,7 +73,7 @@ def until_first_epoch(command: list[str], environment: dict[str, str]) -> Readin
         said = []
         for line in lines:
             said.append(line)
-            if "epoch 1/1" in line:
+            if "epoch 1/1" in line or ": done" in line:  # of many runs only the ends are told
                 seconds, busy = time.monotonic() - began, processor_seconds(process.pid)
                 lines.read()
                 return Reading(seconds, 0.0, 0, None, {"last_line": line.strip(), "processor_seconds": busy})

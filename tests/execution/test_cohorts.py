@@ -211,7 +211,7 @@ def test_a_grid_is_planned_as_cohorts_of_all_batch_sizes_that_fill_each_gpu(gpus
 
 @pytest.mark.parametrize(
     "override",
-    ["runtime.kernels=torch", "runtime.cohort=40", "model.name=Net1", "data.noise_std=0.1", "runtime.precision=bf16"],
+    ["runtime.kernels=torch", "runtime.cohort=40", "model.name=Wide", "data.noise_std=0.1", "runtime.precision=bf16"],
 )
 def test_what_the_block_kernel_does_not_train_is_grouped_by_batch_size(override: str) -> None:
     (task,) = make_tasks(grid(override), 1)

@@ -67,7 +67,7 @@ def test_runs_on_a_gpu_share_the_time_of_their_cohorts(monkeypatch: pytest.Monke
     ):  # fmt: skip
         monkeypatch.setattr(wall_time, "gpu_names", lambda gpus=gpus: ["NVIDIA H100 80GB HBM3"] * gpus)
         assert concurrent_runs(CONTROL, workers, runs) == expected
-    assert concurrent_runs(arm(model__name="Net1"), None, 320) == 4
+    assert concurrent_runs(arm(model__name="Wide"), None, 320) == 4
 
 
 def test_images_that_only_the_files_can_tell_are_not_guessed(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ class Runtime(Section):
     """Compile the model with torch.compile. Worthwhile if a run takes several minutes. Needs a C++ compiler."""
     kernels: Annotated[Literal["auto", "own", "torch"], Role.EXECUTION] = "auto"
     """Kernels of a training step. `own`: those of cifar-lab, compiled at first use: C kernels on the CPU, which need a
-    C compiler, and the block kernel on a GPU, for Net, Net2 and Net3. `torch`: torch's kernels. `auto` uses `own` where
+    C compiler, and the block kernel on a GPU, for Net to Net3. `torch`: torch's kernels. `auto` uses `own` where
     that is possible and faster. `own` fails if it is not possible."""
     deterministic: Annotated[bool, Role.EXECUTION] = True
     """Use only deterministic kernels, which give the same bits each time."""

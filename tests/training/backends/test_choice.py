@@ -81,7 +81,7 @@ def test_a_cohort_on_a_gpu_has_the_block_kernel() -> None:
     assert choose_kernels(settings("model.name=Net3"), GPU, 52, None)[0].own_kernels
     few = "torch's are faster below 52 networks of this batch size"
     assert reason("model.name=Net3", execution=GPU, members=51) == few
-    assert reason("model.name=Net1", execution=GPU, members=40) == "there are none on a GPU for Net1"
+    assert reason("model.name=ResNet18", execution=GPU, members=40) == "there are none on a GPU for ResNet18"
 
 
 @pytest.mark.usefixtures("hopper")
@@ -93,8 +93,8 @@ def test_a_run_on_a_gpu_keeps_its_kernels_whatever_its_cohort() -> None:
 
 
 def test_own_kernels_without_a_block_kernel_are_an_error() -> None:
-    with pytest.raises(SettingsError, match=r"own is not available: there are none on a GPU for Net1;"):
-        choose_kernels(settings("model.name=Net1", "runtime.kernels=own"), GPU, 40, None)
+    with pytest.raises(SettingsError, match=r"own is not available: there are none on a GPU for ResNet18;"):
+        choose_kernels(settings("model.name=ResNet18", "runtime.kernels=own"), GPU, 40, None)
 
 
 def test_who_insists_is_told_that_it_cannot_be(no_compiler: str) -> None:

@@ -33,9 +33,8 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         _, info = choose(cohort, batches, settings, execution, reason, kernels, loss, arms, *given)
         eager = EagerBackend(cohort, batches, settings.loss.label_smoothing, execution)
         assert isinstance(info, BackendInfo)
-        return block(eager, HostKernel(MODELS[settings.model.name], 10), arms), replace(
-            info, own_kernels=True, kernels_reason=None
-        )
+        kernel = HostKernel(MODELS[settings.model.name], 10)
+        return block(eager, kernel, arms), replace(info, own_kernels=True, kernels_reason=None)
 
     monkeypatch.setattr(experiment, "make_backend", make)
 

@@ -83,4 +83,4 @@ class RunningStatistics:
 def _matrix(rows: Tensor, given: PaddedMatrix) -> Tensor:
     """View (K, inputs, outputs) of one parameter."""
     numbers = rows[:, given.offset : given.offset + given.inputs * given.padded]
-    return numbers.unflatten(1, (given.inputs, given.padded))[:, :, : given.outputs]
+    return numbers.view(len(rows), given.inputs, given.padded)[:, :, : given.outputs]
