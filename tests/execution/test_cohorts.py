@@ -14,7 +14,8 @@ from cifar_lab.config.io.load import settings_from
 from cifar_lab.config.registry import MODEL_FACTS, SECTION_CHOICES
 from cifar_lab.config.roles import Role, role_of
 from cifar_lab.config.run_id import recipe
-from cifar_lab.execution.tasks import GPU_STREAMS, form_cohorts, make_tasks
+from cifar_lab.execution import tasks
+from cifar_lab.execution.tasks import GPU_STREAMS, form_cohorts, kernel_cohorts, make_tasks
 from cifar_lab.training.grouping import cohort_key
 from cifar_lab.training.job import Job
 from tests.config.every_field import FieldCase, every_field
@@ -266,3 +267,27 @@ def test_a_task_of_some_of_its_runs_keeps_their_order() -> None:
     cut = task.only(left)
     assert [[each.seed for each in cohort] for cohort in cut.cohorts] == [[0, 2]]
     assert (cut.streams, cut.gpu) == (task.streams, task.gpu)
+
+
+@pytest.mark.parametrize(
+    ("files", "on_gpu", "asked", "sizes"),
+    [
+        (130, False, "5", [2, 2, 1]),
+        (136, True, "auto", [2, 2, 1]),  # four cohorts are open on a GPU
+        (100, False, "5", [1] * 5),
+        (10_000, True, "auto", [5]),
+    ],
+)
+def test_a_cohort_has_no_more_members_than_a_process_may_open_files(
+    monkeypatch: pytest.MonkeyPatch, files: int, on_gpu: bool, asked: str, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(tasks, "most_open_files", lambda: files)
+    jobs = [job(f"runtime.cohort={asked}", seed=seed) for seed in range(5)]
+    assert [len(found) for found in form_cohorts(jobs, on_gpu=on_gpu)] == sizes
+
+
+def test_cohorts_of_the_block_kernel_fit_in_the_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    arms = [job().settings] * 320
+    assert kernel_cohorts(arms, 1) == 2
+    monkeypatch.setattr(tasks, "most_open_files", lambda: 128 + 4 * 100)
+    assert kernel_cohorts(arms, 1) == 4

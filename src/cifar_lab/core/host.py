@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -168,6 +169,19 @@ def available_memory(root: Path = Path("/proc")) -> int | None:
     """Bytes available to programs (MemAvailable). None where the system does not report it."""
     lines = (line.split() for line in read_if_there(root / "meminfo").splitlines())
     return next((int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"), None)
+
+
+def most_open_files() -> int:
+    """Number of files that a process may open after `raise_open_files`."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
+
+
+def raise_open_files() -> None:
+    """Raise this process's limit of open files as far as the system lets it."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(OSError, ValueError):  # some systems have a lower limit of their own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def utc_now() -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from cifar_lab.config import Settings
 from cifar_lab.config.own_code import own_code, own_components, plain_reason
 from cifar_lab.config.registry import facts_of
+from cifar_lab.core.host import most_open_files
 from cifar_lab.execution.cost import guess_seconds
 from cifar_lab.training.backends.block.conditions import OWN, has_enough, may_train
 from cifar_lab.training.grouping import grouped
@@ -21,6 +23,9 @@ FULL_GPU = 160
 
 In a simulation with the rates of the kernel's prototype and the batch sizes of configs/q8_grid.yaml, blocks waited for
 slower networks for 12 % of a launch with 132 networks, 6 % with 160 and none with 240."""
+
+OTHER_FILES = 128
+"""Open files that a worker keeps for all but the locks of its members: libraries, images, GPUs, pipes."""
 
 
 def form_cohorts(jobs: Sequence[Job], *, on_gpu: bool, own: Collection[str] = ()) -> list[list[Job]]:
@@ -58,8 +63,9 @@ def kernel_cohorts(arms: Sequence[Settings], gpus: int) -> int:
     as many as have enough runs for the kernel. 0 where it needs more runs.
     """
     runs = len(arms)
-    most = gpus * max(1, runs // (gpus * FULL_GPU))
-    return next((parts for parts in range(most, 0, -1) if has_enough(arms, runs // parts)), 0)
+    least = ceil(runs / most_members(on_gpu=True))
+    most = max(least, gpus * max(1, runs // (gpus * FULL_GPU)))
+    return next((parts for parts in range(most, max(least, 1) - 1, -1) if has_enough(arms, runs // parts)), 0)
 
 
 def trains_mixed(settings: Settings) -> bool:
@@ -77,9 +83,16 @@ def largest(settings: Settings, runs: int, *, on_gpu: bool) -> int:
     # torch.compile compiles one network at a time, and the plain backend trains one.
     if settings.runtime.compile or own_components(settings) or plain_reason(settings) is not None:
         return 1
+    most = most_members(on_gpu=on_gpu)
     if asked != "auto":
-        return asked
-    return runs if on_gpu and (facts is None or facts.small) else 1
+        return min(asked, most)
+    return min(runs, most) if on_gpu and (facts is None or facts.small) else 1
+
+
+def most_members(*, on_gpu: bool) -> int:
+    """Members of a cohort whose locks one process can hold open, beside the files of torch and of the data."""
+    cohorts = GPU_STREAMS if on_gpu else 1
+    return max(1, (most_open_files() - OTHER_FILES) // cohorts)
 
 
 @dataclass(frozen=True)

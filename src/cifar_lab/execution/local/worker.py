@@ -24,6 +24,7 @@ from pathlib import Path
 from cifar_lab.config import Data, Settings
 from cifar_lab.core.atomic_io import make_folder
 from cifar_lab.core.errors import EnvironmentFault
+from cifar_lab.core.host import raise_open_files
 from cifar_lab.data import read_ahead
 from cifar_lab.execution.failure_classification import classify_end
 from cifar_lab.execution.local.early_worker import IMPORT
@@ -74,6 +75,7 @@ def main() -> None:
     """Process requests until standard input ends."""
     tie_to_parent(int(sys.argv[1]))
     offer_to_the_oom_killer()
+    raise_open_files()
     training = TrainingImport()
     stopping, send = _handle_signals(), _open_events()
     logging.getLogger("cifar_lab").addHandler(_WarningEvents(send))
