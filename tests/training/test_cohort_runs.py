@@ -214,7 +214,8 @@ def test_a_cohort_that_memory_does_not_hold_is_made_in_halves(lab: Any, monkeypa
 
 def test_memory_need_of_a_cohort() -> None:
     need = MemoryNeed(base=100, member=7)
-    assert [need.members_in(available) for available in (100 + 7 * 5, 100 + 7 * 5 + 6.9, 50)] == [5, 5, 1]
+    assert [need.members_in(available, most=9) for available in (100 + 7 * 5, 100 + 7 * 5 + 6.9, 50)] == [5, 5, 1]
+    assert need.members_in(100 + 7 * 5, most=4) == 4
 
 
 @pytest.mark.slow
