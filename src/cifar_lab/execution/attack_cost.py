@@ -24,6 +24,9 @@ from cifar_lab.training.attacks.passes import passes
 OWN_KERNELS = 3.0
 """Time of a training step with torch, which makes the attacks, relative to the C kernels. Measured for Net."""
 
+SHORTEST = 5.0
+"""Seconds below which a forecast gives no number, because the start of the worker takes about as long."""
+
 SAMPLED_RUNS = 50
 """Runs whose attacks are read for their times."""
 
@@ -42,6 +45,8 @@ class AttackForecast:
         """The time in words."""
         if self.seconds is None:
             return "time: not known, because no run of the model was trained on this machine"
+        if self.seconds < SHORTEST:
+            return "time: a few seconds"
         if self.is_measured:
             return f"time: about {in_words(self.seconds)}, from earlier attacks on this machine"
         return f"time: at most about {in_words(self.seconds)}, from training times on this machine"
