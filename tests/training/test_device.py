@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
 from cifar_lab.config import Runtime
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.data.random_streams import seeded_init, stream, stream_seed
-from cifar_lab.training.device import choose_device, prepare_execution
+from cifar_lab.training.device import SUBNORMAL, choose_device, flushed_subnormals, prepare_execution
 
 PINNED_SEEDS = [2639891785492693593, 4403424721821740391, 1401542898601230660]
 PINNED_ORDER = [5, 3, 2, 4, 6, 8, 9, 0, 1, 7]
@@ -105,3 +106,19 @@ def test_autocast_is_bfloat16_only_where_it_is_asked_for() -> None:
         assert (a @ b).dtype == torch.float32
     with prepare_execution(Runtime(device="cpu", precision="bf16"), 1).autocast():
         assert (a @ b).dtype == torch.bfloat16
+
+
+def smallest_products() -> list[float]:
+    """Products of a subnormal number as torch and as numpy compute them."""
+    return [float(torch.full((), SUBNORMAL) * 1), float(np.full(1, SUBNORMAL, np.float32)[0] * np.float32(1))]
+
+
+def test_subnormal_numbers_are_zeros_inside_the_block_alone() -> None:
+    assert smallest_products() == [SUBNORMAL] * 2
+    with flushed_subnormals():
+        with flushed_subnormals():
+            assert smallest_products() == [0, 0]
+        assert smallest_products() == [0, 0]
+    with pytest.raises(RuntimeError), flushed_subnormals():
+        torch.rand(1) @ torch.rand(2)
+    assert smallest_products() == [SUBNORMAL] * 2

@@ -26,6 +26,7 @@ from cifar_lab.execution.protocol import encode_job
 from cifar_lab.store.results import Record, RunFolder
 from cifar_lab.training import checkpoint
 from cifar_lab.training import run as experiment
+from cifar_lab.training.device import SUBNORMAL
 from cifar_lab.training.events import EpochCompleted, Event
 from cifar_lab.training.job import Job
 
@@ -433,3 +434,10 @@ def test_a_run_that_diverges_is_recorded_with_its_reason_and_without_scores(lab:
     assert "NaN" not in folder.record.read_text(encoding="utf-8")
     assert not list(folder.path.glob("checkpoint*"))
     assert lab.make(job) == record
+
+
+def test_a_run_computes_without_subnormal_numbers(lab: Any) -> None:
+    found: list[float] = []
+    lab.make(lab.job(lab.settings()), tell=lambda event: found.append(float(torch.full((), SUBNORMAL) * 1)))
+    assert set(found) == {0.0}
+    assert float(torch.full((), SUBNORMAL) * 1) == SUBNORMAL

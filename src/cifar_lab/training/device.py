@@ -88,6 +88,26 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+SUBNORMAL = 2.0**-130
+"""A number below the smallest normal one of fp32, 2^-126."""
+
+
+@contextlib.contextmanager
+def flushed_subnormals() -> Iterator[None]:
+    """Compute with zeros instead of subnormal numbers on this thread, and on threads of OpenMP that begin meanwhile.
+
+    Processors take up to a hundred times as long for a product with a subnormal number. The momentum of a unit that is
+    never active falls to these numbers: with 40 dead units of 120, Muon's update of a (120, 400) matrix took 24 ms
+    instead of 0.6 ms. The mode of the caller is restored, because numpy warns when it loads in this one.
+    """
+    before = float(torch.full((), SUBNORMAL) * 1) == 0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
 def settle_threads(
     execution: Execution, settings: Settings, saved: int | None = None, parameters: int | None = None
 ) -> Execution:

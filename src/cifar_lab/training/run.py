@@ -24,7 +24,7 @@ from cifar_lab.training.backends.choice import KernelChoice, choose_kernels, mak
 from cifar_lab.training.build import build_cohort, layout, load_training_data
 from cifar_lab.training.callbacks import ActiveRun, CheckpointCallback, Tell
 from cifar_lab.training.cohort_scores import CohortTraining, score_others, validate
-from cifar_lab.training.device import Execution, prepare_execution, settle_threads
+from cifar_lab.training.device import Execution, flushed_subnormals, prepare_execution, settle_threads
 from cifar_lab.training.environment import changes, environment
 from cifar_lab.training.events import DeviceChosen, Event, RunFound, RunResumed
 from cifar_lab.training.features import with_cached_trunk
@@ -59,6 +59,7 @@ def make_run(job: Job, tell: Callable[[Event], None], should_stop: Callable[[], 
     return outcome
 
 
+@flushed_subnormals()
 def run_cohort(jobs: Sequence[Job], tell: Tell, should_stop: Callable[[], bool], ended: Ended) -> None:
     """Make runs that can train together (see `execution.tasks`), and call `ended` once per run.
 

@@ -9,13 +9,17 @@ from functools import cache
 from typing import Any
 
 import pytest
+import torch
 
 from cifar_lab.core.errors import Interrupted
 from cifar_lab.core.openmp import openmp_environment
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder
 from cifar_lab.training import checkpoint
+from cifar_lab.training.device import SUBNORMAL, flushed_subnormals
 from cifar_lab.training.job import Job
+
+from .small_runs import drawn_split, own_steps, settings
 
 AUGMENTED = ("data.flip=true", "data.crop_padding=2", "data.val_size=30", "scheduler.name=one_cycle")
 
@@ -120,3 +124,20 @@ def told(threads: int, limit: str = "") -> str:
 def test_any_number_of_threads_gives_the_bits_of_one(threads: int, limit: str) -> None:
     """`limit`: OpenMP gives fewer threads than asked for."""
     assert told(threads, limit) == told(1)
+
+
+def test_threads_that_began_before_subnormal_numbers_are_flushed_give_the_bits_of_one() -> None:
+    arm, found = settings("data.batch_size=64"), []
+    for threads in (1, 2):
+        steps = own_steps(arm, drawn_split(64), threads=threads)
+        for _ in steps.epoch(0):  # its threads begin here
+            pass
+        layer = steps.cohort.networks[0].get_submodule("fc1")
+        with torch.no_grad():  # a subnormal output would let a gradient through its ReLU
+            layer.get_parameter("weight")[::2], layer.get_parameter("bias")[::2] = SUBNORMAL, 0
+        with flushed_subnormals():
+            for _ in steps.epoch(1):
+                pass
+        found.append(steps.cohort.parameters.values.clone())
+    assert torch.equal(*found)
+    assert (found[0] != 0).any()

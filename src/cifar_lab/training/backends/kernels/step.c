@@ -10,6 +10,24 @@ shards, so any number of threads gives the same bits. */
 #include <omp.h>
 #endif
 
+/* How a thread computes with subnormal numbers. */
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+static uint64_t float_mode(void) { return _mm_getcsr(); }
+static void set_float_mode(uint64_t mode) { _mm_setcsr((unsigned)mode); }
+#elif defined(__aarch64__)
+static uint64_t float_mode(void)
+{
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+}
+static void set_float_mode(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+#else
+static uint64_t float_mode(void) { return 0; }
+static void set_float_mode(uint64_t mode) { (void)mode; }
+#endif
+
 /* As in compiler.py. Operations from NORM_MERGE on run once, after all groups have reached them. */
 enum { LOAD_BATCH, CONVOLVE, CONVOLVE_BACK, MAX_POOL, MAX_POOL_BACK, RELU, RELU_BACK, FLATTEN, FLATTEN_BACK, LINEAR,
        LINEAR_BACK, CROSS_ENTROPY, NORM_MEASURE, NORM, NORM_BACK_MEASURE, NORM_BACK, NORM_MERGE, NORM_BACK_MERGE };
@@ -139,9 +157,13 @@ void step(const plan *p, const batch *given, int32_t threads, float *loss, int64
 #ifdef _OPENMP
     const int used = threads < shards ? threads : shards;
     if (used > 1) {
+        const uint64_t mode = float_mode();
         /* May be fewer than requested (OMP_THREAD_LIMIT). */
 #pragma omp parallel num_threads(used)
-        work(p, given, omp_get_thread_num(), omp_get_num_threads());
+        {
+            set_float_mode(mode); /* a thread that is older than the mode of its caller has another */
+            work(p, given, omp_get_thread_num(), omp_get_num_threads());
+        }
     } else
 #endif
         work(p, given, 0, 1);
