@@ -48,8 +48,7 @@ DEVICE void back2(int tid, float *own, const float *wide, const float *turned, f
     const float *mean = norms().mean + NORM1.first;
     if (block >= 49) return;
     float sum[GROUP1][4];
-    UNROLL
-    for (int c = 0; c < GROUP1; ++c) sum[c][0] = sum[c][1] = sum[c][2] = sum[c][3] = 0.f;
+    clear_sums(sum);
     ROLLED
     for (int o = 0; o < CHANNELS2; ++o)
         add_taps1<WIDE, WIDE / 2>(sum, wide + (o * WIDE_PLANE + 2 * by * WIDE + bx) * CHUNK + im, turned + o * 25 * TAP1);

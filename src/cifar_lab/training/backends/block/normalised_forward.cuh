@@ -21,8 +21,7 @@ DEVICE void measure1(int tid, float *own, const float *pixels, const float *w, f
     for (int task = tid >> 5; task < chunks * 49; task += WARPS) {
         const int chunk = task / 49, p = task % 49 * 4 + (lane >> 3), py = p / 14, px = p % 14;
         float sum[GROUP1][4];
-        UNROLL
-        for (int o = 0; o < GROUP1; ++o) sum[o][0] = sum[o][1] = sum[o][2] = sum[o][3] = 0.f;
+        clear_sums(sum);
         ROLLED
         for (int c = 0; c < 3; ++c)
             add_taps1<PIXEL_ROW, 16>(
@@ -46,8 +45,7 @@ DEVICE void measure2(int tid, float *own, const float *in, const float *w, float
     for (int task = tid >> 5; task < chunks * POSITIONS2; task += WARPS) {
         const int chunk = task / POSITIONS2, p = task % POSITIONS2, py = p / 5, px = p % 5;
         float sum[4][4];
-        UNROLL
-        for (int o = 0; o < 4; ++o) sum[o][0] = sum[o][1] = sum[o][2] = sum[o][3] = 0.f;
+        clear_sums(sum);
         ROLLED
         for (int c = 0; c < CHANNELS1; ++c)
             add_taps2(sum, in + chunk * POOL1_CHUNK + (c * POOL1_CHANNEL + 2 * py * POOL1_ROW + 2 * px) * CHUNK + im,
