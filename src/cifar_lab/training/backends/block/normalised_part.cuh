@@ -9,7 +9,6 @@ constexpr int PLANE1 = SIDE1 * SIDE1, PLANE2 = SIDE2 * SIDE2;
 constexpr int OUTPUTS1_CHUNK = CHANNELS1 * PLANE1 * CHUNK, OUTPUTS2_CHUNK = CHANNELS2 * PLANE2 * CHUNK;
 constexpr int STRIDE_OF_PART = MOST_IMAGES + 4;
 
-constexpr long AT_PARTS = AT_SUMS + whole_lines(ROW * 4l);
 constexpr long AT_OUTPUTS1 = 0;
 constexpr long AT_OUTPUTS2 = AT_OUTPUTS1 + whole_lines((long)MOST_CHUNKS * OUTPUTS1_CHUNK * 4);
 constexpr long AT_PART_POOL1 = AT_OUTPUTS2 + whole_lines((long)MOST_CHUNKS * OUTPUTS2_CHUNK * 4);
@@ -22,7 +21,6 @@ constexpr long AT_PART_CODES2 = AT_GRADIENTS2 + whole_lines((long)FEATURES * MOS
 constexpr long AT_HIDDEN = AT_PART_CODES2 + whole_lines((long)FEATURES * MOST_IMAGES);
 constexpr long AT_GRADIENTS3 = AT_HIDDEN + whole_lines((long)HIDDEN1 * STRIDE_OF_PART * 4);
 static_assert(AT_GRADIENTS3 + whole_lines((long)HIDDEN1 * STRIDE_OF_PART * 4) <= PART_BYTES, "memory of a part");
-static_assert(AT_PARTS <= SCRATCH_BYTES, "memory before the parts");
 
 struct Part {
     float *outputs1, *outputs2, *pool1;
@@ -50,7 +48,6 @@ DEVICE Memory memory_of_part(char *scratch, const Part &part)
     return m;
 }
 
-DEVICE int chunks_of(int count) { return (count + CHUNK - 1) / CHUNK; }
 DEVICE int parts_of(int images) { return (images + MOST_IMAGES - 1) / MOST_IMAGES; }
 DEVICE int images_of(int images, int part) { return part_of(images, part * MOST_IMAGES, MOST_IMAGES); }
 

@@ -15,7 +15,7 @@ DEVICE void begin_work(int tid, Resident &s, const Images &given, const Member &
         s.member = member;
         s.team = team;
     }
-    for (int i = tid; i < CONVOLUTIONS; i += THREADS) s.weights[i] = shared_load(member.weights + i);
+    load_convolutions(tid, s, member);
 }
 
 /* Images of a batch that a block trains: whole shares, as many as any block of its team has at most. */
@@ -34,7 +34,7 @@ DEVICE void train_part(char *scratch, int step, int begin, Range range, int imag
     const Memory memory = memory_of(scratch);
     Resident &s = *memory.resident;
     const Member &m = s.member;
-    const int count = part_of(range.end, begin, B), chunks = (count + CHUNK - 1) / CHUNK;
+    const int count = part_of(range.end, begin, B), chunks = chunks_of(count);
     const Target &t = s.target;
     PHASE if (tid < B) note_image(tid, s, (int64_t)step * m.batch + begin, count);
     if (tid == 0)
@@ -136,7 +136,7 @@ DEVICE void score(const Scoring &given, char *scratch, int member, int begin)
         const int count = part_of(end, first, B);
         PHASE if (tid < B) note_stored(tid, s, first, count);
         END_PHASE
-        forward_convolutions<B>(scratch, (count + CHUNK - 1) / CHUNK);
+        forward_convolutions<B>(scratch, chunks_of(count));
         forward_linear<B>(memory, s.member.weights, registers);
         const float *logits = linear_memory<B>(memory).logits;
         float *out = given.logits + ((int64_t)member * given.count + first) * CLASSES;

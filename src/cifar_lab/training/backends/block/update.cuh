@@ -58,8 +58,8 @@ DEVICE void update(const Rule &r, float &weight, float &first, float &second, fl
 /* For sums at `sums`, of parts of `images` images. */
 DEVICE Target target_of(const Member &m, float *sums, bool opens, bool closes, int images = 0)
 {
-    const int whole = (images + CHUNK - 1) / CHUNK * CHUNK;
-    return {m.weights, m.first, m.second, sums, opens, closes, m.keeps_first != 0, false, m.share, whole};
+    return {m.weights, m.first, m.second, sums, opens, closes, m.keeps_first != 0, false, m.share,
+            chunks_of(images) * CHUNK};
 }
 
 /* The same, with a row per share from `shares` on. */
