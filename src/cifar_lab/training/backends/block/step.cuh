@@ -28,9 +28,9 @@ DEVICE Range range_of(const Resident &s, int images)
 }
 
 /* One part of step `step`: loss, gradients, and with the last part the update. A block of a team leaves that. */
-template <int B>
-DEVICE void train_part(char *scratch, int step, int begin, Range range, int images, REGISTERS registers)
+template <int B> DEVICE void train_part(char *scratch, int step, int begin, Range range, int images)
 {
+    THREAD_REGISTERS
     const Memory memory = memory_of(scratch);
     Resident &s = *memory.resident;
     const Member &m = s.member;
@@ -60,17 +60,15 @@ DEVICE void train_part(char *scratch, int step, int begin, Range range, int imag
 /* Steps `begin` to `end` - 1 of an epoch of the member in shared memory. */
 template <int B> LINKED void train(char *scratch, int begin, int end)
 {
-    THREAD_REGISTERS
     Resident &s = *(Resident *)shared_memory;
     for (int step = begin; step < end; ++step) {
         const int images = part_of(s.member.images, step * s.member.batch, s.member.batch);
 #if BATCH_NORM
-        (void)registers;
         train_normalised<B>(scratch, step, images);
 #else
         const Range range = range_of(s, images);
         for (int first = range.begin; first < range.end; first += B)
-            train_part<B>(scratch, step, first, range, images, registers);
+            train_part<B>(scratch, step, first, range, images);
 #endif
         if (!BATCH_NORM && s.team.blocks > 1)
             update_in_team(step, images);
