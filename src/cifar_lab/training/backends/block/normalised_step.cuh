@@ -89,12 +89,7 @@ template <int B> CALLED void pass_rest(char *scratch, int step, int images)
         begin_rest<B>(tid, at, row, OWN.sums);
         END_PHASE
         forward_rest<B>(m, row, registers);
-        PHASE if (tid < B) cross_entropy<T::STRIDE>(tid, at.logits, s, (float)s.member.smoothing, images, tid < part.count);
-        END_PHASE
-        PHASE if (tid < shares_in(t)) add_share_losses(s, t, tid, part.count);
-        END_PHASE
-        PHASE if (tid == 0) add_losses(s, t, step, images);
-        END_PHASE
+        use_logits<B>(at.logits, s, t, step, part.count, images);
         backward_rest<B>(m, t, registers);
         PHASE add_share<B>(tid, shares, part.hidden, at.hidden1, part.count);
         for (int i = tid; i < HIDDEN1 * T::STRIDE; i += THREADS) part.gradients3[i] = at.hidden1[i];

@@ -45,13 +45,7 @@ template <int B> DEVICE void train_part(char *scratch, int step, int begin, Rang
     END_PHASE
     forward_convolutions<B>(scratch, chunks);
     forward_linear<B>(memory, m.weights, registers);
-    float *logits = linear_memory<B>(memory).logits;
-    PHASE if (tid < B) cross_entropy<Tile<B>::STRIDE>(tid, logits, s, (float)m.smoothing, images, tid < count);
-    END_PHASE
-    PHASE if (tid < shares_in(t)) add_share_losses(s, t, tid, count);
-    END_PHASE
-    PHASE if (tid == 0 && !t.apart) add_losses(s, t, step, images);
-    END_PHASE
+    use_logits<B>(linear_memory<B>(memory).logits, s, t, step, count, images);
     backward_linear<B>(memory, t, registers);
     backward_inputs<B>(scratch, chunks);
     backward_weights(scratch, chunks);
