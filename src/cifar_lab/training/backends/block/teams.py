@@ -26,7 +26,7 @@ MULTIPROCESSORS = 132
 
 def share_of(batch_size: int) -> int:
     """Images of a share: the least that make `SHARES` of a batch, at most a whole part."""
-    return next((size for size in PARTS if size * SHARES >= batch_size), PARTS[-1])
+    return part_of(math.ceil(batch_size / SHARES))
 
 
 def shares_of(batch_size: int) -> int:
