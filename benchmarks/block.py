@@ -45,7 +45,7 @@ CELLS = (
 IMAGES, SCORED = 45_000, 5_000
 
 GRAPH_MEMBERS = 52
-"""Most networks of a cohort that is also made by the captured graph. An epoch of 320 takes 13 s there."""
+"""Networks of the largest cohort that the captured graph trains too. An epoch of 320 takes 13 s there."""
 
 GRID = (8, 16, 32, 64, 128, 256, 512, 1024)
 """Batch sizes of configs/q8_grid.yaml. Only the block kernel trains them in one cohort."""

@@ -20,14 +20,14 @@ NAMES = ("running_mean", "running_var")
 
 @dataclass(frozen=True)
 class RunningStatistics:
-    """Those of a cohort. A row has the means of all layers, then the variances."""
+    """Running statistics of a cohort. A row has the means of all layers, then the variances."""
 
     networks: Sequence[nn.Module]
     shape: Shape
 
     @classmethod
     def of(cls, networks: Sequence[nn.Module], shape: Shape, batches: CohortBatches) -> RunningStatistics | None:
-        """Those of these networks. None without BatchNorm.
+        """Running statistics of these networks. None without BatchNorm.
 
         Raises:
             ValueError: BatchNorm of another kind, or a batch of one image, which has no variance.

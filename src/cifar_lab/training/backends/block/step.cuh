@@ -18,7 +18,7 @@ DEVICE void begin_work(int tid, Resident &s, const Images &given, const Member &
     load_convolutions(tid, s, member);
 }
 
-/* Images of a batch that a block trains: whole shares, as many as any block of its team has at most. */
+/* Images of a batch that a block trains: whole shares, equally many per block of a team but its last ones. */
 struct Range { int begin, end; };
 DEVICE Range range_of(const Resident &s, int images)
 {
@@ -27,7 +27,7 @@ DEVICE Range range_of(const Resident &s, int images)
     return {begin, least(begin + each, images)};
 }
 
-/* One part of step `step`: loss, gradients, and with the last part the update. A block of a team leaves that. */
+/* One part of step `step`: loss, gradients, and with the last part the update, which teams leave to `update_in_team`. */
 template <int B> DEVICE void train_part(char *scratch, int step, int begin, Range range, int images)
 {
     THREAD_REGISTERS
