@@ -3,10 +3,11 @@
     python -m benchmarks.block                   # all cells, about a minute
     python -m benchmarks.block --pairs 1 --cells 40:64 320:64
 
-A cell is members:batch or members:batch:optimizer. The batch `grid` stands for those of q8_grid, equally often. An
-epoch is made as the product makes it: random numbers, training, the read of the metrics, and the validation of all
-networks on 5,000 images. The same cohort as stacked networks in a captured CUDA graph stands beside it, where its
-batches are equal and it is small enough to be measured in seconds. The losses of an epoch of both are compared.
+A cell is members:batch, members:batch:optimizer or members:batch:optimizer:model. The batch `grid` stands for those of
+q8_grid, equally often. An epoch is made as the product makes it: random numbers, training, the read of the metrics, and
+the validation of all networks on 5,000 images. The same cohort as stacked networks in a captured CUDA graph stands
+beside it, where its batches are equal and it is small enough to be measured in seconds. The losses of an epoch of both
+are compared.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ CELLS = (
 IMAGES, SCORED = 45_000, 5_000
 
 GRAPH_MEMBERS = 52
-"""Most networks of a cohort that is also made by the captured graph. An epoch of 320 takes 13 s there."""
+"""Networks of the largest cohort that the captured graph trains too. An epoch of 320 takes 13 s there."""
 
 GRID = (8, 16, 32, 64, 128, 256, 512, 1024)
 """Batch sizes of configs/q8_grid.yaml. Only the block kernel trains them in one cohort."""
@@ -93,7 +94,7 @@ def line(row: dict[str, float | str | None]) -> str:
 
 
 def compile_seconds() -> dict[str, float]:
-    """Seconds of a compilation with an empty cache, which the cells use then: the kernel of q8_grid, and others."""
+    """Seconds per kernel of a compilation with an empty cache, which this process then keeps for the cells."""
     os.environ["CIFAR_LAB_CACHE"] = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, os.environ["CIFAR_LAB_CACHE"])
     major, minor = torch.cuda.get_device_capability()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.images import share_of
@@ -52,6 +53,6 @@ def command_images(options: Options) -> CommandImages:
     return CommandImages(settings, ["--zip", zip_file, "--cache", cache], share, round(WHOLE * share))
 
 
-def as_options(settings: list[str]) -> list[object]:
+def as_options(settings: Iterable[str]) -> list[object]:
     """Each as `--set KEY=VALUE`."""
     return [word for setting in settings for word in ("--set", setting)]

@@ -6,22 +6,20 @@ python -m benchmarks.gpu_table results/benchmarks
 from __future__ import annotations
 
 import argparse
-import json
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import ROOT
+from benchmarks.table import Documents, read
 
 PAGE = ROOT / "docs" / "performance.md"
 
 HEAD = "| one H100 or H200 | target | measured |\n| --- | ---: | --- |"
 
 MISSING = "not measured yet"
-
-Documents = dict[str, dict[str, Any]]
-"""JSON files of a folder, by name without their ending."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +57,13 @@ def compared(file: str, *names: str, unit: str = "") -> Callable[[Documents], li
 
 
 def _median(comparison: dict[str, Any]) -> str:
-    """With three digits."""
-    values = sorted(pair["candidate"]["value"] for pair in comparison["pairs"])
-    middle = values[len(values) // 2]
+    """Median of the candidate's readings, with three digits."""
+    middle = statistics.median(pair["candidate"]["value"] for pair in comparison["pairs"])
     return f"{middle:.3g}" if middle < 1_000 else f"{float(f'{middle:.3g}'):,.0f}"
 
 
 def grid(documents: Documents) -> list[str | None]:
-    """Seconds of the command."""
+    """Seconds of the grid as one command."""
     found = documents.get("whole_grid-cuda")
     return [None if found is None else f"{found['seconds']:.0f} s"]
 
@@ -120,17 +117,11 @@ def table(documents: Documents) -> str:
 
 
 def filled(page: str, documents: Documents) -> str:
-    """The page with the table in place of its own."""
+    """The page, with its table replaced by the one from these files."""
     before, _, rest = page.partition(HEAD)
     lines = rest.lstrip("\n").splitlines(keepends=True)
     after = next((number for number, line in enumerate(lines) if not line.startswith("|")), len(lines))
     return before + table(documents) + "".join(lines[after:])
-
-
-def read(folder: Path) -> Documents:
-    """What was measured in full."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
-    return {name: document for name, document in found.items() if not document.get("quick")}
 
 
 def main() -> int:

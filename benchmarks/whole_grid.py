@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.command_images import as_options
 from benchmarks.processes import ROOT, told
 from cifar_lab.core.host import utc_now
 
@@ -41,7 +42,7 @@ def main() -> int:
         seconds = sweep(given, Path(folder), quick=args.quick)
         told(
             "benchmarks.own.runs", "grid", "--points", SIZES, "--workers", 1, "--results", Path(folder) / "alone",
-            *settings([*given, "epochs=1", "runtime.cohort=1"]),
+            *as_options([*given, "epochs=1", "runtime.cohort=1"]),
         )  # fmt: skip
         lines = [path.read_text(encoding="utf-8") for path in Path(folder).glob("alone/runs/*/metrics.jsonl")]
     scaled = POINTS / SIZES * EPOCHS * sum(json.loads(line)["seconds"] for line in lines)
@@ -52,13 +53,8 @@ def main() -> int:
     return 0
 
 
-def settings(overrides: list[str]) -> list[str]:
-    """As arguments of a command."""
-    return [word for override in overrides for word in ("--set", override)]
-
-
 def sweep(given: list[str], folder: Path, *, quick: bool) -> float:
-    """Seconds of the command."""
+    """Seconds of the sweep as one command."""
     file = ROOT / "configs" / "q8_grid.yaml"
     if quick:
         file = folder / "grid.yaml"
@@ -68,7 +64,7 @@ def sweep(given: list[str], folder: Path, *, quick: bool) -> float:
             "space:\n  data.batch_size: [64, 128]\n  optimizer.lr: [0.05, 0.01]\n"
         )
         given = [*given, "epochs=1"]
-    command = [sys.executable, "-m", "cifar_lab", "sweep", file, *settings(given), "--results", folder / "grid"]
+    command = [sys.executable, "-m", "cifar_lab", "sweep", file, *as_options(given), "--results", folder / "grid"]
     began = time.monotonic()
     subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
     return time.monotonic() - began

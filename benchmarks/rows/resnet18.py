@@ -5,13 +5,13 @@ On a GPU also without determinism, and four runs on streams against the same one
 
 from __future__ import annotations
 
+from benchmarks.command_images import as_options
 from benchmarks.harness import ComparisonTarget
 from benchmarks.options import RESIDENT, Options
 from benchmarks.outcome import Comparison, Reading, Target
 from benchmarks.processes import told
 
 BATCH_SIZE = 128
-
 
 RUNS, EPOCHS = 4, 4
 """Of the runs on streams. One epoch takes less time than the start."""
@@ -36,7 +36,7 @@ def _steps(options: Options, precision: str, target: Target, *more: str) -> Comp
             f"ResNet18, batch {size}, {words}, {options.device}", "images/s",
             f"cifar-lab, {words}, {threads} threads", "resident images, fp32, eager", target,
         ),
-        options.own(*(word for each in given for word in ("--set", each)), threads=threads),
+        options.own(*as_options(given), threads=threads),
         options.peer(RESIDENT, "--model", "ResNet18", "--batch-size", size),
     )  # fmt: skip
 
@@ -53,7 +53,7 @@ def _streams(options: Options) -> Comparison:
         def measure() -> Reading:
             return told(
                 "benchmarks.own.runs", "seeds", "--points", RUNS, "--workers", workers, "--results",
-                options.fresh_folder("streams"), *(word for each in given for word in ("--set", each)),
+                options.fresh_folder("streams"), *as_options(given),
             )  # fmt: skip
 
         return measure

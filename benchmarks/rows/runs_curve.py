@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from benchmarks.command_images import as_options
 from benchmarks.curve_figure import draw_curves
 from benchmarks.options import FUSED, RESIDENT, Options
 from benchmarks.outcome import Comparison, Reading
@@ -66,10 +67,9 @@ def contenders(options: Options, steps: int) -> dict[str, Callable[[int], Readin
     def ours(runs: int) -> Reading:
         settings = [f"runtime.device={options.device}", "epochs=1", "data.dataset=synthetic"]
         settings += [f"data.train_size={images}", "data.test_size=10"]
-        changes = [word for setting in settings for word in ("--set", setting)]
         return whole(
-            [sys.executable, "-m", "cifar_lab", "run", ROOT / "configs" / "baseline.yaml", *changes, "--seeds",
-             f"0-{runs - 1}", "--results", options.fresh_folder("curve")]
+            [sys.executable, "-m", "cifar_lab", "run", ROOT / "configs" / "baseline.yaml", *as_options(settings),
+             "--seeds", f"0-{runs - 1}", "--results", options.fresh_folder("curve")]
         )  # fmt: skip
 
     def peer(module: str, *arguments: object) -> Reading:

@@ -21,7 +21,6 @@ STEPS = 30
 
 BATCH_SIZE = 64
 
-
 RUNS = 40
 """Of a cohort of the block kernel."""
 

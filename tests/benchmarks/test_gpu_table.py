@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gpu_table import HEAD, MISSING, PAGE, ROWS, Documents, filled, read, table
+from benchmarks.gpu_table import HEAD, MISSING, PAGE, ROWS, filled, table
 from benchmarks.processes import ROOT
+from benchmarks.table import Documents, read
 from benchmarks.whole_grid import main as measure_grid
 
 

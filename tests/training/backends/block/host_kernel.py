@@ -44,7 +44,7 @@ class HostKernel:
         try:
             yield
         finally:
-            self._library.miss_meeting(-1, 0)
+            self._library.miss_meeting(-1, 1)
 
 
 @cache

@@ -86,7 +86,7 @@ class BlockBackend:
         self._draws = Draws(eager.batches)
         self._scratch = torch.empty(0, dtype=torch.uint8, device=self._device)
         self.blocks_per_network = 1
-        """Most in the last epoch."""
+        """Size of the largest team in the last epoch."""
 
     @property
     def _device(self) -> torch.device:

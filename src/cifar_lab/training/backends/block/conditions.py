@@ -48,11 +48,6 @@ had no teams of blocks. Until they are measured, the rule is that of one block p
 A cohort of several batch sizes must have as many networks as the batch size that needs the most. The stacked graphs of
 each size, one after the other, then take longer than the kernel, in which all train at once."""
 
-
-class UnequalMembers(Exception):
-    """Runs that only the block kernel trains together, where it is not available. The message is the reason."""
-
-
 LEAST_MEMBERS_WITH_MUON = 40
 """The same with Muon, at any batch size. It has not been measured: 40 is the cohort of the measurements above. Without
 Muon, a step of 40 networks took 0.17, 0.93 and 7.5 ms at these batch sizes, and a captured one 0.65, 2.8 and 21 ms. So
@@ -73,6 +68,10 @@ make 863 thousand with batch 512, where they are fastest. The kernel makes as ma
 LARGEST_BATCH_OF_NET1 = 1024
 """Largest batch size of Net1. The kernel keeps the activations of a whole batch, 2.7 MB for every 64 images and
 block. At this size 132 blocks have 6.0 GB."""
+
+
+class UnequalMembers(Exception):
+    """Runs that only the block kernel trains together, where it is not available. The message is the reason."""
 
 
 def check_settings(settings: Settings) -> None:

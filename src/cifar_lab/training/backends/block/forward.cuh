@@ -72,8 +72,7 @@ template <int B> DEVICE void multiply_first(const Memory &m, const float *row, R
     typedef Tile<B> T;
     const LinearMemory<B> at = linear_memory<B>(m);
     PHASE if (T::WHOLE) block_copy(tid, at.features, m.features, FEATURES * T::STRIDE * 4);
-    UNROLL
-    for (int i = 0; i < T::OUT1 * T::EACH; ++i) OWN.sums[i] = 0.f;
+    clear_sums<T::OUT1 * T::EACH>(OWN.sums);
     END_PHASE
     for (int k = 0; k < FEATURES; k += T::ROWS1) {
         const float *features = T::WHOLE ? at.features + k * T::STRIDE : at.features;
@@ -92,8 +91,7 @@ template <int B> DEVICE void begin_rest(int tid, const LinearMemory<B> &at, cons
     typedef Tile<B> T;
     block_copy(tid, at.weights, row + FC2_WEIGHT, T::ROWS2 * HIDDEN2 * 4);
     copied();
-    UNROLL
-    for (int i = 0; i < T::OUT2 * T::EACH; ++i) sums[i] = 0.f;
+    clear_sums<T::OUT2 * T::EACH>(sums);
 }
 
 /* Linear layers after the first. fc3's weights stay in shared memory afterwards. */
@@ -113,8 +111,7 @@ template <int B> DEVICE void forward_rest(const Memory &m, const float *row, REG
     }
     PHASE block_copy(tid, at.weights, row + FC3_WEIGHT, HIDDEN2 * LOGITS * 4);
     copied();
-    UNROLL
-    for (int i = 0; i < T::EACH; ++i) OWN.sums[i] = 0.f;
+    clear_sums<T::EACH>(OWN.sums);
     END_PHASE
     PHASE multiply<B, CLASSES, LOGITS, 1>(tid, OWN.sums, at.weights, at.hidden2, HIDDEN2);
     finish<B, CLASSES, 1, false>(tid, OWN.sums, row + FC3_BIAS, at.logits);

@@ -32,8 +32,8 @@ def check_gpu(device: torch.device) -> None:
     version()
 
 
-def compile_ahead(device: torch.device, shape: Shape, classes: int, parts: Collection[int]) -> Thread:
-    """Compile the kernel in a thread, so that a later `GpuKernel` has its code or waits for it. Returns the thread.
+def compile_ahead(device: torch.device, shape: Shape, classes: int, parts: Collection[int]) -> None:
+    """Compile the kernel in a thread, so that a later `GpuKernel` has its code or waits for it.
 
     A failure is left to `GpuKernel`.
     """
@@ -43,9 +43,7 @@ def compile_ahead(device: torch.device, shape: Shape, classes: int, parts: Colle
         with suppress(KernelsUnavailable):
             compiled(architecture, shape, classes, parts)
 
-    thread = Thread(target=compile_now, daemon=True)
-    thread.start()
-    return thread
+    Thread(target=compile_now, daemon=True).start()
 
 
 def _architecture(device: torch.device) -> str:

@@ -3,8 +3,8 @@
 #include "threads.cuh"
 
 enum Kind { SGD = 0, NESTEROV = 1, ADAM = 2, ADAMW = 3 };
-constexpr int PARAMETERS = BATCH_NORM ? 16 : 10; /* weights and biases of five layers, then those of BatchNorm */
-constexpr int MOST_PARAMETERS = 16;
+constexpr int MOST_PARAMETERS = 16; /* weights and biases of five layers, then those of BatchNorm */
+constexpr int PARAMETERS = BATCH_NORM ? MOST_PARAMETERS : 10;
 
 /* One network of a launch, with its own batch size, optimizer and schedule. */
 struct Member {
@@ -23,7 +23,7 @@ struct Member {
     int32_t batch, part, images;                    /* per step; of a part, 8, 16, 32 or 64; per epoch */
     int32_t stride, updates;                        /* of the tables; before the epoch */
     int32_t iterations, matrix_nesterov;            /* Muon, for all weights but the last layer's; 0 without it */
-    int32_t share, blocks, unused;                  /* images of a share, a multiple of 8; blocks that train it */
+    int32_t share, blocks;                          /* images of a share, a multiple of 8; blocks that train it */
 };
 
 /* Images and their normalisation: byte * scale - shift, per channel. */

@@ -39,7 +39,7 @@ class BlockMember(Structure):
         *((name, c_double * MOST_PARAMETERS) for name in ("factors", "decays")),
         *((name, c_double) for name in ("matrix_momentum", "clip_norm")),
         *((name, c_int32) for name in ("kind", "keeps_first", "batch", "part", "images", "stride", "updates")),
-        *((name, c_int32) for name in ("iterations", "matrix_nesterov", "share", "blocks", "unused")),
+        *((name, c_int32) for name in ("iterations", "matrix_nesterov", "share", "blocks")),
     )
 
 

@@ -104,4 +104,7 @@ constexpr int AT_WORK = AT_NORMS + (NORM_BYTES + 127) / 128 * 128; /* memory of 
 constexpr int WORK = (SHARED_BYTES - AT_WORK) / 4;            /* its numbers */
 
 /* Images from `begin` on, at most `size`. */
-DEVICE int part_of(int count, int begin, int size) { return count - begin < size ? count - begin : size; }
+DEVICE int part_of(int count, int begin, int size) { return least(count - begin, size); }
+
+/* Chunks that so many images need. */
+DEVICE constexpr int chunks_of(int images) { return (images + CHUNK - 1) / CHUNK; }

@@ -77,8 +77,7 @@ DEVICE void multiply_back(int tid, int group, float *sums, const float *weights,
 {
     typedef Tile<B> T;
     const float *y = out_gradient + tid % T::LANES * T::EACH, *w = weights + group * KEEP * WIDTH;
-    UNROLL
-    for (int i = 0; i < KEEP * T::EACH; ++i) sums[i] = 0.f;
+    clear_sums<KEEP * T::EACH>(sums);
 #ifdef __CUDACC__
 #pragma unroll(B <= 16 ? 5 : 2)
 #endif
@@ -120,8 +119,7 @@ DEVICE void update_weights(int tid, const float *in, const float *out_gradient, 
         for (int share = 0; share < shares; ++share) {
             const int end = B == CHUNK ? B : least((share + 1) * t.share, t.images);
             float sum[RK][4];
-            UNROLL
-            for (int i = 0; i < RK; ++i) sum[i][0] = sum[i][1] = sum[i][2] = sum[i][3] = 0.f;
+            clear_sums(sum);
             for (int chunk = share * t.share; chunk < end; chunk += CHUNK) {
                 UNROLL
                 for (int b = chunk; b < chunk + CHUNK; b += 4) {

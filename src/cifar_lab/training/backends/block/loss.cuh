@@ -77,3 +77,16 @@ DEVICE void add_losses(Resident &s, const Target &t, int step, int images)
     s.correct = hits;
     if (t.closes) store_loss(s.member, step, images, loss, hits);
 }
+
+/* Loss and hits of the `count` images of a part, and the gradient of their logits in their place. */
+template <int B>
+DEVICE void use_logits(float *logits, Resident &s, const Target &t, int step, int count, int images)
+{
+    PHASE if (tid < B)
+        cross_entropy<Tile<B>::STRIDE>(tid, logits, s, (float)s.member.smoothing, images, tid < count);
+    END_PHASE
+    PHASE if (tid < shares_in(t)) add_share_losses(s, t, tid, count);
+    END_PHASE
+    PHASE if (tid == 0 && !t.apart) add_losses(s, t, step, images);
+    END_PHASE
+}

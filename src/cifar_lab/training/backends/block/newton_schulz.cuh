@@ -58,12 +58,6 @@ DEVICE void add_products(int tid, float *sums, const float *left, const float *r
     }
 }
 
-DEVICE void clear_block(float *sums)
-{
-    UNROLL
-    for (int n = 0; n < 16; ++n) sums[n] = 0.f;
-}
-
 /* Store the thread's block and its mirror image. */
 DEVICE void store_block(int tid, const float *sums, float *square, int width)
 {
@@ -95,7 +89,7 @@ DEVICE void take_polynomial(int tid, float *sums, const float *gram, int width)
 /* `out` = `left` `right`, which may be one of them. */
 DEVICE void multiply_squares(const float *left, const float *right, float *out, int width, REGISTERS registers)
 {
-    PHASE clear_block(OWN.sums);
+    PHASE clear_sums<16>(OWN.sums);
     add_products(tid, OWN.sums, left, right, width, width);
     END_PHASE
     PHASE store_block(tid, OWN.sums, out, width);
@@ -117,7 +111,7 @@ DEVICE void multiply_rows(int tid, const float *rows, const float *square, float
     const int across = width / 4, row = tid / across * 4, j = tid % across * 4;
     if (row >= count) return;
     float sums[16];
-    clear_block(sums);
+    clear_sums<16>(sums);
     const float *from[4];
     UNROLL
     for (int r = 0; r < 4; ++r) from[r] = rows + (row + r < count ? row + r : count - 1) * width;
@@ -151,7 +145,7 @@ DEVICE float norm_scale(const float *partial) { return 1.f / (sqrtf(block_sum(pa
 DEVICE void make_gram(const SquareMemory &at, const float *x, int inputs, int width, bool scaled, REGISTERS registers)
 {
     const int rows = rows_at_once(width);
-    PHASE clear_block(OWN.sums);
+    PHASE clear_sums<16>(OWN.sums);
     END_PHASE
     for (int first = 0; first < inputs; first += rows) {
         const int count = inputs - first < rows ? inputs - first : rows;
@@ -186,7 +180,7 @@ DEVICE void orthogonalise(const SquareMemory &at, float *x, int inputs, int widt
         make_gram(at, x, inputs, width, first > 0, registers);
         ROLLED
         for (; done < last; ++done) {
-            PHASE clear_block(OWN.sums);
+            PHASE clear_sums<16>(OWN.sums);
             add_products(tid, OWN.sums, at.gram, at.gram, width, width);
             take_polynomial(tid, OWN.sums, at.gram, width);
             store_block(tid, OWN.sums, at.polynomial, width);

@@ -22,7 +22,7 @@ DEVICE void turn_weights(int tid, float *turned, const float *w)
 }
 
 /* Gradients of the second layer's outputs for one chunk. MARGIN: in the form of `WIDE_CHUNK`, else as the outputs. */
-template <bool MARGIN> DEVICE void spread2(int tid, float *to, const Part &part, int chunk, int count, int images)
+template <bool MARGIN> DEVICE void spread2(int tid, float *to, const Part &part, int chunk, int images)
 {
     const Norms &n = norms();
     for (int item = tid; item < FEATURES * CHUNK; item += THREADS) {
@@ -36,7 +36,7 @@ template <bool MARGIN> DEVICE void spread2(int tid, float *to, const Part &part,
             const float g = through_norm(n, NORM2.first + o, code == q ? gradient : 0.f, from[(row * SIDE2 + column) * CHUNK]);
             const int place = MARGIN ? o * WIDE_PLANE + (y + row + 4) * WIDE + column * (WIDE / 2) + x / 2 + 2
                                      : o * PLANE2 + (y + row) * SIDE2 + x + column;
-            to[place * CHUNK + im] = i < count ? g : 0.f;
+            to[place * CHUNK + im] = i < part.count ? g : 0.f;
         }
     }
 }
@@ -48,8 +48,7 @@ DEVICE void back2(int tid, float *own, const float *wide, const float *turned, f
     const float *mean = norms().mean + NORM1.first;
     if (block >= 49) return;
     float sum[GROUP1][4];
-    UNROLL
-    for (int c = 0; c < GROUP1; ++c) sum[c][0] = sum[c][1] = sum[c][2] = sum[c][3] = 0.f;
+    clear_sums(sum);
     ROLLED
     for (int o = 0; o < CHANNELS2; ++o)
         add_taps1<WIDE, WIDE / 2>(sum, wide + (o * WIDE_PLANE + 2 * by * WIDE + bx) * CHUNK + im, turned + o * 25 * TAP1);
@@ -92,7 +91,7 @@ DEVICE void dense_weights2(int tid, float *sums, const float *in, const float *g
 }
 
 /* Gradients of the first layer's outputs for one chunk and half of its rows. */
-DEVICE void spread1(int tid, float *to, const Part &part, int chunk, int span, int count)
+DEVICE void spread1(int tid, float *to, const Part &part, int chunk, int span)
 {
     constexpr int WINDOWS = POSITIONS1 / 2;
     const Norms &n = norms();
@@ -107,7 +106,7 @@ DEVICE void spread1(int tid, float *to, const Part &part, int chunk, int span, i
         for (int q = 0; q < 4; ++q) {
             const int pixel = (q >> 1) * SIDE1 + (q & 1);
             const float g = through_norm(n, NORM1.first + c, code == q ? gradient : 0.f, from[pixel * CHUNK]);
-            to[((c * SPAN_ROWS + y) * SIDE1 + x + pixel) * CHUNK + im] = chunk * CHUNK + im < count ? g : 0.f;
+            to[((c * SPAN_ROWS + y) * SIDE1 + x + pixel) * CHUNK + im] = chunk * CHUNK + im < part.count ? g : 0.f;
         }
     }
 }
@@ -145,21 +144,20 @@ CALLED void pass_back2(char *scratch, int number, int images)
     THREAD_REGISTERS
     const Memory m = memory_of(scratch);
     Resident &s = *m.resident;
-    const Part part = part_at(scratch, number);
-    const int count = images_of(images, number), chunks = chunks_of(count);
+    const Part part = part_at(scratch, number, images);
     float *wide = (float *)m.work, *turned = wide + WIDE_CHUNK;
     PHASE for (int i = tid; i < WIDE_CHUNK; i += THREADS) wide[i] = 0.f;
     turn_weights(tid, turned, s.weights);
     clear_sums<2 * CHANNELS1>(OWN.sums);
     END_PHASE
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-        PHASE spread2<true>(tid, wide, part, chunk, count, s.member.part);
+    for (int chunk = 0; chunk < part.chunks; ++chunk) {
+        PHASE spread2<true>(tid, wide, part, chunk, s.member.part);
         END_PHASE
         PHASE back2(tid, OWN.sums, wide, turned, part.values1 + (long)chunk * CODES1_CHUNK,
                     part.codes1 + chunk * CODES1_CHUNK);
         END_PHASE
     }
-    add_threads<2 * CHANNELS1, 1>(m.work, NORM1, number == 0, registers);
+    add_threads<2 * CHANNELS1, 1>(m.work, NORM1, part.opens, registers);
 }
 
 /* Weights of the second convolution, of one part. */
@@ -168,16 +166,15 @@ CALLED void pass_weights2(char *scratch, int number, int images)
     THREAD_REGISTERS
     const Memory m = memory_of(scratch);
     Resident &s = *m.resident;
-    const Part part = part_at(scratch, number);
-    const int count = images_of(images, number), chunks = chunks_of(count);
+    const Part part = part_at(scratch, number, images);
     float *in = (float *)m.work, *gradient = in + DENSE2 * POOL1_CHUNK;
     PHASE clear_sums<41>(OWN.sums);
     END_PHASE
-    for (int first = 0; first < chunks; first += DENSE2) {
-        const int n = least(chunks - first, DENSE2);
+    for (int first = 0; first < part.chunks; first += DENSE2) {
+        const int n = least(part.chunks - first, DENSE2);
         PHASE block_copy(tid, in, part.pool1 + (long)first * POOL1_CHUNK, n * POOL1_CHUNK * 4);
         for (int c = 0; c < n; ++c)
-            spread2<false>(tid, gradient + c * OUTPUTS2_CHUNK, part, first + c, count, s.member.part);
+            spread2<false>(tid, gradient + c * OUTPUTS2_CHUNK, part, first + c, s.member.part);
         copied();
         END_PHASE
         PHASE for (int c = 0; c < n; ++c)
@@ -186,7 +183,7 @@ CALLED void pass_weights2(char *scratch, int number, int images)
     }
     PHASE store_sums<41>(tid, in, OWN.sums);
     END_PHASE
-    PHASE update2(tid, in, s.weights, 0, s.rules + CONV2, target_of_part(m, number, images));
+    PHASE update2(tid, in, s.weights, 0, s.rules + CONV2, target_of_part(m, part));
     END_PHASE
 }
 
@@ -196,22 +193,21 @@ CALLED void pass_weights1(char *scratch, int step, int number, int images)
     THREAD_REGISTERS
     const Memory m = memory_of(scratch);
     Resident &s = *m.resident;
-    const Part part = part_at(scratch, number);
-    const int count = images_of(images, number), chunks = chunks_of(count);
+    const Part part = part_at(scratch, number, images);
     float *pixels = (float *)m.work, *gradient = pixels + BACK_CHUNK;
-    PHASE note_part(tid, s, step, number, count);
+    PHASE note_part(tid, s, step, part);
     clear_sums<31>(OWN.sums);
     END_PHASE
-    for (int chunk = 0; chunk < chunks; ++chunk)
+    for (int chunk = 0; chunk < part.chunks; ++chunk)
         for (int span = 0; span < SIDE1 / SPAN_ROWS; ++span) {
             PHASE if (span == 0) load_images<false>(tid, pixels, s, chunk * CHUNK);
-            spread1(tid, gradient, part, chunk, span, count);
+            spread1(tid, gradient, part, chunk, span);
             END_PHASE
             PHASE dense_weights1(tid, OWN.sums, pixels, gradient, span);
             END_PHASE
         }
     PHASE store_sums<31>(tid, pixels, OWN.sums);
     END_PHASE
-    PHASE update1(tid, pixels, s.weights, s.rules + CONV1, target_of_part(m, number, images));
+    PHASE update1(tid, pixels, s.weights, s.rules + CONV1, target_of_part(m, part));
     END_PHASE
 }

@@ -21,8 +21,7 @@ DEVICE void measure1(int tid, float *own, const float *pixels, const float *w, f
     for (int task = tid >> 5; task < chunks * 49; task += WARPS) {
         const int chunk = task / 49, p = task % 49 * 4 + (lane >> 3), py = p / 14, px = p % 14;
         float sum[GROUP1][4];
-        UNROLL
-        for (int o = 0; o < GROUP1; ++o) sum[o][0] = sum[o][1] = sum[o][2] = sum[o][3] = 0.f;
+        clear_sums(sum);
         ROLLED
         for (int c = 0; c < 3; ++c)
             add_taps1<PIXEL_ROW, 16>(
@@ -46,8 +45,7 @@ DEVICE void measure2(int tid, float *own, const float *in, const float *w, float
     for (int task = tid >> 5; task < chunks * POSITIONS2; task += WARPS) {
         const int chunk = task / POSITIONS2, p = task % POSITIONS2, py = p / 5, px = p % 5;
         float sum[4][4];
-        UNROLL
-        for (int o = 0; o < 4; ++o) sum[o][0] = sum[o][1] = sum[o][2] = sum[o][3] = 0.f;
+        clear_sums(sum);
         ROLLED
         for (int c = 0; c < CHANNELS1; ++c)
             add_taps2(sum, in + chunk * POOL1_CHUNK + (c * POOL1_CHANNEL + 2 * py * POOL1_ROW + 2 * px) * CHUNK + im,
@@ -75,10 +73,10 @@ DEVICE void pool_normalised(const float *outputs, int side, float scale, float s
     own = code == 1 ? x[1] : code == 2 ? x[2] : code == 3 ? x[3] : x[0];
 }
 
-DEVICE void pool1(int tid, const Part &part, int chunks)
+DEVICE void pool1(int tid, const Part &part)
 {
     const Norms &n = norms();
-    for (int item = tid; item < chunks * CODES1_CHUNK; item += THREADS) {
+    for (int item = tid; item < part.chunks * CODES1_CHUNK; item += THREADS) {
         const int im = item % CHUNK, p = item / CHUNK % POSITIONS1, c = item / (CHUNK * POSITIONS1) % CHANNELS1;
         const int chunk = item / CODES1_CHUNK, py = p / 14, px = p % 14;
         const float *from = part.outputs1 + chunk * OUTPUTS1_CHUNK + (c * PLANE1 + 2 * py * SIDE1 + 2 * px) * CHUNK + im;
@@ -91,10 +89,10 @@ DEVICE void pool1(int tid, const Part &part, int chunks)
 }
 
 /* Features, [feature][image], of parts of `stride` - 4 images. */
-DEVICE void pool2(int tid, const Part &part, int chunks, int stride)
+DEVICE void pool2(int tid, const Part &part, int stride)
 {
     const Norms &n = norms();
-    for (int item = tid; item < chunks * FEATURES * CHUNK; item += THREADS) {
+    for (int item = tid; item < part.chunks * FEATURES * CHUNK; item += THREADS) {
         const int im = item % CHUNK, k = item / CHUNK % FEATURES, o = k / POSITIONS2, p = k % POSITIONS2;
         const int chunk = item / (FEATURES * CHUNK), i = chunk * CHUNK + im, at = k * (stride - 4) + i;
         const float *from =
@@ -104,7 +102,7 @@ DEVICE void pool2(int tid, const Part &part, int chunks, int stride)
         pool_normalised(from, SIDE2, n.scale[c], n.shift[c], part.features[k * stride + i], code, part.values2[at]);
         part.codes2[at] = (uint8_t)code;
     }
-    clear_features(tid, part.features, part.codes2, stride, chunks * CHUNK);
+    clear_features(tid, part.features, part.codes2, stride, part.chunks * CHUNK);
 }
 
 /* Statistics of the first convolution. */
@@ -114,21 +112,20 @@ CALLED void pass_outputs1(char *scratch, int step, int images)
     const Memory m = memory_of(scratch);
     Resident &s = *m.resident;
     for (int number = 0; number < parts_of(images); ++number) {
-        const Part part = part_at(scratch, number);
-        const int count = images_of(images, number), chunks = chunks_of(count);
-        PHASE note_part(tid, s, step, number, count);
+        const Part part = part_at(scratch, number, images);
+        PHASE note_part(tid, s, step, part);
         clear_sums<2 * CHANNELS1>(OWN.sums);
         END_PHASE
-        for (int first = 0; first < chunks; first += FORWARD1) {
-            const int n = least(chunks - first, FORWARD1);
+        for (int first = 0; first < part.chunks; first += FORWARD1) {
+            const int n = least(part.chunks - first, FORWARD1);
             PHASE for (int c = 0; c < n; ++c)
                 load_images<true>(tid, (float *)m.work + c * PIXEL_CHUNK, s, (first + c) * CHUNK);
             END_PHASE
             PHASE measure1(tid, OWN.sums, (float *)m.work, s.weights, part.outputs1 + (long)first * OUTPUTS1_CHUNK, n,
-                           count - first * CHUNK);
+                           part.count - first * CHUNK);
             END_PHASE
         }
-        add_threads<2 * CHANNELS1, 1>(m.work, NORM1, number == 0, registers);
+        add_threads<2 * CHANNELS1, 1>(m.work, NORM1, part.opens, registers);
     }
     PHASE finish_statistics(tid, s, NORM1, images);
     END_PHASE
@@ -141,21 +138,20 @@ CALLED void pass_outputs2(char *scratch, int images)
     const Memory m = memory_of(scratch);
     Resident &s = *m.resident;
     for (int number = 0; number < parts_of(images); ++number) {
-        const Part part = part_at(scratch, number);
-        const int count = images_of(images, number), chunks = chunks_of(count);
-        PHASE pool1(tid, part, chunks);
+        const Part part = part_at(scratch, number, images);
+        PHASE pool1(tid, part);
         clear_sums<8>(OWN.sums);
         END_PHASE
-        for (int first = 0; first < chunks; first += FORWARD2) {
-            const int n = least(chunks - first, FORWARD2);
+        for (int first = 0; first < part.chunks; first += FORWARD2) {
+            const int n = least(part.chunks - first, FORWARD2);
             PHASE block_copy(tid, m.work, part.pool1 + (long)first * POOL1_CHUNK, n * POOL1_CHUNK * 4);
             copied();
             END_PHASE
             PHASE measure2(tid, OWN.sums, (float *)m.work, s.weights, part.outputs2 + (long)first * OUTPUTS2_CHUNK, n,
-                           count - first * CHUNK);
+                           part.count - first * CHUNK);
             END_PHASE
         }
-        add_threads<8, 4>(m.work, NORM2, number == 0, registers);
+        add_threads<8, 4>(m.work, NORM2, part.opens, registers);
     }
     PHASE finish_statistics(tid, s, NORM2, images);
     END_PHASE

@@ -9,7 +9,6 @@ constexpr int PLANE1 = SIDE1 * SIDE1, PLANE2 = SIDE2 * SIDE2;
 constexpr int OUTPUTS1_CHUNK = CHANNELS1 * PLANE1 * CHUNK, OUTPUTS2_CHUNK = CHANNELS2 * PLANE2 * CHUNK;
 constexpr int STRIDE_OF_PART = MOST_IMAGES + 4;
 
-constexpr long AT_PARTS = AT_SUMS + whole_lines(ROW * 4l);
 constexpr long AT_OUTPUTS1 = 0;
 constexpr long AT_OUTPUTS2 = AT_OUTPUTS1 + whole_lines((long)MOST_CHUNKS * OUTPUTS1_CHUNK * 4);
 constexpr long AT_PART_POOL1 = AT_OUTPUTS2 + whole_lines((long)MOST_CHUNKS * OUTPUTS2_CHUNK * 4);
@@ -22,9 +21,14 @@ constexpr long AT_PART_CODES2 = AT_GRADIENTS2 + whole_lines((long)FEATURES * MOS
 constexpr long AT_HIDDEN = AT_PART_CODES2 + whole_lines((long)FEATURES * MOST_IMAGES);
 constexpr long AT_GRADIENTS3 = AT_HIDDEN + whole_lines((long)HIDDEN1 * STRIDE_OF_PART * 4);
 static_assert(AT_GRADIENTS3 + whole_lines((long)HIDDEN1 * STRIDE_OF_PART * 4) <= PART_BYTES, "memory of a part");
-static_assert(AT_PARTS <= SCRATCH_BYTES, "memory before the parts");
 
+/* Parts of a batch. */
+DEVICE int parts_of(int images) { return (images + MOST_IMAGES - 1) / MOST_IMAGES; }
+
+/* One part of a batch. */
 struct Part {
+    int number, count, chunks;       /* from 0 on; number of its images, and of their chunks */
+    bool opens, closes;              /* first part; last part */
     float *outputs1, *outputs2, *pool1;
     float *values1, *values2;        /* largest output of each window; the first becomes the gradient of pool1 */
     float *features, *gradients2;    /* gradient of the features */
@@ -32,10 +36,13 @@ struct Part {
     uint8_t *codes1, *codes2;
 };
 
-DEVICE Part part_at(char *scratch, int number)
+/* Part `number` of a batch of `images` images. */
+DEVICE Part part_at(char *scratch, int number, int images)
 {
     char *at = scratch + SCRATCH_BYTES + (int64_t)number * PART_BYTES;
-    return {(float *)(at + AT_OUTPUTS1),       (float *)(at + AT_OUTPUTS2),    (float *)(at + AT_PART_POOL1),
+    const int count = part_of(images, number * MOST_IMAGES, MOST_IMAGES);
+    return {number, count, chunks_of(count), number == 0, number == parts_of(images) - 1,
+            (float *)(at + AT_OUTPUTS1),       (float *)(at + AT_OUTPUTS2),    (float *)(at + AT_PART_POOL1),
             (float *)(at + AT_VALUES1),        (float *)(at + AT_VALUES2),     (float *)(at + AT_PART_FEATURES),
             (float *)(at + AT_GRADIENTS2),     (float *)(at + AT_HIDDEN),      (float *)(at + AT_GRADIENTS3),
             (uint8_t *)(at + AT_PART_CODES1),  (uint8_t *)(at + AT_PART_CODES2)};
@@ -50,19 +57,14 @@ DEVICE Memory memory_of_part(char *scratch, const Part &part)
     return m;
 }
 
-DEVICE int chunks_of(int count) { return (count + CHUNK - 1) / CHUNK; }
-DEVICE int parts_of(int images) { return (images + MOST_IMAGES - 1) / MOST_IMAGES; }
-DEVICE int images_of(int images, int part) { return part_of(images, part * MOST_IMAGES, MOST_IMAGES); }
-
-/* Target of the gradients of part `part`, or of a whole batch. */
-DEVICE Target target_of_part(const Memory &m, int part, int images)
+/* Target of the gradients of a part. */
+DEVICE Target target_of_part(const Memory &m, const Part &part)
 {
-    const bool closes = part == parts_of(images) - 1;
-    return target_of(m.resident->member, m.sums, part == 0, closes, images_of(images, part));
+    return target_of(m.resident->member, m.sums, part.opens, part.closes, part.count);
 }
 
 /* Note the images of a part. */
-DEVICE void note_part(int tid, Resident &s, int step, int part, int count)
+DEVICE void note_part(int tid, Resident &s, int step, const Part &part)
 {
-    if (tid < MOST_IMAGES) note_image(tid, s, (int64_t)step * s.member.batch + part * MOST_IMAGES, count);
+    if (tid < MOST_IMAGES) note_image(tid, s, (int64_t)step * s.member.batch + part.number * MOST_IMAGES, part.count);
 }

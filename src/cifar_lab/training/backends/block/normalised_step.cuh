@@ -45,10 +45,9 @@ template <int B> CALLED void pass_hidden(char *scratch, int images)
     THREAD_REGISTERS
     Resident &s = *memory_of(scratch).resident;
     for (int number = 0; number < parts_of(images); ++number) {
-        const Part part = part_at(scratch, number);
+        const Part part = part_at(scratch, number, images);
         const Memory m = memory_of_part(scratch, part);
-        const int count = images_of(images, number);
-        PHASE pool2(tid, part, chunks_of(count), T::STRIDE);
+        PHASE pool2(tid, part, T::STRIDE);
         END_PHASE
         multiply_first<B>(m, s.member.weights, registers);
         PHASE const int image = tid % T::LANES * T::EACH, group = tid / T::LANES;
@@ -58,9 +57,9 @@ template <int B> CALLED void pass_hidden(char *scratch, int images)
                 part.hidden[(group * T::OUT1 + i / T::EACH) * T::STRIDE + image + i % T::EACH] = OWN.sums[i];
         }
         END_PHASE
-        PHASE add_share<B>(tid, (double *)m.work, part.hidden, nullptr, count);
+        PHASE add_share<B>(tid, (double *)m.work, part.hidden, nullptr, part.count);
         END_PHASE
-        PHASE add_shares(tid, (double *)m.work, number == 0);
+        PHASE add_shares(tid, (double *)m.work, part.opens);
         END_PHASE
     }
     PHASE finish_statistics(tid, s, NORM3, images);
@@ -77,11 +76,10 @@ template <int B> CALLED void pass_rest(char *scratch, int step, int images)
     const float *row = s.member.weights;
     double *shares = (double *)at.features; /* which this pass does not need */
     for (int number = 0; number < parts_of(images); ++number) {
-        const Part part = part_at(scratch, number);
+        const Part part = part_at(scratch, number, images);
         const Memory m = memory_of_part(scratch, part);
-        const int count = images_of(images, number);
-        const Target t = target_of_part(m, number, images);
-        PHASE note_part(tid, s, step, number, count);
+        const Target t = target_of_part(m, part);
+        PHASE note_part(tid, s, step, part);
         const float *scale = norms().scale + NORM3.first, *shift = norms().shift + NORM3.first;
         for (int i = tid; i < HIDDEN1 * B; i += THREADS) {
             const int k = i / B, place = k * T::STRIDE + i % B;
@@ -91,17 +89,12 @@ template <int B> CALLED void pass_rest(char *scratch, int step, int images)
         begin_rest<B>(tid, at, row, OWN.sums);
         END_PHASE
         forward_rest<B>(m, row, registers);
-        PHASE if (tid < B) cross_entropy<T::STRIDE>(tid, at.logits, s, (float)s.member.smoothing, images, tid < count);
-        END_PHASE
-        PHASE if (tid < shares_in(t)) add_share_losses(s, t, tid, count);
-        END_PHASE
-        PHASE if (tid == 0) add_losses(s, t, step, images);
-        END_PHASE
+        use_logits<B>(at.logits, s, t, step, part.count, images);
         backward_rest<B>(m, t, registers);
-        PHASE add_share<B>(tid, shares, part.hidden, at.hidden1, count);
+        PHASE add_share<B>(tid, shares, part.hidden, at.hidden1, part.count);
         for (int i = tid; i < HIDDEN1 * T::STRIDE; i += THREADS) part.gradients3[i] = at.hidden1[i];
         END_PHASE
-        PHASE add_shares(tid, shares, number == 0);
+        PHASE add_shares(tid, shares, part.opens);
         END_PHASE
     }
 }
@@ -115,15 +108,14 @@ template <int B> CALLED void pass_first(char *scratch, int images)
     const LinearMemory<B> at = linear_memory<B>(memory_of(scratch));
     Resident &s = *memory_of(scratch).resident;
     for (int number = 0; number < parts_of(images); ++number) {
-        const Part part = part_at(scratch, number);
+        const Part part = part_at(scratch, number, images);
         const Memory m = memory_of_part(scratch, part);
-        const int count = images_of(images, number);
-        const Target t = target_of_part(m, number, images);
+        const Target t = target_of_part(m, part);
         PHASE block_copy(tid, at.features, part.features, FEATURES * T::STRIDE * 4);
         for (int i = tid; i < HIDDEN1 * B; i += THREADS) {
             const int k = i / B, place = k * T::STRIDE + i % B;
             const float g = through_norm(norms(), NORM3.first + k, part.gradients3[place], part.hidden[place]);
-            at.hidden1[place] = i % B < count ? g : 0.f;
+            at.hidden1[place] = i % B < part.count ? g : 0.f;
         }
         if (tid < HIDDEN1) {
             float bias = shared_load(t.weights + FC1_BIAS + tid);
@@ -139,7 +131,7 @@ template <int B> CALLED void pass_first(char *scratch, int images)
         PHASE const int lane = tid & 31;
         const float *mean = norms().mean + NORM2.first + (lane >> 3) * 4;
         clear_sums<8>(OWN.sums);
-        for (int item = tid >> 5; item < chunks_of(count) * POSITIONS2; item += WARPS) {
+        for (int item = tid >> 5; item < part.chunks * POSITIONS2; item += WARPS) {
             UNROLL
             for (int o = 0; o < 4; ++o) {
                 const int k = ((lane >> 3) * 4 + o) * POSITIONS2 + item % POSITIONS2;
@@ -150,7 +142,7 @@ template <int B> CALLED void pass_first(char *scratch, int images)
             }
         }
         END_PHASE
-        add_threads<8, 4>(m.work, NORM2, number == 0, registers);
+        add_threads<8, 4>(m.work, NORM2, part.opens, registers);
     }
 }
 

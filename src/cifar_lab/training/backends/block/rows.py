@@ -41,6 +41,7 @@ def matrices(shape: Shape, classes: int) -> Iterator[PaddedMatrix]:
     layers = (
         ("conv1", 3 * 25, shape.conv1), ("conv2", shape.conv1 * 25, shape.conv2), ("fc1", shape.conv2 * 25, shape.fc1),
         ("fc2", shape.fc1, shape.fc2), ("fc3", shape.fc2, classes),
+        *((name, 1, width) for name, width in norm_widths(shape).items()),
     )  # fmt: skip
     offset = 0
     for layer, inputs, outputs in layers:
@@ -48,11 +49,6 @@ def matrices(shape: Shape, classes: int) -> Iterator[PaddedMatrix]:
         for name, rows in (("weight", inputs), ("bias", 1)):
             yield PaddedMatrix(f"{layer}.{name}", offset, rows, outputs, padded)
             offset += rows * padded
-    for layer, width in norm_widths(shape).items():
-        padded = math.ceil(width / VECTOR) * VECTOR
-        for name in ("weight", "bias"):
-            yield PaddedMatrix(f"{layer}.{name}", offset, 1, width, padded)
-            offset += padded
 
 
 def norm_widths(shape: Shape) -> dict[str, int]:

@@ -20,14 +20,14 @@ NAMES = ("running_mean", "running_var")
 
 @dataclass(frozen=True)
 class RunningStatistics:
-    """Those of a cohort. A row has the means of all layers, then the variances."""
+    """Running statistics of a cohort. A row has the means of all layers, then the variances."""
 
     networks: Sequence[nn.Module]
     shape: Shape
 
     @classmethod
     def of(cls, networks: Sequence[nn.Module], shape: Shape, batches: CohortBatches) -> RunningStatistics | None:
-        """Those of these networks. None without BatchNorm.
+        """Running statistics of these networks. None without BatchNorm.
 
         Raises:
             ValueError: BatchNorm of another kind, or a batch of one image, which has no variance.
@@ -56,11 +56,10 @@ class RunningStatistics:
     def fold(self, weights: Tensor, classes: int) -> None:
         """Let the layers before BatchNorm do its work in evaluation, in rows (K, row_width) of the kernel."""
         found = {each.name: each for each in matrices(self.shape, classes)}
+        widths = norm_widths(self.shape)
         statistics = self.rows().double().view(len(self.networks), len(NAMES), -1)
-        first = 0
-        for layer, width in norm_widths(self.shape).items():
-            mean, variance = statistics[:, :, first : first + width].unbind(1)
-            first += width
+        for layer, of_layer in zip(widths, torch.split(statistics, [*widths.values()], dim=2), strict=True):
+            mean, variance = of_layer.unbind(1)
             scale, bias = (_matrix(weights, found[f"{layer}.{name}"])[:, 0] for name in ("weight", "bias"))
             before, before_bias = (
                 _matrix(weights, found[f"{NORM_LAYERS[layer]}.{name}"]) for name in ("weight", "bias")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from cifar_lab.training.backends.block.jobs import PARTS
+
 
 class Shape(NamedTuple):
     """Widths of a network of the Net family, which the source is compiled for."""
@@ -37,11 +39,7 @@ class Shape(NamedTuple):
 
     def bytes_for(self, batch_size: int) -> int:
         """Memory per block that trains batches of this size."""
-        return self.scratch_bytes + math.ceil(batch_size / MOST_IMAGES) * self.part_bytes
-
-
-MOST_IMAGES = 64
-"""Of a part of a batch."""
+        return self.scratch_bytes + math.ceil(batch_size / PARTS[-1]) * self.part_bytes
 
 
 NET = Shape(6, 16, 120, 84, scratch_kib=1_600)

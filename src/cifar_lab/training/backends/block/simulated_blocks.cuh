@@ -37,7 +37,7 @@ struct SimulatedMate : SimulatedBlock {
 static ucontext_t team_scheduler;
 static SimulatedMate *running_mate;
 static std::function<void(int)> team_work;
-static int meetings_per_step, missed_meeting = -1; /* for tests: blocks do not wait at this one of a step */
+static int meetings_per_step = 1, missed_meeting = -1; /* for tests: blocks do not wait at this one of a step */
 
 static void run_mate(int rank)
 {
@@ -49,7 +49,7 @@ static void run_mate(int rank)
 /* Let the other blocks of the team run to this meeting. */
 static void simulate_meeting()
 {
-    if (running_mate->meetings++ % (meetings_per_step + !meetings_per_step) == missed_meeting) return;
+    if (running_mate->meetings++ % meetings_per_step == missed_meeting) return;
     swapcontext(&running_mate->context, &team_scheduler);
 }
 

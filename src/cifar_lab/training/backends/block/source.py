@@ -33,7 +33,8 @@ def units(shape: Shape, classes: int, parts: Collection[int]) -> list[list[str]]
     the kernel that calls them, which is compiled in no time.
     """
     sizes = sorted(set(parts), reverse=True)
+    called = [*(f"-DUNIT_TRAIN={size}" for size in sizes), "-DUNIT_SCORE"]
     return [
-        *([f"-DUNIT_{name}", *definitions(shape, classes, 0)] for name in (*(f"TRAIN={b}" for b in sizes), "SCORE")),
+        *([unit, *definitions(shape, classes, 0)] for unit in called),
         ["-DUNIT_ENTRY", *definitions(shape, classes, sum(sizes))],
     ]

@@ -15,10 +15,10 @@ DEVICE void begin_work(int tid, Resident &s, const Images &given, const Member &
         s.member = member;
         s.team = team;
     }
-    for (int i = tid; i < CONVOLUTIONS; i += THREADS) s.weights[i] = shared_load(member.weights + i);
+    load_convolutions(tid, s, member);
 }
 
-/* Images of a batch that a block trains: whole shares, as many as any block of its team has at most. */
+/* Images of a batch that a block trains: whole shares, equally many per block of a team but its last ones. */
 struct Range { int begin, end; };
 DEVICE Range range_of(const Resident &s, int images)
 {
@@ -27,14 +27,14 @@ DEVICE Range range_of(const Resident &s, int images)
     return {begin, least(begin + each, images)};
 }
 
-/* One part of step `step`: loss, gradients, and with the last part the update. A block of a team leaves that. */
-template <int B>
-DEVICE void train_part(char *scratch, int step, int begin, Range range, int images, REGISTERS registers)
+/* One part of step `step`: loss, gradients, and with the last part the update, which teams leave to `update_in_team`. */
+template <int B> DEVICE void train_part(char *scratch, int step, int begin, Range range, int images)
 {
+    THREAD_REGISTERS
     const Memory memory = memory_of(scratch);
     Resident &s = *memory.resident;
     const Member &m = s.member;
-    const int count = part_of(range.end, begin, B), chunks = (count + CHUNK - 1) / CHUNK;
+    const int count = part_of(range.end, begin, B), chunks = chunks_of(count);
     const Target &t = s.target;
     PHASE if (tid < B) note_image(tid, s, (int64_t)step * m.batch + begin, count);
     if (tid == 0)
@@ -45,13 +45,7 @@ DEVICE void train_part(char *scratch, int step, int begin, Range range, int imag
     END_PHASE
     forward_convolutions<B>(scratch, chunks);
     forward_linear<B>(memory, m.weights, registers);
-    float *logits = linear_memory<B>(memory).logits;
-    PHASE if (tid < B) cross_entropy<Tile<B>::STRIDE>(tid, logits, s, (float)m.smoothing, images, tid < count);
-    END_PHASE
-    PHASE if (tid < shares_in(t)) add_share_losses(s, t, tid, count);
-    END_PHASE
-    PHASE if (tid == 0 && !t.apart) add_losses(s, t, step, images);
-    END_PHASE
+    use_logits<B>(linear_memory<B>(memory).logits, s, t, step, count, images);
     backward_linear<B>(memory, t, registers);
     backward_inputs<B>(scratch, chunks);
     backward_weights(scratch, chunks);
@@ -60,17 +54,15 @@ DEVICE void train_part(char *scratch, int step, int begin, Range range, int imag
 /* Steps `begin` to `end` - 1 of an epoch of the member in shared memory. */
 template <int B> LINKED void train(char *scratch, int begin, int end)
 {
-    THREAD_REGISTERS
     Resident &s = *(Resident *)shared_memory;
     for (int step = begin; step < end; ++step) {
         const int images = part_of(s.member.images, step * s.member.batch, s.member.batch);
 #if BATCH_NORM
-        (void)registers;
         train_normalised<B>(scratch, step, images);
 #else
         const Range range = range_of(s, images);
         for (int first = range.begin; first < range.end; first += B)
-            train_part<B>(scratch, step, first, range, images, registers);
+            train_part<B>(scratch, step, first, range, images);
 #endif
         if (!BATCH_NORM && s.team.blocks > 1)
             update_in_team(step, images);
@@ -136,7 +128,7 @@ DEVICE void score(const Scoring &given, char *scratch, int member, int begin)
         const int count = part_of(end, first, B);
         PHASE if (tid < B) note_stored(tid, s, first, count);
         END_PHASE
-        forward_convolutions<B>(scratch, (count + CHUNK - 1) / CHUNK);
+        forward_convolutions<B>(scratch, chunks_of(count));
         forward_linear<B>(memory, s.member.weights, registers);
         const float *logits = linear_memory<B>(memory).logits;
         float *out = given.logits + ((int64_t)member * given.count + first) * CLASSES;

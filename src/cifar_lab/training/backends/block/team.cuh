@@ -1,7 +1,7 @@
 /* Teams: blocks of a launch that train one network together, where networks are fewer than multiprocessors.
 
-Blocks join in the order in which they begin, so blocks of a team run at the same time: no launch waits for blocks that
-other launches keep from a multiprocessor, but those of one incomplete team. */
+Blocks join in the order in which they begin. While other launches occupy multiprocessors, at most one team of a launch
+is incomplete, and only its blocks wait. */
 #pragma once
 #include "jobs.cuh"
 #include "simulated_blocks.cuh"

@@ -4,9 +4,9 @@
 #include "loss.cuh"
 
 /* Copy the weights of the convolutions from the row of the network. */
-DEVICE void load_convolutions(int tid, Resident &s)
+DEVICE void load_convolutions(int tid, Resident &s, const Member &member)
 {
-    for (int i = tid; i < CONVOLUTIONS; i += THREADS) s.weights[i] = shared_load(s.member.weights + i);
+    for (int i = tid; i < CONVOLUTIONS; i += THREADS) s.weights[i] = shared_load(member.weights + i);
 }
 
 DEVICE void store_convolutions(int tid, const Resident &s)
@@ -68,7 +68,7 @@ CALLED void update_in_team(int step, int images)
     if (updates_late(s.member)) {
         meet(s.team);
         if (s.team.rank == 0) {
-            PHASE load_convolutions(tid, s);
+            PHASE load_convolutions(tid, s, s.member);
             END_PHASE
             update_late(s.team.scratch);
             PHASE store_convolutions(tid, s);
@@ -76,6 +76,6 @@ CALLED void update_in_team(int step, int images)
         }
     }
     meet(s.team);
-    PHASE load_convolutions(tid, s);
+    PHASE load_convolutions(tid, s, s.member);
     END_PHASE
 }

@@ -26,7 +26,7 @@ MULTIPROCESSORS = 132
 
 def share_of(batch_size: int) -> int:
     """Images of a share: the least that make `SHARES` of a batch, at most a whole part."""
-    return next((size for size in PARTS if size * SHARES >= batch_size), PARTS[-1])
+    return part_of(math.ceil(batch_size / SHARES))
 
 
 def shares_of(batch_size: int) -> int:
@@ -35,7 +35,7 @@ def shares_of(batch_size: int) -> int:
 
 
 def blocks_of(batch_size: int, most: int) -> int:
-    """Blocks that train a network: the fewest of at most `most` with which none has more shares than needed."""
+    """The fewest blocks, at most `most`, with which the largest number of shares per block is smallest."""
     shares = shares_of(batch_size)
     if most < 2 or shares > MOST_SHARES:
         return 1
@@ -54,7 +54,7 @@ def images_of(batch_size: int, blocks: int) -> int:
 
 
 def parts_for(batch_sizes: Sequence[int], *, divided: bool = True) -> set[int]:
-    """Sizes of parts that a cohort needs, with one block per network and `divided` among teams that fill a GPU."""
+    """Sizes of parts that a cohort needs: with one block per network and, if `divided`, with teams that fill a GPU."""
     most = MULTIPROCESSORS // len(batch_sizes) if divided else 1
     pairs = (pair for each in (1, most) for pair in zip(batch_sizes, teams_of(batch_sizes, each), strict=True))
     return {part_of(images_of(size, blocks)) for size, blocks in pairs}

@@ -160,3 +160,8 @@ template <int N> DEVICE void clear_sums(float *sums)
     UNROLL
     for (int i = 0; i < N; ++i) sums[i] = 0.f;
 }
+template <int N> DEVICE void clear_sums(float (&sums)[N][4])
+{
+    UNROLL
+    for (int i = 0; i < N; ++i) sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0.f;
+}

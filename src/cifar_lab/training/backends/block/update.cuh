@@ -55,11 +55,11 @@ DEVICE void update(const Rule &r, float &weight, float &first, float &second, fl
     weight = fmaf(-r.step_size, first / (sqrtf(second) / r.root2 + r.eps), weight);
 }
 
-/* For sums at `sums`, of parts of `images` images. */
+/* Target of a part of `images` images, whose sums lie at `sums`. A whole batch needs no number of images. */
 DEVICE Target target_of(const Member &m, float *sums, bool opens, bool closes, int images = 0)
 {
-    const int whole = (images + CHUNK - 1) / CHUNK * CHUNK;
-    return {m.weights, m.first, m.second, sums, opens, closes, m.keeps_first != 0, false, m.share, whole};
+    return {m.weights, m.first, m.second, sums, opens, closes, m.keeps_first != 0, false, m.share,
+            chunks_of(images) * CHUNK};
 }
 
 /* The same, with a row per share from `shares` on. */
