@@ -10,8 +10,8 @@ import torch
 from cifar_lab.config import Settings
 from cifar_lab.training.backends.block import backend, teams
 from cifar_lab.training.backends.block.backend import BlockKernel
+from cifar_lab.training.backends.block.concurrent_members import members_training
 from cifar_lab.training.backends.block.jobs import PARTS, part_of
-from cifar_lab.training.backends.block.load import members_training
 from cifar_lab.training.backends.block.shapes import NET, NET3, Shape
 from cifar_lab.training.backends.block.teams import (
     blocks_of,

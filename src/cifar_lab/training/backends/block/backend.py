@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cifar_lab.data.batches import EpochRandomness, ResidentSplit
 from cifar_lab.training.backends.base import MemberMetrics, StepMetrics
+from cifar_lab.training.backends.block.concurrent_members import members_training
 from cifar_lab.training.backends.block.draws import Draws
 from cifar_lab.training.backends.block.jobs import (
     BlockImages,
@@ -19,7 +20,6 @@ from cifar_lab.training.backends.block.jobs import (
     Scoring,
     Training,
 )
-from cifar_lab.training.backends.block.load import members_training
 from cifar_lab.training.backends.block.member_state import MemberState
 from cifar_lab.training.backends.block.rows import RowConversion, matrices, share_width
 from cifar_lab.training.backends.block.running_statistics import RunningStatistics

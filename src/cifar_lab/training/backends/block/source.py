@@ -9,7 +9,7 @@ from cifar_lab.training.backends.block.jobs import SIZES
 from cifar_lab.training.backends.block.rows import definitions as row_definitions
 from cifar_lab.training.backends.block.shapes import Shape
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "kernel"
 
 MAIN = FOLDER / "block.cu"
 """File that includes the others."""
