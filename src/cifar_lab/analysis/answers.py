@@ -104,7 +104,7 @@ class Comparison:
     family: int
     """Comparisons over which Holm adjusts."""
     min_effect: float
-    """Smallest difference that matters: `min_effect` of the lab file, the same share of an L2 distance of 1."""
+    """Smallest difference that matters: `min_effect` of the lab file in pp, and a hundredth of that number in L2."""
     smallest_shown: float | None = None
     """Smallest true difference that as many runs detect with a power of 0.8, given the standard deviation."""
     verdict: Verdict
@@ -181,7 +181,7 @@ class Answer:
 
 def has_distances(answers: Iterable[Answer]) -> bool:
     """Whether a distance is compared anywhere."""
-    return any(answer.control.scale is not SHARES for answer in answers)
+    return any(not answer.control.scale.is_share for answer in answers)
 
 
 def pair_answers(answer: Answer) -> list[Answer]:

@@ -62,7 +62,7 @@ def drawing_of(answer: Answer, lab: Lab, message: str = "") -> Drawing:
     attacked = len(answer.attacks[0].images) if answer.attacks else 0
     return Drawing(
         answer.question.title, answer.rows, lab.data, answer.comparisons,
-        lab.min_effect * (answer.control.scale.factor / 100), message, answer.quantity, attacked,
+        answer.control.scale.from_hundredths(lab.min_effect), message, answer.quantity, attacked,
     )  # fmt: skip
 
 

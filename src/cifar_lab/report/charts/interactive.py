@@ -61,7 +61,7 @@ def difference_chart(drawing: Drawing) -> Chart | None:
         "kind": "difference", "rows": rows, "min_effect": drawing.min_effect, "unit": unit,
         "digits": drawing.scale.digits,
     }  # fmt: skip
-    words = "percentage points" if unit == "pp" else unit
+    words = "percentage points" if drawing.scale.is_share else unit
     alt = f"Difference of each arm to the control in {words} with its interval. {said}."
     return Chart(spec, alt, _height(rows))
 
@@ -112,7 +112,7 @@ def _accuracy_row(rows: Sequence[Row], index: int) -> dict[str, Any]:
     shown = "" if row.mean is None else scale.short(row.mean)
     around = ""
     if row.interval is not None:
-        around = f"\n95 % interval {scaled_interval(row, *row.interval)} {scale.unit}"
+        around = f"\n95 % interval {scaled_interval(row, row.interval)} {scale.unit}"
     return {
         "label": label,
         "style": style_of(rows, index),
