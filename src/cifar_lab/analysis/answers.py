@@ -5,7 +5,6 @@ Charts, pages and answers.json show these numbers. `sentences` words them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -177,11 +176,6 @@ class Answer:
     def comparison(self, row: Row) -> Comparison | None:
         """Comparison of a row of this answer with its control. None for the control."""
         return dict(zip(map(id, self.rows[1:]), self.comparisons, strict=False)).get(id(row))
-
-
-def has_distances(answers: Iterable[Answer]) -> bool:
-    """Whether a distance is compared anywhere."""
-    return any(not answer.control.scale.is_share for answer in answers)
 
 
 def pair_answers(answer: Answer) -> list[Answer]:

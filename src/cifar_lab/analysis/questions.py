@@ -12,7 +12,7 @@ from cifar_lab.analysis.arms import Arm, beside, compare_arms, load_arms, option
 from cifar_lab.analysis.data_choice import DataSet, choose_data, data_sets, named_data, source_overrides
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
 from cifar_lab.analysis.robust_questions import RobustPlan, attacks_of, robust_answers, robust_plan
-from cifar_lab.analysis.summary import Row, reads_test, recipe_key
+from cifar_lab.analysis.summary import reads_test, recipe_key
 from cifar_lab.analysis.winners import Winners, read_winners
 from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.sheets import LabSheet
@@ -28,8 +28,8 @@ DEFAULT_LAB_FILE = Path("configs/lab.yaml")
 LAB_FILES = (Path("lab.yaml"), DEFAULT_LAB_FILE)
 """Lab files that are found by themselves, the first that exists."""
 
-
 _ATTACK = "cifar-lab attack "
+"""Start of the command that makes missing attacks."""
 
 
 def find_lab_file(given: Path | None = None) -> Path | None:
@@ -73,7 +73,7 @@ class Lab:
     records: Mapping[str, Record] = field(default_factory=dict)
     """Every record on these images by run id, those of searches included."""
     to_attack_first: tuple[str, ...] = ()
-    """Commands among `to_run` that train what questions of robustness miss, before it can be attacked."""
+    """Commands that train what the questions of robustness miss, before it can be attacked."""
     to_decide: tuple[str, ...] = ()
     """Commands that add seeds to undecided questions until they are decided, one per question."""
     is_found: bool = False
@@ -87,9 +87,19 @@ class Lab:
         return any(each.difference is not None for answer in self.answers for each in answer.comparisons)
 
     @property
+    def has_distances(self) -> bool:
+        """Whether distances are compared anywhere, which are not in percent."""
+        return any(not answer.control.scale.is_share for answer in self.answers)
+
+    @property
+    def asked(self) -> tuple[Answer, ...]:
+        """Answers with the control of their question: all but the pairs of other groups."""
+        return tuple(answer for answer in self.answers if not answer.pairs_of)
+
+    @property
     def shown(self) -> tuple[Answer, ...]:
         """Answers with a section. The one with the last finished run is first, the others follow in their order."""
-        kept = [answer for answer in self._asked if self.is_found or answer.is_answered]
+        kept = [answer for answer in self.asked if self.is_found or answer.is_answered]
         compared = [answer for answer in kept if answer.comparisons]
         if not compared:
             return tuple(kept)
@@ -99,16 +109,11 @@ class Lab:
     @property
     def unanswered(self) -> tuple[Answer, ...]:
         """Questions that miss the runs of their control, or of all other arms."""
-        return tuple(answer for answer in self._asked if not (self.is_found or answer.is_answered))
+        return tuple(answer for answer in self.asked if not (self.is_found or answer.is_answered))
 
     def pairs_of(self, answer: Answer) -> tuple[Answer, ...]:
         """Answers that compare its other groups with each other. Empty without groups."""
         return tuple(each for each in self.answers if each.pairs_of == answer.name)
-
-    @property
-    def _asked(self) -> Sequence[Answer]:
-        """Answers that have a control of their question."""
-        return [answer for answer in self.answers if not answer.pairs_of]
 
     def _finished(self, answer: Answer) -> str:
         """Time of the last run of the arms beside the control."""
@@ -169,8 +174,10 @@ def answer_lab(
         lab.min_effect,
         judged.family,
         data_note=choice.note,
-        to_attack_first=_to_run(
-            [_untrained(answer) for answer in judged.answers if answer.is_robust], arms.values(), tail
+        to_attack_first=tuple(
+            command
+            for command in _to_run([answer for answer in judged.answers if answer.is_robust], arms.values(), tail)
+            if not command.startswith(_ATTACK)
         ),
         to_decide=tuple(_to_decide(judged.answers, [*lab_option(lab_path), *tail])),
     )
@@ -278,15 +285,6 @@ def _answers(
         plan = plans[name]
         answers += made if plan is None else [each for one in made for each in robust_answers(one, plan, found, attack)]
     return answers
-
-
-def _untrained(answer: Answer) -> Answer:
-    """The answer without the commands of rows whose runs are there, of which only attacks are missing."""
-    return replace(answer, rows=tuple(_without_attack(row) for row in answer.rows))
-
-
-def _without_attack(row: Row) -> Row:
-    return replace(row, command="") if row.command.startswith(_ATTACK) else row
 
 
 def _to_decide(answers: Sequence[Answer], tail: Sequence[str]) -> Iterable[str]:

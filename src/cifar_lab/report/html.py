@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cifar_lab.analysis.answers import has_distances
 from cifar_lab.analysis.data_choice import SHORT
 from cifar_lab.analysis.verdict_line import pair_lines
 from cifar_lab.core.text import count, plain
@@ -62,7 +61,6 @@ def html_page(lab: Lab, results: Path) -> str:
         sections=sections,
         unanswered=lab.unanswered,
         has_images=images is not None,
-        has_distances=has_distances(lab.answers),
     )
 
 
