@@ -237,7 +237,7 @@ def schema(
     if kind not in makers:
         raise SettingsError(f"schema: {kind!r} is not one of: {', '.join(makers)}")
     if markdown:
-        from cifar_lab.config.io.schema import settings_reference
+        from cifar_lab.config.io.settings_page import settings_reference
 
         text = settings_reference().rstrip("\n")
     else:
