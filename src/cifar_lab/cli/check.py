@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import collect, load_arms, parse_seeds, seeds_override, trials_of, try_models
+from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override, trials_of, try_models
+from cifar_lab.cli.named_arms import load_arms
 from cifar_lab.cli.options import DEFAULT_RESULTS, Json, NoTrial, Overrides, Seeds, TrialTimeout, flag
 from cifar_lab.core.text import count
 
