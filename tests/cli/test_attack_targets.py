@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.lab import Lab
+from cifar_lab.analysis.questions import answer_lab
 from cifar_lab.cli.attack_output import AttackRequest
 from cifar_lab.cli.attack_targets import find_victims
 from cifar_lab.core.errors import SettingsError

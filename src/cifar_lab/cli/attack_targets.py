@@ -8,7 +8,7 @@ from pathlib import Path
 from cifar_lab.analysis.comparison_targets import find_target
 from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.folder_report import answer_folder
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.cli.attack_output import AttackRequest, require_autoattack
 from cifar_lab.config.attack import AnyAttack, attack_id
 from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack

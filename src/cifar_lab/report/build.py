@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import data_sets
 from cifar_lab.analysis.folder_report import answer_folder
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentence, pair_sentences, warning_sentences
 from cifar_lab.analysis.verdict_line import pair_lines, verdict_line

@@ -30,7 +30,7 @@ from cifar_lab.report.columns import ReportRow, columns_of
 from cifar_lab.report.sections import MOST_RECORDS, page_section, test_images
 
 if TYPE_CHECKING:
-    from cifar_lab.analysis.questions import Lab
+    from cifar_lab.analysis.lab import Lab
 
 CELL_LETTERS = 300
 """Length at which the text of a cell is cut."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.robust_curves import arm_robustness
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences

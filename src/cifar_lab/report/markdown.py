@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import SHORT, DataSet
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.sentences import answer_sentences, pair_sentences
 from cifar_lab.core.text import code_span, count, csv_cell, markdown, plain
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of

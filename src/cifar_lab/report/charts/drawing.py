@@ -11,7 +11,7 @@ from cifar_lab.analysis.scales import SHARES, Scale
 if TYPE_CHECKING:
     from cifar_lab.analysis.answers import Answer, Comparison
     from cifar_lab.analysis.data_choice import DataSet
-    from cifar_lab.analysis.questions import Lab
+    from cifar_lab.analysis.lab import Lab
     from cifar_lab.analysis.summary import Row
 
 
