@@ -26,7 +26,7 @@ import torch
 
 from benchmarks.own.steps import Workload, prepare
 from cifar_lab.core.host import utc_now
-from cifar_lab.data.batches import ResidentSplit
+from cifar_lab.data.resident_split import ResidentSplit
 from cifar_lab.training.backends.base import Predictor
 from cifar_lab.training.backends.block.backend import BlockBackend
 from cifar_lab.training.backends.block.compiler import compiled

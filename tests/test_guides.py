@@ -18,7 +18,7 @@ from pydantic import Field, create_model
 
 import cifar_lab
 from cifar_lab import config
-from cifar_lab.config.io.schema import settings_reference
+from cifar_lab.config.io.settings_page import settings_reference
 
 DOCS = Path(__file__).parents[1] / "docs"
 SOURCE = Path(cifar_lab.__file__).parents[1]

@@ -77,7 +77,8 @@ def prepare(
     """
     import numpy as np
 
-    from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+    from cifar_lab.data.batches import CohortBatches
+    from cifar_lab.data.resident_split import Normalizer, ResidentSplit
     from cifar_lab.training.backends.choice import choose_kernels, make_backend
     from cifar_lab.training.backends.eager import EagerBackend
     from cifar_lab.training.build import build_cohort, layout, training_layout

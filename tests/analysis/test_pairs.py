@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cifar_lab.analysis.answers import Answer, pair_answers
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.summary import Row
 from cifar_lab.analysis.verdict_line import pair_lines
 from cifar_lab.analysis.verdicts import judge

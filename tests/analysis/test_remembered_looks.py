@@ -10,7 +10,8 @@ import pytest
 
 from cifar_lab.analysis.answers import Comparison
 from cifar_lab.analysis.interim_looks import StoppingPlan, plan_suffix, save_plan
-from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.lab import Lab
+from cifar_lab.analysis.questions import answer_lab
 from cifar_lab.analysis.recount_looks import recount_looks
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import answer_sentences

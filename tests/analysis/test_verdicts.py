@@ -9,7 +9,8 @@ import pytest
 from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.error_budget import Look
 from cifar_lab.analysis.interim_looks import StoppingPlan, plan_suffix, save_plan
-from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.lab import Lab
+from cifar_lab.analysis.questions import answer_lab
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences
 from cifar_lab.analysis.summary import Row, arm_row, recipe_key
 from cifar_lab.analysis.verdicts import judge

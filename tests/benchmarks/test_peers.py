@@ -18,7 +18,7 @@ from benchmarks.peers.reference_loop import evaluate, loader, train
 from benchmarks.processes import ROOT
 from cifar_lab import config, models
 from cifar_lab.config.io.load import load_settings, settings_from
-from cifar_lab.data.batches import Normalizer, ResidentSplit
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cifar_lab.cli.conversion import load_arms
+from cifar_lab.cli.named_arms import load_arms
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.studies.sweep import load_sweep
 

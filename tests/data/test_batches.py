@@ -5,29 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
 import pytest
 import torch
-from torchvision import transforms
 
 from cifar_lab.config import DataOptions
 from cifar_lab.data.augment import crop, flip
-from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.data.batches import CohortBatches
 
-N = 37
-CPU = torch.device("cpu")
-MEAN, STD = (0.49, 0.48, 0.44), (0.25, 0.24, 0.26)
-LAYOUTS = [torch.contiguous_format, torch.channels_last]
-every_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=["contiguous", "channels_last"])
-
-
-def pixels() -> np.ndarray:
-    return np.random.default_rng(3).integers(0, 256, (N, 3, 32, 32), dtype=np.uint8)
-
-
-def split(how: str = "none", layout: torch.memory_format = torch.channels_last) -> ResidentSplit:
-    """Each image's label is its index, so that a batch says which images it holds."""
-    return ResidentSplit(pixels(), np.arange(N), Normalizer.make(how, MEAN, STD, CPU, layout))
+from .numbered_images import N, by_torchvision, every_layout, plain_images, split
 
 
 def epoch_of(
@@ -46,10 +31,6 @@ def by_image(options: DataOptions, seed: int = 0, epoch: int = 0) -> torch.Tenso
 
 def order(options: DataOptions, seed: int = 0, epoch: int = 0) -> list[int]:
     return [index for _, labels in epoch_of(options, [seed], epoch) for index in labels[0].tolist()]
-
-
-def plain_images() -> torch.Tensor:
-    return torch.from_numpy(pixels()).float() / 255
 
 
 def test_each_epoch_shows_each_image_once() -> None:
@@ -155,21 +136,11 @@ def test_the_last_batch_takes_what_is_left(size: int, sizes: list[int]) -> None:
 
 @every_layout
 @pytest.mark.parametrize("how", ["half", "channel", "none"])
-def test_normalisation_is_torchvisions(how: str, layout: torch.memory_format) -> None:
-    mean, std = {"half": ((0.5,) * 3, (0.5,) * 3), "channel": (MEAN, STD), "none": ((0.0,) * 3, (1.0,) * 3)}[how]
-    one_by_one = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
-    expected = torch.stack([one_by_one(image.transpose(1, 2, 0)) for image in pixels()])
-    prepared = split(how, layout)
-    images, labels = prepared.normalized(5, 20)
-    assert images.is_contiguous(memory_format=layout)
-    assert labels.tolist() == list(range(5, 20))
-    torch.testing.assert_close(images, expected[5:20], rtol=0, atol=1e-6)
-    for batch, chosen in CohortBatches(prepared, DataOptions(batch_size=9), [3]).epoch(1):
+def test_batches_are_normalised_as_by_torchvision(how: str, layout: torch.memory_format) -> None:
+    expected = by_torchvision(how)
+    for batch, chosen in CohortBatches(split(how, layout), DataOptions(batch_size=9), [3]).epoch(1):
         assert batch[0].is_contiguous(memory_format=layout)
         torch.testing.assert_close(batch[0], expected[chosen[0]], rtol=0, atol=1e-6)
-    torch.testing.assert_close(
-        prepared.normalizer.from_unit(plain_images()), expected, rtol=0, atol=2e-6, msg=f"{how}: from pixels of 0 to 1"
-    )
 
 
 @every_layout

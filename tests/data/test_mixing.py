@@ -10,8 +10,9 @@ import torch
 from torchvision.transforms import v2
 
 from cifar_lab.config import DataOptions
-from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.mixing import Mix, draw_mix, larger_part
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 
 N = 37
 CPU = torch.device("cpu")

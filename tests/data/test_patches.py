@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cifar_lab.data import patches
-from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.patches import patch_covariance
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 
 COUNT = 7
 MEAN, STD = (0.49, 0.48, 0.44), (0.25, 0.24, 0.26)

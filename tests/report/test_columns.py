@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import DataSet
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.cli import tables
 from cifar_lab.cli.selection import Selection, arm_columns
 from cifar_lab.config.sheets import Question

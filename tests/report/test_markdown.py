@@ -9,7 +9,7 @@ import pytest
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import DataSet
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.summary import Row
 from cifar_lab.analysis.winners import SearchInfo, SearchRunsEntry, SweepControl, Winners
 from cifar_lab.config.sheets import Question

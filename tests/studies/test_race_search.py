@@ -14,7 +14,7 @@ from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.recount import recount
 from cifar_lab.analysis.search_points import best_points, read_points
 from cifar_lab.analysis.under_way import read_under_way
-from cifar_lab.cli.sweep import _print_status
+from cifar_lab.cli.sweep_output import print_status
 from cifar_lab.execution.context import RunContext
 from cifar_lab.report.watch import watch_page
 from cifar_lab.store.results import RunFolder, SweepFolder, read_records
@@ -135,7 +135,7 @@ def test_a_race_that_was_killed_makes_the_same_runs(
     status = sweep_status(sweep(tmp_path, "raced", RACED), RunContext(tmp_path / "results"))
     assert status.step is not None
     assert [arm.seeds for arm in status.step.arms] == [(1,)] * 10
-    _print_status(sweep(tmp_path, "raced", RACED), status)
+    print_status(sweep(tmp_path, "raced", RACED), status)
     printed = capsys.readouterr().out
     assert "over 1 seed); next seed: to train" in printed
     assert "dropped after 1 seed (diverged)" in printed

@@ -16,7 +16,7 @@ from cifar_lab.config import Ema, Settings
 from cifar_lab.config.io.load import dump_settings, settings_from
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import Interrupted, SettingsError
-from cifar_lab.data.batches import Normalizer, ResidentSplit
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.store.records import Record
 from cifar_lab.training.averaging import WeightAverage, compute_statistics

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
-from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.patches import patch_covariance
 from cifar_lab.data.random_streams import NO_STREAMS
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 from cifar_lab.models import MODELS
 from cifar_lab.training.backends.eager import EagerBackend, train_step
 from cifar_lab.training.build import build_cohort

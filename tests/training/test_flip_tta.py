@@ -11,7 +11,7 @@ import torch
 
 from cifar_lab.analysis.summary import arm_row
 from cifar_lab.config import Settings
-from cifar_lab.data.batches import Normalizer, ResidentSplit
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 from cifar_lab.store.records import METRICS_SCHEMA, Record
 from cifar_lab.training.device import Execution
 from cifar_lab.training.evaluate import TTA_METRIC, predict, score, with_flip_tta

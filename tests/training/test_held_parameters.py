@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from cifar_lab import models
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
-from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.random_streams import seeded_init
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 from cifar_lab.models.initialisation import initialise, plain_covariance
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.backends.plain import PlainBackend

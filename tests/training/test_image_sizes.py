@@ -14,7 +14,7 @@ from PIL import Image
 from cifar_lab import data
 from cifar_lab.config.io.load import settings_from
 from cifar_lab.core.errors import EnvironmentFault, SettingsError
-from cifar_lab.data.batches import Normalizer
+from cifar_lab.data.resident_split import Normalizer
 from cifar_lab.execution import plan
 
 

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from cifar_lab import models
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
-from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.data.batches import CohortBatches
 from cifar_lab.data.random_streams import seeded_init
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 from cifar_lab.store.records import SplitScore
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from cifar_lab.analysis.confounders import confounders
 from cifar_lab.config.io.load import dump_settings
 from cifar_lab.core.errors import Paused, SettingsError
-from cifar_lab.data.batches import Normalizer
+from cifar_lab.data.resident_split import Normalizer
 from cifar_lab.execution.source_runs import check_teacher
 from cifar_lab.store.records import Record
 from cifar_lab.training.job import Job

@@ -5,7 +5,6 @@ Charts, pages and answers.json show these numbers. `sentences` words them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -104,7 +103,7 @@ class Comparison:
     family: int
     """Comparisons over which Holm adjusts."""
     min_effect: float
-    """Smallest difference that matters: `min_effect` of the lab file, the same share of an L2 distance of 1."""
+    """Smallest difference that matters: `min_effect` of the lab file in pp, and a hundredth of that number in L2."""
     smallest_shown: float | None = None
     """Smallest true difference that as many runs detect with a power of 0.8, given the standard deviation."""
     verdict: Verdict
@@ -177,11 +176,6 @@ class Answer:
     def comparison(self, row: Row) -> Comparison | None:
         """Comparison of a row of this answer with its control. None for the control."""
         return dict(zip(map(id, self.rows[1:]), self.comparisons, strict=False)).get(id(row))
-
-
-def has_distances(answers: Iterable[Answer]) -> bool:
-    """Whether a distance is compared anywhere."""
-    return any(answer.control.scale is not SHARES for answer in answers)
 
 
 def pair_answers(answer: Answer) -> list[Answer]:

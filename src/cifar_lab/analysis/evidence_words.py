@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from cifar_lab.analysis.answers import Comparison
+from cifar_lab.analysis.scales import SHARES
 from cifar_lab.analysis.stats.significance import ZERO_STD
 
 
 def pp(value: float, *, sign: bool = False) -> str:
     """Percentage points: `0.31`, or `+0.31` and `−0.31`."""
-    shown = round(value, 2) + 0.0  # no negative zero
-    text = f"{shown:+.2f}" if sign and shown else f"{shown:.2f}"
-    return text.replace("-", "−")
+    return SHARES.size(value, sign=sign)
 
 
 def p_words(p: float, name: str = "p") -> str:
@@ -24,7 +23,7 @@ def interval_ends(comparison: Comparison) -> tuple[str, str]:
     """Ends of the interval of the absolute difference. Empty where none is known."""
     if comparison.low is None or comparison.high is None or comparison.difference is None:
         return "", ""
-    low, high = (comparison.low, comparison.high)
+    low, high = comparison.low, comparison.high
     low, high = (low, high) if comparison.difference >= 0 else (-high, -low)
     return comparison.scale.size(low), comparison.scale.size(high)
 
@@ -35,7 +34,7 @@ def distance_words(comparison: Comparison) -> str:
     assert gap is not None
     if abs(gap) <= scale.factor * ZERO_STD:
         return "level with"
-    return f"{scale.size(abs(gap))} {scale.difference_unit} {'above' if gap > 0 else 'below'}"
+    return f"{scale.difference(abs(gap))} {'above' if gap > 0 else 'below'}"
 
 
 def rests_on(comparison: Comparison, interval: bool = True) -> str:

@@ -13,8 +13,9 @@ from cifar_lab.analysis.answers import Answer, pair_answers
 from cifar_lab.analysis.arms import confirmed_answer, load_arms, options
 from cifar_lab.analysis.data_choice import DataSet, choose_found_data, data_sets
 from cifar_lab.analysis.found_arms import FOUND_NOTE, found_answers, found_arms
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.labels import distinct_labels, flat, labelled_record, set_value
-from cifar_lab.analysis.questions import Lab, answer_lab, find_lab_file, lab_option, with_records
+from cifar_lab.analysis.questions import answer_lab, find_lab_file, lab_option, with_records
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
 from cifar_lab.analysis.setting_choice import choose_settings
 from cifar_lab.analysis.summary import recipe_key

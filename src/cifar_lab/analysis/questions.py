@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from cifar_lab.analysis.answers import Answer, pair_answers
 from cifar_lab.analysis.arms import Arm, beside, compare_arms, load_arms, options, unfinished_seeds, winners_answer
-from cifar_lab.analysis.data_choice import DataSet, choose_data, data_sets, named_data, source_overrides
+from cifar_lab.analysis.data_choice import choose_data, data_sets, named_data, source_overrides
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.remembered_looks import NO_LOOK, Viewing, judge_results
 from cifar_lab.analysis.robust_questions import RobustPlan, attacks_of, robust_answers, robust_plan
-from cifar_lab.analysis.summary import Row, reads_test, recipe_key
+from cifar_lab.analysis.summary import reads_test, recipe_key
 from cifar_lab.analysis.winners import Winners, read_winners
 from cifar_lab.config.io.sheet_files import load_sheet
 from cifar_lab.config.sheets import LabSheet
@@ -28,8 +29,8 @@ DEFAULT_LAB_FILE = Path("configs/lab.yaml")
 LAB_FILES = (Path("lab.yaml"), DEFAULT_LAB_FILE)
 """Lab files that are found by themselves, the first that exists."""
 
-
 _ATTACK = "cifar-lab attack "
+"""Start of the command that makes missing attacks."""
 
 
 def find_lab_file(given: Path | None = None) -> Path | None:
@@ -40,80 +41,6 @@ def find_lab_file(given: Path | None = None) -> Path | None:
 def lab_file(given: Path | None) -> Path:
     """The lab file that is given, else the one of the working directory, else the shipped one."""
     return find_lab_file(given) or DEFAULT_LAB_FILE
-
-
-@dataclass(frozen=True)
-class Lab:
-    """All questions of a report, answered on one data set."""
-
-    title: str
-    data: DataSet | None
-    """None where no arm has a run."""
-    other_data: tuple[DataSet, ...]
-    """Other data sets with runs of these arms, left out."""
-    answers: tuple[Answer, ...]
-    command: str = "cifar-lab report"
-    """Command that makes this report again."""
-    to_run: tuple[str, ...] = ()
-    """Commands that train all missing runs."""
-    min_effect: float = 0.3
-    """Smallest difference that matters, in percentage points of test accuracy."""
-    family: int = 0
-    """Comparisons over which Holm adjusts: all of this report that have a p value."""
-    test_reads: int = 0
-    """Reads of the test split of these images: runs of the folder, arms of no question included, and attacks."""
-    attack_reads: int = 0
-    """Attacks among them."""
-    data_note: str = ""
-    """Reason for these images, where the control names others."""
-    notes: tuple[str, ...] = ()
-    """Run folders that are left out without harm, with the reason."""
-    faults: tuple[str, ...] = ()
-    """Damaged records and winners, each with the way to make it again."""
-    records: Mapping[str, Record] = field(default_factory=dict)
-    """Every record on these images by run id, those of searches included."""
-    to_attack_first: tuple[str, ...] = ()
-    """Commands among `to_run` that train what questions of robustness miss, before it can be attacked."""
-    to_decide: tuple[str, ...] = ()
-    """Commands that add seeds to undecided questions until they are decided, one per question."""
-    is_found: bool = False
-    """Whether the comparisons were found in the folder and no lab file asked for them."""
-    notices: tuple[str, ...] = ()
-    """Sentences on the runs that the report has, and on those that it leaves out."""
-
-    @property
-    def has_answers(self) -> bool:
-        """Whether the accuracies of two arms are compared anywhere."""
-        return any(each.difference is not None for answer in self.answers for each in answer.comparisons)
-
-    @property
-    def shown(self) -> tuple[Answer, ...]:
-        """Answers with a section. The one with the last finished run is first, the others follow in their order."""
-        kept = [answer for answer in self._asked if self.is_found or answer.is_answered]
-        compared = [answer for answer in kept if answer.comparisons]
-        if not compared:
-            return tuple(kept)
-        last = max(compared, key=lambda answer: (self._finished(answer), -compared.index(answer)))
-        return (last, *(answer for answer in kept if answer is not last))
-
-    @property
-    def unanswered(self) -> tuple[Answer, ...]:
-        """Questions that miss the runs of their control, or of all other arms."""
-        return tuple(answer for answer in self._asked if not (self.is_found or answer.is_answered))
-
-    def pairs_of(self, answer: Answer) -> tuple[Answer, ...]:
-        """Answers that compare its other groups with each other. Empty without groups."""
-        return tuple(each for each in self.answers if each.pairs_of == answer.name)
-
-    @property
-    def _asked(self) -> Sequence[Answer]:
-        """Answers that have a control of their question."""
-        return [answer for answer in self.answers if not answer.pairs_of]
-
-    def _finished(self, answer: Answer) -> str:
-        """Time of the last run of the arms beside the control."""
-        ids = [run_id for row in answer.rows[1:] for run_id in row.run_ids]
-        return max((self.records[run_id].finished for run_id in ids if run_id in self.records), default="")
 
 
 def answer_lab(
@@ -169,8 +96,10 @@ def answer_lab(
         lab.min_effect,
         judged.family,
         data_note=choice.note,
-        to_attack_first=_to_run(
-            [_untrained(answer) for answer in judged.answers if answer.is_robust], arms.values(), tail
+        to_attack_first=tuple(
+            command
+            for command in _to_run([answer for answer in judged.answers if answer.is_robust], arms.values(), tail)
+            if not command.startswith(_ATTACK)
         ),
         to_decide=tuple(_to_decide(judged.answers, [*lab_option(lab_path), *tail])),
     )
@@ -278,15 +207,6 @@ def _answers(
         plan = plans[name]
         answers += made if plan is None else [each for one in made for each in robust_answers(one, plan, found, attack)]
     return answers
-
-
-def _untrained(answer: Answer) -> Answer:
-    """The answer without the commands of rows whose runs are there, of which only attacks are missing."""
-    return replace(answer, rows=tuple(_without_attack(row) for row in answer.rows))
-
-
-def _without_attack(row: Row) -> Row:
-    return replace(row, command="") if row.command.startswith(_ATTACK) else row
 
 
 def _to_decide(answers: Sequence[Answer], tail: Sequence[str]) -> Iterable[str]:

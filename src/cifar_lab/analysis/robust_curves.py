@@ -8,7 +8,6 @@ from statistics import fmean
 
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.robust_scores import clean_accuracy, distances_of_correct, robust_levels
-from cifar_lab.analysis.scales import SHARES
 from cifar_lab.analysis.stats.significance import t_interval
 from cifar_lab.config.attack import L2_CURVE, Corruption, DeepFool, attack_from, eps_words
 from cifar_lab.store.attack_records import AttackExample, AttackRecord
@@ -77,8 +76,7 @@ Levels = list[tuple[float, str, float]]
 
 def _robust(answer: Answer, value: float, curve: Levels) -> float:
     """Accuracy that stands for the robustness of a run: the compared one, where it is an accuracy."""
-    is_share = answer.control.scale is SHARES
-    return value if is_share or not curve else curve[len(curve) // 2][2]
+    return value if answer.control.scale.is_share or not curve else curve[len(curve) // 2][2]
 
 
 def _levels(attack: AttackRecord) -> Levels:

@@ -106,7 +106,7 @@ def _measured(comparison: Comparison, row: Row) -> str:
     if comparison.verdict == "equivalent":
         return _equivalent(comparison)
     if comparison.verdict in ("better", "worse"):
-        size = f"{comparison.scale.size(abs(gap))} {comparison.scale.difference_unit}"
+        size = comparison.scale.difference(abs(gap))
         low, high = interval_ends(comparison)
         around = f"{comparison.level_words} {low} to {high}; " if low else ""
         return f"{arm} is {comparison.verdict} than {control} by {size} ({around}{rests_on(comparison, False)})."
@@ -125,7 +125,7 @@ def _equivalent(comparison: Comparison) -> str:
         return f"{arm} has the accuracy of {control} in each of {seeds} shared seeds: {within}{large}."
     shown = comparison.p_holm is not None and comparison.p_holm <= ALPHA
     which = f"; the difference is negligible, but real: {'for' if gap > 0 else 'against'} {arm}"
-    size = f"{comparison.scale.size(gap, sign=True)} {comparison.scale.difference_unit}"
+    size = comparison.scale.difference(gap, sign=True)
     return (
         f"{arm} and {control} are {within}: the difference is {size} ({rests_on(comparison)}){which if shown else ''}."
     )
@@ -158,7 +158,7 @@ def _caution(comparison: Comparison) -> str:
     seeds = min(comparison.n, comparison.n_control)
     known = "the uncertainty of the spread is included"
     scale = comparison.scale
-    under = f"a difference under {scale.size(smallest)} {scale.difference_unit}"
+    under = f"a difference under {scale.difference(smallest)}"
     size = under if smallest <= scale.factor * scale.highest else "any difference"
     return f" With {seeds} seeds {size} can easily be missed; {known}."
 

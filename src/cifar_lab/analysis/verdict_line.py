@@ -156,7 +156,7 @@ def _size(found: Comparison) -> str:
 
 def _difference(found: Comparison) -> str:
     """`+10.3 pp`, with two decimals below one point, or `−0.091 L2`."""
-    return f"{found.scale.brief(found.difference or 0.0)} {found.scale.difference_unit}"
+    return found.scale.brief(found.difference or 0.0)
 
 
 def _joined(parts: Iterable[str]) -> str:

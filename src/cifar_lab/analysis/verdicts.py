@@ -82,7 +82,7 @@ def decide(pairs: Sequence[Pair], min_effect: float) -> list[Decision]:
     """Verdicts on all pairs of a report together.
 
     Args:
-        min_effect: smallest difference that matters, in percentage points, and in hundredths of an L2 distance of 1.
+        min_effect: smallest difference that matters, in percentage points, or hundredths of an L2 distance.
     """
     p_holm = holm([pair.p_value() for pair in pairs])
     p_equal = holm([pair.equivalence_p(min_effect / 100) for pair in pairs])
@@ -96,7 +96,7 @@ def judge(answers: Sequence[Answer], min_effect: float, look_at: LookAt = first_
     """(answers with a comparison per row but the control, number of comparisons over which Holm adjusts).
 
     Args:
-        min_effect: smallest difference that matters, in percentage points, and in hundredths of an L2 distance of 1.
+        min_effect: smallest difference that matters, in percentage points, or hundredths of an L2 distance.
     """
     pairs = [pair.seen(look_at) for pair in pairs_of(answers)]
     decisions = decide(pairs, min_effect)
@@ -120,7 +120,7 @@ def _judge(pair: Pair, min_effect: float, decision: Decision, family: int) -> Co
         alpha=look.alpha if look else None,
         look_remembered=not (look and look.is_new),
         family=family,
-        min_effect=min_effect * (pair.row.scale.factor / 100),
+        min_effect=pair.row.scale.from_hundredths(min_effect),
         scale=pair.row.scale,
         verdict=decision.verdict,
     )
@@ -140,7 +140,7 @@ def _measured(
     """
     interval = gap.confidence_interval(comparison.level)
     design = difference_design(gap)
-    factor = comparison.scale.factor
+    scale, factor = comparison.scale, comparison.scale.factor
     undecided, usable = comparison.verdict == "undecided", look if look is not None and look.alpha > 0 else None
     return replace(
         comparison,
@@ -163,7 +163,9 @@ def _measured(
         p=gap.p_value(),
         p_sign_flip=gap.sign_flip_p(),
         p_equivalence=gap.equivalence_p(min_effect / 100),
-        smallest_shown=_smallest(gap, design, usable.alpha / divisor, factor) if design and usable else None,
+        smallest_shown=scale.from_hundredths(smallest_difference(gap.runs, design, usable.alpha / divisor))
+        if design and usable
+        else None,
         seeds_more=_seeds_more(gap, design, min_effect, usable.alpha_next / divisor) if undecided and usable else None,
     )
 
@@ -188,11 +190,6 @@ def _seeds_more(gap: Difference, design: Design | None, min_effect: float, alpha
     if gap.method != "paired":
         return None
     return max(1, ceil(1 - log2(alpha)) - gap.runs)  # the sign-flip p of n equal differences is 2^(1 - n)
-
-
-def _smallest(gap: Difference, design: Design, alpha: float, factor: float) -> float:
-    """Smallest true difference that as many runs detect. The layout is in hundredths."""
-    return smallest_difference(gap.runs, design, alpha) * (factor / 100)
 
 
 def _shown(value: float | None, factor: float) -> float | None:

@@ -21,7 +21,7 @@ from cifar_lab.store.records import Record
 if TYPE_CHECKING:
     import pandas
 
-    from cifar_lab.analysis.questions import Lab
+    from cifar_lab.analysis.lab import Lab
 
 PAGE_PIXELS = 820
 """Height of a report in a notebook."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -83,8 +83,7 @@ def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequ
         out.next(request.command if plan.jobs else _next_command(request, [each.record for each in victims]))
         out.close()
         return 0
-    if any(attack.name == "autoattack" for job in plan.jobs for attack in job.attacks):
-        require_extra("attacks", "name: autoattack")
+    require_autoattack(attack for job in plan.jobs for attack in job.attacks)
     is_quiet = request.quiet or request.as_json
     if plan.jobs and not is_quiet:
         print_status(f"{_counted(plan)} to make; {forecast.line}")
@@ -101,6 +100,16 @@ def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequ
         out.next(_next_command(request, [each.record for each in victims]))
     out.close()
     return outcomes.exit_code
+
+
+def require_autoattack(attacks: Iterable[AnyAttack]) -> None:
+    """Check that the extra of AutoAttack is installed, where it is among the attacks.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if any(attack.name == "autoattack" for attack in attacks):
+        require_extra("attacks", "name: autoattack")
 
 
 def _next_command(request: AttackRequest, attacked: Sequence[Record]) -> list[str | Path]:

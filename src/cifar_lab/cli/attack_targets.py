@@ -8,12 +8,11 @@ from pathlib import Path
 from cifar_lab.analysis.comparison_targets import find_target
 from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.folder_report import answer_folder
-from cifar_lab.analysis.questions import Lab
-from cifar_lab.cli.attack_output import AttackRequest
+from cifar_lab.analysis.lab import Lab
+from cifar_lab.cli.attack_output import AttackRequest, require_autoattack
 from cifar_lab.config.attack import AnyAttack, attack_id
 from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.core.extras import require_extra
 from cifar_lab.execution.attack_runs import Victim
 from cifar_lab.store.records import Record
 
@@ -33,8 +32,7 @@ def named_attacks(request: AttackRequest) -> tuple[AnyAttack, ...]:
     if not request.names:
         raise SettingsError("attack: nothing to attack; name runs or arms, or a lab file: --lab FILE")
     attacks = tuple(load_attack(each, request.overrides) for each in request.attacks or (DEFAULT_ATTACK,))
-    if any(attack.name == "autoattack" for attack in attacks):
-        require_extra("attacks", "name: autoattack")
+    require_autoattack(attacks)
     return attacks
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import collect, load_arms, parse_seeds, seeds_override, trials_of, try_models
+from cifar_lab.cli.conversion import collect, parse_seeds, seeds_override, trials_of, try_models
+from cifar_lab.cli.named_arms import load_arms
 from cifar_lab.cli.options import DEFAULT_RESULTS, Json, NoTrial, Overrides, Seeds, TrialTimeout, flag
 from cifar_lab.core.text import count
 
@@ -237,7 +238,7 @@ def schema(
     if kind not in makers:
         raise SettingsError(f"schema: {kind!r} is not one of: {', '.join(makers)}")
     if markdown:
-        from cifar_lab.config.io.schema import settings_reference
+        from cifar_lab.config.io.settings_page import settings_reference
 
         text = settings_reference().rstrip("\n")
     else:

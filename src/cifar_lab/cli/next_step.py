@@ -10,7 +10,8 @@ from cifar_lab.analysis.arms import Arm, load_arms, options, settings_key
 from cifar_lab.analysis.claim_seeds import more_seeds
 from cifar_lab.analysis.data_choice import SHORT
 from cifar_lab.analysis.folder_report import answer_folder, found_option
-from cifar_lab.analysis.questions import DEFAULT_LAB_FILE, Lab, find_lab_file, lab_option
+from cifar_lab.analysis.lab import Lab
+from cifar_lab.analysis.questions import DEFAULT_LAB_FILE, find_lab_file, lab_option
 from cifar_lab.analysis.stats.significance import FEWEST_SEEDS
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import load_settings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cifar_lab.cli.completion import complete_file
-from cifar_lab.cli.conversion import load_arms
+from cifar_lab.cli.named_arms import load_arms
 from cifar_lab.cli.options import DEFAULT_RESULTS, Json, Lab, Overrides, Questions, Results, Seeds, Workers
 from cifar_lab.core.text import count, plain
 

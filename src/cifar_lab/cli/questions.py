@@ -13,7 +13,8 @@ from cifar_lab.analysis.questions import answer_lab, lab_option
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentences
 from cifar_lab.analysis.winners import SHOWN
-from cifar_lab.cli.conversion import exit_code, load_arms, try_models
+from cifar_lab.cli.conversion import exit_code, try_models
+from cifar_lab.cli.named_arms import load_arms
 from cifar_lab.cli.output import Output
 from cifar_lab.cli.tables import print_arms, print_plan
 from cifar_lab.config import Settings

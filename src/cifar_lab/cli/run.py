@@ -11,7 +11,6 @@ import typer
 from cifar_lab.cli.completion import complete_file
 from cifar_lab.cli.conversion import (
     exit_code,
-    load_arms,
     make_display,
     open_context,
     policy_of,
@@ -19,6 +18,7 @@ from cifar_lab.cli.conversion import (
     trials_of,
     try_models,
 )
+from cifar_lab.cli.named_arms import load_arms
 from cifar_lab.cli.options import (
     DEFAULT_RESULTS,
     TRAIN_PANEL,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cifar_lab.data.batches import ResidentSplit
+from cifar_lab.data.resident_split import ResidentSplit
 
 PATCH_IMAGES = 2_000
 """Images whose patches count, evenly spaced over the training split, because a folder is ordered by class. With 5 × 5

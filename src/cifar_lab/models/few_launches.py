@@ -1,7 +1,7 @@
 """Parts of a step that a GPU makes for all layers at once: gradients, weights in low precision, counts of batches.
 
-Layer by layer they are 126 of the 273 operations of forward and backward pass of ResNet-18 in bf16, at once four. The
-numbers are the same to the bit.
+Forward and backward pass of ResNet18 in bf16 are 273 operations. Made layer by layer, these parts are 126 of them. Made
+at once, they are four. The numbers are the same to the bit.
 """
 
 from __future__ import annotations

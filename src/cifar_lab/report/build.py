@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import data_sets
 from cifar_lab.analysis.folder_report import answer_folder
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.remembered_looks import Viewing
 from cifar_lab.analysis.sentences import comparison_sentence, pair_sentences, warning_sentences
 from cifar_lab.analysis.verdict_line import pair_lines, verdict_line
@@ -91,11 +91,7 @@ def build_report(
     drawings = [_drawing(answer, lab) for answer in lab.shown]
     boxes = boxes_words(text for drawing in drawings for text in drawing.texts)
     missing = tuple(
-        plain(f"{answer.name}: {row.label}")
-        for answer in lab.answers
-        if not answer.pairs_of
-        for row in answer.rows
-        if row.is_missing
+        plain(f"{answer.name}: {row.label}") for answer in lab.asked for row in answer.rows if row.is_missing
     )
     files = [results / FILE_NAMES[kind] for kind in formats]
     kept = [] if lab.has_answers else [path for path in files if path.is_file()] if has_answers(results) else []

@@ -28,8 +28,7 @@ def chart_difference(found: Comparison) -> str:
     if found.difference is None:
         return "not comparable yet"
     known = [each for each in (found.difference, found.low, found.high) if each is not None]
-    scale = found.scale
-    digits = scale.digits if scale.unit != "%" or all(abs(each) < 1 for each in known) else 1
+    digits = found.scale.digits_of(known)
     difference = signed(found.difference, digits)
     if found.low is None or found.high is None:
         return f"{difference}, no interval"
@@ -42,23 +41,28 @@ def p_words(p: float) -> str:
 
 
 def mean_words(row: Row) -> str:
-    """`62.58 (61.51 to 63.65; n = 5)`, percent. Words where no mean is known."""
+    """`62.58 (61.51 to 63.65; n = 5)`, without the unit. Words where no mean is known."""
     if row.mean is None:
         return row.missing_words if row.is_missing else "diverged"
     return f"{row.scale.number(row.mean)} ({_mean_interval(row)})"
 
 
 def _mean_interval(row: Row) -> str:
-    """`61.51 to 63.65; n = 5`, percent. `one run` of one, empty of none."""
+    """`61.51 to 63.65; n = 5`, without the unit. `one run` of one, empty of none."""
     if row.interval is None:
         return "one run" if row.n == 1 else ""
-    low, high = row.interval
-    return f"{scaled_interval(row, low, high)}; n = {row.n}"
+    return f"{scaled_interval(row, row.interval)}; n = {row.n}"
 
 
-def scaled_interval(row: Row, low: float, high: float) -> str:
-    """`61.51 to 63.65`: ends of an interval of the row's values, as shown."""
+def scaled_interval(row: Row, interval: tuple[float, float]) -> str:
+    """`61.51 to 63.65`: an interval of the row's values as shown, without the unit."""
+    low, high = interval
     return interval_words(row.scale.factor * low, row.scale.factor * high, row.scale.digits)
+
+
+def std_words(row: Row) -> str:
+    """`1.23`, without the unit. Empty where no standard deviation is known."""
+    return "" if row.std is None else row.scale.number(row.std)
 
 
 def difference_words(found: Comparison | None) -> str:
@@ -104,7 +108,7 @@ def run_list(row: Row) -> list[dict[str, Any]]:
 
 
 def seed_words(row: Row) -> str:
-    """`0: 62.10, 1: diverged`, percent: the result of each seed."""
+    """`0: 62.10, 1: diverged`, without the unit: the result of each seed."""
     cells = [f"{seed}: {row.scale.number(value)}" for seed, value in row.values]
     cells += [f"{seed}: diverged" for seed, _ in row.diverged]
     cells += [f"{seed}: no score" for seed in row.without_score]
@@ -234,10 +238,7 @@ def latex_mean(row: Row) -> str:
     lost = [f"{len(row.diverged)} diverged"] if row.diverged else []
     if row.mean is None:
         return _latex_cell(row.missing_words if row.is_missing else "diverged", lost if row.is_missing else [])
-    interval = []
-    if row.interval is not None:
-        low, high = row.interval
-        interval = [scaled_interval(row, low, high)]
+    interval = [] if row.interval is None else [scaled_interval(row, row.interval)]
     return _latex_cell(f"{row.scale.number(row.mean)} ({'one run' if row.n == 1 else f'n = {row.n}'})", interval + lost)
 
 

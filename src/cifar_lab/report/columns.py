@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.scales import SHARES
 from cifar_lab.analysis.summary import Row
 from cifar_lab.core.text import markdown
 from cifar_lab.report import cells
 
 Medium = Literal["md", "html", "latex", "csv", "json", "run", "list", "compare", "sort"]
 """Table that shows columns. `run`, `list` and `compare` are tables of commands, `sort` the keys of `list --sort`."""
+
+T = TypeVar("T")
 
 PAGES = ("md", "html", "latex")
 TERMINALS = ("run", "list", "compare")
@@ -104,15 +105,10 @@ class Column:
 
 def _in_units(header: str, medium: Medium, answer: Answer | None) -> str:
     """The header with the units of a question whose numbers are no shares."""
-    if answer is None or medium not in PAGES or answer.control.scale is SHARES:
+    if answer is None or medium not in PAGES or answer.control.scale.is_share:
         return header
     scale = answer.control.scale
     return header.replace(r"\%", scale.unit).replace("%", scale.unit, 1).replace("pp", scale.difference_unit)
-
-
-def _number(entry: ReportRow, value: float | None) -> str:
-    """A number of the row as pages show it."""
-    return "" if value is None else entry.row.scale.number(value)
 
 
 def _row(read: Callable[[Row], Any]) -> Callable[[ReportRow], Any]:
@@ -131,7 +127,7 @@ def _found(read: Callable[[Comparison], Any]) -> Callable[[ReportRow], Any]:
 
 def _points(read: Callable[[Comparison], float | None]) -> Callable[[ReportRow], float | None]:
     """Value of the comparison in percentage points. None for a distance, which has none."""
-    return _found(lambda found: read(found) if found.scale is SHARES else None)
+    return _found(lambda found: read(found) if found.scale.is_share else None)
 
 
 def _in_unit(read: Callable[[Comparison], float | None]) -> Callable[[ReportRow], float | None]:
@@ -143,14 +139,9 @@ def _compared(words: Callable[[Comparison | None], str]) -> Callable[[ReportRow]
     return lambda entry: words(entry.comparison)
 
 
-def _same_cell(media: str, cell: Callable[[ReportRow], Any]) -> dict[Medium, Callable[[ReportRow], Any]]:
-    """The same cell in several media."""
-    return dict.fromkeys(media.split(), cell)  # type: ignore[arg-type]
-
-
-def _same(media: str, header: str) -> dict[Medium, str]:
-    """The same header in several media."""
-    return dict.fromkeys(media.split(), header)  # type: ignore[arg-type]
+def _same(media: str, value: T) -> dict[Medium, T]:
+    """The same header or cell in several media."""
+    return dict.fromkeys(media.split(), value)  # type: ignore[arg-type]
 
 
 COLUMNS: list[Column] = [
@@ -170,7 +161,7 @@ COLUMNS: list[Column] = [
             "list": _row(cells.terminal_mean), "compare": _row(cells.terminal_mean)}, worth=9),
     Column("std", _row(lambda row: row.std), SHARE,
            {**_same("md html", "std %"), **_same("json run list sort", "std"), "csv": "std_accuracy"},
-           {"run": _row(cells.terminal_std), **_same_cell("md html", lambda e: _number(e, e.row.std))}, worth=7),
+           {"run": _row(cells.terminal_std), **_same("md html", _row(cells.std_words))}, worth=7),
     Column("interval", _row(lambda row: row.interval and list(row.interval)), headers={"json": "interval"}),
     Column("min", _row(lambda row: row.minimum), SHARE, {"json": "min"}),
     Column("max", _row(lambda row: row.maximum), SHARE, {"json": "max"}),

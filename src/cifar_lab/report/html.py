@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cifar_lab.analysis.answers import has_distances
 from cifar_lab.analysis.data_choice import SHORT
 from cifar_lab.analysis.verdict_line import pair_lines
 from cifar_lab.core.text import count, plain
@@ -31,7 +30,7 @@ from cifar_lab.report.columns import ReportRow, columns_of
 from cifar_lab.report.sections import MOST_RECORDS, page_section, test_images
 
 if TYPE_CHECKING:
-    from cifar_lab.analysis.questions import Lab
+    from cifar_lab.analysis.lab import Lab
 
 CELL_LETTERS = 300
 """Length at which the text of a cell is cut."""
@@ -62,7 +61,6 @@ def html_page(lab: Lab, results: Path) -> str:
         sections=sections,
         unanswered=lab.unanswered,
         has_images=images is not None,
-        has_distances=has_distances(lab.answers),
     )
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.analysis.answers import Answer, Comparison
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.robust_curves import arm_robustness
-from cifar_lab.analysis.scales import SHARES
 from cifar_lab.analysis.selection_bias import WinnersCurse
 from cifar_lab.analysis.sentences import answer_sentences, comparison_sentences
 from cifar_lab.analysis.winner_sentences import tuned_sentences, winner_sentence
@@ -112,7 +111,7 @@ def comparison_document(comparison: Comparison, sentence: str) -> dict[str, Any]
     found = asdict(comparison)
     unit = found.pop("scale")["difference_unit"]
     in_points = {_POINT_KEYS.get(name, _COMPARISON_KEYS.get(name, name)): value for name, value in found.items()}
-    if comparison.scale is SHARES:
+    if comparison.scale.is_share:
         return {**in_points, "unit": unit, "sentence": sentence}
     in_points |= dict.fromkeys(_POINT_KEYS.values())
     return {**in_points, "unit": unit, **{name: found[name] for name in _POINT_KEYS}, "sentence": sentence}

@@ -3,7 +3,7 @@ r"""report.tex: a table per question as wide as the text, for \input in a paper.
 from __future__ import annotations
 
 from cifar_lab.analysis.answers import Answer
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.sentences import answer_sentences
 from cifar_lab.report.cells import foreign_letters, latex
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of

@@ -6,9 +6,9 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from cifar_lab.analysis.answers import Answer, has_distances
+from cifar_lab.analysis.answers import Answer
 from cifar_lab.analysis.data_choice import SHORT, DataSet
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.sentences import answer_sentences, pair_sentences
 from cifar_lab.core.text import code_span, count, csv_cell, markdown, plain
 from cifar_lab.report.columns import ReportRow, columns_of, headers_of
@@ -34,7 +34,7 @@ _DISTANCES = """\
 
 def markdown_page(lab: Lab) -> str:
     """Text of report.md."""
-    how = [_HOW_TO_READ, *([_DISTANCES] if has_distances(lab.answers) else [])]
+    how = [_HOW_TO_READ, *([_DISTANCES] if lab.has_distances else [])]
     parts = [f"# {markdown(lab.title)}", "\n".join(how), "## Data", *_data(lab)]
     for answer in lab.shown:
         parts += [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_lab.analysis.folder_report import answer_folder
-from cifar_lab.analysis.questions import Lab
+from cifar_lab.analysis.lab import Lab
 from cifar_lab.analysis.recount import recount
 from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.core.files import read_document

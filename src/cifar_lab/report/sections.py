@@ -43,7 +43,7 @@ from cifar_lab.store.attack_records import AttackExample
 from cifar_lab.store.records import Record
 
 if TYPE_CHECKING:
-    from cifar_lab.analysis.questions import Lab
+    from cifar_lab.analysis.lab import Lab
 
 MOST_RECORDS = 100
 """Records per arm that the page lists. answers.json has all."""

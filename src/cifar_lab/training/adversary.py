@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from cifar_lab.config.adversarial import Adversarial
-from cifar_lab.data.batches import MAX_PIXEL, Normalizer
 from cifar_lab.data.random_streams import stream
+from cifar_lab.data.resident_split import MAX_PIXEL, Normalizer
 from cifar_lab.models.outputs import main_output
 from cifar_lab.training.attacks.descent import project, random_start, step_up
 from cifar_lab.training.attacks.gradients import gradient

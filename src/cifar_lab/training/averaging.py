@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cifar_lab.config import Ema
-from cifar_lab.data.batches import ResidentSplit
+from cifar_lab.data.resident_split import ResidentSplit
 from cifar_lab.models.flat_parameters import FlatParameters
 from cifar_lab.training.device import Execution
 

@@ -28,8 +28,8 @@ from cifar_lab.config import (
     TorchOptimizer,
 )
 from cifar_lab.config.roles import source_fields
-from cifar_lab.data.batches import Normalizer, ResidentSplit
 from cifar_lab.data.random_streams import seeded_init
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 from cifar_lab.data.splits import Indices
 from cifar_lab.models.flat_parameters import FlatParameters, flatten_parameters
 from cifar_lab.models.initialisation import Covariance, initialise

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cifar_lab.data.batches import ResidentSplit
+from cifar_lab.data.resident_split import ResidentSplit
 from cifar_lab.store.records import Environment, SplitScore
 from cifar_lab.training.backends.base import Predictor, StepBackend
 from cifar_lab.training.build import Splits

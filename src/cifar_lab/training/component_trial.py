@@ -14,7 +14,8 @@ from cifar_lab.config import SGD, CustomModel, CustomOptimizer, Loss, NoSchedule
 from cifar_lab.config.model_source import model_source
 from cifar_lab.config.own_code import needs_trial, own_code, plain_reason
 from cifar_lab.core.errors import LabError, SettingsError
-from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 from cifar_lab.models.initialisation import plain_covariance
 from cifar_lab.models.own_function import OwnCode
 from cifar_lab.models.user_code import uncovered_files

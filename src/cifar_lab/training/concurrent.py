@@ -67,7 +67,10 @@ def run_cohorts(
 
 
 def _stackable(cohorts: Sequence[Sequence[Job]], ended: Ended) -> list[Sequence[Job]]:
-    """The cohorts, with those regrouped that cannot train as they are. If the choice fails, its error ends the runs."""
+    """The cohorts, with those regrouped that cannot train as they are. If the choice fails, its error ends the runs.
+
+    The block kernel of the others begins to compile.
+    """
     found: list[Sequence[Job]] = []
     refused: list[Job] = []
     for cohort in cohorts:
@@ -139,7 +142,10 @@ class MemoryNeed:
 
 
 def streams_that_fit(cohorts: Sequence[Sequence[Job]], streams: int) -> int:
-    """Cohorts that a GPU's memory holds at a time, at most `streams`, by a trial of the largest single network."""
+    """Cohorts that a GPU's memory holds at a time, at most `streams`.
+
+    Measured by a training step of the large network with the largest batch. Small networks need no trial.
+    """
     large = [cohort for cohort in cohorts if len(cohort) == 1 and _is_large(cohort[0])]
     if streams < 2 or not large:
         return max(1, streams)
@@ -150,7 +156,7 @@ def streams_that_fit(cohorts: Sequence[Sequence[Job]], streams: int) -> int:
             return streams
         available = free_bytes(execution.device) * USABLE_SHARE
         return MemoryNeed(base=0, member=_peak_of(widest, execution)).members_in(available, streams)
-    except Exception as error:  # which that run will meet and report
+    except Exception as error:  # the run itself meets and reports it
         return 1 if is_out_of_memory(error) else streams
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from cifar_lab.config import Ema
 from cifar_lab.config.data import IMAGE_SIDE
-from cifar_lab.data.batches import ResidentSplit
+from cifar_lab.data.resident_split import ResidentSplit
 from cifar_lab.models.input_size import input_size
 from cifar_lab.models.outputs import main_output
 from cifar_lab.store.records import SplitScore

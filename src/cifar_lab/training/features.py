@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from cifar_lab.config import CustomModel, Settings
 from cifar_lab.config.loss import distillation
-from cifar_lab.data.batches import CohortBatches, EpochRandomness, ResidentSplit
+from cifar_lab.data.batches import CohortBatches, EpochRandomness
+from cifar_lab.data.resident_split import ResidentSplit
 from cifar_lab.models.frozen_trunk import Cut, NoCut, cut_graph, cut_modules
 from cifar_lab.models.input_size import input_size
 from cifar_lab.training.cohort import Cohort

@@ -20,7 +20,7 @@ from cifar_lab.config.fine_tune_rules import fine_tunes
 from cifar_lab.config.io.load import settings_text
 from cifar_lab.config.own_code import short_name
 from cifar_lab.core.host import utc_now
-from cifar_lab.data.batches import ResidentSplit
+from cifar_lab.data.resident_split import ResidentSplit
 from cifar_lab.store.records import DataIdentity, Environment, Record, SplitScore, schema_of
 from cifar_lab.store.results import RunFolder, metrics_digest
 from cifar_lab.store.run_texts import text_digest

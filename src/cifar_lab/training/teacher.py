@@ -14,7 +14,7 @@ from cifar_lab.config import Settings
 from cifar_lab.config.loss import Distill, distillation
 from cifar_lab.config.model_options import source_run
 from cifar_lab.core.errors import SettingsError
-from cifar_lab.data.batches import Normalizer
+from cifar_lab.data.resident_split import Normalizer
 from cifar_lab.store.records import DataIdentity, Record
 from cifar_lab.store.results import RunFolder
 from cifar_lab.training.device import Execution

@@ -10,7 +10,7 @@ from cifar_lab.config.attack import attack_from
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.training.attacks.descent import AttackBatch
 from cifar_lab.training.attacks.methods import attack_batch
-from cifar_lab.training.attacks.victims import Victims
+from cifar_lab.training.attacks.victims import Forward, Victims
 
 pytest.importorskip("pyautoattack")
 
@@ -21,11 +21,13 @@ SIZE = 6
 def linear(classes: int, members: int = 1) -> Victims:
     """Linear networks, whose nearest boundary is known."""
     weights = torch.randn(members, classes, 3 * SIZE * SIZE, generator=torch.Generator().manual_seed(classes))
+    each = [forward_of(member.unsqueeze(0)) for member in weights]
+    return Victims(forward_of(weights), members, torch.device("cpu"), each=each)
 
-    def forward(images: Tensor) -> Tensor:
-        return images.flatten(2) @ weights.transpose(1, 2)
 
-    return Victims(forward, members, torch.device("cpu"))
+def forward_of(weights: Tensor) -> Forward:
+    """Linear networks with weights (K, classes, pixels)."""
+    return lambda images: images.flatten(2) @ weights.transpose(1, 2)
 
 
 def batch_of(victims: Victims, count: int = 4) -> AttackBatch:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
-from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 from cifar_lab.training.backends.cuda_graph import CudaGraphBackend, NotCapturedError
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.build import build_cohort

@@ -11,7 +11,7 @@ from cifar_lab.analysis.scales import SHARES, Scale
 if TYPE_CHECKING:
     from cifar_lab.analysis.answers import Answer, Comparison
     from cifar_lab.analysis.data_choice import DataSet
-    from cifar_lab.analysis.questions import Lab
+    from cifar_lab.analysis.lab import Lab
     from cifar_lab.analysis.summary import Row
 
 
@@ -62,7 +62,7 @@ def drawing_of(answer: Answer, lab: Lab, message: str = "") -> Drawing:
     attacked = len(answer.attacks[0].images) if answer.attacks else 0
     return Drawing(
         answer.question.title, answer.rows, lab.data, answer.comparisons,
-        lab.min_effect * (answer.control.scale.factor / 100), message, answer.quantity, attacked,
+        answer.control.scale.from_hundredths(lab.min_effect), message, answer.quantity, attacked,
     )  # fmt: skip
 
 

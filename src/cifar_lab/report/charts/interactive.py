@@ -35,7 +35,7 @@ def accuracy_chart(drawing: Drawing) -> Chart | None:
     if not known:
         return None
     said = "; ".join(f"{row['label']} {row['note'] or row['shown']} ({row['count']})" for row in rows)
-    chance = None if drawing.chance is None else _percent(drawing.chance)
+    chance = None if drawing.chance is None else round(100 * drawing.chance, 4)
     spec = {
         "kind": "accuracy",
         "rows": rows,
@@ -61,7 +61,7 @@ def difference_chart(drawing: Drawing) -> Chart | None:
         "kind": "difference", "rows": rows, "min_effect": drawing.min_effect, "unit": unit,
         "digits": drawing.scale.digits,
     }  # fmt: skip
-    words = "percentage points" if unit == "pp" else unit
+    words = "percentage points" if drawing.scale.is_share else unit
     alt = f"Difference of each arm to the control in {words} with its interval. {said}."
     return Chart(spec, alt, _height(rows))
 
@@ -84,7 +84,7 @@ def _cost_chart(answer: Answer, costs: Sequence[tuple[int, Row, float | None]], 
             "label": short(row.label),
             "style": style_of(answer.rows, index),
             "x": round(cost, 3),
-            "y": _percent(row.mean or 0.0),
+            "y": _shown(row, row.mean or 0.0),
             "words": f"{short(row.label)}\n{100 * (row.mean or 0.0):.2f} % at {cost:,.4g} {unit}",
             **_interval(row),
         }
@@ -112,7 +112,7 @@ def _accuracy_row(rows: Sequence[Row], index: int) -> dict[str, Any]:
     shown = "" if row.mean is None else scale.short(row.mean)
     around = ""
     if row.interval is not None:
-        around = f"\n95 % interval {scaled_interval(row, *row.interval)} {scale.unit}"
+        around = f"\n95 % interval {scaled_interval(row, row.interval)} {scale.unit}"
     return {
         "label": label,
         "style": style_of(rows, index),
@@ -157,14 +157,11 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _shown(row: Row, value: float) -> float:
+    """A value of the row in the unit of the chart."""
     return round(row.scale.factor * value, 4)
 
 
 def _end(drawing: Drawing, known: Sequence[float]) -> float:
-    """End of the scale of values. At least a fifth of it is shown of shares."""
+    """End of the axis of values, from 20 % or 0.2 L2 up to the largest possible value."""
     scale = drawing.scale
     return min(scale.factor * scale.highest, max(scale.factor / 5, *known))
-
-
-def _percent(share: float) -> float:
-    return round(100 * share, 4)

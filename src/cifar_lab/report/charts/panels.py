@@ -19,7 +19,7 @@ from cifar_lab.report.charts.style import ALARM, FAINT, GRID, INK, LABEL, SHADE,
 def frame(axes: Axes, slots: int, upper: float, drawing: Drawing) -> None:
     """Draw the scale from 0, a light grid and the line of chance."""
     axes.set_xlim(0, upper)
-    if drawing.scale.unit == "%":
+    if drawing.scale.is_share:
         step = 0.1 if upper <= 0.6 else 0.2
         ticks = [step * k for k in range(int(min(upper, 1) / step + 1e-9) + 1)]
     else:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cifar_lab.data.batches import MAX_PIXEL
+from cifar_lab.data.resident_split import MAX_PIXEL
 from cifar_lab.models.flat_parameters import flatten_parameters
 from cifar_lab.models.outputs import main_output
 from cifar_lab.models.stacked import StackedNetwork, stack

@@ -22,7 +22,7 @@ class Victims:
         self, forward: Forward, members: int, device: torch.device, *, stacked: bool = False,
         each: Sequence[Forward] = (),
     ) -> None:  # fmt: skip
-        """`each`: forward pass of each network alone. Empty where there is one network."""
+        """`each`: forward pass of each network, for `alone`. Not needed for one network."""
         self._forward, self._each = forward, each
         self.members = members
         self.device = device

@@ -9,7 +9,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from cifar_lab.data.batches import ResidentSplit, batches_of
+from cifar_lab.data.batches import batches_of
+from cifar_lab.data.resident_split import ResidentSplit
 from cifar_lab.training.cohort import Cohort
 
 

@@ -78,7 +78,7 @@ def _empty_gradients(cohort: Cohort, execution: Execution) -> Iterator[None]:
     if cohort.parameters.values.device.type == "cpu" or cohort.watch is not None:
         cohort.parameters.zero_gradients()
         yield
-    elif cohort.networks[0]._compiled_call_impl is not None:  # its code belongs to its parameters
+    elif cohort.networks[0]._compiled_call_impl is not None:  # compiled for these parameters and buffers
         with fresh_gradients(cohort.parameters, cohort.networks):
             yield
     else:

@@ -25,7 +25,7 @@ from cifar_lab.core.atomic_io import remove, write_bytes
 from cifar_lab.core.errors import LabError
 from cifar_lab.core.extras import require_extra
 from cifar_lab.core.identity import NUMERICS
-from cifar_lab.data.batches import Normalizer
+from cifar_lab.data.resident_split import Normalizer
 from cifar_lab.models.user_code import forked_generators
 from cifar_lab.training.trained.network import CPU, TrainedNetwork
 

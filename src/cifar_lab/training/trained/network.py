@@ -17,7 +17,7 @@ from cifar_lab.config import CustomModel, Model, Settings
 from cifar_lab.config.registry import facts_of
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import DataError, LabError, SettingsError
-from cifar_lab.data.batches import MAX_PIXEL, Normalizer
+from cifar_lab.data.resident_split import MAX_PIXEL, Normalizer
 from cifar_lab.models.input_size import input_size
 from cifar_lab.models.outputs import main_output
 from cifar_lab.models.user_code import forked_generators

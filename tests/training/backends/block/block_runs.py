@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
-from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 from cifar_lab.training.backends.block.backend import BlockBackend, BlockKernel
 from cifar_lab.training.backends.block.member_state import columns_of
 from cifar_lab.training.backends.block.update_rules import MATRICES, optimizers_of

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import settings_from
-from cifar_lab.data.batches import CohortBatches, Normalizer, ResidentSplit
+from cifar_lab.data.batches import CohortBatches
+from cifar_lab.data.resident_split import Normalizer, ResidentSplit
 from cifar_lab.training.backends.eager import EagerBackend
 from cifar_lab.training.backends.kernels.backend import KernelBackend
 from cifar_lab.training.build import build_cohort

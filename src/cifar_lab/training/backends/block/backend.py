@@ -10,7 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cifar_lab.data.batches import EpochRandomness, ResidentSplit
+from cifar_lab.data.batches import EpochRandomness
+from cifar_lab.data.resident_split import ResidentSplit
 from cifar_lab.training.backends.base import MemberMetrics, StepMetrics
 from cifar_lab.training.backends.block.concurrent_members import members_training
 from cifar_lab.training.backends.block.draws import Draws

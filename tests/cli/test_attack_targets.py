@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_lab.analysis.questions import Lab, answer_lab
+from cifar_lab.analysis.lab import Lab
+from cifar_lab.analysis.questions import answer_lab
 from cifar_lab.cli.attack_output import AttackRequest
 from cifar_lab.cli.attack_targets import find_victims
 from cifar_lab.core.errors import SettingsError
@@ -16,7 +17,7 @@ ARMS = "{title: B, arms: [b.yaml], chart: q2.png, robust: {attack: fgsm}}"
 CLEAN = "{title: C, arms: [c.yaml], chart: q3.png}"
 
 
-def lab(folder: Path, *questions: str) -> tuple[Lab, Path]:
+def answered(folder: Path, *questions: str) -> tuple[Lab, Path]:
     """A lab file of these questions, answered without any run."""
     for name in "abc":
         (folder / f"{name}.yaml").write_text(f"label: {name}\nepochs: {2 + ord(name)}\n")
@@ -33,7 +34,7 @@ def request(path: Path) -> AttackRequest:
 
 
 def test_a_sweep_is_the_only_thing_that_a_question_of_it_misses(tmp_path: Path) -> None:
-    found, _ = lab(tmp_path, SWEEP)
+    found, _ = answered(tmp_path, SWEEP)
     assert [command.split(" --")[0] for command in found.to_run] == [f"cifar-lab sweep {tmp_path}/s.yaml"]
 
 
@@ -49,7 +50,7 @@ def test_a_sweep_is_the_only_thing_that_a_question_of_it_misses(tmp_path: Path) 
 def test_attack_names_the_command_that_its_questions_need(
     tmp_path: Path, questions: tuple[str, ...], first: str
 ) -> None:
-    _, path = lab(tmp_path, *questions)
+    _, path = answered(tmp_path, *questions)
     with pytest.raises(SettingsError, match="train them first") as refused:
         find_victims(request(path), (), [])
     assert str(refused.value).split("first: ")[1].split(" --")[0] == f"cifar-lab {first.format(tmp_path)}"
