@@ -75,6 +75,8 @@ def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequ
     """
     _check_device(request.device)
     plan = plan_attacks(victims, request.results, device=request.device, workers=request.workers, force=request.force)
+    if any(attack.name == "autoattack" for job in plan.jobs for attack in job.attacks):
+        require_extra("attacks", "name: autoattack" if request.lab is None else f"{request.lab}: autoattack")
     forecast = forecast_attacks(plan, records, request.results)
     out = Output("attack", as_json=request.as_json)
     if request.dry_run:
@@ -83,8 +85,6 @@ def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequ
         out.next(request.command if plan.jobs else _next_command(request, [each.record for each in victims]))
         out.close()
         return 0
-    if any(attack.name == "autoattack" for job in plan.jobs for attack in job.attacks):
-        require_extra("attacks", "name: autoattack")
     is_quiet = request.quiet or request.as_json
     if plan.jobs and not is_quiet:
         print_status(f"{_counted(plan)} to make; {forecast.line}")
