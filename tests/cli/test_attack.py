@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import cifar_lab
 from cifar_lab.store.attack_records import find_attacks
 from cifar_lab.store.results import RunFolder, read_records
 
@@ -68,6 +69,32 @@ def test_a_wrong_name_setting_or_run_is_2_and_changes_nothing(folder: Any) -> No
         done = folder(*arguments)
         assert (done.code, done.out) == (2, ""), arguments
         assert done.err.startswith("cifar-lab: ")
+    assert folder.listing() == before
+
+
+LAB = """\
+title: A lab
+control: tiny.yaml
+questions:
+  q1: {title: 'Is it more robust?', arms: [faster.yaml], chart: q1.png, robust: {attack: auto.yaml}}
+"""
+
+
+def test_a_lab_whose_attack_needs_an_extra_is_refused_before_anything_begins(folder: Any, tmp_path: Path) -> None:
+    folder.write("faster.yaml", "extends: tiny.yaml\noptimizer: {lr: 0.03}\n")
+    folder.write("auto.yaml", "name: autoattack\nimages: 20\n")
+    folder.write("lab.yaml", LAB)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfound = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'pyautoattack' else found(name, *rest)\n"
+    )
+    path = f"{tmp_path}:{Path(cifar_lab.__file__).parents[1]}"
+    before = folder.listing()
+    for more in ((), ("--dry-run",)):
+        done = folder("attack", "--lab", "lab.yaml", *more, PYTHONPATH=path)
+        assert (done.code, done.out, done.progress) == (6, "", []), more
+        assert done.err.startswith("cifar-lab: lab.yaml: autoattack: pyautoattack is not installed; to install it: ")
+        assert "pip install '.[attacks]'" in done.err
     assert folder.listing() == before
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from cifar_lab.config import Settings
-from cifar_lab.config.attack import PGD
+from cifar_lab.config.attack import PGD, AnyAttack, AutoAttack
 from cifar_lab.execution.attack_cost import SHORTEST, AttackForecast, forecast_attacks
 from cifar_lab.execution.attack_runs import AttackPlan
 from cifar_lab.store.records import Record
 from cifar_lab.training.attacks.job import AttackJob
-from cifar_lab.training.attacks.passes import passes
+from cifar_lab.training.attacks.passes import FORWARD, auto_passes, passes
 
 from ..attack_fixtures import pgd_on, save_attacked, with_weights
 from ..record_fixtures import timed_record
@@ -22,10 +22,12 @@ from ..record_fixtures import timed_record
 ATTACK = PGD(eps=(8 / 255,), steps=20, images=100)
 
 
-def forecast(tmp_path: Path, records: list[Record], workers: int = 1, **model: Any) -> AttackForecast:
+def forecast(
+    tmp_path: Path, records: list[Record], workers: int = 1, attack: AnyAttack = ATTACK, **model: Any
+) -> AttackForecast:
     """Of the attack on the network of the first record."""
     settings = Settings.model_validate({"model": {"name": "Net", **model}})
-    job = AttackJob(tmp_path, (ATTACK,), (records[0].run_id,), (settings,), "cpu")
+    job = AttackJob(tmp_path, (attack,), (records[0].run_id,), (settings,), "cpu")
     return forecast_attacks(AttackPlan((job,), 1, 0, workers), records, tmp_path)
 
 
@@ -57,3 +59,23 @@ def test_earlier_attacks_count_before_training_times(tmp_path: Path) -> None:
     save_attacked(tmp_path, (record, [made]))
     found = forecast(tmp_path, [record])
     assert (found.is_measured, found.seconds) == (True, pytest.approx(1.0))
+
+
+def test_autoattack_drops_what_is_misclassified_and_has_a_target_per_other_class(tmp_path: Path) -> None:
+    assert auto_passes(10) == 100 + 1800 + 5000 * FORWARD
+    assert auto_passes(5) == 100 + 800 + 5000 * FORWARD
+    assert auto_passes(1000) == auto_passes(10)
+    assert auto_passes(10, clean=0.8, robust=0.9) == pytest.approx(0.8 * auto_passes(10))
+
+    attack = AutoAttack(name="autoattack", eps=(1 / 255,), images=100)
+    record = with_weights(timed_record(450, kernels="torch"))
+    assert record.test is not None
+    classes, clean = len(record.data.classes), record.test.accuracy
+    alone = forecast(tmp_path, [record], attack=attack)
+    assert (alone.seconds, alone.is_measured) == (pytest.approx(0.1 * (1 + auto_passes(classes, clean))), False)
+    assert alone.line.startswith("time: at most about ")
+    made = pgd_on(record, [0.2, 0.1], PGD(eps=(0.0, 0.5 / 255, 8 / 255)), images=100, seconds=1.0, clean=clean)
+    save_attacked(tmp_path, (record, [made]))
+    known = forecast(tmp_path, [record], attack=attack)
+    assert known.seconds == pytest.approx(0.1 * (1 + auto_passes(classes, clean, 0.2)))
+    assert known.line.startswith("time: at most about ")

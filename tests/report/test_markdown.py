@@ -57,7 +57,7 @@ def test_a_section_by_hand() -> None:
         "## q3: Does Adam help?\n\n"
         f"- {undecided}\n- AdamW: no runs yet.\n\n"
         f"![{undecided} AdamW: no runs yet.](q3.png)\n\n"
-        "| arm | n | mean % | std % | vs control | verdict | p | each seed | s/run | epochs | parameters |\n"
+        "| arm | n | mean % | std % | vs control | verdict | p | each seed % | s/run | epochs | parameters |\n"
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | --- | ---: | ---: | ---: |\n"
         "| baseline (control) | 3 | 50.00 (45.03 to 54.97; n = 3) | 2.00 |  |  |  | 0: 50.00, 1: 52.00, 2: 48.00 "
         "| 61.3 | 10 | 62,006 |\n"
@@ -112,7 +112,7 @@ def test_a_search_shows_its_validation_accuracy_beside_the_test() -> None:
     )  # fmt: skip
     row = Row("Adam", values=((100, 0.62),), mean=0.62, val_mean=0.655)
     page = markdown_page(lab(row, sweep=found))
-    assert "| verdict | p | search % | each seed |" in page
+    assert "| verdict | p | search % | each seed % |" in page
     assert "| Adam | 1 | 62.00 (one run) |  |  |  |  | 65.50 | 100: 62.00 |" in page
     assert csv_rows(csv_page(lab(row, sweep=found)))[1]["search_val_accuracy"] == "0.655"
 

@@ -17,6 +17,7 @@ from cifar_lab.analysis.under_way import read_under_way
 from cifar_lab.cli.sweep_output import print_status
 from cifar_lab.execution.context import RunContext
 from cifar_lab.report.watch import watch_page
+from cifar_lab.store.documents import write_document
 from cifar_lab.store.results import RunFolder, SweepFolder, read_records
 from cifar_lab.studies.run_sweep import SweepOutcome, make_sweep, sweep_status
 from cifar_lab.studies.sweep import Sweep, load_sweep
@@ -118,6 +119,18 @@ def test_points_in_the_race_come_first_in_reports(raced: tuple[Path, SweepOutcom
     (answer,) = (each for each in lab.answers if each.sweep)
     note = f"a race over 4 seeds at error rate 0.05) in {outcome.run_counts.searched} runs"
     assert any(note in line and "of the points were dropped before their last seed" in line for line in answer.notes)
+
+
+def test_dropped_points_are_known_by_their_runs(raced: tuple[Path, SweepOutcome, list[str]], tmp_path: Path) -> None:
+    shutil.copytree(raced[0] / "results", tmp_path / "results")
+    history = document(tmp_path, "raced", "history.json")
+    earlier = [{**point, "name": f"{point['name']} · no layer decay"} for point in history["points"]]
+    path = SweepFolder(tmp_path / "results", "raced").history
+    write_document(tmp_path / "results", path, {"sweep": "raced", "points": earlier, "schema": history["schema"]})
+    records = {record.run_id: record for record in read_records(tmp_path / "results")}
+    dropped = [point.dropped_after for point in read_points(tmp_path / "results", "raced", records)]
+    assert dropped == [point["dropped_after_seeds"] for point in history["points"]]
+    assert recount(tmp_path / "results", list(records.values())) == []
 
 
 def test_a_race_that_was_killed_makes_the_same_runs(

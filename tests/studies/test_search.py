@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from cifar_lab.analysis.recount import recount
 from cifar_lab.cli.inspect_output import print_list
 from cifar_lab.core.errors import EnvironmentFault
 from cifar_lab.execution.context import RunContext
 from cifar_lab.execution.runner import make_runs
+from cifar_lab.store.documents import write_document
 from cifar_lab.store.records import Record
 from cifar_lab.store.results import RunFolder, SweepFolder, read_records
 from cifar_lab.studies.documents import pruned_runs
@@ -155,6 +157,35 @@ def test_a_halved_search_that_is_over_is_read_from_its_runs(
     status = sweep_status(bench.sweep("halved", HALVED), RunContext(bench.folder / "results"))
     assert (status.step, status.estimate) == (None, None)
     assert (status.state.pruned, status.state.results) == (outcome.state.pruned, outcome.state.results)
+
+
+def test_a_search_goes_on_where_another_version_named_its_points_otherwise(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    rates = [0.0001, 0.05, 0.1, 10000.0]
+    settings = [f"{{optimizer.lr: {lr}, fine_tune.layer_decay: 1.0, scheduler.name: cosine}}" for lr in rates]
+    head = HALVED.partition("space:")[0]
+    earlier = "".join(
+        f"  lr {lr} · no layer decay · cosine: {each}\n" for lr, each in zip(rates, settings, strict=True)
+    )
+    bench.make("halved", f"{head}arms:\n{earlier}")
+    results = bench.folder / "results"
+    before, pruned = bench.read("halved", "history.json")["points"], pruned_runs(results)
+    written = {path: path.read_bytes() for path in results.glob("runs/*/record.json")}
+    assert written
+    outcome, _ = bench.make("halved", f"{head}arms:\n" + "".join(f"- {each}\n" for each in settings))
+    assert [point.name for point in outcome.state.points] == [f"lr {lr} · cosine" for lr in rates]
+    assert [each["name"] for each in bench.read("halved", "plan.json")["points"]] == [*outcome.state.results]
+    after = bench.read("halved", "history.json")["points"]
+    assert [{**each, "name": ""} for each in after] == [{**each, "name": ""} for each in before]
+    assert pruned_runs(results) == pruned
+    assert {path: path.read_bytes() for path in results.glob("runs/*/record.json")} == written
+    records = list(read_records(results))
+    assert recount(results, records) == []
+
+    # Stopped between the two documents: the plan has the new names, the history those of before.
+    path = SweepFolder(results, "halved").history
+    write_document(results, path, {"sweep": "halved", "points": before})
+    assert recount(results, records) == []
 
 
 def test_tpe_stopped_and_begun_again_proposes_and_finds_the_same(tmp_path: Path) -> None:

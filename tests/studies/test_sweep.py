@@ -21,6 +21,7 @@ from cifar_lab.studies.documents import winners_document
 from cifar_lab.studies.space.methods import expand
 from cifar_lab.studies.space.points import Expansion, Point, same_numbers
 from cifar_lab.studies.space.winners import SearchRuns, confirm_settings, pick_winners, search_settings, with_val_size
+from cifar_lab.studies.sweep import load_sweep
 
 BASE = settings_from(
     {
@@ -90,6 +91,32 @@ def test_names_of_other_values() -> None:
         "policy randaugment · Adam · betas [0.8, 0.99]",
     ]
     assert names(points(space={"epochs": [3], "data.noise_std": [1e-05]})) == ["epochs 3 · noise_std 1e-05"]
+
+
+def test_what_is_disabled_is_named_where_the_base_enables_it_or_nothing_else_is_set() -> None:
+    space = {"model.freeze": [[], ["conv1"]], "fine_tune.layer_decay": [1, 0.7], "optimizer.lr": [0.1]}
+    found = names(points(space=space))
+    assert (found[0], found[1]) == ("lr 0.1", "layer decay 0.7 · lr 0.1")
+    assert names(points(settings_from({"model": {"freeze": ["conv1"]}}), space=space))[0] == "nothing frozen · lr 0.1"
+    assert names(points(space={"model.freeze": [[], "all_but_head"]})) == ["nothing frozen", "head alone"]
+    both = {"model.freeze": [[]], "fine_tune.layer_decay": [1.0, 0.7]}
+    assert names(points(space=both)) == ["as base", "layer decay 0.7"]
+
+
+def test_sweeps_of_the_first_version_keep_their_names() -> None:
+    space = {"data.flip": [False], "data.policy": ["none"], "scheduler.name": ["none"], "optimizer.nesterov": [False]}
+    assert names(points(space=space)) == ["no flip · no policy · no scheduler · no nesterov"]
+
+
+def test_the_arms_of_a_list_are_named_like_points(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("model: {freeze: all_but_head}\n")
+    path = tmp_path / "arms.yaml"
+    path.write_text(
+        "base: base.yaml\nsearch: {}\narms:\n"
+        "- {optimizer.lr: 0.1, model.freeze: [], fine_tune.layer_decay: 1.0}\n"
+        "- {optimizer.lr: 0.1, fine_tune.layer_decay: 1.0}\n"
+    )
+    assert names(load_sweep(path).expansion) == ["lr 0.1 · nothing frozen", "lr 0.1"]
 
 
 def test_names_that_would_be_the_same_are_spelled_out() -> None:

@@ -35,6 +35,10 @@ class _PlannedPoint(BaseModel):
     runs: tuple[str, ...]
     group: str = ""
 
+    @property
+    def first_run(self) -> str:
+        return next(iter(self.runs), "")
+
 
 class _Search(BaseModel):
     top: Positive = 1
@@ -46,7 +50,7 @@ class _Plan(BaseModel):
 
 
 class _HistoryPoint(BaseModel):
-    name: str
+    runs: tuple[str, ...]
     val_accuracies: tuple[Share | None, ...] | None
     pruned_after_epoch: Positive | None
     dropped_after_seeds: Positive | None = None
@@ -130,15 +134,15 @@ def _recount_sweep(results: Path, folder: SweepFolder, records: Mapping[str, Rec
 
 
 def _read_history(folder: SweepFolder, found: Winners) -> Mapping[str, _HistoryPoint]:
-    """Points of history.json by name. A search in steps must have the file."""
+    """Points of history.json by their first run: names depend on the version. A search in steps must have the file."""
     in_steps = found.search.halving is not None or found.search.racing is not None
     entries = _read(folder.history, _History).points if in_steps or folder.history.exists() else ()
-    return {entry.name: entry for entry in entries}
+    return {entry.runs[0]: entry for entry in entries if entry.runs}
 
 
 def _tried(point: _PlannedPoint, history: Mapping[str, _HistoryPoint], records: Mapping[str, Record]) -> _Tried:
     runs = [records[run_id] for run_id in point.runs if run_id in records]
-    entry = history.get(point.name)
+    entry = history.get(point.first_run)
     return _Tried(point, runs, *((entry.pruned_after_epoch, entry.dropped_after_seeds) if entry else (None, None)))
 
 
@@ -194,7 +198,7 @@ def _recount_history(
 ) -> Iterator[str]:
     """Differences of history.json to the runs' metrics, or to their records where they ran to the end."""
     for point in plan.points:
-        entry = history.get(point.name)
+        entry = history.get(point.first_run)
         if not history:
             return
         if entry is None:

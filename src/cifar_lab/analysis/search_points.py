@@ -82,11 +82,11 @@ def read_points(results: Path, name: str, records: Mapping[str, Record]) -> list
     path = SweepFolder(results, name).plan
     try:
         plan = json.loads(read_regular(path))
-        points = [(str(point["name"]), dict(point["values"]), map(str, point["runs"])) for point in plan["points"]]
+        points = [(str(point["name"]), dict(point["values"]), [*map(str, point["runs"])]) for point in plan["points"]]
         search = plan.get("search")
         out = _dropped(SweepFolder(results, name)) if isinstance(search, dict) and search.get("racing") else {}
         return [
-            _point(label, values, [records[i] for i in ids if i in records], out.get(label))
+            _point(label, values, [records[i] for i in ids if i in records], out.get(ids[0]) if ids else None)
             for label, values, ids in points
         ]
     except (FileNotFoundError, NotADirectoryError):
@@ -97,13 +97,16 @@ def read_points(results: Path, name: str, records: Mapping[str, Record]) -> list
 
 
 def _dropped(folder: SweepFolder) -> dict[str, int]:
-    """Number of seeds after which a race dropped a point, by name. Empty before the first comparison."""
+    """Number of seeds after which a race dropped a point, by its first run. Empty before the first comparison.
+
+    A run id never changes its meaning. Another version may name the point otherwise.
+    """
     try:
         points = read_document(folder.history).values["points"]
-        return {str(p["name"]): int(p["dropped_after_seeds"]) for p in points if p.get("dropped_after_seeds")}
+        return {str(p["runs"][0]): int(p["dropped_after_seeds"]) for p in points if p.get("dropped_after_seeds")}
     except FileNotFoundError:
         return {}
-    except (OSError, DataError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, DataError, ValueError, LookupError, TypeError, AttributeError):
         leave_out(f"{folder.history}: is damaged and left out; run the sweep again to rebuild it")
         return {}
 

@@ -75,6 +75,7 @@ def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequ
     """
     _check_device(request.device)
     plan = plan_attacks(victims, request.results, device=request.device, workers=request.workers, force=request.force)
+    require_autoattack((attack for job in plan.jobs for attack in job.attacks), request.lab or "name")
     forecast = forecast_attacks(plan, records, request.results)
     out = Output("attack", as_json=request.as_json)
     if request.dry_run:
@@ -83,7 +84,6 @@ def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequ
         out.next(request.command if plan.jobs else _next_command(request, [each.record for each in victims]))
         out.close()
         return 0
-    require_autoattack(attack for job in plan.jobs for attack in job.attacks)
     is_quiet = request.quiet or request.as_json
     if plan.jobs and not is_quiet:
         print_status(f"{_counted(plan)} to make; {forecast.line}")
@@ -102,14 +102,17 @@ def run_attacks(request: AttackRequest, victims: Sequence[Victim], records: Sequ
     return outcomes.exit_code
 
 
-def require_autoattack(attacks: Iterable[AnyAttack]) -> None:
+def require_autoattack(attacks: Iterable[AnyAttack], where: Path | str = "name") -> None:
     """Check that the extra of AutoAttack is installed, where it is among the attacks.
+
+    Args:
+        where: key or file that asks for the attack.
 
     Raises:
         MissingExtraError: it is not.
     """
     if any(attack.name == "autoattack" for attack in attacks):
-        require_extra("attacks", "name: autoattack")
+        require_extra("attacks", f"{where}: autoattack")
 
 
 def _next_command(request: AttackRequest, attacked: Sequence[Record]) -> list[str | Path]:

@@ -11,7 +11,7 @@ from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.lab import Lab
 from cifar_lab.cli.attack_output import AttackRequest, require_autoattack
 from cifar_lab.config.attack import AnyAttack, attack_id
-from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack
+from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack, refuse_attack_settings
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.execution.attack_runs import Victim
 from cifar_lab.store.records import Record
@@ -28,6 +28,7 @@ def named_attacks(request: AttackRequest) -> tuple[AnyAttack, ...]:
         if request.names or request.attacks:
             wrong = "--attack" if request.attacks else request.names[0]
             raise SettingsError(f"attack: {wrong}: the lab file names the runs and their attacks; give them or --lab")
+        refuse_attack_settings(request.overrides)
         return ()
     if not request.names:
         raise SettingsError("attack: nothing to attack; name runs or arms, or a lab file: --lab FILE")

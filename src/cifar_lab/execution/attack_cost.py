@@ -1,25 +1,25 @@
 """Forecast of attacks before they start: passes through the networks, and seconds per pass on this machine. No torch.
 
 Images that are misclassified soon are dropped, so the forecast is an upper end unless earlier attacks on networks of
-the model were measured.
+the model were measured. Of AutoAttack, which takes the longest, the forecast allows for the images that the network
+misclassifies without an attack or under a PGD that was made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from cifar_lab.config.attack import AnyAttack, attack_from
+from cifar_lab.config.attack import PGD, AnyAttack, AutoAttack, attack_from
 from cifar_lab.core.host import device_names
 from cifar_lab.core.text import in_words
 from cifar_lab.execution.attack_runs import AttackPlan
 from cifar_lab.execution.cost import network_key
 from cifar_lab.store.attack_records import find_attacks
 from cifar_lab.store.records import Record
-from cifar_lab.training.attacks.job import AttackJob
-from cifar_lab.training.attacks.passes import passes
+from cifar_lab.training.attacks.passes import auto_passes, passes
 
 OWN_KERNELS = 3.0
 """Time of a training step with torch, which makes the attacks, relative to the C kernels. Measured for Net."""
@@ -63,7 +63,7 @@ def forecast_attacks(plan: AttackPlan, records: Sequence[Record], results: Path)
     here = [record for record in records if record.environment.device_name in names]
     measured = _measured(here, results)
     trained = {model: _trained(runs) for model, runs in _by_model(here).items()}
-    sizes = {record.run_id: record.data.test_size for record in records}
+    by_id = {record.run_id: record for record in records}
     total, is_measured = 0.0, True
     for job in plan.jobs:
         model = network_key(job.settings[0].model.model_dump(mode="json"))
@@ -73,15 +73,39 @@ def forecast_attacks(plan: AttackPlan, records: Sequence[Record], results: Path)
             if each is None:
                 return AttackForecast(None, False)
             is_measured = is_measured and found is not None
-            total += each * passes(attack) * _images(job, attack, sizes)
+            for run_id in job.run_ids:
+                work = _passes(attack, by_id[run_id], results, is_measured=found is not None)
+                total += each * work * _images(attack, by_id[run_id])
     return AttackForecast(total / plan.workers, is_measured)
 
 
-def _images(job: AttackJob, attack: AnyAttack, sizes: Mapping[str, int]) -> int:
-    """Images of all networks of the job."""
-    return sum(
-        size if attack.images == "all" else min(attack.images, size) for size in (sizes[each] for each in job.run_ids)
-    )
+def _images(attack: AnyAttack, record: Record) -> int:
+    size = record.data.test_size
+    return size if attack.images == "all" else min(attack.images, size)
+
+
+def _passes(attack: AnyAttack, record: Record, results: Path, *, is_measured: bool) -> float:
+    """Passes per image of a network. Times that were measured are per pass of an image that withstands the attack."""
+    classes = len(record.data.classes)
+    if is_measured or not isinstance(attack, AutoAttack):
+        return passes(attack, classes)
+    clean = record.test.accuracy if record.test is not None else 1.0
+    levels = _pgd_levels(record, attack.norm, results)
+    # The first of the four is a PGD of 100 steps. An attack within a smaller distance is no stronger.
+    return 1 + sum(
+        auto_passes(classes, clean, min((share for level, share in levels if level <= eps), default=1.0))
+        for eps in attack.distances if eps > 0
+    )  # fmt: skip
+
+
+def _pgd_levels(record: Record, norm: str, results: Path) -> list[tuple[float, float]]:
+    """(distance, share of the images that withstand it) of each PGD that was made on the network of a run."""
+    found = []
+    for made in find_attacks(results, record):
+        attack = attack_from(dict(made.attack))
+        if isinstance(attack, PGD) and attack.norm == norm:
+            found += [(float(each.level), each.correct.count("1") / len(each.correct)) for each in made.levels]
+    return found
 
 
 def _by_model(records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -118,5 +142,5 @@ def _attack_times(records: Sequence[Record], results: Path) -> Iterator[tuple[st
         for made in find_attacks(results, record):
             attack = attack_from(dict(made.attack))
             if made.device_name == record.environment.device_name:
-                seconds = made.seconds / (made.together * len(made.images) * passes(attack))
+                seconds = made.seconds / (made.together * len(made.images) * passes(attack, len(record.data.classes)))
                 yield network_key(record.settings["model"]), attack.name, seconds

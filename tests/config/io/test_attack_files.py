@@ -17,7 +17,7 @@ from cifar_lab.config.attack import (
     attack_words,
     eps_words,
 )
-from cifar_lab.config.io.attack_files import load_attack
+from cifar_lab.config.io.attack_files import load_attack, refuse_attack_settings
 from cifar_lab.core.errors import SettingsError
 
 
@@ -72,6 +72,11 @@ def test_an_id_is_that_of_the_meaning() -> None:
         ("pgd", ("norm=l1",), "not one of: linf, l2"),
         ("pgd", ("steps=0",), "out of range"),
         ("pgd", ("images=0",), "images"),
+        ("fgsm", ("steps=3",), "fgsm has no steps, which is a setting of pgd, deepfool"),
+        ("pgd", ("data.batch_size=5",), "data.batch_size: a setting of training, and the runs are trained; to attack"),
+        ("pgd", ("loss.label_smoothing=0.1",), "loss.label_smoothing: a setting of training"),
+        ("pgd", ("batch_size=5",), "batch_size: a setting of training"),
+        ("noise", ("epochs=5",), "the settings of noise are images, seed, norm, eps, draws"),
         ("corruption", ("kinds=[fog]",), "kinds[0]"),
         ("nothere.yaml", (), "no file nothere.yaml"),
     ],
@@ -79,6 +84,12 @@ def test_an_id_is_that_of_the_meaning() -> None:
 def test_every_problem_is_named(wanted: str, overrides: tuple[str, ...], words: str) -> None:
     (line,) = problems(wanted, *overrides)
     assert words in line
+
+
+def test_with_a_lab_file_a_setting_of_attacks_is_refused_and_told_where_it_is_stated() -> None:
+    refuse_attack_settings(["data.batch_size=5", "epochs=2", "loss.label_smoothing=0.1"])
+    with pytest.raises(SettingsError, match=r"^--set eps=8/255: eps: a setting of attacks, which robust.attack of a "):
+        refuse_attack_settings(["eps=8/255"])
 
 
 def test_all_problems_are_named_at_once() -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cifar_lab.config.io.load import settings_from
-from cifar_lab.execution.ray.transfers import _files_of, teachers
+from cifar_lab.core.host import SHIPPED, below
+from cifar_lab.execution.ray.transfers import _files_of, teacher_code, teachers
 from cifar_lab.store.results import RunFolder
+from tests.execution.own_model import MODEL_CLASS
 from tests.training.own_code import write
 
 
@@ -36,3 +40,29 @@ def test_the_teacher_of_a_run_travels_with_it(lab: Any) -> None:
     for name, content in sent.files.items():
         (folder.path / name).write_bytes(content)
     assert lab.make(on_node).files == lab.make(lab.job(student)).files
+
+
+def test_the_code_of_a_teacher_travels_with_it(lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "layers.py").write_text("WIDTH = 3\n")
+    code = tmp_path / "taught.py"
+    code.write_text(f"import layers\n{MODEL_CLASS.format(act='pass')}")
+    teacher = lab.job(lab.settings("epochs=1", f"model.name={code}:Model"))
+    lab.make(teacher)
+    student = lab.settings("epochs=1", f"loss.distill.teacher=run:{teacher.run_id}")
+    sent = teacher_code([lab.job(student), teacher])
+    assert {path.name for path in sent} == {"taught.py", "layers.py"}
+    here = lab.make(lab.job(student)).files
+
+    shipped = tmp_path / "node"
+    for path in sent:
+        below(shipped, path).parent.mkdir(parents=True, exist_ok=True)
+        path.rename(below(shipped, path))
+    assert teacher_code([lab.job(student)]) == []  # the files are gone
+    monkeypatch.setenv(SHIPPED, str(shipped))
+    on_node = lab.job(student, results="node")
+    (run,) = teachers([lab.job(student)])
+    folder = RunFolder(on_node.results, run.run_id)
+    folder.path.mkdir(parents=True)
+    for name, content in run.files.items():
+        (folder.path / name).write_bytes(content)
+    assert lab.make(on_node).files == here

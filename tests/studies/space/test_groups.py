@@ -38,6 +38,17 @@ def test_a_grid_has_the_points_of_each_group(base: Settings) -> None:
     assert group_count(sheet(per=["optimizer.name", "optimizer.lr"])) == 6
 
 
+def test_a_group_is_named_without_what_is_disabled_by_default(base: Settings) -> None:
+    ways = {
+        "model.freeze": [[], "all_but_head", [], []],
+        "fine_tune.layer_decay": [1.0, 1.0, 0.7, 1.0],
+        "fine_tune.freeze_epochs": [0, 0, 0, 1],
+    }
+    found = SweepSheet.model_validate({"base": "b.yaml", "paired": [ways], "search": {"per": list(ways)}})
+    groups = by_group(expand(found, base, "s.yaml").points, found.search)
+    assert list(groups) == ["nothing frozen", "head alone", "layer decay 0.7", "head alone for 1 epoch"]
+
+
 def test_random_search_draws_the_same_for_each_group(base: Settings) -> None:
     space = {**SPACE, "optimizer.lr": {"min": 1e-4, "max": 0.1, "log": True}}
     found = sheet(space, method="random", trials=7)

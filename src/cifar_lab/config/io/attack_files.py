@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cifar_lab.config import Settings
 from cifar_lab.config.attack import ATTACKS, AnyAttack, EpsOptions
 from cifar_lab.config.io.layers import merge, override_layer
 from cifar_lab.config.io.messages import show
 from cifar_lab.config.io.nearest_name import did_you_mean, nearest
+from cifar_lab.config.io.setting_keys import dotted_keys
 from cifar_lab.config.io.shipped import file_exists
-from cifar_lab.config.io.tree import Node, SettingsLayer, SourceLocation, plain, refuse
+from cifar_lab.config.io.tree import Node, SettingsLayer, SourceLocation, plain, refuse, walk
 from cifar_lab.config.io.values import Check, value_fits
 from cifar_lab.config.io.yaml_files import read_file
 from cifar_lab.core.errors import SettingsError
@@ -54,7 +56,10 @@ def _checked(layer: SettingsLayer, wanted: str) -> AnyAttack:
     for key, node in stated.items():
         if cls is None or node.broken:
             continue
-        if key not in cls.model_fields:
+        if _is_of_runs(cls, key, node):
+            leaf = next(name for name, each in walk(node, key) if not isinstance(each.value, dict) or not each.value)
+            check.report(node, leaf, _of_runs(cls))
+        elif key not in cls.model_fields:
             check.report(node, key, _unknown(cls, key))
         elif value_fits(check, cls, key, key, node) if key != "name" else True:
             values[key] = plain(node)
@@ -76,15 +81,54 @@ def _class_of(check: Check, node: Node | None) -> type[AnyAttack] | None:
     return None
 
 
+def _is_of_runs(cls: type[AnyAttack], key: str, node: Node) -> bool:
+    """Whether a key is a setting of training and not one of this attack."""
+    if isinstance(node.value, dict):
+        return key in Settings.model_fields
+    if nearest(key, _own(cls)) or any(key in other.model_fields for other in ATTACKS.values()):
+        return False
+    return key in Settings.model_fields or any(key == each.rpartition(".")[2] for each in dotted_keys())
+
+
+def _of_runs(cls: type[AnyAttack]) -> str:
+    return (
+        "a setting of training, and the runs are trained; to attack runs that have it, name them by id, label or "
+        f"settings file; the settings of {_name(cls)} are {', '.join(_own(cls))}"
+    )
+
+
+def _own(cls: type[AnyAttack]) -> list[str]:
+    return [name for name in cls.model_fields if name != "name"]
+
+
+def _name(cls: type[AnyAttack]) -> str:
+    return next(name for name, other in ATTACKS.items() if other is cls)
+
+
+def refuse_attack_settings(overrides: Sequence[str]) -> None:
+    """Refuse overrides of attacks where a lab file states these.
+
+    Raises:
+        SettingsError: an override is a setting of attacks.
+    """
+    check = Check()
+    for key, node in override_layer(overrides).root.value.items():
+        if key not in Settings.model_fields and any(key in cls.model_fields for cls in ATTACKS.values()):
+            check.report(
+                node, key,
+                "a setting of attacks, which robust.attack of a question states; with --lab, --set changes the "
+                "settings of arms",
+            )  # fmt: skip
+    refuse(check.findings)
+
+
 def _unknown(cls: type[AnyAttack], key: str) -> str:
-    own = [name for name in cls.model_fields if name != "name"]
-    if close := nearest(key, own):
+    if close := nearest(key, _own(cls)):
         return f"no such setting — did you mean {close}?"
     owners = [name for name, other in ATTACKS.items() if key in other.model_fields]
-    name = next(name for name, other in ATTACKS.items() if other is cls)
     if owners:
-        return f"{name} has no {key}, which is a setting of {', '.join(owners)}; omit it"
-    return f"no such setting; the settings of {name} are {', '.join(own)}"
+        return f"{_name(cls)} has no {key}, which is a setting of {', '.join(owners)}; omit it"
+    return f"no such setting; the settings of {_name(cls)} are {', '.join(_own(cls))}"
 
 
 def _refuse_large(attack: AnyAttack, stated: dict[str, Node]) -> None:

@@ -16,7 +16,7 @@ from cifar_lab.execution.protocol import STOP, decode_task, encode_task
 from cifar_lab.execution.ray.connect import Connection
 from cifar_lab.execution.ray.delivery import DamagedFiles, Destination
 from cifar_lab.execution.ray.node_actor import Cancelled, Lost, NodeHandle
-from cifar_lab.execution.ray.transfers import NodeUpdate, ObjectStore, outward, teachers
+from cifar_lab.execution.ray.transfers import NodeUpdate, ObjectStore, outward, teacher_code, teachers
 from cifar_lab.store.failures import Kind
 from cifar_lab.store.records import Record
 from cifar_lab.training.events import (
@@ -132,7 +132,7 @@ class RemoteWorker:
         for fingerprint in self._node.call("lacks", [(data, each) for each, data in images.items()]):
             self._node.call("keep", self._store.images(images[fingerprint], fingerprint))
             self._node.call("lacks", [(images[fingerprint], fingerprint)])
-        files = self._store.files([job.build_settings for job in jobs])
+        files = self._store.files([job.build_settings for job in jobs], teacher_code(jobs))
         line = encode_task([cohort for cohort in left if cohort], streams)
         runs = [*map(outward, jobs), *teachers(jobs)]
         self._node.call("take", line, runs, list(files), *files.values())

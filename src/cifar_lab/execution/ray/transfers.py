@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cifar_lab.config.loss import distillation
 from cifar_lab.config.model_options import source_run
 from cifar_lab.config.model_source import source_files
 from cifar_lab.config.own_code import own_code
+from cifar_lab.core.errors import DataError, SettingsError
 from cifar_lab.core.files import read_file
 from cifar_lab.data import shipping
 from cifar_lab.store.results import RunFolder
@@ -67,13 +69,26 @@ def outward(job: Job) -> RunFiles:
 
 def teachers(jobs: Sequence[Job]) -> list[RunFiles]:
     """Record and weights of each run that is a teacher of these jobs (`loss.distill`)."""
-    asked = {(job.results, distill.teacher) for job in jobs if (distill := distillation(job.settings.loss)) is not None}
-    named = [(results, source_run(teacher)) for results, teacher in sorted(asked)]
-    folders = [RunFolder(results, run_id) for results, run_id in named if run_id is not None]
     return [
         RunFiles.of(folder.path.name, {path.name: read_file(path) for path in (folder.weights, folder.record)})
-        for folder in folders
+        for folder in _teacher_folders(jobs)
     ]
+
+
+def teacher_code(jobs: Sequence[Job]) -> list[Path]:
+    """Files of the user with the models of these teachers. Nothing else that a teacher was trained with is needed."""
+    found: list[Path] = []
+    for folder in _teacher_folders(jobs):
+        with suppress(DataError, SettingsError):  # a damaged record, or a file that is gone: the run reports it
+            if (record := folder.read_record()) is not None:
+                found += _sources([str(record.settings["model"]["name"])])
+    return found
+
+
+def _teacher_folders(jobs: Sequence[Job]) -> list[RunFolder]:
+    asked = {(job.results, distill.teacher) for job in jobs if (distill := distillation(job.settings.loss)) is not None}
+    named = [(results, source_run(teacher)) for results, teacher in sorted(asked)]
+    return [RunFolder(results, run_id) for results, run_id in named if run_id is not None]
 
 
 def inward(folder: RunFolder) -> list[Path]:
@@ -132,9 +147,9 @@ class ObjectStore:
                 self._images[fingerprint] = self._ray.put(shipping.pack(data, fingerprint))
             return self._images[fingerprint]
 
-    def files(self, settings: Sequence[Settings]) -> dict[str, Any]:
-        """Reference to the content of each file of source, weights or indices, by path."""
-        paths = dict.fromkeys(path for each in settings for path in _files_of(each))
+    def files(self, settings: Sequence[Settings], more: Sequence[Path] = ()) -> dict[str, Any]:
+        """Reference to the content of each file of source, weights or indices, and of `more` files, by path."""
+        paths = dict.fromkeys([*(path for each in settings for path in _files_of(each)), *more])
         return {str(path): self._file(path) for path in paths}
 
     def _file(self, path: Path) -> Any:
@@ -150,5 +165,10 @@ def _files_of(settings: Settings) -> list[Path]:
     """Files on the driver's machine. A model in a package must be installed on every node."""
     stated = (settings.model.weights, settings.data.val_indices)
     files = [Path(path) for path in stated if path is not None]
-    by_path = [name for _, name in own_code(settings) if name.rpartition(":")[0].endswith(".py")]
-    return [*(path.absolute() for name in by_path for path in source_files(name)), *files]
+    return [*_sources([name for _, name in own_code(settings)]), *files]
+
+
+def _sources(names: Sequence[str]) -> list[Path]:
+    """Files of classes and functions `file.py:NAME`, with those that they import."""
+    by_path = [name for name in names if name.rpartition(":")[0].endswith(".py")]
+    return [path.absolute() for name in by_path for path in source_files(name)]

@@ -70,7 +70,7 @@ class Space:
 
     def value(self, key: str, values: Mapping[str, Any]) -> Any:
         """Value of a setting in a point: its own, else that of the base, or of the class that the point chooses."""
-        return values[key] if key in values else _of_base(self.base, key, values)
+        return values[key] if key in values else unstated_value(self.base, key, values)
 
     def kept(self, drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Values of the axes that belong to the point, in file order.
@@ -131,7 +131,7 @@ class Space:
     def _never_words(self, axis: Axis) -> str:
         for key, wanted in axis.when.items():
             if key not in self._varied and not _varies(key, self._varied):
-                stated = _of_base(self.base, key, {})
+                stated = unstated_value(self.base, key, {})
                 if stated is ABSENT:
                     return f"never holds: base has no {key}; let {key.partition('.')[0]} vary, or remove the key"
                 if not self._matches(key, wanted, {}):
@@ -141,11 +141,11 @@ class Space:
 
 def setting_value(settings: Settings, key: str) -> Any:
     """Value of a dotted key. `ABSENT` where the settings do not have it."""
-    return _of_base(settings, key, {})
+    return unstated_value(settings, key, {})
 
 
-def _of_base(base: Settings, key: str, values: Mapping[str, Any]) -> Any:
-    """Value of a setting that the point does not state."""
+def unstated_value(base: Settings, key: str, values: Mapping[str, Any]) -> Any:
+    """Value of a setting in a point with these values that does not state it. `ABSENT` where it has none."""
     section, _, name = key.partition(".")
     owner: Any = getattr(base, section, ABSENT)
     if not name or section not in sections():
@@ -155,7 +155,9 @@ def _of_base(base: Settings, key: str, values: Mapping[str, Any]) -> Any:
     if cls is None or name not in cls.model_fields:
         outer, _, inner = key.rpartition(".")
         return (
-            _inside(outer, inner, values.get(outer, _of_base(base, outer, values)), values) if "." in name else ABSENT
+            _inside(outer, inner, values.get(outer, unstated_value(base, outer, values)), values)
+            if "." in name
+            else ABSENT
         )
     if cls is type(owner) or (name in owner.model_fields_set and name in type(owner).model_fields):
         return getattr(owner, name)

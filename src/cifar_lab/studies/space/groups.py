@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cifar_lab.config import Settings
 from cifar_lab.config.io.nearest_name import did_you_mean
 from cifar_lab.config.io.point_labels import point_label
+from cifar_lab.config.io.same_value import same_value
+from cifar_lab.config.io.setting_keys import fields_of
 from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.studies.space.agreement import agrees, without_repeats
 from cifar_lab.studies.space.axes import Axis, Choices, Interval, axis_keys
@@ -23,9 +25,20 @@ DASH = "–"
 
 
 def group_name(settings: Settings, search: Search) -> str:
-    """Name of the group of a point. Empty where the points are one group."""
+    """Name of the group of a point. Empty where the points are one group.
+
+    Settings that are disabled by default are left out. Where all are, the name is that of the first.
+    """
     values = {key: setting_value(settings, key) for key in search.group_keys}
-    return point_label({key: DASH if value is ABSENT else value for key, value in values.items()})
+    shown = {key: DASH if value is ABSENT else value for key, value in values.items()}
+    return point_label(shown, default_value) or point_label(dict(list(shown.items())[:1]))
+
+
+def default_value(key: str) -> Any:
+    """Default of a setting. `ABSENT` where its classes have several."""
+    fields = [cls.model_fields[name] for cls, name in fields_of(key)]
+    defaults = [field.get_default(call_default_factory=True) for field in fields]
+    return defaults[0] if defaults and all(same_value(key, defaults[0], each) for each in defaults) else ABSENT
 
 
 def by_group(points: Sequence[Point], search: Search) -> dict[str, list[Point]]:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -15,11 +16,15 @@ from cifar_lab.config.io.point_labels import dotted, point_label
 from cifar_lab.config.roles import source_key
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import Problem, SettingsError
+from cifar_lab.studies.space.conditions import unstated_value
 
 SHOWN_PROBLEMS = 10
 
 MAX_LABEL = 200
 """Characters: the limit of `label`."""
+
+AS_BASE = "as base"
+"""Name of a point whose settings are all disabled, as in the base."""
 
 _ANY_MODEL = NetModel()
 
@@ -112,7 +117,7 @@ def _build(
     points, variations = [], Variations(base, where=where)
     found: dict[tuple[str, str], list[str]] = {}
     for given, values in candidates:
-        name = given or point_label(values) or base.label
+        name = _name(given, values, base)
         try:
             points.append(Point(name, values, variations.settings(values)))
         except SettingsError as error:
@@ -126,6 +131,15 @@ def _build(
         ],
     )
     return points
+
+
+def _name(given: str, values: Mapping[str, Any], base: Settings) -> str:
+    """The stated name of an arm, or a name made of the values that change the base."""
+    if given and given != point_label(values):  # an arm of a list has the label of all its values
+        return given
+    if not values:
+        return base.label
+    return point_label(values, partial(unstated_value, base, values=values)) or AS_BASE
 
 
 def _distinct(points: Sequence[Point]) -> tuple[list[Point], int]:
