@@ -7,9 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cifar_lab.config.io.same_value import same_value
-from cifar_lab.config.io.setting_keys import fields_of
-from cifar_lab.config.roles import Mark, has_mark
 from cifar_lab.core.text import count
 
 _NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "muon": "Muon", "one_cycle": "one-cycle"}
@@ -41,41 +38,12 @@ _FINE_TUNING: Mapping[str, Callable[[Any], str]] = {
 }
 
 
-_NEUTRAL: Mapping[str, Any] = {"fine_tune.layer_decay": 1, "fine_tune.freeze_epochs": 0}
-"""Numbers that disable a setting and are named as such."""
-
-Unnamed = Callable[[str], Any]
-"""Value by dotted key of a setting that a label does not name."""
-
-
-def point_label(values: Mapping[str, Any], unnamed: Unnamed | None = None) -> str:
+def point_label(values: Mapping[str, Any]) -> str:
     """Short name of a point, in the order of its keys: `Adam · lr 0.001 · batch 64 · no flip`.
 
-    A disabled setting is left out where it is disabled without being named, too. It is named where it is the only
-    setting, and where 0.1.0 had it: sweeps of 0.1.0 keep their labels. Labels of points that differ stay different,
-    because the omitted values are equal.
-
-    Args:
-        unnamed: values of settings that a label does not name. None names every setting.
-
-    Returns:
-        Empty where every setting is left out.
+    Disabled settings are named too, because the base may enable them.
     """
-    shown = [
-        (key, value)
-        for key, value in values.items()
-        if unnamed is None
-        or len(values) == 1
-        or not (_is_disabled(key, value) and same_value(key, value, unnamed(key)))
-    ]
-    return " · ".join(_label(key, value) for key, value in shown)
-
-
-def _is_disabled(key: str, value: Any) -> bool:
-    """Whether a setting that came after 0.1.0 is disabled."""
-    if not any(has_mark(cls, name, Mark.LATER) for cls, name in fields_of(key)):
-        return False
-    return value is False or value is None or value in ("none", [], ()) or value == _NEUTRAL.get(key, "none")
+    return " · ".join(_label(key, value) for key, value in values.items())
 
 
 def _label(key: str, value: Any) -> str:

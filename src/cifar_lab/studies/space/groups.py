@@ -16,6 +16,7 @@ from cifar_lab.config.sheets import Search, SweepSheet
 from cifar_lab.studies.space.agreement import agrees, without_repeats
 from cifar_lab.studies.space.axes import Axis, Choices, Interval, axis_keys
 from cifar_lab.studies.space.conditions import ABSENT, Space, setting_value
+from cifar_lab.studies.space.short_labels import short_label
 
 if TYPE_CHECKING:
     from cifar_lab.studies.space.points import Point
@@ -31,7 +32,7 @@ def group_name(settings: Settings, search: Search) -> str:
     """
     values = {key: setting_value(settings, key) for key in search.group_keys}
     shown = {key: DASH if value is ABSENT else value for key, value in values.items()}
-    return point_label(shown, default_value) or point_label(dict(list(shown.items())[:1]))
+    return short_label(shown, default_value) or point_label(dict(list(shown.items())[:1]))
 
 
 def default_value(key: str) -> Any:

@@ -17,6 +17,7 @@ from cifar_lab.config.roles import source_key
 from cifar_lab.config.run_id import recipe
 from cifar_lab.core.errors import Problem, SettingsError
 from cifar_lab.studies.space.conditions import unstated_value
+from cifar_lab.studies.space.short_labels import short_label
 
 SHOWN_PROBLEMS = 10
 
@@ -139,7 +140,7 @@ def _name(given: str, values: Mapping[str, Any], base: Settings) -> str:
         return given
     if not values:
         return base.label
-    return point_label(values, partial(unstated_value, base, values=values)) or AS_BASE
+    return short_label(values, partial(unstated_value, base, values=values)) or AS_BASE
 
 
 def _distinct(points: Sequence[Point]) -> tuple[list[Point], int]:
