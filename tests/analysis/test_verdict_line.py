@@ -10,6 +10,7 @@ from cifar_lab.analysis.answers import Answer, Comparison
 from cifar_lab.analysis.chance import chance_sentence, is_at_chance
 from cifar_lab.analysis.data_choice import DataSet
 from cifar_lab.analysis.verdict_line import verdict_line
+from cifar_lab.analysis.winners import SearchInfo, SearchRunsEntry, SweepControl, Winners
 from cifar_lab.config.sheets import Question
 
 from ..report.drawn import comparison, row
@@ -61,6 +62,18 @@ def test_an_answer_is_one_sentence_with_the_clear_verdicts_first(entries: Any, s
 def test_diverged_arms_are_named() -> None:
     lost = row("hot", diverged=((0, "loss is nan"),))
     assert line((lost, comparison("hot"))) == ("–", "hot diverged.")
+
+
+def test_the_winner_of_a_sweep_is_named_after_its_verdict() -> None:
+    """A label of many settings would hide the verdict before it."""
+    found = Winners(
+        sweep="g", plan_sha256="", fingerprint="", search=SearchInfo(method="grid", seeds=(0,), val_size=50),
+        confirm_seeds=(100,), points=2_030, runs=SearchRunsEntry(searched=8, failed=0, diverged=0),
+        control=SweepControl(label="c", recipe={}), winners=(),
+    )  # fmt: skip
+    winner, second = arm("Adam · lr 0.1", "better", 10.0, 10.6, 10.3), arm("b", "better", 9.0, 9.1, 9.2)
+    said = "The best of 2,030 points is better than SGD by 10.3 pp: Adam · lr 0.1."
+    assert line(winner, second, sweep=found) == ("▲", said)
 
 
 def test_a_question_without_arms_says_so() -> None:

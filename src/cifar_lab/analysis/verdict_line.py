@@ -49,7 +49,8 @@ def verdict_line(answer: Answer) -> VerdictLine:
     if answer.sweep is not None and entries:
         name = entries[0][0].label
         if answer.sweep.points > 1 and sentence.startswith(f"{name} "):
-            sentence = f"The best of {answer.sweep.points:,} points, {name}, {sentence.removeprefix(name).lstrip()}"
+            verdict_words = sentence.removeprefix(name).strip().removesuffix(".")
+            sentence = f"The best of {answer.sweep.points:,} points {verdict_words}: {name}."
     return VerdictLine(first, sentence[:1].upper() + sentence[1:] if not clauses else sentence)
 
 
