@@ -175,9 +175,10 @@ def test_iterations_on_the_gram_matrix_are_the_plain_ones_within_rounding(
     exact = plain(given.double(), steps)
     ours = (orthogonalised(given, steps) - exact).abs().max()
     theirs = (plain(given, steps) - exact).abs().max()
-    assert ours < 3 * theirs + 3e-6
+    bound = 3 * theirs + 1e-5  # that of BLOCK. Five iterations at once reach 2e-3
+    assert ours < bound
     batch = orthogonalised(torch.stack([given, 2 * given]), steps)
-    assert ((batch - exact).abs().amax(dim=(1, 2)) < 3 * theirs + 3e-6).all()
+    assert ((batch - exact).abs().amax(dim=(1, 2)) < bound).all()
 
 
 def test_matrices_are_those_of_all_layers_but_the_last() -> None:
