@@ -85,7 +85,7 @@ def _is_of_runs(cls: type[AnyAttack], key: str, node: Node) -> bool:
     """Whether a key is a setting of training and not one of this attack."""
     if isinstance(node.value, dict):
         return key in Settings.model_fields
-    if nearest(key, _own(cls)) or any(key in other.model_fields for other in ATTACKS.values()):
+    if nearest(key, _own(cls)) or _attacks_with(key):
         return False
     return key in Settings.model_fields or any(key == each.rpartition(".")[2] for each in dotted_keys())
 
@@ -101,6 +101,11 @@ def _own(cls: type[AnyAttack]) -> list[str]:
     return [name for name in cls.model_fields if name != "name"]
 
 
+def _attacks_with(key: str) -> list[str]:
+    """Names of the attacks that have this setting."""
+    return [name for name, cls in ATTACKS.items() if key in cls.model_fields]
+
+
 def _name(cls: type[AnyAttack]) -> str:
     return next(name for name, other in ATTACKS.items() if other is cls)
 
@@ -113,7 +118,7 @@ def refuse_attack_settings(overrides: Sequence[str]) -> None:
     """
     check = Check()
     for key, node in override_layer(overrides).root.value.items():
-        if key not in Settings.model_fields and any(key in cls.model_fields for cls in ATTACKS.values()):
+        if key not in Settings.model_fields and _attacks_with(key):
             check.report(
                 node, key,
                 "a setting of attacks, which robust.attack of a question states; with --lab, --set changes the "
@@ -125,8 +130,7 @@ def refuse_attack_settings(overrides: Sequence[str]) -> None:
 def _unknown(cls: type[AnyAttack], key: str) -> str:
     if close := nearest(key, _own(cls)):
         return f"no such setting — did you mean {close}?"
-    owners = [name for name, other in ATTACKS.items() if key in other.model_fields]
-    if owners:
+    if owners := _attacks_with(key):
         return f"{_name(cls)} has no {key}, which is a setting of {', '.join(owners)}; omit it"
     return f"no such setting; the settings of {_name(cls)} are {', '.join(_own(cls))}"
 
