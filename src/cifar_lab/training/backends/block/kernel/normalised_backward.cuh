@@ -65,6 +65,23 @@ DEVICE void back2(int tid, float *own, const float *wide, const float *turned, f
     }
 }
 
+/* Add to a thread's sums of weights what WIDTH neighbours of a row contribute. STRIDE: numbers per output of `g`. */
+template <int WIDTH, int OUTS, int STRIDE> DEVICE void add_row(float *sums, const float *x, const float *g)
+{
+    float v[WIDTH + 4];
+    UNROLL
+    for (int d = 0; d < WIDTH + 4; ++d) v[d] = x[d * CHUNK];
+    UNROLL
+    for (int at = 0; at < WIDTH; ++at) {
+        UNROLL
+        for (int o = 0; o < OUTS; ++o) {
+            const float own = g[(o * STRIDE + at) * CHUNK];
+            UNROLL
+            for (int k = 0; k < 5; ++k) sums[o * 5 + k] = fmaf(own, v[at + k], sums[o * 5 + k]);
+        }
+    }
+}
+
 /* Gradient of the second layer's weights over one chunk. A thread has an image, a channel, a kernel row and 8 outputs, all
 5 columns, as in `weights2`. */
 DEVICE void dense_weights2(int tid, float *sums, const float *in, const float *gradient)
@@ -75,18 +92,7 @@ DEVICE void dense_weights2(int tid, float *sums, const float *in, const float *g
     const float *g = gradient + warp / WARPS2 * 8 * PLANE2 * CHUNK + im;
     ROLLED
     for (int y = 0; y < SIDE2; ++y, x += POOL1_ROW * CHUNK, g += SIDE2 * CHUNK) {
-        float v[SIDE2 + 4];
-        UNROLL
-        for (int d = 0; d < SIDE2 + 4; ++d) v[d] = x[d * CHUNK];
-        UNROLL
-        for (int at = 0; at < SIDE2; ++at) {
-            UNROLL
-            for (int o = 0; o < 8; ++o) {
-                const float own = g[(o * PLANE2 + at) * CHUNK];
-                UNROLL
-                for (int k = 0; k < 5; ++k) sums[o * 5 + k] = fmaf(own, v[at + k], sums[o * 5 + k]);
-            }
-        }
+        add_row<SIDE2, 8, PLANE2>(sums, x, g);
     }
 }
 
@@ -123,18 +129,7 @@ DEVICE void dense_weights1(int tid, float *sums, const float *pixels, const floa
     for (int item = warp >> 2; item < SPAN_ROWS * 2; item += PARTS1) {
         const int row = item >> 1, begin = (item & 1) * HALF;
         const float *x = corner + (row * BACK_ROW + begin) * CHUNK, *g = gradient + (row * SIDE1 + begin) * CHUNK + im;
-        float v[HALF + 4];
-        UNROLL
-        for (int d = 0; d < HALF + 4; ++d) v[d] = x[d * CHUNK];
-        UNROLL
-        for (int at = 0; at < HALF; ++at) {
-            UNROLL
-            for (int o = 0; o < CHANNELS1; ++o) {
-                const float own = g[(o * SPAN_ROWS * SIDE1 + at) * CHUNK];
-                UNROLL
-                for (int k = 0; k < 5; ++k) sums[o * 5 + k] = fmaf(own, v[at + k], sums[o * 5 + k]);
-            }
-        }
+        add_row<HALF, CHANNELS1, SPAN_ROWS * SIDE1>(sums, x, g);
     }
 }
 
