@@ -18,7 +18,7 @@ from cifar_lab.store.documents import GROUPS_SCHEMA, RACE_SCHEMA, read_document,
 from cifar_lab.store.left_out import leave_out
 from cifar_lab.store.results import SweepFolder, history_files
 from cifar_lab.store.writers import documents_lock
-from cifar_lab.studies.space.groups import group_name
+from cifar_lab.studies.space.groups import group_key, group_names
 from cifar_lab.studies.space.points import Point
 from cifar_lab.studies.space.winners import Ranked, SearchRuns, confirm_settings, reference_winner, search_settings
 
@@ -48,7 +48,8 @@ class SearchDocuments:
         """
         if self._points != state.points or state.races is not None:
             self._points = list(state.points)
-            documents = [self._point(point, state) for point in state.points]
+            names = group_names((point.settings for point in state.points), self.search)
+            documents = [self._point(point, state, names) for point in state.points]
             self._plan = {"sweep": self.name, "search": search_document(self.search), "points": documents}
         self._write(self.folder.plan, self._plan, keep_later)
 
@@ -70,8 +71,8 @@ class SearchDocuments:
             if not (keep_later and _continues(path, document)):
                 write_document(self.folder.results, path, document)
 
-    def _point(self, point: Point, state: SearchState) -> dict[str, Any]:
-        group = {"group": group_name(point.settings, self.search)} if self.search.group_keys else {}
+    def _point(self, point: Point, state: SearchState, groups: Mapping[str, str]) -> dict[str, Any]:
+        group = {"group": groups[group_key(point.settings, self.search)]} if self.search.group_keys else {}
         return {"name": point.name, "values": dict(point.values), "runs": self._runs(point, state), **group}
 
     def _history(self, point: Point, state: SearchState) -> dict[str, Any]:

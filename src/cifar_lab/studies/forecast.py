@@ -218,7 +218,7 @@ def _race_groups(step: SearchStep, runs: int) -> Iterator[RunGroup]:
 def _rung_sizes(step: SearchStep, search: Search) -> list[int]:
     """Number of points on this rung and each later one, over all groups."""
     assert search.halving is not None
-    groups = [rung_sizes(size, search.halving, search.kept) for size in group_sizes(step.arms, search)]
+    groups = [rung_sizes(size, search.halving, search.kept) for size in group_sizes(step.arms, search).values()]
     return [sum(sizes) for sizes in zip(*groups, strict=True)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from cifar_lab.studies.documents import SearchDocuments, winners_document
 from cifar_lab.studies.forecast import Estimate, forecast
 from cifar_lab.studies.race_lines import race_lines, race_step_line
 from cifar_lab.studies.search import SearchState, SearchStep, finished_step, make_step, preview_step, run_search
-from cifar_lab.studies.space.groups import group_name, group_sizes
+from cifar_lab.studies.space.groups import group_sizes
 from cifar_lab.studies.space.methods import kept_points
 from cifar_lab.studies.space.points import same_numbers
 from cifar_lab.studies.space.winners import Ranked, SearchRuns, choose_winners, pick_winners, search_settings
@@ -261,8 +260,8 @@ def estimate_lines(
 def group_tries(points: Sequence[Settings], search: Search) -> dict[str, int]:
     """Number of points of each group at the end of the search, from those so far."""
     if search.trials is not None and search.method == "tpe":
-        return dict.fromkeys((group_name(point, search) for point in points), search.trials)
-    return dict(Counter(group_name(point, search) for point in points))
+        return dict.fromkeys(group_sizes(points, search), search.trials)
+    return group_sizes(points, search)
 
 
 def _step_line(state: SearchState, step: SearchStep, search: Search) -> str:
@@ -276,7 +275,7 @@ def _step_line(state: SearchState, step: SearchStep, search: Search) -> str:
     rung = f"rung {step.rung + 1} of {len(step.rungs)}: {points}"
     if step.until_epoch is None:
         return f"{rung} to the last epoch, {step.rungs[-1]}"
-    kept = sum(kept_points(size, search.halving, search.kept) for size in group_sizes(step.arms, search))
+    kept = sum(kept_points(size, search.halving, search.kept) for size in group_sizes(step.arms, search).values())
     return f"{rung} to epoch {step.until_epoch} of {step.rungs[-1]}; the best {kept} continue"
 
 

@@ -16,7 +16,7 @@ from cifar_lab.studies.documents import search_document, winners_document
 from cifar_lab.studies.space.groups import by_group, group_count, group_name
 from cifar_lab.studies.space.methods import expand, start_method
 from cifar_lab.studies.space.points import PointResult
-from cifar_lab.studies.space.winners import SearchRuns, choose_winners
+from cifar_lab.studies.space.winners import SearchRuns, choose_winners, reference_winner
 
 SPACE: dict[str, Any] = {
     "optimizer.name": ["adam", "sgd"],
@@ -47,6 +47,23 @@ def test_a_group_is_named_without_what_is_disabled_by_default(base: Settings) ->
     found = SweepSheet.model_validate({"base": "b.yaml", "paired": [ways], "search": {"per": list(ways)}})
     groups = by_group(expand(found, base, "s.yaml").points, found.search)
     assert list(groups) == ["nothing frozen", "head alone", "layer decay 0.7", "head alone for 1 epoch"]
+
+
+def test_files_of_one_name_in_two_folders_are_two_groups(base: Settings) -> None:
+    space = {"model.weights": ["/a/weights.safetensors", "/b/weights.safetensors"], "optimizer.lr": [0.1, 0.01]}
+    found = sheet(space, per="model.weights")
+    points = expand(found, base, "s.yaml").points
+    groups = by_group(points, found.search)
+    assert {name: len(own) for name, own in groups.items()} == {
+        "model.weights: /a/weights.safetensors": 2,
+        "model.weights: /b/weights.safetensors": 2,
+    }
+    winners = choose_winners(points, {point.name: [0.5] for point in points}, found.search)
+    assert [each.group for each in winners] == list(groups)
+    second = points[-1].settings
+    reference = reference_winner(winners, second, found.search)
+    assert reference is not None
+    assert reference.point.settings.model.weights == second.model.weights
 
 
 def test_random_search_draws_the_same_for_each_group(base: Settings) -> None:

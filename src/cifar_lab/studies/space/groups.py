@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cifar_lab.config import Settings
 from cifar_lab.config.io.nearest_name import did_you_mean
-from cifar_lab.config.io.point_labels import point_label
+from cifar_lab.config.io.point_labels import dotted, point_label
 from cifar_lab.config.io.same_value import same_value
 from cifar_lab.config.io.setting_keys import fields_of
 from cifar_lab.config.sheets import Search, SweepSheet
@@ -26,13 +26,33 @@ DASH = "–"
 
 
 def group_name(settings: Settings, search: Search) -> str:
-    """Name of the group of a point. Empty where the points are one group.
+    """Short name of the group of a point. Empty where the points are one group. See `group_names`.
 
     Settings that are disabled by default are left out. Where all are, the name is that of the first.
     """
-    values = {key: setting_value(settings, key) for key in search.group_keys}
-    shown = {key: DASH if value is ABSENT else value for key, value in values.items()}
+    shown = _shown(settings, search)
     return short_label(shown, default_value) or point_label(dict(list(shown.items())[:1]))
+
+
+def group_key(settings: Settings, search: Search) -> str:
+    """Whole values of the settings that name the group of a point. Two groups never have the same."""
+    return dotted(_shown(settings, search))
+
+
+def group_names(arms: Iterable[Settings], search: Search) -> dict[str, str]:
+    """Name of each group by its key: the short one, or all values where other groups have the same short one."""
+    short: dict[str, str] = {}
+    for arm in arms:
+        key = group_key(arm, search)
+        if key not in short:
+            short[key] = group_name(arm, search)
+    uses = Counter(short.values())
+    return {key: name if uses[name] == 1 else key for key, name in short.items()}
+
+
+def _shown(settings: Settings, search: Search) -> dict[str, Any]:
+    values = {key: setting_value(settings, key) for key in search.group_keys}
+    return {key: DASH if value is ABSENT else value for key, value in values.items()}
 
 
 def default_value(key: str) -> Any:
@@ -44,15 +64,17 @@ def default_value(key: str) -> Any:
 
 def by_group(points: Sequence[Point], search: Search) -> dict[str, list[Point]]:
     """Points by the name of their group, in the order of the points."""
-    groups: dict[str, list[Point]] = {}
+    names = group_names((point.settings for point in points), search)
+    groups: dict[str, list[Point]] = {name: [] for name in names.values()}
     for point in points:
-        groups.setdefault(group_name(point.settings, search), []).append(point)
+        groups[names[group_key(point.settings, search)]].append(point)
     return groups
 
 
-def group_sizes(arms: Sequence[Settings], search: Search) -> list[int]:
-    """Number of arms in each group."""
-    return list(Counter(group_name(arm, search) for arm in arms).values())
+def group_sizes(arms: Sequence[Settings], search: Search) -> dict[str, int]:
+    """Number of arms in each group, by its name."""
+    names = group_names(arms, search)
+    return dict(Counter(names[group_key(arm, search)] for arm in arms))
 
 
 def group_values(sheet: SweepSheet, space: Space) -> list[Mapping[str, Any]]:

@@ -22,7 +22,7 @@ from cifar_lab.studies.space.agreement import agrees, drawn_axes
 from cifar_lab.studies.space.axes import Choices, axes_of
 from cifar_lab.studies.space.conditions import MOST_CHECKED, Space, when_advice
 from cifar_lab.studies.space.draws import NO_SUCH_POINT, draw_points, exclusion_problems
-from cifar_lab.studies.space.groups import by_group, group_axes, group_name, group_problems, group_values
+from cifar_lab.studies.space.groups import group_axes, group_key, group_problems, group_values
 from cifar_lab.studies.space.points import Expansion, Point, PointResult, make_points, raise_any
 
 MAX_POINTS = 10_000
@@ -83,11 +83,13 @@ def start_method(sheet: SweepSheet, base: Settings, expansion: Expansion, where:
         return OneBatch(expansion.points)
     from cifar_lab.studies.space.tpe import Tpe
 
-    arms = by_group(expansion.points, sheet.search)
+    arms: dict[str, list[Point]] = {}
+    for point in expansion.points:
+        arms.setdefault(group_key(point.settings, sheet.search), []).append(point)
     methods = []
     for space in group_spaces(sheet, Space(drawn_axes(sheet), base)):
-        name = "" if not sheet.search.group_keys else _group_of(space, base, sheet, where)
-        methods.append(Tpe(sheet, space, base, arms.pop(name, []), where))
+        key = "" if not sheet.search.group_keys else _group_of(space, base, sheet, where)
+        methods.append(Tpe(sheet, space, base, arms.pop(key, []), where))
     first, *others = methods
     # Arms of a group that the space does not have join the first batch, too.
     first.add_arms([arm for left in arms.values() for arm in left])
@@ -95,10 +97,10 @@ def start_method(sheet: SweepSheet, base: Settings, expansion: Expansion, where:
 
 
 def _group_of(space: Space, base: Settings, sheet: SweepSheet, where: str) -> str:
-    """Name of the group of a space that has one group's points alone."""
+    """Key of the group of a space that has one group's points alone."""
     (values, *_) = draw_points(space, sheet.exclude, sheet.search.seed, 1, where)
     ((point,), _) = make_points([values], {}, base, where)
-    return group_name(point.settings, sheet.search)
+    return group_key(point.settings, sheet.search)
 
 
 def group_spaces(sheet: SweepSheet, space: Space) -> list[Space]:

@@ -12,7 +12,7 @@ from cifar_lab.config.io.load import with_values
 from cifar_lab.config.rules import contradictions
 from cifar_lab.config.sheets import Search
 from cifar_lab.data import DatasetCatalog
-from cifar_lab.studies.space.groups import by_group, group_name
+from cifar_lab.studies.space.groups import by_group, group_key
 from cifar_lab.studies.space.points import Point
 
 TENTH = 0.1
@@ -122,8 +122,9 @@ def reference_winner(winners: Sequence[Ranked], base: Settings, search: Search) 
     """Winner that the other groups are compared with: that of the base's group, else the first of all."""
     if not search.group_keys:
         return None
-    own = group_name(base, search)
-    return next((winner for winner in winners if winner.group == own), next(iter(winners), None))
+    own = group_key(base, search)
+    same = (winner for winner in winners if group_key(winner.point.settings, search) == own)
+    return next(same, next(iter(winners), None))
 
 
 def pick_winners(
