@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cifar_lab.analysis.factors import settings_that_differ
 from cifar_lab.analysis.robust_questions import robust_plan
 from cifar_lab.config import Settings
 from cifar_lab.config.io.load import load_settings
@@ -45,3 +46,21 @@ def test_the_lab_file_asks_all_questions_of_one_control() -> None:
         assert robust_plan(name, question, FOLDER / "lab.yaml") is not None or question.robust is None
     bases = [load_sweep(FOLDER / f"{name}.yaml").base for name in ("q10", "q12")]
     assert all(isinstance(base, Settings) and base.label == "all layers" for base in bases)
+
+
+def test_the_lab_of_equal_accuracy_asks_every_attack_of_the_same_arms() -> None:
+    sheet = load_sheet(FOLDER / "equal_accuracy.yaml", LabSheet)
+    asked = load_sheet(FOLDER / "lab.yaml", LabSheet)
+    attacks = {each.robust.attack for each in asked.questions.values() if each.robust is not None}
+    robust = [each for each in sheet.questions.values() if each.robust is not None]
+    assert {each.robust.attack for each in robust if each.robust is not None} == attacks
+    assert all(each.robust.equal_clean == sheet.min_effect for each in robust if each.robust is not None)
+    assert len({each.arms for each in sheet.questions.values()}) == 1
+    control = load_settings(FOLDER / sheet.control)
+    for arm in robust[0].arms:
+        settings = load_settings(FOLDER / arm)
+        differing = settings_that_differ([each.model_dump(mode="json") for each in (control, settings)])
+        changed = {key for key, _ in differing}
+        assert changed <= {"model.weights", "model.freeze", "optimizer.lr", "epochs"}
+        assert set(settings.seeds) == set(control.seeds)
+        assert set(settings.seeds).isdisjoint(load_sweep(FOLDER / "q10.yaml").search.seeds)
