@@ -44,6 +44,17 @@ def test_an_arm_gets_a_record_per_run_and_no_attack_is_made_twice(folder: Any) -
     assert done.lines[-1].startswith("next: cifar-lab report")
 
 
+def test_seeds_select_the_runs_to_attack(folder: Any) -> None:
+    command = ("attack", "tiny.yaml", "--attack", "fgsm", "--dry-run", *QUICK)
+    assert folder(*command).lines[0] == "2 runs, 1 attack: 2 to make, 0 already made"
+    planned = folder(*command, "--seeds", "1")
+    assert planned.lines[0] == "1 run, 1 attack: 1 to make, 0 already made"
+    assert planned.lines[-1].endswith("--seeds 1 --device cpu")
+    refused = folder(*command, "--seeds", "0,7")
+    assert refused.code == 2
+    assert refused.err.strip() == "cifar-lab: --seeds: no finished run to attack has seed 7; their seeds are 0, 1"
+
+
 def test_json_has_the_numbers_of_the_records(folder: Any) -> None:
     done = folder("attack", "tiny.yaml", "--json", "--set", "eps=[8/255]", *QUICK)
     document = json.loads(done.out)

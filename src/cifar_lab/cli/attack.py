@@ -52,6 +52,13 @@ def attack(
             help="Make all attacks that a lab file asks for. --set then changes its arms, as in report.",
         ),
     ] = None,
+    seeds: Annotated[
+        list[str],
+        typer.Option(
+            "--seeds", metavar="LIST", rich_help_panel=TRAIN_PANEL,
+            help="Attack only the runs with these seeds, such as 100-104 or 0,1,7.",
+        ),
+    ] = [],  # noqa: B006
     results: Results = DEFAULT_RESULTS,
     force: Annotated[bool, flag("--force", help="Repeat attacks that have a record.", panel=TRAIN_PANEL)] = False,
     device: NetworkDevice = "auto",
@@ -83,6 +90,7 @@ def attack(
         quiet,
         as_json,
         lab,
+        tuple(seeds),
     )
     attacks_named = named_attacks(request)
     records = find_records(existing_results(request.results)).records

@@ -48,13 +48,17 @@ class AttackRequest:
     quiet: bool
     as_json: bool
     lab: Path | None = None
+    seeds: Sequence[str] = ()
+    """Seeds of the runs to attack, as the option has them. All runs without it."""
 
     @property
     def command(self) -> list[str | Path]:
         """The command that makes the attacks of this request."""
         words: list[str | Path] = ["attack", *self.names]
         words += [] if self.lab is None else ["--lab", self.lab]
-        for option, values in (("--attack", self.attacks), ("--set", self.overrides)):
+        for option, values in (
+            ("--attack", self.attacks), ("--set", self.overrides), ("--seeds", self.seeds),
+        ):  # fmt: skip
             words += [word for value in values for word in (option, value)]
         words += [] if self.device == "auto" else ["--device", self.device]
         words += [] if self.workers is None else ["--workers", str(self.workers)]

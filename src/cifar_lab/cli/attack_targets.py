@@ -10,11 +10,15 @@ from cifar_lab.analysis.factors import settings_of
 from cifar_lab.analysis.folder_report import answer_folder
 from cifar_lab.analysis.lab import Lab
 from cifar_lab.cli.attack_output import AttackRequest, require_autoattack
+from cifar_lab.cli.conversion import parse_seeds
 from cifar_lab.config.attack import AnyAttack, attack_id
 from cifar_lab.config.io.attack_files import DEFAULT_ATTACK, load_attack, refuse_attack_settings
 from cifar_lab.core.errors import SettingsError
 from cifar_lab.execution.attack_runs import Victim
 from cifar_lab.store.records import Record
+
+MOST_SEEDS_NAMED = 20
+"""More seeds are named by their first and last."""
 
 
 def named_attacks(request: AttackRequest) -> tuple[AnyAttack, ...]:
@@ -38,7 +42,7 @@ def named_attacks(request: AttackRequest) -> tuple[AnyAttack, ...]:
 
 
 def find_victims(request: AttackRequest, attacks: Sequence[AnyAttack], records: Sequence[Record]) -> list[Victim]:
-    """Finished runs to attack, each once, in the order of the request.
+    """Finished runs to attack, each once, in the order of the request, of the seeds that it names.
 
     Args:
         attacks: see `named_attacks`.
@@ -49,7 +53,24 @@ def find_victims(request: AttackRequest, attacks: Sequence[AnyAttack], records: 
     """
     if request.lab is not None:
         lab = answer_folder(request.lab, request.results, request.overrides)
-        return _asked(request.lab, lab, {record.run_id: record for record in records})
+        victims = _asked(request.lab, lab, {record.run_id: record for record in records})
+    else:
+        victims = _named(request, attacks, records)
+    return _with_seeds(victims, request.seeds)
+
+
+def _with_seeds(victims: list[Victim], given: Sequence[str]) -> list[Victim]:
+    if not given:
+        return victims
+    seeds = parse_seeds(given)
+    found = sorted({victim.record.seed for victim in victims})
+    if missing := [seed for seed in seeds if seed not in found]:
+        known = ", ".join(map(str, found)) if len(found) <= MOST_SEEDS_NAMED else f"from {found[0]} to {found[-1]}"
+        raise SettingsError(f"--seeds: no finished run to attack has seed {missing[0]}; their seeds are {known}")
+    return [victim for victim in victims if victim.record.seed in seeds]
+
+
+def _named(request: AttackRequest, attacks: Sequence[AnyAttack], records: Sequence[Record]) -> list[Victim]:
     named: dict[str, Record] = {}
     for name in request.names:
         target = find_target(name, request.results, records)
