@@ -139,6 +139,11 @@ def test_the_winners_of_a_sweep_are_attacked_as_the_lab_asks_and_compared(
     planned = lab("attack", "--lab", "sheet.yaml", "--dry-run")
     assert planned.lines[0] == "6 runs, 2 attacks: 12 to make, 0 already made"
     assert planned.lines[1] == "time: a few seconds"
+    some = lab("attack", "--lab", "sheet.yaml", "--attack", "weak.yaml", "--seeds", "100,101", "--dry-run")
+    assert some.lines[0] == "4 runs, 1 attack: 4 to make, 0 already made"
+    other = lab("attack", "--lab", "sheet.yaml", "--attack", "fgsm")
+    assert (other.code, other.out) == (2, "")
+    assert "--attack fgsm: no question of sheet.yaml that has runs asks for this attack" in other.err
     done = lab("attack", "--lab", "sheet.yaml", "--device", "cpu")
     assert (done.code, done.lines[-1]) == (0, "next: cifar-lab report --lab sheet.yaml")
     again = lab("attack", "--lab", "sheet.yaml", "--dry-run")
@@ -164,7 +169,7 @@ def test_attacks_of_a_lab_take_no_other_names(trained_copy: Any) -> None:
     trained_copy.write("b.yaml", "{extends: tiny.yaml, optimizer: {lr: 0.03}}\n")
     for arguments, words in (
         ((), "nothing to attack; name runs or arms, or a lab file: --lab FILE"),
-        (("tiny.yaml", "--lab", "sheet.yaml"), "tiny.yaml: the lab file names the runs and their attacks"),
+        (("tiny.yaml", "--lab", "sheet.yaml"), "tiny.yaml: the lab file names the runs; give them or --lab"),
         (("--lab", "sheet.yaml"), "sheet.yaml: no question has robust"),
     ):
         done = trained_copy("attack", *arguments)

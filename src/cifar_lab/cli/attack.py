@@ -35,7 +35,7 @@ def attack(
         typer.Option(
             "--attack", metavar="NAME|FILE", rich_help_panel=TRAIN_PANEL, autocompletion=complete_attack,
             help="pgd, fgsm, deepfool, autoattack, noise, corruption, or a YAML file with the settings of one. "
-            "Repeatable. Default: pgd.",
+            "Repeatable. Default: pgd, with --lab all attacks of the lab file.",
         ),
     ] = [],  # noqa: B006
     overrides: Annotated[

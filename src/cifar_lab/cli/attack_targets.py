@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cifar_lab.analysis.comparison_targets import find_target
@@ -22,18 +23,17 @@ MOST_SEEDS_NAMED = 20
 
 
 def named_attacks(request: AttackRequest) -> tuple[AnyAttack, ...]:
-    """Attacks that the command names. None with a lab file, which names its own.
+    """Attacks that the command names. With a lab file, those of its attacks to make, or none for all.
 
     Raises:
-        SettingsError: an attack or a setting is wrong, or the command names attacks or runs beside a lab file.
+        SettingsError: an attack or a setting is wrong, or the command names runs beside a lab file.
         MissingExtraError: AutoAttack is not installed.
     """
     if request.lab is not None:
-        if request.names or request.attacks:
-            wrong = "--attack" if request.attacks else request.names[0]
-            raise SettingsError(f"attack: {wrong}: the lab file names the runs and their attacks; give them or --lab")
+        if request.names:
+            raise SettingsError(f"attack: {request.names[0]}: the lab file names the runs; give them or --lab")
         refuse_attack_settings(request.overrides)
-        return ()
+        return tuple(load_attack(each) for each in request.attacks)
     if not request.names:
         raise SettingsError("attack: nothing to attack; name runs or arms, or a lab file: --lab FILE")
     attacks = tuple(load_attack(each, request.overrides) for each in request.attacks or (DEFAULT_ATTACK,))
@@ -54,6 +54,8 @@ def find_victims(request: AttackRequest, attacks: Sequence[AnyAttack], records: 
     if request.lab is not None:
         lab = answer_folder(request.lab, request.results, request.overrides)
         victims = _asked(request.lab, lab, {record.run_id: record for record in records})
+        if attacks:
+            victims = _of_these(victims, attacks, request)
     else:
         victims = _named(request, attacks, records)
     return _with_seeds(victims, request.seeds)
@@ -68,6 +70,17 @@ def _with_seeds(victims: list[Victim], given: Sequence[str]) -> list[Victim]:
         known = ", ".join(map(str, found)) if len(found) <= MOST_SEEDS_NAMED else f"from {found[0]} to {found[-1]}"
         raise SettingsError(f"--seeds: no finished run to attack has seed {missing[0]}; their seeds are {known}")
     return [victim for victim in victims if victim.record.seed in seeds]
+
+
+def _of_these(victims: Sequence[Victim], attacks: Sequence[AnyAttack], request: AttackRequest) -> list[Victim]:
+    """Runs of a lab file with these of its attacks alone."""
+    kept = {attack_id(attack) for attack in attacks}
+    asked = {attack_id(attack) for victim in victims for attack in victim.attacks}
+    for name, attack in zip(request.attacks, attacks, strict=True):
+        if attack_id(attack) not in asked:
+            raise SettingsError(f"--attack {name}: no question of {request.lab} that has runs asks for this attack")
+    chosen = [replace(each, attacks=tuple(a for a in each.attacks if attack_id(a) in kept)) for each in victims]
+    return [victim for victim in chosen if victim.attacks]
 
 
 def _named(request: AttackRequest, attacks: Sequence[AnyAttack], records: Sequence[Record]) -> list[Victim]:
