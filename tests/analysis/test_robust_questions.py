@@ -127,6 +127,23 @@ def test_runs_without_the_attack_are_left_out_and_the_command_makes_it(
     assert "Adam: 1 run of 7 not attacked yet." in answer.notes
 
 
+@pytest.mark.parametrize(
+    ("trained", "advice"),
+    [(SEEDS + 2, "attack its 2 remaining runs"), (SEEDS, "train them, then attack them")],
+)
+def test_an_undecided_arm_needs_an_attack_on_the_runs_that_miss_it(
+    lab: Callable[[str], Path], make_record: MakeRecord, trained: int, advice: str
+) -> None:
+    path = lab("{attack: attack.yaml}")
+    results = path.parent / "results"
+    save(make_record, results, adam=0.402)
+    save_attacked(results, *((make_record(0.8, seed, ADAM, label="Adam"), []) for seed in range(SEEDS, trained)))
+    (answer,) = answers(path)
+    (found,) = answer.comparisons
+    assert found.verdict == "undecided"
+    assert f"more seeds are needed: {advice}" in comparison_sentence(found, answer.rows[1], answer.rows[0])
+
+
 def test_no_verdict_where_clean_accuracies_differ(lab: Callable[[str], Path], make_record: MakeRecord) -> None:
     path = lab("{attack: attack.yaml, equal_clean: 1}")
     results = path.parent / "results"

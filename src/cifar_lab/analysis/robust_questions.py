@@ -197,7 +197,7 @@ def _row(row: Row, measure: RobustMeasure, attacks: Mapping[str, AttackRecord], 
         if run_id in attacks and (value := measure.value(attacks[run_id])) is not None
     ]
     values = [value for _, value, _ in found]
-    is_missing = any(run_id not in attacks for run_id in row.run_ids)
+    missing = sum(run_id not in attacks for run_id in row.run_ids)
     images = len(next(iter(attacks.values())).images) if attacks else 0
     return replace(
         row,
@@ -209,7 +209,8 @@ def _row(row: Row, measure: RobustMeasure, attacks: Mapping[str, AttackRecord], 
         scale=measure.scale,
         key=row.key + measure.tag if row.key else "",
         test_size=images if measure.name == "accuracy" else 0,
-        command=command if is_missing else row.command,
+        command=command if missing else row.command,
+        not_attacked=missing,
     )
 
 

@@ -137,6 +137,8 @@ def _what_would_tell(comparison: Comparison, row: Row) -> str:
     if comparison.to_decide:
         until = " until it is decided" if "--until-decided" in comparison.to_decide else " for the next report"
         return f"`{comparison.to_decide}` adds seeds{until}"
+    if comparison.seeds_more is not None and row.not_attacked:
+        return f"more seeds are needed: attack its {count(row.not_attacked, 'remaining run')}"
     if comparison.seeds_more is not None and row.is_attacked:
         return "more seeds are needed: train them, then attack them"
     if comparison.seeds_more is not None:

@@ -63,6 +63,8 @@ class Row:
     """Reason for which it gets no verdict, as a thing that it has. Empty where it may get one."""
     scale: Scale = SHARES
     """Units of `values`."""
+    not_attacked: int = 0
+    """Finished runs that miss the attack which the values come from."""
     predictions: tuple[str, ...] = ()
     """SHA-256 of the saved predictions of the runs in `values`, in their order. Empty where a run has none."""
 
