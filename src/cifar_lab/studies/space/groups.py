@@ -65,9 +65,14 @@ def default_value(key: str) -> Any:
 def by_group(points: Sequence[Point], search: Search) -> dict[str, list[Point]]:
     """Points by the name of their group, in the order of the points."""
     names = group_names((point.settings for point in points), search)
-    groups: dict[str, list[Point]] = {name: [] for name in names.values()}
+    return {names[key]: own for key, own in by_key(points, search).items()}
+
+
+def by_key(points: Sequence[Point], search: Search) -> dict[str, list[Point]]:
+    """Points by the key of their group, in the order of the points."""
+    groups: dict[str, list[Point]] = {}
     for point in points:
-        groups[names[group_key(point.settings, search)]].append(point)
+        groups.setdefault(group_key(point.settings, search), []).append(point)
     return groups
 
 

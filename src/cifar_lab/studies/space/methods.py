@@ -22,7 +22,7 @@ from cifar_lab.studies.space.agreement import agrees, drawn_axes
 from cifar_lab.studies.space.axes import Choices, axes_of
 from cifar_lab.studies.space.conditions import MOST_CHECKED, Space, when_advice
 from cifar_lab.studies.space.draws import NO_SUCH_POINT, draw_points, exclusion_problems
-from cifar_lab.studies.space.groups import group_axes, group_key, group_problems, group_values
+from cifar_lab.studies.space.groups import by_key, group_axes, group_key, group_problems, group_values
 from cifar_lab.studies.space.points import Expansion, Point, PointResult, make_points, raise_any
 
 MAX_POINTS = 10_000
@@ -83,9 +83,7 @@ def start_method(sheet: SweepSheet, base: Settings, expansion: Expansion, where:
         return OneBatch(expansion.points)
     from cifar_lab.studies.space.tpe import Tpe
 
-    arms: dict[str, list[Point]] = {}
-    for point in expansion.points:
-        arms.setdefault(group_key(point.settings, sheet.search), []).append(point)
+    arms = by_key(expansion.points, sheet.search)
     methods = []
     for space in group_spaces(sheet, Space(drawn_axes(sheet), base)):
         key = "" if not sheet.search.group_keys else _group_of(space, base, sheet, where)
